@@ -1,0 +1,260 @@
+"""Every error that a caller can act on, and nothing else.
+
+The tree, with the exit code that the command line gives for each branch::
+
+    ArchiveError                        1   the base: catch this to catch all of them
+    |-- StorageError                    1   the operating system refused a read, a write or a rename
+    |-- InputError                      2   the caller asked for something that makes no sense
+    |   `-- NoSuchEntryError            2   no entry of that name, or more than one
+    |-- FormatError                     4   the bytes break a rule of spec/format.md (`rule` names it)
+    |   |-- BadMagicError               3   not an archive at all
+    |   |-- UnsupportedError            3   an archive, but of a version, with a feature or a record not known here
+    |   |-- UnsealedError               5   a valid prefix of an archive whose end is missing
+    |   `-- IntegrityError              4   stored and computed values differ
+    |       |-- CheckMismatchError      4   the check of a record
+    |       `-- DigestMismatchError     4   the digest of a file's content
+    |-- SourceError                     1   what was to be archived cannot be read as it must be
+    |   `-- SourceChangedError          1   it changed while it was being read
+    |-- RestoreError                    6   the plan is not safe or not complete; nothing was written
+    |   |-- UnknownTokenError           6   no location takes this token
+    |   |-- AmbiguousLocationError      6   more than one location could take it
+    |   |-- UnsafeNameError             6   the name cannot be used as a file name
+    |   |-- CollisionError              6   two entries would land on one path
+    |   |-- ExistingFileError           6   something is there already
+    |   `-- NoRoomError                 6   the file system is too small
+    |-- LocationListError               6   a location list cannot be read
+    |-- ProcedureError                  7   the backup or restore procedure does not allow it
+    |-- PartialError                    8   done in part: something was lost, and the report says what
+    `-- SetError                        9   the archive is good, the set in it is not
+
+Every error carries a one-line message, and where it helps `path`, `offset` (bytes from the start of the archive or file) and
+`hint` (the next step). Nothing here imports from the rest of the package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ArchiveError(Exception):
+    """The base of all errors that tokar raises on purpose.
+
+    Args:
+        message: What is wrong, in one line, without the place.
+        path: The file concerned.
+        offset: Bytes from the start of that file.
+        hint: What to do next, in one line.
+    """
+
+    exit_code: ClassVar[int] = 1
+    hint_text: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: Path | str | None = None,
+        offset: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.offset = offset
+        self.hint = hint if hint is not None else self.hint_text
+
+    def where(self) -> str:
+        """Return the place of the error as text, empty when there is none."""
+        parts = []
+        if self.path is not None:
+            parts.append(str(self.path))
+        if self.offset is not None:
+            parts.append(f"at byte {self.offset} (0x{self.offset:x})")
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        place = self.where()
+        return f"{self.message} ({place})" if place else self.message
+
+
+class StorageError(ArchiveError):
+    """The operating system refused a read, a write or a rename."""
+
+
+class InputError(ArchiveError):
+    """The caller asked for something that makes no sense."""
+
+    exit_code = 2
+
+
+class NoSuchEntryError(InputError):
+    """No entry has that name, or more than one has it."""
+
+    hint_text = "list the entries with: tokar inspect --entries ARCHIVE"
+
+
+class FormatError(ArchiveError):
+    """The bytes break a rule of the format.
+
+    Args:
+        message: What is wrong, in one line.
+        rule: The number of the rule in spec/format.md, such as `REC-3`.
+        path: The archive.
+        offset: Bytes from the start of the archive.
+        hint: What to do next.
+    """
+
+    exit_code = 4
+    hint_text = "tokar salvage DAMAGED OUT keeps every file that is still whole"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rule: str | None = None,
+        path: Path | str | None = None,
+        offset: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, path=path, offset=offset, hint=hint)
+        self.rule = rule
+
+
+class BadMagicError(FormatError):
+    """This is not a tokar archive."""
+
+    exit_code = 3
+    hint_text = "tokar archives begin with the bytes 89 54 4B 52 0D 0A 1A 0A; was it copied in text mode?"
+
+
+class UnsupportedError(FormatError):
+    """A tokar archive that needs a newer reader: a version, a required feature or a record kind is not known here."""
+
+    exit_code = 3
+    hint_text = "a newer tokar may read it"
+
+
+class UnsealedError(FormatError):
+    """Every byte is right, but the end is missing: the archive was never sealed, or it was cut."""
+
+    exit_code = 5
+    hint_text = "it was cut or never finished; tokar salvage DAMAGED OUT keeps the files that are complete"
+
+
+class IntegrityError(FormatError):
+    """A stored value and the value computed from the bytes differ.
+
+    Args:
+        message: What differs, in one line.
+        expected: The stored value.
+        actual: The computed value.
+        rule: The number of the rule in spec/format.md.
+        path: The archive.
+        offset: Bytes from the start of the archive.
+        hint: What to do next.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: bytes | None = None,
+        actual: bytes | None = None,
+        rule: str | None = None,
+        path: Path | str | None = None,
+        offset: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, rule=rule, path=path, offset=offset, hint=hint)
+        self.expected = expected
+        self.actual = actual
+
+
+class CheckMismatchError(IntegrityError):
+    """The check of a record does not match its bytes."""
+
+
+class DigestMismatchError(IntegrityError):
+    """The digest of a file's content does not match the content."""
+
+
+class SourceError(ArchiveError):
+    """Something that was to be archived cannot be read as it must be."""
+
+
+class SourceChangedError(SourceError):
+    """A file changed between the first and the last look at it."""
+
+    hint_text = "stop the service that owns the file, or use its backup procedure, and run again"
+
+
+class RestoreError(ArchiveError):
+    """The restore was refused before anything was written."""
+
+    exit_code = 6
+
+
+class UnknownTokenError(RestoreError):
+    """No location takes this token, and nothing is ever guessed."""
+
+    hint_text = "name the place: --to TOKEN=PATH, or --to NAME=PATH"
+
+
+class AmbiguousLocationError(RestoreError):
+    """More than one location could take this file, and nothing is ever guessed."""
+
+    hint_text = "name the place: --to TOKEN=PATH, or --to NAME=PATH"
+
+
+class UnsafeNameError(RestoreError):
+    """The stored name cannot be used as a file name on the target."""
+
+    hint_text = "say where it goes: --to NAME=PATH"
+
+
+class CollisionError(RestoreError):
+    """Two entries would land on one path."""
+
+    hint_text = "send one of them elsewhere: --to NAME=PATH, or restore with --only NAME"
+
+
+class ExistingFileError(RestoreError):
+    """Something is at the target already."""
+
+    hint_text = (
+        "restore into an empty directory, or pass --existing set-aside to rename what is there (nothing is deleted)"
+    )
+
+
+class NoRoomError(RestoreError):
+    """The target file system has too little room."""
+
+    hint_text = "free some room, or restore elsewhere"
+
+
+class LocationListError(ArchiveError):
+    """A location list cannot be read."""
+
+    exit_code = 6
+    hint_text = "give a raw list as the API returned it, or a TOML file, or --to TOKEN=PATH"
+
+
+class ProcedureError(ArchiveError):
+    """The backup or restore procedure does not allow this step."""
+
+    exit_code = 7
+
+
+class PartialError(ArchiveError):
+    """The work was done in part; the report says what is missing."""
+
+    exit_code = 8
+
+
+class SetError(ArchiveError):
+    """The archive is good, but the set in it is damaged or cannot be restored."""
+
+    exit_code = 9

@@ -1,0 +1,1 @@
+"""Where the files of a set come from. Knows nothing of restore."""

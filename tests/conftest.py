@@ -1,0 +1,28 @@
+"""What all tests share: the real samples, where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def samples_folder() -> Path | None:
+    """Return the folder with the real ESE files, or None where it is not at hand."""
+    named = os.environ.get("TOKAR_SAMPLES")
+    candidates = [Path(named)] if named else [Path(__file__).parents[2] / "shared" / "samples"]
+    for candidate in candidates:
+        for folder in (candidate / "ese", candidate):
+            if (folder / "MANIFEST.md").is_file():
+                return folder
+    return None
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real ESE files; tests that need it are skipped where it is absent."""
+    folder = samples_folder()
+    if folder is None:
+        pytest.skip("the real ESE samples are not here: set TOKAR_SAMPLES to their folder")
+    return folder
