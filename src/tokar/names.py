@@ -1,0 +1,197 @@
+r"""Names of stored files: decoded strictly, shown safely, and cut down to a leaf that is safe to create.
+
+A stored name is what the backup procedure delivered: most often a UNC path that was true on another machine. It is kept
+byte for byte with the code page it is written in, and it is never a path on the target. Only its **leaf**, the part after
+the last `\` or `/`, names a file on the target, and only if it is a good name on every platform (spec/tokens.md, NAM-1 to
+NAM-12).
+
+The leaf is taken *after* decoding: in code page 932 the byte 0x5C, a backslash in ASCII, is also the second byte of common
+characters, so cutting bytes would cut characters in half.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import unicodedata
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from tokar.errors import UnsafeNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+UNKNOWN: Final = 0
+UTF_16: Final = 1200
+UTF_8: Final = 65001
+
+# The longest leaf: 255 UTF-16 units, the limit of NTFS. Many other file systems count bytes; the plan checks that limit.
+MAX_LEAF_UNITS: Final = 255
+
+# Windows code page -> codec of the standard library. Left out are those that do not keep ASCII where it is (UTF-7, EBCDIC,
+# Johab, 864): a separator could hide in them. A number that is not here is stored and listed like 0, unknown.
+CODE_PAGES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        UTF_16: "utf-16-le",
+        1201: "utf-16-be",
+        UTF_8: "utf-8",
+        **dict.fromkeys((936,), "gbk"),
+        **{page: f"cp{page}" for page in (437, 720, 737, 775, 850, 852, 855, 857, 858)},
+        **{page: f"cp{page}" for page in (860, 861, 862, 863, 865, 866, 869, 874, 932, 949, 950)},
+        **{page: f"cp{page}" for page in range(1250, 1259)},
+        20127: "ascii",
+        20866: "koi8-r",
+        21866: "koi8-u",
+        **{28590 + part: f"iso8859-{part}" for part in (*range(1, 10), 13, 15)},
+        54936: "gb18030",
+    }
+)
+
+# spec/tokens.md NAM-6 and NAM-7: control characters (C0, delete, C1), and what Windows does not allow in a file name.
+_NOT_ALLOWED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*]|[. ]\Z')
+# spec/tokens.md NAM-8: devices, with any extension and with blanks before it, and with superscript digits.
+_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
+_ESCAPE_IN_BYTES = re.compile(rb"[^ -~]|<")
+
+
+@lru_cache(maxsize=256)
+def _decoder(encoding: int) -> Callable[..., tuple[str, int]] | None:
+    """Return the decoding function of a code page, or None where the page is unknown."""
+    name = CODE_PAGES.get(encoding)
+    return codecs.lookup(name).decode if name else None
+
+
+def decode(raw: bytes, encoding: int) -> str | None:
+    """Return a stored name as text, or None where it cannot be told exactly.
+
+    Args:
+        raw: The name as delivered.
+        encoding: Its Windows code page; 0 is unknown.
+
+    Returns:
+        The text; None for an unknown code page, for bytes that are not valid in it, and for a lone surrogate.
+    """
+    decoder = _decoder(encoding)
+    if decoder is None:
+        return None
+    try:
+        return decoder(raw, "strict")[0]
+    except UnicodeError:
+        return None
+
+
+def encode(text: str) -> tuple[bytes, int]:
+    """Return the stored form of the name of a file found on disk.
+
+    Args:
+        text: The name as Python gives it.
+
+    Returns:
+        The bytes and their code page: UTF-8 where the name is text. A POSIX name with bytes that are no text (which Python
+        gives as surrogate escapes) becomes those bytes, of unknown code page; a Windows name with a lone surrogate stays
+        UTF-16. Neither decodes again, which is the truth: such a name survives only byte for byte.
+    """
+    try:
+        return text.encode(), UTF_8
+    except UnicodeEncodeError:
+        pass
+    if os.name != "nt":
+        try:
+            return text.encode("utf-8", "surrogateescape"), UNKNOWN
+        except UnicodeEncodeError:
+            pass
+    return text.encode("utf-16-le", "surrogatepass"), UTF_16
+
+
+def display(raw: bytes, encoding: int) -> str:
+    """Return a stored name as text that is safe to print; never raises.
+
+    Characters that are not printable (controls, bidirectional and other format characters, odd spaces, lone surrogates)
+    are shown as `<U+202E>`, bytes that cannot be decoded as `<83>`. A `<` of the name itself is shown as `<U+003C>` (or
+    `<3C>`), so nothing in a name can pose as an escape. Windows allows no `<` in names, so real names stay as they are.
+    """
+    text = decode(raw, encoding)
+    if text is None and encoding == UTF_16:
+        even = len(raw) & ~1
+        tail = "".join(f"<{byte:02X}>" for byte in raw[even:])
+        return printable(raw[:even].decode("utf-16-le", "surrogatepass")) + tail
+    if text is None:
+        return _ESCAPE_IN_BYTES.sub(lambda match: b"<%02X>" % match[0][0], raw).decode("ascii")
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Return text with everything that is not safe to print escaped as `<U+202E>`, and `<` as `<U+003C>`."""
+    if text.isprintable() and "<" not in text:
+        return text
+    return "".join(c if c.isprintable() and c != "<" else f"<U+{ord(c):04X}>" for c in text)
+
+
+def leaf(raw: bytes, encoding: int) -> str:
+    r"""Return the file name that a stored name may have on the target.
+
+    Args:
+        raw: The name as delivered.
+        encoding: Its Windows code page.
+
+    Returns:
+        The part after the last `\` or `/`, which is a good file name on every platform.
+
+    Raises:
+        UnsafeNameError: The name cannot be decoded, or its leaf breaks a rule of spec/tokens.md (NAM-4 to NAM-9).
+    """
+    text = decode(raw, encoding)
+    if text is None:
+        raise UnsafeNameError(f"the name {display(raw, encoding)} cannot be decoded (code page {encoding})")
+    part = text[max(text.rfind("\\"), text.rfind("/")) + 1 :]
+    # Few names begin like a device, so the expression for them is tried on few.
+    if part and not _NOT_ALLOWED.search(part) and len(part) <= MAX_LEAF_UNITS // 2 and part[0] not in "CPANLcpanl":
+        return part
+    fault = leaf_fault(part)
+    if fault:
+        raise UnsafeNameError(f"the name {printable(text)} {fault}")
+    return part
+
+
+def leaf_fault(part: str) -> str | None:
+    """Return what is wrong with text as a leaf, as the end of a sentence, or None where nothing is."""
+    found = _NOT_ALLOWED.search(part)
+    fault = None
+    if not part:
+        fault = "ends in a separator, so no file name is left"
+    elif part in {".", ".."}:
+        fault = "names a directory, not a file"
+    elif "/" in part or "\\" in part:
+        fault = "has a separator in its file name"
+    elif found:
+        fault = _fault_of_character(found[0])
+    elif len(part.encode("utf-16-le", "surrogatepass")) // 2 > MAX_LEAF_UNITS:
+        fault = f"has a file name of more than {MAX_LEAF_UNITS} characters"
+    elif _DEVICE.match(part):
+        fault = "has a file name that is a device on Windows"
+    return fault
+
+
+def _fault_of_character(character: str) -> str:
+    """Return what is wrong with a file name that has this character, or ends in it."""
+    if character == ".":
+        return "has a file name that ends in a dot"
+    if character == " ":
+        return "has a file name that ends in a space"
+    if character < " " or character >= "\x7f":
+        return "has a control character in its file name"
+    return f"has the character {character} in its file name"
+
+
+def collision_key(part: str) -> str:
+    """Return what two leaves share if they may be one file on some file system.
+
+    Names that differ only in case are one file on Windows and macOS, names that differ only in how an accent is composed
+    are one on macOS. The key is the canonical caseless form of the Unicode Standard (section 3.13, D145), composed.
+    """
+    if part.isascii():
+        return part.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", part).casefold())
