@@ -1,0 +1,99 @@
+"""What writer and reader both keep while an archive goes by: enough to derive INDX and ROOT (spec/format.md sections 10 and 11).
+
+INDX and ROOT are pure functions of earlier records. The writer writes what the ledger derives; a scanning reader derives the same and
+compares bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from tokar.errors import FormatError
+from tokar.format import limits
+from tokar.format.index import IndexPage
+from tokar.format.root import Root
+
+if TYPE_CHECKING:
+    from tokar.format.done_record import DoneRecord
+    from tokar.format.entry import Entry
+    from tokar.format.file_record import FileRecord
+    from tokar.format.records import RecordHead
+
+_KEY_DIGEST_SIZE = (
+    15  # bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24
+)
+
+
+class Ledger:
+    """The running account of an archive.
+
+    Attributes:
+        preamble: Bytes 0-31 of the archive.
+        entry_count: Entries that are done.
+        content_size: Bytes of content of these.
+        rows: Heads of the records outside entries so far.
+        page: The index page that is being filled.
+    """
+
+    def __init__(self, preamble: bytes) -> None:
+        self.preamble = preamble
+        self.entry_count = 0
+        self.content_size = 0
+        self.rows: list[RecordHead] = []
+        self.page = IndexPage(0)
+        self._keys: set[int] = set()
+
+    @property
+    def page_is_due(self) -> bool:
+        """Whether an INDX must be the next record (section 10.1), apart from the one after SUMM."""
+        return self.page.is_full
+
+    def begin(self, file: FileRecord, *, position: int) -> None:
+        """Account for the FILE record of a new entry.
+
+        Raises:
+            FormatError: LIM-1, or SEQ-4 where an entry has this token and name already.
+        """
+        if self.entry_count >= limits.MAX_ENTRIES:
+            raise FormatError(f"more than {limits.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
+        key = int.from_bytes(blake3(file.name + file.token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
+        if key in self._keys:
+            raise FormatError(
+                f"an entry with token 0x{file.token:02x} and the same name is there already",
+                rule="SEQ-4",
+                offset=position,
+            )
+        self._keys.add(key)
+
+    def end(
+        self, file: FileRecord, done: DoneRecord, *, file_position: int, done_position: int, done_check: bytes
+    ) -> Entry:
+        """Account for an entry that is done, and return it."""
+        self.page.append(file, done, file_position=file_position, done_position=done_position, done_check=done_check)
+        self.entry_count += 1
+        self.content_size += done.content_size
+        return self.page.entry(self.entry_count - 1)
+
+    def outside(self, head: RecordHead) -> None:
+        """Account for a record outside entries.
+
+        Raises:
+            FormatError: LIM-3.
+        """
+        if len(self.rows) >= limits.MAX_OUTSIDE_RECORDS:
+            raise FormatError(
+                f"more than {limits.MAX_OUTSIDE_RECORDS} records outside entries", rule="LIM-3", offset=head.position
+            )
+        self.rows.append(head)
+
+    def take_page(self) -> bytes:
+        """Return the body of the INDX that is due, and begin the next page."""
+        body = self.page.build()
+        self.page = IndexPage(self.entry_count)
+        return body
+
+    def root_body(self) -> bytes:
+        """Return the body of ROOT."""
+        return Root(self.preamble, self.entry_count, self.rows).build()

@@ -1,0 +1,250 @@
+"""HEAD, SUMM and PROC: what an archive says of itself in canonical JSON (spec/format.md section 6)."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar.errors import FormatError, UnsupportedError
+from tokar.format import canonical_json
+from tokar.format.json_fields import (
+    Key,
+    array_of,
+    demand,
+    is_base64,
+    is_byte,
+    is_count,
+    is_hex,
+    is_sorted_text,
+    is_text,
+    is_time,
+    matches,
+    object_of,
+    object_with,
+    one_of,
+    to_base64,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KNOWN_FEATURES: Final[frozenset[str]] = frozenset()  # version 1 has no required features
+
+_LOCATION: Final = {
+    "kind": Key(one_of("directory", "file", "unsettled"), required=True),
+    "path": Key(is_text, required=True),
+    "token": Key(is_byte, required=True),
+}
+_LINK: Final = {"id": Key(is_hex(32), required=True), "root": Key(is_hex(64), required=True)}
+_ORIGIN: Final = {"id": Key(is_hex(32)), "root": Key(is_hex(64)), "tag": Key(is_hex(16))}
+_LOCATION_LIST: Final = {"bytes": Key(is_base64, required=True), "form": Key(one_of("a", "w"), required=True)}
+
+HEAD_KEYS: Final = {
+    "created": Key(is_time, required=True),
+    "kind": Key(one_of("full", "logs", "collected"), required=True),
+    "profile": Key(matches(r"[a-z0-9_-]{1,32}"), required=True),
+    "software": Key(is_text, required=True),
+    "annotation": Key(is_text),
+    "blobs": Key(object_of(is_base64)),
+    "features": Key(is_sorted_text),
+    "location_list": Key(object_with(_LOCATION_LIST)),
+    "locations": Key(array_of(object_with(_LOCATION))),
+    "name": Key(is_text),
+    "origin": Key(object_with(_ORIGIN)),
+    "prior": Key(object_with(_LINK)),
+    "server": Key(is_text),
+}
+
+_GENERATIONS: Final = {"high": Key(is_count, required=True), "low": Key(is_count, required=True)}
+_LEFT_OUT: Final = {"name": Key(is_text, required=True), "reason": Key(is_text, required=True)}
+_LOST: Final = {"offset": Key(is_count, required=True), "size": Key(is_count, required=True), **_LEFT_OUT}
+
+SUMM_KEYS: Final = {
+    "content_size": Key(is_count, required=True),
+    "entries": Key(is_count, required=True),
+    "finished": Key(is_time, required=True),
+    "head": Key(lambda value: isinstance(value, dict), required=True),
+    "outcome": Key(one_of("complete", "partial"), required=True),
+    "generations": Key(object_with(_GENERATIONS)),
+    "left_out": Key(array_of(object_with(_LEFT_OUT))),
+    "left_out_count": Key(is_count),
+    "lost": Key(array_of(object_with(_LOST))),
+    "notes": Key(array_of(is_text)),
+    "zstd": Key(is_text),
+}
+
+PROC_KEYS: Final = {"calls": Key(array_of(object_with({"call": Key(is_text, required=True)})), required=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class LocationList:
+    """A location list as an API delivered it: its bytes, in form `w` (UTF-16LE) or `a` (single bytes)."""
+
+    form: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is known when an archive is begun. `extra` holds further keys, known or not, as JSON values.
+
+    Attributes:
+        created: Time as text, see `json_fields.to_time`.
+        kind: `full`, `logs` or `collected`.
+        profile: Name of the token profile.
+        software: Name and version of the writer.
+        extra: All other keys of section 6.1.
+    """
+
+    created: str
+    kind: str
+    profile: str
+    software: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        own = {"created": self.created, "kind": self.kind, "profile": self.profile, "software": self.software}
+        return {**self.extra, **own}
+
+    def text(self, key: str) -> str | None:
+        """Return an optional key that holds text: `annotation`, `name` or `server`."""
+        value = self.extra.get(key)
+        return value if isinstance(value, str) else None
+
+    @property
+    def location_list(self) -> LocationList | None:
+        """The locations as an API delivered them, if they were."""
+        stored = self.extra.get("location_list")
+        return LocationList(stored["form"], base64.b64decode(stored["bytes"])) if stored else None
+
+    def build(self) -> bytes:
+        """Return the bytes of the body of HEAD.
+
+        Raises:
+            FormatError: A value breaks HEAD-1 or section 5.
+        """
+        value = self.to_json()
+        demand(value, HEAD_KEYS, rule="HEAD-1", position=0)
+        return canonical_json.encode(value)
+
+    @classmethod
+    def parse(cls, body: bytes, *, position: int) -> Head:
+        """Read the body of the HEAD record at `position`.
+
+        Raises:
+            FormatError: Section 5, or HEAD-1.
+            UnsupportedError: HEAD-2, a required feature that is not known.
+        """
+        value = _decode(body, position)
+        demand(value, HEAD_KEYS, rule="HEAD-1", position=position)
+        if ("location_list" in value and "locations" in value) or ({"id", "tag"} <= value.get("origin", {}).keys()):
+            raise FormatError("two keys of HEAD exclude each other", rule="HEAD-1", offset=position)
+        unknown = sorted(set(value.get("features", ())) - KNOWN_FEATURES)
+        if unknown:
+            message = f"the archive needs a feature that is not known here: {', '.join(unknown)}"
+            raise UnsupportedError(message, rule="HEAD-2", offset=position)
+        extra = {key: item for key, item in value.items() if key not in ("created", "kind", "profile", "software")}
+        return cls(value["created"], value["kind"], value["profile"], value["software"], extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known when an archive is done. `extra` holds the optional keys of section 6.2.
+
+    Attributes:
+        head: HEAD's object.
+        entries: Number of entries.
+        content_size: Bytes of content of all entries.
+        finished: Time as text.
+        outcome: `complete` or `partial`.
+        extra: All other keys.
+    """
+
+    head: Mapping[str, Any]
+    entries: int
+    content_size: int
+    finished: str
+    outcome: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> bytes:
+        """Return the bytes of the body of SUMM.
+
+        Raises:
+            FormatError: A value breaks SUMM-1 or section 5.
+        """
+        value = {
+            **self.extra,
+            "content_size": self.content_size if self.content_size < 1 << 53 else str(self.content_size),
+            "entries": self.entries,
+            "finished": self.finished,
+            "head": self.head,
+            "outcome": self.outcome,
+        }
+        demand(value, SUMM_KEYS, rule="SUMM-1", position=0)
+        return canonical_json.encode(value)
+
+    @classmethod
+    def parse(cls, body: bytes, *, position: int) -> Summary:
+        """Read the body of the SUMM record at `position`.
+
+        Raises:
+            FormatError: Section 5, or SUMM-1.
+        """
+        value = _decode(body, position)
+        demand(value, SUMM_KEYS, rule="SUMM-1", position=position)
+        own = ("content_size", "entries", "finished", "head", "outcome")
+        extra = {key: item for key, item in value.items() if key not in own}
+        return cls(
+            value["head"], int(value["entries"]), int(value["content_size"]), value["finished"], value["outcome"], extra
+        )
+
+    def demand_counts(self, head: Head, *, entries: int, content_size: int, position: int) -> None:
+        """Compare with what the archive holds.
+
+        Raises:
+            FormatError: SUMM-2 or SUMM-3.
+        """
+        if canonical_json.encode(dict(self.head)) != canonical_json.encode(head.to_json()):  # in Python, True equals 1
+            raise FormatError("SUMM repeats another HEAD", rule="SUMM-2", offset=position)
+        if self.entries != entries or self.content_size != content_size:
+            message = f"SUMM counts {self.entries} entries of {self.content_size} bytes, there are {entries} of {content_size}"
+            raise FormatError(message, rule="SUMM-3", offset=position)
+
+
+def build_calls(calls: list[dict[str, Any]]) -> bytes:
+    """Return the body of a PROC record.
+
+    Raises:
+        FormatError: PROC-1 or section 5.
+    """
+    value = {"calls": calls}
+    demand(value, PROC_KEYS, rule="PROC-1", position=0)
+    return canonical_json.encode(value)
+
+
+def parse_calls(body: bytes, *, position: int) -> list[dict[str, Any]]:
+    """Read the calls in the PROC record at `position`.
+
+    Raises:
+        FormatError: Section 5, or PROC-1.
+    """
+    value = _decode(body, position)
+    demand(value, PROC_KEYS, rule="PROC-1", position=position)
+    calls: list[dict[str, Any]] = value["calls"]
+    return calls
+
+
+def location_list_json(form: str, data: bytes) -> dict[str, str]:
+    """Return the value of the key `location_list`."""
+    return {"bytes": to_base64(data), "form": form}
+
+
+def _decode(body: bytes, position: int) -> dict[str, Any]:
+    try:
+        return canonical_json.decode(body)
+    except FormatError as error:
+        error.offset = position
+        raise

@@ -1,0 +1,376 @@
+"""The grammar of an archive, read from the front (spec/format.md sections 2 and 13).
+
+`Scanner` is fed one record after the other and holds each against every rule. It reads nothing by itself, so that the same judge serves a
+pipe, a file without a valid end, and the tests. `scan` drives it over a stream.
+
+    phase       may come next
+    START       HEAD
+    BETWEEN     FILE, PROC, SUMM, lower-case; only INDX where a page is due
+    ENTRY       DATA, DONE
+    SUMMED      INDX if entries wait for their page, else ROOT
+    ROOTED      lower-case, TAIL
+    SEALED      nothing
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Protocol
+
+from blake3 import blake3
+
+from tokar.errors import DigestMismatchError, FormatError, UnsealedError
+from tokar.format import columns, data_record, limits, preamble, records
+from tokar.format.done_record import DoneRecord
+from tokar.format.file_record import FileRecord
+from tokar.format.index import IndexPage
+from tokar.format.ledger import Ledger
+from tokar.format.metadata import Head, Summary, parse_calls
+from tokar.format.preamble import Preamble
+from tokar.format.root import Root
+from tokar.format.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typing_extensions import Buffer
+
+    from tokar.format.entry import Entry
+    from tokar.format.records import RecordHead
+
+
+class Phase(Enum):
+    """Where in the grammar the scanner stands."""
+
+    START = auto()
+    BETWEEN = auto()
+    ENTRY = auto()
+    SUMMED = auto()
+    ROOTED = auto()
+    SEALED = auto()
+
+
+_ALLOWED: Final = {
+    Phase.START: frozenset({records.HEAD}),
+    Phase.BETWEEN: frozenset({records.FILE, records.PROC, records.SUMM}),
+    Phase.ENTRY: frozenset({records.DATA, records.DONE}),
+    Phase.SUMMED: frozenset({records.ROOT}),
+    Phase.ROOTED: frozenset({records.TAIL}),
+    Phase.SEALED: frozenset(),
+}
+_EXTRA_ALLOWED: Final = frozenset({Phase.BETWEEN, Phase.ROOTED})
+
+
+@dataclass(frozen=True, slots=True)
+class EntryBegun:
+    """A FILE record has passed."""
+
+    file: FileRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRead:
+    """A DATA record has passed; `content` is None for zeros, and None where content is not decoded.
+
+    Attributes:
+        size: Bytes of content.
+        content: The content, valid until the next event.
+    """
+
+    size: int
+    content: Buffer | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryEnded:
+    """A DONE record has passed: the entry is complete (and provisional until the archive is sealed)."""
+
+    entry: Entry
+    file: FileRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRead:
+    """A record outside entries has passed."""
+
+    head: RecordHead
+    body: Buffer
+
+
+Event = EntryBegun | ChunkRead | EntryEnded | RecordRead
+
+
+class Scanner:
+    """The judge. Feed it `admit(head)` and then `accept(head, body)` for each record.
+
+    Args:
+        start: The 32 bytes of the preamble.
+        decode: Whether content is decoded, its frames checked and its digest demanded (DONE-5).
+
+    Attributes:
+        phase: Where in the grammar it stands.
+        ledger: What was counted so far.
+        head: HEAD, once it has passed.
+        summary: SUMM, once it has passed.
+        root: The root, once ROOT has passed.
+    """
+
+    def __init__(self, start: bytes, *, decode: bool) -> None:
+        self.tag = Preamble.parse(start).tag
+        self.decode = decode
+        self.phase = Phase.START
+        self.ledger = Ledger(start)
+        self.head: Head | None = None
+        self.summary: Summary | None = None
+        self.root: bytes | None = None
+        self._root_position = 0
+        self._trailing = 0
+        self._open: _OpenEntry | None = None
+
+    def admit(self, head: RecordHead) -> None:
+        """Decide from its head alone whether a record may stand here.
+
+        Raises:
+            FormatError: SEQ-1, SEQ-2, SEQ-3, LOW-1, LIM-1 to LIM-4, or REC-7 for a record after ROOT.
+        """
+        if self.phase is Phase.SEALED:
+            raise FormatError("something follows after TAIL", rule="SEQ-2", offset=head.position)
+        if head.end > limits.MAX_ARCHIVE_SIZE:
+            raise FormatError("the archive is too large", rule="LIM-4", offset=head.position)
+        page_is_due = self._page_is_due()
+        if (head.kind == records.INDX) != page_is_due and self.phase in (Phase.BETWEEN, Phase.SUMMED):
+            message = "an index page must stand here" if page_is_due else "no index page may stand here"
+            raise FormatError(message, rule="SEQ-3", offset=head.position)
+        if head.is_extra:
+            self._admit_extra(head)
+        elif head.kind not in _ALLOWED[self.phase] and not page_is_due:
+            message = f"{head.kind.decode()} cannot stand here ({self.phase.name.lower()})"
+            raise FormatError(message, rule="SEQ-1", offset=head.position)
+        if self._open is not None and len(self._open.lengths) >= limits.MAX_CHUNKS and head.kind == records.DATA:
+            raise FormatError(f"more than {limits.MAX_CHUNKS} chunks", rule="LIM-2", offset=head.position)
+
+    def _page_is_due(self) -> bool:
+        if self.phase is Phase.SUMMED:
+            return len(self.ledger.page) > 0
+        return self.phase is Phase.BETWEEN and self.ledger.page_is_due
+
+    def _admit_extra(self, head: RecordHead) -> None:
+        if self.phase not in _EXTRA_ALLOWED:
+            raise FormatError(f"{head.kind.decode()} cannot stand here", rule="SEQ-1", offset=head.position)
+        if self.phase is Phase.ROOTED:
+            if head.length > limits.MAX_TRAILING_SIZE:
+                message = f"a body of {head.length} bytes after ROOT"
+                raise FormatError(message, rule="REC-7", offset=head.position)
+            if self._trailing >= limits.MAX_TRAILING_RECORDS:
+                raise FormatError("too many records after ROOT", rule="LOW-1", offset=head.position)
+
+    def accept(self, head: RecordHead, body: Buffer) -> Event:
+        """Hold an admitted record and its body against all rules.
+
+        Raises:
+            FormatError: The first rule that is broken.
+        """
+        records.demand_check(head, self.tag, body)
+        kind = head.kind
+        if kind == records.DATA:
+            return self._accept_data(head, body)
+        if kind == records.FILE:
+            return self._accept_file(head, body)
+        if kind == records.DONE:
+            return self._accept_done(head, body)
+        self._accept_outside(head, bytes(body))
+        return RecordRead(head, body)
+
+    def _accept_file(self, head: RecordHead, body: Buffer) -> EntryBegun:
+        file = FileRecord.parse(body, entry=self.ledger.entry_count, position=head.position)
+        self.ledger.begin(file, position=head.position)
+        self._open = _OpenEntry(file, head, blake3() if self.decode else None)
+        self.phase = Phase.ENTRY
+        return EntryBegun(file)
+
+    def _accept_data(self, head: RecordHead, body: Buffer) -> ChunkRead:
+        assert self._open is not None
+        return self._open.add(head, body)
+
+    def _accept_done(self, head: RecordHead, body: Buffer) -> EntryEnded:
+        entry = self._open
+        assert entry is not None
+        done = DoneRecord.parse(body, entry=entry.file.entry, position=head.position)
+        entry.demand(done, head.position)
+        self._open = None
+        self.phase = Phase.BETWEEN
+        ended = self.ledger.end(
+            entry.file,
+            done,
+            file_position=entry.head.position,
+            done_position=head.position,
+            done_check=head.check,
+        )
+        return EntryEnded(ended, entry.file)
+
+    def _accept_outside(self, head: RecordHead, body: bytes) -> None:
+        if head.kind == records.TAIL:
+            self._accept_tail(head, body)
+            return
+        if head.kind == records.ROOT:
+            self._accept_root(head, body)
+            return
+        if self.phase is Phase.ROOTED:
+            self._trailing += 1
+            return
+        if head.kind == records.HEAD:
+            self.head = Head.parse(body, position=head.position)
+            self.phase = Phase.BETWEEN
+        elif head.kind == records.PROC:
+            parse_calls(body, position=head.position)
+        elif head.kind == records.INDX:
+            IndexPage.parse(body, first=self.ledger.page.first, position=head.position)
+            if body != self.ledger.take_page():
+                raise FormatError("the index page says other than the entries", rule="INDX-2", offset=head.position)
+        elif head.kind == records.SUMM:
+            self._accept_summary(head, body)
+        self.ledger.outside(head)
+
+    def _accept_summary(self, head: RecordHead, body: bytes) -> None:
+        assert self.head is not None
+        self.summary = Summary.parse(body, position=head.position)
+        self.summary.demand_counts(
+            self.head, entries=self.ledger.entry_count, content_size=self.ledger.content_size, position=head.position
+        )
+        self.phase = Phase.SUMMED
+
+    def _accept_root(self, head: RecordHead, body: bytes) -> None:
+        Root.parse(body, position=head.position)
+        if body != self.ledger.root_body():
+            raise FormatError("ROOT says other than the archive", rule="ROOT-2", offset=head.position)
+        self.root, self._root_position = head.check, head.position
+        self.phase = Phase.ROOTED
+
+    def _accept_tail(self, head: RecordHead, body: bytes) -> None:
+        tail = Tail.parse(body, position=head.position)
+        if (tail.root_position, tail.root, tail.total_size) != (self._root_position, self.root, head.end):
+            raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=head.position)
+        self.phase = Phase.SEALED
+
+
+class _OpenEntry:
+    """An entry whose DONE has not come yet."""
+
+    def __init__(self, file: FileRecord, head: RecordHead, hasher: blake3 | None) -> None:
+        self.file = file
+        self.head = head
+        self.lengths = array("I")
+        self.checks = bytearray()
+        self.content_size = 0
+        self._chunk_size = 1 << file.chunk_log2
+        self._hasher = hasher
+
+    def add(self, head: RecordHead, body: Buffer) -> ChunkRead:
+        chunk = len(self.lengths)
+        data = data_record.parse_data(
+            body, entry=self.file.entry, chunk=chunk, chunk_size=self._chunk_size, position=head.position
+        )
+        if self.content_size != chunk * self._chunk_size:
+            raise FormatError("a chunk that is not the last is short", rule="DATA-2", offset=head.position)
+        self.lengths.append(head.length)
+        self.checks += head.check
+        self.content_size += data.content_size
+        if self._hasher is None:
+            data_record.check_frame(data, body, position=head.position)
+            return ChunkRead(data.content_size, None)
+        content = data_record.content(data, body, position=head.position)
+        self._hasher.update(bytes(data.content_size) if content is None else content)
+        return ChunkRead(data.content_size, content)
+
+    def demand(self, done: DoneRecord, position: int) -> None:
+        """Hold DONE against what came before it."""
+        if (
+            done.file_check != self.head.check
+            or columns.to_bytes(array("I", done.data_lengths)) != columns.to_bytes(self.lengths)
+            or done.data_checks != self.checks
+        ):
+            raise FormatError("DONE names other records than those before it", rule="DONE-2", offset=position)
+        if done.content_size != self.content_size:
+            raise FormatError("DONE names another size than its chunks have", rule="DONE-3", offset=position)
+        done.demand_shape(
+            chunk_size=self._chunk_size,
+            announced_size=self.file.announced_size,
+            incomplete=self.file.incomplete,
+            position=position,
+        )
+        if self._hasher is not None and self._hasher.digest() != done.digest:
+            raise DigestMismatchError(
+                "the digest of the content is wrong",
+                expected=done.digest,
+                actual=self._hasher.digest(),
+                rule="DONE-5",
+                offset=position,
+            )
+
+
+class Readable(Protocol):
+    """Something to read from, front to back."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; fewer only at the end, as buffered binary files do."""
+
+
+class Scan:
+    """A walk over an archive from its front to its end.
+
+    Iterate to get the events. What is handed out before the iteration ends without an error is provisional (STATE-2).
+
+    Args:
+        stream: The archive.
+        decode: Whether content is decoded and its digest demanded.
+
+    Raises (while iterating):
+        BadMagicError, UnsupportedError, FormatError: The archive is refused; `rule` and `offset` say why and where.
+        UnsealedError: It ends before TAIL.
+
+    Attributes:
+        position: Bytes taken so far in whole records.
+        scanner: The judge with all that is known so far, None before the preamble has passed.
+    """
+
+    def __init__(self, stream: Readable, *, decode: bool) -> None:
+        self._stream = stream
+        self._decode = decode
+        self.position = 0
+        self.scanner: Scanner | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        scanner = self.scanner = Scanner(self._read(preamble.SIZE), decode=self._decode)
+        self.position = preamble.SIZE
+        while (head := self._next_head(scanner)) is not None:
+            scanner.admit(head)
+            body = self._read(head.length)
+            if len(body) < head.length:
+                message = f"it ends inside a {head.kind.decode()} record"
+                raise UnsealedError(message, rule="STATE-1", offset=head.body_position + len(body))
+            event = scanner.accept(head, body)
+            self.position = head.end
+            yield event
+
+    def _next_head(self, scanner: Scanner) -> RecordHead | None:
+        data = self._read(records.HEAD_SIZE)
+        if scanner.phase is Phase.SEALED:
+            if data:
+                raise FormatError("something follows after TAIL", rule="SEQ-2", offset=self.position)
+            return None
+        if len(data) < records.HEAD_SIZE:
+            records.check_partial_head(data, scanner.tag, self.position)
+            raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=self.position + len(data))
+        return records.parse_head(data, scanner.tag, self.position)
+
+    def _read(self, size: int) -> bytes:
+        pieces = []
+        while size:
+            piece = self._stream.read(size)
+            if not piece:
+                break
+            pieces.append(piece)
+            size -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -1,0 +1,49 @@
+"""TAIL: the last 120 bytes of a sealed archive (spec/format.md section 11.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tokar.errors import FormatError
+from tokar.format.layouts import END_MAGIC, TAIL_BODY
+from tokar.format.packing import Packer
+from tokar.format.records import HEAD_SIZE
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_PACKER: Final = Packer(TAIL_BODY)
+BODY_SIZE: Final = _PACKER.size
+RECORD_SIZE: Final = HEAD_SIZE + BODY_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The body of TAIL.
+
+    Attributes:
+        root_position: Where ROOT stands.
+        root: The root of the archive, 32 bytes: the check of ROOT.
+        total_size: Bytes of the whole archive.
+    """
+
+    root_position: int
+    root: bytes
+    total_size: int
+
+    def build(self) -> bytes:
+        """Return the bytes of the body."""
+        return _PACKER.pack(self.root_position, self.root, self.total_size, END_MAGIC)
+
+    @classmethod
+    def parse(cls, body: Buffer, *, position: int) -> Tail:
+        """Read the body of the TAIL record at `position`.
+
+        Raises:
+            FormatError: TAIL-1.
+        """
+        root_position, root, total_size, end_magic = _PACKER.unpack(body)
+        if end_magic != END_MAGIC:
+            raise FormatError("the end magic is wrong", rule="TAIL-1", offset=position)
+        return cls(root_position, root, total_size)
