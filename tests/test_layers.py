@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 LAYERS = [
     {"errors", "_version"},
     {"bytesource", "tokens", "names", "durable"},
+    {"namelist"},
     {"format", "ese"},
     {"sources", "procedure", "restore"},
     {"collect", "backup", "check"},
