@@ -1,0 +1,138 @@
+"""The attachment list of logs and checkpoints: which databases belong to the log stream."""
+
+# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tokar.errors import InputError
+from tokar.ese.common import NO_POSITION, NO_SIGNATURE, LogPosition, Signature
+from tokar.ese.layout import U8, U16, U32, U64, Record
+
+AREA_SIZE = 2048
+UTF16_NAMES = 0x20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry(Record):
+    """The fixed part of an attachment, 64 bytes; `names_size` bytes of names follow."""
+
+    # fmt: off
+    dbid:                U8          = 0              # 0   0 ends the list
+    flags:               U8          = 0              # 1   0x20 names are UTF-16LE, 0x40 sparse file
+    names_size:          U16         = 0              # 2
+    dbtime:              U64         = 0              # 4
+    last_object_id:      U32         = 0              # 12
+    maximum_pages:       U32         = 0              # 16  0 = no maximum
+    attach_position:     LogPosition = NO_POSITION  # 20
+    consistent_position: LogPosition = NO_POSITION  # 28
+    signature:           Signature   = NO_SIGNATURE    # 36
+    # fmt: on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A database that was attached when a log or checkpoint was written.
+
+    Attributes:
+        dbid: Number of the database inside its instance, 1-255.
+        path: Where it lay on that machine. For matching and for display, never a place to write to.
+        signature: The signature of the database.
+        dbtime: Its counter of modifications.
+        last_object_id: The highest object number given out.
+        maximum_pages: The largest size it may grow to; 0 means no limit.
+        attach_position: Where in the log it was attached.
+        consistent_position: Where it was last consistent.
+        flags: As stored; 0x20: the name is UTF-16LE, 0x40: a sparse file.
+        more_names: Bytes that older engines keep after the path.
+    """
+
+    dbid: int
+    path: str
+    signature: Signature
+    dbtime: int = 0
+    last_object_id: int = 0
+    maximum_pages: int = 0
+    attach_position: LogPosition = NO_POSITION
+    consistent_position: LogPosition = NO_POSITION
+    flags: int = UTF16_NAMES
+    more_names: bytes = b""
+
+    def pack(self) -> bytes:
+        """Return the bytes of the entry with its names.
+
+        Raises:
+            InputError: The path cannot be written in this form.
+        """
+        codec = "utf-16-le" if self.flags & UTF16_NAMES else "ascii"
+        try:
+            names = (self.path + "\0").encode(codec) + self.more_names
+            entry = _Entry(
+                dbid=self.dbid,
+                flags=self.flags,
+                names_size=len(names),
+                dbtime=self.dbtime,
+                last_object_id=self.last_object_id,
+                maximum_pages=self.maximum_pages,
+                attach_position=self.attach_position,
+                consistent_position=self.consistent_position,
+                signature=self.signature,
+            )
+        except UnicodeEncodeError as error:
+            raise InputError(f"the database path {self.path!r} cannot be written as {codec}") from error
+        return entry.pack() + names
+
+
+def parse_attachments(area: bytes) -> tuple[Attachment, ...]:
+    """Return the attachments in the area of a header, in order.
+
+    The list ends at a dbid of 0, at the end of the area, or at an entry whose names would run past it: a header with a right checksum
+    has no such entry, and a hostile one gains nothing by it.
+    """
+    found = []
+    offset = 0
+    while offset + _Entry.layout_size() <= len(area) and area[offset]:
+        entry = _Entry.unpack(area, offset)
+        start = offset + _Entry.layout_size()
+        offset = start + entry.names_size
+        if offset > len(area):
+            break
+        path, more = _split_names(area[start:offset], wide=bool(entry.flags & UTF16_NAMES))
+        found.append(
+            Attachment(
+                dbid=entry.dbid,
+                path=path,
+                signature=entry.signature,
+                dbtime=entry.dbtime,
+                last_object_id=entry.last_object_id,
+                maximum_pages=entry.maximum_pages,
+                attach_position=entry.attach_position,
+                consistent_position=entry.consistent_position,
+                flags=entry.flags,
+                more_names=more,
+            )
+        )
+    return tuple(found)
+
+
+def build_attachments(attachments: Iterable[Attachment]) -> bytes:
+    """Return the attachment area of a header, always 2048 bytes.
+
+    Raises:
+        InputError: They do not fit, or a path cannot be written.
+    """
+    area = b"".join(attachment.pack() for attachment in attachments)
+    if len(area) > AREA_SIZE:
+        raise InputError(f"the attachments take {len(area)} bytes, a header has room for {AREA_SIZE}")
+    return area.ljust(AREA_SIZE, b"\0")
+
+
+def _split_names(names: bytes, *, wide: bool) -> tuple[str, bytes]:
+    """Return the first name as text, and the bytes after its terminator."""
+    if not wide:
+        first, _, more = names.partition(b"\0")
+        return first.decode("ascii", "backslashreplace"), more
+    for position in range(0, len(names) - 1, 2):
+        if names[position : position + 2] == b"\0\0":
+            return names[:position].decode("utf-16-le", "backslashreplace"), names[position + 2 :]
+    return names.decode("utf-16-le", "backslashreplace"), b""

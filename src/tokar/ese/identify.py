@@ -1,0 +1,294 @@
+"""What kind of file this is, told from its content alone. Names are never looked at (see `tokar.ese.filenames`).
+
+Most files that the command line meets in a folder are no ESE files: `looks_like_ese` says so from bytes already in memory, in less than
+a microsecond. Headers, and with them construct, are only loaded for a file that has been recognised.
+
+Sources: Microsoft, Extensible Storage Engine, daedef.hxx, log.hxx and jethdr.w (file types and the offset they share).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from tokar.ese.checksum import header_is_valid
+from tokar.ese.errors import HeaderError
+from tokar.ese.oldlog import ESE97, old_format
+
+if TYPE_CHECKING:
+    from tokar.bytesource import ByteSource
+    from tokar.ese.checkpoint import Checkpoint
+    from tokar.ese.common import Signature
+    from tokar.ese.database import DatabaseHeader
+    from tokar.ese.flushmap import FlushMap
+    from tokar.ese.log import LogHeader
+
+HEAD_SIZE: Final = 32768 + 8
+"""As many first bytes of a file as `looks_like_ese` wants to see, where the file has them."""
+SMALLEST_SIZE: Final = 2048
+"""No whole ESE header is shorter: a database with 2 KiB pages. The others take 4096."""
+LARGEST_LOG: Final = 65535 * 4096
+"""The most bytes a log, and so a reserve log, can have: a u16 counts its sectors."""
+_MAGIC: Final = 0x89ABCDEF
+_MAGIC_BYTES: Final = _MAGIC.to_bytes(4, "little")
+_SECOND_MAGICS: Final = tuple((page_size + 4, page_size + 8) for page_size in (2048, 4096, 8192, 16384, 32768))
+_PROBE: Final = struct.Struct("<Q12xII4xI12xI")  # the u64 at 0, the u32 at 20, 24, 32 and 48
+_TYPE: Final = struct.Struct("<I")
+_TYPE_OFFSET: Final = 667
+_TYPE_END: Final = 671
+_BLOCK_SIZE: Final = 4096
+_LARGER_BLOCK_SIZE: Final = 8192
+_CHECKPOINT_FILE_SIZE: Final = 8192
+_LOG_VERSIONS: Final = {(7, 3701), (7, 3702), (7, 3703), (7, 3704), (8, 4000)}
+# Unused sectors of format 7, and the reserve logs of that era: 16 lines of 16 bytes, the first byte of line n is 0xDA + 16 n.
+_FILL_PATTERN: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
+_RESERVE_STARTS: Final = {0, int.from_bytes(_FILL_PATTERN[:8], "little")}
+_CHUNK_SIZE: Final = 1 << 20
+
+
+class FileKind(StrEnum):
+    """The kinds of files an ESE instance leaves behind."""
+
+    DATABASE = "database"
+    STREAMING_FILE = "streaming-file"
+    LOG = "log"
+    CHECKPOINT = "checkpoint"
+    TEMPORARY_DATABASE = "temporary-database"
+    TRACE = "trace"
+    FLUSH_MAP = "flush-map"
+    BLOCK_CACHE = "block-cache"
+    REVERT_SNAPSHOT = "revert-snapshot"
+    REVERT_CHECKPOINT = "revert-checkpoint"
+    RESERVE = "reserve"
+    UNKNOWN = "unknown"
+
+
+_KINDS: Final = {
+    1: FileKind.DATABASE,
+    2: FileKind.STREAMING_FILE,
+    3: FileKind.LOG,
+    4: FileKind.CHECKPOINT,
+    5: FileKind.TEMPORARY_DATABASE,
+    6: FileKind.TRACE,
+    7: FileKind.FLUSH_MAP,
+    8: FileKind.BLOCK_CACHE,
+    9: FileKind.BLOCK_CACHE,
+    10: FileKind.REVERT_SNAPSHOT,
+    11: FileKind.REVERT_CHECKPOINT,
+}
+# No layout for these is known here; databases are told by their magic number, not by their type.
+_UNREAD_KINDS: Final = {
+    FileKind.TRACE,
+    FileKind.BLOCK_CACHE,
+    FileKind.REVERT_SNAPSHOT,
+    FileKind.REVERT_CHECKPOINT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a file's content says it is.
+
+    Attributes:
+        kind: What it is.
+        header: Its header, where that could be read.
+        generation: The log generation, for logs whose header is whole.
+        page_size: Bytes in a page, for databases; for logs, of the databases they belong to.
+        log_signature: The log stream it belongs to, where it says so.
+        damaged: It is clearly of this kind, and its header is damaged.
+        note: Why it is unknown or damaged, or what else is worth saying; empty when there is nothing.
+    """
+
+    kind: FileKind
+    header: DatabaseHeader | LogHeader | Checkpoint | FlushMap | None = None
+    generation: int | None = None
+    page_size: int | None = None
+    log_signature: Signature | None = None
+    damaged: bool = False
+    note: str = ""
+
+
+def looks_like_ese(first_bytes: bytes | bytearray | memoryview, size: int) -> bool:
+    """Tell from the first bytes whether a file may be an ESE file. False is certain, True is worth a call of `identify`.
+
+    Args:
+        first_bytes: The first `HEAD_SIZE` bytes of the file, or more, or all of it. With fewer, a database whose first header copy is
+            gone is missed.
+        size: The size of the whole file.
+    """
+    if size < SMALLEST_SIZE:
+        return False
+    if len(first_bytes) < _TYPE_END:
+        return True
+    start, at_20, at_24, at_32, at_48 = _PROBE.unpack_from(first_bytes)
+    (file_type,) = _TYPE.unpack_from(first_bytes, _TYPE_OFFSET)
+    if (
+        start >> 32 == _MAGIC
+        or start in _RESERVE_STARTS
+        or 1 <= file_type <= 11
+        or at_32 in {6, 7}  # logs without a file type, and ESE97
+        or (size == _CHECKPOINT_FILE_SIZE and file_type == 0)  # a checkpoint without one: its two checksums must do
+        or at_24 == 4  # the last three: JET 500, 400, 200
+        or at_20 == 443
+        or at_48 == 0x0CA0001
+    ):
+        return True
+    # Five comparisons in a row are three times as fast as a loop over five offsets.
+    return (
+        first_bytes[2052:2056] == _MAGIC_BYTES
+        or first_bytes[4100:4104] == _MAGIC_BYTES
+        or first_bytes[8196:8200] == _MAGIC_BYTES
+        or first_bytes[16388:16392] == _MAGIC_BYTES
+        or first_bytes[32772:32776] == _MAGIC_BYTES
+    )
+
+
+def identify(source: ByteSource) -> Identity:
+    """Return what kind of file this is. Never fails because of what is in the file.
+
+    Raises:
+        StorageError: The source cannot be read.
+    """
+    head = source.read(0, HEAD_SIZE)
+    if not looks_like_ese(head, source.size):
+        return _not_ese(head, source.size)
+    if head[4:8] == _MAGIC_BYTES:
+        return _identify_database(source)
+    if (old := old_format(head)) is not None:
+        return _identify_old_log(head, old)
+    for recognise in (_recognise_typed, _recognise_untyped, _recognise_reserve, _recognise_second_copy):
+        identity = recognise(source, head)
+        if identity is not None:
+            return identity
+    return _not_ese(head, source.size)
+
+
+def _not_ese(head: bytes, size: int) -> Identity:
+    if size == 0:
+        return Identity(kind=FileKind.UNKNOWN, note="empty: a patch file of the modern kind, or nothing at all")
+    if size < SMALLEST_SIZE:
+        return Identity(kind=FileKind.UNKNOWN, note=f"{size} bytes are too few for any ESE header")
+    if not any(head):
+        return Identity(kind=FileKind.UNKNOWN, note="begins with zeros, but is no reserve log")
+    return Identity(kind=FileKind.UNKNOWN, note="no header of an ESE file")
+
+
+def _identify_database(source: ByteSource) -> Identity:
+    from tokar.ese.database import OLD_VERSIONS, DatabaseHeader, DatabaseState  # noqa: PLC0415 - loads construct
+
+    try:
+        copies = DatabaseHeader.read(source)
+    except HeaderError as error:
+        old = int.from_bytes(source.read(8, 4), "little") in OLD_VERSIONS
+        return Identity(kind=FileKind.DATABASE, damaged=not old, note=error.message)
+    header = copies.header
+    kind = _KINDS.get(header.file_type, FileKind.DATABASE)
+    note = "" if copies.valid[0] else "the first header copy is damaged, the second was used"
+    if header.attribute == 1 or kind is FileKind.STREAMING_FILE:
+        kind = FileKind.STREAMING_FILE
+    elif header.state is DatabaseState.JUST_CREATED and not header.log_signature.is_set:
+        # Windows writes temporary databases with file type 1, so the type alone does not tell.
+        kind = FileKind.TEMPORARY_DATABASE
+        note = "just created and never part of a log stream: a temporary database, or one whose creation never finished"
+    return Identity(kind=kind, header=header, page_size=header.page_size, log_signature=header.log_signature, note=note)
+
+
+def _identify_old_log(head: bytes, old: str) -> Identity:
+    """A log whose layout is not known. ESE97 shares the first 44 bytes with what came later, and with them the generation."""
+    shares_start = old == ESE97 and header_is_valid(head[:_BLOCK_SIZE])
+    return Identity(
+        kind=FileKind.LOG,
+        generation=struct.unpack_from("<i", head, 4)[0] if shares_start else None,
+        note=f"a log of {old}: recognised, its content is not interpreted",
+    )
+
+
+def _identify_log(head: bytes) -> Identity:
+    from tokar.ese.log import LogHeader  # noqa: PLC0415 - loads construct
+
+    try:
+        header = LogHeader.parse(head)
+    except HeaderError as error:
+        return Identity(kind=FileKind.LOG, damaged=not header_is_valid(head[:_BLOCK_SIZE]), note=error.message)
+    return Identity(
+        kind=FileKind.LOG,
+        header=header,
+        generation=header.generation,
+        page_size=header.page_size,
+        log_signature=header.signature,
+    )
+
+
+def _identify_checkpoint(source: ByteSource, note: str = "") -> Identity:
+    from tokar.ese.checkpoint import Checkpoint  # noqa: PLC0415 - loads construct
+
+    copies = Checkpoint.read(source)
+    header = copies.header
+    if not copies.valid[0]:
+        note = "the first copy is damaged, the second was used"
+    return Identity(kind=FileKind.CHECKPOINT, header=header, log_signature=header.signature, note=note)
+
+
+def _recognise_typed(source: ByteSource, head: bytes) -> Identity | None:
+    """By the file type that all headers since 2001 keep at one offset, in a block whose checksum is right."""
+    kind = _type_in(head) or _type_in(head[_BLOCK_SIZE:])
+    if kind is FileKind.LOG and (_block_is_valid(head, 0) or _has_log_version(head)):
+        return _identify_log(head)
+    if kind is FileKind.CHECKPOINT and (_block_is_valid(head, 0) or _block_is_valid(head, 1)):
+        return _identify_checkpoint(source)
+    if kind is FileKind.FLUSH_MAP and header_is_valid(head[:_LARGER_BLOCK_SIZE]):
+        from tokar.ese.flushmap import FlushMap  # noqa: PLC0415 - loads construct
+
+        return Identity(kind=kind, header=FlushMap.read(source))
+    if kind in _UNREAD_KINDS and any(header_is_valid(head[:size]) for size in (_BLOCK_SIZE, _LARGER_BLOCK_SIZE)):
+        return Identity(kind=kind, note="recognised by its file type; its header is not interpreted")
+    return None
+
+
+def _recognise_untyped(source: ByteSource, head: bytes) -> Identity | None:
+    """Logs and checkpoints from before 7.3704.5, which have no file type."""
+    if head[_TYPE_OFFSET:_TYPE_END] != bytes(4):
+        return None
+    if _has_log_version(head):
+        return _identify_log(head)
+    if source.size == _CHECKPOINT_FILE_SIZE and (_block_is_valid(head, 0) or _block_is_valid(head, 1)):
+        return _identify_checkpoint(source, "without a file type: written before 2001")
+    return None
+
+
+def _type_in(block: bytes) -> FileKind | None:
+    return _KINDS.get(int.from_bytes(block[_TYPE_OFFSET:_TYPE_END], "little"))
+
+
+def _block_is_valid(head: bytes, number: int) -> bool:
+    block = head[number * _BLOCK_SIZE : (number + 1) * _BLOCK_SIZE]
+    return len(block) == _BLOCK_SIZE and header_is_valid(block)
+
+
+def _has_log_version(head: bytes) -> bool:
+    return struct.unpack_from("<II", head, 32) in _LOG_VERSIONS
+
+
+def _recognise_reserve(source: ByteSource, head: bytes) -> Identity | None:
+    """Reserve logs: all zero, or the fill pattern from the first byte to the last."""
+    if source.size > LARGEST_LOG:
+        return None
+    pattern = bytes(256) if not any(head[:16]) else _FILL_PATTERN
+    expected = pattern * (min(source.size, _CHUNK_SIZE) // len(pattern) + 1)
+    for offset in range(0, source.size, _CHUNK_SIZE):
+        chunk = source.read(offset, _CHUNK_SIZE)
+        if chunk != expected[: len(chunk)]:
+            return None
+    what = "zeros" if not any(head[:16]) else "the fill pattern of unused sectors"
+    return Identity(kind=FileKind.RESERVE, note=f"nothing but {what}: a reserve log, or one never written")
+
+
+def _recognise_second_copy(source: ByteSource, head: bytes) -> Identity | None:
+    """A database whose first header copy is gone."""
+    if any(head[begin:end] == _MAGIC_BYTES for begin, end in _SECOND_MAGICS):
+        identity = _identify_database(source)
+        if identity.header is not None:
+            return identity
+    return None

@@ -1,0 +1,100 @@
+"""One page of a database, or one segment of a log: its header, and the checksums that go into it.
+
+This is the slow, plain statement of the rules, without numpy: what builds pages uses it, and what checks whole files
+(`tokar.ese.pages`) is tested against it.
+
+Sources: Microsoft, Extensible Storage Engine, checksum.cxx and cpage.hxx; libesedb, "Extensible Storage Engine (ESE) Database File
+(EDB) format specification".
+"""
+
+# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+
+from dataclasses import dataclass
+from typing import Final
+
+from tokar.ese.checksum import ecc_checksum, xor_words
+from tokar.ese.layout import U16, U32, U64, Record
+
+NEW_FORMAT: Final = 0x2000
+"""The flag of a page that carries XOR and ECC; without it, the old XOR and its page number."""
+FLAGS_OFFSET: Final = 36
+LARGE_PAGE_SIZE: Final = 16384
+"""From this size on a page is cut into blocks, each with a checksum of its own."""
+LARGE_HEADER_SIZE: Final = 80
+_OLD_SEED: Final = 0x89ABCDEF
+_LARGE_CHECKSUMS: Final = 40
+_LARGE_NUMBER: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageHeader(Record):
+    """The first 40 bytes of a page, as the new format names them.
+
+    Pages of 16 and 32 KiB go on with three more checksums (40, 48, 56), the page number (64) and 12 zero bytes.
+    """
+
+    # fmt: off
+    checksum:         U32 = 0           # 0   XOR part; old format: the old XOR
+    ecc:              U32 = 0           # 4   ECC part; old format: the page number
+    dbtime:           U64 = 0           # 8   of the last change
+    previous_page:    U32 = 0           # 16
+    next_page:        U32 = 0           # 20
+    object_id:        U32 = 0           # 24
+    free_size:        U16 = 0           # 28
+    uncommitted_size: U16 = 0           # 30
+    first_free:       U16 = 0           # 32
+    tag_count:        U16 = 0           # 34
+    flags:            U32 = NEW_FORMAT  # 36
+    # fmt: on
+
+
+def block_size_of(page_size: int) -> int:
+    """Return how many bytes of a page one checksum covers: the whole page, or a quarter of a large one."""
+    return page_size if page_size < LARGE_PAGE_SIZE else page_size // 4
+
+
+def seal_page(page: bytes, number: int) -> bytes:
+    """Return a page with the checksums its flags call for; large pages also get their page number.
+
+    Args:
+        page: A whole page whose checksum fields may hold anything.
+        number: The page number; page 1 lies at twice the page size.
+    """
+    if len(page) < LARGE_PAGE_SIZE and not int.from_bytes(page[FLAGS_OFFSET : FLAGS_OFFSET + 4], "little") & NEW_FORMAT:
+        body = number.to_bytes(4, "little") + page[8:]
+        return (xor_words(body) ^ _OLD_SEED).to_bytes(4, "little") + body
+    if len(page) < LARGE_PAGE_SIZE:
+        return ecc_checksum(page, number).to_bytes(8, "little") + page[8:]
+    return _seal_large_page(page, number)
+
+
+def seal_segment(segment: bytes, number: int) -> bytes:
+    """Return a segment of a format 8 log with its checksum; `number` counts from the start of the log file."""
+    return ecc_checksum(segment, number).to_bytes(8, "little") + segment[8:]
+
+
+def page_is_sealed(page: bytes, number: int) -> bool:
+    """Tell whether all checksums of a page, and the page number where it is stored, are right."""
+    return any(page) and seal_page(page, number) == page
+
+
+def segment_is_sealed(segment: bytes, number: int) -> bool:
+    """Tell whether the checksum of a log segment is right."""
+    return any(segment) and seal_segment(segment, number) == segment
+
+
+def _seal_large_page(page: bytes, number: int) -> bytes:
+    """Blocks 1 to 3 first: block 0 covers their checksums, which lie in it."""
+    size = block_size_of(len(page))
+    sums = b"".join(
+        ecc_checksum(page[start : start + size], number, first=False).to_bytes(8, "little")
+        for start in range(size, len(page), size)
+    )
+    head = (
+        page[:_LARGE_CHECKSUMS]
+        + sums
+        + number.to_bytes(4, "little")
+        + bytes(LARGE_HEADER_SIZE - _LARGE_NUMBER - 4)
+        + page[LARGE_HEADER_SIZE:size]
+    )
+    return ecc_checksum(head, number).to_bytes(8, "little") + head[8:] + page[size:]
