@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +48,7 @@ class DoneRecord:
     def build(self) -> bytes:
         """Return the bytes of the body."""
         fixed = PACKER.pack(self.entry, self.chunk_count, self.content_size, self.digest, self.file_check)
-        return fixed + b"".join(length.to_bytes(4, "little") for length in self.data_lengths) + self.data_checks
+        return fixed + columns.to_bytes(array("I", self.data_lengths)) + self.data_checks
 
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int) -> DoneRecord:

@@ -47,3 +47,12 @@ class Tail:
         if end_magic != END_MAGIC:
             raise FormatError("the end magic is wrong", rule="TAIL-1", offset=position)
         return cls(root_position, root, total_size)
+
+    def demand_place(self, size: int, *, position: int) -> None:
+        """Check that this can be the TAIL at `position` of an archive of `size` bytes.
+
+        Raises:
+            FormatError: TAIL-2.
+        """
+        if self.total_size != size or not 0 < self.root_position < position:
+            raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=position)

@@ -1,0 +1,427 @@
+"""Reading an archive with random access, from the tail (spec/format.md STATE-3 and STATE-4).
+
+Opening reads the preamble, TAIL, ROOT, HEAD, SUMM; the index is read when an entry is asked for, and of an entry only what is asked for.
+Where there is no valid TAIL, the archive is read from the front to say why.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tokar.bytesource import ByteSource, FileSource
+from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
+from tokar.format import limits, preamble, records, tail
+from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
+from tokar.format.index import IndexPage
+from tokar.format.metadata import Head, Summary, parse_calls
+from tokar.format.preamble import Preamble
+from tokar.format.records import HEAD_SIZE, RecordHead
+from tokar.format.root import Root
+from tokar.format.scanner import Scan
+from tokar.format.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Any
+
+    from tokar.format.entry import Entry
+
+
+class Archive:
+    """A sealed archive, open for reading. For one thread, apart from `read` and what is documented otherwise.
+
+    Args:
+        source: Anything with `size` and `read(offset, size)`, or the path of a file.
+
+    Raises:
+        StorageError: The file cannot be read.
+        BadMagicError: It is not an archive.
+        UnsupportedError: It needs a newer reader.
+        UnsealedError: Its end is missing.
+        FormatError: It is damaged; `rule` and `offset` say how and where.
+
+    Attributes:
+        id: Archive id, 16 bytes.
+        root: The root, 32 bytes.
+        size: Bytes of the archive.
+        head: HEAD.
+        summary: SUMM.
+        rows: Heads of the records outside entries, in order.
+        entry_count: Number of entries.
+    """
+
+    def __init__(self, source: ByteSource | Path | str) -> None:
+        self._owned = FileSource(source) if isinstance(source, Path | str) else None
+        self._source: ByteSource = self._owned or source  # type: ignore[assignment]
+        self.path = self._owned.path if self._owned else None
+        self._pages: list[IndexPage] | None = None
+        try:
+            self._open()
+        except ArchiveError as error:
+            self.close()
+            if error.path is None:
+                error.path = self.path
+            raise
+
+    def _open(self) -> None:
+        source = self._source
+        self.size = source.size
+        start = source.read(0, preamble.SIZE)
+        self.id = Preamble.parse(start).id
+        self._tag = self.id[:8]
+        end = self._read_tail()
+        root_head, body = self._read(end.root_position, records.ROOT)
+        if root_head.check != end.root:
+            raise CheckMismatchError(
+                "TAIL names another root",
+                expected=end.root,
+                actual=root_head.check,
+                rule="TAIL-2",
+                offset=self.size - tail.RECORD_SIZE,
+            )
+        self.root = end.root
+        found = Root.parse(body, position=root_head.position)
+        if found.preamble != start:
+            raise FormatError("ROOT names another preamble", rule="ROOT-2", offset=root_head.position)
+        self.entry_count = found.entry_count
+        self.rows = list(found.rows)
+        self._root_head = root_head
+        self._outside = [row.position for row in self.rows] + [root_head.position]
+        self._demand_order(root_head.position)
+        self._check_trailing()
+        self.head = Head.parse(self._row(0, records.HEAD), position=self.rows[0].position)
+        at = len(self.rows) - (2 if self.rows[-1].kind == records.INDX else 1)
+        self.summary = Summary.parse(self._row(at, records.SUMM), position=self.rows[at].position)
+        self.summary.demand_counts(
+            self.head, entries=self.entry_count, content_size=self.summary.content_size, position=self.rows[at].position
+        )
+        self._reader = EntryReader(source, self._tag)
+
+    def _read_tail(self) -> Tail:
+        position = self.size - tail.RECORD_SIZE
+        try:
+            _, body = self._read(position, records.TAIL)
+            end = Tail.parse(body, position=position)
+            end.demand_place(self.size, position=position)
+        except FormatError as error:
+            _judge_from_the_front(self._source)
+            raise error from None  # a front-to-back reader would be content: cannot happen, but must not pass
+        return end
+
+    def _read(self, position: int, kind: bytes) -> tuple[RecordHead, bytes]:
+        """Read a record of a certain kind."""
+        data = self._source.read(position, HEAD_SIZE) if position >= 0 else b""
+        if len(data) < HEAD_SIZE:
+            raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=self.size)
+        head = records.parse_head(data, self._tag, position)
+        if head.end > self.size:
+            raise FormatError("a record reaches past the end", rule="STATE-4", offset=position)
+        _, body = read_record(
+            memoryview(data + self._source.read(head.body_position, head.length)), self._tag, position, kind
+        )
+        return head, bytes(body)
+
+    def _row(self, at: int, kind: bytes) -> bytes:
+        """Read the record that a row of ROOT names."""
+        row = self.rows[at]
+        head, body = self._read(row.position, kind)
+        if head != row:
+            raise FormatError("ROOT names another record", rule="ROOT-2", offset=self._root_head.position)
+        return body
+
+    def _demand_order(self, root_position: int) -> None:
+        """Check that the rows of ROOT can stand where they say, from HEAD to SUMM."""
+        ends = [row.end for row in self.rows]
+        ordered = all(end <= start for end, start in zip(ends, self._outside[1:], strict=True))
+        kinds = [row.kind for row in self.rows]
+        at = len(kinds) - (2 if kinds[-1:] == [records.INDX] else 1)
+        middle = {kind for kind in kinds[1 : max(at, 1)] if not RecordHead(kind, 0, 0, b"").is_extra}
+        if (
+            not ordered
+            or kinds[0] != records.HEAD
+            or self._outside[0] != preamble.SIZE
+            or kinds[at] != records.SUMM
+            or not middle <= {records.PROC, records.INDX}
+            or ends[at] != self._outside[at + 1]
+            or ends[-1] != root_position
+        ):
+            raise FormatError(
+                "the rows of ROOT are not in the order of an archive", rule="ROOT-2", offset=root_position
+            )
+
+    def _check_trailing(self) -> None:
+        position = self._root_head.end
+        end = self.size - tail.RECORD_SIZE
+        count = 0
+        while position < end:
+            data = self._source.read(position, HEAD_SIZE)
+            head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
+            if head is None or not head.is_extra:
+                raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
+            if head.length > limits.MAX_TRAILING_SIZE:
+                raise FormatError(f"a body of {head.length} bytes after ROOT", rule="REC-7", offset=position)
+            count += 1
+            if count > limits.MAX_TRAILING_RECORDS:
+                raise FormatError("too many records after ROOT", rule="LOW-1", offset=position)
+            self._read(position, head.kind)
+            position = head.end
+        if position != end:
+            raise FormatError("a record reaches into TAIL", rule="SEQ-1", offset=position)
+
+    @property
+    def pages(self) -> list[IndexPage]:
+        """The pages of the index, in order; read at the first use.
+
+        Raises:
+            FormatError: A page is damaged, or the pages do not fit the archive.
+        """
+        if self._pages is None:
+            pages: list[IndexPage] = []
+            count = 0
+            for at, row in enumerate(self.rows):
+                if row.kind == records.INDX:
+                    page = IndexPage.parse(self._row(at, records.INDX), first=count, position=row.position)
+                    pages.append(page)
+                    count += len(page)
+            if count != self.entry_count:
+                message = f"the index has {count} entries, ROOT counts {self.entry_count}"
+                raise FormatError(message, rule="INDX-3", offset=self._root_head.position)
+            self._demand_tiling(pages)
+            if sum(sum(page.sizes) for page in pages) != self.summary.content_size:
+                raise FormatError(
+                    "SUMM counts other sizes than the index", rule="SUMM-3", offset=self._root_head.position
+                )
+            self._pages = pages
+        return self._pages
+
+    def _demand_tiling(self, pages: list[IndexPage]) -> None:
+        """Check that entries rise, and that each gap between rows of ROOT begins with one (STATE-4)."""
+        last = -1
+        for page in pages:
+            files, dones = page.file_positions, page.done_positions
+            rising = all(map(int.__lt__, files, dones)) and all(map(int.__lt__, dones, files[1:]))
+            if not rising or files[0] <= last:
+                raise FormatError("the positions of an index page do not rise", rule="INDX-2", offset=files[0])
+            last = dones[-1]
+        firsts = [page.file_positions[0] for page in pages]
+        for row, following in zip(self.rows, self._outside[1:], strict=True):
+            if row.end == following:
+                continue
+            at = bisect_right(firsts, row.end) - 1
+            begun = pages[at].file_positions if at >= 0 else ()
+            place = bisect_left(begun, row.end)
+            if place == len(begun) or begun[place] != row.end:
+                raise FormatError("something stands between records that no entry owns", rule="STATE-4", offset=row.end)
+
+    def __len__(self) -> int:
+        return self.entry_count
+
+    def __iter__(self) -> Iterator[Entry]:
+        for page in self.pages:
+            for at in range(len(page)):
+                yield page.entry(page.first + at)
+
+    def entry(self, number: int) -> Entry:
+        """Return entry `number`, from 0.
+
+        Raises:
+            NoSuchEntryError: There is none.
+        """
+        if not 0 <= number < self.entry_count:
+            raise NoSuchEntryError(f"there is no entry {number}; the archive has {self.entry_count}", path=self.path)
+        pages = self.pages
+        return pages[bisect_right([page.first for page in pages], number) - 1].entry(number)
+
+    def find(self, name: str, token: int | None = None) -> Entry:
+        """Return the entry with this name, as `Entry.name` shows it.
+
+        Args:
+            name: The name.
+            token: Demanded too, where it is given.
+
+        Raises:
+            NoSuchEntryError: There is none, or more than one.
+        """
+        found = [entry for entry in self if entry.name == name and token in (None, entry.token)]
+        if len(found) != 1:
+            message = f"{len(found)} entries have the name {name}" if found else f"no entry has the name {name}"
+            raise NoSuchEntryError(message, path=self.path)
+        return found[0]
+
+    def demand_unique(self) -> None:
+        """Check that no two entries have the same token and name (SEQ-4).
+
+        Raises:
+            FormatError: Two have.
+        """
+        seen: set[bytes] = set()
+        for page in self.pages:
+            before = len(seen)
+            seen.update(page.keys())
+            if len(seen) != before + len(page):
+                raise FormatError(
+                    "two entries have the same token and name", rule="SEQ-4", offset=page.file_positions[0]
+                )
+
+    def end_of(self, entry: Entry) -> int:
+        """Return where the record after an entry stands.
+
+        Raises:
+            FormatError: STATE-4.
+        """
+        number = entry.number
+        following = self.entry(number + 1).file_position if number + 1 < self.entry_count else None
+        return end_of(number, following, self._outside, entry.done_position)
+
+    def entries_with_ends(self) -> Iterator[tuple[Entry, int]]:
+        """Yield all entries, each with the position of the record after it.
+
+        Raises:
+            FormatError: The index is damaged, or STATE-4.
+        """
+        previous: Entry | None = None
+        for entry in self:
+            if previous is not None:
+                yield previous, end_of(previous.number, entry.file_position, self._outside, previous.done_position)
+            previous = entry
+        if previous is not None:
+            yield previous, end_of(previous.number, None, self._outside, previous.done_position)
+
+    def demand_row(self, row: RecordHead) -> None:
+        """Read a record outside entries and hold it against ROOT.
+
+        Raises:
+            FormatError: It is damaged.
+        """
+        head, body = self._read(row.position, row.kind)
+        if head != row:
+            raise FormatError("ROOT names another record", rule="ROOT-2", offset=row.position)
+        if row.kind == records.PROC:
+            parse_calls(body, position=row.position)
+
+    def stored_size(self, entry: Entry) -> int:
+        """Return the bytes that an entry takes in the archive, its records included."""
+        return self.end_of(entry) - entry.file_position
+
+    def records(self, entry: Entry) -> EntryRecords:
+        """Return FILE and DONE of an entry, proven.
+
+        Raises:
+            FormatError: They are damaged.
+        """
+        return self._reader.records(entry, self.end_of(entry))
+
+    def modification_time(self, entry: Entry) -> int | None:
+        """Return the modification time of a file, nanoseconds since 1970 in UTC, if it was recorded.
+
+        Raises:
+            FormatError: The entry is damaged.
+        """
+        return self.records(entry).file.modified
+
+    def read(self, entry: Entry, start: int = 0, stop: int | None = None) -> bytes:
+        """Return content of an entry from `start` to `stop`, reading and proving only the chunks that hold it.
+
+        Raises:
+            FormatError: The entry is damaged there.
+        """
+        reader = EntryReader(self._source, self._tag)
+        found = reader.records(entry, self.end_of(entry))
+        return reader.read(found, max(start, 0), entry.size if stop is None else stop)
+
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
+        """Yield the whole content of an entry; the data of a chunk is valid until the next step.
+
+        What is yielded is proven chunk by chunk; that the whole has its digest is known when the iterator ends without an error.
+
+        Raises:
+            FormatError: The entry is damaged.
+        """
+        return self._reader.chunks(self.records(entry))
+
+    def calls(self) -> Iterator[dict[str, Any]]:
+        """Yield the transcript of the procedure, call by call.
+
+        Raises:
+            FormatError: A PROC record is damaged.
+        """
+        for at, row in enumerate(self.rows):
+            if row.kind == records.PROC:
+                yield from parse_calls(self._row(at, records.PROC), position=row.position)
+
+    def entry_source(self, entry: Entry) -> EntrySource:
+        """Return the content of an entry as a byte source, for readers that need random access."""
+        return EntrySource(self, entry)
+
+    @property
+    def source(self) -> ByteSource:
+        """Where the archive is read from."""
+        return self._source
+
+    @property
+    def root_head(self) -> RecordHead:
+        """The head of ROOT."""
+        return self._root_head
+
+    def close(self) -> None:
+        """Close the file, if the archive opened it."""
+        if self._owned is not None:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class EntrySource:
+    """The content of an entry as a byte source: every read is proven by the checks of the chunks it touches.
+
+    Args:
+        archive: The archive, which must stay open.
+        entry: The entry.
+    """
+
+    def __init__(self, archive: Archive, entry: Entry) -> None:
+        self._reader = EntryReader(archive.source, archive.id[:8])
+        self._found = self._reader.records(entry, archive.end_of(entry))
+        self._size = entry.size
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return self._size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return content at `offset`, fewer than `size` bytes only at the end.
+
+        Raises:
+            FormatError: The entry is damaged there.
+        """
+        return self._reader.read(self._found, offset, offset + size)
+
+
+class SequentialReader:
+    """Reads a byte source from the front, as a stream."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._offset = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; fewer only at the end."""
+        data = self._source.read(self._offset, size)
+        self._offset += len(data)
+        return data
+
+
+def _judge_from_the_front(source: ByteSource) -> None:
+    """Raise what a front-to-back reader finds: unsealed, or damaged and where."""
+    for _ in Scan(SequentialReader(source), decode=False):
+        pass

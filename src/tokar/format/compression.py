@@ -1,0 +1,62 @@
+"""How a writer stores the content of a chunk: as zeros, compressed, or as it is (spec/format.md section 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tokar.errors import InputError
+from tokar.format import zstd_frame
+from tokar.format.data_record import Codec
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_ZEROS: Final = bytes(1 << 16)
+_MIN_COMPRESSED_SIZE: Final = 64  # smaller chunks cannot shrink by as much as a frame header costs
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """What the writer may do to shrink chunks.
+
+    Attributes:
+        level: Level of Zstandard, or None to store chunks as they are (chunks of zeros are recognised all the same).
+    """
+
+    level: int | None = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Compression:
+        """Read `none`, `zstd` or `zstd:LEVEL`.
+
+        Raises:
+            InputError: It is something else, or the level is not from 1 to 22.
+        """
+        method, colon, level = text.partition(":")
+        if text == "none":
+            return cls(None)
+        if method == "zstd" and (not colon or (level.isascii() and level.isdigit() and 1 <= int(level) <= 22)):
+            return cls(int(level or 1))
+        raise InputError(f"not a compression: {text}", hint="use none, zstd or zstd:LEVEL with a level from 1 to 22")
+
+    def encode(self, content: Buffer) -> tuple[int, Buffer]:
+        """Return the codec for a chunk, and the bytes to store."""
+        if is_zero(content):
+            return Codec.ZEROS, b""
+        size = memoryview(content).nbytes
+        if self.level is not None and size >= _MIN_COMPRESSED_SIZE:
+            frame = zstd_frame.compressor(self.level).compress(memoryview(content))
+            if len(frame) < size:
+                return Codec.ZSTD, frame
+        return Codec.STORED, content
+
+
+def is_zero(content: Buffer) -> bool:
+    """Whether all bytes are zero."""
+    view = memoryview(content)
+    if view[0] or view[-1] or view[view.nbytes // 2]:
+        return False
+    step = len(_ZEROS)
+    # bytes() makes the comparison one memcmp; a memoryview would compare item by item
+    return all(bytes(view[at : at + step]) == _ZEROS[: view.nbytes - at] for at in range(0, view.nbytes, step))

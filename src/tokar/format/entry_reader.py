@@ -1,0 +1,346 @@
+"""One entry read out of an archive with proof: FILE and DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
+
+Only the chunks that are asked for are read. Whole files are read ahead by a second thread, so that checking and hashing overlap.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from itertools import accumulate
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from blake3 import blake3
+
+from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError
+from tokar.format import data_record, records
+from tokar.format.done_record import DoneRecord
+from tokar.format.file_record import FileRecord
+from tokar.format.records import HEAD_SIZE, RecordHead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from typing_extensions import Buffer
+
+    from tokar.bytesource import ByteSource
+    from tokar.format.data_record import DataRecord
+    from tokar.format.entry import Entry
+
+_READ_AHEAD: Final = 4  # buffers; each holds one record
+_SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece
+_WINDOW_SIZE: Final = 1 << 20
+_ZEROS: Final = bytes(1 << 20)
+
+
+class Chunk(NamedTuple):
+    """A piece of content, valid until the next one is asked for.
+
+    Attributes:
+        size: Bytes of content.
+        data: The bytes, or None for zeros.
+        codec: How the chunk is stored.
+    """
+
+    size: int
+    data: Buffer | None
+    codec: int
+
+
+class EntryRecords(NamedTuple):
+    """FILE and DONE of an entry, both proven.
+
+    Attributes:
+        file: The FILE record.
+        done: The DONE record.
+        data_positions: Where the DATA records stand, and after them where DONE stands.
+    """
+
+    file: FileRecord
+    done: DoneRecord
+    data_positions: Sequence[int]
+
+
+class Window:
+    """Reads ranges of a source; neighbouring small ranges are read together. For one thread."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._start = 0
+        self._data = memoryview(b"")
+        self._next = -1
+
+    def read(self, position: int, size: int) -> memoryview:
+        """Return the bytes of a range.
+
+        Raises:
+            FormatError: The source ends before it.
+        """
+        at = position - self._start
+        if at < 0 or at + size > len(self._data):
+            ahead = position == self._next and size < _WINDOW_SIZE
+            wanted = min(_WINDOW_SIZE if ahead else size, max(self._source.size - position, 0))
+            self._data = memoryview(self._source.read(position, max(wanted, size)))
+            self._start, at = position, 0
+        self._next = position + size
+        piece = self._data[at : at + size]
+        if len(piece) < size:
+            raise FormatError("the archive ends inside a record", rule="STATE-1", offset=position)
+        return piece
+
+
+def read_record(data: memoryview, tag: bytes, position: int, kind: bytes) -> tuple[RecordHead, memoryview]:
+    """Return head and body of the record of a certain kind at `position`, whose bytes `data` begins with.
+
+    Raises:
+        FormatError: A rule from REC-1 to REC-8, or SEQ-1 for another kind.
+    """
+    head = records.parse_head(data, tag, position)
+    if head.kind != kind:
+        message = f"{head.kind.decode()} where {kind.decode()} must stand"
+        raise FormatError(message, rule="SEQ-1", offset=position)
+    body = data[HEAD_SIZE : HEAD_SIZE + head.length]
+    if len(body) < head.length:
+        raise FormatError("a record reaches into the next one", rule="STATE-4", offset=position)
+    records.demand_check(head, tag, body)
+    return head, body
+
+
+class EntryReader:
+    """Reads entries of one archive. An object for each thread.
+
+    Args:
+        source: The archive.
+        tag: Its tag.
+    """
+
+    def __init__(self, source: ByteSource, tag: bytes) -> None:
+        self._source = source
+        self._tag = tag
+        self._window = Window(source)
+
+    def records(self, entry: Entry, end: int) -> EntryRecords:
+        """Return FILE and DONE of an entry, proven against its row of the index.
+
+        Args:
+            entry: From the index.
+            end: Where the next record after the entry stands.
+
+        Raises:
+            FormatError: A rule is broken; INDX-2 where entry and index disagree.
+        """
+        position, done_position = entry.file_position, entry.done_position
+        if end - position <= _SMALL_SIZE:
+            whole = self._window.read(position, end - position)
+            file_data, done_data = whole[: done_position - position], whole[done_position - position :]
+        else:
+            file_data = self._window.read(position, min(done_position - position, HEAD_SIZE + 32 + 0xFFFF))
+            done_data = memoryview(self._source.read(done_position, end - done_position))
+        if done_position + HEAD_SIZE > end:
+            raise FormatError("there is no room for DONE", rule="STATE-4", offset=done_position)
+        file_head, file_body = read_record(file_data, self._tag, position, records.FILE)
+        file = FileRecord.parse(file_body, entry=entry.number, position=position)
+        done_head, done_body = read_record(done_data, self._tag, done_position, records.DONE)
+        done = DoneRecord.parse(done_body, entry=entry.number, position=done_position)
+        if done_head.end != end:
+            raise FormatError("something stands between entries", rule="STATE-4", offset=done_head.end)
+        self._demand_agreement(entry, file_head, file, done_head, done)
+        positions = list(accumulate((HEAD_SIZE + length for length in done.data_lengths), initial=file_head.end))
+        if positions[-1] != done_position:
+            raise FormatError("the chunks do not reach from FILE to DONE", rule="DONE-2", offset=done_position)
+        return EntryRecords(file, done, positions)
+
+    def _demand_agreement(
+        self, entry: Entry, file_head: RecordHead, file: FileRecord, done_head: RecordHead, done: DoneRecord
+    ) -> None:
+        position = done_head.position
+        if done.file_check != file_head.check:
+            raise FormatError("DONE names another FILE record", rule="DONE-2", offset=position)
+        done.demand_shape(
+            chunk_size=1 << file.chunk_log2,
+            announced_size=file.announced_size,
+            incomplete=file.incomplete,
+            position=position,
+        )
+        row = (entry.token, entry.file_list, entry.encoding, entry.raw_name, entry.size, entry.digest, entry.done_check)
+        own = (file.token, file.file_list, file.encoding, file.name, done.content_size, done.digest, done_head.check)
+        if row != own:
+            raise FormatError("the index says other than the entry", rule="INDX-2", offset=entry.file_position)
+
+    def chunk_record(self, found: EntryRecords, number: int, buffer: bytearray | None = None) -> Chunk:
+        """Read and prove one DATA record.
+
+        Args:
+            found: FILE and DONE of the entry.
+            number: Of the chunk.
+            buffer: Where to read it to, if the source can read into buffers; else new memory is used.
+
+        Raises:
+            FormatError: A rule is broken.
+        """
+        position = found.data_positions[number]
+        data = self._read(position, found.data_positions[number + 1] - position, buffer)
+        return self.prove_chunk(found, number, data)
+
+    def prove_chunk(self, found: EntryRecords, number: int, data: memoryview) -> Chunk:
+        """Return the content of one DATA record whose bytes are `data`.
+
+        Raises:
+            FormatError: A rule is broken.
+        """
+        record, body = self._parse_data(found, number, data)
+        content = data_record.content(record, body, position=found.data_positions[number])
+        return Chunk(record.content_size, content, record.codec)
+
+    def demand_chunk(self, found: EntryRecords, number: int, buffer: bytearray) -> None:
+        """Prove one DATA record without decoding its content.
+
+        Raises:
+            FormatError: A rule is broken.
+        """
+        position = found.data_positions[number]
+        data = self._read(position, found.data_positions[number + 1] - position, buffer)
+        self.demand_chunk_data(found, number, data)
+
+    def demand_chunk_data(self, found: EntryRecords, number: int, data: memoryview) -> None:
+        """Prove one DATA record whose bytes are `data`, without decoding its content.
+
+        Raises:
+            FormatError: A rule is broken.
+        """
+        record, body = self._parse_data(found, number, data)
+        data_record.check_frame(record, body, position=found.data_positions[number])
+
+    def _parse_data(self, found: EntryRecords, number: int, data: memoryview) -> tuple[DataRecord, memoryview]:
+        position = found.data_positions[number]
+        head, body = read_record(data, self._tag, position, records.DATA)
+        if len(data) != HEAD_SIZE + head.length:
+            raise FormatError("DONE names another length", rule="DONE-2", offset=position)
+        expected = found.done.data_checks[32 * number : 32 * number + 32]
+        if head.check != expected:
+            message = "DONE names another check for a chunk"
+            raise CheckMismatchError(message, expected=expected, actual=head.check, rule="DONE-2", offset=position)
+        chunk_size = 1 << found.file.chunk_log2
+        record = data_record.parse_data(
+            body, entry=found.file.entry, chunk=number, chunk_size=chunk_size, position=position
+        )
+        if record.content_size != min(chunk_size, found.done.content_size - number * chunk_size):
+            raise FormatError("a chunk has another size than its place calls for", rule="DATA-2", offset=position)
+        return record, body
+
+    def _read(self, position: int, size: int, buffer: bytearray | None) -> memoryview:
+        readinto = getattr(self._source, "readinto", None)
+        if size <= _SMALL_SIZE:
+            return self._window.read(position, size)
+        if buffer is None or readinto is None:
+            data = memoryview(self._source.read(position, size))
+        else:
+            view = memoryview(buffer)[:size]
+            data = view[: readinto(position, view)]
+        if len(data) < size:
+            raise FormatError("the archive ends inside a record", rule="STATE-1", offset=position)
+        return data
+
+    def read(self, found: EntryRecords, start: int, stop: int) -> bytes:
+        """Return content from `start` to `stop`, from the chunks that hold it and no others.
+
+        Raises:
+            FormatError: A rule is broken.
+        """
+        stop = min(stop, found.done.content_size)
+        log2 = found.file.chunk_log2
+        pieces = []
+        for number in range(start >> log2, -(-stop >> log2) if stop > start else start >> log2):
+            size, data, _ = self.chunk_record(found, number)
+            low, high = max(start - (number << log2), 0), min(stop - (number << log2), size)
+            pieces.append(bytes(high - low) if data is None else bytes(memoryview(data)[low:high]))
+        return b"".join(pieces)
+
+    def chunks(self, found: EntryRecords) -> Iterator[Chunk]:
+        """Yield the whole content, chunk by chunk; the data of a chunk is valid until the next step.
+
+        Raises:
+            FormatError: A rule is broken.
+            DigestMismatchError: After the last chunk, DONE-5.
+        """
+        count = found.done.chunk_count
+        digest = blake3()
+        source = _ReadAhead(self, found) if count > 1 else (self.chunk_record(found, number) for number in range(count))
+        try:
+            for chunk in source:
+                size, data, _ = chunk
+                if data is None:
+                    while size:
+                        digest.update(_ZEROS[:size])
+                        size -= min(size, len(_ZEROS))
+                else:
+                    digest.update(data)
+                yield chunk
+        finally:
+            source.close()
+        if digest.digest() != found.done.digest:
+            raise DigestMismatchError(
+                "the digest of the content is wrong",
+                expected=found.done.digest,
+                actual=digest.digest(),
+                rule="DONE-5",
+                offset=found.data_positions[-1],
+            )
+
+
+class _ReadAhead:
+    """Reads and proves chunks in a thread of its own while the consumer works on earlier ones."""
+
+    def __init__(self, reader: EntryReader, found: EntryRecords) -> None:
+        self._reader = reader
+        self._found = found
+        self._ready: SimpleQueue[tuple[Chunk, bytearray] | BaseException | None] = SimpleQueue()
+        self._free: SimpleQueue[bytearray | None] = SimpleQueue()
+        size = HEAD_SIZE + max(found.done.data_lengths)
+        for _ in range(min(_READ_AHEAD, found.done.chunk_count)):
+            self._free.put(bytearray(size))
+        self._thread = threading.Thread(target=self._run, name="tokar-read", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for number in range(self._found.done.chunk_count):
+                buffer = self._free.get()
+                if buffer is None:
+                    return
+                self._ready.put((self._reader.chunk_record(self._found, number, buffer), buffer))
+            self._ready.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
+            self._ready.put(error)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        while (item := self._ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            chunk, buffer = item
+            yield chunk
+            self._free.put(buffer)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._free.put(None)
+        self._thread.join()
+
+
+def end_of(number: int, next_file: int | None, outside: Sequence[int], done_position: int) -> int:
+    """Return where the record after an entry stands: the next entry or the next record outside entries.
+
+    Args:
+        number: Of the entry, for the error.
+        next_file: Where the next entry stands, None after the last.
+        outside: Where the records outside entries stand, in order, with ROOT as the last.
+        done_position: Where DONE of this entry stands.
+
+    Raises:
+        FormatError: STATE-4, there is nothing after it.
+    """
+    at = bisect_right(outside, done_position)
+    if at == len(outside):
+        raise FormatError(f"entry {number} lies after ROOT", rule="STATE-4", offset=done_position)
+    return outside[at] if next_file is None else min(next_file, outside[at])

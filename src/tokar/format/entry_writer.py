@@ -1,0 +1,110 @@
+"""One entry on its way into an archive: FILE, DATA and DONE from chunks (spec/format.md sections 7 to 9).
+
+Records inside an entry need the position where they land, and DONE needs what all chunks turned out to be. This is that bookkeeping,
+without threads and without input or output.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from blake3 import blake3
+
+from tokar.format import data_record, records
+from tokar.format.done_record import DoneRecord
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from tokar.format.file_record import FileRecord
+
+
+class EncodedChunk(NamedTuple):
+    """A chunk that is ready but for its place in the archive.
+
+    Attributes:
+        prefix: The body of DATA up to the stored bytes.
+        stored: The stored bytes.
+        hasher: BLAKE3 over the body; the head is still missing from the check.
+        content: The content, for the digest of the file.
+    """
+
+    prefix: bytes
+    stored: Buffer
+    hasher: blake3
+    content: Buffer
+
+
+def encode_chunk(entry: int, chunk: int, codec: int, stored: Buffer, content: Buffer) -> EncodedChunk:
+    """Build the body of a DATA record and hash it; may run in any thread."""
+    prefix = data_record.build_prefix(entry, chunk, memoryview(content).nbytes, codec)
+    hasher = blake3(prefix)
+    hasher.update(stored)
+    return EncodedChunk(prefix, stored, hasher, content)
+
+
+class EntryWriter:
+    """The records of one entry, in order.
+
+    Args:
+        file: The FILE record.
+        tag: The tag of the archive.
+        position: Where FILE lands.
+
+    Attributes:
+        position: Where the next record lands.
+        content_size: Bytes of content so far.
+    """
+
+    def __init__(self, file: FileRecord, tag: bytes, position: int) -> None:
+        self.file = file
+        self.file_position = position
+        self.position = position
+        self.content_size = 0
+        self._tag = tag
+        self._lengths = array("I")
+        self._checks = bytearray()
+        self._digest = blake3()
+        self._file_check = b""
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks so far."""
+        return len(self._lengths)
+
+    def begin(self) -> tuple[bytes, bytes]:
+        """Return head and body of FILE."""
+        body = self.file.build()
+        head, self._file_check = records.build_head(records.FILE, self._tag, self.position, body)
+        self.position += len(head) + len(body)
+        return head, body
+
+    def add(self, chunk: EncodedChunk) -> tuple[bytes, bytes, Buffer]:
+        """Return head, body prefix and stored bytes of the next DATA."""
+        length = len(chunk.prefix) + memoryview(chunk.stored).nbytes
+        checked = records.checked_part(records.DATA, length, self._tag, self.position)
+        chunk.hasher.update(checked)
+        check = chunk.hasher.digest()
+        self._digest.update(chunk.content)
+        self._lengths.append(length)
+        self._checks += check
+        self.content_size += memoryview(chunk.content).nbytes
+        self.position += records.HEAD_SIZE + length
+        return records.finish_head(checked, check), chunk.prefix, chunk.stored
+
+    def end(self) -> tuple[DoneRecord, int, bytes, bytes, bytes]:
+        """Return DONE, its position, its check, its head and its body."""
+        done = DoneRecord(
+            self.file.entry,
+            self.content_size,
+            self._digest.digest(),
+            self._file_check,
+            self._lengths,
+            bytes(self._checks),
+        )
+        body = done.build()
+        head, check = records.build_head(records.DONE, self._tag, self.position, body)
+        position = self.position
+        self.position += len(head) + len(body)
+        return done, position, check, head, body

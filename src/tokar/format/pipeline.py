@@ -1,0 +1,125 @@
+"""Threads of the writer: reading and check-hashing, compression, and content hashing with writing overlap for large files.
+
+    caller              reads a chunk into a buffer; hashes it for its check (or hands it to the encoders)
+    encoders            compress a chunk and hash it for its check; only with compression
+    output              in order: hashes the content for the digest, completes the check, writes
+
+The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file calls release the
+interpreter lock while they work on a chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from tokar.format.entry_writer import EncodedChunk, encode_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Buffer
+
+    from tokar.format.compression import Compression
+
+_SPARE_BUFFERS: Final = 4
+
+
+class Pipeline:
+    """Takes chunks of one entry after the other and hands them, encoded and in order, to a function in the output thread.
+
+    Args:
+        compression: How chunks are stored.
+        chunk_size: Bytes of a buffer.
+        threads: Encoder threads; the number of processors by default.
+    """
+
+    def __init__(self, compression: Compression, chunk_size: int, *, threads: int | None = None) -> None:
+        self._compression = compression
+        self.chunk_size = chunk_size
+        count = threads or os.cpu_count() or 1
+        self._encoders = ThreadPoolExecutor(count, "tokar-encode") if compression.level is not None else None
+        self._buffers: SimpleQueue[bytearray] = SimpleQueue()
+        for _ in range(_SPARE_BUFFERS + (count if self._encoders else 0)):
+            self._buffers.put(bytearray(chunk_size))
+        self._jobs: SimpleQueue[_Job | threading.Event | None] = SimpleQueue()
+        self._failure: BaseException | None = None
+        self._output = threading.Thread(target=self._run, name="tokar-output", daemon=True)
+        self._output.start()
+
+    def buffer(self) -> bytearray:
+        """Return a buffer to read the next chunk into; waits until one is free."""
+        self._raise_failure()
+        return self._buffers.get()
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Take back a buffer that was not used."""
+        self._buffers.put(buffer)
+
+    def put(self, entry: int, chunk: int, buffer: bytearray, size: int, write: Callable[[EncodedChunk], None]) -> None:
+        """Send the chunk in the first `size` bytes of a buffer on its way; `write` is called in the output thread."""
+        content = memoryview(buffer)[:size]
+        encoded: EncodedChunk | Future[EncodedChunk]
+        if self._encoders is None:
+            encoded = self._encode(entry, chunk, content)
+        else:
+            encoded = self._encoders.submit(self._encode, entry, chunk, content)
+        self._jobs.put(_Job(encoded, buffer, write))
+
+    def drain(self) -> None:
+        """Wait until everything that was put is written.
+
+        Raises:
+            ArchiveError: What went wrong in another thread.
+        """
+        done = threading.Event()
+        self._jobs.put(done)
+        done.wait()
+        self._raise_failure()
+
+    def close(self) -> None:
+        """End the threads; what is still under way is finished or dropped."""
+        self._jobs.put(None)
+        self._output.join()
+        if self._encoders is not None:
+            self._encoders.shutdown(wait=True, cancel_futures=True)
+
+    def _encode(self, entry: int, chunk: int, content: Buffer) -> EncodedChunk:
+        codec, stored = self._compression.encode(content)
+        return encode_chunk(entry, chunk, codec, stored, content)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if isinstance(job, threading.Event):
+                job.set()
+                continue
+            if self._failure is None:
+                try:
+                    job.run()
+                except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+                    self._failure = error
+            self._buffers.put(job.buffer)
+
+
+class _Job:
+    """A chunk on its way to the output thread."""
+
+    __slots__ = ("_encoded", "_write", "buffer")
+
+    def __init__(
+        self, encoded: EncodedChunk | Future[EncodedChunk], buffer: bytearray, write: Callable[[EncodedChunk], None]
+    ) -> None:
+        self._encoded = encoded
+        self.buffer = buffer
+        self._write = write
+
+    def run(self) -> None:
+        encoded = self._encoded
+        self._write(encoded.result() if isinstance(encoded, Future) else encoded)

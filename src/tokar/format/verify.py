@@ -1,0 +1,248 @@
+"""Checking every record of an archive, on all cores (the rung "intact" of the design; spec/format.md section 13).
+
+The quick check proves every byte of the archive by its record's check. With content, every chunk is decoded as well and every digest compared.
+Faults are collected, not only the first: whoever has a damaged archive wants to know which files are still good.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from blake3 import blake3
+
+from tokar.errors import ArchiveError, DigestMismatchError, FormatError
+from tokar.format import records
+from tokar.format.entry_reader import EntryReader, EntryRecords
+from tokar.format.records import HEAD_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tokar.format.archive import Archive
+    from tokar.format.entry import Entry
+
+_BATCH_SIZE: Final = 8 << 20  # bytes of records in one unit of work
+_LARGE_SIZE: Final = 4 << 20  # bytes of an entry from which on its chunks are spread over the threads
+_MAX_FAULTS: Final = 1000
+_ZEROS: Final = bytes(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong.
+
+    Attributes:
+        error: What.
+        entry: The entry it is in, None outside entries.
+    """
+
+    error: ArchiveError
+    entry: Entry | None = None
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What was checked, and what was found.
+
+    Attributes:
+        entries: Entries that were looked at.
+        bytes_checked: Bytes of records that were looked at.
+        content_decoded: Whether content was decoded and digests compared.
+        faults: What is wrong, at most 1,000.
+        fault_count: How many faults there are.
+    """
+
+    content_decoded: bool
+    entries: int = 0
+    bytes_checked: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    fault_count: int = 0
+
+    def demand(self) -> None:
+        """Raise the first fault, if there is one.
+
+        Raises:
+            ArchiveError: The fault.
+        """
+        if self.faults:
+            raise self.faults[0].error
+
+
+def verify(
+    archive: Archive,
+    *,
+    content: bool = False,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> VerifyReport:
+    """Check every record of an archive.
+
+    Args:
+        archive: The archive; opening it has checked TAIL, ROOT, HEAD and SUMM.
+        content: Whether to decode the content and compare digests (DONE-5).
+        threads: The number of processors by default.
+        progress: Called with numbers of bytes as they are done, from several threads but never at once.
+
+    Returns:
+        The report; `demand` raises if there is a fault.
+
+    Raises:
+        FormatError: The index cannot be read, so that there is nothing to go by.
+    """
+    return _Verifier(archive, content=content, threads=threads, progress=progress).run()
+
+
+class _Verifier:
+    def __init__(
+        self, archive: Archive, *, content: bool, threads: int | None, progress: Callable[[int], None] | None
+    ) -> None:
+        self._archive = archive
+        self._tag = archive.id[:8]
+        self._content = content
+        self._threads = threads or os.cpu_count() or 1
+        self._progress = progress
+        self._report = VerifyReport(content)
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def run(self) -> VerifyReport:
+        self._outside()
+        slots = threading.BoundedSemaphore(4 * self._threads)
+        with ThreadPoolExecutor(self._threads, "tokar-verify") as pool:
+            for unit in self._units():
+                slots.acquire()
+                pool.submit(unit).add_done_callback(lambda _: slots.release())
+        self._report.faults.sort(key=lambda fault: fault.error.offset or 0)
+        return self._report
+
+    def _outside(self) -> None:
+        """Check the records outside entries that opening did not read, and that no entry comes twice."""
+        archive = self._archive
+        try:
+            archive.demand_unique()
+            for row in archive.rows:
+                if row.kind not in (records.HEAD, records.SUMM, records.INDX):
+                    archive.demand_row(row)
+        except FormatError as error:
+            self._fault(error, None)
+        self._done(sum(HEAD_SIZE + row.length for row in archive.rows))
+        self._done(archive.size - archive.root_head.position + 32)
+
+    def _units(self) -> Iterator[Callable[[], None]]:
+        """Yield units of work: batches of small entries, and parts of large ones."""
+        archive = self._archive
+        batch: list[tuple[Entry, int]] = []
+        batch_size = 0
+        for entry, end in archive.entries_with_ends():
+            size = end - entry.file_position
+            if size >= _LARGE_SIZE:
+                yield from self._large(entry, end)
+                continue
+            batch.append((entry, end))
+            batch_size += size
+            if batch_size >= _BATCH_SIZE:
+                yield lambda batch=batch: self._batch(batch)  # type: ignore[misc]
+                batch, batch_size = [], 0
+        if batch:
+            yield lambda: self._batch(batch)
+
+    def _batch(self, batch: list[tuple[Entry, int]]) -> None:
+        reader = self._reader()
+        for entry, end in batch:
+            try:
+                found = reader.records(entry, end)
+                if self._content:
+                    for _ in reader.chunks(found):
+                        pass
+                else:
+                    self._demand_chunks(reader, found, 0, found.done.chunk_count)
+            except ArchiveError as error:
+                self._fault(error, entry)
+            with self._lock:
+                self._report.entries += 1
+            self._done(end - entry.file_position)
+
+    def _large(self, entry: Entry, end: int) -> Iterator[Callable[[], None]]:
+        """Yield units for parts of one entry; its digest, which needs them in order, is one unit."""
+        try:
+            found = self._reader().records(entry, end)
+        except ArchiveError as error:
+            self._fault(error, entry)
+            self._done(end - entry.file_position)
+            return
+        with self._lock:
+            self._report.entries += 1
+        if self._content:
+            yield lambda: self._digest(entry, found)
+        else:
+            step = max(1, _BATCH_SIZE // (1 << found.file.chunk_log2))
+            for start in range(0, found.done.chunk_count, step):
+                yield lambda start=start: self._part(entry, found, start, step)  # type: ignore[misc]
+        self._done(end - entry.file_position - (found.data_positions[-1] - found.data_positions[0]))
+
+    def _part(self, entry: Entry, found: EntryRecords, start: int, step: int) -> None:
+        stop = min(start + step, found.done.chunk_count)
+        try:
+            self._demand_chunks(self._reader(), found, start, stop)
+        except ArchiveError as error:
+            self._fault(error, entry)
+        self._done(found.data_positions[stop] - found.data_positions[start])
+
+    def _demand_chunks(self, reader: EntryReader, found: EntryRecords, start: int, stop: int) -> None:
+        positions = found.data_positions
+        for number in range(start, stop):
+            reader.demand_chunk(found, number, self._buffer(positions[number + 1] - positions[number]))
+
+    def _digest(self, entry: Entry, found: EntryRecords) -> None:
+        reader = self._reader()
+        digest = blake3()
+        positions = found.data_positions
+        try:
+            for number in range(found.done.chunk_count):
+                size = positions[number + 1] - positions[number]
+                chunk = reader.chunk_record(found, number, self._buffer(size))
+                if chunk.data is None:
+                    digest.update(_ZEROS[: chunk.size] if chunk.size <= len(_ZEROS) else bytes(chunk.size))
+                else:
+                    digest.update(chunk.data)
+                self._done(size)
+            if digest.digest() != found.done.digest:
+                raise DigestMismatchError(
+                    "the digest of the content is wrong",
+                    expected=found.done.digest,
+                    actual=digest.digest(),
+                    rule="DONE-5",
+                    offset=entry.done_position,
+                )
+        except ArchiveError as error:
+            self._fault(error, entry)
+
+    def _reader(self) -> EntryReader:
+        if not hasattr(self._local, "reader"):
+            self._local.reader = EntryReader(self._archive.source, self._tag)
+        reader: EntryReader = self._local.reader
+        return reader
+
+    def _buffer(self, size: int) -> bytearray:
+        buffer: bytearray = getattr(self._local, "buffer", bytearray())
+        if len(buffer) < size:
+            buffer = self._local.buffer = bytearray(size)
+        return buffer
+
+    def _fault(self, error: ArchiveError, entry: Entry | None) -> None:
+        if error.path is None:
+            error.path = self._archive.path
+        with self._lock:
+            self._report.fault_count += 1
+            if len(self._report.faults) < _MAX_FAULTS:
+                self._report.faults.append(Fault(error, entry))
+
+    def _done(self, size: int) -> None:
+        with self._lock:
+            self._report.bytes_checked += size
+            if self._progress is not None:
+                self._progress(size)

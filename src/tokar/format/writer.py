@@ -1,0 +1,442 @@
+"""The writer: files in, a sealed archive out (spec/format.md).
+
+Small files are handled in the caller's thread, since handing them to another costs more than they do; large ones go through the pipeline.
+Nothing is written under the final name before `seal`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from tokar import names
+from tokar.errors import FormatError, InputError, SourceChangedError
+from tokar.format import json_fields, limits, metadata, preamble, records, zstd_frame
+from tokar.format.compression import Compression
+from tokar.format.entry import Entry, FileList
+from tokar.format.entry_writer import EncodedChunk, EntryWriter, encode_chunk
+from tokar.format.file_record import FileRecord
+from tokar.format.ledger import Ledger
+from tokar.format.metadata import Head, Summary
+from tokar.format.pipeline import Pipeline
+from tokar.format.preamble import Preamble
+from tokar.format.records import RecordHead
+from tokar.format.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from typing_extensions import Buffer
+
+    from tokar.format.sink import Sink
+
+DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
+_FLUSH_SIZE: Final = 1 << 20
+_FLUSH_PARTS: Final = 1000  # below the number of parts that one writev takes everywhere
+
+
+class InputStream(Protocol):
+    """What content is read from: binary files have it."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Fill the buffer as far as the source can now; 0 at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed archive.
+
+    Attributes:
+        id: Archive id, 16 bytes.
+        root: The root, 32 bytes.
+        size: Bytes of the archive.
+        entries: Number of entries.
+        content_size: Bytes of content of all entries.
+    """
+
+    id: bytes
+    root: bytes
+    size: int
+    entries: int
+    content_size: int
+
+
+def system_clock() -> datetime:
+    """Return the time now."""
+    return datetime.now(UTC)
+
+
+class ArchiveWriter:
+    """Writes one archive. Use it as a context manager: it seals at the end, and leaves nothing behind after an error.
+
+    The same input, id, clock and compression give the same bytes, whatever the number of threads.
+
+    Args:
+        sink: Where the bytes go.
+        head: What is known now (section 6.1).
+        archive_id: 16 bytes; random by default.
+        compression: How chunks are stored.
+        chunk_log2: Size of a chunk as a power of two, 16 to 24; raised by itself for files that would have too many.
+        clock: For the time of the end.
+        threads: Encoder threads; the number of processors by default.
+
+    Raises:
+        FormatError: A value in `head` cannot be written.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        head: Head,
+        *,
+        archive_id: bytes | None = None,
+        compression: Compression | None = None,
+        chunk_log2: int = DEFAULT_CHUNK_LOG2,
+        clock: Callable[[], datetime] = system_clock,
+        threads: int | None = None,
+    ) -> None:
+        if not limits.MIN_CHUNK_LOG2 <= chunk_log2 <= limits.MAX_CHUNK_LOG2:
+            raise InputError(f"a chunk of 2^{chunk_log2} bytes is out of range")
+        self.id = secrets.token_bytes(16) if archive_id is None else archive_id
+        self.head = head
+        self.compression = Compression() if compression is None else compression
+        self._sink = sink
+        self._clock = clock
+        self._chunk_log2 = chunk_log2
+        self._threads = threads
+        self._pipeline: Pipeline | None = None
+        self._tag = self.id[:8]
+        self._pending: list[Buffer] = []
+        self._pending_size = 0
+        self._state = "open"
+        start = Preamble(self.id).build()
+        self._ledger = Ledger(start)
+        self._position = preamble.SIZE
+        body = head.build()
+        self._push(start)
+        self._put_outside(records.HEAD, body)
+
+    @property
+    def entry_count(self) -> int:
+        """Entries that are done."""
+        return self._ledger.entry_count
+
+    @property
+    def content_size(self) -> int:
+        """Bytes of content of the entries that are done."""
+        return self._ledger.content_size
+
+    def add(
+        self,
+        token: int,
+        name: str | bytes,
+        stream: InputStream,
+        *,
+        encoding: int = 0,
+        file_list: FileList = FileList.BY_HAND,
+        announced_size: int | None = None,
+        modified: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        examine: Callable[[memoryview], None] | None = None,
+    ) -> Entry:
+        """Add a file.
+
+        Args:
+            token: The token byte as delivered, 0x00-0xFF.
+            name: The name as delivered; text is stored as UTF-8.
+            stream: The content, read to its end.
+            encoding: Windows code page of a name given as bytes; 0 unknown.
+            file_list: Where the file was listed.
+            announced_size: Bytes, as announced when the file was opened.
+            modified: Modification time, nanoseconds since 1970 in UTC.
+            progress: Called with the bytes of each chunk.
+            examine: Called with the content of each chunk while it is in memory.
+
+        Raises:
+            InputError: The token or the name is out of range.
+            FormatError: An entry with this token and name is there (SEQ-4), or a limit is reached.
+            SourceChangedError: The content has another size than was announced.
+            StorageError: The archive cannot be written.
+        """
+        file = self._file_record(
+            token, name, encoding=encoding, file_list=file_list, announced_size=announced_size, modified=modified
+        )
+        with _Guard(self):
+            self._ledger.begin(file, position=self._position)
+            pipeline = self._ready_pipeline(file)
+            buffer = pipeline.buffer()
+            size = _fill(stream, buffer)
+            if size < len(buffer):
+                content = memoryview(buffer)[:size]
+                if progress and size:
+                    progress(size)
+                if examine and size:
+                    examine(content)
+                # The buffer is used again while the records may still wait to be written.
+                entry = self._add_small(file, bytes(content))
+                pipeline.give_back(buffer)
+                return entry
+            return self._add_large(file, stream, pipeline, buffer, progress=progress, examine=examine)
+
+    def add_bytes(
+        self,
+        token: int,
+        name: str | bytes,
+        content: bytes,
+        *,
+        encoding: int = 0,
+        file_list: FileList = FileList.BY_HAND,
+        modified: int | None = None,
+    ) -> Entry:
+        """Add a file that is in memory and smaller than a chunk. Arguments and errors are those of `add`.
+
+        Raises:
+            InputError: The content is too large for this, or as for `add`.
+        """
+        file = self._file_record(
+            token, name, encoding=encoding, file_list=file_list, announced_size=len(content), modified=modified
+        )
+        if len(content) >= 1 << file.chunk_log2:
+            raise InputError(f"{len(content)} bytes are too many for one chunk", hint="use add with a stream")
+        with _Guard(self):
+            self._ledger.begin(file, position=self._position)
+            return self._add_small(file, content)
+
+    def add_chunks(self, file: FileRecord, chunks: Iterable[tuple[int, Buffer, bytes]]) -> Entry:
+        """Add an entry from chunks that are encoded already, as (codec, stored bytes, content); salvage uses it.
+
+        Raises:
+            FormatError: As for `add`.
+        """
+        with _Guard(self):
+            self._ledger.begin(file, position=self._position)
+            writer = self._begin(file)
+            for codec, stored, content in chunks:
+                encoded = encode_chunk(file.entry, writer.chunk_count, codec, stored, content)
+                self._push(*writer.add(encoded))
+            return self._end(writer)
+
+    def add_calls(self, calls: list[dict[str, Any]]) -> None:
+        """Add a part of the transcript of the procedure as a PROC record (section 6.3).
+
+        Raises:
+            FormatError: The calls do not have the form of the specification.
+        """
+        body = metadata.build_calls(calls)
+        with _Guard(self):
+            self._put_outside(records.PROC, body)
+
+    def add_extra(self, kind: bytes, body: bytes) -> None:
+        """Add a lower-case record, which readers check and then ignore (section 4.2).
+
+        Raises:
+            InputError: The kind is not four lower-case letters, or the body is too large.
+        """
+        if len(kind) != 4 or not (kind.isalpha() and kind.islower()) or len(body) > limits.MAX_EXTRA_SIZE:
+            raise InputError(f"not a lower-case record: {kind!r} of {len(body)} bytes")
+        with _Guard(self):
+            self._put_outside(kind, body)
+
+    def seal(self, *, outcome: str = "complete", **extra: Any) -> Sealed:
+        """Write SUMM, the rest of the index, ROOT and TAIL, and make the archive durable and visible.
+
+        Args:
+            outcome: `complete` or `partial`.
+            extra: Further keys of SUMM (section 6.2).
+
+        Raises:
+            InputError: The archive is sealed or discarded already, or an `add` failed.
+            FormatError: A key of SUMM cannot be written.
+            ExistingFileError: The final name was taken in the meantime.
+            StorageError: The archive cannot be written.
+        """
+        with _Guard(self):
+            if self.compression.level is not None:
+                extra.setdefault("zstd", zstd_frame.version())
+            finished = json_fields.to_time(self._clock())
+            counts = (self._ledger.entry_count, self._ledger.content_size)
+            self._put_outside(records.SUMM, Summary(self.head.to_json(), *counts, finished, outcome, extra).build())
+            if len(self._ledger.page):
+                self._put_outside(records.INDX, self._ledger.take_page())
+            root_position = self._position
+            root = self._put(records.ROOT, self._ledger.root_body()).check
+            size = self._position + records.HEAD_SIZE + 56
+            self._put(records.TAIL, Tail(root_position, root, size).build())
+            self._flush()
+            self._stop()
+            self._sink.commit()
+        self._state = "sealed"
+        return Sealed(self.id, root, size, *counts)
+
+    def discard(self) -> None:
+        """Give up; nothing is left under the final name. Does nothing after `seal`."""
+        if self._state != "sealed":
+            self._state = "discarded"
+            self._stop()
+            self._sink.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        elif self._state == "open":
+            try:
+                self.seal()
+            except BaseException:
+                self.discard()
+                raise
+
+    def _file_record(
+        self,
+        token: int,
+        name: str | bytes,
+        *,
+        encoding: int,
+        file_list: FileList,
+        announced_size: int | None,
+        modified: int | None,
+    ) -> FileRecord:
+        if isinstance(name, str):
+            name, encoding = names.encode(name)
+        if not 0 <= token <= 0xFF:
+            raise InputError(f"a token is one byte, not {token}")
+        if not 1 <= len(name) <= limits.MAX_NAME_SIZE:
+            raise InputError(f"a name of {len(name)} bytes; 1 to {limits.MAX_NAME_SIZE} are allowed")
+        log2 = self._chunk_log2
+        while announced_size and announced_size > limits.MAX_CHUNKS << log2 and log2 < limits.MAX_CHUNK_LOG2:
+            log2 += 1
+        number = self._ledger.entry_count
+        return FileRecord(number, encoding, token, file_list, announced_size, modified, False, log2, name)
+
+    def _add_small(self, file: FileRecord, content: bytes) -> Entry:
+        writer = self._begin(file)
+        if content:
+            codec, stored = self.compression.encode(content)
+            self._push(*writer.add(encode_chunk(file.entry, 0, codec, stored, content)))
+        return self._end(writer)
+
+    def _add_large(
+        self,
+        file: FileRecord,
+        stream: InputStream,
+        pipeline: Pipeline,
+        buffer: bytearray,
+        *,
+        progress: Callable[[int], None] | None,
+        examine: Callable[[memoryview], None] | None,
+    ) -> Entry:
+        writer = self._begin(file)
+        self._flush()
+
+        def write(encoded: EncodedChunk) -> None:
+            self._sink.write(writer.add(encoded))
+
+        chunk, size = 0, len(buffer)
+        while size:
+            if chunk >= limits.MAX_CHUNKS:
+                raise FormatError(f"more than {limits.MAX_CHUNKS} chunks", rule="LIM-2", offset=writer.position)
+            if examine:
+                examine(memoryview(buffer)[:size])
+            pipeline.put(file.entry, chunk, buffer, size, write)
+            if progress:
+                progress(size)
+            chunk += 1
+            full = size == len(buffer)
+            buffer = pipeline.buffer()
+            size = _fill(stream, buffer) if full else 0
+        pipeline.give_back(buffer)
+        pipeline.drain()
+        return self._end(writer)
+
+    def _ready_pipeline(self, file: FileRecord) -> Pipeline:
+        chunk_size = 1 << file.chunk_log2
+        if self._pipeline is None or self._pipeline.chunk_size != chunk_size:
+            self._stop()
+            self._pipeline = Pipeline(self.compression, chunk_size, threads=self._threads)
+        return self._pipeline
+
+    def _begin(self, file: FileRecord) -> EntryWriter:
+        writer = EntryWriter(file, self._tag, self._position)
+        self._push(*writer.begin())
+        return writer
+
+    def _end(self, writer: EntryWriter) -> Entry:
+        file = writer.file
+        if file.announced_size is not None and file.announced_size != writer.content_size and not file.incomplete:
+            message = f"{writer.content_size} bytes came, {file.announced_size} were announced"
+            raise SourceChangedError(message, path=names.display(file.name, file.encoding))
+        done, done_position, check, head, body = writer.end()
+        self._push(head, body)
+        self._position = writer.position
+        entry = self._ledger.end(
+            file, done, file_position=writer.file_position, done_position=done_position, done_check=check
+        )
+        if self._ledger.page_is_due:
+            self._put_outside(records.INDX, self._ledger.take_page())
+        return entry
+
+    def _put_outside(self, kind: bytes, body: bytes) -> None:
+        self._ledger.outside(self._put(kind, body))
+
+    def _put(self, kind: bytes, body: bytes) -> RecordHead:
+        position = self._position
+        head, check = records.build_head(kind, self._tag, position, body)
+        self._push(head, body)
+        self._position += len(head) + len(body)
+        return RecordHead(kind, len(body), position, check)
+
+    def _push(self, *parts: Buffer) -> None:
+        """Keep parts until there is enough to write."""
+        self._pending += parts
+        for part in parts:
+            self._pending_size += memoryview(part).nbytes
+        if self._pending_size >= _FLUSH_SIZE or len(self._pending) >= _FLUSH_PARTS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._sink.write([b"".join(self._pending)])
+            self._pending = []
+            self._pending_size = 0
+
+    def _stop(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+
+class _Guard:
+    """Refuses work on a writer that is not open, and makes sure that a failed step is never sealed."""
+
+    def __init__(self, writer: ArchiveWriter) -> None:
+        if writer._state != "open":  # noqa: SLF001 - a part of the writer
+            raise InputError(f"the archive is {writer._state}")  # noqa: SLF001
+        self._writer = writer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._writer._state = "broken"  # noqa: SLF001
+
+
+def _fill(stream: InputStream, buffer: bytearray) -> int:
+    """Read until the buffer is full or the stream ends; return the bytes read."""
+    view = memoryview(buffer)
+    done = 0
+    while done < len(buffer):
+        count = stream.readinto(view[done:])
+        if not count:
+            break
+        done += count
+    return done
