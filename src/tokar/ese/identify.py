@@ -158,7 +158,7 @@ def identify(source: ByteSource) -> Identity:
         return _identify_database(source)
     if (old := old_format(head)) is not None:
         return _identify_old_log(head, old)
-    for recognise in (_recognise_typed, _recognise_untyped, _recognise_reserve, _recognise_second_copy):
+    for recognise in (_recognise_second_copy, _recognise_typed, _recognise_untyped, _recognise_reserve):
         identity = recognise(source, head)
         if identity is not None:
             return identity
@@ -197,7 +197,7 @@ def _identify_database(source: ByteSource) -> Identity:
 
 def _identify_old_log(head: bytes, old: str) -> Identity:
     """A log whose layout is not known. ESE97 shares the first 44 bytes with what came later, and with them the generation."""
-    shares_start = old == ESE97 and header_is_valid(head[:_BLOCK_SIZE])
+    shares_start = old == ESE97 and _block_is_valid(head)
     return Identity(
         kind=FileKind.LOG,
         generation=struct.unpack_from("<i", head, 4)[0] if shares_start else None,
@@ -211,7 +211,7 @@ def _identify_log(head: bytes) -> Identity:
     try:
         header = LogHeader.parse(head)
     except HeaderError as error:
-        return Identity(kind=FileKind.LOG, damaged=not header_is_valid(head[:_BLOCK_SIZE]), note=error.message)
+        return Identity(kind=FileKind.LOG, damaged=not _block_is_valid(head), note=error.message)
     return Identity(
         kind=FileKind.LOG,
         header=header,
@@ -234,15 +234,15 @@ def _identify_checkpoint(source: ByteSource, note: str = "") -> Identity:
 def _recognise_typed(source: ByteSource, head: bytes) -> Identity | None:
     """By the file type that all headers since 2001 keep at one offset, in a block whose checksum is right."""
     kind = _type_in(head) or _type_in(head[_BLOCK_SIZE:])
-    if kind is FileKind.LOG and (_block_is_valid(head, 0) or _has_log_version(head)):
+    if kind is FileKind.LOG and (_block_is_valid(head) or _has_log_version(head)):
         return _identify_log(head)
-    if kind is FileKind.CHECKPOINT and (_block_is_valid(head, 0) or _block_is_valid(head, 1)):
+    if kind is FileKind.CHECKPOINT and (_block_is_valid(head) or _block_is_valid(head, 1)):
         return _identify_checkpoint(source)
-    if kind is FileKind.FLUSH_MAP and header_is_valid(head[:_LARGER_BLOCK_SIZE]):
+    if kind is FileKind.FLUSH_MAP and _block_is_valid(head, size=_LARGER_BLOCK_SIZE):
         from tokar.ese.flushmap import FlushMap  # noqa: PLC0415 - loads construct
 
         return Identity(kind=kind, header=FlushMap.read(source))
-    if kind in _UNREAD_KINDS and any(header_is_valid(head[:size]) for size in (_BLOCK_SIZE, _LARGER_BLOCK_SIZE)):
+    if kind in _UNREAD_KINDS and any(_block_is_valid(head, size=size) for size in (_BLOCK_SIZE, _LARGER_BLOCK_SIZE)):
         return Identity(kind=kind, note="recognised by its file type; its header is not interpreted")
     return None
 
@@ -253,7 +253,7 @@ def _recognise_untyped(source: ByteSource, head: bytes) -> Identity | None:
         return None
     if _has_log_version(head):
         return _identify_log(head)
-    if source.size == _CHECKPOINT_FILE_SIZE and (_block_is_valid(head, 0) or _block_is_valid(head, 1)):
+    if source.size == _CHECKPOINT_FILE_SIZE and (_block_is_valid(head) or _block_is_valid(head, 1)):
         return _identify_checkpoint(source, "without a file type: written before 2001")
     return None
 
@@ -262,9 +262,10 @@ def _type_in(block: bytes) -> FileKind | None:
     return _KINDS.get(int.from_bytes(block[_TYPE_OFFSET:_TYPE_END], "little"))
 
 
-def _block_is_valid(head: bytes, number: int) -> bool:
-    block = head[number * _BLOCK_SIZE : (number + 1) * _BLOCK_SIZE]
-    return len(block) == _BLOCK_SIZE and header_is_valid(block)
+def _block_is_valid(head: bytes, number: int = 0, size: int = _BLOCK_SIZE) -> bool:
+    """Tell whether block `number` is there to its last byte, with a right checksum: trailing zeros do not show in the checksum."""
+    block = head[number * size : (number + 1) * size]
+    return len(block) == size and header_is_valid(block)
 
 
 def _has_log_version(head: bytes) -> bool:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokar.errors import InputError
+from tokar.ese.attachment import AREA_SIZE, Attachment, build_attachments, parse_attachments
+from tokar.ese.common import LogPosition, Signature
+
+ONE = Attachment(
+    dbid=1,
+    path="C:\\Windows\\system32\\dhcp\\dhcp.mdb",
+    signature=Signature(random=7),
+    dbtime=99,
+    attach_position=LogPosition(generation=3, sector=1),
+)
+NARROW = Attachment(dbid=2, path="D:\\data\\PRIV.EDB", signature=Signature(random=8), flags=0, more_names=b"other\0")
+
+
+def test_attachments_survive_the_round_trip() -> None:
+    area = build_attachments([ONE, NARROW])
+    assert len(area) == AREA_SIZE
+    assert parse_attachments(area) == (ONE, NARROW)
+
+
+def test_an_empty_area_lists_nothing() -> None:
+    assert parse_attachments(bytes(AREA_SIZE)) == ()
+
+
+def test_an_entry_whose_names_run_past_the_area_ends_the_list() -> None:
+    area = bytearray(build_attachments([ONE, NARROW]))
+    second = 64 + len((ONE.path + "\0").encode("utf-16-le"))
+    area[second + 2 : second + 4] = b"\xff\xff"
+    assert parse_attachments(bytes(area)) == (ONE,)
+
+
+def test_a_wide_name_without_terminator_is_taken_whole() -> None:
+    area = bytearray(build_attachments([ONE]))
+    area[2:4] = (8).to_bytes(2, "little")
+    assert parse_attachments(bytes(area))[0].path == "C:\\W"
+
+
+def test_a_lone_surrogate_in_a_path_is_shown_escaped() -> None:
+    area = bytearray(build_attachments([ONE]))
+    area[64:66] = b"\x00\xd8"
+    assert parse_attachments(bytes(area))[0].path.startswith("\\x00\\xd8")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.binary(max_size=AREA_SIZE))
+def test_no_bytes_can_make_the_list_fail_or_grow_without_bound(area: bytes) -> None:
+    assert len(parse_attachments(area)) <= AREA_SIZE // 64
+
+
+def test_too_many_attachments_are_refused() -> None:
+    with pytest.raises(InputError, match="2048"):
+        build_attachments([ONE] * 20)
+
+
+def test_a_narrow_path_that_is_not_ascii_is_refused() -> None:
+    with pytest.raises(InputError, match="ascii"):
+        Attachment(dbid=1, path="C:\\Bücher", signature=Signature(), flags=0).pack()
+
+
+def test_a_dbid_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="_Entry"):
+        Attachment(dbid=256, path="x", signature=Signature()).pack()
