@@ -55,7 +55,7 @@ def _decode(body: bytes) -> dict[str, Any]:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _BrokenRuleError("JSON-1", f"not UTF-8 at byte {error.start} of the body") from error
-    if _depth(body) > MAX_JSON_DEPTH:  # before the parser recurses
+    if depth(body) > MAX_JSON_DEPTH:  # before the parser recurses
         raise _BrokenRuleError("JSON-7", f"nested deeper than {MAX_JSON_DEPTH}")
     try:
         value = json.loads(
@@ -76,16 +76,16 @@ def _decode(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _depth(body: bytes) -> int:
+def depth(body: bytes) -> int:
     """Return how deep objects and arrays nest, without parsing."""
-    depth = deepest = 0
+    level = deepest = 0
     for match in _STRUCTURE.finditer(body):
         first = match[0][:1]
         if first in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
+            level += 1
+            deepest = max(deepest, level)
         elif first in b"]}":
-            depth -= 1
+            level -= 1
     return deepest
 
 

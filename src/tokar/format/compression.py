@@ -46,7 +46,7 @@ class Compression:
             return Codec.ZEROS, b""
         size = memoryview(content).nbytes
         if self.level is not None and size >= _MIN_COMPRESSED_SIZE:
-            frame = zstd_frame.compressor(self.level).compress(memoryview(content))
+            frame = zstd_frame.compress(content, self.level)
             if len(frame) < size:
                 return Codec.ZSTD, frame
         return Codec.STORED, content

@@ -13,6 +13,7 @@ from blake3 import blake3
 from tokar.errors import FormatError
 from tokar.format import limits
 from tokar.format.index import IndexPage
+from tokar.format.records import DATA, DONE, FILE, ROOT, TAIL
 from tokar.format.root import Root
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tokar.format.file_record import FileRecord
     from tokar.format.records import RecordHead
 
+_NOT_IN_ROOT = frozenset({FILE, DATA, DONE, ROOT, TAIL})
 _KEY_DIGEST_SIZE = (
     15  # bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24
 )
@@ -50,14 +52,26 @@ class Ledger:
         """Whether an INDX must be the next record (section 10.1), apart from the one after SUMM."""
         return self.page.is_full
 
+    def demand_room(self, kind: bytes, *, position: int, end: int) -> None:
+        """Check that one more record of a kind is within the limits.
+
+        Raises:
+            FormatError: LIM-1, LIM-3 or LIM-4.
+        """
+        if kind == FILE and self.entry_count >= limits.MAX_ENTRIES:
+            raise FormatError(f"more than {limits.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
+        if kind not in _NOT_IN_ROOT and len(self.rows) >= limits.MAX_OUTSIDE_RECORDS:
+            message = f"more than {limits.MAX_OUTSIDE_RECORDS} records outside entries"
+            raise FormatError(message, rule="LIM-3", offset=position)
+        if max(end, self.content_size) > limits.MAX_ARCHIVE_SIZE:
+            raise FormatError("the archive or its content is too large", rule="LIM-4", offset=position)
+
     def begin(self, file: FileRecord, *, position: int) -> None:
         """Account for the FILE record of a new entry.
 
         Raises:
-            FormatError: LIM-1, or SEQ-4 where an entry has this token and name already.
+            FormatError: SEQ-4, an entry has this token and name already.
         """
-        if self.entry_count >= limits.MAX_ENTRIES:
-            raise FormatError(f"more than {limits.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
         key = int.from_bytes(blake3(file.name + file.token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
         if key in self._keys:
             raise FormatError(
@@ -77,15 +91,7 @@ class Ledger:
         return self.page.entry(self.entry_count - 1)
 
     def outside(self, head: RecordHead) -> None:
-        """Account for a record outside entries.
-
-        Raises:
-            FormatError: LIM-3.
-        """
-        if len(self.rows) >= limits.MAX_OUTSIDE_RECORDS:
-            raise FormatError(
-                f"more than {limits.MAX_OUTSIDE_RECORDS} records outside entries", rule="LIM-3", offset=head.position
-            )
+        """Account for a record outside entries."""
         self.rows.append(head)
 
     def take_page(self) -> bytes:

@@ -25,6 +25,7 @@ from tokar.format.json_fields import (
     one_of,
     to_base64,
 )
+from tokar.format.limits import MAX_JSON_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +128,11 @@ class Head:
         """
         value = self.to_json()
         demand(value, HEAD_KEYS, rule="HEAD-1", position=0)
-        return canonical_json.encode(value)
+        _demand_exclusive(value, 0)
+        body = canonical_json.encode(value)
+        if canonical_json.depth(body) >= MAX_JSON_DEPTH:
+            raise FormatError("HEAD nests too deep to be repeated in SUMM", rule="HEAD-3", offset=0)
+        return body
 
     @classmethod
     def parse(cls, body: bytes, *, position: int) -> Head:
@@ -138,13 +143,11 @@ class Head:
             UnsupportedError: HEAD-2, a required feature that is not known.
         """
         value = _decode(body, position)
+        _demand_features(value.get("features"), position)
         demand(value, HEAD_KEYS, rule="HEAD-1", position=position)
-        if ("location_list" in value and "locations" in value) or ({"id", "tag"} <= value.get("origin", {}).keys()):
-            raise FormatError("two keys of HEAD exclude each other", rule="HEAD-1", offset=position)
-        unknown = sorted(set(value.get("features", ())) - KNOWN_FEATURES)
-        if unknown:
-            message = f"the archive needs a feature that is not known here: {', '.join(unknown)}"
-            raise UnsupportedError(message, rule="HEAD-2", offset=position)
+        _demand_exclusive(value, position)
+        if canonical_json.depth(body) >= MAX_JSON_DEPTH:
+            raise FormatError("HEAD nests too deep to be repeated in SUMM", rule="HEAD-3", offset=position)
         extra = {key: item for key, item in value.items() if key not in ("created", "kind", "profile", "software")}
         return cls(value["created"], value["kind"], value["profile"], value["software"], extra)
 
@@ -240,6 +243,21 @@ def parse_calls(body: bytes, *, position: int) -> list[dict[str, Any]]:
 def location_list_json(form: str, data: bytes) -> dict[str, str]:
     """Return the value of the key `location_list`."""
     return {"bytes": to_base64(data), "form": form}
+
+
+def _demand_features(features: Any, position: int) -> None:
+    """Refuse what needs a newer reader, before anything else of HEAD is believed."""
+    if isinstance(features, list) and all(map(is_text, features)):
+        unknown = sorted(set(features) - KNOWN_FEATURES)
+        if unknown:
+            message = f"the archive needs a feature that is not known here: {', '.join(unknown)}"
+            raise UnsupportedError(message, rule="HEAD-2", offset=position)
+
+
+def _demand_exclusive(value: dict[str, Any], position: int) -> None:
+    both_locations = "location_list" in value and "locations" in value
+    if both_locations or ("origin" in value and ("id" in value["origin"]) == ("tag" in value["origin"])):
+        raise FormatError("two keys of HEAD exclude each other", rule="HEAD-1", offset=position)
 
 
 def _decode(body: bytes, position: int) -> dict[str, Any]:

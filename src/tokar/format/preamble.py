@@ -43,14 +43,14 @@ class Preamble:
             raise BadMagicError("not a tokar archive", rule="PRE-1", offset=0)
         major = int.from_bytes(data[8:10], "little")
         if len(data) >= 10 and major != MAJOR:
-            raise UnsupportedError(f"format version {major} is not known here", rule="PRE-2", offset=8)
+            raise UnsupportedError(f"format version {major} is not known here", rule="PRE-2", offset=0)
         if any(data[10:12]):
-            raise FormatError("reserved bytes of the preamble are not zero", rule="PRE-3", offset=10)
+            raise FormatError("reserved bytes of the preamble are not zero", rule="PRE-3", offset=0)
         if len(data) < SIZE:
-            raise UnsealedError("it ends inside the preamble", rule="STATE-1", offset=len(data))
+            raise UnsealedError("it ends inside the preamble", rule="STATE-1", offset=0)
         crc, archive_id = _PACKER.unpack(data)[3:5]
         if crc != _crc(data):
-            raise FormatError("the CRC-32 of the preamble is wrong", rule="PRE-4", offset=12)
+            raise FormatError("the CRC-32 of the preamble is wrong", rule="PRE-4", offset=0)
         return cls(archive_id)
 
 

@@ -137,8 +137,6 @@ class Scanner:
         """
         if self.phase is Phase.SEALED:
             raise FormatError("something follows after TAIL", rule="SEQ-2", offset=head.position)
-        if head.end > limits.MAX_ARCHIVE_SIZE:
-            raise FormatError("the archive is too large", rule="LIM-4", offset=head.position)
         page_is_due = self._page_is_due()
         if (head.kind == records.INDX) != page_is_due and self.phase in (Phase.BETWEEN, Phase.SUMMED):
             message = "an index page must stand here" if page_is_due else "no index page may stand here"
@@ -148,6 +146,8 @@ class Scanner:
         elif head.kind not in _ALLOWED[self.phase] and not page_is_due:
             message = f"{head.kind.decode()} cannot stand here ({self.phase.name.lower()})"
             raise FormatError(message, rule="SEQ-1", offset=head.position)
+        if self.phase is not Phase.ROOTED:
+            self.ledger.demand_room(head.kind, position=head.position, end=head.end)
         if self._open is not None and len(self._open.lengths) >= limits.MAX_CHUNKS and head.kind == records.DATA:
             raise FormatError(f"more than {limits.MAX_CHUNKS} chunks", rule="LIM-2", offset=head.position)
 
@@ -349,7 +349,7 @@ class Scan:
             body = self._read(head.length)
             if len(body) < head.length:
                 message = f"it ends inside a {head.kind.decode()} record"
-                raise UnsealedError(message, rule="STATE-1", offset=head.body_position + len(body))
+                raise UnsealedError(message, rule="STATE-1", offset=head.position)
             event = scanner.accept(head, body)
             self.position = head.end
             yield event
@@ -362,7 +362,7 @@ class Scan:
             return None
         if len(data) < records.HEAD_SIZE:
             records.check_partial_head(data, scanner.tag, self.position)
-            raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=self.position + len(data))
+            raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=self.position)
         return records.parse_head(data, scanner.tag, self.position)
 
     def _read(self, size: int) -> bytes:

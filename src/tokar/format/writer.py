@@ -165,7 +165,7 @@ class ArchiveWriter:
             token, name, encoding=encoding, file_list=file_list, announced_size=announced_size, modified=modified
         )
         with _Guard(self):
-            self._ledger.begin(file, position=self._position)
+            self._account(file)
             pipeline = self._ready_pipeline(file)
             buffer = pipeline.buffer()
             size = _fill(stream, buffer)
@@ -202,7 +202,7 @@ class ArchiveWriter:
         if len(content) >= 1 << file.chunk_log2:
             raise InputError(f"{len(content)} bytes are too many for one chunk", hint="use add with a stream")
         with _Guard(self):
-            self._ledger.begin(file, position=self._position)
+            self._account(file)
             return self._add_small(file, content)
 
     def add_chunks(self, file: FileRecord, chunks: Iterable[tuple[int, Buffer, bytes]]) -> Entry:
@@ -212,7 +212,7 @@ class ArchiveWriter:
             FormatError: As for `add`.
         """
         with _Guard(self):
-            self._ledger.begin(file, position=self._position)
+            self._account(file)
             writer = self._begin(file)
             for codec, stored, content in chunks:
                 encoded = encode_chunk(file.entry, writer.chunk_count, codec, stored, content)
@@ -362,6 +362,10 @@ class ArchiveWriter:
             self._pipeline = Pipeline(self.compression, chunk_size, threads=self._threads)
         return self._pipeline
 
+    def _account(self, file: FileRecord) -> None:
+        self._ledger.demand_room(records.FILE, position=self._position, end=self._position)
+        self._ledger.begin(file, position=self._position)
+
     def _begin(self, file: FileRecord) -> EntryWriter:
         writer = EntryWriter(file, self._tag, self._position)
         self._push(*writer.begin())
@@ -383,6 +387,7 @@ class ArchiveWriter:
         return entry
 
     def _put_outside(self, kind: bytes, body: bytes) -> None:
+        self._ledger.demand_room(kind, position=self._position, end=self._position)
         self._ledger.outside(self._put(kind, body))
 
     def _put(self, kind: bytes, body: bytes) -> RecordHead:

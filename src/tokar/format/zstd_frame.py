@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import zstandard
 
 from tokar.errors import FormatError
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_SINGLE_SEGMENT: Final = 0x20
-_UNUSED_AND_RESERVED: Final = 0x18
-_CHECKSUM: Final = 0x04
-_DICTIONARY: Final = 0x03
-_SIZE_BYTES: Final = (0, 2, 4, 8)
+_DESCRIPTOR_MASK: Final = 0x3F
+_SINGLE_SEGMENT: Final = 0x20  # and no dictionary id, no checksum, nothing unused or reserved
+_SIZE_BYTES: Final = (1, 2, 4, 8)  # of the content size in a frame of a single segment
 _RLE_BLOCK: Final = 1
 _RESERVED_BLOCK: Final = 3
 _BLOCK_HEADER_SIZE: Final = 3
 _MAX_BLOCK_SIZE: Final = 128 * 1024
+_MIN_WINDOW_LOG: Final = 16  # one compressor serves all small chunks
 _local: Final = threading.local()
 
 
@@ -36,24 +38,15 @@ def check(frame: memoryview, content_size: int, *, position: int) -> None:
     if bytes(frame[:4]) != _MAGIC or len(frame) < 6:
         raise FormatError("the stored bytes do not begin with a Zstandard frame", rule="DATA-6", offset=position)
     descriptor = frame[4]
-    single = bool(descriptor & _SINGLE_SEGMENT)
-    size_bytes = _SIZE_BYTES[descriptor >> 6] or (1 if single else 0)
-    at = 5 if single else 6
-    if descriptor & (_UNUSED_AND_RESERVED | _DICTIONARY) or not size_bytes or len(frame) < at + size_bytes:
-        raise FormatError("the frame uses a dictionary or hides its content size", rule="DATA-7", offset=position)
-    claimed = int.from_bytes(frame[at : at + size_bytes], "little") + (256 if size_bytes == 2 else 0)
-    window = claimed if single else _window_size(frame[5])
-    if claimed != content_size or window > content_size:
-        message = f"the frame claims {claimed} bytes and a window of {window}, the chunk has {content_size}"
+    if descriptor & _DESCRIPTOR_MASK != _SINGLE_SEGMENT:
+        raise FormatError(f"a frame with descriptor 0x{descriptor:02x}", rule="DATA-7", offset=position)
+    blocks_at = 5 + _SIZE_BYTES[descriptor >> 6]
+    claimed = int.from_bytes(frame[5:blocks_at], "little") + (256 if descriptor >> 6 == 1 else 0)
+    if claimed != content_size or len(frame) < blocks_at:
+        message = f"the frame claims {claimed} bytes of content, the chunk has {content_size}"
         raise FormatError(message, rule="DATA-7", offset=position)
-    end = _walk_blocks(frame, at + size_bytes, position) + (4 if descriptor & _CHECKSUM else 0)
-    if end != len(frame):
+    if _walk_blocks(frame, blocks_at, position) != len(frame):
         raise FormatError("the stored bytes are not exactly one frame", rule="DATA-6", offset=position)
-
-
-def _window_size(descriptor: int) -> int:
-    base = 1 << (10 + (descriptor >> 3))
-    return base + (base >> 3) * (descriptor & 7)
 
 
 def _walk_blocks(frame: memoryview, at: int, position: int) -> int:
@@ -88,12 +81,22 @@ def version() -> str:
     return ".".join(map(str, zstandard.ZSTD_VERSION))
 
 
-def compressor(level: int) -> zstandard.ZstdCompressor:
-    """Return a compressor for frames of the allowed kind, one for each thread and level."""
-    known: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
-    if level not in known:
-        known[level] = zstandard.ZstdCompressor(level=level, write_checksum=False, write_content_size=True)
-    return known[level]
+def compress(content: Buffer, level: int) -> bytes:
+    """Return a frame of the allowed kind."""
+    view = memoryview(content)
+    return _compressor(level, max(view.nbytes - 1, 1).bit_length()).compress(view)
+
+
+def _compressor(level: int, window_log: int) -> zstandard.ZstdCompressor:
+    """Return the compressor of this thread for a level, with a window that holds the whole content: a single segment."""
+    window_log = max(window_log, _MIN_WINDOW_LOG)
+    known: dict[tuple[int, int], zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
+    if (level, window_log) not in known:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level, source_size=1 << window_log, window_log=window_log, write_content_size=True, write_checksum=False
+        )
+        known[level, window_log] = zstandard.ZstdCompressor(compression_params=parameters)
+    return known[level, window_log]
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:
