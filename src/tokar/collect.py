@@ -1,0 +1,289 @@
+"""Archives of files that lie on disk: the one place where gathered files and a writer meet."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar import names, tokens
+from tokar._version import __version__
+from tokar.errors import InputError, LocationListError, SourceChangedError, StorageError
+from tokar.format import json_fields, metadata
+from tokar.format.metadata import Head
+from tokar.format.writer import ArchiveWriter, Sealed, system_clock
+from tokar.restore.location_file import parse_location_file, read_location_file
+from tokar.sources import certutil
+from tokar.sources.gather import Candidate, FileState, Gathered, Gatherer, LeftOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from tokar.format.compression import Compression
+    from tokar.format.sink import Sink
+
+SOFTWARE: Final = f"tokar {__version__}"
+_SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
+_MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
+_OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectRequest:
+    """What is to be archived, and what is to be said of it.
+
+    Attributes:
+        paths: Files, folders, or `TOKEN=FILE`.
+        profile: Name of the token profile; `ese`, or `certadm` for a folder of certutil's, by default.
+        kind: `full`, `logs` or `collected`; told from the files by default.
+        name: A name for the set.
+        server: The server the files came from.
+        annotation: A remark.
+        locations: A file with the locations to keep in the archive: a raw list or TOML.
+        take_all: Whether everything in a folder is taken.
+        base: The base name of the log stream to take.
+    """
+
+    paths: Sequence[str]
+    profile: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    server: str | None = None
+    annotation: str | None = None
+    locations: Path | None = None
+    take_all: bool = False
+    base: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A set that is ready to be written.
+
+    Attributes:
+        gathered: The files.
+        profile: Name of the token profile.
+        kind: `full`, `logs` or `collected`.
+        metadata: Further keys of HEAD.
+        notes: What a person should know.
+    """
+
+    gathered: Gathered
+    profile: str
+    kind: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(one.state.size for one in self.gathered.candidates)
+
+
+def gather(request: CollectRequest) -> Collection:
+    """Look at everything that was named and decide what goes into the archive. Nothing is written.
+
+    Raises:
+        InputError: Nothing was found, or what was asked for makes no sense.
+        SourceError: A path is neither a file nor a folder.
+        StorageError: Something cannot be read.
+        LocationListError: The locations cannot be read.
+    """
+    if request.profile is not None and request.profile not in tokens.PROFILES:
+        known = ", ".join(tokens.PROFILES)
+        raise InputError(f"there is no profile {request.profile}", hint=f"choose one of {known}")
+    folder = _certutil_folder(request)
+    profile = request.profile or ("certadm" if folder else "ese")
+    gatherer = Gatherer(profile, take_all=request.take_all, base=request.base)
+    extra = _described(request)
+    notes = []
+    if folder is not None:
+        gatherer.add_folder(folder.database_folder)
+        notes.append(certutil.KEY_REMINDER)
+        if folder.location_list is not None:
+            notes += _location_notes(folder.location_list)
+            extra["location_list"] = metadata.location_list_json("w", folder.location_list)
+    else:
+        for path in request.paths:
+            _add(gatherer, path, profile)
+    if request.locations is not None:
+        extra.pop("location_list", None)
+        extra.update(_locations(request.locations, profile))
+    gathered = _without_location_file(gatherer.result()) if folder else gatherer.result()
+    if not gathered.candidates:
+        raise InputError(
+            "there is nothing to archive: no database, log or patch file was recognised",
+            hint="name files one by one as TOKEN=FILE, or take everything with --all",
+        )
+    kind = request.kind or (folder.kind if folder else "collected")
+    return Collection(gathered, profile, kind, extra, (*notes, *gathered.notes))
+
+
+def collect(
+    collection: Collection,
+    sink: Sink,
+    *,
+    compression: Compression | None = None,
+    archive_id: bytes | None = None,
+    clock: Callable[[], datetime] = system_clock,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Sealed:
+    """Write the archive of a collection.
+
+    Args:
+        collection: From `gather`.
+        sink: Where the archive goes.
+        compression: How chunks are stored.
+        archive_id: 16 bytes; random by default.
+        clock: For the times in the archive.
+        threads: Encoder threads.
+        progress: Called with numbers of bytes as files are read.
+
+    Raises:
+        SourceChangedError: A file changed since `gather` looked at it.
+        StorageError: A file cannot be read, or the archive cannot be written.
+        FormatError: A limit of the format is reached.
+    """
+    head = Head(json_fields.to_time(clock()), collection.kind, collection.profile, SOFTWARE, extra=collection.metadata)
+    try:
+        writer = ArchiveWriter(sink, head, archive_id=archive_id, compression=compression, clock=clock, threads=threads)
+    except BaseException:
+        sink.discard()
+        raise
+    with writer:
+        for one in collection.gathered.candidates:
+            if one.state.size <= _SMALL_SIZE:
+                _add_small(writer, one)
+                if progress:
+                    progress(one.state.size)
+            else:
+                _add_large(writer, one, progress)
+        return writer.seal(**_summary(collection))
+
+
+def _add_small(writer: ArchiveWriter, one: Candidate) -> None:
+    try:
+        descriptor = os.open(one.path, _OPEN_FLAGS)
+        try:
+            content = os.read(descriptor, _SMALL_SIZE + 1)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
+    _demand_unchanged(one, FileState.of(after), len(content))
+    writer.add_bytes(one.token, one.name, content, modified=one.state.modified)
+
+
+def _add_large(writer: ArchiveWriter, one: Candidate, progress: Callable[[int], None] | None) -> None:
+    try:
+        descriptor = os.open(one.path, _OPEN_FLAGS)
+    except OSError as error:
+        raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        try:
+            entry = writer.add(
+                one.token,
+                one.name,
+                file,
+                announced_size=one.state.size,
+                modified=one.state.modified,
+                progress=progress,
+            )
+        except SourceChangedError as error:
+            error.path = one.path
+            raise
+        except OSError as error:
+            raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
+        _demand_unchanged(one, FileState.of(os.fstat(descriptor)), entry.size)
+
+
+def _demand_unchanged(one: Candidate, after: FileState, size: int) -> None:
+    if after != one.state or size != one.state.size:
+        raise SourceChangedError("the file changed while it was being archived", path=one.path)
+
+
+def _summary(collection: Collection) -> dict[str, Any]:
+    gathered = collection.gathered
+    extra: dict[str, Any] = {}
+    if gathered.generations is not None:
+        extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
+    if gathered.left_out:
+        listed = [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out[:_MAX_LISTED]]
+        extra["left_out"] = _within(listed, _MAX_SUMMARY_LIST)
+        extra["left_out_count"] = len(gathered.left_out)
+    if collection.notes:
+        extra["notes"] = [names.printable(note) for note in collection.notes[:_MAX_LISTED]]
+    return extra
+
+
+_MAX_SUMMARY_LIST: Final = 256 * 1024  # bytes of text in the list of files that were left out
+
+
+def _within(listed: list[dict[str, str]], size: int) -> list[dict[str, str]]:
+    """Return as many of the first items as fit."""
+    kept = []
+    for item in listed:
+        size -= sum(len(text.encode()) + 16 for text in item.values())
+        if size < 0:
+            break
+        kept.append(item)
+    return kept
+
+
+def _certutil_folder(request: CollectRequest) -> certutil.CertutilFolder | None:
+    if len(request.paths) != 1 or request.profile not in (None, "certadm") or not os.path.isdir(request.paths[0]):  # noqa: PTH112
+        return None
+    return certutil.recognise(request.paths[0])
+
+
+def _without_location_file(gathered: Gathered) -> Gathered:
+    """The location file is not left out: HEAD holds it."""
+    left_out = tuple(one for one in gathered.left_out if one.name.lower() != certutil.LOCATION_FILE)
+    candidates = tuple(one for one in gathered.candidates if one.name.lower() != certutil.LOCATION_FILE)
+    return Gathered(candidates, left_out, gathered.notes)
+
+
+def _add(gatherer: Gatherer, path: str, profile: str) -> None:
+    """Add a file, a folder or `TOKEN=FILE`. What exists under the whole name is that, even with an equals sign in it."""
+    if os.path.isdir(path):  # noqa: PTH112
+        gatherer.add_folder(path)
+        return
+    word, equals, file = path.partition("=")
+    if equals and not os.path.lexists(path):
+        gatherer.add_file(file, token=tokens.parse_token(word, profile))
+    else:
+        gatherer.add_file(path)
+
+
+def _described(request: CollectRequest) -> dict[str, Any]:
+    described = {"annotation": request.annotation, "name": request.name, "server": request.server}
+    return {key: text for key, text in described.items() if text is not None}
+
+
+def _location_notes(location_list: bytes) -> list[str]:
+    try:
+        parse_location_file(location_list, "certadm", base=".", source=certutil.LOCATION_FILE)
+    except LocationListError as error:
+        return [f"{certutil.LOCATION_FILE} is kept as it is, but cannot be read as a location list: {error}"]
+    return []
+
+
+def _locations(path: Path, profile: str) -> dict[str, Any]:
+    """Return the key of HEAD for a locations file."""
+    file = read_location_file(path, profile)
+    if file.raw is not None:
+        return {"location_list": metadata.location_list_json("w" if file.wide else "a", file.raw)}
+    listed = [{"token": one.token, "path": one.path, "kind": one.kind.value} for one in file.locations]
+    return {"locations": listed}
+
+
+def kinds(collection: Collection) -> Counter[str]:
+    """Return how many files of each kind a collection has."""
+    return Counter(one.kind for one in collection.gathered.candidates)
+
+
+__all__ = ["CollectRequest", "Collection", "LeftOut", "collect", "gather", "kinds"]

@@ -1,0 +1,81 @@
+"""The folder that `certutil -backupDB` writes, and `certutil -restoreDB` takes.
+
+    DIR/DataBase/certbkxp.dat     the raw location list of the server: a W list, with a full backup
+    DIR/DataBase/<CA name>.edb    the database, with a full backup
+    DIR/DataBase/edb#####.log     the logs
+
+Sources: certutil reference, "-backupDB"; certsrv.h (the two constant names); Knowledge Base 298138 (both levels get mixed up).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tokar.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DATABASE_FOLDER: Final = "DataBase"
+LOCATION_FILE: Final = "certbkxp.dat"
+KEY_REMINDER: Final = (
+    "the private key of the certification authority is not in this archive; back it up with certutil -backupKey"
+)
+_MAX_LOCATION_SIZE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CertutilFolder:
+    """A folder written by certutil.
+
+    Attributes:
+        database_folder: The inner folder, whose files are the set.
+        location_list: The bytes of `certbkxp.dat`; None in an incremental backup, which has none.
+        kind: `full`, or `logs` where there is no database.
+    """
+
+    database_folder: str
+    location_list: bytes | None
+    kind: str
+
+
+def recognise(folder: str) -> CertutilFolder | None:
+    """Return what certutil wrote into a folder, given at either level, or None if it did not write it.
+
+    Raises:
+        StorageError: The folder or its location file cannot be read.
+    """
+    names = _list(folder)
+    inner = next((name for name in names if name.lower() == DATABASE_FOLDER.lower()), None)
+    if inner is not None and os.path.isdir(os.path.join(folder, inner)):  # noqa: PTH112, PTH118
+        folder = os.path.join(folder, inner)  # noqa: PTH118
+        names = _list(folder)
+        is_inner = True
+    else:
+        is_inner = os.path.basename(os.path.abspath(folder)).lower() == DATABASE_FOLDER.lower()  # noqa: PTH100, PTH119
+    location_file = next((name for name in names if name.lower() == LOCATION_FILE), None)
+    has_database = any(name.lower().endswith(".edb") for name in names)
+    only_logs = bool(names) and all(name.lower().endswith(".log") for name in names)
+    if location_file is None and not (is_inner and only_logs):
+        return None
+    location_list = None
+    if location_file is not None:
+        location_list = _read(os.path.join(folder, location_file))  # noqa: PTH118
+    return CertutilFolder(folder, location_list, "full" if has_database else "logs")
+
+
+def _list(folder: str) -> Sequence[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names are enough
+    except OSError as error:
+        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read(_MAX_LOCATION_SIZE)
+    except OSError as error:
+        raise StorageError(f"cannot read it: {error.strerror}", path=path) from error
