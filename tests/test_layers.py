@@ -17,7 +17,7 @@ LAYERS = [
     {"namelist"},
     {"format", "ese"},
     {"sources", "procedure", "restore"},
-    {"collect", "backup", "check"},
+    {"collect", "backup", "check", "describe"},
     {"demo"},
     {"cli", "__init__", "__main__"},
 ]

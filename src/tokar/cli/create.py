@@ -1,0 +1,113 @@
+"""`tokar create`: an archive of files that lie on disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tokar import names
+from tokar.cli import output
+from tokar.cli.options import Force, Json, Quiet
+from tokar.cli.progress import progress
+from tokar.collect import Collection, CollectRequest, collect, gather
+from tokar.format.compression import Compression
+from tokar.format.sink import FileSink, PipeSink, Sink
+from tokar.tokens import token_name
+
+if TYPE_CHECKING:
+    from tokar.format.writer import Sealed
+
+app = typer.Typer(rich_markup_mode=None)
+_MAX_LISTED = 20
+
+
+@app.command()
+def create(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="The archive to make; - for standard output.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders, or TOKEN=FILE.")],
+    *,
+    take_all: Annotated[
+        bool, typer.Option("--all", help="Take everything in a folder; what is not recognised gets token 0x0F.")
+    ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The log stream to take, by its base name (such as edb), where a folder has several."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="The token profile: edbbcli, ntdsbcli, certadm or ese. [default: ese; certadm for a folder of certutil's]"
+        ),
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="full, logs or collected. [default: told from the files]")] = None,
+    server: Annotated[str | None, typer.Option(help="The server that the files came from.")] = None,
+    annotation: Annotated[str | None, typer.Option(help="A remark to keep in the archive.")] = None,
+    locations: Annotated[
+        Path | None, typer.Option(help="A file with the locations to keep: a raw list as the API returned it, or TOML.")
+    ] = None,
+    compress: Annotated[str, typer.Option(help="none, zstd or zstd:LEVEL.")] = "zstd",
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Collect files into one sealed archive. Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out."""
+    compression = Compression.parse(compress)
+    request = CollectRequest(
+        paths=paths,
+        profile=profile,
+        kind=kind,
+        name=name,
+        server=server,
+        annotation=annotation,
+        locations=locations,
+        take_all=take_all,
+        base=base,
+    )
+    collection = gather(request)
+    sink: Sink = PipeSink(sys.stdout.fileno()) if out == "-" else FileSink(out, replace=force)
+    with progress("creating", collection.size, quiet=quiet) as advance:
+        sealed = collect(collection, sink, compression=compression, progress=advance)
+    if as_json and out != "-":
+        output.as_json(_json(out, collection, sealed))
+    elif not quiet:
+        _describe(out, collection, sealed)
+
+
+def _describe(out: str, collection: Collection, sealed: Sealed) -> None:
+    """Say on standard error what was taken and what was not, so that standard output stays free for the archive."""
+    gathered = collection.gathered
+    for one in gathered.candidates[:_MAX_LISTED]:
+        token = f"0x{one.token:02X} {token_name(one.token, collection.profile)}"
+        output.note(f"  {token:<22}  {output.size_text(one.state.size):>10}  {names.printable(one.name)}")
+    if len(gathered.candidates) > _MAX_LISTED:
+        output.note(f"  ... and {len(gathered.candidates) - _MAX_LISTED} more")
+    for left in gathered.left_out[:_MAX_LISTED]:
+        output.note(f"  left out: {names.printable(left.name)}: {left.reason}")
+    if len(gathered.left_out) > _MAX_LISTED:
+        output.note(f"  ... and {len(gathered.left_out) - _MAX_LISTED} more left out; all are listed in the archive")
+    for remark in collection.notes:
+        output.note(f"note: {names.printable(remark)}")
+    entries = output.count_text(sealed.entries, "entry", "entries")
+    sizes = f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
+    output.note(f"sealed {out}: {entries}, {sizes}, root {sealed.root.hex()}")
+
+
+def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]:
+    return {
+        "archive": {
+            "path": out,
+            "size": sealed.size,
+            "id": sealed.id.hex(),
+            "root": sealed.root.hex(),
+            "profile": collection.profile,
+            "kind": collection.kind,
+            "entries": sealed.entries,
+            "content_size": sealed.content_size,
+        },
+        "left_out": [{"name": names.printable(one.name), "reason": one.reason} for one in collection.gathered.left_out],
+        "notes": list(collection.notes),
+    }

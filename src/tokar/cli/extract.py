@@ -1,0 +1,98 @@
+"""`tokar extract`: one file out of an archive."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tokar import names
+from tokar.cli import output
+from tokar.cli.options import ArchivePath, Force, Quiet
+from tokar.cli.progress import progress
+from tokar.errors import ExistingFileError, NoSuchEntryError, StorageError
+from tokar.format.archive import Archive
+from tokar.format.sink import FileSink, PipeSink, Sink
+from tokar.tokens import parse_token
+
+if TYPE_CHECKING:
+    from tokar.format.entry import Entry
+
+app = typer.Typer(rich_markup_mode=None)
+_ZEROS = bytes(1 << 20)
+
+
+@app.command()
+def extract(
+    archive: ArchivePath,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The entry: its name as inspect shows it, its last part, or #NUMBER.")
+    ],
+    *,
+    token: Annotated[str | None, typer.Option(help="The token too, where several entries have the name.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", help="Where to; - for standard output. [default: the last part of the name, here]"
+        ),
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one file, with every byte proven on the way. To standard output the bytes are provisional until the command succeeds."""
+    with Archive(archive) as opened:
+        entry = find(opened, name, None if token is None else parse_token(token, opened.head.profile))
+        target = names.leaf(entry.raw_name, entry.encoding) if out is None else out
+        sink = _sink(target, replace=force)
+        try:
+            with progress(f"extracting {entry.name}", entry.size, quiet=quiet) as advance:
+                for chunk in opened.chunks(entry):
+                    data = _ZEROS[: chunk.size] if chunk.data is None and chunk.size <= len(_ZEROS) else chunk.data
+                    sink.write([bytes(chunk.size) if data is None else data])
+                    if advance:
+                        advance(chunk.size)
+        except BaseException:
+            sink.discard()
+            raise
+        sink.commit()
+        if not quiet and target != "-":
+            output.note(
+                f"extracted {entry.name} to {target}: {output.size_text(entry.size)}, digest {entry.digest.hex()}"
+            )
+
+
+def _sink(target: str, *, replace: bool) -> Sink:
+    if target == "-":
+        return PipeSink(sys.stdout.fileno())
+    if os.path.isdir(target):  # noqa: PTH112
+        raise StorageError("it is a directory", path=target, hint="name a file with --output")
+    try:
+        return FileSink(target, replace=replace)
+    except ExistingFileError as error:
+        error.message, error.hint = "a file is there already", "choose another name with --output, or pass --force"
+        raise
+
+
+def find(archive: Archive, name: str, token: int | None) -> Entry:
+    """Return the one entry that a person means: by number, by whole name, or by the last part of the name.
+
+    Raises:
+        NoSuchEntryError: There is none, or more than one.
+    """
+    if name.startswith("#") and name[1:].isdigit():
+        return archive.entry(int(name[1:]))
+    matching = [entry for entry in archive if token in (None, entry.token)]
+    found = [entry for entry in matching if entry.name == name]
+    found = found or [entry for entry in matching if entry.name.replace("\\", "/").rpartition("/")[2] == name]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise NoSuchEntryError(f"no entry has the name {name}", path=archive.path)
+    listed = ", ".join(f"#{entry.number} {entry.name}" for entry in found[:5])
+    raise NoSuchEntryError(
+        f"{len(found)} entries have the name {name}: {listed}",
+        path=archive.path,
+        hint="name one by #NUMBER or with --token",
+    )
