@@ -16,7 +16,8 @@ LAYERS = [
     {"bytesource", "tokens", "names", "durable"},
     {"namelist"},
     {"format", "ese"},
-    {"sources", "procedure", "restore"},
+    {"sources", "restore", "receipt"},
+    {"procedure"},
     {"collect", "backup", "check", "describe"},
     {"demo"},
     {"cli", "__init__", "__main__"},
@@ -85,3 +86,12 @@ def test_there_is_no_cycle() -> None:
     for module in graph:
         graph[module].discard(module)
     assert tuple(TopologicalSorter(graph).static_order())
+
+
+PROCEDURE_MAY_SEE = {"tokar.errors", "tokar.names", "tokar.sources.base", "tokar.sources.codes"}
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "procedure").glob("*.py")), ids=module_name)
+def test_the_procedure_sees_only_the_contract(path: Path) -> None:
+    targets = {target for target in imported(path) if target.startswith("tokar")}
+    assert all(target in PROCEDURE_MAY_SEE or target.startswith("tokar.procedure") for target in targets), targets

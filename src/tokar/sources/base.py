@@ -10,7 +10,7 @@ directory. `tests/sources/contract.py` is the contract as tests; every implement
 
 What an implementation must keep (the rules are numbered in spec/procedure.md):
 
-* Calls are made from one thread, one at a time. A call that fails raises ServerError with the code; nothing else.
+* Calls are made from one thread, one at a time. A call that fails raises ServerError with the code, or NoAnswerError.
 * One context at a time: a second Prepare before End is refused. One file is open at a time.
 * Database names only in a full (-521, 0xC8000209). Backup logs only when no file is open; the list is made **once per session**,
   later calls return the same entries; after it no database may be opened.
@@ -50,6 +50,7 @@ __all__ = [
     "ListKeeper",
     "ListedName",
     "NameList",
+    "NoAnswerError",
     "Outcome",
     "Registration",
     "RestoreContext",
@@ -218,6 +219,20 @@ class ServerError(SourceError):
         return codes.jet_number(self.code)
 
 
+class NoAnswerError(SourceError):
+    """A call was not answered: its deadline passed, or the process that made it is gone. What it did on the server is not known.
+
+    Args:
+        call: The call.
+        reason: Why there is no answer, as the end of the message.
+        hint: What to do next.
+    """
+
+    def __init__(self, call: str, reason: str, *, hint: str | None = None) -> None:
+        self.call = call
+        super().__init__(f"{call} was not answered: {reason}", hint=hint)
+
+
 class NameList:
     """A list as a call returned it, held until it is freed.
 
@@ -285,7 +300,7 @@ class ListKeeper:
 
 
 class BackupContext(ABC):
-    """What Prepare returned for a backup. Every method may raise ServerError."""
+    """What Prepare returned for a backup. Every method may raise ServerError or NoAnswerError."""
 
     backup_type: BackupType
     """What Prepare was asked for."""
@@ -360,7 +375,7 @@ class Registration:
 
 
 class RestoreContext(ABC):
-    """What Prepare returned for a restore. Every method may raise ServerError."""
+    """What Prepare returned for a restore. Every method may raise ServerError or NoAnswerError."""
 
     @property
     @abstractmethod
@@ -405,9 +420,9 @@ class Server(ABC):
     truncates: bool = True
     may_hang: bool = False
 
-    def is_online(self) -> bool:
-        """Tell whether the service runs: demanded for a backup, refused for a restore. True where the dialect has no such call."""
-        return True
+    def is_online(self) -> bool | None:
+        """Tell whether the service runs: demanded for a backup, refused for a restore. None where the dialect has no such call."""
+        return None
 
     @abstractmethod
     def prepare_backup(self, backup_type: BackupType) -> BackupContext:
