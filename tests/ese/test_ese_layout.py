@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def as_dictionary(container: Any) -> Any:
 
 def as_fields(record: Any) -> Any:
     if isinstance(record, Record):
-        return {name: as_fields(getattr(record, name)) for name in record.__slots__}
+        return {field.name: as_fields(getattr(record, field.name)) for field in dataclasses.fields(record)}  # type: ignore[arg-type] # a dataclass
     return record
 
 

@@ -10,8 +10,18 @@ The modules, from the bottom up::
     database     DatabaseHeader          log          LogHeader
     checkpoint   Checkpoint              flushmap     FlushMap
     page         one page or segment: header, checksums, sealing
+    trailer      BackupTrailer: the last page of a streaming copy; empty patch files
+    loglink      whether one log continues another
+    pagereport, pagefaults    what checking pages found; which bit, or which page it is instead
+    logreport                 what checking a log found
     identify     what kind of file this is, told from its content alone
     filenames    what a file's name claims
+
+and, with numpy (the extra `tokar[ese]`)::
+
+    numeric, blocksums        numpy, and the checksums of many blocks at once
+    pages        PageChecker, check_pages
+    logcheck     LogChecker, check_log; segments (format 8) and ranges (format 7) do the work
 
 `identify` and `filenames` import neither construct nor numpy until a file has been recognised, because the command line asks them
 about every file it meets.

@@ -15,8 +15,6 @@ from __future__ import annotations
 WORD_SIZE = 4
 HEADER_SEED = 0x89ABCDEF
 """What the old XOR starts from; also the magic number of a database, but for another reason."""
-BLOCK_SIZES = (2048, 4096, 8192)
-"""Bytes that one XOR-and-ECC checksum can cover."""
 
 
 def xor_words(data: bytes | bytearray | memoryview) -> int:

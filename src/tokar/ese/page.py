@@ -12,7 +12,7 @@ Sources: Microsoft, Extensible Storage Engine, checksum.cxx and cpage.hxx; libes
 from dataclasses import dataclass
 from typing import Final
 
-from tokar.ese.checksum import ecc_checksum, xor_words
+from tokar.ese.checksum import HEADER_SEED, ecc_checksum, xor_words
 from tokar.ese.layout import U16, U32, U64, Record
 
 NEW_FORMAT: Final = 0x2000
@@ -21,9 +21,8 @@ FLAGS_OFFSET: Final = 36
 LARGE_PAGE_SIZE: Final = 16384
 """From this size on a page is cut into blocks, each with a checksum of its own."""
 LARGE_HEADER_SIZE: Final = 80
-_OLD_SEED: Final = 0x89ABCDEF
-_LARGE_CHECKSUMS: Final = 40
-_LARGE_NUMBER: Final = 64
+LARGE_CHECKSUMS_OFFSET: Final = 40
+LARGE_NUMBER_OFFSET: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def seal_page(page: bytes, number: int) -> bytes:
     """
     if len(page) < LARGE_PAGE_SIZE and not int.from_bytes(page[FLAGS_OFFSET : FLAGS_OFFSET + 4], "little") & NEW_FORMAT:
         body = number.to_bytes(4, "little") + page[8:]
-        return (xor_words(body) ^ _OLD_SEED).to_bytes(4, "little") + body
+        return (xor_words(body) ^ HEADER_SEED).to_bytes(4, "little") + body
     if len(page) < LARGE_PAGE_SIZE:
         return ecc_checksum(page, number).to_bytes(8, "little") + page[8:]
     return _seal_large_page(page, number)
@@ -91,10 +90,10 @@ def _seal_large_page(page: bytes, number: int) -> bytes:
         for start in range(size, len(page), size)
     )
     head = (
-        page[:_LARGE_CHECKSUMS]
+        page[:LARGE_CHECKSUMS_OFFSET]
         + sums
         + number.to_bytes(4, "little")
-        + bytes(LARGE_HEADER_SIZE - _LARGE_NUMBER - 4)
+        + bytes(LARGE_HEADER_SIZE - LARGE_NUMBER_OFFSET - 4)
         + page[LARGE_HEADER_SIZE:size]
     )
     return ecc_checksum(head, number).to_bytes(8, "little") + head[8:] + page[size:]

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from ese_files import database_bytes, flip, header_for, page_bytes, page_offset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokar.bytesource import BytesSource
+from tokar.ese.common import BackupInfo, LogPosition, Signature
+from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
+from tokar.ese.errors import HeaderError
+from tokar.ese.pagereport import FAULT_LIMIT, PageFaultKind, PageReport
+from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, check_pages
+from tokar.ese.trailer import BackupTrailer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARK = LogPosition(generation=9, sector=2, byte=0x17)
+STREAMING = header_for(current_full=BackupInfo(mark=MARK, generation_low=5))
+TRAILER = BackupTrailer(
+    backup=BackupInfo(mark=MARK, generation_low=5, generation_high=9),
+    signature=STREAMING.signature,
+    log_signature=STREAMING.log_signature,
+)
+
+
+def checked(data: bytes | bytearray, header: DatabaseHeader | None = None) -> PageReport:
+    return check_pages(BytesSource(data), header)
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_pages_with_ecc_verify_at_every_page_size(page_size: int) -> None:
+    report = checked(database_bytes(header_for(page_size), 9, empty=frozenset({4, 9})))
+    assert (report.pages, report.empty, report.ecc_ok, report.old_ok) == (9, 2, 7, 0)
+    assert report.is_good
+    assert report.headers_valid == (True, True)
+    assert report.highest_dbtime == 1008
+
+
+@pytest.mark.parametrize("page_size", [2048, 4096, 8192])
+def test_old_pages_verify(page_size: int) -> None:
+    report = checked(database_bytes(header_for(page_size), 9, ecc=False, empty=frozenset({4})))
+    assert (report.pages, report.empty, report.ecc_ok, report.old_ok) == (9, 1, 0, 8)
+    assert report.is_good
+
+
+def test_one_file_may_mix_both_kinds() -> None:
+    data = database_bytes(header_for(), 4)
+    data[page_offset(4096, 2) : page_offset(4096, 3)] = page_bytes(4096, 2, ecc=False)
+    report = checked(data)
+    assert (report.ecc_ok, report.old_ok, report.bad) == (3, 1, 0)
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_a_flipped_bit_is_named_by_page_offset_and_bit(page_size: int) -> None:
+    data = database_bytes(header_for(page_size), 5)
+    flip(data, page_offset(page_size, 3), 5000)
+    (fault,) = checked(data).faults
+    assert fault.kind is PageFaultKind.CORRECTABLE
+    assert (fault.page, fault.offset, fault.bits) == (3, 4 * page_size, (5000,))
+
+
+def test_a_correctable_page_is_counted_apart_and_leaves_the_file_good() -> None:
+    data = database_bytes(header_for(), 5)
+    flip(data, page_offset(4096, 3), 5000)
+    report = checked(data)
+    assert (report.correctable, report.bad, report.ecc_ok) == (1, 0, 4)
+    assert report.is_good
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_two_swapped_pages_are_both_misplaced(page_size: int) -> None:
+    data = database_bytes(header_for(page_size), 5)
+    second, fourth = (slice(page_offset(page_size, n), page_offset(page_size, n + 1)) for n in (2, 4))
+    data[second], data[fourth] = data[fourth], data[second]
+    report = checked(data)
+    assert [(fault.kind, fault.page, fault.belongs_to) for fault in report.faults] == [
+        (PageFaultKind.MISPLACED, 2, 4),
+        (PageFaultKind.MISPLACED, 4, 2),
+    ]
+    assert report.bad == 2
+    assert not report.is_good
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_a_torn_page_is_bad(page_size: int) -> None:
+    data = database_bytes(header_for(page_size), 5)
+    start = page_offset(page_size, 5)
+    data[start + 1024 : start + 1536] = bytes(512)
+    report = checked(data)
+    assert [(fault.kind, fault.page) for fault in report.faults] == [(PageFaultKind.BAD, 5)]
+
+
+def test_a_page_of_zeros_but_for_one_bit_is_not_empty() -> None:
+    data = database_bytes(header_for(), 3, empty=frozenset({2}))
+    data[page_offset(4096, 3) - 1] = 1
+    report = checked(data)
+    assert (report.empty, report.bad) == (0, 1)
+
+
+def test_a_page_whose_checksum_alone_is_zero_is_not_empty() -> None:
+    data = database_bytes(header_for(), 3)
+    data[page_offset(4096, 2) : page_offset(4096, 2) + 8] = bytes(8)
+    assert checked(data).empty == 0
+
+
+@pytest.mark.parametrize("page_size", [4096, 32768])
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(1, 200_000), max_size=12))
+def test_buffers_of_any_size_give_the_same_report(page_size: int, cuts: list[int]) -> None:
+    header = header_for(page_size)
+    data = database_bytes(header, 7, empty=frozenset({6}))
+    flip(data, page_offset(page_size, 2), 777)
+    data[page_offset(page_size, 5) + 100] ^= 0xFF
+    expected = checked(data)
+    checker = PageChecker(header, len(data))
+    start = 0
+    for cut in [*cuts, len(data)]:
+        checker.update(memoryview(data)[start : start + cut])
+        start += cut
+    if start < len(data):
+        checker.update(data[start:])
+    assert checker.finish() == expected
+
+
+def test_buffers_of_one_byte_each_are_enough() -> None:
+    header = header_for(2048)
+    data = database_bytes(header, 2)
+    checker = PageChecker(header, len(data))
+    for offset in range(len(data)):
+        checker.update(data[offset : offset + 1])
+    assert checker.finish() == checked(data)
+
+
+def test_more_pages_than_one_batch_are_numbered_on() -> None:
+    data = database_bytes(header_for(2048), 1500)
+    flip(data, page_offset(2048, 1400), 999)
+    report = checked(data)
+    assert report.ecc_ok == 1499
+    assert report.faults[0].page == 1400
+
+
+def test_buffers_may_be_used_again_by_the_caller() -> None:
+    header = header_for()
+    data = database_bytes(header, 3)
+    checker = PageChecker(header, len(data))
+    buffer = bytearray(5000)
+    for start in range(0, len(data), len(buffer)):
+        piece = data[start : start + len(buffer)]
+        buffer[: len(piece)] = piece
+        checker.update(memoryview(buffer)[: len(piece)])
+    assert checker.finish().is_good
+
+
+def test_a_file_that_ends_inside_a_page_is_not_good() -> None:
+    data = database_bytes(header_for(), 3)[:-100]
+    report = checked(data)
+    assert (report.pages, report.extra_bytes) == (2, 3996)
+    assert not report.is_good
+
+
+def test_a_file_of_headers_alone_has_no_pages() -> None:
+    report = checked(header_for().build() * 2)
+    assert report.pages == 0
+    assert report.is_good
+
+
+def test_a_damaged_header_copy_is_reported_and_not_counted_as_a_page() -> None:
+    data = database_bytes(header_for(), 3)
+    data[5000] ^= 1
+    report = checked(data)
+    assert report.headers_valid == (True, False)
+    assert (report.pages, report.bad) == (3, 0)
+
+
+def test_a_file_without_a_header_is_refused() -> None:
+    with pytest.raises(HeaderError):
+        checked(bytes(20000))
+
+
+def test_faults_are_listed_up_to_a_limit_and_counted_beyond_it() -> None:
+    header = header_for(2048)
+    page = random.Random(1).randbytes(2048)
+    data = header.build() * 2 + page * (FAULT_LIMIT + 50)
+    report = checked(data)
+    assert report.bad == FAULT_LIMIT + 50
+    assert len(report.faults) == FAULT_LIMIT
+
+
+def test_a_file_of_rubbish_is_passed_without_looking_at_each_page() -> None:
+    header = header_for(2048)
+    good = page_bytes(2048, 1)
+    data = header.build() * 2 + good + random.Random(1).randbytes(2048) * (DIAGNOSIS_LIMIT + 10)
+    report = checked(data)
+    assert report.bad == DIAGNOSIS_LIMIT + 10
+    assert report.ecc_ok == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (header_for(file_type=5), "temporary"),
+        (DatabaseHeader().with_state(DatabaseState.JUST_CREATED), "temporary"),
+        (header_for(attribute=1), "streaming file"),
+        (header_for(file_type=2), "streaming file"),
+        (header_for(version=0x500), "0x500"),
+    ],
+)
+def test_pages_without_known_checksums_are_not_called_bad(header: DatabaseHeader, reason: str) -> None:
+    data = header.build() * 2 + random.Random(1).randbytes(4096) + bytes(4096)
+    report = checked(data, header)
+    assert reason in report.not_verified
+    assert (report.pages, report.empty, report.bad) == (2, 1, 0)
+    assert not report.is_good
+
+
+@pytest.mark.parametrize(
+    ("page_size", "tried"), [(2048, False), (4096, True), (8192, True), (16384, False), (32768, True)]
+)
+def test_page_sizes_that_were_never_tried_on_a_real_file_are_named(page_size: int, tried: bool) -> None:
+    assert (checked(database_bytes(header_for(page_size), 1)).caveat == "") is tried
+
+
+def test_the_trailer_of_a_streaming_copy_is_no_page() -> None:
+    report = checked(bytes(database_bytes(STREAMING, 3)) + TRAILER.build(4096))
+    assert (report.pages, report.ecc_ok, report.bad) == (3, 3, 0)
+    assert report.trailer is not None
+    assert report.trailer.backup.generation_high == 9
+    assert report.is_good
+
+
+@pytest.mark.parametrize("cut", [4096, 1000, 7])
+def test_the_trailer_is_found_however_the_bytes_come(cut: int) -> None:
+    data = bytes(database_bytes(STREAMING, 3)) + TRAILER.build(4096)
+    checker = PageChecker(STREAMING, len(data))
+    for start in range(0, len(data), cut):
+        checker.update(data[start : start + cut])
+    report = checker.finish()
+    assert report.trailer is not None
+    assert report.pages == 3
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (bytes(4096), -534),
+        (TRAILER.build(4096)[:-1] + b"x", -535),
+        (page_bytes(4096, 4), -535),
+        (BackupTrailer(signature=Signature(random=77)).build(4096), -552),
+    ],
+)
+def test_a_streaming_copy_without_a_fitting_trailer_is_not_good(last: bytes, code: int) -> None:
+    report = checked(bytes(database_bytes(STREAMING, 3)) + last)
+    assert report.trailer is None
+    assert report.trailer_code == code
+    assert report.trailer_fault
+    assert not report.is_good
+    assert report.bad == 0
+
+
+def test_a_streaming_copy_cut_after_its_header_has_no_trailer() -> None:
+    report = checked(STREAMING.build())
+    assert report.trailer_code == -534
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    ("path", "page_size", "count"),
+    [
+        ("win10-srum-belkasoft-dirty/SRUDB.dat", 4096, 250),
+        ("dsinternals/adamntds.dit", 8192, 150),
+        ("dissect/large.edb", 32768, 200),
+    ],
+)
+def test_six_hundred_flipped_bits_in_real_pages_are_located(
+    samples: Path, path: str, page_size: int, count: int
+) -> None:
+    data = bytearray((samples / path).read_bytes())
+    rng = random.Random(20220205)
+    numbers = [
+        n for n in range(1, len(data) // page_size - 1) if any(data[(n + 1) * page_size : (n + 1) * page_size + 80])
+    ]
+    expected = {}
+    for number in sorted(rng.sample(numbers, count)):
+        # Not the stored checksum, and not the bit that names the format: those the engine does not correct.
+        bit = rng.choice([bit for bit in (rng.randrange(64, page_size * 8) for _ in range(3)) if bit != 301])
+        flip(data, page_offset(page_size, number), bit)
+        expected[number] = bit
+    report = checked(data)
+    assert {fault.page: fault.bits[0] for fault in report.faults} == expected
+    assert report.correctable == count
+    assert report.bad == 0
