@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
 from tokar._version import __version__
-from tokar.errors import InputError, LocationListError, SourceChangedError, StorageError
+from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
 from tokar.format import json_fields, metadata
 from tokar.format.metadata import Head
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.restore.location_file import parse_location_file, read_location_file
 from tokar.sources import certutil
-from tokar.sources.gather import Candidate, FileState, Gathered, Gatherer, LeftOut
+from tokar.sources.gather import Candidate, FileState, Gathered, Gatherer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ class Collection:
     @property
     def size(self) -> int:
         """Bytes of all files together."""
-        return sum(one.state.size for one in self.gathered.candidates)
+        return self.gathered.size
 
 
 def gather(request: CollectRequest) -> Collection:
@@ -112,7 +112,7 @@ def gather(request: CollectRequest) -> Collection:
         extra.pop("location_list", None)
         extra.update(_locations(request.locations, profile))
     gathered = _without_location_file(gatherer.result()) if folder else gatherer.result()
-    if not gathered.candidates:
+    if not gathered.count:
         raise InputError(
             "there is nothing to archive: no database, log or patch file was recognised",
             hint="name files one by one as TOKEN=FILE, or take everything with --all",
@@ -144,6 +144,7 @@ def collect(
 
     Raises:
         SourceChangedError: A file changed since `gather` looked at it.
+        InputError: Two files would be one entry.
         StorageError: A file cannot be read, or the archive cannot be written.
         FormatError: A limit of the format is reached.
     """
@@ -154,14 +155,25 @@ def collect(
         sink.discard()
         raise
     with writer:
-        for one in collection.gathered.candidates:
-            if one.state.size <= _SMALL_SIZE:
-                _add_small(writer, one)
-                if progress:
-                    progress(one.state.size)
-            else:
-                _add_large(writer, one, progress)
+        for one in chain(collection.gathered.candidates, collection.gathered.rest):
+            try:
+                if one.state.size <= _SMALL_SIZE:
+                    _add_small(writer, one)
+                    if progress:
+                        progress(one.state.size)
+                else:
+                    _add_large(writer, one, progress)
+            except FormatError as error:
+                raise _explain(error, one) from error
         return writer.seal(**_summary(collection))
+
+
+def _explain(error: FormatError, one: Candidate) -> ArchiveError:
+    """Say in the caller's terms that two files would be one entry."""
+    if error.rule != "SEQ-4":
+        return error
+    message = f"two files would be one entry: token 0x{one.token:02X}, name {names.printable(one.name)}"
+    return InputError(message, path=one.path, hint="archive their common folder, so that the names differ")
 
 
 def _add_small(writer: ArchiveWriter, one: Candidate) -> None:
@@ -244,7 +256,7 @@ def _without_location_file(gathered: Gathered) -> Gathered:
     """The location file is not left out: HEAD holds it."""
     left_out = tuple(one for one in gathered.left_out if one.name.lower() != certutil.LOCATION_FILE)
     candidates = tuple(one for one in gathered.candidates if one.name.lower() != certutil.LOCATION_FILE)
-    return Gathered(candidates, left_out, gathered.notes)
+    return replace(gathered, candidates=candidates, left_out=left_out)
 
 
 def _add(gatherer: Gatherer, path: str, profile: str) -> None:
@@ -279,11 +291,3 @@ def _locations(path: Path, profile: str) -> dict[str, Any]:
         return {"location_list": metadata.location_list_json("w" if file.wide else "a", file.raw)}
     listed = [{"token": one.token, "path": one.path, "kind": one.kind.value} for one in file.locations]
     return {"locations": listed}
-
-
-def kinds(collection: Collection) -> Counter[str]:
-    """Return how many files of each kind a collection has."""
-    return Counter(one.kind for one in collection.gathered.candidates)
-
-
-__all__ = ["CollectRequest", "Collection", "LeftOut", "collect", "gather", "kinds"]

@@ -83,8 +83,9 @@ def _describe(out: str, collection: Collection, sealed: Sealed) -> None:
     for one in gathered.candidates[:_MAX_LISTED]:
         token = f"0x{one.token:02X} {token_name(one.token, collection.profile)}"
         output.note(f"  {token:<22}  {output.size_text(one.state.size):>10}  {names.printable(one.name)}")
-    if len(gathered.candidates) > _MAX_LISTED:
-        output.note(f"  ... and {len(gathered.candidates) - _MAX_LISTED} more")
+    more = gathered.count - min(len(gathered.candidates), _MAX_LISTED)
+    if more:
+        output.note(f"  ... and {more} more")
     for left in gathered.left_out[:_MAX_LISTED]:
         output.note(f"  left out: {names.printable(left.name)}: {left.reason}")
     if len(gathered.left_out) > _MAX_LISTED:

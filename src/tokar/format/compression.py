@@ -12,6 +12,7 @@ from tokar.format.data_record import Codec
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+_STORED_CODEC, _ZSTD_CODEC, _ZEROS_CODEC = (int(codec) for codec in (Codec.STORED, Codec.ZSTD, Codec.ZEROS))
 _ZEROS: Final = bytes(1 << 16)
 _MIN_COMPRESSED_SIZE: Final = 64  # smaller chunks cannot shrink by as much as a frame header costs
 
@@ -42,21 +43,21 @@ class Compression:
 
     def encode(self, content: Buffer) -> tuple[int, Buffer]:
         """Return the codec for a chunk, and the bytes to store."""
+        size = len(content) if isinstance(content, bytes) else memoryview(content).nbytes
         if is_zero(content):
-            return Codec.ZEROS, b""
-        size = memoryview(content).nbytes
+            return _ZEROS_CODEC, b""
         if self.level is not None and size >= _MIN_COMPRESSED_SIZE:
             frame = zstd_frame.compress(content, self.level)
             if len(frame) < size:
-                return Codec.ZSTD, frame
-        return Codec.STORED, content
+                return _ZSTD_CODEC, frame
+        return _STORED_CODEC, content
 
 
 def is_zero(content: Buffer) -> bool:
     """Whether all bytes are zero."""
-    view = memoryview(content)
-    if view[0] or view[-1] or view[view.nbytes // 2]:
+    view = content if isinstance(content, bytes) else memoryview(content)
+    if view[0] or view[-1] or view[len(view) // 2]:
         return False
     step = len(_ZEROS)
     # bytes() makes the comparison one memcmp; a memoryview would compare item by item
-    return all(bytes(view[at : at + step]) == _ZEROS[: view.nbytes - at] for at in range(0, view.nbytes, step))
+    return all(bytes(view[at : at + step]) == _ZEROS[: len(view) - at] for at in range(0, len(view), step))

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.format.done_record import DoneRecord
-    from tokar.format.file_record import FileRecord
 
 _PACKER: Final = Packer(INDX_BODY)
 _LISTS: Final = tuple(FileList)
@@ -53,20 +51,19 @@ class IndexPage:
         size = _PACKER.size + PAGE_ENTRY_SIZE * count + len(self.names)
         return count == MAX_PAGE_ENTRIES or size > PAGE_FULL_SIZE
 
-    def append(
-        self, file: FileRecord, done: DoneRecord, *, file_position: int, done_position: int, done_check: bytes
-    ) -> None:
-        """Add the next entry, from its records and where they stand."""
-        self.sizes.append(done.content_size)
+    def append(self, entry: Entry) -> None:
+        """Add the next entry."""
+        _, token, file_list, encoding, name, size, digest, file_position, done_position, done_check = entry
+        self.sizes.append(size)
         self.file_positions.append(file_position)
         self.done_positions.append(done_position)
-        self.digests += done.digest
+        self.digests += digest
         self.done_checks += done_check
-        self.names += file.name
+        self.names += name
         self.name_ends.append(len(self.names))
-        self.encodings.append(file.encoding)
-        self.tokens.append(file.token)
-        self.lists.append(file.file_list)
+        self.encodings.append(encoding)
+        self.tokens.append(token)
+        self.lists.append(file_list)
 
     def entry(self, number: int) -> Entry:
         """Return entry `number`, counted from the start of the archive."""

@@ -17,9 +17,7 @@ from tokar.format.records import DATA, DONE, FILE, ROOT, TAIL
 from tokar.format.root import Root
 
 if TYPE_CHECKING:
-    from tokar.format.done_record import DoneRecord
     from tokar.format.entry import Entry
-    from tokar.format.file_record import FileRecord
     from tokar.format.records import RecordHead
 
 _NOT_IN_ROOT = frozenset({FILE, DATA, DONE, ROOT, TAIL})
@@ -66,29 +64,23 @@ class Ledger:
         if max(end, self.content_size) > limits.MAX_ARCHIVE_SIZE:
             raise FormatError("the archive or its content is too large", rule="LIM-4", offset=position)
 
-    def begin(self, file: FileRecord, *, position: int) -> None:
+    def begin(self, token: int, name: bytes, *, position: int) -> None:
         """Account for the FILE record of a new entry.
 
         Raises:
             FormatError: SEQ-4, an entry has this token and name already.
         """
-        key = int.from_bytes(blake3(file.name + file.token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
+        key = int.from_bytes(blake3(name + token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
         if key in self._keys:
-            raise FormatError(
-                f"an entry with token 0x{file.token:02x} and the same name is there already",
-                rule="SEQ-4",
-                offset=position,
-            )
+            message = f"an entry with token 0x{token:02x} and the same name is there already"
+            raise FormatError(message, rule="SEQ-4", offset=position)
         self._keys.add(key)
 
-    def end(
-        self, file: FileRecord, done: DoneRecord, *, file_position: int, done_position: int, done_check: bytes
-    ) -> Entry:
-        """Account for an entry that is done, and return it."""
-        self.page.append(file, done, file_position=file_position, done_position=done_position, done_check=done_check)
+    def end(self, entry: Entry) -> None:
+        """Account for an entry that is done."""
+        self.page.append(entry)
         self.entry_count += 1
-        self.content_size += done.content_size
-        return self.page.entry(self.entry_count - 1)
+        self.content_size += entry.size
 
     def outside(self, head: RecordHead) -> None:
         """Account for a record outside entries."""

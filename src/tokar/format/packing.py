@@ -17,15 +17,18 @@ class Packer:
 
     Args:
         layout: A construct `Struct` made only of fixed-width little-endian integers, `Bytes(n)` and `Const` of these.
+        until: Leave out this field and all after it.
 
     Raises:
         TypeError: The layout has a field that has no fixed width.
     """
 
-    def __init__(self, layout: Any) -> None:
+    def __init__(self, layout: Any, *, until: str | None = None) -> None:
+        names = [field.name for field in layout.subcons]
+        fields = layout.subcons[: names.index(until) if until else None]
         self.layout = layout
-        self.fields: tuple[str, ...] = tuple(field.name for field in layout.subcons)
-        self._struct = struct.Struct("<" + "".join(_code(field.subcon) for field in layout.subcons))
+        self.fields: tuple[str, ...] = tuple(field.name for field in fields)
+        self._struct = struct.Struct("<" + "".join(_code(field.subcon) for field in fields))
         self.size = self._struct.size
         self.pack = self._struct.pack
         self.pack_into = self._struct.pack_into

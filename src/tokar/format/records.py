@@ -30,7 +30,7 @@ _PACKER: Final = Packer(RECORD_HEAD)
 HEAD_SIZE: Final = _PACKER.size
 CHECKED_SIZE: Final = 24  # head bytes that the check covers, after the body
 _CRC_AT: Final = 60
-_NO_CHECK: Final = bytes(32)
+_CHECKED: Final = Packer(RECORD_HEAD, until="check").pack
 _UPPER: Final = frozenset(range(0x41, 0x5B))
 _LOWER: Final = frozenset(range(0x61, 0x7B))
 
@@ -81,7 +81,7 @@ class RecordHead(NamedTuple):
 
 def checked_part(kind: bytes, length: int, tag: bytes, position: int) -> bytes:
     """Return head bytes 0-23, which the check covers after the body."""
-    return _PACKER.pack(kind, length, tag, position, _NO_CHECK, 0, 0)[:CHECKED_SIZE]
+    return _CHECKED(kind, length, tag, position)
 
 
 def finish_head(checked: bytes, check: bytes) -> bytes:

@@ -185,7 +185,7 @@ class Scanner:
 
     def _accept_file(self, head: RecordHead, body: Buffer) -> EntryBegun:
         file = FileRecord.parse(body, entry=self.ledger.entry_count, position=head.position)
-        self.ledger.begin(file, position=head.position)
+        self.ledger.begin(file.token, file.name, position=head.position)
         self._open = _OpenEntry(file, head, blake3() if self.decode else None)
         self.phase = Phase.ENTRY
         return EntryBegun(file)
@@ -201,13 +201,10 @@ class Scanner:
         entry.demand(done, head.position)
         self._open = None
         self.phase = Phase.BETWEEN
-        ended = self.ledger.end(
-            entry.file,
-            done,
-            file_position=entry.head.position,
-            done_position=head.position,
-            done_check=head.check,
+        ended = done.entry_of(
+            entry.file, file_position=entry.head.position, done_position=head.position, done_check=head.check
         )
+        self.ledger.end(ended)
         return EntryEnded(ended, entry.file)
 
     def _accept_outside(self, head: RecordHead, body: bytes) -> None:

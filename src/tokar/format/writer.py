@@ -23,6 +23,7 @@ from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
 from tokar.format.preamble import Preamble
 from tokar.format.records import RecordHead
+from tokar.format.small_entry import build_small_entry
 from tokar.format.tail import Tail
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class ArchiveWriter:
             token, name, encoding=encoding, file_list=file_list, announced_size=announced_size, modified=modified
         )
         with _Guard(self):
-            self._account(file)
+            self._open_account(file)
             pipeline = self._ready_pipeline(file)
             buffer = pipeline.buffer()
             size = _fill(stream, buffer)
@@ -191,19 +192,53 @@ class ArchiveWriter:
         file_list: FileList = FileList.BY_HAND,
         modified: int | None = None,
     ) -> Entry:
-        """Add a file that is in memory and smaller than a chunk. Arguments and errors are those of `add`.
+        """Add a file that is in memory and fits one chunk: the quick way for many small files. Arguments and errors are those of `add`.
 
         Raises:
             InputError: The content is too large for this, or as for `add`.
         """
-        file = self._file_record(
-            token, name, encoding=encoding, file_list=file_list, announced_size=len(content), modified=modified
+        if self._state != "open":
+            raise InputError(f"the archive is {self._state}")
+        if isinstance(name, str):
+            name, encoding = names.encode(name)
+        size = len(content)
+        if not (0 <= token <= 0xFF and 1 <= len(name) <= limits.MAX_NAME_SIZE and size <= 1 << self._chunk_log2):
+            raise InputError(f"token {token}, a name of {len(name)} bytes or {size} bytes of content is out of range")
+        self._state = "broken"  # until everything is in place
+        ledger, position = self._ledger, self._position
+        number = ledger.entry_count
+        ledger.demand_room(records.FILE, position=position, end=position)
+        ledger.begin(token, name, position=position)
+        built = build_small_entry(
+            content,
+            name,
+            entry=number,
+            encoding=encoding,
+            token=token,
+            file_list=file_list,
+            modified=modified,
+            chunk_log2=self._chunk_log2,
+            compression=self.compression,
+            tag=self._tag,
+            position=position,
         )
-        if len(content) >= 1 << file.chunk_log2:
-            raise InputError(f"{len(content)} bytes are too many for one chunk", hint="use add with a stream")
-        with _Guard(self):
-            self._account(file)
-            return self._add_small(file, content)
+        self._position += len(built.data)
+        self._push(built.data)
+        entry = Entry(
+            number,
+            token,
+            file_list,
+            encoding,
+            name,
+            size,
+            built.digest,
+            position,
+            built.done_position,
+            built.done_check,
+        )
+        self._account(entry)
+        self._state = "open"
+        return entry
 
     def add_chunks(self, file: FileRecord, chunks: Iterable[tuple[int, Buffer, bytes]]) -> Entry:
         """Add an entry from chunks that are encoded already, as (codec, stored bytes, content); salvage uses it.
@@ -212,7 +247,7 @@ class ArchiveWriter:
             FormatError: As for `add`.
         """
         with _Guard(self):
-            self._account(file)
+            self._open_account(file)
             writer = self._begin(file)
             for codec, stored, content in chunks:
                 encoded = encode_chunk(file.entry, writer.chunk_count, codec, stored, content)
@@ -362,9 +397,14 @@ class ArchiveWriter:
             self._pipeline = Pipeline(self.compression, chunk_size, threads=self._threads)
         return self._pipeline
 
-    def _account(self, file: FileRecord) -> None:
+    def _open_account(self, file: FileRecord) -> None:
         self._ledger.demand_room(records.FILE, position=self._position, end=self._position)
-        self._ledger.begin(file, position=self._position)
+        self._ledger.begin(file.token, file.name, position=self._position)
+
+    def _account(self, entry: Entry) -> None:
+        self._ledger.end(entry)
+        if self._ledger.page_is_due:
+            self._put_outside(records.INDX, self._ledger.take_page())
 
     def _begin(self, file: FileRecord) -> EntryWriter:
         writer = EntryWriter(file, self._tag, self._position)
@@ -379,11 +419,8 @@ class ArchiveWriter:
         done, done_position, check, head, body = writer.end()
         self._push(head, body)
         self._position = writer.position
-        entry = self._ledger.end(
-            file, done, file_position=writer.file_position, done_position=done_position, done_check=check
-        )
-        if self._ledger.page_is_due:
-            self._put_outside(records.INDX, self._ledger.take_page())
+        entry = done.entry_of(file, file_position=writer.file_position, done_position=done_position, done_check=check)
+        self._account(entry)
         return entry
 
     def _put_outside(self, kind: bytes, body: bytes) -> None:
@@ -401,7 +438,7 @@ class ArchiveWriter:
         """Keep parts until there is enough to write."""
         self._pending += parts
         for part in parts:
-            self._pending_size += memoryview(part).nbytes
+            self._pending_size += len(part) if isinstance(part, bytes) else memoryview(part).nbytes
         if self._pending_size >= _FLUSH_SIZE or len(self._pending) >= _FLUSH_PARTS:
             self._flush()
 

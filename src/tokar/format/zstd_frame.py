@@ -20,7 +20,7 @@ _RLE_BLOCK: Final = 1
 _RESERVED_BLOCK: Final = 3
 _BLOCK_HEADER_SIZE: Final = 3
 _MAX_BLOCK_SIZE: Final = 128 * 1024
-_MIN_WINDOW_LOG: Final = 16  # one compressor serves all small chunks
+_MIN_WINDOW_LOG: Final = 10  # the least that a frame can have
 _local: Final = threading.local()
 
 

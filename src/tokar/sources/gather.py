@@ -10,19 +10,20 @@ import os
 import stat
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar import tokens
 from tokar.bytesource import FileSource
-from tokar.errors import InputError, SourceError, StorageError
+from tokar.errors import InputError, SourceChangedError, SourceError, StorageError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
+_PATCH_SUFFIX: Final = ".pat"
 _EXCHANGE_DATABASES: Final = {
     "priv.edb": "private-database",
     "pub.edb": "public-database",
@@ -37,8 +38,7 @@ _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RE
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
+class FileState(NamedTuple):
     """What changes when a file is written to: size, modification time in nanoseconds, and which file it is."""
 
     size: int
@@ -52,8 +52,7 @@ class FileState:
         return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A file that goes into the archive.
 
     Attributes:
@@ -84,6 +83,45 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """Everything else in the folders, where everything is taken: counted, and looked up again when it is written.
+
+    There may be millions of such files, so they are not kept one by one.
+
+    Attributes:
+        folders: The folders.
+        decided: Names in them, by folder, that were taken as part of the set or left out.
+        count: How many files there are.
+        size: Bytes of all of them.
+    """
+
+    folders: tuple[str, ...] = ()
+    decided: tuple[frozenset[str], ...] = ()
+    count: int = 0
+    size: int = 0
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Yield the files in the order of their names.
+
+        Raises:
+            StorageError: A folder cannot be read.
+            SourceChangedError: There are more or fewer files than before, or they have other sizes.
+        """
+        count = size = 0
+        for folder, decided in zip(self.folders, self.decided, strict=True):
+            for path, name, entry in _walk(folder, ""):
+                if name not in decided:
+                    state = FileState.of(_status(path, entry))
+                    count += 1
+                    size += state.size
+                    yield Candidate(path, name, tokens.UNKNOWN, "unknown", state)
+        if (count, size) != (self.count, self.size):
+            raise SourceChangedError(
+                "files came, went or grew while the folder was being archived", path=self.folders[0]
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """What was found.
 
@@ -91,11 +129,23 @@ class Gathered:
         candidates: What goes into the archive, databases first, then logs by generation, then the rest.
         left_out: What does not, and why.
         notes: What a person should know about the set.
+        rest: Everything else, where everything is taken; it comes after the candidates.
     """
 
     candidates: tuple[Candidate, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    rest: Rest = Rest()
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self.candidates) + self.rest.count
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(one.state.size for one in self.candidates) + self.rest.size
 
     @property
     def generations(self) -> tuple[int, int] | None:
@@ -120,6 +170,9 @@ class Gatherer:
         self._candidates: list[Candidate] = []
         self._left_out: list[LeftOut] = []
         self._notes: list[str] = []
+        self._folders: list[tuple[str, frozenset[str]]] = []
+        self._rest_count = 0
+        self._rest_size = 0
 
     def add_file(self, path: str, *, token: int | None = None) -> None:
         """Take one file that was named; its token is told from content unless it is given.
@@ -149,27 +202,41 @@ class Gatherer:
             StorageError: A folder or file cannot be read.
             InputError: A database has no unambiguous token in the profile.
         """
+        decided = set()
         for path, name, entry in _walk(folder, ""):
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
-            if not stat.S_ISREG(status.st_mode):
-                self._left_out.append(LeftOut(name, "a link or a special file"))
-                continue
-            self._consider(path, name, status)
+            status = _status(path, entry)
+            if self._consider(path, name, status):
+                decided.add(name)
+            else:
+                self._rest_count += 1
+                self._rest_size += status.st_size
+        self._folders.append((folder, frozenset(decided)))
 
-    def _consider(self, path: str, name: str, status: os.stat_result) -> None:
+    def _consider(self, path: str, name: str, status: os.stat_result) -> bool:
+        """Take a file or leave it out; return False if it is one of the rest."""
         leaf = name.rpartition("/")[2]
-        if leaf.lower().endswith(_KEY_SUFFIXES):
-            self._left_out.append(LeftOut(name, "a private key: taken only when it is named"))
-            return
-        identity, by_name = self._look(path, leaf, status.st_size)
-        kind, reason = self._kind(identity, by_name, leaf, status.st_size)
-        if kind is None and not self._take_all:
-            self._left_out.append(LeftOut(name, reason or "not recognised"))
-            return
-        self._take(path, name, status, identity=identity, by_name=by_name, kind=kind or "unknown", token=None)
+        suffix = leaf[-4:].lower()
+        reason: str | None
+        if not stat.S_ISREG(status.st_mode):
+            reason = "a link or a special file"
+        elif suffix in _KEY_SUFFIXES:
+            reason = "a private key: taken only when it is named"
+        elif (
+            status.st_size < ese.SMALLEST_SIZE and suffix != _PATCH_SUFFIX
+        ):  # too small for any header: one look is enough
+            if self._take_all:
+                return False
+            reason = "not recognised"
+        else:
+            identity, by_name = self._look(path, leaf, status.st_size)
+            kind, reason = self._kind(identity, by_name, leaf, status.st_size)
+            if kind is not None:
+                self._take(path, name, status, identity=identity, by_name=by_name, kind=kind, token=None)
+                return True
+            if self._take_all:
+                return False
+        self._left_out.append(LeftOut(name, reason or "not recognised"))
+        return True
 
     def _look(self, path: str, leaf: str, size: int) -> tuple[Identity, FileName]:
         by_name = parse_file_name(leaf, self._base)
@@ -242,17 +309,17 @@ class Gatherer:
         """Return the set.
 
         Raises:
-            InputError: A folder holds the logs of two streams, or two files would be one entry.
+            InputError: A folder holds the logs of two streams.
         """
         self._choose_stream()
-        seen: dict[tuple[int, str], str] = {}
-        for one in self._candidates:
-            other = seen.setdefault((one.token, one.name), one.path)
-            if other is not one.path:
-                message = f"two files would be one entry, {one.name}: {other}"
-                raise InputError(message, path=one.path, hint="archive their common folder, so that the names differ")
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
-        return Gathered(tuple(ordered), tuple(self._left_out), tuple(self._notes))
+        rest = Rest(
+            tuple(folder for folder, _ in self._folders),
+            tuple(decided for _, decided in self._folders),
+            self._rest_count,
+            self._rest_size,
+        )
+        return Gathered(tuple(ordered), tuple(self._left_out), tuple(self._notes), rest if rest.count else Rest())
 
     def _choose_stream(self) -> None:
         """Keep the logs of one stream in each folder."""
@@ -265,7 +332,8 @@ class Gatherer:
                 message = f"the logs of {len(bases)} streams are in one folder: {', '.join(sorted(bases))}"
                 raise InputError(message, path=folder, hint="name the one to take: --base NAME")
         if self._base is not None:
-            kept, others = [], []
+            kept: list[Candidate] = []
+            others: list[Candidate] = []
             for one in self._candidates:
                 (kept if one.base in (None, self._base) else others).append(one)
             self._candidates = kept
@@ -290,6 +358,8 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str, os.DirEntry[str]
             yield entry.path, name, entry
 
 
-def total_size(candidates: Iterable[Candidate]) -> int:
-    """Return the bytes of all files together."""
-    return sum(one.state.size for one in candidates)
+def _status(path: str, entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except OSError as error:
+        raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
