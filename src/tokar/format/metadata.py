@@ -58,6 +58,13 @@ HEAD_KEYS: Final = {
 }
 
 _GENERATIONS: Final = {"high": Key(is_count, required=True), "low": Key(is_count, required=True)}
+_KIND: Final = one_of("full", "incremental", "differential", "copy")
+_BACKUP: Final = {
+    "asked": Key(_KIND, required=True),
+    "took": Key(_KIND, required=True),
+    "truncation": Key(one_of("intended", "none"), required=True),
+    "refused": Key(matches(r"0x[0-9A-F]{8}")),
+}
 _LEFT_OUT: Final = {"name": Key(is_text, required=True), "reason": Key(is_text, required=True)}
 _LOST: Final = {"offset": Key(is_count, required=True), "size": Key(is_count, required=True), **_LEFT_OUT}
 
@@ -67,6 +74,7 @@ SUMM_KEYS: Final = {
     "finished": Key(is_time, required=True),
     "head": Key(lambda value: isinstance(value, dict), required=True),
     "outcome": Key(one_of("complete", "partial"), required=True),
+    "backup": Key(object_with(_BACKUP)),
     "generations": Key(object_with(_GENERATIONS)),
     "left_out": Key(array_of(object_with(_LEFT_OUT))),
     "left_out_count": Key(is_count),
