@@ -1,0 +1,215 @@
+r"""Paths of another machine, and the maps that bring them here.
+
+A location list says where the files were, in the words of the server: `\\CA1\C$\Windows\System32\CertLog`. Such a path means
+something on that machine alone. It is used here only if a `--map PREFIX=DIR` says what it stands for (spec/tokens.md,
+LOC-11 to LOC-16), or if it names this very machine. Nothing is ever guessed.
+
+Windows paths are compared component by component, without regard to case, and with `X$` the same as the drive `X:`.
+"""
+
+from __future__ import annotations
+
+import ntpath
+import os
+import platform
+import posixpath
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokar import names
+from tokar.errors import InputError, RestoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_DRIVE = re.compile(r"([A-Za-z]):(?=[\\/]|\Z)")
+_ADMINISTRATIVE_SHARE = re.compile(r"([A-Za-z])\$")
+_SEPARATORS = re.compile(r"[\\/]+")
+_MAP_HINT = r"say what it stands for here: --map PREFIX=DIR, such as --map '\\SERVER\D$=/srv/restore'"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPath:
+    """A path taken apart.
+
+    Attributes:
+        host: The machine that a UNC path names; empty for a drive path; `/` for a POSIX path.
+        parts: The components as they were written, the share or drive first.
+        key: What is compared: host and components, folded.
+    """
+
+    host: str
+    parts: tuple[str, ...]
+    key: tuple[str, ...]
+
+
+def take_apart(text: str) -> ForeignPath | None:
+    r"""Return the parts of an absolute path: UNC, with a drive, or POSIX. None for a relative one.
+
+    `\\?\UNC\host\share` and `\\?\D:\` are the long spellings of the same; `//host/share` is POSIX here.
+    """
+    if text.startswith("\\\\?\\"):
+        rest = text[4:]
+        text = "\\\\" + rest[4:] if rest[:4].upper() == "UNC\\" else rest
+    if text.startswith("\\\\"):
+        parts = tuple(part for part in _SEPARATORS.split(text) if part)
+        if not parts:
+            return None
+        share = tuple(_ADMINISTRATIVE_SHARE.sub(r"\1:", part) for part in parts[1:2])
+        return ForeignPath(parts[0], parts[1:], _folded((parts[0], *share, *parts[2:])))
+    if _DRIVE.match(text):
+        parts = tuple(part for part in _SEPARATORS.split(text) if part)
+        return ForeignPath("", parts, _folded(("", *parts)))
+    if text.startswith("/"):
+        parts = tuple(part for part in text.split("/") if part)
+        return ForeignPath("/", parts, ("/", *parts))
+    return None
+
+
+def _folded(parts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names.collision_key(part) for part in parts)
+
+
+def same_place(text: str) -> tuple[str, ...]:
+    """Return what two spellings of one path have in common, for comparing."""
+    found = take_apart(text)
+    return found.key if found else (text,)
+
+
+def last_component(text: str) -> str:
+    """Return the part after the last separator, without a trailing separator."""
+    return _SEPARATORS.split(text.rstrip("\\/"))[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class PathMap:
+    """What a path of another machine stands for here.
+
+    Attributes:
+        prefix: A UNC path, a path with a drive (then of any machine), or a POSIX path.
+        directory: A directory of this machine.
+    """
+
+    prefix: str
+    directory: str
+
+    def __post_init__(self) -> None:
+        if take_apart(self.prefix) is None:
+            raise InputError(f"the prefix {names.printable(self.prefix)!r} of a map is no absolute path")
+
+    def apply(self, path: ForeignPath) -> tuple[int, tuple[str, ...]] | None:
+        """Return how many components the prefix takes, and the components that are left; None where it does not match."""
+        prefix = take_apart(self.prefix)
+        if prefix is None:
+            return None
+        wanted, actual = prefix.key, path.key
+        if not prefix.host and path.host != "/":  # a drive, of whatever machine
+            wanted, actual = wanted[1:], actual[1:]
+        if actual[: len(wanted)] != wanted:
+            return None
+        left = len(actual) - len(wanted)
+        return len(wanted), path.parts[len(path.parts) - left :]
+
+
+def parse_map(text: str, base: str) -> PathMap:
+    """Return the map that `PREFIX=DIR` stands for; a relative DIR is taken from `base`.
+
+    Raises:
+        InputError: It has no `=`, an empty side, or a prefix that is no absolute path.
+    """
+    prefix, equals, directory = text.partition("=")
+    if not (prefix and equals and directory):
+        raise InputError(f"{text!r} is no map", hint=r"write PREFIX=DIR, such as '\\SERVER\D$=/srv/restore'")
+    return PathMap(prefix, native(directory, base))
+
+
+def native(text: str, base: str, *, windows: bool = os.name == "nt") -> str:
+    """Return a path of this machine as an absolute one; a UNC or drive path stays as it is where it cannot be native."""
+    found = take_apart(text)
+    if found is not None and found.host != "/" and not windows:
+        return text
+    if windows:
+        return ntpath.normpath(ntpath.join(base, text))
+    return posixpath.normpath(posixpath.join(base, text))
+
+
+def own_hosts() -> frozenset[str]:
+    """Return the names of this machine that a UNC path may use. Empty except on Windows: no UNC path is local elsewhere."""
+    if os.name != "nt":
+        return frozenset()
+    return frozenset({platform.node(), socket.gethostname(), socket.getfqdn(), "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class PathResolver:
+    """Turns paths of location lists into paths of this machine.
+
+    Attributes:
+        maps: What the user said; the longest prefix that matches wins.
+        windows: Whether this machine has drives.
+        hosts: The names of this machine.
+    """
+
+    maps: tuple[PathMap, ...] = ()
+    windows: bool = os.name == "nt"
+    hosts: frozenset[str] = frozenset()
+
+    def resolve(self, text: str, *, by_hand: bool = False) -> str:
+        """Return the path of this machine that a path of a location stands for.
+
+        Args:
+            text: The path as it was given.
+            by_hand: Whether the user wrote it for this machine. Then a UNC path is good on Windows whatever host it names.
+
+        Raises:
+            RestoreError: It names another machine and no map says what it stands for, two maps contradict each other, it
+                is relative, or a component of it is not safe.
+        """
+        shown = names.printable(text)
+        path = take_apart(text)
+        if path is None:
+            raise RestoreError(f"the location {shown} is not an absolute path", hint=_MAP_HINT)
+        mapped = self._mapped(path, shown)
+        if mapped is not None:
+            return mapped
+        if path.host == "/" and not self.windows:
+            _check(path.parts, path, shown)
+            return "/" + "/".join(path.parts)
+        if self.windows and path.host != "/":
+            local = not path.host or path.host.casefold() in {host.casefold() for host in self.hosts}
+            if local or by_hand:
+                _check(path.parts[1:], path, shown)
+                return self._on_windows(path, local=local)
+        raise RestoreError(f"the location {shown} names another machine", hint=_MAP_HINT)
+
+    @staticmethod
+    def _on_windows(path: ForeignPath, *, local: bool) -> str:
+        """Return a Windows path in its shortest form."""
+        drive = path.key[1] if len(path.key) > 1 else ""
+        if local and drive.endswith(":"):
+            return ntpath.join(drive.upper() + "\\", *path.parts[1:])
+        return "\\\\" + "\\".join((path.host, *path.parts))
+
+    def _mapped(self, path: ForeignPath, shown: str) -> str | None:
+        """Return where the map with the longest prefix puts a path, or None where none matches."""
+        found = [(hit, path_map.directory) for path_map in self.maps if (hit := path_map.apply(path))]
+        if not found:
+            return None
+        longest = max(taken for (taken, _), _ in found)
+        best = {(directory, rest) for (taken, rest), directory in found if taken == longest}
+        if len(best) > 1:
+            listed = " and ".join(sorted(directory for directory, _ in best))
+            raise RestoreError(f"two maps fit the location {shown}: to {listed}", hint="keep one of them")
+        ((directory, rest),) = best
+        _check(rest, path, shown)
+        return ntpath.join(directory, *rest) if self.windows else posixpath.join(directory, *rest)
+
+
+def _check(parts: tuple[str, ...], path: ForeignPath, shown: str) -> None:
+    """Refuse components that lead elsewhere or that no Windows path has: the text comes from another machine."""
+    for part in parts:
+        unsafe = part in {".", ".."} or "\0" in part
+        if unsafe or (path.host != "/" and names.leaf_fault(part)):
+            raise RestoreError(f"the location {shown} is not safe: it has the component {names.printable(part)}")
