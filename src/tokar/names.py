@@ -74,11 +74,13 @@ def decode(raw: bytes, encoding: int) -> str | None:
     Returns:
         The text; None for an unknown code page, for bytes that are not valid in it, and for a lone surrogate.
     """
-    decoder = _decoder(encoding)
-    if decoder is None:
-        return None
     try:
-        return decoder(raw, "strict")[0]
+        if encoding == UTF_16:  # by far the most; without the wrapper that a codec is
+            return codecs.utf_16_le_decode(raw, "strict", True)[0]
+        if encoding == UTF_8:
+            return raw.decode()
+        decoder = _decoder(encoding)
+        return decoder(raw, "strict")[0] if decoder is not None else None
     except UnicodeError:
         return None
 
@@ -146,7 +148,9 @@ def leaf(raw: bytes, encoding: int) -> str:
     text = decode(raw, encoding)
     if text is None:
         raise UnsafeNameError(f"the name {display(raw, encoding)} cannot be decoded (code page {encoding})")
-    part = text[max(text.rfind("\\"), text.rfind("/")) + 1 :]
+    part = text.rpartition("\\")[2]
+    if "/" in part:
+        part = part.rpartition("/")[2]
     # Few names begin like a device, so the expression for them is tried on few.
     if part and not _NOT_ALLOWED.search(part) and len(part) <= MAX_LEAF_UNITS // 2 and part[0] not in "CPANLcpanl":
         return part
