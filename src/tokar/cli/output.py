@@ -38,6 +38,8 @@ def report(error: ArchiveError) -> None:
     rule = error.rule if isinstance(error, FormatError) else None
     if rule:
         sys.stderr.write(f"rule: {rule} of the format\n")
+    for also in getattr(error, "__notes__", ()):
+        sys.stderr.write(f"{names.printable(also)}\n")
     if error.hint:
         sys.stderr.write(f"hint: {names.printable(error.hint)}\n")
     if "--json" in sys.argv:

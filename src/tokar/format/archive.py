@@ -7,8 +7,9 @@ Where there is no valid TAIL, the archive is read from the front to say why.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, overload
 
 from tokar.bytesource import ByteSource, FileSource
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
@@ -58,6 +59,8 @@ class Archive:
         self._source: ByteSource = self._owned or source  # type: ignore[assignment]
         self.path = self._owned.path if self._owned else None
         self._pages: list[IndexPage] | None = None
+        self._firsts: list[int] = []
+        self._proven: tuple[Entry, EntryRecords] | None = None
         try:
             self._open()
         except ArchiveError as error:
@@ -195,6 +198,7 @@ class Archive:
                     "SUMM counts other sizes than the index", rule="SUMM-3", offset=self._root_head.position
                 )
             self._pages = pages
+            self._firsts = [page.first for page in pages]
         return self._pages
 
     def _demand_tiling(self, pages: list[IndexPage]) -> None:
@@ -224,6 +228,11 @@ class Archive:
             for at in range(len(page)):
                 yield page.entry(page.first + at)
 
+    @property
+    def entries(self) -> Entries:
+        """All entries as a sequence; each is made when it is asked for."""
+        return Entries(self)
+
     def entry(self, number: int) -> Entry:
         """Return entry `number`, from 0.
 
@@ -233,7 +242,7 @@ class Archive:
         if not 0 <= number < self.entry_count:
             raise NoSuchEntryError(f"there is no entry {number}; the archive has {self.entry_count}", path=self.path)
         pages = self.pages
-        return pages[bisect_right([page.first for page in pages], number) - 1].entry(number)
+        return pages[bisect_right(self._firsts, number) - 1].entry(number)
 
     def find(self, name: str, token: int | None = None) -> Entry:
         """Return the entry with this name, as `Entry.name` shows it.
@@ -312,7 +321,9 @@ class Archive:
         Raises:
             FormatError: They are damaged.
         """
-        return self._reader.records(entry, self.end_of(entry))
+        if self._proven is None or self._proven[0] is not entry:
+            self._proven = (entry, self._reader.records(entry, self.end_of(entry)))
+        return self._proven[1]
 
     def modification_time(self, entry: Entry) -> int | None:
         """Return the modification time of a file, nanoseconds since 1970 in UTC, if it was recorded.
@@ -378,6 +389,37 @@ class Archive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Entries(Sequence["Entry"]):
+    """The entries of an archive as a sequence.
+
+    Args:
+        archive: The archive.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def __len__(self) -> int:
+        return len(self._archive)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._archive)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        if isinstance(index, slice):
+            return [self._archive.entry(number) for number in range(*index.indices(len(self)))]
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(index)
+        return self._archive.entry(number)
 
 
 class EntrySource:

@@ -1,0 +1,153 @@
+"""`tokar restore`: every file back into the directory that its token calls for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tokar import names
+from tokar.cli import output
+from tokar.cli.options import Json, Quiet
+from tokar.cli.progress import progress
+from tokar.errors import InputError
+from tokar.format.archive import Archive
+from tokar.restore.from_archive import make_request, plan_restore
+from tokar.restore.place import Report, place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.restore.plan import Plan
+
+app = typer.Typer(rich_markup_mode=None)
+_MAX_LISTED = 50
+
+
+@app.command()
+def restore(
+    archive: Annotated[
+        str, typer.Argument(metavar="ARCHIVE", help="The archive; - for standard input, which is spooled first.")
+    ],
+    *,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to",
+            metavar="TOKEN=PATH|NAME=PATH",
+            help="Where a token, or one file, goes. dir:PATH or a trailing separator means a directory, file:PATH a file.",
+        ),
+    ] = None,
+    locations: Annotated[
+        Path | None, typer.Option(help="A file with locations: a raw list as the API returned it, or TOML.")
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="PREFIX=DIR", help="What a path of another machine stands for here."),
+    ] = None,
+    into: Annotated[Path | None, typer.Option(help="Put all files into this one directory.")] = None,
+    certutil: Annotated[
+        Path | None, typer.Option(help="Write what `certutil -restoreDB` takes: DIR/DataBase with certbkxp.dat.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Restore only this entry; may be repeated.")
+    ] = None,
+    existing: Annotated[
+        str,
+        typer.Option(
+            metavar="refuse|set-aside", help="What to do about files that are in the way; nothing is ever deleted."
+        ),
+    ] = "refuse",
+    code_page: Annotated[int, typer.Option(help="The code page of a raw list with one byte a character.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and show the plan, write nothing.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Restore files to token-matched directories. The plan comes first, complete, and is refused (exit 6) before anything is written."""
+    if existing not in ("refuse", "set-aside"):
+        raise InputError(f"--existing takes refuse or set-aside, not {existing}")
+    with _spooled(archive) as path, Archive(path) as opened:
+        request = make_request(
+            opened,
+            locations=locations,
+            to=to or (),
+            maps=maps or (),
+            into=into,
+            certutil=certutil,
+            only=only or (),
+            existing=existing,
+            code_page=code_page,
+        )
+        plan = plan_restore(opened, request)
+        if not as_json and not quiet:
+            _show(plan)
+        if as_json and (plan.problems or dry_run):
+            output.as_json({"plan": plan.to_json(), "placed": None})
+        plan.refuse()
+        if dry_run:
+            return
+        with progress("restoring", plan.size, quiet=quiet) as advance:
+            report = place(plan, opened, progress=advance)
+    if as_json:
+        output.as_json({"plan": plan.to_json(), "placed": _json(report)})
+    elif not quiet:
+        _done(report)
+
+
+@contextmanager
+def _spooled(path: str) -> Iterator[str]:
+    """Yield the path of an archive; one from standard input is first written to a temporary file, private to its owner."""
+    if path != "-":
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="tokar-spool-", suffix=".tokar") as spool:
+        shutil.copyfileobj(sys.stdin.buffer, spool, 1 << 20)
+        spool.flush()
+        yield spool.name
+
+
+def _show(plan: Plan) -> None:
+    rows = []
+    for step in plan.steps[:_MAX_LISTED]:
+        target = "-" if step.target is None else names.printable(step.target)
+        rows.append(
+            (step.entry.name, f"0x{step.entry.token:02X} {step.token_name}", step.rule, target, step.action.value)
+        )
+    output.table(("file", "token", "rule", "target", "action"), rows)
+    if len(plan.steps) > _MAX_LISTED:
+        output.line(f"... and {len(plan.steps) - _MAX_LISTED:,} more (--json lists all)")
+    for extra in plan.extras:
+        output.line(f"also written: {names.printable(os.path.join(extra.directory, extra.name))}")  # noqa: PTH118
+    for aside in plan.asides:
+        old = names.printable(os.path.join(aside.directory, aside.name))  # noqa: PTH118
+        output.line(f"set aside: {old} -> {names.printable(aside.new_name)} ({aside.why})")
+    for note in plan.notes:
+        output.line(f"note: {names.printable(note)}")
+    for directory in plan.directories:
+        made = " (will be made)" if directory.make else ""
+        files = output.count_text(directory.files, "file")
+        output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
+
+
+def _json(report: Report) -> dict[str, object]:
+    return {
+        "files": report.files,
+        "size": report.size,
+        "set_aside": [
+            {"directory": one.directory, "name": one.name, "new_name": one.new_name} for one in report.asides
+        ],
+        "without_time": report.without_time,
+    }
+
+
+def _done(report: Report) -> None:
+    files = output.count_text(report.files, "file")
+    output.line(f"restored {files}, {output.size_text(report.size)}; every digest was right")
+    if report.without_time:
+        output.line(f"note: {output.count_text(report.without_time, 'file')} could not be given the modification time")
