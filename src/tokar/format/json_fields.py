@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ def is_base64(value: Any) -> bool:
     """Whether it is canonical base64 with padding."""
     try:
         return isinstance(value, str) and base64.b64encode(base64.b64decode(value, validate=True)).decode() == value
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and so is what comes for letters beyond ASCII
         return False
 
 
