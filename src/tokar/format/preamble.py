@@ -44,7 +44,7 @@ class Preamble:
         major = int.from_bytes(data[8:10], "little")
         if len(data) >= 10 and major != MAJOR:
             raise UnsupportedError(f"format version {major} is not known here", rule="PRE-2", offset=0)
-        if any(data[10:12]):
+        if len(data) >= 12 and any(data[10:12]):
             raise FormatError("reserved bytes of the preamble are not zero", rule="PRE-3", offset=0)
         if len(data) < SIZE:
             raise UnsealedError("it ends inside the preamble", rule="STATE-1", offset=0)
