@@ -36,13 +36,13 @@ _LOWER: Final = frozenset(range(0x61, 0x7B))
 
 # Section 12: the least and the greatest length of a body.
 _LENGTHS: Final = {
-    HEAD: (2, limits.MAX_HEAD_SIZE),
+    HEAD: (0, limits.MAX_HEAD_SIZE),
     FILE: (33, 32 + limits.MAX_NAME_SIZE),
-    DATA: (16, 16 + limits.MAX_PAD_SIZE + (1 << limits.MAX_CHUNK_LOG2)),
-    DONE: (80, 80 + 36 * limits.MAX_CHUNKS),
-    PROC: (2, limits.MAX_JSON_SIZE),
+    DATA: (16, limits.MAX_DATA_SIZE),
+    DONE: (80, limits.MAX_DONE_SIZE),
+    PROC: (0, limits.MAX_JSON_SIZE),
     INDX: (105, limits.MAX_PAGE_SIZE),
-    SUMM: (2, limits.MAX_JSON_SIZE),
+    SUMM: (0, limits.MAX_JSON_SIZE),
     ROOT: (136, 40 + 48 * limits.MAX_OUTSIDE_RECORDS),
     TAIL: (56, 56),
 }
@@ -121,10 +121,24 @@ def parse_head(data: Buffer, tag: bytes, position: int, *, offset: int = 0) -> R
     if bounds is _UNKNOWN:
         raise UnsupportedError(f"record kind {kind.decode()} is not known here", rule="REC-6", offset=position)
     if not bounds[0] <= length <= bounds[1]:
-        raise FormatError(
-            f"a body of {length} bytes is out of bounds for {kind.decode()}", rule="REC-7", offset=position
-        )
+        raise _out_of_bounds(kind, length, position)
     return RecordHead(kind, length, position, check)
+
+
+def demand_length(kind: bytes, length: int, position: int) -> None:
+    """Check that a body that is to be written is within the limits for its kind.
+
+    Raises:
+        FormatError: REC-7.
+    """
+    least, greatest = _LENGTHS.get(kind, _EXTRA)
+    if not least <= length <= greatest:
+        raise _out_of_bounds(kind, length, position)
+
+
+def _out_of_bounds(kind: bytes, length: int, position: int) -> FormatError:
+    message = f"a body of {length} bytes is out of bounds for {kind.decode()}"
+    return FormatError(message, rule="REC-7", offset=position)
 
 
 _UNKNOWN: Final = (0, -1)

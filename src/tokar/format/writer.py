@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tokar.format.sink import Sink
 
 DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
+_ID_SIZE: Final = 16
 _FLUSH_SIZE: Final = 1 << 20
 _FLUSH_PARTS: Final = 1000  # below the number of parts that one writev takes everywhere
 
@@ -85,6 +86,7 @@ class ArchiveWriter:
         threads: Encoder threads; the number of processors by default.
 
     Raises:
+        InputError: The id or the size of a chunk is out of range.
         FormatError: A value in `head` cannot be written.
     """
 
@@ -101,7 +103,9 @@ class ArchiveWriter:
     ) -> None:
         if not limits.MIN_CHUNK_LOG2 <= chunk_log2 <= limits.MAX_CHUNK_LOG2:
             raise InputError(f"a chunk of 2^{chunk_log2} bytes is out of range")
-        self.id = secrets.token_bytes(16) if archive_id is None else archive_id
+        if archive_id is not None and len(archive_id) != _ID_SIZE:
+            raise InputError(f"an archive id has {_ID_SIZE} bytes, not {len(archive_id)}")
+        self.id = secrets.token_bytes(_ID_SIZE) if archive_id is None else archive_id
         self.head = head
         self.compression = Compression() if compression is None else compression
         self._sink = sink
@@ -157,7 +161,7 @@ class ArchiveWriter:
             examine: Called with the content of each chunk while it is in memory.
 
         Raises:
-            InputError: The token or the name is out of range.
+            InputError: The token, the name or another argument is out of range.
             FormatError: An entry with this token and name is there (SEQ-4), or a limit is reached.
             SourceChangedError: The content has another size than was announced.
             StorageError: The archive cannot be written.
@@ -321,7 +325,7 @@ class ArchiveWriter:
     ) -> None:
         if kind is not None:
             self.discard()
-        elif self._state == "open":
+        elif self._state in ("open", "broken"):  # a broken one refuses, so that nobody takes it for sealed
             try:
                 self.seal()
             except BaseException:
@@ -344,6 +348,13 @@ class ArchiveWriter:
             raise InputError(f"a token is one byte, not {token}")
         if not 1 <= len(name) <= limits.MAX_NAME_SIZE:
             raise InputError(f"a name of {len(name)} bytes; 1 to {limits.MAX_NAME_SIZE} are allowed")
+        for what, value, least, end in (
+            ("a code page", encoding, 0, 1 << 16),
+            ("an announced size", announced_size or 0, 0, 1 << 63),
+            ("a modification time", modified or 0, -(1 << 63), 1 << 63),
+        ):
+            if not least <= value < end:
+                raise InputError(f"{value} is out of range for {what}")
         log2 = self._chunk_log2
         while announced_size and announced_size > limits.MAX_CHUNKS << log2 and log2 < limits.MAX_CHUNK_LOG2:
             log2 += 1
@@ -429,6 +440,7 @@ class ArchiveWriter:
 
     def _put(self, kind: bytes, body: bytes) -> RecordHead:
         position = self._position
+        records.demand_length(kind, len(body), position)
         head, check = records.build_head(kind, self._tag, position, body)
         self._push(head, body)
         self._position += len(head) + len(body)
