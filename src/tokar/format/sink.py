@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _EXISTS_HINT = "choose another name, or pass --force to replace it once the new archive is complete"
 
+_KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, of 255 that file systems allow
+
 
 class Sink(Protocol):
     """Takes the bytes of an archive in order."""
@@ -56,7 +58,7 @@ class FileSink:
         self._replace = replace
         if not replace and os.path.lexists(self.path):
             raise ExistingFileError("the archive is there already", path=self.path, hint=_EXISTS_HINT)
-        self._temporary = self.path.with_name(f".{self.path.name[:200]}.{secrets.token_hex(4)}.part")
+        self._temporary = self.path.with_name(f".{self.path.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
