@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError
-from tokar.format import data_record, records
+from tokar.format import data_record, limits, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.file_record import FileRecord
 from tokar.format.records import HEAD_SIZE, RecordHead
@@ -96,9 +96,11 @@ def read_record(data: memoryview, tag: bytes, position: int, kind: bytes) -> tup
     Raises:
         FormatError: A rule from REC-1 to REC-8, or SEQ-1 for another kind.
     """
+    if len(data) < HEAD_SIZE:
+        raise FormatError("there is no room for a record head", rule="STATE-4", offset=position)
     head = records.parse_head(data, tag, position)
     if head.kind != kind:
-        message = f"{head.kind.decode()} where {kind.decode()} must stand"
+        message = f"{head.kind.decode()} where {kind.decode('ascii', 'replace')} must stand"
         raise FormatError(message, rule="SEQ-1", offset=position)
     body = data[HEAD_SIZE : HEAD_SIZE + head.length]
     if len(body) < head.length:
@@ -136,7 +138,8 @@ class EntryReader:
             file_data, done_data = whole[: done_position - position], whole[done_position - position :]
         else:
             file_data = self._window.read(position, min(done_position - position, HEAD_SIZE + 32 + 0xFFFF))
-            done_data = memoryview(self._source.read(done_position, end - done_position))
+            done_size = min(end - done_position, HEAD_SIZE + limits.MAX_DONE_SIZE)
+            done_data = memoryview(self._source.read(done_position, done_size))
         if done_position + HEAD_SIZE > end:
             raise FormatError("there is no room for DONE", rule="STATE-4", offset=done_position)
         file_head, file_body = read_record(file_data, self._tag, position, records.FILE)
@@ -146,6 +149,8 @@ class EntryReader:
         if done_head.end != end:
             raise FormatError("something stands between entries", rule="STATE-4", offset=done_head.end)
         self._demand_agreement(entry, file_head, file, done_head, done)
+        if max(done.data_lengths, default=0) > limits.MAX_DATA_SIZE:  # before buffers of this size are made
+            raise FormatError("DONE names a chunk that is too long", rule="DONE-2", offset=done_position)
         positions = list(accumulate((HEAD_SIZE + length for length in done.data_lengths), initial=file_head.end))
         if positions[-1] != done_position:
             raise FormatError("the chunks do not reach from FILE to DONE", rule="DONE-2", offset=done_position)
