@@ -90,6 +90,8 @@ class Archive:
         if found.preamble != start:
             raise FormatError("ROOT names another preamble", rule="ROOT-2", offset=root_head.position)
         self.entry_count = found.entry_count
+        if self.entry_count > limits.MAX_ENTRIES:
+            raise FormatError(f"{self.entry_count} entries", rule="LIM-1", offset=root_head.position)
         self.rows = list(found.rows)
         self._root_head = root_head
         self._outside = [row.position for row in self.rows] + [root_head.position]
@@ -141,19 +143,21 @@ class Archive:
         ordered = all(end <= start for end, start in zip(ends, self._outside[1:], strict=True))
         kinds = [row.kind for row in self.rows]
         at = len(kinds) - (2 if kinds[-1:] == [records.INDX] else 1)
-        middle = {kind for kind in kinds[1 : max(at, 1)] if not RecordHead(kind, 0, 0, b"").is_extra}
         if (
             not ordered
             or kinds[0] != records.HEAD
             or self._outside[0] != preamble.SIZE
             or kinds[at] != records.SUMM
-            or not middle <= {records.PROC, records.INDX}
             or ends[at] != self._outside[at + 1]
             or ends[-1] != root_position
         ):
             raise FormatError(
                 "the rows of ROOT are not in the order of an archive", rule="ROOT-2", offset=root_position
             )
+        for row in self.rows[1:at]:
+            if not row.is_extra and row.kind not in (records.PROC, records.INDX):
+                self._read(row.position, row.kind)  # says so if the record is of a kind that is not known here
+                raise FormatError("ROOT lists a record that cannot stand there", rule="ROOT-2", offset=root_position)
 
     def _check_trailing(self) -> None:
         position = self._root_head.end
@@ -193,6 +197,7 @@ class Archive:
                 message = f"the index has {count} entries, ROOT counts {self.entry_count}"
                 raise FormatError(message, rule="INDX-3", offset=self._root_head.position)
             self._demand_tiling(pages)
+            self._demand_places(pages)
             if sum(sum(page.sizes) for page in pages) != self.summary.content_size:
                 raise FormatError(
                     "SUMM counts other sizes than the index", rule="SUMM-3", offset=self._root_head.position
@@ -219,6 +224,17 @@ class Archive:
             place = bisect_left(begun, row.end)
             if place == len(begun) or begun[place] != row.end:
                 raise FormatError("something stands between records that no entry owns", rule="STATE-4", offset=row.end)
+
+    def _demand_places(self, pages: list[IndexPage]) -> None:
+        """Check that pages stand where section 10.1 puts them: after the DONE that fills them, or after SUMM."""
+        places = [at for at, row in enumerate(self.rows) if row.kind == records.INDX]
+        followers = [*(page.file_positions[0] for page in pages[1:]), self.size][: len(pages)]
+        for at, page, follower in zip(places, pages, followers, strict=True):
+            position, is_last = self.rows[at].position, at == len(self.rows) - 1
+            begin = 0 if is_last else self.rows[at - 1].position
+            in_place = begin < page.done_positions[-1] < position < follower
+            if page.is_full == is_last or page.is_overfull or not in_place:
+                raise FormatError("an index page stands where none is due", rule="SEQ-3", offset=position)
 
     def __len__(self) -> int:
         return self.entry_count

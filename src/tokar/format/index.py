@@ -25,6 +25,11 @@ _PACKER: Final = Packer(INDX_BODY)
 _LISTS: Final = tuple(FileList)
 
 
+def _fills(count: int, names_size: int) -> bool:
+    """Whether a page with so many entries and bytes of names takes no more."""
+    return count >= MAX_PAGE_ENTRIES or _PACKER.size + PAGE_ENTRY_SIZE * count + names_size > PAGE_FULL_SIZE
+
+
 class IndexPage:
     """One page: columns for entries `first` to `first + count - 1`. Grows with `append` until `is_full`."""
 
@@ -47,9 +52,13 @@ class IndexPage:
     @property
     def is_full(self) -> bool:
         """Whether the page must be written now (section 10.1)."""
-        count = len(self.sizes)
-        size = _PACKER.size + PAGE_ENTRY_SIZE * count + len(self.names)
-        return count == MAX_PAGE_ENTRIES or size > PAGE_FULL_SIZE
+        return _fills(len(self.sizes), len(self.names))
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether the page should have been written before its last entry (section 10.1)."""
+        count = len(self.sizes) - 1
+        return count > 0 and _fills(count, self.name_ends[count - 1])
 
     def append(self, entry: Entry) -> None:
         """Add the next entry."""
