@@ -21,6 +21,7 @@ from tokar.format.records import HEAD_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
@@ -108,6 +109,7 @@ class _Verifier:
         self._report = VerifyReport(content)
         self._lock = threading.Lock()
         self._local = threading.local()
+        self._failure: BaseException | None = None
 
     def run(self) -> VerifyReport:
         self._outside()
@@ -115,9 +117,17 @@ class _Verifier:
         with ThreadPoolExecutor(self._threads, "tokar-verify") as pool:
             for unit in self._units():
                 slots.acquire()
-                pool.submit(unit).add_done_callback(lambda _: slots.release())
+                pool.submit(unit).add_done_callback(lambda future: self._finished(future, slots))
+        if self._failure is not None:
+            raise self._failure
         self._report.faults.sort(key=lambda fault: fault.error.offset or 0)
         return self._report
+
+    def _finished(self, future: Future[None], slots: threading.BoundedSemaphore) -> None:
+        """Keep what a unit did not expect: an archive is not good because its check fell over."""
+        slots.release()
+        if self._failure is None:
+            self._failure = future.exception()
 
     def _outside(self) -> None:
         """Check the records outside entries that opening did not read, and that no entry comes twice."""
