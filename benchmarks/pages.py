@@ -51,10 +51,11 @@ def check_memory(buffers: list[bytes], header: DatabaseHeader, size: int) -> Non
     assert report.is_good, report
 
 
-def best(rounds: int, *actions: Callable[[], object]) -> list[float]:
-    """Run the actions in turns; return the best time of each, in seconds."""
+def best(rounds: int, prepare: Callable[[], object], *actions: Callable[[], object]) -> list[float]:
+    """Run the actions in turns, each round after an untimed `prepare`; return the best time of each, in seconds."""
     times = [float("inf")] * len(actions)
     for _ in range(rounds):
+        prepare()
         for number, action in enumerate(actions):
             begin = time.perf_counter()
             action()
@@ -67,20 +68,21 @@ def run_case(folder: Path, page_size: int, size: int, rounds: int, *, ecc: bool)
     header = make_database(path, page_size, size, ecc=ecc)
     with FileSource(path) as source:
         buffers = [source.read(offset, BUFFER_SIZE) for offset in range(0, size, BUFFER_SIZE)]
-        one = buffers[1 : 1 + 1]
         sums = BlockSums(block_size_of(page_size), BUFFER_SIZE // block_size_of(page_size))
-        blocks = np.frombuffer(one[0], "<u8").reshape(-1, block_size_of(page_size) // 8)
-        cp, memory, whole, kernel = best(
+        blocks = np.frombuffer(buffers[1], "<u8").reshape(-1, block_size_of(page_size) // 8)
+        times = best(
             rounds,
+            lambda: copy.unlink(missing_ok=True),
             lambda: subprocess.run(["cp", path, copy], check=True),
             lambda: check_memory(buffers, header, size),
             lambda: check_pages(source, header),
-            lambda: [sums.sums(blocks, blocks[:, 0]) for _ in range(size // BUFFER_SIZE)],
+            lambda: [sums.sums(blocks) if ecc else sums.fold(blocks) for _ in buffers],
         )
+    cp, memory, whole, kernel = (size / seconds / 1e9 for seconds in times)
     name = "old XOR" if not ecc else "4 blocks" if page_size >= LARGE_PAGE_SIZE else "ECC"
     print(
-        f"{page_size:>6} {name:9} cp {size / cp / 1e9:5.2f}   in memory {size / memory / 1e9:5.2f} = {cp / memory:4.2f} x cp   "
-        f"read and check {size / whole / 1e9:5.2f} = {cp / whole:4.2f} x cp   sums alone, in cache {size / kernel / 1e9:5.2f}"
+        f"{page_size:>6} {name:9} cp {cp:5.2f}   in memory {memory:5.2f} = {memory / cp:4.2f} x cp   "
+        f"read and check {whole:5.2f} = {whole / cp:4.2f} x cp   sums alone, in cache {kernel:5.2f}"
     )
 
 

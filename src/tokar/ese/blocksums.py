@@ -55,7 +55,12 @@ class BlockSums:
     def __init__(self, block_size: int, capacity: int) -> None:
         self._words = block_size // 8
         self._last_bit = np.uint32(block_size * 8 - 1)
-        self._folded = np.empty((capacity, self._words // 2), np.uint64)
+        # One array for each fold: writing them densely takes two thirds of the time of folding in place.
+        self._folded: dict[int, Words] = {}
+        width = self._words
+        while width > _TURNED:
+            width //= 2
+            self._folded[width] = np.empty((capacity, width), np.uint64)
         self._turned = np.empty((_TURNED, capacity), np.uint64)
         self._parities = np.zeros((16, capacity), np.uint64)
 
@@ -92,10 +97,10 @@ class BlockSums:
         level = _INNER + width.bit_length() - 2
         while width > _TURNED:
             width //= 2
-            upper = current[:, width : 2 * width]
-            np.bitwise_xor.reduce(upper, axis=1, out=parities[level])
-            folded = self._folded[: len(blocks), :width]
+            upper = current[:, width:]
+            folded = self._folded[width][: len(blocks)]
             np.bitwise_xor(current[:, :width], upper, out=folded)
+            np.bitwise_xor.reduce(upper, axis=1, out=parities[level])
             current = folded
             level -= 1
         turned = self._turned[:, : len(blocks)]

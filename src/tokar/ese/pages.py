@@ -178,6 +178,8 @@ class PageChecker:
         if new.any():
             totals, computed = self._sums.sums(pages, heads[:, 0])
             ecc_ok = new & (computed ^ numbers == heads[:, 0])
+            if new.all():
+                return np.zeros(len(pages), np.bool_), ecc_ok
         else:
             totals = self._sums.fold(pages)
             ecc_ok = new
