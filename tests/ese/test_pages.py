@@ -12,6 +12,7 @@ from tokar.bytesource import BytesSource
 from tokar.ese.common import BackupInfo, LogPosition, Signature
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
+from tokar.ese.page import PageHeader, seal_page
 from tokar.ese.pagereport import FAULT_LIMIT, PageFaultKind, PageReport
 from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, check_pages
 from tokar.ese.trailer import BackupTrailer
@@ -72,9 +73,11 @@ def test_a_correctable_page_is_counted_apart_and_leaves_the_file_good() -> None:
     assert report.is_good
 
 
-@pytest.mark.parametrize("page_size", PAGE_SIZES)
-def test_two_swapped_pages_are_both_misplaced(page_size: int) -> None:
-    data = database_bytes(header_for(page_size), 5)
+@pytest.mark.parametrize(
+    ("page_size", "ecc"), [*((size, True) for size in PAGE_SIZES), (2048, False), (4096, False), (8192, False)]
+)
+def test_two_swapped_pages_are_both_misplaced(page_size: int, ecc: bool) -> None:
+    data = database_bytes(header_for(page_size), 5, ecc=ecc)
     second, fourth = (slice(page_offset(page_size, n), page_offset(page_size, n + 1)) for n in (2, 4))
     data[second], data[fourth] = data[fourth], data[second]
     report = checked(data)
@@ -93,6 +96,32 @@ def test_a_torn_page_is_bad(page_size: int) -> None:
     data[start + 1024 : start + 1536] = bytes(512)
     report = checked(data)
     assert [(fault.kind, fault.page) for fault in report.faults] == [(PageFaultKind.BAD, 5)]
+
+
+def test_a_large_page_with_right_checksums_and_a_wrong_number_is_refused() -> None:
+    data = database_bytes(header_for(32768), 3)
+    start = page_offset(32768, 2)
+    data[start + 64 : start + 68] = (3).to_bytes(4, "little")
+    # The checksum of the first block is that of an 8 KiB page.
+    data[start : start + 8192] = seal_page(bytes(data[start : start + 8192]), 2)
+    report = checked(data)
+    assert [(fault.kind, fault.page) for fault in report.faults] == [(PageFaultKind.WRONG_NUMBER, 2)]
+    assert report.bad == 1
+
+
+def test_the_highest_dbtime_is_that_of_any_good_page() -> None:
+    header = header_for()
+    data = database_bytes(header, 3)
+    checker = PageChecker(header, len(data))
+    for number in (2, 1, 0):  # the checker goes by place, so the pages are put there anew
+        data[page_offset(4096, 3 - number) : page_offset(4096, 4 - number)] = page_with_dbtime(3 - number, 50 + number)
+    for offset in range(0, len(data), 4096):
+        checker.update(data[offset : offset + 4096])
+    assert checker.finish().highest_dbtime == 52
+
+
+def page_with_dbtime(number: int, dbtime: int) -> bytes:
+    return seal_page(PageHeader(dbtime=dbtime).pack() + bytes(range(256)) * 15 + bytes(216), number)
 
 
 def test_a_page_of_zeros_but_for_one_bit_is_not_empty() -> None:

@@ -91,6 +91,15 @@ def test_a_record_with_a_damaged_link_ends_the_chain_as_torn() -> None:
     assert faults(checked(data)) == [(LogFaultKind.TORN, RECORDS[1])]
 
 
+@pytest.mark.parametrize("field", [1, 5])
+def test_a_range_that_leaves_the_file_ends_the_chain_as_torn(field: int) -> None:
+    data = log()
+    data[RECORDS[0] + field : RECORDS[0] + field + 4] = (HEADER.file_size).to_bytes(4, "little")
+    report = checked(data)
+    assert faults(report) == [(LogFaultKind.TORN, RECORDS[0])]
+    assert report.valid == 0
+
+
 def test_two_damaged_ranges_in_a_row_are_both_named() -> None:
     data = log()
     data[RECORDS[1] + 50] ^= 1

@@ -11,6 +11,7 @@ from tokar.bytesource import BytesSource
 from tokar.ese.log import SEGMENT_SIZE
 from tokar.ese.logcheck import LogChecker, check_log
 from tokar.ese.logreport import LogFaultKind, LogReport
+from tokar.ese.page import seal_segment
 
 HEADER = log_header()
 
@@ -139,6 +140,14 @@ def test_segments_in_each_others_place_are_bad() -> None:
 def test_a_segment_of_a_later_generation_is_bad() -> None:
     data = log_bytes(HEADER, 6)
     place(data, 3, segment_bytes(6, 3))
+    assert faults(checked(data)) == [(LogFaultKind.BAD, 3)]
+
+
+def test_a_segment_whose_position_points_into_a_sector_is_bad() -> None:
+    data = log_bytes(HEADER, 6)
+    segment = bytearray(segment_bytes(5, 3))
+    segment[8] = 1
+    place(data, 3, seal_segment(bytes(segment), 3))
     assert faults(checked(data)) == [(LogFaultKind.BAD, 3)]
 
 
