@@ -1,0 +1,238 @@
+"""What is in the target directories now: the one look at the disk that a plan is made from.
+
+The plan itself is pure and takes an `Inventory` as data. Between the look and the placing the disk may change; placing
+therefore creates exclusively and renames without replacing, whatever the plan says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from shutil import disk_usage
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tokar import names
+from tokar.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+# Names that files of the engine have (ESE documentation, "Extensible Storage Engine Files"). A name alone is enough for
+# a file to be in the way of a restore: an old checkpoint or log that stays is believed by recovery.
+_ENGINE_EXTENSIONS = MappingProxyType(
+    {
+        "chk": "checkpoint",
+        "jcp": "checkpoint",
+        "edb": "database",
+        "dit": "database",
+        "mdb": "database",
+        "stm": "database",
+        "log": "log",
+        "jtx": "log",
+        "pat": "patch",
+        "jrs": "reserve",
+        "jfm": "flush-map",
+    }
+)
+
+STAGING_PREFIX = ".tokar-restore-"
+ASIDE_MARK = ".tokar-aside-"
+# NAME.tokar-aside-20240131T235959Z-1: what an earlier restore put aside is out of the way for good.
+_ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
+
+
+class FileKind(StrEnum):
+    """What a name in a directory is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "symbolic link"
+    OTHER = "device or the like"
+
+
+class State(StrEnum):
+    """What a path that may become a target directory is now."""
+
+    DIRECTORY = "directory"
+    MISSING = "missing"  # it can be made
+    LINK = "a symbolic link"
+    NOT_A_DIRECTORY = "not a directory"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One name in a directory.
+
+    Attributes:
+        name: The name.
+        kind: What it is.
+        engine: What it is to the engine (`log`, `database`, ...), by its name or its content; None if nothing.
+    """
+
+    name: str
+    kind: FileKind
+    engine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDirectory:
+    """A directory that files may be placed in, as it is now.
+
+    Attributes:
+        path: Its path.
+        state: What is there.
+        fault: Why it could not be looked at, in the words of the operating system; empty where it could.
+        identity: The same for two paths of one directory, also of one that is yet to be made.
+        device: The same for all directories of one file system.
+        free: Bytes free on the file system.
+        free_files: How many files it can still take; None where it does not count them.
+        block: Bytes that a file's size is rounded up to.
+        name_limit: The longest name in bytes; None where names are not measured in bytes.
+        writable: Whether files can be made in it, or in the directory in which it would be made.
+        found: What is in it.
+    """
+
+    path: str
+    state: State
+    fault: str = ""
+    identity: str = ""
+    device: str = ""
+    free: int = 0
+    free_files: int | None = None
+    block: int = 4096
+    name_limit: int | None = 255
+    writable: bool = True
+    found: tuple[Found, ...] = ()
+
+    def fault_as_target(self) -> str | None:
+        """Return why no file can be placed here, or None where one can."""
+        if self.state in {State.LINK, State.NOT_A_DIRECTORY}:
+            return f"the target directory is {self.state.value}"
+        if self.state is State.UNREADABLE:
+            return f"the target directory cannot be looked at: {self.fault}"
+        return None if self.writable else "there is no right to write in the target directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The target directories by path."""
+
+    directories: Mapping[str, TargetDirectory] = field(default_factory=dict)
+
+
+def engine_kind(name: str) -> str | None:
+    """Return what a file is to the engine by its name, or None."""
+    _, dot, extension = name.rpartition(".")
+    return _ENGINE_EXTENSIONS.get(extension.lower()) if dot else None
+
+
+def is_aside(name: str) -> bool:
+    """Return whether an earlier restore gave this name to a file that it put aside."""
+    return _ASIDE.search(name) is not None
+
+
+def take_inventory(paths: Iterable[str], identify: Callable[[Path], str | None] | None = None) -> Inventory:
+    """Look at directories, and change nothing.
+
+    Args:
+        paths: The directories; absolute.
+        identify: Tells from content what a file is to the engine, or None; asked for regular files whose names say nothing.
+            An error that it raises counts as None.
+    """
+    return Inventory({path: _look(path, identify) for path in dict.fromkeys(paths)})
+
+
+def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDirectory:
+    """Return what is at one path."""
+    try:
+        info = os.lstat(path)
+    except FileNotFoundError:
+        return _missing(path)
+    except (OSError, ValueError) as error:
+        return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
+    if stat.S_ISLNK(info.st_mode):
+        return TargetDirectory(path, State.LINK)
+    if not stat.S_ISDIR(info.st_mode):
+        return TargetDirectory(path, State.NOT_A_DIRECTORY)
+    try:
+        found = tuple(_list(path, identify))
+    except OSError as error:
+        return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
+    return _with_room(path, State.DIRECTORY, Path(path), f"{info.st_dev}:{info.st_ino}", found)
+
+
+def _missing(path: str) -> TargetDirectory:
+    """Return what there is to know of a directory that would have to be made."""
+    below = Path(path)
+    missing: list[str] = []
+    for ancestor in below.parents:
+        missing.append(names.collision_key(below.name))
+        below = ancestor
+        try:
+            info = ancestor.stat()
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
+        if not stat.S_ISDIR(info.st_mode):
+            return TargetDirectory(path, State.UNREADABLE, fault=f"{ancestor} is not a directory")
+        identity = "/".join((f"{info.st_dev}:{info.st_ino}", *reversed(missing)))
+        return _with_room(path, State.MISSING, ancestor, identity, ())
+    return TargetDirectory(path, State.UNREADABLE, fault="no directory above it exists")
+
+
+def _with_room(path: str, state: State, existing: Path, identity: str, found: tuple[Found, ...]) -> TargetDirectory:
+    """Return a directory with the room that its file system has."""
+    try:
+        device = str(existing.stat().st_dev)
+        if sys.platform == "win32":
+            free, files, block, limit = disk_usage(existing).free, None, 4096, None
+        else:
+            numbers = os.statvfs(existing)
+            free = numbers.f_bavail * numbers.f_frsize
+            files = numbers.f_favail if numbers.f_files else None
+            block, limit = numbers.f_frsize or 4096, numbers.f_namemax
+    except OSError as error:
+        return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
+    writable = os.access(existing, os.W_OK | os.X_OK)
+    return TargetDirectory(path, state, "", identity, device, free, files, block, limit, writable, found)
+
+
+def _list(path: str, identify: Callable[[Path], str | None] | None) -> Iterable[Found]:
+    """Yield what is in a directory."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            kind = _kind(entry)
+            engine = None
+            if kind is not FileKind.DIRECTORY and not is_aside(entry.name):
+                engine = engine_kind(entry.name)
+                if engine is None and kind is FileKind.FILE and identify is not None:
+                    engine = _identified(Path(entry.path), identify)
+            yield Found(entry.name, kind, engine)
+
+
+def _kind(entry: os.DirEntry[str]) -> FileKind:
+    if entry.is_symlink():
+        return FileKind.LINK
+    if entry.is_dir(follow_symlinks=False):
+        return FileKind.DIRECTORY
+    return FileKind.FILE if entry.is_file(follow_symlinks=False) else FileKind.OTHER
+
+
+def _identified(path: Path, identify: Callable[[Path], str | None]) -> str | None:
+    """Return what a file's content says; a file that cannot be read says nothing."""
+    try:
+        return identify(path)
+    except (OSError, ArchiveError):
+        return None
+
+
+def _why(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,337 @@
+"""The plan of a restore: for every entry where it goes and why, and everything that stands in the way.
+
+A plan is data. It can be printed, compared, kept as JSON and executed (`place`); it decides everything, so that placing
+decides nothing. `planner` makes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import operator
+import os
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tokar import errors, names
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterator, Mapping
+
+    from tokar.format.entry import Entry
+
+
+class Action(StrEnum):
+    """What happens with an entry."""
+
+    PLACE = "place"
+    LEAVE_OUT = "leave out"
+    REFUSE = "refuse"
+
+
+class Existing(StrEnum):
+    """What to do about files that are in the target directories already."""
+
+    REFUSE = "refuse"
+    SET_ASIDE = "set-aside"
+
+
+class Fault(IntEnum):
+    """The kinds of problem, the most important first."""
+
+    LOCATION = 0
+    UNKNOWN_TOKEN = 1
+    AMBIGUOUS_LOCATION = 2
+    UNSAFE_NAME = 3
+    COLLISION = 4
+    BAD_TARGET = 5
+    EXISTING = 6
+    NO_ROOM = 7
+
+    @property
+    def error(self) -> type[errors.RestoreError]:
+        """The class of the error that a problem of this kind becomes."""
+        return _ERRORS[self]
+
+
+_ERRORS = {
+    Fault.LOCATION: errors.RestoreError,
+    Fault.UNKNOWN_TOKEN: errors.UnknownTokenError,
+    Fault.AMBIGUOUS_LOCATION: errors.AmbiguousLocationError,
+    Fault.UNSAFE_NAME: errors.UnsafeNameError,
+    Fault.COLLISION: errors.CollisionError,
+    Fault.BAD_TARGET: errors.RestoreError,
+    Fault.EXISTING: errors.ExistingFileError,
+    Fault.NO_ROOM: errors.NoRoomError,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason why the plan may not be carried out.
+
+    Attributes:
+        fault: Its kind.
+        message: What is wrong, in one line.
+        entries: The numbers of the entries concerned.
+        path: The directory or file concerned.
+        hint: What to do about it.
+    """
+
+    fault: Fault
+    message: str
+    entries: tuple[int, ...] = ()
+    path: str | None = None
+    hint: str | None = None
+
+    def to_error(self) -> errors.RestoreError:
+        """Return it as the error to raise."""
+        return self.fault.error(self.message, path=self.path, hint=self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens with one entry.
+
+    Attributes:
+        entry: The entry.
+        token_name: The name of its token in the profile.
+        leaf: Its leaf; None where the stored name has none that is safe.
+        rule: The rule that decided, or why nothing is placed, in a short sentence.
+        directory: The directory it goes to; None where nothing is placed.
+        name: The name it gets there.
+        action: What is done.
+    """
+
+    entry: Entry
+    token_name: str
+    leaf: str | None
+    rule: str
+    directory: str | None
+    name: str | None
+    action: Action
+
+    @property
+    def target(self) -> str | None:
+        """The path it gets, or None."""
+        if self.directory is None or self.name is None:
+            return None
+        return os.path.join(self.directory, self.name)  # noqa: PTH118 - the plan keeps paths as text, ready to print
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        entry = self.entry
+        result = {
+            "number": entry.number,
+            "name": entry.name,
+            "token": entry.token,
+            "token_name": self.token_name,
+            "leaf": self.leaf,
+            "size": entry.size,
+            "digest": entry.digest.hex(),
+            "rule": self.rule,
+            "target": self.target,
+            "action": self.action.value,
+        }
+        if names.decode(entry.raw_name, entry.encoding) is None:
+            result["name_base64"] = base64.b64encode(entry.raw_name).decode("ascii")
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about one entry, or about all entries of a token.
+
+    Attributes:
+        directory: The directory; None where nothing is placed.
+        name: The name in it; None for the leaf of the entry.
+        rule: The rule that decided.
+        action: What is done.
+    """
+
+    directory: str | None
+    name: str | None
+    rule: str
+    action: Action
+
+
+class Entries(Protocol):
+    """The entries of a backup set, in order: an archive, or a list. Gone over several times, never kept."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Entry]: ...
+
+
+class Steps:
+    """The steps of a plan, made when they are asked for, so that a plan of a million entries stays small.
+
+    Args:
+        entries: The entries that were asked for.
+        decisions: The decisions there are.
+        codes: For each entry, which decision.
+        token_names: The names of all tokens.
+    """
+
+    def __init__(
+        self, entries: Entries, decisions: tuple[Decision, ...], codes: array[int], token_names: Mapping[int, str]
+    ) -> None:
+        self._entries = entries
+        self._decisions = decisions
+        self._codes = codes
+        self._token_names = token_names
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __iter__(self) -> Iterator[Step]:
+        return map(self._make, self._entries, self._codes)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Steps):
+            return NotImplemented
+        return len(self) == len(other) and all(map(operator.eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, and long
+
+    def placements(self) -> Iterator[tuple[str, str, Entry]]:
+        """Yield directory, name and entry of every file that is placed, without making steps of them."""
+        for entry, code in zip(self._entries, self._codes, strict=True):
+            decision = self._decisions[code]
+            if decision.directory is not None:
+                yield decision.directory, decision.name or names.leaf(entry.raw_name, entry.encoding), entry
+
+    def _make(self, entry: Entry, code: int) -> Step:
+        """Return the step of one entry."""
+        decision = self._decisions[code]
+        try:
+            leaf = names.leaf(entry.raw_name, entry.encoding)
+        except errors.UnsafeNameError:
+            leaf = None
+        name = (decision.name or leaf) if decision.directory is not None else None
+        return Step(
+            entry, self._token_names[entry.token], leaf, decision.rule, decision.directory, name, decision.action
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A file that is written beside the entries, from bytes that the archive keeps.
+
+    Attributes:
+        directory: The directory it goes to.
+        name: Its name.
+        data: Its content.
+    """
+
+    directory: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A file of the target directory that is renamed out of the way. Nothing is ever deleted.
+
+    Attributes:
+        directory: The directory it is in, before and after.
+        name: Its name now.
+        new_name: Its name afterwards.
+        why: What it is or what it stands in the way of.
+    """
+
+    directory: str
+    name: str
+    new_name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDirectory:
+    """A directory that gets files.
+
+    Attributes:
+        path: Its path.
+        make: Whether it has to be made.
+        files: How many files it gets.
+        size: How many bytes.
+    """
+
+    path: str
+    make: bool
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The complete plan of one restore.
+
+    Attributes:
+        profile: The profile that names the tokens.
+        roots: The roots of the archives that it is for, as hex digits.
+        steps: One for each entry that was asked for, in the order of the archive.
+        extras: Files that come from elsewhere in the archive.
+        asides: Renames that come first, in their order: checkpoints, databases, the rest.
+        directories: The directories that get files.
+        problems: Everything that stands in the way, the most important first.
+        notes: What is good to know, in one line each.
+    """
+
+    profile: str
+    roots: tuple[str, ...]
+    steps: Steps
+    extras: tuple[Extra, ...]
+    asides: tuple[Aside, ...]
+    directories: tuple[PlannedDirectory, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of content that will be placed."""
+        return sum(directory.size for directory in self.directories)
+
+    def refuse(self) -> None:
+        """Raise the most important problem, with all others as notes of the error.
+
+        Raises:
+            RestoreError: There is a problem: one of the classes below RestoreError, as `Fault` says.
+        """
+        if not self.problems:
+            return
+        first, *others = self.problems
+        error = first.to_error()
+        for problem in others:
+            error.add_note(f"also: {problem.to_error()}")
+        raise error
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as values for JSON."""
+        return {
+            "profile": self.profile,
+            "roots": list(self.roots),
+            "steps": [step.to_json() for step in self.steps],
+            "extras": [
+                {"directory": extra.directory, "name": extra.name, "size": len(extra.data)} for extra in self.extras
+            ],
+            "set_aside": [
+                {"directory": one.directory, "name": one.name, "new_name": one.new_name, "why": one.why}
+                for one in self.asides
+            ],
+            "directories": [
+                {"path": one.path, "make": one.make, "files": one.files, "size": one.size} for one in self.directories
+            ],
+            "problems": [
+                {
+                    "error": problem.fault.error.__name__,
+                    "message": problem.message,
+                    "entries": list(problem.entries),
+                    "path": problem.path,
+                    "hint": problem.to_error().hint,
+                }
+                for problem in self.problems
+            ],
+            "notes": list(self.notes),
+        }

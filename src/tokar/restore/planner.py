@@ -1,0 +1,335 @@
+"""Makes the plan: entries, a request and an inventory in, a plan out. Touches no disk, and stops at no problem.
+
+The order of the decisions, for one entry:
+
+1. `--to NAME=PATH` names it: there.
+2. `--into DIR` or `--certutil DIR`: there, under its leaf.
+3. Else the matching rule (`matching`) finds a location, the location is turned into a path of this machine (`paths`), and
+   it is settled whether that is a directory or a file.
+
+Then every target directory is held against the inventory: collisions, what is there already, names that are too long,
+room.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from tokar import names
+from tokar.errors import InputError, NoSuchEntryError, RestoreError, UnsafeNameError
+from tokar.restore.inventory import Inventory, State
+from tokar.restore.locations import Kind, NameTarget
+from tokar.restore.matching import Matcher
+from tokar.restore.paths import last_component
+from tokar.restore.plan import Action, Decision, Entries, Extra, Fault, Plan, Problem, Step, Steps
+from tokar.restore.request import CERTUTIL_LIST, Request, places_to_look_at
+from tokar.restore.targets import Targets, some
+from tokar.tokens import CHECKPOINT_DIR, Role, role, token_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tokar.format.entry import Entry
+    from tokar.restore.locations import Location
+    from tokar.restore.matching import Match
+
+__all__ = ["Request", "find_entries", "make_plan", "places_to_look_at"]
+
+# What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
+# location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
+DATABASE_EXTENSIONS = frozenset({"edb", "dit", "mdb", "stm", "dat"})
+
+_KINDS = {State.DIRECTORY: Kind.DIRECTORY, State.NOT_A_DIRECTORY: Kind.FILE}
+_FAULTS = {fault.error: fault for fault in Fault if fault.error is not RestoreError}
+
+
+def make_plan(entries: Entries, request: Request, inventory: Inventory) -> Plan:
+    """Make the plan of a restore. Pure: the same arguments give an equal plan.
+
+    Args:
+        entries: All entries of the backup set, also those that are not asked for: the matching rule looks at all tokens.
+        request: What the user asks for.
+        inventory: What is in the directories of `places_to_look_at`.
+
+    Returns:
+        The plan, with every problem it has; `Plan.refuse` turns them into an error.
+
+    Raises:
+        NoSuchEntryError: `--only` or `--to` names an entry that is not there, or more than one.
+        InputError: The request contradicts itself.
+    """
+    return _Planner(entries, request, inventory).plan()
+
+
+class _Planner:
+    """The state of making one plan."""
+
+    def __init__(self, entries: Entries, request: Request, inventory: Inventory) -> None:
+        self._entries = entries
+        self._request = request
+        self._targets = Targets(inventory, request.existing, request.now)
+        self._inventory = inventory
+        tokens = {entry.token for entry in entries}
+        self._matcher = Matcher(request.locations, tokens, request.profile)
+        self._token_names = {token: token_name(token, request.profile) for token in tokens}
+        self._decisions: dict[Decision, int] = {}
+        # For tokens whose entries all go one way, whatever their names: the directory, and the number of the decision.
+        self._routes: dict[int, tuple[str, int]] = {}
+        self._resolved: dict[tuple[str, bool], str | RestoreError] = {}
+        self._problems: dict[tuple[Fault, str, str | None], list[Entry]] = defaultdict(list)
+        self._extras: tuple[Extra, ...] = ()
+        self._notes: list[str] = []
+
+    def plan(self) -> Plan:
+        """Make the plan."""
+        request = self._request
+        by_name = self._by_name()
+        chosen = self._chosen()
+        if request.folder is not None:
+            self._folder(request.folder)
+        codes = array("I", (self._code(entry, by_name) for entry in chosen))
+        steps = Steps(chosen, tuple(self._decisions), codes, self._token_names)
+        self._collisions(steps)
+        if request.folder is None:
+            self._other_locations()
+        self._targets.judge()
+        return Plan(
+            profile=request.profile,
+            roots=request.roots,
+            steps=steps,
+            extras=self._extras,
+            asides=self._targets.asides,
+            directories=self._targets.directories,
+            problems=tuple(sorted((*self._own_problems(), *self._targets.problems), key=lambda one: one.fault)),
+            notes=(*self._notes, *self._targets.notes),
+        )
+
+    def _problem(self, fault: Fault, message: str, *concerned: Entry, hint: str | None = None) -> None:
+        """Note a problem; the same one again only gets more entries."""
+        self._problems[fault, message, hint].extend(concerned)
+
+    def _own_problems(self) -> Iterable[Problem]:
+        """Yield the problems of finding a place, each with the files that it concerns."""
+        for (fault, message, hint), concerned in self._problems.items():
+            listed = f"; needed for {some(entry.name for entry in concerned)}" if concerned else ""
+            yield Problem(
+                fault,
+                message if fault is Fault.UNSAFE_NAME else message + listed,
+                tuple(entry.number for entry in concerned),
+                hint=hint,
+            )
+
+    def _by_name(self) -> dict[int, NameTarget]:
+        """Return the targets said by name, by entry number."""
+        found = find_entries(self._entries, [target.name for target in self._request.targets])
+        result: dict[int, NameTarget] = {}
+        for entry, target in zip(found, self._request.targets, strict=True):
+            if result.setdefault(entry.number, target) != target:
+                raise InputError(f"{entry.name} is sent to two places: {result[entry.number].path} and {target.path}")
+        return result
+
+    def _chosen(self) -> Entries:
+        """Return the entries that were asked for, in the order of the archive."""
+        if not self._request.only:
+            return self._entries
+        chosen = {entry.number for entry in find_entries(self._entries, self._request.only)}
+        self._notes.append(f"{len(self._entries) - len(chosen)} entries were not asked for")
+        return [entry for entry in self._entries if entry.number in chosen]
+
+    def _collisions(self, steps: Steps) -> None:
+        """Find the entries that would get one name. All names are gone over again only where some hashes are equal."""
+        suspicious = self._targets.suspicious()
+        if not suspicious:
+            return
+        groups: dict[tuple[str, str], list[Step]] = defaultdict(list)
+        for step in steps:
+            if step.directory is not None and step.name is not None and step.directory in suspicious:
+                key = names.collision_key(step.name)
+                if hash(key) in suspicious[step.directory]:
+                    groups[self._targets.identity(step.directory), key].append(step)
+        extras = {
+            (self._targets.identity(extra.directory), names.collision_key(extra.name)): extra.name
+            for extra in self._extras
+        }
+        for place, alike in groups.items():
+            if len(alike) > 1 or place in extras:
+                self._collide(alike, extras.get(place))
+
+    def _collide(self, alike: Sequence[Step], extra: str | None) -> None:
+        """Note that the files of these steps, and the extra file of that name if there is one, want one name."""
+        shown = some(step.entry.name for step in alike)
+        message = f"{shown} would be the file {extra}" if extra else f"{shown} would be one file"
+        numbers = tuple(step.entry.number for step in alike)
+        self._targets.problems.append(Problem(Fault.COLLISION, message, numbers, alike[0].target))
+
+    def _folder(self, folder: str) -> None:
+        """Prepare for one folder that takes everything."""
+        request = self._request
+        self._targets.use(folder)
+        if request.certutil is None:
+            return
+        if request.location_list is not None:
+            self._extras = (Extra(folder, CERTUTIL_LIST, request.location_list),)
+            self._targets.claim(folder, CERTUTIL_LIST, len(request.location_list))
+        elif any(role(token) is Role.DATABASE for token in self._token_names):
+            self._problem(
+                Fault.LOCATION,
+                f"the archive keeps no location list, and certutil needs one as {CERTUTIL_LIST}",
+                hint="restore with --into DIR instead",
+            )
+
+    def _code(self, entry: Entry, by_name: Mapping[int, NameTarget]) -> int:
+        """Decide about one entry; return the number of the decision."""
+        leaf: str | None = None
+        fault: UnsafeNameError | None = None
+        try:
+            leaf = names.leaf(entry.raw_name, entry.encoding)
+        except UnsafeNameError as error:
+            fault = error
+        named = by_name.get(entry.number)
+        if leaf is not None and named is None and entry.token in self._routes:
+            directory, code = self._routes[entry.token]
+            self._targets.claim(directory, leaf, entry.size, number=entry.number)
+            return code
+        try:
+            decision, general = self._decide(entry, leaf, fault, named)
+        except RestoreError as error:
+            decision, general = self._refuse(entry, error), False
+        code = self._decisions.setdefault(decision, len(self._decisions))
+        name = decision.name or leaf
+        if decision.directory is not None and name is not None:
+            self._targets.claim(decision.directory, name, entry.size, number=entry.number)
+            if general:
+                self._routes[entry.token] = decision.directory, code
+        return code
+
+    def _refuse(self, entry: Entry, error: RestoreError) -> Decision:
+        """Note that an entry has no place, and return that as the decision about it."""
+        fault = _FAULTS.get(type(error), Fault.LOCATION)
+        hint = error.hint if error.hint != error.hint_text else None
+        self._problem(fault, error.message, entry, hint=hint)
+        return Decision(None, None, error.message, Action.REFUSE)
+
+    def _decide(
+        self, entry: Entry, leaf: str | None, fault: UnsafeNameError | None, named: NameTarget | None
+    ) -> tuple[Decision, bool]:
+        """Return the decision about an entry, and whether it holds for every entry of its token.
+
+        Raises:
+            RestoreError: It has no place, or no safe name.
+        """
+        folder = self._request.folder
+        general = False
+        name = None
+        if named is not None:
+            directory, name = self._settle(named, self._resolve(named.path, by_hand=True), leaf)
+            rule = f"named by {named.source}"
+        elif folder is not None:
+            if self._request.certutil is not None and role(entry.token) not in {Role.DATABASE, Role.LOG}:
+                return Decision(None, None, "certutil takes databases and logs only", Action.LEAVE_OUT), False
+            directory, rule, general = folder, "certutil folder" if self._request.certutil else "one folder", True
+        else:
+            match = self._matcher.match(entry.token, leaf)
+            directory, name = self._located(match, leaf)
+            rule = match.rule
+            general = match.location.kind is Kind.DIRECTORY and not match.by_leaf
+        if name is None and fault is not None:
+            raise fault
+        return Decision(directory, name, rule, Action.PLACE), general
+
+    def _resolve(self, path: str, *, by_hand: bool) -> str:
+        """Return the path of this machine that a location stands for, asking once for each.
+
+        Raises:
+            RestoreError: It cannot be told.
+        """
+        found = self._resolved.get((path, by_hand))
+        if found is None:
+            try:
+                found = self._request.resolver.resolve(path, by_hand=by_hand)
+            except RestoreError as error:
+                found = error
+            self._resolved[path, by_hand] = found
+        if isinstance(found, RestoreError):
+            raise found.with_traceback(None)
+        return found
+
+    def _located(self, match: Match, leaf: str | None) -> tuple[str, str | None]:
+        """Return the directory and name that a matched location means for a file."""
+        location = match.location
+        path = self._resolve(location.path, by_hand=location.by_hand)
+        directory, name = self._settle(location, path, leaf)
+        return directory, None if match.by_bits else name
+
+    def _settle(self, place: Location | NameTarget, path: str, leaf: str | None) -> tuple[str, str | None]:
+        """Return directory and name (None for the leaf), having settled what a place is (spec/tokens.md, LOC-8, LOC-9)."""
+        kind = place.kind
+        if kind is Kind.UNSETTLED:
+            kind = self._kind_on_disk(path) or self._kind_by_name(place, leaf)
+        if kind is Kind.DIRECTORY:
+            return path, None
+        return self._request.split(path)
+
+    def _kind_on_disk(self, path: str) -> Kind | None:
+        """Return what is at a path now, if anything."""
+        seen = self._inventory.directories.get(path)
+        return _KINDS.get(seen.state) if seen is not None else None
+
+    @staticmethod
+    def _kind_by_name(place: Location | NameTarget, leaf: str | None) -> Kind:
+        """Return what a path looks like: the file itself, a database, or else a directory."""
+        if isinstance(place, NameTarget):
+            return Kind.FILE
+        last = last_component(place.path)
+        if leaf is not None and names.collision_key(last) == names.collision_key(leaf):
+            return Kind.FILE
+        extension = last.rpartition(".")[2].lower() if "." in last else ""
+        return Kind.FILE if extension in DATABASE_EXTENSIONS else Kind.DIRECTORY
+
+    def _other_locations(self) -> None:
+        """Look at the locations that take no file: all must be known, and an old checkpoint must not stay.
+
+        The engine asks for every location of its list, so one that stands for nothing here makes the plan incomplete. With
+        `--only` the rest is not asked for.
+        """
+        for location in self._request.locations:
+            try:
+                path = self._resolve(location.path, by_hand=location.by_hand)
+            except RestoreError as error:
+                if not self._request.only:
+                    self._problem(Fault.LOCATION, error.message, hint=error.hint)
+                continue
+            if location.token == CHECKPOINT_DIR:
+                self._targets.watch(path)
+                self._notes.append(f"nothing is placed in the checkpoint directory for its own sake: {path}")
+
+
+def find_entries(entries: Iterable[Entry], wanted: Sequence[str]) -> list[Entry]:
+    """Return the entries that have these names: the name as it is shown, or else the leaf in any case.
+
+    Raises:
+        NoSuchEntryError: A name fits no entry, or more than one.
+    """
+    if not wanted:
+        return []
+    names_wanted = set(wanted)
+    keys_wanted = {names.collision_key(name) for name in wanted}
+    by_name: dict[str, list[Entry]] = defaultdict(list)
+    by_leaf: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        name = entry.name
+        if name in names_wanted:
+            by_name[name].append(entry)
+        key = names.collision_key(last_component(name))
+        if key in keys_wanted:
+            by_leaf[key].append(entry)
+    result = []
+    for name in wanted:
+        found = by_name[name] or by_leaf[names.collision_key(name)]
+        if len(found) != 1:
+            what = f"{len(found)} entries are" if found else "no entry is"
+            raise NoSuchEntryError(f"{what} named {names.printable(name)}")
+        result.append(found[0])
+    return result

@@ -1,0 +1,106 @@
+"""What the user asks of a restore, as data, and which directories must be looked at before it can be planned."""
+
+from __future__ import annotations
+
+import ntpath
+import os
+import posixpath
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tokar.errors import InputError, RestoreError
+from tokar.restore.locations import Kind, Location, NameTarget
+from tokar.restore.paths import PathMap, PathResolver, own_hosts, take_apart
+from tokar.restore.plan import Existing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The folder that certutil -backupDB makes and -restoreDB takes: DIR\DataBase with the location list beside the files
+# (certsrv.h).
+CERTUTIL_FOLDER = "DataBase"
+CERTUTIL_LIST = "certbkxp.dat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asks for.
+
+    Attributes:
+        profile: The profile of the archive.
+        roots: The roots of the archives, as hex digits; they are written into the plan.
+        locations: Where tokens go.
+        targets: Where single entries go.
+        maps: What paths of other machines stand for.
+        only: Names of the entries to restore; empty for all.
+        into: The one directory that takes everything; absolute.
+        certutil: The folder in which to make what `certutil -restoreDB` takes.
+        location_list: The raw location list that the archive keeps, for `certutil`.
+        existing: What to do about files that are there already.
+        now: The time for the names of files that are set aside.
+        windows: Whether this machine has drives.
+        hosts: The names of this machine that UNC paths may use.
+    """
+
+    profile: str
+    roots: tuple[str, ...] = ()
+    locations: tuple[Location, ...] = ()
+    targets: tuple[NameTarget, ...] = ()
+    maps: tuple[PathMap, ...] = ()
+    only: tuple[str, ...] = ()
+    into: str | None = None
+    certutil: str | None = None
+    location_list: bytes | None = None
+    existing: Existing = Existing.REFUSE
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    windows: bool = os.name == "nt"
+    hosts: frozenset[str] = field(default_factory=own_hosts)
+
+    def __post_init__(self) -> None:
+        if self.into is not None and self.certutil is not None:
+            raise InputError("--into and --certutil exclude each other")
+        if self.folder is not None and take_apart(self.folder) is None:
+            raise InputError(f"{self.folder} is not an absolute path")
+        if self.folder is not None and any(one.by_hand for one in self.locations):
+            raise InputError("--into and --certutil send all files to one folder; leave the locations out")
+
+    @property
+    def resolver(self) -> PathResolver:
+        """What turns the paths of locations into paths of this machine."""
+        return PathResolver(self.maps, windows=self.windows, hosts=self.hosts)
+
+    @property
+    def folder(self) -> str | None:
+        """The one directory that takes everything, if there is one."""
+        if self.certutil is not None:
+            return self.join(self.certutil, CERTUTIL_FOLDER)
+        return self.into
+
+    def join(self, directory: str, name: str) -> str:
+        """Return a path in the manner of this machine."""
+        return ntpath.join(directory, name) if self.windows else posixpath.join(directory, name)
+
+    def split(self, path: str) -> tuple[str, str]:
+        """Return directory and name of a path in the manner of this machine."""
+        return ntpath.split(path) if self.windows else posixpath.split(path)
+
+
+def places_to_look_at(request: Request) -> tuple[str, ...]:
+    """Return the directories that the inventory must know for a plan to be made."""
+    if request.folder is not None:
+        wanted = [request.folder]
+        places: Iterable[Location | NameTarget] = request.targets
+    else:
+        wanted = []
+        places = (*request.locations, *request.targets)
+    for place in places:
+        try:
+            path = request.resolver.resolve(place.path, by_hand=place.by_hand)
+        except RestoreError:
+            continue  # the plan will say so
+        if place.kind is not Kind.FILE:
+            wanted.append(path)
+        if place.kind is not Kind.DIRECTORY:
+            wanted.append(request.split(path)[0])
+    return tuple(dict.fromkeys(wanted))

@@ -1,0 +1,263 @@
+"""The target directories of a plan: who claims which name, what is there already, and whether there is room.
+
+Pure: it holds claims against the inventory. One directory that is named by two paths is one directory.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from tokar import names
+from tokar.restore.inventory import (
+    ASIDE_MARK,
+    STAGING_PREFIX,
+    FileKind,
+    Found,
+    Inventory,
+    State,
+    TargetDirectory,
+)
+from tokar.restore.plan import Aside, Existing, Fault, PlannedDirectory, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+
+# Old checkpoints and databases go aside first: what is left if it stops there cannot be taken for a whole set.
+_ASIDE_ORDER = {"checkpoint": 0, "database": 1, "streaming-file": 1}
+_SHOWN = 5
+_BUCKETS = 64  # a power of two
+
+
+def some(words: Iterable[str]) -> str:
+    """Return the first few of many words as text."""
+    listed = list(words)
+    more = len(listed) - _SHOWN
+    return ", ".join(listed[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+class _Names:
+    """The names that one directory has and will have.
+
+    A claimed name is kept as the hash of its collision key, 8 bytes, so that a million of them stay small. Two equal hashes
+    are only a suspicion; whoever has the names looks again.
+    """
+
+    def __init__(self, found: Iterable[Found]) -> None:
+        self._buckets = [array("q") for _ in range(_BUCKETS)]
+        self._found: dict[int, list[Found]] = defaultdict(list)
+        for one in found:
+            self._found[hash(names.collision_key(one.name))].append(one)
+        self.taken: dict[str, Found] = {}
+
+    def claim(self, name: str) -> None:
+        """Note that a file will have this name."""
+        key = names.collision_key(name)
+        value = hash(key)
+        self._buckets[value & (_BUCKETS - 1)].append(value)
+        if value in self._found:
+            for one in self._found[value]:
+                if names.collision_key(one.name) == key:
+                    self.taken[one.name] = one
+
+    def suspicious(self) -> set[int]:
+        """Return the hashes that were claimed more than once."""
+        result: set[int] = set()
+        for bucket in self._buckets:
+            if len(seen := set(bucket)) < len(bucket):
+                for value in bucket:
+                    if value in seen:
+                        seen.remove(value)
+                    else:
+                        result.add(value)
+        return result
+
+    def is_free(self, key: str) -> bool:
+        """Return whether a name with this key is neither there nor claimed."""
+        value = hash(key)
+        return value not in self._found and value not in self._buckets[value & (_BUCKETS - 1)]
+
+
+class _Target:
+    """One directory that files go to. Paths of one directory share its names."""
+
+    def __init__(self, info: TargetDirectory, shared: _Names) -> None:
+        self.info = info
+        self.names = shared
+        self.files = 0
+        self.size = 0
+        self.room = 0
+        self.receives = False
+        # Four bytes are the longest UTF-8 character: a name this short needs no look at its bytes.
+        self.surely_short = 255 if info.name_limit is None else info.name_limit // 4
+
+
+class Targets:
+    """Collects the claims of a plan and judges them.
+
+    Args:
+        inventory: The directories as they are now.
+        existing: What to do about files that are there.
+        now: The time for names of files that are set aside.
+
+    Attributes:
+        problems: What stands in the way; complete after `judge`.
+        asides: The renames that make room, in their order.
+        directories: The directories that get files.
+        notes: What is good to know.
+    """
+
+    def __init__(self, inventory: Inventory, existing: Existing, now: datetime) -> None:
+        self._inventory = inventory
+        self._existing = existing
+        self._stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        self._targets: dict[str, _Target] = {}
+        self._names: dict[str, _Names] = {}
+        self.problems: list[Problem] = []
+        self.asides: tuple[Aside, ...] = ()
+        self.directories: tuple[PlannedDirectory, ...] = ()
+        self.notes: list[str] = []
+
+    def watch(self, path: str) -> _Target:
+        """Have a directory judged although it may get no file."""
+        target = self._targets.get(path)
+        if target is None:
+            unseen = TargetDirectory(path, State.UNREADABLE, fault="it is not in the inventory")
+            info = self._inventory.directories.get(path, unseen)
+            identity = info.identity or path
+            if identity not in self._names:
+                self._names[identity] = _Names(info.found)
+            target = self._targets[path] = _Target(info, self._names[identity])
+        return target
+
+    def use(self, path: str) -> None:
+        """Have a directory judged as one that gets files."""
+        self.watch(path).receives = True
+
+    def claim(self, directory: str, name: str, size: int, *, number: int | None = None) -> None:
+        """Reserve a name in a directory.
+
+        Args:
+            directory: The path of the directory.
+            name: The name.
+            size: The bytes that the file will have.
+            number: The number of the entry; None where the file is no entry.
+        """
+        target = self._targets.get(directory) or self.watch(directory)
+        target.receives = True
+        target.files += 1
+        target.size += size
+        target.room += -(-size // target.info.block) * target.info.block
+        target.names.claim(name)
+        if len(name) > target.surely_short:
+            self._check_length(target, name, number)
+
+    def _check_length(self, target: _Target, name: str, number: int | None) -> None:
+        """Note a name that the file system of the target cannot hold."""
+        limit = target.info.name_limit
+        if limit is not None and len(os.fsencode(name)) > limit:
+            message = f"the file name {names.printable(name)} has more than {limit} bytes, the most that fit here"
+            concerned = () if number is None else (number,)
+            self.problems.append(Problem(Fault.UNSAFE_NAME, message, concerned, target.info.path))
+
+    def suspicious(self) -> dict[str, set[int]]:
+        """Return, by path of the directory, the hashes of collision keys that more than one file may share."""
+        shared = {identity: found for identity, one in self._names.items() if (found := one.suspicious())}
+        return {
+            path: shared[identity]
+            for path, target in self._targets.items()
+            if (identity := target.info.identity or path) in shared
+        }
+
+    def identity(self, path: str) -> str:
+        """Return what all paths of one directory share."""
+        return self.watch(path).info.identity or path
+
+    def judge(self) -> None:
+        """Hold all claims against the inventory and fill the attributes."""
+        asides: list[tuple[int, Aside]] = []
+        judged: set[str] = set()
+        for target in self._targets.values():
+            fault = target.info.fault_as_target()
+            if fault is not None:
+                self.problems.append(Problem(Fault.BAD_TARGET, fault, path=target.info.path))
+            elif target.info.identity not in judged:
+                judged.add(target.info.identity)
+                asides.extend(self._judge_existing(target))
+        self.asides = tuple(aside for _, aside in sorted(asides, key=lambda one: one[0]))
+        receiving = [target for target in self._targets.values() if target.receives]
+        self.directories = tuple(
+            PlannedDirectory(target.info.path, target.info.state is State.MISSING, target.files, target.size)
+            for target in receiving
+        )
+        self._judge_room([target for target in receiving if target.info.device])
+
+    def _judge_existing(self, target: _Target) -> list[tuple[int, Aside]]:
+        """Judge what is in a directory: refuse it, or return the renames that put it aside, with their order."""
+        path = target.info.path
+        taken, engine = [], []
+        for found in target.info.found:
+            if found.name.startswith(STAGING_PREFIX):
+                self.notes.append(f"{path}: {found.name} is left of an interrupted restore and may be removed")
+            elif found.name in target.names.taken:
+                taken.append(found)
+            elif found.engine is not None:
+                engine.append(found)
+        fixed = [found for found in taken if found.kind in {FileKind.DIRECTORY, FileKind.OTHER}]
+        if fixed:
+            listed = some(f"{names.printable(found.name)} ({found.kind.value})" for found in fixed)
+            message = f"what is there under the same name cannot be set aside: {listed}"
+            self.problems.append(Problem(Fault.EXISTING, message, path=path, hint="restore into another directory"))
+        movable = [found for found in taken if found not in fixed]
+        if self._existing is Existing.SET_ASIDE:
+            return self._put_aside(target, movable, engine)
+        if movable:
+            listed = some(names.printable(found.name) for found in movable)
+            self.problems.append(Problem(Fault.EXISTING, f"there already: {listed}", path=path))
+        if engine:
+            listed = some(f"{names.printable(found.name)} ({found.engine})" for found in engine)
+            self.problems.append(Problem(Fault.EXISTING, f"files of the engine are there already: {listed}", path=path))
+        return []
+
+    def _put_aside(self, target: _Target, taken: list[Found], engine: list[Found]) -> list[tuple[int, Aside]]:
+        """Return the renames that put files aside, with their order."""
+        result = []
+        for found in (*taken, *engine):
+            new_name = self._aside_name(found.name, target)
+            order = _ASIDE_ORDER.get(found.engine or "", 2)
+            result.append((order, Aside(target.info.path, found.name, new_name, found.engine or "same name")))
+        return result
+
+    def _aside_name(self, name: str, target: _Target) -> str:
+        """Return a free name for a file that is set aside; a name that would be too long is cut."""
+        limit = target.info.name_limit or 255
+        number = 1
+        while True:
+            ending = f"{ASIDE_MARK}{self._stamp}-{number}"
+            while len(os.fsencode(name)) + len(ending) > limit:
+                name = name[:-1]
+            key = names.collision_key(name + ending)
+            if target.names.is_free(key):
+                target.names.claim(name + ending)
+                return name + ending
+            number += 1
+
+    def _judge_room(self, targets: list[_Target]) -> None:
+        """Hold what is to be written against what is free, for each file system."""
+        by_device: dict[str, list[_Target]] = defaultdict(list)
+        for target in targets:
+            by_device[target.info.device].append(target)
+        for sharing in by_device.values():
+            info = sharing[0].info
+            needed = sum(target.room for target in sharing)
+            files = sum(target.files for target in sharing)
+            if needed > info.free:
+                message = f"{needed:,} bytes are needed and {info.free:,} are free"
+                self.problems.append(Problem(Fault.NO_ROOM, message, path=info.path))
+            if info.free_files is not None and files > info.free_files:
+                message = f"{files:,} files are to be placed, and the file system takes {info.free_files:,} more"
+                self.problems.append(Problem(Fault.NO_ROOM, message, path=info.path))

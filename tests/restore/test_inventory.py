@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokar.errors import StorageError
+from tokar.restore.inventory import (
+    FileKind,
+    Found,
+    State,
+    TargetDirectory,
+    engine_kind,
+    is_aside,
+    take_inventory,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def look(path: Path) -> TargetDirectory:
+    return take_inventory([str(path)]).directories[str(path)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("edb.chk", "checkpoint"),
+        ("EDB.JCP", "checkpoint"),
+        ("priv.edb", "database"),
+        ("ntds.dit", "database"),
+        ("dhcp.mdb", "database"),
+        ("priv1.stm", "database"),
+        ("E0000001.LOG", "log"),
+        ("edb00001.jtx", "log"),
+        ("PUB.PAT", "patch"),
+        ("edbres00001.jrs", "reserve"),
+        ("srudb.jfm", "flush-map"),
+        ("certbkxp.dat", None),
+        ("log", None),
+        ("edb.log.txt", None),
+        ("", None),
+    ],
+)
+def test_files_of_the_engine_are_known_by_name(name: str, kind: str | None) -> None:
+    assert engine_kind(name) == kind
+
+
+def test_a_directory_is_listed_with_the_kinds_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "edb.log").write_bytes(b"")
+    (tmp_path / "notes.txt").write_bytes(b"")
+    (tmp_path / "old.edb").mkdir()
+    (tmp_path / "link.chk").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    assert sorted(look(tmp_path).found, key=lambda one: one.name) == [
+        Found("edb.log", FileKind.FILE, "log"),
+        Found("link.chk", FileKind.LINK, "checkpoint"),
+        Found("notes.txt", FileKind.FILE),
+        Found("old.edb", FileKind.DIRECTORY),
+        Found("pipe", FileKind.OTHER),
+    ]
+
+
+def test_content_is_asked_where_the_name_says_nothing(tmp_path: Path) -> None:
+    for name in ("SRUDB.dat", "edb.log", "edb.chk.tokar-aside-20240131T235958Z-1"):
+        (tmp_path / name).write_bytes(b"")
+    asked = []
+
+    def identify(path: Path) -> str | None:
+        asked.append(path.name)
+        return "database"
+
+    inventory = take_inventory([str(tmp_path)], identify)
+    assert asked == ["SRUDB.dat"]
+    assert {one.name: one.engine for one in inventory.directories[str(tmp_path)].found} == {
+        "SRUDB.dat": "database",
+        "edb.log": "log",
+        "edb.chk.tokar-aside-20240131T235958Z-1": None,
+    }
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), StorageError("no")])
+def test_a_file_whose_content_cannot_be_read_is_nothing_known(tmp_path: Path, error: Exception) -> None:
+    (tmp_path / "x.dat").write_bytes(b"")
+
+    def identify(path: Path) -> str | None:
+        del path
+        raise error
+
+    assert take_inventory([str(tmp_path)], identify).directories[str(tmp_path)].found[0].engine is None
+
+
+def test_what_an_earlier_restore_put_aside_is_known() -> None:
+    assert is_aside("edb.log.tokar-aside-20240131T235958Z-12")
+    assert not is_aside("edb.log.tokar-aside-")
+    assert not is_aside("x.tokar-aside-20240131T235958Z-1.log")
+
+
+def test_a_directory_that_is_missing_takes_its_room_from_the_one_above(tmp_path: Path) -> None:
+    seen = look(tmp_path / "a" / "b")
+    assert seen.state is State.MISSING
+    assert seen.device == look(tmp_path).device
+    assert seen.free > 0
+    assert seen.fault_as_target() is None
+
+
+def test_one_directory_by_two_paths_is_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert look(tmp_path / "link" / "x").identity == look(tmp_path / "real" / "X").identity
+    assert look(tmp_path / "link" / ".." / "real").identity == look(tmp_path / "real").identity
+    assert look(tmp_path / "x").identity != look(tmp_path / "real" / "x").identity
+
+
+def test_a_link_is_no_target_directory(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert look(tmp_path / "link").fault_as_target() == "the target directory is a symbolic link"
+
+
+def test_a_file_is_no_target_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert look(tmp_path / "file").fault_as_target() == "the target directory is not a directory"
+
+
+@pytest.mark.parametrize("below", ["x", "x/y"])
+def test_nothing_can_be_made_below_a_file(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert "cannot be looked at" in str(look(tmp_path / "file" / below).fault_as_target())
+
+
+def test_a_path_that_cannot_be_is_reported(tmp_path: Path) -> None:
+    assert look(tmp_path / ("x" * 300)).state is State.UNREADABLE
+    assert take_inventory(["/a\0b"]).directories["/a\0b"].state is State.UNREADABLE
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may do everything")
+def test_a_directory_without_rights_is_reported(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    assert look(closed).fault_as_target() == "there is no right to write in the target directory"
+
+
+def test_looking_changes_nothing(tmp_path: Path) -> None:
+    look(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
