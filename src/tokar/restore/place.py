@@ -1,0 +1,423 @@
+"""Carries out a plan. It decides nothing; and whatever happens, no half file ever has a final name.
+
+What the disk looks like, step by step, also if the machine dies in the middle of one:
+
+1. **Open.** Missing target directories are made (0700), and in each target directory a private staging directory
+   `.tokar-restore-XXXXXXXX`. *Dies here: empty directories are left.*
+2. **Stage.** Every file is written into the staging directory of its target, under its final name, exclusively, readable by
+   its owner alone. The archive proves every chunk, and the digest of the whole, while it is read. *Dies here: files in
+   the staging directories are left. Nothing that was there has been touched.*
+3. **Sync.** All contents are made durable. *As before.*
+4. **Set aside.** Old files are renamed: checkpoints first, then databases, then the rest. *Dies here: some of what was there
+   has its new name `NAME.tokar-aside-...`. Nothing new has a final name.*
+5. **Commit.** Logs and patch files are renamed to their final names, then the databases. Each rename is atomic and replaces
+   nothing; directories are synced between the two, so no database can be there durably while a log is not. *Dies here: every
+   file with a final name is whole, the rest is still staged. As long as something is missing, a database is.*
+6. **Clear.** The staging directories are removed.
+
+An error or an interrupt before step 4 undoes everything. Afterwards nothing is undone: what is in place stays, the staged
+rest is removed, and the error says exactly which files are in place and which were set aside.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from tokar import durable
+from tokar.errors import ArchiveError, IntegrityError, PartialError, StorageError
+from tokar.restore.inventory import STAGING_PREFIX
+from tokar.restore.open_directory import Directory
+from tokar.tokens import DATABASE_DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from typing_extensions import Buffer
+
+    from tokar.format.entry import Entry
+    from tokar.restore.plan import Aside, Extra, Plan
+
+_PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
+_TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
+
+
+class Chunk(Protocol):
+    """A piece of content, valid until the next one is asked for."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+
+    @property
+    def data(self) -> Buffer | None:
+        """The bytes, or None for zeros."""
+
+
+class ContentReader(Protocol):
+    """What placing needs of an archive."""
+
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
+        """Yield the whole content of an entry in order; raise before the end if it is not what was archived."""
+
+    def modification_time(self, entry: Entry) -> int | None:
+        """Return the modification time in nanoseconds since 1970, if there is one. Asked for after the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What placing has done.
+
+    Attributes:
+        files: How many files are in place.
+        size: Their bytes.
+        asides: The files that were set aside.
+        without_time: How many files could not be given their modification time.
+    """
+
+    files: int
+    size: int
+    asides: tuple[Aside, ...]
+    without_time: int
+
+
+class PlacingStoppedError(PartialError):
+    """Placing stopped after the first rename: some files are in place, others are not.
+
+    Args:
+        message: What stopped it, in one line.
+        placed: The paths of the files that are in place, each of them whole.
+        asides: The renames of old files that were done.
+        missing: How many files are not in place.
+        path: The file at which it stopped.
+    """
+
+    hint_text = "run it again with --existing set-aside; nothing was deleted"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        placed: tuple[str, ...],
+        asides: tuple[Aside, ...],
+        missing: int,
+        path: Path | str | None = None,
+    ) -> None:
+        super().__init__(message, path=path)
+        self.placed = placed
+        self.asides = asides
+        self.missing = missing
+
+
+def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] | None = None) -> Report:
+    """Put the files of a plan where it says.
+
+    What the disk looks like if it dies half-way is said at the top of this module.
+
+    Args:
+        plan: The plan; it must have no problems.
+        reader: Where content comes from.
+        progress: Called with the number of bytes that were written since the last call.
+
+    Raises:
+        RestoreError: The plan has problems; nothing was written.
+        FormatError: The archive is damaged; nothing is left but what was there.
+        StorageError: The operating system refused before anything had a final name; as above.
+        PlacingStoppedError: It stopped after that. An interrupt then passes through, with the same report as notes.
+    """
+    plan.refuse()
+    work = _Placing(plan, reader, progress)
+    try:
+        work.prepare()
+    except BaseException:
+        work.clear()
+        raise
+    try:
+        work.commit()
+    except BaseException as error:
+        stopped = work.stopped(error)
+        work.clear()
+        if stopped is None:
+            raise
+        if isinstance(error, Exception):
+            raise stopped from error
+        for note in (str(stopped), *stopped.__notes__):
+            error.add_note(note)
+        raise
+    work.clear()
+    return work.report()
+
+
+class _Stage:
+    """A target directory and the staging directory in it."""
+
+    def __init__(self, path: str) -> None:
+        self.target = Directory(path)
+        self.name = STAGING_PREFIX + secrets.token_hex(4)
+        self.staging: Directory | None = None
+
+    def open(self) -> None:
+        """Make the staging directory."""
+        self.staging = self.target.make(self.name)
+
+    @property
+    def opened(self) -> Directory:
+        """The staging directory."""
+        assert self.staging is not None
+        return self.staging
+
+    def clear(self) -> None:
+        """Remove the staging directory with what is in it, as far as that can be done, and close both."""
+        with suppress(StorageError):
+            if self.staging is None:  # it may have been made in the moment of an interrupt
+                self.staging = Directory(self.target.path_of(self.name), within=self.target)
+            for name in self.staging.names():
+                self.staging.remove(name)
+            self.target.remove_directory(self.name)
+        if self.staging is not None:
+            self.staging.close()
+        self.target.close()
+
+
+class _Placing:
+    """The state of carrying out one plan."""
+
+    def __init__(self, plan: Plan, reader: ContentReader, progress: Callable[[int], None] | None) -> None:
+        self._plan = plan
+        self._reader = reader
+        self._progress = progress
+        self._unreported = 0
+        self._stages: dict[str, _Stage] = {}
+        self._others: dict[str, Directory] = {}
+        self._made: list[Path] = []
+        self._without_time = 0
+        self._files = 0
+        self._size = 0
+        self._began_renaming = False
+
+    def prepare(self) -> None:
+        """Make directories, write and sync all files under staging names (steps 1 to 3)."""
+        for directory in self._plan.directories:
+            if directory.make:
+                self._make(Path(directory.path))
+        for made in self._made:
+            durable.sync_directory(made.parent)
+        for path in dict.fromkeys(self._paths()):
+            stage = self._stages[path] = _Stage(path)
+            stage.open()
+        for extra in self._plan.extras:
+            self._stage_extra(extra)
+        for directory_path, name, entry in self._plan.steps.placements():
+            self._stage(self._stages[directory_path].opened, name, entry)
+        self._tell(0)
+        self._sync_contents()
+
+    def _paths(self) -> Iterable[str]:
+        """Yield the directories that get files; a plan may name one directory by two paths."""
+        yield from (directory.path for directory in self._plan.directories)
+        yield from (extra.directory for extra in self._plan.extras)
+
+    def _make(self, path: Path) -> None:
+        """Make a directory and what is missing above it, and remember what was made."""
+        missing = [path, *path.parents]
+        for directory in reversed(missing):
+            try:
+                directory.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                if directory.is_dir():
+                    continue  # such as the root of a read-only file system
+                raise StorageError(f"cannot make the directory: {error.strerror}", path=directory) from error
+            self._made.append(directory)
+
+    def _stage_extra(self, extra: Extra) -> None:
+        """Write a file that is no entry into its staging directory."""
+        staging = self._stages[extra.directory].opened
+        descriptor = staging.create(extra.name)
+        try:
+            _write(descriptor, extra.data)
+        except OSError as error:
+            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(extra.name)) from error
+        finally:
+            os.close(descriptor)
+        self._files += 1
+        self._size += len(extra.data)
+
+    def _stage(self, staging: Directory, name: str, entry: Entry) -> None:
+        """Write an entry into its staging directory. If it dies half-way, part of the file is there, in staging only."""
+        chunks = self._reader.chunks(entry)
+        descriptor = staging.create(name)
+        try:
+            size = self._write_chunks(descriptor, chunks)
+            if size != entry.size:
+                raise IntegrityError(f"{entry.name} has {size} bytes of content, the index says {entry.size}")
+            modified = self._reader.modification_time(entry)
+            if modified is not None:
+                self._set_time(descriptor, staging, name, modified)
+        except OSError as error:
+            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(name)) from error
+        finally:
+            os.close(descriptor)
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+        self._files += 1
+        self._size += size
+
+    def _write_chunks(self, descriptor: int, chunks: Iterator[Chunk]) -> int:
+        """Write content, leaving holes for zeros; return its size."""
+        size = 0
+        hole = False
+        for chunk in chunks:
+            data = chunk.data
+            if data is None:
+                hole = True
+            else:
+                if hole:
+                    os.lseek(descriptor, size, os.SEEK_SET)
+                    hole = False
+                if os.write(descriptor, data) != chunk.size:
+                    os.lseek(descriptor, size, os.SEEK_SET)
+                    _write(descriptor, data)
+            size += chunk.size
+            self._unreported += chunk.size
+            if self._unreported >= _PROGRESS_STEP:
+                self._tell(_PROGRESS_STEP)
+        if hole:
+            os.ftruncate(descriptor, size)
+        return size
+
+    def _tell(self, least: int) -> None:
+        """Report progress, if there is enough of it."""
+        if self._progress is not None and self._unreported > 0 and self._unreported >= least:
+            self._progress(self._unreported)
+        self._unreported = 0
+
+    def _set_time(self, descriptor: int, staging: Directory, name: str, modified: int) -> None:
+        """Give a file its modification time. One that the file system cannot hold is counted, not fatal."""
+        try:
+            os.utime(descriptor if _TIMES_BY_DESCRIPTOR else staging.path_of(name), ns=(modified, modified))
+        except (OSError, OverflowError):
+            self._without_time += 1
+
+    def _sync_contents(self) -> None:
+        """Make all staged files durable: a sync for each, or from many files on one for each file system."""
+        stages = [stage.opened for stage in self._stages.values()]
+        if self._files >= durable.SYNC_BATCH and all(
+            staging.descriptor is not None and durable.sync_file_system(staging.descriptor, staging.path)
+            for staging in stages
+        ):
+            return
+        for staging in stages:
+            for name in staging.names():
+                descriptor = staging.open(name)
+                try:
+                    durable.sync_descriptor(descriptor, staging.path_of(name))
+                finally:
+                    os.close(descriptor)
+
+    def commit(self) -> None:
+        """Rename: old files aside, then logs and patch files into place, then databases (steps 4 and 5)."""
+        self._began_renaming = True
+        for aside in self._plan.asides:
+            directory = self._directory(aside.directory)
+            directory.rename(aside.name, directory, aside.new_name)
+        self._sync_directories()
+        databases = []
+        for extra in self._plan.extras:
+            self._rename(extra.directory, extra.name)
+        for directory_path, name, entry in self._plan.steps.placements():
+            if entry.token & DATABASE_DIRECTORY:  # last, because a database makes a restore look finished
+                databases.append((directory_path, name))
+            else:
+                self._rename(directory_path, name)
+        self._sync_directories()
+        for directory_path, name in databases:
+            self._rename(directory_path, name)
+        self._sync_directories()
+
+    def _rename(self, directory: str, name: str) -> None:
+        stage = self._stages[directory]
+        stage.opened.rename(name, stage.target, name)
+
+    def _directory(self, path: str) -> Directory:
+        """Return an open directory, also one that gets no file but has something to be set aside."""
+        if path in self._stages:
+            return self._stages[path].target
+        if path not in self._others:
+            self._others[path] = Directory(path)
+        return self._others[path]
+
+    def _sync_directories(self) -> None:
+        for stage in self._stages.values():
+            stage.target.sync()
+        for directory in self._others.values():
+            directory.sync()
+
+    def clear(self) -> None:
+        """Remove the staging directories; where nothing was renamed, also the directories that were made."""
+        for stage in self._stages.values():
+            stage.clear()
+        for directory in self._others.values():
+            directory.close()
+        if not self._began_renaming:
+            for made in reversed(self._made):
+                with suppress(OSError):
+                    made.rmdir()
+
+    def report(self) -> Report:
+        """Return what was done, after all went well."""
+        return Report(self._files, self._size, self._plan.asides, self._without_time)
+
+    def stopped(self, error: BaseException) -> PlacingStoppedError | None:
+        """Return the report of what is in place; None where nothing was renamed, so that all can be undone.
+
+        It is told from the disk, since an interrupt can come after any rename and before anything could be noted.
+        """
+        staged = {path: set(self._stages[path].opened.names()) for path in self._stages}
+        placed: list[str] = []
+        missing = 0
+        extras = ((extra.directory, extra.name) for extra in self._plan.extras)
+        for directory_path, name in chain(extras, (placement[:2] for placement in self._plan.steps.placements())):
+            if name in staged[directory_path]:
+                missing += 1
+            else:
+                placed.append(self._stages[directory_path].target.path_of(name))
+        asides = tuple(
+            aside
+            for aside in self._plan.asides
+            if not (directory := self._directory(aside.directory)).has(aside.name) and directory.has(aside.new_name)
+        )
+        if not placed and not asides:
+            self._began_renaming = False
+            return None
+        why = error.message if isinstance(error, ArchiveError) else str(error) or type(error).__name__
+        result = PlacingStoppedError(
+            f"{len(placed)} of {len(placed) + missing} files are in place, then it stopped: {why}",
+            placed=tuple(placed),
+            asides=asides,
+            missing=missing,
+            path=getattr(error, "path", None),
+        )
+        for path in placed:
+            result.add_note(f"in place: {path}")
+        for aside in asides:
+            result.add_note(f"set aside in {aside.directory}: {aside.name} is now {aside.new_name}")
+        return result
+
+
+def _write(descriptor: int, data: Buffer) -> None:
+    """Write all of some bytes, however many the system takes at a time.
+
+    Raises:
+        OSError: The operating system refused.
+    """
+    view = memoryview(data).cast("B")
+    while view:
+        view = view[os.write(descriptor, view) :]
