@@ -18,9 +18,11 @@ LAYERS = [
     {"format", "ese"},
     {"sources", "restore", "receipt"},
     {"procedure"},
+    {"examination", "prior"},
     {"collect", "backup", "check", "describe"},
     {"demo"},
-    {"cli", "__init__", "__main__"},
+    {"cli", "__init__"},
+    {"__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 CONSTRUCT_HOMES = {"format", "ese"}
