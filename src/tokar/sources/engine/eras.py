@@ -1,0 +1,123 @@
+"""How the engines behind the three dialects differ: data, not code.
+
+What is simulated, and why this and nothing older:
+
+* `edbbcli` writes the files of Exchange 2000 before Service Pack 2: pages with the old XOR, logs of format 7.3704.3 without a file type,
+  and **real patch files**. The log layout of Exchange 5.5 and before is not public, so no honest file of it could be written.
+* `ntdsbcli` writes those of Windows Server 2003: pages of 8 KiB with the old XOR, logs of format 7.3704.6, a trailer page in place of the
+  patch file.
+* `certadm` writes those of Windows Server 2019: pages with XOR and ECC, logs of format 8.4000.5.16 in checksummed segments, linked by the
+  accumulated segment checksum; ranges of required and of committed logs.
+
+Sources: Microsoft, Extensible Storage Engine, log.hxx and daedef.hxx; Microsoft Knowledge Base Q158526, Q179654.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from tokar.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Era:
+    """The traits of one engine.
+
+    Attributes:
+        profile: The dialect it serves.
+        page_size: Bytes in a database page.
+        revision: Format revision in database headers; from 0xB on pages carry XOR and ECC.
+        log_format: Major, minor, update and minor update of the log format.
+        sector_size: Bytes in a log sector (a segment in format 8).
+        log_sectors: Sectors in a log file: logs are small here, so that generations come and go quickly.
+        typed: Whether headers say what kind of file they head (since 7.3704.5).
+        full_splits: Whether a page split is logged with everything it moves. Where not, backups need a patch file.
+        utc: Whether times are UTC with milliseconds, else local without.
+        committed: Whether headers know a range of committed logs beyond the required one (Windows Vista and later).
+        copy_apart: Whether a full backup without truncation is remembered as a copy, else as a full.
+        checks_dbtime: Whether redo notices a page that is older than the log expects (-566).
+        deletes_after_gap: Whether recovery deletes the logs after a gap (Q179654), else it fails.
+        incremental: Whether the dialect has logs-only backups at all.
+    """
+
+    profile: str
+    page_size: int
+    revision: int
+    log_format: tuple[int, int, int, int]
+    sector_size: int
+    log_sectors: int
+    typed: bool = True
+    full_splits: bool = True
+    utc: bool = False
+    committed: bool = False
+    copy_apart: bool = False
+    checks_dbtime: bool = True
+    deletes_after_gap: bool = False
+    incremental: bool = True
+
+    @property
+    def segmented(self) -> bool:
+        """Whether logs are made of checksummed segments (format 8), else of checksummed ranges (format 7)."""
+        return self.log_format[0] == 8
+
+    @property
+    def header_sectors(self) -> int:
+        """Sectors that the 4096 bytes of a log header take."""
+        return 4096 // self.sector_size
+
+    def file_type(self, number: int) -> int:
+        """Return what a header of this era stores as its file type."""
+        return number if self.typed else 0
+
+
+_ERAS = (
+    Era(
+        profile="edbbcli",
+        page_size=4096,
+        revision=8,
+        log_format=(7, 3704, 3, 0),
+        sector_size=512,
+        log_sectors=64,
+        typed=False,
+        full_splits=False,
+        checks_dbtime=False,
+        deletes_after_gap=True,
+    ),
+    Era(
+        profile="ntdsbcli",
+        page_size=8192,
+        revision=9,
+        log_format=(7, 3704, 6, 0),
+        sector_size=512,
+        log_sectors=80,
+        incremental=False,
+    ),
+    Era(
+        profile="certadm",
+        page_size=4096,
+        revision=0x14,
+        log_format=(8, 4000, 5, 16),
+        sector_size=4096,
+        log_sectors=9,
+        utc=True,
+        committed=True,
+        copy_apart=True,
+    ),
+)
+ERAS: Final[Mapping[str, Era]] = MappingProxyType({era.profile: era for era in _ERAS})
+
+
+def era_of(profile: str) -> Era:
+    """Return the engine behind a dialect.
+
+    Raises:
+        InputError: There is no simulated server of that profile.
+    """
+    if profile not in ERAS:
+        raise InputError(f"there is no simulated server of the profile {profile!r}", hint=f"one of {', '.join(ERAS)}")
+    return ERAS[profile]
