@@ -61,6 +61,7 @@ class Archive:
         self._pages: list[IndexPage] | None = None
         self._firsts: list[int] = []
         self._proven: tuple[Entry, EntryRecords] | None = None
+        self._small: tuple[Entry, int | None] | None = None
         try:
             self._open()
         except ArchiveError as error:
@@ -241,8 +242,7 @@ class Archive:
 
     def __iter__(self) -> Iterator[Entry]:
         for page in self.pages:
-            for at in range(len(page)):
-                yield page.entry(page.first + at)
+            yield from page
 
     @property
     def entries(self) -> Entries:
@@ -347,6 +347,8 @@ class Archive:
         Raises:
             FormatError: The entry is damaged.
         """
+        if self._small is not None and self._small[0] is entry:
+            return self._small[1]
         return self.records(entry).file.modified
 
     def read(self, entry: Entry, start: int = 0, stop: int | None = None) -> bytes:
@@ -367,7 +369,13 @@ class Archive:
         Raises:
             FormatError: The entry is damaged.
         """
-        return self._reader.chunks(self.records(entry))
+        small = self._reader.small(entry, self.end_of(entry))
+        if small is None:
+            yield from self._reader.chunks(self.records(entry))
+            return
+        self._small = (entry, small.modified)
+        if entry.size:
+            yield Chunk(entry.size, small.content, small.codec)
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """Yield the transcript of the procedure, call by call.

@@ -18,6 +18,7 @@ from tokar.format import data_record, limits, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.file_record import FileRecord
 from tokar.format.records import HEAD_SIZE, RecordHead
+from tokar.format.small_entry import ProvenEntry, prove_small_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,6 +122,22 @@ class EntryReader:
         self._source = source
         self._tag = tag
         self._window = Window(source)
+
+    def small(self, entry: Entry, end: int, *, decode: bool = True) -> ProvenEntry | None:
+        """Return a small entry, proven in one go, or None where only the long way can tell what it is.
+
+        Args:
+            entry: From the index.
+            end: Where the next record after the entry stands.
+            decode: Whether its content is decoded and its digest demanded.
+
+        Raises:
+            FormatError: The archive ends inside it.
+        """
+        size = end - entry.file_position
+        if size > _SMALL_SIZE or entry.size > _SMALL_SIZE:
+            return None
+        return prove_small_entry(bytes(self._window.read(entry.file_position, size)), entry, self._tag, decode=decode)
 
     def records(self, entry: Entry, end: int) -> EntryRecords:
         """Return FILE and DONE of an entry, proven against its row of the index.

@@ -74,6 +74,35 @@ class IndexPage:
         self.tokens.append(token)
         self.lists.append(file_list)
 
+    def __iter__(self) -> Iterator[Entry]:
+        names, digests, checks = bytes(self.names), bytes(self.digests), bytes(self.done_checks)
+        start = at = 0
+        rows = zip(
+            range(self.first, self.first + len(self)),
+            self.tokens,
+            self.lists,
+            self.encodings,
+            self.name_ends,
+            self.sizes,
+            self.file_positions,
+            self.done_positions,
+            strict=True,
+        )
+        for number, token, listed, encoding, end, size, file_position, done_position in rows:
+            yield Entry(
+                number,
+                token,
+                _LISTS[listed],
+                encoding,
+                names[start:end],
+                size,
+                digests[at : at + 32],
+                file_position,
+                done_position,
+                checks[at : at + 32],
+            )
+            start, at = end, at + 32
+
     def entry(self, number: int) -> Entry:
         """Return entry `number`, counted from the start of the archive."""
         at = number - self.first

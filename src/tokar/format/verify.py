@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _BATCH_SIZE: Final = 8 << 20  # bytes of records in one unit of work
 _LARGE_SIZE: Final = 4 << 20  # bytes of an entry from which on its chunks are spread over the threads
+_TINY_SIZE: Final = 16 << 10  # bytes of an entry, on average, below which a batch is not worth a thread
 _MAX_FAULTS: Final = 1000
 _ZEROS: Final = bytes(1 << 20)
 
@@ -155,26 +156,36 @@ class _Verifier:
             batch.append((entry, end))
             batch_size += size
             if batch_size >= _BATCH_SIZE:
-                yield lambda batch=batch: self._batch(batch)  # type: ignore[misc]
+                yield from self._spread(batch, batch_size)
                 batch, batch_size = [], 0
-        if batch:
+        yield from self._spread(batch, batch_size)
+
+    def _spread(self, batch: list[tuple[Entry, int]], size: int) -> Iterator[Callable[[], None]]:
+        """Yield a batch as a unit of work; one of very small entries is done at once, because it never lets go of the interpreter."""
+        if size < _TINY_SIZE * len(batch):
+            self._batch(batch)
+        elif batch:
             yield lambda: self._batch(batch)
 
     def _batch(self, batch: list[tuple[Entry, int]]) -> None:
         reader = self._reader()
         for entry, end in batch:
             try:
-                found = reader.records(entry, end)
-                if self._content:
-                    for _ in reader.chunks(found):
-                        pass
-                else:
-                    self._demand_chunks(reader, found, 0, found.done.chunk_count)
+                if reader.small(entry, end, decode=self._content) is None:
+                    self._one(reader, entry, end)
             except ArchiveError as error:
                 self._fault(error, entry)
-            with self._lock:
-                self._report.entries += 1
-            self._done(end - entry.file_position)
+        with self._lock:
+            self._report.entries += len(batch)
+        self._done(sum(end - entry.file_position for entry, end in batch))
+
+    def _one(self, reader: EntryReader, entry: Entry, end: int) -> None:
+        found = reader.records(entry, end)
+        if self._content:
+            for _ in reader.chunks(found):
+                pass
+        else:
+            self._demand_chunks(reader, found, 0, found.done.chunk_count)
 
     def _large(self, entry: Entry, end: int) -> Iterator[Callable[[], None]]:
         """Yield units for parts of one entry; its digest, which needs them in order, is one unit."""
