@@ -81,7 +81,11 @@ def _rename_in_two_steps(source: str, target: str, source_directory: int | None,
         return
     # No hard links either (exFAT): an empty file made exclusively claims the name, and only that is replaced.
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=target_directory))
-    os.rename(source, target, src_dir_fd=source_directory, dst_dir_fd=target_directory)
+    try:
+        os.rename(source, target, src_dir_fd=source_directory, dst_dir_fd=target_directory)
+    except OSError:
+        os.unlink(target, dir_fd=target_directory)
+        raise
 
 
 def rename_at(

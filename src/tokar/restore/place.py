@@ -278,7 +278,7 @@ class _Placing:
             data = chunk.data
             if data is None:
                 hole = True
-            else:
+            elif chunk.size:
                 if hole:
                     os.lseek(descriptor, size, os.SEEK_SET)
                     hole = False
@@ -389,11 +389,8 @@ class _Placing:
                 missing += 1
             else:
                 placed.append(self._stages[directory_path].target.path_of(name))
-        asides = tuple(
-            aside
-            for aside in self._plan.asides
-            if not (directory := self._directory(aside.directory)).has(aside.name) and directory.has(aside.new_name)
-        )
+        new = set(placed)
+        asides = tuple(aside for aside in self._plan.asides if self._is_done(aside, new))
         if not placed and not asides:
             self._began_renaming = False
             return None
@@ -410,6 +407,13 @@ class _Placing:
         for aside in asides:
             result.add_note(f"set aside in {aside.directory}: {aside.name} is now {aside.new_name}")
         return result
+
+    def _is_done(self, aside: Aside, placed: set[str]) -> bool:
+        """Return whether a file was set aside: it has its new name, and its old one is free or has a new file."""
+        directory = self._directory(aside.directory)
+        if not directory.has(aside.new_name):
+            return False
+        return not directory.has(aside.name) or directory.path_of(aside.name) in placed
 
 
 def _write(descriptor: int, data: Buffer) -> None:

@@ -1,0 +1,491 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from restore_helpers import STAMP, Piece, Reader, entries, entry, plan_of, to, tree
+
+from tokar import durable
+from tokar.errors import ExistingFileError, IntegrityError, PartialError, StorageError
+from tokar.restore import place as place_module
+from tokar.restore.open_directory import Directory
+from tokar.restore.place import PlacingStoppedError, Report, place
+from tokar.restore.plan import Existing, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tokar.format.entry import Entry
+
+FILES = entries(
+    (0x44, r"\\CA1\C$\L\CA.edb"),
+    (0x21, r"\\CA1\C$\L\edb00001.log"),
+    (0x21, r"\\CA1\C$\L\edb00002.log"),
+    (0x25, r"\\CA1\C$\L\CA.pat"),
+)
+LEAVES = {"CA.edb": 0, "edb00001.log": 1, "edb00002.log": 2, "CA.pat": 3}
+CONTENT = {leaf: Reader.expected(FILES[number]) for leaf, number in LEAVES.items()}
+
+
+def ca_plan(folder: Path, **options: Any) -> Plan:
+    return plan_of(FILES, **to(f"log-dir={folder}/logs", f"database={folder}/data/"), **options)
+
+
+def placed(folder: Path) -> dict[str, bytes]:
+    return {path.rpartition("/")[2]: data for path, data in tree(folder).items()}
+
+
+@pytest.fixture(params=["descriptors", "paths"])
+def manner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test twice: relative to open directories, and by path as on Windows."""
+    if request.param == "paths":
+        monkeypatch.setattr(place_module, "Directory", partial(Directory, by_path=True))
+
+
+@pytest.mark.usefixtures("manner")
+def test_files_are_placed_with_content_time_and_mode(tmp_path: Path) -> None:
+    report = place(ca_plan(tmp_path), Reader(times={1: 1_500_000_000_123_456_700}))
+    assert report == Report(files=4, size=40, asides=(), without_time=0)
+    assert tree(tmp_path) == {
+        "data/CA.edb": CONTENT["CA.edb"],
+        "logs/CA.pat": CONTENT["CA.pat"],
+        "logs/edb00001.log": CONTENT["edb00001.log"],
+        "logs/edb00002.log": CONTENT["edb00002.log"],
+    }
+    log = (tmp_path / "logs" / "edb00001.log").stat()
+    assert log.st_mtime_ns == 1_500_000_000_123_456_700
+    assert stat.S_IMODE(log.st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o700
+
+
+@pytest.mark.usefixtures("manner")
+def test_an_empty_file_is_placed(tmp_path: Path) -> None:
+    place(plan_of([entry(0, 0x21, "edb.log", size=0)], into=str(tmp_path)), Reader())
+    assert tree(tmp_path) == {"edb.log": b""}
+
+
+def test_an_empty_set_is_placed(tmp_path: Path) -> None:
+    assert place(plan_of([], into=str(tmp_path / "new")), Reader()).files == 0
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_the_location_list_is_written_beside_the_files(tmp_path: Path) -> None:
+    place(plan_of(FILES, certutil=str(tmp_path), location_list=b"\x82\0A\0\0\0\0\0"), Reader())
+    assert set(tree(tmp_path)) == {f"DataBase/{leaf}" for leaf in (*LEAVES, "certbkxp.dat")}
+    assert (tmp_path / "DataBase" / "certbkxp.dat").read_bytes() == b"\x82\0A\0\0\0\0\0"
+
+
+DATA = os.urandom(1 << 16)
+ZEROS = Piece(1 << 20, None)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [ZEROS],
+        [ZEROS, ZEROS, Piece(5, None)],
+        [ZEROS, Piece(len(DATA), DATA)],
+        [Piece(len(DATA), DATA), ZEROS],
+        [Piece(3, b"abc"), ZEROS, Piece(len(DATA), DATA), ZEROS, ZEROS, Piece(1, b"x")],
+        [Piece(1, None)],
+    ],
+)
+def test_zeros_become_holes(tmp_path: Path, pieces: list[Piece]) -> None:
+    content = b"".join(bytes(piece.size) if piece.data is None else piece.data for piece in pieces)
+    place(plan_of([entry(0, 0x44, "x.edb", size=len(content))], into=str(tmp_path)), Reader({0: pieces}))
+    path = tmp_path / "x.edb"
+    assert path.read_bytes() == content
+    assert path.stat().st_blocks * 512 < len(content) or len(content) < ZEROS.size
+
+
+def test_a_buffer_that_is_used_again_is_written_before(tmp_path: Path) -> None:
+    def pieces() -> Iterator[Piece]:
+        buffer = bytearray(4)
+        for number in range(3):
+            buffer[:] = bytes([number]) * 4
+            yield Piece(4, memoryview(buffer))  # type: ignore[arg-type]
+
+    place(plan_of([entry(0, 0x44, "x.edb", size=12)], into=str(tmp_path)), Reader({0: pieces()}))
+    assert (tmp_path / "x.edb").read_bytes() == b"\0\0\0\0\1\1\1\1\2\2\2\2"
+
+
+def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(memoryview(data)[:3])))
+    place(plan_of(FILES, certutil=str(tmp_path), location_list=b"0123456789"), Reader())
+    monkeypatch.undo()
+    assert placed(tmp_path) == {**CONTENT, "certbkxp.dat": b"0123456789"}
+
+
+def test_progress_adds_up_to_the_size(tmp_path: Path) -> None:
+    seen: list[int] = []
+    pieces = [Piece(1 << 19, bytes(1 << 19))] * 5
+    files = [entry(0, 0x44, "x.edb", size=5 << 19), entry(1, 0x21, "x.log", size=7)]
+    place(plan_of(files, into=str(tmp_path)), Reader({0: pieces}), progress=seen.append)
+    assert sum(seen) == (5 << 19) + 7
+    assert len(seen) == 3
+
+
+def test_a_time_that_cannot_be_set_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    report = place(ca_plan(tmp_path), Reader(times={1: 10**18, 2: 10**18}))
+    assert (report.without_time, report.files) == (2, 4)
+
+
+def test_a_plan_with_problems_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "edb00001.log").write_bytes(b"old")
+    with pytest.raises(ExistingFileError):
+        place(ca_plan(tmp_path), Reader())
+    assert tree(tmp_path) == {"logs/edb00001.log": b"old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+@pytest.mark.parametrize("count", [3, durable.SYNC_BATCH])
+def test_many_files_are_synced_with_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    calls: list[str] = []
+    real = durable.sync_file_system
+    files = [entry(number, 0x21, f"edb{number:05x}.log") for number in range(count)]
+
+    def together(descriptor: int, path: Path | str) -> bool:
+        calls.append("all")
+        return real(descriptor, path)
+
+    monkeypatch.setattr(durable, "sync_file_system", together)
+    monkeypatch.setattr(durable, "sync_descriptor", lambda _, path: calls.append(str(path)))
+    place(plan_of(files, into=str(tmp_path)), Reader())
+    single = [call for call in calls if call.endswith(".log")]
+    assert (calls.count("all"), len(single)) == ((0, 3) if count == 3 else (1, 0))
+
+
+def test_many_files_are_synced_one_by_one_where_no_call_does_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    files = [entry(number, 0x21, f"edb{number:05x}.log") for number in range(durable.SYNC_BATCH)]
+    monkeypatch.setattr(durable, "sync_file_system", lambda *_: False)
+    monkeypatch.setattr(durable, "sync_descriptor", lambda _, path: synced.append(str(path)))
+    place(plan_of(files, into=str(tmp_path)), Reader())
+    assert len([path for path in synced if path.endswith(".log")]) == durable.SYNC_BATCH
+
+
+class BrokenReader(Reader):
+    """Fails inside the content of one entry."""
+
+    def __init__(self, number: int, error: BaseException) -> None:
+        super().__init__()
+        self.number = number
+        self.error = error
+        self.closed = False
+
+    def chunks(self, entry: Entry) -> Iterator[Piece]:
+        if entry.number != self.number:
+            yield from super().chunks(entry)
+            return
+        try:
+            yield Piece(3, b"abc")
+            raise self.error
+        finally:
+            self.closed = True
+
+
+@pytest.mark.usefixtures("manner")
+@pytest.mark.parametrize("error", [IntegrityError("wrong"), KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize("number", range(4))
+def test_content_that_fails_leaves_nothing(tmp_path: Path, error: BaseException, number: int) -> None:
+    reader = BrokenReader(number, error)
+    with pytest.raises(type(error)):
+        place(ca_plan(tmp_path), reader)
+    assert list(tmp_path.iterdir()) == []
+    assert reader.closed
+
+
+@pytest.mark.parametrize("size", [9, 11])
+def test_content_of_another_size_is_damage(tmp_path: Path, size: int) -> None:
+    with pytest.raises(IntegrityError, match=f"has {size} bytes of content, the index says 10"):
+        place(ca_plan(tmp_path), Reader({2: [Piece(size, bytes(size))]}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plan = ca_plan(tmp_path)
+    monkeypatch.setattr(os, "write", refuse)
+    with pytest.raises(StorageError, match="cannot write: No space left on device") as caught:
+        place(plan, Reader())
+    assert str(caught.value.path).endswith("CA.edb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directories_that_were_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(IntegrityError):
+        place(ca_plan(tmp_path), BrokenReader(3, IntegrityError("wrong")))
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+@pytest.mark.usefixtures("manner")
+@pytest.mark.parametrize("intruder", ["file", "link", "directory"])
+def test_what_appears_at_the_target_after_the_plan_is_never_replaced(tmp_path: Path, intruder: str) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"precious")
+    plan = ca_plan(tmp_path)
+    (tmp_path / "logs").mkdir()
+    target = tmp_path / "logs" / "edb00001.log"
+    if intruder == "file":
+        target.write_bytes(b"new")
+    elif intruder == "link":
+        target.symlink_to(outside)
+    else:
+        target.mkdir()
+    with pytest.raises(ExistingFileError, match="something is there already") as caught:
+        place(plan, Reader())
+    assert caught.value.path == str(target)
+    assert outside.read_bytes() == b"precious"
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["edb00001.log"]
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.usefixtures("manner")
+def test_a_target_directory_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    plan = ca_plan(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "logs").symlink_to("elsewhere")
+    with pytest.raises(StorageError, match="cannot open the directory"):
+        place(plan, Reader())
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_directory_swapped_for_a_link_while_placing_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+
+    class Swapping(Reader):
+        def chunks(self, entry: Entry) -> Iterator[Piece]:
+            if entry.number == 1:
+                (tmp_path / "logs").rename(tmp_path / "moved")
+                (tmp_path / "logs").symlink_to("elsewhere")
+            yield from super().chunks(entry)
+
+    place(ca_plan(tmp_path), Swapping())
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert {path.name for path in (tmp_path / "moved").iterdir()} == set(LEAVES) - {"CA.edb"}
+
+
+OLD = {"logs/edb.chk": b"old checkpoint", "logs/edb00001.log": b"old log", "data/old.edb": b"old database"}
+
+
+def put_old_files(folder: Path) -> None:
+    for name, data in OLD.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+@pytest.mark.usefixtures("manner")
+def test_old_files_are_set_aside_and_kept(tmp_path: Path) -> None:
+    put_old_files(tmp_path)
+    report = place(ca_plan(tmp_path, existing=Existing.SET_ASIDE), Reader())
+    found = tree(tmp_path)
+    assert {name: found.pop(f"{name}.tokar-aside-{STAMP}-1") for name in OLD} == OLD
+    assert {name.rpartition("/")[2]: data for name, data in found.items()} == CONTENT
+    assert [one.name for one in report.asides] == ["edb.chk", "old.edb", "edb00001.log"]
+
+
+def test_a_link_is_set_aside_without_following_it(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"precious")
+    (tmp_path / "logs" / "edb00001.log").symlink_to(outside)
+    place(ca_plan(tmp_path, existing=Existing.SET_ASIDE), Reader())
+    assert outside.read_bytes() == b"precious"
+    assert (tmp_path / "logs" / f"edb00001.log.tokar-aside-{STAMP}-1").is_symlink()
+    assert (tmp_path / "logs" / "edb00001.log").read_bytes() == CONTENT["edb00001.log"]
+
+
+def test_an_old_checkpoint_is_set_aside_where_no_file_goes(tmp_path: Path) -> None:
+    (tmp_path / "check").mkdir()
+    (tmp_path / "check" / "edb.chk").write_bytes(b"old")
+    options = to(f"log-dir={tmp_path}/logs", f"database={tmp_path}/data/", f"checkpoint-dir={tmp_path}/check")
+    place(plan_of(FILES, existing=Existing.SET_ASIDE, **options), Reader())
+    assert [path.name for path in (tmp_path / "check").iterdir()] == [f"edb.chk.tokar-aside-{STAMP}-1"]
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, act: Callable[[int, str, str], None]) -> None:
+    """Call `act(count, method, name)` before each change that placing makes to a directory."""
+    count = 0
+    for method in ("create", "make", "rename", "remove", "remove_directory", "sync"):
+        real = getattr(Directory, method)
+
+        def watched(self: Directory, *arguments: Any, real: Any = real, method: str = method) -> Any:
+            nonlocal count
+            count += 1
+            act(count, method, str(arguments[0]) if arguments else self.path)
+            return real(self, *arguments)
+
+        monkeypatch.setattr(Directory, method, watched)
+
+
+def test_the_order_is_asides_then_logs_then_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_old_files(tmp_path)
+    order: list[str] = []
+    plan = ca_plan(tmp_path, existing=Existing.SET_ASIDE)
+    watch(monkeypatch, lambda _, method, name: order.append(name) if method == "rename" else None)
+    place(plan, Reader())
+    assert order == ["edb.chk", "old.edb", "edb00001.log", "edb00001.log", "edb00002.log", "CA.pat", "CA.edb"]
+
+
+def test_directories_are_synced_before_the_first_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    plan = ca_plan(tmp_path)
+    watch(monkeypatch, lambda _, method, name: order.append(f"{method} {name.rpartition('/')[2]}"))
+    place(plan, Reader())
+    before = order[: order.index("rename CA.edb")]
+    assert before[-2:] == ["sync data", "sync logs"] or before[-2:] == ["sync logs", "sync data"]
+    assert order.index("rename CA.pat") < len(before) - 2
+
+
+def changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the changes that a whole restore over old files makes."""
+    seen: list[str] = []
+    put_old_files(folder)
+    plan = ca_plan(folder, existing=Existing.SET_ASIDE)
+    with monkeypatch.context() as context:
+        watch(context, lambda _, method, __: seen.append(method))
+        place(plan, Reader())
+    return seen
+
+
+def demand_invariants(folder: Path) -> None:
+    """What holds whenever it stops: old files survive, new ones are whole, and a database comes last."""
+    found = tree(folder)
+    for name, data in OLD.items():
+        assert data in (found.get(name), found.get(f"{name}.tokar-aside-{STAMP}-1"))
+    fresh = {
+        path.rpartition("/")[2]: data for path, data in found.items() if ".tokar-" not in path and OLD.get(path) != data
+    }
+    assert fresh.items() <= CONTENT.items()
+    if "CA.edb" in fresh:
+        assert fresh == CONTENT
+
+
+class StopError(BaseException):
+    """Neither an error nor an interrupt."""
+
+
+@pytest.mark.parametrize("kind", [StorageError, KeyboardInterrupt])
+def test_a_failure_at_any_change_is_cleaned_up_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    all_changes = changes(tmp_path / "count", monkeypatch)
+    assert all_changes[-3:] == ["sync", "remove_directory", "remove_directory"]
+    seen = set()
+    for stop in range(1, len(all_changes) - 1):
+        folder = tmp_path / str(stop)
+        put_old_files(folder)
+        plan = ca_plan(folder, existing=Existing.SET_ASIDE)
+
+        def fail(number: int, method: str, name: str, stop: int = stop) -> None:
+            if number == stop:
+                raise kind(f"{method} {name}")
+
+        with monkeypatch.context() as context:
+            watch(context, fail)
+            with pytest.raises((kind, PartialError)) as caught:
+                place(plan, Reader())
+        demand_invariants(folder)
+        assert not list(folder.rglob(".tokar-restore-*"))
+        notes = getattr(caught.value, "__notes__", [])
+        told = {note.removeprefix("in place: ") for note in notes if note.startswith("in place: ")}
+        fresh = {str(folder / path) for path, data in tree(folder).items() if path not in OLD and ".tokar-" not in path}
+        fresh |= {
+            str(folder / path) for path in OLD if (folder / path).exists() and (folder / path).read_bytes() != OLD[path]
+        }
+        assert told == fresh
+        asides = [note for note in notes if note.startswith("set aside")]
+        assert len(asides) == len(list(folder.rglob("*.tokar-aside-*")))
+        if not notes:
+            assert tree(folder) == OLD
+        seen.add(type(caught.value))
+    assert seen == ({StorageError, PlacingStoppedError} if kind is StorageError else {KeyboardInterrupt})
+
+
+def test_a_machine_that_dies_at_any_change_leaves_what_the_docstring_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stop in range(1, len(changes(tmp_path / "count", monkeypatch)) + 1):
+        folder = tmp_path / str(stop)
+        put_old_files(folder)
+        plan = ca_plan(folder, existing=Existing.SET_ASIDE)
+
+        def die(number: int, method: str, name: str, stop: int = stop) -> None:
+            if number >= stop:
+                raise StopError(f"{method} {name}")
+
+        with monkeypatch.context() as context:
+            watch(context, die)
+            with pytest.raises(StopError):
+                place(plan, Reader())
+        demand_invariants(folder)
+
+
+def test_a_stopped_restore_says_what_is_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = ca_plan(tmp_path)
+
+    def fail(_: int, method: str, name: str) -> None:
+        if method == "rename" and name == "CA.pat":
+            raise StorageError("no", path="x")
+
+    watch(monkeypatch, fail)
+    with pytest.raises(PlacingStoppedError, match="2 of 4 files are in place, then it stopped: no") as caught:
+        place(plan, Reader())
+    error = caught.value
+    assert error.exit_code == 8
+    assert error.placed == (str(tmp_path / "logs" / "edb00001.log"), str(tmp_path / "logs" / "edb00002.log"))
+    assert (error.missing, error.asides) == (2, ())
+    assert set(tree(tmp_path)) == {"logs/edb00001.log", "logs/edb00002.log"}
+
+
+def test_a_restore_that_was_stopped_can_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int, method: str, name: str) -> None:
+        if method == "rename" and name == "CA.edb":
+            raise StorageError("no")
+
+    with monkeypatch.context() as context:
+        watch(context, fail)
+        with pytest.raises(PlacingStoppedError):
+            place(ca_plan(tmp_path), Reader())
+    place(ca_plan(tmp_path, existing=Existing.SET_ASIDE), Reader())
+    assert {name: data for name, data in placed(tmp_path).items() if ".tokar-" not in name} == CONTENT
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.one_of(st.binary(max_size=9000), st.integers(1, 20000)), max_size=6), max_size=5))
+def test_whatever_the_pieces_the_content_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[list[bytes | int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("pieces")
+    pieces = {
+        number: [Piece(part, None) if isinstance(part, int) else Piece(len(part), part) for part in parts]
+        for number, parts in enumerate(contents)
+    }
+    whole = {
+        number: b"".join(bytes(part) if isinstance(part, int) else part for part in parts)
+        for number, parts in enumerate(contents)
+    }
+    files = [entry(number, 0x21, f"{number}.log", size=len(data)) for number, data in whole.items()]
+    place(plan_of(files, into=str(folder)), Reader(dict(pieces)))
+    assert tree(folder) == {f"{number}.log": data for number, data in whole.items()}
