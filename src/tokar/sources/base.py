@@ -10,7 +10,7 @@ directory. `tests/sources/contract.py` is the contract as tests; every implement
 
 What an implementation must keep (the rules are numbered in spec/procedure.md):
 
-* Calls are made from one thread, one at a time. A call that fails raises ServerError with the code, or NoAnswerError.
+* Calls are made from one thread, one at a time. A call that fails raises ServerError with the code, NoAnswerError, or another SourceError or StorageError where there is no code.
 * One context at a time: a second Prepare before End is refused. One file is open at a time.
 * Database names only in a full (-521, 0xC8000209). Backup logs only when no file is open; the list is made **once per session**,
   later calls return the same entries; after it no database may be opened.
@@ -300,7 +300,7 @@ class ListKeeper:
 
 
 class BackupContext(ABC):
-    """What Prepare returned for a backup. Every method may raise ServerError or NoAnswerError."""
+    """What Prepare returned for a backup. Every method may raise ServerError, NoAnswerError, or another SourceError."""
 
     backup_type: BackupType
     """What Prepare was asked for."""
@@ -375,7 +375,7 @@ class Registration:
 
 
 class RestoreContext(ABC):
-    """What Prepare returned for a restore. Every method may raise ServerError or NoAnswerError."""
+    """What Prepare returned for a restore. Every method may raise ServerError, NoAnswerError, or another SourceError."""
 
     @property
     @abstractmethod
