@@ -142,8 +142,9 @@ class LogStream:
         return self.current.append(data)
 
     def flush(self) -> None:
-        """Bring all records to disk."""
-        self.current.flush()
+        """Bring all records to disk; during redo there are none."""
+        if self._current is not None:
+            self._current.flush()
 
     def roll(self) -> int:
         """Close the current log, begin the next one, and return the number of the closed one."""

@@ -98,6 +98,8 @@ class Redo:
         source, target = self._page(record.dbid, record.source), self._page(record.dbid, record.target)
         source_due = self._is_due(source, record.before, record.after)
         if target.dbtime < record.after:
+            # As when it was taken into use: to disk first, so that no two splits wait for each other.
+            cache.flush(record.dbid, record.target)
             changes.apply_split_to_target(source, target, record)
             cache.changed(record.dbid, record.target, position)
             if record.moved is None:

@@ -50,6 +50,10 @@ class RestoreInProgress:
             status=None,
         )
 
+    def completed(self, status: int) -> RestoreInProgress:
+        """Return this registration with the word of RegisterComplete."""
+        return replace(self, status=status)
+
 
 def load_registration(folder: Path) -> RestoreInProgress | None:
     """Return the registered restore of a lab, or None."""
