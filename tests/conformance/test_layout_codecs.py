@@ -1,0 +1,62 @@
+"""The fast packers and the construct declarations they come from agree on every record of every fixture, in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conformance_cases import Expectation, names, split
+from construct import ConstError
+
+from tokar.format import layouts
+from tokar.format.packing import Packer
+
+BODIES = {
+    b"FILE": layouts.FILE_BODY,
+    b"DATA": layouts.DATA_BODY,
+    b"DONE": layouts.DONE_BODY,
+    b"INDX": layouts.INDX_BODY,
+    b"ROOT": layouts.ROOT_BODY,
+    b"TAIL": layouts.TAIL_BODY,
+}
+
+
+def demand_agreement(layout: Any, data: bytes) -> None:
+    packer = Packer(layout)
+    data = data[: packer.size]
+    if len(data) < packer.size:
+        return
+    values = packer.unpack(data)
+    assert packer.pack(*values) == data
+    named = dict(zip(packer.fields, values, strict=True))
+    if any(value for name, value in named.items() if name.startswith("zero")):
+        with pytest.raises(ConstError):
+            layout.parse(data)
+        return
+    parsed = layout.parse(data)
+    assert {name: parsed[name] for name in packer.fields} == named
+    assert layout.build(named) == data
+
+
+def test_packers_and_declarations_agree_on_every_record() -> None:
+    for name in names():
+        data = Expectation.load(name).data
+        demand_agreement(layouts.PREAMBLE, data)
+        at = 32
+        for part in split(data):
+            demand_agreement(layouts.RECORD_HEAD, data[at : at + 64])
+            if part.kind in BODIES:
+                demand_agreement(BODIES[part.kind], bytes(part.body))
+            at += 64 + len(part.body)
+
+
+def test_packers_and_declarations_agree_on_the_rows_of_root() -> None:
+    for name in names("good-"):
+        body = bytes(next(part.body for part in split(Expectation.load(name).data) if part.kind == b"ROOT"))
+        for at in range(40, len(body), 48):
+            demand_agreement(layouts.ROOT_ROW, body[at:])
+
+
+def test_every_layout_is_held_against_its_declaration() -> None:
+    declared = {name for name in vars(layouts) if name.endswith(("_BODY", "_HEAD", "_ROW", "PREAMBLE"))}
+    assert declared == {"PREAMBLE", "RECORD_HEAD", "ROOT_ROW", *(f"{kind.decode()}_BODY" for kind in BODIES)}
