@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokar import names, tokens
-from tokar.errors import InputError, UnsafeNameError
+from tokar.errors import InputError, StorageError, UnsafeNameError
 from tokar.ese.errors import HeaderError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.format.archive import Archive
+from tokar.procedure.kinds import BackupKind
 from tokar.procedure.licence import PriorSet
 from tokar.receipt import RECEIPT_SUFFIX, read_receipt
 
@@ -78,3 +79,31 @@ def _prior_from_receipt(path: Path) -> PriorSet:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("this receipt lacks what a prior set is known by", path=path) from error
+
+
+def find_prior(folder: Path, kind: BackupKind) -> PriorSet | None:
+    """Return the set before a new one, found among the archives of a folder; None for kinds that begin a chain.
+
+    For a differential that is the last full; for an incremental the set with the highest log.
+
+    Raises:
+        InputError: The folder has no set to go on from.
+        StorageError: The folder cannot be listed.
+    """
+    if kind in (BackupKind.FULL, BackupKind.COPY):
+        return None
+    wanted = {"full"} if kind is BackupKind.DIFFERENTIAL else {"full", "logs"}
+    found: list[tuple[int, str, PriorSet]] = []
+    try:
+        paths = sorted(folder.glob("*.tokar"))
+    except OSError as error:
+        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
+    for path in paths:
+        with Archive(path) as archive:
+            head = archive.head
+        if head.kind in wanted:
+            prior = load_prior(path)
+            found.append((prior.generation_high, head.created, prior))
+    if not found:
+        raise InputError("no set to go on from", path=folder, hint="take a full backup into this folder first")
+    return max(found, key=lambda one: one[:2])[2]

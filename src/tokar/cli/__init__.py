@@ -7,8 +7,8 @@ plan is not safe or not complete; 7 refused: the procedure does not allow it; 8 
 from __future__ import annotations
 
 import importlib
-import sys
-from typing import Annotated, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 import typer.core
@@ -16,10 +16,24 @@ import typer.main
 
 from tokar._version import __version__
 from tokar.cli import output
-from tokar.errors import ArchiveError, StorageError
+from tokar.errors import ArchiveError, InputError, StorageError
 
-VERBS: Final = ("create", "inspect", "verify", "restore", "extract", "salvage", "tokens")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VERBS: Final = (
+    "create",
+    "backup",
+    "inspect",
+    "verify",
+    "restore",
+    "extract",
+    "tokens",
+    "lab",
+)
 _INTERRUPTED: Final = 130
+_WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
+_UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of its own; its help texts are one as well
 
 
 class VerbGroup(typer.core.TyperGroup):
@@ -39,23 +53,56 @@ class VerbGroup(typer.core.TyperGroup):
         command.name = cmd_name
         return command
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options that stand before the verb."""
+        ctx.meta[_WANTS_JSON] = "--json" in args
+        if not args:
+            return super().parse_args(ctx, args)  # prints the help text
+        with _reported(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn what it raises into a message and an exit code."""
-        try:
-            return super().invoke(ctx)
-        except ArchiveError as error:
-            output.report(error)
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            output.note("interrupted; nothing was left under a final name that is not whole")
-            raise typer.Exit(_INTERRUPTED) from error
-        except BrokenPipeError:
-            output.close_quietly()
-            raise typer.Exit(1) from None
-        except OSError as error:
-            problem = StorageError(error.strerror or str(error), path=error.filename)
-            output.report(problem)
-            raise typer.Exit(problem.exit_code) from error
+        with _reported(ctx):
+            try:
+                result = super().invoke(ctx)
+            except typer.Exit:
+                output.flush()
+                raise
+            output.flush()
+            return result
+
+
+@contextmanager
+def _reported(ctx: Any) -> Iterator[None]:
+    """Turn every error that is meant for a person into a message and an exit code."""
+    problem: ArchiveError
+    try:
+        yield
+    except ArchiveError as error:
+        problem = error
+    except _UsageError as error:
+        problem = _usage(error)
+    except KeyboardInterrupt as error:
+        output.report_interrupt(error)
+        raise typer.Exit(_INTERRUPTED) from error
+    except BrokenPipeError:
+        output.give_up()
+        raise typer.Exit(1) from None
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else None
+        problem = StorageError(error.strerror or str(error), path=place)
+    else:
+        return
+    output.report(problem, as_json=ctx.meta[_WANTS_JSON])
+    raise typer.Exit(problem.exit_code) from problem
+
+
+def _usage(error: Any) -> InputError:
+    """Return a fault in the arguments as an error of ours."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    verb = error.ctx.command_path if error.ctx else "tokar"
+    return InputError(text[:1].lower() + text[1:], hint=f"{verb} --help shows what it takes")
 
 
 app = typer.Typer(
@@ -89,6 +136,5 @@ def tokar(
 
 def main() -> None:
     """Run the command line."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show must not stop the work
-    app()
+    output.prepare()
+    app(prog_name="tokar")

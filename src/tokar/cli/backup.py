@@ -1,0 +1,146 @@
+"""`tokar backup`: a server backed up by its own procedure into a sealed archive."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tokar import names
+from tokar.backup import BackupOptions, BackupResult, run_backup
+from tokar.cli import output
+from tokar.cli.options import Json, Quiet
+from tokar.errors import InputError
+from tokar.format.compression import Compression
+from tokar.prior import find_prior, load_prior
+from tokar.procedure.kinds import BackupKind
+from tokar.sources.deadline import Deadlines, DeadlineServer
+from tokar.sources.opening import open_server
+
+if TYPE_CHECKING:
+    from tokar.procedure.content import ListedFile
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def backup(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="lab:DIR, a simulated server; or dir:DIR, a set that nobody writes to (only --type copy).",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make. Its receipt appears beside it.")],
+    *,
+    kind: Annotated[
+        BackupKind,
+        typer.Option(
+            "--type",
+            help="full: databases and logs, then the logs are truncated (certutil -backupDB). incremental: logs since the last set, then truncated. differential: logs since the last full, kept (certutil -backupDB Incremental). copy: a full that changes nothing on the server (KeepLog).",
+            show_default=False,
+        ),
+    ],
+    after: Annotated[
+        Path | None, typer.Option(help="The set before this one: its archive or its receipt. An incremental needs it.")
+    ] = None,
+    chain: Annotated[Path | None, typer.Option(help="A folder of sets: find the one before this one there.")] = None,
+    or_full: Annotated[
+        bool,
+        typer.Option(
+            "--or-full", help="Take a full where the server refuses logs only for one of its four documented reasons."
+        ),
+    ] = False,
+    accept_damage: Annotated[
+        bool,
+        typer.Option("--accept-damage", help="Succeed although pages are damaged. Logs are not truncated even so."),
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
+    annotation: Annotated[str | None, typer.Option(help="A remark to keep in the archive.")] = None,
+    compress: Annotated[str, typer.Option(help="none, zstd or zstd:LEVEL.")] = "zstd",
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="How long one call of the server may take; a stuck call ends in an error. [default: generous]",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Back a server up. Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential or a copy."""
+    if after is not None and chain is not None:
+        raise InputError("--after and --chain exclude each other")
+    options = BackupOptions(
+        prior=load_prior(after) if after else find_prior(chain, kind) if chain else None,
+        or_full=or_full,
+        accept_damage=accept_damage,
+        name=name,
+        annotation=annotation,
+        compression=Compression.parse(compress),
+        progress=None if quiet or as_json else _Announcer(),
+    )
+    deadlines = Deadlines() if deadline is None else Deadlines(deadline, deadline, deadline, deadline, deadline)
+    with DeadlineServer(partial(open_server, source), deadlines) as server:
+        result = run_backup(server, out, kind, options)
+    if as_json:
+        output.as_json(_json(result))
+    elif not quiet:
+        _describe(result)
+
+
+class _Announcer:
+    """Says which file is being read, once a file."""
+
+    def __init__(self) -> None:
+        self._last: object = None
+
+    def __call__(self, file: ListedFile, size: int) -> None:
+        del size
+        if file is not self._last:
+            self._last = file
+            output.note(f"reading {names.display(file.raw_name, file.encoding)}")
+
+
+def _describe(result: BackupResult) -> None:
+    sealed = result.sealed
+    if result.refusal:
+        output.line(f"logs only was refused ({result.refusal}); took a {result.took.value} instead")
+    entries = output.count_text(sealed.entries, "entry", "entries")
+    output.line(
+        f"sealed {result.path}: {result.took.value}, {entries}, {output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
+    )
+    if result.generations:
+        output.line(
+            f"logs 0x{result.generations[0]:X} to 0x{result.generations[1]:X}; truncation: {result.truncation.value}"
+        )
+    for one in result.damaged:
+        output.line(f"damaged: {one}")
+    for one in result.notes:
+        output.line(f"note: {names.printable(one)}")
+    output.line(f"root {sealed.root.hex()}; receipt {result.receipt}")
+
+
+def _json(result: BackupResult) -> dict[str, Any]:
+    sealed = result.sealed
+    return {
+        "archive": {
+            "path": str(result.path),
+            "id": sealed.id.hex(),
+            "root": sealed.root.hex(),
+            "size": sealed.size,
+            "entries": sealed.entries,
+        },
+        "receipt": str(result.receipt),
+        "asked": result.asked.value,
+        "took": result.took.value,
+        "refusal": result.refusal or None,
+        "truncation": result.truncation.value,
+        "generations": {"low": result.generations[0], "high": result.generations[1]} if result.generations else None,
+        "damaged": list(result.damaged),
+        "notes": list(result.notes),
+    }

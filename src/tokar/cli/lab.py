@@ -1,0 +1,181 @@
+"""`tokar lab`: a simulated server to practise on, and to test one's own backup client against."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tokar.cli import output
+from tokar.cli.options import Json
+from tokar.errors import InputError
+from tokar.sources.engine.lab import create_lab, open_lab
+from tokar.sources.engine.log_stream import closed_logs
+
+if TYPE_CHECKING:
+    from tokar.sources.engine.lab import Lab
+    from tokar.sources.engine.recovery import Recovered
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder that the simulated server lives in.", show_default=False)
+]
+_SWITCHES = {"on": True, "off": False}
+
+
+@app.callback()
+def lab() -> None:
+    """A simulated server with databases, logs and users at work: make one, let it work, break it, recover it. Nothing outside its folder is touched."""
+
+
+@app.command()
+def new(
+    folder: Folder,
+    *,
+    profile: Annotated[
+        str, typer.Option(help="edbbcli (Exchange), ntdsbcli (Active Directory) or certadm (AD CS).")
+    ] = "edbbcli",
+    databases: Annotated[
+        int | None, typer.Option(min=1, max=16, help="How many databases. [default: 2 for edbbcli, else 1]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="What its chances follow from.")] = 1,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="A server that has lost its databases and logs: one to restore to.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a server."""
+    made = create_lab(folder, profile, databases, seed, empty=empty)
+    if not empty:
+        made.start()
+        made.stop()
+    _show(made, as_json=as_json)
+
+
+@app.command()
+def work(
+    folder: Folder,
+    *,
+    transactions: Annotated[int, typer.Option("--transactions", "-n", min=1, help="How many more transactions.")] = 100,
+    crash: Annotated[bool, typer.Option("--crash", help="Stop in the middle of things, as a power cut does.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let users work, then stop the server cleanly."""
+    opened = open_lab(folder)
+    opened.work(transactions)
+    if crash:
+        opened.crash()
+    else:
+        opened.stop()
+    _show(opened, as_json=as_json)
+
+
+@app.command("set")
+def set_option(
+    folder: Folder,
+    settings: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="circular=on|off, incremental=on|off")],
+) -> None:
+    """Change settings of the server."""
+    opened = open_lab(folder)
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in ("circular", "incremental") or value not in _SWITCHES:
+            raise InputError(f"not a setting: {setting}", hint="circular=on|off or incremental=on|off")
+        if name == "circular":
+            opened.set_circular(_SWITCHES[value])
+        elif _SWITCHES[value]:
+            opened.enable_incremental()
+        else:
+            opened.disable_incremental()
+        output.line(f"{name} is {value}")
+
+
+@app.command()
+def defragment(
+    folder: Folder,
+    *,
+    database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None,
+) -> None:
+    """Compact databases offline: they get new signatures, and their chain of backups ends."""
+    opened = open_lab(folder)
+    for name in [database] if database else [each.name for each in opened.config.databases]:
+        opened.defragment(name)
+        output.line(f"{name}: compacted; take a full backup, its chain has ended")
+    opened.stop()
+
+
+@app.command()
+def recover(folder: Folder, *, as_json: Json = False) -> None:
+    """Recover what lies in the server's folders, as its service does when it starts: hard after a restore, else soft."""
+    opened = open_lab(folder)
+    done = opened.recover()
+    if as_json:
+        output.as_json({"recovery": _recovered(done), **_facts(opened)})
+        return
+    kind = "hard" if done.hard else "soft"
+    output.line(
+        f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, {output.count_text(done.undone, 'transaction')} undone"
+    )
+    for name in done.deleted:
+        output.line(f"deleted after a gap: {name}")
+    _show(opened, as_json=False)
+
+
+@app.command()
+def show(folder: Folder, *, as_json: Json = False) -> None:
+    """Show what the server has: databases with a digest of their records, logs, and where its files belong."""
+    _show(open_lab(folder), as_json=as_json)
+
+
+def _recovered(done: Recovered) -> dict[str, Any]:
+    return {"hard": done.hard, "low": done.low, "high": done.high, "undone": done.undone, "deleted": list(done.deleted)}
+
+
+def contents_digest(records: dict[bytes, bytes]) -> str:
+    """Return a short digest of a database's records, for comparing two servers by eye."""
+    digest = hashlib.blake2b(digest_size=8)
+    for key, value in sorted(records.items()):
+        digest.update(len(key).to_bytes(4, "big") + key + len(value).to_bytes(4, "big") + value)
+    return digest.hexdigest()
+
+
+def _facts(lab: Lab) -> dict[str, Any]:
+    logs = sorted(closed_logs(lab.place.logs, lab.place.base))
+    databases = {
+        name: {"records": len(records), "digest": contents_digest(records)} for name, records in _contents(lab).items()
+    }
+    return {
+        "folder": str(lab.folder),
+        "profile": lab.config.profile,
+        "server": lab.config.server,
+        "circular": lab.config.circular,
+        "databases": databases,
+        "logs": {"count": len(logs), "low": logs[0] if logs else None, "high": logs[-1] if logs else None},
+        "locations": [
+            {"token": one.token, "name": one.name, "path": str(one.path), "is_directory": one.is_directory}
+            for one in lab.locations()
+        ],
+    }
+
+
+def _contents(lab: Lab) -> dict[str, dict[bytes, bytes]]:
+    """Return the records of the databases that are there."""
+    present = [path for path in lab.place.databases.values() if path.exists()]
+    return lab.contents() if len(present) == len(lab.place.databases) else {}
+
+
+def _show(lab: Lab, *, as_json: bool) -> None:
+    facts = _facts(lab)
+    if as_json:
+        output.as_json(facts)
+        return
+    output.line(f"{facts['folder']}: simulated server {facts['server']}, {facts['profile']}")
+    for name, one in facts["databases"].items():
+        output.line(f"  {name:<12}  {output.count_text(one['records'], 'record'):>14}  contents {one['digest']}")
+    logs = facts["logs"]
+    closed = f"0x{logs['low']:X} to 0x{logs['high']:X}" if logs["count"] else "none"
+    output.line(f"  closed logs   {closed}, circular logging {'on' if facts['circular'] else 'off'}")
+    for one in facts["locations"]:
+        output.line(f"  0x{one['token']:02X}  {one['name']} -> {one['path']}")
