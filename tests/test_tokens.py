@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +11,9 @@ from tokar import tokens
 from tokar.errors import InputError
 from tokar.tokens import Role
 
+ROOT = Path(__file__).parents[1]
+SPEC = (ROOT / "spec" / "tokens.md").read_text(encoding="utf-8")
+RULES = re.compile(r"\b(TOK|LST|LOC|MAT|NAM|PLC)-(\d+)")
 MODERN = ("ntdsbcli", "certadm", "ese")
 
 
@@ -153,3 +159,43 @@ def test_the_role_of_every_byte_follows_from_its_bits(token: int) -> None:
 def test_directories_have_three_misspellings_in_location_lists() -> None:
     changed = {token: tokens.location_token(token) for token in range(256) if tokens.location_token(token) != token}
     assert changed == {0x21: 0x82, 0x22: 0x82, 0x23: 0x83}
+
+
+def test_the_table_of_the_specification_is_the_data() -> None:
+    columns = ("ntdsbcli", "certadm", "ese", "edbbcli")
+    rows = re.findall(r"^\| 0x(..) \| `([a-z-]+)` \| (.*) \|$", SPEC, re.MULTILINE)
+    written = {
+        (profile, int(number, 16), name, "provisional" in cell)
+        for number, name, cells in rows
+        for profile, cell in zip(columns, cells.split(" | "), strict=True)
+        if cell != "-"
+    }
+    assert written == {
+        (profile.name, row.token, row.name, row.provisional)
+        for profile in tokens.PROFILES.values()
+        for row in profile.rows
+    }
+
+
+def test_the_constants_of_the_specification_are_accepted() -> None:
+    for profile in tokens.PROFILES.values():
+        column = ("ntdsbcli", "certadm", "ese", "edbbcli").index(profile.name)
+        for number, cells in re.findall(r"^\| 0x(..) \| `[a-z-]+` \| (.*) \|$", SPEC, re.MULTILINE):
+            for constant in re.findall(r"`(\w+)`", cells.split(" | ")[column]):
+                assert tokens.parse_token(constant, profile.name) == int(number, 16)
+
+
+def test_the_rules_of_the_specification_are_numbered_without_gaps() -> None:
+    defined = [(name, int(number)) for name, number in re.findall(r"\*\*([A-Z]{3})-(\d+)\*\*", SPEC)]
+    for family in ("TOK", "LST", "LOC", "MAT", "NAM", "PLC"):
+        numbers = [number for name, number in defined if name == family]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_rule_that_the_code_cites_is_in_the_specification() -> None:
+    defined = set(re.findall(r"\*\*([A-Z]{3}-\d+)\*\*", SPEC))
+    cited = {
+        match[0] for path in (ROOT / "src").rglob("*.py") for match in RULES.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert cited
+    assert cited <= defined

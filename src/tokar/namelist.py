@@ -4,7 +4,7 @@
 
     list = *entry terminator        entry = [token] name NUL        terminator = NUL
 
-A unit is one byte in an A list and two bytes, little-endian, in a W list (spec/tokens.md, LST-1 to LST-9; from MS-CSRA
+A unit is one byte in an A list and two bytes, little-endian, in a W list (spec/tokens.md, LST-1 to LST-8; from MS-CSRA
 2.2.4 and the documentation of the Get functions). The traps, each with its rule:
 
 * The token is split off **before** anything is decoded: 0x82 and 0x83 are lead bytes in East Asian code pages and would

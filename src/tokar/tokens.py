@@ -1,7 +1,7 @@
 """Tokens: the byte that says what kind of file an entry is, and the profiles that give the bytes their names.
 
 The backup procedure puts one character in front of every name. Its byte is stored as delivered and decides, by value and
-by three **role bits**, where the file goes back to (spec/tokens.md, TOK-1 to TOK-12). Its *name* depends on who delivered
+by three **role bits**, where the file goes back to (spec/tokens.md, TOK-1 to TOK-6). Its *name* depends on who delivered
 it: 0x44 is the directory database in one header and the certification authority's in another. So names come from a
 **profile**, and nothing but a printed name may depend on a number that is marked provisional.
 

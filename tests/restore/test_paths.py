@@ -174,6 +174,12 @@ def test_a_location_with_an_unsafe_component_is_refused(text: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("text", [r"\\HERE\..\x", r"\\HERE\D$\..\x", r"D:\..\x", r"D:\a:b", r"\\HERE\a:b\x"])
+def test_a_local_windows_path_with_an_unsafe_component_is_refused(text: str) -> None:
+    with pytest.raises(RestoreError, match="is not safe"):
+        resolve(text, windows=True)
+
+
 def test_a_posix_location_that_climbs_is_refused() -> None:
     with pytest.raises(RestoreError, match="is not safe"):
         resolve("/srv/../etc")

@@ -1,4 +1,4 @@
-"""The matching rule: which location takes a file, told from its token (spec/tokens.md, MAT-1 to MAT-8).
+"""The matching rule: which location takes a file, told from its token (spec/tokens.md, MAT-1 to MAT-10).
 
 For a file with the token T, in this order:
 

@@ -180,7 +180,7 @@ class PathResolver:
         if self.windows and path.host != "/":
             local = not path.host or path.host.casefold() in {host.casefold() for host in self.hosts}
             if local or by_hand:
-                _check(path.parts[1:], path, shown)
+                _check(path.parts if path.host else path.parts[1:], path, shown)  # a drive has a colon
                 return self._on_windows(path, local=local)
         raise RestoreError(f"the location {shown} names another machine", hint=_MAP_HINT)
 
