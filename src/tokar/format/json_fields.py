@@ -126,7 +126,8 @@ def to_count(value: int) -> int | str:
 
 def to_time(moment: datetime) -> str:
     """Return a moment as it is written; it must know its zone."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # not strftime: its %Y has fewer than four digits for early years on some platforms
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def to_base64(data: bytes) -> str:
