@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from tokar.cli import output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.cli.progress import progress
 from tokar.collect import Collection, CollectRequest, collect, gather
+from tokar.errors import InputError
 from tokar.format.compression import Compression
 from tokar.format.sink import FileSink, PipeSink, Sink
 from tokar.tokens import token_name
@@ -55,6 +55,8 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Collect files into one sealed archive. Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out."""
+    if as_json and out == "-":
+        raise InputError("--json and the archive both want standard output", hint="name a file as OUT")
     compression = Compression.parse(compress)
     request = CollectRequest(
         paths=paths,
@@ -68,10 +70,10 @@ def create(
         base=base,
     )
     collection = gather(request)
-    sink: Sink = PipeSink(sys.stdout.fileno()) if out == "-" else FileSink(out, replace=force)
     with progress("creating", collection.size, quiet=quiet) as advance:
+        sink: Sink = PipeSink(output.standard_output_for_archive()) if out == "-" else FileSink(out, replace=force)
         sealed = collect(collection, sink, compression=compression, progress=advance)
-    if as_json and out != "-":
+    if as_json:
         output.as_json(_json(out, collection, sealed))
     elif not quiet:
         _describe(out, collection, sealed)
@@ -94,7 +96,7 @@ def _describe(out: str, collection: Collection, sealed: Sealed) -> None:
         output.note(f"note: {names.printable(remark)}")
     entries = output.count_text(sealed.entries, "entry", "entries")
     sizes = f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
-    output.note(f"sealed {out}: {entries}, {sizes}, root {sealed.root.hex()}")
+    output.note(f"sealed {names.printable(out)}: {entries}, {sizes}, root {sealed.root.hex()}")
 
 
 def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-import sys
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tokar import names
 from tokar.cli import output
+from tokar.cli.opening import open_archive
 from tokar.cli.options import ArchivePath, Force, Quiet
 from tokar.cli.progress import progress
-from tokar.errors import ExistingFileError, NoSuchEntryError, StorageError
-from tokar.format.archive import Archive
+from tokar.errors import ExistingFileError, NoSuchEntryError, StorageError, UnsafeNameError
 from tokar.format.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
 if TYPE_CHECKING:
+    from tokar.format.archive import Archive
     from tokar.format.entry import Entry
 
 app = typer.Typer(rich_markup_mode=None)
 _ZEROS = bytes(1 << 20)
+_NUMBER = re.compile(r"#[0-9]{1,10}")
 
 
 @app.command()
@@ -42,10 +44,10 @@ def extract(
     quiet: Quiet = False,
 ) -> None:
     """Write one file, with every byte proven on the way. To standard output the bytes are provisional until the command succeeds."""
-    with Archive(archive) as opened:
+    with open_archive(archive) as opened:
         entry = find(opened, name, None if token is None else parse_token(token, opened.head.profile))
-        target = names.leaf(entry.raw_name, entry.encoding) if out is None else out
-        sink = _sink(target, replace=force)
+        target = _leaf(entry) if out is None else out
+        sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, replace=force)
         try:
             with progress(f"extracting {entry.name}", entry.size, quiet=quiet) as advance:
                 for chunk in opened.chunks(entry):
@@ -57,15 +59,22 @@ def extract(
             sink.discard()
             raise
         sink.commit()
-        if not quiet and target != "-":
+        if not quiet and out != "-":
             output.note(
-                f"extracted {entry.name} to {target}: {output.size_text(entry.size)}, digest {entry.digest.hex()}"
+                f"extracted {entry.name} to {names.printable(target)}: {output.size_text(entry.size)}, "
+                f"digest {entry.digest.hex()}"
             )
 
 
-def _sink(target: str, *, replace: bool) -> Sink:
-    if target == "-":
-        return PipeSink(sys.stdout.fileno())
+def _leaf(entry: Entry) -> str:
+    try:
+        return names.leaf(entry.raw_name, entry.encoding)
+    except UnsafeNameError as error:
+        error.hint = "say where it goes: --output FILE"
+        raise
+
+
+def _file_sink(target: str, *, replace: bool) -> FileSink:
     if os.path.isdir(target):  # noqa: PTH112
         raise StorageError("it is a directory", path=target, hint="name a file with --output")
     try:
@@ -81,7 +90,7 @@ def find(archive: Archive, name: str, token: int | None) -> Entry:
     Raises:
         NoSuchEntryError: There is none, or more than one.
     """
-    if name.startswith("#") and name[1:].isdigit():
+    if _NUMBER.fullmatch(name):
         return archive.entry(int(name[1:]))
     matching = [entry for entry in archive if token in (None, entry.token)]
     found = [entry for entry in matching if entry.name == name]
@@ -89,10 +98,10 @@ def find(archive: Archive, name: str, token: int | None) -> Entry:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise NoSuchEntryError(f"no entry has the name {name}", path=archive.path)
+        raise NoSuchEntryError(f"no entry has the name {names.printable(name)}", path=archive.path)
     listed = ", ".join(f"#{entry.number} {entry.name}" for entry in found[:5])
     raise NoSuchEntryError(
-        f"{len(found)} entries have the name {name}: {listed}",
+        f"{len(found)} entries have the name {names.printable(name)}: {listed}",
         path=archive.path,
         hint="name one by #NUMBER or with --token",
     )

@@ -2,18 +2,75 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+import unicodedata
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tokar import names
-from tokar.errors import ArchiveError, FormatError, IntegrityError
+from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
+
+
+def prepare() -> None:
+    """Make the standard streams fit to use, whatever they were when the program was started.
+
+    A descriptor that is closed would be given to the next file that is opened, and text meant for a person would end up in it.
+    """
+    for expected in range(3):
+        try:
+            os.fstat(expected)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that cannot be shown must not stop the work
+
+
+def standard_output() -> int:
+    """Return the descriptor of standard output, for an archive or a file.
+
+    Raises:
+        StorageError: It is closed.
+    """
+    if sys.__stdout__ is None:
+        raise StorageError("standard output is closed")
+    return sys.stdout.fileno()
+
+
+def standard_output_for_archive() -> int:
+    """Return the same where an archive may go there.
+
+    Raises:
+        StorageError: It is closed.
+        InputError: It is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise InputError("an archive is nothing for a terminal", hint="pipe it into another program, or name a file")
+    return standard_output()
+
+
+def standard_input() -> BinaryIO:
+    """Return standard input, for an archive.
+
+    Raises:
+        StorageError: It is closed.
+    """
+    if sys.stdin is None:
+        raise StorageError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def line(text: str = "") -> None:
@@ -26,24 +83,60 @@ def note(text: str) -> None:
     sys.stderr.write(f"tokar: {text}\n")
 
 
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON. All of it is ASCII, so that it is good JSON in any locale."""
+    return json.dumps(value, indent=indent)
+
+
 def as_json(value: Any) -> None:
     """Print a JSON value as the result."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(value, indent=2) + "\n")
 
 
-def report(error: ArchiveError) -> None:
-    """Print an error: one line, a hint, and with `--json` one object more on standard output."""
+def flush() -> None:
+    """Hand everything that was printed to the operating system, so that a failure shows while it can still be reported.
+
+    Raises:
+        OSError: It was refused: the reader of a pipe has gone away, or a disk is full.
+    """
     sys.stdout.flush()
+
+
+def give_up() -> None:
+    """Point standard output at nothing: it failed, and the interpreter must not try again when it ends."""
+    with suppress(OSError, ValueError):  # not every standard output has a descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def report(error: ArchiveError, *, as_json: bool = False) -> None:
+    """Print an error: one line, a hint, and with `--json` one object more on standard output."""
+    try:
+        flush()
+        if as_json:
+            sys.stdout.write(json_text({"error": error_json(error)}, indent=2) + "\n")
+            flush()
+    except OSError:
+        give_up()
     sys.stderr.write(f"tokar: error: {names.printable(str(error))}\n")
     rule = error.rule if isinstance(error, FormatError) else None
     if rule:
         sys.stderr.write(f"rule: {rule} of the format\n")
-    for also in getattr(error, "__notes__", ()):
-        sys.stderr.write(f"{names.printable(also)}\n")
+    _print_notes(error)
     if error.hint:
         sys.stderr.write(f"hint: {names.printable(error.hint)}\n")
-    if "--json" in sys.argv:
-        as_json({"error": error_json(error)})
+
+
+def report_interrupt(error: KeyboardInterrupt) -> None:
+    """Print that the work was interrupted, and what was done until then."""
+    with suppress(OSError):
+        flush()
+    note("interrupted; nothing was left under a final name that is not whole")
+    _print_notes(error)
+
+
+def _print_notes(error: BaseException) -> None:
+    for also in getattr(error, "__notes__", ()):
+        sys.stderr.write(f"{names.printable(also)}\n")
 
 
 def error_json(error: ArchiveError) -> dict[str, Any]:
@@ -54,6 +147,7 @@ def error_json(error: ArchiveError) -> dict[str, Any]:
         "path": None if error.path is None else str(error.path),
         "offset": error.offset,
         "hint": error.hint,
+        "notes": list(getattr(error, "__notes__", ())),
         "exit_code": error.exit_code,
     }
     if isinstance(error, FormatError):
@@ -62,11 +156,6 @@ def error_json(error: ArchiveError) -> dict[str, Any]:
         value["expected"] = error.expected.hex() if error.expected else None
         value["actual"] = error.actual.hex() if error.actual else None
     return value
-
-
-def close_quietly() -> None:
-    """Point standard output at nothing, so that the interpreter does not complain about a reader that went away."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def size_text(size: int) -> str:
@@ -91,8 +180,46 @@ def pairs(rows: Iterable[tuple[str, str]], *, indent: str = "") -> None:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table; columns in `right` are set to the right. On a terminal it is fitted to the width."""
-    from rich.console import Console  # noqa: PLC0415 - start-up time: most runs print no table
+    """Print a table; columns in `right` are set to the right. A short one on a terminal is fitted to its width.
+
+    Rows are taken a batch at a time, however many there are; columns keep the widths that the batches before needed.
+    """
+    remaining = iter(rows)
+    batch = list(islice(remaining, _TABLE_BATCH))
+    if len(batch) < _TABLE_BATCH and sys.stdout.isatty():
+        _fitted_table(titles, batch, right)
+        return
+    widths = [0] * len(titles)
+    batch = [titles, *batch]
+    while batch:
+        widths = [
+            max(width, *map(_cells, column)) for width, column in zip(widths, zip(*batch, strict=True), strict=True)
+        ]
+        sys.stdout.write("".join(_aligned(row, widths, right) for row in batch))
+        batch = list(islice(remaining, _TABLE_BATCH))
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
+    """Return one row with its columns at their places."""
+    cells = []
+    for at, (text, width) in enumerate(zip(row, widths, strict=True)):
+        blanks = " " * (width - _cells(text))
+        cells.append(blanks + text if at in right else text + blanks)
+    return "  ".join(cells).rstrip() + "\n"
+
+
+def _cells(text: str) -> int:
+    """Return how many columns text takes where every character of East Asian width takes two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
+    )
+
+
+def _fitted_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Print a table within the width of a terminal."""
+    from rich.console import Console  # noqa: PLC0415 - start-up time: only for terminals
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -101,7 +228,4 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequen
         made.add_column(title, justify="right" if at in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
-    console = Console(soft_wrap=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(width=10_000, highlight=False)  # a file or a pipe has no width to fit into
-    console.print(made)
+    Console(highlight=False).print(made)

@@ -20,7 +20,7 @@ def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # it has names in it, and a name may have brackets
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from tokar import names
 from tokar.cli import output
+from tokar.cli.opening import named, open_archive
 from tokar.cli.options import Json, Quiet
 from tokar.cli.progress import progress
 from tokar.errors import ArchiveError
-from tokar.format.archive import Archive
 from tokar.format.scanner import EntryEnded, Scan
 from tokar.format.verify import VerifyReport, verify
 
@@ -31,44 +30,51 @@ def verify_archives(
     as_json: Json = False,
 ) -> None:
     """Check every record of archives, on all cores. Quick by default: every byte is proven, compressed content is not decoded."""
-    worst: ArchiveError | None = None
-    reports = []
+    first: ArchiveError | None = None
+    answers = []
     for path in archives:
         try:
-            answer = _from_stream(content=content) if path == "-" else _from_file(path, content=content, quiet=quiet)
-        except ArchiveError as error:
-            answer = {"path": path, "ok": False, "faults": [{"entry": None, **output.error_json(error)}]}
-            worst = worst or error
-            if not as_json:
-                output.report(error)
+            answer, error = _from_stream(content=content) if path == "-" else _from_file(path, content, quiet=quiet)
+        except ArchiveError as failure:
+            output.report(failure)
+            answer, error = {"path": path, "ok": False, "faults": [_fault(failure, None)]}, failure
         else:
-            worst = worst or answer.pop("error")
             if not as_json and not quiet:
                 _print(answer)
-        reports.append(answer)
+        answers.append(answer)
+        first = first or error
     if as_json:
-        output.as_json({"archives": reports})
-    if worst is not None:
-        raise typer.Exit(worst.exit_code)
+        output.as_json({"archives": answers})
+    if first is not None:
+        raise typer.Exit(first.exit_code)
 
 
-def _from_file(path: str, *, content: bool, quiet: bool) -> dict[str, Any]:
-    with Archive(path) as archive:
+def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any], ArchiveError | None]:
+    """Return the answer for one archive, and its first fault."""
+    with open_archive(path) as archive:
         with progress(f"verifying {path}", archive.size, quiet=quiet) as advance:
             report = verify(archive, content=content, progress=advance)
         for fault in report.faults[:_MAX_PRINTED]:
             whose = f"entry {fault.entry.number} {fault.entry.name}: " if fault.entry else ""
-            output.note(f"error: {whose}{fault.error}")
-        return {**_answer(path, archive.root, report), "error": report.faults[0].error if report.faults else None}
+            output.note(f"error: {whose}{names.printable(str(fault.error))}")
+        if report.fault_count > _MAX_PRINTED:
+            output.note(f"error: {report.fault_count - _MAX_PRINTED} faults more (--json lists them)")
+        return _answer(path, archive.root, report), report.faults[0].error if report.faults else None
 
 
-def _from_stream(*, content: bool) -> dict[str, Any]:
-    scan = Scan(sys.stdin.buffer, decode=content)
-    entries = sum(isinstance(event, EntryEnded) for event in scan)
+def _from_stream(*, content: bool) -> tuple[dict[str, Any], None]:
+    """Return the answer for the archive on standard input, whose first fault is raised.
+
+    Raises:
+        FormatError: It is no archive, unsealed or damaged.
+    """
+    scan = Scan(output.standard_input(), decode=content)
+    with named("standard input", always=True):
+        entries = sum(isinstance(event, EntryEnded) for event in scan)
     assert scan.scanner is not None
     assert scan.scanner.root is not None
     report = VerifyReport(content, entries=entries, bytes_checked=scan.position)
-    return {**_answer("-", scan.scanner.root, report), "error": None}
+    return _answer("-", scan.scanner.root, report), None
 
 
 def _answer(path: str, root: bytes, report: VerifyReport) -> dict[str, Any]:
@@ -81,11 +87,12 @@ def _answer(path: str, root: bytes, report: VerifyReport) -> dict[str, Any]:
         "content_decoded": report.content_decoded,
         "not_checked": [] if report.content_decoded else ["content of compressed chunks", "digests of content"],
         "fault_count": report.fault_count,
-        "faults": [
-            {"entry": fault.entry.number if fault.entry else None, **output.error_json(fault.error)}
-            for fault in report.faults
-        ],
+        "faults": [_fault(one.error, one.entry.number if one.entry else None) for one in report.faults],
     }
+
+
+def _fault(error: ArchiveError, entry: int | None) -> dict[str, Any]:
+    return {"entry": entry, **output.error_json(error)}
 
 
 def _print(answer: dict[str, Any]) -> None:
