@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,16 +14,17 @@ import typer
 
 from tokar import names
 from tokar.cli import output
+from tokar.cli.opening import open_archive
 from tokar.cli.options import Json, Quiet
 from tokar.cli.progress import progress
-from tokar.errors import InputError
-from tokar.format.archive import Archive
+from tokar.errors import ArchiveError, InputError, StorageError
 from tokar.restore.from_archive import make_request, plan_restore
 from tokar.restore.place import Report, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tokar.format.archive import Archive
     from tokar.restore.plan import Plan
 
 app = typer.Typer(rich_markup_mode=None)
@@ -72,7 +73,7 @@ def restore(
     """Restore files to token-matched directories. The plan comes first, complete, and is refused (exit 6) before anything is written."""
     if existing not in ("refuse", "set-aside"):
         raise InputError(f"--existing takes refuse or set-aside, not {existing}")
-    with _spooled(archive) as path, Archive(path) as opened:
+    with _at_hand(archive) as opened:
         request = make_request(
             opened,
             locations=locations,
@@ -85,36 +86,61 @@ def restore(
             code_page=code_page,
         )
         plan = plan_restore(opened, request)
-        if not as_json and not quiet:
-            _show(plan)
-        if as_json and (plan.problems or dry_run):
-            output.as_json({"plan": plan.to_json(), "placed": None})
-        plan.refuse()
-        if dry_run:
+        if as_json:
+            _answer(plan, opened, dry_run=dry_run, quiet=quiet)
             return
-        with progress("restoring", plan.size, quiet=quiet) as advance:
-            report = place(plan, opened, progress=advance)
-    if as_json:
-        output.as_json({"plan": plan.to_json(), "placed": _json(report)})
-    elif not quiet:
-        _done(report)
+        if not quiet:
+            _show(plan)
+        report = _carry_out(plan, opened, dry_run=dry_run, quiet=quiet)
+        if report is not None and not quiet:
+            _done(report)
+
+
+def _carry_out(plan: Plan, opened: Archive, *, dry_run: bool, quiet: bool) -> Report | None:
+    """Refuse the plan, or place its files unless it was only to be shown."""
+    plan.refuse()
+    if dry_run:
+        return None
+    with progress("restoring", plan.size, quiet=quiet) as advance:
+        return place(plan, opened, progress=advance)
+
+
+def _answer(plan: Plan, opened: Archive, *, dry_run: bool, quiet: bool) -> None:
+    """Do the same and print one JSON value, whatever comes of it."""
+    answer: dict[str, object] = {"plan": plan.to_json(), "placed": None}
+    try:
+        report = _carry_out(plan, opened, dry_run=dry_run, quiet=quiet)
+    except ArchiveError as error:
+        output.as_json({**answer, "error": output.error_json(error)})
+        output.report(error)
+        raise typer.Exit(error.exit_code) from error
+    if report is not None:
+        answer["placed"] = _json(report)
+    output.as_json(answer)
 
 
 @contextmanager
-def _spooled(path: str) -> Iterator[str]:
-    """Yield the path of an archive; one from standard input is first written to a temporary file, private to its owner."""
+def _at_hand(path: str) -> Iterator[Archive]:
+    """Open an archive; one from standard input is first written to a temporary file that only its owner can read."""
     if path != "-":
-        yield path
+        with open_archive(path) as opened:
+            yield opened
         return
-    with tempfile.NamedTemporaryFile(prefix="tokar-spool-", suffix=".tokar") as spool:
-        shutil.copyfileobj(sys.stdin.buffer, spool, 1 << 20)
-        spool.flush()
-        yield spool.name
+    with tempfile.TemporaryDirectory(prefix="tokar-spool-") as folder:
+        spool = Path(folder, "standard-input.tokar")
+        try:
+            with spool.open("wb") as file:
+                shutil.copyfileobj(output.standard_input(), file, 1 << 20)
+        except OSError as error:
+            message = f"cannot keep what comes from standard input: {error.strerror}"
+            raise StorageError(message, path=folder, hint="TMPDIR says where it is kept") from error
+        with open_archive(spool, shown="standard input") as opened:
+            yield opened
 
 
 def _show(plan: Plan) -> None:
     rows = []
-    for step in plan.steps[:_MAX_LISTED]:
+    for step in islice(plan.steps, _MAX_LISTED):
         target = "-" if step.target is None else names.printable(step.target)
         rows.append(
             (step.entry.name, f"0x{step.entry.token:02X} {step.token_name}", step.rule, target, step.action.value)
