@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
-from tokar.errors import ArchiveError, FormatError, LocationListError, UnsafeNameError
+from tokar.errors import FormatError, LocationListError, UnsafeNameError, UnsealedError
 from tokar.format import preamble, records
+from tokar.format.archive import SequentialReader
 from tokar.format.preamble import Preamble
 from tokar.format.scanner import EntryEnded, Scan
 from tokar.restore.location_file import parse_location_file
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokar.bytesource import ByteSource
-    from tokar.format.archive import Archive, SequentialReader
+    from tokar.format.archive import Archive
     from tokar.format.entry import Entry
     from tokar.format.metadata import Head
     from tokar.format.records import RecordHead
@@ -59,6 +61,9 @@ def head_json(head: Head) -> dict[str, Any]:
         "prior": head.extra.get("prior"),
         "origin": head.extra.get("origin"),
     }
+
+
+_HEAD_KEYS: Final = ("profile", "kind", "created", "server", "annotation", "name", "software", "prior", "origin")
 
 
 def locations_json(head: Head) -> list[dict[str, Any]]:
@@ -117,37 +122,78 @@ def token_counts(archive: Archive) -> Counter[int]:
 class Partial:
     """What can be said of an archive that is not sealed, read from its front.
 
+    Args:
+        source: The archive.
+
     Attributes:
-        error: Why it is not sealed.
+        size: Bytes that are there.
+        id: The archive id, 16 bytes, if the preamble is whole.
         head: HEAD, if it is there.
         entries: The complete entries before the fault, with the bytes each takes.
     """
 
-    def __init__(self, source: SequentialReader) -> None:
+    def __init__(self, source: ByteSource) -> None:
+        self.size = source.size
+        self.id: bytes | None = None
         self.entries: list[tuple[Entry, int]] = []
-        self.error: ArchiveError | None = None
-        scan = Scan(source, decode=False)
-        try:
+        scan = Scan(SequentialReader(source), decode=False)
+        with suppress(FormatError):  # the caller knows what is wrong, and asks for what is not
+            self.id = Preamble.parse(source.read(0, preamble.SIZE)).id
             for event in scan:
                 if isinstance(event, EntryEnded):
                     self.entries.append((event.entry, scan.position - event.entry.file_position))
-        except FormatError as error:
-            self.error = error
         self.head = scan.scanner.head if scan.scanner else None
+
+
+def partial_json(path: str, state: str, partial: Partial) -> dict[str, Any]:
+    """Return the facts about an archive that is not sealed, under the keys of a sealed one."""
+    head = partial.head
+    facts = dict.fromkeys(_HEAD_KEYS) if head is None else head_json(head)
+    profile = head.profile if head else ""
+    return {
+        "archive": {
+            "path": path,
+            "size": partial.size,
+            "id": partial.id.hex() if partial.id else None,
+            "root": None,
+            "state": state,
+            "format": 1,
+            **facts,
+        },
+        "locations": locations_json(head) if head else [],
+        "entries": [entry_json(entry, profile, stored) for entry, stored in partial.entries],
+    }
+
+
+def record_json(head: RecordHead) -> dict[str, Any]:
+    """Return the facts about a record."""
+    return {
+        "position": head.position,
+        "kind": head.kind.decode(),
+        "length": head.length,
+        "check": head.check.hex(),
+    }
 
 
 def walk_heads(source: ByteSource) -> Iterator[RecordHead]:
     """Yield the heads of all records from the front, without reading bodies.
 
     Raises:
-        FormatError: A head is damaged, or the source ends inside one.
+        FormatError: A head is damaged, or something follows after TAIL.
+        UnsealedError: The source ends before the end of TAIL.
     """
     tag = Preamble.parse(source.read(0, preamble.SIZE)).tag
-    position = preamble.SIZE
-    while position < source.size:
+    position, kind = preamble.SIZE, b""
+    while kind != records.TAIL:
         data = source.read(position, records.HEAD_SIZE)
         if len(data) < records.HEAD_SIZE:
-            raise FormatError("it ends inside a record head", rule="STATE-1", offset=position)
+            records.check_partial_head(data, tag, position)
+            raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=position)
         head = records.parse_head(data, tag, position)
         yield head
-        position = head.end
+        if head.end > source.size:
+            message = f"it ends inside a {head.kind.decode()} record"
+            raise UnsealedError(message, rule="STATE-1", offset=position)
+        position, kind = head.end, head.kind
+    if position < source.size:
+        raise FormatError("something follows after TAIL", rule="SEQ-2", offset=position)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from itertools import islice
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,21 +11,22 @@ import typer
 from tokar import describe, names
 from tokar.bytesource import FileSource
 from tokar.cli import output
+from tokar.cli.opening import named, open_archive
 from tokar.cli.options import Json
-from tokar.errors import FormatError, UnsupportedError
-from tokar.format.archive import Archive, SequentialReader
-from tokar.tokens import token_name
+from tokar.errors import FormatError, InputError, UnsealedError, UnsupportedError
+from tokar.tokens import role, token_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
+    from tokar.format.archive import Archive
     from tokar.format.entry import Entry
     from tokar.format.metadata import Head
 
 app = typer.Typer(rich_markup_mode=None)
 _MAX_LISTED = 10
 _DIGEST_SHOWN = 16
-_JSON_BATCH = 1000
+_NO_ARCHIVE = UnsupportedError.exit_code
 
 
 @app.command("inspect")
@@ -48,35 +48,39 @@ def inspect_archives(
 ) -> None:
     """Show what an archive holds: a summary, or every entry, or every record. Content is not read: `tokar verify` does that."""
     if as_json and len(archives) > 1:
-        raise typer.BadParameter("--json takes one archive at a time")
+        raise InputError("--json takes one archive at a time")
+    if entries + records + b3sums > 1 or (as_json and b3sums):
+        raise InputError("--entries, --records and --b3sums exclude each other, and so do --b3sums and --json")
     for path in archives:
         if records:
-            _records(path)
+            _records(path, as_json=as_json)
         else:
             _inspect(path, entries=entries, b3sums=b3sums, as_json=as_json)
 
 
 def _inspect(path: str, *, entries: bool, b3sums: bool, as_json: bool) -> None:
-    try:
-        archive = Archive(path)
-    except UnsupportedError:
-        raise
-    except FormatError as error:
-        if error.exit_code == 3:
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(open_archive(path))
+            archive.pages  # noqa: B018 - read now: an archive with a damaged index is shown as a damaged one
+        except FormatError as error:
+            if error.exit_code != _NO_ARCHIVE and not b3sums:
+                _partial(path, error, entries=entries, as_json=as_json)
             raise
-        _partial(path, error, entries=entries, as_json=as_json)
-        raise
-    with archive:
+        rows = ((entry, end - entry.file_position) for entry, end in archive.entries_with_ends())
         if as_json:
-            rows = ((entry, end - entry.file_position) for entry, end in archive.entries_with_ends())
-            _stream_json(describe.archive_json(path, archive), archive.head, rows)
+            facts = {
+                "archive": describe.archive_json(path, archive),
+                "locations": describe.locations_json(archive.head),
+            }
+            listed = (describe.entry_json(entry, archive.head.profile, stored) for entry, stored in rows)
+            _stream_json(path, facts, "entries", listed)
         elif b3sums:
             _b3sums(archive)
         else:
             _summary(path, archive)
             if entries:
                 output.line()
-                rows = ((entry, end - entry.file_position) for entry, end in archive.entries_with_ends())
                 _entries(rows, archive.head.profile)
 
 
@@ -152,7 +156,7 @@ def _remarks(extra: dict[str, Any] | Any) -> None:
 
 
 def _entries(rows: Iterable[tuple[Entry, int]], profile: str) -> None:
-    titles = ("#", "token", "name", "size", "stored", "leaf", "digest")
+    titles = ("#", "token", "role", "size", "stored", "digest", "leaf", "name")
     output.table(titles, (_row(entry, stored, profile) for entry, stored in rows), right=(0, 3, 4))
 
 
@@ -161,32 +165,33 @@ def _row(entry: Entry, stored: int, profile: str) -> tuple[str, ...]:
     return (
         str(entry.number),
         f"0x{entry.token:02X} {token_name(entry.token, profile)}",
-        entry.name,
+        role(entry.token).value,
         f"{entry.size:,}",
         f"{stored:,}",
-        "(unsafe)" if leaf is None else "=" if leaf == entry.name else leaf,
         entry.digest.hex()[:_DIGEST_SHOWN],
+        "(unsafe)" if leaf is None else "=" if leaf == entry.name else names.printable(leaf),
+        entry.name,
     )
 
 
-def _stream_json(archive: dict[str, Any], head: Head, rows: Iterable[tuple[Entry, int]]) -> None:
-    """Print the whole answer without holding it: an archive may have millions of entries."""
+def _stream_json(path: str, facts: dict[str, Any], key: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Print facts and a list as one JSON value without holding the list: an archive may have millions of entries.
+
+    An error that ends the list becomes a part of the value.
+    """
     write = sys.stdout.write
-    start = json.dumps({"archive": archive, "locations": describe.locations_json(head)}, indent=2, ensure_ascii=False)
-    write(start[: start.rindex("\n")] + ',\n  "entries": [')
+    write(output.json_text(facts, indent=2).removesuffix("\n}") + f',\n  "{key}": [')
     separator = "\n    "
-    for batch in _batches(
-        json.dumps(describe.entry_json(entry, head.profile, stored), ensure_ascii=False) for entry, stored in rows
-    ):
-        write(separator + ",\n    ".join(batch))
-        separator = ",\n    "
+    try:
+        with named(path):
+            for row in rows:
+                write(separator + output.json_text(row))
+                separator = ",\n    "
+    except FormatError as error:
+        write(f'\n  ],\n  "error": {output.json_text(output.error_json(error))}\n}}\n')
+        output.report(error)
+        raise typer.Exit(error.exit_code) from error
     write("\n  ]\n}\n")
-
-
-def _batches(items: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, _JSON_BATCH)):
-        yield batch
 
 
 def _b3sums(archive: Archive) -> None:
@@ -201,30 +206,27 @@ def _b3sums(archive: Archive) -> None:
 def _partial(path: str, error: FormatError, *, entries: bool, as_json: bool) -> None:
     """Show what is there of an archive that is cut or damaged, before the error itself."""
     with FileSource(path) as source:
-        size = source.size
-        partial = describe.Partial(SequentialReader(source))
-    state = "unsealed" if error.exit_code == 5 else "damaged"
+        partial = describe.Partial(source)
+    state = "unsealed" if isinstance(error, UnsealedError) else "damaged"
     if as_json:
-        head = describe.head_json(partial.head) if partial.head else {}
-        listed = [describe.entry_json(entry, head.get("profile", ""), stored) for entry, stored in partial.entries]
-        output.as_json(
-            {
-                "archive": {"path": path, "size": size, "state": state, "format": 1, **head},
-                "entries": listed,
-                "error": output.error_json(error),
-            }
-        )
-        return
-    output.line(f"{names.printable(path)}: {state.upper()} tokar archive, {output.size_text(size)}")
+        output.as_json({**describe.partial_json(path, state, partial), "error": output.error_json(error)})
+        output.report(error)
+        raise typer.Exit(error.exit_code)
+    output.line(f"{names.printable(path)}: {state.upper()} tokar archive, {output.size_text(partial.size)}")
     count = output.count_text(len(partial.entries), "complete entry", "complete entries")
     output.pairs([*(_head_rows(partial.head) if partial.head else []), ("before it", count)], indent="  ")
     if entries:
         _entries(partial.entries, partial.head.profile if partial.head else "")
 
 
-def _records(path: str) -> None:
-    with FileSource(path) as source:
+def _records(path: str, *, as_json: bool) -> None:
+    """Show the heads of all records. What ends the walk too early is raised after all that was walked over."""
+    with named(path), FileSource(path) as source:
+        heads = describe.walk_heads(source)
+        if as_json:
+            facts = {"archive": {"path": path, "size": source.size}}
+            _stream_json(path, facts, "records", (describe.record_json(head) for head in heads))
+            return
         output.line(f"{'position':>14}  {'kind':<4}  {'length':>12}  check")
-        output.line(f"{0:>14}  {'-':<4}  {32:>12}  preamble")
-        for head in describe.walk_heads(source):
+        for head in heads:
             output.line(f"{head.position:>14}  {head.kind.decode()}  {head.length:>12}  {head.check.hex()}")
