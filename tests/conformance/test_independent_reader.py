@@ -1,0 +1,50 @@
+"""A reader written from the specification alone and the reader of the project give the same answers."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from conformance_cases import FIXTURES, from_the_front, names, reference_archive
+from independent_reader import Verdict, judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# ANS-1: where a body breaks several rules a reader may name any of them.
+SAME_BODY = [{"INDX-1", "INDX-2", "INDX-3"}, {"DATA-6", "DATA-7"}, {f"JSON-{number}" for number in range(1, 8)}]
+
+
+def same_rule(first: str | None, second: str | None) -> bool:
+    return first == second or any({first, second} <= group for group in SAME_BODY)
+
+
+def demand_agreement(data: bytes) -> Verdict:
+    ours, theirs = from_the_front(data), judge(data)
+    assert ours.answer == theirs.answer
+    assert same_rule(ours.rule, theirs.rule)
+    assert ours.position == theirs.position
+    released = [(one["token"], one["name_hex"], one["digest"]) for one in ours.entries]
+    assert released == [(one.token, one.name.hex(), one.digest.hex()) for one in theirs.entries]
+    return theirs
+
+
+@pytest.mark.parametrize("name", names())
+def test_both_readers_agree_about_a_fixture(name: str) -> None:
+    folder: Path = FIXTURES / name
+    demand_agreement((folder / "archive.tokar").read_bytes())
+
+
+def test_the_reference_archive_is_sealed_for_both() -> None:
+    assert demand_agreement(bytes(reference_archive().data)).answer == "sealed"
+
+
+def test_both_readers_agree_about_random_damage() -> None:
+    data, dice = bytes(reference_archive().data), random.Random(20)
+    for _ in range(400):
+        spoiled = bytearray(data)
+        for _ in range(dice.randint(1, 3)):
+            spoiled[dice.randrange(len(spoiled))] = dice.randrange(256)
+        answer = demand_agreement(bytes(spoiled)).answer
+        assert answer != "sealed" or spoiled == data
