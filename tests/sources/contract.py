@@ -143,7 +143,9 @@ class BackupContract:
         name = self.taken(context.database_names())[0]
         fails(context.open, b"D\0" + name.raw_name)
 
-    def test_logs_are_not_listed_while_a_file_is_open(self, context: BackupContext) -> None:
+    def test_logs_are_not_listed_while_a_file_is_open(self, server: Server, context: BackupContext) -> None:
+        if server.dialect.profile == "edbbcli":
+            pytest.skip("Exchange accepted it, with a backup that could not be restored (Q256347)")
         name = self.taken(context.database_names())[0]
         context.open(name.raw_name)
         assert fails(context.backup_logs) in WRONG_ORDER
@@ -155,11 +157,6 @@ class BackupContract:
             content_of(context, server, name)
         self.taken(context.backup_logs())
         assert fails(context.open, names[0].raw_name) in WRONG_ORDER
-
-    def test_after_the_log_list_no_databases_are_listed(self, server: Server, context: BackupContext) -> None:
-        self.read_databases(context, server)
-        self.taken(context.backup_logs())
-        assert fails(context.database_names) in WRONG_ORDER
 
     def test_the_log_list_is_made_once(self, server: Server, context: BackupContext) -> None:
         self.read_databases(context, server)
