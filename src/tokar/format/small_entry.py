@@ -17,7 +17,7 @@ from tokar.format import records
 from tokar.format.data_record import Codec, DataRecord, check_frame, parse_data
 from tokar.format.data_record import content as content_of
 from tokar.format.layouts import DATA_BODY, DONE_BODY, FILE_BODY, FLAG_ANNOUNCED, FLAG_MODIFIED
-from tokar.format.limits import MAX_CHUNK_LOG2, MIN_CHUNK_LOG2
+from tokar.format.limits import MAX_CHUNK_LOG2, MAX_NAME_SIZE, MIN_CHUNK_LOG2
 from tokar.format.packing import Packer
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _prove(data: bytes, entry: Entry, tag: bytes, *, decode: bool) -> ProvenEntr
 def _prove_file(body: bytes, entry: Entry) -> tuple[int, int | None]:
     """Return the size of a chunk as a power of two, and the modification time."""
     _, token, file_list, encoding, name, size, *_ = entry
-    _demand(len(body) >= _FILE_SIZE)
+    _demand(len(body) >= _FILE_SIZE and len(name) <= MAX_NAME_SIZE)
     announced, modified, flags, chunk_log2 = _UNPACK_FILE(body)[4:8]
     has_time, has_size = flags & FLAG_MODIFIED, flags & FLAG_ANNOUNCED
     expected = _FILE(entry.number, encoding, token, file_list, announced, modified, flags, chunk_log2, 0, len(name), 0)
