@@ -56,9 +56,15 @@ class Page:
         return self.used - released + _PAIR.size + len(key) + len(value) <= page_size - HEADER_SIZE
 
     def to_bytes(self, page_size: int, *, ecc: bool) -> bytes:
-        """Return the page as it lies on disk, sealed."""
+        """Return the page as it lies on disk, sealed.
+
+        Raises:
+            EngineError: The records do not fit (-1206): they were redone onto a page in another state.
+        """
         body = _SHORT.pack(len(self.low)) + self.low + pack_items(self.items)
         room = page_size - HEADER_SIZE - len(body)
+        if room < 0:
+            raise EngineError(-1206, f"page {self.number} overflows")
         flags = _LEAF | (_ROOT if self.number == ROOT_PAGE else 0) | (_EMPTY if self.free else 0)
         header = PageHeader(
             dbtime=self.dbtime,
