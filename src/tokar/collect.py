@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokar import names, tokens
 from tokar._version import __version__
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
-from tokar.format import json_fields, metadata
+from tokar.format import canonical_json, json_fields, metadata
+from tokar.format.limits import MAX_HEAD_SIZE
 from tokar.format.metadata import Head
+from tokar.format.sink import FileSink
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
-from tokar.restore.location_file import parse_location_file, read_location_file
+from tokar.restore.location_file import read_location_file
+from tokar.restore.locations import parse_location_list
 from tokar.sources import certutil
-from tokar.sources.gather import Candidate, FileState, Gathered, Gatherer
+from tokar.sources.gather import Candidate, FileState, Gathered, Gatherer, is_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from io import FileIO
     from pathlib import Path
 
     from tokar.format.compression import Compression
     from tokar.format.sink import Sink
 
 SOFTWARE: Final = f"tokar {__version__}"
+KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
 _MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
+_MAX_LIST_SIZE: Final = 240 * 1024  # bytes of each list in SUMM, which holds 1 MiB, half of it for a copy of HEAD
+_Item = TypeVar("_Item", str, dict[str, str])
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -91,34 +98,57 @@ def gather(request: CollectRequest) -> Collection:
         StorageError: Something cannot be read.
         LocationListError: The locations cannot be read.
     """
-    if request.profile is not None and request.profile not in tokens.PROFILES:
-        known = ", ".join(tokens.PROFILES)
-        raise InputError(f"there is no profile {request.profile}", hint=f"choose one of {known}")
+    _demand_known(request)
     folder = _certutil_folder(request)
     profile = request.profile or ("certadm" if folder else "ese")
     gatherer = Gatherer(profile, take_all=request.take_all, base=request.base)
     extra = _described(request)
-    notes = []
+    notes: list[str] = []
     if folder is not None:
-        gatherer.add_folder(folder.database_folder)
-        notes.append(certutil.KEY_REMINDER)
-        if folder.location_list is not None:
-            notes += _location_notes(folder.location_list)
-            extra["location_list"] = metadata.location_list_json("w", folder.location_list)
-    else:
-        for path in request.paths:
+        extra.update(_location_list(folder, notes) if request.locations is None else {})
+        kept = frozenset({certutil.LOCATION_FILE} if request.locations is None else ())
+        gatherer.add_folder(folder.database_folder, skip=kept)
+    for path in request.paths:
+        if folder is None or not os.path.isdir(path):  # noqa: PTH112
             _add(gatherer, path, profile)
+    for path in folder.beside if folder else ():
+        gatherer.leave_out(path, f"beside the folder {certutil.DATABASE_FOLDER}")
     if request.locations is not None:
-        extra.pop("location_list", None)
         extra.update(_locations(request.locations, profile))
-    gathered = _without_location_file(gatherer.result()) if folder else gatherer.result()
+    gathered = gatherer.result()
     if not gathered.count:
         raise InputError(
             "there is nothing to archive: no database, log or patch file was recognised",
             hint="name files one by one as TOKEN=FILE, or take everything with --all",
         )
+    if folder is not None and not any(is_key(one.name) for one in gathered.candidates):
+        notes.append(certutil.KEY_REMINDER)
     kind = request.kind or (folder.kind if folder else "collected")
+    _demand_writable(_head(kind, profile, extra, system_clock()))
     return Collection(gathered, profile, kind, extra, (*notes, *gathered.notes))
+
+
+def _demand_known(request: CollectRequest) -> None:
+    if request.profile is not None and request.profile not in tokens.PROFILES:
+        known = ", ".join(tokens.PROFILES)
+        raise InputError(f"there is no profile {names.printable(request.profile)}", hint=f"choose one of {known}")
+    if request.kind is not None and request.kind not in KINDS:
+        message = f"there is no kind {names.printable(request.kind)}"
+        raise InputError(message, hint=f"choose one of {', '.join(KINDS)}")
+
+
+def _demand_writable(head: Head) -> None:
+    """Refuse a description that HEAD cannot hold, before anything is written.
+
+    Raises:
+        InputError: It is no text, or too long.
+    """
+    try:
+        size = len(head.build())
+    except FormatError as error:
+        raise InputError(f"the description of the set cannot be kept: {error.message}") from error
+    if size > MAX_HEAD_SIZE:
+        raise InputError(f"the description of the set and its locations take {size} bytes; {MAX_HEAD_SIZE} can be kept")
 
 
 def collect(
@@ -144,12 +174,13 @@ def collect(
 
     Raises:
         SourceChangedError: A file changed since `gather` looked at it.
-        InputError: Two files would be one entry.
+        InputError: Two files would be one entry, or the archive would lie in a folder that is taken whole.
         StorageError: A file cannot be read, or the archive cannot be written.
         FormatError: A limit of the format is reached.
     """
-    head = Head(json_fields.to_time(clock()), collection.kind, collection.profile, SOFTWARE, extra=collection.metadata)
+    head = _head(collection.kind, collection.profile, collection.metadata, clock())
     try:
+        _demand_outside(collection.gathered, sink)
         writer = ArchiveWriter(sink, head, archive_id=archive_id, compression=compression, clock=clock, threads=threads)
     except BaseException:
         sink.discard()
@@ -166,6 +197,20 @@ def collect(
             except FormatError as error:
                 raise _explain(error, one) from error
         return writer.seal(**_summary(collection))
+
+
+def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> Head:
+    return Head(json_fields.to_time(created), kind, profile, SOFTWARE, extra=extra)
+
+
+def _demand_outside(gathered: Gathered, sink: Sink) -> None:
+    """Refuse to write the archive into a folder that is taken whole: it would have to hold itself."""
+    if isinstance(sink, FileSink):
+        home = sink.path.absolute().parent.resolve()
+        for folder in gathered.rest.folders:
+            if home.is_relative_to(os.path.realpath(folder)):
+                message = "the archive would lie in a folder that it takes whole"
+                raise InputError(message, path=sink.path, hint="write it to another folder")
 
 
 def _explain(error: FormatError, one: Candidate) -> ArchiveError:
@@ -200,7 +245,7 @@ def _add_large(writer: ArchiveWriter, one: Candidate, progress: Callable[[int], 
             entry = writer.add(
                 one.token,
                 one.name,
-                file,
+                _Bounded(file, one.state.size + 1),
                 announced_size=one.state.size,
                 modified=one.state.modified,
                 progress=progress,
@@ -211,6 +256,25 @@ def _add_large(writer: ArchiveWriter, one: Candidate, progress: Callable[[int], 
         except OSError as error:
             raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
         _demand_unchanged(one, FileState.of(os.fstat(descriptor)), entry.size)
+
+
+class _Bounded:
+    """A file that is read to a limit, so that one that grows as fast as it is read comes to an end.
+
+    Args:
+        file: The file, without a buffer.
+        limit: The bytes after which it ends.
+    """
+
+    def __init__(self, file: FileIO, limit: int) -> None:
+        self._file = file
+        self._left = limit
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the buffer as far as file and limit allow; 0 at the end."""
+        count = self._file.readinto(buffer[: self._left]) or 0
+        self._left -= count
+        return count
 
 
 def _demand_unchanged(one: Candidate, after: FileState, size: int) -> None:
@@ -225,38 +289,42 @@ def _summary(collection: Collection) -> dict[str, Any]:
         extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
     if gathered.left_out:
         listed = [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out[:_MAX_LISTED]]
-        extra["left_out"] = _within(listed, _MAX_SUMMARY_LIST)
+        extra["left_out"] = _within(listed)
         extra["left_out_count"] = len(gathered.left_out)
     if collection.notes:
-        extra["notes"] = [names.printable(note) for note in collection.notes[:_MAX_LISTED]]
+        extra["notes"] = _within([names.printable(note) for note in collection.notes[:_MAX_LISTED]])
     return extra
 
 
-_MAX_SUMMARY_LIST: Final = 256 * 1024  # bytes of text in the list of files that were left out
-
-
-def _within(listed: list[dict[str, str]], size: int) -> list[dict[str, str]]:
-    """Return as many of the first items as fit."""
+def _within(listed: list[_Item]) -> list[_Item]:
+    """Return as many of the first items as SUMM has room for."""
+    room = _MAX_LIST_SIZE
     kept = []
     for item in listed:
-        size -= sum(len(text.encode()) + 16 for text in item.values())
-        if size < 0:
+        room -= len(canonical_json.encode({"item": item}))
+        if room < 0:
             break
         kept.append(item)
     return kept
 
 
 def _certutil_folder(request: CollectRequest) -> certutil.CertutilFolder | None:
-    if len(request.paths) != 1 or request.profile not in (None, "certadm") or not os.path.isdir(request.paths[0]):  # noqa: PTH112
+    """Return the one folder that was named, if certutil wrote it."""
+    folders = [path for path in request.paths if os.path.isdir(path)]  # noqa: PTH112
+    if len(folders) != 1 or request.profile not in (None, "certadm"):
         return None
-    return certutil.recognise(request.paths[0])
+    return certutil.recognise(folders[0])
 
 
-def _without_location_file(gathered: Gathered) -> Gathered:
-    """The location file is not left out: HEAD holds it."""
-    left_out = tuple(one for one in gathered.left_out if one.name.lower() != certutil.LOCATION_FILE)
-    candidates = tuple(one for one in gathered.candidates if one.name.lower() != certutil.LOCATION_FILE)
-    return replace(gathered, candidates=candidates, left_out=left_out)
+def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[str, Any]:
+    """Return the key of HEAD for the location file of certutil, which is kept even if it cannot be read."""
+    if folder.location_list is None:
+        return {}
+    try:
+        parse_location_list(folder.location_list, wide=True)
+    except LocationListError as error:
+        notes.append(f"{certutil.LOCATION_FILE} is kept as it is, but cannot be read as a location list: {error}")
+    return {"location_list": metadata.location_list_json("w", folder.location_list)}
 
 
 def _add(gatherer: Gatherer, path: str, profile: str) -> None:
@@ -265,7 +333,7 @@ def _add(gatherer: Gatherer, path: str, profile: str) -> None:
         gatherer.add_folder(path)
         return
     word, equals, file = path.partition("=")
-    if equals and not os.path.lexists(path):
+    if equals and not os.path.dirname(word) and not os.path.lexists(path):  # noqa: PTH120
         gatherer.add_file(file, token=tokens.parse_token(word, profile))
     else:
         gatherer.add_file(path)
@@ -276,17 +344,10 @@ def _described(request: CollectRequest) -> dict[str, Any]:
     return {key: text for key, text in described.items() if text is not None}
 
 
-def _location_notes(location_list: bytes) -> list[str]:
-    try:
-        parse_location_file(location_list, "certadm", base=".", source=certutil.LOCATION_FILE)
-    except LocationListError as error:
-        return [f"{certutil.LOCATION_FILE} is kept as it is, but cannot be read as a location list: {error}"]
-    return []
-
-
 def _locations(path: Path, profile: str) -> dict[str, Any]:
     """Return the key of HEAD for a locations file."""
-    file = read_location_file(path, profile)
+    # Any bytes are text in ISO 8859-1: of a raw list only the grammar is judged, its code page is asked for at restore.
+    file = read_location_file(path, profile, encoding=28591)
     if file.raw is not None:
         return {"location_list": metadata.location_list_json("w" if file.wide else "a", file.raw)}
     listed = [{"token": one.token, "path": one.path, "kind": one.kind.value} for one in file.locations]

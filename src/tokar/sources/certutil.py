@@ -1,5 +1,6 @@
 """The folder that `certutil -backupDB` writes, and `certutil -restoreDB` takes.
 
+    DIR/<CA name>.p12             the certificate and its private key, where certutil -backup or -backupKey was used
     DIR/DataBase/certbkxp.dat     the raw location list of the server: a W list, with a full backup
     DIR/DataBase/<CA name>.edb    the database, with a full backup
     DIR/DataBase/edb#####.log     the logs
@@ -13,7 +14,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tokar.errors import StorageError
+from tokar.errors import LocationListError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ LOCATION_FILE: Final = "certbkxp.dat"
 KEY_REMINDER: Final = (
     "the private key of the certification authority is not in this archive; back it up with certutil -backupKey"
 )
-_MAX_LOCATION_SIZE: Final = 1 << 20
+_MAX_LOCATION_SIZE: Final = 1 << 18  # real ones have some hundred bytes; HEAD, which keeps it, holds 512 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,13 @@ class CertutilFolder:
         database_folder: The inner folder, whose files are the set.
         location_list: The bytes of `certbkxp.dat`; None in an incremental backup, which has none.
         kind: `full`, or `logs` where there is no database.
+        beside: Paths of what lies beside the inner folder, where the outer one was given.
     """
 
     database_folder: str
     location_list: bytes | None
     kind: str
+    beside: tuple[str, ...] = ()
 
 
 def recognise(folder: str) -> CertutilFolder | None:
@@ -46,10 +49,13 @@ def recognise(folder: str) -> CertutilFolder | None:
 
     Raises:
         StorageError: The folder or its location file cannot be read.
+        LocationListError: The location file is too large to be one.
     """
     names = _list(folder)
+    beside: tuple[str, ...] = ()
     inner = next((name for name in names if name.lower() == DATABASE_FOLDER.lower()), None)
     if inner is not None and os.path.isdir(os.path.join(folder, inner)):  # noqa: PTH112, PTH118
+        beside = tuple(os.path.join(folder, name) for name in names if name != inner)  # noqa: PTH118
         folder = os.path.join(folder, inner)  # noqa: PTH118
         names = _list(folder)
         is_inner = True
@@ -63,7 +69,7 @@ def recognise(folder: str) -> CertutilFolder | None:
     location_list = None
     if location_file is not None:
         location_list = _read(os.path.join(folder, location_file))  # noqa: PTH118
-    return CertutilFolder(folder, location_list, "full" if has_database else "logs")
+    return CertutilFolder(folder, location_list, "full" if has_database else "logs", beside)
 
 
 def _list(folder: str) -> Sequence[str]:
@@ -76,6 +82,9 @@ def _list(folder: str) -> Sequence[str]:
 def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            return file.read(_MAX_LOCATION_SIZE)
+            data = file.read(_MAX_LOCATION_SIZE + 1)
     except OSError as error:
         raise StorageError(f"cannot read it: {error.strerror}", path=path) from error
+    if len(data) > _MAX_LOCATION_SIZE:
+        raise LocationListError("it is too large to be a location list", path=path)
+    return data

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
+_KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
 _PATCH_SUFFIX: Final = ".pat"
 _EXCHANGE_DATABASES: Final = {
     "priv.edb": "private-database",
@@ -191,12 +192,24 @@ class Gatherer:
         name = os.path.basename(path)  # noqa: PTH119
         identity, by_name = self._look(path, name, status.st_size)
         kind, reason = self._kind(identity, by_name, name, status.st_size)
-        if reason is not None and token is None:
+        if is_key(name):
+            self._notes.append(f"{name} is a private key: keep the archive as safe as the key itself")
+        elif reason is not None and token is None:
             self._notes.append(f"{name}: {reason}; taken because it was named, with the token for unknown files")
         self._take(path, name, status, identity=identity, by_name=by_name, kind=kind or "unknown", token=token)
 
-    def add_folder(self, folder: str) -> None:
+    def leave_out(self, path: str, reason: str) -> None:
+        """List a file as left out, unless it was taken; a private key as one, whatever the reason."""
+        if os.path.realpath(path) not in {os.path.realpath(one.path) for one in self._candidates}:
+            name = os.path.basename(path)  # noqa: PTH119
+            self._left_out.append(LeftOut(name, _KEY_LEFT_OUT if is_key(name) else reason))
+
+    def add_folder(self, folder: str, *, skip: frozenset[str] = frozenset()) -> None:
         """Take what belongs to a set from a folder and its subfolders.
+
+        Args:
+            folder: The folder.
+            skip: Names in it, in lower case, that are kept elsewhere: neither taken nor left out.
 
         Raises:
             StorageError: A folder or file cannot be read.
@@ -205,7 +218,7 @@ class Gatherer:
         decided = set()
         for path, name, entry in _walk(folder, ""):
             status = _status(path, entry)
-            if self._consider(path, name, status):
+            if name.lower() in skip or self._consider(path, name, status):
                 decided.add(name)
             else:
                 self._rest_count += 1
@@ -219,8 +232,8 @@ class Gatherer:
         reason: str | None
         if not stat.S_ISREG(status.st_mode):
             reason = "a link or a special file"
-        elif suffix in _KEY_SUFFIXES:
-            reason = "a private key: taken only when it is named"
+        elif is_key(leaf):
+            reason = _KEY_LEFT_OUT
         elif (
             status.st_size < ese.SMALLEST_SIZE and suffix != _PATCH_SUFFIX
         ):  # too small for any header: one look is enough
@@ -253,6 +266,9 @@ class Gatherer:
             if identity.damaged:
                 self._notes.append(f"{leaf}: {identity.note or 'its header is damaged'}")
             return identity.kind.value, None
+        if identity.kind is FileKind.RESERVE and by_name.role is NameRole.NUMBERED_LOG:  # no reserve log has a number
+            self._notes.append(f"{leaf}: taken for a log by its name; there is {identity.note.split(':')[0]} in it")
+            return "log", None
         if identity.kind is not FileKind.UNKNOWN:
             return None, f"a {identity.kind.value.replace('-', ' ')} file, rebuilt by the engine"
         return self._kind_by_name(by_name, leaf, size)
@@ -287,6 +303,9 @@ class Gatherer:
 
     def _generation(self, name: str, identity: Identity, by_name: FileName) -> int | None:
         own, claimed = identity.generation, by_name.generation
+        if own is not None and own <= 0:
+            self._notes.append(f"{name}: its header says generation {own}, which no log has")
+            own = None
         if own is not None and claimed is not None and own != claimed:
             self._notes.append(
                 f"{name}: its header says generation 0x{own:X}, its name 0x{claimed:X} (the header counts)"
@@ -309,7 +328,7 @@ class Gatherer:
         """Return the set.
 
         Raises:
-            InputError: A folder holds the logs of two streams.
+            InputError: A folder holds the logs of two streams, or there is no log of the stream that was named.
         """
         self._choose_stream()
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
@@ -336,8 +355,16 @@ class Gatherer:
             others: list[Candidate] = []
             for one in self._candidates:
                 (kept if one.base in (None, self._base) else others).append(one)
+            if others and len(kept) == sum(one.base is None for one in kept):
+                found = ", ".join(sorted({one.base or "" for one in others}))
+                raise InputError(f"no log has the base name {self._base}", hint=f"--base may be {found}")
             self._candidates = kept
             self._left_out += [LeftOut(one.name, f"a log of another stream, {one.base}") for one in others]
+
+
+def is_key(name: str) -> bool:
+    """Return whether a file is a private key by its name: content cannot tell, since it is encrypted."""
+    return name.lower().endswith(_KEY_SUFFIXES)
 
 
 _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
