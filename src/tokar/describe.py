@@ -13,7 +13,7 @@ from tokar.format import preamble, records
 from tokar.format.archive import SequentialReader
 from tokar.format.preamble import Preamble
 from tokar.format.scanner import EntryEnded, Scan
-from tokar.restore.location_file import parse_location_file
+from tokar.restore.locations import parse_location_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def locations_json(head: Head) -> list[dict[str, Any]]:
         rows = [(one["token"], one["path"], one["kind"]) for one in kept]
     else:
         try:
-            found = parse_location_file(raw.data, head.profile, base=".", source="archive").locations
+            found = parse_location_list(raw.data, wide=raw.form == "w")
         except LocationListError:
             found = ()
         rows = [(one.token, one.path, one.kind.value) for one in found]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokar import names
 from tokar.bytesource import FileSource
-from tokar.errors import LocationListError
+from tokar.errors import InputError, LocationListError
 from tokar.ese.identify import FileKind, identify
 from tokar.restore.inventory import take_inventory
-from tokar.restore.location_file import LocationFile, parse_location_file, read_location_file
-from tokar.restore.locations import Kind, Location, NameTarget, override, parse_to
+from tokar.restore.location_file import LocationFile, read_location_file
+from tokar.restore.locations import Kind, Location, NameTarget, override, parse_location_list, parse_to
 from tokar.restore.paths import own_hosts, parse_map
 from tokar.restore.plan import Existing
 from tokar.restore.planner import Request, make_plan, places_to_look_at
@@ -25,15 +25,19 @@ if TYPE_CHECKING:
     from tokar.restore.plan import Plan
 
 
-def stored_locations(head: Head) -> tuple[Location, ...]:
+def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Location, ...]:
     """Return the locations that an archive keeps from the time of the backup.
+
+    Args:
+        head: HEAD of the archive.
+        encoding: The code page of an A list.
 
     Raises:
         LocationListError: They are there and cannot be read.
     """
     raw = head.location_list
     if raw is not None:
-        return parse_location_file(raw.data, head.profile, base=os.curdir, source="the archive").locations
+        return parse_location_list(raw.data, wide=raw.form == "w", encoding=encoding, source="the archive")
     return tuple(
         Location(one["token"], one["path"], Kind(one["kind"]), "the archive", by_hand=False, spelled=one["token"])
         for one in head.extra.get("locations", ())
@@ -64,7 +68,7 @@ def make_request(
         certutil: The folder in which to make what `certutil -restoreDB` takes.
         only: Names of the entries to restore; all by default.
         existing: `refuse` or `set-aside`.
-        code_page: The code page of an A list in the locations file.
+        code_page: The code page of an A list, in the locations file or in the archive.
         now: The time for the names of files that are set aside.
 
     Raises:
@@ -77,7 +81,9 @@ def make_request(
     spoken = [parse_to(text, profile, base=base) for text in to]
     by_hand = [one for one in spoken if isinstance(one, Location)]
     by_name = [one for one in spoken if isinstance(one, NameTarget)]
-    kept = () if into or certutil else _kept(archive, replaced=bool(file.locations or by_hand))
+    if (into or certutil) and file.locations:
+        raise InputError("--into and --certutil send all files to one folder; leave the locations out")
+    kept = () if into or certutil else _kept(archive, code_page, replaced=bool(file.locations or by_hand))
     raw = archive.head.location_list
     return Request(
         profile=profile,
@@ -95,12 +101,13 @@ def make_request(
     )
 
 
-def _kept(archive: Archive, *, replaced: bool) -> tuple[Location, ...]:
+def _kept(archive: Archive, code_page: int, *, replaced: bool) -> tuple[Location, ...]:
     try:
-        return stored_locations(archive.head)
-    except LocationListError:
+        return stored_locations(archive.head, encoding=code_page)
+    except LocationListError as error:
         if replaced:
             return ()
+        error.path = archive.path
         raise
 
 
