@@ -274,7 +274,7 @@ def demand_continues(logs: tuple[LogFacts, ...], prior: PriorSet | None, server:
             "logs are truncated only when the set before this one is named",
             hint="name it: --after PRIOR, or --chain DIR",
         )
-    if None not in (prior.server, server) and prior.server != server:
+    if prior.server and server and prior.server.casefold() != server.casefold():
         raise SetError(f"the prior set came from the server {prior.server}, this one from {server}")
     first = logs[0]
     if first.generation > prior.generation_high + 1:
