@@ -19,7 +19,7 @@ LAYERS = [
     {"sources", "restore", "receipt"},
     {"procedure"},
     {"examination", "prior"},
-    {"collect", "backup", "check", "describe"},
+    {"collect", "backup", "check", "describe", "restoration"},
     {"demo"},
     {"cli", "__init__"},
     {"__main__"},

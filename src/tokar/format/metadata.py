@@ -122,6 +122,11 @@ class Head:
         value = self.extra.get(key)
         return value if isinstance(value, str) else None
 
+    def blob(self, name: str) -> bytes | None:
+        """Return bytes that were kept verbatim, such as `expiry_token`."""
+        stored = self.extra.get("blobs", {}).get(name)
+        return None if stored is None else base64.b64decode(stored)
+
     @property
     def location_list(self) -> LocationList | None:
         """The locations as an API delivered them, if they were."""
