@@ -30,6 +30,7 @@ VERBS: Final = (
     "extract",
     "tokens",
     "lab",
+    "demo",
 )
 _INTERRUPTED: Final = 130
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
