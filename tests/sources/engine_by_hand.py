@@ -87,7 +87,7 @@ class Story:
     def expected(self, generation: int | None = None) -> dict[str, dict[bytes, bytes]]:
         """What must be there now, or must have been at the closing of a log."""
         known = self.account.now if generation is None else self.account.at[generation]
-        return {each.name: known.get(each.dbid, {}) for each in self.lab.config.databases}
+        return {each.name: dict(known.get(each.dbid, {})) for each in self.lab.config.databases}
 
 
 def new_story(folder: Path, profile: str = "edbbcli", *, databases: int = 2, seed: int = 1, work: int = 30) -> Story:
