@@ -15,7 +15,7 @@ from tokar.sources import codes
 from tokar.sources.base import BackupType, NoAnswerError, Outcome, ServerError
 from tokar.sources.deadline import Deadlines, DeadlineServer
 
-QUICK = Deadlines(start=60, call=0.5, first_read=0.5, read=0.5, end=0.5)
+QUICK = Deadlines(start=60, call=30, first_read=0.5, read=0.5, end=2)
 
 
 class Sleeper(ScriptedServer):
@@ -60,7 +60,7 @@ def test_a_stuck_read_ends_in_an_error_and_end_is_unanswered() -> None:
 
 
 def test_a_call_that_comes_back_late_still_lets_end_through() -> None:
-    with child("read", 0.8) as server:
+    with child("read", 0.9) as server:
         context = server.prepare_backup(BackupType.FULL)
         names = context.database_names()
         context.open(names.entries[0].raw_name)

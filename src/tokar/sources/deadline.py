@@ -77,8 +77,7 @@ class DeadlineServer(Server):
         self._factory = factory
         self._deadlines = deadlines or Deadlines()
         self._link: _Link | None = None
-        facts = self._running().call("describe", self._deadlines.start)
-        self.dialect, self.name, self.annotation, self.truncates = facts
+        self._running()
 
     def is_online(self) -> bool | None:
         """Ask the server in the child."""
@@ -112,10 +111,16 @@ class DeadlineServer(Server):
         self.close()
 
     def _running(self) -> _Link:
-        """Return the process, a new one where there is none or the last one is lost."""
+        """Return the process, a new one where there is none or the last one is lost; a new one has its server made first."""
         if self._link is None or self._link.is_lost:
             self.close()
-            self._link = _Link(self._factory)
+            link = self._link = _Link(self._factory)
+            try:
+                facts = link.call("describe", self._deadlines.start)
+            except BaseException:
+                self.close()
+                raise
+            self.dialect, self.name, self.annotation, self.truncates = facts
         return self._link
 
 
