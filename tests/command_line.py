@@ -1,0 +1,101 @@
+"""Runs the command line: in this process where that says as much, as a process of its own where it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from typer.testing import CliRunner
+
+from tokar.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIMEOUT = 60  # seconds; only a hang takes so long
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended, and what it printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        """The one JSON value on standard output."""
+        return json.loads(self.stdout)
+
+    @property
+    def error(self) -> str:
+        """The one line with the error."""
+        (line,) = [line for line in self.stderr.splitlines() if line.startswith("tokar: error: ")]
+        return line.removeprefix("tokar: error: ")
+
+    @property
+    def hint(self) -> str:
+        """The one line with the hint."""
+        (line,) = [line for line in self.stderr.splitlines() if line.startswith("hint: ")]
+        return line.removeprefix("hint: ")
+
+
+def tokar(*arguments: str | Path, stdin: bytes = b"") -> Result:
+    """Run a command in this process; an exception that it does not expect fails the test."""
+    result = CliRunner().invoke(app, [str(one) for one in arguments], input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Result(result.exit_code, result.stdout, result.stderr)
+
+
+def done(*arguments: str | Path, stdin: bytes = b"") -> Result:
+    """Run a command that must succeed."""
+    result = tokar(*arguments, stdin=stdin)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The command as a process of its own."""
+    return [sys.executable, "-m", "tokar", *map(str, arguments)]
+
+
+def process(
+    *arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command as a process and wait for it; standard error is never a traceback."""
+    completed = subprocess.run(
+        command(*arguments),
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=TIMEOUT,
+        env={**os.environ, **(env or {})},
+        **options,
+    )
+    assert b"Traceback" not in completed.stderr, completed.stderr.decode(errors="replace")
+    return completed
+
+
+def pipeline(*commands: list[str]) -> tuple[list[int], bytes, bytes]:
+    """Run commands as a pipeline; return their exit codes, the output of the last, and what all wrote to standard error."""
+    running: list[subprocess.Popen[bytes]] = []
+    for one in commands:
+        source = running[-1].stdout if running else subprocess.DEVNULL
+        running.append(subprocess.Popen(one, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        if len(running) > 1:
+            earlier = running[-2].stdout
+            assert earlier is not None
+            earlier.close()  # only the next command reads it
+    output, messages = running[-1].communicate(timeout=TIMEOUT)
+    for one in running[:-1]:
+        assert one.stderr is not None
+        messages += one.stderr.read()
+        one.stderr.close()
+        one.wait(TIMEOUT)
+    assert b"Traceback" not in messages, messages.decode(errors="replace")
+    return [one.returncode for one in running], output, messages
