@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -79,12 +80,16 @@ def _rename_in_two_steps(source: str, target: str, source_directory: int | None,
     else:
         os.unlink(source, dir_fd=source_directory)
         return
-    # No hard links either (exFAT): an empty file made exclusively claims the name, and only that is replaced.
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=target_directory))
+    # No hard links either (exFAT), or a directory: something empty made exclusively claims the name, and only that is replaced.
+    is_directory = stat.S_ISDIR(os.stat(source, dir_fd=source_directory, follow_symlinks=False).st_mode)
+    if is_directory:
+        os.mkdir(target, 0o700, dir_fd=target_directory)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=target_directory))
     try:
         os.rename(source, target, src_dir_fd=source_directory, dst_dir_fd=target_directory)
     except OSError:
-        os.unlink(target, dir_fd=target_directory)
+        (os.rmdir if is_directory else os.unlink)(target, dir_fd=target_directory)
         raise
 
 

@@ -14,9 +14,11 @@ from restore_helpers import STAMP, Piece, Reader, entries, entry, plan_of, to, t
 from tokar import durable
 from tokar.errors import ExistingFileError, IntegrityError, PartialError, StorageError
 from tokar.restore import place as place_module
+from tokar.restore import staging
 from tokar.restore.open_directory import Directory
 from tokar.restore.place import PlacingStoppedError, Report, place
 from tokar.restore.plan import Existing, Plan
+from tokar.restore.staging import whole_directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +40,12 @@ def ca_plan(folder: Path, **options: Any) -> Plan:
     return plan_of(FILES, **to(f"log-dir={folder}/logs", f"database={folder}/data/"), **options)
 
 
+def make_directories(folder: Path) -> None:
+    """Make the target directories beforehand, so that files are renamed one by one."""
+    for name in ("logs", "data"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+
+
 def placed(folder: Path) -> dict[str, bytes]:
     return {path.rpartition("/")[2]: data for path, data in tree(folder).items()}
 
@@ -46,7 +54,8 @@ def placed(folder: Path) -> dict[str, bytes]:
 def manner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test twice: relative to open directories, and by path as on Windows."""
     if request.param == "paths":
-        monkeypatch.setattr(place_module, "Directory", partial(Directory, by_path=True))
+        for module in (place_module, staging):
+            monkeypatch.setattr(module, "Directory", partial(Directory, by_path=True))
 
 
 @pytest.mark.usefixtures("manner")
@@ -242,8 +251,8 @@ def test_directories_that_were_there_stay(tmp_path: Path) -> None:
 def test_what_appears_at_the_target_after_the_plan_is_never_replaced(tmp_path: Path, intruder: str) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"precious")
+    make_directories(tmp_path)
     plan = ca_plan(tmp_path)
-    (tmp_path / "logs").mkdir()
     target = tmp_path / "logs" / "edb00001.log"
     if intruder == "file":
         target.write_bytes(b"new")
@@ -256,17 +265,87 @@ def test_what_appears_at_the_target_after_the_plan_is_never_replaced(tmp_path: P
     assert caught.value.path == str(target)
     assert outside.read_bytes() == b"precious"
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["edb00001.log"]
-    assert not (tmp_path / "data").exists()
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.usefixtures("manner")
+@pytest.mark.parametrize("intruder", ["file", "link", "directory"])
+def test_a_target_directory_that_appears_after_the_plan_is_never_replaced(tmp_path: Path, intruder: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    plan = ca_plan(tmp_path)
+    target = tmp_path / "logs"
+    if intruder == "file":
+        target.write_bytes(b"new")
+    elif intruder == "link":
+        target.symlink_to(outside)
+    else:
+        target.mkdir()
+    with pytest.raises(ExistingFileError) as caught:
+        place(plan, Reader())
+    assert caught.value.path == str(target)
+    assert {path.name for path in tmp_path.iterdir()} == {"outside", "logs"}
+    assert list(outside.iterdir()) == []
 
 
 @pytest.mark.usefixtures("manner")
 def test_a_target_directory_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    make_directories(tmp_path)
     plan = ca_plan(tmp_path)
     (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "logs").rmdir()
     (tmp_path / "logs").symlink_to("elsewhere")
     with pytest.raises(StorageError, match="cannot open the directory"):
         place(plan, Reader())
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.usefixtures("manner")
+def test_a_link_above_the_target_directory_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    place(ca_plan(tmp_path / "link"), Reader())
+    assert placed(tmp_path / "real") == CONTENT
+
+
+def test_a_missing_directory_gets_its_name_with_all_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    plan = ca_plan(tmp_path / "new")
+    watch(monkeypatch, lambda _, method, name: order.append(name) if method == "rename" else None)
+    place(plan, Reader())
+    assert [name.startswith(".tokar-restore-") for name in order] == [True, True]
+    assert placed(tmp_path) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("logs", "data", "whole"),
+    [
+        ("a", "b", {"a", "b"}),
+        ("a", "a", {"a"}),
+        ("a", "a/b", {"a/b"}),
+        ("a/b", "a", {"a/b"}),
+        ("A", "a", set()),
+        ("there", "there/b", {"there/b"}),
+        ("there", "there", set()),
+    ],
+)
+def test_a_directory_is_staged_as_a_whole_where_that_is_safe(
+    tmp_path: Path, logs: str, data: str, whole: set[str]
+) -> None:
+    (tmp_path / "there").mkdir()
+    plan = plan_of(FILES, **to(f"log-dir={tmp_path}/{logs}", f"database={tmp_path}/{data}/"))
+    assert whole_directories(plan) == {str(tmp_path / name) for name in whole}
+    place(plan, Reader())
+    assert placed(tmp_path) == CONTENT
+
+
+def test_two_directories_that_mix_databases_and_logs_are_not_staged_as_a_whole(tmp_path: Path) -> None:
+    files = entries((0x45, "a.edb"), (0x46, "b.edb"), (0x21, "a.log"), (0x25, "b.pat"))
+    places = ("0x45={0}/a/", "0x21=dir:{0}/a", "0x46={0}/b/", "0x25=dir:{0}/b")
+    plan = plan_of(files, **to(*(place.format(tmp_path) for place in places)))
+    assert whole_directories(plan) == set()
+    place(plan, Reader())
+    assert set(tree(tmp_path)) == {"a/a.edb", "a/a.log", "b/b.edb", "b/b.pat"}
 
 
 def test_a_directory_swapped_for_a_link_while_placing_changes_nothing(tmp_path: Path) -> None:
@@ -350,6 +429,7 @@ def test_the_order_is_asides_then_logs_then_databases(tmp_path: Path, monkeypatc
 
 def test_directories_are_synced_before_the_first_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
+    make_directories(tmp_path)
     plan = ca_plan(tmp_path)
     watch(monkeypatch, lambda _, method, name: order.append(f"{method} {name.rpartition('/')[2]}"))
     place(plan, Reader())
@@ -358,21 +438,28 @@ def test_directories_are_synced_before_the_first_database(tmp_path: Path, monkey
     assert order.index("rename CA.pat") < len(before) - 2
 
 
-def changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the changes that a whole restore over old files makes."""
+def begin(folder: Path, *, over_old_files: bool) -> Plan:
+    """Return a plan over old files, or into directories that have yet to be made."""
+    if over_old_files:
+        put_old_files(folder)
+        return ca_plan(folder, existing=Existing.SET_ASIDE)
+    return ca_plan(folder)
+
+
+def changes(folder: Path, monkeypatch: pytest.MonkeyPatch, *, over_old_files: bool) -> list[str]:
+    """Return the changes that a whole restore makes."""
     seen: list[str] = []
-    put_old_files(folder)
-    plan = ca_plan(folder, existing=Existing.SET_ASIDE)
+    plan = begin(folder, over_old_files=over_old_files)
     with monkeypatch.context() as context:
         watch(context, lambda _, method, __: seen.append(method))
         place(plan, Reader())
     return seen
 
 
-def demand_invariants(folder: Path) -> None:
+def demand_invariants(folder: Path, *, over_old_files: bool) -> None:
     """What holds whenever it stops: old files survive, new ones are whole, and a database comes last."""
     found = tree(folder)
-    for name, data in OLD.items():
+    for name, data in OLD.items() if over_old_files else ():
         assert data in (found.get(name), found.get(f"{name}.tokar-aside-{STAMP}-1"))
     fresh = {
         path.rpartition("/")[2]: data for path, data in found.items() if ".tokar-" not in path and OLD.get(path) != data
@@ -386,17 +473,19 @@ class StopError(BaseException):
     """Neither an error nor an interrupt."""
 
 
+@pytest.mark.parametrize("over_old_files", [False, True])
 @pytest.mark.parametrize("kind", [StorageError, KeyboardInterrupt])
 def test_a_failure_at_any_change_is_cleaned_up_and_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], over_old_files: bool
 ) -> None:
-    all_changes = changes(tmp_path / "count", monkeypatch)
-    assert all_changes[-3:] == ["sync", "remove_directory", "remove_directory"]
+    all_changes = changes(tmp_path / "count", monkeypatch, over_old_files=over_old_files)
+    while all_changes[-1] == "remove_directory":  # what is cleared after all is done
+        all_changes.pop()
+    assert all_changes[-1] == "sync"
     seen = set()
-    for stop in range(1, len(all_changes) - 1):
+    for stop in range(1, len(all_changes) + 1):
         folder = tmp_path / str(stop)
-        put_old_files(folder)
-        plan = ca_plan(folder, existing=Existing.SET_ASIDE)
+        plan = begin(folder, over_old_files=over_old_files)
 
         def fail(number: int, method: str, name: str, stop: int = stop) -> None:
             if number == stop:
@@ -406,7 +495,7 @@ def test_a_failure_at_any_change_is_cleaned_up_and_reported(
             watch(context, fail)
             with pytest.raises((kind, PartialError)) as caught:
                 place(plan, Reader())
-        demand_invariants(folder)
+        demand_invariants(folder, over_old_files=over_old_files)
         assert not list(folder.rglob(".tokar-restore-*"))
         notes = getattr(caught.value, "__notes__", [])
         told = {note.removeprefix("in place: ") for note in notes if note.startswith("in place: ")}
@@ -418,18 +507,20 @@ def test_a_failure_at_any_change_is_cleaned_up_and_reported(
         asides = [note for note in notes if note.startswith("set aside")]
         assert len(asides) == len(list(folder.rglob("*.tokar-aside-*")))
         if not notes:
-            assert tree(folder) == OLD
+            assert tree(folder) == (OLD if over_old_files else {})
+            assert over_old_files or not folder.exists()
         seen.add(type(caught.value))
     assert seen == ({StorageError, PlacingStoppedError} if kind is StorageError else {KeyboardInterrupt})
 
 
+@pytest.mark.parametrize("over_old_files", [False, True])
 def test_a_machine_that_dies_at_any_change_leaves_what_the_docstring_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over_old_files: bool
 ) -> None:
-    for stop in range(1, len(changes(tmp_path / "count", monkeypatch)) + 1):
+    all_changes = changes(tmp_path / "count", monkeypatch, over_old_files=over_old_files)
+    for stop in range(1, len(all_changes) + 1):
         folder = tmp_path / str(stop)
-        put_old_files(folder)
-        plan = ca_plan(folder, existing=Existing.SET_ASIDE)
+        plan = begin(folder, over_old_files=over_old_files)
 
         def die(number: int, method: str, name: str, stop: int = stop) -> None:
             if number >= stop:
@@ -439,10 +530,11 @@ def test_a_machine_that_dies_at_any_change_leaves_what_the_docstring_says(
             watch(context, die)
             with pytest.raises(StopError):
                 place(plan, Reader())
-        demand_invariants(folder)
+        demand_invariants(folder, over_old_files=over_old_files)
 
 
 def test_a_stopped_restore_says_what_is_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_directories(tmp_path)
     plan = ca_plan(tmp_path)
 
     def fail(_: int, method: str, name: str) -> None:
@@ -464,6 +556,7 @@ def test_a_restore_that_was_stopped_can_be_run_again(tmp_path: Path, monkeypatch
         if method == "rename" and name == "CA.edb":
             raise StorageError("no")
 
+    make_directories(tmp_path)
     with monkeypatch.context() as context:
         watch(context, fail)
         with pytest.raises(PlacingStoppedError):

@@ -2,17 +2,18 @@
 
 What the disk looks like, step by step, also if the machine dies in the middle of one:
 
-1. **Open.** Missing target directories are made (0700), and in each target directory a private staging directory
-   `.tokar-restore-XXXXXXXX`. *Dies here: empty directories are left.*
+1. **Open.** In each target directory a private staging directory `.tokar-restore-XXXXXXXX` is made; for one that is missing, beside
+   its final place, after the directories above it (all 0700). *Dies here: empty directories are left.*
 2. **Stage.** Every file is written into the staging directory of its target, under its final name, exclusively, readable by
    its owner alone. The archive proves every chunk, and the digest of the whole, while it is read. *Dies here: files in
    the staging directories are left. Nothing that was there has been touched.*
 3. **Sync.** All contents are made durable. *As before.*
 4. **Set aside.** Old files are renamed: checkpoints first, then databases, then the rest. *Dies here: some of what was there
    has its new name `NAME.tokar-aside-...`. Nothing new has a final name.*
-5. **Commit.** Logs and patch files are renamed to their final names, then the databases. Each rename is atomic and replaces
-   nothing; directories are synced between the two, so no database can be there durably while a log is not. *Dies here: every
-   file with a final name is whole, the rest is still staged. As long as something is missing, a database is.*
+5. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing is
+   renamed once, with all that is in it. Each rename is atomic and replaces nothing; directories are synced between the two, so
+   no database can be there durably while a log is not. *Dies here: every file with a final name is whole, the rest is still
+   staged. As long as something is missing, a database is.*
 6. **Clear.** The staging directories are removed.
 
 An error or an interrupt before step 4 undoes everything. Afterwards nothing is undone: what is in place stays, the staged
@@ -22,7 +23,6 @@ rest is removed, and the error says exactly which files are in place and which w
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar import durable
 from tokar.errors import ArchiveError, IntegrityError, PartialError, StorageError
-from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.open_directory import Directory
+from tokar.restore.staging import Stage, whole_directories
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Buffer
 
@@ -140,8 +140,10 @@ def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] 
     try:
         work.commit()
     except BaseException as error:
-        stopped = work.stopped(error)
-        work.clear()
+        try:
+            stopped = work.stopped(error)
+        finally:
+            work.clear()
         if stopped is None:
             raise
         if isinstance(error, Exception):
@@ -153,37 +155,6 @@ def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] 
     return work.report()
 
 
-class _Stage:
-    """A target directory and the staging directory in it."""
-
-    def __init__(self, path: str) -> None:
-        self.target = Directory(path)
-        self.name = STAGING_PREFIX + secrets.token_hex(4)
-        self.staging: Directory | None = None
-
-    def open(self) -> None:
-        """Make the staging directory."""
-        self.staging = self.target.make(self.name)
-
-    @property
-    def opened(self) -> Directory:
-        """The staging directory."""
-        assert self.staging is not None
-        return self.staging
-
-    def clear(self) -> None:
-        """Remove the staging directory with what is in it, as far as that can be done, and close both."""
-        with suppress(StorageError):
-            if self.staging is None:  # it may have been made in the moment of an interrupt
-                self.staging = Directory(self.target.path_of(self.name), within=self.target)
-            for name in self.staging.names():
-                self.staging.remove(name)
-            self.target.remove_directory(self.name)
-        if self.staging is not None:
-            self.staging.close()
-        self.target.close()
-
-
 class _Placing:
     """The state of carrying out one plan."""
 
@@ -192,7 +163,9 @@ class _Placing:
         self._reader = reader
         self._progress = progress
         self._unreported = 0
-        self._stages: dict[str, _Stage] = {}
+        self._directories = {directory.path: directory for directory in plan.directories}
+        self._whole = whole_directories(plan)
+        self._stages: dict[str, Stage] = {}
         self._others: dict[str, Directory] = {}
         self._made: list[Path] = []
         self._without_time = 0
@@ -202,13 +175,13 @@ class _Placing:
 
     def prepare(self) -> None:
         """Make directories, write and sync all files under staging names (steps 1 to 3)."""
-        for directory in self._plan.directories:
+        for path, directory in self._directories.items():
             if directory.make:
-                self._make(Path(directory.path))
+                self._make(Path(path).parent if path in self._whole else Path(path))
         for made in self._made:
             durable.sync_directory(made.parent)
-        for path in dict.fromkeys(self._paths()):
-            stage = self._stages[path] = _Stage(path)
+        for path in self._directories:
+            stage = self._stages[path] = Stage(path, whole=path in self._whole)
             stage.open()
         for extra in self._plan.extras:
             self._stage_extra(extra)
@@ -216,11 +189,6 @@ class _Placing:
             self._stage(self._stages[directory_path].opened, name, entry)
         self._tell(0)
         self._sync_contents()
-
-    def _paths(self) -> Iterable[str]:
-        """Yield the directories that get files; a plan may name one directory by two paths."""
-        yield from (directory.path for directory in self._plan.directories)
-        yield from (extra.directory for extra in self._plan.extras)
 
     def _make(self, path: Path) -> None:
         """Make a directory and what is missing above it, and remember what was made."""
@@ -321,6 +289,7 @@ class _Placing:
                     durable.sync_descriptor(descriptor, staging.path_of(name))
                 finally:
                     os.close(descriptor)
+            staging.sync()
 
     def commit(self) -> None:
         """Rename: old files aside, then logs and patch files into place, then databases (steps 4 and 5)."""
@@ -329,34 +298,57 @@ class _Placing:
             directory = self._directory(aside.directory)
             directory.rename(aside.name, directory, aside.new_name)
         self._sync_directories()
-        databases = []
-        for extra in self._plan.extras:
-            self._rename(extra.directory, extra.name)
-        for directory_path, name, entry in self._plan.steps.placements():
-            if entry.token & DATABASE_DIRECTORY:  # last, because a database makes a restore look finished
-                databases.append((directory_path, name))
-            else:
-                self._rename(directory_path, name)
+        databases = self._commit_others()
         self._sync_directories()
-        for directory_path, name in databases:
-            self._rename(directory_path, name)
+        for path in self._whole_with(databases=True, others=True):
+            self._stages[path].commit_whole()
+            self._sync_directories()
+        for path in self._whole_with(databases=True, others=False):
+            self._stages[path].commit_whole()
+        for stage, name in databases:
+            stage.commit(name)
         self._sync_directories()
 
-    def _rename(self, directory: str, name: str) -> None:
-        stage = self._stages[directory]
-        stage.opened.rename(name, stage.target, name)
+    def _commit_others(self) -> list[tuple[Stage, str]]:
+        """Rename everything but databases; return the databases that are to be renamed one by one."""
+        databases: list[tuple[Stage, str]] = []
+        for path in self._whole_with(databases=False):
+            self._stages[path].commit_whole()
+        for extra in self._plan.extras:
+            if extra.directory not in self._whole:
+                self._stages[extra.directory].commit(extra.name)
+        if len(self._whole) == len(self._stages):
+            return databases
+        for path, name, entry in self._plan.steps.placements():
+            stage = self._stages[path]
+            if stage.whole:
+                continue
+            if entry.token & DATABASE_DIRECTORY:  # last, because a database makes a restore look finished
+                databases.append((stage, name))
+            else:
+                stage.commit(name)
+        return databases
+
+    def _whole_with(self, *, databases: bool, others: bool | None = None) -> list[str]:
+        """Return the directories that are staged as a whole and do or do not get databases, and other files."""
+        chosen = (directory for path, directory in self._directories.items() if path in self._whole)
+        return [
+            one.path
+            for one in chosen
+            if bool(one.databases) is databases and others in {None, one.files > one.databases}
+        ]
 
     def _directory(self, path: str) -> Directory:
         """Return an open directory, also one that gets no file but has something to be set aside."""
         if path in self._stages:
-            return self._stages[path].target
+            return self._stages[path].holder
         if path not in self._others:
             self._others[path] = Directory(path)
         return self._others[path]
 
     def _sync_directories(self) -> None:
         for stage in self._stages.values():
-            stage.target.sync()
+            stage.sync()
         for directory in self._others.values():
             directory.sync()
 
@@ -380,7 +372,7 @@ class _Placing:
 
         It is told from the disk, since an interrupt can come after any rename and before anything could be noted.
         """
-        staged = {path: set(self._stages[path].opened.names()) for path in self._stages}
+        staged = {path: stage.staged() for path, stage in self._stages.items()}
         placed: list[str] = []
         missing = 0
         extras = ((extra.directory, extra.name) for extra in self._plan.extras)
@@ -388,7 +380,7 @@ class _Placing:
             if name in staged[directory_path]:
                 missing += 1
             else:
-                placed.append(self._stages[directory_path].target.path_of(name))
+                placed.append(self._stages[directory_path].final_path(name))
         new = set(placed)
         asides = tuple(aside for aside in self._plan.asides if self._is_done(aside, new))
         if not placed and not asides:

@@ -255,13 +255,17 @@ class PlannedDirectory:
         path: Its path.
         make: Whether it has to be made.
         files: How many files it gets.
+        databases: How many of them are databases, and so placed last.
         size: How many bytes.
+        identity: The same for two paths that mean one directory.
     """
 
     path: str
     make: bool
     files: int
+    databases: int
     size: int
+    identity: str
 
 
 @dataclass(frozen=True, slots=True)

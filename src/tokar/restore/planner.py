@@ -191,7 +191,7 @@ class _Planner:
         named = by_name.get(entry.number)
         if leaf is not None and named is None and entry.token in self._routes:
             directory, code = self._routes[entry.token]
-            self._targets.claim(directory, leaf, entry.size, number=entry.number)
+            self._targets.claim(directory, leaf, entry.size, number=entry.number, token=entry.token)
             return code
         try:
             decision, general = self._decide(entry, leaf, fault, named)
@@ -200,7 +200,7 @@ class _Planner:
         code = self._decisions.setdefault(decision, len(self._decisions))
         name = decision.name or leaf
         if decision.directory is not None and name is not None:
-            self._targets.claim(decision.directory, name, entry.size, number=entry.number)
+            self._targets.claim(decision.directory, name, entry.size, number=entry.number, token=entry.token)
             if general:
                 self._routes[entry.token] = decision.directory, code
         return code

@@ -21,6 +21,7 @@ from tokar.restore.inventory import (
     TargetDirectory,
 )
 from tokar.restore.plan import Aside, Existing, Fault, PlannedDirectory, Problem
+from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,6 +90,7 @@ class _Target:
         self.info = info
         self.names = shared
         self.files = 0
+        self.databases = 0
         self.size = 0
         self.room = 0
         self.receives = False
@@ -138,7 +140,7 @@ class Targets:
         """Have a directory judged as one that gets files."""
         self.watch(path).receives = True
 
-    def claim(self, directory: str, name: str, size: int, *, number: int | None = None) -> None:
+    def claim(self, directory: str, name: str, size: int, *, number: int | None = None, token: int = 0) -> None:
         """Reserve a name in a directory.
 
         Args:
@@ -146,10 +148,13 @@ class Targets:
             name: The name.
             size: The bytes that the file will have.
             number: The number of the entry; None where the file is no entry.
+            token: The token of the entry.
         """
         target = self._targets.get(directory) or self.watch(directory)
         target.receives = True
         target.files += 1
+        if token & DATABASE_DIRECTORY:
+            target.databases += 1
         target.size += size
         target.room += -(-size // target.info.block) * target.info.block
         target.names.claim(name)
@@ -191,7 +196,14 @@ class Targets:
         self.asides = tuple(aside for _, aside in sorted(asides, key=lambda one: one[0]))
         receiving = [target for target in self._targets.values() if target.receives]
         self.directories = tuple(
-            PlannedDirectory(target.info.path, target.info.state is State.MISSING, target.files, target.size)
+            PlannedDirectory(
+                path=target.info.path,
+                make=target.info.state is State.MISSING,
+                files=target.files,
+                databases=target.databases,
+                size=target.size,
+                identity=target.info.identity,
+            )
             for target in receiving
         )
         self._judge_room([target for target in receiving if target.info.device])

@@ -1,0 +1,112 @@
+"""Staging: where files of one target directory are written before they have their final names.
+
+A directory that is there gets a private staging directory inside, on the same file system, and every file is renamed out
+of it. A directory that has yet to be made is staged as a whole, beside its final place, and gets its name with all its files
+in one rename: that is quicker, and there is no moment at which it is half full.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import Counter
+from contextlib import suppress
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from tokar.errors import StorageError
+from tokar.restore.inventory import STAGING_PREFIX
+from tokar.restore.open_directory import Directory
+
+if TYPE_CHECKING:
+    from tokar.restore.plan import Plan
+
+
+class Stage:
+    """The staging directory of one target directory.
+
+    Args:
+        path: The target directory. If it is staged as a whole, it is missing and the directory above it is there.
+        whole: Whether it is staged as a whole.
+
+    Attributes:
+        path: The target directory.
+        whole: Whether it is staged as a whole.
+        holder: The directory that the staging directory is in: the target directory, or the one above it.
+
+    Raises:
+        StorageError: The holder cannot be opened.
+    """
+
+    def __init__(self, path: str, *, whole: bool) -> None:
+        self.path = path
+        self.whole = whole
+        above, self._last = os.path.split(path)
+        # Links above the target are followed (spec/tokens.md, PLC-2), so the directory above may be one.
+        self.holder = Directory(os.path.realpath(above) if whole else path)
+        self._name = STAGING_PREFIX + secrets.token_hex(4)
+        self._opened: Directory | None = None
+
+    def open(self) -> None:
+        """Make the staging directory."""
+        self._opened = self.holder.make(self._name)
+
+    @property
+    def opened(self) -> Directory:
+        """The staging directory."""
+        assert self._opened is not None
+        return self._opened
+
+    def commit(self, name: str) -> None:
+        """Give a file its final name."""
+        self.opened.rename(name, self.holder, name)
+
+    def commit_whole(self) -> None:
+        """Give the directory its final name, and so all its files theirs."""
+        self.holder.rename(self._name, self.holder, self._last)
+
+    def sync(self) -> None:
+        """Make the renames durable."""
+        self.holder.sync()
+
+    def final_path(self, name: str) -> str:
+        """Return the path of a file in its final place."""
+        return os.path.join(self.path, name)  # noqa: PTH118 - text, for a report
+
+    def staged(self) -> set[str]:
+        """Return the names of the files that are still staged.
+
+        The staging directory is opened by its name again: after a rename as a whole that name is gone, while the descriptor
+        from before would show files in their final place.
+        """
+        if not self.holder.has(self._name):
+            return set()
+        with Directory(self.holder.path_of(self._name), within=self.holder) as staging:
+            return set(staging.names())
+
+    def clear(self) -> None:
+        """Remove what is still staged, as far as that can be done, and close everything."""
+        with suppress(StorageError):
+            if self.holder.has(self._name):  # by name, for the reason above
+                with Directory(self.holder.path_of(self._name), within=self.holder) as staging:
+                    for name in staging.names():
+                        staging.remove(name)
+                self.holder.remove_directory(self._name)
+        if self._opened is not None:
+            self._opened.close()
+        self.holder.close()
+
+
+def whole_directories(plan: Plan) -> set[str]:
+    """Return the target directories of a plan that can be staged as a whole.
+
+    Such a directory has to be made, no other path means it too, and no other directory of the plan is below it. Of those
+    that get databases and other files there may be only one: with two, the first would show a database before the second
+    shows its logs.
+    """
+    used = {directory.path for directory in plan.directories} | {aside.directory for aside in plan.asides}
+    above = {str(parent) for path in used for parent in PurePath(path).parents}
+    alike = Counter(directory.identity for directory in plan.directories)
+    fresh = [one for one in plan.directories if one.make and one.path not in above and alike[one.identity] == 1]
+    mixed = [one.path for one in plan.directories if 0 < one.databases < one.files]
+    return {one.path for one in fresh if len(mixed) == 1 or one.path not in mixed}
