@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar import durable
-from tokar.errors import ArchiveError, IntegrityError, PartialError, StorageError
+from tokar.errors import ArchiveError, IntegrityError, StorageError
 from tokar.restore.open_directory import Directory
+from tokar.restore.report import PlacingStoppedError, Report
 from tokar.restore.staging import Stage, whole_directories
 from tokar.tokens import DATABASE_DIRECTORY
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from tokar.format.entry import Entry
     from tokar.restore.plan import Aside, Extra, Plan
+
+__all__ = ["Chunk", "ContentReader", "PlacingStoppedError", "Report", "place"]
 
 _PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
 _TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
@@ -67,51 +69,6 @@ class ContentReader(Protocol):
 
     def modification_time(self, entry: Entry) -> int | None:
         """Return the modification time in nanoseconds since 1970, if there is one. Asked for after the content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What placing has done.
-
-    Attributes:
-        files: How many files are in place.
-        size: Their bytes.
-        asides: The files that were set aside.
-        without_time: How many files could not be given their modification time.
-    """
-
-    files: int
-    size: int
-    asides: tuple[Aside, ...]
-    without_time: int
-
-
-class PlacingStoppedError(PartialError):
-    """Placing stopped after the first rename: some files are in place, others are not.
-
-    Args:
-        message: What stopped it, in one line.
-        placed: The paths of the files that are in place, each of them whole.
-        asides: The renames of old files that were done.
-        missing: How many files are not in place.
-        path: The file at which it stopped.
-    """
-
-    hint_text = "run it again with --existing set-aside; nothing was deleted"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        placed: tuple[str, ...],
-        asides: tuple[Aside, ...],
-        missing: int,
-        path: Path | str | None = None,
-    ) -> None:
-        super().__init__(message, path=path)
-        self.placed = placed
-        self.asides = asides
-        self.missing = missing
 
 
 def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] | None = None) -> Report:
