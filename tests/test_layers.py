@@ -16,6 +16,7 @@ LAYERS = [
     {"bytesource", "tokens", "names", "durable"},
     {"namelist"},
     {"format", "ese"},
+    {"recovery"},
     {"sources", "restore", "receipt"},
     {"procedure"},
     {"examination", "prior"},

@@ -1,0 +1,353 @@
+"""What every file of a set says of itself, as plain data: enough to judge the set without opening the files again.
+
+What cannot be read is kept too, with the reason: a file of a format that nobody has described is no fault, a damaged header is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from tokar.ese.common import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
+from tokar.ese.database import DatabaseState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tokar.ese.common import BackupInfo
+    from tokar.ese.database import DatabaseHeader
+    from tokar.ese.logreport import LogReport
+    from tokar.ese.pagereport import PageReport
+    from tokar.ese.trailer import BackupTrailer
+
+_FactsT = TypeVar("_FactsT", bound="FileFacts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What is known of every file.
+
+    Attributes:
+        name: Its name, safe to print.
+        size: Bytes of content.
+        number: The number of its entry in an archive; None on disk.
+        digest: The digest of its content, where it comes from an archive.
+        damaged: It is clearly of its kind, and its header is damaged.
+        note: Why it cannot be read, or what else is worth saying; empty when there is nothing.
+    """
+
+    name: str
+    size: int = 0
+    number: int | None = None
+    digest: bytes | None = None
+    damaged: bool = False
+    note: str = ""
+
+    @property
+    def leaf(self) -> str:
+        """The part of the name after the last separator."""
+        return self.name.rpartition("\\")[2].rpartition("/")[2]
+
+    def loose(self) -> Self:
+        """Return the same facts as the same file would give in a folder of its own: without number, digest and path."""
+        return replace(self, name=self.leaf, number=None, digest=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFacts(FileFacts):
+    """What a database says of itself.
+
+    Attributes:
+        header: Its header; None where none could be read.
+        copies_valid: Whether the checksum of each header copy is right.
+        copies_identical: Whether both copies hold the same bytes.
+        trailer: The backup trailer of a streaming copy, where it is in order.
+        trailer_fault: Why the trailer of a streaming copy is not in order; empty for any other file.
+        trailer_code: The error the engine gives for that.
+        temporary: Whether it is one of the engine's temporary databases.
+        pages: What checking its pages found; None where that was not asked for.
+    """
+
+    header: DatabaseHeader | None = None
+    copies_valid: tuple[bool, bool] = (True, True)
+    copies_identical: bool = True
+    trailer: BackupTrailer | None = None
+    trailer_fault: str = ""
+    trailer_code: int | None = None
+    temporary: bool = False
+    pages: PageReport | None = None
+
+    @property
+    def has_trailer_page(self) -> bool:
+        """Whether this is a copy by an engine that keeps the bookkeeping of a backup in a trailer page, not in a patch file.
+
+        That began with log format 7.3704.5, and so did file types in headers (Microsoft Knowledge Base Q158526; Extensible Storage
+        Engine, log.hxx).
+        """
+        return self.header is not None and self.header.is_streaming_copy and self.header.file_type != 0
+
+    @property
+    def is_backup_copy(self) -> bool:
+        """Whether a streaming backup made this file, whether or not its trailer has been taken over."""
+        return self.header is not None and self.header.current_full.generation_low != 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        base = {**_file_json(self), "temporary": self.temporary}
+        if self.header is None:
+            return base
+        return {**base, **_header_json(self.header), **self._copy_json()}
+
+    def _copy_json(self) -> dict[str, Any]:
+        assert self.header is not None
+        trailer = self.trailer
+        return {
+            "header_copies_valid": list(self.copies_valid),
+            "header_copies_identical": self.copies_identical,
+            "streaming_copy": self.header.is_streaming_copy,
+            "trailer": _backup_json(trailer.backup) if trailer else None,
+            "trailer_fault": self.trailer_fault,
+            "pages": _pages_json(self.pages) if self.pages else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedDatabase:
+    """A database that a log names as attached: where it lay then, and its signature."""
+
+    path: str
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFacts(FileFacts):
+    """What a log says of itself.
+
+    Attributes:
+        generation: From the header, or from the name where the header cannot be read; None where neither tells.
+        named_generation: What a numbered name claims.
+        base: The base name of its stream in lower case, from the name.
+        current: Whether its name is that of the current log.
+        signature: The log stream; None where the header cannot be read.
+        created: When it was created.
+        previous_created: When the generation before was created.
+        format: Version as four numbers; empty where the header cannot be read.
+        expected_size: Bytes that the header calls for.
+        page_size: Bytes in a page of its databases.
+        previous_segments_xor: The accumulated segment checksum of the log before; None where the format has none.
+        attached: The databases attached when it was created.
+        content: What checking its content found; None where that was not asked for.
+    """
+
+    generation: int | None = None
+    named_generation: int | None = None
+    base: str = ""
+    current: bool = False
+    signature: Signature | None = None
+    created: LogTime = NO_TIME
+    previous_created: LogTime = NO_TIME
+    format: str = ""
+    expected_size: int = 0
+    page_size: int = 0
+    previous_segments_xor: int | None = None
+    attached: tuple[AttachedDatabase, ...] = ()
+    content: LogReport | None = None
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether it is of a format whose header is not known: only its name says which generation it is."""
+        return self.signature is None and not self.damaged
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            **_file_json(self),
+            "generation": self.generation,
+            "signature": _signature_json(self.signature),
+            "created": self.created.iso(),
+            "previous_created": self.previous_created.iso(),
+            "format": self.format,
+            "expected_size": self.expected_size,
+            "content": _content_json(self.content) if self.content else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchFacts(FileFacts):
+    """A patch file: empty in every modern backup; with content it is kept and never interpreted."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {**_file_json(self), "empty": self.size == 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFacts(FileFacts):
+    """What a checkpoint file says.
+
+    Attributes:
+        position: Where recovery would begin.
+        signature: The log stream; None where neither copy can be read.
+    """
+
+    position: LogPosition = NO_POSITION
+    signature: Signature | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {**_file_json(self), "position": str(self.position), "signature": _signature_json(self.signature)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlushMapFacts(FileFacts):
+    """What a flush map says.
+
+    Attributes:
+        header_flush_signature: Of the database header it was last in step with.
+        signature: Its own, which the database repeats while the two are in step.
+    """
+
+    header_flush_signature: Signature | None = None
+    signature: Signature | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {**_file_json(self), "signature": _signature_json(self.signature)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFacts:
+    """What the files of one set say of themselves.
+
+    Attributes:
+        source: The archive or folder.
+        databases: The databases.
+        logs: The logs.
+        patches: The patch files.
+        checkpoints: Checkpoint files, which are no part of a backup by procedure.
+        flush_maps: Flush maps.
+        other_count: Files that are none of these.
+        examined: Whether pages and segments were checked, not only headers.
+        not_examined: Why some of them could not be, each with the file.
+    """
+
+    source: str = ""
+    databases: tuple[DatabaseFacts, ...] = ()
+    logs: tuple[LogFacts, ...] = ()
+    patches: tuple[PatchFacts, ...] = ()
+    checkpoints: tuple[CheckpointFacts, ...] = ()
+    flush_maps: tuple[FlushMapFacts, ...] = ()
+    other_count: int = 0
+    examined: bool = False
+    not_examined: tuple[str, ...] = ()
+
+    @property
+    def generations(self) -> tuple[int, int] | None:
+        """The lowest and the highest generation of its logs; None without logs."""
+        found = [log.generation for log in self.logs if log.generation is not None]
+        return (min(found), max(found)) if found else None
+
+    @property
+    def has_unreadable_database(self) -> bool:
+        """Whether there is a database that does not say which logs and flush map are its own."""
+        return any(database.header is None for database in self.databases)
+
+    def loose(self) -> SetFacts:
+        """Return the same facts as the files would give in another place, in an order of their own, to be compared."""
+        return SetFacts(
+            databases=_loose(self.databases),
+            logs=_loose(self.logs),
+            patches=_loose(self.patches),
+            checkpoints=_loose(self.checkpoints),
+            flush_maps=_loose(self.flush_maps),
+            examined=self.examined,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "source": self.source,
+            "databases": [one.to_json() for one in self.databases],
+            "logs": [one.to_json() for one in self.logs],
+            "patches": [one.to_json() for one in self.patches],
+            "checkpoints": [one.to_json() for one in self.checkpoints],
+            "flush_maps": [one.to_json() for one in self.flush_maps],
+            "other_count": self.other_count,
+            "examined": self.examined,
+            "not_examined": list(self.not_examined),
+        }
+
+
+def _loose(files: Iterable[_FactsT]) -> tuple[_FactsT, ...]:
+    return tuple(sorted((one.loose() for one in files), key=lambda one: (one.name, one.size, repr(one))))
+
+
+def _file_json(facts: FileFacts) -> dict[str, Any]:
+    return {
+        "name": facts.name,
+        "size": facts.size,
+        "entry": facts.number,
+        "digest": facts.digest.hex() if facts.digest else None,
+        "damaged": facts.damaged,
+        "note": facts.note,
+    }
+
+
+def _header_json(header: DatabaseHeader) -> dict[str, Any]:
+    return {
+        "page_size": header.page_size,
+        "version": f"0x{header.version:X}",
+        "revision": f"0x{header.revision:X}",
+        "state": header.state_name,
+        "clean": header.state is DatabaseState.CLEAN_SHUTDOWN,
+        "signature": _signature_json(header.signature),
+        "log_signature": _signature_json(header.log_signature),
+        "required": [header.required_low, header.required_high],
+        "committed_high": header.committed_high,
+        "last_log_created": header.last_log_time.iso(),
+        "consistent_position": str(header.consistent_position),
+        "current_full": _backup_json(header.current_full),
+        "previous_full": _backup_json(header.previous_full),
+        "previous_incremental": _backup_json(header.previous_incremental),
+        "previous_copy": _backup_json(header.previous_copy),
+        "previous_differential": _backup_json(header.previous_differential),
+    }
+
+
+def _backup_json(info: BackupInfo) -> dict[str, Any] | None:
+    if not info.is_set:
+        return None
+    return {
+        "mark": str(info.mark),
+        "time": info.time.iso(),
+        "generation_low": info.generation_low,
+        "generation_high": info.generation_high,
+    }
+
+
+def _pages_json(report: PageReport) -> dict[str, Any]:
+    return {
+        "pages": report.pages,
+        "empty": report.empty,
+        "old_ok": report.old_ok,
+        "ecc_ok": report.ecc_ok,
+        "correctable": report.correctable,
+        "bad": report.bad,
+        "not_verified": report.not_verified,
+    }
+
+
+def _content_json(report: LogReport) -> dict[str, Any]:
+    return {
+        "unit": report.unit,
+        "valid": report.valid,
+        "bad": report.bad,
+        "segments_xor": None if report.segments_xor is None else f"0x{report.segments_xor:016x}",
+        "not_verified": report.not_verified,
+    }
+
+
+def _signature_json(signature: Signature | None) -> dict[str, Any] | None:
+    if signature is None or not signature.is_set:
+        return None
+    return {"random": f"{signature.random:08x}", "created": signature.created.iso()}
