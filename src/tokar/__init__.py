@@ -60,8 +60,12 @@ def create(
 
     compression = Compression.parse(compress)
     made = Head(json_fields.to_time(system_clock()), kind, profile, f"tokar {__version__}", extra=head)
-    made.build()  # before anything is on disk
-    return ArchiveWriter(FileSink(path, replace=replace), made, archive_id=archive_id, compression=compression)
+    sink = FileSink(path, replace=replace)
+    try:
+        return ArchiveWriter(sink, made, archive_id=archive_id, compression=compression)
+    except BaseException:
+        sink.discard()
+        raise
 
 
 def open(source: ByteSource | Path | str) -> Archive:  # noqa: A001 - as in gzip.open and tarfile.open
