@@ -17,7 +17,7 @@ from tokar.cli import output
 from tokar.cli.opening import open_archive
 from tokar.cli.options import Json, Quiet
 from tokar.cli.progress import progress
-from tokar.errors import ArchiveError, InputError, StorageError
+from tokar.errors import ArchiveError, StorageError
 from tokar.restore.from_archive import make_request, plan_restore
 from tokar.restore.place import Report, place
 
@@ -71,8 +71,6 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Restore files to token-matched directories. The plan comes first, complete, and is refused (exit 6) before anything is written."""
-    if existing not in ("refuse", "set-aside"):
-        raise InputError(f"--existing takes refuse or set-aside, not {existing}")
     with _at_hand(archive) as opened:
         request = make_request(
             opened,

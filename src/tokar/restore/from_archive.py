@@ -76,6 +76,8 @@ def make_request(
         InputError: An argument makes no sense.
         StorageError: The locations file cannot be read.
     """
+    if existing not in set(Existing):
+        raise InputError(f"--existing takes {' or '.join(Existing)}, not {names.printable(existing)}")
     profile, base = archive.head.profile, str(Path.cwd())
     file = read_location_file(locations, profile, encoding=code_page) if locations else LocationFile()
     spoken = [parse_to(text, profile, base=base) for text in to]
