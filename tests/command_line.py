@@ -92,10 +92,10 @@ def pipeline(*commands: list[str]) -> tuple[list[int], bytes, bytes]:
             assert earlier is not None
             earlier.close()  # only the next command reads it
     output, messages = running[-1].communicate(timeout=TIMEOUT)
-    for one in running[:-1]:
-        assert one.stderr is not None
-        messages += one.stderr.read()
-        one.stderr.close()
-        one.wait(TIMEOUT)
+    for earlier_one in running[:-1]:
+        assert earlier_one.stderr is not None
+        messages += earlier_one.stderr.read()
+        earlier_one.stderr.close()
+        earlier_one.wait(TIMEOUT)
     assert b"Traceback" not in messages, messages.decode(errors="replace")
-    return [one.returncode for one in running], output, messages
+    return [each.returncode for each in running], output, messages

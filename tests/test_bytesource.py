@@ -59,7 +59,7 @@ def test_short_reads_of_the_system_are_put_together(source: FileSource, monkeypa
 
 
 def test_several_threads_may_read_at_once(source: FileSource) -> None:
-    wrong = []
+    wrong: list[int] = []
 
     def read(offset: int) -> None:
         wrong.extend(at for at in range(offset, offset + 200) if source.read(at, 9) != DATA[at : at + 9])
