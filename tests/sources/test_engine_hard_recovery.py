@@ -28,6 +28,7 @@ from engine_by_hand import (
 from tokar.sources.base import BackupType, EndOfFile, Outcome
 from tokar.sources.engine.chance import Dice, LifeClock
 from tokar.sources.engine.config import local_path
+from tokar.sources.engine.database_file import DatabaseFile
 from tokar.sources.engine.eras import ERAS
 from tokar.sources.engine.errors import EngineError
 from tokar.sources.engine.log_stream import closed_logs
@@ -117,6 +118,32 @@ def test_hard_recovery_ignores_the_checkpoint(tmp_path: Path, profile: str) -> N
     lab = restore(story, tmp_path / "b", full)
     story.lab.work(40)
     shutil.copy(story.lab.place.checkpoint, lab.place.checkpoint)
+    assert outcome_of(lab) == story.expected(full.high)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_hard_recovery_that_is_cut_off_is_begun_again(
+    tmp_path: Path, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story, full = full_of(tmp_path / "a", profile)
+    lab = restore(story, tmp_path / "b", full)
+    original, cuts = DatabaseFile.write_raw, 0
+    for after in (0, 2, 4):
+        left = [after]
+
+        def write_or_die(file: DatabaseFile, number: int, data: bytes, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            original(file, number, data)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(DatabaseFile, "write_raw", write_or_die)
+            try:
+                lab.recover()
+            except KeyboardInterrupt:
+                cuts += 1
+    assert cuts > 1
     assert outcome_of(lab) == story.expected(full.high)
 
 

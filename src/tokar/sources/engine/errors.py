@@ -23,6 +23,7 @@ _MORE_NAMES: Final = MappingProxyType(
         -567: "DbTimeTooNew",
         -582: "CommittedLogFilesMissing",
         -590: "LogSegmentsChecksumMismatch",
+        -1003: "InvalidParameter",
         -1019: "PageNotInitialized",
         -1102: "WriteConflict",
         -1206: "DatabaseCorrupted",

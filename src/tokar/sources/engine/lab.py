@@ -195,7 +195,7 @@ class Lab:
         registration = load_registration(self.folder)
         place, clock, dice = self._new_life()
         if registration is None:
-            return soft_recovery(place, self.era, clock, dice)
+            return soft_recovery(place, self.era, clock, dice, self.listener)
         if registration.status != 0:
             state = "is not completed" if registration.status is None else "was reported as failed"
             raise EngineError(-506, f"the registered restore {state}", path=self.folder)

@@ -26,6 +26,7 @@ from tokar.sources.engine.checkpoint_file import read_checkpoint
 from tokar.sources.engine.database_file import DatabaseFile
 from tokar.sources.engine.errors import EngineError
 from tokar.sources.engine.instance import Instance
+from tokar.sources.engine.log_stream import closed_logs, current_log
 from tokar.sources.engine.patch import apply_patch, patch_name, take_over_trailer
 from tokar.sources.engine.redo import Redo
 from tokar.sources.engine.restore_logs import LogRun, restored_run, roll_forward, soft_run
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from tokar.sources.engine.chance import Clock, Dice
     from tokar.sources.engine.eras import Era
-    from tokar.sources.engine.instance import Place
+    from tokar.sources.engine.instance import Listener, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,15 @@ class Recovered:
     databases: tuple[int, ...]
 
 
-def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice) -> Recovered:
+def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice, listener: Listener | None = None) -> Recovered:
     """Recover after a crash.
+
+    Args:
+        place: Where the files lie.
+        era: The engine that recovers.
+        clock: Where times come from.
+        dice: Where chance comes from.
+        listener: Told of logs that are closed because undo fills them.
 
     Raises:
         EngineError: What stands in the way.
@@ -85,6 +93,8 @@ def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice) -> Recovered
     for file in files.values():
         if file.header.current_full.generation_low:
             raise EngineError(-544, "the database comes from a backup and needs hard recovery", path=file.path)
+    if _never_ran(place, files):
+        return Recovered(hard=False, low=0, high=0, undone=0, deleted=(), databases=())
     checkpoint = read_checkpoint(place.checkpoint)
     run = soft_run(place, checkpoint.checkpoint.generation if checkpoint else None)
     if checkpoint and checkpoint.signature != run.signature:
@@ -92,6 +102,7 @@ def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice) -> Recovered
     for file in files.values():
         _check_needs(file, run, believed=checkpoint is not None)
     instance = Instance(place, era, clock, dice, signature=run.signature or NO_SIGNATURE)
+    instance.listener = listener or instance.listener
     instance.files.update(files)
     redo = Redo(instance, checkpoint.checkpoint if checkpoint else NO_POSITION)
     for log in run.logs:
@@ -128,6 +139,12 @@ def hard_recovery(place: Place, era: Era, clock: Clock, dice: Dice, restored: Re
         if dbid not in redo.matched or (dbid in redo.in_force and not redo.matches(dbid)):
             raise EngineError(-531, "the logs are about another database of this name", path=file.path)
     return _finish(instance, redo, run, hard=True, deleted=tuple(path.name for path in stray))
+
+
+def _never_ran(place: Place, files: dict[int, DatabaseFile]) -> bool:
+    """Tell whether there are no logs, and no database that would need any."""
+    logs = closed_logs(place.logs, place.base) or current_log(place.logs, place.base)
+    return not logs and all(file.header.is_clean for file in files.values())
 
 
 def _check_needs(file: DatabaseFile, run: LogRun, *, believed: bool) -> None:
