@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
 _ID_SIZE: Final = 16
+_MAX_ENCODING: Final = 0xFFFF
+_TIME_BOUND: Final = 1 << 63  # nanoseconds: from 1677 to 2262
 _FLUSH_SIZE: Final = 1 << 20
 _FLUSH_PARTS: Final = 1000  # below the number of parts that one writev takes everywhere
 
@@ -208,6 +210,8 @@ class ArchiveWriter:
         size = len(content)
         if not (0 <= token <= 0xFF and 1 <= len(name) <= limits.MAX_NAME_SIZE and size <= 1 << self._chunk_log2):
             raise InputError(f"token {token}, a name of {len(name)} bytes or {size} bytes of content is out of range")
+        if not (0 <= encoding <= _MAX_ENCODING and -_TIME_BOUND <= (modified or 0) < _TIME_BOUND):
+            raise InputError(f"code page {encoding} or modification time {modified} is out of range")
         self._state = "broken"  # until everything is in place
         ledger, position = self._ledger, self._position
         number = ledger.entry_count
@@ -265,6 +269,7 @@ class ArchiveWriter:
             FormatError: The calls do not have the form of the specification.
         """
         body = metadata.build_calls(calls)
+        records.demand_length(records.PROC, len(body), self._position)  # while the writer can still go on
         with _Guard(self):
             self._put_outside(records.PROC, body)
 
@@ -348,12 +353,12 @@ class ArchiveWriter:
             raise InputError(f"a token is one byte, not {token}")
         if not 1 <= len(name) <= limits.MAX_NAME_SIZE:
             raise InputError(f"a name of {len(name)} bytes; 1 to {limits.MAX_NAME_SIZE} are allowed")
-        for what, value, least, end in (
-            ("a code page", encoding, 0, 1 << 16),
-            ("an announced size", announced_size or 0, 0, 1 << 63),
-            ("a modification time", modified or 0, -(1 << 63), 1 << 63),
+        for what, value, least, greatest in (
+            ("a code page", encoding, 0, _MAX_ENCODING),
+            ("an announced size", announced_size or 0, 0, limits.MAX_ARCHIVE_SIZE),
+            ("a modification time", modified or 0, -_TIME_BOUND, _TIME_BOUND - 1),
         ):
-            if not least <= value < end:
+            if not least <= value <= greatest:
                 raise InputError(f"{value} is out of range for {what}")
         log2 = self._chunk_log2
         while announced_size and announced_size > limits.MAX_CHUNKS << log2 and log2 < limits.MAX_CHUNK_LOG2:
