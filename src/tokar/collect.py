@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tokar import names, tokens
 from tokar._version import __version__
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
+from tokar.examination import NOT_EXAMINED, FileExaminer, may_be_ese
 from tokar.format import canonical_json, json_fields, metadata
 from tokar.format.limits import MAX_HEAD_SIZE
 from tokar.format.metadata import Head
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
+    from tokar.examination import SetFacts
     from tokar.format.compression import Compression
     from tokar.format.sink import Sink
 
@@ -160,6 +162,7 @@ def collect(
     clock: Callable[[], datetime] = system_clock,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    facts: SetFacts | None = None,
 ) -> Sealed:
     """Write the archive of a collection.
 
@@ -171,6 +174,7 @@ def collect(
         clock: For the times in the archive.
         threads: Encoder threads.
         progress: Called with numbers of bytes as files are read.
+        facts: Where what the files say of themselves is noted while they go by; None: nobody looks.
 
     Raises:
         SourceChangedError: A file changed since `gather` looked at it.
@@ -179,6 +183,7 @@ def collect(
         FormatError: A limit of the format is reached.
     """
     head = _head(collection.kind, collection.profile, collection.metadata, clock())
+    examiner: FileExaminer | None
     try:
         _demand_outside(collection.gathered, sink)
         writer = ArchiveWriter(sink, head, archive_id=archive_id, compression=compression, clock=clock, threads=threads)
@@ -189,14 +194,24 @@ def collect(
         for one in chain(collection.gathered.candidates, collection.gathered.rest):
             try:
                 if one.state.size <= _SMALL_SIZE:
-                    _add_small(writer, one)
+                    content = _add_small(writer, one)
+                    if facts is not None and may_be_ese(content, one.token):
+                        examiner = _examiner(one, facts, collection.profile)
+                        examiner(memoryview(content))
+                        examiner.finish()
                     if progress:
                         progress(one.state.size)
                 else:
-                    _add_large(writer, one, progress)
+                    examiner = None if facts is None else _examiner(one, facts, collection.profile)
+                    _add_large(writer, one, progress, examiner)
             except FormatError as error:
                 raise _explain(error, one) from error
-        return writer.seal(**_summary(collection))
+        return writer.seal(**_summary(collection, facts))
+
+
+def _examiner(one: Candidate, facts: SetFacts, profile: str) -> FileExaminer:
+    name, encoding = names.encode(one.name)
+    return FileExaminer(facts, token=one.token, raw_name=name, encoding=encoding, size=one.state.size, profile=profile)
 
 
 def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> Head:
@@ -221,7 +236,8 @@ def _explain(error: FormatError, one: Candidate) -> ArchiveError:
     return InputError(message, path=one.path, hint="archive their common folder, so that the names differ")
 
 
-def _add_small(writer: ArchiveWriter, one: Candidate) -> None:
+def _add_small(writer: ArchiveWriter, one: Candidate) -> bytes:
+    """Add a file in one piece, and return its content."""
     try:
         descriptor = os.open(one.path, _OPEN_FLAGS)
         try:
@@ -233,9 +249,12 @@ def _add_small(writer: ArchiveWriter, one: Candidate) -> None:
         raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
     _demand_unchanged(one, FileState.of(after), len(content))
     writer.add_bytes(one.token, one.name, content, modified=one.state.modified)
+    return content
 
 
-def _add_large(writer: ArchiveWriter, one: Candidate, progress: Callable[[int], None] | None) -> None:
+def _add_large(
+    writer: ArchiveWriter, one: Candidate, progress: Callable[[int], None] | None, examiner: FileExaminer | None
+) -> None:
     try:
         descriptor = os.open(one.path, _OPEN_FLAGS)
     except OSError as error:
@@ -249,6 +268,7 @@ def _add_large(writer: ArchiveWriter, one: Candidate, progress: Callable[[int], 
                 announced_size=one.state.size,
                 modified=one.state.modified,
                 progress=progress,
+                examine=examiner,
             )
         except SourceChangedError as error:
             error.path = one.path
@@ -256,6 +276,8 @@ def _add_large(writer: ArchiveWriter, one: Candidate, progress: Callable[[int], 
         except OSError as error:
             raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
         _demand_unchanged(one, FileState.of(os.fstat(descriptor)), entry.size)
+    if examiner is not None:
+        examiner.finish()
 
 
 class _Bounded:
@@ -282,9 +304,9 @@ def _demand_unchanged(one: Candidate, after: FileState, size: int) -> None:
         raise SourceChangedError("the file changed while it was being archived", path=one.path)
 
 
-def _summary(collection: Collection) -> dict[str, Any]:
+def _summary(collection: Collection, facts: SetFacts | None) -> dict[str, Any]:
     gathered = collection.gathered
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"examination": NOT_EXAMINED if facts is None else facts.findings.to_json()}
     if gathered.generations is not None:
         extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
     if gathered.left_out:

@@ -1,37 +1,145 @@
 """What the files of a set say of themselves, learned while their bytes go by on the way into an archive.
 
 Generations, log stream, links from log to log, what each database needs, damaged pages and segments: the seal check weighs these
-(`tokar.procedure.licence`), and SUMM records the generations. Files of unknown formats are no fault; they are taken by their names.
+(`tokar.procedure.licence`), and SUMM records the generations and the findings. Files of unknown formats are no fault; they are taken by
+their names.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
 from tokar.bytesource import BytesSource
 from tokar.errors import UnsafeNameError
+from tokar.ese.contentcheck import CHECKED_KINDS, Checker, ContentVerdict, checker_for, judge
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.errors import MissingExtraError
 from tokar.ese.filenames import NameRole, parse_file_name
-from tokar.ese.identify import FileKind, Identity, identify
+from tokar.ese.identify import SMALLEST_SIZE, FileKind, Identity, identify, looks_like_ese
 from tokar.ese.log import LogHeader
-from tokar.ese.logreport import LogReport
 from tokar.ese.pagereport import PageReport
+from tokar.format import canonical_json, json_fields
 from tokar.procedure.licence import LogFacts, Needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from tokar.ese.logreport import LogReport
 
 # Exchange before 2000 SP2 kept the bookkeeping of a streaming copy in a patch file, not in a trailer (Q158526).
 _WITHOUT_TRAILER: Final = {"edbbcli"}
+_MAX_LISTED: Final = 1000  # files that are kept with findings, and as many without
+_MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
+_MAX_OFFSETS: Final = 16  # bad pages or segments of a file that SUMM points at; all of them are counted
+_MAX_TEXT: Final = 1000  # characters of a name or a reason in SUMM
 
 
-class _Checker(Protocol):
-    def update(self, data: memoryview) -> None: ...
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What looking at one file found.
 
-    def finish(self) -> PageReport | LogReport: ...
+    Attributes:
+        token: Its token.
+        name: Its name, safe to print.
+        kind: What it is, going by its content.
+        verdict: What checking its content came to.
+    """
+
+    token: int
+    name: str
+    kind: FileKind
+    verdict: ContentVerdict
+
+    @property
+    def is_remarkable(self) -> bool:
+        """Whether there is more to say than that all of it was verified and is good."""
+        verdict = self.verdict
+        return bool(verdict.problems or verdict.correctable or verdict.not_verified or verdict.note)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as an element of `entries` (spec/format.md section 6.2)."""
+        verdict = self.verdict
+        row: dict[str, Any] = {"kind": self.kind.value, "name": self.name[:_MAX_TEXT], "token": self.token}
+        if verdict.verified:
+            row |= {
+                "bad": verdict.bad,
+                "correctable": verdict.correctable,
+                "unit": verdict.unit,
+                "units": verdict.units,
+            }
+        else:
+            row["not_verified"] = verdict.not_verified[:_MAX_TEXT]
+        offsets = [offset for offset, _ in zip(verdict.bad_offsets, range(_MAX_OFFSETS), strict=False)]
+        optional = {"note": verdict.note[:_MAX_TEXT], "offsets": offsets, "problems": list(verdict.problems)}
+        return row | {key: value for key, value in optional.items() if value}
+
+
+@dataclass(slots=True)
+class Findings:
+    """What looking at all files of a set found.
+
+    Attributes:
+        files: Databases and logs that were looked at.
+        not_verified: How many of them could not be verified.
+        pages: Pages that were verified.
+        segments: Segments and ranges of logs that were verified.
+        bad: How many of both the engine refuses.
+        correctable: Pages that it corrects while reading.
+        kept: The files in their order: all while they are few, else those with something to say, and not more than a thousand.
+        unavailable: Why nothing can be verified here; empty where it can.
+    """
+
+    files: int = 0
+    not_verified: int = 0
+    pages: int = 0
+    segments: int = 0
+    bad: int = 0
+    correctable: int = 0
+    kept: list[Examined] = field(default_factory=list)
+    unavailable: str = ""
+
+    def add(self, examined: Examined) -> None:
+        """Note what was found in the next file."""
+        verdict = examined.verdict
+        self.files += 1
+        self.not_verified += not verdict.verified
+        self.bad += verdict.bad
+        self.correctable += verdict.correctable
+        if verdict.unit == "pages":
+            self.pages += verdict.units
+        else:
+            self.segments += verdict.units
+        if self.files == _MAX_LISTED + 1:
+            self.kept = self.remarkable
+        if len(self.kept) < _MAX_LISTED and (self.files <= _MAX_LISTED or examined.is_remarkable):
+            self.kept.append(examined)
+
+    @property
+    def remarkable(self) -> list[Examined]:
+        """The files with something to say, in their order."""
+        return [one for one in self.kept if one.is_remarkable]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value of the key `examination` of SUMM (spec/format.md section 6.2)."""
+        counts = {
+            "bad": self.bad,
+            "correctable": self.correctable,
+            "files": self.files,
+            "not_verified": self.not_verified,
+            "pages": self.pages,
+            "segments": self.segments,
+        }
+        value: dict[str, Any] = {key: json_fields.to_count(count) for key, count in counts.items()}
+        value["state"] = "unavailable" if self.unavailable else "done"
+        rows = _fitting(self.kept)
+        value["entries"] = rows if len(rows) == self.files else _fitting(self.remarkable)
+        return value
+
+
+NOT_EXAMINED: Final = {"state": "off"}
+"""The value of the key `examination` where nobody looked."""
 
 
 @dataclass(slots=True)
@@ -43,12 +151,14 @@ class SetFacts:
         needed: What databases need, for those that say so.
         damaged: Files with damage, each in a few words.
         unexamined: Files that could not be looked at as they should, each with the reason.
+        findings: The same for SUMM, with counts and places.
     """
 
     logs: list[LogFacts] = field(default_factory=list)
     needed: list[Needed] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     unexamined: list[str] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def sorted_logs(self) -> tuple[LogFacts, ...]:
@@ -60,6 +170,18 @@ class SetFacts:
         """The lowest and the highest generation, as SUMM holds them; None without logs."""
         found = [log.generation for log in self.logs]
         return {"low": min(found), "high": max(found)} if found else None
+
+
+def may_be_ese(content: bytes, token: int) -> bool:
+    """Tell whether a small file is worth an examiner, in less than a microsecond.
+
+    Args:
+        content: All of it.
+        token: Its token: a file that should be a database or a log is always worth one.
+    """
+    if token == tokens.UNKNOWN:
+        return len(content) >= SMALLEST_SIZE and looks_like_ese(content, len(content))
+    return True
 
 
 class FileExaminer:
@@ -77,22 +199,25 @@ class FileExaminer:
     def __init__(self, facts: SetFacts, *, token: int, raw_name: bytes, encoding: int, size: int, profile: str) -> None:
         self._facts = facts
         self._token = token
+        self._raw_name = raw_name
+        self._encoding = encoding
         self._name = _leaf(raw_name, encoding)
         self._by_name = parse_file_name(self._name)
         self._size = size
         self._has_trailer = profile not in _WITHOUT_TRAILER
         self._is_patch = tokens.token_name(token, profile) == "patch" or self._by_name.role is NameRole.PATCH
         self._identity: Identity | None = None
-        self._checker: _Checker | None = None
+        self._checker: Checker | None = None
+        self._missing = ""
 
     def __call__(self, chunk: memoryview) -> None:
-        """Take the next bytes."""
+        """Take the next bytes. They may be changed afterwards."""
         if self._identity is None:
-            self._identity = identify(_Start(chunk, self._size))
+            self._identity = _identify(chunk, self._size)
             try:
-                self._checker = _checker_for(self._identity, self._size)
+                self._checker = checker_for(self._identity, self._size)
             except MissingExtraError as error:
-                self._facts.unexamined.append(f"{self._name}: {error.message}")
+                self._missing = error.message
         if self._checker is not None:
             self._checker.update(chunk)
 
@@ -101,17 +226,29 @@ class FileExaminer:
         identity = self._identity or Identity(kind=FileKind.UNKNOWN)
         role = tokens.role(self._token)
         report = self._checker.finish() if self._checker is not None else None
-        if report is not None:
-            self._facts.damaged.extend(f"{self._name} {fault}" for fault in _faults(report, trailer=self._has_trailer))
-        elif identity.damaged:
-            self._facts.damaged.append(f"{self._name}: {identity.note or 'its header is damaged'}")
+        verdict = judge(identity, report, trailer=self._has_trailer)
+        if self._missing:
+            verdict = ContentVerdict(not_verified=self._missing)
+            self._facts.unexamined.append(f"{self._name}: {self._missing}")
+            self._facts.findings.unavailable = self._missing
+        self._facts.damaged.extend(f"{self._name} {problem}" for problem in verdict.problems)
         if role is tokens.Role.DATABASE:
             self._note_database(identity, report)
         elif role is tokens.Role.LOG and not self._is_patch:
             self._note_log(identity)
+        self._note_findings(identity, verdict, role)
+
+    def _note_findings(self, identity: Identity, verdict: ContentVerdict, role: tokens.Role) -> None:
+        has_role = role in (tokens.Role.DATABASE, tokens.Role.LOG) and not self._is_patch
+        if identity.kind not in CHECKED_KINDS and not has_role:
+            return
+        if identity.kind not in CHECKED_KINDS:
+            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}")
+        name = names.display(self._raw_name, self._encoding)
+        self._facts.findings.add(Examined(self._token, name, identity.kind, verdict))
 
     def _note_database(self, identity: Identity, report: PageReport | LogReport | None) -> None:
-        if identity.kind is FileKind.UNKNOWN:
+        if identity.kind not in CHECKED_KINDS:
             self._facts.damaged.append(f"{self._name} is not recognised as a database")
         header = identity.header
         if isinstance(header, DatabaseHeader):
@@ -149,45 +286,20 @@ class _Start(BytesSource):
         return self._whole
 
 
+def _identify(start: memoryview, size: int) -> Identity:
+    """Return what a file is, going by its first bytes."""
+    identity = identify(_Start(start, size))
+    if identity.kind is FileKind.RESERVE and len(start) < size:  # which only all of its bytes can tell
+        return Identity(kind=FileKind.UNKNOWN, note="begins like a reserve log")
+    return identity
+
+
 def _leaf(raw_name: bytes, encoding: int) -> str:
     """Return the file name in a stored name, safe to print, whether or not it could be a file name here."""
     try:
         return names.leaf(raw_name, encoding)
     except UnsafeNameError:
         return names.display(raw_name, encoding)
-
-
-def _checker_for(identity: Identity, size: int) -> _Checker | None:
-    """Return what checks the content of such a file, or None where there is nothing to check it by.
-
-    Raises:
-        MissingExtraError: numpy is not installed.
-    """
-    if isinstance(identity.header, DatabaseHeader):
-        from tokar.ese.pages import PageChecker  # noqa: PLC0415 - loads numpy
-
-        return PageChecker(identity.header, size)
-    if isinstance(identity.header, LogHeader):
-        from tokar.ese.logcheck import LogChecker  # noqa: PLC0415 - loads numpy
-
-        return LogChecker(identity.header)
-    return None
-
-
-def _faults(report: PageReport | LogReport, *, trailer: bool) -> Iterator[str]:
-    """Yield what is wrong with a file, as ends of sentences."""
-    if isinstance(report, LogReport):
-        if report.bad:
-            yield f"has {report.bad} damaged {report.unit} (JET_errLogFileCorrupt, -501)"
-        if report.size_differs:
-            yield f"has {report.size} bytes, its header says {report.expected_size} (-541)"
-        return
-    if report.bad:
-        yield f"has {report.bad} damaged pages (JET_errReadVerifyFailure, -1018)"
-    if report.extra_bytes:
-        yield f"has {report.extra_bytes} bytes after its last page: it is cut short (JET_errBadBackupDatabaseSize, -561)"
-    if report.trailer_fault and trailer:
-        yield f"is a streaming copy in disorder: {report.trailer_fault}"
 
 
 def _needed(name: str, header: DatabaseHeader, report: PageReport | LogReport | None) -> Iterator[Needed]:
@@ -199,3 +311,16 @@ def _needed(name: str, header: DatabaseHeader, report: PageReport | LogReport | 
         yield Needed(name, low, trailer.backup.generation_high if trailer else low, stream)
     elif header.required_low and not header.is_clean:
         yield Needed(name, header.required_low, header.required_high, stream)
+
+
+def _fitting(files: Iterable[Examined]) -> list[dict[str, Any]]:
+    """Return the elements of the list in SUMM for as many files as there is room for."""
+    rows = []
+    room = _MAX_LIST_SIZE
+    for one in files:
+        row = one.to_json()
+        room -= len(canonical_json.encode(row)) + 1
+        if room < 0:
+            break
+        rows.append(row)
+    return rows

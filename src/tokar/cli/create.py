@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tokar import names
-from tokar.cli import output
+from tokar.cli import findings, output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.cli.progress import progress
 from tokar.collect import Collection, CollectRequest, collect, gather
 from tokar.errors import InputError
+from tokar.examination import NOT_EXAMINED, SetFacts
 from tokar.format.compression import Compression
 from tokar.format.sink import FileSink, PipeSink, Sink
 from tokar.tokens import token_name
@@ -50,11 +51,17 @@ def create(
         Path | None, typer.Option(help="A file with the locations to keep: a raw list as the API returned it, or TOML.")
     ] = None,
     compress: Annotated[str, typer.Option(help="none, zstd or zstd:LEVEL.")] = "zstd",
+    no_examine: Annotated[
+        bool, typer.Option("--no-examine", help="Do not verify pages and log segments on the way in.")
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Collect files into one sealed archive. Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out."""
+    """Collect files into one sealed archive. Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out.
+
+    Pages of databases and segments of logs are verified on the way in. Damage is a warning and is recorded: the files are kept as they are.
+    """
     if as_json and out == "-":
         raise InputError("--json and the archive both want standard output", hint="name a file as OUT")
     compression = Compression.parse(compress)
@@ -70,16 +77,31 @@ def create(
         base=base,
     )
     collection = gather(request)
+    facts = None if no_examine else SetFacts()
     with progress("creating", collection.size, quiet=quiet) as advance:
         sink: Sink = PipeSink(output.standard_output_for_archive()) if out == "-" else FileSink(out, replace=force)
-        sealed = collect(collection, sink, compression=compression, progress=advance)
+        sealed = collect(collection, sink, compression=compression, progress=advance, facts=facts)
+    examination = facts.findings.to_json() if facts else NOT_EXAMINED
     if as_json:
-        output.as_json(_json(out, collection, sealed))
+        output.as_json(_json(out, collection, sealed) | {"examination": examination})
     elif not quiet:
-        _describe(out, collection, sealed)
+        _describe(out, collection, sealed, examination)
+    _warn(out, examination)
 
 
-def _describe(out: str, collection: Collection, sealed: Sealed) -> None:
+def _warn(out: str, examination: dict[str, Any]) -> None:
+    """Say what is wrong with the files, also with --quiet: their source is still there."""
+    damaged = False
+    for warning in findings.warnings(examination):
+        output.note(f"warning: {warning}")
+        damaged = True
+    if damaged:
+        output.note(
+            f"hint: the archive keeps the files as they are; tokar inspect --pages {names.printable(out)} lists the damage"
+        )
+
+
+def _describe(out: str, collection: Collection, sealed: Sealed, examination: dict[str, Any]) -> None:
     """Say on standard error what was taken and what was not, so that standard output stays free for the archive."""
     gathered = collection.gathered
     for one in gathered.candidates[:_MAX_LISTED]:
@@ -94,9 +116,13 @@ def _describe(out: str, collection: Collection, sealed: Sealed) -> None:
         output.note(f"  ... and {len(gathered.left_out) - _MAX_LISTED} more left out; all are listed in the archive")
     for remark in collection.notes:
         output.note(f"note: {names.printable(remark)}")
+    for remark in findings.remarks(examination):
+        output.note(f"note: {remark}")
     entries = output.count_text(sealed.entries, "entry", "entries")
     sizes = f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     output.note(f"sealed {names.printable(out)}: {entries}, {sizes}, root {sealed.root.hex()}")
+    if looked := findings.summary(examination):
+        output.note(f"content: {looked}")
 
 
 def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]:

@@ -65,6 +65,29 @@ _BACKUP: Final = {
     "truncation": Key(one_of("intended", "none"), required=True),
     "refused": Key(matches(r"0x[0-9A-F]{8}")),
 }
+_EXAMINED: Final = {
+    "kind": Key(is_text, required=True),
+    "name": Key(is_text, required=True),
+    "token": Key(is_byte, required=True),
+    "bad": Key(is_count),
+    "correctable": Key(is_count),
+    "not_verified": Key(is_text),
+    "note": Key(is_text),
+    "offsets": Key(array_of(is_count)),
+    "problems": Key(array_of(is_text)),
+    "unit": Key(one_of("pages", "segments", "ranges")),
+    "units": Key(is_count),
+}
+_EXAMINATION: Final = {
+    "state": Key(one_of("done", "off", "unavailable"), required=True),
+    "bad": Key(is_count),
+    "correctable": Key(is_count),
+    "entries": Key(array_of(object_with(_EXAMINED))),
+    "files": Key(is_count),
+    "not_verified": Key(is_count),
+    "pages": Key(is_count),
+    "segments": Key(is_count),
+}
 _LEFT_OUT: Final = {"name": Key(is_text, required=True), "reason": Key(is_text, required=True)}
 _LOST: Final = {"offset": Key(is_count, required=True), "size": Key(is_count, required=True), **_LEFT_OUT}
 
@@ -75,6 +98,7 @@ SUMM_KEYS: Final = {
     "head": Key(lambda value: isinstance(value, dict), required=True),
     "outcome": Key(one_of("complete", "partial"), required=True),
     "backup": Key(object_with(_BACKUP)),
+    "examination": Key(object_with(_EXAMINATION)),
     "generations": Key(object_with(_GENERATIONS)),
     "left_out": Key(array_of(object_with(_LEFT_OUT))),
     "left_out_count": Key(is_count),
