@@ -10,7 +10,8 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from tokar.sources import codes
-from tokar.sources.base import BackupType, EndOfFile, Outcome, Registration, ServerError
+from tokar.sources.base import BackupType, EndOfFile, Outcome, Registration
+from tokar.sources.engine.errors import EngineError
 from tokar.sources.engine.lab import Lab, create_lab
 from tokar.sources.simulated import SimulatedServer
 
@@ -194,8 +195,6 @@ def restore(story: Story, folder: Path, *sets: HandSet) -> Lab:
 
 def outcome_of(lab: Lab) -> dict[str, dict[bytes, bytes]] | int:
     """Recover and return the contents, or the number of the engine error that prevented it."""
-    from tokar.sources.engine.errors import EngineError  # noqa: PLC0415 - only here
-
     try:
         lab.recover()
         return lab.contents()
@@ -205,10 +204,6 @@ def outcome_of(lab: Lab) -> dict[str, dict[bytes, bytes]] | int:
 
 def without_patches(taken: HandSet) -> HandSet:
     return replace(taken, patches=())
-
-
-def failure_code(error: ServerError) -> int:
-    return error.code
 
 
 def _path_of(lab: Lab, leaf: str) -> str:

@@ -29,6 +29,7 @@ from tokar.sources.base import BackupType, EndOfFile, Outcome
 from tokar.sources.engine.chance import Dice, LifeClock
 from tokar.sources.engine.config import local_path
 from tokar.sources.engine.database_file import DatabaseFile
+from tokar.sources.engine.dump import dump
 from tokar.sources.engine.eras import ERAS
 from tokar.sources.engine.errors import EngineError
 from tokar.sources.engine.log_stream import closed_logs
@@ -398,8 +399,6 @@ def test_one_database_of_two_is_restored_alone(tmp_path: Path, profile: str) -> 
     first, _ = full.databases
     lab = restore(story, tmp_path / "b", replace(full, databases=(first,)))
     lab.recover()
-    from tokar.sources.engine.dump import dump  # noqa: PLC0415 - only here
-
     name = story.lab.config.databases[0].name
     assert dump(lab.place.databases[1], lab.era) == story.expected(full.high)[name]
 
@@ -462,3 +461,21 @@ def test_paths_of_the_server_are_found_below_the_lab(tmp_path: Path) -> None:
     assert local_path(tmp_path, "D:\\a\\b.edb") == tmp_path / "D" / "a" / "b.edb"
     assert local_path(tmp_path, "\\\\S\\d$\\a\\b.edb") == tmp_path / "D" / "a" / "b.edb"
     assert local_path(tmp_path, str(tmp_path / "x")) == tmp_path / "x"
+
+
+def test_a_log_left_unread_and_truncated_is_lost_for_good(tmp_path: Path) -> None:
+    """Rule 7, through the hole of the engine's own test: another log is read twice in its stead."""
+    story = new_story(tmp_path / "a", work=60)
+    context = server_of(story).prepare_backup(BackupType.FULL)
+    databases = take_all(context, context.database_names().entries, EndOfFile.HANDLE_EOF)
+    listed = context.backup_logs().entries
+    logs = [entry for entry in listed if entry.token == 0x21]
+    patches = take_all(context, listed[len(logs) :], EndOfFile.HANDLE_EOF)
+    taken = take_all(context, [*logs[1:], logs[-1]], EndOfFile.HANDLE_EOF)
+    story.lab.instance.cache.flush_all()
+    story.lab.instance.write_checkpoint()
+    context.truncate_logs()
+    context.end(Outcome.SUCCESS)
+    short = HandSet(True, databases, taken[:-1], patches)
+    assert short.low - 1 not in story.lab.instance.log.closed()
+    assert outcome_of(restore(story, tmp_path / "b", short)) == -554

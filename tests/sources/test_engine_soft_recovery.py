@@ -15,6 +15,7 @@ from tokar.sources.engine.checkpoint_file import write_checkpoint
 from tokar.sources.engine.database_file import DatabaseFile
 from tokar.sources.engine.eras import ERAS
 from tokar.sources.engine.errors import EngineError
+from tokar.sources.engine.lab import open_lab
 from tokar.sources.engine.log_stream import closed_logs, current_log
 
 if TYPE_CHECKING:
@@ -237,8 +238,6 @@ def test_a_log_of_a_fork_is_refused(tmp_path: Path) -> None:
 
 def new_fork(story: Story, folder: Path) -> Path:
     """Let a copy of a lab go on by itself, in a later life; return its log folder."""
-    from tokar.sources.engine.lab import open_lab  # noqa: PLC0415 - only here
-
     lab = open_lab(folder)
     lab.start()
     lab.stop()
