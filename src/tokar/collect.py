@@ -18,6 +18,7 @@ from tokar.format.sink import FileSink
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.restore.location_file import read_location_file
 from tokar.restore.locations import parse_location_list
+from tokar.restore.paths import take_apart
 from tokar.sources import certutil
 from tokar.sources.gather import Candidate, FileState, Gathered, Gatherer, is_key
 
@@ -35,7 +36,9 @@ SOFTWARE: Final = f"tokar {__version__}"
 KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
 _MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
-_MAX_LIST_SIZE: Final = 240 * 1024  # bytes of each list in SUMM, which holds 1 MiB, half of it for a copy of HEAD
+_MAX_LIST_SIZE: Final = (
+    180 * 1024
+)  # bytes of each of two lists in SUMM, which holds 1 MiB: half for a copy of HEAD, 128 KiB for findings
 _Item = TypeVar("_Item", str, dict[str, str])
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -370,6 +373,10 @@ def _locations(path: Path, profile: str) -> dict[str, Any]:
     """Return the key of HEAD for a locations file."""
     # Any bytes are text in ISO 8859-1: of a raw list only the grammar is judged, its code page is asked for at restore.
     file = read_location_file(path, profile, encoding=28591)
+    for one in file.locations:
+        if take_apart(one.path) is None:
+            message = f"it is no location list: {names.printable(one.path)} is not an absolute path"
+            raise LocationListError(message, path=path)
     if file.raw is not None:
         return {"location_list": metadata.location_list_json("w" if file.wide else "a", file.raw)}
     listed = [{"token": one.token, "path": one.path, "kind": one.kind.value} for one in file.locations]
