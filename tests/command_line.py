@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
@@ -14,9 +17,10 @@ from typer.testing import CliRunner
 from tokar.cli import app
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 TIMEOUT = 60  # seconds; only a hang takes so long
+_NOBODY = 65534
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +103,20 @@ def pipeline(*commands: list[str]) -> tuple[list[int], bytes, bytes]:
         earlier_one.wait(TIMEOUT)
     assert b"Traceback" not in messages, messages.decode(errors="replace")
     return [each.returncode for each in running], output, messages
+
+
+@contextmanager
+def without_rights() -> Iterator[Path]:
+    """Yield a folder in which the block runs as a user who may not override rights, even where the tests run as root."""
+    with tempfile.TemporaryDirectory(prefix="tokar-test-") as name:
+        folder = Path(name)
+        if os.geteuid() != 0:
+            yield folder
+            return
+        tokar("tokens")  # all modules that are needed may be out of reach later
+        os.chown(folder, _NOBODY, _NOBODY)
+        os.seteuid(_NOBODY)
+        try:
+            yield folder
+        finally:
+            os.seteuid(0)

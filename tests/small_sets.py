@@ -1,4 +1,4 @@
-"""Small sets of engine files: a few kilobytes each, with right headers, for tests of what is done with whole files."""
+"""Small sets of engine files: a few kilobytes each, with right headers and checksums, for tests of what is done with whole files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import random
 from typing import TYPE_CHECKING
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import LogTime, Signature
+from tokar.ese.common import LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.log import LogHeader
+from tokar.ese.log import SEGMENT_SIZE, LogHeader
+from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,12 +20,15 @@ STREAM = Signature(random=21, created=LogTime(year=110, month=3, day=2, low=1))
 
 
 def database(number: int = 1, *, pages: int = 2, state: DatabaseState = DatabaseState.CLEAN_SHUTDOWN) -> bytes:
-    """A database that differs from those with other numbers; its pages are random bytes."""
+    """A database that differs from those with other numbers; its pages are of random bytes."""
     signature = Signature(random=number, created=LogTime(year=110, month=1, day=1))
     header = DatabaseHeader(
         raw_page_size=4096, revision=20, raw_state=state, signature=signature, log_signature=STREAM
     ).build()
-    return header * 2 + random.Random(number).randbytes(4096 * pages)
+    content = random.Random(number)
+    start = PageHeader(dbtime=1000, object_id=3, flags=NEW_FORMAT | 2).pack()
+    body = [seal_page(start + content.randbytes(4096 - len(start)), page) for page in range(1, pages + 1)]
+    return header * 2 + b"".join(body)
 
 
 def temporary_database() -> bytes:
@@ -36,9 +40,12 @@ def streaming_file() -> bytes:
     return DatabaseHeader(raw_page_size=4096, revision=20, attribute=1, file_type=2).build() * 2 + bytes(4096)
 
 
-def log(generation: int, *, stream: Signature = STREAM, sectors: int = 2) -> bytes:
-    header = LogHeader(generation=generation, sectors=sectors, signature=stream)
-    return header.build() + random.Random(generation).randbytes(header.file_size - 4096)
+def log(generation: int, *, stream: Signature = STREAM) -> bytes:
+    """A log with one segment of records."""
+    header = LogHeader(generation=generation, sectors=3, signature=stream)
+    start = bytes(8) + LogPosition(generation=generation, sector=1).pack() + bytes(20) + b"\x00\x20\0\0"
+    segment = seal_segment(start + random.Random(generation).randbytes(SEGMENT_SIZE - len(start)), 1)
+    return (header.build() + segment).ljust(header.file_size, b"\0")
 
 
 def checkpoint() -> bytes:
