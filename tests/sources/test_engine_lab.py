@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from engine_by_hand import new_story
 
 from tokar.errors import InputError
+from tokar.sources import engine
 from tokar.sources.engine.chance import Dice, LifeClock
 from tokar.sources.engine.eras import ERAS, era_of
 from tokar.sources.engine.errors import EngineError
@@ -15,10 +16,14 @@ from tokar.sources.engine.lab import create_lab, open_lab
 from tokar.sources.engine.log_file import read_log
 from tokar.sources.engine.log_stream import closed_logs
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PROFILES = sorted(ERAS)
+
+
+def test_the_engine_judges_restores_without_knowing_how_they_are_made() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(engine.__file__).parent.glob("*.py")]
+    assert len(texts) > 20
+    for part in ("restore", "procedure", "recovery", "format"):
+        assert not any(f"import tokar.{part}" in text or f"from tokar.{part}" in text for text in texts)
 
 
 def test_exchange_has_a_private_and_a_public_database_by_default(tmp_path: Path) -> None:

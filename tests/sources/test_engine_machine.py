@@ -130,7 +130,7 @@ def test_any_interleaving_restores_exactly_or_is_refused(profile: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            deadline=None, max_examples=8, stateful_step_count=14, suppress_health_check=list(HealthCheck)
+            deadline=None, max_examples=6, stateful_step_count=14, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -173,15 +173,16 @@ class BackupMark(LogRecord):
     full: int
 
 
-_KINDS: Final[dict[int, Callable[..., LogRecord]]] = {
-    record.kind: record for record in (Opened, Begin, Commit, Rollback, Put, Split, Free, Attach, Detach, BackupMark)
+_RECORDS: Final = (Opened, Begin, Commit, Rollback, Put, Split, Free, Attach, Detach, BackupMark)
+_KINDS: Final[dict[int, Callable[..., LogRecord]]] = {record.kind: record for record in _RECORDS}
+_FIELDS: Final[dict[type[LogRecord], tuple[str, ...]]] = {
+    record: tuple(field.name for field in fields(record)) for record in _RECORDS
 }
 
 
 def encode_record(record: LogRecord) -> bytes:
     """Return the bytes of a record with its frame."""
-    names = [field.name for field in fields(record)]  # type: ignore[arg-type] # every record is a dataclass
-    body = b"".join(_encode_value(getattr(record, name)) for name in names)
+    body = b"".join(_encode_value(getattr(record, name)) for name in _FIELDS[type(record)])
     return _FRAME.pack(record.kind, len(body)) + body
 
 
