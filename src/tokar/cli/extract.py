@@ -98,10 +98,10 @@ def find(archive: Archive, name: str, token: int | None) -> Entry:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise NoSuchEntryError(f"no entry has the name {names.printable(name)}", path=archive.path)
+        raise NoSuchEntryError(f"no entry has the name {output.safe(name)}", path=archive.path)
     listed = ", ".join(f"#{entry.number} {entry.name}" for entry in found[:5])
     raise NoSuchEntryError(
-        f"{len(found)} entries have the name {names.printable(name)}: {listed}",
+        f"{len(found)} entries have the name {output.safe(name)}: {listed}",
         path=archive.path,
         hint="name one by #NUMBER or with --token",
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar import names
 from tokar.cli import output
 from tokar.ese.errors import MissingExtraError
 
@@ -25,7 +24,7 @@ def warnings(examination: Mapping[str, Any]) -> Iterator[str]:
     for one in bad[:_MAX_FILES]:
         for number, problem in enumerate(one["problems"]):
             where = _where(one) if number == 0 and int(one.get("bad", 0)) else ""
-            yield f"{names.printable(one['name'])} {names.printable(problem)}{where}"
+            yield f"{output.safe(one['name'])} {output.safe(problem)}{where}"
     if len(bad) > _MAX_FILES:
         yield f"{len(bad) - _MAX_FILES} more files have damage; the archive lists them"
 
@@ -61,14 +60,14 @@ def summary(examination: Mapping[str, Any]) -> str:
 
 def _remarks(examination: Mapping[str, Any]) -> Iterator[str]:
     for one in examination.get("entries", ()):
-        name = names.printable(one["name"])
+        name = output.safe(one["name"])
         correctable = int(one.get("correctable", 0))
         if correctable:
             yield f"{name} has {output.count_text(correctable, 'page')} with a flipped bit that the engine corrects"
         if "not_verified" in one and not one.get("problems"):
-            yield f"{name} is not verified: {names.printable(one['not_verified'])}"
+            yield f"{name} is not verified: {output.safe(one['not_verified'])}"
         if "note" in one:
-            yield f"{name}: {names.printable(one['note'])}"
+            yield f"{name}: {output.safe(one['note'])}"
 
 
 def _where(one: Mapping[str, Any]) -> str:

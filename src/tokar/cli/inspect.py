@@ -115,12 +115,12 @@ def _summary(path: str, archive: Archive) -> None:
 def _head_rows(head: Head) -> list[tuple[str, str]]:
     prior, origin = head.extra.get("prior"), head.extra.get("origin")
     return [
-        ("name", names.printable(head.text("name") or "")),
+        ("name", output.safe(head.text("name") or "")),
         ("kind", head.kind),
         ("profile", head.profile),
-        ("server", names.printable(head.text("server") or "")),
-        ("annotation", names.printable(head.text("annotation") or "")),
-        ("created", f"{head.created} by {names.printable(head.software)}"),
+        ("server", output.safe(head.text("server") or "")),
+        ("annotation", output.safe(head.text("annotation") or "")),
+        ("created", f"{head.created} by {output.safe(head.software)}"),
         ("after", f"archive {prior['id']}, root {prior['root']}" if prior else ""),
         ("salvaged", f"from archive {origin.get('id') or origin.get('tag')}" if origin else ""),
     ]
@@ -146,13 +146,13 @@ def _remarks(extra: dict[str, Any] | Any) -> None:
     if left_out:
         total = int(extra.get("left_out_count", len(left_out)))
         output.line(f"not in it ({output.count_text(total, 'file')} left out):")
-        output.pairs([(names.printable(one["name"]), one["reason"]) for one in left_out[:_MAX_LISTED]], indent="  ")
+        output.pairs([(output.safe(one["name"]), one["reason"]) for one in left_out[:_MAX_LISTED]], indent="  ")
         if total > _MAX_LISTED:
             output.line(f"  ... and {total - min(_MAX_LISTED, len(left_out))} more (--json lists them)")
     for lost in extra.get("lost", [])[:_MAX_LISTED]:
-        output.line(f"lost: {names.printable(lost['name'])}: {lost['reason']}")
+        output.line(f"lost: {output.safe(lost['name'])}: {lost['reason']}")
     for note in extra.get("notes", [])[:_MAX_LISTED]:
-        output.line(f"note: {names.printable(note)}")
+        output.line(f"note: {output.safe(note)}")
 
 
 def _entries(rows: Iterable[tuple[Entry, int]], profile: str) -> None:

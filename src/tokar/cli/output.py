@@ -11,7 +11,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from tokar import names
 from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, StorageError
 
 if TYPE_CHECKING:
@@ -73,6 +72,16 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
+def safe(text: str) -> str:
+    """Return text that has printable names in it with everything else that is not safe to print escaped too.
+
+    What `names.printable` has escaped stays as it is: `<FF>` is what the name is called everywhere.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in text)
+
+
 def line(text: str = "") -> None:
     """Print a line of the result."""
     sys.stdout.write(text + "\n")
@@ -117,13 +126,13 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
             flush()
     except OSError:
         give_up()
-    sys.stderr.write(f"tokar: error: {names.printable(str(error))}\n")
+    sys.stderr.write(f"tokar: error: {safe(str(error))}\n")
     rule = error.rule if isinstance(error, FormatError) else None
     if rule:
         sys.stderr.write(f"rule: {rule} of the format\n")
     _print_notes(error)
     if error.hint:
-        sys.stderr.write(f"hint: {names.printable(error.hint)}\n")
+        sys.stderr.write(f"hint: {safe(error.hint)}\n")
 
 
 def report_interrupt(error: KeyboardInterrupt) -> None:
@@ -136,7 +145,7 @@ def report_interrupt(error: KeyboardInterrupt) -> None:
 
 def _print_notes(error: BaseException) -> None:
     for also in getattr(error, "__notes__", ()):
-        sys.stderr.write(f"{names.printable(also)}\n")
+        sys.stderr.write(f"{safe(also)}\n")
 
 
 def error_json(error: ArchiveError) -> dict[str, Any]:

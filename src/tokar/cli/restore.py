@@ -152,7 +152,7 @@ def _show(plan: Plan) -> None:
         old = names.printable(os.path.join(aside.directory, aside.name))  # noqa: PTH118
         output.line(f"set aside: {old} -> {names.printable(aside.new_name)} ({aside.why})")
     for note in plan.notes:
-        output.line(f"note: {names.printable(note)}")
+        output.line(f"note: {output.safe(note)}")
     for directory in plan.directories:
         made = " (will be made)" if directory.make else ""
         files = output.count_text(directory.files, "file")

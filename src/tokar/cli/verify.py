@@ -56,7 +56,7 @@ def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any]
             report = verify(archive, content=content, progress=advance)
         for fault in report.faults[:_MAX_PRINTED]:
             whose = f"entry {fault.entry.number} {fault.entry.name}: " if fault.entry else ""
-            output.note(f"error: {whose}{names.printable(str(fault.error))}")
+            output.note(f"error: {whose}{output.safe(str(fault.error))}")
         if report.fault_count > _MAX_PRINTED:
             output.note(f"error: {report.fault_count - _MAX_PRINTED} faults more (--json lists them)")
         return _answer(path, archive.root, report), report.faults[0].error if report.faults else None
