@@ -115,8 +115,8 @@ def without_rights() -> Iterator[Path]:
             return
         tokar("tokens")  # all modules that are needed may be out of reach later
         os.chown(folder, _NOBODY, _NOBODY)
-        os.seteuid(_NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, 0)
         try:
             yield folder
         finally:
-            os.seteuid(0)
+            os.setresuid(0, 0, 0)
