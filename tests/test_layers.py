@@ -40,7 +40,7 @@ NAMES = {module_name(path) for path in MODULES}
 
 
 def part_of(module: str) -> str:
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 def imported(path: Path) -> set[str]:
@@ -86,8 +86,8 @@ def test_construct_stays_where_bytes_are_declared(path: Path) -> None:
 
 def test_there_is_no_cycle() -> None:
     graph = {module_name(path): {t for t in imported(path) if t.startswith("tokar.")} for path in MODULES}
-    for module in graph:
-        graph[module].discard(module)
+    for module, targets in graph.items():
+        targets.discard(module)
     assert tuple(TopologicalSorter(graph).static_order())
 
 

@@ -5,15 +5,20 @@ The tree, with the exit code that the command line gives for each branch::
     ArchiveError                        1   the base: catch this to catch all of them
     |-- StorageError                    1   the operating system refused a read, a write or a rename
     |-- InputError                      2   the caller asked for something that makes no sense
+    |   |-- MissingExtraError           2   page checks need the optional extra (ese.errors)
     |   `-- NoSuchEntryError            2   no entry of that name, or more than one
     |-- FormatError                     4   the bytes break a rule of spec/format.md (`rule` names it)
     |   |-- BadMagicError               3   not an archive at all
     |   |-- UnsupportedError            3   an archive, but of a version, with a feature or a record not known here
+    |   |-- HeaderError                 4   the header of an ESE file cannot be read (ese.errors)
     |   |-- UnsealedError               5   a valid prefix of an archive whose end is missing
     |   `-- IntegrityError              4   stored and computed values differ
     |       |-- CheckMismatchError      4   the check of a record
     |       `-- DigestMismatchError     4   the digest of a file's content
     |-- SourceError                     1   what was to be archived cannot be read as it must be
+    |   |-- EngineError                 1   the simulated engine refused (sources.engine.errors)
+    |   |-- ServerError                 1   a call of the server failed, with its code (sources.base)
+    |   |-- NoAnswerError               1   a call of the server was not answered in time (sources.base)
     |   `-- SourceChangedError          1   it changed while it was being read
     |-- RestoreError                    6   the plan is not safe or not complete; nothing was written
     |   |-- UnknownTokenError           6   no location takes this token
@@ -24,8 +29,15 @@ The tree, with the exit code that the command line gives for each branch::
     |   `-- NoRoomError                 6   the file system is too small
     |-- LocationListError               6   a location list cannot be read
     |-- ProcedureError                  7   the backup or restore procedure does not allow it
+    |   |-- LogsOnlyRefusedError        7   the server refuses logs only, with its reason (procedure.backup)
+    |   `-- OutOfOrderError             7   a step that the state does not allow (procedure.states)
     |-- PartialError                    8   done in part: something was lost, and the report says what
+    |   |-- BackupPartialError          8   the archive is good, what should have followed failed (backup)
+    |   `-- PlacingStoppedError         8   some files are in place, others are not (restore.report)
     `-- SetError                        9   the archive is good, the set in it is not
+        `-- NotRestorableError          9   no chain of the sets reaches the wanted state (recovery.selection)
+
+A class with a module behind it is defined there, beside what raises it.
 
 Every error carries a one-line message, and where it helps `path`, `offset` (bytes from the start of the archive or file) and
 `hint` (the next step). Nothing here imports from the rest of the package.
