@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from tokar.format.sink import Sink
+
 __all__ = [
     "ARCHIVE_ID",
     "CHUNK",
@@ -89,7 +91,7 @@ class Shreds:
         return self._stream.readinto(memoryview(buffer)[: next(self._sizes, None)])
 
 
-def new_writer(sink: MemorySink | None = None, **options: Any) -> ArchiveWriter:
+def new_writer(sink: Sink | None = None, **options: Any) -> ArchiveWriter:
     """Return a writer with everything fixed that could differ from run to run."""
     settings: dict[str, Any] = {"archive_id": ARCHIVE_ID, "chunk_log2": 16, "clock": lambda: FINISHED, "threads": 1}
     return ArchiveWriter(MemorySink() if sink is None else sink, HEAD, **{**settings, **options})

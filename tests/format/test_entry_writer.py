@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from blake3 import blake3
+from format_tools import ARCHIVE_ID, CHUNK, ZEROS, begun, pattern
+
+from tokar.format.data_record import Codec
+from tokar.format.entry import FileList
+from tokar.format.entry_writer import EntryWriter, encode_chunk
+from tokar.format.file_record import FileRecord
+
+FILE = FileRecord(0, 65001, 0x21, FileList.BY_HAND, None, None, False, 16, b"E.LOG")
+START = len(begun().data)
+
+
+def records_of(chunks: list[bytes]) -> tuple[bytes, EntryWriter]:
+    writer = EntryWriter(FILE, ARCHIVE_ID[:8], START)
+    out = b"".join(writer.begin())
+    for content in chunks:
+        zeros = not any(content)
+        encoded = encode_chunk(
+            0, writer.chunk_count, Codec.ZEROS if zeros else Codec.STORED, b"" if zeros else content, content
+        )
+        out += b"".join(bytes(part) for part in writer.add(encoded))
+    _, _, _, head, body = writer.end()
+    return out + head + body, writer
+
+
+@pytest.mark.parametrize("chunks", [[], [b"tokar\n"], [pattern(CHUNK), bytes(CHUNK), b"end"]])
+def test_the_records_are_those_that_are_built_by_hand(chunks: list[bytes]) -> None:
+    archive = begun().file()
+    for content in chunks:
+        archive.chunk(content, codec=0 if any(content) else ZEROS)
+    assert records_of(chunks)[0] == bytes(archive.done().data[START:])
+
+
+def test_the_writer_knows_where_it_is() -> None:
+    data, writer = records_of([b"one", b"two"])
+    assert writer.position == START + len(data)
+    assert (writer.file_position, writer.content_size, writer.chunk_count) == (START, 6, 2)
+
+
+def test_done_has_the_digest_of_all_chunks() -> None:
+    writer = EntryWriter(FILE, ARCHIVE_ID[:8], START)
+    writer.begin()
+    for number, content in enumerate((b"one", b"two")):
+        writer.add(encode_chunk(0, number, Codec.STORED, content, content))
+    done, position, check, head, _ = writer.end()
+    assert done.digest == blake3(b"onetwo").digest()
+    assert head[24:56] == check
+    assert int.from_bytes(head[16:24], "little") == position
