@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import base64
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
 from tokar.errors import FormatError, LocationListError, UnsafeNameError, UnsealedError
+from tokar.ese.database import DatabaseHeader
+from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.identify import FileKind
+from tokar.ese.inspection import inspect_file
 from tokar.format import preamble, records
 from tokar.format.archive import SequentialReader
 from tokar.format.preamble import Preamble
 from tokar.format.scanner import EntryEnded, Scan
+from tokar.recovery.facts import DatabaseFacts
+from tokar.recovery.needs import Basis, Need, need_of
 from tokar.restore.locations import parse_location_list
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ def archive_json(path: str, archive: Archive) -> dict[str, Any]:
         "left_out_count": int(summary.extra.get("left_out_count", 0)),
         "lost": summary.extra.get("lost", []),
         "notes": summary.extra.get("notes", []),
+        "examination": summary.extra.get("examination"),
     }
 
 
@@ -197,3 +206,105 @@ def walk_heads(source: ByteSource) -> Iterator[RecordHead]:
         position, kind = head.end, head.kind
     if position < source.size:
         raise FormatError("something follows after TAIL", rule="SEQ-2", offset=position)
+
+
+_MAX_OPENED: Final = 64  # logs whose names do not tell their generation
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseInSet:
+    """A database of an archive, and whether the logs it needs are there, going by their numbers alone.
+
+    Attributes:
+        number: Number of its entry.
+        name: Its name, safe to print.
+        state: The state in its header; None where that cannot be read.
+        need: The logs it needs.
+        missing: Ranges of generations that it needs and the archive lacks.
+        error: Why its entry cannot be read; None where it can.
+    """
+
+    number: int
+    name: str
+    state: str | None
+    need: Need
+    missing: tuple[tuple[int, int], ...] = ()
+    error: FormatError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "number": self.number,
+            "name": self.name,
+            "state": self.state,
+            "need": self.need.to_json(),
+            "missing": [{"low": low, "high": high} for low, high in self.missing],
+            "error": str(self.error) if self.error else None,
+        }
+
+
+def databases(archive: Archive) -> list[DatabaseInSet]:
+    """Return the databases of an archive, going by tokens. Of content only their headers are read, and those of logs without a number.
+
+    Raises:
+        StorageError: The archive cannot be read.
+    """
+    entries = [*_entries_of(archive, tokens.Role.DATABASE)]
+    generations = _generations(archive) if entries else []
+    return [_database_in_set(archive, entry, generations) for entry in entries]
+
+
+def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
+    chosen = {token for token in range(256) if tokens.role(token) is wanted}
+    for page in archive.pages:
+        for at, token in enumerate(page.tokens):
+            if token in chosen:
+                yield page.entry(page.first + at)
+
+
+def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> DatabaseInSet:
+    try:
+        inspection = inspect_file(archive.entry_source(entry))
+    except FormatError as error:
+        return DatabaseInSet(entry.number, entry.name, None, Need(basis=Basis.UNKNOWN), error=error)
+    identity = inspection.identity
+    header = identity.header if isinstance(identity.header, DatabaseHeader) else None
+    need = need_of(
+        DatabaseFacts(
+            name=entry.name,
+            damaged=identity.damaged,
+            note=identity.note,
+            header=header,
+            trailer=inspection.trailer,
+            temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
+        )
+    )
+    missing = tuple(_missing(need.generations, generations))
+    return DatabaseInSet(entry.number, entry.name, header.state_name if header else None, need, missing)
+
+
+def _generations(archive: Archive) -> list[int]:
+    """Return the generations of the logs, sorted: as their names say, and for a current log, which has no number, as its header does."""
+    found: set[int] = set()
+    opened = 0
+    for entry in _entries_of(archive, tokens.Role.LOG):
+        by_name = parse_file_name(leaf_of(entry) or "")
+        if by_name.generation is not None:
+            found.add(by_name.generation)
+        elif by_name.role is not NameRole.PATCH and opened < _MAX_OPENED:
+            opened += 1
+            with suppress(FormatError):  # a log that cannot be read is not there
+                generation = inspect_file(archive.entry_source(entry)).identity.generation
+                found.update(() if generation is None else (generation,))
+    return sorted(found)
+
+
+def _missing(needed: range, present: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the gaps of a range that nothing present fills."""
+    following = needed.start
+    for generation in present[bisect_left(present, needed.start) : bisect_right(present, needed.stop - 1)]:
+        if generation > following:
+            yield following, generation - 1
+        following = generation + 1
+    if following < needed.stop:
+        yield following, needed.stop - 1

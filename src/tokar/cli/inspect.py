@@ -1,7 +1,8 @@
-"""`tokar inspect`: what is in an archive."""
+"""`tokar inspect`: what is in an archive, and what an ESE file says of itself."""
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,15 +11,21 @@ import typer
 
 from tokar import describe, names
 from tokar.bytesource import FileSource
-from tokar.cli import output
+from tokar.cli import ese_files, findings, output
+from tokar.cli.ese_files import Wanted
 from tokar.cli.opening import named, open_archive
 from tokar.cli.options import Json
-from tokar.errors import FormatError, InputError, UnsealedError, UnsupportedError
+from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
+from tokar.ese.headerrows import range_text
+from tokar.ese.inspection import inspect_file
+from tokar.format.layouts import MAGIC
+from tokar.recovery.needs import Basis
 from tokar.tokens import role, token_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from tokar.describe import DatabaseInSet
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
     from tokar.format.metadata import Head
@@ -30,8 +37,14 @@ _NO_ARCHIVE = UnsupportedError.exit_code
 
 
 @app.command("inspect")
-def inspect_archives(
-    archives: Annotated[list[str], typer.Argument(metavar="ARCHIVE...", help="Archives.")],
+def inspect_files(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Archives and ESE files. With --headers or --pages, what follows an archive and is no file names an entry of it.",
+        ),
+    ],
     *,
     entries: Annotated[bool, typer.Option("--entries", help="List every entry.")] = False,
     records: Annotated[
@@ -44,18 +57,89 @@ def inspect_archives(
             help="Print the digests as lines for `b3sum --check`, under the names the files are restored to.",
         ),
     ] = False,
+    headers: Annotated[
+        bool, typer.Option("--headers", help="Print the headers of ESE files, also of those inside archives.")
+    ] = False,
+    pages: Annotated[
+        bool,
+        typer.Option(
+            "--pages",
+            help="Verify all pages of databases and segments of logs, and list what is damaged (exit code 9).",
+        ),
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="With --headers or --pages: only this entry; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what an archive holds: a summary, or every entry, or every record. Content is not read: `tokar verify` does that."""
-    if as_json and len(archives) > 1:
-        raise InputError("--json takes one archive at a time")
-    if entries + records + b3sums > 1 or (as_json and b3sums):
+    """Show what an archive holds: a summary, or every entry, or every record; and what ESE files say of themselves: their headers and their damage.
+
+    Of the content of archives only the headers of databases are read, unless more is asked for: `tokar verify` proves all of it.
+    """
+    wanted = Wanted(headers, pages)
+    listed = entries + records + b3sums
+    named_entries = _named_entries(files, only or []) if any(wanted) else {path: [] for path in files}
+    if as_json and len(named_entries) > 1:
+        raise InputError("--json takes one archive or file at a time")
+    if listed > 1 or (as_json and b3sums):
         raise InputError("--entries, --records and --b3sums exclude each other, and so do --b3sums and --json")
-    for path in archives:
-        if records:
+    if (listed and any(wanted)) or (only and not any(wanted)):
+        raise InputError("--headers and --pages go together, with --only, and with nothing else that lists")
+    damaged = 0
+    for path, names_in_it in named_entries.items():
+        if not listed and not _is_archive(path):
+            damaged += _ese_file(path, wanted, as_json=as_json)
+        elif records:
             _records(path, as_json=as_json)
+        elif any(wanted):
+            damaged += _ese_entries(path, names_in_it, wanted, as_json=as_json)
         else:
             _inspect(path, entries=entries, b3sums=b3sums, as_json=as_json)
+    if damaged:
+        raise typer.Exit(SetError.exit_code)
+
+
+def _named_entries(files: list[str], only: list[str]) -> dict[str, list[str]]:
+    """Return the files, each with the names that follow it and are no files themselves."""
+    found: dict[str, list[str]] = {}
+    last: list[str] | None = None
+    for path in files:
+        if last is not None and not os.path.lexists(path):
+            last.append(path)
+        else:
+            last = found.setdefault(path, [*only])
+    return found
+
+
+def _is_archive(path: str) -> bool:
+    with FileSource(path) as source:
+        return source.read(0, len(MAGIC)) == MAGIC
+
+
+def _ese_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
+    """Show an ESE file on disk; return whether it is damaged.
+
+    Raises:
+        BadMagicError: It is neither that nor an archive.
+    """
+    with FileSource(path) as source:
+        inspection = inspect_file(source)
+    if not ese_files.is_ese(path, inspection):
+        message = f"neither a tokar archive nor an ESE file: {inspection.identity.note}"
+        raise BadMagicError(message, rule="PRE-1", path=path, offset=0)
+    return ese_files.show_file(path, wanted if any(wanted) else Wanted(headers=True, pages=False), as_json=as_json)
+
+
+def _ese_entries(path: str, only: list[str], wanted: Wanted, *, as_json: bool) -> int:
+    """Show ESE files inside an archive; return how many are damaged."""
+    with open_archive(path) as archive:
+        shown = ese_files.Shown(archive, only, wanted)
+        if as_json:
+            _stream_json(path, {"archive": describe.archive_json(path, archive)}, "files", shown.json())
+        else:
+            shown.show()
+        return shown.damaged
 
 
 def _inspect(path: str, *, entries: bool, b3sums: bool, as_json: bool) -> None:
@@ -69,12 +153,15 @@ def _inspect(path: str, *, entries: bool, b3sums: bool, as_json: bool) -> None:
             raise
         rows = ((entry, end - entry.file_position) for entry, end in archive.entries_with_ends())
         if as_json:
+            found = describe.databases(archive)
             facts = {
                 "archive": describe.archive_json(path, archive),
                 "locations": describe.locations_json(archive.head),
+                "databases": [one.to_json() for one in found],
             }
             listed = (describe.entry_json(entry, archive.head.profile, stored) for entry, stored in rows)
             _stream_json(path, facts, "entries", listed)
+            _exit_with_first_error(found)
         elif b3sums:
             _b3sums(archive)
         else:
@@ -109,7 +196,11 @@ def _summary(path: str, archive: Archive) -> None:
         indent="  ",
     )
     _locations(head)
+    found = describe.databases(archive)
+    _databases(found)
+    _examination(summary.extra.get("examination"))
     _remarks(summary.extra)
+    _exit_with_first_error(found)
 
 
 def _head_rows(head: Head) -> list[tuple[str, str]]:
@@ -139,6 +230,48 @@ def _locations(head: Head) -> None:
     if rows:
         output.line("locations at the time of the backup:")
         output.pairs(rows, indent="  ")
+
+
+def _databases(found: Sequence[DatabaseInSet]) -> None:
+    """Say of each database whether it needs logs, and whether they are there by their numbers."""
+    if found:
+        output.line(
+            "databases (what they need goes by their headers, what is there by numbers; content was not compared):"
+        )
+        output.pairs([(one.name, names.printable(_needs(one))) for one in found[:_MAX_LISTED]], indent="  ")
+    if len(found) > _MAX_LISTED:
+        output.line(f"  ... and {len(found) - _MAX_LISTED} more (--json lists them)")
+
+
+def _exit_with_first_error(found: Sequence[DatabaseInSet]) -> None:
+    """End with the fault of the archive that kept a database from being looked at; everything else was shown."""
+    for one in found:
+        if one.error is not None:
+            output.report(one.error)
+            raise typer.Exit(one.error.exit_code)
+
+
+def _needs(one: DatabaseInSet) -> str:
+    need = one.need
+    if one.error is not None or need.basis in (Basis.UNUSABLE, Basis.UNKNOWN):
+        return f"{one.state or 'its header cannot be read'}: {need.why or one.error}"
+    if need.basis is Basis.CLEAN:
+        return f"{one.state}, needs no logs"
+    lacking = ", ".join(range_text(*gap) for gap in one.missing[:_MAX_LISTED])
+    there = f"MISSING {lacking}" if lacking else "all of them there"
+    copy = ", streaming copy" if need.hard else ""
+    return f"{one.state}{copy}, needs logs {range_text(need.low, need.high)}: {there}"
+
+
+def _examination(examination: dict[str, Any] | None) -> None:
+    """Say what was found while the archive was made."""
+    looked = findings.summary(examination) if examination else ""
+    if examination and looked:
+        output.line(f"content when it was archived: {looked}")
+        for warning in findings.warnings(examination):
+            output.line(f"damaged: {warning}")
+        for remark in findings.remarks(examination):
+            output.line(f"note: {remark}")
 
 
 def _remarks(extra: dict[str, Any] | Any) -> None:

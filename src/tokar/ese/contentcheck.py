@@ -70,6 +70,7 @@ class ContentVerdict:
         problems: What is wrong with the file, each as the end of a sentence that begins with its name.
         not_verified: Why the content was not verified; empty where it was.
         note: What else is worth saying; empty when there is nothing.
+        report: The report itself; None where there is none.
     """
 
     unit: str = ""
@@ -80,6 +81,7 @@ class ContentVerdict:
     problems: tuple[str, ...] = ()
     not_verified: str = ""
     note: str = ""
+    report: PageReport | LogReport | None = None
 
     @property
     def verified(self) -> bool:
@@ -129,6 +131,7 @@ def _judge_pages(identity: Identity, report: PageReport, *, trailer: bool) -> Co
         problems=tuple(problems),
         not_verified=report.not_verified,
         note=_joined(_header_note(report), "" if report.not_verified else report.caveat, identity.note),
+        report=report,
     )
 
 
@@ -151,6 +154,7 @@ def _judge_log(identity: Identity, report: LogReport) -> ContentVerdict:
         problems=tuple(problems),
         not_verified=report.not_verified,
         note=identity.note,
+        report=report,
     )
 
 

@@ -1,0 +1,199 @@
+"""What `inspect` prints of ESE files, on disk and inside archives: their headers, and what verifying their content found."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tokar import names
+from tokar.bytesource import FileSource
+from tokar.cli import output
+from tokar.cli.extract import find
+from tokar.cli.progress import progress
+from tokar.ese.contentcheck import CHECKED_KINDS
+from tokar.ese.errors import HeaderError
+from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.headerjson import inspection_json, verdict_json
+from tokar.ese.headerrows import copies_text, inspection_rows
+from tokar.ese.identify import SMALLEST_SIZE
+from tokar.ese.inspection import Inspection, check_content, inspect_file
+from tokar.ese.pagereport import PageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tokar.ese.contentcheck import ContentVerdict
+    from tokar.ese.logreport import LogFault
+    from tokar.format.archive import Archive
+    from tokar.format.entry import Entry
+
+_PIECE: Final = 1 << 20
+_INDENT: Final = "  "
+
+
+class Wanted(NamedTuple):
+    """What is to be shown of a file.
+
+    Attributes:
+        headers: Its headers.
+        pages: What verifying its content finds.
+    """
+
+    headers: bool
+    pages: bool
+
+
+def is_ese(path: str, inspection: Inspection) -> bool:
+    """Tell whether a file is worth showing: by its content, or for patch files, which have no header, by their names."""
+    return inspection.is_ese or parse_file_name(_leaf(path)).role is NameRole.PATCH
+
+
+def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
+    """Show a file on disk; return whether its content is damaged.
+
+    Raises:
+        HeaderError: Its header cannot be read; what can be said without was shown.
+        MissingExtraError: Its content is to be verified, and numpy is not installed.
+        StorageError: It cannot be read.
+    """
+    with FileSource(path) as source:
+        inspection = inspect_file(source)
+        verdict = None
+        if wanted.pages:
+            with progress(f"verifying {path}", source.size, quiet=as_json) as advance:
+                pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
+                verdict = check_content(inspection, _counted(pieces, advance))
+    if as_json:
+        output.as_json({"file": {"path": path, **_json(inspection, verdict)}})
+    else:
+        _show(path, inspection, verdict, wanted)
+    if inspection.identity.damaged:
+        raise HeaderError(inspection.identity.note, path=path)
+    return _is_damaged(verdict)
+
+
+class Shown:
+    """The ESE files of an archive, shown or listed one after the other.
+
+    Args:
+        archive: The archive.
+        only: Names of entries; all ESE files without any.
+        wanted: What is to be shown.
+
+    Attributes:
+        damaged: How many of those that came so far are damaged.
+    """
+
+    def __init__(self, archive: Archive, only: Sequence[str], wanted: Wanted) -> None:
+        self._archive = archive
+        self._only = [find(archive, name, None) for name in only]
+        self._wanted = wanted
+        self.damaged = 0
+
+    def show(self) -> None:
+        """Print them all."""
+        separator = False
+        for entry, inspection, verdict in self._files():
+            if separator:
+                output.line()
+            separator = True
+            _show(entry.name, inspection, verdict, self._wanted)
+        if not separator:
+            output.line("no ESE files")
+
+    def json(self) -> Iterator[dict[str, Any]]:
+        """Yield them as values for JSON."""
+        for entry, inspection, verdict in self._files():
+            yield {"number": entry.number, "token": entry.token, "name": entry.name, **_json(inspection, verdict)}
+
+    def _files(self) -> Iterator[tuple[Entry, Inspection, ContentVerdict | None]]:
+        for entry in self._only or self._archive:
+            if not self._only and entry.size < SMALLEST_SIZE:
+                continue
+            inspection = inspect_file(self._archive.entry_source(entry))
+            if not self._only and not inspection.is_ese:
+                continue
+            verdict = check_content(inspection, self._pieces(entry)) if self._wanted.pages else None
+            self.damaged += _is_damaged(verdict) or inspection.identity.damaged
+            yield entry, inspection, verdict
+
+    def _pieces(self, entry: Entry) -> Iterator[memoryview]:
+        with progress(f"verifying {entry.name}", entry.size) as advance:
+            for chunk in self._archive.chunks(entry):
+                yield memoryview(bytes(chunk.size) if chunk.data is None else chunk.data)
+                if advance:
+                    advance(chunk.size)
+
+
+def _counted(pieces: Iterable[bytes], advance: Any) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        if advance:
+            advance(len(piece))
+
+
+def _json(inspection: Inspection, verdict: ContentVerdict | None) -> dict[str, Any]:
+    content = {} if verdict is None else {"content": verdict_json(verdict)}
+    return {**inspection_json(inspection), **content}
+
+
+def _is_damaged(verdict: ContentVerdict | None) -> bool:
+    return verdict is not None and bool(verdict.problems)
+
+
+def _show(name: str, inspection: Inspection, verdict: ContentVerdict | None, wanted: Wanted) -> None:
+    identity = inspection.identity
+    kind = identity.kind.value.replace("-", " ") if inspection.is_ese else _kind_by_name(name, inspection.size)
+    damaged = ", its header is DAMAGED" if identity.damaged else ""
+    output.line(f"{names.printable(name)}: {kind}, {output.size_text(inspection.size)}{damaged}")
+    rows = inspection_rows(inspection) if wanted.headers and inspection.is_ese else iter(())
+    content = _content_rows(inspection, verdict) if verdict is not None else iter(())
+    output.pairs([(label, names.printable(text)) for label, text in chain(rows, content)], indent=_INDENT)
+    if verdict is not None and verdict.faults:
+        _faults(verdict)
+
+
+def _kind_by_name(name: str, size: int) -> str:
+    if parse_file_name(_leaf(name)).role is not NameRole.PATCH:
+        return "not an ESE file"
+    return "patch file of an old format, kept as it is" if size else "empty patch file, as it should be"
+
+
+def _content_rows(inspection: Inspection, verdict: ContentVerdict) -> Iterator[tuple[str, str]]:
+    if inspection.identity.kind not in CHECKED_KINDS:
+        yield "content", copies_text(inspection) or "not verified: what checksums it has is not known here"
+        return
+    if not verdict.verified:
+        yield "content", f"not verified: {verdict.not_verified}"
+    else:
+        bad = f"{verdict.bad:,} BAD" if verdict.bad else "none bad"
+        correctable = f", {verdict.correctable:,} correctable" if verdict.correctable else ""
+        yield "content", f"{verdict.units:,} {verdict.unit} verified, {bad}{correctable}"
+    counts = verdict_json(verdict)["counts"].items()
+    yield "of these", ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts if count)
+    for problem in verdict.problems:
+        yield "problem", f"it {problem}"
+
+
+def _faults(verdict: ContentVerdict) -> None:
+    rows = (_fault_row(fault) for fault in verdict.faults)
+    output.table(("offset", "place", "what", "error", "more"), rows)
+    more = verdict.bad + verdict.correctable - len(verdict.faults)
+    if more > 0:
+        output.line(f"... and {more:,} more")
+
+
+def _fault_row(fault: PageFault | LogFault) -> tuple[str, ...]:
+    more = [f"bit {bit % 8} of byte 0x{fault.offset + bit // 8:X}" for bit in fault.bits]
+    if isinstance(fault, PageFault):
+        place = f"page {fault.page}"
+        if fault.belongs_to is not None:
+            more.append(f"it is page {fault.belongs_to}")
+    else:
+        place = "" if fault.segment is None else f"segment {fault.segment}"
+    error = "" if fault.code is None else str(fault.code)
+    return f"0x{fault.offset:X}", place, fault.kind.value, error, ", ".join(more)
+
+
+def _leaf(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]

@@ -1,0 +1,246 @@
+"""Headers for people: labels and values in the order and the spelling that `esentutl /mh`, `/ml` and `/mk` have made known.
+
+What is not set is left out, apart from what decides about a restore. Text comes from the file as it is: whoever prints it makes it safe.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tokar.ese.checkpoint import Checkpoint
+from tokar.ese.database import DatabaseHeader, Event, Repairs
+from tokar.ese.flushmap import FlushMap
+from tokar.ese.log import LogHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.ese.attachment import Attachment
+    from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature
+    from tokar.ese.environment import Environment
+    from tokar.ese.inspection import Inspection
+    from tokar.ese.trailer import BackupTrailer
+
+Row = tuple[str, str]
+_BACKUP_TYPES: Final = {0: "streaming", 1: "shadow copy", 2: "snapshot"}
+
+
+def inspection_rows(inspection: Inspection) -> Iterator[Row]:
+    """Yield labels and values of everything that a file says of itself."""
+    header = inspection.identity.header
+    if isinstance(header, DatabaseHeader):
+        yield from _database_rows(header, inspection.size)
+    elif isinstance(header, LogHeader):
+        yield from _log_rows(header, inspection.size)
+    elif isinstance(header, Checkpoint):
+        yield from _checkpoint_rows(header)
+    elif isinstance(header, FlushMap):
+        yield from _flush_map_rows(header)
+    if inspection.trailer is not None:
+        yield from _trailer_rows(inspection.trailer)
+    if inspection.trailer_fault:
+        yield "backup trailer", inspection.trailer_fault
+    if inspection.copies is not None:
+        yield "header copies", copies_text(inspection)
+    if inspection.identity.note:
+        yield "note", inspection.identity.note
+
+
+def copies_text(inspection: Inspection) -> str:
+    """Return what became of the two copies of a header."""
+    copies = inspection.copies
+    if copies is None:
+        return ""
+    if not all(copies.valid):
+        return f"the {'second' if copies.used == 0 else 'first'} is damaged, the other one was read"
+    return "both valid and equal" if copies.identical else "both valid and different: the second is older"
+
+
+def range_text(low: int, high: int) -> str:
+    """Return a range of generations, decimal and in hex."""
+    return f"{low}-{high} (0x{low:X}-0x{high:X})"
+
+
+def _database_rows(header: DatabaseHeader, size: int) -> Iterator[Row]:
+    yield "state", header.state_name
+    yield "log required", range_text(header.required_low, header.required_high)
+    yield "log committed", range_text(0, header.committed_high)
+    yield from _numbers(("log recovering", header.recovering_generation), ("log consistency", header.consistency_low))
+    yield "signature", _signature(header.signature)
+    yield "log signature", _signature(header.log_signature)
+    yield from _moments(
+        ("last consistent", header.consistent_position, header.consistent_time),
+        ("last attach", header.attach_position, header.attach_time),
+        ("last detach", header.detach_position, header.detach_time),
+        ("last re-attach", header.reattach_position, header.reattach_time),
+    )
+    yield "page size", str(header.page_size)
+    yield "pages", str(header.page_count(size))
+    yield "format", f"0x{header.version:x},{header.revision},{header.minor_revision}"
+    yield "created format", f"0x{header.created_version:x},{header.created_revision}"
+    yield "dbtime", _number(header.dbtime)
+    yield "dbid", str(header.dbid)
+    yield "last object id", str(header.last_object_id)
+    yield "shadowed", "no" if header.flags[0] & 1 else "yes"
+    yield "operating system", f"{header.os_major}.{header.os_minor}.{header.os_build} SP {header.os_service_pack}"
+    yield from _database_backups(header)
+    yield from _database_history(header)
+    yield "checksum", f"0x{header.checksum:08x}"
+
+
+def _database_backups(header: DatabaseHeader) -> Iterator[Row]:
+    """What is in parentheses says how the backup was made, where the header knows."""
+    for label, backup, kind in (
+        ("previous full backup", header.previous_full, header.previous_full_type),
+        ("previous incremental", header.previous_incremental, header.previous_incremental_type),
+        ("previous copy backup", header.previous_copy, header.previous_copy_type),
+        ("previous differential", header.previous_differential, header.previous_differential_type),
+        ("current full backup", header.current_full, None),
+        ("current shadow copy", header.current_shadow_copy, None),
+    ):
+        if backup.is_set:
+            made = "" if kind is None else f" ({_BACKUP_TYPES.get(kind, f'type {kind}')})"
+            yield label, f"{_backup(backup)}{made}"
+    if header.is_streaming_copy:
+        yield "streaming copy", "yes: hard recovery has not run on it yet"
+
+
+def _database_history(header: DatabaseHeader) -> Iterator[Row]:
+    yield from _repairs("repairs", Repairs(count=header.repair_count, time=header.repair_time))
+    yield from _numbers(("repairs before defragmentation", header.old_repair_count))
+    for label, repairs in (
+        ("corrected bits", header.ecc_fixes),
+        ("failed corrections", header.failed_ecc_fixes),
+        ("bad checksums", header.bad_checksums),
+        ("incremental reseeds", header.incremental_reseed),
+        ("patched pages", header.patched_pages),
+    ):
+        yield from _repairs(label, repairs)
+    yield from _repairs("extended", header.extended)
+    yield from _repairs("shrunk", header.shrunk)
+    for label, moment in (
+        ("creation of last log", header.last_log_time),
+        ("last scrub", header.scrub_time),
+        ("last scan finished", header.scan_finish_time),
+    ):
+        if moment.is_set:
+            yield label, str(moment)
+    if header.flush_map_signature.is_set:
+        yield "flush map signature", _signature(header.flush_map_signature)
+
+
+def _log_rows(header: LogHeader, size: int) -> Iterator[Row]:
+    differs = "" if size == header.file_size else f"; the file has {size}"
+    yield "generation", _number(header.generation)
+    yield "created", _time(header.created)
+    yield "previous log created", _time(header.previous_created)
+    yield "signature", _signature(header.signature)
+    yield "format", header.format
+    yield "size", f"{header.file_size} bytes: {header.sectors} sectors of {header.sector_size}{differs}"
+    yield "header sectors", str(header.header_sectors)
+    yield "page size", str(header.page_size)
+    yield "circular logging", "yes" if header.circular_logging else "no"
+    if header.flags & 1:
+        yield "reserve log", "yes: written when there was no room left"
+    if header.checkpoint.is_set:
+        yield "checkpoint then", str(header.checkpoint)
+    if header.has_segments_link:
+        yield "previous log's content", f"0x{header.previous_segments_xor:016x}"
+    yield from _environment_rows(header.environment)
+    yield from _attachment_rows(header.attachments)
+    yield "checksum", f"0x{header.checksum:08x}"
+
+
+def _checkpoint_rows(header: Checkpoint) -> Iterator[Row]:
+    yield "checkpoint", str(header.checkpoint)
+    yield "consistency", str(header.consistency) if header.consistency.is_set else "the same"
+    yield "checkpoint of full backup", _position(header.full_backup_checkpoint)
+    yield from _moments(
+        ("full backup", header.full_backup_position, header.full_backup_time),
+        ("incremental backup", header.incremental_backup_position, header.incremental_backup_time),
+    )
+    yield "signature", _signature(header.signature)
+    yield from _environment_rows(header.environment)
+    yield from _attachment_rows(header.attachments)
+    yield "checksum", f"0x{header.checksum:08x}"
+
+
+def _flush_map_rows(header: FlushMap) -> Iterator[Row]:
+    yield "state", "clean" if header.is_clean else "not closed"
+    yield "format", f"{header.major}.{header.minor}.{header.update}"
+    yield "created", _time(header.created)
+    yield "attached", _time(header.attach_time)
+    yield "detached", _time(header.detach_time)
+    yield from _numbers(("log required", header.required_low))
+    yield "signature", _signature(header.signature)
+    yield "database header signature", _signature(header.header_flush_signature)
+    yield "checksum", f"0x{header.checksum:08x}"
+
+
+def _trailer_rows(trailer: BackupTrailer) -> Iterator[Row]:
+    yield "backup trailer", _backup(trailer.backup)
+    if trailer.required_high:
+        yield "trailer: log required", range_text(trailer.required_low, trailer.required_high)
+        yield "trailer: log committed", range_text(0, trailer.committed_high)
+
+
+def _environment_rows(environment: Environment) -> Iterator[Row]:
+    yield "system path", environment.system_path
+    yield "log path", environment.log_path
+    counts = {
+        "sessions": environment.sessions,
+        "open tables": environment.open_tables,
+        "version pages": environment.version_pages,
+        "cursors": environment.cursors,
+        "log buffers": environment.log_buffers,
+        "log sectors": environment.log_sectors,
+        "cache pages": environment.cache_pages,
+    }
+    if any(counts.values()):
+        yield "settings", ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _attachment_rows(attachments: tuple[Attachment, ...]) -> Iterator[Row]:
+    for one in attachments:
+        yield f"database {one.dbid}", one.path
+        yield "  signature", _signature(one.signature)
+        if one.attach_position.is_set or one.consistent_position.is_set:
+            yield "  attached, consistent", f"{one.attach_position}, {one.consistent_position}"
+
+
+def _moments(*rows: tuple[str, LogPosition, LogTime]) -> Iterator[Row]:
+    for label, position, moment in rows:
+        if position.is_set or moment.is_set:
+            yield label, f"{position}  {_time(moment)}"
+
+
+def _numbers(*rows: tuple[str, int]) -> Iterator[Row]:
+    for label, number in rows:
+        if number:
+            yield label, _number(number)
+
+
+def _repairs(label: str, repairs: Repairs | Event) -> Iterator[Row]:
+    if repairs.count:
+        yield label, f"{repairs.count}, last {_time(repairs.time)}"
+
+
+def _number(value: int) -> str:
+    return f"{value} (0x{value:X})"
+
+
+def _position(position: LogPosition) -> str:
+    return str(position) if position.is_set else "none"
+
+
+def _time(moment: LogTime) -> str:
+    return str(moment) if moment.is_set else "none"
+
+
+def _signature(signature: Signature) -> str:
+    return str(signature) if signature.is_set else "none"
+
+
+def _backup(backup: BackupInfo) -> str:
+    generations = range_text(backup.generation_low, backup.generation_high)
+    return f"logs {generations}, mark {backup.mark} {_time(backup.time)}"

@@ -1,0 +1,92 @@
+"""Everything that one ESE file says of itself, read from any seekable bytes: what `esentutl /mh`, `/ml`, `/mk` and `/k` look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tokar.ese.checkpoint import Checkpoint
+from tokar.ese.contentcheck import ContentVerdict, checker_for, judge
+from tokar.ese.database import DatabaseHeader
+from tokar.ese.errors import HeaderError
+from tokar.ese.identify import FileKind, Identity, identify
+from tokar.ese.trailer import BackupTrailer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tokar.bytesource import ByteSource
+    from tokar.ese.common import Copies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What one file says of itself.
+
+    Attributes:
+        size: Its bytes.
+        identity: What it is, with its header.
+        copies: Which of two header copies was used, for kinds that have two.
+        trailer: The backup trailer of a streaming copy.
+        trailer_fault: Why a streaming copy has none that fits; empty for any other file.
+    """
+
+    size: int
+    identity: Identity
+    copies: Copies[Any] | None = None
+    trailer: BackupTrailer | None = None
+    trailer_fault: str = ""
+
+    @property
+    def is_ese(self) -> bool:
+        """Whether it is an ESE file of a kind that is known."""
+        return self.identity.kind is not FileKind.UNKNOWN
+
+
+def inspect_file(source: ByteSource) -> Inspection:
+    """Return what a file says of itself. Never fails because of what is in the file, and reads a bounded part of it.
+
+    Raises:
+        StorageError: The source cannot be read.
+    """
+    identity = identify(source)
+    header = identity.header
+    if isinstance(header, Checkpoint):
+        return Inspection(size=source.size, identity=identity, copies=Checkpoint.read(source))
+    if not isinstance(header, DatabaseHeader):
+        return Inspection(size=source.size, identity=identity)
+    trailer, fault = _trailer(source, header)
+    return Inspection(
+        size=source.size,
+        identity=identity,
+        copies=DatabaseHeader.read(source),
+        trailer=trailer,
+        trailer_fault=fault,
+    )
+
+
+def check_content(inspection: Inspection, pieces: Iterable[bytes | bytearray | memoryview]) -> ContentVerdict:
+    """Return what checking the whole content of a file comes to.
+
+    Args:
+        inspection: What the file says of itself.
+        pieces: Its bytes from the first to the last, in pieces of any size.
+
+    Raises:
+        MissingExtraError: numpy is not installed.
+    """
+    checker = checker_for(inspection.identity, inspection.size)
+    if checker is None:
+        return judge(inspection.identity, None)
+    for piece in pieces:
+        checker.update(piece)
+    return judge(inspection.identity, checker.finish())
+
+
+def _trailer(source: ByteSource, header: DatabaseHeader) -> tuple[BackupTrailer | None, str]:
+    if not header.is_streaming_copy:
+        return None, ""
+    try:
+        return BackupTrailer.read(source, header), ""
+    except HeaderError as error:
+        return None, f"{error.message} ({error.code})"
