@@ -29,11 +29,7 @@ WITHOUT_FIXTURE = {
     "STATE-2": "a duty of readers",
     "STATE-3": "a duty of readers from the tail",
     "STATE-4": "a duty of readers from the tail; from the front the same faults break SEQ and REC rules",
-    "SALV-1": "a duty of salvage",
-    "SALV-2": "a duty of salvage",
-    "SALV-3": "a duty of salvage",
-    "SALV-4": "a duty of salvage",
-    "SALV-5": "a duty of salvage",
+    **{rule: "a duty of salvage" for rule in RULES if rule.startswith("SALV-")},
 }
 
 
