@@ -26,6 +26,8 @@ VERBS: Final = (
     "backup",
     "inspect",
     "verify",
+    "check",
+    "chain",
     "restore",
     "extract",
     "tokens",
@@ -83,7 +85,7 @@ def _reported(ctx: Any) -> Iterator[None]:
     except ArchiveError as error:
         problem = error
     except _UsageError as error:
-        problem = _usage(error)
+        problem = _usage(error, ctx)
     except KeyboardInterrupt as error:
         output.report_interrupt(error)
         raise typer.Exit(_INTERRUPTED) from error
@@ -99,10 +101,10 @@ def _reported(ctx: Any) -> Iterator[None]:
     raise typer.Exit(problem.exit_code) from problem
 
 
-def _usage(error: Any) -> InputError:
+def _usage(error: Any, ctx: Any) -> InputError:
     """Return a fault in the arguments as an error of ours."""
     text = " ".join(error.format_message().split()).rstrip(".")
-    verb = error.ctx.command_path if error.ctx else "tokar"
+    verb = f"tokar {ctx.invoked_subcommand or ''}".rstrip()
     return InputError(text[:1].lower() + text[1:], hint=f"{verb} --help shows what it takes")
 
 
