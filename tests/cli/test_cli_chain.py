@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from command_line import done, tokar
+from recovery_sets import DATABASE, archive, logs, prior_of, streaming
+from tokar.receipt import Receipt, Truncation, write_receipt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL = logs(5, 11)
+
+
+def part(low: int, high: int) -> dict[str, bytes]:
+    return {f"edb{generation:05X}.log": ALL[f"edb{generation:05X}.log"] for generation in range(low, high + 1)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    full = archive(tmp_path / "full.tokar", {DATABASE: bytes(streaming(5, 7)), **part(5, 7)})
+    inc1 = archive(tmp_path / "inc1.tokar", part(8, 9), kind="logs", prior=prior_of(full))
+    archive(tmp_path / "inc2.tokar", part(10, 11), kind="logs", prior=prior_of(inc1))
+    return tmp_path
+
+
+def test_a_folder_is_shown_as_a_tree_on_a_line_of_generations(folder: Path) -> None:
+    lines = done("chain", folder).stdout.splitlines()
+    assert [line.split("tokar ")[0].strip() + line.rsplit("  ", 1)[1] for line in lines[:3]] == [
+        f"{folder}/full.restorable",
+        f"{folder}/inc1.restorable",
+        f"{folder}/inc2.restorable",
+    ]
+    assert [len(line) - len(line.lstrip()) for line in lines[:3]] == [0, 2, 4]
+    assert "===...." in lines[0]
+    assert "...==.." in lines[1]
+    assert ".....==" in lines[2]
+    assert f"{folder}/full.tokar: logs 0x5 to 0xB can be played, by hard recovery" in lines
+
+
+def test_archives_can_be_named_one_by_one(folder: Path) -> None:
+    out = done("chain", folder / "inc1.tokar", folder / "full.tokar").stdout
+    assert out.index("full.tokar") < out.index("inc1.tokar")
+
+
+def test_a_hole_is_named_and_exits_9(folder: Path) -> None:
+    (folder / "inc1.tokar").unlink()
+    result = tokar("chain", folder)
+    assert result.exit_code == 9
+    assert "! logs 0x8-0x9 are in none of the sets" in result.stdout
+    assert "NOT RESTORABLE" in result.stdout
+
+
+def test_a_receipt_tells_which_archive_is_missing(folder: Path) -> None:
+    (folder / "inc1.tokar").unlink()
+    value = Receipt(
+        "sealed",
+        Truncation.DONE,
+        archive={"id": "ab" * 16, "root": "cd" * 32},
+        backup={"took": "incremental", "generations": {"low": 8, "high": 9}},
+    )
+    write_receipt(folder / "inc1.tokar", value)
+    out = tokar("chain", folder).stdout
+    assert f"next: add the archive that {folder}/inc1.tokar.receipt.json belongs to" in out
+
+
+def test_logs_without_a_full_exit_9(folder: Path) -> None:
+    result = tokar("chain", folder / "inc1.tokar")
+    assert result.exit_code == 9
+    assert "JET_errMissingFullBackup, -560, 0xC8000230" in result.stdout
+
+
+def test_an_archive_that_cannot_be_read_does_not_hide_the_others(folder: Path) -> None:
+    cut = (folder / "inc2.tokar").read_bytes()[:-20]
+    (folder / "inc2.tokar").write_bytes(cut)
+    result = tokar("chain", folder)
+    assert result.exit_code == 5
+    assert "inc1.tokar" in result.stdout
+    assert "cannot be read: it ends" in result.stdout
+
+
+def test_other_files_and_archives_being_written_are_passed_over(folder: Path) -> None:
+    (folder / "readme.txt").write_text("nothing")
+    (folder / ".inc3.part").write_bytes((folder / "inc1.tokar").read_bytes()[:100])
+    assert done("chain", folder).stdout.count("restorable") == 3
+
+
+def test_json_holds_sets_runs_and_faults(folder: Path) -> None:
+    value = done("chain", "--json", folder).json()
+    assert value["restorable"] is True
+    assert [one["parent"] for one in value["sets"]] == [
+        None,
+        str(folder / "full.tokar"),
+        str(folder / "inc1.tokar"),
+    ]
+    assert value["runs"][0]["not_below"] == 7
+    assert value["unreadable"] == []
+
+
+def test_content_is_examined_when_asked(folder: Path) -> None:
+    assert done("chain", "--content", folder).exit_code == 0
+
+
+def test_quiet_prints_nothing(folder: Path) -> None:
+    assert done("chain", "-q", folder).stdout == ""
+
+
+@pytest.mark.parametrize("name", ["none.tokar", "none.receipt.json"])
+def test_what_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
+    assert tokar("chain", tmp_path / name).exit_code == 1
+
+
+def test_a_folder_without_archives_is_a_usage_error(tmp_path: Path) -> None:
+    result = tokar("chain", tmp_path)
+    assert (result.exit_code, result.error) == (2, "there is no archive there")
+
+
+def test_a_named_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.tokar").write_bytes(b"something else" * 9)
+    assert tokar("chain", tmp_path / "x.tokar").exit_code == 3

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from command_line import done, tokar
+from recovery_sets import DATABASE, archive, dirty, flip, logs, streaming
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return archive(tmp_path / "good.tokar", {DATABASE: bytes(streaming(5, 7)), **logs(5, 7)}).path
+
+
+@pytest.fixture
+def incomplete(tmp_path: Path) -> Path:
+    return archive(tmp_path / "bad.tokar", {DATABASE: bytes(dirty(5, 7)), **logs(5, 5)}).path
+
+
+def test_every_rung_is_shown_with_its_state(good: Path) -> None:
+    lines = done("check", good).stdout.splitlines()
+    assert lines[0] == str(good)
+    shown = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("    ")]
+    assert shown == ["readable", "sealed", "intact", "consistent", "chained", "placeable", "rehearsed"]
+    assert "    main.edb: recoverable: streaming copy, needs logs 0x5-0x7: present" in lines
+
+
+def test_a_fault_comes_with_the_error_that_follows_and_the_next_step(incomplete: Path) -> None:
+    result = tokar("check", incomplete)
+    assert result.exit_code == 9
+    assert "  chained     FAILED" in result.stdout
+    assert "    ! logs 0x6-0x7 are missing\n      for: main.edb\n" in result.stdout
+    assert "      the engine's error: JET_errRequiredLogFilesMissing, -543, 0xC800021F" in result.stdout
+    assert "      next: add the archive or folder that has it" in result.stdout
+
+
+def test_json_holds_rungs_and_verdict(incomplete: Path) -> None:
+    result = tokar("check", incomplete, "--json")
+    (one,) = result.json()["archives"]
+    assert result.json()["ok"] is False
+    assert one["verdict"]["databases"][0]["missing"] == [{"low": 6, "high": 7}]
+    assert [rung["state"] for rung in one["rungs"]] == [
+        *["passed"] * 4,
+        "failed",
+        *["not looked at"] * 2,
+    ]
+
+
+def test_quiet_prints_nothing_and_keeps_the_exit_code(good: Path, incomplete: Path) -> None:
+    assert done("check", "-q", good).stdout == ""
+    assert tokar("check", "-q", incomplete).exit_code == 9
+
+
+@pytest.mark.parametrize(("cut", "code"), [(slice(0, 0), 5), (slice(0, -10), 5), (slice(5, None), 3)])
+def test_a_broken_archive_keeps_its_own_exit_code(good: Path, cut: slice, code: int) -> None:
+    good.write_bytes(good.read_bytes()[cut])
+    assert tokar("check", good).exit_code == code
+
+
+def test_a_damaged_archive_exits_4(good: Path) -> None:
+    good.write_bytes(flip(good.read_bytes(), 3000))
+    assert tokar("check", good).exit_code == 4
+
+
+def test_an_archive_without_a_place_exits_6(good: Path, tmp_path: Path) -> None:
+    result = tokar("check", good, "--to", f"log={tmp_path}/logs/")
+    assert result.exit_code == 6
+    assert "  placeable   FAILED" in result.stdout
+
+
+def test_a_rehearsal_is_asked_for_by_its_directory(good: Path, tmp_path: Path) -> None:
+    out = done("check", good, "--content", "--rehearse", tmp_path).stdout
+    assert "  rehearsed   passed         4 files" in out
+
+
+def test_a_directory_that_is_not_there_is_a_usage_error(good: Path, tmp_path: Path) -> None:
+    result = tokar("check", good, "--rehearse", tmp_path / "none")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no such directory" in result.error
+
+
+def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    assert tokar("check", tmp_path / "none.tokar").exit_code == 1
