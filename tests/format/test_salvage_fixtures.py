@@ -1,0 +1,57 @@
+"""Salvage of every fixture, and of fixtures spoilt by someone who can compute checks: typed errors, and results that are always good."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from salvage_tools import Rescued, rescued
+
+from tokar.errors import BadMagicError, FormatError, InputError, UnsupportedError
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # fixtures/ stands beside tests/ and is not installed
+
+from fixtures.expect import Expectation, names
+from fixtures.mutations import spoil
+
+if TYPE_CHECKING:
+    from random import Random
+
+GOOD = [name for name in names("good-") if "longest" not in name and "largest" not in name]
+
+
+def attempt(data: bytes, *, partial: bool) -> Rescued | FormatError | InputError:
+    try:
+        return rescued(data, partial=partial)
+    except (FormatError, InputError) as error:
+        return error
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_fixture_gives_what_it_may_release_or_a_typed_error(name: str) -> None:
+    case = Expectation.load(name)
+    result = attempt(case.data, partial=False)
+    if case.answer == "sealed":
+        assert isinstance(result, InputError)
+    elif case.answer == "unsupported":
+        assert isinstance(result, UnsupportedError)
+    elif isinstance(result, Rescued):
+        digests = {entry.digest.hex() for entry in result.archive}
+        assert {entry["digest"] for entry in case.entries} <= digests
+    else:
+        assert isinstance(result, BadMagicError) or not case.entries
+
+
+@settings(deadline=None, max_examples=250)
+@given(st.sampled_from(GOOD), st.sampled_from(names()), st.booleans(), st.randoms(use_true_random=False))
+def test_a_spoilt_archive_gives_a_good_one_or_a_typed_error(
+    name: str, other: str, partial: bool, random: Random
+) -> None:
+    original = Expectation.load(name)
+    result = attempt(spoil(original.data, Expectation.load(other).data, random), partial=partial)
+    if isinstance(result, Rescued) and result.archive.id == original.id:
+        assert result.report.same
