@@ -55,7 +55,7 @@ def test_quiet_prints_nothing_and_keeps_the_exit_code(good: Path, incomplete: Pa
     assert tokar("check", "-q", incomplete).exit_code == 9
 
 
-@pytest.mark.parametrize(("cut", "code"), [(slice(0, 0), 5), (slice(0, -10), 5), (slice(5, None), 3)])
+@pytest.mark.parametrize(("cut", "code"), [(slice(0, 0), 3), (slice(0, -10), 5), (slice(5, None), 3)])
 def test_a_broken_archive_keeps_its_own_exit_code(good: Path, cut: slice, code: int) -> None:
     good.write_bytes(good.read_bytes()[cut])
     assert tokar("check", good).exit_code == code

@@ -16,7 +16,7 @@ The modules, from the bottom up::
 
 and for several sets::
 
-    member           one set, from its archive or its receipt
+    member, shelf    one set, from its archive or its receipt; all sets in folders
     chainlogs        the logs of all sets, and runs of them
     base             a set with databases, and what the other sets add to it
     chainfaults      whether a set of a chain can be restored, and if not, why

@@ -35,7 +35,7 @@ from tokar.recovery.facts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tokar.ese.logreport import LogReport
     from tokar.ese.pagereport import PageReport
@@ -194,7 +194,11 @@ class _Survey:
 
 
 def facts_of_archive(
-    archive: Archive, *, examine: bool = False, progress: Callable[[int], None] | None = None
+    archive: Archive,
+    *,
+    examine: bool = False,
+    progress: Callable[[int], None] | None = None,
+    placed: Mapping[int, Path] | None = None,
 ) -> SetFacts:
     """Return what the files in an archive say of themselves.
 
@@ -202,6 +206,7 @@ def facts_of_archive(
         archive: The archive.
         examine: Whether to check all pages and log segments as well, which reads all content.
         progress: Called with the bytes of content of each file that is done.
+        placed: Where entries have been restored to: these files are read instead, and entries without one are passed over.
 
     Raises:
         FormatError: The index or the start of a file is damaged.
@@ -213,12 +218,21 @@ def facts_of_archive(
         if tokens.token_name(entry.token, archive.head.profile) == "patch" or file.by_name.role is NameRole.PATCH:
             survey.patches.append(PatchFacts(**_base(file)))
         elif _worth_opening(file):
-            survey.take(file, archive.entry_source(entry))
+            _take_entry(survey, archive, entry, placed)
         else:
             survey.other_count += 1
         if progress is not None:
             progress(entry.size)
     return survey.result(str(archive.path or ""))
+
+
+def _take_entry(survey: _Survey, archive: Archive, entry: Entry, placed: Mapping[int, Path] | None) -> None:
+    """Look into an entry, in the archive or where it was restored to."""
+    if placed is None:
+        survey.take(_of_entry(entry), archive.entry_source(entry))
+    elif entry.number in placed:
+        with FileSource(placed[entry.number]) as source:
+            survey.take(_of_entry(entry), source)
 
 
 def facts_of_folder(

@@ -1,0 +1,141 @@
+"""A rehearsal: every file is really restored, into a scratch directory, read again, and removed.
+
+It shows what no look at the archive can: that this machine has the room, the rights and the names, and that what lies there afterwards is what was
+archived. Files that would share a name, because they go to different directories in earnest, get directories of their own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from blake3 import blake3
+
+from tokar import names
+from tokar.errors import StorageError, UnsafeNameError
+from tokar.recovery.survey import facts_of_archive
+from tokar.restore.from_archive import engine_file
+from tokar.restore.inventory import take_inventory
+from tokar.restore.place import place
+from tokar.restore.planner import make_plan, places_to_look_at
+from tokar.restore.request import Request
+
+if TYPE_CHECKING:
+    from tokar.format.archive import Archive
+    from tokar.format.entry import Entry
+    from tokar.recovery.facts import SetFacts
+
+_CHUNK_SIZE: Final = 1 << 20
+_PREFIX: Final = "tokar-rehearsal-"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a rehearsal came to.
+
+    Attributes:
+        files: Files that were restored.
+        size: Their bytes.
+        differences: What was not as it should be.
+        left_out: What could not be rehearsed, and why.
+    """
+
+    files: int
+    size: int
+    differences: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def rehearse(archive: Archive, directory: Path, facts: SetFacts) -> Rehearsal:
+    """Restore an archive to a scratch directory, read it again, and remove the scratch directory.
+
+    Args:
+        archive: The archive.
+        directory: Where the scratch directory is made.
+        facts: What the files in the archive say of themselves: the restored ones must say the same.
+
+    Raises:
+        RestoreError: There is no room, or another reason not to write.
+        FormatError: The archive is damaged.
+        StorageError: The operating system refused.
+    """
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=directory)).absolute()
+    except OSError as error:
+        raise StorageError(f"cannot make a scratch directory: {error.strerror}", path=directory) from error
+    try:
+        groups, nameless = _groups(archive)
+        placed: dict[int, Path] = {}
+        for number, entries in enumerate(groups):
+            placed |= _restore(archive, entries, scratch / str(number))
+        differences = [f"{archive.entry(number).name} is not what was archived" for number in _unlike(archive, placed)]
+        if facts_of_archive(archive, examine=facts.examined, placed=placed) != _without(facts, nameless):
+            differences.append("the restored files say other things of themselves than the archived ones")
+        size = sum(archive.entry(number).size for number in placed)
+        left_out = tuple(f"{entry.name} has no safe name: it needs --to NAME=PATH" for entry in nameless)
+        return Rehearsal(len(placed), size, tuple(differences), left_out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _groups(archive: Archive) -> tuple[list[list[Entry]], list[Entry]]:
+    """Return the entries in groups without equal names, and those that have no safe name."""
+    groups: list[list[Entry]] = []
+    nameless: list[Entry] = []
+    seen: Counter[str] = Counter()
+    for entry in archive:
+        try:
+            key = names.collision_key(names.leaf(entry.raw_name, entry.encoding))
+        except UnsafeNameError:
+            nameless.append(entry)
+            continue
+        at = seen[key]
+        seen[key] += 1
+        if at == len(groups):
+            groups.append([])
+        groups[at].append(entry)
+    return groups, nameless
+
+
+def _restore(archive: Archive, entries: list[Entry], folder: Path) -> dict[int, Path]:
+    """Put entries into one folder; return where each of them is.
+
+    Raises:
+        RestoreError: The plan has a problem.
+    """
+    request = Request(profile=archive.head.profile, roots=(archive.root.hex(),), into=str(folder))
+    plan = make_plan(entries, request, take_inventory(places_to_look_at(request), engine_file))
+    place(plan, archive)
+    return {entry.number: folder / names.leaf(entry.raw_name, entry.encoding) for entry in entries}
+
+
+def _unlike(archive: Archive, placed: dict[int, Path]) -> list[int]:
+    """Return the entries whose restored files have another digest."""
+    return [number for number, path in placed.items() if _digest(path) != archive.entry(number).digest]
+
+
+def _digest(path: Path) -> bytes:
+    digest = blake3()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_SIZE):
+                digest.update(chunk)
+    except OSError as error:
+        raise StorageError(f"cannot read what was restored: {error.strerror}", path=path) from error
+    return digest.digest()
+
+
+def _without(facts: SetFacts, nameless: list[Entry]) -> SetFacts:
+    """Return facts without those of entries that were not restored."""
+    gone = {entry.number for entry in nameless}
+    return replace(
+        facts,
+        databases=tuple(one for one in facts.databases if one.number not in gone),
+        logs=tuple(one for one in facts.logs if one.number not in gone),
+        checkpoints=tuple(one for one in facts.checkpoints if one.number not in gone),
+        flush_maps=tuple(one for one in facts.flush_maps if one.number not in gone),
+    )

@@ -1,0 +1,127 @@
+"""`tokar chain`: how sets fit together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokar.cli import output
+from tokar.cli.options import Json, Quiet
+from tokar.errors import ArchiveError
+from tokar.recovery.base import Base
+from tokar.recovery.chain import Chain, build_chain
+from tokar.recovery.faults import Fault, Severity
+from tokar.recovery.shelf import load_members
+
+app = typer.Typer(rich_markup_mode=None)
+_NOT_RESTORABLE = 9
+_TIMELINE_WIDTH = 40
+
+
+@app.command("chain")
+def show_chain(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="DIR|ARCHIVE...", help="Archives, receipts, and folders with them.")
+    ],
+    *,
+    content: Annotated[
+        bool, typer.Option("--content", help="Check all pages and log segments too, and link logs by their content.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Show how sets fit together: as a tree, on a line of log generations, and for every set whether it can be restored.
+
+    Logs decide, labels do not: a log continues another if it is of the same stream and repeats its creation time.
+    """
+    shelf = load_members(paths, examine=content)
+    chain = build_chain(shelf.members)
+    if as_json:
+        problems = [output.error_json(error) for error in shelf.problems]
+        output.as_json({**chain.to_json(), "unreadable": problems})
+    elif not quiet:
+        _print(chain)
+        for error in shelf.problems:
+            output.line(f"cannot be read: {output.safe(str(error))}")
+    code = _exit_code(chain, shelf.problems)
+    if code:
+        raise typer.Exit(code)
+
+
+def _exit_code(chain: Chain, problems: tuple[ArchiveError, ...]) -> int:
+    if problems:
+        return problems[0].exit_code
+    return 0 if chain.is_restorable else _NOT_RESTORABLE
+
+
+def _print(chain: Chain) -> None:
+    low, high = _span(chain)
+    children: dict[int | None, list[int]] = {}
+    for number, parent in enumerate(chain.parents):
+        children.setdefault(parent, []).append(number)
+    stack = [(number, 0) for number in reversed(children.get(None, []))]
+    width = max((len(one.label) for one in chain.members), default=0) + 4
+    while stack:
+        number, depth = stack.pop()
+        _print_set(chain, number, depth, (low, high), min(width, 60))
+        stack += [(child, depth + 1) for child in reversed(children.get(number, []))]
+    for base in chain.bases:
+        _print_base(chain, base)
+    for fault in chain.faults:
+        _print_fault(fault, "")
+
+
+def _span(chain: Chain) -> tuple[int, int]:
+    """Return the lowest and the highest generation of all sets."""
+    found = [one.generations for one in chain.members if one.generations and one.generations[1]]
+    return min((one[0] for one in found), default=0), max((one[1] for one in found), default=0)
+
+
+def _print_set(chain: Chain, number: int, depth: int, span: tuple[int, int], width: int) -> None:
+    member, standing = chain.members[number], chain.standings[number]
+    name = f"{'  ' * depth}{output.safe(member.label)}"
+    logs = "no logs"
+    if member.generations and member.generations[1]:
+        logs = f"0x{member.generations[0]:X}-0x{member.generations[1]:X}"
+    state = "restorable" if standing.restorable else "NOT RESTORABLE"
+    kind = "receipt" if member.receipt else member.kind
+    output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(member.generations, span)}  {state}")
+    for fault in standing.faults:
+        _print_fault(fault, "  " * (depth + 1))
+
+
+def _bar(generations: tuple[int, int] | None, span: tuple[int, int]) -> str:
+    """Return where generations lie between the lowest and the highest of all."""
+    low, high = span
+    if generations is None or not generations[1]:
+        return " " * _TIMELINE_WIDTH
+    count = high - low + 1
+    width = min(_TIMELINE_WIDTH, count)
+    start = (generations[0] - low) * width // count
+    end = max((generations[1] - low + 1) * width // count, start + 1)
+    return ("." * start + "=" * (end - start) + "." * (width - end)).ljust(_TIMELINE_WIDTH)
+
+
+def _print_base(chain: Chain, base: Base) -> None:
+    label = output.safe(chain.members[base.member].label)
+    for verdict in base.verdict.databases:
+        output.line(f"{label}: {output.safe(verdict.name)}: {output.safe(str(verdict))}")
+    for run in base.runs:
+        if run.versions:
+            low, how = run.versions[0].generation, "hard" if base.hard else "soft"
+            output.line(f"{label}: logs 0x{low:X} to 0x{run.end:X} can be played, by {how} recovery")
+    for text in base.verdict.not_checked:
+        output.line(f"not checked: {output.safe(text)}")
+
+
+def _print_fault(fault: Fault, indent: str) -> None:
+    sign = "note:" if fault.severity is Severity.WARNING else "!"
+    output.line(f"{indent}{sign} {output.safe(fault.message)}")
+    if fault.engine is not None:
+        output.line(f"{indent}  the engine's error: {fault.engine}")
+    for consequence in fault.consequences:
+        output.line(f"{indent}  so: {output.safe(consequence)}")
+    if fault.next_step:
+        output.line(f"{indent}  next: {output.safe(fault.next_step)}")

@@ -1,0 +1,94 @@
+"""`tokar check`: will this restore? Rung by rung."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokar.check import ArchiveCheck, CheckRequest, Finding, RungResult, State, check
+from tokar.cli import output
+from tokar.cli.options import Json, Quiet
+from tokar.cli.progress import progress
+
+app = typer.Typer(rich_markup_mode=None)
+_MAX_LISTED = 20
+
+
+@app.command("check")
+def check_archives(
+    archives: Annotated[list[Path], typer.Argument(metavar="ARCHIVE...", help="Archives; several are a chain.")],
+    *,
+    to: Annotated[
+        list[str] | None,
+        typer.Option("--to", metavar="TOKEN=PATH|NAME=PATH", help="Where a token, or one file, would go."),
+    ] = None,
+    locations: Annotated[
+        Path | None, typer.Option(help="A file with locations: a raw list as the API returned it, or TOML.")
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="PREFIX=DIR", help="What a path of another machine stands for here."),
+    ] = None,
+    rehearse: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Restore to a scratch directory in DIR, read it again, and remove it."),
+    ] = None,
+    content: Annotated[
+        bool, typer.Option("--content", help="Decode all content: every digest, every page, every log segment.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Say whether archives will restore: readable, sealed, intact, consistent, chained, placeable, rehearsed.
+
+    Each rung passes, fails, or is not looked at, with the reason. Exit 0 only if every rung that was asked for passed; 9 if the archive is
+    good and the set in it is not.
+    """
+    request = CheckRequest(
+        content=content, to=tuple(to or ()), locations=locations, maps=tuple(maps or ()), rehearse=rehearse
+    )
+    size = sum(path.stat().st_size for path in archives if path.is_file())
+    with progress("checking", size, quiet=quiet or as_json) as advance:
+        report = check(archives, request, progress=advance)
+    if as_json:
+        output.as_json(report.to_json())
+    elif not quiet:
+        for one in report.archives:
+            _print(one)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def _print(one: ArchiveCheck) -> None:
+    output.line(output.safe(one.path))
+    for result in one.rungs:
+        _print_rung(result)
+
+
+def _print_rung(result: RungResult) -> None:
+    state = result.state.value.upper() if result.state is State.FAILED else result.state.value
+    output.line(f"  {result.rung.value:<11} {state:<13}  {output.safe(result.summary)}".rstrip())
+    for detail in result.details[:_MAX_LISTED]:
+        output.line(f"    {output.safe(detail)}")
+    for finding in result.findings[:_MAX_LISTED]:
+        _print_finding("!", finding)
+    if len(result.findings) > _MAX_LISTED:
+        output.line(f"    ... and {len(result.findings) - _MAX_LISTED} more (--json lists all)")
+    for remark in result.remarks[:_MAX_LISTED]:
+        _print_finding("note:", remark)
+    for left_out in result.not_looked_at[:_MAX_LISTED]:
+        output.line(f"    not looked at: {output.safe(left_out)}")
+
+
+def _print_finding(sign: str, finding: Finding) -> None:
+    output.line(f"    {sign} {output.safe(finding.message)}")
+    if finding.databases and finding.databases != finding.files:
+        output.line(f"      for: {output.safe(', '.join(finding.databases))}")
+    if finding.engine is not None:
+        output.line(f"      the engine's error: {finding.engine}")
+    for consequence in finding.consequences:
+        output.line(f"      so: {output.safe(consequence)}")
+    if finding.next_step:
+        output.line(f"      next: {output.safe(finding.next_step)}")
