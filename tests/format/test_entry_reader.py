@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from format_tools import ARCHIVE_ID, CHUNK, ZEROS, Forge, begun, opened, pattern, written
@@ -8,11 +9,17 @@ from format_tools import ARCHIVE_ID, CHUNK, ZEROS, Forge, begun, opened, pattern
 from tokar.bytesource import BytesSource
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, UnsupportedError
 from tokar.format import records
+from tokar.format.archive import Archive
 from tokar.format.done_record import DoneRecord
 from tokar.format.entry import Entry, FileList
 from tokar.format.entry_reader import EntryReader, Window, end_of, read_record
 from tokar.format.file_record import FileRecord
 from tokar.format.records import build_head
+from tokar.format.scanner import Scan
+from tokar.format.verify import verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TAG = ARCHIVE_ID[:8]
 DATA = bytes(range(256)) * 64
@@ -192,6 +199,25 @@ def test_damage_found_by_the_thread_that_reads_ahead_comes_out() -> None:
         for _ in archive.chunks(archive.entry(0)):
             pass
     assert (caught.value.rule, caught.value.offset) == ("REC-8", at)
+
+
+@pytest.mark.parametrize("use", ["chunks", "verify", "scan"])
+def test_memory_is_a_few_chunks_whatever_the_size_of_a_file(tmp_path: Path, use: str) -> None:
+    path = tmp_path / "large.tokar"
+    path.write_bytes(written((0x44, b"large", pattern(1 << 20) * 40), chunk_log2=20))
+    tracemalloc.start()
+    try:
+        with Archive(path) as archive, path.open("rb") as stream:
+            if use == "chunks":
+                assert sum(chunk.size for chunk in archive.chunks(archive.entry(0))) == 40 << 20
+            elif use == "verify":
+                verify(archive, content=True, threads=2).demand()
+            else:
+                assert len(list(map(type, Scan(stream, decode=True)))) == 46
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20
 
 
 # --- what a hostile archive can make it read ------------------------------------------------------------------------------------------------
