@@ -27,7 +27,7 @@ from tokar.format.small_entry import build_small_entry
 from tokar.format.tail import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -247,20 +247,6 @@ class ArchiveWriter:
         self._account(entry)
         self._state = "open"
         return entry
-
-    def add_chunks(self, file: FileRecord, chunks: Iterable[tuple[int, Buffer, bytes]]) -> Entry:
-        """Add an entry from chunks that are encoded already, as (codec, stored bytes, content); salvage uses it.
-
-        Raises:
-            FormatError: As for `add`.
-        """
-        with _Guard(self):
-            self._open_account(file)
-            writer = self._begin(file)
-            for codec, stored, content in chunks:
-                encoded = encode_chunk(file.entry, writer.chunk_count, codec, stored, content)
-                self._push(*writer.add(encoded))
-            return self._end(writer)
 
     def add_calls(self, calls: list[dict[str, Any]]) -> None:
         """Add a part of the transcript of the procedure as a PROC record (section 6.3).
