@@ -40,7 +40,9 @@ def _limit_memory() -> None:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if Path("/proc/self/statm").exists() else 0
+    pages = (
+        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if Path("/proc/self/statm").exists() else 0
+    )
     bound = pages * resource.getpagesize() + _MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
 
@@ -56,14 +58,18 @@ def _judge(data: bytes) -> Outcome:
         AssertionError: The readers disagree about whether the archive is good.
     """
     front, tail = from_the_front(data), from_the_tail(data)
-    assert (front.answer == "sealed") == (tail.answer == "sealed"), f"front: {front.answer} {front.rule}, tail: {tail.answer} {tail.rule}"
+    assert (front.answer == "sealed") == (tail.answer == "sealed"), (
+        f"front: {front.answer} {front.rule}, tail: {tail.answer} {tail.rule}"
+    )
     if front.answer == "sealed":
         assert front.entries == tail.entries
     else:
         assert front.rule is not None
         assert front.position is not None
     quick = from_the_front(data, decode=False)
-    assert quick.answer == front.answer or front.rule in {"DONE-5", "DATA-6"}, f"without content: {quick.answer} {quick.rule}"
+    assert quick.answer == front.answer or front.rule in {"DONE-5", "DATA-6"}, (
+        f"without content: {quick.answer} {quick.rule}"
+    )
     return front
 
 
@@ -73,8 +79,16 @@ def run(seconds: float, seed: int) -> Counter[str]:
     Raises:
         Exception: What the first bad case ended with; a note names the file that holds it.
     """
-    archives = [case.data for name in names() if name not in _LEFT_OUT and len((case := Expectation.load(name)).data) <= _LARGEST]
-    good = [case.data for name in names("good") if name not in _LEFT_OUT and len((case := Expectation.load(name)).data) <= _LARGEST]
+    archives = [
+        case.data
+        for name in names()
+        if name not in _LEFT_OUT and len((case := Expectation.load(name)).data) <= _LARGEST
+    ]
+    good = [
+        case.data
+        for name in names("good")
+        if name not in _LEFT_OUT and len((case := Expectation.load(name)).data) <= _LARGEST
+    ]
     answers: Counter[str] = Counter()
     end = time.monotonic() + seconds
     number = 0
