@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+import tokar
 from recovery_sets import (
     DATABASE,
     OTHER_STREAM,
@@ -19,8 +21,6 @@ from recovery_sets import (
     prior_of,
     streaming,
 )
-
-import tokar
 from tokar.errors import InputError, SetError
 from tokar.receipt import Receipt, Truncation, write_receipt
 from tokar.recovery.chain import Chain, build_chain

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+
 from recovery_sets import (
     DATABASE,
     DATABASE_SIGNATURE,
@@ -19,7 +20,6 @@ from recovery_sets import (
     streaming,
     write,
 )
-
 from tokar.ese.common import BackupInfo, LogPosition, Signature
 from tokar.ese.database import DatabaseState
 from tokar.ese.flushmap import FlushMap

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from recovery_sets import flip
 
+from recovery_sets import flip
 from tokar.bytesource import BytesSource
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.common import LogPosition

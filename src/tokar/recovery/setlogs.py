@@ -34,6 +34,7 @@ def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:
             if run.signature is not None:
                 key = run.signature.pack()
                 lowest[key] = min(lowest.get(key, generation), generation)
+    after = {id(log) for run in runs for log in run.after_gap}
     for log in facts.logs:
         if id(log) in roles:
             continue
@@ -45,8 +46,7 @@ def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:
         elif key not in lowest or (log.generation or 0) < lowest[key]:
             roles[id(log)] = LogRole.SUPERSEDED
         else:
-            after = any(one is log for run in runs for one in run.after_gap)
-            roles[id(log)] = LogRole.AFTER_GAP if after or streams[key].missing else LogRole.UNUSED
+            roles[id(log)] = LogRole.AFTER_GAP if id(log) in after or streams[key].missing else LogRole.UNUSED
     return roles
 
 
