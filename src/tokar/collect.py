@@ -185,9 +185,9 @@ def collect(
         StorageError: A file cannot be read, or the archive cannot be written.
         FormatError: A limit of the format is reached.
     """
-    head = _head(collection.kind, collection.profile, collection.metadata, clock())
     examiner: FileExaminer | None
     try:
+        head = _head(collection.kind, collection.profile, collection.metadata, clock())
         _demand_outside(collection.gathered, sink)
         writer = ArchiveWriter(sink, head, archive_id=archive_id, compression=compression, clock=clock, threads=threads)
     except BaseException:
