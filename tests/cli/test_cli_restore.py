@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -403,6 +404,18 @@ def test_a_folder_that_cannot_be_written_is_refused_in_the_plan() -> None:
             )
 
 
+def test_too_little_room_is_refused_before_anything_is_written(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly_full = SimpleNamespace(f_bavail=10, f_frsize=1, f_files=0, f_favail=0, f_namemax=255)
+    monkeypatch.setattr("os.statvfs", lambda _: nearly_full)
+    result = tokar("restore", archive, "--into", tmp_path / "out")
+    assert result.exit_code == 6
+    assert "bytes are needed and 10 are free" in result.error
+    assert result.hint == "free some room, or restore elsewhere"
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_in_the_place_of_a_folder_is_refused(archive: Path, tmp_path: Path) -> None:
     write(tmp_path, {"out": b"mine"})
     refused(tokar("restore", archive, "--into", tmp_path / "out"), "the target directory is not a directory")
@@ -420,7 +433,7 @@ def test_a_link_in_the_place_of_a_folder_is_not_followed(archive: Path, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--existing", "replace"], "--existing takes refuse or set-aside, not replace"),
+        (["--existing", "replace"], "--existing takes refuse"),
         (["--to", "x"], "'x' says no place"),
         (["--to", "=x"], "'=x' says no place"),
         (["--map", "x"], "'x' is no map"),

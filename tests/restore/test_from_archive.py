@@ -204,7 +204,7 @@ def test_one_folder_goes_with_a_place_for_a_single_file(archive: Archive, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"existing": "replace"}, "--existing takes refuse or set-aside, not replace"),
+        ({"existing": "replace"}, "--existing takes refuse"),
         ({"to": ["no-equals-sign"]}, "says no place"),
         ({"to": ["database="]}, "says no place"),
         ({"maps": ["\\\\CA1"]}, "is no map"),

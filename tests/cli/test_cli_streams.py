@@ -1,0 +1,351 @@
+"""The command as a process: pipes, terminals, closed and full streams, signals, limits, locales."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tokar as library
+from command_line import TIMEOUT, command, done, pipeline, process
+from small_sets import TAKEN, contents, database, instance, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SET = {name: instance()[name] for name in TAKEN}
+# A process that is started in the background may have been told to ignore interrupts; this one never does.
+INTERRUPTIBLE = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tokar.cli import main; main()",
+]
+HUGE = 4 << 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "in", instance())
+
+
+@pytest.fixture
+def archive(folder: Path, tmp_path: Path) -> Path:
+    done("create", "-q", tmp_path / "a.tokar", folder)
+    return tmp_path / "a.tokar"
+
+
+def shell(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    """Run a command under a line of shell, where `"$@"` stands for it."""
+    completed = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *command(*arguments)], capture_output=True, check=False, timeout=TIMEOUT
+    )
+    assert b"Traceback" not in completed.stderr, completed.stderr.decode(errors="replace")
+    return completed
+
+
+def on_terminal(*arguments: str | Path, stdout: bool = False) -> tuple[int, str]:
+    """Run a command with standard error, or both outputs, on a terminal; return its exit code and what was shown."""
+    master, slave = pty.openpty()
+    running = subprocess.Popen(
+        command(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=slave if stdout else subprocess.DEVNULL,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+    )
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 1 << 16)
+        except OSError:  # Linux says so when the last writer is gone
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(master)
+    return running.wait(TIMEOUT), shown.decode()
+
+
+def interrupt(running: subprocess.Popen[bytes], ready: Callable[[], object]) -> tuple[int, bytes]:
+    """Wait until a process is at work, interrupt it, and return its exit code and what it wrote to standard error."""
+    deadline = time.monotonic() + TIMEOUT
+    while not ready():
+        assert running.poll() is None, "it ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    running.send_signal(signal.SIGINT)
+    _, messages = running.communicate(timeout=TIMEOUT)
+    assert b"Traceback" not in messages, messages.decode(errors="replace")
+    return running.returncode, messages
+
+
+@pytest.mark.parametrize(("compress", "options"), [("none", []), ("zstd:3", ["--content"])])
+def test_an_archive_is_verified_through_a_pipe(folder: Path, compress: str, options: list[str]) -> None:
+    create = command("create", "-", folder, "--compress", compress)
+    codes, output, messages = pipeline(create, command("verify", "-", *options))
+    assert codes == [0, 0], messages
+    assert output.startswith(b"-: intact; 5 entries, ")
+
+
+@pytest.mark.parametrize("compress", ["none", "zstd"])
+def test_an_archive_is_restored_through_a_pipe(folder: Path, tmp_path: Path, compress: str) -> None:
+    create = command("create", "-q", "-", folder, "--compress", compress)
+    codes, _, messages = pipeline(create, command("restore", "-", "--into", tmp_path / "out"))
+    assert codes == [0, 0], messages
+    assert contents(tmp_path / "out") == SET
+
+
+def test_an_archive_through_a_pipe_is_an_archive_like_any_other(folder: Path, tmp_path: Path) -> None:
+    result = process("create", "-", folder)
+    assert result.returncode == 0
+    assert b"sealed -: 5 entries" in result.stderr
+    (tmp_path / "piped.tokar").write_bytes(result.stdout)
+    done("verify", "--content", tmp_path / "piped.tokar")
+
+
+def test_a_file_goes_through_a_pipe_of_three(folder: Path) -> None:
+    codes, output, messages = pipeline(
+        command("create", "-q", "-", folder),
+        [
+            "/bin/sh",
+            "-c",
+            'cat > "$0" && exec "$@"',
+            f"{folder.parent}/p.tokar",
+            *command("extract", f"{folder.parent}/p.tokar", "db.edb", "-o", "-"),
+        ],
+        ["cat"],
+    )
+    assert (codes, output) == ([0, 0, 0], SET["db.edb"]), messages
+
+
+def test_a_failure_at_the_front_of_a_pipe_fails_at_its_end(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    codes, _, _ = pipeline(command("create", "-", tmp_path / "in"), command("restore", "-", "--into", tmp_path / "out"))
+    assert codes == [2, 3]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_that_goes_away_is_an_error_without_a_traceback(tmp_path: Path) -> None:
+    write(tmp_path / "in", {f"{number}.edb": database(number, pages=100) for number in range(4)})
+    codes, output, messages = pipeline(
+        command("create", "-q", "-", tmp_path / "in", "--compress", "none"), ["head", "-c", "8"]
+    )
+    assert codes == [1, 0]
+    assert output == b"\x89TKR\r\n\x1a\n"
+    assert messages == b"tokar: error: cannot write to the pipe: Broken pipe\n"
+
+
+@pytest.mark.parametrize("form", ["--json", "--entries", "--b3sums", "--records"])
+def test_a_reader_that_has_seen_enough_ends_the_listing_quietly(tmp_path: Path, form: str) -> None:
+    with library.create(tmp_path / "a.tokar", profile="ese") as writer:
+        for number in range(3000):
+            writer.add_bytes(0x0F, f"file {number}", b"x")
+    codes, _, messages = pipeline(command("inspect", form, tmp_path / "a.tokar"), ["head", "-c", "1"])
+    assert (codes, messages) == ([1, 0], b"")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "code", "message"),
+    [
+        (">&-", ["tokens"], 0, b""),
+        (">&-", ["inspect", "{archive}", "--json"], 0, b""),
+        (">&-", ["create", "-", "{folder}"], 1, b"tokar: error: standard output is closed\n"),
+        (">&-", ["extract", "{archive}", "db.edb", "-o", "-"], 1, b"tokar: error: standard output is closed\n"),
+        ("<&-", ["verify", "-"], 1, b"tokar: error: standard input is closed\n"),
+        ("<&-", ["restore", "-", "--into", "{folder}/out"], 1, b"tokar: error: standard input is closed\n"),
+        ("2>&-", ["verify", "{folder}/gone"], 1, b""),
+        (">/dev/full", ["tokens"], 1, b"tokar: error: No space left on device\n"),
+        (">/dev/full", ["inspect", "{archive}", "--json"], 1, b"tokar: error: No space left on device\n"),
+        (
+            ">/dev/full",
+            ["create", "-q", "-", "{folder}"],
+            1,
+            b"tokar: error: cannot write to the pipe: No space left on device\n",
+        ),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_never_a_traceback(
+    archive: Path, redirection: str, arguments: list[str], code: int, message: bytes
+) -> None:
+    filled = [one.format(archive=archive, folder=archive.with_name("in")) for one in arguments]
+    result = shell(f'exec "$@" {redirection}', *filled)
+    assert (result.returncode, result.stderr) == (code, message)
+
+
+def test_with_all_streams_closed_the_archive_is_whole(folder: Path, tmp_path: Path) -> None:
+    shell('exec "$@" <&- >&- 2>&-', "create", tmp_path / "a.tokar", folder)
+    done("verify", "--content", tmp_path / "a.tokar")
+
+
+def test_a_terminal_gets_no_archive(folder: Path) -> None:
+    code, shown = on_terminal("create", "-", folder, stdout=True)
+    assert code == 2
+    assert "tokar: error: an archive is nothing for a terminal" in shown
+
+
+def test_work_that_takes_time_shows_its_progress_on_a_terminal(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"db.edb": database(pages=50)})
+    (tmp_path / "[").mkdir()  # the path of the archive looks like markup
+    code, shown = on_terminal("create", tmp_path / "[/a].tokar", tmp_path / "in")
+    assert (code, "creating" in shown) == (0, True)
+    code, shown = on_terminal("verify", tmp_path / "[/a].tokar")
+    assert (code, "verifying" in shown) == (0, True)
+    code, shown = on_terminal("restore", tmp_path / "[/a].tokar", "--into", tmp_path / "out")
+    assert (code, "restoring" in shown) == (0, True)
+
+
+def test_quiet_shows_no_progress(folder: Path, tmp_path: Path) -> None:
+    assert on_terminal("create", "--quiet", tmp_path / "a.tokar", folder) == (0, "")
+
+
+def test_no_progress_is_shown_where_there_is_no_terminal(folder: Path, tmp_path: Path) -> None:
+    result = process("create", tmp_path / "a.tokar", folder)
+    assert b"creating" not in result.stderr
+    assert b"\x1b" not in result.stderr
+
+
+def test_a_table_is_fitted_to_a_terminal(archive: Path) -> None:
+    code, shown = on_terminal("inspect", "--entries", archive, stdout=True)
+    assert code == 0
+    table = re.sub(r"\x1b\[[0-9;]*m", "", shown[shown.index("#") :]).splitlines()
+    assert len(table) >= 6
+    assert max(map(len, table)) <= 80
+
+
+def test_an_interrupt_of_create_leaves_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"huge.edb": database()})
+    os.truncate(tmp_path / "in" / "huge.edb", HUGE)
+    running = subprocess.Popen(
+        [*INTERRUPTIBLE, "create", str(tmp_path / "a.tokar"), str(tmp_path / "in")], stderr=subprocess.PIPE
+    )
+    code, messages = interrupt(running, lambda: any(one.stat().st_size for one in tmp_path.glob(".a.tokar.*.part")))
+    assert code == 130
+    assert b"tokar: interrupted" in messages
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_interrupt_of_create_into_a_pipe_leaves_an_unsealed_archive(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"huge.edb": database()})
+    os.truncate(tmp_path / "in" / "huge.edb", HUGE)
+    with (tmp_path / "out").open("wb") as out:
+        running = subprocess.Popen(
+            [*INTERRUPTIBLE, "create", "-", str(tmp_path / "in")], stdout=out, stderr=subprocess.PIPE
+        )
+        code, _ = interrupt(running, lambda: (tmp_path / "out").stat().st_size)
+    assert code == 130
+    assert process("verify", tmp_path / "out").returncode == 5
+
+
+def test_an_interrupt_of_restore_leaves_what_was_there(archive: Path, tmp_path: Path) -> None:
+    target = write(tmp_path / "out", {"notes.txt": b"mine"})
+    parked = "import time, tokar.durable; tokar.durable.sync_descriptor = lambda *_: time.sleep(600); "
+    python, option, code = INTERRUPTIBLE
+    running = subprocess.Popen(
+        [python, option, parked + code, "restore", "-q", str(archive), "--into", str(target)], stderr=subprocess.PIPE
+    )
+    exit_code, messages = interrupt(running, lambda: len(list(target.glob(".tokar-restore-*/*"))) == len(SET))
+    assert exit_code == 130
+    assert messages == b"tokar: interrupted; nothing was left under a final name that is not whole\n"
+    assert {path.name for path in target.iterdir()} == {"notes.txt"}
+
+
+def test_an_interrupt_while_standard_input_is_kept_leaves_nothing(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    running = subprocess.Popen(
+        [*INTERRUPTIBLE, "restore", "-", "--into", str(tmp_path / "out")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path / "spool")},
+    )
+    assert running.stdin is not None
+    running.stdin.write(archive.read_bytes()[:-10])
+    running.stdin.flush()
+    code, _ = interrupt(running, lambda: list((tmp_path / "spool").glob("*/*")))
+    assert code == 130
+    assert not list((tmp_path / "spool").iterdir())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_is_full_leaves_no_archive(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"db.edb": database(pages=700)})
+    result = shell('ulimit -f 1024; exec "$@"', "create", "--compress", "none", tmp_path / "a.tokar", tmp_path / "in")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"tokar: error: cannot write: File too large ({tmp_path}/a.tokar)\n".encode())
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_disk_that_is_full_leaves_no_restored_file(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"db.edb": database(pages=700), "edb00001.log": instance()["edb00001.log"]})
+    done("create", "-q", tmp_path / "a.tokar", tmp_path / "in")
+    result = shell('ulimit -f 1024; exec "$@"', "restore", tmp_path / "a.tokar", "--into", tmp_path / "out")
+    assert result.returncode == 1
+    assert b"tokar: error: cannot write: File too large (" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+ASCII_ONLY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+LATIN = {"PYTHONIOENCODING": "latin-1:strict"}
+
+
+@pytest.mark.parametrize("env", [ASCII_ONLY, LATIN], ids=["ASCII", "Latin-1"])
+def test_names_beyond_the_locale_stop_nothing(tmp_path: Path, env: dict[str, str]) -> None:
+    names = [os.fsdecode(name) for name in ("журнал.log".encode(), b"caf\xe9.log", "日本\U0001f600.edb".encode())]
+    write(tmp_path / "in", {name: instance()["db.edb" if name.endswith("edb") else "edb.log"] for name in names})
+    archive = tmp_path / "ü.tokar"
+    assert process("create", archive, tmp_path / "in", env=env).returncode == 0
+    assert process("inspect", "--entries", archive, env=env).returncode == 0
+    listed = json.loads(process("inspect", "--json", archive, env=env).stdout)["entries"]
+    assert len(listed) == 3
+    assert process("restore", archive, "--into", tmp_path / "out", env=env).returncode == 6  # one name is no text
+    places = [f"--to={entry['name']}={tmp_path}/out/{entry['number']}" for entry in listed if entry["leaf"] is None]
+    assert process("restore", archive, "--into", tmp_path / "out", *places, env=env).returncode == 0
+    assert len(contents(tmp_path / "out")) == 3
+
+
+def test_a_path_that_is_no_text_is_fine(folder: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff\xfe")
+    odd.mkdir()
+    result = process("create", odd / "a.tokar", folder)
+    assert result.returncode == 0
+    assert b"<U+DCFF><U+DCFE>/a.tokar" in result.stderr
+    answer = json.loads(process("verify", "--json", odd / "a.tokar").stdout)
+    assert os.fsencode(answer["archives"][0]["path"]) == os.fsencode(odd / "a.tokar")
+
+
+def test_no_verb_warns(folder: Path, tmp_path: Path) -> None:
+    archive = str(tmp_path / "a.tokar")
+    commands = [
+        ["create", "-q", archive, str(folder)],
+        ["verify", "-q", "--content", archive],
+        ["inspect", "--json", archive],
+        ["inspect", "--entries", archive],
+        ["restore", "-q", archive, "--into", str(tmp_path / "out")],
+        ["extract", "-q", archive, "db.edb", "-o", str(tmp_path / "db.edb")],
+        ["tokens"],
+        ["--help"],
+    ]
+    code = "import json, sys; from tokar.cli import app\nfor one in json.loads(sys.argv[1]): app(one, standalone_mode=False)"
+    result = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code, json.dumps(commands)],
+        capture_output=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_failure_warns_of_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"x" * 100)
+    result = process("verify", tmp_path / "x", env={"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"})
+    assert result.returncode == 3
+    assert b"Warning" not in result.stderr
