@@ -30,6 +30,9 @@ format: $(BIN)/.ready
 fixtures: $(BIN)/.ready
 	$(BIN)/python -m fixtures.generate
 
+fuzz: $(BIN)/.ready
+	$(BIN)/python -m tests.fuzz --seconds 180
+
 bench: $(BIN)/.ready
 	$(BIN)/python -m benchmarks
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))  # fixtures/ stands beside tests/ and is not installed
-
-from fixtures import forge  # noqa: E402 - after the path is known
-from fixtures.expect import Expectation, names  # noqa: E402 - after the path is known
-from fixtures.mutations import join, split, spoil  # noqa: E402 - after the path is known
-from fixtures.readers import Outcome, from_the_front, from_the_tail  # noqa: E402 - after the path is known
-from fixtures.zstd_frames import rle_block, zstd_frame  # noqa: E402 - after the path is known
+from fixtures import forge
+from fixtures.expect import Expectation, names
+from fixtures.mutations import join, split, spoil
+from fixtures.readers import Outcome, from_the_front, from_the_tail
+from fixtures.zstd_frames import rle_block, zstd_frame
 
 __all__ = [
     "FIXTURES",
@@ -30,6 +25,7 @@ __all__ = [
     "spoil",
 ]
 
+ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
 
 

@@ -354,6 +354,29 @@ _LOST: Keys = {
     "size": (True, _is_count),
     "reason": (True, _is_text),
 }
+_EXAMINED: Keys = {
+    "kind": (True, _is_text),
+    "name": (True, _is_text),
+    "token": (True, _is_byte),
+    "not_verified": (False, _is_text),
+    "unit": (False, _matches("pages|segments|ranges")),
+    "units": (False, _is_count),
+    "bad": (False, _is_count),
+    "correctable": (False, _is_count),
+    "offsets": (False, _array_of(_is_count)),
+    "problems": (False, _array_of(_is_text)),
+    "note": (False, _is_text),
+}
+_EXAMINATION: Keys = {
+    "state": (True, _matches("done|off|unavailable")),
+    "files": (False, _is_count),
+    "not_verified": (False, _is_count),
+    "pages": (False, _is_count),
+    "segments": (False, _is_count),
+    "bad": (False, _is_count),
+    "correctable": (False, _is_count),
+    "entries": (False, _array_of(_shape(_EXAMINED))),
+}
 _BACKUP: Keys = {
     "asked": (True, _matches("full|incremental|differential|copy")),
     "took": (True, _matches("full|incremental|differential|copy")),
@@ -385,6 +408,7 @@ SUMM_FORM = _shape(
         "head": (True, _shape({})),
         "outcome": (True, _matches("complete|partial")),
         "backup": (False, _shape(_BACKUP)),
+        "examination": (False, _shape(_EXAMINATION)),
         "generations": (False, _shape({"low": (True, _is_count), "high": (True, _is_count)})),
         "left_out": (False, _array_of(_shape({"name": (True, _is_text), "reason": (True, _is_text)}))),
         "left_out_count": (False, _is_count),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fixtures.forge import ARCHIVE_ID, OTHER_ID, STORED, ZEROS, ZSTD, Forge, begun
+from fixtures.readers import from_the_front, from_the_tail
+from fixtures.zstd_frames import raw_block, rle_block, zstd_frame
 
 from tokar.bytesource import BytesSource
 from tokar.errors import StorageError
@@ -14,14 +16,6 @@ from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
 from tokar.format.writer import ArchiveWriter
-
-_ROOT = Path(__file__).parents[2]
-if str(_ROOT) not in sys.path:
-    sys.path.insert(0, str(_ROOT))  # fixtures/ stands beside tests/ and is not installed
-
-from fixtures.forge import ARCHIVE_ID, OTHER_ID, STORED, ZEROS, ZSTD, Forge, begun  # noqa: E402 - after the path is known
-from fixtures.readers import from_the_front, from_the_tail  # noqa: E402 - after the path is known
-from fixtures.zstd_frames import raw_block, rle_block, zstd_frame  # noqa: E402 - after the path is known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

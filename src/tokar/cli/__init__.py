@@ -30,6 +30,7 @@ VERBS: Final = (
     "chain",
     "restore",
     "extract",
+    "salvage",
     "tokens",
     "lab",
     "demo",

@@ -1,0 +1,134 @@
+"""`tokar salvage`: what is whole of a damaged archive, sealed again."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tokar import names
+from tokar.bytesource import FileSource
+from tokar.cli import output
+from tokar.cli.options import Force, Json, Quiet
+from tokar.cli.progress import progress
+from tokar.errors import ArchiveError, PartialError
+from tokar.format.salvage import salvage as salvage_archive
+from tokar.format.sink import FileSink
+
+if TYPE_CHECKING:
+    from tokar.format.salvage_report import DamagedFile, SalvageReport
+
+app = typer.Typer(rich_markup_mode=None)
+_MAX_LISTED = 50
+
+
+@app.command()
+def salvage(
+    damaged: Annotated[
+        Path, typer.Argument(metavar="DAMAGED", help="The archive that is damaged or cut; it is only read.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make of what is left.")],
+    *,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial", help="Write incomplete files too, flagged as incomplete, with zeros in place of what is lost."
+        ),
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Seal again what is whole of a damaged archive, and report every lost range in bytes and in files. Exit code 8 when anything was lost."""
+    with FileSource(damaged) as source, progress("salvaging", 2 * source.size, quiet=quiet) as advance:
+        try:
+            report = salvage_archive(source, lambda: FileSink(out, replace=force), partial=partial, progress=advance)
+        except ArchiveError as error:
+            error.path = error.path or damaged
+            raise
+    if as_json:
+        _answer(out, report)
+        return
+    if not quiet:
+        _describe(out, report)
+    report.demand()
+
+
+def _answer(out: Path, report: SalvageReport) -> None:
+    """Print one JSON value, whatever was lost."""
+    try:
+        report.demand()
+    except PartialError as error:
+        output.as_json({**_json(out, report), "error": output.error_json(error)})
+        output.report(error)
+        raise typer.Exit(error.exit_code) from error
+    output.as_json(_json(out, report))
+
+
+def _describe(out: Path, report: SalvageReport) -> None:
+    for lost in islice(report.ranges, _MAX_LISTED):
+        missing = "" if lost.missing in (None, lost.size) else f", {lost.missing} bytes of the original missing"
+        output.line(f"lost: {lost.size} bytes at {lost.offset} (0x{lost.offset:x}){missing}: {lost.what}")
+    _more(report.range_count, "range")
+    for file in islice(report.files, _MAX_LISTED):
+        output.line(f"{file.state.value}: entry {file.number} {file.name or '(name not known)'}: {file.reason}")
+    for first, count in islice(report.unknown, _MAX_LISTED):
+        last = f" to {first + count - 1}" if count > 1 else ""
+        output.line(f"lost: entry {first}{last}, of which nothing is known")
+    _more(report.incomplete_count + report.lost_count, "file")
+    for note in report.notes:
+        output.line(f"note: {names.printable(note)}")
+    kept = "the id and the root of the original" if report.same else "a new id; HEAD names the original as its origin"
+    output.line(f"sealed {out}: {output.count_text(report.result.entries, 'entry', 'entries')}, with {kept}")
+    output.line(f"  root {report.result.root.hex()}")
+
+
+def _more(count: int, noun: str) -> None:
+    if count > _MAX_LISTED:
+        output.line(f"... {output.count_text(count - _MAX_LISTED, noun)} more (--json lists them)")
+
+
+def _json(out: Path, report: SalvageReport) -> dict[str, Any]:
+    return {
+        "result": {
+            "path": str(out),
+            "id": report.result.id.hex(),
+            "root": report.result.root.hex(),
+            "entries": report.result.entries,
+            "same_as_original": report.same,
+        },
+        "original": {
+            "size": report.size,
+            "id": report.id.hex() if report.id else None,
+            "root": report.root.hex() if report.root else None,
+        },
+        "lost": report.lost,
+        "files": {
+            "complete": report.complete_count,
+            "incomplete": report.incomplete_count,
+            "lost": report.lost_count,
+            "listed": [_file_json(file) for file in report.files],
+            "unknown": [{"first": first, "count": count} for first, count in report.unknown],
+        },
+        "ranges": [
+            {"offset": lost.offset, "size": lost.size, "missing": lost.missing, "what": lost.what}
+            for lost in report.ranges
+        ],
+        "range_count": report.range_count,
+        "notes": list(report.notes),
+    }
+
+
+def _file_json(file: DamagedFile) -> dict[str, Any]:
+    return {
+        "number": file.number,
+        "state": file.state.value,
+        "reason": file.reason,
+        "name": file.name,
+        "token": file.token,
+        "size": file.size,
+        "missing": [{"offset": one.offset, "size": one.size} for one in file.missing],
+        "written_as": file.written_as,
+    }
