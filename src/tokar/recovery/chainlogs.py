@@ -11,11 +11,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokar.recovery.logrun import link
+from tokar.recovery.logrun import link, stream_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from tokar.ese.common import LogTime
     from tokar.recovery.facts import LogFacts
     from tokar.recovery.member import Member
 
@@ -71,7 +72,7 @@ class Version:
 def stream_of(log: LogFacts) -> bytes | None:
     """Return what tells the stream of a log, None for a damaged one. Logs of unknown formats have that of their base name."""
     if log.signature is not None:
-        return log.signature.pack()
+        return stream_key(log.signature)
     return None if log.damaged else b"name:" + log.base.encode()
 
 
@@ -83,12 +84,12 @@ class ChainLogs:
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
-        groups: dict[tuple[bytes, int, bytes], list[Copy]] = defaultdict(list)
+        groups: dict[tuple[bytes, int, LogTime | bytes | None], list[Copy]] = defaultdict(list)
         for number, member in enumerate(members):
             for log in member.facts.logs:
                 stream = stream_of(log)
                 if stream is not None and log.generation is not None:
-                    own = log.created.pack() if log.signature is not None else (log.digest or b"")
+                    own = log.created if log.signature is not None else log.digest
                     groups[stream, log.generation, own].append(Copy(number, log))
         self._versions: dict[tuple[bytes, int], list[Version]] = defaultdict(list)
         self._by_facts: dict[int, Version] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tokar.ese.loglink import LinkFault, LinkProof
@@ -57,6 +58,12 @@ def _link_content(earlier: LogFacts, later: LogFacts) -> Link:
     return Link(None, LinkProof.CONTENT)
 
 
+@lru_cache(maxsize=1024)
+def stream_key(signature: Signature) -> bytes:
+    """Return the bytes of a signature, which tell a log stream. There are few streams and many logs, and packing is slow."""
+    return signature.pack()
+
+
 class LogTable:
     """The logs of a set by generation. Built once, asked for each database.
 
@@ -78,7 +85,7 @@ class LogTable:
             assert generation is not None
             self._stand_ins[generation].append(log)
         if log.signature is not None and log.generation is not None:
-            key = log.signature.pack()
+            key = stream_key(log.signature)
             self._readable[key, log.generation].append(log)
             self._highest[key] = max(self._highest.get(key, 0), log.generation)
         elif log.is_opaque and log.generation is not None:
@@ -86,11 +93,11 @@ class LogTable:
 
     def of(self, signature: Signature, generation: int) -> list[LogFacts]:
         """Return the logs of a generation in a stream; where there are none, those of unknown formats that go by that number."""
-        return self._readable.get((signature.pack(), generation)) or self._opaque.get(generation, [])
+        return self._readable.get((stream_key(signature), generation)) or self._opaque.get(generation, [])
 
     def present(self, signature: Signature, low: int, high: int) -> list[int]:
         """Return the generations of a range for which there is a log, in order; those of unknown formats count for every stream."""
-        key = signature.pack()
+        key = stream_key(signature)
         found = {generation for stream, generation in self._readable if stream == key}
         return sorted(generation for generation in found | set(self._opaque) if low <= generation <= high)
 
@@ -104,7 +111,7 @@ class LogTable:
 
     def highest(self, signature: Signature) -> int:
         """Return the highest generation of a stream, 0 where there is none."""
-        return max((self._highest.get(signature.pack(), 0), *self._opaque), default=0)
+        return max((self._highest.get(stream_key(signature), 0), *self._opaque), default=0)
 
     def choose(
         self, signature: Signature, generation: int, before: LogFacts | None, created: LogTime | None = None
@@ -120,7 +127,7 @@ class LogTable:
 
 def distinct(logs: Iterable[LogFacts]) -> list[LogFacts]:
     """Return logs of one generation without those that repeat another: created at the same moment."""
-    seen: dict[bytes, LogFacts] = {}
+    seen: dict[LogTime, LogFacts] = {}
     for log in logs:
-        seen.setdefault(log.created.pack(), log)
+        seen.setdefault(log.created, log)
     return list(seen.values())

@@ -9,7 +9,7 @@ from tokar.ese.loglink import LinkFault
 from tokar.recovery import content
 from tokar.recovery.faults import Fault, FaultKind, Severity, first_of, some, spans
 from tokar.recovery.logfaults import altered, broken, forked
-from tokar.recovery.logrun import LogTable, link
+from tokar.recovery.logrun import LogTable, link, stream_key
 from tokar.recovery.verdict import LogRole
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:
     """Return what each log is, by identity of its facts."""
-    streams = {run.signature.pack(): run for run in runs if run.signature is not None}
+    streams = {stream_key(run.signature): run for run in runs if run.signature is not None}
     lowest: dict[bytes, int] = {}
     roles: dict[int, LogRole] = {}
     for run in runs:
@@ -32,13 +32,13 @@ def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:
             before = roles.get(id(log), role)
             roles[id(log)] = min(before, role, key=list(LogRole).index)
             if run.signature is not None:
-                key = run.signature.pack()
+                key = stream_key(run.signature)
                 lowest[key] = min(lowest.get(key, generation), generation)
     after = {id(log) for run in runs for log in run.after_gap}
     for log in facts.logs:
         if id(log) in roles:
             continue
-        key = log.signature.pack() if log.signature is not None else b""
+        key = stream_key(log.signature) if log.signature is not None else b""
         if log.signature is None:
             roles[id(log)] = LogRole.UNUSED
         elif key not in streams:
@@ -104,7 +104,7 @@ def _run_faults(facts: SetFacts) -> Iterator[Fault]:
     streams: dict[bytes, list[LogFacts]] = {}
     for log in facts.logs:
         if not log.damaged and log.generation is not None:
-            streams.setdefault(log.signature.pack() if log.signature else b"", []).append(log)
+            streams.setdefault(stream_key(log.signature) if log.signature else b"", []).append(log)
     for logs in streams.values():
         ordered = sorted(logs, key=lambda log: log.generation or 0)
         for before, log in pairwise(ordered):
