@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -14,11 +15,30 @@ CLASSES = [
     for _, one in inspect.getmembers(errors, inspect.isclass)
     if issubclass(one, ArchiveError) and one.__module__ == errors.__name__
 ]
-TREE = re.findall(r"^\W*([A-Z]\w+Error)\s+(\d)\s", errors.__doc__ or "", re.MULTILINE)
+# Name, exit code, and the module of a class that is defined beside what raises it.
+TREE = re.findall(r"^\W*([A-Z]\w+Error)\s+(\d)\s[^\n(]*(?:\(([\w.]+)\))?$", errors.__doc__ or "", re.MULTILINE)
+SOURCE = Path(errors.__file__).parent
 
 
 def test_the_tree_in_the_docstring_lists_every_class_with_its_exit_code() -> None:
-    assert sorted(TREE) == sorted((one.__name__, str(one.exit_code)) for one in CLASSES)
+    own = [(name, code) for name, code, module in TREE if not module]
+    assert sorted(own) == sorted((one.__name__, str(one.exit_code)) for one in CLASSES)
+
+
+@pytest.mark.parametrize(("name", "code", "module"), [row for row in TREE if row[2]])
+def test_a_class_of_another_module_is_there_with_its_exit_code(name: str, code: str, module: str) -> None:
+    found = getattr(importlib.import_module(f"tokar.{module}"), name)
+    assert issubclass(found, ArchiveError)
+    assert str(found.exit_code) == code
+
+
+def test_the_tree_leaves_out_no_error_class_of_any_module() -> None:
+    defined = {
+        name
+        for path in SOURCE.rglob("*.py")
+        for name in re.findall(r"^class ([A-Z]\w+Error)\(\w*Error\):", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert defined - {"ArchiveError"} <= {name for name, _, _ in TREE}
 
 
 @pytest.mark.parametrize("one", CLASSES, ids=lambda one: one.__name__)
