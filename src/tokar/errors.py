@@ -7,7 +7,7 @@ The tree, with the exit code that the command line gives for each branch::
     |-- InputError                      2   the caller asked for something that makes no sense
     |   |-- MissingExtraError           2   page checks need the optional extra (ese.errors)
     |   `-- NoSuchEntryError            2   no entry of that name, or more than one
-    |-- FormatError                     4   the bytes break a rule of spec/format.md (`rule` names it)
+    |-- FormatError                     4   the bytes break a rule of spec/format.md, which `rule` names
     |   |-- BadMagicError               3   not an archive at all
     |   |-- UnsupportedError            3   an archive, but of a version, with a feature or a record not known here
     |   |-- HeaderError                 4   the header of an ESE file cannot be read (ese.errors)
