@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tokar import names, tokens
 from tokar._version import __version__
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
-from tokar.examination import NOT_EXAMINED, FileExaminer, may_be_ese
+from tokar.examination import NOT_EXAMINED, BackgroundExaminer, ContentExaminer, may_be_ese
 from tokar.format import canonical_json, json_fields, metadata
 from tokar.format.limits import MAX_HEAD_SIZE
 from tokar.format.metadata import Head
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from tokar.examination import SetFacts
+    from tokar.examination import Findings
+    from tokar.examination.background import Readable
     from tokar.format.compression import Compression
     from tokar.format.sink import Sink
 
@@ -165,7 +166,7 @@ def collect(
     clock: Callable[[], datetime] = system_clock,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
-    facts: SetFacts | None = None,
+    findings: Findings | None = None,
 ) -> Sealed:
     """Write the archive of a collection.
 
@@ -177,7 +178,7 @@ def collect(
         clock: For the times in the archive.
         threads: Encoder threads.
         progress: Called with numbers of bytes as files are read.
-        facts: Where what the files say of themselves is noted while they go by; None: nobody looks.
+        findings: Where it is noted what verifying pages and log segments finds while they go by; None: nobody looks.
 
     Raises:
         SourceChangedError: A file changed since `gather` looked at it.
@@ -185,7 +186,7 @@ def collect(
         StorageError: A file cannot be read, or the archive cannot be written.
         FormatError: A limit of the format is reached.
     """
-    examiner: FileExaminer | None
+    examiner: ContentExaminer | None
     try:
         head = _head(collection.kind, collection.profile, collection.metadata, clock())
         _demand_outside(collection.gathered, sink)
@@ -198,23 +199,25 @@ def collect(
             try:
                 if one.state.size <= _SMALL_SIZE:
                     content = _add_small(writer, one)
-                    if facts is not None and may_be_ese(content, one.token):
-                        examiner = _examiner(one, facts, collection.profile)
+                    if findings is not None and may_be_ese(content, one.token):
+                        examiner = _examiner(one, findings, collection.profile)
                         examiner(memoryview(content))
                         examiner.finish()
                     if progress:
                         progress(one.state.size)
                 else:
-                    examiner = None if facts is None else _examiner(one, facts, collection.profile)
+                    examiner = None if findings is None else _examiner(one, findings, collection.profile)
                     _add_large(writer, one, progress, examiner)
             except FormatError as error:
                 raise _explain(error, one) from error
-        return writer.seal(**_summary(collection, facts))
+        return writer.seal(**_summary(collection, findings))
 
 
-def _examiner(one: Candidate, facts: SetFacts, profile: str) -> FileExaminer:
+def _examiner(one: Candidate, findings: Findings, profile: str) -> ContentExaminer:
     name, encoding = names.encode(one.name)
-    return FileExaminer(facts, token=one.token, raw_name=name, encoding=encoding, size=one.state.size, profile=profile)
+    return ContentExaminer(
+        findings, token=one.token, raw_name=name, encoding=encoding, size=one.state.size, profile=profile
+    )
 
 
 def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> Head:
@@ -256,31 +259,47 @@ def _add_small(writer: ArchiveWriter, one: Candidate) -> bytes:
 
 
 def _add_large(
-    writer: ArchiveWriter, one: Candidate, progress: Callable[[int], None] | None, examiner: FileExaminer | None
+    writer: ArchiveWriter, one: Candidate, progress: Callable[[int], None] | None, examiner: ContentExaminer | None
 ) -> None:
     try:
         descriptor = os.open(one.path, _OPEN_FLAGS)
     except OSError as error:
         raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        stream = _Bounded(file, one.state.size + 1)
         try:
-            entry = writer.add(
-                one.token,
-                one.name,
-                _Bounded(file, one.state.size + 1),
-                announced_size=one.state.size,
-                modified=one.state.modified,
-                progress=progress,
-                examine=examiner,
-            )
+            if examiner is None:
+                size = _add_stream(writer, one, stream, progress, None)
+            else:
+                with BackgroundExaminer(examiner) as background:
+                    size = _add_stream(writer, one, background.guard(stream), progress, background)
         except SourceChangedError as error:
             error.path = one.path
             raise
         except OSError as error:
             raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
-        _demand_unchanged(one, FileState.of(os.fstat(descriptor)), entry.size)
+        _demand_unchanged(one, FileState.of(os.fstat(descriptor)), size)
     if examiner is not None:
         examiner.finish()
+
+
+def _add_stream(
+    writer: ArchiveWriter,
+    one: Candidate,
+    stream: Readable,
+    progress: Callable[[int], None] | None,
+    examine: Callable[[memoryview], None] | None,
+) -> int:
+    """Add a file; return the bytes that came."""
+    return writer.add(
+        one.token,
+        one.name,
+        stream,
+        announced_size=one.state.size,
+        modified=one.state.modified,
+        progress=progress,
+        examine=examine,
+    ).size
 
 
 class _Bounded:
@@ -307,9 +326,9 @@ def _demand_unchanged(one: Candidate, after: FileState, size: int) -> None:
         raise SourceChangedError("the file changed while it was being archived", path=one.path)
 
 
-def _summary(collection: Collection, facts: SetFacts | None) -> dict[str, Any]:
+def _summary(collection: Collection, findings: Findings | None) -> dict[str, Any]:
     gathered = collection.gathered
-    extra: dict[str, Any] = {"examination": NOT_EXAMINED if facts is None else facts.findings.to_json()}
+    extra: dict[str, Any] = {"examination": NOT_EXAMINED if findings is None else findings.to_json()}
     if gathered.generations is not None:
         extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
     if gathered.left_out:

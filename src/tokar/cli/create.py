@@ -13,7 +13,7 @@ from tokar.cli.options import Force, Json, Quiet
 from tokar.cli.progress import progress
 from tokar.collect import Collection, CollectRequest, collect, gather
 from tokar.errors import InputError
-from tokar.examination import NOT_EXAMINED, SetFacts
+from tokar.examination import NOT_EXAMINED, Findings
 from tokar.format.compression import Compression
 from tokar.format.sink import FileSink, PipeSink, Sink
 from tokar.tokens import token_name
@@ -77,11 +77,11 @@ def create(
         base=base,
     )
     collection = gather(request)
-    facts = None if no_examine else SetFacts()
+    found = None if no_examine else Findings()
     with progress("creating", collection.size, quiet=quiet) as advance:
         sink: Sink = PipeSink(output.standard_output_for_archive()) if out == "-" else FileSink(out, replace=force)
-        sealed = collect(collection, sink, compression=compression, progress=advance, facts=facts)
-    examination = facts.findings.to_json() if facts else NOT_EXAMINED
+        sealed = collect(collection, sink, compression=compression, progress=advance, findings=found)
+    examination = NOT_EXAMINED if found is None else found.to_json()
     if as_json:
         output.as_json(_json(out, collection, sealed) | {"examination": examination})
     elif not quiet:
