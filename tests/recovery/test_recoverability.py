@@ -164,8 +164,8 @@ case(
 case(
     "tear-the-end-of-the-last-log",
     changed(without(crashed(), name_of(8)), name_of(7), lambda data: flip(data, 3 * 4096 + 99)),
-    OK,
-    (Kind.LOG_TORN, WARNING, None),
+    LOSSY,
+    (Kind.LOG_TORN, LOSS, -501),
 )
 case(
     "flip-a-bit-in-an-older-log",
@@ -324,7 +324,25 @@ case(
     OK,
     (Kind.FLUSH_MAP_FOREIGN, WARNING, None),
 )
-case("one-of-two-databases", with_other_database(), OK, (Kind.DATABASE_NOT_HERE, WARNING, -1216))
+case("one-of-two-databases", with_other_database(), OK, (Kind.DATABASE_NOT_HERE, LOSS, -1216))
+case(
+    "one-of-two-databases-of-a-backup",
+    {**with_other_database(), DATABASE: bytes(streaming(5, 7))},
+    OK,
+    (Kind.DATABASE_NOT_HERE, WARNING, -1216),
+)
+case(
+    "one-of-two-databases-shut-down",
+    {**with_other_database(), DATABASE: bytes(database())},
+    Verdict.CLEAN,
+    (Kind.DATABASE_NOT_HERE, WARNING, -1216),
+)
+case(
+    "a-database-that-only-an-earlier-log-names",
+    {**with_other_database(), **logs(7, 7, after=with_other_database()["edb00006.log"])},
+    OK,
+    (Kind.DATABASE_NOT_HERE, WARNING, -1216),
+)
 case(
     "a-copy-from-before-2001-without-its-patch-file",
     {

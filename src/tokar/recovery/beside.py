@@ -13,6 +13,7 @@ from tokar.recovery.faults import Fault, FaultKind, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from tokar.ese.common import Signature
     from tokar.recovery.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
     from tokar.recovery.needs import Need
 
@@ -46,20 +47,26 @@ def beside_faults(facts: SetFacts, judged: Iterable[Judged]) -> Iterator[Fault]:
 
 
 def _databases_not_here(facts: SetFacts, judged: list[Judged]) -> Iterator[Fault]:
-    """Logs name the databases they are about. One that is not here stops soft recovery, unless that is told to go on without."""
+    """Logs name the databases they are about. One that is not here stops soft recovery, unless that is told to go on without it.
+
+    Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A database that only
+    earlier logs name may have been detached since.
+    """
     here = {database.header.signature for database in facts.databases if database.header is not None}
-    gone: dict[bytes, tuple[str, list[str]]] = {}
-    for database, _, run in judged:
+    gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
+    for database, need, run in judged:
         for log in run:
+            stops = need.low and not need.hard and log is run[-1]
             for attached in log.attached:
                 if attached.signature not in here:
-                    users = gone.setdefault(attached.signature.pack(), (attached.path, []))[1]
-                    users.append(database.name)
-    for path, users in gone.values():
+                    _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
+                    severity = Severity.LOSS if stops else worst
+                    gone[attached.signature] = (attached.path, severity, (*users, database.name))
+    for path, severity, users in gone.values():
         yield Fault(
             kind=FaultKind.DATABASE_NOT_HERE,
             message=f"the logs are also about a database that is not here: {path}",
-            severity=Severity.WARNING,
+            severity=severity,
             files=(path,),
             code=-1216,
             next_step="restore it as well, or let recovery go on without it: esentutl /r BASE /i",

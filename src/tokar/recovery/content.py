@@ -122,7 +122,7 @@ def log_fault(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> F
         log: The log.
         severity: How bad it is that this log has a fault.
         hard: Whether hard recovery plays it.
-        last: Whether it is the last one that will be played: there soft recovery forgives a torn end.
+        last: Whether it is the last one that will be played: there soft recovery may go on without a torn end.
     """
     found = list(_log_faults(log, severity, hard=hard, last=last))
     if not found:
@@ -163,12 +163,13 @@ def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) ->
     if content is None or content.not_verified or not content.bad:
         return
     if content.is_torn and content.bad == 1:
-        forgiven = last and not hard
+        # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on without them.
+        patched = last and not hard and severity is Severity.ERROR
         yield fault(
             kind=FaultKind.LOG_TORN,
             message=f"{log.name} ends in a torn write at 0x{content.faults[0].offset:x}",
-            severity=Severity.WARNING if forgiven else severity,
-            code=None if forgiven else -570 if hard else LOG_CORRUPT,
+            severity=Severity.LOSS if patched else severity,
+            code=-570 if hard else LOG_CORRUPT,
         )
         return
     where = some(f"0x{one.offset:x}" for one in content.faults)
