@@ -182,7 +182,7 @@ def collect(
 
     Raises:
         SourceChangedError: A file changed since `gather` looked at it.
-        InputError: Two files would be one entry, or the archive would lie in a folder that is taken whole.
+        InputError: Two files would be one entry, or the archive would replace or hold itself.
         StorageError: A file cannot be read, or the archive cannot be written.
         FormatError: A limit of the format is reached.
     """
@@ -225,13 +225,23 @@ def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> 
 
 
 def _demand_outside(gathered: Gathered, sink: Sink) -> None:
-    """Refuse to write the archive into a folder that is taken whole: it would have to hold itself."""
-    if isinstance(sink, FileSink):
-        home = sink.path.absolute().parent.resolve()
-        for folder in gathered.rest.folders:
-            if home.is_relative_to(os.path.realpath(folder)):
-                message = "the archive would lie in a folder that it takes whole"
-                raise InputError(message, path=sink.path, hint="write it to another folder")
+    """Refuse to write the archive over a file that it takes, or into a folder that it takes whole: it would have to hold itself."""
+    if not isinstance(sink, FileSink):
+        return
+    home = sink.path.absolute().parent.resolve()
+    for folder in gathered.rest.folders:
+        if home.is_relative_to(os.path.realpath(folder)):
+            message = "the archive would lie in a folder that it takes whole"
+            raise InputError(message, path=sink.path, hint="write it to another folder")
+    try:
+        there = FileState.of(sink.path.stat())
+    except OSError:
+        return
+    if any((one.state.inode, one.state.device) == (there.inode, there.device) for one in gathered.candidates):
+        message = "the archive would replace a file that it takes"
+        raise InputError(
+            message, path=sink.path, hint="the first argument is the archive to make; give it another name"
+        )
 
 
 def _explain(error: FormatError, one: Candidate) -> ArchiveError:
