@@ -280,6 +280,15 @@ def test_an_archive_in_a_folder_that_is_taken_whole_is_refused(tmp_path: Path) -
     assert contents(tmp_path / "in") == instance()
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["the file", "its folder"])
+def test_an_archive_never_replaces_a_file_that_it_takes(tmp_path: Path, named: bool) -> None:
+    write(tmp_path / "in", {"db.edb": database()})
+    collection = gathered(tmp_path / "in" / "db.edb" if named else tmp_path / "in")
+    with pytest.raises(InputError, match="the archive would replace a file that it takes"):
+        collect(collection, FileSink(tmp_path / "in" / "db.edb", replace=True))
+    assert contents(tmp_path / "in") == {"db.edb": database()}
+
+
 def test_an_archive_may_lie_beside_the_set_that_it_holds(tmp_path: Path) -> None:
     files = archived(gathered(write(tmp_path, {"db.edb": database()})), tmp_path / "a.tokar")
     assert list(files) == ["db.edb"]

@@ -167,6 +167,13 @@ def test_force_replaces_an_archive_once_the_new_one_is_complete(folder: Path, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tokar", "in"]
 
 
+def test_a_forgotten_name_for_the_archive_costs_no_database(folder: Path) -> None:
+    for option in ([], ["--force"]):
+        result = tokar("create", *option, folder / "db.edb", folder / "edb.log", folder / "db.edb")
+        assert result.exit_code == (2 if option else 6)
+    assert contents(folder) == instance()
+
+
 def test_a_failure_keeps_the_archive_that_was_to_be_replaced(tmp_path: Path) -> None:
     write(tmp_path, {"a.tokar": b"old", "x/db.edb": database(), "y/db.edb": database()})
     result = tokar("create", "--force", tmp_path / "a.tokar", tmp_path / "x" / "db.edb", tmp_path / "y" / "db.edb")
