@@ -3,8 +3,8 @@
 The rules, with their numbers in spec/procedure.md:
 
 * RES-1 Prepare first, End last and always; the service must be stopped.
-* RES-2 The full first; a logs-only set before it would be refused (hrNoFullRestore). Logs sets in the order of their generations,
-  because the last Register says up to where logs are replayed.
+* RES-2 The full first; a logs-only set before it would be refused (hrNoFullRestore). Logs sets in the order of their highest
+  generations, because the last Register says up to where logs are replayed. Where they begin does not matter: overlap is legal.
 * RES-3 Exchange and AD: Register, then place. The CA and the engine: place, then Register. Per set.
 * RES-4 Every Register is answered by one RegisterComplete, with the status of placing, also after a failure: a service that
   comes up on half a database is worse than one that refuses.
@@ -169,8 +169,8 @@ class RestoreProcedure:
             raise ProcedureError(f"{item.label} holds logs only; a full comes first")
         if self.restored and item.backup_type is BackupType.FULL:
             raise ProcedureError(f"{item.label} is a second full; a chain has one")
-        if self.restored and item.registration.generation_low < self.restored[-1].registration.generation_low:
-            raise ProcedureError(f"{item.label} begins before the set that was restored last; sets go in order")
+        if self.restored and item.registration.generation_high < self.restored[-1].registration.generation_high:
+            raise ProcedureError(f"{item.label} ends before the set that was restored last; sets go in order")
         if (
             item.backup_type is BackupType.LOGS_ONLY
             and item.registration.restore_map
