@@ -1,8 +1,9 @@
 """Restores driven over a server: the one place where archives, the plan and the restore procedure meet.
 
-Everything is planned before anything is written or registered: all sets together, so that nothing collides and everything has a place. Then, set by
-set, in the order of the server's dialect: register and place, or place and register, and the status to RegisterComplete, also after a
-failure. What is registered is recovered by the engine at its next start.
+Everything is judged and planned before anything is written or registered: whether recovery can reach the highest log of the sets (Q179654: the
+engine plays up to a gap and deletes what comes after it), and where every file goes, all sets together. Then, set by set, in the order of the
+server's dialect: register and place, or place and register, and the status to RegisterComplete, also after a failure. What is registered is
+recovered by the engine at its next start.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from tokar.format import json_fields
 from tokar.format.writer import system_clock
 from tokar.procedure.restore import RestoreProcedure, SetToRestore
 from tokar.procedure.transcript import Transcript
+from tokar.recovery.chain import build_chain
+from tokar.recovery.member import member_of_archive
+from tokar.recovery.restorable import restorable
 from tokar.restore.from_archive import engine_file, stored_locations
 from tokar.restore.inventory import Inventory, take_inventory
-from tokar.restore.locations import Kind, Location, parse_location_list
+from tokar.restore.locations import Location, parse_location_list
+from tokar.restore.matching import Matcher
 from tokar.restore.merged import MergedSet
-from tokar.restore.paths import PathMap, last_component
+from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import place
 from tokar.restore.plan import Existing
 from tokar.restore.planner import make_plan
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
+    from tokar.recovery.facts import LogFacts, SetFacts
     from tokar.restore.plan import Plan
     from tokar.sources.base import Server
 
@@ -123,6 +129,41 @@ def generation_of(entry: Entry) -> int | None:
         return None
 
 
+def demand_reachable(parts: Sequence[SetPart]) -> None:
+    """Check that recovery gets from the full to the highest log of the sets, going by what their files say of themselves.
+
+    Raises:
+        SetError: It does not: a log is missing, is of another history, or is about another database; or a file is damaged.
+        InputError: The first set holds no databases, or a set ends before it.
+    """
+    members = [member_of_archive(part.archive) for part in parts]
+    target = max(part.generation_high for part in parts)
+    restorable(build_chain(members), target, full=parts[0].archive.id)
+    full, *later = members
+    _demand_same_databases(full.facts, [log for member in later for log in member.facts.logs], parts[0].generation_high)
+
+
+def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts], high: int) -> None:
+    """Check that the logs after the full are about its databases (Q183380: defragmentation and repair end a chain).
+
+    Logs of the full itself may begin before such a change, and say nothing of what was attached when it was copied.
+    """
+    restored = {_place(one.name): one for one in full.databases if one.header is not None and _place(one.name)}
+    for log in logs:
+        for attached in log.attached if (log.generation or 0) > high else ():
+            own = restored.get(_place(attached.path))
+            if own is not None and own.header is not None and own.header.signature != attached.signature:
+                raise SetError(
+                    f"{log.name} is about another database in the place of {own.name}: that was defragmented or repaired meanwhile",
+                    hint="take the full that was made after that",
+                )
+
+
+def _place(path: str) -> tuple[str, ...]:
+    """Return what two spellings of a path on the server have in common, whichever host a share names; nothing for a bare name."""
+    return same_place(path)[1:]
+
+
 def restore_to_server(
     server: Server,
     parts: Sequence[SetPart],
@@ -145,12 +186,14 @@ def restore_to_server(
         announce: Shown the plan before anything is written.
 
     Raises:
+        SetError: Recovery could not reach the highest log of the sets; nothing was written, and the server was not called.
         RestoreError: The plan is not safe or not complete; nothing was written or registered.
         ProcedureError: The procedure does not allow it.
         SourceError: The server failed.
         FormatError: An archive is damaged; the server was told that the restore failed.
         StorageError: A file could not be written; the server was told as well.
     """
+    demand_reachable(parts)
     transcript = Transcript(lambda: json_fields.to_time(clock()))
     with RestoreProcedure(server, transcript) as procedure:
         procedure.prepare(parts[0].archive.head.blob(_EXPIRY_TOKEN))
@@ -178,6 +221,7 @@ class _Restoration:
         self._announce = announce
         self._placed: set[tuple[int, bytes]] = set()
         self._paths: set[tuple[str, str]] = set()
+        self._targets: dict[tuple[int, bytes], tuple[str, str]] = {}
         self._locations = self._ask_locations()
         self._request = Request(
             profile=parts[0].archive.head.profile,
@@ -187,6 +231,7 @@ class _Restoration:
             existing=existing,
             now=now,
         )
+        self._matcher = Matcher(self._locations, {one.token for one in parts[0].entries}, self._request.profile)
 
     def run(self) -> RestorationResult:
         merged = MergedSet([(part.archive, part.entries) for part in self._parts])
@@ -194,6 +239,7 @@ class _Restoration:
         if self._announce is not None:
             self._announce(whole)
         whole.refuse()
+        self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in whole.steps.placements()}
         registrations = []
         for part in self._parts:
             registration = self._registration(part)
@@ -263,12 +309,14 @@ class _Restoration:
     def _map_row(self, entry: Entry) -> tuple[str, str]:
         """Return the row of the restore map for a database: its name at the backup, and its name now, both as the server spells them."""
         old = names.decode(entry.raw_name, entry.encoding) or entry.name
-        leaf = last_component(old)
-        for one in self._locations:
-            if one.token == entry.token:
-                is_file = one.kind is Kind.FILE or last_component(one.path).lower() == leaf.lower()
-                return old, one.path if is_file else f"{one.path}\\{leaf}"
-        raise InputError(f"the server names no location for {entry.name}")
+        found = self._matcher.match(entry.token, last_component(old)).location
+        directory, name = self._targets[entry.token, entry.raw_name]
+        path = found.path.rstrip("\\/")
+        here = self._request.resolver.resolve(found.path, by_hand=found.by_hand)
+        if here == directory:
+            return old, f"{path}\\{name}"
+        is_file = here == self._request.join(directory, name)
+        return old, path if is_file else path.removesuffix(last_component(path)) + name
 
 
 def lab_maps(folder: Path) -> tuple[PathMap, ...]:
