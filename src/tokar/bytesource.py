@@ -127,6 +127,20 @@ class FileSource:
         self.close()
 
 
+class SequentialReader:
+    """Reads a byte source from the front, as a stream."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._offset = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; fewer only at the end."""
+        data = self._source.read(self._offset, size)
+        self._offset += len(data)
+        return data
+
+
 if hasattr(os, "preadv"):
 
     def _pread(descriptor: int, size: int, offset: int) -> bytes:

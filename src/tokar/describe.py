@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
+from tokar.bytesource import SequentialReader
 from tokar.errors import FormatError, LocationListError, UnsafeNameError, UnsealedError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import FileKind
 from tokar.ese.inspection import inspect_file
 from tokar.format import preamble, records
-from tokar.format.archive import SequentialReader
 from tokar.format.preamble import Preamble
 from tokar.format.scanner import EntryEnded, Scan
 from tokar.recovery.facts import DatabaseFacts

@@ -6,22 +6,23 @@ Where there is no valid TAIL, the archive is read from the front to say why.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from bisect import bisect_right
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, Self
 
-from tokar.bytesource import ByteSource, FileSource
+from tokar.bytesource import ByteSource, FileSource, SequentialReader
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
 from tokar.format import limits, preamble, records, tail
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
 from tokar.format.index import IndexPage
+from tokar.format.index_places import demand_places, demand_tiling
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.preamble import Preamble
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.root import Root
 from tokar.format.scanner import Scan
 from tokar.format.tail import Tail
+from tokar.format.views import Entries, EntrySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,8 +198,8 @@ class Archive:
             if count != self.entry_count:
                 message = f"the index has {count} entries, ROOT counts {self.entry_count}"
                 raise FormatError(message, rule="INDX-3", offset=self._root_head.position)
-            self._demand_tiling(pages)
-            self._demand_places(pages)
+            demand_tiling(pages, self.rows, self._outside)
+            demand_places(pages, self.rows, self.size)
             if sum(sum(page.sizes) for page in pages) != self.summary.content_size:
                 raise FormatError(
                     "SUMM counts other sizes than the index", rule="SUMM-3", offset=self._root_head.position
@@ -206,36 +207,6 @@ class Archive:
             self._pages = pages
             self._firsts = [page.first for page in pages]
         return self._pages
-
-    def _demand_tiling(self, pages: list[IndexPage]) -> None:
-        """Check that entries rise, and that each gap between rows of ROOT begins with one (STATE-4)."""
-        last = -1
-        for page in pages:
-            files, dones = page.file_positions, page.done_positions
-            rising = all(map(int.__lt__, files, dones)) and all(map(int.__lt__, dones, files[1:]))
-            if not rising or files[0] <= last:
-                raise FormatError("the positions of an index page do not rise", rule="INDX-2", offset=files[0])
-            last = dones[-1]
-        firsts = [page.file_positions[0] for page in pages]
-        for row, following in zip(self.rows, self._outside[1:], strict=True):
-            if row.end == following:
-                continue
-            at = bisect_right(firsts, row.end) - 1
-            begun = pages[at].file_positions if at >= 0 else ()
-            place = bisect_left(begun, row.end)
-            if place == len(begun) or begun[place] != row.end:
-                raise FormatError("something stands between records that no entry owns", rule="STATE-4", offset=row.end)
-
-    def _demand_places(self, pages: list[IndexPage]) -> None:
-        """Check that pages stand where section 10.1 puts them: after the DONE that fills them, or after SUMM."""
-        places = [at for at, row in enumerate(self.rows) if row.kind == records.INDX]
-        followers = [*(page.file_positions[0] for page in pages[1:]), self.size][: len(pages)]
-        for at, page, follower in zip(places, pages, followers, strict=True):
-            position, is_last = self.rows[at].position, at == len(self.rows) - 1
-            begin = 0 if is_last else self.rows[at - 1].position
-            in_place = begin < page.done_positions[-1] < position < follower
-            if page.is_full == is_last or page.is_overfull or not in_place:
-                raise FormatError("an index page stands where none is due", rule="SEQ-3", offset=position)
 
     def __len__(self) -> int:
         return self.entry_count
@@ -413,78 +384,6 @@ class Archive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class Entries(Sequence["Entry"]):
-    """The entries of an archive as a sequence.
-
-    Args:
-        archive: The archive.
-    """
-
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-
-    def __len__(self) -> int:
-        return len(self._archive)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._archive)
-
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Entry]: ...
-
-    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
-        if isinstance(index, slice):
-            return [self._archive.entry(number) for number in range(*index.indices(len(self)))]
-        number = index + len(self) if index < 0 else index
-        if not 0 <= number < len(self):
-            raise IndexError(index)
-        return self._archive.entry(number)
-
-
-class EntrySource:
-    """The content of an entry as a byte source: every read is proven by the checks of the chunks it touches.
-
-    Args:
-        archive: The archive, which must stay open.
-        entry: The entry.
-    """
-
-    def __init__(self, archive: Archive, entry: Entry) -> None:
-        self._reader = EntryReader(archive.source, archive.id[:8])
-        self._found = self._reader.records(entry, archive.end_of(entry))
-        self._size = entry.size
-
-    @property
-    def size(self) -> int:
-        """Bytes of content."""
-        return self._size
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return content at `offset`, fewer than `size` bytes only at the end.
-
-        Raises:
-            FormatError: The entry is damaged there.
-        """
-        return self._reader.read(self._found, offset, offset + size)
-
-
-class SequentialReader:
-    """Reads a byte source from the front, as a stream."""
-
-    def __init__(self, source: ByteSource) -> None:
-        self._source = source
-        self._offset = 0
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes; fewer only at the end."""
-        data = self._source.read(self._offset, size)
-        self._offset += len(data)
-        return data
 
 
 def _judge_from_the_front(source: ByteSource) -> None:

@@ -11,9 +11,9 @@ import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from tokar.bytesource import SequentialReader
 from tokar.errors import FormatError, InputError
 from tokar.format import json_fields, preamble, records
-from tokar.format.archive import SequentialReader
 from tokar.format.compression import Compression
 from tokar.format.salvage_copy import Copier, NotTheSameError
 from tokar.format.salvage_find import RecordReader
