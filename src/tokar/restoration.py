@@ -170,6 +170,7 @@ def restore_to_server(
     *,
     maps: Sequence[PathMap] = (),
     existing: Existing = Existing.REFUSE,
+    take_over: bool = False,
     clock: Callable[[], datetime] = system_clock,
     progress: Callable[[int], None] | None = None,
     announce: Callable[[Plan], None] | None = None,
@@ -181,6 +182,7 @@ def restore_to_server(
         parts: The full first, then the logs-only sets in the order of their generations.
         maps: What paths in the server's lists stand for on this machine.
         existing: What to do about files that are in the way.
+        take_over: Whether to go on although a restore that died is still registered; never while another one is at work.
         clock: For the transcript and for names of files that are set aside.
         progress: Called with numbers of bytes as they are placed.
         announce: Shown the plan before anything is written.
@@ -197,6 +199,8 @@ def restore_to_server(
     transcript = Transcript(lambda: json_fields.to_time(clock()))
     with RestoreProcedure(server, transcript) as procedure:
         procedure.prepare(parts[0].archive.head.blob(_EXPIRY_TOKEN))
+        if take_over:
+            procedure.take_over()
         return _Restoration(server, parts, maps, existing, clock(), procedure, transcript, progress, announce).run()
 
 

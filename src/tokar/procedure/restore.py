@@ -11,6 +11,8 @@ The rules, with their numbers in spec/procedure.md:
 * RES-5 Where the dialect takes no restore map with logs sets, none is passed (CertSrvRestoreRegisterW: NULL and 0).
 * RES-6 Where the dialect has an expiry token, it is passed to Prepare as it was stored.
 * RES-7 A Register that was not answered counts as done: its completion is tried with a failure.
+* RES-8 A registration that a restore left behind when it died bars the next one, as it must while that one lives. It is completed
+  only when that is asked for, before anything is registered, and as a failure.
 
 Sources: Exchange Server SDK, "Restoring Directory or Information Store Data", HrRestoreRegisterComplete; Win32 documentation, "Restoring
 an Active Directory Server", "Restoring Certificate Services from Backup", CertSrvRestoreRegisterW; MS Knowledge Base Q147121.
@@ -118,6 +120,21 @@ class RestoreProcedure:
         self._machine.fire(RestoreEvent.GET_LOCATIONS)
         return found
 
+    def take_over(self) -> None:
+        """Complete, as a failure, what a restore that died left registered (RES-8). Does nothing where there is no such thing.
+
+        Raises:
+            ProcedureError: A set was restored already.
+            NoAnswerError: The server does not answer.
+        """
+        self._machine.demand(RestoreEvent.TAKE_OVER)
+        if self.restored:
+            raise ProcedureError("an earlier restore is taken over before anything is restored, not afterwards")
+        complete = self._live().register_complete
+        with contextlib.suppress(ServerError):  # nothing is registered
+            self._call("register_complete", complete, codes.ERROR, facts={"status": f"0x{codes.ERROR:08X}"})
+        self._machine.fire(RestoreEvent.TAKE_OVER)
+
     def restore(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
         """Register, place and complete one set, in the order of the dialect.
 
@@ -190,8 +207,10 @@ class RestoreProcedure:
                 item.registration,
                 facts={"set": item.label, "generation_low": low, "generation_high": high},
             )
-        except ServerError:
-            raise  # it said no: nothing is registered
+        except ServerError as error:  # it said no: nothing is registered
+            if error.code == codes.RESTORE_IN_PROGRESS and error.hint is None:
+                error.hint = "another restore is under way, or one died; in that case let this one take it over"
+            raise
         except BaseException:
             self._machine.fire(RestoreEvent.REGISTER)  # RES-7
             raise

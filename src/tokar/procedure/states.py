@@ -97,6 +97,7 @@ class RestoreEvent(StrEnum):
     PREPARE_REGISTER_FIRST = "prepare-register-first"
     PREPARE_PLACE_FIRST = "prepare-place-first"
     GET_LOCATIONS = "get-locations"
+    TAKE_OVER = "take-over"
     REGISTER = "register"
     PLACE = "place"
     COMPLETE_SUCCESS = "complete-success"
@@ -188,6 +189,9 @@ def _restore_table() -> Mapping[tuple[RestoreState, RestoreEvent], RestoreState]
         # where things are now; reads configuration only
         (s.REGISTER_NEXT, e.GET_LOCATIONS): s.REGISTER_NEXT,
         (s.PLACE_NEXT, e.GET_LOCATIONS): s.PLACE_NEXT,
+        # what a restore that died left registered is completed, as a failure
+        (s.REGISTER_NEXT, e.TAKE_OVER): s.REGISTER_NEXT,
+        (s.PLACE_NEXT, e.TAKE_OVER): s.PLACE_NEXT,
     }
     return MappingProxyType(table)
 
