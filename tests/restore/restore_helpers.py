@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,7 +56,7 @@ def to(*texts: str, profile: str = "certadm") -> dict[str, Any]:
 def plan_of(files: Sequence[Entry], **options: Any) -> Plan:
     """Return the plan of a request, with the real inventory."""
     request = Request(**{"profile": "certadm", "now": NOW, **options})
-    return make_plan(files, request, take_inventory(places_to_look_at(request)))
+    return make_plan(files, request, replace(take_inventory(places_to_look_at(request)), stays=frozenset()))
 
 
 def targets(plan: Plan) -> dict[str, str | None]:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokar import names
-from tokar.bytesource import FileSource
 from tokar.errors import InputError, LocationListError
-from tokar.ese.identify import FileKind, identify
-from tokar.restore.inventory import take_inventory
+from tokar.restore.guidance import RestoredSet, make_guidance, recovery_of
 from tokar.restore.location_file import LocationFile, read_location_file
 from tokar.restore.locations import Kind, Location, NameTarget, override, parse_location_list, parse_to
 from tokar.restore.paths import own_hosts, parse_map
 from tokar.restore.plan import Existing
-from tokar.restore.planner import Request, make_plan, places_to_look_at
+from tokar.restore.planner import Request
+from tokar.restore.planning import add_problems, engine_file, look_and_plan, places_of
+from tokar.restore.soundness import incomplete_entries, incomplete_problem, soundness_of
+
+__all__ = ["engine_file", "make_request", "plan_restore", "stored_locations"]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tokar.format.archive import Archive
     from tokar.format.metadata import Head
-    from tokar.restore.plan import Plan
+    from tokar.restore.guidance import Guidance
+    from tokar.restore.plan import Plan, Problem
+    from tokar.restore.soundness import Soundness
 
 
 def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Location, ...]:
@@ -56,6 +61,7 @@ def make_request(
     existing: str = "refuse",
     code_page: int = 0,
     now: datetime | None = None,
+    backup_logs: Path | None = None,
 ) -> Request:
     """Return what is asked for, with the archive's own locations as the base that everything else overrides.
 
@@ -67,9 +73,10 @@ def make_request(
         into: The one directory that takes everything.
         certutil: The folder in which to make what `certutil -restoreDB` takes.
         only: Names of the entries to restore; all by default.
-        existing: `refuse` or `set-aside`.
+        existing: `refuse`, `set-aside` or `roll-forward`.
         code_page: The code page of an A list, in the locations file or in the archive.
         now: The time for the names of files that are set aside.
+        backup_logs: A directory of their own for the restored logs and patch files.
 
     Raises:
         LocationListError: The locations file, or the list in the archive when nothing replaces it, cannot be read.
@@ -77,7 +84,7 @@ def make_request(
         StorageError: The locations file cannot be read.
     """
     if existing not in set(Existing):
-        raise InputError(f"--existing takes {' or '.join(Existing)}, not {names.printable(existing)}")
+        raise InputError(f"--existing takes {', '.join(Existing)}, not {names.printable(existing)}")
     profile, base = archive.head.profile, str(Path.cwd())
     file = read_location_file(locations, profile, encoding=code_page) if locations else LocationFile()
     spoken = [parse_to(text, profile, base=base) for text in to]
@@ -100,6 +107,7 @@ def make_request(
         existing=Existing(existing),
         now=now or datetime.now(UTC),
         hosts=own_hosts(),
+        backup_logs=str(backup_logs.absolute()) if backup_logs else None,
     )
 
 
@@ -113,20 +121,50 @@ def _kept(archive: Archive, code_page: int, *, replaced: bool) -> tuple[Location
         raise
 
 
-def plan_restore(archive: Archive, request: Request) -> Plan:
+def plan_restore(
+    archive: Archive, request: Request, *, accept_unrecoverable: bool = False, accept_incomplete: bool = False
+) -> Plan:
     """Look at the targets and return the complete plan. Nothing is written.
 
+    Args:
+        archive: The archive.
+        request: What is asked for.
+        accept_unrecoverable: Whether to restore databases that cannot be recovered from this set.
+        accept_incomplete: Whether to restore files whose content is known to be incomplete.
+
     Raises:
-        FormatError: The index of the archive is damaged.
+        FormatError: The index of the archive, or the start of a database or log, is damaged.
         NoSuchEntryError: A name in `only` or in a target fits no entry.
     """
     archive.demand_unique()
-    inventory = take_inventory(places_to_look_at(request), engine_file)
-    return make_plan(archive.entries, request, inventory)
+    sound = None if request.only else soundness_of(archive)
+    if sound is None and request.existing is Existing.ROLL_FORWARD:
+        raise InputError("--existing roll-forward takes a whole set; leave --only out")
+    plan = look_and_plan(archive.entries, request, sound.last_logs if sound else ())
+    problems: list[Problem] = []
+    if not accept_incomplete:
+        placed = (entry for _, _, entry in plan.steps.placements())
+        incomplete = incomplete_problem(incomplete_entries(archive, placed))
+        problems += [incomplete] if incomplete else []
+    if sound is None:
+        return add_problems(plan, problems)
+    if not accept_unrecoverable:
+        problems += sound.problems
+    return replace(add_problems(plan, problems), recovery=_guidance(archive, request, plan, sound))
 
 
-def engine_file(path: Path) -> str | None:
-    """Return what a file of a database engine is, told by its content, or None for any other file."""
-    with FileSource(path) as source:
-        kind = identify(source).kind
-    return None if kind is FileKind.UNKNOWN else kind.value
+def _guidance(archive: Archive, request: Request, plan: Plan, sound: Soundness) -> Guidance | None:
+    """Return what follows the restore of one set; None where nothing in it is of the engine."""
+    facts = sound.facts
+    if not (facts.databases or facts.logs or sound.not_checked):
+        return None
+    low, high = facts.generations or (0, 0)
+    label = str(archive.path or archive.id.hex())
+    return make_guidance(
+        profile=archive.head.profile,
+        recovery=recovery_of(facts.databases),
+        sets=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
+        places=places_of(plan, request, base=facts.logs[0].base if facts.logs else ""),
+        certutil=(request.certutil,) if request.certutil is not None else (),
+        not_checked=sound.not_checked,
+    )

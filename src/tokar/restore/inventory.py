@@ -122,9 +122,16 @@ class TargetDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The target directories by path."""
+    """The target directories by path.
+
+    Attributes:
+        directories: The directories.
+        stays: For `--existing roll-forward`, directory and name of the logs that are proven to continue the set and stay where they
+            are; None where nobody has looked.
+    """
 
     directories: Mapping[str, TargetDirectory] = field(default_factory=dict)
+    stays: frozenset[tuple[str, str]] | None = None
 
 
 def engine_kind(name: str) -> str | None:

@@ -52,6 +52,10 @@ class MergedSet:
         """The roots of the archives, as hex digits."""
         return tuple(archive.root.hex() for archive in self.archives)
 
+    def origin(self, entry: Entry) -> tuple[Archive, Entry]:
+        """Return the archive that an entry came from, and the entry as that archive numbers it."""
+        return self._origins[entry.number]
+
     def chunks(self, entry: Entry) -> Iterator[Chunk]:
         """Yield the whole content of an entry; see `Archive.chunks`.
 

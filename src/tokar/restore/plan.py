@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tokar.format.entry import Entry
+    from tokar.restore.guidance import Guidance
 
 
 class Action(StrEnum):
@@ -35,19 +36,22 @@ class Existing(StrEnum):
 
     REFUSE = "refuse"
     SET_ASIDE = "set-aside"
+    ROLL_FORWARD = "roll-forward"  # logs that are proven to continue the set stay, the rest is set aside
 
 
 class Fault(IntEnum):
     """The kinds of problem, the most important first."""
 
-    LOCATION = 0
-    UNKNOWN_TOKEN = 1
-    AMBIGUOUS_LOCATION = 2
-    UNSAFE_NAME = 3
-    COLLISION = 4
-    BAD_TARGET = 5
-    EXISTING = 6
-    NO_ROOM = 7
+    UNRECOVERABLE = 0
+    INCOMPLETE = 1
+    LOCATION = 2
+    UNKNOWN_TOKEN = 3
+    AMBIGUOUS_LOCATION = 4
+    UNSAFE_NAME = 5
+    COLLISION = 6
+    BAD_TARGET = 7
+    EXISTING = 8
+    NO_ROOM = 9
 
     @property
     def error(self) -> type[errors.RestoreError]:
@@ -56,6 +60,8 @@ class Fault(IntEnum):
 
 
 _ERRORS = {
+    Fault.UNRECOVERABLE: errors.RestoreError,
+    Fault.INCOMPLETE: errors.RestoreError,
     Fault.LOCATION: errors.RestoreError,
     Fault.UNKNOWN_TOKEN: errors.UnknownTokenError,
     Fault.AMBIGUOUS_LOCATION: errors.AmbiguousLocationError,
@@ -281,6 +287,7 @@ class Plan:
         directories: The directories that get files.
         problems: Everything that stands in the way, the most important first.
         notes: What is good to know, in one line each.
+        recovery: What follows the restore; None where nobody has looked at the files.
     """
 
     profile: str
@@ -291,6 +298,7 @@ class Plan:
     directories: tuple[PlannedDirectory, ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    recovery: Guidance | None = None
 
     @property
     def size(self) -> int:
@@ -338,4 +346,5 @@ class Plan:
                 for problem in self.problems
             ],
             "notes": list(self.notes),
+            "recovery": self.recovery.to_json() if self.recovery else None,
         }

@@ -3,8 +3,9 @@
 The order of the decisions, for one entry:
 
 1. `--to NAME=PATH` names it: there.
-2. `--into DIR` or `--certutil DIR`: there, under its leaf.
-3. Else the matching rule (`matching`) finds a location, the location is turned into a path of this machine (`paths`), and
+2. It is a log or patch file, and there is `--backup-logs DIR`: there.
+3. `--into DIR` or `--certutil DIR`: there, under its leaf.
+4. Else the matching rule (`matching`) finds a location, the location is turned into a path of this machine (`paths`), and
    it is settled whether that is a directory or a file.
 
 Then every target directory is held against the inventory: collisions, what is there already, names that are too long,
@@ -15,18 +16,21 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import InputError, NoSuchEntryError, RestoreError, UnsafeNameError
+from tokar.ese.filenames import parse_file_name
 from tokar.restore.inventory import Inventory, State
 from tokar.restore.locations import Kind, NameTarget
 from tokar.restore.matching import Matcher
 from tokar.restore.paths import last_component
-from tokar.restore.plan import Action, Decision, Entries, Extra, Fault, Plan, Problem, Step, Steps
+from tokar.restore.plan import Action, Decision, Entries, Existing, Extra, Fault, Plan, Problem, Step, Steps
 from tokar.restore.request import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.targets import Targets, some
-from tokar.tokens import CHECKPOINT_DIR, Role, role, token_name
+from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,6 +71,8 @@ class _Planner:
     """The state of making one plan."""
 
     def __init__(self, entries: Entries, request: Request, inventory: Inventory) -> None:
+        if request.existing is Existing.ROLL_FORWARD and inventory.stays is None:
+            raise InputError("roll-forward needs a look at the logs that are there")
         self._entries = entries
         self._request = request
         self._targets = Targets(inventory, request.existing, request.now)
@@ -94,6 +100,8 @@ class _Planner:
         self._collisions(steps)
         if request.folder is None:
             self._other_locations()
+        if request.backup_logs is not None:
+            self._own_log_folder(steps, request.backup_logs)
         self._targets.judge()
         return Plan(
             profile=request.profile,
@@ -226,6 +234,8 @@ class _Planner:
         if named is not None:
             directory, name = self._settle(named, self._resolve(named.path, by_hand=True), leaf)
             rule = f"named by {named.source}"
+        elif self._request.backup_logs is not None and role(entry.token) is Role.LOG:
+            directory, rule, general = self._request.backup_logs, "--backup-logs", True
         elif folder is not None:
             if self._request.certutil is not None and role(entry.token) not in {Role.DATABASE, Role.LOG}:
                 return Decision(None, None, "certutil takes databases and logs only", Action.LEAVE_OUT), False
@@ -287,6 +297,38 @@ class _Planner:
             return Kind.FILE
         extension = last.rpartition(".")[2].lower() if "." in last else ""
         return Kind.FILE if extension in DATABASE_EXTENSIONS else Kind.DIRECTORY
+
+    def _own_log_folder(self, steps: Steps, folder: str) -> None:
+        """Demand that a folder of their own holds exactly the logs of one range (-553, -554, -557), and look into the log directory.
+
+        Logs that stay in the log directory are played after the restored ones, so it is held to the same rules as a target.
+        """
+        own = self._targets.identity(folder)
+        generations: list[int] = []
+        for directory, name, entry in steps.placements():
+            if self._targets.identity(directory) != own:
+                continue
+            if role(entry.token) is not Role.LOG:
+                self._problem(
+                    Fault.BAD_TARGET, "--backup-logs takes a folder of its own, and this goes there too", entry
+                )
+            elif entry.token == LOG:
+                generation = parse_file_name(name).generation
+                if generation is None:
+                    self._problem(Fault.BAD_TARGET, "a log without a number in its name fits no range", entry)
+                else:
+                    generations.append(generation)
+        generations.sort()
+        holes = [before + 1 for before, after in pairwise(generations) if after != before + 1]
+        if holes:
+            message = f"the logs leave a hole at 0x{holes[0]:X}, and the engine demands a whole range"
+            self._problem(Fault.BAD_TARGET, message)
+        for location in self._request.locations:
+            if location.token == LOG_DIR:
+                with suppress(RestoreError):  # said for the location itself
+                    self._targets.watch(self._resolve(location.path, by_hand=location.by_hand))
+        if self._request.into is not None:
+            self._targets.watch(self._request.into)
 
     def _other_locations(self) -> None:
         """Look at the locations that take no file: all must be known, and an old checkpoint must not stay.

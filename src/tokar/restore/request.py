@@ -41,6 +41,8 @@ class Request:
         now: The time for the names of files that are set aside.
         windows: Whether this machine has drives.
         hosts: The names of this machine that UNC paths may use.
+        backup_logs: The directory of their own that restored logs and patch files go to, in place of the log directory; absolute. The
+            engine demands exactly the registered range there (-553, -554).
     """
 
     profile: str
@@ -56,10 +58,17 @@ class Request:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     windows: bool = os.name == "nt"
     hosts: frozenset[str] = field(default_factory=own_hosts)
+    backup_logs: str | None = None
 
     def __post_init__(self) -> None:
         if self.into is not None and self.certutil is not None:
             raise InputError("--into and --certutil exclude each other")
+        if self.certutil is not None and self.existing is Existing.ROLL_FORWARD:
+            raise InputError(
+                "--certutil makes folders to be carried elsewhere; --existing roll-forward has no meaning there"
+            )
+        if self.certutil is not None and self.backup_logs is not None:
+            raise InputError("--certutil makes folders of its own; leave --backup-logs out")
         if self.folder is not None and take_apart(self.folder) is None:
             raise InputError(f"{self.folder} is not an absolute path")
         if self.folder is not None and any(one.by_hand for one in self.locations):
@@ -94,6 +103,8 @@ def places_to_look_at(request: Request) -> tuple[str, ...]:
     else:
         wanted = []
         places = (*request.locations, *request.targets)
+    if request.backup_logs is not None:
+        wanted.append(request.backup_logs)
     for place in places:
         try:
             path = request.resolver.resolve(place.path, by_hand=place.by_hand)

@@ -212,7 +212,10 @@ class Targets:
         """Judge what is in a directory: refuse it, or return the renames that put it aside, with their order."""
         path = target.info.path
         taken, engine = [], []
+        stays = self._inventory.stays or frozenset()
         for found in target.info.found:
+            if (path, found.name) in stays:
+                continue
             if found.name.startswith(STAGING_PREFIX):
                 self.notes.append(f"{path}: {found.name} is left of an interrupted restore and may be removed")
             elif found.name in target.names.taken:
@@ -225,7 +228,7 @@ class Targets:
             message = f"what is there under the same name cannot be set aside: {listed}"
             self.problems.append(Problem(Fault.EXISTING, message, path=path, hint="restore into another directory"))
         movable = [found for found in taken if found not in fixed]
-        if self._existing is Existing.SET_ASIDE:
+        if self._existing is not Existing.REFUSE:
             return self._put_aside(target, movable, engine)
         if movable:
             listed = some(names.printable(found.name) for found in movable)

@@ -1,0 +1,140 @@
+"""What is refused because it is not worth restoring, and what is not although nobody can tell."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tokar
+from chain_sets import DATABASE, archive, dirty, logs, part, streaming
+from tokar.bytesource import FileSource
+from tokar.errors import RestoreError
+from tokar.format.salvage import salvage
+from tokar.format.sink import FileSink
+from tokar.restore.from_archive import make_request, plan_restore
+from tokar.restore.guidance import Recovery
+from tokar.restore.plan import Fault
+from tokar.restore.soundness import incomplete_problem, soundness_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.restore.plan import Plan
+
+
+def plan_of(path: Path, out: Path, **options: bool) -> Plan:
+    with tokar.open(path) as opened:
+        return plan_restore(opened, make_request(opened, into=out), **options)
+
+
+def made(folder: Path, files: dict[str, bytes]) -> Path:
+    return archive(folder / "a.tokar", files, kind="collected").path
+
+
+def partly(folder: Path) -> Path:
+    """An archive that salvage made of one with a damaged chunk."""
+    path = folder / "damaged.tokar"
+    with tokar.create(path, profile="ese", compress="none") as writer:
+        writer.add(0x0F, "big.bin", io.BytesIO(b"abcd" * 700_000))
+        writer.add_bytes(0x0F, "small.bin", b"whole")
+    data = bytearray(path.read_bytes())
+    data[500_000] ^= 1
+    path.write_bytes(data)
+    with FileSource(path) as source:
+        salvage(source, lambda: FileSink(folder / "partly.tokar"), partial=True)
+    return folder / "partly.tokar"
+
+
+def test_a_database_without_its_logs_is_refused_with_the_root_cause(tmp_path: Path) -> None:
+    path = made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 6)})
+    plan = plan_of(path, tmp_path / "out")
+    assert [one.fault for one in plan.problems] == [Fault.UNRECOVERABLE]
+    with pytest.raises(
+        RestoreError, match=r"main\.edb cannot be recovered from this set: log 0x7 is missing .*-543"
+    ) as caught:
+        plan.refuse()
+    assert "--accept-unrecoverable" in str(caught.value.hint)
+
+
+def test_a_streaming_copy_without_its_logs_is_refused(tmp_path: Path) -> None:
+    plan = plan_of(made(tmp_path, {DATABASE: bytes(streaming(5, 7)), **part(6, 7)}), tmp_path / "out")
+    with pytest.raises(RestoreError, match="log 0x5 is missing"):
+        plan.refuse()
+
+
+def test_loss_of_the_last_transactions_is_refused_too(tmp_path: Path) -> None:
+    plan = plan_of(made(tmp_path, {DATABASE: bytes(dirty(5, 6, 7)), **part(5, 6)}), tmp_path / "out")
+    with pytest.raises(RestoreError, match="-582"):
+        plan.refuse()
+
+
+def test_what_is_accepted_is_not_refused(tmp_path: Path) -> None:
+    path = made(tmp_path, {DATABASE: bytes(dirty(5, 7))})
+    plan = plan_of(path, tmp_path / "out", accept_unrecoverable=True)
+    assert plan.problems == ()
+    assert plan.recovery is not None
+    assert plan.recovery.recovery is Recovery.SOFT
+
+
+def test_a_recoverable_set_is_not_refused(tmp_path: Path) -> None:
+    plan = plan_of(made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}), tmp_path / "out")
+    assert plan.problems == ()
+
+
+def test_a_choice_of_files_is_not_judged(tmp_path: Path) -> None:
+    path = made(tmp_path, {DATABASE: bytes(dirty(5, 7))})
+    with tokar.open(path) as opened:
+        plan = plan_restore(opened, make_request(opened, into=tmp_path / "out", only=[DATABASE]))
+    assert plan.problems == ()
+    assert plan.recovery is None
+
+
+def test_logs_alone_are_not_judged_and_that_is_said(tmp_path: Path) -> None:
+    plan = plan_of(made(tmp_path, logs(5, 7)), tmp_path / "out")
+    assert plan.problems == ()
+    assert plan.recovery is not None
+    assert plan.recovery.recovery is Recovery.NOT_CHECKED
+    assert any("logs alone" in one for one in plan.recovery.not_checked)
+
+
+def test_a_database_of_an_unknown_format_is_not_judged_and_that_is_said(tmp_path: Path) -> None:
+    plan = plan_of(made(tmp_path, {"old.edb": b"something else" * 1000}), tmp_path / "out")
+    assert plan.problems == ()
+    assert plan.recovery is not None
+    assert plan.recovery.not_checked == ("old.edb: not a database of a known format",)
+
+
+def test_a_database_with_a_damaged_header_is_judged(tmp_path: Path) -> None:
+    data = bytes(dirty(5, 7))
+    broken = data[:100] + b"\xff\xff" + data[102:4196] + b"\xff\xff" + data[4198:]
+    with tokar.open(made(tmp_path, {DATABASE: broken, **part(5, 7)})) as opened:
+        assert [one.fault for one in soundness_of(opened).problems] == [Fault.UNRECOVERABLE]
+
+
+def test_files_of_no_engine_get_no_guidance(tmp_path: Path) -> None:
+    plan = plan_of(made(tmp_path, {"a.txt": b"x"}), tmp_path / "out")
+    assert plan.recovery is None
+
+
+def test_an_incomplete_file_is_refused_by_name(tmp_path: Path) -> None:
+    plan = plan_of(partly(tmp_path), tmp_path / "out")
+    with pytest.raises(RestoreError, match=r"1 file is incomplete.*big\.bin") as caught:
+        plan.refuse()
+    assert "--accept-incomplete" in str(caught.value.hint)
+    assert [one.entries for one in plan.problems] == [(0,)]
+
+
+def test_an_incomplete_file_can_be_accepted(tmp_path: Path) -> None:
+    assert plan_of(partly(tmp_path), tmp_path / "out", accept_incomplete=True).problems == ()
+
+
+def test_whole_files_of_a_partial_archive_can_be_chosen(tmp_path: Path) -> None:
+    with tokar.open(partly(tmp_path)) as opened:
+        plan = plan_restore(opened, make_request(opened, into=tmp_path / "out", only=["small.bin"]))
+    assert plan.problems == ()
+
+
+def test_no_incomplete_file_is_no_problem() -> None:
+    assert incomplete_problem([]) is None
