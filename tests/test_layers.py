@@ -20,7 +20,7 @@ LAYERS = [
     {"sources", "restore"},
     {"procedure"},
     {"examination", "prior"},
-    {"collect", "backup", "check", "describe", "restoration"},
+    {"collect", "backup", "chains", "check", "describe", "restoration"},
     {"demo"},
     {"cli", "__init__"},
     {"__main__"},

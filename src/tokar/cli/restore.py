@@ -1,42 +1,55 @@
-"""`tokar restore`: every file back into the directory that its token calls for."""
+"""`tokar restore`: every file back into the directory that its token calls for, from one set or from a chain of them."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tokar import names
+from tokar.chains import OpenSets, RequestOptions, find_sets, parse_generation, place_chain, plan_chain
 from tokar.cli import output
 from tokar.cli.opening import open_archive
 from tokar.cli.options import Json, Quiet
 from tokar.cli.progress import progress
-from tokar.errors import ArchiveError, StorageError
+from tokar.cli.restore_server import restore_to
+from tokar.cli.restore_text import Manner, report_json, show_chain, show_plan, show_recovery, show_report
+from tokar.errors import ArchiveError, InputError, StorageError
 from tokar.restore.from_archive import make_request, plan_restore
 from tokar.restore.place import Report, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tokar.format.archive import Archive
-    from tokar.restore.plan import Plan
 
 app = typer.Typer(rich_markup_mode=None)
-_MAX_LISTED = 50
+_STANDARD_INPUT = "-"
 
 
 @app.command()
 def restore(
-    archive: Annotated[
-        str, typer.Argument(metavar="ARCHIVE", help="The archive; - for standard input, which is spooled first.")
-    ],
+    archives: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ARCHIVE...",
+            help="The archive, or all sets of a chain in any order; - for standard input, which is spooled first.",
+            show_default=False,
+        ),
+    ] = None,
     *,
+    chain: Annotated[Path | None, typer.Option(metavar="DIR", help="Take the archives in this folder.")] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="GENERATION", help="Stop at this log: 0x-hexadecimal, or the name of the log."),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Drive the restore procedure of a server: lab:DIR, its service stopped."),
+    ] = None,
     to: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,7 +67,13 @@ def restore(
     ] = None,
     into: Annotated[Path | None, typer.Option(help="Put all files into this one directory.")] = None,
     certutil: Annotated[
-        Path | None, typer.Option(help="Write what `certutil -restoreDB` takes: DIR/DataBase with certbkxp.dat.")
+        Path | None,
+        typer.Option(
+            help="Write what `certutil -restoreDB` takes: DIR/DataBase with certbkxp.dat; of a chain, DIR/1, DIR/2, ..."
+        ),
+    ] = None,
+    backup_logs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Put logs and patch files into a directory of their own.")
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Restore only this entry; may be repeated.")
@@ -62,59 +81,120 @@ def restore(
     existing: Annotated[
         str,
         typer.Option(
-            metavar="refuse|set-aside", help="What to do about files that are in the way; nothing is ever deleted."
+            metavar="refuse|set-aside|roll-forward",
+            help="What to do about files that are in the way; nothing is ever deleted. roll-forward keeps logs that continue the set.",
         ),
     ] = "refuse",
     code_page: Annotated[int, typer.Option(help="The code page of a raw list with one byte a character.")] = 0,
+    accept_unrecoverable: Annotated[
+        bool, typer.Option("--accept-unrecoverable", help="Restore databases that cannot be recovered from the set.")
+    ] = False,
+    accept_incomplete: Annotated[
+        bool, typer.Option("--accept-incomplete", help="Restore files of which salvage saved only a part.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and show the plan, write nothing.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Restore files to token-matched directories. The plan comes first, complete, and is refused (exit 6) before anything is written."""
-    with _at_hand(archive) as opened:
-        request = make_request(
-            opened,
-            locations=locations,
-            to=to or (),
-            maps=maps or (),
-            into=into,
-            certutil=certutil,
-            only=only or (),
-            existing=existing,
-            code_page=code_page,
-        )
-        plan = plan_restore(opened, request)
-        if as_json:
-            _answer(plan, opened, dry_run=dry_run, quiet=quiet)
+    options: RequestOptions = {
+        "locations": locations,
+        "to": to or (),
+        "maps": maps or (),
+        "into": into,
+        "certutil": certutil,
+        "backup_logs": backup_logs,
+        "only": only or (),
+        "existing": existing,
+        "code_page": code_page,
+    }
+    manner = Manner(
+        accept_unrecoverable=accept_unrecoverable,
+        accept_incomplete=accept_incomplete,
+        dry_run=dry_run,
+        quiet=quiet,
+        as_json=as_json,
+    )
+    named = archives or []
+    if bool(named) == (chain is not None):
+        raise InputError("name the archives, or the folder that they are in with --chain DIR")
+    if len(named) == 1 and until is None and server is None:
+        _one(named[0], options, manner)
+        return
+    if accept_unrecoverable:
+        raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
+    target = None if until is None else parse_generation(until)
+    with _open_sets(named, chain) as sets:
+        chosen = sets.select(target)
+        if server is not None:
+            restore_to(server, chosen, options, manner)
             return
-        if not quiet:
-            _show(plan)
-        report = _carry_out(plan, opened, dry_run=dry_run, quiet=quiet)
-        if report is not None and not quiet:
-            _done(report)
+        plan = plan_chain(chosen, accept_incomplete=accept_incomplete, **options)
+        if not (as_json or quiet):
+            show_chain(chosen.selection, plan.left_out)
+            for part, _ in plan.parts:
+                show_plan(part)
+            show_recovery(plan.recovery)
+        _finish(plan.to_json, plan.refuse, plan.size, lambda advance: place_chain(plan, progress=advance), manner)
 
 
-def _carry_out(plan: Plan, opened: Archive, *, dry_run: bool, quiet: bool) -> Report | None:
-    """Refuse the plan, or place its files unless it was only to be shown."""
-    plan.refuse()
-    if dry_run:
-        return None
-    with progress("restoring", plan.size, quiet=quiet) as advance:
-        return place(plan, opened, progress=advance)
+def _one(path: str, options: RequestOptions, manner: Manner) -> None:
+    """Restore from one archive."""
+    with _at_hand(path) as opened:
+        request = make_request(opened, **options)
+        plan = plan_restore(
+            opened,
+            request,
+            accept_unrecoverable=manner.accept_unrecoverable,
+            accept_incomplete=manner.accept_incomplete,
+        )
+        recovery = plan.recovery
+        if not (manner.as_json or manner.quiet):
+            show_plan(plan)
+            if recovery is not None:
+                show_recovery(recovery)
+        _finish(
+            lambda: {"plan": plan.to_json(), "recovery": recovery.to_json() if recovery else None},
+            plan.refuse,
+            plan.size,
+            lambda advance: place(plan, opened, progress=advance),
+            manner,
+        )
 
 
-def _answer(plan: Plan, opened: Archive, *, dry_run: bool, quiet: bool) -> None:
-    """Do the same and print one JSON value, whatever comes of it."""
-    answer: dict[str, object] = {"plan": plan.to_json(), "placed": None}
+def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
+    """Open the archives that are named, or those in a folder."""
+    if folder is not None:
+        return OpenSets(*find_sets(folder))
+    if _STANDARD_INPUT in named:
+        raise InputError("standard input can give one archive alone", hint="name the archives of a chain")
+    return OpenSets(Path(one) for one in named)
+
+
+def _finish(
+    plan_json: Callable[[], dict[str, object]],
+    refuse: Callable[[], None],
+    size: int,
+    carry_out: Callable[[Callable[[int], None] | None], Report],
+    manner: Manner,
+) -> None:
+    """Refuse the plan, or carry it out unless it was only to be shown; with JSON print one value, whatever comes of it."""
+    report: Report | None = None
     try:
-        report = _carry_out(plan, opened, dry_run=dry_run, quiet=quiet)
+        refuse()
+        if not manner.dry_run:
+            with progress("restoring", size, quiet=manner.quiet) as advance:
+                report = carry_out(advance)
     except ArchiveError as error:
-        output.as_json({**answer, "error": output.error_json(error)})
+        if not manner.as_json:
+            raise
+        output.as_json({**plan_json(), "placed": None, "error": output.error_json(error)})
         output.report(error)
         raise typer.Exit(error.exit_code) from error
-    if report is not None:
-        answer["placed"] = _json(report)
-    output.as_json(answer)
+    if manner.as_json:
+        output.as_json({**plan_json(), "placed": report_json(report) if report else None})
+    elif report is not None and not manner.quiet:
+        show_report(report)
 
 
 @contextmanager
@@ -134,44 +214,3 @@ def _at_hand(path: str) -> Iterator[Archive]:
             raise StorageError(message, path=folder, hint="TMPDIR says where it is kept") from error
         with open_archive(spool, shown="standard input") as opened:
             yield opened
-
-
-def _show(plan: Plan) -> None:
-    rows = []
-    for step in islice(plan.steps, _MAX_LISTED):
-        target = "-" if step.target is None else names.printable(step.target)
-        rows.append(
-            (step.entry.name, f"0x{step.entry.token:02X} {step.token_name}", step.rule, target, step.action.value)
-        )
-    output.table(("file", "token", "rule", "target", "action"), rows)
-    if len(plan.steps) > _MAX_LISTED:
-        output.line(f"... and {len(plan.steps) - _MAX_LISTED:,} more (--json lists all)")
-    for extra in plan.extras:
-        output.line(f"also written: {names.printable(os.path.join(extra.directory, extra.name))}")  # noqa: PTH118
-    for aside in plan.asides:
-        old = names.printable(os.path.join(aside.directory, aside.name))  # noqa: PTH118
-        output.line(f"set aside: {old} -> {names.printable(aside.new_name)} ({aside.why})")
-    for note in plan.notes:
-        output.line(f"note: {output.safe(note)}")
-    for directory in plan.directories:
-        made = " (will be made)" if directory.make else ""
-        files = output.count_text(directory.files, "file")
-        output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
-
-
-def _json(report: Report) -> dict[str, object]:
-    return {
-        "files": report.files,
-        "size": report.size,
-        "set_aside": [
-            {"directory": one.directory, "name": one.name, "new_name": one.new_name} for one in report.asides
-        ],
-        "without_time": report.without_time,
-    }
-
-
-def _done(report: Report) -> None:
-    files = output.count_text(report.files, "file")
-    output.line(f"restored {files}, {output.size_text(report.size)}; every digest was right")
-    if report.without_time:
-        output.line(f"note: {output.count_text(report.without_time, 'file')} could not be given the modification time")

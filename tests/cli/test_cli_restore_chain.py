@@ -1,0 +1,280 @@
+"""`tokar restore` with several sets, with a server, with logs in a folder of their own, and with guidance."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chain_sets import DATABASE, TOP, archive, branch, checkpoint, database, dirty, full, increment, name_of, part
+from chain_stories import Contents, Story, new_story, take, target_for
+from command_line import Result, done, tokar
+from small_sets import contents, write
+from tokar.procedure.kinds import BackupKind
+from tokar.sources.engine.lab import open_lab
+
+if TYPE_CHECKING:
+    from chain_stories import Kept
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    """A folder with a full (5 to 7) and two sets that continue it (8 to 9, 9 to 11)."""
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    full(folder)
+    increment(folder, "inc1", part(8, 9))
+    increment(folder, "inc2", part(9, 11))
+    return folder
+
+
+def refused(result: Result, words: str, code: int) -> None:
+    assert (result.exit_code, words in result.error) == (code, True), result.stderr
+
+
+def content_of_lab(folder: Path) -> Contents:
+    return open_lab(folder).contents()
+
+
+def logs_of(low: int, high: int) -> set[str]:
+    return {name_of(generation) for generation in range(low, high + 1)}
+
+
+def test_a_folder_of_sets_is_restored_as_a_chain(sets: Path, tmp_path: Path) -> None:
+    result = done("restore", "--chain", sets, "--into", tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == {DATABASE, "main.pat", *logs_of(5, 11)}
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"set 1: {sets}/full.tokar: databases, logs 0x5 to 0x7"
+    assert f"left out: {name_of(9)} of set 3: this generation comes from another set or file" in lines
+    assert "recovery: hard, logs 0x5 to 0xB" in lines
+    assert lines[-1].startswith("restored 9 files")
+
+
+def test_the_order_of_the_archives_does_not_matter(sets: Path, tmp_path: Path) -> None:
+    done("restore", sets / "inc2.tokar", sets / "full.tokar", sets / "inc1.tokar", "--into", tmp_path / "out")
+    assert len(contents(tmp_path / "out")) == 9
+
+
+@pytest.mark.parametrize("until", ["0x8", name_of(8)])
+def test_a_restore_stops_at_a_generation(sets: Path, tmp_path: Path, until: str) -> None:
+    result = done("restore", "--chain", sets, "--until", until, "--into", tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == {DATABASE, "main.pat", *logs_of(5, 8)}
+    assert f"takes no part: {sets}/inc2.tokar" in result.stdout.splitlines()
+
+
+def test_one_archive_with_a_target_is_a_chain_of_one(sets: Path, tmp_path: Path) -> None:
+    done("restore", sets / "full.tokar", "--until", "0x7", "--into", tmp_path / "out")
+    assert set(contents(tmp_path / "out")) == {DATABASE, "main.pat", *logs_of(5, 7)}
+
+
+def test_a_target_that_is_not_reached_is_an_error(sets: Path, tmp_path: Path) -> None:
+    refused(tokar("restore", "--chain", sets, "--until", "0xC", "--into", tmp_path / "out"), "cannot be reached", 9)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_target_below_the_full_is_refused(sets: Path, tmp_path: Path) -> None:
+    refused(tokar("restore", "--chain", sets, "--until", "0x6", "--into", tmp_path / "out"), "below what", 2)
+
+
+def test_a_target_that_is_no_generation_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    result = tokar("restore", "--chain", tmp_path / "gone", "--until", "10")
+    refused(result, "not a log generation: 10", 2)
+    assert "0x1A" in result.hint
+
+
+def test_a_set_that_is_missing_is_an_error_with_what_can_be_reached(sets: Path, tmp_path: Path) -> None:
+    result = tokar("restore", sets / "full.tokar", sets / "inc2.tokar", "--into", tmp_path / "out")
+    refused(result, "logs 0x8 are in none of the sets", 9)
+    assert "--until 0x7" in result.hint
+
+
+def test_a_log_that_differs_between_sets_is_an_error(sets: Path, tmp_path: Path) -> None:
+    changed = bytearray(TOP[9])
+    changed[-1] ^= 1
+    increment(sets, "inc3", {name_of(9): bytes(changed)})
+    assert tokar("restore", "--chain", sets, "--into", tmp_path / "out").exit_code == 9
+    assert not (tmp_path / "out").exists()
+
+
+def test_sets_without_a_full_are_an_error(sets: Path, tmp_path: Path) -> None:
+    refused(tokar("restore", sets / "inc1.tokar", sets / "inc2.tokar", "--into", tmp_path), "no set with databases", 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name the archives, or the folder"),
+        (["--chain", "sets", "sets/full.tokar"], "name the archives, or the folder"),
+        (["sets/full.tokar", "-"], "standard input can give one archive alone"),
+        (["--chain", "sets", "--accept-unrecoverable"], "is for one archive"),
+        (["--chain", "sets", "--existing", "keep"], "--existing takes"),
+        (["--chain", "sets", "--certutil", "x", "--backup-logs", "y"], "leave --backup-logs out"),
+        (["--chain", "sets", "--certutil", "x", "--existing", "roll-forward"], "has no meaning there"),
+        (["--chain", "sets", "--into", "x", "--until", "0x8", "--existing", "roll-forward"], "--until names the end"),
+        (["sets/full.tokar", "--into", "x", "--existing", "roll-forward", "--only", "main.edb"], "takes a whole set"),
+        (["--chain", "sets", "--server", "dir:x"], "not a server to restore to"),
+        (["--chain", "sets", "--server", "lab:x", "--into", "y"], "leave --into out"),
+        (["--chain", "sets", "--server", "lab:x", "--backup-logs", "y"], "leave --backup-logs out"),
+        (["--chain", "sets", "--server", "lab:x", "--existing", "roll-forward"], "takes refuse or set-aside"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(
+    sets: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(sets.parent)
+    refused(tokar("restore", *arguments), words, 2)
+    assert [path.name for path in sets.parent.iterdir()] == ["sets"]
+
+
+def test_a_dry_run_shows_the_chain_and_writes_nothing(sets: Path, tmp_path: Path) -> None:
+    result = done("restore", "--chain", sets, "--into", tmp_path / "out", "--dry-run")
+    assert "register 2:" in result.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_quiet_says_nothing(sets: Path, tmp_path: Path) -> None:
+    result = done("restore", "-q", "--chain", sets, "--into", tmp_path / "out")
+    assert result.stdout + result.stderr == ""
+
+
+def test_json_has_chain_plan_recovery_and_what_was_placed(sets: Path, tmp_path: Path) -> None:
+    answer = done("restore", "--json", "--chain", sets, "--into", tmp_path / "out").json()
+    assert [Path(one["path"]).name for one in answer["chain"]["sets"]] == ["full.tokar", "inc1.tokar", "inc2.tokar"]
+    assert [one["generation_low"] for one in answer["recovery"]["registrations"]] == [5, 8, 9]
+    assert answer["placed"]["files"] == 9
+
+
+def test_json_of_a_refusal_has_the_plan_and_the_error(sets: Path, tmp_path: Path) -> None:
+    write(tmp_path / "out", {"edb.chk": checkpoint(5)})
+    result = tokar("restore", "--json", "--chain", sets, "--into", tmp_path / "out")
+    answer = result.json()
+    assert (result.exit_code, answer["placed"], answer["error"]["kind"]) == (6, None, "ExistingFileError")
+    assert answer["plans"][0]["problems"]
+
+
+def test_a_chain_for_certutil_is_one_folder_a_set(sets: Path, tmp_path: Path) -> None:
+    result = tokar("restore", "--chain", sets, "--certutil", tmp_path / "out")
+    refused(result, "keeps no location list", 6)
+    assert f"certutil -f -restoreDB {tmp_path}/out/3" in result.stdout
+
+
+def test_logs_of_their_own_and_a_stray_one(sets: Path, tmp_path: Path) -> None:
+    arguments = ("restore", "--chain", sets, "--into", tmp_path / "out", "--backup-logs", tmp_path / "logs")
+    write(tmp_path / "logs", {name_of(4): TOP[5]})
+    refused(tokar(*arguments), "files of the engine are there already", 6)
+    shutil.rmtree(tmp_path / "logs")
+    done(*arguments)
+    assert set(contents(tmp_path / "logs")) == {"main.pat", *logs_of(5, 11)}
+    assert set(contents(tmp_path / "out")) == {DATABASE}
+
+
+def test_rolling_forward_keeps_the_logs_that_continue(sets: Path, tmp_path: Path) -> None:
+    out = write(tmp_path / "out", {**part(12, 12), "edb.log": TOP[13], "edb.chk": checkpoint(12)})
+    result = done("restore", "--chain", sets, "--into", out, "--existing", "roll-forward")
+    assert {name for name in contents(out) if "aside" not in name} == {DATABASE, "main.pat", "edb.log", *logs_of(5, 12)}
+    assert "2 logs" in result.stdout
+
+
+def test_rolling_forward_over_another_history_is_refused(sets: Path, tmp_path: Path) -> None:
+    out = write(tmp_path / "out", branch(11, 12))
+    refused(tokar("restore", "--chain", sets, "--into", out, "--existing", "roll-forward"), "histories parted", 6)
+    assert set(contents(out)) == logs_of(11, 12)
+
+
+def test_one_archive_rolls_forward_too(sets: Path, tmp_path: Path) -> None:
+    out = write(tmp_path / "out", part(8, 9))
+    done("restore", sets / "full.tokar", "--into", out, "--existing", "roll-forward")
+    assert set(contents(out)) == {DATABASE, "main.pat", *logs_of(5, 9)}
+
+
+def test_one_archive_that_cannot_be_recovered_is_refused_unless_accepted(tmp_path: Path) -> None:
+    made = archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **part(5, 6)}, kind="collected")
+    result = tokar("restore", made.path, "--into", tmp_path / "out")
+    refused(result, "main.edb cannot be recovered from this set: log 0x7 is missing", 6)
+    assert "--accept-unrecoverable" in result.hint
+    assert not (tmp_path / "out").exists()
+    done("restore", made.path, "--into", tmp_path / "out", "--accept-unrecoverable")
+    assert set(contents(tmp_path / "out")) == {DATABASE, *logs_of(5, 6)}
+
+
+def test_one_archive_says_what_follows(sets: Path, tmp_path: Path) -> None:
+    answer = done("restore", "--json", sets / "full.tokar", "--into", tmp_path / "out").json()
+    assert answer["recovery"] == answer["plan"]["recovery"]
+    assert answer["recovery"]["kind"] == "hard"
+    (told,) = answer["recovery"]["registrations"]
+    assert (told["generation_low"], told["generation_high"], told["restore_map_count"]) == (5, 7, 1)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    return new_story(tmp_path / "server", seed=5)
+
+
+def backed_up(story: Story, folder: Path) -> list[Kept]:
+    folder.mkdir()
+    first = take(story, folder / "1.tokar", BackupKind.FULL)
+    story.lab.work(20)
+    second = take(story, folder / "2.tokar", BackupKind.INCREMENTAL, before=(first,))
+    story.lab.work(20)
+    return [first, second, take(story, folder / "3.tokar", BackupKind.DIFFERENTIAL, before=(first, second))]
+
+
+def test_a_chain_goes_to_a_server_by_its_procedure(story: Story, tmp_path: Path) -> None:
+    kept = backed_up(story, tmp_path / "shelf")
+    target = target_for(story, tmp_path / "target")
+    result = done("restore", "--chain", tmp_path / "shelf", "--server", f"lab:{target.folder}")
+    assert f"next: tokar lab recover {target.folder}" in result.stdout
+    lines = result.stdout.splitlines()
+    taking_part = [line for line in lines if line.startswith("set ") and ": " in line and "aside" not in line]
+    assert next(line for line in lines if line.startswith("registered ")).endswith("2 rows in the restore map")
+    assert sum(line.startswith("registered ") for line in lines) == len(taking_part)
+    done("lab", "recover", target.folder)
+    assert content_of_lab(target.folder) == kept[-1].expected
+
+
+def test_a_chain_goes_to_a_server_up_to_a_generation(story: Story, tmp_path: Path) -> None:
+    kept = backed_up(story, tmp_path / "shelf")
+    target = target_for(story, tmp_path / "target")
+    until = f"0x{kept[1].high:X}"
+    answer = done(
+        "restore", "--json", "--chain", tmp_path / "shelf", "--until", until, "--server", f"lab:{target.folder}"
+    ).json()
+    assert answer["recovery"]["registrations"][-1]["generation_high"] == kept[1].high
+    done("lab", "recover", target.folder)
+    assert content_of_lab(target.folder) == kept[1].expected
+
+
+def test_a_dry_run_leaves_a_server_alone(story: Story, tmp_path: Path) -> None:
+    backed_up(story, tmp_path / "shelf")
+    target = target_for(story, tmp_path / "target")
+    before = contents(target.folder)
+    result = done("restore", "--chain", tmp_path / "shelf", "--server", f"lab:{target.folder}", "--dry-run")
+    assert "PRIV.EDB" in result.stdout
+    assert contents(target.folder) == before
+
+
+def test_a_server_with_databases_is_refused_and_set_aside_on_request(story: Story, tmp_path: Path) -> None:
+    kept = backed_up(story, tmp_path / "shelf")
+    story.lab.crash()
+    arguments = ("restore", "--chain", tmp_path / "shelf", "--server", f"lab:{story.lab.folder}")
+    refused(tokar(*arguments), "there already", 6)
+    done(*arguments, "--existing", "set-aside")
+    done("lab", "recover", story.lab.folder)
+    assert content_of_lab(story.lab.folder) == kept[-1].expected
+
+
+def test_json_of_a_server_that_refuses_has_the_plan_and_the_error(story: Story, tmp_path: Path) -> None:
+    backed_up(story, tmp_path / "shelf")
+    story.lab.crash()
+    result = tokar("restore", "--json", "--chain", tmp_path / "shelf", "--server", f"lab:{story.lab.folder}")
+    answer = result.json()
+    assert (result.exit_code, answer["placed"], answer["error"]["exit_code"]) == (6, None, 6)
+    assert answer["plans"][0]["problems"]
+
+
+def test_a_set_without_logs_cannot_be_registered(tmp_path: Path) -> None:
+    made = archive(tmp_path / "clean.tokar", {DATABASE: bytes(database())}, kind="collected")
+    story = new_story(tmp_path / "server", seed=5, work=0)
+    refused(tokar("restore", made.path, "--server", f"lab:{story.lab.folder}"), "nothing can be registered", 9)
