@@ -1,0 +1,207 @@
+"""What `create` says of damaged content: a warning, a record, and success."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import tokar as library
+from backup_files import database_file, log_file
+from command_line import done, tokar
+from small_sets import temporary_database, write
+from tokar.ese.page import PageHeader, seal_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def damaged_database(*pages: int) -> bytes:
+    data = bytearray(database_file(5, 5, pages=12))
+    for page in pages:
+        data[(page + 1) * 4096 + 200] ^= 255
+    return bytes(data)
+
+
+def recorded(archive: Path) -> dict[str, Any]:
+    with library.open(archive) as opened:
+        return dict(opened.summary.extra["examination"])
+
+
+def warnings(text: str) -> list[str]:
+    return [line.removeprefix("tokar: warning: ") for line in text.splitlines() if line.startswith("tokar: warning: ")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "in", {"a.edb": damaged_database(2, 5, 6, 9), "edb00005.log": log_file(5)})
+
+
+def test_a_damaged_page_is_warned_of_recorded_and_kept(tmp_path: Path, folder: Path) -> None:
+    out = tmp_path / "a.tokar"
+    result = done("create", out, folder)
+    assert warnings(result.stderr) == [
+        "a.edb has 4 damaged pages (JET_errReadVerifyFailure, -1018), of 12, at byte 0x3000, 0x6000, 0x7000, ..."
+    ]
+    assert f"tokar: hint: the archive keeps the files as they are; tokar inspect --pages {out} lists" in result.stderr
+    value = recorded(out)
+    assert (value["state"], value["files"], value["pages"], value["bad"]) == ("done", 2, 12, 4)
+    assert value["entries"][0]["offsets"] == [0x3000, 0x6000, 0x7000, 0xA000]
+    with library.open(out) as opened:
+        assert opened.read(opened.find("a.edb")) == (folder / "a.edb").read_bytes()
+
+
+def test_quiet_still_warns(tmp_path: Path, folder: Path) -> None:
+    result = done("create", "-q", tmp_path / "a.tokar", folder)
+    assert len(warnings(result.stderr)) == 1
+    assert "sealed" not in result.stderr
+
+
+def test_json_has_what_was_recorded_and_the_warning_stays_out_of_it(tmp_path: Path, folder: Path) -> None:
+    result = done("create", "--json", tmp_path / "a.tokar", folder)
+    assert result.json()["examination"] == recorded(tmp_path / "a.tokar")
+    assert len(warnings(result.stderr)) == 1
+
+
+def test_the_archive_goes_to_standard_output_and_warnings_do_not(folder: Path) -> None:
+    archive = subprocess.run(
+        [sys.executable, "-m", "tokar", "create", "-", str(folder)], capture_output=True, check=True
+    )
+    assert archive.stdout.startswith(b"\x89TKR")
+    assert len(warnings(archive.stderr.decode())) == 1
+
+
+def test_it_can_be_turned_off(tmp_path: Path, folder: Path) -> None:
+    result = done("create", "--no-examine", tmp_path / "a.tokar", folder)
+    assert warnings(result.stderr) == []
+    assert "content: not verified: not wanted" in result.stderr
+    assert recorded(tmp_path / "a.tokar") == {"state": "off"}
+
+
+def test_good_content_is_said_to_be_good(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {"a.edb": database_file(5, 5), "edb00005.log": log_file(5)})
+    result = done("create", tmp_path / "a.tokar", folder)
+    assert "tokar: content: 5 pages verified, none bad" in result.stderr
+    assert warnings(result.stderr) == []
+
+
+@pytest.mark.parametrize("pages", [12, 300], ids=["in one piece", "in chunks"])
+def test_large_and_small_files_are_both_looked_at(tmp_path: Path, pages: int) -> None:
+    data = bytearray(database_file(5, 5, pages=pages))
+    data[pages * 4096 + 1] ^= 255
+    folder = write(tmp_path / "in", {"a.edb": bytes(data)})
+    done("create", tmp_path / "a.tokar", folder)
+    assert recorded(tmp_path / "a.tokar")["entries"][0]["offsets"] == [pages * 4096]
+
+
+def test_a_bit_that_the_engine_corrects_is_a_note(tmp_path: Path) -> None:
+    pages = [seal_page(PageHeader(dbtime=number).pack() + bytes(4056), number) for number in (1, 2, 3)]
+    data = bytearray(database_file(5, 5, pages=0) + b"".join(pages))
+    data[3 * 4096 + 200] ^= 1
+    folder = write(tmp_path / "in", {"a.edb": bytes(data)})
+    result = done("create", tmp_path / "a.tokar", folder)
+    assert warnings(result.stderr) == []
+    assert "note: a.edb has 1 page with a flipped bit that the engine corrects" in result.stderr
+    assert "content: 3 pages verified, none bad, 1 correctable" in result.stderr
+
+
+def test_a_damaged_log_header_is_a_warning(tmp_path: Path) -> None:
+    data = bytearray(log_file(5))
+    data[60] ^= 1
+    folder = write(tmp_path / "in", {"a.edb": database_file(5, 5), "edb00005.log": bytes(data)})
+    result = done("create", tmp_path / "a.tokar", folder)
+    (warning,) = warnings(result.stderr)
+    assert warning.startswith("edb00005.log cannot be read as a log: the log header is damaged")
+
+
+def test_a_temporary_database_is_not_verified_and_no_warning(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {"tmp.edb": temporary_database()})
+    result = done("create", tmp_path / "a.tokar", f"database={folder / 'tmp.edb'}")
+    assert warnings(result.stderr) == []
+    assert "tmp.edb is not verified: the pages of a temporary database carry no checksums" in result.stderr
+    assert recorded(tmp_path / "a.tokar")["not_verified"] == 1
+
+
+def test_many_damaged_files_are_not_all_printed(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {f"{number:02}.edb": damaged_database(2) for number in range(22)})
+    found = warnings(done("create", tmp_path / "a.tokar", folder).stderr)
+    assert len(found) == 21
+    assert found[-1] == "2 more files have damage; the archive lists them"
+    assert len(recorded(tmp_path / "a.tokar")["entries"]) == 22
+
+
+def test_without_numpy_a_note_says_how_to_get_it_once(tmp_path: Path, folder: Path) -> None:
+    script = "import sys; sys.modules['numpy'] = None; from tokar.cli import main; main()"
+    completed = subprocess.run(
+        [sys.executable, "-c", script, "create", str(tmp_path / "a.tokar"), str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    notes = [line for line in completed.stderr.splitlines() if "needs numpy" in line]
+    assert notes == [
+        'tokar: note: pages and logs were not examined, that needs numpy: install the extra: pip install "tokar[ese]"'
+    ]
+    assert "warning" not in completed.stderr
+    value = recorded(tmp_path / "a.tokar")
+    assert (value["state"], value["files"], value["not_verified"]) == ("unavailable", 2, 2)
+
+
+def test_without_numpy_and_without_an_engine_file_there_is_nothing_to_say(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {"readme.txt": b"x" * 100_000})
+    script = "import sys; sys.modules['numpy'] = None; from tokar.cli import main; main()"
+    completed = subprocess.run(
+        [sys.executable, "-c", script, "create", "--all", str(tmp_path / "a.tokar"), str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "needs numpy" not in completed.stderr
+
+
+def test_a_file_that_changes_meanwhile_is_still_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tokar import collect  # noqa: PLC0415 - patched
+
+    folder = write(tmp_path / "in", {"a.edb": database_file(5, 5, pages=600)})
+    original = collect._add_stream
+
+    def grows(*arguments: Any) -> int:
+        size = original(*arguments)
+        with (folder / "a.edb").open("ab") as file:
+            file.write(b"more")
+        return size
+
+    monkeypatch.setattr(collect, "_add_stream", grows)
+    result = tokar("create", tmp_path / "a.tokar", folder)
+    assert result.exit_code == 1
+    assert "changed while" in result.error
+    assert not (tmp_path / "a.tokar").exists()
+
+
+@pytest.mark.samples
+def test_the_sample_with_a_bad_tail_is_warned_of_and_kept(tmp_path: Path, samples: Path) -> None:
+    out = tmp_path / "a.tokar"
+    result = done("create", out, samples / "dissect")
+    (warning,) = warnings(result.stderr)
+    assert warning.startswith(
+        "SRUDB.dat has 16 damaged pages (JET_errReadVerifyFailure, -1018), of 158, at byte 0x90000"
+    )
+    value = recorded(out)
+    assert (value["files"], value["pages"], value["bad"]) == (4, 1432, 16)
+    (bad,) = [one for one in value["entries"] if one.get("problems")]
+    assert (bad["name"], bad["bad"], len(bad["offsets"])) == ("SRUDB.dat", 16, 16)
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    ("name", "pages", "segments"),
+    [("win10-srum-rathbun", 190, 91), ("xp64-catroot2", 768, 186), ("dhcp-streaming-backup-redacted", 512, 0)],
+)
+def test_good_samples_are_verified_to_the_last_page(
+    tmp_path: Path, samples: Path, name: str, pages: int, segments: int
+) -> None:
+    done("create", tmp_path / "a.tokar", samples / name)
+    value = recorded(tmp_path / "a.tokar")
+    assert (value["pages"], value["segments"], value["bad"], value["not_verified"]) == (pages, segments, 0, 0)
