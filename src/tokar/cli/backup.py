@@ -22,7 +22,7 @@ from tokar.sources.opening import open_server
 if TYPE_CHECKING:
     from tokar.procedure.content import ListedFile
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

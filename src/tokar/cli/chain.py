@@ -15,7 +15,7 @@ from tokar.recovery.chain import Chain, build_chain
 from tokar.recovery.faults import Fault, Severity
 from tokar.recovery.shelf import load_members
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _NOT_RESTORABLE = 9
 _TIMELINE_WIDTH = 40
 

@@ -12,7 +12,7 @@ from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.cli.progress import progress
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
 
 

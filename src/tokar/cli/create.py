@@ -21,7 +21,7 @@ from tokar.tokens import token_name
 if TYPE_CHECKING:
     from tokar.format.writer import Sealed
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
 
 
@@ -91,14 +91,12 @@ def create(
 
 def _warn(out: str, examination: dict[str, Any]) -> None:
     """Say what is wrong with the files, also with --quiet: their source is still there."""
-    damaged = False
-    for warning in findings.warnings(examination):
+    found = list(findings.warnings(examination))
+    for warning in found:
         output.note(f"warning: {warning}")
-        damaged = True
-    if damaged:
-        output.note(
-            f"hint: the archive keeps the files as they are; tokar inspect --pages {names.printable(out)} lists the damage"
-        )
+    if found:
+        archive = "ARCHIVE" if out == "-" else names.printable(out)
+        output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
 def _describe(out: str, collection: Collection, sealed: Sealed, examination: dict[str, Any]) -> None:

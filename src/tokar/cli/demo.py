@@ -11,7 +11,7 @@ from tokar.cli import output
 from tokar.demo import run_demo
 from tokar.errors import SetError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

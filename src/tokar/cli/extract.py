@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _ZEROS = bytes(1 << 20)
 _NUMBER = re.compile(r"#[0-9]{1,10}")
 

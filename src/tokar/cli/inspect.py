@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tokar.format.entry import Entry
     from tokar.format.metadata import Head
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10
 _DIGEST_SHOWN = 16
 _NO_ARCHIVE = UnsupportedError.exit_code

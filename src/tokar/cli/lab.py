@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokar.sources.engine.lab import Lab
     from tokar.sources.engine.recovery import Recovered
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder that the simulated server lives in.", show_default=False)
 ]

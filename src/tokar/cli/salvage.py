@@ -20,7 +20,7 @@ from tokar.format.sink import FileSink
 if TYPE_CHECKING:
     from tokar.format.salvage_report import DamagedFile, SalvageReport
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 50
 
 

@@ -11,7 +11,7 @@ from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command("tokens")

@@ -15,7 +15,7 @@ from tokar.errors import ArchiveError
 from tokar.format.scanner import EntryEnded, Scan
 from tokar.format.verify import VerifyReport, verify
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_PRINTED = 20
 
 
