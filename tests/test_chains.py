@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chain_sets import DATABASE, TOP, archive, branch, checkpoint, dirty, full, increment, name_of, part, streaming
+from chain_stories import Story, new_story, outcome_of, take
 from small_sets import contents, write
 from tokar.chains import ChainPlan, OpenSets, find_sets, parse_generation, place_chain, plan_chain
 from tokar.errors import ExistingFileError, FormatError, InputError, RestoreError, StorageError
+from tokar.procedure.kinds import BackupKind
 from tokar.receipt import Receipt, Truncation, write_receipt
 from tokar.recovery.selection import NotRestorableError
 from tokar.restore.guidance import Recovery
+from tokar.sources import codes
+from tokar.sources.base import Registration
+from tokar.sources.simulated import SimulatedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -297,3 +302,58 @@ def test_the_plan_as_json_says_what_is_taken_from_where(opened: OpenSets, tmp_pa
     assert len(value["plans"]) == 1
     assert value["plans"][0]["roots"] == [one["root"] for one in value["chain"]["sets"]]
     assert value["recovery"]["kind"] == "hard"
+
+
+def server_with_work_after_its_full(tmp_path: Path, profile: str) -> Story:
+    """A server whose full is in tmp_path/full.tokar; users worked on, and the power went."""
+    story = new_story(tmp_path / "server", profile, seed=5)
+    take(story, tmp_path / "full.tokar", BackupKind.COPY)
+    story.lab.work(25)
+    story.lab.crash()
+    return story
+
+
+def registered(story: Story, plan: ChainPlan, backup_logs: str | None = None) -> None:
+    """Register by hand what the guidance says, with the paths as the server spells them."""
+    lab = story.lab
+    server = SimulatedServer(lab, running=False)
+    logs, system = lab.config.unc(lab.config.logs), lab.config.unc(lab.config.system)
+    context = server.prepare_restore(plan.chosen.archives[0].head.blob("expiry_token"))
+    for one in plan.recovery.registrations:
+        rows = None if one.restore_map is None else tuple((old, old) for old, _ in one.restore_map)
+        context.register(Registration(system, logs, rows, backup_logs or logs, one.low, one.high))
+        context.register_complete(codes.NONE)
+    context.end()
+
+
+def to_the_server(story: Story) -> list[str]:
+    return [f"0x{one.token:02X}={'dir:' if one.is_directory else ''}{one.path}" for one in story.lab.locations()]
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
+def test_rolling_forward_brings_a_server_back_to_its_last_transaction(tmp_path: Path, profile: str) -> None:
+    story = server_with_work_after_its_full(tmp_path, profile)
+    with OpenSets([tmp_path / "full.tokar"]) as found:
+        plan = planned(found, to=to_the_server(story), existing="roll-forward")
+        place_chain(plan)
+        registered(story, plan)
+    assert outcome_of(story.lab) == story.expected()
+
+
+def test_with_everything_set_aside_it_comes_back_as_it_was_at_the_backup(tmp_path: Path) -> None:
+    story = server_with_work_after_its_full(tmp_path, "edbbcli")
+    with OpenSets([tmp_path / "full.tokar"]) as found:
+        plan = planned(found, to=to_the_server(story), existing="set-aside")
+        place_chain(plan)
+        registered(story, plan)
+    assert outcome_of(story.lab) == story.expected(plan.recovery.high)
+
+
+def test_logs_in_a_folder_of_their_own_are_recovered_from_there(tmp_path: Path) -> None:
+    story = server_with_work_after_its_full(tmp_path, "edbbcli")
+    own = story.lab.folder / "D" / "restored"
+    with OpenSets([tmp_path / "full.tokar"]) as found:
+        plan = planned(found, to=to_the_server(story), existing="roll-forward", backup_logs=own)
+        place_chain(plan)
+        registered(story, plan, story.lab.config.unc("D:\\restored"))
+    assert outcome_of(story.lab) == story.expected()
