@@ -13,7 +13,9 @@ from chain_stories import Contents, Story, new_story, take, target_for
 from command_line import Result, done, tokar
 from small_sets import contents, write
 from tokar.procedure.kinds import BackupKind
+from tokar.sources.base import Registration
 from tokar.sources.engine.lab import open_lab
+from tokar.sources.simulated import SimulatedServer
 
 if TYPE_CHECKING:
     from chain_stories import Kept
@@ -114,6 +116,7 @@ def test_sets_without_a_full_are_an_error(sets: Path, tmp_path: Path) -> None:
         (["--chain", "sets", "--certutil", "x", "--existing", "roll-forward"], "has no meaning there"),
         (["--chain", "sets", "--into", "x", "--until", "0x8", "--existing", "roll-forward"], "--until names the end"),
         (["sets/full.tokar", "--into", "x", "--existing", "roll-forward", "--only", "main.edb"], "takes a whole set"),
+        (["--chain", "sets", "--into", "x", "--take-over"], "--take-over goes with --server"),
         (["--chain", "sets", "--server", "dir:x"], "not a server to restore to"),
         (["--chain", "sets", "--server", "lab:x", "--into", "y"], "leave --into out"),
         (["--chain", "sets", "--server", "lab:x", "--backup-logs", "y"], "leave --backup-logs out"),
@@ -263,6 +266,20 @@ def test_a_server_with_databases_is_refused_and_set_aside_on_request(story: Stor
     done(*arguments, "--existing", "set-aside")
     done("lab", "recover", story.lab.folder)
     assert content_of_lab(story.lab.folder) == kept[-1].expected
+
+
+def test_a_restore_that_died_is_taken_over_on_request_alone(story: Story, tmp_path: Path) -> None:
+    kept = backed_up(story, tmp_path / "shelf")
+    target = target_for(story, tmp_path / "target")
+    context = SimulatedServer(target, running=False).prepare_restore(None)
+    logs, system = target.config.unc(target.config.logs), target.config.unc(target.config.system)
+    rows = ((f"{logs}\\PRIV.EDB", f"{logs}\\PRIV.EDB"),)
+    context.register(Registration(system, logs, rows, logs, kept[0].low, kept[0].high))
+    arguments = ("restore", "--chain", tmp_path / "shelf", "--server", f"lab:{target.folder}")
+    assert tokar(*arguments).exit_code == 1
+    done(*arguments, "--take-over", "--existing", "set-aside")
+    done("lab", "recover", target.folder)
+    assert content_of_lab(target.folder) == kept[-1].expected
 
 
 def test_json_of_a_server_that_refuses_has_the_plan_and_the_error(story: Story, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tokar.format.archive import Archive
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _STANDARD_INPUT = "-"
 
 
@@ -92,6 +92,12 @@ def restore(
     accept_incomplete: Annotated[
         bool, typer.Option("--accept-incomplete", help="Restore files of which salvage saved only a part.")
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="With --server: go on although a restore that died is still registered there."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and show the plan, write nothing.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -111,6 +117,7 @@ def restore(
     manner = Manner(
         accept_unrecoverable=accept_unrecoverable,
         accept_incomplete=accept_incomplete,
+        take_over=take_over,
         dry_run=dry_run,
         quiet=quiet,
         as_json=as_json,
@@ -118,6 +125,8 @@ def restore(
     named = archives or []
     if bool(named) == (chain is not None):
         raise InputError("name the archives, or the folder that they are in with --chain DIR")
+    if take_over and server is None:
+        raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:
         _one(named[0], options, manner)
         return

@@ -116,7 +116,15 @@ def _drive(  # noqa: PLR0917 - private, called once
     size = sum(one.size for part in parts for one in part.entries)
     try:
         with progress("restoring", size, quiet=manner.quiet) as advance:
-            return restore_to_server(server, parts, maps=maps, existing=existing, progress=advance, announce=announce)
+            return restore_to_server(
+                server,
+                parts,
+                maps=maps,
+                existing=existing,
+                take_over=manner.take_over and not manner.dry_run,  # it tells the server something
+                progress=advance,
+                announce=announce,
+            )
     except _PlanOnlyError:
         return None
 

@@ -27,6 +27,7 @@ class Manner:
     Attributes:
         accept_unrecoverable: Restore databases that cannot be recovered.
         accept_incomplete: Restore files that are known to be incomplete.
+        take_over: Go on although a restore that died is still registered with the server.
         dry_run: Write nothing.
         quiet: Print nothing but errors.
         as_json: Print one JSON value.
@@ -34,6 +35,7 @@ class Manner:
 
     accept_unrecoverable: bool
     accept_incomplete: bool
+    take_over: bool
     dry_run: bool
     quiet: bool
     as_json: bool
