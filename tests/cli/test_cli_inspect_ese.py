@@ -210,6 +210,13 @@ def test_an_entry_can_be_named_by_option(archive: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("arguments", [["none.edb"], ["--only", "none.edb"]])
+def test_a_name_after_a_file_that_is_no_archive_is_refused(folder: Path, arguments: list[str]) -> None:
+    result = tokar("inspect", "--headers", folder / "a.edb", *arguments)
+    assert result.exit_code == 2
+    assert "there is no file none.edb" in result.error
+
+
 def test_a_name_that_is_not_there_is_an_error(archive: Path) -> None:
     result = tokar("inspect", archive, "--headers", "none.edb")
     assert result.exit_code == 2

@@ -79,7 +79,7 @@ def inspect_files(
     """
     wanted = Wanted(headers, pages)
     listed = entries + records + b3sums
-    named_entries = _named_entries(files, only or []) if any(wanted) else {path: [] for path in files}
+    named_entries = _named_entries(files) if any(wanted) else {path: [] for path in files}
     if as_json and len(named_entries) > 1:
         raise InputError("--json takes one archive or file at a time")
     if listed > 1 or (as_json and b3sums):
@@ -89,18 +89,19 @@ def inspect_files(
     damaged = 0
     for path, names_in_it in named_entries.items():
         if not listed and not _is_archive(path):
+            _demand_no_names(path, [*(only or []), *names_in_it])
             damaged += _ese_file(path, wanted, as_json=as_json)
         elif records:
             _records(path, as_json=as_json)
         elif any(wanted):
-            damaged += _ese_entries(path, names_in_it, wanted, as_json=as_json)
+            damaged += _ese_entries(path, [*(only or []), *names_in_it], wanted, as_json=as_json)
         else:
             _inspect(path, entries=entries, b3sums=b3sums, as_json=as_json)
     if damaged:
         raise typer.Exit(SetError.exit_code)
 
 
-def _named_entries(files: list[str], only: list[str]) -> dict[str, list[str]]:
+def _named_entries(files: list[str]) -> dict[str, list[str]]:
     """Return the files, each with the names that follow it and are no files themselves."""
     found: dict[str, list[str]] = {}
     last: list[str] | None = None
@@ -108,8 +109,14 @@ def _named_entries(files: list[str], only: list[str]) -> dict[str, list[str]]:
         if last is not None and not os.path.lexists(path):
             last.append(path)
         else:
-            last = found.setdefault(path, [*only])
+            last = found.setdefault(path, [])
     return found
+
+
+def _demand_no_names(path: str, wanted: list[str]) -> None:
+    if wanted:
+        message = f"there is no file {names.printable(wanted[0])}, and what stands before it is no archive"
+        raise InputError(message, path=path, hint="only archives have entries")
 
 
 def _is_archive(path: str) -> bool:
