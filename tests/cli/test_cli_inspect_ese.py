@@ -197,9 +197,8 @@ def test_a_name_after_an_archive_is_an_entry_of_it(archive: Path, name: str) -> 
 
 def test_a_file_of_that_name_goes_first(archive: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    result = done("inspect", "--headers", archive, "edb.log", "--only", "a.edb")
-    assert result.stdout.count("generation") == 1
-    assert "Dirty Shutdown" in result.stdout
+    result = done("inspect", "--headers", archive, "edb.log")
+    assert re.findall(r"generation +(\d)", result.stdout) == ["5", "6", "6"]
 
 
 def test_an_entry_can_be_named_by_option(archive: Path) -> None:

@@ -78,27 +78,32 @@ def inspect_files(
     Of the content of archives only the headers of databases are read, unless more is asked for: `tokar verify` proves all of it.
     """
     wanted = Wanted(headers, pages)
-    listed = entries + records + b3sums
-    named_entries = _named_entries(files) if any(wanted) else {path: [] for path in files}
-    if as_json and len(named_entries) > 1:
-        raise InputError("--json takes one archive or file at a time")
-    if listed > 1 or (as_json and b3sums):
-        raise InputError("--entries, --records and --b3sums exclude each other, and so do --b3sums and --json")
-    if (listed and any(wanted)) or (only and not any(wanted)):
-        raise InputError("--headers and --pages go together, with --only, and with nothing else that lists")
+    asked = _named_entries(files) if any(wanted) else {path: [] for path in files}
+    _demand_sense(files=len(asked), listed=entries + records + b3sums, wanted=wanted, only=bool(only), as_json=as_json)
+    if as_json and b3sums:
+        raise InputError("--b3sums and --json exclude each other")
     damaged = 0
-    for path, names_in_it in named_entries.items():
-        if not listed and not _is_archive(path):
-            _demand_no_names(path, [*(only or []), *names_in_it])
-            damaged += _ese_file(path, wanted, as_json=as_json)
+    for path, inside in asked.items():
+        if not (entries or records or b3sums or _is_archive(path)):
+            damaged += _ese_file(path, [*(only or []), *inside], wanted, as_json=as_json)
+        elif any(wanted):
+            damaged += _ese_entries(path, [*(only or []), *inside], wanted, as_json=as_json)
         elif records:
             _records(path, as_json=as_json)
-        elif any(wanted):
-            damaged += _ese_entries(path, [*(only or []), *names_in_it], wanted, as_json=as_json)
         else:
             _inspect(path, entries=entries, b3sums=b3sums, as_json=as_json)
     if damaged:
         raise typer.Exit(SetError.exit_code)
+
+
+def _demand_sense(*, files: int, listed: int, wanted: Wanted, only: bool, as_json: bool) -> None:
+    """Refuse options that do not go together."""
+    if as_json and files > 1:
+        raise InputError("--json takes one archive or file at a time")
+    if listed > 1:
+        raise InputError("--entries, --records and --b3sums exclude each other")
+    if (listed and any(wanted)) or (only and not any(wanted)):
+        raise InputError("--headers and --pages go together, with --only, and with nothing else that lists")
 
 
 def _named_entries(files: list[str]) -> dict[str, list[str]]:
@@ -113,28 +118,26 @@ def _named_entries(files: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _demand_no_names(path: str, wanted: list[str]) -> None:
-    if wanted:
-        message = f"there is no file {names.printable(wanted[0])}, and what stands before it is no archive"
-        raise InputError(message, path=path, hint="only archives have entries")
-
-
 def _is_archive(path: str) -> bool:
     with FileSource(path) as source:
         return source.read(0, len(MAGIC)) == MAGIC
 
 
-def _ese_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
+def _ese_file(path: str, inside: list[str], wanted: Wanted, *, as_json: bool) -> bool:
     """Show an ESE file on disk; return whether it is damaged.
 
     Raises:
         BadMagicError: It is neither that nor an archive.
+        InputError: Entries of it are asked for, and it has none.
     """
     with FileSource(path) as source:
         inspection = inspect_file(source)
     if not ese_files.is_ese(path, inspection):
         message = f"neither a tokar archive nor an ESE file: {inspection.identity.note}"
         raise BadMagicError(message, rule="PRE-1", path=path, offset=0)
+    if inside:
+        message = f"there is no file {names.printable(inside[0])}, and what it is asked for in is no archive"
+        raise InputError(message, path=path, hint="only archives have entries")
     return ese_files.show_file(path, wanted if any(wanted) else Wanted(headers=True, pages=False), as_json=as_json)
 
 
