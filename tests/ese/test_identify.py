@@ -273,3 +273,13 @@ def test_importing_it_loads_neither_construct_nor_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("file_type", range(12))
+def test_content_behind_a_whole_header_without_a_file_type_is_not_taken_for_one(file_type: int) -> None:
+    header = replace(LOG, major=7, minor=3704, file_type=0).build()
+    content = bytearray(4096)
+    content[667:671] = file_type.to_bytes(4, "little")
+    found = identified(header + bytes(content))
+    assert found.kind is FileKind.LOG
+    assert found.generation == LOG.generation
