@@ -151,10 +151,16 @@ def restore(lab: Lab, sets: Sequence[Kept], *, existing: Existing = Existing.REF
         return restore_to_server(server, parts_of(archives), maps=lab_maps(lab.folder), existing=existing)
 
 
-def placed_by_hand(lab: Lab, sets: Sequence[Kept]) -> Contents | int:
-    """Place and register sets by hand, recover, and return the contents or the engine's error."""
+def placed_by_hand(lab: Lab, sets: Sequence[Kept], *, first_wins: bool = False) -> Contents | int:
+    """Place and register sets by hand, recover, and return the contents or the engine's error.
+
+    Args:
+        lab: Where.
+        sets: The sets, in the order of the chain.
+        first_wins: Whether of two logs of one name in two sets the earlier set's is taken.
+    """
     hand_sets = [hand_set(one.path) for one in sets]
-    place(lab, hand_sets)
+    place(lab, [*reversed(hand_sets)] if first_wins else hand_sets)
     register(lab, hand_sets)
     return outcome_of(lab)
 
