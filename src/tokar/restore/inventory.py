@@ -23,6 +23,8 @@ from tokar.errors import ArchiveError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from tokar.restore.plan import Interrupted
+
 # Names that files of the engine have (ESE documentation, "Extensible Storage Engine Files"). A name alone is enough for
 # a file to be in the way of a restore: an old checkpoint or log that stays is believed by recovery.
 _ENGINE_EXTENSIONS = MappingProxyType(
@@ -128,10 +130,12 @@ class Inventory:
         directories: The directories.
         stays: For `--existing roll-forward`, directory and name of the logs that are proven to continue the set and stay where they
             are; None where nobody has looked.
+        interrupted: What an interrupted run of the same plan left behind.
     """
 
     directories: Mapping[str, TargetDirectory] = field(default_factory=dict)
     stays: frozenset[tuple[str, str]] | None = None
+    interrupted: Interrupted | None = None
 
 
 def engine_kind(name: str) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING, Final, Self
 
 from tokar import durable
@@ -128,6 +129,37 @@ class Directory:
             os.rmdir(self.at(name), dir_fd=self.descriptor)
         except OSError as error:
             raise self._refused("remove the directory", name, error) from error
+
+    def demand_private(self) -> None:
+        """Check that it belongs to this user and that nobody else can write in it.
+
+        Raises:
+            StorageError: It does not, or somebody can.
+        """
+        if self.descriptor is None:
+            return  # Windows: rights are not in the mode
+        info = os.fstat(self.descriptor)
+        if info.st_uid != os.geteuid() or info.st_mode & 0o077:
+            raise StorageError(
+                "this is left of a restore, and others may have written in it; remove it", path=self.path
+            )
+
+    def lock(self) -> None:
+        """Keep other restores out until it is closed, or the process ends. Does nothing on Windows.
+
+        Raises:
+            StorageError: Another one is at work in it.
+        """
+        if sys.platform == "win32" or self.descriptor is None:
+            return
+        import fcntl  # noqa: PLC0415 - not there on Windows
+
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError("another run of this restore is at work", path=self.path) from error
+        except OSError:
+            return  # a file system without locks
 
     def sync(self) -> None:
         """Make the renames in it durable."""

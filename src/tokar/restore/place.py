@@ -2,22 +2,28 @@
 
 What the disk looks like, step by step, also if the machine dies in the middle of one:
 
-1. **Open.** In each target directory a private staging directory `.tokar-restore-XXXXXXXX` is made; for one that is missing, beside
-   its final place, after the directories above it (all 0700). *Dies here: empty directories are left.*
+1. **Open.** In each target directory a private staging directory `.tokar-restore-KEY-N` is made; for one that is missing, beside
+   its final place, after the directories above it (all 0700). KEY follows from the plan, so that a rerun finds it; it is locked as
+   long as the run lives. *Dies here: empty directories are left.*
 2. **Stage.** Every file is written into the staging directory of its target, under its final name, exclusively, readable by
    its owner alone. The archive proves every chunk, and the digest of the whole, while it is read. *Dies here: files in
-   the staging directories are left. Nothing that was there has been touched.*
+   the staging directories are left. Nothing that was there has been touched. A rerun of the same restore reads them again, and
+   keeps those whose digest is right.*
 3. **Sync.** All contents are made durable. *As before.*
-4. **Set aside.** Old files are renamed: checkpoints first, then databases, then the rest. *Dies here: some of what was there
-   has its new name `NAME.tokar-aside-...`. Nothing new has a final name.*
-5. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing is
+4. **Journal.** `.tokar-restore-KEY.journal-1` is written beside the first staging directory, and made durable: everything is
+   staged, and these files are going to be set aside. *Dies here: as before; half a journal says nothing.*
+5. **Set aside.** Old files are renamed: checkpoints first, then databases, then the rest. *Dies here: some of what was there
+   has its new name `NAME.tokar-aside-...`. Nothing new has a final name. A rerun sets the rest aside, if it is allowed to.*
+6. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing is
    renamed once, with all that is in it. Each rename is atomic and replaces nothing; directories are synced between the two, so
    no database can be there durably while a log is not. *Dies here: every file with a final name is whole, the rest is still
-   staged. As long as something is missing, a database is.*
-6. **Clear.** The staging directories are removed.
+   staged. As long as something is missing, a database is. Because there is a journal, a rerun takes a file under a final name
+   that has exactly the right digest for one that is in place, and goes on with the others.*
+7. **Clear.** The staging directories are removed, and last of all the journal. *Dies here: the set is whole; a rerun only clears.*
 
-An error or an interrupt before step 4 undoes everything. Afterwards nothing is undone: what is in place stays, the staged
-rest is removed, and the error says exactly which files are in place and which were set aside.
+An error or an interrupt before step 5 undoes everything, but what an interrupted run before this one had put in place.
+Afterwards nothing is undone: what is in place stays, the staged rest and the journal are removed, and the error says exactly
+which files are in place and which were set aside.
 """
 
 from __future__ import annotations
@@ -30,6 +36,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar import durable
 from tokar.errors import ArchiveError, IntegrityError, StorageError
+from tokar.restore.journal import is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.open_directory import Directory
 from tokar.restore.report import PlacingStoppedError, Report
 from tokar.restore.staging import Stage, whole_directories
@@ -129,6 +136,9 @@ class _Placing:
         self._files = 0
         self._size = 0
         self._began_renaming = False
+        self._name = staging_name(plan)
+        self._journals = list(plan.interrupted.journals) if plan.interrupted else []
+        self._done = plan.interrupted.placed if plan.interrupted else frozenset()
 
     def prepare(self) -> None:
         """Make directories, write and sync all files under staging names (steps 1 to 3)."""
@@ -137,15 +147,50 @@ class _Placing:
                 self._make(Path(path).parent if path in self._whole else Path(path))
         for made in self._made:
             durable.sync_directory(made.parent)
-        for path in self._directories:
-            stage = self._stages[path] = Stage(path, whole=path in self._whole)
+        for number, path in enumerate(self._directories):
+            stage = self._stages[path] = Stage(path, whole=path in self._whole, name=numbered(self._name, number))
             stage.open()
+        self._stage_all()
+        self._tell(0)
+        self._sync_contents()
+
+    def _stage_all(self) -> None:
+        """Stage what is not in place or staged already, and remove what an interrupted run has left of no file."""
         for extra in self._plan.extras:
             self._stage_extra(extra)
         for directory_path, name, entry in self._plan.steps.placements():
-            self._stage(self._stages[directory_path].opened, name, entry)
-        self._tell(0)
-        self._sync_contents()
+            if (directory_path, name) in self._done:
+                self._count(entry.size)
+            elif not self._is_staged(self._stages[directory_path], name, entry):
+                self._stage(self._stages[directory_path].opened, name, entry)
+        for stage in self._stages.values():
+            for name in stage.left:
+                stage.opened.remove(name)
+
+    def _is_staged(self, stage: Stage, name: str, entry: Entry) -> bool:
+        """Return whether an interrupted run has staged this file, whole; what it left of it otherwise is removed."""
+        if name not in stage.left:
+            return False
+        stage.left.remove(name)
+        if not is_whole(stage.opened, name, entry):
+            stage.opened.remove(name)
+            return False
+        modified = self._reader.modification_time(entry)
+        if modified is not None:
+            descriptor = stage.opened.open(name)
+            try:
+                self._set_time(descriptor, stage.opened, name, modified)
+            finally:
+                os.close(descriptor)
+        self._count(entry.size)
+        return True
+
+    def _count(self, size: int) -> None:
+        """Count a file that need not be written again."""
+        self._files += 1
+        self._size += size
+        self._unreported += size
+        self._tell(_PROGRESS_STEP)
 
     def _make(self, path: Path) -> None:
         """Make a directory and what is missing above it, and remember what was made."""
@@ -163,7 +208,14 @@ class _Placing:
 
     def _stage_extra(self, extra: Extra) -> None:
         """Write a file that is no entry into its staging directory."""
-        staging = self._stages[extra.directory].opened
+        stage = self._stages[extra.directory]
+        if (extra.directory, extra.name) in self._done:
+            self._count(len(extra.data))
+            return
+        staging = stage.opened
+        if extra.name in stage.left:
+            stage.left.remove(extra.name)
+            staging.remove(extra.name)
         descriptor = staging.create(extra.name)
         try:
             _write(descriptor, extra.data)
@@ -249,7 +301,9 @@ class _Placing:
             staging.sync()
 
     def commit(self) -> None:
-        """Rename: old files aside, then logs and patch files into place, then databases (steps 4 and 5)."""
+        """Rename: old files aside, then logs and patch files into place, then databases (steps 4 to 6)."""
+        if self._stages:
+            self._write_journal()
         self._began_renaming = True
         for aside in self._plan.asides:
             directory = self._directory(aside.directory)
@@ -266,13 +320,21 @@ class _Placing:
             stage.commit(name)
         self._sync_directories()
 
+    def _write_journal(self) -> None:
+        """Write down that everything is staged, and what is set aside, before the first rename."""
+        holder = next(iter(self._stages.values())).holder
+        earlier = self._plan.interrupted.asides if self._plan.interrupted else ()
+        own = journal_name(holder, self._name)
+        self._journals.append((holder.path, own))  # before it is written, so that half of one is removed too
+        write_journal(holder, own, (*earlier, *self._plan.asides))
+
     def _commit_others(self) -> list[tuple[Stage, str]]:
         """Rename everything but databases; return the databases that are to be renamed one by one."""
         databases: list[tuple[Stage, str]] = []
         for path in self._whole_with(databases=False):
             self._stages[path].commit_whole()
         for extra in self._plan.extras:
-            if extra.directory not in self._whole:
+            if extra.directory not in self._whole and (extra.directory, extra.name) not in self._done:
                 self._stages[extra.directory].commit(extra.name)
         if len(self._whole) == len(self._stages):
             return databases
@@ -280,11 +342,20 @@ class _Placing:
             stage = self._stages[path]
             if stage.whole:
                 continue
+            if (path, name) in self._done:
+                self._demand_there(stage, name)
+                continue
             if entry.token & DATABASE_DIRECTORY:  # last, because a database makes a restore look finished
                 databases.append((stage, name))
             else:
                 stage.commit(name)
         return databases
+
+    @staticmethod
+    def _demand_there(stage: Stage, name: str) -> None:
+        """Check that a file that an interrupted run has put in place is there still."""
+        if not stage.holder.has(name):
+            raise StorageError("it was in place when the plan was made, and is gone", path=stage.final_path(name))
 
     def _whole_with(self, *, databases: bool, others: bool | None = None) -> list[str]:
         """Return the directories that are staged as a whole and do or do not get databases, and other files."""
@@ -315,14 +386,23 @@ class _Placing:
             stage.clear()
         for directory in self._others.values():
             directory.close()
+        if self._began_renaming or self._plan.interrupted is None:
+            self._remove_journals()
         if not self._began_renaming:
             for made in reversed(self._made):
                 with suppress(OSError):
                     made.rmdir()
 
+    def _remove_journals(self) -> None:
+        """Remove the journals, last of all: as long as one is there, a rerun knows what was begun."""
+        for directory, name in self._journals:
+            with suppress(StorageError), Directory(directory) as holder:
+                holder.remove(name)
+
     def report(self) -> Report:
         """Return what was done, after all went well."""
-        return Report(self._files, self._size, self._plan.asides, self._without_time)
+        earlier = self._plan.interrupted.asides if self._plan.interrupted else ()
+        return Report(self._files, self._size, (*earlier, *self._plan.asides), self._without_time)
 
     def stopped(self, error: BaseException) -> PlacingStoppedError | None:
         """Return the report of what is in place; None where nothing was renamed, so that all can be undone.

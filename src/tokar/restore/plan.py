@@ -254,6 +254,35 @@ class Aside:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupted:
+    """What an interrupted run of the same plan left behind, and what is used of it (`journal`).
+
+    Attributes:
+        name: The name of its staging directories.
+        placed: Directory and name of the files that are in place, and whole.
+        staged: Directory and name of the files that are staged with the right size.
+        asides: The renames of old files that it has done.
+        journals: Directory and name of its journals.
+    """
+
+    name: str
+    placed: frozenset[tuple[str, str]]
+    staged: frozenset[tuple[str, str]]
+    asides: tuple[Aside, ...]
+    journals: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "in_place": sorted(os.path.join(*one) for one in self.placed),  # noqa: PTH118 - text
+            "staged": len(self.staged),
+            "set_aside": [
+                {"directory": one.directory, "name": one.name, "new_name": one.new_name} for one in self.asides
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedDirectory:
     """A directory that gets files.
 
@@ -288,6 +317,7 @@ class Plan:
         problems: Everything that stands in the way, the most important first.
         notes: What is good to know, in one line each.
         recovery: What follows the restore; None where nobody has looked at the files.
+        interrupted: What an interrupted run of the same plan left behind, from where this one goes on; None where there is nothing.
     """
 
     profile: str
@@ -299,6 +329,7 @@ class Plan:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     recovery: Guidance | None = None
+    interrupted: Interrupted | None = None
 
     @property
     def size(self) -> int:
@@ -347,4 +378,5 @@ class Plan:
             ],
             "notes": list(self.notes),
             "recovery": self.recovery.to_json() if self.recovery else None,
+            "continues": self.interrupted.to_json() if self.interrupted else None,
         }

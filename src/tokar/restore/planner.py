@@ -112,6 +112,7 @@ class _Planner:
             directories=self._targets.directories,
             problems=tuple(sorted((*self._own_problems(), *self._targets.problems), key=lambda one: one.fault)),
             notes=(*self._notes, *self._targets.notes),
+            interrupted=self._inventory.interrupted,
         )
 
     def _problem(self, fault: Fault, message: str, *concerned: Entry, hint: str | None = None) -> None:

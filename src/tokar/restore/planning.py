@@ -11,6 +11,7 @@ from tokar.errors import RestoreError
 from tokar.ese.identify import FileKind, identify
 from tokar.restore.guidance import Places
 from tokar.restore.inventory import take_inventory
+from tokar.restore.journal import find_interrupted
 from tokar.restore.plan import Existing, Fault, Problem
 from tokar.restore.planner import make_plan, places_to_look_at
 from tokar.restore.rollforward import look_for_continuing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.recovery.facts import LogFacts
+    from tokar.restore.inventory import Inventory
     from tokar.restore.plan import Entries, Plan
     from tokar.restore.request import Request
 
@@ -38,10 +40,26 @@ def look_and_plan(entries: Entries, request: Request, logs: Sequence[LogFacts] =
         StorageError: A log that may stay cannot be read.
     """
     inventory = take_inventory(places_to_look_at(request), engine_file)
-    if request.existing is not Existing.ROLL_FORWARD:
-        return make_plan(entries, request, inventory)
-    # Where the logs go is not known before there is a plan; what stays does not change that.
-    first = make_plan(entries, replace(request, existing=Existing.SET_ASIDE), inventory)
+    # Where the files go is not known before there is a plan; what is there already does not change that.
+    roll_forward = request.existing is Existing.ROLL_FORWARD
+    first = make_plan(entries, replace(request, existing=Existing.SET_ASIDE) if roll_forward else request, inventory)
+    left = find_interrupted(first)
+    if left is not None:
+        inventory = replace(inventory, interrupted=left)
+    if roll_forward:
+        plan = _roll_forward(entries, request, first, inventory, logs)
+    else:
+        plan = first if left is None else make_plan(entries, request, inventory)
+    if left is None:
+        return plan
+    done = f"{len(left.placed)} files are in place and {len(left.staged)} are staged"
+    return replace(plan, notes=(*plan.notes, f"goes on from an interrupted run of this restore: {done}"))
+
+
+def _roll_forward(
+    entries: Entries, request: Request, first: Plan, inventory: Inventory, logs: Sequence[LogFacts]
+) -> Plan:
+    """Return the plan that lets logs stay that continue the set."""
     folder = places_of(first, request).log_path
     directory = inventory.directories.get(folder) if folder is not None else None
     if directory is None:

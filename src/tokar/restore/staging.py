@@ -8,14 +8,12 @@ in one rename: that is quicker, and there is no moment at which it is half full.
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from contextlib import suppress
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tokar.errors import StorageError
-from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.open_directory import Directory
 
 if TYPE_CHECKING:
@@ -28,28 +26,47 @@ class Stage:
     Args:
         path: The target directory. If it is staged as a whole, it is missing and the directory above it is there.
         whole: Whether it is staged as a whole.
+        name: The name of the staging directory.
 
     Attributes:
         path: The target directory.
         whole: Whether it is staged as a whole.
         holder: The directory that the staging directory is in: the target directory, or the one above it.
+        left: The names that an interrupted run left in it.
 
     Raises:
         StorageError: The holder cannot be opened.
     """
 
-    def __init__(self, path: str, *, whole: bool) -> None:
+    def __init__(self, path: str, *, whole: bool, name: str) -> None:
         self.path = path
         self.whole = whole
         above, self._last = os.path.split(path)
         # Links above the target are followed (spec/tokens.md, PLC-2), so the directory above may be one.
         self.holder = Directory(os.path.realpath(above) if whole else path)
-        self._name = STAGING_PREFIX + secrets.token_hex(4)
+        self._name = name
         self._opened: Directory | None = None
+        self._is_own = False
+        self.left: set[str] = set()
 
     def open(self) -> None:
-        """Make the staging directory."""
-        self._opened = self.holder.make(self._name)
+        """Make the staging directory, or take over the one that an interrupted run of the same plan left.
+
+        Raises:
+            StorageError: It cannot be made, it is not private to this user, or another run is at work in it.
+        """
+        if self.holder.has(self._name):
+            self._opened = Directory(self.holder.path_of(self._name), within=self.holder, by_path=self._by_path)
+            self._opened.demand_private()
+            self.left = set(self._opened.names())
+        else:
+            self._opened = self.holder.make(self._name)
+        self._opened.lock()
+        self._is_own = True
+
+    @property
+    def _by_path(self) -> bool:
+        return self.holder.descriptor is None
 
     @property
     def opened(self) -> Directory:
@@ -87,7 +104,7 @@ class Stage:
     def clear(self) -> None:
         """Remove what is still staged, as far as that can be done, and close everything."""
         with suppress(StorageError):
-            if self.holder.has(self._name):  # by name, for the reason above
+            if self._is_own and self.holder.has(self._name):  # by name, for the reason above
                 with Directory(self.holder.path_of(self._name), within=self.holder) as staging:
                     for name in staging.names():
                         staging.remove(name)

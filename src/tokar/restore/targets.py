@@ -116,6 +116,8 @@ class Targets:
     def __init__(self, inventory: Inventory, existing: Existing, now: datetime) -> None:
         self._inventory = inventory
         self._existing = existing
+        left = inventory.interrupted
+        self._written = left.placed | left.staged if left is not None else frozenset()
         self._stamp = now.strftime("%Y%m%dT%H%M%SZ")
         self._targets: dict[str, _Target] = {}
         self._names: dict[str, _Names] = {}
@@ -156,7 +158,8 @@ class Targets:
         if token & DATABASE_DIRECTORY:
             target.databases += 1
         target.size += size
-        target.room += -(-size // target.info.block) * target.info.block
+        if not self._written or (directory, name) not in self._written:
+            target.room += -(-size // target.info.block) * target.info.block
         target.names.claim(name)
         if len(name) > target.surely_short:
             self._check_length(target, name, number)
@@ -212,9 +215,8 @@ class Targets:
         """Judge what is in a directory: refuse it, or return the renames that put it aside, with their order."""
         path = target.info.path
         taken, engine = [], []
-        stays = self._inventory.stays or frozenset()
         for found in target.info.found:
-            if (path, found.name) in stays:
+            if self._is_known(path, found.name):
                 continue
             if found.name.startswith(STAGING_PREFIX):
                 self.notes.append(f"{path}: {found.name} is left of an interrupted restore and may be removed")
@@ -237,6 +239,13 @@ class Targets:
             listed = some(f"{names.printable(found.name)} ({found.engine})" for found in engine)
             self.problems.append(Problem(Fault.EXISTING, f"files of the engine are there already: {listed}", path=path))
         return []
+
+    def _is_known(self, path: str, name: str) -> bool:
+        """Return whether a name is in no one's way: it stays, or an interrupted run of the same plan left it."""
+        left = self._inventory.interrupted
+        if left is not None and (name.startswith(left.name) or (path, name) in left.placed):
+            return True
+        return (path, name) in (self._inventory.stays or frozenset())
 
     def _put_aside(self, target: _Target, taken: list[Found], engine: list[Found]) -> list[tuple[int, Aside]]:
         """Return the renames that put files aside, with their order."""

@@ -1,0 +1,219 @@
+"""How a restore goes on after a crash: what an interrupted run of the same plan left behind, and the journal that proves it.
+
+The staging directories of a restore have a name that follows from the plan: from the roots of its archives, and from where every file goes. A
+rerun of the same restore finds them again. Before the first rename a journal is written and made durable, `NAME.journal-N` beside the first
+staging directory, with the files that are to be set aside. So:
+
+* Staging directories without a journal: it died while files were being staged, and nothing has a final name. What is staged and whole, held
+  against its digest again, is not written again.
+* With a journal: everything had been staged, and renaming may have begun. A file under a final name that has exactly the size and the digest
+  that it must have is taken for one that was renamed. Any other file there is in the way, as always.
+
+Nothing in a staging directory is believed: it must be private to this user, and every file in it a regular one with a single name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from blake3 import blake3
+
+from tokar.errors import ArchiveError, StorageError
+from tokar.restore.inventory import STAGING_PREFIX
+from tokar.restore.open_directory import Directory
+from tokar.restore.plan import Aside, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tokar.format.entry import Entry
+    from tokar.restore.plan import Plan
+
+_FORM: Final = "tokar restore journal 1"
+_SUFFIX: Final = ".journal-"
+_KEY_SIZE: Final = 8  # bytes of the digest that a name is made of
+_MAX_JOURNAL: Final = 1 << 24
+_PIECE: Final = 1 << 20
+
+
+def staging_name(plan: Plan) -> str:
+    """Return what the names of the staging directories of a plan begin with; the number of the directory follows. Equal for equal roots and placements, whatever has to be set aside."""
+    digest = blake3("\0".join(plan.roots).encode())
+    for extra in plan.extras:
+        digest.update(os.fsencode(f"\0{extra.directory}\0{extra.name}\0") + extra.data)
+    for directory, name, entry in plan.steps.placements():
+        digest.update(os.fsencode(f"{directory}\0{name}\0") + entry.digest + entry.size.to_bytes(8, "little"))
+    return STAGING_PREFIX + digest.digest(_KEY_SIZE).hex()
+
+
+def numbered(name: str, number: int) -> str:
+    """Return the name of the staging directory of one target directory: several may be in one place."""
+    return f"{name}-{number}"
+
+
+def is_whole(directory: Directory, name: str, entry: Entry) -> bool:
+    """Return whether a file has the content of an entry, and nobody else can change it: read anew, and held against size and digest."""
+    try:
+        descriptor = directory.open(name)
+    except StorageError:
+        return False
+    try:
+        info = os.fstat(descriptor)
+        own = os.name == "nt" or (info.st_uid == os.geteuid() and info.st_nlink == 1)
+        if not stat.S_ISREG(info.st_mode) or not own or info.st_size != entry.size:
+            return False
+        digest = blake3()
+        while piece := os.read(descriptor, _PIECE):
+            digest.update(piece)
+        return digest.digest() == entry.digest
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def find_interrupted(plan: Plan) -> Interrupted | None:
+    """Return what an interrupted run of the same plan left behind; None where there is nothing.
+
+    Files under final names are read whole, if there is a journal.
+    """
+    holders = list(_holders(plan))
+    if not any(name.startswith(STAGING_PREFIX) for holder in holders for name in _names(holder)):
+        return None
+    name = staging_name(plan)
+    journals = [(holder, one) for holder in holders for one in _names(holder) if one.startswith(name + _SUFFIX)]
+    written = [rows for place in journals if (rows := _read(*place)) is not None]
+    if not any(one.startswith(name) for holder in holders for one in _names(holder)):
+        return None
+    asides = dict.fromkeys(aside for rows in written for aside in rows if _is_done(aside))
+    return Interrupted(
+        name=name,
+        placed=frozenset(_placed(plan)) if written else frozenset(),
+        staged=frozenset(_staged(plan, name)),
+        asides=tuple(asides),
+        journals=tuple(journals),
+    )
+
+
+def journal_name(holder: Directory, name: str) -> str:
+    """Return a free name for a journal.
+
+    Raises:
+        StorageError: The directory cannot be looked at.
+    """
+    number = 1
+    while holder.has(own := f"{name}{_SUFFIX}{number}"):
+        number += 1
+    return own
+
+
+def write_journal(holder: Directory, own: str, asides: Iterable[Aside]) -> None:
+    """Write a journal before the first rename, durably. If it dies half-way, part of it is there, which says nothing.
+
+    Raises:
+        StorageError: The operating system refused.
+    """
+    rows = [{"directory": one.directory, "name": one.name, "new_name": one.new_name, "why": one.why} for one in asides]
+    data = json.dumps({"form": _FORM, "set_aside": rows}).encode()
+    descriptor = holder.create(own)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    except OSError as error:
+        raise StorageError(f"cannot write: {error.strerror}", path=holder.path_of(own)) from error
+    finally:
+        os.close(descriptor)
+    holder.sync()
+
+
+def _holders(plan: Plan) -> Iterator[str]:
+    """Yield the directories that staging directories or journals of a plan may be in."""
+    seen = dict.fromkeys(
+        holder
+        for one in plan.directories
+        for holder in (one.path, os.path.dirname(one.path))  # noqa: PTH120 - text, as everywhere in a plan
+    )
+    yield from seen
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)  # noqa: PTH208 - names are all that is wanted
+    except OSError:
+        return []
+
+
+def _read(directory: str, name: str) -> list[Aside] | None:
+    """Return the files that a journal says were to be set aside; None for one that was cut while it was written, or is not ours."""
+    try:
+        path = Path(directory, name)
+        info = path.lstat()
+        own = os.name == "nt" or info.st_uid == os.geteuid()
+        if not stat.S_ISREG(info.st_mode) or not own or info.st_size > _MAX_JOURNAL:
+            return None
+        found: Any = json.loads(path.read_bytes())
+        if found["form"] != _FORM:
+            return None
+        return [Aside(one["directory"], one["name"], one["new_name"], one["why"]) for one in found["set_aside"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_done(aside: Aside) -> bool:
+    return os.path.lexists(os.path.join(aside.directory, aside.new_name))  # noqa: PTH118 - text
+
+
+def _placed(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield directory and name of the files that are whole under their final names."""
+    opened: dict[str, Directory | None] = {}
+    try:
+        for path, name, entry in plan.steps.placements():
+            directory = opened[path] if path in opened else opened.setdefault(path, _open(path))
+            if directory is not None and _has(directory, name) and is_whole(directory, name, entry):
+                yield path, name
+        for extra in plan.extras:
+            target = Path(extra.directory, extra.name)
+            if not target.is_symlink() and target.is_file() and target.read_bytes() == extra.data:
+                yield extra.directory, extra.name
+    finally:
+        for directory in opened.values():
+            if directory is not None:
+                directory.close()
+
+
+def _open(path: str) -> Directory | None:
+    try:
+        return Directory(path)
+    except ArchiveError:
+        return None
+
+
+def _has(directory: Directory, name: str) -> bool:
+    try:
+        return directory.has(name)
+    except StorageError:
+        return False
+
+
+def _staged(plan: Plan, name: str) -> Iterator[tuple[str, str]]:
+    """Yield directory and name of the files that lie in staging directories with the right size; placing looks at them closely."""
+    present: dict[str, dict[str, int]] = {}
+    for number, one in enumerate(plan.directories):
+        holder = os.path.dirname(one.path) if one.make else one.path  # noqa: PTH120 - text
+        folder = os.path.join(holder, numbered(name, number))  # noqa: PTH118 - text
+        present[one.path] = {found: _size(folder, found) for found in _names(folder)}
+    for path, leaf, entry in plan.steps.placements():
+        if present[path].get(leaf) == entry.size:
+            yield path, leaf
+
+
+def _size(folder: str, name: str) -> int:
+    try:
+        return os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - text
+    except OSError:
+        return -1

@@ -1,0 +1,326 @@
+"""A restore that died is run again: it goes on from what is whole, and trusts nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import tokar
+from chain_sets import DATABASE, TOP, archive, checkpoint, full, name_of, part
+from command_line import done
+from small_sets import contents, write
+from tokar.errors import ExistingFileError, StorageError
+from tokar.restore.from_archive import make_request, plan_restore
+from tokar.restore.open_directory import Directory
+from tokar.restore.place import Report, place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokar.restore.plan import Plan
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process that dies is made with fork")
+
+# Dies at the n-th change of the disk: argument 1. The rest is what `restored` takes.
+SCRIPT = """
+import json, os, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from test_journal import restored
+from tokar.restore.open_directory import Directory
+
+count = [0]
+def dying(step, at):
+    def died(*arguments, **named):
+        count[0] += 1
+        if count[0] == at:
+            os._exit(9)
+        return step(*arguments, **named)
+    return died
+
+def run(at):
+    for name in ("create", "rename", "sync", "make", "remove", "remove_directory"):
+        setattr(Directory, name, dying(getattr(Directory, name), at))
+    restored(sys.argv[2], f"{sys.argv[3]}/{at}", sys.argv[4])
+    os._exit(0)
+
+for at in range(int(sys.argv[5]), int(sys.argv[6])):
+    child = os.fork()
+    if not child:
+        try:
+            run(at)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code != 9:
+        print(at, code)
+        break
+"""
+OLD = {"data/edb.chk": checkpoint(9), f"data/{DATABASE}": b"old", f"logs/{name_of(5)}": b"old log"}
+
+
+def planned(path: str | Path, folder: str | Path, existing: str, **options: Any) -> Plan:
+    with tokar.open(Path(path)) as opened:
+        to = [f"database=dir:{folder}/data", f"log-dir={folder}/logs"]
+        return plan_restore(opened, make_request(opened, **{"to": to, "existing": existing, **options}))
+
+
+def restored(path: str | Path, folder: str | Path, existing: str, **options: Any) -> Report:
+    with tokar.open(Path(path)) as opened:
+        to = [f"database=dir:{folder}/data", f"log-dir={folder}/logs"]
+        request = make_request(opened, **{"to": to, "existing": existing, **options})
+        return place(plan_restore(opened, request), opened)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return full(tmp_path).path
+
+
+WHOLE = {f"logs/{name}": data for name, data in {**part(5, 7), "main.pat": b""}.items()}
+
+
+def demand_whole(folder: Path, path: Path) -> None:
+    """All files are there with their content, and nothing of the work is left."""
+    found = {name: data for name, data in contents(folder).items() if ".tokar-aside-" not in name}
+    with tokar.open(path) as opened:
+        database = opened.read(opened.find(DATABASE))
+    assert found == {**WHOLE, f"data/{DATABASE}": database}
+    assert not list(folder.rglob(".tokar-restore-*"))
+
+
+def die(
+    work: Path, path: Path, prepare: Callable[[Path], None], existing: str, changes: range
+) -> subprocess.CompletedProcess[bytes]:
+    """Let a restore die at each of some changes of the disk, each time in a folder of its own."""
+    for number in changes:
+        prepare(work / str(number))
+    places = json.dumps([*sys.path, str(Path(__file__).parent)])
+    arguments = [places, str(path), str(work), existing, str(changes.start), str(changes.stop)]
+    return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=True, capture_output=True, timeout=120)
+
+
+def die_everywhere(tmp_path: Path, path: Path, prepare: Callable[[Path], None], existing: str) -> list[Path]:
+    """Return a folder for each change of the disk at which a restore died."""
+    ended = die(tmp_path / "work", path, prepare, existing, range(1, 100))
+    last, code = map(int, ended.stdout.split())
+    assert code == 0
+    assert last > 15
+    return [tmp_path / "work" / str(number) for number in range(1, last)]
+
+
+def nothing(folder: Path) -> None:
+    folder.mkdir(parents=True)
+
+
+def empty_directories(folder: Path) -> None:
+    for name in ("data", "logs"):
+        (folder / name).mkdir(parents=True)
+
+
+def old_files(folder: Path) -> None:
+    write(folder, OLD)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "existing"), [(nothing, "refuse"), (empty_directories, "refuse"), (old_files, "set-aside")]
+)
+def test_wherever_it_dies_the_same_restore_goes_on(
+    tmp_path: Path, path: Path, prepare: Callable[[Path], None], existing: str
+) -> None:
+    continued = 0
+    for folder in die_everywhere(tmp_path, path, prepare, existing):
+        before = {name for name in contents(folder) if ".tokar-" not in name}
+        if f"data/{DATABASE}" in before and contents(folder)[f"data/{DATABASE}"] != b"old":
+            assert {*WHOLE, f"data/{DATABASE}"} <= before, "it looks whole and is not"
+        if not any(name.startswith(".tokar-restore-") for name in all_names(folder)) and before >= {*WHOLE}:
+            continue  # it had ended: the same restore is refused as any other, or done again
+        continued += planned(path, folder, existing).interrupted is not None
+        restored(path, folder, existing)
+        demand_whole(folder, path)
+        asides = [data for name, data in contents(folder).items() if ".tokar-aside-" in name]
+        assert sorted(asides) == (sorted(OLD.values()) if existing == "set-aside" else [])
+    assert continued > 10
+
+
+def all_names(folder: Path) -> set[str]:
+    return {one.name for one in folder.rglob("*")}
+
+
+_FOUND: dict[Callable[[Path], bool], int] = {}
+
+
+def dead(tmp_path: Path, path: Path, choose: Callable[[Path], bool]) -> Path:
+    """Return a folder that a dead restore left as it is wanted: after the last change for which that holds."""
+    if choose not in _FOUND:
+        folders = die_everywhere(tmp_path / "search", path, empty_directories, "refuse")
+        _FOUND[choose] = max(int(folder.name) for folder in folders if choose(folder))
+    at = _FOUND[choose]
+    die(tmp_path / "work", path, empty_directories, "refuse", range(at, at + 1))
+    return tmp_path / "work" / str(at)
+
+
+def is_all_staged(folder: Path) -> bool:
+    staged = [one for one in folder.rglob("*") if one.is_file() and ".tokar-restore-" in str(one.parent)]
+    return len(staged) == 5
+
+
+def has_some_in_place(folder: Path) -> bool:
+    return (folder / "logs" / name_of(5)).exists() and not (folder / "data" / DATABASE).exists()
+
+
+def staged(folder: Path, name: str) -> Path:
+    (found,) = folder.rglob(f".tokar-restore-*/{name}")
+    return found
+
+
+def test_what_is_staged_and_whole_is_not_written_again(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    made: list[str] = []
+    create = Directory.create
+
+    def watched(self: Directory, name: str) -> int:
+        made.append(name)
+        return create(self, name)
+
+    monkeypatch.setattr(Directory, "create", watched)
+    report = restored(path, folder, "refuse")
+    assert [name for name in made if "journal" not in name] == []
+    assert report.files == 5
+    demand_whole(folder, path)
+
+
+def test_a_staged_file_with_a_flipped_bit_is_written_again(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    target = staged(folder, DATABASE)
+    data = bytearray(target.read_bytes())
+    data[5000] ^= 1
+    target.write_bytes(data)
+    restored(path, folder, "refuse")
+    demand_whole(folder, path)
+
+
+def test_a_staged_file_with_a_second_name_is_written_again(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    other = tmp_path / "other"
+    os.link(staged(folder, DATABASE), other)
+    restored(path, folder, "refuse")
+    other.write_bytes(b"changed afterwards")
+    demand_whole(folder, path)
+
+
+def test_a_link_among_the_staged_files_is_not_followed(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    target = staged(folder, DATABASE)
+    target.rename(tmp_path / "elsewhere")
+    target.symlink_to(tmp_path / "elsewhere")
+    restored(path, folder, "refuse")
+    assert not (folder / "data" / DATABASE).is_symlink()
+    demand_whole(folder, path)
+
+
+def test_a_stray_file_among_the_staged_ones_is_removed(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    (staged(folder, DATABASE).parent / "stray.log").write_bytes(b"x")
+    restored(path, folder, "refuse")
+    demand_whole(folder, path)
+
+
+def test_a_staging_directory_that_others_may_write_in_is_refused(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    staged(folder, DATABASE).parent.chmod(0o777)
+    with pytest.raises(StorageError, match="others may have written in it"):
+        restored(path, folder, "refuse")
+    assert not (folder / "data" / DATABASE).exists()
+
+
+def test_a_run_that_is_still_at_work_is_left_alone(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    holder = Directory(str(staged(folder, DATABASE).parent))
+    holder.lock()
+    with pytest.raises(StorageError, match="another run of this restore is at work"):
+        restored(path, folder, "refuse")
+    assert staged(folder, DATABASE).exists()
+    holder.close()
+    restored(path, folder, "refuse")
+    demand_whole(folder, path)
+
+
+def test_files_in_place_that_changed_since_are_in_the_way(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    (folder / "logs" / name_of(5)).write_bytes(TOP[6])
+    with pytest.raises(ExistingFileError, match="there already"):
+        restored(path, folder, "refuse")
+    restored(path, folder, "set-aside")
+    demand_whole(folder, path)
+
+
+def test_without_a_whole_journal_files_in_place_are_in_the_way(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    (journal,) = folder.rglob("*.journal-1")
+    journal.write_bytes(journal.read_bytes()[:-3])
+    with pytest.raises(ExistingFileError):
+        restored(path, folder, "refuse")
+
+
+def test_another_restore_does_not_go_on_from_it(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    other = archive(tmp_path / "b.tokar", {DATABASE: b"another", **part(5, 7)}, kind="full")
+    plan = planned(other.path, folder, "refuse")
+    assert plan.interrupted is None
+    assert any("left of an interrupted restore" in note for note in plan.notes)
+    with pytest.raises(ExistingFileError):
+        plan.refuse()
+
+
+def test_a_failure_of_the_second_run_keeps_what_the_first_had_done(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+
+    def fail(*_: object) -> None:
+        raise StorageError("no space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(Directory, "lock", fail)
+        with pytest.raises(StorageError):
+            restored(path, folder, "refuse")
+    assert (folder / "logs" / name_of(5)).exists()
+    restored(path, folder, "refuse")
+    demand_whole(folder, path)
+
+
+def test_the_plan_says_that_it_goes_on(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    plan = planned(path, folder, "refuse")
+    assert any(note.startswith("goes on from an interrupted run of this restore") for note in plan.notes)
+    value = plan.to_json()["continues"]
+    assert str(folder / "logs" / name_of(5)) in value["in_place"]
+    assert value["staged"] >= 1
+
+
+def test_the_command_goes_on_too(tmp_path: Path, path: Path) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    result = done("restore", path, "--to", f"database=dir:{folder}/data", "--to", f"log-dir={folder}/logs")
+    assert "note: goes on from an interrupted run of this restore" in result.stdout
+    assert "restored 5 files" in result.stdout
+    demand_whole(folder, path)
+
+
+def test_room_that_is_used_already_is_not_asked_for_twice(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    nearly_full = SimpleNamespace(f_bavail=10, f_frsize=1, f_files=0, f_favail=0, f_namemax=255)
+    monkeypatch.setattr("os.statvfs", lambda _: nearly_full)
+    plan = planned(path, folder, "refuse")
+    assert plan.problems == ()
+    assert plan.size > 10
