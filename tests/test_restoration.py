@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -230,6 +231,22 @@ def test_a_chain_ends_at_a_defragmentation(profile: str, tmp_path: Path) -> None
     lab = target_for(story, tmp_path / "b")
     restore(lab, [second_full, later])
     assert outcome_of(lab) == later.expected, "although logs of its full begin before the defragmentation"
+
+
+def test_a_chain_may_be_cut_before_a_defragmentation(tmp_path: Path, archives: ExitStack) -> None:
+    story, full = full_of(tmp_path, "edbbcli")
+    story.lab.work(40)
+    until = story.lab.instance.log.generation - 1
+    story.lab.defragment(story.lab.config.databases[0].name)
+    copy = take(story, tmp_path / "1.tokar", BackupKind.COPY)  # Exchange counts it as a full, and no log goes
+    across = after(story, [copy], "2.tokar", BackupKind.DIFFERENTIAL)
+    assert across.low <= full.high + 1 < until < across.high
+    whole, later = parts_of(opened(archives, full.path, across.path))
+    logs = tuple(one for one in later.entries if (generation_of(one) or 0) <= until)
+    lab = target_for(story, tmp_path / "target")
+    parts = (whole, replace(later, entries=logs, generation_high=until))
+    restore_to_server(SimulatedServer(lab, running=False), parts, maps=lab_maps(lab.folder))
+    assert outcome_of(lab) == story.expected(until)
 
 
 def test_a_set_of_older_logs_alone_is_refused(tmp_path: Path, archives: ExitStack) -> None:

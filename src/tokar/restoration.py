@@ -140,17 +140,18 @@ def demand_reachable(parts: Sequence[SetPart]) -> None:
     target = max(part.generation_high for part in parts)
     restorable(build_chain(members), target, full=parts[0].archive.id)
     full, *later = members
-    _demand_same_databases(full.facts, [log for member in later for log in member.facts.logs], parts[0].generation_high)
+    added = range(parts[0].generation_high + 1, target + 1)
+    _demand_same_databases(full.facts, [log for one in later for log in one.facts.logs if log.generation in added])
 
 
-def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts], high: int) -> None:
-    """Check that the logs after the full are about its databases (Q183380: defragmentation and repair end a chain).
+def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts]) -> None:
+    """Check that the logs after those of the full are about its databases (Q183380: defragmentation and repair end a chain).
 
     Logs of the full itself may begin before such a change, and say nothing of what was attached when it was copied.
     """
     restored = {_place(one.name): one for one in full.databases if one.header is not None and _place(one.name)}
     for log in logs:
-        for attached in log.attached if (log.generation or 0) > high else ():
+        for attached in log.attached:
             own = restored.get(_place(attached.path))
             if own is not None and own.header is not None and own.header.signature != attached.signature:
                 raise SetError(
