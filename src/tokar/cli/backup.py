@@ -17,7 +17,7 @@ from tokar.format.compression import Compression
 from tokar.prior import find_prior, load_prior
 from tokar.procedure.kinds import BackupKind
 from tokar.sources.deadline import Deadlines, DeadlineServer
-from tokar.sources.opening import open_server
+from tokar.sources.opening import open_server, parse_source
 
 if TYPE_CHECKING:
     from tokar.procedure.content import ListedFile
@@ -75,6 +75,7 @@ def backup(
     """Back a server up. Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential or a copy."""
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")
+    parse_source(source)  # here, since an error in the process of the server is no error of usage any more
     options = BackupOptions(
         prior=load_prior(after) if after else find_prior(chain, kind) if chain else None,
         or_full=or_full,
@@ -84,7 +85,9 @@ def backup(
         compression=Compression.parse(compress),
         progress=None if quiet or as_json else _Announcer(),
     )
-    deadlines = Deadlines() if deadline is None else Deadlines(deadline, deadline, deadline, deadline, deadline)
+    deadlines = Deadlines()
+    if deadline is not None:  # how long a process takes to start has nothing to do with the server
+        deadlines = Deadlines(call=deadline, first_read=deadline, read=deadline, end=deadline)
     with DeadlineServer(partial(open_server, source), deadlines) as server:
         result = run_backup(server, out, kind, options)
     if as_json:

@@ -38,7 +38,7 @@ def new(
         str, typer.Option(help="edbbcli (Exchange), ntdsbcli (Active Directory) or certadm (AD CS).")
     ] = "edbbcli",
     databases: Annotated[
-        int | None, typer.Option(min=1, max=16, help="How many databases. [default: 2 for edbbcli, else 1]")
+        int | None, typer.Option(min=1, max=12, help="How many databases. [default: 2 for edbbcli, else 1]")
     ] = None,
     seed: Annotated[int, typer.Option(help="What its chances follow from.")] = 1,
     empty: Annotated[

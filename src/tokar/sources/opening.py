@@ -11,6 +11,25 @@ if TYPE_CHECKING:
     from tokar.sources.base import Server
 
 
+def parse_source(source: str) -> tuple[str, Path]:
+    """Return the scheme and the place of `SCHEME:PLACE`, having checked that there is such a place, without opening anything.
+
+    Raises:
+        InputError: There is no such kind of source, or the place is not one.
+    """
+    scheme, colon, place = source.partition(":")
+    if not colon or scheme not in {"lab", "dir"}:
+        raise InputError(f"not a source: {source}", hint="lab:DIR is a simulated server, dir:DIR a set on disk")
+    path = Path(place)
+    if scheme == "lab":
+        from tokar.sources.engine.config import load_config  # noqa: PLC0415 - only what is asked for
+
+        load_config(path)
+    elif not place or not path.is_dir():
+        raise InputError("there is no such directory", path=place or None)
+    return scheme, path
+
+
 def open_server(source: str) -> Server:
     """Return the server that `SCHEME:PLACE` names.
 
@@ -18,14 +37,12 @@ def open_server(source: str) -> Server:
         InputError: There is no such kind of source, or the place is not one.
         SourceError: It cannot be opened.
     """
-    scheme, colon, place = source.partition(":")
-    if colon and scheme == "lab":
+    scheme, place = parse_source(source)
+    if scheme == "lab":
         from tokar.sources.engine.lab import open_lab  # noqa: PLC0415 - only what is asked for
         from tokar.sources.simulated import SimulatedServer  # noqa: PLC0415
 
-        return SimulatedServer(open_lab(Path(place)))
-    if colon and scheme == "dir":
-        from tokar.sources.directory import DirectoryServer  # noqa: PLC0415
+        return SimulatedServer(open_lab(place))
+    from tokar.sources.directory import DirectoryServer  # noqa: PLC0415
 
-        return DirectoryServer(Path(place))
-    raise InputError(f"not a source: {source}", hint="lab:DIR is a simulated server, dir:DIR a set on disk")
+    return DirectoryServer(place)
