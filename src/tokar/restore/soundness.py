@@ -9,20 +9,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokar.ese.identify import FileKind, identify
+from tokar.recovery.facts import SetFacts
 from tokar.recovery.recoverability import judge
 from tokar.recovery.survey import facts_of_archive
 from tokar.recovery.verdict import RESTORABLE
 from tokar.restore.plan import Fault, Problem
 from tokar.restore.targets import some
+from tokar.tokens import Role, role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
-    from tokar.recovery.facts import DatabaseFacts, LogFacts, SetFacts
+    from tokar.recovery.facts import DatabaseFacts, LogFacts
     from tokar.recovery.verdict import DatabaseVerdict
 
+_OF_AN_ENGINE = {Role.DATABASE, Role.LOG}
 _PARTIAL = "partial"  # spec/format.md, SUMM, key `outcome`
 
 
@@ -53,6 +56,8 @@ def soundness_of(archive: Archive) -> Soundness:
     Raises:
         FormatError: The index or the start of a file is damaged.
     """
+    if not any(role(token) in _OF_AN_ENGINE for token in {entry.token for entry in archive}):
+        return Soundness(SetFacts(), (), ())  # there may be a million files that were merely taken along
     found = facts_of_archive(archive)
     opaque = [one for one in found.databases if _is_opaque(archive, one)]
     facts = replace(found, databases=tuple(one for one in found.databases if one not in opaque))
