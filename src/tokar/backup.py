@@ -298,7 +298,7 @@ class _Run:
             self._notes.append(f"logs only was refused, a full was taken instead: {procedure.refusal.message}")
         self._notes += [f"damaged: {text}" for text in self._facts.damaged]
         self._notes += [f"not examined: {text}" for text in self._facts.unexamined]
-        summary: dict[str, Any] = {"backup": backup}
+        summary: dict[str, Any] = {"backup": backup, "examination": self._facts.findings.to_json()}
         if self._facts.generations is not None:
             summary["generations"] = self._facts.generations
         if self._left_out:

@@ -75,6 +75,7 @@ def new_summary(
     is_partial = not whole or (old is not None and old.outcome == "partial")
     if losses.incomplete_count or losses.lost_count or not whole:
         extra.pop("generations", None)  # which logs are left is not for this layer to say
+        extra.pop("examination", None)  # it counts files that are not here any more
     lost = [*extra.pop("lost", ()), *_lost_items(losses)]
 
     def summary() -> Summary:
