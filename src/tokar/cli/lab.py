@@ -11,6 +11,8 @@ import typer
 from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
+from tokar.sources.engine.database_file import DatabaseFile
+from tokar.sources.engine.dump import dump
 from tokar.sources.engine.lab import create_lab, open_lab
 from tokar.sources.engine.log_stream import closed_logs
 
@@ -79,10 +81,8 @@ def set_option(
 ) -> None:
     """Change settings of the server."""
     opened = open_lab(folder)
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        if name not in ("circular", "incremental") or value not in _SWITCHES:
-            raise InputError(f"not a setting: {setting}", hint="circular=on|off or incremental=on|off")
+    wanted = [_setting(setting) for setting in settings]
+    for name, value in wanted:
         if name == "circular":
             opened.set_circular(_SWITCHES[value])
         elif _SWITCHES[value]:
@@ -90,6 +90,13 @@ def set_option(
         else:
             opened.disable_incremental()
         output.line(f"{name} is {value}")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if name not in ("circular", "incremental") or value not in _SWITCHES:
+        raise InputError(f"not a setting: {text}", hint="circular=on|off or incremental=on|off")
+    return name, value
 
 
 @app.command()
@@ -143,8 +150,14 @@ def contents_digest(records: dict[bytes, bytes]) -> str:
 
 def _facts(lab: Lab) -> dict[str, Any]:
     logs = sorted(closed_logs(lab.place.logs, lab.place.base))
+    contents = _contents(lab)
     databases = {
-        name: {"records": len(records), "digest": contents_digest(records)} for name, records in _contents(lab).items()
+        name: {
+            "clean": records is not None,
+            "records": None if records is None else len(records),
+            "digest": None if records is None else contents_digest(records),
+        }
+        for name, records in contents.items()
     }
     return {
         "folder": str(lab.folder),
@@ -160,10 +173,15 @@ def _facts(lab: Lab) -> dict[str, Any]:
     }
 
 
-def _contents(lab: Lab) -> dict[str, dict[bytes, bytes]]:
-    """Return the records of the databases that are there."""
-    present = [path for path in lab.place.databases.values() if path.exists()]
-    return lab.contents() if len(present) == len(lab.place.databases) else {}
+def _contents(lab: Lab) -> dict[str, dict[bytes, bytes] | None]:
+    """Return the records of the databases that are there; None for one that has to be recovered first: its file alone says little."""
+    found: dict[str, dict[bytes, bytes] | None] = {}
+    for each in lab.config.databases:
+        path = lab.place.databases[each.dbid]
+        if path.exists():
+            is_clean = DatabaseFile(path, lab.era).header.is_clean
+            found[each.name] = dump(path, lab.era) if is_clean else None
+    return found
 
 
 def _show(lab: Lab, *, as_json: bool) -> None:
@@ -173,7 +191,10 @@ def _show(lab: Lab, *, as_json: bool) -> None:
         return
     output.line(f"{facts['folder']}: simulated server {facts['server']}, {facts['profile']}")
     for name, one in facts["databases"].items():
-        output.line(f"  {name:<12}  {output.count_text(one['records'], 'record'):>14}  contents {one['digest']}")
+        if one["clean"]:
+            output.line(f"  {name:<12}  {output.count_text(one['records'], 'record'):>14}  contents {one['digest']}")
+        else:
+            output.line(f"  {name:<12}  to be recovered first: tokar lab recover {facts['folder']}")
     logs = facts["logs"]
     closed = f"0x{logs['low']:X} to 0x{logs['high']:X}" if logs["count"] else "none"
     output.line(f"  closed logs   {closed}, circular logging {'on' if facts['circular'] else 'off'}")
