@@ -288,19 +288,16 @@ class EntryReader:
         """
         count = found.done.chunk_count
         digest = blake3()
-        source = _ReadAhead(self, found) if count > 1 else (self.chunk_record(found, number) for number in range(count))
-        try:
-            for chunk in source:
-                size, data, _ = chunk
-                if data is None:
-                    while size:
-                        digest.update(_ZEROS[:size])
-                        size -= min(size, len(_ZEROS))
-                else:
-                    digest.update(data)
-                yield chunk
-        finally:
-            source.close()
+        if count > 1:
+            source = _ReadAhead(self, found, digest)
+            try:
+                yield from source
+            finally:
+                source.close()
+        elif count:
+            chunk = self.chunk_record(found, 0)
+            _absorb(digest, chunk)
+            yield chunk
         if digest.digest() != found.done.digest:
             raise DigestMismatchError(
                 "the digest of the content is wrong",
@@ -311,10 +308,22 @@ class EntryReader:
             )
 
 
-class _ReadAhead:
-    """Reads and proves chunks in a thread of its own while the consumer works on earlier ones."""
+def _absorb(digest: blake3, chunk: Chunk) -> None:
+    """Hash the content of the next chunk."""
+    size, data, _ = chunk
+    if data is not None:
+        digest.update(data)
+        return
+    while size:
+        digest.update(_ZEROS[:size])
+        size -= min(size, len(_ZEROS))
 
-    def __init__(self, reader: EntryReader, found: EntryRecords) -> None:
+
+class _ReadAhead:
+    """Reads, proves and hashes chunks in a thread of its own while the consumer works on earlier ones."""
+
+    def __init__(self, reader: EntryReader, found: EntryRecords, digest: blake3) -> None:
+        self._digest = digest
         self._reader = reader
         self._found = found
         self._ready: SimpleQueue[tuple[Chunk, bytearray] | BaseException | None] = SimpleQueue()
@@ -331,7 +340,9 @@ class _ReadAhead:
                 buffer = self._free.get()
                 if buffer is None:
                     return
-                self._ready.put((self._reader.chunk_record(self._found, number, buffer), buffer))
+                chunk = self._reader.chunk_record(self._found, number, buffer)
+                _absorb(self._digest, chunk)
+                self._ready.put((chunk, buffer))
             self._ready.put(None)
         except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
             self._ready.put(error)

@@ -80,13 +80,23 @@ class EntryWriter:
         self.position += len(head) + len(body)
         return head, body
 
-    def add(self, chunk: EncodedChunk) -> tuple[bytes, bytes, Buffer]:
-        """Return head, body prefix and stored bytes of the next DATA."""
+    def absorb(self, content: Buffer) -> None:
+        """Hash the next content for the digest of the file, ahead of `add`; may run in another thread, in the order of the chunks."""
+        self._digest.update(content)
+
+    def add(self, chunk: EncodedChunk, *, absorbed: bool = False) -> tuple[bytes, bytes, Buffer]:
+        """Return head, body prefix and stored bytes of the next DATA.
+
+        Args:
+            chunk: The chunk.
+            absorbed: Whether its content went through `absorb` already.
+        """
         length = len(chunk.prefix) + memoryview(chunk.stored).nbytes
         checked = records.checked_part(records.DATA, length, self._tag, self.position)
         chunk.hasher.update(checked)
         check = chunk.hasher.digest()
-        self._digest.update(chunk.content)
+        if not absorbed:
+            self._digest.update(chunk.content)
         self._lengths.append(length)
         self._checks += check
         self.content_size += memoryview(chunk.content).nbytes

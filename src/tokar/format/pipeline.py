@@ -1,8 +1,8 @@
-"""Threads of the writer: reading and check-hashing, compression, and content hashing with writing overlap for large files.
+"""Threads of the writer: reading with hashing, compression, and writing overlap for large files.
 
-    caller              reads a chunk into a buffer; hashes it for its check (or hands it to the encoders)
+    caller              reads a chunk into a buffer; hashes it for the digest and for its check (or hands it to the encoders)
     encoders            compress a chunk and hash it for its check; only with compression
-    output              in order: hashes the content for the digest, completes the check, writes
+    output              in order: completes the check, writes
 
 The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file calls release the
 interpreter lock while they work on a chunk.

@@ -373,7 +373,7 @@ class ArchiveWriter:
         self._flush()
 
         def write(encoded: EncodedChunk) -> None:
-            self._sink.write(writer.add(encoded))
+            self._sink.write(writer.add(encoded, absorbed=True))
 
         chunk, size = 0, len(buffer)
         while size:
@@ -381,6 +381,7 @@ class ArchiveWriter:
                 raise FormatError(f"more than {limits.MAX_CHUNKS} chunks", rule="LIM-2", offset=writer.position)
             if examine:
                 examine(memoryview(buffer)[:size])
+            writer.absorb(memoryview(buffer)[:size])
             pipeline.put(file.entry, chunk, buffer, size, write)
             if progress:
                 progress(size)
