@@ -31,7 +31,8 @@ from tokar.recovery.selection import NotRestorableError
 from tokar.restoration import generation_of, lab_maps, parts_of, restore_to_server
 from tokar.restore.paths import PathMap
 from tokar.restore.plan import Existing
-from tokar.sources.base import DIALECTS, BackupType, NameList, Registration, ServerError
+from tokar.sources import codes
+from tokar.sources.base import DIALECTS, BackupType, NameList, NoAnswerError, Registration, ServerError
 from tokar.sources.engine.registration import load_registration
 from tokar.sources.simulated import SimulatedServer
 
@@ -120,6 +121,34 @@ def test_sets_are_in_order_by_where_they_end_not_by_where_they_begin() -> None:
         procedure.restore(one, lambda _: None)
     with pytest.raises(ProcedureError, match="10-11 ends before the set that was restored last"), procedure:
         procedure.restore(item(10, 11), lambda _: None)
+
+
+def test_another_restore_is_taken_over_before_anything_is_restored_and_never_afterwards() -> None:
+    server = ScriptedServer(dialect=DIALECTS["edbbcli"])
+    full = SetToRestore("full", BackupType.FULL, Registration("s", "l", (("a", "b"),), "l", 5, 7))
+    procedure = RestoreProcedure(server, Transcript(str))
+    procedure.prepare()
+    procedure.take_over()  # nothing is registered, so there is nothing to do
+    server.registered = full.registration
+    with pytest.raises(ServerError) as caught:
+        procedure.restore(full, lambda _: None)
+    assert caught.value.hint is not None
+    procedure = RestoreProcedure(server, Transcript(str))
+    procedure.prepare()
+    procedure.take_over()
+    procedure.restore(full, lambda _: None)
+    with pytest.raises(ProcedureError, match="before anything is restored"), procedure:
+        procedure.take_over()
+    assert server.completed == [codes.ERROR, codes.NONE]
+
+
+def test_a_server_that_does_not_answer_is_not_taken_over() -> None:
+    server = ScriptedServer(dialect=DIALECTS["certadm"])
+    procedure = RestoreProcedure(server, Transcript(str))
+    procedure.prepare()
+    server.fault = lambda _, call: Fault.HANG if call == "register_complete" else None
+    with pytest.raises(NoAnswerError), procedure:
+        procedure.take_over()
 
 
 @pytest.mark.parametrize("profile", ["ntdsbcli", "certadm"])
