@@ -234,7 +234,9 @@ def _identify_checkpoint(source: ByteSource, note: str = "") -> Identity:
 def _recognise_typed(source: ByteSource, head: bytes) -> Identity | None:
     """By the file type that all headers since 2001 keep at one offset, in a block whose checksum is right."""
     kind = _type_in(head)
-    if kind is None and not _block_is_valid(head):  # in a whole first block, what follows is content that may look like anything
+    if kind is None and not _block_is_valid(
+        head
+    ):  # in a whole first block, what follows is content that may look like anything
         kind = _type_in(head[_BLOCK_SIZE:])
     if kind is FileKind.LOG and (_block_is_valid(head) or _has_log_version(head)):
         return _identify_log(head)
