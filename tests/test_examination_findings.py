@@ -240,3 +240,10 @@ def test_no_content_crashes_it(
         if at < len(data):
             data[at] = value
     in_summary(look(bytes(data), token, step=step))
+
+
+@pytest.mark.parametrize(("token", "profile"), [(PATCH, "ese"), (0x28, "edbbcli")])
+def test_a_patch_file_with_pages_is_never_judged(token: int, profile: str) -> None:
+    damaged = flipped(database_file(), 8 * 9000)
+    assert look(damaged).to_json()["bad"]
+    assert not look(damaged, token, name="PRIV.PAT", profile=profile).to_json().get("bad")

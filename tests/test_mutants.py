@@ -273,22 +273,9 @@ TRIALS: dict[str, tuple[Callable[[Path, str], None], tuple[str, ...]]] = {
 }
 
 
-PATCH_PAGES = "a patch file with pages is taken for a damaged database by tokar.examination"
-
-
 @pytest.mark.parametrize(
     ("trial", "profile"),
-    [
-        pytest.param(
-            name,
-            profile,
-            marks=pytest.mark.xfail(reason=PATCH_PAGES, strict=True)
-            if (name, profile) == ("a_busy_server_comes_back", "edbbcli")
-            else (),
-        )
-        for name, (_, profiles) in TRIALS.items()
-        for profile in profiles
-    ],
+    [(name, profile) for name, (_, profiles) in TRIALS.items() for profile in profiles],
 )
 def test_the_sound_code_passes(trial: str, profile: str, tmp_path: Path) -> None:
     TRIALS[trial][0](tmp_path, profile)

@@ -17,7 +17,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -60,7 +59,6 @@ LONG = bool(os.environ.get("TOKAR_LONG"))
 EXAMPLES = {"edbbcli": 400, "certadm": 400, "ntdsbcli": 150} if LONG else {"edbbcli": 12, "certadm": 12, "ntdsbcli": 4}
 STEPS = 30 if LONG else 14
 MOST_RESTORES = 8 if LONG else 4
-PATCH_PAGES = "a patch file with pages is taken for a damaged database by tokar.examination"
 LOGS_ONLY = (BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL)
 
 
@@ -317,7 +315,7 @@ class Authority(Machine):
     profile = "certadm"
 
 
-TestStoryOfExchange = pytest.mark.xfail(reason=PATCH_PAGES, strict=True)(Exchange.TestCase)
+TestStoryOfExchange = Exchange.TestCase
 TestStoryOfExchange.settings = counted(EXAMPLES["edbbcli"])
 TestStoryOfADirectoryService = Directory.TestCase
 TestStoryOfADirectoryService.settings = counted(EXAMPLES["ntdsbcli"])

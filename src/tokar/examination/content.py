@@ -58,6 +58,8 @@ class ContentExaminer:
 
     def __call__(self, chunk: memoryview) -> None:
         """Take the next bytes. They may be changed afterwards."""
+        if self._is_patch:  # pages in a layout of which no public description is known: kept, never judged
+            return
         if self._identity is None:
             self._identity = _identify(chunk, self._size)
             self._checker = self._choose_checker(self._identity)
@@ -76,6 +78,8 @@ class ContentExaminer:
 
     def finish(self) -> None:
         """Note what was found. Nothing may follow."""
+        if self._is_patch:
+            return
         identity = self._identity or Identity(kind=FileKind.UNKNOWN)
         report = self._checker.finish() if self._checker is not None else None
         verdict = judge(identity, report, trailer=self._profile not in _WITHOUT_TRAILER)
@@ -88,7 +92,7 @@ class ContentExaminer:
         del report
         if identity.kind not in CHECKED_KINDS:
             role = tokens.role(self._token)
-            if self._is_patch or role not in (tokens.Role.DATABASE, tokens.Role.LOG):
+            if role not in (tokens.Role.DATABASE, tokens.Role.LOG):
                 return
             verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}")
         name = names.display(self._raw_name, self._encoding)

@@ -84,7 +84,7 @@ class FileExaminer(ContentExaminer):
         self._facts.damaged.extend(f"{self._name} {problem}" for problem in verdict.problems)
         if role is tokens.Role.DATABASE:
             self._note_database(identity, report)
-        elif role is tokens.Role.LOG and not self._is_patch:
+        elif role is tokens.Role.LOG:
             self._note_log(identity)
 
     @property
@@ -129,9 +129,10 @@ def _leaf(raw_name: bytes, encoding: int) -> str:
 def _needed(name: str, header: DatabaseHeader, report: PageReport | LogReport | None) -> Iterator[Needed]:
     """Yield what a database needs: of a streaming copy what its backup recorded, else its required range."""
     stream = header.log_signature.pack().hex() if header.log_signature.is_set else None
-    if header.is_streaming_copy:
+    record = header.current_full
+    if record.generation_low:  # a streaming copy; those from before trailers tell both ends in the header
         trailer = report.trailer if isinstance(report, PageReport) else None
-        low = header.current_full.generation_low
-        yield Needed(name, low, trailer.backup.generation_high if trailer else low, stream)
+        high = trailer.backup.generation_high if trailer else record.generation_high or record.generation_low
+        yield Needed(name, record.generation_low, high, stream)
     elif header.required_low and not header.is_clean:
         yield Needed(name, header.required_low, header.required_high, stream)
