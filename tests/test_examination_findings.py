@@ -244,6 +244,6 @@ def test_no_content_crashes_it(
 
 @pytest.mark.parametrize(("token", "profile"), [(PATCH, "ese"), (0x28, "edbbcli")])
 def test_a_patch_file_with_pages_is_never_judged(token: int, profile: str) -> None:
-    damaged = flipped(database_file(), 8 * 9000)
+    damaged = flipped(database_file(5, 7), 8 * (3 * 4096 + 100), 8 * (5 * 4096 + 100))
     assert look(damaged).to_json()["bad"]
     assert not look(damaged, token, name="PRIV.PAT", profile=profile).to_json().get("bad")
