@@ -101,7 +101,7 @@ def test_a_bit_that_the_engine_corrects_is_a_note(tmp_path: Path) -> None:
     pages = [seal_page(PageHeader(dbtime=number).pack() + bytes(4056), number) for number in (1, 2, 3)]
     data = bytearray(database_file(5, 5, pages=0) + b"".join(pages))
     data[3 * 4096 + 200] ^= 1
-    folder = write(tmp_path / "in", {"a.edb": bytes(data)})
+    folder = write(tmp_path / "in", {"a.edb": bytes(data), "edb00005.log": log_file(5)})
     result = done("create", tmp_path / "a.tokar", folder)
     assert warnings(result.stderr) == []
     assert "note: a.edb has 1 page with a flipped bit that the engine corrects" in result.stderr
@@ -127,7 +127,8 @@ def test_a_temporary_database_is_not_verified_and_no_warning(tmp_path: Path) -> 
 
 def test_many_damaged_files_are_not_all_printed(tmp_path: Path) -> None:
     folder = write(tmp_path / "in", {f"{number:02}.edb": damaged_database(2) for number in range(22)})
-    found = warnings(done("create", tmp_path / "a.tokar", folder).stderr)
+    printed = warnings(done("create", tmp_path / "a.tokar", folder).stderr)
+    found = [line for line in printed if "JET_errReadVerifyFailure, -1018" in line or "files have damage" in line]
     assert len(found) == 21
     assert found[-1] == "2 more files have damage; the archive lists them"
     assert len(recorded(tmp_path / "a.tokar")["entries"]) == 22
@@ -206,3 +207,15 @@ def test_good_samples_are_verified_to_the_last_page(
     done("create", tmp_path / "a.tokar", samples / name)
     value = recorded(tmp_path / "a.tokar")
     assert (value["pages"], value["segments"], value["bad"], value["not_verified"]) == (pages, segments, 0, 0)
+
+
+@pytest.mark.samples
+def test_a_database_whose_log_is_missing_is_warned_of_at_once(samples: Path, tmp_path: Path) -> None:
+    found = done("create", "-q", tmp_path / "a.tokar", samples / "ual-hyperv")
+    assert "warning: log 0x7C is missing" in found.stderr
+
+
+@pytest.mark.samples
+def test_a_set_that_can_be_recovered_is_not_warned_of(samples: Path, tmp_path: Path) -> None:
+    found = done("create", "-q", tmp_path / "a.tokar", samples / "win10-srum-belkasoft-dirty")
+    assert "cannot be recovered" not in found.stderr
