@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +200,32 @@ def test_damage_found_by_the_thread_that_reads_ahead_comes_out() -> None:
         for _ in archive.chunks(archive.entry(0)):
             pass
     assert (caught.value.rule, caught.value.offset) == ("REC-8", at)
+
+
+@pytest.mark.parametrize("hungry", [True, False])
+@pytest.mark.parametrize("level", [None, 1])
+@pytest.mark.parametrize(("at", "rule"), [(10, "REC-1"), (64, "REC-8"), (76, "REC-8"), (80, "REC-8"), (-1, "REC-8")])
+def test_no_byte_of_a_damaged_chunk_comes_out_whoever_demands_its_check(
+    *, hungry: bool, level: int | None, at: int, rule: str
+) -> None:
+    content = pattern(20 * CHUNK)
+    data = bytearray(written((0x44, b"large", content), level=level))
+    archive = opened(bytes(data))
+    positions = archive.records(archive.entry(0)).data_positions
+    data[positions[12] + at if at >= 0 else positions[13] + at] ^= 1
+    archive = opened(bytes(data))
+    came = bytearray()
+
+    def take() -> None:
+        for chunk in archive.chunks(archive.entry(0)):
+            came.extend(bytes(chunk.data or b""))
+            if not hungry:
+                time.sleep(0.01)  # so that the thread that reads is ahead
+
+    with pytest.raises(FormatError) as caught:
+        take()
+    assert (caught.value.rule, caught.value.offset) == (rule, positions[12])
+    assert bytes(came) == content[: 12 * CHUNK]
 
 
 @pytest.mark.parametrize("use", ["chunks", "verify", "scan"])

@@ -1,14 +1,13 @@
 """One entry read out of an archive with proof: FILE and DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
 
-Only the chunks that are asked for are read. Whole files are read ahead by a second thread, so that checking and hashing overlap.
+Only the chunks that are asked for are read. Whole files are read ahead by a second thread (`read_ahead`).
 """
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
+from functools import partial
 from itertools import accumulate
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
@@ -17,11 +16,12 @@ from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError
 from tokar.format import data_record, limits, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.file_record import FileRecord
+from tokar.format.read_ahead import ReadAhead, absorb, nothing
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.small_entry import ProvenEntry, prove_small_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from tokar.format.data_record import DataRecord
     from tokar.format.entry import Entry
 
-_READ_AHEAD: Final = 4  # buffers; each holds one record
 _SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece
 _WINDOW_SIZE: Final = 1 << 20
-_ZEROS: Final = bytes(1 << 20)
 
 
 class Chunk(NamedTuple):
@@ -97,6 +95,13 @@ def read_record(data: memoryview, tag: bytes, position: int, kind: bytes) -> tup
     Raises:
         FormatError: A rule from REC-1 to REC-8, or SEQ-1 for another kind.
     """
+    head, body = _take_apart(data, tag, position, kind)
+    records.demand_check(head, tag, body)
+    return head, body
+
+
+def _take_apart(data: memoryview, tag: bytes, position: int, kind: bytes) -> tuple[RecordHead, memoryview]:
+    """Return the same, but for REC-8: nobody has looked at the check yet."""
     if len(data) < HEAD_SIZE:
         raise FormatError("there is no room for a record head", rule="STATE-4", offset=position)
     head = records.parse_head(data, tag, position)
@@ -106,7 +111,6 @@ def read_record(data: memoryview, tag: bytes, position: int, kind: bytes) -> tup
     body = data[HEAD_SIZE : HEAD_SIZE + head.length]
     if len(body) < head.length:
         raise FormatError("a record reaches into the next one", rule="STATE-4", offset=position)
-    records.demand_check(head, tag, body)
     return head, body
 
 
@@ -201,9 +205,16 @@ class EntryReader:
         Raises:
             FormatError: A rule is broken.
         """
+        return self.prove_chunk(found, number, self.data_of(found, number, buffer))
+
+    def data_of(self, found: EntryRecords, number: int, buffer: bytearray | None = None) -> memoryview:
+        """Read the bytes of one DATA record, and prove nothing.
+
+        Raises:
+            FormatError: The archive ends inside it.
+        """
         position = found.data_positions[number]
-        data = self._read(position, found.data_positions[number + 1] - position, buffer)
-        return self.prove_chunk(found, number, data)
+        return self._read(position, found.data_positions[number + 1] - position, buffer)
 
     def prove_chunk(self, found: EntryRecords, number: int, data: memoryview) -> Chunk:
         """Return the content of one DATA record whose bytes are `data`.
@@ -211,9 +222,31 @@ class EntryReader:
         Raises:
             FormatError: A rule is broken.
         """
-        record, body = self._parse_data(found, number, data)
-        content = data_record.content(record, body, position=found.data_positions[number])
+        head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
+        record = self._parse_data(found, number, head, body)
+        content = data_record.content(record, body, position=head.position)
         return Chunk(record.content_size, content, record.codec)
+
+    def chunk_to_check(self, found: EntryRecords, number: int, data: memoryview) -> tuple[Chunk, Callable[[], None]]:
+        """Return a chunk that must not be used before what comes with it has been called: that demands the check of the record.
+
+        So the two passes over content, for check and digest, can be in two threads. Only chunks that are stored as they are
+        can wait; others are proven here.
+
+        Raises:
+            FormatError: A rule is broken.
+        """
+        try:
+            head, body = _take_apart(data, self._tag, found.data_positions[number], records.DATA)
+            record = self._parse_data(found, number, head, body)
+        except FormatError:
+            return self.prove_chunk(found, number, data), nothing  # it finds what is broken first
+        if record.codec != data_record.Codec.STORED:
+            return self.prove_chunk(found, number, data), nothing
+        return (
+            Chunk(record.content_size, body[record.stored_at :], record.codec),
+            partial(records.demand_check, head, self._tag, body),
+        )
 
     def demand_chunk(self, found: EntryRecords, number: int, buffer: bytearray) -> None:
         """Prove one DATA record without decoding its content.
@@ -221,9 +254,7 @@ class EntryReader:
         Raises:
             FormatError: A rule is broken.
         """
-        position = found.data_positions[number]
-        data = self._read(position, found.data_positions[number + 1] - position, buffer)
-        self.demand_chunk_data(found, number, data)
+        self.demand_chunk_data(found, number, self.data_of(found, number, buffer))
 
     def demand_chunk_data(self, found: EntryRecords, number: int, data: memoryview) -> None:
         """Prove one DATA record whose bytes are `data`, without decoding its content.
@@ -231,13 +262,13 @@ class EntryReader:
         Raises:
             FormatError: A rule is broken.
         """
-        record, body = self._parse_data(found, number, data)
-        data_record.check_frame(record, body, position=found.data_positions[number])
+        head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
+        record = self._parse_data(found, number, head, body)
+        data_record.check_frame(record, body, position=head.position)
 
-    def _parse_data(self, found: EntryRecords, number: int, data: memoryview) -> tuple[DataRecord, memoryview]:
-        position = found.data_positions[number]
-        head, body = read_record(data, self._tag, position, records.DATA)
-        if len(data) != HEAD_SIZE + head.length:
+    def _parse_data(self, found: EntryRecords, number: int, head: RecordHead, body: memoryview) -> DataRecord:
+        position = head.position
+        if found.data_positions[number + 1] != head.end:
             raise FormatError("DONE names another length", rule="DONE-2", offset=position)
         expected = found.done.data_checks[32 * number : 32 * number + 32]
         if head.check != expected:
@@ -249,7 +280,7 @@ class EntryReader:
         )
         if record.content_size != min(chunk_size, found.done.content_size - number * chunk_size):
             raise FormatError("a chunk has another size than its place calls for", rule="DATA-2", offset=position)
-        return record, body
+        return record
 
     def _read(self, position: int, size: int, buffer: bytearray | None) -> memoryview:
         readinto = getattr(self._source, "readinto", None)
@@ -289,14 +320,14 @@ class EntryReader:
         count = found.done.chunk_count
         digest = blake3()
         if count > 1:
-            source = _ReadAhead(self, found, digest)
+            source = ReadAhead(self, found, digest)
             try:
                 yield from source
             finally:
                 source.close()
         elif count:
             chunk = self.chunk_record(found, 0)
-            _absorb(digest, chunk)
+            absorb(digest, chunk)
             yield chunk
         if digest.digest() != found.done.digest:
             raise DigestMismatchError(
@@ -306,59 +337,6 @@ class EntryReader:
                 rule="DONE-5",
                 offset=found.data_positions[-1],
             )
-
-
-def _absorb(digest: blake3, chunk: Chunk) -> None:
-    """Hash the content of the next chunk."""
-    size, data, _ = chunk
-    if data is not None:
-        digest.update(data)
-        return
-    while size:
-        digest.update(_ZEROS[:size])
-        size -= min(size, len(_ZEROS))
-
-
-class _ReadAhead:
-    """Reads, proves and hashes chunks in a thread of its own while the consumer works on earlier ones."""
-
-    def __init__(self, reader: EntryReader, found: EntryRecords, digest: blake3) -> None:
-        self._digest = digest
-        self._reader = reader
-        self._found = found
-        self._ready: SimpleQueue[tuple[Chunk, bytearray] | BaseException | None] = SimpleQueue()
-        self._free: SimpleQueue[bytearray | None] = SimpleQueue()
-        size = HEAD_SIZE + max(found.done.data_lengths)
-        for _ in range(min(_READ_AHEAD, found.done.chunk_count)):
-            self._free.put(bytearray(size))
-        self._thread = threading.Thread(target=self._run, name="tokar-read", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            for number in range(self._found.done.chunk_count):
-                buffer = self._free.get()
-                if buffer is None:
-                    return
-                chunk = self._reader.chunk_record(self._found, number, buffer)
-                _absorb(self._digest, chunk)
-                self._ready.put((chunk, buffer))
-            self._ready.put(None)
-        except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
-            self._ready.put(error)
-
-    def __iter__(self) -> Iterator[Chunk]:
-        while (item := self._ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            chunk, buffer = item
-            yield chunk
-            self._free.put(buffer)
-
-    def close(self) -> None:
-        """End the thread."""
-        self._free.put(None)
-        self._thread.join()
 
 
 def end_of(number: int, next_file: int | None, outside: Sequence[int], done_position: int) -> int:

@@ -1,10 +1,11 @@
 """Threads of the writer: reading with hashing, compression, and writing overlap for large files.
 
-    caller              reads a chunk into a buffer; hashes it for the digest and for its check (or hands it to the encoders)
+    caller              reads a chunk into a buffer and hashes it for the digest
     encoders            compress a chunk and hash it for its check; only with compression
     output              in order: completes the check, writes
 
-The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file calls release the
+Without compression the hashing for the check goes to whichever of caller and output has less to do: neither reading with one hash nor
+writing with none is half of the work, on any machine. The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file calls release the
 interpreter lock while they work on a chunk.
 """
 
@@ -12,11 +13,12 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokar.format.entry_writer import EncodedChunk, encode_chunk
+from tokar.format.entry_writer import encode_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tokar.format.compression import Compression
+    from tokar.format.entry_writer import EncodedChunk
 
-_SPARE_BUFFERS: Final = 4
+_SPARE_BUFFERS: Final = 8
+_SPARE_SIZE: Final = 1 << 26  # bytes of all of them together, as far as there are more than it takes
+_BEHIND: Final = 3  # chunks that wait to be written, from which on the caller hashes for the check
 
 
 class Pipeline:
@@ -43,7 +48,8 @@ class Pipeline:
         count = threads or os.cpu_count() or 1
         self._encoders = ThreadPoolExecutor(count, "tokar-encode") if compression.level is not None else None
         self._buffers: SimpleQueue[bytearray] = SimpleQueue()
-        for _ in range(_SPARE_BUFFERS + (count if self._encoders else 0)):
+        spare = min(_SPARE_BUFFERS, max(_SPARE_SIZE // chunk_size, _BEHIND + 1))
+        for _ in range(spare + (count if self._encoders else 0)):
             self._buffers.put(bytearray(chunk_size))
         self._jobs: SimpleQueue[_Job | threading.Event | None] = SimpleQueue()
         self._failure: BaseException | None = None
@@ -62,12 +68,12 @@ class Pipeline:
     def put(self, entry: int, chunk: int, buffer: bytearray, size: int, write: Callable[[EncodedChunk], None]) -> None:
         """Send the chunk in the first `size` bytes of a buffer on its way; `write` is called in the output thread."""
         content = memoryview(buffer)[:size]
-        encoded: EncodedChunk | Future[EncodedChunk]
-        if self._encoders is None:
-            encoded = self._encode(entry, chunk, content)
-        else:
-            encoded = self._encoders.submit(self._encode, entry, chunk, content)
-        self._jobs.put(_Job(encoded, buffer, write))
+        encode: Callable[[], EncodedChunk] = partial(self._encode, entry, chunk, content)
+        if self._encoders is not None:
+            encode = self._encoders.submit(encode).result
+        elif self._jobs.qsize() >= _BEHIND:
+            encode = partial(_given, encode())
+        self._jobs.put(_Job(encode, buffer, write))
 
     def drain(self) -> None:
         """Wait until everything that was put is written.
@@ -102,24 +108,19 @@ class Pipeline:
                 continue
             if self._failure is None:
                 try:
-                    job.run()
+                    job.write(job.encode())
                 except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                     self._failure = error
             self._buffers.put(job.buffer)
 
 
-class _Job:
-    """A chunk on its way to the output thread."""
+class _Job(NamedTuple):
+    """A chunk on its way to the output thread, and what to call for it there."""
 
-    __slots__ = ("_encoded", "_write", "buffer")
+    encode: Callable[[], EncodedChunk]
+    buffer: bytearray
+    write: Callable[[EncodedChunk], None]
 
-    def __init__(
-        self, encoded: EncodedChunk | Future[EncodedChunk], buffer: bytearray, write: Callable[[EncodedChunk], None]
-    ) -> None:
-        self._encoded = encoded
-        self.buffer = buffer
-        self._write = write
 
-    def run(self) -> None:
-        encoded = self._encoded
-        self._write(encoded.result() if isinstance(encoded, Future) else encoded)
+def _given(encoded: EncodedChunk) -> EncodedChunk:
+    return encoded
