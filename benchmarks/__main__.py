@@ -2,9 +2,10 @@
 
     python -m benchmarks [--folder DIR] [--size MIB] [--files N] [--entries N] [--rounds N] [--only NAME...]
 
-Every command is a whole process, run once without counting and then in rounds: A B C ..., A B C .... The medians are printed with their
-ratio to the named peer, so that a machine whose speed drifts does not decide. `--folder` should be on the file system that matters; for the speed of the
-code alone, one in memory (/dev/shm).
+Every command is a whole process, run once without counting and then in rounds: A B C ..., A B C .... What it wrote is removed after each run, unless a
+later group reads it, so that memory and room do not decide. Medians and best times are printed with their ratio to the named peer, so that a machine whose
+speed drifts does not decide either. Python keeps its compiled modules, as an installed program does. `--folder` should be on the file system that matters;
+for the speed of the code alone, one in memory (/dev/shm).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokar.format.compression import Compression
 from tokar.format.json_fields import to_time
@@ -28,28 +31,43 @@ from tokar.format.metadata import Head
 from tokar.format.sink import FileSink
 from tokar.format.writer import ArchiveWriter, system_clock
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 TOKAR = f"{sys.executable} -m tokar"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command of a group; `clean` is removed before each run, outside the measured time."""
+    """One command of a group, and what it writes."""
 
     name: str
     command: str
-    clean: str | None = None
+    output: Path | None = None
 
 
 @dataclass(frozen=True)
 class Group:
-    """Commands that are compared with each other: the first is the peer."""
+    """Commands that are compared with each other: the first is the peer.
+
+    Attributes:
+        name: What they do.
+        make: Makes the input of the group, unless it is there.
+        jobs: The commands.
+        needs: Commands that are run once, before, whose outputs the others read.
+    """
 
     name: str
+    make: Callable[[], None]
     jobs: tuple[Job, ...]
+    needs: tuple[Job, ...] = ()
 
 
 def make_set(folder: Path, mebibytes: int) -> None:
     """Write eight files: half of their megabytes do not compress, half look like text, one in sixteen is zeros."""
+    if folder.exists():
+        return
     dice = random.Random(1)
     noise = dice.randbytes(8 << 20)
     words = [dice.randbytes(dice.randint(3, 9)).hex().encode() for _ in range(4000)]
@@ -65,6 +83,8 @@ def make_set(folder: Path, mebibytes: int) -> None:
 
 def make_small_files(folder: Path, count: int) -> None:
     """Write files of 1 KiB that do not compress."""
+    if folder.exists():
+        return
     dice = random.Random(2)
     folder.mkdir()
     for number in range(count):
@@ -79,75 +99,75 @@ def make_index(path: Path, count: int) -> None:
             writer.add_bytes(0x21, f"dir{number // 1000:03d}/f{number:07d}.dat", b"x")
 
 
-def make_inputs(work: Path, mebibytes: int, files: int, entries: int) -> None:
-    """Make everything that is measured."""
-    make_set(work / "set", mebibytes)
-    make_small_files(work / "small", files)
-    make_index(work / "index.tokar", entries)
-
-
-def groups(work: Path) -> list[Group]:
-    """Return what is measured; the inputs are in `work`."""
-    big, small = work / "set", work / "small"
+def groups(work: Path, mebibytes: int, files: int, entries: int) -> list[Group]:
+    """Return what is measured; everything lies in `work`."""
+    big, small, index = work / "set", work / "small", work / "index.tokar"
+    out, tar, zst = work / "out", work / "out.tar", work / "out.zst"
+    stored, packed = work / "stored.tokar", work / "packed.tokar"
+    make_big, make_small = partial(make_set, big, mebibytes), partial(make_small_files, small, files)
+    cp = Job("cp", f"cp -r {big} {out}", out)
+    tar_big = Job("tar cf", f"tar cf {tar} -C {big} .", tar)
+    create_stored = Job("create --compress none", f"{TOKAR} create -q --all --compress none {stored} {big}", stored)
+    create = Job("create", f"{TOKAR} create -q --all {packed} {big}", packed)
+    tar_small = Job("tar cf; sync", f"tar cf {tar} -C {small} . && sync", tar)
+    create_small = Job("create", f"{TOKAR} create -q --all {packed} {small}", packed)
     return [
+        Group("one large set: writing", make_big, (cp, tar_big, create_stored)),
         Group(
-            "one large set: writing",
-            (
-                Job("cp", f"cp -r {big} {work}/cp", f"{work}/cp"),
-                Job("tar cf", f"tar cf {work}/big.tar -C {big} .", f"{work}/big.tar"),
-                Job("tar | zstd -1 -T2", f"tar cf - -C {big} . | zstd -q -1 -T2 -o {work}/big.zst", f"{work}/big.zst"),
-                Job(
-                    "create --compress none",
-                    f"{TOKAR} create -q --all --compress none {work}/n.tokar {big}",
-                    f"{work}/n.tokar",
-                ),
-                Job("create", f"{TOKAR} create -q --all {work}/z.tokar {big}", f"{work}/z.tokar"),
-            ),
+            "one large set: compressing",
+            make_big,
+            (Job("tar | zstd -1 -T2", f"tar cf - -C {big} . | zstd -q -1 -T2 -o {zst}", zst), create),
         ),
         Group(
-            "one large set: reading",
+            "one large set: verifying",
+            make_big,
             (
-                Job("cp", f"cp -r {big} {work}/cp", f"{work}/cp"),
-                Job("tar xf", f"mkdir {work}/xt && tar xf {work}/big.tar -C {work}/xt", f"{work}/xt"),
-                Job("verify", f"{TOKAR} verify -q {work}/n.tokar"),
-                Job("verify --content", f"{TOKAR} verify -q --content {work}/n.tokar"),
-                Job("restore", f"{TOKAR} restore -q {work}/n.tokar --into {work}/xk", f"{work}/xk"),
-                Job("restore, compressed", f"{TOKAR} restore -q {work}/z.tokar --into {work}/xk", f"{work}/xk"),
+                cp,
+                Job("verify", f"{TOKAR} verify -q {stored}"),
+                Job("verify --content", f"{TOKAR} verify -q --content {stored}"),
             ),
+            needs=(create_stored,),
         ),
         Group(
-            "small files: writing",
+            "one large set: restoring",
+            make_big,
             (
-                Job("tar cf; sync", f"tar cf {work}/small.tar -C {small} . && sync", f"{work}/small.tar"),
-                Job("create", f"{TOKAR} create -q --all {work}/s.tokar {small}", f"{work}/s.tokar"),
+                cp,
+                Job("tar xf", f"mkdir {out} && tar xf {tar} -C {out}", out),
+                Job("restore", f"{TOKAR} restore -q {stored} --into {out}", out),
+                Job("restore, compressed", f"{TOKAR} restore -q {packed} --into {out}", out),
             ),
+            needs=(tar_big, create_stored, create),
         ),
+        Group("small files: writing", make_small, (tar_small, create_small)),
         Group(
             "small files: reading",
+            make_small,
             (
-                Job("tar xf; sync", f"mkdir {work}/st && tar xf {work}/small.tar -C {work}/st && sync", f"{work}/st"),
-                Job("restore", f"{TOKAR} restore -q {work}/s.tokar --into {work}/sk", f"{work}/sk"),
-                Job("verify", f"{TOKAR} verify -q {work}/s.tokar"),
+                Job("tar xf; sync", f"mkdir {out} && tar xf {tar} -C {out} && sync", out),
+                Job("restore", f"{TOKAR} restore -q {packed} --into {out}", out),
+                Job("verify", f"{TOKAR} verify -q {packed}"),
             ),
+            needs=(tar_small, create_small),
         ),
         Group(
             "starting, and a large index",
+            partial(make_index, index, entries),
             (
                 Job("python with typer", f"{sys.executable} -c 'import typer; typer.run(lambda: None)'"),
-                Job("inspect, few entries", f"{TOKAR} inspect {work}/z.tokar"),
-                Job("inspect, large index", f"{TOKAR} inspect {work}/index.tokar"),
+                Job("inspect, few entries", f"{TOKAR} inspect {packed}"),
+                Job("inspect, large index", f"{TOKAR} inspect {index}"),
             ),
+            needs=(Job("create", f"{TOKAR} create -q --all {packed} 0x0F={__file__}", packed),),
         ),
     ]
 
 
 def run(job: Job) -> tuple[float, float]:
     """Return seconds and peak memory in MiB of one run."""
-    if job.clean:
-        path = Path(job.clean)
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    remove(job.output)
     start = time.perf_counter()
-    child = subprocess.Popen(["sh", "-c", job.command], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(["sh", "-c", job.command], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     _, status, usage = os.wait4(child.pid, 0)
     elapsed = time.perf_counter() - start
     child.returncode = status
@@ -156,22 +176,39 @@ def run(job: Job) -> tuple[float, float]:
     return elapsed, usage.ru_maxrss / 1024
 
 
+def remove(path: Path | None) -> None:
+    """Remove a file or folder, if it is there."""
+    if path is not None:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def measure(group: Group, rounds: int) -> None:
     """Run a group in turn and print its table."""
     results: dict[str, list[tuple[float, float]]] = {job.name: [] for job in group.jobs}
+    # In a process of its own: a child's peak memory begins with that of its parent.
+    maker = multiprocessing.Process(target=group.make)
+    maker.start()
+    maker.join()
+    for job in group.needs:
+        run(job)
     for number in range(rounds + 1):
         for job in group.jobs:
             result = run(job)
+            remove(job.output)
             if number:
                 results[job.name].append(result)
+    for job in group.needs:
+        remove(job.output)
     peer = group.jobs[0].name
     print(f"\n{group.name} (ratio to `{peer}`, its time over theirs: more is faster)")
+    print(f"  {'':<24} {'median':>10} {'best':>10}   {'ratio of medians, of bests':<28} {'peak':>8}")
+    base = [one for one, _ in results[peer]]
     for name, measured in results.items():
-        seconds = statistics.median(one for one, _ in measured)
-        ratios = [base / one for (base, _), (one, _) in zip(results[peer], measured, strict=True)]
+        seconds = [one for one, _ in measured]
+        median, best = statistics.median(seconds), min(seconds)
         memory = max(peak for _, peak in measured)
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"  {name:<24} {seconds:8.2f} s   x {statistics.median(ratios):5.2f} ({spread})   peak {memory:6.0f} MiB")
+        ratios = f"x {statistics.median(base) / median:5.2f}    x {min(base) / best:5.2f}"
+        print(f"  {name:<24} {median:8.2f} s {best:8.2f} s   {ratios:<28} {memory:4.0f} MiB", flush=True)
 
 
 def main() -> None:
@@ -185,14 +222,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="only groups whose name contains one of these")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tokar-bench-", dir=arguments.folder) as name:
-        work = Path(name)
-        # In a process of its own: a child's peak memory begins with that of its parent.
-        maker = multiprocessing.Process(
-            target=make_inputs, args=(work, arguments.size, arguments.files, arguments.entries)
-        )
-        maker.start()
-        maker.join()
-        for group in groups(work):
+        for group in groups(Path(name), arguments.size, arguments.files, arguments.entries):
             if not arguments.only or any(word in group.name for word in arguments.only):
                 measure(group, arguments.rounds)
 

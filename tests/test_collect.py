@@ -353,6 +353,38 @@ def test_a_file_that_grows_as_fast_as_it_is_read_comes_to_an_end(tmp_path: Path)
         collect(gathered(tmp_path / "in"), FileSink(tmp_path / "a"), progress=grow)
 
 
+def to_link(path: Path) -> None:
+    path.rename(path.parent.parent / "elsewhere")
+    path.symlink_to(path.parent.parent / "elsewhere")
+
+
+def to_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def to_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def to_longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+@pytest.mark.parametrize("size", [9, 100_000])
+@pytest.mark.parametrize("change", [to_link, to_fifo, to_folder, to_longer])
+def test_a_file_without_a_kind_that_becomes_something_else_is_an_error(
+    tmp_path: Path, size: int, change: Callable[[Path], None]
+) -> None:
+    folder = write(tmp_path / "in", {"some.bin": bytes(size), "other.bin": b"x"})
+    collection = gathered(folder, take_all=True)
+    change(folder / "some.bin")
+    with pytest.raises(SourceChangedError):
+        collect(collection, FileSink(tmp_path / "a.tokar"))
+    assert not (tmp_path / "a.tokar").exists()
+
+
 @pytest.mark.parametrize("content", [database(), LARGE], ids=["small", "large"])
 def test_a_file_that_goes_away_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path / "in", {"db.edb": content}) / "db.edb"

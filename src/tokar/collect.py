@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokar import names, tokens
@@ -20,7 +21,7 @@ from tokar.restore.location_file import read_location_file
 from tokar.restore.locations import parse_location_list
 from tokar.restore.paths import take_apart
 from tokar.sources import certutil
-from tokar.sources.gather import Candidate, FileState, Gathered, Gatherer, is_key
+from tokar.sources.gather import FileState, Gathered, Gatherer, is_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +42,10 @@ _MAX_LIST_SIZE: Final = (
     180 * 1024
 )  # bytes of each of two lists in SUMM, which holds 1 MiB: half for a copy of HEAD, 128 KiB for findings
 _Item = TypeVar("_Item", str, dict[str, str])
-_OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_OPEN_FLAGS: Final = (
+    os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+)  # the last one so that a pipe that took the place of a file does not keep us waiting
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +190,6 @@ def collect(
         StorageError: A file cannot be read, or the archive cannot be written.
         FormatError: A limit of the format is reached.
     """
-    examiner: ContentExaminer | None
     try:
         head = _head(collection.kind, collection.profile, collection.metadata, clock())
         _demand_outside(collection.gathered, sink)
@@ -195,29 +198,15 @@ def collect(
         sink.discard()
         raise
     with writer:
-        for one in chain(collection.gathered.candidates, collection.gathered.rest):
-            try:
-                if one.state.size <= _SMALL_SIZE:
-                    content = _add_small(writer, one)
-                    if findings is not None and may_be_ese(content, one.token):
-                        examiner = _examiner(one, findings, collection.profile)
-                        examiner(memoryview(content))
-                        examiner.finish()
-                    if progress:
-                        progress(one.state.size)
-                else:
-                    examiner = None if findings is None else _examiner(one, findings, collection.profile)
-                    _add_large(writer, one, progress, examiner)
-            except FormatError as error:
-                raise _explain(error, one) from error
+        work = _Collecting(writer, collection.profile, progress, findings)
+        for one in collection.gathered.candidates:
+            work.add(one.path, one.name, one.token, one.state)
+        rest = collection.gathered.rest
+        count, size = writer.entry_count, writer.content_size
+        for path, name in rest.walk():
+            work.add(path, name, tokens.UNKNOWN, None)
+        rest.demand_all(writer.entry_count - count, writer.content_size - size)
         return writer.seal(**_summary(collection, findings))
-
-
-def _examiner(one: Candidate, findings: Findings, profile: str) -> ContentExaminer:
-    name, encoding = names.encode(one.name)
-    return ContentExaminer(
-        findings, token=one.token, raw_name=name, encoding=encoding, size=one.state.size, profile=profile
-    )
 
 
 def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> Head:
@@ -244,72 +233,117 @@ def _demand_outside(gathered: Gathered, sink: Sink) -> None:
         )
 
 
-def _explain(error: FormatError, one: Candidate) -> ArchiveError:
+class _Collecting:
+    """Reads files, one after the other, into an archive."""
+
+    def __init__(
+        self, writer: ArchiveWriter, profile: str, progress: Callable[[int], None] | None, findings: Findings | None
+    ) -> None:
+        self._writer = writer
+        self._profile = profile
+        self._progress = progress
+        self._findings = findings
+
+    def add(self, path: str, name: str, token: int, first: FileState | None) -> None:
+        """Add a file.
+
+        Args:
+            path: Where it is.
+            name: The name it is stored under.
+            token: Its token.
+            first: What it looked like when it was gathered; None if this is its first look. Then it is no link.
+        """
+        try:
+            descriptor = os.open(path, _OPEN_FLAGS if first is not None else _OPEN_FLAGS | _NO_LINK)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        try:
+            now = os.fstat(descriptor)
+            state = first or FileState.of(now)
+            if not stat.S_ISREG(now.st_mode) or (first is not None and FileState.of(now) != first):
+                raise _changed(path)
+            try:
+                if state.size <= _SMALL_SIZE:
+                    self._add_small(descriptor, path, name, token, state)
+                else:
+                    self._add_large(descriptor, path, name, token, state)
+            except FormatError as error:
+                raise _explain(error, path, name, token) from error
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        finally:
+            os.close(descriptor)
+
+    @staticmethod
+    def _unreadable(path: str, error: OSError) -> ArchiveError:
+        if error.errno == errno.ELOOP:
+            return _changed(path)
+        return StorageError(f"cannot read it: {error.strerror}", path=path)
+
+    def _add_small(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
+        """Add a file in one piece."""
+        content = os.read(descriptor, state.size + 1)
+        size = len(content)
+        if size != state.size or FileState.of(os.fstat(descriptor)) != state:
+            raise _changed(path)
+        self._writer.add_bytes(token, name, content, modified=state.modified)
+        if self._findings is not None and may_be_ese(content, token):
+            examiner = self._examiner(self._findings, name, token, size)
+            examiner(memoryview(content))
+            examiner.finish()
+        if self._progress:
+            self._progress(size)
+
+    def _add_large(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
+        """Add a file chunk by chunk; pages and segments are examined in a thread of their own."""
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            stream = _Bounded(file, state.size + 1)
+            try:
+                if self._findings is None:
+                    size = self._add_stream(name, token, state, stream, None)
+                else:
+                    examiner = self._examiner(self._findings, name, token, state.size)
+                    with BackgroundExaminer(examiner) as background:
+                        size = self._add_stream(name, token, state, background.guard(stream), background)
+            except SourceChangedError as error:
+                error.path = path
+                raise
+        if size != state.size or FileState.of(os.fstat(descriptor)) != state:
+            raise _changed(path)
+        if self._findings is not None:
+            examiner.finish()
+
+    def _add_stream(
+        self, name: str, token: int, state: FileState, stream: Readable, examine: Callable[[memoryview], None] | None
+    ) -> int:
+        """Add a file; return the bytes that came."""
+        return self._writer.add(
+            token,
+            name,
+            stream,
+            announced_size=state.size,
+            modified=state.modified,
+            progress=self._progress,
+            examine=examine,
+        ).size
+
+    def _examiner(self, findings: Findings, name: str, token: int, size: int) -> ContentExaminer:
+        raw_name, encoding = names.encode(name)
+        return ContentExaminer(
+            findings, token=token, raw_name=raw_name, encoding=encoding, size=size, profile=self._profile
+        )
+
+
+def _changed(path: str) -> SourceChangedError:
+    return SourceChangedError("the file changed while it was being archived", path=path)
+
+
+def _explain(error: FormatError, path: str, name: str, token: int) -> ArchiveError:
     """Say in the caller's terms that two files would be one entry."""
     if error.rule != "SEQ-4":
         return error
-    message = f"two files would be one entry: token 0x{one.token:02X}, name {names.printable(one.name)}"
-    return InputError(message, path=one.path, hint="archive their common folder, so that the names differ")
-
-
-def _add_small(writer: ArchiveWriter, one: Candidate) -> bytes:
-    """Add a file in one piece, and return its content."""
-    try:
-        descriptor = os.open(one.path, _OPEN_FLAGS)
-        try:
-            content = os.read(descriptor, _SMALL_SIZE + 1)
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
-    _demand_unchanged(one, FileState.of(after), len(content))
-    writer.add_bytes(one.token, one.name, content, modified=one.state.modified)
-    return content
-
-
-def _add_large(
-    writer: ArchiveWriter, one: Candidate, progress: Callable[[int], None] | None, examiner: ContentExaminer | None
-) -> None:
-    try:
-        descriptor = os.open(one.path, _OPEN_FLAGS)
-    except OSError as error:
-        raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
-        stream = _Bounded(file, one.state.size + 1)
-        try:
-            if examiner is None:
-                size = _add_stream(writer, one, stream, progress, None)
-            else:
-                with BackgroundExaminer(examiner) as background:
-                    size = _add_stream(writer, one, background.guard(stream), progress, background)
-        except SourceChangedError as error:
-            error.path = one.path
-            raise
-        except OSError as error:
-            raise StorageError(f"cannot read it: {error.strerror}", path=one.path) from error
-        _demand_unchanged(one, FileState.of(os.fstat(descriptor)), size)
-    if examiner is not None:
-        examiner.finish()
-
-
-def _add_stream(
-    writer: ArchiveWriter,
-    one: Candidate,
-    stream: Readable,
-    progress: Callable[[int], None] | None,
-    examine: Callable[[memoryview], None] | None,
-) -> int:
-    """Add a file; return the bytes that came."""
-    return writer.add(
-        one.token,
-        one.name,
-        stream,
-        announced_size=one.state.size,
-        modified=one.state.modified,
-        progress=progress,
-        examine=examine,
-    ).size
+    message = f"two files would be one entry: token 0x{token:02X}, name {names.printable(name)}"
+    return InputError(message, path=path, hint="archive their common folder, so that the names differ")
 
 
 class _Bounded:
@@ -329,11 +363,6 @@ class _Bounded:
         count = self._file.readinto(buffer[: self._left]) or 0
         self._left -= count
         return count
-
-
-def _demand_unchanged(one: Candidate, after: FileState, size: int) -> None:
-    if after != one.state or size != one.state.size:
-        raise SourceChangedError("the file changed while it was being archived", path=one.path)
 
 
 def _summary(collection: Collection, findings: Findings | None) -> dict[str, Any]:

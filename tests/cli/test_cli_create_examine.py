@@ -167,7 +167,7 @@ def test_a_file_that_changes_meanwhile_is_still_refused(tmp_path: Path, monkeypa
     from tokar import collect  # noqa: PLC0415 - patched
 
     folder = write(tmp_path / "in", {"a.edb": database_file(5, 5, pages=600)})
-    original = collect._add_stream
+    original = collect._Collecting._add_stream
 
     def grows(*arguments: Any) -> int:
         size = original(*arguments)
@@ -175,7 +175,7 @@ def test_a_file_that_changes_meanwhile_is_still_refused(tmp_path: Path, monkeypa
             file.write(b"more")
         return size
 
-    monkeypatch.setattr(collect, "_add_stream", grows)
+    monkeypatch.setattr(collect._Collecting, "_add_stream", grows)
     result = tokar("create", tmp_path / "a.tokar", folder)
     assert result.exit_code == 1
     assert "changed while" in result.error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,11 +25,10 @@ from small_sets import (
 from tokar import tokens
 from tokar.errors import ArchiveError, InputError, SourceChangedError, SourceError, StorageError
 from tokar.ese.log import LogHeader
-from tokar.sources.gather import Gathered, Gatherer, is_key
+from tokar.sources.gather import Gathered, Gatherer, Rest, is_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 def gather(
@@ -49,7 +49,13 @@ def gather_files(*paths: Path, profile: str = "ese") -> Gathered:
 
 
 def taken(gathered: Gathered) -> dict[str, int]:
-    return {one.name: one.token for one in (*gathered.candidates, *gathered.rest)}
+    rest = dict.fromkeys((name for _, name in gathered.rest.walk()), 0x0F)
+    return {one.name: one.token for one in gathered.candidates} | rest
+
+
+def look_again(rest: Rest) -> None:
+    paths = [Path(path) for path, _ in rest.walk()]
+    rest.demand_all(len(paths), sum(path.stat().st_size for path in paths))
 
 
 def reasons(gathered: Gathered) -> dict[str, str]:
@@ -231,14 +237,14 @@ def test_files_that_come_while_everything_is_taken_are_noticed(tmp_path: Path) -
     found = gather(tmp_path, {"a": b"1", "b": b"2"}, take_all=True)
     write(tmp_path, {"c": b"3"})
     with pytest.raises(SourceChangedError, match="files came, went or grew"):
-        list(found.rest)
+        look_again(found.rest)
 
 
 def test_files_that_grow_while_everything_is_taken_are_noticed(tmp_path: Path) -> None:
     found = gather(tmp_path, {"a": b"1"}, take_all=True)
     write(tmp_path, {"a": b"11"})
     with pytest.raises(SourceChangedError):
-        list(found.rest)
+        look_again(found.rest)
 
 
 def test_a_folder_that_goes_while_everything_is_taken_is_an_error(tmp_path: Path) -> None:
@@ -246,7 +252,7 @@ def test_a_folder_that_goes_while_everything_is_taken_is_an_error(tmp_path: Path
     (tmp_path / "x" / "a").unlink()
     (tmp_path / "x").rmdir()
     with pytest.raises(StorageError, match="cannot list the folder"):
-        list(found.rest)
+        look_again(found.rest)
 
 
 def test_what_is_kept_elsewhere_is_neither_taken_nor_left_out(tmp_path: Path) -> None:

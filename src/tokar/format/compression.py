@@ -43,8 +43,9 @@ class Compression:
 
     def encode(self, content: Buffer) -> tuple[int, Buffer]:
         """Return the codec for a chunk, and the bytes to store."""
-        size = len(content) if isinstance(content, bytes) else memoryview(content).nbytes
-        if is_zero(content):
+        view = content if isinstance(content, bytes) else memoryview(content)
+        size = len(view)
+        if not (view[0] or view[-1]) and is_zero(view):
             return _ZEROS_CODEC, b""
         if self.level is not None and size >= _MIN_COMPRESSED_SIZE:
             frame = zstd_frame.compress(content, self.level)

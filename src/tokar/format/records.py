@@ -30,7 +30,8 @@ _PACKER: Final = Packer(RECORD_HEAD)
 HEAD_SIZE: Final = _PACKER.size
 CHECKED_SIZE: Final = 24  # head bytes that the check covers, after the body
 _CRC_AT: Final = 60
-_CHECKED: Final = Packer(RECORD_HEAD, until="check").pack
+# Head bytes 0-23, which the check covers after the body, from kind, length, tag and position.
+checked_part: Final = Packer(RECORD_HEAD, until="check").pack
 _UPPER: Final = frozenset(range(0x41, 0x5B))
 _LOWER: Final = frozenset(range(0x61, 0x7B))
 
@@ -77,11 +78,6 @@ class RecordHead(NamedTuple):
     def end(self) -> int:
         """Where the next record starts."""
         return self.position + HEAD_SIZE + self.length
-
-
-def checked_part(kind: bytes, length: int, tag: bytes, position: int) -> bytes:
-    """Return head bytes 0-23, which the check covers after the body."""
-    return _CHECKED(kind, length, tag, position)
 
 
 def finish_head(checked: bytes, check: bytes) -> bytes:

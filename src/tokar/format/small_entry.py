@@ -7,8 +7,9 @@ bytes; where anything differs it gives up without a verdict, and the long way fi
 
 from __future__ import annotations
 
-import zlib
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
+from zlib import crc32
 
 from blake3 import blake3
 
@@ -31,6 +32,8 @@ _DATA, _DATA_SIZE = _DATA_PACKER.pack, _DATA_PACKER.size
 _DONE: Final = Packer(DONE_BODY).pack
 _NO_CONTENT: Final = blake3().digest()
 _ZERO: Final = bytes(4)
+_LENGTH: Final = struct.Struct("<I").pack
+_CHECKED: Final = records.checked_part
 _HEAD_SIZE: Final = records.HEAD_SIZE
 _ZEROS_CODEC: Final = int(Codec.ZEROS)
 
@@ -85,18 +88,17 @@ def build_small_entry(
     body = _FILE(entry, encoding, token, file_list, size, modified or 0, flags, chunk_log2, 0, len(name), 0) + name
     file_record, file_check = _record(records.FILE, body, tag, position)
     position += len(file_record)
-    if size:
-        codec, stored = compression.encode(content)
-        body = _DATA(entry, 0, size, codec, 0, 0) + stored
-        data_record, data_check = _record(records.DATA, body, tag, position)
-        position += len(data_record)
-        digest = blake3(content).digest()
-        done_body = _DONE(entry, 1, size, digest, file_check) + len(body).to_bytes(4, "little") + data_check
-    else:
-        data_record, digest = b"", _NO_CONTENT
-        done_body = _DONE(entry, 0, 0, digest, file_check)
-    done_record, done_check = _record(records.DONE, done_body, tag, position)
-    return SmallEntry(file_record + data_record + done_record, position, digest, done_check)
+    if not size:
+        done, check = _record(records.DONE, _DONE(entry, 0, 0, _NO_CONTENT, file_check), tag, position)
+        return SmallEntry(file_record + done, position, _NO_CONTENT, check)
+    codec, stored = compression.encode(content)
+    body = _DATA(entry, 0, size, codec, 0, 0) + stored
+    data_record, data_check = _record(records.DATA, body, tag, position)
+    position += len(data_record)
+    digest = blake3(content).digest()
+    done_body = _DONE(entry, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
+    done, check = _record(records.DONE, done_body, tag, position)
+    return SmallEntry(file_record + data_record + done, position, digest, check)
 
 
 class ProvenEntry(NamedTuple):
@@ -148,7 +150,7 @@ def _prove(data: bytes, entry: Entry, tag: bytes, *, decode: bool) -> ProvenEntr
         _demand(chunk.content_size == size)
         codec = chunk.codec
         content = _content(chunk, body, at, decode=decode)
-        done_body = _DONE(entry.number, 1, size, digest, file_check) + len(body).to_bytes(4, "little") + data_check
+        done_body = _DONE(entry.number, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
     record, check = _record(records.DONE, done_body, tag, done_position)
     _demand(record == data[done_at:] and check == entry.done_check)
     if decode:
@@ -184,7 +186,7 @@ def _content(chunk: DataRecord, body: bytes, position: int, *, decode: bool) -> 
 
 def _record(kind: bytes, body: bytes, tag: bytes, position: int) -> tuple[bytes, bytes]:
     """Return a record and its check."""
-    checked = records.checked_part(kind, len(body), tag, position)
+    checked = _CHECKED(kind, len(body), tag, position)
     check = blake3(body + checked).digest()
     head = checked + check + _ZERO
-    return head + zlib.crc32(head).to_bytes(4, "little") + body, check
+    return head + _LENGTH(crc32(head)) + body, check

@@ -21,6 +21,7 @@ _RESERVED_BLOCK: Final = 3
 _BLOCK_HEADER_SIZE: Final = 3
 _MAX_BLOCK_SIZE: Final = 128 * 1024
 _MIN_WINDOW_LOG: Final = 10  # the least that a frame can have
+_MIN_WINDOW: Final = 1 << _MIN_WINDOW_LOG
 _local: Final = threading.local()
 
 
@@ -83,20 +84,24 @@ def version() -> str:
 
 def compress(content: Buffer, level: int) -> bytes:
     """Return a frame of the allowed kind."""
-    view = memoryview(content)
-    return _compressor(level, max(view.nbytes - 1, 1).bit_length()).compress(view)
+    size = len(content) if isinstance(content, bytes) else memoryview(content).nbytes
+    window_log = (size - 1).bit_length() if size > _MIN_WINDOW else _MIN_WINDOW_LOG
+    try:
+        compressor = _local.compressors[level, window_log]
+    except (AttributeError, KeyError):
+        compressor = _make_compressor(level, window_log)
+    frame: bytes = compressor.compress(content)
+    return frame
 
 
-def _compressor(level: int, window_log: int) -> zstandard.ZstdCompressor:
-    """Return the compressor of this thread for a level, with a window that holds the whole content: a single segment."""
-    window_log = max(window_log, _MIN_WINDOW_LOG)
-    known: dict[tuple[int, int], zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
-    if (level, window_log) not in known:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            level, source_size=1 << window_log, window_log=window_log, write_content_size=True, write_checksum=False
-        )
-        known[level, window_log] = zstandard.ZstdCompressor(compression_params=parameters)
-    return known[level, window_log]
+def _make_compressor(level: int, window_log: int) -> zstandard.ZstdCompressor:
+    """Make the compressor of this thread for a level, with a window that holds the whole content: a single segment."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, source_size=1 << window_log, window_log=window_log, write_content_size=True, write_checksum=False
+    )
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    _local.__dict__.setdefault("compressors", {})[level, window_log] = compressor
+    return compressor
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:

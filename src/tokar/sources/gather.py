@@ -101,21 +101,23 @@ class Rest:
     count: int = 0
     size: int = 0
 
-    def __iter__(self) -> Iterator[Candidate]:
-        """Yield the files in the order of their names.
+    def walk(self) -> Iterator[tuple[str, str]]:
+        """Yield path and name of the files, in the order of their names; nobody has looked at them yet.
 
         Raises:
             StorageError: A folder cannot be read.
-            SourceChangedError: There are more or fewer files than before, or they have other sizes.
         """
-        count = size = 0
         for folder, decided in zip(self.folders, self.decided, strict=True):
-            for path, name, entry in _walk(folder, ""):
+            for path, name in _walk(folder, ""):
                 if name not in decided:
-                    state = FileState.of(_status(path, entry))
-                    count += 1
-                    size += state.size
-                    yield Candidate(path, name, tokens.UNKNOWN, "unknown", state)
+                    yield path, name
+
+    def demand_all(self, count: int, size: int) -> None:
+        """Check that there were as many files and bytes as before.
+
+        Raises:
+            SourceChangedError: There were not.
+        """
         if (count, size) != (self.count, self.size):
             raise SourceChangedError(
                 "files came, went or grew while the folder was being archived", path=self.folders[0]
@@ -216,8 +218,8 @@ class Gatherer:
             InputError: A database has no unambiguous token in the profile.
         """
         decided = set()
-        for path, name, entry in _walk(folder, ""):
-            status = _status(path, entry)
+        for path, name in _walk(folder, ""):
+            status = _status(path)
             if name.lower() in skip or self._consider(path, name, status):
                 decided.add(name)
             else:
@@ -370,23 +372,28 @@ def is_key(name: str) -> bool:
 _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 
 
-def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str, os.DirEntry[str]]]:
-    """Yield path, name relative to the start, and directory entry of all files, in the order of their names."""
+def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield path and name relative to the start of all files, in the order of their names. Of a folder only names are kept: it may hold millions."""
+    leaves, folders = [], set()
     try:
         with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
+            for entry in entries:
+                leaves.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.add(entry.name)
     except OSError as error:
         raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
-    for entry in ordered:
-        name = prefix + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{name}/")
+    leaves.sort()
+    start = os.path.join(folder, "")  # noqa: PTH118 - called once a file
+    for leaf in leaves:
+        if leaf in folders:
+            yield from _walk(start + leaf, f"{prefix}{leaf}/")
         else:
-            yield entry.path, name, entry
+            yield start + leaf, prefix + leaf
 
 
-def _status(path: str, entry: os.DirEntry[str]) -> os.stat_result:
+def _status(path: str) -> os.stat_result:
     try:
-        return entry.stat(follow_symlinks=False)
+        return os.lstat(path)
     except OSError as error:
         raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
