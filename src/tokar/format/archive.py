@@ -269,7 +269,10 @@ class Archive:
             FormatError: STATE-4.
         """
         number = entry.number
-        following = self.entry(number + 1).file_position if number + 1 < self.entry_count else None
+        following = None
+        if number + 1 < self.entry_count:
+            page = self.pages[bisect_right(self._firsts, number + 1) - 1]
+            following = page.file_positions[number + 1 - page.first]
         return end_of(number, following, self._outside, entry.done_position)
 
     def entries_with_ends(self) -> Iterator[tuple[Entry, int]]:

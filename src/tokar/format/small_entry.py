@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
-from tokar.format.data_record import Codec, DataRecord, check_frame, parse_data
+from tokar.format.data_record import Codec, check_frame, parse_data
 from tokar.format.data_record import content as content_of
 from tokar.format.layouts import DATA_BODY, DONE_BODY, FILE_BODY, FLAG_ANNOUNCED, FLAG_MODIFIED
 from tokar.format.limits import MAX_CHUNK_LOG2, MAX_NAME_SIZE, MIN_CHUNK_LOG2
@@ -35,7 +35,7 @@ _ZERO: Final = bytes(4)
 _LENGTH: Final = struct.Struct("<I").pack
 _CHECKED: Final = records.checked_part
 _HEAD_SIZE: Final = records.HEAD_SIZE
-_ZEROS_CODEC: Final = int(Codec.ZEROS)
+_STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 
 
 class SmallEntry(NamedTuple):
@@ -124,64 +124,77 @@ def prove_small_entry(data: bytes, entry: Entry, tag: bytes, *, decode: bool) ->
         tag: Tag of the archive.
         decode: Whether the content is decoded and its digest demanded.
     """
-    try:
-        return _prove(data, entry, tag, decode=decode)
-    except FormatError:
-        return None
-
-
-def _prove(data: bytes, entry: Entry, tag: bytes, *, decode: bool) -> ProvenEntry:
-    """Return the entry, or raise a FormatError that says nothing more than that it is not as it must be."""
-    size, digest, position, done_position = entry.size, entry.digest, entry.file_position, entry.done_position
-    data_at = _HEAD_SIZE + _FILE_SIZE + len(entry.raw_name)
+    number, _, _, _, name, size, digest, position, done_position, done_check = entry
+    data_at = _HEAD_SIZE + _FILE_SIZE + len(name)
     done_at = done_position - position
     body = data[_HEAD_SIZE:data_at]
-    chunk_log2, modified = _prove_file(body, entry)
-    record, file_check = _record(records.FILE, body, tag, position)
-    _demand(record == data[:data_at] and (data_at < done_at if size else data_at == done_at))
-    content, codec = None, _ZEROS_CODEC
-    done_body = _DONE(entry.number, 0, 0, digest, file_check)
+    described = _prove_file(body, entry)
+    if described is None or not (data_at < done_at if size else data_at == done_at):
+        return None
+    chunk_size, modified = described
+    records_so_far, file_check = _record(records.FILE, body, tag, position)
+    proven = ProvenEntry(None, _ZEROS_CODEC, modified)
     if size:
         body = data[data_at + _HEAD_SIZE : done_at]
-        at = position + data_at
-        record, data_check = _record(records.DATA, body, tag, at)
-        _demand(record == data[data_at:done_at] and len(body) >= _DATA_SIZE)
-        chunk = parse_data(body, entry=entry.number, chunk=0, chunk_size=1 << chunk_log2, position=at)
-        _demand(chunk.content_size == size)
-        codec = chunk.codec
-        content = _content(chunk, body, at, decode=decode)
-        done_body = _DONE(entry.number, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
+        record, data_check = _record(records.DATA, body, tag, position + data_at)
+        records_so_far += record
+        if records_so_far != data[:done_at]:
+            return None
+        content = _prove_data(body, entry, chunk_size, position + data_at, decode=decode)
+        if content is None:
+            return None
+        proven = ProvenEntry(*content, modified)
+        done_body = _DONE(number, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
+    else:
+        done_body = _DONE(number, 0, 0, digest, file_check)
     record, check = _record(records.DONE, done_body, tag, done_position)
-    _demand(record == data[done_at:] and check == entry.done_check)
-    if decode:
-        _demand(blake3(bytes(size) if content is None else content).digest() == digest)
-    return ProvenEntry(content, codec, modified)
-
-
-def _prove_file(body: bytes, entry: Entry) -> tuple[int, int | None]:
-    """Return the size of a chunk as a power of two, and the modification time."""
-    _, token, file_list, encoding, name, size, *_ = entry
-    _demand(len(body) >= _FILE_SIZE and len(name) <= MAX_NAME_SIZE)
-    announced, modified, flags, chunk_log2 = _UNPACK_FILE(body)[4:8]
-    has_time, has_size = flags & FLAG_MODIFIED, flags & FLAG_ANNOUNCED
-    expected = _FILE(entry.number, encoding, token, file_list, announced, modified, flags, chunk_log2, 0, len(name), 0)
-    _demand(body == expected + name and not flags & ~(FLAG_ANNOUNCED | FLAG_MODIFIED))
-    _demand(announced == (size if has_size else 0) and (has_time or not modified))
-    _demand(MIN_CHUNK_LOG2 <= chunk_log2 <= MAX_CHUNK_LOG2 and size <= 1 << chunk_log2)
-    return chunk_log2, modified if has_time else None
-
-
-def _demand(holds: object) -> None:
-    if not holds:
-        raise FormatError("not as it must be")
-
-
-def _content(chunk: DataRecord, body: bytes, position: int, *, decode: bool) -> bytes | None:
-    if not decode:
-        check_frame(chunk, body, position=position)
+    if check != done_check or records_so_far + record != data:
         return None
-    found = content_of(chunk, body, position=position)
-    return None if found is None else bytes(found)
+    if decode and blake3(bytes(size) if proven.content is None else proven.content).digest() != digest:
+        return None
+    return proven
+
+
+def _prove_file(body: bytes, entry: Entry) -> tuple[int, int | None] | None:
+    """Return the size of a chunk and the modification time; None if the body of FILE is not as it must be."""
+    number, token, file_list, encoding, name, size, *_ = entry
+    if len(body) < _FILE_SIZE or len(name) > MAX_NAME_SIZE:
+        return None
+    announced, modified, flags, chunk_log2 = _UNPACK_FILE(body)[4:8]
+    has_time = flags & FLAG_MODIFIED
+    if (
+        body
+        != _FILE(number, encoding, token, file_list, announced, modified, flags, chunk_log2, 0, len(name), 0) + name
+        or flags & ~(FLAG_ANNOUNCED | FLAG_MODIFIED)
+        or announced != (size if flags & FLAG_ANNOUNCED else 0)
+        or (modified and not has_time)
+        or not MIN_CHUNK_LOG2 <= chunk_log2 <= MAX_CHUNK_LOG2
+        or size > 1 << chunk_log2
+    ):
+        return None
+    return 1 << chunk_log2, modified if has_time else None
+
+
+def _prove_data(
+    body: bytes, entry: Entry, chunk_size: int, position: int, *, decode: bool
+) -> tuple[bytes | None, int] | None:
+    """Return the content (None for zeros, and where it is not decoded) and how it is stored; None if the body of DATA is not as it must be."""
+    number, size = entry.number, entry.size
+    if len(body) == _DATA_SIZE + size and body.startswith(_DATA(number, 0, size, _STORED_CODEC, 0, 0)):
+        return body[_DATA_SIZE:] if decode else None, _STORED_CODEC
+    if len(body) < _DATA_SIZE:
+        return None
+    try:
+        chunk = parse_data(body, entry=number, chunk=0, chunk_size=chunk_size, position=position)
+        if chunk.content_size != size:
+            return None
+        if not decode:
+            check_frame(chunk, body, position=position)
+            return None, chunk.codec
+        found = content_of(chunk, body, position=position)
+    except FormatError:
+        return None
+    return None if found is None else bytes(found), chunk.codec
 
 
 def _record(kind: bytes, body: bytes, tag: bytes, position: int) -> tuple[bytes, bytes]:
