@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backup_files import OTHER_STREAM, database_file, log_file
-from tokar.examination import FileExaminer, SetFacts
+from tokar.examination.setfacts import FileExaminer, SetFacts
 
 DATABASE, LOG, PATCH = 0x44, 0x21, 0x25
 

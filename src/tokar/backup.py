@@ -27,7 +27,7 @@ from tokar.errors import (
     SetError,
     StorageError,
 )
-from tokar.examination import FileExaminer, SetFacts
+from tokar.examination.setfacts import FileExaminer, SetFacts
 from tokar.format import json_fields, metadata
 from tokar.format.archive import Archive
 from tokar.format.entry import FileList

@@ -14,12 +14,8 @@ from tokar.cli.progress import progress
 from tokar.collect import Collection, CollectRequest, collect, gather
 from tokar.errors import InputError
 from tokar.examination import NOT_EXAMINED, Findings
-from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.sink import FileSink, PipeSink, Sink
-from tokar.recovery.faults import Scope
-from tokar.recovery.recoverability import judge
-from tokar.recovery.survey import facts_of_archive
 from tokar.tokens import token_name
 
 if TYPE_CHECKING:
@@ -92,19 +88,9 @@ def create(
         _describe(out, collection, sealed, examination)
     _warn(out, examination)
     if out != "-" and any(one.kind == "database" for one in collection.gathered.candidates):
-        _warn_of_recovery(out)
+        from tokar.cli.recovery_warning import warn_of_recovery  # noqa: PLC0415 - loads much, and few sets need it
 
-
-def _warn_of_recovery(out: str) -> None:
-    """Say what stands in the way of recovering the databases, also with --quiet: what is missing may still be had."""
-    with Archive(out) as archive:
-        verdict = judge(facts_of_archive(archive))
-    # What is wrong inside a single file was said by the examination already.
-    missing = [fault for fault in verdict.blocking if fault.kind.scope is Scope.SET]
-    for fault in missing:
-        output.note(f"warning: {names.printable(fault.message)}; next: {names.printable(fault.next_step)}")
-    if missing:
-        output.note(f"warning: this set cannot be recovered as it is; all of it: tokar check {names.printable(out)}")
+        warn_of_recovery(out)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:

@@ -10,24 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tokar.chains import OpenSets, RequestOptions, find_sets, parse_generation, place_chain, plan_chain
 from tokar.cli import output
 from tokar.cli.opening import open_archive
 from tokar.cli.options import Json, Quiet
-from tokar.cli.progress import progress
-from tokar.cli.restore_server import restore_to
-from tokar.cli.restore_text import Manner, report_json, show_chain, show_plan, show_recovery, show_report
-from tokar.errors import ArchiveError, InputError, StorageError
+from tokar.cli.restore_finish import finish
+from tokar.cli.restore_text import Manner, show_plan, show_recovery
+from tokar.errors import InputError, StorageError
 from tokar.restore.from_archive import make_request, plan_restore
-from tokar.restore.place import Report, place
+from tokar.restore.place import place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from tokar.chains import RequestOptions
     from tokar.format.archive import Archive
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-_STANDARD_INPUT = "-"
 
 
 @app.command()
@@ -130,21 +128,9 @@ def restore(
     if len(named) == 1 and until is None and server is None:
         _one(named[0], options, manner)
         return
-    if accept_unrecoverable:
-        raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
-    target = None if until is None else parse_generation(until)
-    with _open_sets(named, chain) as sets:
-        chosen = sets.select(target)
-        if server is not None:
-            restore_to(server, chosen, options, manner)
-            return
-        plan = plan_chain(chosen, accept_incomplete=accept_incomplete, **options)
-        if not (as_json or quiet):
-            show_chain(chosen.selection, plan.left_out)
-            for part, _ in plan.parts:
-                show_plan(part)
-            show_recovery(plan.recovery)
-        _finish(plan.to_json, plan.refuse, plan.size, lambda advance: place_chain(plan, progress=advance), manner)
+    from tokar.cli.restore_chain import restore_chain  # noqa: PLC0415 - loads much, and one archive does not need it
+
+    restore_chain(named, chain, options, manner, until=until, server=server)
 
 
 def _one(path: str, options: RequestOptions, manner: Manner) -> None:
@@ -162,48 +148,13 @@ def _one(path: str, options: RequestOptions, manner: Manner) -> None:
             show_plan(plan)
             if recovery is not None:
                 show_recovery(recovery)
-        _finish(
+        finish(
             lambda: {"plan": plan.to_json(), "recovery": recovery.to_json() if recovery else None},
             plan.refuse,
             plan.size,
             lambda advance: place(plan, opened, progress=advance),
             manner,
         )
-
-
-def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
-    """Open the archives that are named, or those in a folder."""
-    if folder is not None:
-        return OpenSets(*find_sets(folder))
-    if _STANDARD_INPUT in named:
-        raise InputError("standard input can give one archive alone", hint="name the archives of a chain")
-    return OpenSets(Path(one) for one in named)
-
-
-def _finish(
-    plan_json: Callable[[], dict[str, object]],
-    refuse: Callable[[], None],
-    size: int,
-    carry_out: Callable[[Callable[[int], None] | None], Report],
-    manner: Manner,
-) -> None:
-    """Refuse the plan, or carry it out unless it was only to be shown; with JSON print one value, whatever comes of it."""
-    report: Report | None = None
-    try:
-        refuse()
-        if not manner.dry_run:
-            with progress("restoring", size, quiet=manner.quiet) as advance:
-                report = carry_out(advance)
-    except ArchiveError as error:
-        if not manner.as_json:
-            raise
-        output.as_json({**plan_json(), "placed": None, "error": output.error_json(error)})
-        output.report(error)
-        raise typer.Exit(error.exit_code) from error
-    if manner.as_json:
-        output.as_json({**plan_json(), "placed": report_json(report) if report else None})
-    elif report is not None and not manner.quiet:
-        show_report(report)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ The modules, from the bottom up::
     content       ContentExaminer: verifies the content of one file
     setfacts      SetFacts and FileExaminer: the same, with what the seal check weighs (`tokar.procedure.licence`)
     background    BackgroundExaminer: an examiner in a thread of its own
+
+`setfacts` is for `tokar.backup` alone, and imported by its own name: it loads every header there is, which takes a while.
 """
 
 from __future__ import annotations
@@ -13,15 +15,12 @@ from __future__ import annotations
 from tokar.examination.background import BackgroundExaminer
 from tokar.examination.content import ContentExaminer, may_be_ese
 from tokar.examination.findings import NOT_EXAMINED, Examined, Findings
-from tokar.examination.setfacts import FileExaminer, SetFacts
 
 __all__ = [
     "NOT_EXAMINED",
     "BackgroundExaminer",
     "ContentExaminer",
     "Examined",
-    "FileExaminer",
     "Findings",
-    "SetFacts",
     "may_be_ese",
 ]
