@@ -16,6 +16,7 @@ from tokar.cli.options import Json, Quiet
 from tokar.cli.restore_finish import finish
 from tokar.cli.restore_text import Manner, show_plan, show_recovery
 from tokar.errors import InputError, StorageError
+from tokar.restore.crew import useful_processes
 from tokar.restore.from_archive import make_request, plan_restore
 from tokar.restore.place import place
 
@@ -152,7 +153,7 @@ def _one(path: str, options: RequestOptions, manner: Manner) -> None:
             lambda: {"plan": plan.to_json(), "recovery": recovery.to_json() if recovery else None},
             plan.refuse,
             plan.size,
-            lambda advance: place(plan, opened, progress=advance),
+            lambda advance: place(plan, opened, progress=advance, processes=useful_processes()),
             manner,
         )
 

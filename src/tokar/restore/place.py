@@ -28,57 +28,32 @@ which files are in place and which were set aside.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
 from tokar import durable
-from tokar.errors import ArchiveError, IntegrityError, StorageError
-from tokar.restore.journal import is_whole, journal_name, numbered, staging_name, write_journal
+from tokar.errors import ArchiveError, StorageError
+from tokar.restore.contents import Chunk, ContentReader, Contents
+from tokar.restore.crew import Tally
+from tokar.restore.journal import journal_name, numbered, staging_name, write_journal
 from tokar.restore.open_directory import Directory
 from tokar.restore.report import PlacingStoppedError, Report
 from tokar.restore.staging import Stage, whole_directories
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from typing_extensions import Buffer
-
-    from tokar.format.entry import Entry
-    from tokar.restore.plan import Aside, Extra, Plan
+    from tokar.restore.plan import Aside, Plan
 
 __all__ = ["Chunk", "ContentReader", "PlacingStoppedError", "Report", "place"]
 
-_PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
-_TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
 
-
-class Chunk(Protocol):
-    """A piece of content, valid until the next one is asked for."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of content."""
-
-    @property
-    def data(self) -> Buffer | None:
-        """The bytes, or None for zeros."""
-
-
-class ContentReader(Protocol):
-    """What placing needs of an archive."""
-
-    def chunks(self, entry: Entry) -> Iterator[Chunk]:
-        """Yield the whole content of an entry in order; raise before the end if it is not what was archived."""
-
-    def modification_time(self, entry: Entry) -> int | None:
-        """Return the modification time in nanoseconds since 1970, if there is one. Asked for after the content."""
-
-
-def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] | None = None) -> Report:
+def place(
+    plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] | None = None, processes: int = 1
+) -> Report:
     """Put the files of a plan where it says.
 
     What the disk looks like if it dies half-way is said at the top of this module.
@@ -87,6 +62,8 @@ def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] 
         plan: The plan; it must have no problems.
         reader: Where content comes from.
         progress: Called with the number of bytes that were written since the last call.
+        processes: How many processes may stage many small files. All but one are forked, so a program with threads of its own should leave
+            it at one.
 
     Raises:
         RestoreError: The plan has problems; nothing was written.
@@ -95,7 +72,7 @@ def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] 
         PlacingStoppedError: It stopped after that. An interrupt then passes through, with the same report as notes.
     """
     plan.refuse()
-    work = _Placing(plan, reader, progress)
+    work = _Placing(plan, reader, progress, processes)
     try:
         work.prepare()
     except BaseException:
@@ -122,19 +99,19 @@ def place(plan: Plan, reader: ContentReader, *, progress: Callable[[int], None] 
 class _Placing:
     """The state of carrying out one plan."""
 
-    def __init__(self, plan: Plan, reader: ContentReader, progress: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, plan: Plan, reader: ContentReader, progress: Callable[[int], None] | None, processes: int
+    ) -> None:
         self._plan = plan
         self._reader = reader
         self._progress = progress
-        self._unreported = 0
+        self._processes = processes
         self._directories = {directory.path: directory for directory in plan.directories}
         self._whole = whole_directories(plan)
         self._stages: dict[str, Stage] = {}
         self._others: dict[str, Directory] = {}
         self._made: list[Path] = []
-        self._without_time = 0
-        self._files = 0
-        self._size = 0
+        self._staged = Tally(0, 0, 0)
         self._began_renaming = False
         self._name = staging_name(plan)
         self._journals = list(plan.interrupted.journals) if plan.interrupted else []
@@ -150,47 +127,9 @@ class _Placing:
         for number, path in enumerate(self._directories):
             stage = self._stages[path] = Stage(path, whole=path in self._whole, name=numbered(self._name, number))
             stage.open()
-        self._stage_all()
-        self._tell(0)
-        self._sync_contents()
-
-    def _stage_all(self) -> None:
-        """Stage what is not in place or staged already, and remove what an interrupted run has left of no file."""
-        for extra in self._plan.extras:
-            self._stage_extra(extra)
-        for directory_path, name, entry in self._plan.steps.placements():
-            if (directory_path, name) in self._done:
-                self._count(entry.size)
-            elif not self._is_staged(self._stages[directory_path], name, entry):
-                self._stage(self._stages[directory_path].opened, name, entry)
-        for stage in self._stages.values():
-            for name in stage.left:
-                stage.opened.remove(name)
-
-    def _is_staged(self, stage: Stage, name: str, entry: Entry) -> bool:
-        """Return whether an interrupted run has staged this file, whole; what it left of it otherwise is removed."""
-        if name not in stage.left:
-            return False
-        stage.left.remove(name)
-        if not is_whole(stage.opened, name, entry):
-            stage.opened.remove(name)
-            return False
-        modified = self._reader.modification_time(entry)
-        if modified is not None:
-            descriptor = stage.opened.open(name)
-            try:
-                self._set_time(descriptor, stage.opened, name, modified)
-            finally:
-                os.close(descriptor)
-        self._count(entry.size)
-        return True
-
-    def _count(self, size: int) -> None:
-        """Count a file that need not be written again."""
-        self._files += 1
-        self._size += size
-        self._unreported += size
-        self._tell(_PROGRESS_STEP)
+        contents = Contents(self._plan, self._reader, self._stages, self._progress)
+        self._staged = contents.stage(self._processes)
+        contents.sync()
 
     def _make(self, path: Path) -> None:
         """Make a directory and what is missing above it, and remember what was made."""
@@ -205,100 +144,6 @@ class _Placing:
                     continue  # such as the root of a read-only file system
                 raise StorageError(f"cannot make the directory: {error.strerror}", path=directory) from error
             self._made.append(directory)
-
-    def _stage_extra(self, extra: Extra) -> None:
-        """Write a file that is no entry into its staging directory."""
-        stage = self._stages[extra.directory]
-        if (extra.directory, extra.name) in self._done:
-            self._count(len(extra.data))
-            return
-        staging = stage.opened
-        if extra.name in stage.left:
-            stage.left.remove(extra.name)
-            staging.remove(extra.name)
-        descriptor = staging.create(extra.name)
-        try:
-            _write(descriptor, extra.data)
-        except OSError as error:
-            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(extra.name)) from error
-        finally:
-            os.close(descriptor)
-        self._files += 1
-        self._size += len(extra.data)
-
-    def _stage(self, staging: Directory, name: str, entry: Entry) -> None:
-        """Write an entry into its staging directory. If it dies half-way, part of the file is there, in staging only."""
-        chunks = self._reader.chunks(entry)
-        descriptor = staging.create(name)
-        try:
-            size = self._write_chunks(descriptor, chunks)
-            if size != entry.size:
-                raise IntegrityError(f"{entry.name} has {size} bytes of content, the index says {entry.size}")
-            modified = self._reader.modification_time(entry)
-            if modified is not None:
-                self._set_time(descriptor, staging, name, modified)
-        except OSError as error:
-            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(name)) from error
-        finally:
-            os.close(descriptor)
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
-        self._files += 1
-        self._size += size
-
-    def _write_chunks(self, descriptor: int, chunks: Iterator[Chunk]) -> int:
-        """Write content, leaving holes for zeros; return its size."""
-        size = 0
-        hole = False
-        for chunk in chunks:
-            data = chunk.data
-            if data is None:
-                hole = True
-            elif chunk.size:
-                if hole:
-                    os.lseek(descriptor, size, os.SEEK_SET)
-                    hole = False
-                if os.write(descriptor, data) != chunk.size:
-                    os.lseek(descriptor, size, os.SEEK_SET)
-                    _write(descriptor, data)
-            size += chunk.size
-            self._unreported += chunk.size
-            if self._unreported >= _PROGRESS_STEP:
-                self._tell(_PROGRESS_STEP)
-        if hole:
-            os.ftruncate(descriptor, size)
-        return size
-
-    def _tell(self, least: int) -> None:
-        """Report progress, if there is enough of it."""
-        if self._progress is not None and self._unreported > 0 and self._unreported >= least:
-            self._progress(self._unreported)
-        self._unreported = 0
-
-    def _set_time(self, descriptor: int, staging: Directory, name: str, modified: int) -> None:
-        """Give a file its modification time. One that the file system cannot hold is counted, not fatal."""
-        try:
-            os.utime(descriptor if _TIMES_BY_DESCRIPTOR else staging.path_of(name), ns=(modified, modified))
-        except (OSError, OverflowError):
-            self._without_time += 1
-
-    def _sync_contents(self) -> None:
-        """Make all staged files durable: a sync for each, or from many files on one for each file system."""
-        stages = [stage.opened for stage in self._stages.values()]
-        if self._files >= durable.SYNC_BATCH and all(
-            staging.descriptor is not None and durable.sync_file_system(staging.descriptor, staging.path)
-            for staging in stages
-        ):
-            return
-        for staging in stages:
-            for name in staging.names():
-                descriptor = staging.open(name)
-                try:
-                    durable.sync_descriptor(descriptor, staging.path_of(name))
-                finally:
-                    os.close(descriptor)
-            staging.sync()
 
     def commit(self) -> None:
         """Rename: old files aside, then logs and patch files into place, then databases (steps 4 to 6)."""
@@ -402,7 +247,8 @@ class _Placing:
     def report(self) -> Report:
         """Return what was done, after all went well."""
         earlier = self._plan.interrupted.asides if self._plan.interrupted else ()
-        return Report(self._files, self._size, (*earlier, *self._plan.asides), self._without_time)
+        files, size, without_time = self._staged
+        return Report(files, size, (*earlier, *self._plan.asides), without_time)
 
     def stopped(self, error: BaseException) -> PlacingStoppedError | None:
         """Return the report of what is in place; None where nothing was renamed, so that all can be undone.
@@ -443,14 +289,3 @@ class _Placing:
         if not directory.has(aside.new_name):
             return False
         return not directory.has(aside.name) or directory.path_of(aside.name) in placed
-
-
-def _write(descriptor: int, data: Buffer) -> None:
-    """Write all of some bytes, however many the system takes at a time.
-
-    Raises:
-        OSError: The operating system refused.
-    """
-    view = memoryview(data).cast("B")
-    while view:
-        view = view[os.write(descriptor, view) :]

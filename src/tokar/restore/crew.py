@@ -1,0 +1,160 @@
+"""A crew: forked copies of this process that each do a share of work which touches nothing but files.
+
+Making a small file is a dozen microseconds of system calls and twice as many of proof; with a hundred thousand of them a second processor
+is worth having. Where processes cannot be forked safely (anywhere but on Linux) there is no crew.
+
+A copy that fails says nothing but that it failed. Its share is then done by the process that it was copied from, which meets the same
+error, with all that belongs to it, or none. It never outlives that process for long: it looks after every step whether its parent is there.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import select
+import signal
+import struct
+import sys
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_TALLY: Final = struct.Struct("<QQQ")
+_READ_SIZE: Final = _TALLY.size * 256
+_DONE: Final = (
+    75  # the status of a copy that has done its share: not 0, which whatever ends a process early may use too
+)
+
+
+class Tally(NamedTuple):
+    """What one step of work came to.
+
+    Attributes:
+        files: Files written.
+        size: Bytes written.
+        without_time: Files that could not get their modification time.
+    """
+
+    files: int
+    size: int
+    without_time: int
+
+    def __sub__(self, other: Tally) -> Tally:
+        """Return what was done since another."""
+        return Tally(self.files - other.files, self.size - other.size, self.without_time - other.without_time)
+
+
+class _Member:
+    """One forked copy, seen from where it was forked."""
+
+    def __init__(self, share: int, process: int, pipe: int) -> None:
+        self.share = share
+        self.process = process
+        self.pipe = pipe
+        self.status: int | None = None
+        self.counted = Tally(0, 0, 0)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its share is done."""
+        return self.status is not None and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == _DONE
+
+    def read(self) -> Iterator[Tally]:
+        """Yield what came since the last time; waits until something does. Afterwards there is a status if that was all."""
+        # Every step is one short write, which a pipe keeps whole.
+        data = os.read(self.pipe, _READ_SIZE)
+        if not data:
+            os.close(self.pipe)
+            self.status = os.waitpid(self.process, 0)[1]
+        for values in _TALLY.iter_unpack(data):
+            tally = Tally(*values)
+            self.counted = Tally(*map(operator.add, self.counted, tally))
+            yield tally
+
+
+class Crew:
+    """Forked copies of this process at work.
+
+    Args:
+        count: How many copies; fewer if the system refuses.
+        work: Does share `n`, from 1 on, step by step. It runs in the copy.
+    """
+
+    def __init__(self, count: int, work: Callable[[int], Iterator[Tally]]) -> None:
+        self._members: list[_Member] = []
+        self._refused: list[int] = []
+        for share in range(1, count + 1):
+            try:
+                self._members.append(_fork(share, work))
+            except OSError:
+                self._refused.append(share)
+
+    def tallies(self, *, wait: bool) -> Iterator[Tally]:
+        """Yield what was done since the last time; with `wait`, everything up to the end."""
+        while at_work := {member.pipe: member for member in self._members if member.status is None}:
+            poll = select.poll()
+            for pipe in at_work:
+                poll.register(pipe, select.POLLIN)
+            ready = poll.poll(None if wait else 0)
+            if not ready:
+                return
+            for pipe, _ in ready:
+                yield from at_work[pipe].read()
+
+    def undone(self) -> list[tuple[int, Tally]]:
+        """Return the shares that are not done, each with what `tallies` has yielded of it. Call it when that has yielded everything."""
+        failed = [(member.share, member.counted) for member in self._members if not member.is_done]
+        return [*((share, Tally(0, 0, 0)) for share in self._refused), *failed]
+
+    def end(self) -> None:
+        """End those that are still at work, and wait until they are gone."""
+        for member in self._members:
+            if member.status is None:
+                with suppress(ProcessLookupError):
+                    os.kill(member.process, signal.SIGKILL)
+                member.status = os.waitpid(member.process, 0)[1]
+                os.close(member.pipe)
+
+
+def useful_processes() -> int:
+    """Return how many processes can be at work at once: the processors that this one may use, and one where nothing can be forked."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+
+
+def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> _Member:
+    """Fork a copy that does a share.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    reading, writing = os.pipe()
+    parent = os.getpid()
+    try:
+        with warnings.catch_warnings():
+            # Of other threads here, such as that of a progress bar, the copy has none, nor anything that they may hold: it reads, hashes and writes.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    if process == 0:
+        _run(share, work, writing, parent)
+    os.close(writing)
+    return _Member(share, process, reading)
+
+
+def _run(share: int, work: Callable[[int], Iterator[Tally]], pipe: int, parent: int) -> NoReturn:
+    """Do a share and end, without anything that the end of a program does: that is for the process this one is a copy of."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process hears it too, and ends this one
+        for tally in work(share):
+            os.write(pipe, _TALLY.pack(*tally))
+            if os.getppid() != parent:
+                os._exit(1)
+    except BaseException:  # noqa: BLE001 - said by the status
+        os._exit(1)
+    os._exit(_DONE)
