@@ -2,7 +2,8 @@
 
     python -m benchmarks [--folder DIR] [--size MIB] [--files N] [--entries N] [--rounds N] [--only NAME...]
 
-Every command is a whole process, run once without counting and then in rounds: A B C ..., A B C .... What it wrote is removed after each run, unless a
+Every command is a whole process, run once without counting and then in rounds, each in another order, so that what one leaves behind (dirty pages, memory
+that a host takes back) does not always meet the same other. What it wrote is removed after each run, unless a
 later group reads it, so that memory and room do not decide. Medians and best times are printed with their ratio to the named peer, so that a machine whose
 speed drifts does not decide either. Python keeps its compiled modules, as an installed program does. `--folder` should be on the file system that matters;
 for the speed of the code alone, one in memory (/dev/shm).
@@ -197,7 +198,7 @@ def measure(group: Group, rounds: int) -> None:
     for job in group.needs:
         run(job)
     for number in range(rounds + 1):
-        for job in group.jobs:
+        for job in random.Random(number).sample(group.jobs, len(group.jobs)):
             result = run(job)
             if group.keep and job.output is not None:
                 aside.append(job.output.rename(job.output.with_name(f"aside-{len(aside)}")))
