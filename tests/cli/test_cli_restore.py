@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,6 +49,35 @@ def test_files_go_to_the_directories_that_their_tokens_call_for(archive: Path, t
 def test_one_folder_takes_everything(archive: Path, tmp_path: Path) -> None:
     done("restore", archive, "--into", tmp_path / "out")
     assert contents(tmp_path / "out") == SET
+
+
+def many_files(tmp_path: Path) -> tuple[Path, dict[str, bytes]]:
+    files = {f"f{number:05d}.dat": number.to_bytes(4) * (number % 300) for number in range(2500)}
+    with library.create(tmp_path / "many.tokar", profile="ese") as writer:
+        for name, content in files.items():
+            writer.add_bytes(0x0F, name, content)
+    return tmp_path / "many.tokar", files
+
+
+def test_many_small_files_come_back(tmp_path: Path) -> None:
+    archive, files = many_files(tmp_path)
+    result = done("restore", archive, "--into", tmp_path / "out", "--json")
+    assert contents(tmp_path / "out") == files
+    placed = json.loads(result.stdout)["placed"]
+    assert (placed["files"], placed["size"]) == (2500, sum(map(len, files.values())))
+
+
+@pytest.mark.parametrize("number", [0, 300, 2499])
+def test_one_damaged_file_of_many_is_named_and_nothing_is_left(tmp_path: Path, number: int) -> None:
+    archive, _ = many_files(tmp_path)
+    with library.open(archive) as opened:
+        at = opened.entry(number).done_position
+    data = bytearray(archive.read_bytes())
+    data[at + 70] ^= 1
+    archive.write_bytes(data)
+    result = tokar("restore", archive, "--into", tmp_path / "out")
+    refused(result, f"the check of a DONE record is wrong ({archive}, at byte {at}", 4)
+    assert list(tmp_path.iterdir()) == [archive]
 
 
 def test_the_plan_is_shown_with_the_rule_that_decided(archive: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TALLY: Final = struct.Struct("<QQQ")
 _READ_SIZE: Final = _TALLY.size * 256
+_MOST: Final = 4  # more only wait for each other at the one directory that they fill
 _DONE: Final = (
     75  # the status of a copy that has done its share: not 0, which whatever ends a process early may use too
 )
@@ -120,8 +121,8 @@ class Crew:
 
 
 def useful_processes() -> int:
-    """Return how many processes can be at work at once: the processors that this one may use, and one where nothing can be forked."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    """Return how many processes are worth having: one for each processor that this one may use, up to a few, and one where nothing can be forked."""
+    return min(len(os.sched_getaffinity(0)), _MOST) if sys.platform == "linux" else 1
 
 
 def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> _Member:
