@@ -133,6 +133,17 @@ def test_an_interrupt_is_for_the_process_that_was_copied(tmp_path: Path) -> None
     crew.end()
 
 
+def test_where_nobody_may_ask_how_a_copy_ended_its_share_is_undone() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        crew = Crew(1, count_up)
+        assert total(crew).files == 100
+        assert crew.undone() == [(1, Tally(100, sum(range(100)), 0))]
+        crew.end()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_copy_whose_process_died_ends_itself() -> None:
     script = """
 import os, signal, time

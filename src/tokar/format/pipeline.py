@@ -5,7 +5,9 @@
     output              in order: completes the check, writes
 
 Without compression the hashing for the check goes to whichever of caller and output has less to do: neither reading with one hash nor
-writing with none is half of the work, on any machine. The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file calls release the
+writing with none is half of the work, on any machine.
+
+The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file calls release the
 interpreter lock while they work on a chunk.
 """
 

@@ -69,11 +69,18 @@ class _Member:
         data = os.read(self.pipe, _READ_SIZE)
         if not data:
             os.close(self.pipe)
-            self.status = os.waitpid(self.process, 0)[1]
+            self.wait()
         for values in _TALLY.iter_unpack(data):
             tally = Tally(*values)
             self.counted = Tally(*map(operator.add, self.counted, tally))
             yield tally
+
+    def wait(self) -> None:
+        """Wait until it is gone, and keep how it ended; where the system keeps that from us (SIGCHLD is ignored), its share is not done."""
+        try:
+            self.status = os.waitpid(self.process, 0)[1]
+        except ChildProcessError:
+            self.status = 0
 
 
 class Crew:
@@ -116,7 +123,7 @@ class Crew:
             if member.status is None:
                 with suppress(ProcessLookupError):
                     os.kill(member.process, signal.SIGKILL)
-                member.status = os.waitpid(member.process, 0)[1]
+                member.wait()
                 os.close(member.pipe)
 
 
