@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING
 from tokar.format.compression import Compression
 from tokar.format.json_fields import to_time
 from tokar.format.metadata import Head
-from tokar.format.sink import FileSink
 from tokar.format.writer import ArchiveWriter, system_clock
+from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

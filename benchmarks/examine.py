@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tokar.collect import CollectRequest, collect, gather
+from tokar.collect.collect import CollectRequest, collect, gather
+from tokar.collect.findings import Findings
 from tokar.ese.blocksums import BlockSums
 from tokar.ese.common import LogPosition, Signature
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, block_size_of, page_is_sealed, seal_segment
-from tokar.examination import Findings
 from tokar.format.compression import Compression
-from tokar.format.sink import FileSink
+from tokar.storage.sink import FileSink
 
 STREAM = Signature(random=2)
 BATCH = 1 << 20

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokar.bytesource import FileSource
 from tokar.ese.blocksums import BlockSums
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, PageHeader, block_size_of, seal_page
 from tokar.ese.pages import BUFFER_SIZE, PageChecker, check_pages
+from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

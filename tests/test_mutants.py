@@ -14,41 +14,41 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target
-from tokar import backup as backup_module
-from tokar import receipt as receipt_module
-from tokar import restoration as restoration_module
-from tokar.backup import BackupOptions, run_backup
+
+from tokar import codes
 from tokar.errors import ArchiveError, ExistingFileError, FormatError, SetError, SourceError, StorageError
 from tokar.format.archive import Archive
-from tokar.format.sink import FileSink
 from tokar.format.verify import VerifyReport
 from tokar.format.writer import ArchiveWriter
-from tokar.procedure import licence as licence_module
-from tokar.procedure.backup import BackupProcedure
-from tokar.procedure.content import ContentStream, ListKind
-from tokar.procedure.kinds import BackupKind
-from tokar.procedure.restore import RestoreProcedure
-from tokar.receipt import Truncation, read_receipt, receipt_path
+from tokar.lab.faults import Fault, FaultKind
+from tokar.lab.registration import load_registration
+from tokar.lab.server import SimulatedServer
 from tokar.restore import merged as merged_module
 from tokar.restore.from_archive import make_request, plan_restore
 from tokar.restore.matching import Matcher
 from tokar.restore.place import place
 from tokar.restore.plan import Existing
 from tokar.restore.targets import Targets
-from tokar.sources import codes
-from tokar.sources.base import EndOfFile
-from tokar.sources.directory import DirectoryServer
-from tokar.sources.engine.faults import Fault, FaultKind
-from tokar.sources.engine.registration import load_registration
-from tokar.sources.simulated import SimulatedServer
+from tokar.server import licence as licence_module
+from tokar.server import run_backup as backup_module
+from tokar.server import run_restore as restoration_module
+from tokar.server.backup_steps import BackupProcedure
+from tokar.server.content import ContentStream, ListKind
+from tokar.server.contract import EndOfFile
+from tokar.server.directory_source import DirectoryServer
+from tokar.server.kinds import BackupKind
+from tokar.server.restore_steps import RestoreProcedure
+from tokar.server.run_backup import BackupOptions, run_backup
+from tokar.sets import receipt as receipt_module
+from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tokar.sources.engine.lab import Lab
+    from tokar.lab.lab import Lab
 
 Patch = pytest.MonkeyPatch
 FULL, INCREMENTAL, DIFFERENTIAL, COPY = (
@@ -362,7 +362,7 @@ def let_a_truncating_full_stand_in(patch: Patch) -> None:
 
 def skip_the_proof(patch: Patch) -> None:
     """The sealed archive is not read again."""
-    patch.setattr("tokar.backup.verify", lambda archive, **_: VerifyReport(True, archive.entry_count))
+    patch.setattr("tokar.server.run_backup.verify", lambda archive, **_: VerifyReport(True, archive.entry_count))
 
 
 def ask_no_prior(patch: Patch) -> None:

@@ -9,7 +9,6 @@ import pytest
 from blake3 import blake3
 
 import tokar
-from tokar.bytesource import BytesSource
 from tokar.errors import (
     ArchiveError,
     BadMagicError,
@@ -21,6 +20,7 @@ from tokar.errors import (
     StorageError,
     UnsealedError,
 )
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from pathlib import Path

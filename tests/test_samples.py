@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
-
 from command_line import command, done, pipeline, tokar
 from small_sets import contents
 

@@ -17,15 +17,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hypothesis import HealthCheck, Phase, event, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-)
-
 from chain_stories import (
     Kept,
     hand_set,
@@ -40,20 +31,29 @@ from chain_stories import (
     used_target,
     wiped_target,
 )
-from tokar.backup import BackupOptions, BackupPartialError, load_prior, run_backup
+from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+)
+
+from tokar import codes
 from tokar.errors import ArchiveError, CollisionError, ProcedureError, SetError
-from tokar.procedure.backup import LogsOnlyRefusedError
-from tokar.procedure.kinds import BackupKind
-from tokar.receipt import Truncation, read_receipt, receipt_path
+from tokar.lab.faults import Blows, Fault, FaultKind
+from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
-from tokar.sources import codes
-from tokar.sources.engine.faults import Blows, Fault, FaultKind
-from tokar.sources.simulated import SimulatedServer
+from tokar.server.backup_steps import LogsOnlyRefusedError
+from tokar.server.kinds import BackupKind
+from tokar.server.run_backup import BackupOptions, BackupPartialError, load_prior, run_backup
+from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tokar.sources.engine.lab import Lab
+    from tokar.lab.lab import Lab
 
 LONG = bool(os.environ.get("TOKAR_LONG"))
 EXAMPLES = {"edbbcli": 400, "certadm": 400, "ntdsbcli": 150} if LONG else {"edbbcli": 12, "certadm": 12, "ntdsbcli": 4}

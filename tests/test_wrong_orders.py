@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-
 from chain_stories import (
     HandSet,
     Story,
@@ -25,25 +24,26 @@ from chain_stories import (
     target_for,
 )
 from chain_stories import restore as restore_through_tokar
+
+from tokar import codes
 from tokar.errors import ProcedureError, SetError, SourceChangedError
-from tokar.procedure.backup import BackupProcedure
-from tokar.procedure.kinds import BackupKind
-from tokar.procedure.licence import TruncationLicence, check_seal
-from tokar.procedure.restore import RestoreProcedure, SetToRestore
-from tokar.procedure.states import OutOfOrderError
-from tokar.procedure.transcript import Transcript
-from tokar.sources import codes
-from tokar.sources.base import BackupContext, BackupType, Outcome, Registration, ServerError
-from tokar.sources.engine.errors import EngineError
-from tokar.sources.simulated import SimulatedServer
+from tokar.lab.errors import EngineError
+from tokar.lab.server import SimulatedServer
+from tokar.server.backup_steps import BackupProcedure
+from tokar.server.contract import BackupContext, BackupType, Outcome, Registration, ServerError
+from tokar.server.kinds import BackupKind
+from tokar.server.licence import TruncationLicence, check_seal
+from tokar.server.restore_steps import RestoreProcedure, SetToRestore
+from tokar.server.states import OutOfOrderError
+from tokar.server.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tokar.procedure.content import ContentStream, ListedFile
-    from tokar.sources.base import ListedName
-    from tokar.sources.engine.lab import Lab
+    from tokar.lab.lab import Lab
+    from tokar.server.content import ContentStream, ListedFile
+    from tokar.server.contract import ListedName
 
 PROFILES = ("edbbcli", "ntdsbcli", "certadm")
 LOGS_ONLY = ("edbbcli", "certadm")

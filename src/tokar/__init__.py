@@ -18,9 +18,9 @@ from tokar.errors import ArchiveError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.bytesource import ByteSource
     from tokar.format.archive import Archive
     from tokar.format.writer import ArchiveWriter
+    from tokar.storage.bytesource import ByteSource
 
 __all__ = ["ArchiveError", "__version__", "create", "open"]
 
@@ -55,8 +55,8 @@ def create(
     from tokar.format import json_fields  # noqa: PLC0415 - `import tokar` alone stays cheap
     from tokar.format.compression import Compression  # noqa: PLC0415
     from tokar.format.metadata import Head  # noqa: PLC0415
-    from tokar.format.sink import FileSink  # noqa: PLC0415
     from tokar.format.writer import ArchiveWriter, system_clock  # noqa: PLC0415
+    from tokar.storage.sink import FileSink  # noqa: PLC0415
 
     compression = Compression.parse(compress)
     made = Head(json_fields.to_time(system_clock()), kind, profile, f"tokar {__version__}", extra=head)

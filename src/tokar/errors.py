@@ -16,9 +16,9 @@ The tree, with the exit code that the command line gives for each branch::
     |       |-- CheckMismatchError      4   the check of a record
     |       `-- DigestMismatchError     4   the digest of a file's content
     |-- SourceError                     1   what was to be archived cannot be read as it must be
-    |   |-- EngineError                 1   the simulated engine refused (sources.engine.errors)
-    |   |-- ServerError                 1   a call of the server failed, with its code (sources.base)
-    |   |-- NoAnswerError               1   a call of the server was not answered in time (sources.base)
+    |   |-- EngineError                 1   the simulated engine refused (lab.errors)
+    |   |-- ServerError                 1   a call of the server failed, with its code (server.contract)
+    |   |-- NoAnswerError               1   a call of the server was not answered in time (server.contract)
     |   `-- SourceChangedError          1   it changed while it was being read
     |-- RestoreError                    6   the plan is not safe or not complete; nothing was written
     |   |-- UnknownTokenError           6   no location takes this token
@@ -29,13 +29,13 @@ The tree, with the exit code that the command line gives for each branch::
     |   `-- NoRoomError                 6   the file system is too small
     |-- LocationListError               6   a location list cannot be read
     |-- ProcedureError                  7   the backup or restore procedure does not allow it
-    |   |-- LogsOnlyRefusedError        7   the server refuses logs only, with its reason (procedure.backup)
-    |   `-- OutOfOrderError             7   a step that the state does not allow (procedure.states)
+    |   |-- LogsOnlyRefusedError        7   the server refuses logs only, with its reason (server.backup_steps)
+    |   `-- OutOfOrderError             7   a step that the state does not allow (server.states)
     |-- PartialError                    8   done in part: something was lost, and the report says what
-    |   |-- BackupPartialError          8   the archive is good, what should have followed failed (backup)
-    |   `-- PlacingStoppedError         8   some files are in place, others are not (restore.report)
+    |   |-- BackupPartialError          8   the archive is good, what should have followed failed (server.run_backup)
+    |   `-- PlacingStoppedError         8   some files are in place, others are not (restore.place_report)
     `-- SetError                        9   the archive is good, the set in it is not
-        `-- NotRestorableError          9   no chain of the sets reaches the wanted state (recovery.selection)
+        `-- NotRestorableError          9   no chain of the sets reaches the wanted state (sets.selection)
 
 A class with a module behind it is defined there, beside what raises it.
 

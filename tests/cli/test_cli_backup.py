@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import troubled_servers
+from command_line import done, tokar
 
 import tokar as library
-from command_line import done, tokar
 from tokar.format.verify import verify
-from tokar.receipt import Truncation, read_receipt, receipt_path
-from tokar.sources.engine.lab import create_lab, open_lab
+from tokar.lab.lab import create_lab, open_lab
+from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tokar.sources.base import Server
-    from tokar.sources.engine.lab import Lab
+    from tokar.lab.lab import Lab
+    from tokar.server.contract import Server
 
 
 class InThisProcess:
@@ -209,7 +209,7 @@ def test_a_full_stands_in_when_asked_and_says_so(lab: Lab, tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("here")
 def test_or_full_answers_only_the_documented_reasons(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokar.sources.engine.faults import Fault, FaultKind  # noqa: PLC0415 - only here
+    from tokar.lab.faults import Fault, FaultKind  # noqa: PLC0415 - only here
 
     fault = Fault(FaultKind.FAIL, "prepare_backup", code=-1032)
     troubled(monkeypatch, lambda named: troubled_servers.with_fault(named, fault))

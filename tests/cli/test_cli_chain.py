@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from command_line import done, tokar
 from recovery_sets import DATABASE, archive, logs, prior_of, streaming
-from tokar.receipt import Receipt, Truncation, write_receipt
+
+from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from pathlib import Path

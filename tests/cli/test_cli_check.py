@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from command_line import done, tokar
 from recovery_sets import DATABASE, archive, dirty, flip, logs, streaming
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-import tokar as library
 from command_line import done, tokar, without_rights
 from small_sets import TAKEN, checkpoint, contents, database, instance, log, write
-from tokar.collect import collect
+
+import tokar as library
+from tokar.collect.certutil import KEY_REMINDER
+from tokar.collect.collect import collect
 from tokar.namelist import build_names
-from tokar.sources.certutil import KEY_REMINDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,7 +251,7 @@ def test_an_interrupt_leaves_nothing_and_says_so(folder: Path, tmp_path: Path, m
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tokar.collect._Collecting.add", interrupt)
+    monkeypatch.setattr("tokar.collect.collect._Collecting.add", interrupt)
     result = tokar("create", tmp_path / "a.tokar", folder)
     assert result.exit_code == 130
     assert result.stderr == "tokar: interrupted; nothing was left under a final name that is not whole\n"

@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-import tokar as library
 from backup_files import database_file, log_file
 from command_line import done, tokar
 from small_sets import temporary_database, write
+
+import tokar as library
 from tokar.ese.page import PageHeader, seal_page
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def test_without_numpy_and_without_an_engine_file_there_is_nothing_to_say(tmp_pa
 
 
 def test_a_file_that_changes_meanwhile_is_still_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokar import collect  # noqa: PLC0415 - patched
+    from tokar.collect import collect  # noqa: PLC0415 - patched
 
     folder = write(tmp_path / "in", {"a.edb": database_file(5, 5, pages=600)})
     original = collect._Collecting._add_stream

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
 from command_line import Result, done, tokar
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def test_a_folder_of_ones_own_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_story_that_does_not_end_well_is_exit_9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokar.demo.Account.committed", lambda *_: None)
+    monkeypatch.setattr("tokar.lab.demo.Account.committed", lambda *_: None)
     result = tokar("demo", tmp_path / "demo")
     assert result.exit_code == 9
     assert "do not hold what was committed" in result.error

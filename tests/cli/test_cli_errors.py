@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-
-import tokar as library
 from command_line import done, process, tokar
 from small_sets import instance, write
+
+import tokar as library
 from tokar import errors
 from tokar._version import __version__
 from tokar.cli import VERBS

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from command_line import done, tokar
 from small_sets import contents, database, log, write
+
 from tokar.namelist import build_names
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
-
-import tokar as library
 from command_line import done, process, tokar
 from small_sets import contents
+
+import tokar as library
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +127,7 @@ def test_an_interrupt_leaves_no_file(archive: Path, monkeypatch: pytest.MonkeyPa
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tokar.format.sink.FileSink.write", interrupt)
+    monkeypatch.setattr("tokar.storage.sink.FileSink.write", interrupt)
     assert tokar("extract", archive, "CA.edb").exit_code == 130
     assert set(contents(archive.parent)) == {"a.tokar"}
 

@@ -6,12 +6,12 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import tokar
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_sets import database, log
 
 import tokar as library
-from command_line import tokar
-from small_sets import database, log
 
 if TYPE_CHECKING:
     from pathlib import Path

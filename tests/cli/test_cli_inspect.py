@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blake3 import blake3
-
-import tokar as library
 from command_line import done, tokar
 from small_sets import TAKEN, instance, write
+
+import tokar as library
 from tokar.format.metadata import location_list_json
 
 if TYPE_CHECKING:

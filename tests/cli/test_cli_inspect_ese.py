@@ -7,13 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import tokar as library
 from backup_files import OTHER_STREAM, database_file, log_file
 from command_line import done, process, tokar
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_sets import checkpoint, flush_map, reserve, temporary_database, write
+
+import tokar as library
 from tokar.ese.database import MAGIC
 from tokar.ese.log import LogHeader
 

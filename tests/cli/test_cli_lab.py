@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from command_line import done, tokar
+
 from tokar.cli.lab import contents_digest
-from tokar.sources.engine.config import load_config
-from tokar.sources.engine.lab import open_lab
+from tokar.lab.config import load_config
+from tokar.lab.lab import open_lab
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-import tokar as library
 from command_line import Result, done, tokar, without_rights
 from small_sets import TAKEN, contents, database, instance, write
+
+import tokar as library
 from tokar.format.metadata import location_list_json
 from tokar.namelist import build_names
 
@@ -372,7 +372,7 @@ def test_an_interrupt_before_the_first_rename_undoes_everything(
         raise KeyboardInterrupt
 
     before = contents(tmp_path)
-    monkeypatch.setattr("tokar.durable.sync_descriptor", interrupt)
+    monkeypatch.setattr("tokar.storage.durable.sync_descriptor", interrupt)
     result = tokar("restore", archive, "--into", tmp_path / "out")
     assert result.exit_code == 130
     assert contents(tmp_path) == before
@@ -382,7 +382,7 @@ def test_an_interrupt_before_the_first_rename_undoes_everything(
 def test_an_interrupt_between_renames_says_what_is_in_place(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tokar import durable  # noqa: PLC0415 - only here
+    from tokar.storage import durable  # noqa: PLC0415 - only here
 
     rename, count = durable.rename_at, iter(range(100))
 
@@ -405,8 +405,8 @@ def test_an_interrupt_between_renames_says_what_is_in_place(
 def test_a_refusal_of_the_system_between_renames_is_partial(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tokar import durable  # noqa: PLC0415 - only here
     from tokar.errors import StorageError  # noqa: PLC0415
+    from tokar.storage import durable  # noqa: PLC0415 - only here
 
     rename, count = durable.rename_at, iter(range(100))
 

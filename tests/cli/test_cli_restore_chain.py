@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
 from chain_sets import DATABASE, TOP, archive, branch, checkpoint, database, dirty, full, increment, name_of, part
 from chain_stories import Contents, Story, new_story, take, target_for
 from command_line import Result, done, tokar
 from small_sets import contents, write
-from tokar.procedure.kinds import BackupKind
-from tokar.sources.base import Registration
-from tokar.sources.engine.lab import open_lab
-from tokar.sources.simulated import SimulatedServer
+
+from tokar.lab.lab import open_lab
+from tokar.lab.server import SimulatedServer
+from tokar.server.contract import Registration
+from tokar.server.kinds import BackupKind
 
 if TYPE_CHECKING:
     from chain_stories import Kept

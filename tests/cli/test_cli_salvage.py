@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-import tokar as library
 from command_line import done, tokar
 from small_sets import instance, write
+
+import tokar as library
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
-import tokar as library
 from command_line import TIMEOUT, command, done, pipeline, process
 from small_sets import TAKEN, contents, database, instance, write
+
+import tokar as library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,7 +248,7 @@ def test_an_interrupt_of_create_into_a_pipe_leaves_an_unsealed_archive(tmp_path:
 
 def test_an_interrupt_of_restore_leaves_what_was_there(archive: Path, tmp_path: Path) -> None:
     target = write(tmp_path / "out", {"notes.txt": b"mine"})
-    parked = "import time, tokar.durable; tokar.durable.sync_descriptor = lambda *_: time.sleep(600); "
+    parked = "import time, tokar.storage.durable; tokar.storage.durable.sync_descriptor = lambda *_: time.sleep(600); "
     python, option, code = INTERRUPTIBLE
     running = subprocess.Popen(
         [python, option, parked + code, "restore", "-q", str(archive), "--into", str(target)], stderr=subprocess.PIPE

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-
 from command_line import done, tokar
+
 from tokar.tokens import PROFILES
 
 

@@ -10,10 +10,10 @@ import pytest
 from blake3 import blake3
 from conformance_cases import Expectation, from_the_tail, names
 
-from tokar.bytesource import BytesSource
 from tokar.errors import FormatError
 from tokar.format import canonical_json
 from tokar.format.archive import Archive
+from tokar.storage.bytesource import BytesSource
 
 # From the tail, a record inside an entry that DONE does not name is bytes between chunks, whatever its kind.
 OTHER_ANSWERS = {"rec-6-unknown-in-entry": "damaged"}

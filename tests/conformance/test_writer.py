@@ -8,13 +8,13 @@ from datetime import datetime
 import pytest
 from conformance_cases import Expectation, join, names, split
 
-from tokar.bytesource import BytesSource
 from tokar.format import records
 from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.metadata import parse_calls
 from tokar.format.scanner import EntryBegun, EntryEnded, RecordRead, Scan
 from tokar.format.writer import ArchiveWriter
+from tokar.storage.bytesource import BytesSource
 
 # What the writer has no reason to do: keys of PROC that nobody knows, padding, frames of its own making, zeros as they are, chunks of several sizes, records after ROOT.
 OTHER_WAYS = {

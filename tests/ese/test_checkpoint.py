@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.common import LogPosition, Signature
 from tokar.ese.errors import HeaderError
+from tokar.storage.bytesource import BytesSource
 
 CHECKPOINT = Checkpoint(
     checkpoint=LogPosition(generation=9, sector=7),

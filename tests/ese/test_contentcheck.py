@@ -14,13 +14,13 @@ from ese_files import (
     page_offset,
 )
 
-from tokar.bytesource import BytesSource
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.contentcheck import ContentVerdict, checker_for, judge
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import identify
 from tokar.ese.logcheck import LogChecker
 from tokar.ese.pages import PageChecker
+from tokar.storage.bytesource import BytesSource
 
 
 def verdict(data: bytes | bytearray, *, trailer: bool = True) -> ContentVerdict:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.errors import InputError
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.common import BackupInfo, LogTime, Signature
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
+from tokar.storage.bytesource import BytesSource
 
 HEADER = DatabaseHeader(
     dbtime=77,

@@ -8,9 +8,9 @@ import pytest
 from ese_manifest import read_manifest
 
 from conftest import samples_folder
-from tokar.bytesource import FileSource
 from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseHeader, Event, Repairs
+from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from pathlib import Path

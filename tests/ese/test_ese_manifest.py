@@ -10,7 +10,6 @@ import pytest
 from ese_manifest import Sample, read_manifest
 
 from conftest import samples_folder
-from tokar.bytesource import FileSource
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import FlushMap
@@ -19,6 +18,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.logcheck import check_log
 from tokar.ese.loglink import LinkFault, LinkProof, link
 from tokar.ese.pages import check_pages, why_not_verified
+from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from tokar.ese.common import LogPosition, LogTime, Signature

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from tokar.bytesource import BytesSource
 from tokar.ese.common import Signature
 from tokar.ese.errors import HeaderError
 from tokar.ese.flushmap import FlushMap
+from tokar.storage.bytesource import BytesSource
 
 FLUSH_MAP = FlushMap(flags=1, signature=Signature(random=4))
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.common import LogPosition, Signature
@@ -17,6 +16,7 @@ from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, identify, looks_like_ese
 from tokar.ese.log import LogHeader
+from tokar.storage.bytesource import BytesSource
 
 DATABASE = DatabaseHeader(log_signature=Signature(random=2))
 LOG = LogHeader(generation=0x51, signature=Signature(random=2))

@@ -11,7 +11,6 @@ from ese_files import STREAM, database_bytes, header_for, log_bytes, log_header,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource, FileSource
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature
@@ -24,6 +23,7 @@ from tokar.ese.identify import FileKind
 from tokar.ese.inspection import Inspection, check_content, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
+from tokar.storage.bytesource import BytesSource, FileSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.common import LogTime, Signature
 from tokar.ese.errors import HeaderError
 from tokar.ese.log import LogHeader
+from tokar.storage.bytesource import BytesSource
 
 HEADER = LogHeader(
     generation=0x51,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ese_files import log_bytes, log_header, old_log_bytes, old_log_header
 
-from tokar.bytesource import BytesSource
 from tokar.ese.errors import HeaderError
 from tokar.ese.logcheck import LogChecker, check_log
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from tokar.ese.log import LogHeader

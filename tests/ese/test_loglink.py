@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 from ese_files import log_bytes, log_header, old_log_header
 
-from tokar.bytesource import BytesSource
 from tokar.ese.common import LogTime, Signature
 from tokar.ese.logcheck import check_log
 from tokar.ese.loglink import LinkFault, LinkProof, link
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from tokar.ese.log import LogHeader

@@ -8,7 +8,6 @@ from ese_files import database_bytes, flip, header_for, page_bytes, page_offset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.ese.common import BackupInfo, LogPosition, Signature
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
@@ -16,6 +15,7 @@ from tokar.ese.page import PageHeader, seal_page
 from tokar.ese.pagereport import FAULT_LIMIT, PageFaultKind, PageReport
 from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, check_pages
 from tokar.ese.trailer import BackupTrailer
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,11 @@ from ese_files import FILL, old_log_bytes, old_log_header
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.ese import ranges
 from tokar.ese.logcheck import LogChecker, check_log
 from tokar.ese.logreport import LogFaultKind, LogReport
 from tokar.ese.ranges import ChecksumRecord
+from tokar.storage.bytesource import BytesSource
 
 HEADER = old_log_header()
 # Back and forward bytes of flushes as a real log has them: each but the last ends on a sector.

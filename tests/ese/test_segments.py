@@ -7,11 +7,11 @@ from ese_files import flip, log_bytes, log_header, segment_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.ese.log import SEGMENT_SIZE
 from tokar.ese.logcheck import LogChecker, check_log
 from tokar.ese.logreport import LogFaultKind, LogReport
 from tokar.ese.page import seal_segment
+from tokar.storage.bytesource import BytesSource
 
 HEADER = log_header()
 

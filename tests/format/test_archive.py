@@ -20,11 +20,11 @@ from format_tools import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.errors import BadMagicError, FormatError, NoSuchEntryError, StorageError, UnsealedError
 from tokar.format import records
 from tokar.format.archive import Archive
 from tokar.format.entry import FileList
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from format_tools import ARCHIVE_ID, CHUNK, ZEROS, Forge, begun, opened, pattern, written
 
-from tokar.bytesource import BytesSource
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, UnsupportedError
 from tokar.format import records
 from tokar.format.archive import Archive
@@ -18,6 +17,7 @@ from tokar.format.file_record import FileRecord
 from tokar.format.records import build_head
 from tokar.format.scanner import Scan
 from tokar.format.verify import verify
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from pathlib import Path

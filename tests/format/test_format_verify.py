@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from format_tools import CHUNK, ZEROS, Forge, begun, opened, pattern, written
 
-from tokar.bytesource import BytesSource
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import EntryReader
 from tokar.format.verify import VerifyReport, verify
+from tokar.storage.bytesource import BytesSource
 
 LARGE = pattern(80 * CHUNK)  # beyond the size from which a file is checked in parts
 FILES = [

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.bytesource import BytesSource
 from tokar.errors import FormatError
 from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.entry import FileList
 from tokar.format.entry_reader import EntryReader
 from tokar.format.metadata import Head
-from tokar.format.sink import FileSink
 from tokar.format.small_entry import prove_small_entry
 from tokar.format.writer import ArchiveWriter
+from tokar.storage.bytesource import BytesSource
+from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

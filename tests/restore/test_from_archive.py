@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from small_sets import checkpoint, contents, database, log, reserve, write
 
 import tokar
-from small_sets import checkpoint, contents, database, log, reserve, write
 from tokar.errors import (
     FormatError,
     InputError,
@@ -26,8 +26,8 @@ from tokar.restore.plan import Existing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tokar.restore.options import Request
     from tokar.restore.plan import Plan
-    from tokar.restore.request import Request
 
 FILES = {"CA.edb": (0x44, database()), "edb00001.log": (0x21, log(1)), "edb00002.log": (0x21, log(2))}
 

@@ -11,15 +11,15 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-import tokar
 from chain_sets import DATABASE, TOP, archive, checkpoint, full, name_of, part
 from command_line import done
 from small_sets import contents, write
+
+import tokar
 from tokar.errors import ExistingFileError, StorageError
 from tokar.restore.from_archive import make_request, plan_restore
-from tokar.restore.open_directory import Directory
 from tokar.restore.place import Report, place
+from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ SCRIPT = """
 import json, os, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from test_journal import restored
-from tokar.restore.open_directory import Directory
+from tokar.storage.directory import Directory
 
 count = [0]
 def dying(step, at):

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from restore_helpers import STAMP, Piece, Reader, entries, entry, plan_of, to, tree
 
-from tokar import durable
 from tokar.errors import ExistingFileError, IntegrityError, PartialError, StorageError
 from tokar.restore import place as place_module
 from tokar.restore import staging
-from tokar.restore.open_directory import Directory
 from tokar.restore.place import PlacingStoppedError, Report, place
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.staging import whole_directories
+from tokar.storage import durable
+from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

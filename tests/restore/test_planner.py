@@ -21,10 +21,10 @@ from tokar.errors import (
     UnsafeNameError,
 )
 from tokar.restore.inventory import Inventory, State, TargetDirectory
+from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.paths import PathMap
 from tokar.restore.plan import Action, Existing, Fault
 from tokar.restore.planner import make_plan
-from tokar.restore.request import Request, places_to_look_at
 
 if TYPE_CHECKING:
     from pathlib import Path

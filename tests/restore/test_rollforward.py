@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from chain_sets import OTHER_STREAM, TOP, branch, checkpoint, logs, name_of, part
 from small_sets import write
-from tokar.bytesource import BytesSource
+
 from tokar.ese.log import LogHeader
-from tokar.recovery.facts import LogFacts
 from tokar.restore.inventory import take_inventory
 from tokar.restore.planning import engine_file
 from tokar.restore.rollforward import RollForward, look_for_continuing
+from tokar.sets.facts import LogFacts
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,17 +6,17 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
+from chain_sets import DATABASE, archive, dirty, logs, part, streaming
 
 import tokar
-from chain_sets import DATABASE, archive, dirty, logs, part, streaming
-from tokar.bytesource import FileSource
 from tokar.errors import RestoreError
-from tokar.format.salvage import salvage
-from tokar.format.sink import FileSink
 from tokar.restore.from_archive import make_request, plan_restore
-from tokar.restore.guidance import Recovery
+from tokar.restore.next_steps import Recovery
 from tokar.restore.plan import Fault
 from tokar.restore.soundness import incomplete_problem, soundness_of
+from tokar.salvage.salvage import salvage
+from tokar.storage.bytesource import FileSource
+from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
     from pathlib import Path

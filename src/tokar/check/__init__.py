@@ -12,10 +12,3 @@ rehearsed               restored to a scratch directory and read again
 
 A rung that was not asked for is never counted as passed, and what a rung did not look at is said.
 """
-
-from __future__ import annotations
-
-from tokar.check.ladder import CheckRequest, check
-from tokar.check.report import ArchiveCheck, CheckReport, Finding, Rung, RungResult, State
-
-__all__ = ["ArchiveCheck", "CheckReport", "CheckRequest", "Finding", "Rung", "RungResult", "State", "check"]

@@ -10,17 +10,17 @@ from tokar.check.report import ArchiveCheck, CheckReport, Finding, Rung, RungRes
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
-from tokar.recovery.chain import build_chain
-from tokar.recovery.faults import Scope, Severity
-from tokar.recovery.member import Member, member_of_archive
-from tokar.recovery.recoverability import judge
 from tokar.restore.from_archive import make_request, plan_restore
+from tokar.sets.backup_set import Member, member_of_archive
+from tokar.sets.chain import build_chain
+from tokar.sets.faults import Scope, Severity
+from tokar.sets.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from tokar.recovery.verdict import SetVerdict
+    from tokar.sets.verdict import SetVerdict
 
 _SET_NOT_RESTORABLE: Final = 9
 _NOT_PLACEABLE: Final = 6

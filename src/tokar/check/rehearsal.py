@@ -17,17 +17,17 @@ from blake3 import blake3
 
 from tokar import names
 from tokar.errors import StorageError, UnsafeNameError
-from tokar.recovery.survey import facts_of_archive
 from tokar.restore.from_archive import engine_file
 from tokar.restore.inventory import take_inventory
+from tokar.restore.options import Request
 from tokar.restore.place import place
 from tokar.restore.planner import make_plan, places_to_look_at
-from tokar.restore.request import Request
+from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
-    from tokar.recovery.facts import SetFacts
+    from tokar.sets.facts import SetFacts
 
 _CHUNK_SIZE: Final = 1 << 20
 _PREFIX: Final = "tokar-rehearsal-"

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tokar.errors import ArchiveError
-    from tokar.recovery.enginecodes import EngineCode
-    from tokar.recovery.faults import Fault
-    from tokar.recovery.member import Member
-    from tokar.recovery.verdict import SetVerdict
     from tokar.restore.plan import Problem
+    from tokar.sets.backup_set import Member
+    from tokar.sets.enginecodes import EngineCode
+    from tokar.sets.faults import Fault
+    from tokar.sets.verdict import SetVerdict
 
 
 class Rung(StrEnum):

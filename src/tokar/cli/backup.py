@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokar import names
-from tokar.backup import BackupOptions, BackupResult, run_backup
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
+from tokar.cli.sources import open_server, parse_source
 from tokar.errors import InputError
 from tokar.format.compression import Compression
-from tokar.prior import find_prior, load_prior
-from tokar.procedure.kinds import BackupKind
-from tokar.sources.deadline import Deadlines, DeadlineServer
-from tokar.sources.opening import open_server, parse_source
+from tokar.server.deadline import Deadlines, DeadlineServer
+from tokar.server.kinds import BackupKind
+from tokar.server.prior import find_prior, load_prior
+from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 
 if TYPE_CHECKING:
-    from tokar.procedure.content import ListedFile
+    from tokar.server.content import ListedFile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

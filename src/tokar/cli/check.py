@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tokar.check import ArchiveCheck, CheckRequest, Finding, RungResult, State, check
+from tokar.check.ladder import CheckRequest, check
+from tokar.check.report import ArchiveCheck, Finding, RungResult, State
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.cli.progress import progress

@@ -11,11 +11,11 @@ from tokar import names
 from tokar.cli import findings, output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.cli.progress import progress
-from tokar.collect import Collection, CollectRequest, collect, gather
+from tokar.collect.collect import Collection, CollectRequest, collect, gather
+from tokar.collect.findings import NOT_EXAMINED, Findings
 from tokar.errors import InputError
-from tokar.examination import NOT_EXAMINED, Findings
 from tokar.format.compression import Compression
-from tokar.format.sink import FileSink, PipeSink, Sink
+from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import token_name
 
 if TYPE_CHECKING:

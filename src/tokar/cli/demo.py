@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from tokar.cli import output
-from tokar.demo import run_demo
 from tokar.errors import SetError
+from tokar.lab.demo import run_demo
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

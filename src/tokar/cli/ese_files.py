@@ -6,7 +6,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokar import names
-from tokar.bytesource import FileSource
 from tokar.cli import output
 from tokar.cli.extract import find
 from tokar.cli.progress import progress
@@ -18,6 +17,7 @@ from tokar.ese.headerrows import copies_text, inspection_rows
 from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspection import Inspection, check_content, inspect_file
 from tokar.ese.pagereport import PageFault
+from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

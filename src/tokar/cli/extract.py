@@ -14,7 +14,7 @@ from tokar.cli.opening import open_archive
 from tokar.cli.options import ArchivePath, Force, Quiet
 from tokar.cli.progress import progress
 from tokar.errors import ExistingFileError, NoSuchEntryError, StorageError, UnsafeNameError
-from tokar.format.sink import FileSink, PipeSink, Sink
+from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
 if TYPE_CHECKING:

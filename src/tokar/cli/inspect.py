@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tokar import describe, names
-from tokar.bytesource import FileSource
+from tokar import names
+from tokar.check import describe
 from tokar.cli import ese_files, findings, output
 from tokar.cli.ese_files import Wanted
 from tokar.cli.opening import named, open_archive
@@ -19,13 +19,14 @@ from tokar.errors import BadMagicError, FormatError, InputError, SetError, Unsea
 from tokar.ese.headerrows import range_text
 from tokar.ese.inspection import inspect_file
 from tokar.format.layouts import MAGIC
-from tokar.recovery.needs import Basis
+from tokar.sets.need import Basis
+from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tokar.describe import DatabaseInSet
+    from tokar.check.describe import DatabaseInSet
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
     from tokar.format.metadata import Head

@@ -11,14 +11,14 @@ import typer
 from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
-from tokar.sources.engine.database_file import DatabaseFile
-from tokar.sources.engine.dump import dump
-from tokar.sources.engine.lab import create_lab, open_lab
-from tokar.sources.engine.log_stream import closed_logs
+from tokar.lab.database_file import DatabaseFile
+from tokar.lab.dump import dump
+from tokar.lab.lab import create_lab, open_lab
+from tokar.lab.log_stream import closed_logs
 
 if TYPE_CHECKING:
-    from tokar.sources.engine.lab import Lab
-    from tokar.sources.engine.recovery import Recovered
+    from tokar.lab.lab import Lab
+    from tokar.lab.recovery import Recovered
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 Folder = Annotated[

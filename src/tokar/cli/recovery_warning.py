@@ -5,9 +5,9 @@ from __future__ import annotations
 from tokar import names
 from tokar.cli import output
 from tokar.format.archive import Archive
-from tokar.recovery.faults import Scope
-from tokar.recovery.recoverability import judge
-from tokar.recovery.survey import facts_of_archive
+from tokar.sets.faults import Scope
+from tokar.sets.judge import judge
+from tokar.sets.read import facts_of_archive
 
 
 def warn_of_recovery(out: str) -> None:

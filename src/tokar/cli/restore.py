@@ -16,15 +16,15 @@ from tokar.cli.options import Json, Quiet
 from tokar.cli.restore_finish import finish
 from tokar.cli.restore_text import Manner, show_plan, show_recovery
 from tokar.errors import InputError, StorageError
-from tokar.restore.crew import useful_processes
 from tokar.restore.from_archive import make_request, plan_restore
 from tokar.restore.place import place
+from tokar.restore.workers import useful_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokar.chains import RequestOptions
     from tokar.format.archive import Archive
+    from tokar.restore.prepare import RequestOptions
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tokar.chains import OpenSets, find_sets, parse_generation, place_chain, plan_chain
 from tokar.cli.restore_finish import finish
 from tokar.cli.restore_server import restore_to
 from tokar.cli.restore_text import show_chain, show_plan, show_recovery
 from tokar.errors import InputError
+from tokar.restore.prepare import OpenSets, find_sets, parse_generation, place_chain, plan_chain
 
 if TYPE_CHECKING:
-    from tokar.chains import RequestOptions
     from tokar.cli.restore_text import Manner
+    from tokar.restore.prepare import RequestOptions
 
 _STANDARD_INPUT: Final = "-"
 
@@ -39,7 +39,7 @@ def restore_chain(
 
     Raises:
         InputError: An argument makes no sense here.
-        ArchiveError: As for `tokar.chains`, `tokar.restoration` and `tokar.restore.place`.
+        ArchiveError: As for `tokar.restore.prepare`, `tokar.server.run_restore` and `tokar.restore.place`.
     """
     if manner.accept_unrecoverable:
         raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")

@@ -12,18 +12,18 @@ from tokar.cli import output
 from tokar.cli.progress import progress
 from tokar.cli.restore_text import registration_json, show_chain, show_plan, show_registrations
 from tokar.errors import ArchiveError, InputError, SetError
-from tokar.restoration import SetPart, lab_maps, restore_to_server
+from tokar.lab.lab import open_lab
+from tokar.lab.server import SimulatedServer
 from tokar.restore.paths import parse_map
 from tokar.restore.plan import Existing
 from tokar.restore.soundness import incomplete_entries, incomplete_problem
-from tokar.sources.engine.lab import open_lab
-from tokar.sources.simulated import SimulatedServer
+from tokar.server.run_restore import SetPart, lab_maps, restore_to_server
 
 if TYPE_CHECKING:
-    from tokar.chains import ChosenSets, RequestOptions
     from tokar.cli.restore_text import Manner
-    from tokar.restoration import RestorationResult
     from tokar.restore.plan import Plan
+    from tokar.restore.prepare import ChosenSets, RequestOptions
+    from tokar.server.run_restore import RestorationResult
 
 _SCHEME: Final = "lab:"
 _ASKED_OF_THE_SERVER: Final = ("locations", "to", "into", "certutil", "backup_logs", "only", "code_page")

@@ -11,11 +11,11 @@ from tokar import names
 from tokar.cli import output
 
 if TYPE_CHECKING:
-    from tokar.recovery.selection import ChainSelection, LeftOut
-    from tokar.restore.guidance import Guidance, Register
+    from tokar.restore.next_steps import Guidance, Register
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
-    from tokar.sources.base import Registration
+    from tokar.server.contract import Registration
+    from tokar.sets.selection import ChainSelection, LeftOut
 
 _MAX_LISTED: Final = 50
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokar import names
-from tokar.bytesource import FileSource
 from tokar.cli import output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.cli.progress import progress
 from tokar.errors import ArchiveError, PartialError
-from tokar.format.salvage import salvage as salvage_archive
-from tokar.format.sink import FileSink
+from tokar.salvage.salvage import salvage as salvage_archive
+from tokar.storage.bytesource import FileSource
+from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
-    from tokar.format.salvage_report import DamagedFile, SalvageReport
+    from tokar.salvage.losses import DamagedFile, SalvageReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 50

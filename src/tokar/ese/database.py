@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Annotated, Final, Self
 
-from tokar.bytesource import ByteSource
 from tokar.errors import InputError
 from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
 from tokar.ese.common import (
@@ -27,6 +26,7 @@ from tokar.ese.common import (
 )
 from tokar.ese.errors import HeaderError
 from tokar.ese.layout import I32, U8, U32, U64, Record, raw
+from tokar.storage.bytesource import ByteSource
 
 MAGIC: Final = 0x89ABCDEF
 FORMAT_VERSION: Final = 0x620

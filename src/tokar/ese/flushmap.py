@@ -9,11 +9,11 @@ than none. Source: Microsoft, Extensible Storage Engine, flushmap.hxx.
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
-from tokar.bytesource import ByteSource
 from tokar.ese.checksum import header_is_valid, with_header_checksum
 from tokar.ese.common import NO_SIGNATURE, NO_TIME, LogTime, Signature
 from tokar.ese.errors import HeaderError
 from tokar.ese.layout import I32, U32, Record, raw
+from tokar.storage.bytesource import ByteSource
 
 HEADER_SIZE: Final = 8192
 

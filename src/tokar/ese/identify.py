@@ -18,12 +18,12 @@ from tokar.ese.errors import HeaderError
 from tokar.ese.oldlog import ESE97, old_format
 
 if TYPE_CHECKING:
-    from tokar.bytesource import ByteSource
     from tokar.ese.checkpoint import Checkpoint
     from tokar.ese.common import Signature
     from tokar.ese.database import DatabaseHeader
     from tokar.ese.flushmap import FlushMap
     from tokar.ese.log import LogHeader
+    from tokar.storage.bytesource import ByteSource
 
 HEAD_SIZE: Final = 32768 + 8
 """As many first bytes of a file as `looks_like_ese` wants to see, where the file has them."""

@@ -15,8 +15,8 @@ from tokar.ese.trailer import BackupTrailer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tokar.bytesource import ByteSource
     from tokar.ese.common import Copies
+    from tokar.storage.bytesource import ByteSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ Sources: Microsoft, Extensible Storage Engine, log.hxx, log.cxx and logstream.cx
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
-from tokar.bytesource import ByteSource
 from tokar.ese.attachment import AREA_SIZE, Attachment, parse_attachments
 from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
 from tokar.ese.common import NO_POSITION, NO_SIGNATURE, NO_TIME, LogPosition, LogTime, Signature
@@ -16,6 +15,7 @@ from tokar.ese.environment import NO_ENVIRONMENT, Environment
 from tokar.ese.errors import HeaderError
 from tokar.ese.layout import I32, U8, U16, U32, U64, Record, raw
 from tokar.ese.oldlog import old_format
+from tokar.storage.bytesource import ByteSource
 
 HEADER_SIZE: Final = 4096
 SEGMENT_SIZE: Final = 4096

@@ -10,7 +10,7 @@ from tokar.ese.ranges import RangeChecker
 from tokar.ese.segments import SegmentChecker
 
 if TYPE_CHECKING:
-    from tokar.bytesource import ByteSource
+    from tokar.storage.bytesource import ByteSource
 
 _BUFFER_SIZE: Final = 1 << 20
 _RANGES_SINCE: Final = 3704

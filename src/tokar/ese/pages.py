@@ -25,8 +25,8 @@ from tokar.ese.trailer import BackupTrailer
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from tokar.bytesource import ByteSource
     from tokar.ese.blocksums import Words
+    from tokar.storage.bytesource import ByteSource
 
     Flags = npt.NDArray[np.bool_]
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from tokar.bytesource import ByteSource
 from tokar.ese.checksum import header_is_valid, with_header_checksum
 from tokar.ese.common import NO_BACKUP, NO_SIGNATURE, NO_TIME, BackupInfo, LogTime, Signature
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.errors import HeaderError
 from tokar.ese.layout import U32, Record, raw
+from tokar.storage.bytesource import ByteSource
 
 _MISSING: Final = -534
 _NOT_VALID: Final = -535

@@ -10,7 +10,6 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tokar.bytesource import ByteSource, FileSource, SequentialReader
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
 from tokar.format import limits, preamble, records, tail
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
@@ -23,6 +22,7 @@ from tokar.format.root import Root
 from tokar.format.scanner import Scan
 from tokar.format.tail import Tail
 from tokar.format.views import Entries, EntrySource
+from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

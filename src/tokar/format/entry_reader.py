@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.bytesource import ByteSource
     from tokar.format.data_record import DataRecord
     from tokar.format.entry import Entry
+    from tokar.storage.bytesource import ByteSource
 
 _SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece
 _WINDOW_SIZE: Final = 1 << 20

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.format.sink import Sink
+    from tokar.storage.sink import Sink
 
 DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
 _ID_SIZE: Final = 16

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import InputError, LocationListError
-from tokar.restore.guidance import RestoredSet, make_guidance, recovery_of
 from tokar.restore.location_file import LocationFile, read_location_file
 from tokar.restore.locations import Kind, Location, NameTarget, override, parse_location_list, parse_to
+from tokar.restore.next_steps import RestoredSet, make_guidance, recovery_of
 from tokar.restore.paths import own_hosts, parse_map
 from tokar.restore.plan import Existing
 from tokar.restore.planner import Request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tokar.format.archive import Archive
     from tokar.format.metadata import Head
-    from tokar.restore.guidance import Guidance
+    from tokar.restore.next_steps import Guidance
     from tokar.restore.plan import Plan, Problem
     from tokar.restore.soundness import Soundness
 

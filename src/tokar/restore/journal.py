@@ -24,8 +24,8 @@ from blake3 import blake3
 
 from tokar.errors import ArchiveError, StorageError
 from tokar.restore.inventory import STAGING_PREFIX
-from tokar.restore.open_directory import Directory
 from tokar.restore.plan import Aside, Interrupted
+from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,6 +1,6 @@
 """Several archives as one: what a plan and placing see of a chain of sets.
 
-Which entries of which set are needed is decided elsewhere (`tokar.recovery.chain`). Here they become one sequence of entries with numbers of its own,
+Which entries of which set are needed is decided elsewhere (`tokar.sets.chain`). Here they become one sequence of entries with numbers of its own,
 and content is read from the archive that an entry came from.
 """
 

@@ -33,14 +33,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokar import durable
 from tokar.errors import ArchiveError, StorageError
-from tokar.restore.contents import Chunk, ContentReader, Contents
-from tokar.restore.crew import Tally
 from tokar.restore.journal import journal_name, numbered, staging_name, write_journal
-from tokar.restore.open_directory import Directory
-from tokar.restore.report import PlacingStoppedError, Report
+from tokar.restore.place_report import PlacingStoppedError, Report
+from tokar.restore.stager import Chunk, ContentReader, Contents
 from tokar.restore.staging import Stage, whole_directories
+from tokar.restore.workers import Tally
+from tokar.storage import durable
+from tokar.storage.directory import Directory
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tokar.format.entry import Entry
-    from tokar.restore.guidance import Guidance
+    from tokar.restore.next_steps import Guidance
 
 
 class Action(StrEnum):

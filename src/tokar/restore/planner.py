@@ -26,9 +26,9 @@ from tokar.ese.filenames import parse_file_name
 from tokar.restore.inventory import Inventory, State
 from tokar.restore.locations import Kind, NameTarget
 from tokar.restore.matching import Matcher
+from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.paths import last_component
 from tokar.restore.plan import Action, Decision, Entries, Existing, Extra, Fault, Plan, Problem, Step, Steps
-from tokar.restore.request import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.targets import Targets, some
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
 

@@ -6,25 +6,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokar import names
-from tokar.bytesource import FileSource
 from tokar.errors import RestoreError
 from tokar.ese.identify import FileKind, identify
-from tokar.restore.guidance import Places
 from tokar.restore.inventory import take_inventory
 from tokar.restore.journal import find_interrupted
+from tokar.restore.next_steps import Places
 from tokar.restore.plan import Existing, Fault, Problem
 from tokar.restore.planner import make_plan, places_to_look_at
 from tokar.restore.rollforward import look_for_continuing
+from tokar.storage.bytesource import FileSource
 from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tokar.recovery.facts import LogFacts
     from tokar.restore.inventory import Inventory
+    from tokar.restore.options import Request
     from tokar.restore.plan import Entries, Plan
-    from tokar.restore.request import Request
+    from tokar.sets.facts import LogFacts
 
 
 def look_and_plan(entries: Entries, request: Request, logs: Sequence[LogFacts] = ()) -> Plan:

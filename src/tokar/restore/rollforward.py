@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar import names
-from tokar.bytesource import FileSource
 from tokar.ese.errors import HeaderError
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.restore.inventory import FileKind
 from tokar.restore.plan import Fault, Problem
+from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tokar.recovery.facts import LogFacts
     from tokar.restore.inventory import TargetDirectory
+    from tokar.sets.facts import LogFacts
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _HINT: Final = "move it elsewhere, or give up the logs that are there: --existing set-aside"

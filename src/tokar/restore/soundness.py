@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tokar.ese.identify import FileKind, identify
-from tokar.recovery.facts import SetFacts
-from tokar.recovery.recoverability import judge
-from tokar.recovery.survey import facts_of_archive
-from tokar.recovery.verdict import RESTORABLE
 from tokar.restore.plan import Fault, Problem
 from tokar.restore.targets import some
+from tokar.sets.facts import SetFacts
+from tokar.sets.judge import judge
+from tokar.sets.read import facts_of_archive
+from tokar.sets.verdict import RESTORABLE
 from tokar.tokens import Role, role
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
-    from tokar.recovery.facts import DatabaseFacts, LogFacts
-    from tokar.recovery.verdict import DatabaseVerdict
+    from tokar.sets.facts import DatabaseFacts, LogFacts
+    from tokar.sets.verdict import DatabaseVerdict
 
 _OF_AN_ENGINE = {Role.DATABASE, Role.LOG}
 _PARTIAL = "partial"  # spec/format.md, SUMM, key `outcome`

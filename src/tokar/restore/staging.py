@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tokar.errors import StorageError
-from tokar.restore.open_directory import Directory
+from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
     from tokar.restore.plan import Plan

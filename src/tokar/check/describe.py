@@ -1,0 +1,310 @@
+"""What an archive is, as data: the facts that `inspect` shows, for people and as JSON."""
+
+from __future__ import annotations
+
+import base64
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar import names, tokens
+from tokar.errors import FormatError, LocationListError, UnsafeNameError, UnsealedError
+from tokar.ese.database import DatabaseHeader
+from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.identify import FileKind
+from tokar.ese.inspection import inspect_file
+from tokar.format import preamble, records
+from tokar.format.preamble import Preamble
+from tokar.format.scanner import EntryEnded, Scan
+from tokar.restore.locations import parse_location_list
+from tokar.sets.facts import DatabaseFacts
+from tokar.sets.need import Basis, Need, need_of
+from tokar.storage.bytesource import SequentialReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.format.archive import Archive
+    from tokar.format.entry import Entry
+    from tokar.format.metadata import Head
+    from tokar.format.records import RecordHead
+    from tokar.storage.bytesource import ByteSource
+
+
+def archive_json(path: str, archive: Archive) -> dict[str, Any]:
+    """Return the facts about a sealed archive."""
+    summary = archive.summary
+    return {
+        "path": path,
+        "size": archive.size,
+        "id": archive.id.hex(),
+        "root": archive.root.hex(),
+        "state": "sealed",
+        "format": 1,
+        **head_json(archive.head),
+        "entries": archive.entry_count,
+        "content_size": summary.content_size,
+        "finished": summary.finished,
+        "outcome": summary.outcome,
+        "generations": summary.extra.get("generations"),
+        "left_out": summary.extra.get("left_out", []),
+        "left_out_count": int(summary.extra.get("left_out_count", 0)),
+        "lost": summary.extra.get("lost", []),
+        "notes": summary.extra.get("notes", []),
+        "examination": summary.extra.get("examination"),
+    }
+
+
+def head_json(head: Head) -> dict[str, Any]:
+    """Return the facts of HEAD."""
+    return {
+        "profile": head.profile,
+        "kind": head.kind,
+        "created": head.created,
+        "server": head.text("server"),
+        "annotation": head.text("annotation"),
+        "name": head.text("name"),
+        "software": head.software,
+        "prior": head.extra.get("prior"),
+        "origin": head.extra.get("origin"),
+    }
+
+
+_HEAD_KEYS: Final = ("profile", "kind", "created", "server", "annotation", "name", "software", "prior", "origin")
+
+
+def locations_json(head: Head) -> list[dict[str, Any]]:
+    """Return the locations that an archive keeps; a list that cannot be read gives none."""
+    raw = head.location_list
+    if raw is None:
+        kept = head.extra.get("locations", ())
+        rows = [(one["token"], one["path"], one["kind"]) for one in kept]
+    else:
+        try:
+            found = parse_location_list(raw.data, wide=raw.form == "w")
+        except LocationListError:
+            found = ()
+        rows = [(one.token, one.path, one.kind.value) for one in found]
+    return [
+        {"token": token, "name": tokens.token_name(token, head.profile), "path": path, "kind": kind}
+        for token, path, kind in rows
+    ]
+
+
+def leaf_of(entry: Entry) -> str | None:
+    """Return the last part of a name if it can be a file name, else None."""
+    try:
+        return names.leaf(entry.raw_name, entry.encoding)
+    except UnsafeNameError:
+        return None
+
+
+def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
+    """Return the facts about an entry. `name_base64` is there where the name does not survive as text."""
+    value: dict[str, Any] = {
+        "number": entry.number,
+        "token": entry.token,
+        "token_name": tokens.token_name(entry.token, profile),
+        "role": tokens.role(entry.token).value,
+        "name": entry.name,
+        "leaf": leaf_of(entry),
+        "size": entry.size,
+        "stored_size": stored_size,
+        "digest": entry.digest.hex(),
+    }
+    if names.decode(entry.raw_name, entry.encoding) != entry.name:
+        value["name_base64"] = base64.b64encode(entry.raw_name).decode()
+        value["encoding"] = entry.encoding
+    return value
+
+
+def token_counts(archive: Archive) -> Counter[int]:
+    """Return how many entries have each token."""
+    counts: Counter[int] = Counter()
+    for page in archive.pages:
+        counts.update(page.tokens)
+    return counts
+
+
+class Partial:
+    """What can be said of an archive that is not sealed, read from its front.
+
+    Args:
+        source: The archive.
+
+    Attributes:
+        size: Bytes that are there.
+        id: The archive id, 16 bytes, if the preamble is whole.
+        head: HEAD, if it is there.
+        entries: The complete entries before the fault, with the bytes each takes.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        self.size = source.size
+        self.id: bytes | None = None
+        self.entries: list[tuple[Entry, int]] = []
+        scan = Scan(SequentialReader(source), decode=False)
+        with suppress(FormatError):  # the caller knows what is wrong, and asks for what is not
+            self.id = Preamble.parse(source.read(0, preamble.SIZE)).id
+            for event in scan:
+                if isinstance(event, EntryEnded):
+                    self.entries.append((event.entry, scan.position - event.entry.file_position))
+        self.head = scan.scanner.head if scan.scanner else None
+
+
+def partial_json(path: str, state: str, partial: Partial) -> dict[str, Any]:
+    """Return the facts about an archive that is not sealed, under the keys of a sealed one."""
+    head = partial.head
+    facts = dict.fromkeys(_HEAD_KEYS) if head is None else head_json(head)
+    profile = head.profile if head else ""
+    return {
+        "archive": {
+            "path": path,
+            "size": partial.size,
+            "id": partial.id.hex() if partial.id else None,
+            "root": None,
+            "state": state,
+            "format": 1,
+            **facts,
+        },
+        "locations": locations_json(head) if head else [],
+        "entries": [entry_json(entry, profile, stored) for entry, stored in partial.entries],
+    }
+
+
+def record_json(head: RecordHead) -> dict[str, Any]:
+    """Return the facts about a record."""
+    return {
+        "position": head.position,
+        "kind": head.kind.decode(),
+        "length": head.length,
+        "check": head.check.hex(),
+    }
+
+
+def walk_heads(source: ByteSource) -> Iterator[RecordHead]:
+    """Yield the heads of all records from the front, without reading bodies.
+
+    Raises:
+        FormatError: A head is damaged, or something follows after TAIL.
+        UnsealedError: The source ends before the end of TAIL.
+    """
+    tag = Preamble.parse(source.read(0, preamble.SIZE)).tag
+    position, kind = preamble.SIZE, b""
+    while kind != records.TAIL:
+        data = source.read(position, records.HEAD_SIZE)
+        if len(data) < records.HEAD_SIZE:
+            records.check_partial_head(data, tag, position)
+            raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=position)
+        head = records.parse_head(data, tag, position)
+        yield head
+        if head.end > source.size:
+            message = f"it ends inside a {head.kind.decode()} record"
+            raise UnsealedError(message, rule="STATE-1", offset=position)
+        position, kind = head.end, head.kind
+    if position < source.size:
+        raise FormatError("something follows after TAIL", rule="SEQ-2", offset=position)
+
+
+_MAX_OPENED: Final = 64  # logs whose names do not tell their generation
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseInSet:
+    """A database of an archive, and whether the logs it needs are there, going by their numbers alone.
+
+    Attributes:
+        number: Number of its entry.
+        name: Its name, safe to print.
+        state: The state in its header; None where that cannot be read.
+        need: The logs it needs.
+        missing: Ranges of generations that it needs and the archive lacks.
+        error: Why its entry cannot be read; None where it can.
+    """
+
+    number: int
+    name: str
+    state: str | None
+    need: Need
+    missing: tuple[tuple[int, int], ...] = ()
+    error: FormatError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "number": self.number,
+            "name": self.name,
+            "state": self.state,
+            "need": self.need.to_json(),
+            "missing": [{"low": low, "high": high} for low, high in self.missing],
+            "error": str(self.error) if self.error else None,
+        }
+
+
+def databases(archive: Archive) -> list[DatabaseInSet]:
+    """Return the databases of an archive, going by tokens. Of content only their headers are read, and those of logs without a number.
+
+    Raises:
+        StorageError: The archive cannot be read.
+    """
+    entries = [*_entries_of(archive, tokens.Role.DATABASE)]
+    generations = _generations(archive) if entries else []
+    return [_database_in_set(archive, entry, generations) for entry in entries]
+
+
+def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
+    chosen = {token for token in range(256) if tokens.role(token) is wanted}
+    for page in archive.pages:
+        for at, token in enumerate(page.tokens):
+            if token in chosen:
+                yield page.entry(page.first + at)
+
+
+def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> DatabaseInSet:
+    try:
+        inspection = inspect_file(archive.entry_source(entry))
+    except FormatError as error:
+        return DatabaseInSet(entry.number, entry.name, None, Need(basis=Basis.UNKNOWN), error=error)
+    identity = inspection.identity
+    header = identity.header if isinstance(identity.header, DatabaseHeader) else None
+    need = need_of(
+        DatabaseFacts(
+            name=entry.name,
+            damaged=identity.damaged,
+            note=identity.note,
+            header=header,
+            trailer=inspection.trailer,
+            temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
+        )
+    )
+    missing = tuple(_missing(need.generations, generations))
+    return DatabaseInSet(entry.number, entry.name, header.state_name if header else None, need, missing)
+
+
+def _generations(archive: Archive) -> list[int]:
+    """Return the generations of the logs, sorted: as their names say, and for a current log, which has no number, as its header does."""
+    found: set[int] = set()
+    opened = 0
+    for entry in _entries_of(archive, tokens.Role.LOG):
+        by_name = parse_file_name(leaf_of(entry) or "")
+        if by_name.generation is not None:
+            found.add(by_name.generation)
+        elif by_name.role is not NameRole.PATCH and opened < _MAX_OPENED:
+            opened += 1
+            with suppress(FormatError):  # a log that cannot be read is not there
+                generation = inspect_file(archive.entry_source(entry)).identity.generation
+                found.update(() if generation is None else (generation,))
+    return sorted(found)
+
+
+def _missing(needed: range, present: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the gaps of a range that nothing present fills."""
+    following = needed.start
+    for generation in present[bisect_left(present, needed.start) : bisect_right(present, needed.stop - 1)]:
+        if generation > following:
+            yield following, generation - 1
+        following = generation + 1
+    if following < needed.stop:
+        yield following, needed.stop - 1

@@ -1,0 +1,443 @@
+"""Archives of files that lie on disk: the one place where gathered files and a writer meet."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tokar import names, tokens
+from tokar._version import __version__
+from tokar.collect import certutil
+from tokar.collect.background import BackgroundExaminer
+from tokar.collect.examine import ContentExaminer, may_be_ese
+from tokar.collect.findings import NOT_EXAMINED
+from tokar.collect.gather import FileState, Gathered, Gatherer, is_key
+from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
+from tokar.format import canonical_json, json_fields, metadata
+from tokar.format.limits import MAX_HEAD_SIZE
+from tokar.format.metadata import Head
+from tokar.format.writer import ArchiveWriter, Sealed, system_clock
+from tokar.restore.location_file import read_location_file
+from tokar.restore.locations import parse_location_list
+from tokar.restore.paths import take_apart
+from tokar.storage.sink import FileSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from io import FileIO
+    from pathlib import Path
+
+    from tokar.collect.background import Readable
+    from tokar.collect.findings import Findings
+    from tokar.format.compression import Compression
+    from tokar.storage.sink import Sink
+
+SOFTWARE: Final = f"tokar {__version__}"
+KINDS: Final = ("full", "logs", "collected")
+_SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
+_MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
+_MAX_LIST_SIZE: Final = (
+    180 * 1024
+)  # bytes of each of two lists in SUMM, which holds 1 MiB: half for a copy of HEAD, 128 KiB for findings
+_Item = TypeVar("_Item", str, dict[str, str])
+_OPEN_FLAGS: Final = (
+    os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+)  # the last one so that a pipe that took the place of a file does not keep us waiting
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectRequest:
+    """What is to be archived, and what is to be said of it.
+
+    Attributes:
+        paths: Files, folders, or `TOKEN=FILE`.
+        profile: Name of the token profile; `ese`, or `certadm` for a folder of certutil's, by default.
+        kind: `full`, `logs` or `collected`; told from the files by default.
+        name: A name for the set.
+        server: The server the files came from.
+        annotation: A remark.
+        locations: A file with the locations to keep in the archive: a raw list or TOML.
+        take_all: Whether everything in a folder is taken.
+        base: The base name of the log stream to take.
+    """
+
+    paths: Sequence[str]
+    profile: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    server: str | None = None
+    annotation: str | None = None
+    locations: Path | None = None
+    take_all: bool = False
+    base: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A set that is ready to be written.
+
+    Attributes:
+        gathered: The files.
+        profile: Name of the token profile.
+        kind: `full`, `logs` or `collected`.
+        metadata: Further keys of HEAD.
+        notes: What a person should know.
+    """
+
+    gathered: Gathered
+    profile: str
+    kind: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return self.gathered.size
+
+
+def gather(request: CollectRequest) -> Collection:
+    """Look at everything that was named and decide what goes into the archive. Nothing is written.
+
+    Raises:
+        InputError: Nothing was found, or what was asked for makes no sense.
+        SourceError: A path is neither a file nor a folder.
+        StorageError: Something cannot be read.
+        LocationListError: The locations cannot be read.
+    """
+    _demand_known(request)
+    folder = _certutil_folder(request)
+    profile = request.profile or ("certadm" if folder else "ese")
+    gatherer = Gatherer(profile, take_all=request.take_all, base=request.base)
+    extra = _described(request)
+    notes: list[str] = []
+    if folder is not None:
+        extra.update(_location_list(folder, notes) if request.locations is None else {})
+        kept = frozenset({certutil.LOCATION_FILE} if request.locations is None else ())
+        gatherer.add_folder(folder.database_folder, skip=kept)
+    for path in request.paths:
+        if folder is None or not os.path.isdir(path):  # noqa: PTH112
+            _add(gatherer, path, profile)
+    for path in folder.beside if folder else ():
+        gatherer.leave_out(path, f"beside the folder {certutil.DATABASE_FOLDER}")
+    if request.locations is not None:
+        extra.update(_locations(request.locations, profile))
+    gathered = gatherer.result()
+    if not gathered.count:
+        raise InputError(
+            "there is nothing to archive: no database, log or patch file was recognised",
+            hint="name files one by one as TOKEN=FILE, or take everything with --all",
+        )
+    if folder is not None and not any(is_key(one.name) for one in gathered.candidates):
+        notes.append(certutil.KEY_REMINDER)
+    kind = request.kind or (folder.kind if folder else "collected")
+    _demand_writable(_head(kind, profile, extra, system_clock()))
+    return Collection(gathered, profile, kind, extra, (*notes, *gathered.notes))
+
+
+def _demand_known(request: CollectRequest) -> None:
+    if request.profile is not None and request.profile not in tokens.PROFILES:
+        known = ", ".join(tokens.PROFILES)
+        raise InputError(f"there is no profile {names.printable(request.profile)}", hint=f"choose one of {known}")
+    if request.kind is not None and request.kind not in KINDS:
+        message = f"there is no kind {names.printable(request.kind)}"
+        raise InputError(message, hint=f"choose one of {', '.join(KINDS)}")
+
+
+def _demand_writable(head: Head) -> None:
+    """Refuse a description that HEAD cannot hold, before anything is written.
+
+    Raises:
+        InputError: It is no text, or too long.
+    """
+    try:
+        size = len(head.build())
+    except FormatError as error:
+        raise InputError(f"the description of the set cannot be kept: {error.message}") from error
+    if size > MAX_HEAD_SIZE:
+        raise InputError(f"the description of the set and its locations take {size} bytes; {MAX_HEAD_SIZE} can be kept")
+
+
+def collect(
+    collection: Collection,
+    sink: Sink,
+    *,
+    compression: Compression | None = None,
+    archive_id: bytes | None = None,
+    clock: Callable[[], datetime] = system_clock,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    findings: Findings | None = None,
+) -> Sealed:
+    """Write the archive of a collection.
+
+    Args:
+        collection: From `gather`.
+        sink: Where the archive goes.
+        compression: How chunks are stored.
+        archive_id: 16 bytes; random by default.
+        clock: For the times in the archive.
+        threads: Encoder threads.
+        progress: Called with numbers of bytes as files are read.
+        findings: Where it is noted what verifying pages and log segments finds while they go by; None: nobody looks.
+
+    Raises:
+        SourceChangedError: A file changed since `gather` looked at it.
+        InputError: Two files would be one entry, or the archive would replace or hold itself.
+        StorageError: A file cannot be read, or the archive cannot be written.
+        FormatError: A limit of the format is reached.
+    """
+    try:
+        head = _head(collection.kind, collection.profile, collection.metadata, clock())
+        _demand_outside(collection.gathered, sink)
+        writer = ArchiveWriter(sink, head, archive_id=archive_id, compression=compression, clock=clock, threads=threads)
+    except BaseException:
+        sink.discard()
+        raise
+    with writer:
+        work = _Collecting(writer, collection.profile, progress, findings)
+        for one in collection.gathered.candidates:
+            work.add(one.path, one.name, one.token, one.state)
+        rest = collection.gathered.rest
+        count, size = writer.entry_count, writer.content_size
+        for path, name in rest.walk():
+            work.add(path, name, tokens.UNKNOWN, None)
+        rest.demand_all(writer.entry_count - count, writer.content_size - size)
+        return writer.seal(**_summary(collection, findings))
+
+
+def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> Head:
+    return Head(json_fields.to_time(created), kind, profile, SOFTWARE, extra=extra)
+
+
+def _demand_outside(gathered: Gathered, sink: Sink) -> None:
+    """Refuse to write the archive over a file that it takes, or into a folder that it takes whole: it would have to hold itself."""
+    if not isinstance(sink, FileSink):
+        return
+    home = sink.path.absolute().parent.resolve()
+    for folder in gathered.rest.folders:
+        if home.is_relative_to(os.path.realpath(folder)):
+            message = "the archive would lie in a folder that it takes whole"
+            raise InputError(message, path=sink.path, hint="write it to another folder")
+    try:
+        there = FileState.of(sink.path.stat())
+    except OSError:
+        return
+    if any((one.state.inode, one.state.device) == (there.inode, there.device) for one in gathered.candidates):
+        message = "the archive would replace a file that it takes"
+        raise InputError(
+            message, path=sink.path, hint="the first argument is the archive to make; give it another name"
+        )
+
+
+class _Collecting:
+    """Reads files, one after the other, into an archive."""
+
+    def __init__(
+        self, writer: ArchiveWriter, profile: str, progress: Callable[[int], None] | None, findings: Findings | None
+    ) -> None:
+        self._writer = writer
+        self._profile = profile
+        self._progress = progress
+        self._findings = findings
+
+    def add(self, path: str, name: str, token: int, first: FileState | None) -> None:
+        """Add a file.
+
+        Args:
+            path: Where it is.
+            name: The name it is stored under.
+            token: Its token.
+            first: What it looked like when it was gathered; None if this is its first look. Then it is no link.
+        """
+        try:
+            descriptor = os.open(path, _OPEN_FLAGS if first is not None else _OPEN_FLAGS | _NO_LINK)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        try:
+            now = os.fstat(descriptor)
+            state = first or FileState.of(now)
+            if not stat.S_ISREG(now.st_mode) or (first is not None and FileState.of(now) != first):
+                raise _changed(path)
+            try:
+                if state.size <= _SMALL_SIZE:
+                    self._add_small(descriptor, path, name, token, state)
+                else:
+                    self._add_large(descriptor, path, name, token, state)
+            except FormatError as error:
+                raise _explain(error, path, name, token) from error
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        finally:
+            os.close(descriptor)
+
+    @staticmethod
+    def _unreadable(path: str, error: OSError) -> ArchiveError:
+        if error.errno == errno.ELOOP:
+            return _changed(path)
+        return StorageError(f"cannot read it: {error.strerror}", path=path)
+
+    def _add_small(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
+        """Add a file in one piece."""
+        content = os.read(descriptor, state.size + 1)
+        size = len(content)
+        if size != state.size or FileState.of(os.fstat(descriptor)) != state:
+            raise _changed(path)
+        self._writer.add_bytes(token, name, content, modified=state.modified)
+        if self._findings is not None and may_be_ese(content, token):
+            examiner = self._examiner(self._findings, name, token, size)
+            examiner(memoryview(content))
+            examiner.finish()
+        if self._progress:
+            self._progress(size)
+
+    def _add_large(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
+        """Add a file chunk by chunk; pages and segments are examined in a thread of their own."""
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            stream = _Bounded(file, state.size + 1)
+            try:
+                if self._findings is None:
+                    size = self._add_stream(name, token, state, stream, None)
+                else:
+                    examiner = self._examiner(self._findings, name, token, state.size)
+                    with BackgroundExaminer(examiner) as background:
+                        size = self._add_stream(name, token, state, background.guard(stream), background)
+            except SourceChangedError as error:
+                error.path = path
+                raise
+        if size != state.size or FileState.of(os.fstat(descriptor)) != state:
+            raise _changed(path)
+        if self._findings is not None:
+            examiner.finish()
+
+    def _add_stream(
+        self, name: str, token: int, state: FileState, stream: Readable, examine: Callable[[memoryview], None] | None
+    ) -> int:
+        """Add a file; return the bytes that came."""
+        return self._writer.add(
+            token,
+            name,
+            stream,
+            announced_size=state.size,
+            modified=state.modified,
+            progress=self._progress,
+            examine=examine,
+        ).size
+
+    def _examiner(self, findings: Findings, name: str, token: int, size: int) -> ContentExaminer:
+        raw_name, encoding = names.encode(name)
+        return ContentExaminer(
+            findings, token=token, raw_name=raw_name, encoding=encoding, size=size, profile=self._profile
+        )
+
+
+def _changed(path: str) -> SourceChangedError:
+    return SourceChangedError("the file changed while it was being archived", path=path)
+
+
+def _explain(error: FormatError, path: str, name: str, token: int) -> ArchiveError:
+    """Say in the caller's terms that two files would be one entry."""
+    if error.rule != "SEQ-4":
+        return error
+    message = f"two files would be one entry: token 0x{token:02X}, name {names.printable(name)}"
+    return InputError(message, path=path, hint="archive their common folder, so that the names differ")
+
+
+class _Bounded:
+    """A file that is read to a limit, so that one that grows as fast as it is read comes to an end.
+
+    Args:
+        file: The file, without a buffer.
+        limit: The bytes after which it ends.
+    """
+
+    def __init__(self, file: FileIO, limit: int) -> None:
+        self._file = file
+        self._left = limit
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the buffer as far as file and limit allow; 0 at the end."""
+        count = self._file.readinto(buffer[: self._left]) or 0
+        self._left -= count
+        return count
+
+
+def _summary(collection: Collection, findings: Findings | None) -> dict[str, Any]:
+    gathered = collection.gathered
+    extra: dict[str, Any] = {"examination": NOT_EXAMINED if findings is None else findings.to_json()}
+    if gathered.generations is not None:
+        extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
+    if gathered.left_out:
+        listed = [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out[:_MAX_LISTED]]
+        extra["left_out"] = _within(listed)
+        extra["left_out_count"] = len(gathered.left_out)
+    if collection.notes:
+        extra["notes"] = _within([names.printable(note) for note in collection.notes[:_MAX_LISTED]])
+    return extra
+
+
+def _within(listed: list[_Item]) -> list[_Item]:
+    """Return as many of the first items as SUMM has room for."""
+    room = _MAX_LIST_SIZE
+    kept = []
+    for item in listed:
+        room -= len(canonical_json.encode({"item": item}))
+        if room < 0:
+            break
+        kept.append(item)
+    return kept
+
+
+def _certutil_folder(request: CollectRequest) -> certutil.CertutilFolder | None:
+    """Return the one folder that was named, if certutil wrote it."""
+    folders = [path for path in request.paths if os.path.isdir(path)]  # noqa: PTH112
+    if len(folders) != 1 or request.profile not in (None, "certadm"):
+        return None
+    return certutil.recognise(folders[0])
+
+
+def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[str, Any]:
+    """Return the key of HEAD for the location file of certutil, which is kept even if it cannot be read."""
+    if folder.location_list is None:
+        return {}
+    try:
+        parse_location_list(folder.location_list, wide=True)
+    except LocationListError as error:
+        notes.append(f"{certutil.LOCATION_FILE} is kept as it is, but cannot be read as a location list: {error}")
+    return {"location_list": metadata.location_list_json("w", folder.location_list)}
+
+
+def _add(gatherer: Gatherer, path: str, profile: str) -> None:
+    """Add a file, a folder or `TOKEN=FILE`. What exists under the whole name is that, even with an equals sign in it."""
+    if os.path.isdir(path):  # noqa: PTH112
+        gatherer.add_folder(path)
+        return
+    word, equals, file = path.partition("=")
+    if equals and not os.path.dirname(word) and not os.path.lexists(path):  # noqa: PTH120
+        gatherer.add_file(file, token=tokens.parse_token(word, profile))
+    else:
+        gatherer.add_file(path)
+
+
+def _described(request: CollectRequest) -> dict[str, Any]:
+    described = {"annotation": request.annotation, "name": request.name, "server": request.server}
+    return {key: text for key, text in described.items() if text is not None}
+
+
+def _locations(path: Path, profile: str) -> dict[str, Any]:
+    """Return the key of HEAD for a locations file."""
+    # Any bytes are text in ISO 8859-1: of a raw list only the grammar is judged, its code page is asked for at restore.
+    file = read_location_file(path, profile, encoding=28591)
+    for one in file.locations:
+        if take_apart(one.path) is None:
+            message = f"it is no location list: {names.printable(one.path)} is not an absolute path"
+            raise LocationListError(message, path=path)
+    if file.raw is not None:
+        return {"location_list": metadata.location_list_json("w" if file.wide else "a", file.raw)}
+    listed = [{"token": one.token, "path": one.path, "kind": one.kind.value} for one in file.locations]
+    return {"locations": listed}

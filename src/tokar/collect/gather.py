@@ -1,0 +1,399 @@
+"""Files on disk that make up a set: found, told apart by content, given tokens. Nothing is written and nothing is changed.
+
+What a file is, its content says; its name is asked only where content cannot tell (a patch file, a log whose header is gone) and to be
+compared with the header. From a folder only what belongs to a set is taken, and everything else is listed as left out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tokar import tokens
+from tokar.errors import InputError, SourceChangedError, SourceError, StorageError
+from tokar.ese import identify as ese
+from tokar.ese.filenames import FileName, NameRole, parse_file_name
+from tokar.ese.identify import FileKind, Identity
+from tokar.storage.bytesource import FileSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KEY_SUFFIXES: Final = (".p12", ".pfx")
+_KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
+_PATCH_SUFFIX: Final = ".pat"
+_EXCHANGE_DATABASES: Final = {
+    "priv.edb": "private-database",
+    "pub.edb": "public-database",
+    "dir.edb": "directory-database",
+}
+_TAKEN: Final = {FileKind.DATABASE, FileKind.STREAMING_FILE, FileKind.LOG}
+_NEVER_BY_NAME: Final = {
+    NameRole.NEXT_LOG: "the next log being prepared, never part of a set",
+    NameRole.TEMPORARY_DATABASE: "a temporary database",
+}
+_LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
+_ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
+
+
+class FileState(NamedTuple):
+    """What changes when a file is written to: size, modification time in nanoseconds, and which file it is."""
+
+    size: int
+    modified: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileState:
+        """Take it from a stat result."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+
+
+class Candidate(NamedTuple):
+    """A file that goes into the archive.
+
+    Attributes:
+        path: Where it is.
+        name: The name it is stored under: relative, with `/`.
+        token: Its token.
+        kind: What it is: `database`, `streaming-file`, `log`, `patch` or `unknown`.
+        state: Its first look, which the last one must equal.
+        generation: Of a log, where known.
+        base: The base name of a log's stream, in lower case, where known.
+    """
+
+    path: str
+    name: str
+    token: int
+    kind: str
+    state: FileState
+    generation: int | None = None
+    base: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that was seen and not taken."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Everything else in the folders, where everything is taken: counted, and looked up again when it is written.
+
+    There may be millions of such files, so they are not kept one by one.
+
+    Attributes:
+        folders: The folders.
+        decided: Names in them, by folder, that were taken as part of the set or left out.
+        count: How many files there are.
+        size: Bytes of all of them.
+    """
+
+    folders: tuple[str, ...] = ()
+    decided: tuple[frozenset[str], ...] = ()
+    count: int = 0
+    size: int = 0
+
+    def walk(self) -> Iterator[tuple[str, str]]:
+        """Yield path and name of the files, in the order of their names; nobody has looked at them yet.
+
+        Raises:
+            StorageError: A folder cannot be read.
+        """
+        for folder, decided in zip(self.folders, self.decided, strict=True):
+            for path, name in _walk(folder, ""):
+                if name not in decided:
+                    yield path, name
+
+    def demand_all(self, count: int, size: int) -> None:
+        """Check that there were as many files and bytes as before.
+
+        Raises:
+            SourceChangedError: There were not.
+        """
+        if (count, size) != (self.count, self.size):
+            raise SourceChangedError(
+                "files came, went or grew while the folder was being archived", path=self.folders[0]
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was found.
+
+    Attributes:
+        candidates: What goes into the archive, databases first, then logs by generation, then the rest.
+        left_out: What does not, and why.
+        notes: What a person should know about the set.
+        rest: Everything else, where everything is taken; it comes after the candidates.
+    """
+
+    candidates: tuple[Candidate, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    rest: Rest = Rest()
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self.candidates) + self.rest.count
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(one.state.size for one in self.candidates) + self.rest.size
+
+    @property
+    def generations(self) -> tuple[int, int] | None:
+        """The lowest and the highest generation of the logs, if there are any."""
+        known = [one.generation for one in self.candidates if one.generation is not None]
+        return (min(known), max(known)) if known else None
+
+
+class Gatherer:
+    """Collects files and folders into one set.
+
+    Args:
+        profile: The profile whose tokens are given.
+        take_all: Whether a folder's other files are taken too, with the token for unknown files.
+        base: The base name of the log stream to take, where a folder holds more than one.
+    """
+
+    def __init__(self, profile: str, *, take_all: bool = False, base: str | None = None) -> None:
+        self._profile = profile
+        self._take_all = take_all
+        self._base = base.lower() if base else None
+        self._candidates: list[Candidate] = []
+        self._left_out: list[LeftOut] = []
+        self._notes: list[str] = []
+        self._folders: list[tuple[str, frozenset[str]]] = []
+        self._rest_count = 0
+        self._rest_size = 0
+
+    def add_file(self, path: str, *, token: int | None = None) -> None:
+        """Take one file that was named; its token is told from content unless it is given.
+
+        Raises:
+            StorageError: It cannot be read.
+            SourceError: It is not a regular file.
+            InputError: It is a database, and the profile has several tokens for databases.
+        """
+        try:
+            status = os.stat(path)  # noqa: PTH116 - one call for thousands of files
+        except OSError as error:
+            raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError("not a regular file", path=path)
+        name = os.path.basename(path)  # noqa: PTH119
+        identity, by_name = self._look(path, name, status.st_size)
+        kind, reason = self._kind(identity, by_name, name, status.st_size)
+        if is_key(name):
+            self._notes.append(f"{name} is a private key: keep the archive as safe as the key itself")
+        elif reason is not None and token is None:
+            self._notes.append(f"{name}: {reason}; taken because it was named, with the token for unknown files")
+        self._take(path, name, status, identity=identity, by_name=by_name, kind=kind or "unknown", token=token)
+
+    def leave_out(self, path: str, reason: str) -> None:
+        """List a file as left out, unless it was taken; a private key as one, whatever the reason."""
+        if os.path.realpath(path) not in {os.path.realpath(one.path) for one in self._candidates}:
+            name = os.path.basename(path)  # noqa: PTH119
+            self._left_out.append(LeftOut(name, _KEY_LEFT_OUT if is_key(name) else reason))
+
+    def add_folder(self, folder: str, *, skip: frozenset[str] = frozenset()) -> None:
+        """Take what belongs to a set from a folder and its subfolders.
+
+        Args:
+            folder: The folder.
+            skip: Names in it, in lower case, that are kept elsewhere: neither taken nor left out.
+
+        Raises:
+            StorageError: A folder or file cannot be read.
+            InputError: A database has no unambiguous token in the profile.
+        """
+        decided = set()
+        for path, name in _walk(folder, ""):
+            status = _status(path)
+            if name.lower() in skip or self._consider(path, name, status):
+                decided.add(name)
+            else:
+                self._rest_count += 1
+                self._rest_size += status.st_size
+        self._folders.append((folder, frozenset(decided)))
+
+    def _consider(self, path: str, name: str, status: os.stat_result) -> bool:
+        """Take a file or leave it out; return False if it is one of the rest."""
+        leaf = name.rpartition("/")[2]
+        suffix = leaf[-4:].lower()
+        reason: str | None
+        if not stat.S_ISREG(status.st_mode):
+            reason = "a link or a special file"
+        elif is_key(leaf):
+            reason = _KEY_LEFT_OUT
+        elif (
+            status.st_size < ese.SMALLEST_SIZE and suffix != _PATCH_SUFFIX
+        ):  # too small for any header: one look is enough
+            if self._take_all:
+                return False
+            reason = "not recognised"
+        else:
+            identity, by_name = self._look(path, leaf, status.st_size)
+            kind, reason = self._kind(identity, by_name, leaf, status.st_size)
+            if kind is not None:
+                self._take(path, name, status, identity=identity, by_name=by_name, kind=kind, token=None)
+                return True
+            if self._take_all:
+                return False
+        self._left_out.append(LeftOut(name, reason or "not recognised"))
+        return True
+
+    def _look(self, path: str, leaf: str, size: int) -> tuple[Identity, FileName]:
+        by_name = parse_file_name(leaf, self._base)
+        if size < ese.SMALLEST_SIZE:  # too small for any header: not worth opening
+            return _UNKNOWN, by_name
+        with FileSource(path) as source:
+            return ese.identify(source), by_name
+
+    def _kind(self, identity: Identity, by_name: FileName, leaf: str, size: int) -> tuple[str | None, str | None]:
+        """Return what a file is if it belongs to a set, or None and the reason why it is left out."""
+        if by_name.role in _NEVER_BY_NAME:
+            return None, _NEVER_BY_NAME[by_name.role]
+        if identity.kind in _TAKEN:
+            if identity.damaged:
+                self._notes.append(f"{leaf}: {identity.note or 'its header is damaged'}")
+            return identity.kind.value, None
+        if identity.kind is FileKind.RESERVE and by_name.role is NameRole.NUMBERED_LOG:  # no reserve log has a number
+            self._notes.append(f"{leaf}: taken for a log by its name; there is {identity.note.split(':')[0]} in it")
+            return "log", None
+        if identity.kind is not FileKind.UNKNOWN:
+            return None, f"a {identity.kind.value.replace('-', ' ')} file, rebuilt by the engine"
+        return self._kind_by_name(by_name, leaf, size)
+
+    def _kind_by_name(self, by_name: FileName, leaf: str, size: int) -> tuple[str | None, str | None]:
+        """Return the same where content cannot tell."""
+        if by_name.role is NameRole.PATCH:
+            return "patch", None
+        if by_name.role is NameRole.NUMBERED_LOG and size >= ese.SMALLEST_SIZE:
+            self._notes.append(f"{leaf}: taken for a log by its name; its header is not that of a log")
+            return "log", None
+        if by_name.role in _LEFT_OUT_BY_NAME:
+            return None, f"a {by_name.role.value.replace('-', ' ')} by its name"
+        return None, "not recognised"
+
+    def _take(
+        self,
+        path: str,
+        name: str,
+        status: os.stat_result,
+        *,
+        identity: Identity,
+        by_name: FileName,
+        kind: str,
+        token: int | None,
+    ) -> None:
+        generation = self._generation(name, identity, by_name) if kind == "log" else None
+        base = by_name.base.lower() if kind == "log" and by_name.base else None
+        if token is None:
+            token = self._token(name, kind)
+        self._candidates.append(Candidate(path, name, token, kind, FileState.of(status), generation, base))
+
+    def _generation(self, name: str, identity: Identity, by_name: FileName) -> int | None:
+        own, claimed = identity.generation, by_name.generation
+        if own is not None and own <= 0:
+            self._notes.append(f"{name}: its header says generation {own}, which no log has")
+            own = None
+        if own is not None and claimed is not None and own != claimed:
+            self._notes.append(
+                f"{name}: its header says generation 0x{own:X}, its name 0x{claimed:X} (the header counts)"
+            )
+        return claimed if own is None else own
+
+    def _token(self, name: str, kind: str) -> int:
+        if kind in ("database", "streaming-file") and self._profile == "edbbcli":
+            leaf = name.rpartition("/")[2].lower().replace(".stm", ".edb")
+            if leaf not in _EXCHANGE_DATABASES:
+                message = "the profile edbbcli has a token for each of its databases, and this name is none of theirs"
+                raise InputError(
+                    message, path=name, hint="say which it is: private-database=FILE, public-database=FILE ..."
+                )
+            return tokens.parse_token(_EXCHANGE_DATABASES[leaf], self._profile)
+        word = {"streaming-file": "database"}.get(kind, kind)
+        return tokens.parse_token(word, self._profile)
+
+    def result(self) -> Gathered:
+        """Return the set.
+
+        Raises:
+            InputError: A folder holds the logs of two streams, or there is no log of the stream that was named.
+        """
+        self._choose_stream()
+        ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
+        rest = Rest(
+            tuple(folder for folder, _ in self._folders),
+            tuple(decided for _, decided in self._folders),
+            self._rest_count,
+            self._rest_size,
+        )
+        return Gathered(tuple(ordered), tuple(self._left_out), tuple(self._notes), rest if rest.count else Rest())
+
+    def _choose_stream(self) -> None:
+        """Keep the logs of one stream in each folder."""
+        streams: defaultdict[str, set[str]] = defaultdict(set)
+        for one in self._candidates:
+            if one.base is not None:
+                streams[one.path[: -len(one.name.rpartition("/")[2])]].add(one.base)
+        for folder, bases in streams.items():
+            if len(bases) > 1 and self._base is None:
+                message = f"the logs of {len(bases)} streams are in one folder: {', '.join(sorted(bases))}"
+                raise InputError(message, path=folder, hint="name the one to take: --base NAME")
+        if self._base is not None:
+            kept: list[Candidate] = []
+            others: list[Candidate] = []
+            for one in self._candidates:
+                (kept if one.base in (None, self._base) else others).append(one)
+            if others and len(kept) == sum(one.base is None for one in kept):
+                found = ", ".join(sorted({one.base or "" for one in others}))
+                raise InputError(f"no log has the base name {self._base}", hint=f"--base may be {found}")
+            self._candidates = kept
+            self._left_out += [LeftOut(one.name, f"a log of another stream, {one.base}") for one in others]
+
+
+def is_key(name: str) -> bool:
+    """Return whether a file is a private key by its name: content cannot tell, since it is encrypted."""
+    return name.lower().endswith(_KEY_SUFFIXES)
+
+
+_UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
+
+
+def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield path and name relative to the start of all files, in the order of their names. Of a folder only names are kept: it may hold millions."""
+    leaves, folders = [], set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                leaves.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.add(entry.name)
+    except OSError as error:
+        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
+    leaves.sort()
+    start = os.path.join(folder, "")  # noqa: PTH118 - called once a file
+    for leaf in leaves:
+        if leaf in folders:
+            yield from _walk(start + leaf, f"{prefix}{leaf}/")
+        else:
+            yield start + leaf, prefix + leaf
+
+
+def _status(path: str) -> os.stat_result:
+    try:
+        return os.lstat(path)
+    except OSError as error:
+        raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error

@@ -1,0 +1,173 @@
+"""What a lab remembers of its server between two lives of its engine: one JSON file, replaced whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Final
+
+from tokar import tokens
+from tokar.errors import InputError
+from tokar.lab.instance import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIG_NAME: Final = "lab.json"
+_MOST_DATABASES: Final = 12
+"""More attachments than this do not fit a log header."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    r"""One database of a server.
+
+    Attributes:
+        dbid: Its number inside the instance.
+        path: Where it lies, as the server says it: `D:\exchsrvr\priv\PRIV.EDB`.
+        token: The token of its name in lists.
+    """
+
+    dbid: int
+    path: str
+    token: int
+
+    @property
+    def name(self) -> str:
+        """The leaf name."""
+        return PureWindowsPath(self.path).name
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A server at rest.
+
+    Attributes:
+        profile: The dialect it speaks.
+        server: Its name.
+        seed: What its chances follow from.
+        lives: How often its engine was started.
+        circular: Whether circular logging is on.
+        incremental_disabled: Whether HrSetCurrentBackupLog(0xFFFFFFFF) has refused logs-only backups until the next full.
+        logs: Folder of the logs, as the server says it.
+        system: Folder of the checkpoint.
+        databases: The databases.
+    """
+
+    profile: str
+    server: str
+    seed: int
+    lives: int
+    circular: bool
+    incremental_disabled: bool
+    logs: str
+    system: str
+    databases: tuple[DatabaseConfig, ...]
+
+    def place(self, folder: Path) -> Place:
+        """Return where the instance of a lab lives."""
+        return Place(
+            local_path(folder, self.logs),
+            local_path(folder, self.system),
+            {database.dbid: local_path(folder, database.path) for database in self.databases},
+            {database.dbid: database.path for database in self.databases},
+        )
+
+    def unc(self, path: str) -> str:
+        """Return a path of the server as its lists name it: through the administrative share of its drive."""
+        return f"\\\\{self.server}\\{path[0]}${path[2:]}"
+
+
+def local_path(folder: Path, path: str) -> Path:
+    r"""Return where something that the server calls `D:\a\b` lies: in the lab's folder, under `D/a/b`.
+
+    UNC names through an administrative share are taken as well, of whatever server; a path that is neither is taken as it is.
+    """
+    parts = PureWindowsPath(path)
+    if len(parts.drive) == 2:
+        return folder.joinpath(parts.drive[0].upper(), *parts.parts[1:])
+    if parts.drive.startswith("\\\\") and parts.drive.endswith("$"):
+        return folder.joinpath(parts.drive[-2].upper(), *parts.parts[1:])
+    return Path(path)
+
+
+def default_config(profile: str, databases: int, seed: int) -> Config:
+    """Return the server that a new lab simulates.
+
+    Raises:
+        InputError: There is no such profile, or the number of databases makes no sense.
+    """
+    if not 0 < databases <= _MOST_DATABASES:
+        raise InputError(f"a lab has 1 to {_MOST_DATABASES} databases, not {databases}")
+    makers = {"edbbcli": _exchange, "ntdsbcli": _directory, "certadm": _authority}
+    if profile not in makers:
+        raise InputError(f"there is no simulated server of the profile {profile!r}", hint=f"one of {', '.join(makers)}")
+    return replace(makers[profile](databases), seed=seed)
+
+
+def load_config(folder: Path) -> Config:
+    """Return what a lab remembers.
+
+    Raises:
+        InputError: The folder is no lab.
+    """
+    try:
+        found = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+        found["databases"] = tuple(DatabaseConfig(**database) for database in found["databases"])
+        return Config(**found)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError("this is no lab", path=folder, hint="make one with: tokar lab new DIR") from error
+
+
+def save_config(folder: Path, config: Config) -> None:
+    """Write down what a lab remembers, whole or not at all."""
+    save_json(folder / CONFIG_NAME, asdict(config))
+
+
+def save_json(path: Path, content: object) -> None:
+    """Write a JSON file under another name, then rename it into place."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    draft.replace(path)
+
+
+def _exchange(count: int) -> Config:
+    root = "D:\\exchsrvr"
+    rows = [("priv\\PRIV.EDB", 0x45), ("pub\\PUB.EDB", 0x46), ("dir\\DIR.EDB", 0x47)]
+    rows += [(f"priv{number}\\PRIV{number}.EDB", 0x45) for number in range(4, count + 1)]
+    return _config("edbbcli", "EXCHANGE1", root + "\\logs", root + "\\working", _numbered(root, rows[:count]))
+
+
+def _directory(count: int) -> Config:
+    root = "C:\\WINDOWS\\NTDS"
+    rows = [
+        ("ntds.dit", tokens.DATABASE),
+        *((f"adam{number}\\adamntds{number}.dit", tokens.DATABASE) for number in range(2, count + 1)),
+    ]
+    return _config("ntdsbcli", "DC1", "E:\\NTDSLOG", root, _numbered(root, rows))
+
+
+def _authority(count: int) -> Config:
+    root = "C:\\Windows\\System32\\CertLog"
+    rows = [(f"Lab CA{'' if number == 1 else f' {number}'}.edb", tokens.DATABASE) for number in range(1, count + 1)]
+    return _config("certadm", "CA1.lab.example", root, root, _numbered(root, rows))
+
+
+def _numbered(root: str, rows: list[tuple[str, int]]) -> Iterator[DatabaseConfig]:
+    for dbid, (path, token) in enumerate(rows, start=1):
+        yield DatabaseConfig(dbid, f"{root}\\{path}", token)
+
+
+def _config(profile: str, server: str, logs: str, system: str, databases: Iterator[DatabaseConfig]) -> Config:
+    return Config(
+        profile=profile,
+        server=server,
+        seed=0,
+        lives=0,
+        circular=False,
+        incremental_disabled=False,
+        logs=logs,
+        system=system,
+        databases=tuple(databases),
+    )

@@ -1,0 +1,48 @@
+"""Offline defragmentation: the records of a database written into a new one, which takes its place.
+
+The new database has a new signature and remembers no backup, so logs-only backups are refused until the next full (Q183380); logs from
+before it are about the old one and cannot be played onto it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokar.lab.database_file import DatabaseFile, create_database
+from tokar.lab.dump import dump
+from tokar.lab.errors import EngineError
+from tokar.lab.pages import ROOT_PAGE, Page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.ese.common import Signature
+    from tokar.lab.eras import Era
+
+
+def compact(path: Path, era: Era, signature: Signature) -> None:
+    """Defragment a clean database.
+
+    If it dies half-way, the old or the new database lies there, whole.
+
+    Raises:
+        EngineError: The database is not clean (-550).
+    """
+    file = DatabaseFile(path, era)
+    if not file.header.is_clean:
+        raise EngineError(-550, "the database was not shut down cleanly", path=path)
+    dbtime = file.header.dbtime + 1
+    pages = _full_pages(dump(path, era), era.page_size, dbtime)
+    draft = path.with_name("tempdfrg.edb")
+    create_database(draft, era, signature, file.header.dbid, pages=pages, dbtime=dbtime)
+    draft.replace(path)
+
+
+def _full_pages(items: dict[bytes, bytes], page_size: int, dbtime: int) -> list[Page]:
+    pages = [Page(ROOT_PAGE, dbtime=dbtime, free=False)]
+    for key in sorted(items):
+        if not pages[-1].fits(key, items[key], page_size):
+            pages[-1].next_page = pages[-1].number + 1
+            pages.append(Page(pages[-1].number + 1, dbtime=dbtime, low=key, free=False))
+        pages[-1].items[key] = items[key]
+    return pages

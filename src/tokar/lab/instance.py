@@ -1,0 +1,230 @@
+"""A running engine: databases attached to one log stream, with its cache, its checkpoint and its open transactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tokar.ese.attachment import Attachment
+from tokar.ese.common import NO_POSITION, LogPosition, Signature
+from tokar.lab.cache import Cache
+from tokar.lab.checkpoint_file import checkpoint_path, write_checkpoint
+from tokar.lab.database_file import DatabaseFile
+from tokar.lab.errors import EngineError
+from tokar.lab.log_stream import LogStream
+from tokar.lab.records import Attach, Detach
+from tokar.lab.table import Table
+from tokar.lab.transactions import Transactions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.lab.chance import Clock, Dice
+    from tokar.lab.eras import Era
+    from tokar.lab.pages import Page
+    from tokar.lab.transactions import Change
+
+
+class Listener(Protocol):
+    """Who wants to know what becomes durable, and when: a test keeps its own account of what must be there."""
+
+    def committed(self, changes: list[Change]) -> None:
+        """A transaction is committed and on disk."""
+
+    def closed(self, generation: int) -> None:
+        """A log was closed: all commits so far are in it or below it."""
+
+
+class NoListener:
+    """A listener that does not listen."""
+
+    def committed(self, changes: list[Change]) -> None:
+        """Take no notice."""
+
+    def closed(self, generation: int) -> None:
+        """Take no notice."""
+
+
+class BackupHook(Protocol):
+    """What a running backup tells and wants to know of the engine."""
+
+    generation_low: int
+
+    def page_written(self, dbid: int, page: Page, *, is_target: bool) -> None:
+        """A page went to disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an instance lives.
+
+    Attributes:
+        logs: Folder of the logs.
+        system: Folder of the checkpoint.
+        databases: Path of each database by dbid.
+        names: What the server itself calls each database, by dbid.
+        base: Base name of the log stream.
+    """
+
+    logs: Path
+    system: Path
+    databases: dict[int, Path]
+    names: dict[int, str]
+    base: str = "edb"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the checkpoint lies."""
+        return checkpoint_path(self.system, self.base)
+
+
+class Instance:
+    """One instance of the engine.
+
+    Args:
+        place: Where it lives.
+        era: Which engine it is.
+        clock: Where times come from.
+        dice: Where chance comes from.
+        signature: Of the log stream.
+        listener: Told of commits and of closed logs.
+        circular: Whether logs below the checkpoint are deleted as soon as a log is closed.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        era: Era,
+        clock: Clock,
+        dice: Dice,
+        *,
+        signature: Signature,
+        listener: Listener | None = None,
+        circular: bool = False,
+    ) -> None:
+        self.place = place
+        self.era = era
+        self.clock = clock
+        self.dice = dice
+        self.listener = listener or NoListener()
+        self.backup: BackupHook | None = None
+        self.files: dict[int, DatabaseFile] = {}
+        self.tables: dict[int, Table] = {}
+        self.checkpoint = NO_POSITION
+        self.log = LogStream(place.logs, place.base, era, clock, signature)
+        self.log.circular = circular
+        self.log.attachments = self._attachments
+        self.log.checkpoint = lambda: self.checkpoint
+        self.log.on_closed = self._log_closed
+        self.cache = Cache(self.files, self.log.flush)
+        self.cache.on_written = self._page_written
+        self.transactions = Transactions(self.tables, self.log, self._committed)
+
+    def attach(self, dbid: int) -> None:
+        """Let a clean database join the log stream.
+
+        Raises:
+            EngineError: It is not clean (-550), not there (-1811), or damaged.
+        """
+        file = DatabaseFile(self.place.databases[dbid], self.era)
+        if not file.header.is_clean:
+            raise EngineError(-550, "the database was not shut down cleanly", path=file.path)
+        self.files[dbid] = file
+        path = self.place.names[dbid].encode()
+        position = self.log.append(Attach(dbid, path, file.header.signature.pack()))
+        self.log.flush()
+        file.mark_dirty(position, self.clock.now(), self.log.signature)
+        self.tables[dbid] = Table(dbid, file, self.cache, self.log, self.dice)
+        self._write_ranges(self.checkpoint_now().generation)
+
+    def detach(self, dbid: int) -> None:
+        """Bring a database to disk and let it leave the log stream. No transaction may be open."""
+        self.cache.flush_all(dbid)
+        position = self.log.append(Detach(dbid))
+        self.log.flush()
+        file = self.files[dbid]
+        file.change_header(dbtime=self.tables[dbid].dbtime)
+        file.mark_clean(position, self.clock.now())
+        del self.tables[dbid]
+        self.cache.forget(dbid)
+        del self.files[dbid]
+
+    def stop(self) -> None:
+        """Shut down cleanly: undo what is open, write everything, detach every database."""
+        for number in sorted(self.transactions.open, reverse=True):
+            self.transactions.rollback(number)
+        for dbid in sorted(self.tables):
+            self.detach(dbid)
+        self.write_checkpoint()
+
+    def checkpoint_now(self) -> LogPosition:
+        """Return where recovery would have to begin: the oldest change not on disk, or the oldest open transaction."""
+        held = [
+            position for position in (self.cache.oldest_change(), self.transactions.oldest()) if position is not None
+        ]
+        return min([*held, self.log.position])
+
+    def write_checkpoint(self) -> None:
+        """Move the checkpoint on disk as far as it may go; the headers of the databases first."""
+        self.log.flush()
+        self.checkpoint = self.checkpoint_now()
+        self._write_ranges(self.checkpoint.generation)
+        write_checkpoint(self.place.checkpoint, self.checkpoint, self.log.signature, self.era)
+
+    def contents(self) -> dict[int, dict[bytes, bytes]]:
+        """Return the committed records of every database."""
+        found = {}
+        for dbid, table in self.tables.items():
+            items = table.items()
+            for key, old in self.transactions.uncommitted(dbid).items():
+                if old is None:
+                    items.pop(key, None)
+                else:
+                    items[key] = old
+            found[dbid] = items
+        return found
+
+    def _write_ranges(self, low: int) -> None:
+        """Say in every header which logs its database needs."""
+        log = self.log.current.header
+        for dbid, file in self.files.items():
+            if dbid in self.tables:
+                file.change_header(
+                    dbtime=self.tables[dbid].dbtime,
+                    required_low=low,
+                    required_high=log.generation,
+                    committed_high=log.generation if self.era.committed else 0,
+                    last_log_time=log.created,
+                )
+
+    def _attachments(self) -> tuple[Attachment, ...]:
+        return tuple(
+            Attachment(
+                dbid=dbid,
+                path=self.place.names[dbid],
+                signature=file.header.signature,
+                dbtime=self.tables[dbid].dbtime,
+                attach_position=file.header.attach_position,
+            )
+            for dbid, file in sorted(self.files.items())
+            if dbid in self.tables
+        )
+
+    def _log_closed(self, generation: int) -> None:
+        self._write_ranges(max(self.checkpoint.generation, 1))
+        if self.log.circular and self.checkpoint.generation:
+            held = self.backup.generation_low if self.backup else self.checkpoint.generation
+            self.log.delete_below(min(self.checkpoint.generation, held))
+        self.listener.closed(generation)
+
+    def _page_written(self, dbid: int, page: Page, is_target: bool) -> None:
+        if self.backup is not None:
+            self.backup.page_written(dbid, page, is_target=is_target)
+
+    def _committed(self, changes: list[Change]) -> None:
+        self.listener.committed(changes)
+
+
+def new_signature(clock: Clock, dice: Dice) -> Signature:
+    """Return a signature for a new log stream or a new database."""
+    return Signature(random=dice.number(1, 0xFFFFFFFF), created=clock.now())

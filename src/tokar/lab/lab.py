@@ -1,0 +1,341 @@
+r"""A lab: a simulated server in a folder, whose engine can be started, worked, stopped, crashed and recovered.
+
+Everything that is durable lies in the folder, so a process may be killed at any time and the lab opened again. The paths of the server
+are kept below it: `D:\exchsrvr\logs` is `FOLDER/D/exchsrvr/logs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tokar import tokens
+from tokar.errors import InputError
+from tokar.lab.backup import Backup
+from tokar.lab.chance import Dice, LifeClock
+from tokar.lab.config import (
+    CONFIG_NAME,
+    Config,
+    default_config,
+    load_config,
+    local_path,
+    save_config,
+)
+from tokar.lab.database_file import DatabaseFile, create_database
+from tokar.lab.defragmentation import compact
+from tokar.lab.dump import dump
+from tokar.lab.eras import Era, era_of
+from tokar.lab.errors import EngineError
+from tokar.lab.instance import Instance, new_signature
+from tokar.lab.log_file import read_log
+from tokar.lab.log_stream import closed_logs, current_log
+from tokar.lab.recovery import Recovered, RestoredSet, hard_recovery, soft_recovery
+from tokar.lab.registration import load_registration, remove_registration
+from tokar.lab.work import Workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.ese.common import Signature
+    from tokar.lab.instance import Listener, Place
+    from tokar.lab.registration import RestoreInProgress
+
+
+@dataclass(frozen=True, slots=True)
+class LabLocation:
+    """Where files with a token go back to.
+
+    Attributes:
+        token: The token.
+        path: The directory or file on this machine.
+        name: The same in the server's lists.
+        is_directory: Whether it is a directory.
+    """
+
+    token: int
+    path: Path
+    name: str
+    is_directory: bool
+
+
+class Lab:
+    """A simulated server in a folder.
+
+    Args:
+        folder: Where it is.
+        config: What it remembers.
+        listener: Told of commits and of closed logs.
+    """
+
+    def __init__(self, folder: Path, config: Config, listener: Listener | None = None) -> None:
+        self.folder = folder
+        self.config = config
+        self.listener = listener
+        self.era: Era = era_of(config.profile)
+        self._instance: Instance | None = None
+        self._workload: Workload | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where its files are."""
+        return self.config.place(self.folder)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine is started."""
+        return self._instance is not None
+
+    @property
+    def instance(self) -> Instance:
+        """The engine, started if it was not.
+
+        Raises:
+            EngineError: It cannot be started.
+        """
+        if self._instance is None:
+            self.start()
+        assert self._instance is not None
+        return self._instance
+
+    @property
+    def workload(self) -> Workload:
+        """The users of the server."""
+        self.start()
+        assert self._workload is not None
+        return self._workload
+
+    def start(self) -> Recovered | None:
+        """Start the engine as its service would: with the recovery that is due, if any; return what that did.
+
+        Raises:
+            EngineError: Recovery fails, or a restore is under way (-506).
+        """
+        if self._instance is not None:
+            return None
+        recovered = self.recover() if self._recovery_is_due() else None
+        place, clock, dice = self._new_life()
+        instance = Instance(
+            place,
+            self.era,
+            clock,
+            dice,
+            signature=self._stream_signature(place, clock, dice),
+            listener=self.listener,
+            circular=self.config.circular,
+        )
+        if current_log(place.logs, place.base) or closed_logs(place.logs, place.base):
+            instance.log.resume()
+        else:
+            instance.log.begin()
+        for leftover in place.system.glob("*.PAT"):
+            leftover.unlink()
+        for dbid in place.databases:
+            instance.attach(dbid)
+        instance.write_checkpoint()
+        self._instance, self._workload = instance, Workload(instance, dice)
+        return recovered
+
+    def stop(self) -> None:
+        """Stop the engine cleanly. Open transactions are undone."""
+        if self._instance is not None:
+            self._instance.stop()
+        self._instance = self._workload = None
+
+    def crash(self) -> None:
+        """Stop the engine where it stands: what is in memory alone is gone."""
+        self._instance = self._workload = None
+
+    def work(self, transactions: int) -> None:
+        """Let users work until that many more transactions are over."""
+        self.workload.run(transactions)
+
+    def set_circular(self, circular: bool) -> None:
+        """Turn circular logging on or off."""
+        self._change_config(circular=circular)
+        if self._instance is not None:
+            self._instance.log.circular = circular
+
+    def disable_incremental(self) -> None:
+        """Refuse logs-only backups until the next full, as HrSetCurrentBackupLog(0xFFFFFFFF) does."""
+        self._change_config(incremental_disabled=True)
+
+    def enable_incremental(self) -> None:
+        """Let logs-only backups be made again: a full was taken."""
+        if self.config.incremental_disabled:
+            self._change_config(incremental_disabled=False)
+
+    def defragment(self, name: str) -> None:
+        """Compact a database offline: it becomes another one, with a new signature, and its chain of backups ends.
+
+        Args:
+            name: Its leaf name.
+
+        Raises:
+            InputError: There is no such database.
+        """
+        config = next((each for each in self.config.databases if each.name.lower() == name.lower()), None)
+        if config is None:
+            names = ", ".join(each.name for each in self.config.databases)
+            raise InputError(f"there is no database {name!r}", hint=f"one of {names}")
+        was_running = self.is_running
+        self.start()
+        self.stop()
+        place, clock, dice = self._new_life()
+        compact(place.databases[config.dbid], self.era, new_signature(clock, dice))
+        if was_running:
+            self.start()
+
+    def recover(self) -> Recovered:
+        """Recover what lies in the folders, as a service does before it starts: hard where a restore is registered, else soft.
+
+        Raises:
+            EngineError: Recovery fails; a restore is registered and not completed, or was reported as failed (-506).
+        """
+        self.crash()
+        registration = load_registration(self.folder)
+        place, clock, dice = self._new_life()
+        if registration is None:
+            return soft_recovery(place, self.era, clock, dice, self.listener)
+        if registration.status != 0:
+            state = "is not completed" if registration.status is None else "was reported as failed"
+            raise EngineError(-506, f"the registered restore {state}", path=self.folder)
+        recovered = hard_recovery(
+            *self._restored(registration, place), clock, dice, self._restored_set(registration, place)
+        )
+        remove_registration(self.folder)
+        return recovered
+
+    def contents(self) -> dict[str, dict[bytes, bytes]]:
+        """Return the committed records of every database by its leaf name; of a stopped engine, what its files hold.
+
+        Raises:
+            EngineError: A database is damaged.
+        """
+        if self._instance is None:
+            return {each.name: dump(self.place.databases[each.dbid], self.era) for each in self.config.databases}
+        found = self._instance.contents()
+        return {each.name: found[each.dbid] for each in self.config.databases}
+
+    def locations(self) -> tuple[LabLocation, ...]:
+        """Return where files go back to: databases as files, except in Exchange's lists, then logs, then checkpoint."""
+        config, found = self.config, []
+        as_directory = config.profile == "edbbcli"
+        for each in config.databases:
+            path = each.path.rpartition("\\")[0] if as_directory else each.path
+            found.append((each.token, path, as_directory))
+        found += [(tokens.LOG_DIR, config.logs, True), (tokens.CHECKPOINT_DIR, config.system, True)]
+        return tuple(
+            LabLocation(token, local_path(self.folder, path), config.unc(path), is_directory)
+            for token, path, is_directory in found
+        )
+
+    def backup(self, *, full: bool) -> Backup:
+        """Begin a backup in the engine's own terms.
+
+        Raises:
+            EngineError: It is not possible now.
+        """
+        return Backup(self.instance, full=full)
+
+    def wipe(self) -> None:
+        """Lose all databases, logs and the checkpoint, as a broken disk does; the server's settings stay."""
+        self.crash()
+        place = self.place
+        paths = [*place.databases.values(), *place.logs.iterdir(), *place.system.iterdir()]
+        for path in {path for path in paths if path.is_file()}:
+            path.unlink()
+
+    def _recovery_is_due(self) -> bool:
+        if load_registration(self.folder) is not None:
+            return True
+        place = self.place
+        headers = [DatabaseFile(path, self.era).header for path in place.databases.values()]
+        return any(not header.is_clean or header.current_full.generation_low for header in headers)
+
+    def _restored(self, registration: RestoreInProgress, place: Place) -> tuple[Place, Era]:
+        """Return the place with exactly the databases of the restore map, under their old names."""
+        by_path = {path.resolve(): dbid for dbid, path in place.databases.items()}
+        databases, names = {}, {}
+        for old, new in registration.restore_map:
+            path = local_path(self.folder, new)
+            dbid = by_path.get(path.resolve())
+            if dbid is None:
+                raise EngineError(-1811, f"the restore map names {new}, which is no database of this server")
+            databases[dbid] = path
+            names[dbid] = _drive_path(old)
+        return replace(place, databases=databases, names=names), self.era
+
+    def _restored_set(self, registration: RestoreInProgress, place: Place) -> RestoredSet:
+        path = registration.backup_log_path
+        return RestoredSet(
+            local_path(self.folder, path) if path else place.logs, registration.low_log, registration.high_log
+        )
+
+    def _stream_signature(self, place: Place, clock: LifeClock, dice: Dice) -> Signature:
+        path = current_log(place.logs, place.base)
+        paths = [path] if path else list(closed_logs(place.logs, place.base).values())
+        return read_log(paths[-1]).header.signature if paths else new_signature(clock, dice)
+
+    def _new_life(self) -> tuple[Place, LifeClock, Dice]:
+        self._change_config(lives=self.config.lives + 1)
+        config = self.config
+        clock = LifeClock(config.seed, config.lives, utc=self.era.utc)
+        return self.place, clock, Dice(config.seed, config.lives)
+
+    def _change_config(self, **changes: int | bool) -> None:
+        self.config = replace(self.config, **changes)  # type: ignore[arg-type] # the names are those of the fields
+        save_config(self.folder, self.config)
+
+
+def _drive_path(path: str) -> str:
+    r"""Return a UNC name through an administrative share as a path of that server: `D:\a` for `\\S\D$\a`."""
+    if path.startswith("\\\\"):
+        share, _, rest = path[2:].partition("\\")[2].partition("\\")
+        if share.endswith("$"):
+            return f"{share[:-1].upper()}:\\{rest}"
+    return path
+
+
+def create_lab(
+    folder: Path,
+    profile: str = "edbbcli",
+    databases: int | None = None,
+    seed: int = 1,
+    listener: Listener | None = None,
+    *,
+    empty: bool = False,
+) -> Lab:
+    """Make a lab in a new or empty folder.
+
+    Args:
+        folder: Where.
+        profile: `edbbcli`, `ntdsbcli` or `certadm`.
+        databases: How many; by default two (private and public) for `edbbcli`, else one.
+        seed: What its chances follow from.
+        listener: Told of commits and of closed logs.
+        empty: Make a server that has lost its databases and logs: one to restore to.
+
+    Raises:
+        InputError: The folder holds a lab, or something makes no sense.
+    """
+    if (folder / CONFIG_NAME).exists():
+        raise InputError("there is a lab already", path=folder)
+    config = default_config(profile, databases or (2 if profile == "edbbcli" else 1), seed)
+    era, place = era_of(profile), config.place(folder)
+    for each in (place.logs, place.system, *(path.parent for path in place.databases.values())):
+        each.mkdir(parents=True, exist_ok=True)
+    clock, dice = LifeClock(seed, 0, utc=era.utc), Dice(seed)
+    if not empty:
+        for dbid, path in place.databases.items():
+            create_database(path, era, new_signature(clock, dice), dbid)
+    save_config(folder, config)
+    return Lab(folder, config, listener)
+
+
+def open_lab(folder: Path, listener: Listener | None = None) -> Lab:
+    """Open a lab; its engine is started by the first thing that needs it.
+
+    Raises:
+        InputError: The folder is no lab.
+    """
+    return Lab(folder, load_config(folder), listener)

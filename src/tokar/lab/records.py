@@ -1,0 +1,227 @@
+"""Log records: what the engine writes down before it changes a page.
+
+Framing: kind u8, body size u32, body; a kind of 0 ends the records of a run. The body is the fields in order, each with a tag of its own:
+0 nothing, 1 a u64, 2 bytes behind a u32 length. The real engine's records are denser and many more; these are the ones that its rules
+for backup and recovery turn on. Kind 42 is left free: there it is a checksum record (`tokar.lab.range_log`).
+
+Every change of a page carries the page's dbtime before and after it. Redo compares: a page at `after` or later has the change; a page at
+`before` gets it; an older page misses something (-566).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_FRAME: Final = struct.Struct("<BI")
+_NUMBER: Final = struct.Struct("<BQ")
+_LENGTH: Final = struct.Struct("<BI")
+
+
+class LogRecord:
+    """The base of all records."""
+
+    __slots__ = ()
+    kind: ClassVar[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(LogRecord):
+    """The first record of every log, so that no log is empty."""
+
+    kind = 1
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begin(LogRecord):
+    """A transaction begins."""
+
+    kind = 2
+    transaction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(LogRecord):
+    """A transaction is committed: durable as soon as this record is on disk."""
+
+    kind = 3
+    transaction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback(LogRecord):
+    """A transaction has been undone; its compensating changes stand before this as ordinary ones."""
+
+    kind = 4
+    transaction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put(LogRecord):
+    """One record on one page is set, replaced or deleted.
+
+    Attributes:
+        transaction: Whose change it is.
+        dbid: The database.
+        page: The page number.
+        before: dbtime of the page before the change.
+        after: dbtime of the page after it.
+        key: The key.
+        value: The new value; None deletes.
+        old: The old value, for undo; None: there was none.
+    """
+
+    kind = 5
+    transaction: int
+    dbid: int
+    page: int
+    before: int
+    after: int
+    key: bytes
+    value: bytes | None
+    old: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Split(LogRecord):
+    """The upper part of a page moves to another page.
+
+    Attributes:
+        dbid: The database.
+        source: The page that was full.
+        target: The free page that takes the records from `key` on.
+        before: dbtime of the source before.
+        after: dbtime of both after.
+        key: The first key that moves.
+        next_page: What followed the source, and now follows the target.
+        moved: The records that move, packed; None in the era that does not log them and reads them from the source again.
+    """
+
+    kind = 6
+    dbid: int
+    source: int
+    target: int
+    before: int
+    after: int
+    key: bytes
+    next_page: int
+    moved: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Free(LogRecord):
+    """An empty page leaves the chain.
+
+    Attributes:
+        dbid: The database.
+        previous: The page before it, which now points past it.
+        page: The page that becomes free.
+        before: dbtime of `previous` before.
+        page_before: dbtime of the page before.
+        after: dbtime of both after.
+        next_page: What followed the page.
+    """
+
+    kind = 7
+    dbid: int
+    previous: int
+    page: int
+    before: int
+    page_before: int
+    after: int
+    next_page: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attach(LogRecord):
+    """A database joins the log stream.
+
+    Attributes:
+        dbid: Its number from here on.
+        path: Where it lies, in the server's own terms, as UTF-8.
+        signature: Its signature, 28 bytes: another one after a defragmentation.
+    """
+
+    kind = 8
+    dbid: int
+    path: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Detach(LogRecord):
+    """A database leaves the log stream in a consistent state."""
+
+    kind = 9
+    dbid: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupMark(LogRecord):
+    """A backup begins here; its position is the mark in the headers of the copies.
+
+    Attributes:
+        full: 1 for a full, 0 for logs only.
+    """
+
+    kind = 10
+    full: int
+
+
+_RECORDS: Final = (Opened, Begin, Commit, Rollback, Put, Split, Free, Attach, Detach, BackupMark)
+_KINDS: Final[dict[int, Callable[..., LogRecord]]] = {record.kind: record for record in _RECORDS}
+_FIELDS: Final[dict[type[LogRecord], tuple[str, ...]]] = {
+    record: tuple(field.name for field in fields(record)) for record in _RECORDS
+}
+
+
+def encode_record(record: LogRecord) -> bytes:
+    """Return the bytes of a record with its frame."""
+    body = b"".join(_encode_value(getattr(record, name)) for name in _FIELDS[type(record)])
+    return _FRAME.pack(record.kind, len(body)) + body
+
+
+def decode_records(data: bytes) -> Iterator[tuple[int, LogRecord]]:
+    """Yield the records at the start of a run, with the offset of each. Stops at a kind of 0 and at a record that is not all there."""
+    offset = 0
+    while offset + _FRAME.size <= len(data):
+        kind, size = _FRAME.unpack_from(data, offset)
+        end = offset + _FRAME.size + size
+        if kind not in _KINDS or end > len(data):
+            return
+        yield offset, _KINDS[kind](*_decode_values(data[offset + _FRAME.size : end]))
+        offset = end
+
+
+def record_size(data: bytes, offset: int) -> int:
+    """Return how many bytes the record at an offset takes."""
+    return _FRAME.size + int(_FRAME.unpack_from(data, offset)[1])
+
+
+def _encode_value(value: int | bytes | None) -> bytes:
+    if value is None:
+        return b"\0"
+    if isinstance(value, int):
+        return _NUMBER.pack(1, value)
+    return _LENGTH.pack(2, len(value)) + value
+
+
+def _decode_values(body: bytes) -> Iterator[int | bytes | None]:
+    offset = 0
+    while offset < len(body):
+        tag = body[offset]
+        if tag == 1:
+            yield int(_NUMBER.unpack_from(body, offset)[1])
+            offset += _NUMBER.size
+        elif tag == 2:
+            start = offset + _LENGTH.size
+            offset = start + int(_LENGTH.unpack_from(body, offset)[1])
+            yield body[start:offset]
+        else:
+            yield None
+            offset += 1

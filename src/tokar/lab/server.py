@@ -1,0 +1,312 @@
+"""The simulated server: the contract of `tokar.server.contract` on top of a lab.
+
+Between any two calls of a backup its users go on working, so what is read is never at rest. Which work, which reads come short, follows
+from the lab's seed. Codes are those of the interfaces: the layer's own where it has one (circular logging, no full, a missing log), else
+the engine's number as a result code.
+
+How the dialects differ here, beside `tokar.server.contract.DIALECTS`:
+
+* `edbbcli` accepts the list of logs while a database is open, as Exchange did, with a set that cannot be restored (Q256347).
+* `certadm` gives no short reads, for these mean the end of the file, and no locations at restore, for the service is stopped then.
+* `ntdsbcli` gives an expiry token; a restore without it may only ask for locations, and one with a token too old is refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from tokar import codes, tokens
+from tokar.lab.backup import BackupFile, FileRole
+from tokar.lab.calls import Calls, Lists
+from tokar.lab.errors import EngineError
+from tokar.lab.faults import Blows, Fault, FaultKind, FaultPlan
+from tokar.lab.restore_context import SimulatedRestore
+from tokar.server.contract import (
+    DIALECTS,
+    BackupContext,
+    BackupType,
+    EndOfFile,
+    NameList,
+    Outcome,
+    RestoreContext,
+    Server,
+    ServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokar.lab.lab import Lab
+
+T = TypeVar("T")
+
+SHARING_VIOLATION: Final = 0x80070020
+"""ERROR_SHARING_VIOLATION: a restore while the service runs (as Restore-CARoleService gives it)."""
+_LAYER_CODES: Final = {
+    -526: codes.CIRCULAR_LOGGING,
+    -560: codes.FULL_BACKUP_NOT_TAKEN,
+    -569: codes.LOG_FILE_NOT_FOUND,
+}
+"""What Prepare answers for logs only, where the layer has a code of its own."""
+_TOKEN: Final = struct.Struct(
+    "<4sII"
+)  # magic, life of the engine in which the backup was made, lives that it may be old
+_TOKEN_MAGIC: Final = b"LABX"
+_TOMBSTONE_LIVES: Final = 60
+"""Lives of the lab's engine are a day apart, and 60 days is the first tombstone lifetime of Active Directory."""
+_DROPPED_BY: Final = {"open", "read", "close"}
+"""After a failure of these the engine has dropped the backup: only close and end are left."""
+
+
+class SimulatedServer(Server):
+    """A lab behind the contract.
+
+    Args:
+        lab: The server.
+        faults: What is to go wrong.
+        blows: How it hangs and dies; by default for ever and for good.
+        busy: How many steps the users take between two calls, at most; 0: nobody works.
+        running: Whether to start the service, as a backup wants it; a restore wants it stopped.
+
+    Raises:
+        EngineError: The service cannot be started.
+    """
+
+    may_hang = True
+
+    def __init__(
+        self,
+        lab: Lab,
+        *,
+        faults: Sequence[Fault] = (),
+        blows: Blows | None = None,
+        busy: int = 3,
+        running: bool = True,
+    ) -> None:
+        self.lab = lab
+        self.dialect = DIALECTS[lab.config.profile]
+        self.name = lab.config.server
+        self._calls = Calls(lab, FaultPlan(faults), blows or Blows(), busy)
+        self._restoring: SimulatedRestore | None = None
+        if running:
+            lab.start()
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Every call of the contract that was made, by name, in order."""
+        return tuple(self._calls.plan.calls)
+
+    def is_online(self) -> bool | None:
+        """Tell whether the service runs; Exchange's interface cannot."""
+        return None if self.dialect.profile == "edbbcli" else self.lab.is_running
+
+    def prepare_backup(self, backup_type: BackupType) -> BackupContext:
+        """Begin a backup.
+
+        Raises:
+            ServerError: This type is not possible now; `code` says why.
+        """
+        return self._calls.make("prepare_backup", lambda _fault: self._prepare_backup(backup_type))
+
+    def prepare_restore(self, expiry_token: bytes | None = None) -> RestoreContext:
+        """Begin a restore.
+
+        Raises:
+            ServerError: The service runs, another restore is being made, or the token is unknown or too old.
+        """
+        return self._calls.make("prepare_restore", lambda _fault: self._prepare_restore(expiry_token))
+
+    def _prepare_backup(self, backup_type: BackupType) -> BackupContext:
+        call = "prepare_backup"
+        if not self.lab.is_running:
+            raise ServerError(codes.COULD_NOT_CONNECT, call=call)
+        if backup_type not in self.dialect.types:
+            raise ServerError(0x80070057, call=call, detail="only full backups are supported")
+        full = backup_type is BackupType.FULL
+        if not full and self.lab.config.incremental_disabled:
+            raise ServerError(codes.INCREMENTAL_DISABLED, call=call)
+        try:
+            return SimulatedBackup(self, self._calls, full=full)
+        except EngineError as error:
+            code = error.code if full else _LAYER_CODES.get(error.code, error.code)
+            raise ServerError(code, call=call, detail=str(error)) from error
+
+    def _prepare_restore(self, expiry_token: bytes | None) -> RestoreContext:
+        call = "prepare_restore"
+        if self._restoring is not None:
+            raise ServerError(codes.RESTORE_IN_PROGRESS, call=call)
+        if self.lab.is_running:
+            raise ServerError(SHARING_VIOLATION, call=call, detail="stop the service first")
+        restricted = self.dialect.has_expiry_token and expiry_token is None
+        if self.dialect.has_expiry_token and expiry_token is not None:
+            self._check_token(expiry_token)
+        self._restoring = SimulatedRestore(self.lab, self._calls, self._restore_ended, restricted=restricted)
+        return self._restoring
+
+    def _restore_ended(self) -> None:
+        self._restoring = None
+
+    def _check_token(self, token: bytes) -> None:
+        if len(token) != _TOKEN.size or not token.startswith(_TOKEN_MAGIC):
+            raise ServerError(codes.UNKNOWN_EXPIRY_TOKEN, call="prepare_restore")
+        _, life, lives = _TOKEN.unpack(token)
+        if self.lab.config.lives - life > lives:
+            raise ServerError(codes.CONTENTS_EXPIRED, call="prepare_restore")
+
+
+class SimulatedBackup(BackupContext):
+    """A backup of a lab.
+
+    Args:
+        server: The server.
+        calls: What stands before and behind every call.
+        full: Whether databases are copied.
+
+    Raises:
+        EngineError: A backup of this type is not possible now.
+    """
+
+    def __init__(self, server: SimulatedServer, calls: Calls, *, full: bool) -> None:
+        self._lab = server.lab
+        self._dialect = server.dialect
+        self._calls = calls
+        self._lists = Lists(self._lab)
+        self._backup = self._lab.backup(full=full)
+        self._files: dict[bytes, BackupFile] = {}
+        self._is_open = self._is_over = self._is_dropped = False
+        self._left = 0
+        self.backup_type = BackupType.FULL if full else BackupType.LOGS_ONLY
+        if self._dialect.has_expiry_token:
+            self.expiry_token = _TOKEN.pack(_TOKEN_MAGIC, self._lab.config.lives, _TOMBSTONE_LIVES)
+
+    @property
+    def held_lists(self) -> int:
+        """Lists that were given out and not freed."""
+        return self._lists.keeper.held
+
+    def database_locations(self) -> NameList:
+        """Return where databases, logs and checkpoint live."""
+        return self._make("database_locations", lambda _fault: self._lists.give_locations(self._lab))
+
+    def database_names(self) -> NameList:
+        """Return the databases to back up. Full only (-521)."""
+        return self._make("database_names", lambda _fault: self._give(self._backup.databases()))
+
+    def backup_logs(self) -> NameList:
+        """Return the logs and patch files to back up. Fixed at the first call."""
+        return self._make("backup_logs", lambda _fault: self._give(self._backup.list_logs()))
+
+    def dynamic_files(self) -> NameList:
+        """Return the revocation lists of the certification authority: names without tokens."""
+
+        def give(_fault: Fault | None) -> NameList:
+            if not self._dialect.has_dynamic_files:
+                raise ServerError(0xC0000001, call="dynamic_files")  # hrNyi
+            names = [
+                f"\\\\{self._lab.config.server}\\CertEnroll\\{each.name.rpartition('.')[0]}.crl"
+                for each in self._lab.config.databases
+            ]
+            return self._lists.give([(None, name) for name in names], with_tokens=False)
+
+        return self._make("dynamic_files", give)
+
+    def open(self, raw_name: bytes) -> int:
+        """Open a listed file and return its size in bytes."""
+
+        def open_it(fault: Fault | None) -> int:
+            if self._is_open:
+                raise ServerError(codes.ALREADY_OPEN, call="open")
+            if raw_name not in self._files:
+                raise ServerError(codes.FILE_NOT_FOUND, call="open", detail="the name is in none of the lists")
+            size = self._backup.open(self._files[raw_name])
+            self._is_open = True
+            self._left = size
+            return size + fault.size if fault is not None and fault.kind is FaultKind.ANNOUNCE else size
+
+        return self._make("open", open_it)
+
+    def read(self, buffer: memoryview) -> int:
+        """Read on into `buffer` and return how many bytes came."""
+
+        def read_it(fault: Fault | None) -> int:
+            if not self._is_open:
+                raise ServerError(codes.INVALID_HANDLE, call="read", detail="no file is open")
+            at_end = self._left == 0
+            if at_end and self._dialect.end_of_file is EndOfFile.HANDLE_EOF:
+                raise ServerError(codes.HANDLE_EOF, call="read")
+            piece = self._backup.read(self._wanted(len(buffer), fault))
+            self._left -= len(piece)
+            buffer[: len(piece)] = piece
+            return len(piece)
+
+        return self._make("read", read_it)
+
+    def close(self) -> None:
+        """Close the open file."""
+
+        def close_it(_fault: Fault | None) -> None:
+            if not self._is_open:
+                raise ServerError(codes.INVALID_HANDLE, call="close", detail="no file is open")
+            self._is_open = False
+            self._backup.close()
+
+        self._make("close", close_it, also_when_dropped=True)
+
+    def truncate_logs(self) -> None:
+        """Delete the logs that this backup covers and the engine no longer needs; it may leave some, or all."""
+        self._make("truncate_logs", lambda _fault: self._backup.truncate())
+
+    def end(self, outcome: Outcome) -> None:
+        """End the backup. Its outcome goes no further where the dialect has no abort: then the engine judges by what was read."""
+
+        def end_it(_fault: Fault | None) -> None:
+            self._is_over = True
+            told = outcome is Outcome.ABORT and self._dialect.has_abort
+            try:
+                self._backup.end(success=not told and not self._is_dropped)
+            except EngineError:
+                return  # -800: the engine does not remember this backup; End itself has done what it is for
+            if self.backup_type is BackupType.FULL:
+                self._lab.enable_incremental()
+
+        self._make("end", end_it, also_when_dropped=True)
+
+    def _wanted(self, size: int, fault: Fault | None) -> int:
+        """Return how many bytes a read brings: where short reads are normal, now and then fewer than asked for."""
+        if fault is not None and fault.kind is FaultKind.SHORT:
+            return min(size, fault.size)
+        if self._dialect.end_of_file is EndOfFile.SHORT_READ or size < 2 or self._calls.dice.happens(0.5):
+            return size
+        return self._calls.dice.number(1, size)
+
+    def _give(self, files: list[BackupFile]) -> NameList:
+        rows = [(self._token(file), self._name(file)) for file in files]
+        self._files |= {self._lists.encode(name): file for (_, name), file in zip(rows, files, strict=True)}
+        return self._lists.give(rows)
+
+    def _token(self, file: BackupFile) -> int:
+        if file.role is FileRole.DATABASE:
+            return next(each.token for each in self._lab.config.databases if each.dbid == file.number)
+        if file.role is FileRole.LOG:
+            return tokens.LOG
+        return tokens.parse_token("patch", self._dialect.profile)
+
+    def _name(self, file: BackupFile) -> str:
+        config = self._lab.config
+        if file.role is FileRole.DATABASE:
+            return config.unc(next(each.path for each in config.databases if each.dbid == file.number))
+        folder = config.logs if file.role is FileRole.LOG else config.system
+        return config.unc(f"{folder}\\{file.name}")
+
+    def _make(self, call: str, action: Callable[[Fault | None], T], *, also_when_dropped: bool = False) -> T:
+        if self._is_over:
+            raise ServerError(codes.INVALID_HANDLE, call=call, detail="the backup is over")
+        if self._is_dropped and not also_when_dropped:
+            raise ServerError(-520, call=call, detail="the engine dropped the backup after a failure")
+        try:
+            return self._calls.make(call, action)
+        except ServerError as error:
+            broken = error.__cause__ is not None or error.detail == "injected"
+            self._is_dropped = self._is_dropped or (call in _DROPPED_BY and broken and error.jet != -521)
+            raise

@@ -1,0 +1,302 @@
+"""What follows a restore: which recovery, what Register is told, the next commands, and what not to run.
+
+Placing files recovers nothing. A copy from a streaming backup needs hard recovery, which is registered with the service or asked for by the
+program that owns the database; anything else needs what a crash needs, or nothing at all. Pure: facts and places in, guidance out.
+
+Sources: Exchange Server SDK, "Restoring Directory or Information Store Data"; Win32 documentation, "Restoring an Active Directory Server",
+"Restoring Certificate Services from Backup", CertSrvRestoreRegisterW; Extensible Storage Engine documentation, JetExternalRestore; Microsoft
+Knowledge Base Q200941, Q179654, Q147121, Q183380.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar.sets.need import Basis, need_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tokar.sets.facts import DatabaseFacts
+
+
+class Recovery(StrEnum):
+    """The recovery that follows."""
+
+    NONE = "none"
+    SOFT = "soft"
+    HARD = "hard"
+    NOT_CHECKED = "not-checked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredSet:
+    """One set of a restore.
+
+    Attributes:
+        label: What messages call it.
+        low: Its lowest log; 0 without logs.
+        high: Its highest log.
+        has_databases: Whether databases are restored from it.
+    """
+
+    label: str
+    low: int
+    high: int
+    has_databases: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a plan puts what recovery needs. A path is None where the plan has no one place.
+
+    Attributes:
+        databases: For exactly the databases that are restored, the name at the backup and the path now.
+        log_path: The log directory.
+        checkpoint_path: The directory of the checkpoint.
+        backup_log_path: The directory with the restored logs.
+        base: The base name of the logs; empty where it is not known.
+    """
+
+    databases: tuple[tuple[str, str], ...] = ()
+    log_path: str | None = None
+    checkpoint_path: str | None = None
+    backup_log_path: str | None = None
+    base: str = ""
+
+
+NO_PLACES: Final = Places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """What Register is told about one set.
+
+    Attributes:
+        label: The set.
+        checkpoint_path: The directory of the checkpoint.
+        log_path: The log directory.
+        backup_log_path: The directory with the restored logs.
+        restore_map: Name at the backup and path now of each database; None for a logs-only set, with a count of 0.
+        low: Its lowest log.
+        high: Its highest log.
+    """
+
+    label: str
+    checkpoint_path: str | None
+    log_path: str | None
+    backup_log_path: str | None
+    restore_map: tuple[tuple[str, str], ...] | None
+    low: int
+    high: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        rows = self.restore_map
+        return {
+            "set": self.label,
+            "checkpoint_path": self.checkpoint_path,
+            "log_path": self.log_path,
+            "backup_log_path": self.backup_log_path,
+            "restore_map": None if rows is None else [{"old": old, "new": new} for old, new in rows],
+            "restore_map_count": len(rows or ()),
+            "generation_low": self.low,
+            "generation_high": self.high,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guidance:
+    """What follows a restore.
+
+    Attributes:
+        recovery: The recovery that follows.
+        low: The first log that is played; 0 where none is, or where that is not known.
+        high: The last one.
+        registrations: What Register is told, set by set, in this order.
+        next_steps: What to do next, in order.
+        never: What not to run, and why.
+        not_checked: What nobody has looked at.
+    """
+
+    recovery: Recovery
+    low: int = 0
+    high: int = 0
+    registrations: tuple[Register, ...] = ()
+    next_steps: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "kind": self.recovery.value,
+            "generations": {"low": self.low, "high": self.high} if self.low else None,
+            "registrations": [one.to_json() for one in self.registrations],
+            "next": list(self.next_steps),
+            "never": list(self.never),
+            "not_checked": list(self.not_checked),
+        }
+
+
+def recovery_of(databases: Iterable[DatabaseFacts], *, more_logs: bool = False) -> Recovery:
+    """Return the recovery that databases need.
+
+    Args:
+        databases: What they say of themselves.
+        more_logs: Whether logs of other sets are played onto them, which a clean database can take too.
+    """
+    needs = [need_of(one) for one in databases if not one.temporary]
+    if any(need.hard for need in needs):
+        return Recovery.HARD
+    if not needs or any(need.basis in {Basis.UNKNOWN, Basis.UNUSABLE} for need in needs):
+        return Recovery.NOT_CHECKED
+    dirty = any(need.basis is not Basis.CLEAN for need in needs)
+    return Recovery.SOFT if dirty or more_logs else Recovery.NONE
+
+
+def make_guidance(
+    *,
+    profile: str,
+    recovery: Recovery,
+    sets: Sequence[RestoredSet],
+    places: Places = NO_PLACES,
+    certutil: Sequence[str] = (),
+    not_checked: Sequence[str] = (),
+) -> Guidance:
+    """Return what follows a restore.
+
+    Args:
+        profile: The profile of the sets, which says what service they belong to.
+        recovery: The recovery that follows.
+        sets: The sets, the one with the databases first.
+        places: Where the plan puts everything.
+        certutil: The folders for `certutil -restoreDB`, in order; then that command registers, and nothing is given for Register.
+        not_checked: What the verdict leaves open.
+    """
+    known = [one for one in sets if one.low]
+    registers = recovery in {Recovery.HARD, Recovery.NOT_CHECKED} and not certutil
+    registrations = tuple(_register(one, places) for one in known) if registers else ()
+    steps = _certutil_steps(certutil) if certutil else _next_steps(profile, recovery, places)
+    return Guidance(
+        recovery=recovery,
+        low=min((one.low for one in known), default=0) if recovery is not Recovery.NONE else 0,
+        high=max((one.high for one in known), default=0) if recovery is not Recovery.NONE else 0,
+        registrations=registrations,
+        next_steps=steps,
+        never=tuple(_never(recovery, len(sets))),
+        not_checked=tuple(not_checked),
+    )
+
+
+def _register(one: RestoredSet, places: Places) -> Register:
+    """Return what Register is told: of the full its lowest and highest log, of every logs-only set its own range and no map.
+
+    A map with a row for a database that was not restored stops the service (Q188650), so there is one for each that is, and only for those.
+    CertSrvRestoreRegisterW wants NULL and 0 with a logs-only set; the others take it so too.
+    """
+    return Register(
+        label=one.label,
+        checkpoint_path=places.checkpoint_path,
+        log_path=places.log_path,
+        backup_log_path=places.backup_log_path or places.log_path,
+        restore_map=places.databases if one.has_databases else None,
+        low=one.low,
+        high=one.high,
+    )
+
+
+_EXCHANGE: Final = (
+    "keep MSExchangeIS and MSExchangeDS stopped until every set is in place and registered",
+    "for each set, in this order: HrRestoreRegister, then place its files, then HrRestoreRegisterComplete with the status of placing; paths as UNC names",
+    "net start MSExchangeIS (for the directory: net start MSExchangeDS): hard recovery runs at its start",
+    "take a full backup: the sets from before the restore end here",
+)
+_DIRECTORY: Final = (
+    "work in Directory Services Restore Mode, with the directory offline",
+    "DsRestorePrepare with the expiry token, DsRestoreRegister, then place the files, then DsRestoreRegisterComplete with the status of placing; paths as UNC names",
+    "restart into normal mode: hard recovery runs at boot, and replication brings later changes",
+)
+_AUTHORITY: Final = (
+    "net stop CertSvc, and leave it stopped until every set is in place and registered",
+    "for each set, in this order: place its files, then CertSrvRestoreRegisterW, then CertSrvRestoreRegisterComplete with the status of placing",
+    "net start CertSvc: hard recovery runs at its start",
+    "take a full backup, and never mix sets from before and after the restore",
+)
+_ENGINE: Final = (
+    "the program that owns the database recovers it: JetExternalRestore with these paths, this map and these generations",
+    "take a full backup: the sets from before the restore end here",
+)
+_HARD: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"edbbcli": _EXCHANGE, "ntdsbcli": _DIRECTORY, "certadm": _AUTHORITY}
+)
+_SERVICES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "edbbcli": "net start MSExchangeIS (for the directory: net start MSExchangeDS)",
+        "ntdsbcli": "restart into normal mode",
+        "certadm": "net start CertSvc",
+    }
+)
+
+
+def _next_steps(profile: str, recovery: Recovery, places: Places) -> tuple[str, ...]:
+    if recovery is Recovery.HARD:
+        return _HARD.get(profile, _ENGINE)
+    if recovery is Recovery.NOT_CHECKED:
+        if not places.databases:
+            return ("restore it together with the full that it continues: tokar restore FULL SET...",)
+        return tuple(f"esentutl /mh {_quoted(new)} shows what the database needs" for _, new in places.databases[:1])
+    if recovery is Recovery.NONE:
+        shown = tuple(f"esentutl /mh {_quoted(new)} shows the state: Clean Shutdown" for _, new in places.databases)
+        return (*shown, *_start(profile, "no recovery is needed"))
+    return _start(profile, "soft recovery runs at its start") or (_soft_command(places),)
+
+
+def _start(profile: str, what: str) -> tuple[str, ...]:
+    return (f"{_SERVICES[profile]}: {what}",) if profile in _SERVICES else ()
+
+
+def _soft_command(places: Places) -> str:
+    """Return the command for soft recovery ("Eseutil.exe Examples"; esentutl is the same program)."""
+    options = [
+        f"{option} {_quoted(path)}"
+        for option, path in (
+            ("/l", places.backup_log_path or places.log_path),
+            ("/s", places.checkpoint_path or places.log_path),
+        )
+        if path is not None
+    ]
+    folders = sorted({new.replace("\\", "/").rpartition("/")[0] for _, new in places.databases})
+    options += [f"/d {_quoted(folders[0])}"] if len(folders) == 1 else []
+    return " ".join(["esentutl /r", places.base or "BASE", *options])
+
+
+def _quoted(path: str) -> str:
+    return f'"{path}"' if " " in path else path
+
+
+def _certutil_steps(folders: Sequence[str]) -> tuple[str, ...]:
+    """Return the steps with certutil: a folder for each set, in order, and the service starts once, at the end (Q147121)."""
+    return (
+        "net stop CertSvc, and leave it stopped until the last set is restored",
+        *(f"certutil -f -restoreDB {_quoted(folder)}" for folder in folders),
+        "net start CertSvc: recovery runs at its start",
+        "take a full backup, and never mix sets from before and after the restore",
+    )
+
+
+def _never(recovery: Recovery, sets: int) -> Iterable[str]:
+    yield "esentutl /p, eseutil /p: repair throws away what it cannot read, and no log fits the database afterwards"
+    if recovery in {Recovery.HARD, Recovery.NOT_CHECKED}:
+        yield (
+            "esentutl /r, or starting the service before the restore is registered: plain recovery on a streaming copy fails "
+            "with -544, or damages it"
+        )
+    if recovery is Recovery.HARD:
+        yield "esentutl /g before recovery: the copy of a running database is dirty by nature"
+        yield "deleting logs or patch files before recovery is done: each one that is missing stops it"
+    if sets > 1:
+        yield "starting the service between the sets: later sets are refused, and logs after a gap are deleted"

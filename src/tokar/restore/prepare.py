@@ -1,0 +1,385 @@
+"""Restoring from several sets: which archives form a chain, what is taken from each, and the plan of it.
+
+Everything is decided before anything is written, and a target that cannot be reached is an error: nothing is given in its place. What takes
+no part is named.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
+
+from tokar import names, tokens
+from tokar.errors import ArchiveError, FormatError, InputError, StorageError
+from tokar.ese.filenames import parse_file_name
+from tokar.format.archive import Archive
+from tokar.format.layouts import MAGIC
+from tokar.restore.from_archive import make_request
+from tokar.restore.merged import MergedSet
+from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
+from tokar.restore.place import Report, place
+from tokar.restore.plan import Existing, Fault, Plan, Problem
+from tokar.restore.planning import add_problems, look_and_plan, places_of
+from tokar.restore.soundness import incomplete_entries, incomplete_problem
+from tokar.sets.backup_set import member_of_archive, member_of_receipt
+from tokar.sets.chain import build_chain
+from tokar.sets.choose import restorable
+from tokar.sets.receipt import RECEIPT_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from tokar.format.entry import Entry
+    from tokar.sets.backup_set import Member
+    from tokar.sets.chain import Chain
+    from tokar.sets.facts import LogFacts
+    from tokar.sets.selection import ChainSelection, LeftOut
+
+_HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
+_GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a person asks for, apart from the archives; see `restore.from_archive.make_request`."""
+
+    locations: Path | None
+    to: Sequence[str]
+    maps: Sequence[str]
+    into: Path | None
+    certutil: Path | None
+    only: Sequence[str]
+    existing: str
+    code_page: int
+    backup_logs: Path | None
+
+
+def parse_generation(text: str) -> int:
+    """Return the generation that a person names: `0x1A`, or the name of a log.
+
+    A number without `0x` is refused: log names are hexadecimal without saying so, and 10 could be either.
+
+    Raises:
+        InputError: It is neither.
+    """
+    number: int | None = None
+    if text[:2].lower() == "0x":
+        try:
+            number = int(text, 0)
+        except ValueError:
+            number = None
+    elif "." in text:
+        number = parse_file_name(text.replace("\\", "/").rpartition("/")[2]).generation
+    if number is None or not 0 < number <= _HIGHEST:
+        raise InputError(f"not a log generation: {names.printable(text)}", hint=_GENERATION_HINT)
+    return number
+
+
+def find_sets(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return the archives in a folder, told by their first bytes, and the receipts; its subfolders are not looked into.
+
+    Raises:
+        StorageError: The folder or a file in it cannot be read.
+        InputError: There is no archive in it.
+    """
+    archives, receipts = [], []
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.name.endswith(RECEIPT_SUFFIX):
+                receipts.append(path)
+            elif path.is_file() and _begins_like_an_archive(path):
+                archives.append(path)
+    except OSError as error:
+        raise StorageError(f"cannot look for archives: {error.strerror}", path=error.filename or folder) from error
+    if not archives:
+        raise InputError("there is no archive in this folder", path=folder)
+    return tuple(archives), tuple(receipts)
+
+
+def _begins_like_an_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+class OpenSets:
+    """Several archives, open for reading, and how they fit together. Use it as a context manager.
+
+    Args:
+        paths: The archives.
+        receipts: Receipts of archives that may not be here; one that tells of no archive is passed over.
+
+    Raises:
+        FormatError: One is no archive, unsealed or damaged; it is named.
+        StorageError: One cannot be read.
+
+    Attributes:
+        chain: How they fit together.
+    """
+
+    def __init__(self, paths: Iterable[Path], receipts: Iterable[Path] = ()) -> None:
+        self._stack = ExitStack()
+        self._archives: dict[tuple[bytes, bytes], Archive] = {}
+        try:
+            members = [self._open(path) for path in paths]
+            members += [one for path in receipts if (one := _told_by(path)) is not None]
+            self.chain: Chain = build_chain(members)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _open(self, path: Path) -> Member:
+        try:
+            archive = self._stack.enter_context(Archive(path))
+            archive.demand_unique()
+            self._archives.setdefault((archive.id, archive.root), archive)
+            return member_of_archive(archive)
+        except FormatError as error:
+            if error.path is None:
+                error.path = path
+            error.add_note(f"every set that is named, or is in the folder, must be readable; {path.name} is not")
+            raise
+
+    def select(self, until: int | None = None) -> ChosenSets:
+        """Return what a restore takes from which set.
+
+        Args:
+            until: The generation to reach; None for everything that is here.
+
+        Raises:
+            InputError: The generation is below what the databases need.
+            NotRestorableError: It cannot be reached, or more than one history leads there.
+        """
+        selection = restorable(self.chain, until)
+        archives = tuple(self._archives[one.id, one.root] for one in selection.sets)
+        known = {(one.id, one.root): one for one in self.chain.members}
+        members = tuple(known[one.id, one.root] for one in selection.sets)
+        return ChosenSets(selection, archives, members, whole=until is None)
+
+    def close(self) -> None:
+        """Close all archives."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _told_by(path: Path) -> Member | None:
+    """Return the set that a receipt tells of; no verdict needs a receipt, so one that says nothing is passed over."""
+    try:
+        return member_of_receipt(path)
+    except ArchiveError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSets:
+    """The sets that take part in a restore, open.
+
+    Attributes:
+        selection: What is taken from which of them.
+        archives: Their archives, in the order of the selection.
+        members: What they say of themselves.
+        whole: Whether everything that is here is reached, rather than a generation that was named.
+    """
+
+    selection: ChainSelection
+    archives: tuple[Archive, ...]
+    members: tuple[Member, ...]
+    whole: bool
+
+    def entries(self, at: int) -> tuple[Entry, ...]:
+        """Return what is placed from one set."""
+        archive = self.archives[at]
+        if at == 0:
+            excluded = self.selection.excluded()
+            return tuple(entry for entry in archive if entry.number not in excluded)
+        return tuple(archive.entry(number) for number in self.selection.log_entries(at))
+
+    def alone(self, at: int) -> tuple[Entry, ...]:
+        """Return what one set contributes if each is kept apart: also logs that another set brings as well, with the same bytes."""
+        shared = {log.digest for log in self.selection.logs if at in log.also_in}
+        placed = {entry.number for entry in self.entries(at)}
+        return tuple(
+            entry
+            for entry in self.archives[at]
+            if entry.number in placed or (entry.digest in shared and tokens.role(entry.token) is tokens.Role.LOG)
+        )
+
+    def logs(self) -> tuple[LogFacts, ...]:
+        """Return what the logs that are placed say of themselves, in order."""
+        known = [{log.number: log for log in member.facts.logs} for member in self.members]
+        return tuple(known[log.at][log.entry] for log in self.selection.logs)
+
+    def recovery(self) -> Recovery:
+        """Return the recovery that follows."""
+        return recovery_of(self.members[0].facts.databases, more_logs=len(self.archives) > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPlan:
+    """The plan of restoring a chain.
+
+    Attributes:
+        chosen: The sets.
+        parts: The plans, in the order in which they are carried out, each with the content it places: one for everything, or one for
+            each set where the sets stay apart.
+        recovery: What follows.
+    """
+
+    chosen: ChosenSets
+    parts: tuple[tuple[Plan, MergedSet], ...]
+    recovery: Guidance
+
+    @property
+    def size(self) -> int:
+        """Bytes of content that will be placed."""
+        return sum(plan.size for plan, _ in self.parts)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The files of these sets that are not placed, each with its reason; what a set of its own keeps is placed."""
+        listed = self.chosen.selection.left_out
+        if len(self.parts) == 1:
+            return listed
+        kept = [{entry.number for entry in self.chosen.alone(at)} for at in range(len(self.parts))]
+        return tuple(one for one in listed if one.entry not in kept[one.at])
+
+    def refuse(self) -> None:
+        """Raise the most important problem of the first plan that has one, with all others as notes.
+
+        Raises:
+            RestoreError: There is a problem.
+        """
+        faulty = [problem for plan, _ in self.parts for problem in plan.problems]
+        if faulty:
+            first = self.parts[0][0]
+            replace(first, problems=tuple(sorted(faulty, key=lambda one: one.fault))).refuse()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "chain": {
+                **self.chosen.selection.to_json(),
+                "left_out": [one.to_json() for one in self.left_out],
+            },
+            "plans": [plan.to_json() for plan, _ in self.parts],
+            "recovery": self.recovery.to_json(),
+        }
+
+
+def plan_chain(chosen: ChosenSets, *, accept_incomplete: bool = False, **options: Unpack[RequestOptions]) -> ChainPlan:
+    """Look at the targets and return the complete plan for a chain. Nothing is written.
+
+    Args:
+        chosen: The sets, from `OpenSets.select`.
+        accept_incomplete: Whether to restore files whose content is known to be incomplete.
+        options: As for one archive. With `certutil`, each set gets a numbered folder of its own there, in order.
+
+    Raises:
+        InputError: The options contradict each other.
+        NoSuchEntryError: A name in `only` or in a target fits no entry.
+        LocationListError: The locations cannot be read.
+        FormatError: An archive is damaged.
+        StorageError: A log that may stay cannot be read.
+    """
+    if options.get("existing") == Existing.ROLL_FORWARD and not chosen.whole:
+        raise InputError(
+            "--until names the end, and --existing roll-forward goes beyond it; give one of them",
+            hint="--existing set-aside puts the later logs aside",
+        )
+    folder = options.get("certutil")
+    if folder is not None:
+        return _plan_apart(chosen, folder, options, accept_incomplete=accept_incomplete)
+    merged = MergedSet([(archive, chosen.entries(at)) for at, archive in enumerate(chosen.archives)])
+    request = replace(make_request(chosen.archives[0], **options), roots=merged.roots)
+    plan = look_and_plan(merged.entries, request, chosen.logs())
+    problems = [] if accept_incomplete else _incomplete(plan, merged)
+    base = next((log.base for log in chosen.logs()), "")
+    recovery = _guidance(chosen, places_of(plan, request, base=base))
+    return ChainPlan(chosen, ((replace(add_problems(plan, problems), recovery=recovery), merged),), recovery)
+
+
+def _plan_apart(chosen: ChosenSets, folder: Path, options: RequestOptions, *, accept_incomplete: bool) -> ChainPlan:
+    """Plan a numbered folder for each set, each as `certutil -restoreDB` takes it, in the order in which they are restored."""
+    if options.get("to") or options.get("only"):
+        raise InputError("--certutil with several sets takes them whole; leave --to and --only out")
+    folders = [folder / str(at) for at in range(1, len(chosen.archives) + 1)]
+    parts = []
+    for at, archive in enumerate(chosen.archives):
+        merged = MergedSet([(archive, chosen.alone(at))])
+        own: RequestOptions = {**options, "certutil": folders[at]}
+        request = make_request(archive, **own)
+        plan = look_and_plan(merged.entries, request, chosen.logs())
+        problems = [] if accept_incomplete else _incomplete(plan, merged)
+        parts.append((add_problems(plan, [*problems, *(_strays(folder, len(folders)) if at == 0 else ())]), merged))
+    recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])
+    return ChainPlan(chosen, tuple((replace(plan, recovery=recovery), merged) for plan, merged in parts), recovery)
+
+
+def _strays(folder: Path, count: int) -> list[Problem]:
+    """Return as a problem the numbered folders that belong to no set of this chain: somebody would restore them too."""
+    try:
+        present = [path.name for path in folder.iterdir()]
+    except OSError:
+        return []  # missing, or the plan says why it cannot be looked at
+    extra = sorted(int(name) for name in present if name.isascii() and name.isdigit() and not 1 <= int(name) <= count)
+    if not extra:
+        return []
+    message = f"there are numbered folders beside those of this chain: {', '.join(map(str, extra))}"
+    return [Problem(Fault.EXISTING, message, path=str(folder), hint="restore into another directory")]
+
+
+def _incomplete(plan: Plan, merged: MergedSet) -> list[Problem]:
+    """Return the files of a plan that salvage left incomplete, as a problem."""
+    found = []
+    for _, _, entry in plan.steps.placements():
+        archive, own = merged.origin(entry)
+        if incomplete_entries(archive, [own]):
+            found.append(entry)
+    problem = incomplete_problem(found)
+    return [problem] if problem else []
+
+
+def _guidance(chosen: ChosenSets, places: Places, certutil: Sequence[str] = ()) -> Guidance:
+    sets = [
+        RestoredSet(label=one.label, low=one.low, high=one.high, has_databases=at == 0)
+        for at, one in enumerate(chosen.selection.sets)
+    ]
+    return make_guidance(
+        profile=chosen.archives[0].head.profile,
+        recovery=chosen.recovery(),
+        sets=sets,
+        places=places,
+        certutil=certutil,
+        not_checked=chosen.selection.not_checked,
+    )
+
+
+def place_chain(plan: ChainPlan, *, progress: Callable[[int], None] | None = None) -> Report:
+    """Put the files of a chain where the plan says.
+
+    Args:
+        plan: The plan; it must have no problems.
+        progress: Called with the number of bytes that were written since the last call.
+
+    Raises:
+        RestoreError: The plan has problems; nothing was written.
+        FormatError: An archive is damaged. With sets that stay apart, those before it are in place.
+        StorageError: The operating system refused.
+        PlacingStoppedError: It stopped after the first rename.
+    """
+    plan.refuse()
+    reports = [place(part, merged, progress=progress) for part, merged in plan.parts]
+    return Report(
+        sum(one.files for one in reports),
+        sum(one.size for one in reports),
+        tuple(aside for one in reports for aside in one.asides),
+        sum(one.without_time for one in reports),
+    )

@@ -1,0 +1,299 @@
+"""Writes the contents of a plan into staging directories, and makes them durable (steps 2 and 3 of `place`).
+
+Many small files are shared among the processors (`crew`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, Protocol
+
+from tokar.errors import IntegrityError, StorageError
+from tokar.restore.journal import is_whole
+from tokar.restore.workers import Crew, Tally
+from tokar.storage import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from typing_extensions import Buffer
+
+    from tokar.format.entry import Entry
+    from tokar.restore.plan import Extra, Plan
+    from tokar.restore.staging import Stage
+    from tokar.storage.directory import Directory
+
+_PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
+_TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
+_MANY_FILES: Final = 2000  # from how many on a crew is worth forking
+_SMALL_SIZE: Final = 1 << 16  # bytes; larger files are read and written by threads, so one process is enough
+_BLOCK: Final = 256  # neighbouring files that one process stages, since they are read together
+
+
+class Chunk(Protocol):
+    """A piece of content, valid until the next one is asked for."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+
+    @property
+    def data(self) -> Buffer | None:
+        """The bytes, or None for zeros."""
+
+
+class ContentReader(Protocol):
+    """What placing needs of an archive."""
+
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
+        """Yield the whole content of an entry in order; raise before the end if it is not what was archived."""
+
+    def modification_time(self, entry: Entry) -> int | None:
+        """Return the modification time in nanoseconds since 1970, if there is one. Asked for after the content."""
+
+
+class Contents:
+    """The contents of a plan on their way into staging directories.
+
+    Args:
+        plan: The plan.
+        reader: Where content comes from.
+        stages: The staging directories, open, by target directory.
+        progress: Called with the number of bytes that were written since the last call.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        reader: ContentReader,
+        stages: Mapping[str, Stage],
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._plan = plan
+        self._reader = reader
+        self._stages = stages
+        self._progress = progress
+        self._done = plan.interrupted.placed if plan.interrupted else frozenset()
+        self._expected = 0
+        self._unreported = 0
+        self._without_time = 0
+        self._files = 0
+        self._size = 0
+
+    def stage(self, processes: int = 1) -> Tally:
+        """Stage what is not in place or staged already, and remove what an interrupted run has left of no file.
+
+        Args:
+            processes: How many processes may stage many small files.
+
+        Returns:
+            What is staged or was in place already.
+
+        Raises:
+            FormatError: The archive is damaged.
+            IntegrityError: A file has another size than the index says.
+            StorageError: The operating system refused.
+        """
+        for extra in self._plan.extras:
+            self._stage_extra(extra)
+        fresh = not self._done and not any(stage.left for stage in self._stages.values())
+        if fresh and processes > 1 and len(self._plan.steps) >= _MANY_FILES:
+            self._stage_with_crew(processes)
+        else:
+            self._stage_alone()
+        self._tell(0)
+        return self._tally()
+
+    def _stage_alone(self) -> None:
+        for directory_path, name, entry in self._plan.steps.placements():
+            if (directory_path, name) in self._done:
+                self._count(entry.size)
+            elif not self._is_staged(self._stages[directory_path], name, entry):
+                self._stage(self._stages[directory_path].opened, name, entry)
+        for stage in self._stages.values():
+            for name in stage.left:
+                stage.opened.remove(name)
+
+    def _stage_with_crew(self, processes: int) -> None:
+        """Stage everything, the small files in several processes."""
+        crew = Crew(processes - 1, lambda share: self._stage_share(share, processes))
+        try:
+            for _ in self._stage_share(0, processes):
+                self._take(crew.tallies(wait=False))
+            self._take(crew.tallies(wait=True))
+        finally:
+            crew.end()
+        for share, counted in crew.undone():
+            self._files -= counted.files
+            self._size -= counted.size
+            self._without_time -= counted.without_time
+            for _ in self._stage_share(share, processes, again=True):
+                pass
+        if self._files != self._expected:  # a directory is renamed as a whole, and would not show it
+            raise StorageError(f"only {self._files} of {self._expected} files were staged")
+
+    def _take(self, tallies: Iterator[Tally]) -> None:
+        """Account for what the crew has done."""
+        for tally in tallies:
+            self._files += tally.files
+            self._size += tally.size
+            self._without_time += tally.without_time
+            self._unreported += tally.size
+            if self._unreported >= _PROGRESS_STEP:
+                self._tell(_PROGRESS_STEP)
+
+    def _stage_share(self, share: int, shares: int, *, again: bool = False) -> Iterator[Tally]:
+        """Stage the blocks of small files that fall to a share, the first of which has the large files too; yield after each block.
+
+        Args:
+            share: Which.
+            shares: How many there are.
+            again: Whether part of it may be staged, by a process that failed. It is staged anew.
+        """
+        before = self._tally()
+        self._expected = len(self._plan.extras)
+        for number, (path, name, entry) in enumerate(self._plan.steps.placements()):
+            self._expected += 1
+            if (number // _BLOCK % shares if entry.size <= _SMALL_SIZE else 0) != share:
+                continue
+            staging = self._stages[path].opened
+            if again and staging.has(name):
+                staging.remove(name)
+            self._stage(staging, name, entry)
+            if self._files - before.files >= _BLOCK:
+                yield self._tally() - before
+                before = self._tally()
+        yield self._tally() - before
+
+    def _tally(self) -> Tally:
+        return Tally(self._files, self._size, self._without_time)
+
+    def _is_staged(self, stage: Stage, name: str, entry: Entry) -> bool:
+        """Return whether an interrupted run has staged this file, whole; what it left of it otherwise is removed."""
+        if name not in stage.left:
+            return False
+        stage.left.remove(name)
+        if not is_whole(stage.opened, name, entry):
+            stage.opened.remove(name)
+            return False
+        modified = self._reader.modification_time(entry)
+        if modified is not None:
+            descriptor = stage.opened.open(name)
+            try:
+                self._set_time(descriptor, stage.opened, name, modified)
+            finally:
+                os.close(descriptor)
+        self._count(entry.size)
+        return True
+
+    def _count(self, size: int) -> None:
+        """Count a file that need not be written again."""
+        self._files += 1
+        self._size += size
+        self._unreported += size
+        self._tell(_PROGRESS_STEP)
+
+    def _stage_extra(self, extra: Extra) -> None:
+        """Write a file that is no entry into its staging directory."""
+        stage = self._stages[extra.directory]
+        if (extra.directory, extra.name) in self._done:
+            self._count(len(extra.data))
+            return
+        staging = stage.opened
+        if extra.name in stage.left:
+            stage.left.remove(extra.name)
+            staging.remove(extra.name)
+        descriptor = staging.create(extra.name)
+        try:
+            _write(descriptor, extra.data)
+        except OSError as error:
+            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(extra.name)) from error
+        finally:
+            os.close(descriptor)
+        self._files += 1
+        self._size += len(extra.data)
+
+    def _stage(self, staging: Directory, name: str, entry: Entry) -> None:
+        """Write an entry into its staging directory. If it dies half-way, part of the file is there, in staging only."""
+        chunks = self._reader.chunks(entry)
+        descriptor = staging.create(name)
+        try:
+            size = self._write_chunks(descriptor, chunks)
+            if size != entry.size:
+                raise IntegrityError(f"{entry.name} has {size} bytes of content, the index says {entry.size}")
+            modified = self._reader.modification_time(entry)
+            if modified is not None:
+                self._set_time(descriptor, staging, name, modified)
+        except OSError as error:
+            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(name)) from error
+        finally:
+            os.close(descriptor)
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+        self._files += 1
+        self._size += size
+
+    def _write_chunks(self, descriptor: int, chunks: Iterator[Chunk]) -> int:
+        """Write content, leaving holes for zeros; return its size."""
+        size = 0
+        hole = False
+        for chunk in chunks:
+            data = chunk.data
+            if data is None:
+                hole = True
+            elif chunk.size:
+                if hole:
+                    os.lseek(descriptor, size, os.SEEK_SET)
+                    hole = False
+                if os.write(descriptor, data) != chunk.size:
+                    os.lseek(descriptor, size, os.SEEK_SET)
+                    _write(descriptor, data)
+            size += chunk.size
+            self._unreported += chunk.size
+            if self._unreported >= _PROGRESS_STEP:
+                self._tell(_PROGRESS_STEP)
+        if hole:
+            os.ftruncate(descriptor, size)
+        return size
+
+    def _tell(self, least: int) -> None:
+        """Report progress, if there is enough of it."""
+        if self._progress is not None and self._unreported > 0 and self._unreported >= least:
+            self._progress(self._unreported)
+        self._unreported = 0
+
+    def _set_time(self, descriptor: int, staging: Directory, name: str, modified: int) -> None:
+        """Give a file its modification time. One that the file system cannot hold is counted, not fatal."""
+        try:
+            os.utime(descriptor if _TIMES_BY_DESCRIPTOR else staging.path_of(name), ns=(modified, modified))
+        except (OSError, OverflowError):
+            self._without_time += 1
+
+    def sync(self) -> None:
+        """Make all staged files durable: a sync for each, or from many files on one for each file system."""
+        stages = [stage.opened for stage in self._stages.values()]
+        if self._files >= durable.SYNC_BATCH and all(
+            staging.descriptor is not None and durable.sync_file_system(staging.descriptor, staging.path)
+            for staging in stages
+        ):
+            return
+        for staging in stages:
+            for name in staging.names():
+                descriptor = staging.open(name)
+                try:
+                    durable.sync_descriptor(descriptor, staging.path_of(name))
+                finally:
+                    os.close(descriptor)
+            staging.sync()
+
+
+def _write(descriptor: int, data: Buffer) -> None:
+    """Write all of some bytes, however many the system takes at a time.
+
+    Raises:
+        OSError: The operating system refused.
+    """
+    view = memoryview(data).cast("B")
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,234 @@
+"""The second pass of salvage: what is left goes over into another archive, record by record as it stands (SALV-2 to SALV-4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tokar.errors import FormatError, SourceChangedError
+from tokar.format import limits, records
+from tokar.format.done_record import DoneRecord
+from tokar.format.file_record import FileRecord
+from tokar.format.records import HEAD_SIZE
+from tokar.salvage.finding import FileState, Finding, decoded, lost
+from tokar.salvage.losses import DamagedFile
+from tokar.salvage.rebuild import Walk, parts
+from tokar.salvage.salvage_writer import copied_chunk, filler_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from typing_extensions import Buffer
+
+    from tokar.format.entry import Entry
+    from tokar.format.entry_writer import EncodedChunk
+    from tokar.salvage.damage import Survey
+    from tokar.salvage.find import FoundRecord, RecordReader
+    from tokar.salvage.losses import Losses
+    from tokar.salvage.runs import Run
+    from tokar.salvage.salvage_writer import SalvageWriter
+
+_NO_LIMIT: Final = 1 << 64
+# Chunks of zeros that may be written beyond those that the archive has room for: enough for the longest file, cut off after its first chunk, and
+# too few for an archive that was made to fill disks.
+_SPARE_FILLER: Final = limits.MAX_CHUNKS
+
+
+class NotTheSameError(Exception):
+    """What comes out is not the original, although it should be."""
+
+
+class Copier:
+    """Copies what is left of one archive into another.
+
+    Args:
+        found: The survey.
+        reader: For the records.
+        writer: Where they go.
+        losses: Where it is accounted for what is not whole.
+        keep: Whether every record must land where it stood in the original.
+        partial: Whether incomplete files are written too.
+        progress: Called with numbers of bytes as they are done.
+    """
+
+    def __init__(
+        self,
+        found: Survey,
+        reader: RecordReader,
+        writer: SalvageWriter,
+        losses: Losses,
+        *,
+        keep: bool,
+        partial: bool,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._found = found
+        self._reader = reader
+        self._writer = writer
+        self._losses = losses
+        self._keep = keep
+        self._partial = partial
+        self._progress = progress
+        self._walk = Walk(found, reader)
+        self._left_aside = 0
+        self._zeros = b""
+        self._filler_left = _SPARE_FILLER + found.size // HEAD_SIZE
+
+    def run(self) -> None:
+        """Copy everything.
+
+        Raises:
+            NotTheSameError: A record would land elsewhere than it stood, where that must not be.
+            SourceChangedError: The damaged archive is not what it was.
+            FormatError: A limit of the format is reached.
+            StorageError: Something cannot be read or written.
+        """
+        runs = self._found.runs
+        stop = self._end_of_set()
+        for part, run in parts(runs):
+            if run.is_outside:
+                self._copy_outside(run, stop)
+            else:
+                self._account_for_gap(self._walk.gap_before(run.entry))
+                finding = self._walk.finding(part, run)
+                self._walk.done(run.entry)
+                if finding is None:
+                    self._copy_proven(run)
+                else:
+                    self._copy_found(finding)
+            if self._progress is not None:
+                self._progress(sum(runs.sizes[place] for place in range(*part)))
+        self._account_for_gap(self._walk.gap_before(self._walk.entry_count))
+        if self._left_aside:
+            self._losses.notes.append(
+                f"{self._left_aside} records after SUMM or ROOT (such as signatures) were left out"
+            )
+
+    def _end_of_set(self) -> int:
+        """Return the position from which on records do not belong to the set any more."""
+        found = self._found
+        ends = [outside.head.position for outside in (found.summary_head, found.root_head) if outside is not None]
+        if found.tail is not None:
+            ends.append(found.tail.root_position)
+        return min(ends, default=_NO_LIMIT)
+
+    def _copy_outside(self, run: Run, stop: int) -> None:
+        head, at = self._found.outside[run.entry]
+        if not head.is_extra and head.kind != records.PROC:
+            return
+        if head.position >= stop:
+            self._left_aside += not self._keep
+            return
+        if self._keep and self._writer.position != head.position:
+            raise NotTheSameError
+        self._writer.copy_record(head.kind, bytes(self._reader.record(at).body))
+
+    def _copy_proven(self, run: Run) -> None:
+        """Copy an entry that is one run, which the survey has proven."""
+        walk = self._reader.walk(run.at, run.size)
+        file = FileRecord.parse(next(walk).body, entry=run.entry, position=run.position)
+        ends: list[DoneRecord] = []
+
+        def chunks() -> Iterator[EncodedChunk]:
+            for record in walk:
+                if record.head.kind == records.DATA:
+                    yield self._chunk(record)
+                else:
+                    ends.append(DoneRecord.parse(record.body, entry=run.entry, position=record.head.position))
+
+        entry = self._write(file, run.position, chunks())
+        if entry is None:
+            finding = Finding(run.entry, FileState.LOST, "", file, is_named=True, size=run.content_size)
+            self._refuse(finding)
+            return
+        self._losses.complete_count += 1
+        _demand_digest(entry, ends[0].digest)
+
+    def _copy_found(self, finding: Finding) -> None:
+        """Copy an entry that is not one run, if it may be written."""
+        file = finding.file
+        if finding.state is FileState.COMPLETE:
+            assert file is not None
+            entry = self._write(file, finding.position, self._chunks(finding))
+            if entry is None:
+                self._refuse(finding)
+                return
+            self._losses.complete_count += 1
+            _demand_digest(entry, finding.digest)
+            return
+        if finding.state is FileState.LOST or not self._partial or file is None:
+            self._losses.add(DamagedFile.of(finding))
+            return
+        if finding.filler_count > self._filler_left:
+            self._losses.add(DamagedFile.of(finding, reason=f"{finding.reason}; too many to be filled with zeros"))
+            return
+        self._filler_left -= finding.filler_count
+        if self._write(replace(file, incomplete=True), finding.position, self._chunks(finding)) is None:
+            self._refuse(finding)
+        else:
+            self._losses.add(DamagedFile.of(finding, written=True))
+
+    def _write(self, file: FileRecord, position: int, chunks: Iterable[EncodedChunk]) -> Entry | None:
+        """Write an entry; return None if another one has its token and name."""
+        writer = self._writer
+        if self._keep and (writer.position, writer.entry_count) != (position, file.entry):
+            raise NotTheSameError
+        if file.entry != writer.entry_count:
+            file = replace(file, entry=writer.entry_count)
+        try:
+            return writer.copy_entry(file, chunks)
+        except FormatError as error:
+            if error.rule != "SEQ-4":
+                raise
+            if self._keep:
+                raise NotTheSameError from error
+            return None
+
+    def _refuse(self, finding: Finding) -> None:
+        """Account for a file whose token and name are taken."""
+        self._losses.add(DamagedFile.of(finding, reason="another file with its token and name came first"))
+
+    def _chunks(self, finding: Finding) -> Iterator[EncodedChunk]:
+        """Yield all chunks of a file, zeros for those that are lost."""
+        at, count = 0, len(finding.numbers)
+        for chunk in range(finding.chunk_count):
+            if at < count and finding.numbers[at] == chunk:
+                yield self._chunk(self._reader.record(finding.places[at]))
+                at += 1
+            else:
+                yield filler_chunk(self._writer.entry_count, chunk, self._zero_content(finding.content_size_of(chunk)))
+
+    def _chunk(self, record: FoundRecord) -> EncodedChunk:
+        size, content = decoded(record)
+        return copied_chunk(
+            self._writer.entry_count, record.body, self._zero_content(size) if content is None else content
+        )
+
+    def _zero_content(self, size: int) -> Buffer:
+        if len(self._zeros) < size:
+            self._zeros = bytes(size)
+        return memoryview(self._zeros)[:size]
+
+    def _account_for_gap(self, gap: range) -> None:
+        """Account for entries of which there is no record."""
+        number = gap.start
+        while number < gap.stop:
+            known = self._walk.rows.next_known(number)
+            known = gap.stop if known is None else min(known, gap.stop)
+            if known > number:
+                self._losses.add_unknown(number, known - number)
+                number = known
+            else:
+                row = self._walk.rows.row(number)
+                self._losses.add(DamagedFile.of(lost(number, "all of its records are lost", row)))
+                number += 1
+
+
+def _demand_digest(entry: Entry, expected: bytes | None) -> None:
+    """Check that what was written is what was proven.
+
+    Raises:
+        SourceChangedError: It is not.
+    """
+    if entry.digest != expected:
+        raise SourceChangedError("the damaged archive changed while it was read")

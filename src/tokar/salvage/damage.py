@@ -1,0 +1,245 @@
+"""A survey of a damaged archive: every good record in it, and where it belongs (spec/format.md SALV-1). Nothing is written.
+
+Each record says where it belongs, so the survey is a map of the original: runs of good records in the order of the original, with holes
+where something is missing. Records that stand elsewhere as well (regions that were written twice) count once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokar.errors import FormatError
+from tokar.format import preamble, records
+from tokar.format.metadata import Head, Summary
+from tokar.format.preamble import Preamble
+from tokar.format.root import Root
+from tokar.format.tail import Tail
+from tokar.salvage.find import RecordFinder, RecordReader
+from tokar.salvage.identity import from_preamble, from_records, moved_preamble, nothing_found
+from tokar.salvage.runs import Columns, Outside, RunBuilder, RunTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tokar.salvage.identity import Identity
+    from tokar.storage.bytesource import ByteSource
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is good in a damaged archive.
+
+    Attributes:
+        size: Bytes of the damaged archive.
+        tag: The tag of its records, 8 bytes.
+        id: Its id, 16 bytes, or None if only the tag is known.
+        preamble_is_good: Whether the preamble stands where it must, without a fault.
+        record_count: Good records that were found, second copies included.
+        runs: Good records that follow each other, in the order of the original; they do not overlap there.
+        ignored: Runs that are left aside, because other records of the same place came first.
+        outside: Heads of the records outside entries, and where they were found; runs refer to them.
+        faults: What is wrong with records whose check is right but which cannot be used, by where they were found.
+        overflow: Whether there was more than any archive may hold; what is beyond that was left aside.
+        head: HEAD, if it is there.
+        summary: SUMM, if it is there.
+        summary_head: The head of SUMM.
+        root: ROOT, if it is there.
+        root_head: The head of ROOT, with the root as its check.
+        tail: TAIL, if it is there.
+    """
+
+    size: int
+    tag: bytes
+    id: bytes | None
+    preamble_is_good: bool
+    record_count: int
+    runs: Columns
+    ignored: Columns
+    outside: Sequence[Outside]
+    faults: Mapping[int, str]
+    overflow: bool
+    head: Head | None = None
+    summary: Summary | None = None
+    summary_head: Outside | None = None
+    root: Root | None = None
+    root_head: Outside | None = None
+    tail: Tail | None = None
+
+    @property
+    def moved_size(self) -> int:
+        """Bytes of good records that stand elsewhere than they belong."""
+        return sum(run.size for run in self.runs if run.at != run.position)
+
+    @property
+    def known_root(self) -> bytes | None:
+        """The root of the original, if ROOT or TAIL tell it."""
+        if self.root_head is not None:
+            return self.root_head.head.check
+        return self.tail.root if self.tail is not None else None
+
+
+def survey(source: ByteSource, *, progress: Callable[[int], None] | None = None) -> Survey:
+    """Find every good record in a damaged archive.
+
+    Args:
+        source: The damaged archive.
+        progress: Called with numbers of bytes as they are done; they add up to the size of the input.
+
+    Raises:
+        BadMagicError: There is no record in it, nor the beginning of an archive.
+        UnsupportedError: It needs a newer reader.
+        FormatError: There is no record in it.
+        StorageError: It cannot be read.
+    """
+    found = _find(source, progress)
+    if found is None:
+        raise nothing_found(source)
+    identity, table = found
+    reader = RecordReader(source, identity.tag)
+    runs, ignored = _settle(table, reader)
+    result = Survey(
+        source.size,
+        identity.tag,
+        identity.id,
+        identity.preamble_is_good,
+        table.records,
+        runs,
+        ignored,
+        table.outside,
+        table.faults,
+        table.overflow,
+    )
+    return _with_bodies(result, source, reader)
+
+
+def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[Identity, RunTable] | None:
+    """Return the identity of the archive and everything good with its tag."""
+    for identify in (from_preamble, from_records):
+        identity = identify(source)
+        if identity is None:
+            continue
+        table = RunTable()
+        builder = RunBuilder(table)
+        start = preamble.SIZE if identity.preamble_is_good else 0
+        for record in RecordFinder(source, identity.tag, start=start, progress=progress):
+            builder.take(record)
+        builder.close()
+        if len(table.runs):
+            return identity, table
+        progress = None  # all of the input was reported
+    return None
+
+
+def _settle(table: RunTable, reader: RecordReader) -> tuple[Columns, Columns]:
+    """Return the runs in the order of the original, without overlaps, and those that had to go for that.
+
+    Of records that claim the same bytes of the original, the one that comes first in the input stays. Runs are cut into records where they
+    overlap, so that a second copy can still give what the first one lacks.
+    """
+    runs, dropped = table.runs, Columns()
+    if runs.are_tidy:
+        return runs, dropped
+    runs = _sorted(runs)
+    if runs.are_tidy:
+        return runs, dropped
+    loose = RunTable()
+    builder = RunBuilder(loose, single=True)
+    for first, stop in _clusters(runs):
+        cluster = runs.picked(range(first, stop))
+        if len(set(zip(cluster.positions, cluster.sizes, strict=True))) == 1:
+            loose.runs.append(cluster[0])
+            for place in range(1, len(cluster)):
+                dropped.append(cluster[place])
+            continue
+        for run in cluster:
+            if run.is_outside:
+                loose.runs.append(run)
+                continue
+            for record in reader.walk(run.at, run.size):
+                builder.take(record)
+    return _without_overlaps(_sorted(loose.runs), dropped), dropped
+
+
+def _sorted(runs: Columns) -> Columns:
+    """Return runs in the order of the original, and of those at the same place the first in the input first."""
+    positions, places = runs.positions, runs.places
+    return runs.picked(sorted(range(len(runs)), key=lambda at: (positions[at], places[at])))
+
+
+def _clusters(runs: Columns) -> Iterator[tuple[int, int]]:
+    """Yield ranges of sorted runs that overlap each other; most are of one run."""
+    first = reach = 0
+    for place, (position, size) in enumerate(zip(runs.positions, runs.sizes, strict=True)):
+        if position >= reach and place > first:
+            yield first, place
+            first = place
+        reach = max(reach, position + size)
+    if len(runs):
+        yield first, len(runs)
+
+
+def _without_overlaps(runs: Columns, dropped: Columns) -> Columns:
+    """Return sorted runs without those that overlap another one that comes before them in the input."""
+    kept: list[int] = []
+    positions, sizes, places = runs.positions, runs.sizes, runs.places
+    for place in range(len(runs)):
+        while kept and positions[kept[-1]] + sizes[kept[-1]] > positions[place]:
+            if places[kept[-1]] < places[place]:
+                dropped.append(runs[place])
+                break
+            dropped.append(runs[kept.pop()])
+        else:
+            kept.append(place)
+    return runs.picked(kept)
+
+
+def _with_bodies(found: Survey, source: ByteSource, reader: RecordReader) -> Survey:
+    """Return the survey with HEAD, SUMM, ROOT and TAIL read, and the id from ROOT if there is one."""
+    last: dict[bytes, Outside] = {}
+    for run in found.runs:
+        if run.is_outside:
+            outside = found.outside[run.entry]
+            last[outside.head.kind] = outside
+
+    def body(kind: bytes) -> bytes | None:
+        outside = last.get(kind)
+        return bytes(reader.record(outside.at).body) if outside else None
+
+    head, summary, root, tail = (body(kind) for kind in (records.HEAD, records.SUMM, records.ROOT, records.TAIL))
+    known_root = Root.parse(root, position=0) if root else None
+    archive_id = found.id
+    named = _named_id(known_root, found.tag)
+    if named is not None:
+        archive_id = named
+    elif archive_id is None:
+        archive_id = moved_preamble(source, found.tag, min(found.runs.places))
+    return Survey(
+        found.size,
+        found.tag,
+        archive_id,
+        found.preamble_is_good and archive_id == found.id,
+        found.record_count,
+        found.runs,
+        found.ignored,
+        found.outside,
+        found.faults,
+        found.overflow,
+        head=Head.parse(head, position=0) if head else None,
+        summary=Summary.parse(summary, position=0) if summary else None,
+        summary_head=last.get(records.SUMM),
+        root=known_root,
+        root_head=last.get(records.ROOT),
+        tail=Tail.parse(tail, position=0) if tail else None,
+    )
+
+
+def _named_id(root: Root | None, tag: bytes) -> bytes | None:
+    """Return the id that ROOT names, which its check proves."""
+    if root is None:
+        return None
+    try:
+        named = Preamble.parse(root.preamble)
+    except FormatError:
+        return None
+    return named.id if named.tag == tag else None

@@ -1,0 +1,317 @@
+"""One file of a damaged archive: which of its records are there, whether its content is whole, and what is missing (SALV-2).
+
+An entry that is one proven run needs none of this. For all others the records that are left are held against each other: DONE against FILE
+and DATA, and a row of the index in place of a record that is lost.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from blake3 import blake3
+
+from tokar.errors import FormatError
+from tokar.format import data_record, limits, records
+from tokar.format.done_record import DoneRecord
+from tokar.format.entry import FileList
+from tokar.format.file_record import FileRecord
+from tokar.format.records import HEAD_SIZE
+from tokar.salvage.finding import FileState, Finding, decoded, lost
+from tokar.salvage.runs import update_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tokar.format.entry import Entry
+    from tokar.format.records import RecordHead
+    from tokar.salvage.find import RecordReader
+    from tokar.salvage.runs import Run
+
+_UNKNOWN_TOKEN: Final = 0x0F  # spec/tokens.md: no role is known
+_UTF_8: Final = 65001
+_LOG2S: Final = range(limits.MIN_CHUNK_LOG2, limits.MAX_CHUNK_LOG2 + 1)
+
+
+def examine(reader: RecordReader, tag: bytes, runs: Iterable[Run], row: Entry | None) -> Finding:
+    """Find out what is left of an entry.
+
+    Args:
+        reader: For the records.
+        tag: Of the archive.
+        runs: The runs of the entry, in order.
+        row: What the index says of the entry, if a page of it is there.
+
+    Raises:
+        SourceChangedError: The input is not what it was.
+        StorageError: It cannot be read.
+    """
+    return _Examination(reader, tag, runs, row).finding()
+
+
+@dataclass(slots=True)
+class _Chunks:
+    """The DATA records that are there, in columns."""
+
+    numbers: array[int] = field(default_factory=lambda: array("I"))
+    places: array[int] = field(default_factory=lambda: array("Q"))
+    sizes: array[int] = field(default_factory=lambda: array("I"))
+    lengths: array[int] = field(default_factory=lambda: array("I"))
+    checks: bytearray = field(default_factory=bytearray)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def add(self, head: RecordHead, place: int, start: bytes) -> None:
+        _, number, size, *_ = data_record.PACKER.unpack(start)
+        self.numbers.append(number)
+        self.places.append(place)
+        self.sizes.append(size)
+        self.lengths.append(head.length)
+        self.checks += head.check
+
+    def check(self, at: int) -> bytes:
+        return bytes(self.checks[32 * at : 32 * at + 32])
+
+    def keep(self, kept: list[int]) -> None:
+        """Forget all but some."""
+        if len(kept) == len(self):
+            return
+        checks = b"".join(map(self.check, kept))
+        for column in (self.numbers, self.places, self.sizes, self.lengths):
+            column[:] = array(column.typecode, [column[at] for at in kept])
+        self.checks = bytearray(checks)
+
+
+class _Examination:
+    def __init__(self, reader: RecordReader, tag: bytes, runs: Iterable[Run], row: Entry | None) -> None:
+        self._reader = reader
+        self._tag = tag
+        self._row = row
+        self._file: FileRecord | None = None
+        self._file_head: RecordHead | None = None
+        self._done: DoneRecord | None = None
+        self._done_head: RecordHead | None = None
+        self._chunks = _Chunks()
+        self._number = -1
+        self._first = self._end = -1
+        for run in runs:
+            self._collect(run)
+
+    def _collect(self, run: Run) -> None:
+        if self._number < 0:
+            self._number, self._first = run.entry, run.position
+        self._end = run.end
+        for head, place, start in self._reader.starts(run.at, run.size):
+            if head.kind == records.DATA:
+                self._chunks.add(head, place, start)
+                continue
+            body = self._reader.record(place).body
+            if head.kind == records.FILE:
+                self._file_head = head
+                self._file = FileRecord.parse(body, entry=self._number, position=head.position)
+            else:
+                self._done_head = head
+                self._done = DoneRecord.parse(body, entry=self._number, position=head.position)
+
+    def finding(self) -> Finding:
+        self._drop_wrong_done()
+        self._drop_wrong_row()
+        if self._file is None:
+            self._rebuild_file()
+        log2 = self._file.chunk_log2 if self._file is not None else self._chunk_log2()
+        if log2 is None:
+            reason = "its FILE record is lost, and where its chunks belong cannot be told"
+            return lost(self._number, reason if len(self._chunks) else "nothing is left of its content", self._row)
+        if self._row is not None and self._row.size > limits.MAX_CHUNKS << log2:
+            self._row = None
+        self._drop_wrong_chunks(1 << log2)
+        size = self._content_size(1 << log2)
+        numbers = self._chunks.numbers
+        known_count = numbers[-1] + 1 if numbers else 0
+        count = known_count if size is None else -(-size >> log2)
+        if not numbers and (size is None or size or self._file is None):
+            return self._nothing_left()
+        state, reason = self._judge(count)
+        return Finding(
+            self._number,
+            state,
+            reason,
+            self._file or self._made_up_file(log2),
+            is_named=self._file is not None or self._row is not None,
+            size=size,
+            digest=self._digest(),
+            chunk_size=1 << log2,
+            chunk_count=count,
+            numbers=numbers,
+            places=self._chunks.places,
+            position=self._file_head.position if self._file_head is not None else -1,
+            extent=self._extent() if state is FileState.COMPLETE else None,
+        )
+
+    def _drop_wrong_done(self) -> None:
+        """Forget DONE if it cannot be that of FILE."""
+        file, done, head = self._file, self._done, self._done_head
+        if done is None or file is None or self._file_head is None or head is None:
+            return
+        try:
+            done.demand_shape(
+                chunk_size=1 << file.chunk_log2,
+                announced_size=file.announced_size,
+                incomplete=file.incomplete,
+                position=head.position,
+            )
+        except FormatError:
+            self._done = None
+        reach = self._file_head.end + sum(done.data_lengths) + HEAD_SIZE * done.chunk_count
+        if done.file_check != self._file_head.check or reach != head.position:
+            self._done = None
+
+    def _drop_wrong_row(self) -> None:
+        """Forget the row of the index if it cannot be that of this entry."""
+        row, file = self._row, self._file
+        if row is None:
+            return
+        reach = self._end if self._done_head is None else self._done_head.position
+        fits = row.file_position <= self._first and reach <= row.done_position
+        if file is not None and self._file_head is not None:
+            own = (file.token, file.file_list, file.encoding, file.name, self._file_head.position)
+            fits &= own == (row.token, row.file_list, row.encoding, row.raw_name, row.file_position)
+            fits &= file.incomplete or file.announced_size in (None, row.size)
+        if self._done is not None and self._done_head is not None:
+            own_done = (self._done.content_size, self._done.digest, self._done_head.position, self._done_head.check)
+            fits &= own_done == (row.size, row.digest, row.done_position, row.done_check)
+        if not fits:
+            self._row = None
+
+    def _rebuild_file(self) -> None:
+        """Build FILE again from the index; its check in DONE proves whether what the index lacks was guessed right."""
+        row, done = self._row, self._done
+        if row is None or done is None:
+            return
+        for log2 in _LOG2S:
+            for announced in (None, row.size):
+                file = FileRecord(
+                    self._number, row.encoding, row.token, row.file_list, announced, None, False, log2, row.raw_name
+                )
+                body = file.build()
+                _, check = records.build_head(records.FILE, self._tag, row.file_position, body)
+                if check == done.file_check:
+                    self._file = file
+                    self._file_head = records.RecordHead(records.FILE, len(body), row.file_position, check)
+                    self._drop_wrong_done()
+                    return
+
+    def _chunk_log2(self) -> int | None:
+        """Return the size of a chunk as a power of two from the chunks alone, None if they do not tell."""
+        sizes, numbers = self._chunks.sizes, self._chunks.numbers
+        if not sizes:
+            return None
+        full = set(sizes[:-1])
+        fitting = [log2 for log2 in _LOG2S if full <= {1 << log2} and sizes[-1] <= 1 << log2]
+        if self._done is not None:
+            total, count = self._done.content_size, self._done.chunk_count
+            fitting = [log2 for log2 in fitting if -(-total >> log2) == count]
+        if len(fitting) > 1 and numbers[-1] > 0:
+            fitting = [log2 for log2 in fitting if sizes[-1] == 1 << log2]
+        return fitting[0] if fitting else None
+
+    def _drop_wrong_chunks(self, chunk_size: int) -> None:
+        """Forget chunks that DONE does not name, or that have another size than their place calls for."""
+        chunks, done = self._chunks, self._done
+        sizes, last = chunks.sizes, len(chunks) - 1
+        size = done.content_size if done is not None else self._row.size if self._row is not None else None
+        kept = []
+        for at, number in enumerate(chunks.numbers):
+            if size is not None:
+                fits = sizes[at] == min(chunk_size, size - number * chunk_size)
+            else:
+                fits = sizes[at] == chunk_size or (at == last and sizes[at] < chunk_size)
+            if done is not None and fits:
+                fits = chunks.lengths[at] == done.data_lengths[number]
+                fits &= chunks.check(at) == done.data_checks[32 * number : 32 * number + 32]
+            if fits:
+                kept.append(at)
+        chunks.keep(kept)
+
+    def _content_size(self, chunk_size: int) -> int | None:
+        """Return the size of the content of the original, if something tells it."""
+        if self._done is not None:
+            return self._done.content_size
+        if self._row is not None:
+            return self._row.size
+        if self._file is None or self._file.announced_size is None or self._file.incomplete:
+            return None
+        announced = self._file.announced_size
+        numbers, sizes = self._chunks.numbers, self._chunks.sizes
+        if announced > limits.MAX_CHUNKS * chunk_size:
+            return None
+        if numbers and sizes[-1] != min(chunk_size, announced - numbers[-1] * chunk_size):
+            return None
+        return announced
+
+    def _digest(self) -> bytes | None:
+        if self._done is not None:
+            return self._done.digest
+        return self._row.digest if self._row is not None else None
+
+    def _nothing_left(self) -> Finding:
+        if self._file is None:
+            return lost(self._number, "nothing is left of its content", self._row)
+        size = self._content_size(1 << self._file.chunk_log2)
+        reason = "nothing is left of its content"
+        return Finding(self._number, FileState.LOST, reason, self._file, is_named=True, size=size)
+
+    def _judge(self, count: int) -> tuple[FileState, str]:
+        """Return the state of a file of which something is left, and why it is not complete."""
+        there = len(self._chunks)
+        if there < count:
+            return FileState.INCOMPLETE, f"{count - there} of {count} chunks are lost"
+        digest = self._digest()
+        if digest is None:
+            return FileState.INCOMPLETE, "its DONE record is lost or does not fit, so nothing proves that it is whole"
+        if self._actual_digest() != digest:
+            return FileState.INCOMPLETE, "the digest of its content is wrong"
+        if self._file is None:
+            return FileState.INCOMPLETE, "its FILE record is lost, and with it what was known of the file"
+        return FileState.COMPLETE, ""
+
+    def _actual_digest(self) -> bytes:
+        digest = blake3()
+        for place in self._chunks.places:
+            size, content = decoded(self._reader.record(place))
+            update_digest(digest, size, content)
+        return digest.digest()
+
+    def _extent(self) -> int | None:
+        """Return the bytes of the entry in the original, with DONE built again if it is lost."""
+        assert self._file_head is not None
+        position = self._file_head.end + sum(self._chunks.lengths) + HEAD_SIZE * len(self._chunks)
+        if self._done_head is not None and self._done is not None:
+            return self._done_head.end - self._file_head.position
+        row = self._row
+        assert row is not None  # it stood in for DONE
+        done = DoneRecord(
+            self._number,
+            row.size,
+            row.digest,
+            self._file_head.check,
+            self._chunks.lengths,
+            bytes(self._chunks.checks),
+        )
+        body = done.build()
+        _, check = records.build_head(records.DONE, self._tag, position, body)
+        if (check, position) != (row.done_check, row.done_position):
+            return None
+        return position + HEAD_SIZE + len(body) - self._file_head.position
+
+    def _made_up_file(self, log2: int) -> FileRecord:
+        """Return a FILE record for content whose own is lost."""
+        row = self._row
+        if row is not None:
+            return FileRecord(
+                self._number, row.encoding, row.token, row.file_list, None, None, True, log2, row.raw_name
+            )
+        name = f"lost-name-{self._number:08}".encode()
+        return FileRecord(self._number, _UTF_8, _UNKNOWN_TOKEN, FileList.BY_HAND, None, None, True, log2, name)

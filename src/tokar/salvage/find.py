@@ -1,0 +1,284 @@
+"""Finding good records in bytes that may be damaged (spec/format.md SALV-1).
+
+As long as one record follows the other this is a plain walk. After damage the bytes are searched for the next head: for the tag, or for
+the letters of a kind where the tag is not known. Only the CRC-32 of a head is computed at each such place, and the check only where the
+CRC-32 is right, so that accidents cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from blake3 import blake3
+
+from tokar.errors import FormatError, SourceChangedError, UnsupportedError
+from tokar.format import limits, preamble, records
+from tokar.format.layouts import RECORD_HEAD
+from tokar.format.packing import Packer
+from tokar.format.records import CHECKED_SIZE, HEAD_SIZE, RecordHead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tokar.storage.bytesource import ByteSource
+
+_HEAD: Final = Packer(RECORD_HEAD)
+_FIRST_WINDOW_SIZE: Final = 4 << 10
+_WINDOW_SIZE: Final = 4 << 20
+_PROGRESS_STEP: Final = 1 << 20
+_TAG_AT: Final = 8
+_POSITION_AT: Final = 16
+_ZERO_AT: Final = 56
+_CRC_AT: Final = 60
+_MAX_UNKNOWN_SIZE: Final = limits.MAX_DONE_SIZE  # the longest body of any kind that is known
+_KIND_PATTERN: Final = re.compile(rb"(?s)(?:HEAD|FILE|DATA|DONE|PROC|INDX|SUMM|ROOT|TAIL).{52}\0{4}")
+# Bytes of bodies that may turn out to be wrong, beyond the size of the input, before wrong records are jumped over.
+_SPARE_PATIENCE: Final = 64 << 20
+_NO_RECORD: Final = (None, 0)
+
+
+class FoundRecord(NamedTuple):
+    """A record whose head keeps REC-1 to REC-4 and REC-7, and whose check is right.
+
+    Attributes:
+        head: Its head; `position` is where the record says that it belongs.
+        tag: Its tag.
+        at: Where it was found, bytes from the start of the input.
+        body: Its body.
+    """
+
+    head: RecordHead
+    tag: bytes
+    at: int
+    body: memoryview
+
+    @property
+    def end(self) -> int:
+        """Where the next record begins in the input, if it follows directly."""
+        return self.at + HEAD_SIZE + self.head.length
+
+
+class Window:
+    """A part of the input in memory, moved on as needed; the further it moves straight on, the more it reads at once.
+
+    Attributes:
+        data: The bytes.
+        start: Where they stand in the input.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._step = _FIRST_WINDOW_SIZE
+        self.data = b""
+        self.start = 0
+
+    @property
+    def end(self) -> int:
+        """Where the bytes end in the input."""
+        return self.start + len(self.data)
+
+    def load(self, at: int, size: int) -> int:
+        """Have `size` bytes at `at` in memory, as far as there are any; return where they stand in `data`."""
+        offset = at - self.start
+        if offset < 0 or offset + size > len(self.data):
+            goes_on = 0 <= offset <= len(self.data)
+            self._step = min(2 * self._step, _WINDOW_SIZE) if goes_on else _FIRST_WINDOW_SIZE
+            self.data = self._source.read(at, max(size, self._step))
+            self.start = at
+            return 0
+        return offset
+
+    def view(self, at: int, size: int) -> memoryview:
+        """Return `size` bytes at `at`, fewer only at the end of the input; valid for ever."""
+        offset = self.load(at, size)
+        return memoryview(self.data)[offset : offset + size]
+
+
+class RecordFinder:
+    """Iterates over the good records of an input, in the order in which they stand there.
+
+    The work is bounded by a small multiple of the size of the input, whatever is in it. Heads that were made to look right cost the length
+    that they claim; once they have cost more than the input has bytes, each of them is jumped over with all that it claims.
+
+    Args:
+        source: The input.
+        tag: Only records with this tag are looked at; all if it is None.
+        start: Where to begin.
+        progress: Called with numbers of bytes as they are done.
+
+    Raises (while iterating):
+        UnsupportedError: A good record of a kind that is not known (only where a tag is given).
+        StorageError: The input cannot be read.
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        tag: bytes | None,
+        *,
+        start: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self._window = Window(source)
+        self._size = source.size
+        self._tag = tag
+        self._start = start
+        self._progress = progress
+        self._patience = source.size + _SPARE_PATIENCE
+
+    def __iter__(self) -> Iterator[FoundRecord]:
+        at = self._start
+        reported = 0
+        while at + HEAD_SIZE <= self._size:
+            record, claimed = self._judge(at)
+            if record is not None:
+                yield record
+                at = record.end
+            else:
+                self._patience -= claimed
+                at = self._next_head(at + 1 if self._patience >= 0 else at + max(claimed, 1))
+            if self._progress and at - reported >= _PROGRESS_STEP:
+                self._progress(at - reported)
+                reported = at
+        if self._progress and reported < self._size:
+            self._progress(self._size - reported)
+
+    def record_at(self, at: int) -> FoundRecord | None:
+        """Return the good record at a place, if there is one.
+
+        Raises:
+            UnsupportedError: Its kind is not known.
+            StorageError: The input cannot be read.
+        """
+        return self._judge(at)[0] if at + HEAD_SIZE <= self._size else None
+
+    def _judge(self, at: int) -> tuple[FoundRecord | None, int]:
+        """Return the record at a place, or None and the bytes that were looked at in vain."""
+        window = self._window
+        offset = window.load(at, HEAD_SIZE)
+        data = window.data
+        tag = data[offset + _TAG_AT : offset + _POSITION_AT]
+        if tag != self._tag and self._tag is not None:
+            return _NO_RECORD
+        checked_end = offset + CHECKED_SIZE
+        position = int.from_bytes(data[offset + _POSITION_AT : checked_end], "little")
+        unknown = None
+        try:
+            head = records.parse_head(data, tag, position, offset=offset)
+        except UnsupportedError as error:
+            unknown = error
+            head = self._unknown_head(data, offset)
+        except FormatError:
+            return _NO_RECORD
+        if position < preamble.SIZE or head.end > limits.MAX_ARCHIVE_SIZE or at + HEAD_SIZE + head.length > self._size:
+            return _NO_RECORD
+        body = window.view(at + HEAD_SIZE, head.length)
+        hasher = blake3(body)
+        hasher.update(data[offset:checked_end])
+        if hasher.digest() != head.check:
+            return None, HEAD_SIZE + head.length
+        if unknown is not None:
+            unknown.offset = at
+            raise unknown
+        return FoundRecord(head, tag, at, body), 0
+
+    def _unknown_head(self, data: bytes, offset: int) -> RecordHead:
+        """Return the head of a record of a kind that is not known, too long to be read where it is of no interest."""
+        kind, length, _, position, check, *_ = _HEAD.unpack(data, offset)
+        is_of_interest = self._tag is not None and length <= _MAX_UNKNOWN_SIZE
+        return RecordHead(kind, length if is_of_interest else limits.MAX_ARCHIVE_SIZE, position, check)
+
+    def _next_head(self, start: int) -> int:
+        """Return the first place from `start` on with something that looks like a head, or the size of the input."""
+        window = self._window
+        search = self._find_kind if self._tag is None else self._find_tag
+        while start + HEAD_SIZE <= self._size:
+            found = search(window.load(start, HEAD_SIZE))
+            if found >= 0:
+                return window.start + found
+            if len(window.data) < HEAD_SIZE:
+                break
+            start = window.end - HEAD_SIZE + 1
+        return self._size
+
+    def _find_tag(self, start: int) -> int:
+        data, tag = self._window.data, self._tag
+        assert tag is not None
+        stop = len(data) - HEAD_SIZE + _TAG_AT + len(tag)
+        found = data.find(tag, start + _TAG_AT, stop)
+        while found >= 0:
+            if _looks_like_head(data, found - _TAG_AT):
+                return found - _TAG_AT
+            found = data.find(tag, found + 1, stop)
+        return -1
+
+    def _find_kind(self, start: int) -> int:
+        data = self._window.data
+        found = _KIND_PATTERN.search(data, start)
+        while found is not None:
+            if len(data) - found.start() >= HEAD_SIZE and _looks_like_head(data, found.start()):
+                return found.start()
+            found = _KIND_PATTERN.search(data, found.start() + 1)
+        return -1
+
+
+class RecordReader:
+    """Reads records again that were found before. For one thread.
+
+    Args:
+        source: The input.
+        tag: The tag of the archive.
+    """
+
+    def __init__(self, source: ByteSource, tag: bytes) -> None:
+        self._source = source
+        self._tag = tag
+        self._finder = RecordFinder(source, tag)
+
+    def record(self, at: int) -> FoundRecord:
+        """Return the record at a place of the input.
+
+        Raises:
+            SourceChangedError: It is not there any more.
+        """
+        found = self._finder.record_at(at)
+        if found is None:
+            raise SourceChangedError("the damaged archive changed while it was read", offset=at)
+        return found
+
+    def walk(self, at: int, size: int) -> Iterator[FoundRecord]:
+        """Yield the records in a range of the input that holds nothing else.
+
+        Raises:
+            SourceChangedError: They are not there any more.
+        """
+        end = at + size
+        while at < end:
+            found = self.record(at)
+            yield found
+            at = found.end
+
+    def starts(self, at: int, size: int) -> Iterator[tuple[RecordHead, int, bytes]]:
+        """Yield of each record in such a range its head, its place, and up to 16 bytes of its body; bodies are not looked at.
+
+        Raises:
+            SourceChangedError: They are not there any more.
+        """
+        end = at + size
+        while at < end:
+            data = self._source.read(at, HEAD_SIZE + 16)
+            if len(data) < HEAD_SIZE or not _looks_like_head(data, 0):
+                raise SourceChangedError("the damaged archive changed while it was read", offset=at)
+            head = records.parse_head(data, self._tag, int.from_bytes(data[16:24], "little"))
+            yield head, at, data[HEAD_SIZE : HEAD_SIZE + min(16, head.length)]
+            at += HEAD_SIZE + head.length
+
+
+def _looks_like_head(data: bytes, offset: int) -> bool:
+    """Whether the reserved bytes are zero and the CRC-32 is right (REC-1 and REC-3)."""
+    crc_at = offset + _CRC_AT
+    if data[offset + _ZERO_AT : crc_at] != b"\0\0\0\0":
+        return False
+    return zlib.crc32(data[offset:crc_at]) == int.from_bytes(data[crc_at : crc_at + 4], "little")

@@ -1,0 +1,287 @@
+"""Whether a damaged archive can be rebuilt as it was, and the walk over what is left of it (SALV-3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tokar.errors import FormatError
+from tokar.format import limits, preamble, records
+from tokar.format.index import IndexPage
+from tokar.format.metadata import Head
+from tokar.format.records import HEAD_SIZE
+from tokar.salvage.entry import examine
+from tokar.salvage.finding import FileState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.format.entry import Entry
+    from tokar.salvage.damage import Survey
+    from tokar.salvage.find import RecordReader
+    from tokar.salvage.finding import Finding
+    from tokar.salvage.runs import Columns, Outside, Run
+
+_PAGE_HEAD_SIZE: Final = 8
+
+
+class IndexRows:
+    """Rows of the index pages that are left, for entries whose numbers rise; one page is in memory at a time.
+
+    Attributes:
+        stop: One more than the last entry that a page names.
+    """
+
+    def __init__(self, found: Survey, reader: RecordReader) -> None:
+        self._reader = reader
+        self._pages: list[tuple[int, int, int]] = []
+        self._next = 0
+        self._page: IndexPage | None = None
+        self.stop = 0
+        for run in found.runs:
+            if run.is_outside and found.outside[run.entry].head.kind == records.INDX:
+                start = next(reader.starts(run.at, run.size))[2]
+                first, count = int.from_bytes(start[:4], "little"), int.from_bytes(start[4:8], "little")
+                if first >= self.stop:
+                    self._pages.append((first, first + count, run.at))
+                    self.stop = first + count
+
+    def next_known(self, number: int) -> int | None:
+        """Return the first number from this one on that a page names; numbers must not fall from one call to the next."""
+        while self._next < len(self._pages) and self._pages[self._next][1] <= number:
+            self._next += 1
+            self._page = None
+        return max(number, self._pages[self._next][0]) if self._next < len(self._pages) else None
+
+    def row(self, number: int) -> Entry | None:
+        """Return what the index says of an entry; numbers must not fall from one call to the next.
+
+        Raises:
+            SourceChangedError: The page is not there any more.
+        """
+        if self.next_known(number) != number:
+            return None
+        first, _, at = self._pages[self._next]
+        if self._page is None:
+            self._page = IndexPage.parse(self._reader.record(at).body, first=first, position=at)
+        return self._page.entry(number)
+
+
+class Part(NamedTuple):
+    """A record outside entries, or the runs of one entry.
+
+    Attributes:
+        first: Place of its first run in `Survey.runs`.
+        stop: Place after its last run.
+    """
+
+    first: int
+    stop: int
+
+
+def parts(runs: Columns) -> Iterator[tuple[Part, Run]]:
+    """Yield the parts of an archive in the order of the original, each with its first run."""
+    first, begun, last = 0, None, None
+    for place, run in enumerate(runs):
+        if begun is None or last is None or not _continues(last, run):
+            if begun is not None:
+                yield Part(first, place), begun
+            first, begun = place, run
+        last = run
+    if begun is not None:
+        yield Part(first, len(runs)), begun
+
+
+def _continues(last: Run, run: Run) -> bool:
+    """Whether a run is of the same entry as the one before it."""
+    if last.is_outside or run.is_outside or last.entry != run.entry or run.has_file or last.has_done:
+        return False
+    return not run.chunk_count or run.first_chunk >= last.next_chunk
+
+
+class Walk:
+    """Walks over the entries that are left, and over the numbers of those that are not.
+
+    Args:
+        found: The survey.
+        reader: For the records.
+
+    Attributes:
+        rows: What is left of the index.
+    """
+
+    def __init__(self, found: Survey, reader: RecordReader) -> None:
+        self._found = found
+        self._reader = reader
+        self.rows = IndexRows(found, reader)
+        self._next = 0
+
+    def finding(self, part: Part, run: Run) -> Finding | None:
+        """Return what is left of an entry, None if it is one proven run.
+
+        Raises:
+            SourceChangedError: The input is not what it was.
+        """
+        if run.is_proven and part.stop - part.first == 1:
+            return None
+        row = self.rows.row(run.entry) if run.entry >= self._next else None
+        runs = self._found.runs
+        return examine(self._reader, self._found.tag, (runs[place] for place in range(*part)), row)
+
+    def gap_before(self, number: int) -> range:
+        """Return the numbers of entries of which there is no record, before the entry with this number."""
+        gap = range(self._next, number)
+        self._next = max(self._next, number)
+        return gap
+
+    def done(self, number: int) -> None:
+        """Account for an entry."""
+        self._next = max(self._next, number + 1)
+
+    @property
+    def entry_count(self) -> int:
+        """The number of entries, as far as anything tells it."""
+        found = self._found
+        counts = [self._next, self.rows.stop]
+        if found.summary is not None:
+            counts.append(found.summary.entries)
+        if found.root is not None:
+            counts.append(found.root.entry_count)
+        return min(max(counts), limits.MAX_ENTRIES)
+
+
+class Assessment(NamedTuple):
+    """What can be done with an archive.
+
+    Attributes:
+        is_whole: Whether everything that is not derived is there.
+        complete_count: Complete files; counted to the end only while `is_whole`.
+        incomplete_count: Incomplete files; likewise.
+        root_position: Where ROOT belongs, if `is_whole`.
+    """
+
+    is_whole: bool
+    complete_count: int
+    incomplete_count: int
+    root_position: int
+
+
+def assess(found: Survey, reader: RecordReader) -> Assessment:
+    """Find out whether nothing but derived records is missing; stops as soon as the answer is no and a complete file is known.
+
+    Raises:
+        SourceChangedError: The input is not what it was.
+    """
+    replica = _Replica(found)
+    walk = Walk(found, reader)
+    complete = incomplete = 0
+    for part, run in parts(found.runs):
+        if run.is_outside:
+            replica.outside(found.outside[run.entry])
+            continue
+        if complete and not replica.fits:
+            break
+        finding = walk.finding(part, run)
+        walk.done(run.entry)
+        if finding is None:
+            replica.entry(run.entry, run.position, run.size, run.name_size, run.content_size)
+            complete += 1
+        elif finding.state is FileState.COMPLETE:
+            complete += 1
+            assert finding.file is not None
+            if finding.extent is None:
+                replica.fits = False
+            else:
+                name_size = len(finding.file.name)
+                replica.entry(run.entry, finding.position, finding.extent, name_size, finding.size or 0)
+        else:
+            incomplete += finding.state is FileState.INCOMPLETE
+            replica.fits = False
+    return Assessment(replica.is_whole(), complete, incomplete, replica.position)
+
+
+class _Replica:
+    """Where each record of the original stands, if nothing but derived records is missing.
+
+    Attributes:
+        fits: Whether every record so far belongs where it must then stand.
+        position: Where the next one must stand.
+    """
+
+    def __init__(self, found: Survey) -> None:
+        self._found = found
+        head = found.head or copied_head(found)
+        self.fits = head is not None and found.summary is not None and not found.overflow
+        self.position = preamble.SIZE + (HEAD_SIZE + len(head.build()) if head is not None else 0)
+        self._head = head
+        self._count = self._content_size = 0
+        self._page_count = self._page_names = 0
+        self._is_summed = False
+
+    def entry(self, number: int, position: int, size: int, name_size: int, content_size: int) -> None:
+        """Place an entry, and the index page after it if one is due (section 10.1)."""
+        self._place(position, size)
+        self.fits &= number == self._count and not self._is_summed
+        self._count += 1
+        self._content_size += content_size
+        self._page_count += 1
+        self._page_names += name_size
+        full_size = _PAGE_HEAD_SIZE + limits.PAGE_ENTRY_SIZE * self._page_count + self._page_names
+        if self._page_count == limits.MAX_PAGE_ENTRIES or full_size > limits.PAGE_FULL_SIZE:
+            self._place_page()
+
+    def outside(self, outside: Outside) -> None:
+        """Place a record outside entries. Derived ones are not looked at; ROOT must stand where it would be built."""
+        head = outside.head
+        if head.kind == records.ROOT:
+            self.fits &= self._is_summed and head.position == self.position
+        elif head.kind == records.SUMM:
+            self.fits &= not self._is_summed
+            self._place(head.position, HEAD_SIZE + head.length)
+            self._is_summed = True
+            if self._page_count:
+                self._place_page()
+        elif head.is_extra and self._is_summed:
+            self.fits &= head.position > self.position
+        elif head.is_extra or head.kind == records.PROC:
+            self.fits &= not self._is_summed
+            self._place(head.position, HEAD_SIZE + head.length)
+
+    def is_whole(self) -> bool:
+        """Return whether everything is there, and SUMM agrees."""
+        summary, head = self._found.summary, self._head
+        if not self.fits or not self._is_summed or summary is None or head is None:
+            return False
+        try:
+            summary.demand_counts(head, entries=self._count, content_size=self._content_size, position=0)
+        except FormatError:
+            return False
+        return True
+
+    def _place(self, position: int, size: int) -> None:
+        self.fits &= position == self.position
+        self.position += size
+
+    def _place_page(self) -> None:
+        size = _PAGE_HEAD_SIZE + limits.PAGE_ENTRY_SIZE * self._page_count + self._page_names
+        self.position += HEAD_SIZE + size
+        self._page_count = self._page_names = 0
+
+
+def copied_head(found: Survey) -> Head | None:
+    """Return HEAD from its copy in SUMM, if that is there."""
+    if found.summary is None:
+        return None
+    value = dict(found.summary.head)
+    own = {key: value.pop(key) for key in ("created", "kind", "profile", "software")}
+    return Head(own["created"], own["kind"], own["profile"], own["software"], value)
+
+
+def trailing_records(found: Survey, root_position: int) -> list[Outside]:
+    """Return the lower-case records that belong after ROOT."""
+    trailing = []
+    for run in found.runs:
+        if run.is_outside and run.position > root_position:
+            outside = found.outside[run.entry]
+            if outside.head.is_extra and outside.head.length <= limits.MAX_TRAILING_SIZE:
+                trailing.append(outside)
+    return trailing[: limits.MAX_TRAILING_RECORDS]

@@ -1,0 +1,396 @@
+"""Runs: good records that follow each other without a fault, kept in columns of a few bytes.
+
+An entry that is whole is one run, from its FILE to its DONE; damage cuts it into several. A record outside entries is a run of its own. So
+the memory that salvage needs follows the number of entries, not that of records, and content is never kept.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from blake3 import blake3
+
+from tokar.errors import FormatError, UnsupportedError
+from tokar.format import canonical_json, data_record, limits, preamble, records
+from tokar.format.done_record import DoneRecord
+from tokar.format.file_record import FileRecord
+from tokar.format.index import IndexPage
+from tokar.format.metadata import Head, Summary, parse_calls
+from tokar.format.records import HEAD_SIZE, RecordHead
+from tokar.format.root import Root
+from tokar.format.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from typing_extensions import Buffer
+
+    from tokar.salvage.find import FoundRecord
+
+HAS_FILE: Final = 1
+HAS_DONE: Final = 2
+IS_PROVEN: Final = 4
+IS_OUTSIDE: Final = 8
+_CODES: Final = "QQQIIIIIHB"
+_MAX_RUNS: Final = limits.MAX_ENTRIES + (1 << 20)
+_MAX_OUTSIDE: Final = limits.MAX_OUTSIDE_RECORDS + limits.MAX_TRAILING_RECORDS + 2
+_MAX_FAULTS: Final = 1 << 16
+_MAX_CHUNK_SIZE: Final = 1 << limits.MAX_CHUNK_LOG2
+_ZEROS: Final = bytes(1 << 20)
+
+
+class Run(NamedTuple):
+    """Records of one entry that follow each other, or one record outside entries.
+
+    Attributes:
+        at: Where the run begins in the input.
+        position: Where its records say that it belongs.
+        size: Its bytes.
+        entry: Number of the entry; for a record outside entries its place in `RunTable.outside`.
+        first_chunk: Number of the first chunk.
+        chunk_count: Number of chunks, which follow each other in number too.
+        first_size: Bytes of content of the first chunk; the others have as many, but for the last.
+        last_size: Bytes of content of the last chunk.
+        name_size: Bytes of the name in FILE.
+        flags: `HAS_FILE`: it begins with FILE; `HAS_DONE`: it ends with DONE; `IS_PROVEN`: it is a complete entry whose digest is right;
+            `IS_OUTSIDE`: a record outside entries.
+    """
+
+    at: int
+    position: int
+    size: int
+    entry: int
+    first_chunk: int
+    chunk_count: int
+    first_size: int
+    last_size: int
+    name_size: int
+    flags: int
+
+    @property
+    def end(self) -> int:
+        """Where the record after it belongs."""
+        return self.position + self.size
+
+    @property
+    def next_chunk(self) -> int:
+        """Number of the chunk that would follow."""
+        return self.first_chunk + self.chunk_count
+
+    @property
+    def content_size(self) -> int:
+        """Bytes of content in its chunks."""
+        return (self.chunk_count - 1) * self.first_size + self.last_size if self.chunk_count else 0
+
+    @property
+    def has_file(self) -> bool:
+        """Whether it begins with FILE."""
+        return bool(self.flags & HAS_FILE)
+
+    @property
+    def has_done(self) -> bool:
+        """Whether it ends with DONE."""
+        return bool(self.flags & HAS_DONE)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is a complete entry, with every rule kept and the digest of its content right."""
+        return bool(self.flags & IS_PROVEN)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is a record outside entries."""
+        return bool(self.flags & IS_OUTSIDE)
+
+
+class Outside(NamedTuple):
+    """A record outside entries: its head, and where it is in the input."""
+
+    head: RecordHead
+    at: int
+
+
+class Columns:
+    """Many runs in little memory: about 46 bytes each."""
+
+    def __init__(self) -> None:
+        self._columns = [array(code) for code in _CODES]
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, place: int) -> Run:
+        return Run._make(column[place] for column in self._columns)
+
+    def __iter__(self) -> Iterator[Run]:
+        return map(Run._make, zip(*self._columns, strict=True))
+
+    def append(self, run: Run) -> None:
+        """Add a run."""
+        for column, value in zip(self._columns, run, strict=True):
+            column.append(value)
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Where the runs begin in the input."""
+        return self._columns[0]
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Where the runs say that they belong."""
+        return self._columns[1]
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Bytes of the runs."""
+        return self._columns[2]
+
+    @property
+    def are_tidy(self) -> bool:
+        """Whether each run belongs after the one before it."""
+        ends = map(int.__add__, self.positions, self.sizes)
+        return all(map(int.__le__, ends, self.positions[1:]))
+
+    def picked(self, order: Iterable[int]) -> Columns:
+        """Return some of the runs, in an order."""
+        chosen = Columns()
+        for place in order:
+            chosen.append(self[place])
+        return chosen
+
+
+@dataclass(slots=True)
+class RunTable:
+    """Everything good that was found.
+
+    Attributes:
+        runs: In the order of the input, later in that of the original.
+        outside: The records outside entries that runs refer to.
+        faults: What is wrong with records whose check is right but which cannot be used, by where they are in the input.
+        records: Good records that were found.
+        overflow: Whether there was more than any archive may hold, and the rest was left.
+    """
+
+    runs: Columns = field(default_factory=Columns)
+    outside: list[Outside] = field(default_factory=list)
+    faults: dict[int, str] = field(default_factory=dict)
+    records: int = 0
+    overflow: bool = False
+
+
+class RunBuilder:
+    """Makes runs out of records as they are found.
+
+    Args:
+        table: Where the runs go.
+        single: Whether each record becomes a run of its own.
+    """
+
+    def __init__(self, table: RunTable, *, single: bool = False) -> None:
+        self._table = table
+        self._single = single
+        self._open: _OpenRun | None = None
+
+    def take(self, record: FoundRecord) -> None:
+        """Add a record.
+
+        Raises:
+            UnsupportedError: HEAD or SUMM name a required feature that is not known.
+        """
+        self._table.records += 1
+        try:
+            if record.head.kind in records.ENTRY_KINDS:
+                self._take_entry_record(record)
+            else:
+                self._take_outside(record)
+        except UnsupportedError:
+            raise
+        except FormatError as error:
+            if len(self._table.faults) < _MAX_FAULTS:
+                kind = record.head.kind.decode()
+                self._table.faults[record.at] = f"a {kind} record that breaks {error.rule}: {error.message}"
+        if self._single:
+            self.close()
+
+    def close(self) -> None:
+        """End the run that is open."""
+        if self._open is not None:
+            self._add(self._open.run())
+            self._open = None
+
+    def _add(self, run: Run) -> None:
+        if len(self._table.runs) < _MAX_RUNS:
+            self._table.runs.append(run)
+        else:
+            self._table.overflow = True
+
+    def _take_entry_record(self, record: FoundRecord) -> None:
+        """Continue the open run, or begin another; only a record that keeps its own rules gets that far."""
+        kind, body, position = record.head.kind, record.body, record.head.position
+        number = int.from_bytes(body[:4], "little")
+        if number >= limits.MAX_ENTRIES:
+            raise FormatError(f"entry {number}", rule="LIM-1", offset=position)
+        if kind == records.FILE:
+            file = FileRecord.parse(body, entry=number, position=position)
+            self.close()
+            self._open = _OpenRun(record, number, file)
+        elif kind == records.DATA:
+            self._take_data(record, number)
+        else:
+            done = DoneRecord.parse(body, entry=number, position=position)
+            run = self._continued(record, number)
+            run.add_done(record, done)
+            self.close()
+
+    def _take_data(self, record: FoundRecord, number: int) -> None:
+        position = record.head.position
+        _, chunk, *_ = data_record.PACKER.unpack(record.body)
+        if chunk >= limits.MAX_CHUNKS:
+            raise FormatError(f"chunk {chunk}", rule="LIM-2", offset=position)
+        data = data_record.parse_data(
+            record.body, entry=number, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position
+        )
+        content = data_record.content(data, record.body, position=position)
+        run = self._continued(record, number)
+        if not run.takes(chunk, data.content_size):
+            self.close()
+            run = self._open = _OpenRun(record, number, None)
+        run.add_data(record, chunk, data.content_size, content)
+
+    def _continued(self, record: FoundRecord, number: int) -> _OpenRun:
+        run = self._open
+        if run is None or not run.is_followed_by(record, number):
+            self.close()
+            run = self._open = _OpenRun(record, number, None)
+        return run
+
+    def _take_outside(self, record: FoundRecord) -> None:
+        demand_sound(record)
+        self.close()
+        outside = self._table.outside
+        if len(outside) >= _MAX_OUTSIDE:
+            self._table.overflow = True
+            return
+        size = HEAD_SIZE + record.head.length
+        self._add(Run(record.at, record.head.position, size, len(outside), 0, 0, 0, 0, 0, IS_OUTSIDE))
+        outside.append(Outside(record.head, record.at))
+
+
+class _OpenRun:
+    """A run that still grows, with what it takes to prove it if it began with FILE."""
+
+    def __init__(self, record: FoundRecord, number: int, file: FileRecord | None) -> None:
+        self._at = self._end_at = record.at
+        self._position = record.head.position
+        self._entry = number
+        self._file = file
+        self._file_check = record.head.check
+        self._first_chunk = self._chunk_count = 0
+        self._first_size = self._last_size = 0
+        self._chunk_size = 0 if file is None else 1 << file.chunk_log2
+        self._lengths = array("I")
+        self._checks = bytearray()
+        self._digest = blake3()
+        self._flags = 0
+        if file is not None:
+            self._flags = HAS_FILE
+            self._end_at = record.end
+
+    def is_followed_by(self, record: FoundRecord, number: int) -> bool:
+        """Whether a record follows directly, in the input as well as by its position, and is of the same entry."""
+        position = self._position + self._end_at - self._at
+        return record.at == self._end_at and record.head.position == position and number == self._entry
+
+    def takes(self, chunk: int, size: int) -> bool:
+        """Whether a chunk can be the next one."""
+        if not self._chunk_count:
+            return chunk == 0 and size <= self._chunk_size if self._file is not None else True
+        is_full = self._last_size == self._chunk_size
+        return is_full and chunk == self._first_chunk + self._chunk_count and size <= self._chunk_size
+
+    def add_data(self, record: FoundRecord, chunk: int, size: int, content: Buffer | None) -> None:
+        """Add a chunk; its content is needed for the digest only, None for zeros."""
+        if not self._chunk_count:
+            self._first_chunk, self._first_size = chunk, size
+            self._chunk_size = self._chunk_size or size
+        self._chunk_count += 1
+        self._last_size = size
+        self._end_at = record.end
+        if self._file is not None:
+            self._lengths.append(record.head.length)
+            self._checks += record.head.check
+            update_digest(self._digest, size, content)
+
+    def add_done(self, record: FoundRecord, done: DoneRecord) -> None:
+        """Add DONE, and see whether it proves the entry."""
+        self._end_at = record.end
+        self._flags |= HAS_DONE
+        file = self._file
+        if file is None:
+            return
+        try:
+            done.demand_shape(
+                chunk_size=1 << file.chunk_log2,
+                announced_size=file.announced_size,
+                incomplete=file.incomplete,
+                position=record.head.position,
+            )
+        except FormatError:
+            return
+        size = (self._chunk_count - 1) * self._first_size + self._last_size if self._chunk_count else 0
+        named = (done.file_check, array("I", done.data_lengths), done.data_checks, done.content_size, done.digest)
+        if named == (self._file_check, self._lengths, bytes(self._checks), size, self._digest.digest()):
+            self._flags |= IS_PROVEN
+
+    def run(self) -> Run:
+        """Return the run."""
+        return Run(
+            self._at,
+            self._position,
+            self._end_at - self._at,
+            self._entry,
+            self._first_chunk,
+            self._chunk_count,
+            self._first_size,
+            self._last_size,
+            len(self._file.name) if self._file is not None else 0,
+            self._flags,
+        )
+
+
+def update_digest(digest: blake3, size: int, content: Buffer | None) -> None:
+    """Hash the content of a chunk, None for zeros."""
+    if content is not None:
+        digest.update(content)
+        return
+    while size > 0:
+        digest.update(_ZEROS[:size])
+        size -= len(_ZEROS)
+
+
+def demand_sound(record: FoundRecord) -> None:
+    """Check what a record outside entries says, as far as it can be read alone.
+
+    Raises:
+        UnsupportedError: HEAD-2, a required feature that is not known.
+        FormatError: The rule that it breaks.
+    """
+    kind, position = record.head.kind, record.head.position
+    body = bytes(record.body)
+    if kind == records.HEAD:
+        Head.parse(body, position=position)
+        if position != preamble.SIZE:
+            raise FormatError("HEAD that is not the first record", rule="SEQ-1", offset=position)
+    elif kind == records.PROC:
+        parse_calls(body, position=position)
+    elif kind == records.SUMM:
+        summary = Summary.parse(body, position=position)
+        Head.parse(canonical_json.encode(dict(summary.head)), position=position)
+    elif kind == records.INDX:
+        IndexPage.parse(body, first=int.from_bytes(body[:4], "little"), position=position)
+    elif kind == records.ROOT:
+        Root.parse(body, position=position)
+    elif kind == records.TAIL:
+        Tail.parse(body, position=position)

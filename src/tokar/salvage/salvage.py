@@ -1,0 +1,272 @@
+"""Salvage: every file of a damaged archive that is still whole, in an archive that is good again (spec/format.md section 14).
+
+The damaged archive is read twice: once to find what is left of it (`survey`), once to copy that. If nothing but derived records is missing,
+the result is the original again, byte by byte; else it is a new archive that names the old one as its origin. Nothing is lost in silence:
+the report lists every range and every file, and `SalvageReport.demand` raises if anything is missing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from tokar.errors import FormatError, InputError
+from tokar.format import json_fields, preamble, records
+from tokar.format.compression import Compression
+from tokar.format.scanner import Scan
+from tokar.format.writer import system_clock
+from tokar.salvage.copy import Copier, NotTheSameError
+from tokar.salvage.damage import survey
+from tokar.salvage.find import RecordReader
+from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport
+from tokar.salvage.ranges import lost_ranges
+from tokar.salvage.rebuild import assess, copied_head, trailing_records
+from tokar.salvage.salvage_writer import SalvageWriter
+from tokar.salvage.summary import new_head, new_summary
+from tokar.storage.bytesource import SequentialReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from tokar.format.metadata import Head
+    from tokar.format.writer import Sealed
+    from tokar.salvage.damage import Survey
+    from tokar.salvage.rebuild import Assessment
+    from tokar.storage.bytesource import ByteSource
+    from tokar.storage.sink import Sink
+
+_ID_SIZE: Final = 16
+
+
+def random_id() -> bytes:
+    """Return a new archive id."""
+    return secrets.token_bytes(_ID_SIZE)
+
+
+def salvage(
+    source: ByteSource,
+    sink_factory: Callable[[], Sink],
+    *,
+    partial: bool = False,
+    clock: Callable[[], datetime] = system_clock,
+    new_id: Callable[[], bytes] = random_id,
+    progress: Callable[[int], None] | None = None,
+) -> SalvageReport:
+    """Write what is left of a damaged archive to a new one.
+
+    Args:
+        source: The damaged archive.
+        sink_factory: Makes the sink; called when it is certain that there is something to write. In a rare case (the original contradicts
+            itself) it is called a second time after the first sink was discarded, so a sink that cannot take back what it wrote will not do.
+        partial: Whether incomplete files are written too, flagged as incomplete, with zeros in place of lost chunks.
+        clock: For the times in an archive that is not the original.
+        new_id: For the id of such an archive.
+        progress: Called with numbers of bytes as they are done; in the end they are about twice the size of the damaged archive.
+
+    Returns:
+        The report. The result is sealed and visible then, but the work a success only if `SalvageReport.lost` is false.
+
+    Raises:
+        InputError: The archive is sealed and undamaged.
+        BadMagicError: It is not an archive.
+        UnsupportedError: It needs a newer reader.
+        FormatError: Nothing can be saved.
+        SourceChangedError: It changed while it was read.
+        StorageError: It cannot be read, or the result cannot be written.
+        ExistingFileError: From the sink.
+    """
+    found = survey(source, progress=progress)
+    reader = RecordReader(source, found.tag)
+    assessment = assess(found, reader)
+    work = _Work(found, reader, assessment, partial=partial, now=json_fields.to_time(clock()), progress=progress)
+    if assessment.is_whole and found.id is not None:
+        _refuse_undamaged(source, found)
+        try:
+            return work.rebuild(sink_factory())
+        except NotTheSameError:
+            work.losses = Losses(notes=["the archive contradicts itself: its records do not make what its ROOT names"])
+    elif not assessment.complete_count and not (partial and assessment.incomplete_count):
+        raise _nothing_to_save(assessment)
+    return work.renew(sink_factory(), new_id())
+
+
+def _refuse_undamaged(source: ByteSource, found: Survey) -> None:
+    """Raise if there is nothing to salvage.
+
+    Raises:
+        InputError: The archive is sealed and undamaged.
+    """
+    is_covered = preamble.SIZE + sum(found.runs.sizes) == source.size
+    if not is_covered or not found.preamble_is_good or found.moved_size or found.tail is None:
+        return
+    try:
+        for _ in Scan(SequentialReader(source), decode=False):
+            pass
+    except FormatError:
+        return
+    raise InputError(
+        "the archive is sealed and undamaged: there is nothing to salvage",
+        hint="use it as it is; tokar verify --content checks all of it",
+    )
+
+
+def _nothing_to_save(assessment: Assessment) -> FormatError:
+    if assessment.incomplete_count:
+        message = f"no file is complete, {assessment.incomplete_count} are incomplete"
+        return FormatError(message, rule="SALV-2", hint="with --partial, incomplete files are saved too")
+    return FormatError("no file in it can be saved", rule="SALV-2", hint="there is nothing to salvage")
+
+
+class _Work:
+    """One salvage after the survey.
+
+    Attributes:
+        losses: What was lost, and what is to be said.
+    """
+
+    def __init__(
+        self,
+        found: Survey,
+        reader: RecordReader,
+        assessment: Assessment,
+        *,
+        partial: bool,
+        now: str,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._found = found
+        self._reader = reader
+        self._assessment = assessment
+        self._partial = partial
+        self._now = now
+        self._progress = progress
+        self.losses = Losses()
+
+    def rebuild(self, sink: Sink) -> SalvageReport:
+        """Write the original again.
+
+        Raises:
+            NotTheSameError: Something else would come out; the sink was discarded.
+        """
+        found = self._found
+        head = found.head or copied_head(found)
+        assert head is not None
+        if found.head is None:
+            self.losses.notes.append("HEAD was lost; it was rebuilt from its copy in SUMM")
+        assert found.summary is not None
+        trailing = trailing_records(found, self._assessment.root_position)
+        bodies = [(record.head.kind, bytes(self._reader.record(record.at).body)) for record in trailing]
+        with self._writer(sink, head, found.id) as writer:
+            self._copier(writer, keep=True).run()
+            try:
+                sealed = writer.seal_as(found.summary, trailing=bodies, root=found.known_root)
+            except FormatError as error:
+                raise NotTheSameError from error
+        is_shorter = found.tail is not None and found.tail.total_size != sealed.size
+        if is_shorter:
+            self.losses.notes.append("records after ROOT, such as signatures, are lost")
+        elif found.tail is None:
+            self.losses.notes.append("whether there were records after ROOT, such as signatures, is not known")
+        return self._report(sealed, same=True, trailing_is_lost=is_shorter)
+
+    def renew(self, sink: Sink, archive_id: bytes) -> SalvageReport:
+        """Write a new archive.
+
+        Raises:
+            FormatError: Nothing could be written after all.
+        """
+        found, notes = self._found, self.losses.notes
+        head = new_head(found, self._now, notes)
+        if _head_source(found) == "SUMM":
+            notes.append("HEAD was lost; its copy in SUMM was used")
+        elif _head_source(found) != "HEAD":
+            notes.append("HEAD is lost: profile, kind, server and locations are not known any more")
+        if found.id is None:
+            notes.append("the second half of the id is lost, so a new id was made")
+        if found.summary is None:
+            notes.append("SUMM is lost: how many files there were, and what was said of the set, is not known")
+        if found.overflow:
+            notes.append("there are more records than an archive may hold; the rest was left aside")
+        _note_lost_records(found, notes)
+        with self._writer(sink, head, archive_id) as writer:
+            self._copier(writer, keep=False).run()
+            if not writer.entry_count:
+                raise _nothing_to_save(self._assessment)
+            summary = new_summary(
+                self.losses,
+                found,
+                head,
+                entries=writer.entry_count,
+                content_size=writer.content_size,
+                finished=self._now,
+                whole=self._assessment.is_whole,
+            )
+            sealed = writer.seal_as(summary)
+        return self._report(sealed, same=False, trailing_is_lost=False)
+
+    def _writer(self, sink: Sink, head: Head, archive_id: bytes | None) -> SalvageWriter:
+        return SalvageWriter(sink, head, archive_id=archive_id, compression=Compression(None))
+
+    def _copier(self, writer: SalvageWriter, *, keep: bool) -> Copier:
+        return Copier(
+            self._found,
+            self._reader,
+            writer,
+            self.losses,
+            keep=keep,
+            partial=self._partial,
+            progress=self._progress,
+        )
+
+    def _report(self, sealed: Sealed, *, same: bool, trailing_is_lost: bool) -> SalvageReport:
+        found, losses = self._found, self.losses
+        ranges, count, unusable, missing = [], 0, 0, 0
+        for lost in lost_ranges(found):
+            count += 1
+            unusable += lost.size
+            missing += lost.missing or 0
+            if count <= MAX_LISTED:
+                ranges.append(lost)
+        return SalvageReport(
+            sealed,
+            same,
+            found.size,
+            found.tag,
+            found.id,
+            found.known_root,
+            losses.complete_count,
+            losses.incomplete_count,
+            losses.lost_count,
+            tuple(losses.files),
+            tuple(losses.unknown),
+            found.summary is not None or found.root is not None,
+            tuple(ranges),
+            count,
+            unusable,
+            missing,
+            found.moved_size,
+            _head_source(found),
+            trailing_is_lost,
+            tuple(losses.notes),
+        )
+
+
+def _head_source(found: Survey) -> str:
+    if found.head is not None:
+        return "HEAD"
+    return "SUMM" if found.summary is not None else "made up"
+
+
+def _note_lost_records(found: Survey, notes: list[str]) -> None:
+    """Say which records outside entries are known to be lost."""
+    there = {(head.position, head.check) for head, _ in found.outside}
+    rows = found.root.rows if found.root is not None else ()
+    lost = Counter(
+        "lower-case" if row.is_extra else row.kind.decode("ascii", "replace")
+        for row in rows
+        if row.kind in (records.HEAD, records.PROC, records.SUMM) or row.is_extra
+        if (row.position, row.check) not in there
+    )
+    notes += [f"{count} {kind} records are lost" for kind, count in sorted(lost.items())]

@@ -1,0 +1,445 @@
+"""The contract: one server, in the terms of the backup interfaces themselves.
+
+Whatever can be backed up by procedure stands behind these classes: a native client library, the simulated server, a quiescent
+directory. `tests/support/server_contract.py` is the contract as tests; every implementation runs them.
+
+::
+
+    Server -- prepare_backup(type) ---> BackupContext    names, logs, locations, dynamic files; open, read, close; truncate; end
+           `- prepare_restore(token) -> RestoreContext   locations; register, register_complete; end
+
+What an implementation must keep (the rules are numbered in spec/procedure.md):
+
+* Calls are made from one thread, one at a time. A call that fails raises ServerError with the code, NoAnswerError, or another SourceError or StorageError where there is no code.
+* One context at a time: a second Prepare before End is refused. One file is open at a time.
+* Database names only in a full (-521, 0xC8000209). Backup logs only when no file is open; the list is made **once per session**,
+  later calls return the same entries; after it no database may be opened.
+* `open` takes a name without its token, from one of the lists, and returns the announced size in bytes.
+* `read` fills a buffer from the front and returns how many bytes came. Short reads are normal. How the end of the file shows is
+  the dialect's `end_of_file`.
+* `truncate_logs` fails (-616) unless every listed file was read to its end. It exists only where `Server.truncates`.
+* Every list is freed by the client; `end` with lists still held is a leak, which `held_lists` shows.
+* `end` is the last call of a context and may be made in any state, also after a failure.
+
+Sources: MS Knowledge Base Q159838; Exchange Server SDK, "Backing Up Directory or Information Store Data"; Win32 documentation,
+"Directory Backup Functions" and "Using the Certificate Services Backup and Restore Functions"; MS-CSRA 3.1.4.1; Extensible Storage
+Engine documentation, "Backup and Restore Functions".
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from tokar import codes
+from tokar.errors import SourceError
+from tokar.namelist import ListedName, parse_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "DIALECTS",
+    "BackupContext",
+    "BackupType",
+    "Dialect",
+    "EndOfFile",
+    "ListKeeper",
+    "ListedName",
+    "NameList",
+    "NoAnswerError",
+    "Outcome",
+    "Registration",
+    "RestoreContext",
+    "Server",
+    "ServerError",
+]
+
+
+class BackupType(StrEnum):
+    """What Prepare is asked for. Differential, incremental and copy are no types of the interfaces: they differ in truncation alone."""
+
+    FULL = "full"
+    LOGS_ONLY = "logs"
+
+
+class EndOfFile(StrEnum):
+    """How `read` shows the end of a file."""
+
+    HANDLE_EOF = "handle-eof"  # past the end it fails with ERROR_HANDLE_EOF; short reads are normal (Exchange, AD)
+    SHORT_READ = "short-read"  # fewer bytes than asked for: this was the end (the CA's client library)
+    ZERO = "zero"  # past the end it succeeds with 0 bytes (the CA over DCOM, the engine)
+
+
+class Outcome(StrEnum):
+    """What `end` says about the backup."""
+
+    SUCCESS = "success"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Facts about one family of interfaces, as data.
+
+    Attributes:
+        profile: The token profile of its names, and the name of the dialect (see `tokar.tokens`).
+        title: What it belongs to.
+        wide: Whether lists are made of 16-bit units.
+        types: The types that Prepare knows.
+        end_of_file: How `read` shows the end.
+        read_size: Bytes to ask for in one read. 64 KiB everywhere: larger buffers hung servers (Q197500) and hid or
+            invented damage (Q237953, Q253216).
+        has_abort: Whether `end` can say that the backup failed. Where not, the server may believe in a backup that does
+            not exist.
+        locations_in_backup: Whether the database locations may be asked for in a backup.
+        has_dynamic_files: Whether there is a list of dynamic files.
+        has_expiry_token: Whether Prepare returns a token that restore demands.
+        register_first: Whether Register comes before the files are placed; where not, files are placed first, set by set.
+        map_with_logs_sets: Whether Register of a logs-only set takes a restore map; where not, it takes none.
+        source: Where these facts come from.
+    """
+
+    profile: str
+    title: str
+    wide: bool
+    types: frozenset[BackupType]
+    end_of_file: EndOfFile
+    has_abort: bool
+    locations_in_backup: bool
+    has_dynamic_files: bool
+    has_expiry_token: bool
+    register_first: bool
+    map_with_logs_sets: bool
+    source: str
+    read_size: int = 65536
+
+
+_BOTH: Final = frozenset(BackupType)
+_DIALECTS: Final = (
+    Dialect(
+        profile="edbbcli",
+        title="Exchange Server 4.0 to 5.5",
+        wide=False,
+        types=_BOTH,
+        end_of_file=EndOfFile.HANDLE_EOF,
+        has_abort=False,  # HrBackupEnd takes the context alone
+        locations_in_backup=False,  # documented for restore only
+        has_dynamic_files=False,
+        has_expiry_token=False,
+        register_first=True,
+        map_with_logs_sets=True,
+        source='Exchange Server SDK, "Backing Up" and "Restoring Directory or Information Store Data"; the end of a file is '
+        "not documented, the client counts to the announced size",
+    ),
+    Dialect(
+        profile="ntdsbcli",
+        title="Active Directory",
+        wide=True,
+        types=frozenset({BackupType.FULL}),  # Win32 documentation, DsBackupPrepare: only full works
+        end_of_file=EndOfFile.HANDLE_EOF,  # DsBackupRead
+        has_abort=False,
+        locations_in_backup=True,
+        has_dynamic_files=False,
+        has_expiry_token=True,
+        register_first=True,
+        map_with_logs_sets=True,
+        source='Win32 documentation, "Backing Up" and "Restoring an Active Directory Server", DsBackupRead, DsBackupPrepare',
+    ),
+    Dialect(
+        profile="certadm",
+        title="AD CS certification authority",
+        wide=True,
+        types=_BOTH,
+        end_of_file=EndOfFile.SHORT_READ,  # CertSrvBackupRead
+        has_abort=False,
+        locations_in_backup=True,  # and only then: at restore the service must be stopped
+        has_dynamic_files=True,
+        has_expiry_token=False,
+        register_first=False,  # CertSrvRestoreRegisterW: copy, then register, set by set
+        map_with_logs_sets=False,  # NULL and 0 for an incremental
+        source='Win32 documentation, "Using the Certificate Services Backup and Restore Functions", CertSrvBackupRead, '
+        "CertSrvRestoreRegisterW; MS-CSRA 3.1.4.1",
+    ),
+    Dialect(
+        profile="ese",
+        title="the engine itself, or a set on disk",
+        wide=True,
+        types=_BOTH,
+        end_of_file=EndOfFile.ZERO,
+        has_abort=True,  # JetEndExternalBackupInstance2, JET_bitBackupEndAbort
+        locations_in_backup=True,
+        has_dynamic_files=False,
+        has_expiry_token=False,
+        register_first=False,  # JetExternalRestore takes everything at once, when the files are there
+        map_with_logs_sets=True,
+        source="Extensible Storage Engine documentation, JetReadFileInstance, JetEndExternalBackupInstance2, JetExternalRestore",
+    ),
+)
+DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({dialect.profile: dialect for dialect in _DIALECTS})
+"""The dialects by the name of their profile."""
+
+
+class ServerError(SourceError):
+    """A call failed, with a code of the interfaces.
+
+    Args:
+        code: The result in any spelling (see `tokar.codes`).
+        call: The call that failed, such as `open`.
+        detail: What else is known, at the end of the message.
+        hint: What to do next.
+
+    Attributes:
+        code: The canonical code, unsigned, 32 bits.
+        call: The call that failed.
+    """
+
+    def __init__(self, code: int, *, call: str, detail: str = "", hint: str | None = None) -> None:
+        self.code = codes.canonical(code)
+        self.call = call
+        self.detail = detail
+        known = codes.find(self.code)
+        meaning = f": {known.meaning}" if known else ""
+        super().__init__(
+            f"{call} failed with {codes.describe(self.code)}{meaning}{f' ({detail})' if detail else ''}", hint=hint
+        )
+
+    @property
+    def name(self) -> str | None:
+        """The name of the code, if it has one."""
+        known = codes.find(self.code)
+        return known.name if known else None
+
+    @property
+    def jet(self) -> int | None:
+        """The engine's number, if the code is the engine's."""
+        return codes.jet_number(self.code)
+
+
+class NoAnswerError(SourceError):
+    """A call was not answered: its deadline passed, or the process that made it is gone. What it did on the server is not known.
+
+    Args:
+        call: The call.
+        reason: Why there is no answer, as the end of the message.
+        hint: What to do next.
+    """
+
+    def __init__(self, call: str, reason: str, *, hint: str | None = None) -> None:
+        self.call = call
+        super().__init__(f"{call} was not answered: {reason}", hint=hint)
+
+
+class NameList:
+    """A list as a call returned it, held until it is freed.
+
+    Args:
+        entries: Token and name of each file, in order.
+        data: The bytes of the list as delivered; None for a null pointer, and for a source that has no such bytes.
+        wide: Whether the bytes are 16-bit units.
+        on_free: Told when the list is freed.
+    """
+
+    def __init__(
+        self,
+        entries: tuple[ListedName, ...],
+        *,
+        data: bytes | None = None,
+        wide: bool = True,
+        on_free: Callable[[], None] | None = None,
+    ) -> None:
+        self.entries = entries
+        self.data = data
+        self.wide = wide
+        self.freed = False
+        self._on_free = on_free
+
+    def free(self) -> None:
+        """Give the list back; its entries have been copied and stay.
+
+        Raises:
+            ServerError: It was freed before (hrInvalidParam; a native library would crash).
+        """
+        if self.freed:
+            raise ServerError(codes.INVALID_PARAM, call="free", detail="the list was freed before")
+        self.freed = True
+        if self._on_free is not None:
+            self._on_free()
+
+
+class ListKeeper:
+    """Counts the lists that a context gave out and the client has not freed yet."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def give(self, entries: tuple[ListedName, ...], *, data: bytes | None = None, wide: bool = True) -> NameList:
+        """Return a list that is counted until it is freed."""
+        self.held += 1
+        return NameList(entries, data=data, wide=wide, on_free=self._take_back)
+
+    def give_raw(self, data: bytes | None, *, wide: bool, encoding: int = 0, with_tokens: bool = True) -> NameList:
+        """Return the list in the bytes of a native call, counted until it is freed.
+
+        Args:
+            data: The bytes; None for an empty list.
+            wide: Whether the units are 16 bits.
+            encoding: The code page of the names of an A list.
+            with_tokens: False for the list of dynamic files.
+
+        Raises:
+            LocationListError: The bytes are no list.
+        """
+        return self.give(parse_names(data, wide=wide, encoding=encoding, with_tokens=with_tokens), data=data, wide=wide)
+
+    def _take_back(self) -> None:
+        self.held -= 1
+
+
+class BackupContext(ABC):
+    """What Prepare returned for a backup. Every method may raise ServerError, NoAnswerError, or another SourceError."""
+
+    backup_type: BackupType
+    """What Prepare was asked for."""
+    expiry_token: bytes | None = None
+    """Opaque bytes that restore demands, where the dialect has them."""
+
+    @property
+    @abstractmethod
+    def held_lists(self) -> int:
+        """Lists that were given out and not freed."""
+
+    @abstractmethod
+    def database_locations(self) -> NameList:
+        """Return where databases, logs and checkpoint live. Reads configuration only: allowed in any state."""
+
+    @abstractmethod
+    def database_names(self) -> NameList:
+        """Return the databases to back up. Full only."""
+
+    @abstractmethod
+    def backup_logs(self) -> NameList:
+        """Return the logs and patch files to back up. Fixed at the first call."""
+
+    @abstractmethod
+    def dynamic_files(self) -> NameList:
+        """Return files to copy by other means; these have no token. Allowed in any state, where the dialect has it."""
+
+    @abstractmethod
+    def open(self, raw_name: bytes) -> int:
+        """Open a listed file and return its size in bytes.
+
+        Args:
+            raw_name: The name as listed, without its token.
+        """
+
+    @abstractmethod
+    def read(self, buffer: memoryview) -> int:
+        """Read on into `buffer` and return how many bytes came: at most its length, and fewer as a matter of course."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the open file."""
+
+    @abstractmethod
+    def truncate_logs(self) -> None:
+        """Delete the logs that this backup covers and the server no longer needs. It may well leave some."""
+
+    @abstractmethod
+    def end(self, outcome: Outcome) -> None:
+        """End the backup. Where the dialect has no abort, the outcome is not passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What Register is told.
+
+    Attributes:
+        checkpoint_path: Directory of the checkpoint; None: derived from the logs, where the dialect allows it.
+        log_path: Directory of the logs.
+        restore_map: Old and new path of each database that is restored; None where none is passed, as for logs-only sets of the CA.
+        backup_log_path: Where the restored logs and patch files lie.
+        generation_low: Lowest log of the set; of a full, the log that stands in for the checkpoint (Q200941).
+        generation_high: Highest log of the set.
+    """
+
+    checkpoint_path: str | None
+    log_path: str | None
+    restore_map: tuple[tuple[str, str], ...] | None
+    backup_log_path: str | None
+    generation_low: int
+    generation_high: int
+
+
+class RestoreContext(ABC):
+    """What Prepare returned for a restore. Every method may raise ServerError, NoAnswerError, or another SourceError."""
+
+    @property
+    @abstractmethod
+    def held_lists(self) -> int:
+        """Lists that were given out and not freed."""
+
+    @abstractmethod
+    def database_locations(self) -> NameList:
+        """Return where databases, logs and checkpoint live now."""
+
+    @abstractmethod
+    def register(self, registration: Registration) -> None:
+        """Leave instructions for the engine's next start. An interlock: a second one fails until `register_complete`."""
+
+    @abstractmethod
+    def register_complete(self, status: int) -> None:
+        """Say how placing the files went.
+
+        Args:
+            status: A result code; 0 is success. With any other the service refuses to start until a valid restore.
+        """
+
+    @abstractmethod
+    def end(self) -> None:
+        """End the restore."""
+
+
+class Server(ABC):
+    """A server that can be backed up and restored.
+
+    Attributes:
+        dialect: The facts of its interface.
+        name: The server, as recorded with the backup; empty if it has none.
+        annotation: What of the server is backed up, where the dialect names it.
+        truncates: Whether `truncate_logs` may ever be called. False for sets at rest, which nobody must delete from.
+        may_hang: Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
+    """
+
+    dialect: Dialect
+    name: str = ""
+    annotation: str | None = None
+    truncates: bool = True
+    may_hang: bool = False
+
+    def is_online(self) -> bool | None:
+        """Tell whether the service runs: demanded for a backup, refused for a restore. None where the dialect has no such call."""
+        return None
+
+    @abstractmethod
+    def prepare_backup(self, backup_type: BackupType) -> BackupContext:
+        """Begin a backup.
+
+        Raises:
+            ServerError: This type is not possible now; `code` says why.
+        """
+
+    @abstractmethod
+    def prepare_restore(self, expiry_token: bytes | None = None) -> RestoreContext:
+        """Begin a restore.
+
+        Args:
+            expiry_token: What Prepare returned with the backup. Without it, where the dialect has one, the context is good
+                for `database_locations` alone.
+
+        Raises:
+            ServerError: A restore is not possible now.
+        """

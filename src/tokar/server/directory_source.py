@@ -1,0 +1,238 @@
+"""A quiescent set on disk (cleanly shut down, or a snapshot) behind the contract: `dir:DIR`.
+
+Nothing else knows whether the set is at rest, so the files are watched: one that changes between the first and the last look is refused.
+Only full backups without truncation, which is to say copies; nothing is ever deleted or written here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tokar import codes, names, tokens
+from tokar.collect.gather import FileState, Gatherer
+from tokar.errors import SourceChangedError, StorageError
+from tokar.server.contract import (
+    DIALECTS,
+    BackupContext,
+    BackupType,
+    ListedName,
+    ListKeeper,
+    NameList,
+    Outcome,
+    RestoreContext,
+    Server,
+    ServerError,
+)
+
+if TYPE_CHECKING:
+    from tokar.collect.gather import Candidate
+
+_OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_DATABASES: Final = {"database", "streaming-file"}
+
+
+class DirectoryServer(Server):
+    """A directory with a set at rest.
+
+    Args:
+        folder: The directory; its subfolders are searched too.
+        profile: The token profile; `ese` unless the files are known to be of one service.
+        base: The base name of the log stream to take, where there is more than one.
+    """
+
+    truncates = False
+
+    def __init__(self, folder: Path | str, *, profile: str = "ese", base: str | None = None) -> None:
+        self.folder = Path(folder)
+        self.dialect = replace(
+            DIALECTS["ese"],
+            profile=profile,
+            title="a directory at rest",
+            types=frozenset({BackupType.FULL}),
+            source="this project",
+        )
+        self._base = base
+        self._busy = False
+
+    def prepare_backup(self, backup_type: BackupType) -> BackupContext:
+        """Look through the directory.
+
+        Raises:
+            ServerError: Another backup of it is running, or the type is not full.
+            StorageError: It cannot be read.
+            InputError: It holds the logs of two streams.
+        """
+        if self._busy:
+            raise ServerError(codes.BACKUP_IN_PROGRESS, call="prepare_backup")
+        if backup_type is not BackupType.FULL:
+            raise ServerError(codes.INVALID_PARAMETER, call="prepare_backup", detail="a directory has full copies only")
+        gatherer = Gatherer(self.dialect.profile, base=self._base)
+        gatherer.add_folder(os.fspath(self.folder))
+        self._busy = True
+        return _DirectoryBackup(self, gatherer.result().candidates)
+
+    def prepare_restore(self, expiry_token: bytes | None = None) -> RestoreContext:  # noqa: ARG002 - the contract has it
+        """Refuse: restoring into a directory takes no server."""
+        raise ServerError(
+            codes.INVALID_PARAM, call="prepare_restore", detail="a directory is restored to without a server"
+        )
+
+    def release(self) -> None:
+        """Note that the backup is over."""
+        self._busy = False
+
+
+class _DirectoryBackup(BackupContext):
+    """One look through a directory; the lists are fixed when it begins."""
+
+    backup_type = BackupType.FULL
+
+    def __init__(self, server: DirectoryServer, candidates: tuple[Candidate, ...]) -> None:
+        self._server = server
+        self._keeper = ListKeeper()
+        self._databases = {names.encode(one.name)[0]: one for one in candidates if one.kind in _DATABASES}
+        self._others = {names.encode(one.name)[0]: one for one in candidates if one.kind not in _DATABASES}
+        self._logs_listed = False
+        self._names_listed = False
+        self._over = False
+        self._open: Candidate | None = None
+        self._descriptor = -1
+
+    @property
+    def held_lists(self) -> int:
+        """Lists that were given out and not freed."""
+        return self._keeper.held
+
+    def database_locations(self) -> NameList:
+        """Return the folders that the files lie in, where all files of a token lie in one."""
+        self._demand_live("database_locations")
+        folders: dict[int, set[str]] = {}
+        for one in self._databases.values():
+            folders.setdefault(one.token, set()).add(os.path.dirname(os.path.abspath(one.path)))  # noqa: PTH100, PTH120 - paths are text here
+        for one in self._others.values():
+            if one.kind == "log":
+                folders.setdefault(tokens.LOG_DIR, set()).add(os.path.dirname(os.path.abspath(one.path)))  # noqa: PTH100, PTH120 - paths are text here
+        rows = [(token, *names.encode(next(iter(found)))) for token, found in folders.items() if len(found) == 1]
+        return self._keeper.give(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
+
+    def database_names(self) -> NameList:
+        """Return the databases."""
+        self._demand_live("database_names")
+        if self._logs_listed or self._open is not None:
+            raise ServerError(codes.INVALID_BACKUP_SEQUENCE, call="database_names")
+        self._names_listed = True
+        return self._give(self._databases)
+
+    def backup_logs(self) -> NameList:
+        """Return logs and patch files.
+
+        Raises:
+            SourceChangedError: A database changed since it was found.
+        """
+        self._demand_live("backup_logs")
+        if self._open is not None:
+            raise ServerError(codes.INVALID_BACKUP_SEQUENCE, call="backup_logs")
+        self._demand_unchanged(self._databases)
+        self._logs_listed = True
+        return self._give(self._others)
+
+    def dynamic_files(self) -> NameList:
+        """Return nothing: a directory has no dynamic files."""
+        self._demand_live("dynamic_files")
+        return self._keeper.give(())
+
+    def open(self, raw_name: bytes) -> int:
+        """Open a file that was found.
+
+        Raises:
+            ServerError: It is not in a list, or a file is open.
+            SourceChangedError: It is not what was found.
+            StorageError: It cannot be opened.
+        """
+        self._demand_live("open")
+        if self._open is not None:
+            raise ServerError(codes.ALREADY_OPEN, call="open")
+        if self._logs_listed and raw_name in self._databases:
+            raise ServerError(codes.INVALID_BACKUP_SEQUENCE, call="open")
+        listed = self._others if self._logs_listed else self._databases if self._names_listed else {}
+        found = listed.get(raw_name)
+        if found is None:
+            raise ServerError(codes.FILE_NOT_FOUND, call="open", detail=names.display(raw_name, names.UTF_8))
+        try:
+            self._descriptor = os.open(found.path, _OPEN_FLAGS)
+        except OSError as error:
+            raise StorageError(f"cannot open: {error.strerror}", path=found.path) from error
+        self._open = found
+        self._demand_state(found, os.fstat(self._descriptor))
+        return found.state.size
+
+    def read(self, buffer: memoryview) -> int:
+        """Read on.
+
+        Raises:
+            ServerError: No file is open.
+            StorageError: The operating system refused.
+        """
+        self._demand_live("read")
+        if self._open is None:
+            raise ServerError(codes.INVALID_HANDLE, call="read")
+        try:
+            data = os.read(self._descriptor, len(buffer))
+        except OSError as error:
+            raise StorageError(f"cannot read: {error.strerror}", path=self._open.path) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises:
+            ServerError: None is open.
+            SourceChangedError: It changed while it was read, or another one did that was read before.
+        """
+        self._demand_live("close")
+        if self._open is None:
+            raise ServerError(codes.INVALID_HANDLE, call="close")
+        found, self._open = self._open, None
+        status = os.fstat(self._descriptor)
+        os.close(self._descriptor)
+        self._demand_state(found, status)
+        if self._others and found is list(self._others.values())[-1]:  # the last look at the whole set
+            self._demand_unchanged(self._databases)
+            self._demand_unchanged(self._others)
+
+    def truncate_logs(self) -> None:
+        """Refuse: nothing is deleted from a directory."""
+        raise ServerError(codes.INVALID_PARAM, call="truncate_logs", detail="nothing is deleted from a directory")
+
+    def end(self, outcome: Outcome) -> None:  # noqa: ARG002 - a directory does not care
+        """Let go of the directory."""
+        self._demand_live("end")
+        self._over = True
+        if self._open is not None:
+            os.close(self._descriptor)
+            self._open = None
+        self._server.release()
+
+    def _give(self, files: dict[bytes, Candidate]) -> NameList:
+        rows = [(one.token, *names.encode(one.name)) for one in files.values()]
+        return self._keeper.give(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
+
+    def _demand_live(self, call: str) -> None:
+        if self._over:
+            raise ServerError(codes.INVALID_HANDLE, call=call)
+
+    def _demand_unchanged(self, files: dict[bytes, Candidate]) -> None:
+        for one in files.values():
+            try:
+                status = os.stat(one.path, follow_symlinks=True)  # noqa: PTH116 - a path is text here
+            except OSError as error:
+                raise SourceChangedError(f"it was there, and now: {error.strerror}", path=one.path) from error
+            self._demand_state(one, status)
+
+    def _demand_state(self, found: Candidate, status: os.stat_result) -> None:
+        if FileState.of(status) != found.state:
+            raise SourceChangedError("it changed while the set was being read", path=found.path)

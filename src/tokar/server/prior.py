@@ -1,0 +1,109 @@
+"""What a logs-only backup must know of the set before it, from its archive or from the receipt of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokar import names, tokens
+from tokar.errors import InputError, StorageError, UnsafeNameError
+from tokar.ese.errors import HeaderError
+from tokar.ese.filenames import parse_file_name
+from tokar.ese.log import LogHeader
+from tokar.format.archive import Archive
+from tokar.server.kinds import BackupKind
+from tokar.server.licence import PriorSet
+from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tokar.format.entry import Entry
+
+
+def load_prior(path: Path) -> PriorSet:
+    """Return what a logs-only backup must know of the set before it.
+
+    Args:
+        path: An archive, or the receipt of one.
+
+    Raises:
+        InputError: It has no logs to go on from, or is the receipt of a backup that failed.
+        ArchiveError: It cannot be read.
+    """
+    if path.name.endswith(RECEIPT_SUFFIX):
+        return _prior_from_receipt(path)
+    with Archive(path) as archive:
+        logs = sorted(_logs_of(archive), key=lambda pair: pair[0])
+        if not logs:
+            raise InputError("the set has no log to go on from", path=path)
+        generation, entry = logs[-1]
+        try:
+            header = LogHeader.read(archive.entry_source(entry))
+        except HeaderError:
+            return PriorSet(archive.id, archive.root, generation, server=archive.head.text("server"))
+        return PriorSet(
+            archive.id,
+            archive.root,
+            header.generation,
+            header.signature.pack().hex(),
+            header.created.pack().hex(),
+            archive.head.text("server"),
+        )
+
+
+def _logs_of(archive: Archive) -> Iterator[tuple[int, Entry]]:
+    """Yield the logs of an archive with the generations in their names, which the names of all backed-up logs have."""
+    for entry in archive:
+        try:
+            generation = parse_file_name(names.leaf(entry.raw_name, entry.encoding)).generation
+        except UnsafeNameError:
+            continue
+        if tokens.role(entry.token) is tokens.Role.LOG and generation is not None:
+            yield generation, entry
+
+
+def _prior_from_receipt(path: Path) -> PriorSet:
+    found = read_receipt(path)
+    log = found.backup.get("log")
+    if found.outcome != "sealed" or not isinstance(log, dict):
+        raise InputError("this receipt tells of no set with logs to go on from", path=path)
+    try:
+        return PriorSet(
+            bytes.fromhex(found.archive["id"]),
+            bytes.fromhex(found.archive["root"]),
+            int(log["generation"]),
+            log.get("stream"),
+            log.get("created"),
+            found.backup.get("server"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("this receipt lacks what a prior set is known by", path=path) from error
+
+
+def find_prior(folder: Path, kind: BackupKind) -> PriorSet | None:
+    """Return the set before a new one, found among the archives of a folder; None for kinds that begin a chain.
+
+    For a differential that is the last full; for an incremental the set with the highest log.
+
+    Raises:
+        InputError: The folder has no set to go on from.
+        StorageError: The folder cannot be listed.
+    """
+    if kind in (BackupKind.FULL, BackupKind.COPY):
+        return None
+    wanted = {"full"} if kind is BackupKind.DIFFERENTIAL else {"full", "logs"}
+    found: list[tuple[int, str, PriorSet]] = []
+    try:
+        paths = sorted(folder.glob("*.tokar"))
+    except OSError as error:
+        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
+    for path in paths:
+        with Archive(path) as archive:
+            head = archive.head
+        if head.kind in wanted:
+            prior = load_prior(path)
+            found.append((prior.generation_high, head.created, prior))
+    if not found:
+        raise InputError("no set to go on from", path=folder, hint="take a full backup into this folder first")
+    return max(found, key=lambda one: one[:2])[2]

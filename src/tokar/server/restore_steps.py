@@ -1,0 +1,256 @@
+"""The restore side, driven over a server: register, place, complete, in the order of the dialect. Placing is the caller's.
+
+The rules, with their numbers in spec/procedure.md:
+
+* RES-1 Prepare first, End last and always; the service must be stopped.
+* RES-2 The full first; a logs-only set before it would be refused (hrNoFullRestore). Logs sets in the order of their highest
+  generations, because the last Register says up to where logs are replayed. Where they begin does not matter: overlap is legal.
+* RES-3 Exchange and AD: Register, then place. The CA and the engine: place, then Register. Per set.
+* RES-4 Every Register is answered by one RegisterComplete, with the status of placing, also after a failure: a service that
+  comes up on half a database is worse than one that refuses.
+* RES-5 Where the dialect takes no restore map with logs sets, none is passed (CertSrvRestoreRegisterW: NULL and 0).
+* RES-6 Where the dialect has an expiry token, it is passed to Prepare as it was stored.
+* RES-7 A Register that was not answered counts as done: its completion is tried with a failure.
+* RES-8 A registration that a restore left behind when it died bars the next one, as it must while that one lives. It is completed
+  only when that is asked for, before anything is registered, and as a failure.
+
+Sources: Exchange Server SDK, "Restoring Directory or Information Store Data", HrRestoreRegisterComplete; Win32 documentation, "Restoring
+an Active Directory Server", "Restoring Certificate Services from Backup", CertSrvRestoreRegisterW; MS Knowledge Base Q147121.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from tokar import codes
+from tokar.errors import ProcedureError
+from tokar.server.contract import BackupType, NameList, ServerError
+from tokar.server.states import RESTORE, Machine, RestoreEvent, RestoreState
+from tokar.server.transcript import describe_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from tokar.server.contract import Registration, RestoreContext, Server
+    from tokar.server.transcript import Transcript
+
+_AFTER_REGISTER = {
+    RestoreState.REGISTERED,
+    RestoreState.REGISTERED_THEN_PLACED,
+    RestoreState.PLACED_THEN_REGISTERED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SetToRestore:
+    """One backup set, as the plan describes it to the procedure.
+
+    Attributes:
+        label: What messages call it.
+        backup_type: Full or logs only.
+        registration: What Register is told about it.
+    """
+
+    label: str
+    backup_type: BackupType
+    registration: Registration
+
+
+class RestoreProcedure:
+    """One restore, from Prepare to End. Use it as a context manager: leaving it ends the restore, whatever happened.
+
+    Args:
+        server: The server.
+        transcript: Where every call is noted.
+
+    Attributes:
+        restored: Sets that were registered, placed and completed.
+    """
+
+    def __init__(self, server: Server, transcript: Transcript) -> None:
+        self.restored: list[SetToRestore] = []
+        self._server = server
+        self._transcript = transcript
+        self._machine: Machine[RestoreState, RestoreEvent] = Machine(RESTORE, RestoreState.IDLE)
+        self._context: RestoreContext | None = None
+
+    @property
+    def state(self) -> RestoreState:
+        """Where the restore stands."""
+        return self._machine.state
+
+    def prepare(self, expiry_token: bytes | None = None) -> None:
+        """Ask for a context.
+
+        Args:
+            expiry_token: As it was stored with the backup.
+
+        Raises:
+            ProcedureError: The service runs, or the expiry token is missing.
+            ServerError: Prepare failed.
+        """
+        dialect = self._server.dialect
+        if dialect.has_expiry_token and not expiry_token:
+            raise ProcedureError(
+                f"{dialect.title} restores only with the expiry token that came with the backup",
+                hint="see the archive's HEAD",
+            )
+        if self._server.is_online():
+            raise ProcedureError(
+                "the service runs", hint="stop the service before restoring, and leave it stopped to the end"
+            )
+        event = RestoreEvent.PREPARE_REGISTER_FIRST if dialect.register_first else RestoreEvent.PREPARE_PLACE_FIRST
+        self._machine.demand(event)
+        self._context = self._call("restore_prepare", self._server.prepare_restore, expiry_token)
+        self._machine.fire(event)
+
+    def locations(self) -> NameList:
+        """Return where everything lives now. The CA answers only while it runs, so use what was stored at backup there.
+
+        Raises:
+            ServerError: The server does not say.
+        """
+        self._machine.demand(RestoreEvent.GET_LOCATIONS)
+        context = self._live()
+        found: NameList = self._call("database_locations", context.database_locations)
+        found.free()
+        self._machine.fire(RestoreEvent.GET_LOCATIONS)
+        return found
+
+    def take_over(self) -> None:
+        """Complete, as a failure, what a restore that died left registered (RES-8). Does nothing where there is no such thing.
+
+        Raises:
+            ProcedureError: A set was restored already.
+            NoAnswerError: The server does not answer.
+        """
+        self._machine.demand(RestoreEvent.TAKE_OVER)
+        if self.restored:
+            raise ProcedureError("an earlier restore is taken over before anything is restored, not afterwards")
+        complete = self._live().register_complete
+        with contextlib.suppress(ServerError):  # nothing is registered
+            self._call("register_complete", complete, codes.ERROR, facts={"status": f"0x{codes.ERROR:08X}"})
+        self._machine.fire(RestoreEvent.TAKE_OVER)
+
+    def restore(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
+        """Register, place and complete one set, in the order of the dialect.
+
+        Args:
+            item: The set. The first must be a full.
+            place: Puts its files where they belong.
+
+        Raises:
+            ProcedureError: The set cannot be next (RES-2), or has a restore map that the dialect does not take (RES-5).
+            ServerError: A call failed.
+        """
+        self._demand_next(item)
+        try:
+            if self._server.dialect.register_first:
+                self._register(item)
+                self._place(item, place)
+            else:
+                self._place(item, place)
+                self._register(item)
+            self._machine.demand(RestoreEvent.COMPLETE_SUCCESS)
+            self._call("register_complete", self._live().register_complete, codes.NONE, facts={"status": "0x00000000"})
+        except BaseException as error:
+            self._fail(error)
+            raise
+        self._machine.fire(RestoreEvent.COMPLETE_SUCCESS)
+        self.restored.append(item)
+
+    def end(self) -> None:
+        """End the restore. Never raises because of the server; a failure is in the transcript."""
+        if self._context is None or self.state is RestoreState.ENDED:
+            return
+        self._machine.demand(RestoreEvent.END)
+        self._quietly("restore_end", self._context.end)
+        self._machine.fire(RestoreEvent.END)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self._machine.allows(RestoreEvent.FAIL):
+            self._fail(error)
+        self.end()
+
+    def _demand_next(self, item: SetToRestore) -> None:
+        dialect = self._server.dialect
+        if not self.restored and item.backup_type is not BackupType.FULL:
+            raise ProcedureError(f"{item.label} holds logs only; a full comes first")
+        if self.restored and item.backup_type is BackupType.FULL:
+            raise ProcedureError(f"{item.label} is a second full; a chain has one")
+        if self.restored and item.registration.generation_high < self.restored[-1].registration.generation_high:
+            raise ProcedureError(f"{item.label} ends before the set that was restored last; sets go in order")
+        if (
+            item.backup_type is BackupType.LOGS_ONLY
+            and item.registration.restore_map
+            and not dialect.map_with_logs_sets
+        ):
+            raise ProcedureError(f"{dialect.title} takes no restore map with a logs-only set ({item.label})")
+        if item.registration.generation_low > item.registration.generation_high:
+            raise ProcedureError(f"{item.label} would be registered with its generations in a wrong order")
+
+    def _register(self, item: SetToRestore) -> None:
+        self._machine.demand(RestoreEvent.REGISTER)
+        low, high = item.registration.generation_low, item.registration.generation_high
+        try:
+            self._call(
+                "register",
+                self._live().register,
+                item.registration,
+                facts={"set": item.label, "generation_low": low, "generation_high": high},
+            )
+        except ServerError as error:  # it said no: nothing is registered
+            if error.code == codes.RESTORE_IN_PROGRESS and error.hint is None:
+                error.hint = "another restore is under way, or one died; in that case let this one take it over"
+            raise
+        except BaseException:
+            self._machine.fire(RestoreEvent.REGISTER)  # RES-7
+            raise
+        self._machine.fire(RestoreEvent.REGISTER)
+
+    def _place(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
+        self._machine.demand(RestoreEvent.PLACE)
+        place(item)
+        self._transcript.add("place", set=item.label)
+        self._machine.fire(RestoreEvent.PLACE)
+
+    def _fail(self, error: BaseException) -> None:
+        """Pass a failure on to RegisterComplete, where something is registered (RES-4)."""
+        registered = self.state in _AFTER_REGISTER
+        self._machine.fire(RestoreEvent.FAIL)
+        if registered:
+            status = error.code if isinstance(error, ServerError) else codes.ERROR
+            complete = self._live().register_complete
+            self._quietly("register_complete", complete, status, facts={"status": f"0x{status:08X}"})
+            self._machine.fire(RestoreEvent.COMPLETE_FAILURE)
+
+    def _quietly(
+        self, call: str, function: Callable[..., object], *arguments: object, facts: dict[str, Any] | None = None
+    ) -> None:
+        # The transcript has it, and what led here is the one to report.
+        with contextlib.suppress(Exception):
+            self._call(call, function, *arguments, facts=facts)
+
+    def _call(
+        self, call: str, function: Callable[..., Any], *arguments: object, facts: dict[str, Any] | None = None
+    ) -> Any:
+        try:
+            result = function(*arguments)
+        except BaseException as error:
+            self._transcript.add(call, **(facts or {}), **describe_failure(error))
+            raise
+        self._transcript.add(call, **(facts or {}))
+        return result
+
+    def _live(self) -> RestoreContext:
+        if self._context is None:
+            raise ProcedureError("no restore has been prepared")
+        return self._context

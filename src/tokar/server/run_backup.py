@@ -1,0 +1,506 @@
+"""Backups by procedure: the one place where a server, the procedure and an archive meet (spec/procedure.md).
+
+::
+
+    result = run_backup(server, Path("monday.tokar"), BackupKind.FULL)
+    result = run_backup(server, Path("tuesday.tokar"), BackupKind.INCREMENTAL, prior=load_prior(Path("monday.tokar")))
+
+In order: everything that can be refused is refused before Prepare; the procedure fills an archive under a temporary name; the archive is
+sealed; for kinds that truncate it is opened again, read whole and held against the session; only then may logs be truncated; End comes
+last, always; the receipt beside the archive tells what the archive itself cannot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar import names, tokens
+from tokar._version import __version__
+from tokar.collect.setfacts import FileExaminer, SetFacts
+from tokar.errors import (
+    ArchiveError,
+    ExistingFileError,
+    InputError,
+    PartialError,
+    ProcedureError,
+    SetError,
+    StorageError,
+)
+from tokar.format import json_fields, metadata
+from tokar.format.archive import Archive
+from tokar.format.entry import FileList
+from tokar.format.metadata import Head
+from tokar.format.preamble import SIZE as PREAMBLE_SIZE
+from tokar.format.preamble import Preamble
+from tokar.format.verify import verify
+from tokar.format.writer import ArchiveWriter, Sealed, system_clock
+from tokar.server.backup_steps import BackupProcedure, Ending
+from tokar.server.content import ListKind
+from tokar.server.contract import BackupType, NoAnswerError, ServerError
+from tokar.server.kinds import BackupKind
+from tokar.server.licence import Evidence, PriorSet, Stored, check_seal
+from tokar.server.prior import load_prior
+from tokar.server.states import BackupState
+from tokar.server.transcript import Transcript
+from tokar.sets import receipt
+from tokar.sets.receipt import Receipt, Truncation, write_receipt
+from tokar.storage import durable
+from tokar.storage.sink import FileSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from tokar.format.compression import Compression
+    from tokar.server.content import ContentStream, ListedFile
+    from tokar.server.contract import NameList, Server
+
+__all__ = ["BackupOptions", "BackupPartialError", "BackupResult", "load_prior", "run_backup"]
+
+SOFTWARE: Final = f"tokar {__version__}"
+UNVERIFIED_SUFFIX: Final = ".unverified"
+"""What is put behind the name of an archive that was sealed and could not be proven afterwards."""
+_FLUSH_ITEMS: Final = (
+    256  # transcript items in a PROC record; a format limit of 65,536 records outside entries stands behind it
+)
+_MAX_LEFT_OUT: Final = 1000
+_MAX_CALLS: Final = 1000  # calls after the seal are few; after a failure before it, the last part of the story
+_HOW_ENDED: Final = {"failed": "failed", "unanswered": "was not answered"}
+_LISTS: Final = {ListKind.DATABASE_NAMES: FileList.DATABASE_NAMES, ListKind.BACKUP_LOGS: FileList.BACKUP_LOGS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupOptions:
+    """How a backup is made.
+
+    Attributes:
+        prior: The set before a logs-only one; an incremental needs it.
+        or_full: Take a full where logs only is refused for one of the documented reasons.
+        accept_damage: Return normally although the set has damaged pages or segments. It never licenses truncation.
+        name: A name for the set.
+        annotation: A remark.
+        compression: How content is stored.
+        archive_id: 16 bytes; random by default.
+        clock: For all times.
+        threads: Encoder and verifier threads; the number of processors by default.
+        progress: Called with each file and numbers of bytes as they are stored.
+    """
+
+    prior: PriorSet | None = None
+    or_full: bool = False
+    accept_damage: bool = False
+    name: str | None = None
+    annotation: str | None = None
+    compression: Compression | None = None
+    archive_id: bytes | None = None
+    clock: Callable[[], datetime] = system_clock
+    threads: int | None = None
+    progress: Callable[[ListedFile, int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupResult:
+    """A backup that is done.
+
+    Attributes:
+        path: The archive.
+        receipt: The receipt beside it.
+        sealed: Id, root and sizes of the archive.
+        asked: The kind that was asked for.
+        took: The kind that was taken: a fallback where logs only was refused.
+        refusal: Why logs only was refused, in words and code; empty where it was not.
+        truncation: What became of the logs.
+        ending: How End went.
+        generations: Lowest and highest log of the set; None without logs.
+        damaged: Files with damage, each in a few words.
+        notes: What a person should know.
+    """
+
+    path: Path
+    receipt: Path
+    sealed: Sealed
+    asked: BackupKind
+    took: BackupKind
+    refusal: str
+    truncation: Truncation
+    ending: Ending
+    generations: tuple[int, int] | None
+    damaged: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class BackupPartialError(PartialError):
+    """The archive is good and kept, and what should have followed did not succeed.
+
+    Args:
+        message: What did not.
+        path: The archive.
+        hint: What to do next.
+    """
+
+
+def run_backup(server: Server, out: Path, kind: BackupKind, options: BackupOptions | None = None) -> BackupResult:
+    """Back a server up into a new archive.
+
+    Args:
+        server: What to back up. One that may hang belongs into a process of its own: see `tokar.server.deadline`.
+        out: Where the archive appears, once it is sealed. Beside it appears its receipt.
+        kind: What to take.
+        options: How.
+
+    Raises:
+        ExistingFileError: `out` or its receipt is there already; Prepare was not called.
+        ProcedureError: This kind is not possible, or the source lists nothing.
+        SourceError: The server failed; no archive is left.
+        StorageError: The archive cannot be written; none is left.
+        SetError: The archive is kept and nothing was truncated: the set has damage or a gap, or does not go on from its prior.
+        IntegrityError: What came back from the disk is not what was written; it lies aside under another name.
+        BackupPartialError: The archive is good and kept; truncation, End or the last receipt failed.
+    """
+    return _Run(server, out, kind, options or BackupOptions()).run()
+
+
+class _Run:
+    """One backup. Its attributes are what the receipt and the result are made from."""
+
+    def __init__(self, server: Server, out: Path, kind: BackupKind, options: BackupOptions) -> None:
+        self._server = server
+        self._out = out
+        self._asked = kind
+        self._options = options
+        self._facts = SetFacts()
+        self._left_out: list[str] = []
+        self._notes: list[str] = []
+        self._sealed: Sealed | None = None
+        self._truncation = Truncation.NOT_INTENDED
+        self._transcript = Transcript(lambda: json_fields.to_time(options.clock()))
+        self._procedure = BackupProcedure(server, kind, self._transcript)
+        self._calls_in_archive = 0
+        self._aside: Path | None = None
+
+    def run(self) -> BackupResult:
+        self._demand_possible()
+        receipt.demand_free(self._out)
+        sink = FileSink(
+            self._out
+        )  # an existing archive is refused here, and so is a place where nothing can be written
+        try:
+            with self._procedure:
+                self._copy(sink)
+                self._after_seal()
+        except BaseException as error:
+            self._tell_of_failure(error)
+            raise
+        finally:
+            sink.discard()  # nothing to do after a seal
+        return self._finish()
+
+    def _demand_possible(self) -> None:
+        """Refuse what must fail later, before Prepare is called."""
+        kind, prior = self._asked, self._options.prior
+        if kind.backup_type is BackupType.FULL and prior is not None:
+            raise InputError(f"a {kind} backup follows no other", hint="leave out the prior set")
+        if not kind.truncates or not self._server.truncates:
+            return
+        if kind is BackupKind.INCREMENTAL and prior is None:
+            raise ProcedureError(
+                "an incremental deletes logs, so the set that it goes on from must be named",
+                hint="--after PRIOR, or --chain DIR; or take a differential, which deletes nothing",
+            )
+        # Without numpy pages cannot be examined, and without that nothing licenses truncation. It says how to get it.
+        import tokar.ese.numeric  # noqa: F401, PLC0415
+
+    def _copy(self, sink: FileSink) -> None:
+        """From Prepare to the seal."""
+        procedure, options = self._procedure, self._options
+        procedure.prepare(or_full=options.or_full)
+        if procedure.kind.truncates:
+            self._truncation = Truncation.NOT_LICENSED
+        head = self._head(procedure.locations())
+        dynamic = procedure.dynamic_files()
+        if dynamic is not None:
+            self._left_out = [names.display(entry.raw_name, entry.encoding) for entry in dynamic.entries]
+        writer = ArchiveWriter(
+            sink,
+            head,
+            archive_id=options.archive_id,
+            compression=options.compression,
+            clock=options.clock,
+            threads=options.threads,
+        )
+        try:
+            if procedure.kind.backup_type is BackupType.FULL:
+                procedure.take_databases(lambda file, stream: self._store(writer, file, stream))
+                self._flush_calls(writer)
+            procedure.take_logs(lambda file, stream: self._store(writer, file, stream))
+            self._flush_calls(writer)
+            self._sealed = writer.seal(**self._summary())
+        except BaseException as error:
+            writer.discard()
+            if not isinstance(error, ExistingFileError):
+                self._set_aside(writer.id)
+            raise
+        procedure.sealed()
+
+    def _store(self, writer: ArchiveWriter, file: ListedFile, stream: ContentStream) -> None:
+        examiner = FileExaminer(
+            self._facts,
+            token=file.token,
+            raw_name=file.raw_name,
+            encoding=file.encoding,
+            size=file.announced_size,
+            profile=self._server.dialect.profile,
+        )
+        progress = self._options.progress
+        writer.add(
+            file.token,
+            file.raw_name,
+            stream,
+            encoding=file.encoding,
+            file_list=_LISTS[file.origin],
+            announced_size=file.announced_size,
+            progress=(lambda size: progress(file, size)) if progress else None,
+            examine=examiner,
+        )
+        examiner.finish()
+        if file.origin is ListKind.DATABASE_NAMES or self._transcript.pending >= _FLUSH_ITEMS:
+            self._flush_calls(writer)
+
+    def _flush_calls(self, writer: ArchiveWriter) -> None:
+        for part in self._transcript.take():
+            writer.add_calls(part)
+        self._calls_in_archive = len(self._transcript.calls)
+
+    def _head(self, locations: NameList | None) -> Head:
+        options, procedure = self._options, self._procedure
+        texts = {"server": self._server.name, "name": options.name, "annotation": options.annotation}
+        extra: dict[str, Any] = {key: value for key, value in texts.items() if value}
+        if procedure.expiry_token:
+            extra["blobs"] = {"expiry_token": json_fields.to_base64(procedure.expiry_token)}
+        if options.prior and procedure.kind.backup_type is BackupType.LOGS_ONLY:
+            extra["prior"] = {"id": options.prior.archive_id.hex(), "root": options.prior.root.hex()}
+        if locations is not None and locations.entries:
+            extra.update(_locations(locations))
+        created = json_fields.to_time(options.clock())
+        return Head(created, procedure.kind.backup_type.value, self._server.dialect.profile, SOFTWARE, extra)
+
+    def _summary(self) -> dict[str, Any]:
+        """Return the keys of SUMM (spec/format.md section 6.2)."""
+        procedure = self._procedure
+        backup = {
+            "asked": self._asked.value,
+            "took": procedure.kind.value,
+            "truncation": "intended" if procedure.kind.truncates else "none",
+        }
+        if procedure.refusal is not None:
+            backup["refused"] = f"0x{procedure.refusal.code:08X}"
+            self._notes.append(f"logs only was refused, a full was taken instead: {procedure.refusal.message}")
+        self._notes += [f"damaged: {text}" for text in self._facts.damaged]
+        self._notes += [f"not examined: {text}" for text in self._facts.unexamined]
+        summary: dict[str, Any] = {"backup": backup, "examination": self._facts.findings.to_json()}
+        if self._facts.generations is not None:
+            summary["generations"] = self._facts.generations
+        if self._left_out:
+            reason = "a dynamic file: the interface only names it, copy it by other means"
+            summary["left_out"] = [{"name": name, "reason": reason} for name in self._left_out[:_MAX_LEFT_OUT]]
+            summary["left_out_count"] = len(self._left_out)
+        if self._notes:
+            summary["notes"] = self._notes[:_MAX_LEFT_OUT]
+        return summary
+
+    def _after_seal(self) -> None:
+        """From the seal to truncation."""
+        procedure = self._procedure
+        evidence = self._look_again() if procedure.kind.truncates else None
+        self._demand_sound()
+        if evidence is None or procedure.state is not BackupState.SEALED:
+            return
+        licence = check_seal(procedure, evidence)
+        self._truncation = Truncation.TRUNCATING
+        try:
+            self._write_receipt()
+        except BaseException:
+            self._truncation = Truncation.NOT_LICENSED
+            raise
+        try:
+            procedure.truncate_logs(licence)
+        except ServerError as error:
+            self._truncation = Truncation.FAILED
+            raise BackupPartialError(
+                f"the archive is good and kept, but the logs were not truncated: {error.message}",
+                path=self._out,
+                hint="nothing is lost: the logs are still there, and the next backup truncates them",
+            ) from error
+        except BaseException as error:
+            self._truncation = Truncation.UNKNOWN
+            if not isinstance(error, NoAnswerError):
+                raise
+            raise BackupPartialError(
+                f"the archive is good and kept, but whether the logs were truncated is not known: {error.message}",
+                path=self._out,
+                hint="look at the log directory; what was deleted is in the archive",
+            ) from error
+        self._truncation = Truncation.DONE
+
+    def _demand_sound(self) -> None:
+        """Judge damage. Accepting it keeps the archive; the server is told of no success, and nothing is truncated."""
+        damaged = self._facts.damaged
+        if not damaged:
+            return
+        if not self._options.accept_damage:
+            more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            raise SetError(
+                f"the archive is kept, but the set has damage: {damaged[0]}{more}",
+                path=self._out,
+                hint="an older backup may be the better one, so keep it. To accept the damage: --accept-damage",
+            )
+        self._procedure.fail()
+        if self._procedure.kind.truncates:
+            self._notes.append("logs were not truncated: accepting damage does not license it")
+
+    def _look_again(self) -> Evidence:
+        """Open the sealed archive again and read all of it. Whatever goes wrong, it does not keep its name."""
+        sealed = self._sealed
+        assert sealed is not None
+        try:
+            with Archive(self._out) as archive:
+                report = verify(archive, content=True, threads=self._options.threads)
+                report.demand()
+                return Evidence(
+                    durable=True,  # FileSink.commit synced it, renamed it without replacing, and synced the directory
+                    archive_id=archive.id,
+                    root=archive.root,
+                    sealed_id=sealed.id,
+                    sealed_root=sealed.root,
+                    content_decoded=report.content_decoded and report.entries == archive.entry_count,
+                    faults=tuple(fault.error for fault in report.faults),
+                    entries=tuple(Stored(entry.token, entry.raw_name, entry.size) for entry in archive),
+                    logs=self._facts.sorted_logs,
+                    needed=tuple(self._facts.needed),
+                    damaged=tuple(self._facts.damaged),
+                    unexamined=tuple(self._facts.unexamined),
+                    prior=self._options.prior,
+                    server=self._server.name or None,
+                )
+        except BaseException:
+            self._set_aside(sealed.id)
+            self._sealed = None
+            raise
+
+    def _finish(self) -> BackupResult:
+        """Tell how End went, and return what there is to return."""
+        sealed, ending, procedure = self._sealed, self._procedure.ending, self._procedure
+        assert sealed is not None
+        assert ending is not None
+        try:
+            written = self._write_receipt()
+        except StorageError as error:
+            raise BackupPartialError(
+                f"the archive is good and kept, but its receipt could not be completed: {error.message}", path=self._out
+            ) from error
+        if ending.result != "ok":
+            raise BackupPartialError(
+                f"the archive is good and kept, but the server's End {_HOW_ENDED[ending.result]}: {ending.detail}",
+                path=self._out,
+                hint="the server may not count this backup; see its event log, and take a full before the next incremental",
+            )
+        generations = self._facts.generations
+        return BackupResult(
+            path=self._out,
+            receipt=written,
+            sealed=sealed,
+            asked=self._asked,
+            took=procedure.kind,
+            refusal=procedure.refusal.message if procedure.refusal else "",
+            truncation=self._truncation,
+            ending=ending,
+            generations=(generations["low"], generations["high"]) if generations else None,
+            damaged=tuple(self._facts.damaged),
+            notes=tuple(self._notes),
+        )
+
+    def _tell_of_failure(self, error: BaseException) -> None:
+        """Write the receipt after a failure, where there is something to tell.
+
+        That is so where an archive is kept, and where the server may now believe in a backup that does not exist.
+        """
+        ending = self._procedure.ending
+        if self._aside is not None:
+            error.add_note(f"what was written lies aside as {self._aside.name}")
+        if ending is None or (self._sealed is None and ending.told and ending.result == "ok"):
+            return
+        self._notes.append(f"failed: {error}" if str(error) else f"failed: {type(error).__name__}")
+        try:
+            self._write_receipt()
+        except StorageError as second:
+            error.add_note(f"the receipt could not be written either: {second}")
+
+    def _write_receipt(self) -> Path:
+        return write_receipt(self._out, self._receipt())
+
+    def _receipt(self) -> Receipt:
+        sealed, ending, procedure = self._sealed, self._procedure.ending, self._procedure
+        backup: dict[str, Any] = {
+            "asked": self._asked.value,
+            "took": procedure.kind.value,
+            "profile": self._server.dialect.profile,
+        }
+        if self._server.name:
+            backup["server"] = self._server.name
+        if self._facts.generations:
+            backup["generations"] = self._facts.generations
+            last = self._facts.sorted_logs[-1]
+            log = {"generation": last.generation, "stream": last.stream, "created": last.created}
+            backup["log"] = {key: value for key, value in log.items() if value is not None}
+        archive: dict[str, Any] = {}
+        if sealed is not None:
+            archive = {"name": self._out.name, "id": sealed.id.hex(), "root": sealed.root.hex(), "size": sealed.size}
+        end: dict[str, Any] = {}
+        notes = list(self._notes)
+        if ending is not None:
+            end = {"outcome": ending.outcome.value, "result": ending.result, "told": ending.told}
+            if ending.detail:
+                end["detail"] = ending.detail
+            if not ending.told:
+                notes.append(
+                    "this interface cannot say that a backup failed: the server may believe in one that does not exist"
+                )
+        return Receipt(
+            outcome="sealed" if sealed is not None else "failed",
+            truncation=self._truncation,
+            archive=archive,
+            backup=backup,
+            end=end,
+            notes=tuple(notes),
+            calls=tuple(self._transcript.calls[self._calls_in_archive :][:_MAX_CALLS]),
+        )
+
+    def _set_aside(self, archive_id: bytes) -> None:
+        """Take the final name from an archive that this run put there and cannot vouch for.
+
+        It is renamed, not deleted, since it may hold the only copy of something. A file that somebody else put there is left alone.
+        """
+        with contextlib.suppress(ArchiveError, OSError):
+            with self._out.open("rb") as file:
+                if Preamble.parse(file.read(PREAMBLE_SIZE)).id != archive_id:
+                    return
+            aside = self._out.with_name(self._out.name + UNVERIFIED_SUFFIX)
+            durable.rename_no_replace(self._out, aside)
+            self._aside = aside
+            durable.sync_directory(self._out.parent)
+
+
+def _locations(locations: NameList) -> dict[str, Any]:
+    """Return the keys of HEAD for locations: as delivered where there are bytes, else one by one (spec/format.md section 6.1)."""
+    if locations.data is not None:
+        return {"location_list": metadata.location_list_json("w" if locations.wide else "a", locations.data)}
+    rows = []
+    for entry in locations.entries:
+        path = names.decode(entry.raw_name, entry.encoding)
+        if entry.token is not None and path is not None:
+            is_directory = tokens.role(entry.token) is tokens.Role.DIRECTORY
+            rows.append({"kind": "directory" if is_directory else "unsettled", "path": path, "token": entry.token})
+    return {"locations": rows} if rows else {}

@@ -1,0 +1,331 @@
+"""Restores driven over a server: the one place where archives, the plan and the restore procedure meet.
+
+Everything is judged and planned before anything is written or registered: whether recovery can reach the highest log of the sets (Q179654: the
+engine plays up to a gap and deletes what comes after it), and where every file goes, all sets together. Then, set by set, in the order of the
+server's dialect: register and place, or place and register, and the status to RegisterComplete, also after a failure. What is registered is
+recovered by the engine at its next start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tokar import names, tokens
+from tokar.errors import InputError, LocationListError, SetError, UnsafeNameError
+from tokar.ese.filenames import parse_file_name
+from tokar.format import json_fields
+from tokar.format.writer import system_clock
+from tokar.lab.lab import open_lab
+from tokar.restore.from_archive import engine_file, stored_locations
+from tokar.restore.inventory import Inventory, take_inventory
+from tokar.restore.locations import Location, parse_location_list
+from tokar.restore.matching import Matcher
+from tokar.restore.merged import MergedSet
+from tokar.restore.options import Request, places_to_look_at
+from tokar.restore.paths import PathMap, last_component, same_place
+from tokar.restore.place import place
+from tokar.restore.plan import Existing
+from tokar.restore.planner import make_plan
+from tokar.server.contract import BackupType, Registration, ServerError
+from tokar.server.restore_steps import RestoreProcedure, SetToRestore
+from tokar.server.transcript import Transcript
+from tokar.sets.backup_set import member_of_archive
+from tokar.sets.chain import build_chain
+from tokar.sets.choose import restorable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from tokar.format.archive import Archive
+    from tokar.format.entry import Entry
+    from tokar.restore.plan import Plan
+    from tokar.server.contract import Server
+    from tokar.sets.facts import LogFacts, SetFacts
+
+_EXPIRY_TOKEN = "expiry_token"  # noqa: S105 - the name of a blob in HEAD, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class SetPart:
+    """What is restored from one archive of a chain.
+
+    Attributes:
+        archive: The archive, open.
+        entries: The entries that are needed from it.
+        generation_low: Lowest log that is registered for it.
+        generation_high: Highest log that is registered for it.
+    """
+
+    archive: Archive
+    entries: tuple[Entry, ...]
+    generation_low: int
+    generation_high: int
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return str(self.archive.path or self.archive.id.hex())
+
+    @property
+    def backup_type(self) -> BackupType:
+        """Full if it has a database."""
+        has_database = any(tokens.role(one.token) is tokens.Role.DATABASE for one in self.entries)
+        return BackupType.FULL if has_database else BackupType.LOGS_ONLY
+
+
+@dataclass(frozen=True, slots=True)
+class RestorationResult:
+    """A restore that is registered and complete.
+
+    Attributes:
+        plan: Where everything went.
+        registrations: What Register was told, set by set.
+        files: How many files are in place.
+        size: Their bytes.
+        calls: The transcript of the procedure.
+    """
+
+    plan: Plan
+    registrations: tuple[Registration, ...]
+    files: int
+    size: int
+    calls: tuple[dict[str, object], ...]
+
+
+def parts_of(archives: Sequence[Archive]) -> tuple[SetPart, ...]:
+    """Return archives as the parts of a chain. Logs below the lowest of the full are not needed: it stands in for the checkpoint (Q200941).
+
+    Raises:
+        SetError: An archive has no log that is needed, so that nothing can be registered for it.
+    """
+    parts: list[SetPart] = []
+    for archive in archives:
+        parts.append(_part(archive, parts[0].generation_low if parts else 0))
+    return tuple(parts)
+
+
+def _part(archive: Archive, low: int) -> SetPart:
+    generations = [(generation_of(one), one) for one in archive]
+    entries = tuple(one for generation, one in generations if generation is None or generation >= low)
+    known = [generation for generation, _ in generations if generation is not None and generation >= low]
+    if not known:
+        raise SetError(
+            "the set has no log that the chain needs, so nothing can be registered for it", path=archive.path
+        )
+    return SetPart(archive, entries, min(known), max(known))
+
+
+def generation_of(entry: Entry) -> int | None:
+    """Return the generation in the name of a log, which the names of all backed-up logs have."""
+    if tokens.role(entry.token) is not tokens.Role.LOG:
+        return None
+    try:
+        return parse_file_name(names.leaf(entry.raw_name, entry.encoding)).generation
+    except UnsafeNameError:
+        return None
+
+
+def demand_reachable(parts: Sequence[SetPart]) -> None:
+    """Check that recovery gets from the full to the highest log of the sets, going by what their files say of themselves.
+
+    Raises:
+        SetError: It does not: a log is missing, is of another history, or is about another database; or a file is damaged.
+        InputError: The first set holds no databases, or a set ends before it.
+    """
+    members = [member_of_archive(part.archive) for part in parts]
+    target = max(part.generation_high for part in parts)
+    restorable(build_chain(members), target, full=parts[0].archive.id)
+    full, *later = members
+    added = range(parts[0].generation_high + 1, target + 1)
+    _demand_same_databases(full.facts, [log for one in later for log in one.facts.logs if log.generation in added])
+
+
+def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts]) -> None:
+    """Check that the logs after those of the full are about its databases (Q183380: defragmentation and repair end a chain).
+
+    Logs of the full itself may begin before such a change, and say nothing of what was attached when it was copied.
+    """
+    restored = {_place(one.name): one for one in full.databases if one.header is not None and _place(one.name)}
+    for log in logs:
+        for attached in log.attached:
+            own = restored.get(_place(attached.path))
+            if own is not None and own.header is not None and own.header.signature != attached.signature:
+                raise SetError(
+                    f"{log.name} is about another database in the place of {own.name}: that was defragmented or repaired meanwhile",
+                    hint="take the full that was made after that",
+                )
+
+
+def _place(path: str) -> tuple[str, ...]:
+    """Return what two spellings of a path on the server have in common, whichever host a share names; nothing for a bare name."""
+    return same_place(path)[1:]
+
+
+def restore_to_server(
+    server: Server,
+    parts: Sequence[SetPart],
+    *,
+    maps: Sequence[PathMap] = (),
+    existing: Existing = Existing.REFUSE,
+    take_over: bool = False,
+    clock: Callable[[], datetime] = system_clock,
+    progress: Callable[[int], None] | None = None,
+    announce: Callable[[Plan], None] | None = None,
+) -> RestorationResult:
+    """Restore a chain of sets to a server by its restore procedure.
+
+    Args:
+        server: The server, its service stopped.
+        parts: The full first, then the logs-only sets in the order of their generations.
+        maps: What paths in the server's lists stand for on this machine.
+        existing: What to do about files that are in the way.
+        take_over: Whether to go on although a restore that died is still registered; never while another one is at work.
+        clock: For the transcript and for names of files that are set aside.
+        progress: Called with numbers of bytes as they are placed.
+        announce: Shown the plan before anything is written.
+
+    Raises:
+        SetError: Recovery could not reach the highest log of the sets; nothing was written, and the server was not called.
+        RestoreError: The plan is not safe or not complete; nothing was written or registered.
+        ProcedureError: The procedure does not allow it.
+        SourceError: The server failed.
+        FormatError: An archive is damaged; the server was told that the restore failed.
+        StorageError: A file could not be written; the server was told as well.
+    """
+    demand_reachable(parts)
+    transcript = Transcript(lambda: json_fields.to_time(clock()))
+    with RestoreProcedure(server, transcript) as procedure:
+        procedure.prepare(parts[0].archive.head.blob(_EXPIRY_TOKEN))
+        if take_over:
+            procedure.take_over()
+        return _Restoration(server, parts, maps, existing, clock(), procedure, transcript, progress, announce).run()
+
+
+class _Restoration:
+    def __init__(  # noqa: PLR0917 - private, called once
+        self,
+        server: Server,
+        parts: Sequence[SetPart],
+        maps: Sequence[PathMap],
+        existing: Existing,
+        now: datetime,
+        procedure: RestoreProcedure,
+        transcript: Transcript,
+        progress: Callable[[int], None] | None,
+        announce: Callable[[Plan], None] | None,
+    ) -> None:
+        self._server = server
+        self._parts = parts
+        self._procedure = procedure
+        self._transcript = transcript
+        self._progress = progress
+        self._announce = announce
+        self._placed: set[tuple[int, bytes]] = set()
+        self._paths: set[tuple[str, str]] = set()
+        self._targets: dict[tuple[int, bytes], tuple[str, str]] = {}
+        self._locations = self._ask_locations()
+        self._request = Request(
+            profile=parts[0].archive.head.profile,
+            roots=tuple(part.archive.root.hex() for part in parts),
+            locations=self._locations,
+            maps=tuple(maps),
+            existing=existing,
+            now=now,
+        )
+        self._matcher = Matcher(self._locations, {one.token for one in parts[0].entries}, self._request.profile)
+
+    def run(self) -> RestorationResult:
+        merged = MergedSet([(part.archive, part.entries) for part in self._parts])
+        whole = make_plan(merged.entries, self._request, self._inventory())
+        if self._announce is not None:
+            self._announce(whole)
+        whole.refuse()
+        self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in whole.steps.placements()}
+        registrations = []
+        for part in self._parts:
+            registration = self._registration(part)
+            item = SetToRestore(part.label, part.backup_type, registration)
+            self._procedure.restore(item, partial(self._place, part))
+            registrations.append(registration)
+        return RestorationResult(
+            whole, tuple(registrations), len(merged.entries), whole.size, tuple(self._transcript.calls)
+        )
+
+    def _place(self, part: SetPart, _item: SetToRestore) -> None:
+        """Place what the sets before did not bring already."""
+        entries = [one for one in part.entries if (one.token, one.raw_name) not in self._placed]
+        merged = MergedSet([(part.archive, entries)])
+        plan = make_plan(merged.entries, self._request, self._inventory())
+        place(plan, merged, progress=self._progress)
+        self._placed.update((one.token, one.raw_name) for one in entries)
+        self._paths.update((directory, name) for directory, name, _ in plan.steps.placements())
+
+    def _inventory(self) -> Inventory:
+        """Look at the targets; the files of earlier sets are not in the way of later ones."""
+        inventory = take_inventory(places_to_look_at(self._request), engine_file)
+        directories = {
+            path: replace(one, found=tuple(file for file in one.found if (path, file.name) not in self._paths))
+            for path, one in inventory.directories.items()
+        }
+        return Inventory(directories)
+
+    def _ask_locations(self) -> tuple[Location, ...]:
+        """Return where everything lives: from the server, or as it was at the backup where the server does not say."""
+        archive = self._parts[0].archive
+        if self._server.dialect.profile == "certadm":  # asks a running service, which a restore must not find
+            return stored_locations(archive.head)
+        try:
+            listed = self._procedure.locations()
+        except ServerError:
+            kept = stored_locations(archive.head)
+            if not kept:
+                raise
+            return kept
+        try:
+            return parse_location_list(listed.data, wide=listed.wide, source=self._server.name)
+        except LocationListError as error:
+            error.path = self._server.name
+            raise
+
+    def _registration(self, part: SetPart) -> Registration:
+        full = part.backup_type is BackupType.FULL
+        rows = tuple(self._map_row(one) for one in part.entries if tokens.role(one.token) is tokens.Role.DATABASE)
+        log_path = self._location(tokens.LOG_DIR)
+        takes_map = full or self._server.dialect.map_with_logs_sets
+        return Registration(
+            checkpoint_path=self._location(tokens.CHECKPOINT_DIR),
+            log_path=log_path,
+            restore_map=rows if takes_map and rows else None,
+            backup_log_path=log_path,
+            generation_low=part.generation_low,
+            generation_high=part.generation_high,
+        )
+
+    def _location(self, token: int) -> str:
+        for one in self._locations:
+            if one.token == token:
+                return one.path
+        raise InputError(f"the server names no location with token 0x{token:02X}, which Register needs")
+
+    def _map_row(self, entry: Entry) -> tuple[str, str]:
+        """Return the row of the restore map for a database: its name at the backup, and its name now, both as the server spells them."""
+        old = names.decode(entry.raw_name, entry.encoding) or entry.name
+        found = self._matcher.match(entry.token, last_component(old)).location
+        directory, name = self._targets[entry.token, entry.raw_name]
+        path = found.path.rstrip("\\/")
+        here = self._request.resolver.resolve(found.path, by_hand=found.by_hand)
+        if here == directory:
+            return old, f"{path}\\{name}"
+        is_file = here == self._request.join(directory, name)
+        return old, path if is_file else path.removesuffix(last_component(path)) + name
+
+
+def lab_maps(folder: Path) -> tuple[PathMap, ...]:
+    """Return what the paths in a simulated server's lists stand for on this machine."""
+    config = open_lab(folder).config
+    drives = {path[0].upper() for path in (config.logs, config.system, *(each.path for each in config.databases))}
+    return tuple(PathMap(config.unc(f"{drive}:"), str(folder.absolute() / drive)) for drive in sorted(drives))

@@ -1,0 +1,113 @@
+"""What was called and what came of it, as plain JSON values (spec/procedure.md, section 5).
+
+Names and other bytes that the server delivered are kept as base64 of the raw bytes, since they need not be text. The reads of a
+file are one item, whatever their number. Long lists are cut into several items, so that no part outgrows a record.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar.server.contract import NoAnswerError, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tokar.server.contract import ListedName
+
+_SAFE_INTEGER: Final = (1 << 53) - 1
+_LIST_ITEMS: Final = 2000
+_LIST_BYTES: Final = 400_000  # of names in one item; base64 makes four thirds of it, and a part may be 1 MiB
+_BATCH_BYTES: Final = 700_000
+
+
+def to_base64(data: bytes) -> str:
+    """Return bytes as text."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def to_count(value: int) -> int | str:
+    """Return a count as JSON can hold it exactly: larger ones as text."""
+    return value if value <= _SAFE_INTEGER else str(value)
+
+
+def describe_failure(error: BaseException) -> dict[str, Any]:
+    """Return what is known of a failed call."""
+    if isinstance(error, ServerError):
+        return {"code": f"0x{error.code:08X}", "failed": str(error)}
+    if isinstance(error, NoAnswerError):
+        return {"failed": str(error), "unanswered": True}
+    return {"failed": f"{type(error).__name__}: {error}" if str(error) else type(error).__name__}
+
+
+class Transcript:
+    """Collects the items of a transcript.
+
+    Args:
+        clock: Returns the time as text.
+
+    Attributes:
+        calls: Every item so far.
+    """
+
+    def __init__(self, clock: Callable[[], str]) -> None:
+        self._clock = clock
+        self._taken = 0
+        self.calls: list[dict[str, Any]] = []
+
+    @property
+    def pending(self) -> int:
+        """Items that were not taken yet."""
+        return len(self.calls) - self._taken
+
+    def add(self, call: str, **facts: Any) -> None:
+        """Add an item; facts that are None are left out."""
+        known = {key: value for key, value in facts.items() if value is not None}
+        self.calls.append({"call": call, "at": self._clock(), **known})
+
+    def add_list(self, call: str, entries: Iterable[ListedName]) -> None:
+        """Add a list as it was delivered, in as many items as it takes."""
+        rows = list(entries)
+        part: list[dict[str, Any]] = []
+        size = 0
+        self.add(call, count=len(rows))
+        for row in rows:
+            if part and (len(part) >= _LIST_ITEMS or size + len(row.raw_name) > _LIST_BYTES):
+                self.add(f"{call}_entries", entries=part)
+                part, size = [], 0
+            item: dict[str, Any] = {"encoding": row.encoding, "name": to_base64(row.raw_name)}
+            if row.token is not None:
+                item["token"] = row.token
+            part.append(item)
+            size += len(row.raw_name)
+        if part:
+            self.add(f"{call}_entries", entries=part)
+
+    def take(self) -> Iterable[list[dict[str, Any]]]:
+        """Yield the items that were not taken yet, in parts that fit a record."""
+        part: list[dict[str, Any]] = []
+        size = 0
+        while self._taken < len(self.calls):
+            item = self.calls[self._taken]
+            cost = _cost(item)
+            if part and size + cost > _BATCH_BYTES:
+                yield part
+                part, size = [], 0
+            part.append(item)
+            size += cost
+            self._taken += 1
+        if part:
+            yield part
+
+
+def _cost(item: dict[str, Any]) -> int:
+    """Return about how many bytes an item takes as JSON, never fewer."""
+    return 64 + sum(
+        len(key) + 8 + (_cost_of_list(value) if isinstance(value, list) else 6 * len(str(value)))
+        for key, value in item.items()
+    )
+
+
+def _cost_of_list(rows: list[dict[str, Any]]) -> int:
+    return sum(64 + len(row["name"]) for row in rows)

@@ -1,0 +1,132 @@
+"""One set of a chain: what its archive says of it, or, where only that is here, its receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tokar.errors import InputError
+from tokar.sets.facts import SetFacts
+from tokar.sets.read import facts_of_archive
+from tokar.sets.receipt import read_receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tokar.format.archive import Archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One set of a chain.
+
+    Attributes:
+        label: Where it is: a path.
+        id: Archive id, 16 bytes.
+        root: Root, 32 bytes.
+        kind: `full`, `logs` or `collected`. It explains, and never decides.
+        profile: The token profile.
+        created: When the archive was begun, as text.
+        server: The server it came from; None where it does not say.
+        prior: Id and root of the set that it says it goes on from.
+        origin: What it was salvaged from: id, or tag where only that was left; empty where it was not.
+        facts: What its files say; empty for a receipt.
+        receipt: For a set whose archive is not here: the generations that its receipt names, lowest and highest.
+    """
+
+    label: str
+    id: bytes
+    root: bytes
+    kind: str
+    profile: str = ""
+    created: str = ""
+    server: str | None = None
+    prior: tuple[bytes, bytes] | None = None
+    origin: str = ""
+    facts: SetFacts = field(default_factory=SetFacts)
+    receipt: tuple[int, int] | None = None
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it holds databases, so that a restore can begin with it."""
+        return any(not one.temporary for one in self.facts.databases)
+
+    @property
+    def generations(self) -> tuple[int, int] | None:
+        """The lowest and the highest generation in it; None without logs."""
+        return self.receipt or self.facts.generations
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON, without the facts."""
+        generations = self.generations
+        return {
+            "path": self.label,
+            "id": self.id.hex(),
+            "root": self.root.hex(),
+            "kind": self.kind,
+            "profile": self.profile,
+            "created": self.created,
+            "server": self.server,
+            "prior": {"id": self.prior[0].hex(), "root": self.prior[1].hex()} if self.prior else None,
+            "origin": self.origin or None,
+            "generations": {"low": generations[0], "high": generations[1]} if generations else None,
+            "receipt_only": self.receipt is not None,
+        }
+
+
+def member_of_archive(
+    archive: Archive, *, label: str = "", examine: bool = False, progress: Callable[[int], None] | None = None
+) -> Member:
+    """Return what an archive says of itself as a set of a chain.
+
+    Raises:
+        FormatError: The index or the start of a file is damaged.
+        StorageError: The archive cannot be read.
+    """
+    head = archive.head
+    prior, origin = head.extra.get("prior"), head.extra.get("origin", {})
+    return Member(
+        label=label or str(archive.path or archive.id.hex()),
+        id=archive.id,
+        root=archive.root,
+        kind=head.kind,
+        profile=head.profile,
+        created=head.created,
+        server=head.text("server"),
+        prior=(bytes.fromhex(prior["id"]), bytes.fromhex(prior["root"])) if prior else None,
+        origin=origin.get("id") or origin.get("tag") or "",
+        facts=facts_of_archive(archive, examine=examine, progress=progress),
+    )
+
+
+def member_of_receipt(path: Path) -> Member:
+    """Return what a receipt says of the set whose archive it lay beside: enough to name it, never enough to restore it.
+
+    Raises:
+        InputError: It is no receipt, or one of a backup that failed.
+        StorageError: It cannot be read.
+    """
+    found = read_receipt(path)
+    if found.outcome != "sealed":
+        raise InputError("this receipt tells of a backup that made no archive", path=path)
+    try:
+        generations = found.backup.get("generations")
+        return Member(
+            label=str(path),
+            id=bytes.fromhex(found.archive["id"]),
+            root=bytes.fromhex(found.archive["root"]),
+            kind="full" if found.backup.get("took") in {"full", "copy"} else "logs",
+            profile=str(found.backup.get("profile", "")),
+            server=found.backup.get("server"),
+            receipt=_range_of(generations),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("this receipt lacks what a set is known by", path=path) from error
+
+
+def _range_of(generations: Any) -> tuple[int, int]:
+    """Return the generations in a receipt, whether as an object or as a pair; (0, 0) where there are none."""
+    if isinstance(generations, dict):
+        return int(generations["low"]), int(generations["high"])
+    return (int(generations[0]), int(generations[1])) if generations else (0, 0)

@@ -1,0 +1,329 @@
+"""One database and the logs that will be played onto it: followed from the lowest needed one, each held against the one before it.
+
+The rules are those of the engine's recovery. A clean database needs nothing. A dirty one needs every log of its required range, a streaming
+copy every log of its backup; they must be of its log stream, link to each other, and the highest must be the very log the database names.
+Logs that hold committed transactions beyond that are wanted too: without them recovery goes on only with a loss (-582).
+
+Sources: Microsoft, Extensible Storage Engine, logredo.cxx, logutil.cxx, db.cxx and backup.cxx (behaviour only); Microsoft Knowledge Base
+Q296787, Q237767, Q232938, Q192657.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tokar.ese.loglink import LinkFault
+from tokar.sets import content
+from tokar.sets.faults import Fault, FaultKind, Severity, first_of, in_order, ranges, some, spans
+from tokar.sets.logfaults import altered, broken, forked, log_problem
+from tokar.sets.logs import LogTable, distinct, link
+from tokar.sets.need import Basis, Need, need_of
+from tokar.sets.verdict import DatabaseVerdict, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tokar.ese.common import Signature
+    from tokar.sets.facts import DatabaseFacts, LogFacts
+
+_DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED}
+_CONTENT_FAULTS: Final = {
+    FaultKind.LOG_SIZE,
+    FaultKind.LOG_DAMAGED,
+    FaultKind.LOG_TORN,
+    FaultKind.LOG_OF_OTHER_BRANCH,
+    FaultKind.LOG_NAME,
+}
+
+
+class DatabaseRun:
+    """One database and the logs that will be played onto it.
+
+    Args:
+        facts: The database.
+        table: The logs of its set.
+
+    Attributes:
+        need: The logs it needs.
+        faults: What is wrong, as found.
+        run: The logs that will be played, in order; with holes where some are missing.
+        missing: Needed generations that are not here, as runs.
+        after_gap: Logs of its stream that the run does not reach.
+    """
+
+    def __init__(self, facts: DatabaseFacts, table: LogTable) -> None:
+        self.facts = facts
+        self.need = need_of(facts)
+        self.faults: list[Fault] = [*content.database_faults(facts)]
+        self.run: list[LogFacts] = []
+        self.missing: list[range] = []
+        self.after_gap: list[LogFacts] = []
+        self._by_number = False
+        self._table = table
+        if self.need.basis is Basis.UNUSABLE and facts.header is not None:
+            self.faults.append(_unusable(facts, self.need))
+
+    @property
+    def signature(self) -> Signature | None:
+        """The log stream of the database; None where it never belonged to one."""
+        header = self.facts.header
+        return header.log_signature if header is not None and header.log_signature.is_set else None
+
+    def walk(self) -> None:
+        """Follow the logs from the lowest needed one on, as far as they go."""
+        if self.signature is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
+            return
+        if self.need.low:
+            self._walk_needed(self.signature)
+        else:
+            self._start_forward(self.signature)
+        if not self.missing:
+            self._walk_forward(self.signature)
+
+    def _walk_needed(self, signature: Signature) -> None:
+        """Take the needed logs in order. Only those that are there are gone over: a damaged header may ask for two billion."""
+        need = self.need
+        before: LogFacts | None = None
+        expected = need.low
+        for generation in self._table.present(signature, need.low, need.committed):
+            must = need.last_log_created if generation == need.last_log else None
+            if generation > expected:
+                self.missing.append(range(expected, generation))
+                before = None
+            log = self._table.choose(signature, generation, before, must)
+            assert log is not None
+            self._take(log, before, Severity.ERROR if generation <= need.high else Severity.LOSS)
+            before, expected = log, generation + 1
+        if expected <= need.committed:
+            self.missing.append(range(expected, need.committed + 1))
+        self.faults += self._missing_faults(signature)
+
+    def _take(self, log: LogFacts, before: LogFacts | None, severity: Severity) -> None:
+        """Add a log to the run, and note what is wrong with it."""
+        need, hard = self.need, self.need.hard
+        self.run.append(log)
+        self._by_number |= log.is_opaque
+        own = content.log_fault(log, severity, hard=hard, last=log.generation == need.committed)
+        if own is not None:
+            self._note(own)
+        if log.is_opaque or log.generation is None:
+            return
+        found = distinct(self._table.of(log.signature, log.generation)) if log.signature else []
+        if len(found) > 1:
+            self._note(forked(log, found, Severity.WARNING if before or need.last_log else severity))
+        if log.generation == need.last_log and log.created != need.last_log_created:
+            self._note(self._other_branch(log, severity))
+        elif before is not None:
+            self._check_link(before, log, severity)
+        assert self.facts.header is not None
+        if log.page_size != self.facts.header.page_size:
+            message = (
+                f"{log.name} is for pages of {log.page_size} bytes, {self.facts.name} has {self.facts.header.page_size}"
+            )
+            step = "look for the right log"
+            self._note(log_problem(FaultKind.LOG_PAGE_SIZE, message, log, severity, code=-1213, step=step))
+
+    def _note(self, fault: Fault) -> None:
+        self.faults.append(replace(fault, databases=(self.facts.name,)))
+
+    def _check_link(self, before: LogFacts, log: LogFacts, severity: Severity) -> None:
+        found = link(before, log).fault
+        if found is None:
+            return
+        if found is LinkFault.CONTENT:
+            if not self._explains(before):
+                self._note(altered(before, log, severity))
+        elif not self._is_other_branch(before):
+            self._note(broken(before, log, severity, hard=self.need.hard))
+
+    def _explains(self, before: LogFacts) -> bool:
+        """Tell whether the earlier log has a fault of its own, from which a broken content link only follows."""
+        for at, fault in enumerate(self.faults):
+            if before.name in fault.files and fault.kind in _CONTENT_FAULTS:
+                extra = (*fault.consequences, "the accumulated checksum in the next log does not fit (-590)")
+                self.faults[at] = replace(fault, consequences=tuple(dict.fromkeys(extra)))
+                return True
+        return False
+
+    def _is_other_branch(self, before: LogFacts) -> bool:
+        return any(fault.kind is FaultKind.LOG_OF_OTHER_BRANCH and before.name in fault.files for fault in self.faults)
+
+    def _other_branch(self, log: LogFacts, severity: Severity) -> Fault:
+        """The same number and stream, and yet another log: history forked after a restore."""
+        message = (
+            f"{log.name} was created {log.created.iso()}, {self.facts.name} needs the one created "
+            f"{self.need.last_log_created.iso()}: the histories parted"
+        )
+        step = "look for the log that the database was written with"
+        code = -557 if self.need.hard else -543
+        return log_problem(FaultKind.LOG_OF_OTHER_BRANCH, message, log, severity, code=code, step=step)
+
+    def _missing_faults(self, signature: Signature) -> Iterator[Fault]:
+        """Yield why needed generations are not here: nothing of that number, or something that cannot stand for it."""
+        gone: dict[Severity, list[range]] = {Severity.ERROR: [], Severity.LOSS: []}
+        for hole in self.missing:
+            start = hole.start
+            for generation in self._claimed(hole, signature):
+                self._add_gone(gone, range(start, generation))
+                severity = Severity.ERROR if generation <= self.need.high else Severity.LOSS
+                yield replace(self._stand_in(signature, generation, severity), databases=(self.facts.name,))
+                start = generation + 1
+            self._add_gone(gone, range(start, hole.stop))
+        for severity, holes in gone.items():
+            if holes:
+                yield self._gone(holes, severity)
+
+    def _add_gone(self, gone: dict[Severity, list[range]], hole: range) -> None:
+        """Note a hole, cut in two where the required range ends and the committed one begins."""
+        end = self.need.high + 1
+        parts = {
+            Severity.ERROR: range(hole.start, min(hole.stop, end)),
+            Severity.LOSS: range(max(hole.start, end), hole.stop),
+        }
+        for severity, part in parts.items():
+            if part:
+                gone[severity].append(part)
+
+    def _claimed(self, hole: range, signature: Signature) -> list[int]:
+        """Return the generations of a hole for which there is a file that cannot stand for them."""
+        found = {generation for generation in self._table.claimed(hole) if self._stand_ins(signature, generation)}
+        last = hole.stop - 1
+        return sorted(found | ({last} if self._damaged_current(last) else set()))
+
+    def _stand_ins(self, signature: Signature, generation: int) -> list[LogFacts]:
+        logs = self._table.claiming(generation)
+        return [log for log in logs if log.signature != signature and (log.damaged or log.signature is not None)]
+
+    def _stand_in(self, signature: Signature, generation: int, severity: Severity) -> Fault:
+        """Return the fault of what is there in place of a needed log."""
+        found = self._stand_ins(signature, generation)
+        unreadable = [log for log in found if log.damaged] or (not found and self._damaged_current(generation)) or []
+        if not unreadable:
+            return self._foreign(found, generation, severity)
+        fault = content.log_fault(unreadable[0], severity, hard=self.need.hard, last=False)
+        assert fault is not None
+        return replace(fault, generations=(generation,))
+
+    def _damaged_current(self, generation: int) -> list[LogFacts]:
+        """The current log has no number in its name: if it cannot be read, it may be the highest one that is missing."""
+        if generation != self.need.committed:
+            return []
+        return [log for log in self._table.logs if log.current and log.damaged]
+
+    def _foreign(self, foreign: list[LogFacts], generation: int, severity: Severity) -> Fault:
+        listed = some(log.name for log in foreign)
+        return Fault(
+            kind=FaultKind.LOG_FOREIGN,
+            message=f"{listed} stands for generation 0x{generation:X} and belongs to another log stream",
+            severity=severity,
+            files=tuple(log.name for log in foreign),
+            generations=(generation,),
+            code=-555 if self.need.hard else -530,
+            next_step="find the log of this database's own stream; never mix files of two instances",
+            databases=(self.facts.name,),
+        )
+
+    def _gone(self, holes: list[range], severity: Severity) -> Fault:
+        one = sum(map(len, holes)) == 1
+        log, is_ = ("log", "is") if one else ("logs", "are")
+        useless = [played.generation for played in self.run if played.generation and played.generation > holes[0].start]
+        follows = (f"logs {ranges(useless)} cannot be played",) if useless else ()
+        kind = FaultKind.LOG_MISSING if severity is Severity.ERROR else FaultKind.COMMITTED_LOG_MISSING
+        if kind is FaultKind.COMMITTED_LOG_MISSING:
+            message = f"{log} {spans(holes)} with committed transactions {is_} missing: the last transactions are lost"
+            code = -582
+            step = "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a"
+        else:
+            message = f"{log} {spans(holes)} {is_} missing"
+            code = -557 if self.need.hard else -543
+            step = "add the archive or folder that has it; without it the database cannot be recovered"
+        return Fault(
+            kind=kind,
+            message=message,
+            severity=severity,
+            generations=first_of(holes),
+            code=code,
+            next_step=step,
+            databases=(self.facts.name,),
+            consequences=follows,
+        )
+
+    def _start_forward(self, signature: Signature) -> None:
+        """A clean database can be played forward from the log in which it was last consistent."""
+        assert self.facts.header is not None
+        log = self._table.choose(signature, self.facts.header.consistent_position.generation, None)
+        if log is not None:
+            self.run.append(log)
+
+    def _walk_forward(self, signature: Signature) -> None:
+        """Go on while each log continues the one before it."""
+        while self.run:
+            last = self.run[-1]
+            assert last.generation is not None
+            following = self._table.choose(signature, last.generation + 1, last)
+            if following is None or link(last, following).fault is not None or following.size < following.expected_size:
+                break
+            self.run.append(following)
+            self._by_number |= following.is_opaque
+        end = self.run[-1].generation if self.run else None
+        if end is not None:
+            self.after_gap = [
+                log for log in self._table.logs if log.signature == signature and (log.generation or 0) > end
+            ]
+
+    def verdict(self) -> DatabaseVerdict:
+        """Return what becomes of the database."""
+        header = self.facts.header
+        ordered = in_order(self.faults)
+        reaches = self.run[-1].generation if self.run and not self.missing else 0
+        return DatabaseVerdict(
+            name=self.facts.name,
+            verdict=self._decide(ordered),
+            state=header.state_name if header is not None else "unreadable",
+            need=self.need,
+            missing=tuple(self.missing),
+            reaches=reaches or 0,
+            faults=ordered,
+            not_checked=tuple(self._open()),
+        )
+
+    def _decide(self, faults: Iterable[Fault]) -> Verdict:
+        errors = [fault for fault in faults if fault.severity is Severity.ERROR]
+        if self.facts.temporary and not errors:
+            return Verdict.TEMPORARY
+        if any(fault.kind not in _DAMAGE for fault in errors):
+            return Verdict.NOT_RECOVERABLE
+        if errors:
+            return Verdict.DAMAGED
+        if any(fault.severity is Severity.LOSS for fault in faults):
+            return Verdict.WITH_LOSS
+        if self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START}:
+            return Verdict.NOT_CHECKED
+        return Verdict.CLEAN if self.need.basis is Basis.CLEAN else Verdict.RECOVERABLE
+
+    def _open(self) -> Iterator[str]:
+        """Yield what the verdict leaves open."""
+        name, need = self.facts.name, self.need
+        if need.basis is Basis.UNKNOWN:
+            yield f"{name}: {need.why}"
+        if need.not_checked:
+            yield f"{name}: {need.not_checked}"
+        if self._by_number:
+            yield f"{name}: logs of a format that is not known are taken by the numbers in their names alone"
+        if self.facts.pages is not None and (why := self.facts.pages.not_verified or self.facts.pages.caveat):
+            yield f"{name}: {why}"
+
+
+def _unusable(facts: DatabaseFacts, need: Need) -> Fault:
+    return Fault(
+        kind=FaultKind.STATE_UNUSABLE,
+        message=f"{facts.name} cannot be recovered from this copy: {need.why}",
+        severity=Severity.WARNING if facts.temporary else Severity.ERROR,
+        files=(facts.name,),
+        code=None if facts.temporary else -550,
+        next_step="leave it out: the engine makes it anew"
+        if facts.temporary
+        else "use another backup of this database",
+        databases=(facts.name,),
+    )

@@ -1,0 +1,153 @@
+"""Which logs a database needs, going by its own header and, for a copy made by a backup, by its trailer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar.ese.common import NO_TIME, LogTime
+from tokar.ese.database import DatabaseState
+
+if TYPE_CHECKING:
+    from tokar.ese.database import DatabaseHeader
+    from tokar.sets.facts import DatabaseFacts
+
+_UNUSABLE: Final = {
+    DatabaseState.JUST_CREATED: "its creation was never finished; recovery from the log that created it makes it anew",
+    DatabaseState.BEING_CONVERTED: "an upgrade was in progress",
+    DatabaseState.INCREMENTAL_RESEED_IN_PROGRESS: "an incremental reseed was in progress",
+    DatabaseState.REVERT_IN_PROGRESS: "a revert was in progress",
+}
+
+
+class Basis(StrEnum):
+    """What the need rests on."""
+
+    CLEAN = "clean"  # nothing is needed
+    REQUIRED_RANGE = "required-range"  # the header of a database that was not shut down
+    TRAILER = "trailer"  # the trailer of a streaming copy
+    BACKUP_RANGE = "backup-range"  # the header of a backup copy whose range is filled in
+    BACKUP_START = "backup-start"  # a backup copy of which only the lowest log is known
+    UNUSABLE = "unusable"  # no log helps
+    UNKNOWN = "unknown"  # the rules for such a file are not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """The logs a database needs.
+
+    Attributes:
+        basis: What this rests on.
+        low: The first generation; 0 where none is needed.
+        high: The last one.
+        committed: The highest generation with transactions that were committed; at least `high`.
+        hard: Whether hard recovery plays them: the file is a copy from a streaming backup.
+        last_log: The generation whose creation time the header keeps, 0 where it keeps none.
+        last_log_created: That time.
+        why: What is known of the case in words; for an unusable or unknown one the reason.
+        not_checked: What the judgement leaves open, in words; empty where nothing.
+    """
+
+    basis: Basis
+    low: int = 0
+    high: int = 0
+    committed: int = 0
+    hard: bool = False
+    last_log: int = 0
+    last_log_created: LogTime = NO_TIME
+    why: str = ""
+    not_checked: str = ""
+
+    @property
+    def generations(self) -> range:
+        """The generations without which recovery fails."""
+        return range(self.low, self.high + 1) if self.low else range(0)
+
+    @property
+    def only_committed(self) -> range:
+        """The generations without which committed transactions are lost."""
+        return range(self.high + 1, self.committed + 1) if self.low else range(0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "basis": self.basis.value,
+            "low": self.low,
+            "high": self.high,
+            "committed": self.committed,
+            "recovery": "none" if self.basis is Basis.CLEAN else "hard" if self.hard else "soft",
+            "why": self.why,
+        }
+
+
+def need_of(facts: DatabaseFacts) -> Need:
+    """Return which logs a database needs."""
+    header = facts.header
+    if header is None:
+        return Need(basis=Basis.UNKNOWN if not facts.damaged else Basis.UNUSABLE, why=facts.note)
+    if facts.temporary or header.state in _UNUSABLE:
+        why = _UNUSABLE.get(header.state, "") if header.state else ""
+        return Need(basis=Basis.UNUSABLE, why=f"state {header.state_name}: {why}")
+    if facts.is_backup_copy and not header.is_clean:
+        return _need_of_copy(facts, header)
+    if header.is_clean:
+        return Need(basis=Basis.CLEAN, why=header.state_name)
+    if header.state not in {DatabaseState.DIRTY_SHUTDOWN, DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN}:
+        return Need(basis=Basis.UNKNOWN, why=f"what a database in the {_state(header)} needs is not known")
+    return _need_of_dirty(header)
+
+
+def _state(header: DatabaseHeader) -> str:
+    return header.state_name if header.state is None else f"state {header.state_name}"
+
+
+def _need_of_dirty(header: DatabaseHeader) -> Need:
+    low, high = header.required_low, header.required_high
+    if not 0 < low <= high:
+        return Need(
+            basis=Basis.UNKNOWN,
+            why=f"{header.state_name}, but its header names no required logs (Exchange 5.5 keeps none there)",
+        )
+    committed = max(high, header.committed_high)
+    patched = header.state is DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN
+    return Need(
+        basis=Basis.REQUIRED_RANGE,
+        low=low,
+        high=high,
+        committed=committed,
+        last_log=committed if header.last_log_time.is_set else 0,
+        last_log_created=header.last_log_time,
+        why=f"state {header.state_name}",
+        not_checked="in this state the lowest required log may lie below what is really needed" if patched else "",
+    )
+
+
+def _need_of_copy(facts: DatabaseFacts, header: DatabaseHeader) -> Need:
+    """The range of the backup counts: recovery begins at its lowest log and must reach the one that was current when the copy ended."""
+    low = header.current_full.generation_low
+    if facts.trailer is not None:
+        high = facts.trailer.backup.generation_high
+        return _last_log(header, _copy_need(Basis.TRAILER, low, high, "streaming copy"))
+    if header.current_full.generation_high:
+        high = header.current_full.generation_high
+        # Before trailers the header named the log that was current when the copy began; the patch file knows where it ended.
+        open_end = (
+            "" if header.file_type else "the last log that is needed stands in the patch file, which is not interpreted"
+        )
+        return _last_log(header, _copy_need(Basis.BACKUP_RANGE, low, high, "a copy from a backup", open_end))
+    high = max(low, header.required_high)
+    open_end = "the last log that is needed is not known"
+    return _copy_need(Basis.BACKUP_START, low, high, "streaming copy whose end is not recorded", open_end)
+
+
+def _copy_need(basis: Basis, low: int, high: int, why: str, not_checked: str = "") -> Need:
+    return Need(basis=basis, low=low, high=high, committed=high, hard=True, why=why, not_checked=not_checked)
+
+
+def _last_log(header: DatabaseHeader, need: Need) -> Need:
+    """Add the creation time that the header keeps of its highest log, where that log is in the range."""
+    at = max(header.required_high, header.committed_high)
+    if not header.last_log_time.is_set or at not in need.generations:
+        return need
+    return replace(need, last_log=at, last_log_created=header.last_log_time)

@@ -1,0 +1,166 @@
+"""The receipt beside an archive: what happened after the seal. No verdict on an archive ever needs it.
+
+An archive is sealed before logs are truncated, so the truncation, and how End went, cannot be told inside it. `NAME.receipt.json` tells it:
+"truncating" is written before the call and the result after, so that a receipt found later says what may have happened, whatever
+died in between. It also names id, root and highest log of the set, so that a later backup can go on from the receipt alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from tokar.errors import ExistingFileError, InputError, StorageError
+from tokar.storage import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORM: Final = "tokar receipt 1"
+RECEIPT_SUFFIX: Final = ".receipt.json"
+_MAX_SIZE: Final = 1 << 20
+
+
+class Truncation(StrEnum):
+    """What became of TruncateLogs."""
+
+    NOT_INTENDED = "not-intended"  # differential and copy
+    NOT_LICENSED = "not-licensed"  # the seal check refused; nothing was called
+    TRUNCATING = "truncating"  # about to be called: if this is the last word, whether it was is not known
+    DONE = "done"
+    FAILED = "failed"  # the server refused
+    UNKNOWN = "unknown"  # it was called and not answered
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt.
+
+    Attributes:
+        outcome: `sealed` where the archive exists, `failed` where a backup was begun and no archive came of it.
+        truncation: What became of the logs.
+        archive: Name, id and root of the archive, and its size; empty without an archive.
+        backup: What was asked for and what was done: `asked`, `took`, `server`, `profile`, `generations`, `log`.
+        end: How End went; empty until then.
+        notes: What a person should know.
+        calls: The calls from the seal on, in the form of the transcript.
+    """
+
+    outcome: str
+    truncation: Truncation
+    archive: Mapping[str, Any] = field(default_factory=dict)
+    backup: Mapping[str, Any] = field(default_factory=dict)
+    end: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    calls: tuple[Mapping[str, Any], ...] = ()
+
+    def build(self) -> bytes:
+        """Return the bytes of the receipt: JSON for people, sorted and indented."""
+        value = {
+            "form": FORM,
+            "outcome": self.outcome,
+            "truncation": self.truncation.value,
+            "archive": dict(self.archive),
+            "backup": dict(self.backup),
+            "end": dict(self.end),
+            "notes": list(self.notes),
+            "calls": list(self.calls),
+        }
+        return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode()
+
+    @classmethod
+    def parse(cls, data: bytes, path: Path | str | None = None) -> Self:
+        """Read a receipt.
+
+        Raises:
+            InputError: It is none.
+        """
+        try:
+            value = json.loads(data)
+            if value["form"] != FORM:
+                raise InputError(f"this is no receipt of form {FORM!r}", path=path)
+            return cls(
+                outcome=str(value["outcome"]),
+                truncation=Truncation(value["truncation"]),
+                archive=dict(value["archive"]),
+                backup=dict(value["backup"]),
+                end=dict(value["end"]),
+                notes=tuple(map(str, value["notes"])),
+                calls=tuple(map(dict, value["calls"])),
+            )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError("this is no receipt", path=path) from error
+
+    def with_(self, **changes: Any) -> Self:
+        """Return a receipt with some fields changed."""
+        return replace(self, **changes)
+
+
+def receipt_path(archive: Path) -> Path:
+    """Return where the receipt of an archive lies: `NAME.receipt.json` beside it, with all of the archive's name."""
+    return archive.with_name(archive.name + RECEIPT_SUFFIX)
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Read the receipt at a path.
+
+    Raises:
+        StorageError: It cannot be read.
+        InputError: It is no receipt.
+    """
+    try:
+        with path.open("rb") as file:
+            return Receipt.parse(file.read(_MAX_SIZE), path)
+    except OSError as error:
+        raise StorageError(f"cannot read the receipt: {error.strerror}", path=path) from error
+
+
+def demand_free(archive: Path) -> None:
+    """Check that no receipt of an earlier backup would be overwritten. One that tells of a failure may be.
+
+    Raises:
+        ExistingFileError: There is one.
+    """
+    path = receipt_path(archive)
+    if not os.path.lexists(path):
+        return
+    try:
+        if read_receipt(path).outcome == "failed":
+            return
+    except (InputError, StorageError):
+        pass
+    raise ExistingFileError(
+        "a receipt is there already, of an archive that is gone",
+        path=path,
+        hint="choose another name, or move the receipt",
+    )
+
+
+def write_receipt(archive: Path, receipt: Receipt) -> Path:
+    """Write the receipt of an archive, durably. If it dies half-way, the receipt that was there before stands.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    path = receipt_path(archive)
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(receipt.build())
+            file.flush()
+            durable.sync_descriptor(file.fileno(), temporary)
+        durable.replace(temporary, path)
+        durable.sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"cannot write the receipt: {error.strerror}", path=path) from error
+    except StorageError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path

@@ -1,1 +1,0 @@
-"""Where the files of a set come from. Knows nothing of restore."""

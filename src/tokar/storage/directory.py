@@ -1,0 +1,184 @@
+"""An open directory: everything that placing does happens relative to one, so that no link can lead it elsewhere.
+
+On POSIX a directory is opened once, without following a link, and files are made, renamed and removed relative to its
+descriptor: whoever swaps the path for a link afterwards changes nothing. Windows cannot do that; there the directory is
+looked at when it is opened, and paths are used.
+
+Every method raises StorageError with the path where the operating system refuses.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, Final, Self
+
+from tokar.errors import ExistingFileError, StorageError
+from tokar.storage import durable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
+
+_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _FLAGS
+
+
+class Directory:
+    """A directory that is there and is no link.
+
+    Args:
+        path: Its path.
+        within: The open directory that it is in, if it is opened by name.
+        by_path: Whether to use paths even where descriptors are at hand.
+
+    Raises:
+        StorageError: It is not there, is a link, or is no directory.
+    """
+
+    def __init__(self, path: str, *, within: Directory | None = None, by_path: bool = not HAS_DESCRIPTORS) -> None:
+        self.path = path
+        self.descriptor: int | None = None
+        above = within.descriptor if within is not None else None
+        try:
+            if by_path:
+                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                    raise NotADirectoryError(20, "it is a link or no directory")
+            else:
+                name = path if above is None else os.path.basename(path)  # noqa: PTH119 - relative to a descriptor
+                self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _FLAGS, dir_fd=above)
+        except OSError as error:
+            raise StorageError(f"cannot open the directory: {error.strerror}", path=path) from error
+
+    def at(self, name: str) -> str:
+        """Return a name as the calls below need it: relative to the descriptor, or as a path."""
+        return name if self.descriptor is not None else self.path_of(name)
+
+    def path_of(self, name: str) -> str:
+        """Return the path of a name, for messages."""
+        return os.path.join(self.path, name)  # noqa: PTH118 - called once a file
+
+    def create(self, name: str) -> int:
+        """Make a file that must not be there and return its descriptor; only its owner may read it."""
+        try:
+            return os.open(self.at(name), _CREATE, 0o600, dir_fd=self.descriptor)
+        except OSError as error:
+            raise self._refused("make the file", name, error) from error
+
+    def open(self, name: str) -> int:
+        """Open a file that is there, to make it durable."""
+        try:
+            return os.open(self.at(name), os.O_RDWR | _FLAGS, dir_fd=self.descriptor)
+        except OSError as error:
+            raise self._refused("open the file", name, error) from error
+
+    def make(self, name: str) -> Directory:
+        """Make a directory in it that must not be there, private to its owner, and open it."""
+        try:
+            os.mkdir(self.at(name), 0o700, dir_fd=self.descriptor)
+        except OSError as error:
+            raise self._refused("make the directory", name, error) from error
+        return Directory(self.path_of(name), within=self, by_path=self.descriptor is None)
+
+    def rename(self, name: str, target: Directory, new_name: str) -> None:
+        """Rename a file into another directory, atomically, and never over something that is there.
+
+        Raises:
+            ExistingFileError: Something has the new name.
+        """
+        try:
+            durable.rename_at(
+                self.at(name),
+                target.at(new_name),
+                source_directory=self.descriptor,
+                target_directory=target.descriptor,
+            )
+        except (ExistingFileError, StorageError) as error:
+            error.path = target.path_of(new_name)
+            raise
+
+    def has(self, name: str) -> bool:
+        """Return whether something has this name."""
+        try:
+            os.stat(self.at(name), dir_fd=self.descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._refused("look at the file", name, error) from error
+        return True
+
+    def names(self) -> list[str]:
+        """Return all names in it."""
+        try:
+            return os.listdir(self.path if self.descriptor is None else self.descriptor)  # noqa: PTH208 - as above
+        except OSError as error:
+            raise StorageError(f"cannot list the directory: {error.strerror}", path=self.path) from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        try:
+            os.unlink(self.at(name), dir_fd=self.descriptor)
+        except OSError as error:
+            raise self._refused("remove the file", name, error) from error
+
+    def remove_directory(self, name: str) -> None:
+        """Remove an empty directory."""
+        try:
+            os.rmdir(self.at(name), dir_fd=self.descriptor)
+        except OSError as error:
+            raise self._refused("remove the directory", name, error) from error
+
+    def demand_private(self) -> None:
+        """Check that it belongs to this user and that nobody else can write in it.
+
+        Raises:
+            StorageError: It does not, or somebody can.
+        """
+        if self.descriptor is None:
+            return  # Windows: rights are not in the mode
+        info = os.fstat(self.descriptor)
+        if info.st_uid != os.geteuid() or info.st_mode & 0o077:
+            raise StorageError(
+                "this is left of a restore, and others may have written in it; remove it", path=self.path
+            )
+
+    def lock(self) -> None:
+        """Keep other restores out until it is closed, or the process ends. Does nothing on Windows.
+
+        Raises:
+            StorageError: Another one is at work in it.
+        """
+        if sys.platform == "win32" or self.descriptor is None:
+            return
+        import fcntl  # noqa: PLC0415 - not there on Windows
+
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError("another run of this restore is at work", path=self.path) from error
+        except OSError:
+            return  # a file system without locks
+
+    def sync(self) -> None:
+        """Make the renames in it durable."""
+        if self.descriptor is not None:
+            durable.sync_descriptor(self.descriptor, self.path)
+
+    def _refused(self, what: str, name: str, error: OSError) -> StorageError:
+        return StorageError(f"cannot {what}: {error.strerror}", path=self.path_of(name))
+
+    def close(self) -> None:
+        """Close it; a second call does nothing."""
+        if self.descriptor is not None:
+            descriptor, self.descriptor = self.descriptor, None
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

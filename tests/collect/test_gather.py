@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_sets import (
+    STREAM,
+    TAKEN,
+    checkpoint,
+    damaged,
+    database,
+    flush_map,
+    instance,
+    log,
+    reserve,
+    streaming_file,
+    temporary_database,
+    write,
+)
+
+from tokar import tokens
+from tokar.collect.gather import Gathered, Gatherer, Rest, is_key
+from tokar.errors import ArchiveError, InputError, SourceChangedError, SourceError, StorageError
+from tokar.ese.log import LogHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def gather(
+    folder: Path, files: Mapping[str, bytes] | None = None, *, profile: str = "ese", **options: object
+) -> Gathered:
+    """Gather a folder, after files were written into it."""
+    write(folder, files or {})
+    gatherer = Gatherer(profile, **options)  # type: ignore[arg-type]
+    gatherer.add_folder(str(folder))
+    return gatherer.result()
+
+
+def gather_files(*paths: Path, profile: str = "ese") -> Gathered:
+    gatherer = Gatherer(profile)
+    for path in paths:
+        gatherer.add_file(str(path))
+    return gatherer.result()
+
+
+def taken(gathered: Gathered) -> dict[str, int]:
+    rest = dict.fromkeys((name for _, name in gathered.rest.walk()), 0x0F)
+    return {one.name: one.token for one in gathered.candidates} | rest
+
+
+def look_again(rest: Rest) -> None:
+    paths = [Path(path) for path, _ in rest.walk()]
+    rest.demand_all(len(paths), sum(path.stat().st_size for path in paths))
+
+
+def reasons(gathered: Gathered) -> dict[str, str]:
+    return {one.name: one.reason for one in gathered.left_out}
+
+
+def test_a_folder_gives_what_belongs_to_a_set_in_the_order_of_the_archive(tmp_path: Path) -> None:
+    assert [one.name for one in gather(tmp_path, instance()).candidates] == list(TAKEN)
+
+
+def test_each_kind_gets_its_token(tmp_path: Path) -> None:
+    assert taken(gather(tmp_path, instance())) == {
+        "db.edb": 0x44,
+        "edb00001.log": 0x21,
+        "edb00002.log": 0x21,
+        "edb.log": 0x21,
+        "db.pat": 0x25,
+    }
+
+
+def test_everything_else_is_listed_with_the_reason(tmp_path: Path) -> None:
+    assert reasons(gather(tmp_path, instance())) == {
+        "edb.chk": "a checkpoint file, rebuilt by the engine",
+        "db.jfm": "a flush map file, rebuilt by the engine",
+        "edbres00001.jrs": "a reserve file, rebuilt by the engine",
+        "edbtmp.log": "the next log being prepared, never part of a set",
+        "tmp.edb": "a temporary database",
+        "readme.txt": "not recognised",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "token"),
+    [(database(), 0x44), (streaming_file(), 0x44), (log(7), 0x21)],
+    ids=["database", "streaming file", "log"],
+)
+def test_content_decides_whatever_the_name(tmp_path: Path, content: bytes, token: int) -> None:
+    assert taken(gather(tmp_path, {"holiday.jpeg": content})) == {"holiday.jpeg": token}
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(checkpoint(), "checkpoint"), (flush_map(), "flush map"), (temporary_database(), "temporary database")],
+    ids=["checkpoint", "flush map", "temporary database"],
+)
+def test_content_keeps_out_what_a_name_would_let_in(tmp_path: Path, content: bytes, what: str) -> None:
+    found = gather(tmp_path, {"edb.log": content})
+    assert not found.candidates
+    assert what in reasons(found)["edb.log"]
+
+
+def test_a_log_named_like_a_database_has_its_generation_from_its_header(tmp_path: Path) -> None:
+    (one,) = gather(tmp_path, {"db.edb": log(0x1E2EC)}).candidates
+    assert (one.kind, one.generation) == ("log", 0x1E2EC)
+
+
+@pytest.mark.parametrize("name", ["edbtmp.log", "EDBTMP.LOG", "sruTmp.jtx"])
+def test_the_next_log_is_left_out_even_with_a_good_header(tmp_path: Path, name: str) -> None:
+    assert not gather(tmp_path, {name: log(9)}).candidates
+
+
+def test_a_numbered_log_whose_header_is_gone_is_taken_by_its_name(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edb0000A.log": bytes([7]) * 8192})
+    assert [(one.token, one.generation) for one in found.candidates] == [(0x21, 0xA)]
+    assert found.notes == ("edb0000A.log: taken for a log by its name; its header is not that of a log",)
+
+
+def test_a_numbered_log_of_zeros_is_not_mistaken_for_a_reserve_log(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edb0000A.log": reserve(), "res1.log": reserve()})
+    assert [(one.name, one.generation) for one in found.candidates] == [("edb0000A.log", 0xA)]
+    assert found.notes == ("edb0000A.log: taken for a log by its name; there is nothing but zeros in it",)
+
+
+def test_a_damaged_log_is_taken_and_reported(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edb00005.log": damaged(log(5))})
+    assert [(one.token, one.generation) for one in found.candidates] == [(0x21, 5)]
+    assert found.notes[0].startswith("edb00005.log: the log header is damaged")
+
+
+def test_a_database_without_a_good_header_is_taken_and_reported(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"db.edb": damaged(damaged(database()), 4196)})
+    assert taken(found) == {"db.edb": 0x44}
+    assert found.notes[0].startswith("db.edb: the database header is damaged")
+
+
+def test_a_file_that_only_has_the_name_of_a_current_log_is_not_taken(tmp_path: Path) -> None:
+    assert reasons(gather(tmp_path, {"app.log": b"started\n" * 1000})) == {"app.log": "not recognised"}
+
+
+def test_a_text_with_the_name_of_a_database_is_not_taken(tmp_path: Path) -> None:
+    assert reasons(gather(tmp_path, {"db.edb": b"started\n" * 1000})) == {"db.edb": "not recognised"}
+
+
+def test_a_name_and_a_header_that_disagree_are_reported_and_the_header_counts(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edb00005.log": log(6)})
+    assert found.generations == (6, 6)
+    assert found.notes == ("edb00005.log: its header says generation 0x6, its name 0x5 (the header counts)",)
+
+
+@pytest.mark.parametrize("generation", [0, -5])
+def test_a_generation_that_no_log_has_is_reported_and_not_kept(tmp_path: Path, generation: int) -> None:
+    header = LogHeader(generation=generation, sectors=2, signature=STREAM)
+    found = gather(tmp_path, {"edb.log": header.build() + bytes(4096)})
+    assert found.generations is None
+    assert found.notes == (f"edb.log: its header says generation {generation}, which no log has",)
+
+
+def test_eight_digits_and_five_are_both_generations(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edbFFFFF.log": log(0xFFFFF), "edb00100000.log": log(0x100000)})
+    assert [one.generation for one in found.candidates] == [0xFFFFF, 0x100000]
+    assert found.generations == (0xFFFFF, 0x100000)
+
+
+def test_logs_of_two_streams_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="2 streams are in one folder: e00, edb") as caught:
+        gather(tmp_path, {"edb00001.log": log(1), "E0000001.log": log(1)})
+    assert caught.value.hint == "name the one to take: --base NAME"
+
+
+def test_a_base_name_chooses_one_of_two_streams(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edb00001.log": log(1), "E0000001.log": log(1), "db.edb": database()}, base="E00")
+    assert list(taken(found)) == ["db.edb", "E0000001.log"]
+    assert reasons(found) == {"edb00001.log": "a log of another stream, edb"}
+
+
+def test_a_base_name_that_no_log_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no log has the base name edn") as caught:
+        gather(tmp_path, {"edb00001.log": log(1), "db.edb": database()}, base="edn")
+    assert caught.value.hint == "--base may be edb"
+
+
+def test_a_base_name_may_be_longer_than_three_characters(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"mystream00002.log": bytes([7]) * 4096}, base="MyStream")
+    assert found.generations == (2, 2)
+
+
+def test_streams_in_different_folders_make_one_set(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"a/edb00001.log": log(1), "b/E0000001.log": log(1)})
+    assert list(taken(found)) == ["a/edb00001.log", "b/E0000001.log"]
+
+
+def test_subfolders_are_walked_and_show_in_the_names(tmp_path: Path) -> None:
+    assert taken(gather(tmp_path, {"deep/er/db.edb": database(), "edb.log": log(1)})) == {
+        "deep/er/db.edb": 0x44,
+        "edb.log": 0x21,
+    }
+
+
+def test_a_private_key_is_left_out_of_a_folder_even_where_everything_is_taken(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"CA.P12": b"key", "ca.pfx": b"key", "other": b"x"}, take_all=True)
+    assert taken(found) == {"other": 0x0F}
+    assert set(reasons(found).values()) == {"a private key: taken only when it is named"}
+
+
+def test_a_private_key_that_is_named_is_taken_with_a_warning(tmp_path: Path) -> None:
+    write(tmp_path, {"CA.p12": b"key"})
+    found = gather_files(tmp_path / "CA.p12")
+    assert taken(found) == {"CA.p12": 0x0F}
+    assert found.notes == ("CA.p12 is a private key: keep the archive as safe as the key itself",)
+
+
+@pytest.mark.parametrize("name", ["ca.p12", "CA.PFX", "x.y.P12"])
+def test_private_keys_are_told_by_their_names(name: str) -> None:
+    assert is_key(name)
+    assert not is_key(name + ".txt")
+
+
+def test_everything_else_is_taken_with_the_token_for_unknown_files_when_asked(tmp_path: Path) -> None:
+    found = gather(tmp_path, instance(), take_all=True)
+    assert {name: token for name, token in taken(found).items() if name not in TAKEN} == {
+        name: 0x0F for name in instance() if name not in TAKEN
+    }
+    assert not found.left_out
+    assert found.count == len(instance())
+    assert found.size == sum(map(len, instance().values()))
+
+
+def test_files_that_come_while_everything_is_taken_are_noticed(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"a": b"1", "b": b"2"}, take_all=True)
+    write(tmp_path, {"c": b"3"})
+    with pytest.raises(SourceChangedError, match="files came, went or grew"):
+        look_again(found.rest)
+
+
+def test_files_that_grow_while_everything_is_taken_are_noticed(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"a": b"1"}, take_all=True)
+    write(tmp_path, {"a": b"11"})
+    with pytest.raises(SourceChangedError):
+        look_again(found.rest)
+
+
+def test_a_folder_that_goes_while_everything_is_taken_is_an_error(tmp_path: Path) -> None:
+    found = gather(tmp_path / "x", {"a": b"1"}, take_all=True)
+    (tmp_path / "x" / "a").unlink()
+    (tmp_path / "x").rmdir()
+    with pytest.raises(StorageError, match="cannot list the folder"):
+        look_again(found.rest)
+
+
+def test_what_is_kept_elsewhere_is_neither_taken_nor_left_out(tmp_path: Path) -> None:
+    write(tmp_path, {"CertBkXp.DAT": bytes(398), "other": b"x"})
+    gatherer = Gatherer("certadm", take_all=True)
+    gatherer.add_folder(str(tmp_path), skip=frozenset({"certbkxp.dat"}))
+    found = gatherer.result()
+    assert taken(found) == {"other": 0x0F}
+    assert not found.left_out
+
+
+def test_a_file_beside_the_folder_is_left_out_unless_it_was_taken(tmp_path: Path) -> None:
+    write(tmp_path, {"CA.p12": b"key", "notes.txt": b"x", "db.edb": database()})
+    gatherer = Gatherer("ese")
+    gatherer.add_file(str(tmp_path / "db.edb"))
+    for name in ("CA.p12", "notes.txt", "db.edb"):
+        gatherer.leave_out(str(tmp_path / name), "beside it")
+    assert reasons(gatherer.result()) == {
+        "CA.p12": "a private key: taken only when it is named",
+        "notes.txt": "beside it",
+    }
+
+
+def test_links_and_special_files_in_a_folder_are_left_out_unopened(tmp_path: Path) -> None:
+    write(tmp_path, {"real/db.edb": database()})
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "link.edb").symlink_to(tmp_path / "real" / "db.edb")
+    (folder / "dangling").symlink_to(tmp_path / "nothing")
+    (folder / "linked").symlink_to(tmp_path / "real")
+    os.mkfifo(folder / "pipe")
+    found = gather(folder, take_all=True)
+    assert not found.count
+    assert reasons(found) == dict.fromkeys(("dangling", "link.edb", "linked", "pipe"), "a link or a special file")
+
+
+def test_a_link_that_is_named_is_followed(tmp_path: Path) -> None:
+    write(tmp_path, {"real.edb": database()})
+    (tmp_path / "link.edb").symlink_to("real.edb")
+    assert taken(gather_files(tmp_path / "link.edb")) == {"link.edb": 0x44}
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "device"])
+def test_a_name_of_something_else_than_a_file_is_refused(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/null")
+    with pytest.raises(SourceError, match="not a regular file"):
+        gather_files(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot look at it: No such file or directory") as caught:
+        gather_files(tmp_path / "gone.edb")
+    assert caught.value.path == str(tmp_path / "gone.edb")
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot list the folder"):
+        Gatherer("ese").add_folder(str(tmp_path / "gone"))
+
+
+def test_a_file_that_is_named_is_taken_whatever_it_is(tmp_path: Path) -> None:
+    write(tmp_path, {"edbtmp.log": log(4), "edb.chk": checkpoint()})
+    found = gather_files(tmp_path / "edbtmp.log", tmp_path / "edb.chk")
+    assert set(taken(found).values()) == {0x0F}
+    assert [note.partition(":")[0] for note in found.notes] == ["edbtmp.log", "edb.chk"]
+
+
+def test_a_token_that_is_said_stands_and_needs_no_remark(tmp_path: Path) -> None:
+    write(tmp_path, {"anything": b"x"})
+    gatherer = Gatherer("ese")
+    gatherer.add_file(str(tmp_path / "anything"), token=0x99)
+    found = gatherer.result()
+    assert taken(found) == {"anything": 0x99}
+    assert not found.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "token"),
+    [("PRIV.EDB", 0x45), ("pub.edb", 0x46), ("Dir.edb", 0x47), ("priv.stm", 0x45)],
+)
+def test_the_databases_of_exchange_are_told_by_their_names(tmp_path: Path, name: str, token: int) -> None:
+    content = streaming_file() if name.endswith("stm") else database()
+    assert taken(gather(tmp_path, {name: content}, profile="edbbcli")) == {name: token}
+
+
+def test_the_patch_file_of_exchange_has_the_token_of_its_profile(tmp_path: Path) -> None:
+    assert taken(gather(tmp_path, {"PUB.PAT": b""}, profile="edbbcli")) == {"PUB.PAT": 0x28}
+
+
+def test_a_database_that_exchange_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has a token for each of its databases") as caught:
+        gather(tmp_path, {"mail.edb": database()}, profile="edbbcli")
+    assert caught.value.hint is not None
+    assert "private-database=FILE" in caught.value.hint
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe.log", b"caf\xe9.log", b"\xe4\xb8.edb"])
+def test_names_that_are_no_text_are_kept(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / os.fsdecode(raw)).write_bytes(log(3))
+    (one,) = gather(tmp_path).candidates
+    assert os.fsencode(one.name) == raw
+
+
+def test_an_empty_folder_gives_nothing(tmp_path: Path) -> None:
+    found = gather(tmp_path)
+    assert (found.count, found.size, found.generations) == (0, 0, None)
+
+
+@settings(deadline=None, max_examples=60)
+@given(content=st.binary(max_size=6000), name=st.sampled_from(["a.edb", "edb00001.log", "edb.chk", "x", "p.pat"]))
+def test_no_content_makes_gathering_fall_over(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    found = gather(folder, {name: content})
+    assert len(found.candidates) + len(found.left_out) == 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(at=st.integers(0, 4095), value=st.integers(0, 255))
+def test_a_changed_byte_in_a_header_never_makes_gathering_fall_over(
+    tmp_path_factory: pytest.TempPathFactory, at: int, value: int
+) -> None:
+    content = bytearray(log(3))
+    content[at] = value
+    folder = tmp_path_factory.mktemp("any")
+    try:
+        found = gather(folder, {"edb00003.log": bytes(content)})
+    except ArchiveError:
+        pytest.fail("a folder with a damaged file cannot be archived")
+    assert found.candidates[0].token == tokens.LOG
+    assert found.generations == (3, 3)

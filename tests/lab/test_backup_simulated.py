@@ -1,0 +1,145 @@
+"""Backups of the simulated engine, at work all the while: whole, and with each call in turn struck."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tokar
+from tokar import codes
+from tokar.errors import ArchiveError, ProcedureError, SetError
+from tokar.format.verify import verify
+from tokar.lab.faults import Blows, Fault, FaultKind
+from tokar.lab.lab import create_lab
+from tokar.lab.server import SimulatedServer
+from tokar.server.backup_steps import LogsOnlyRefusedError
+from tokar.server.kinds import BackupKind
+from tokar.server.run_backup import BackupOptions, load_prior, run_backup
+from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.lab.lab import Lab
+
+PROFILES = ("edbbcli", "ntdsbcli", "certadm")
+WITH_LOGS_ONLY = ("edbbcli", "certadm")
+QUIET = Blows(hang=lambda: None, die=lambda: None)
+
+
+def busy_lab(folder: Path, profile: str) -> Lab:
+    lab = create_lab(folder, profile)
+    lab.start()
+    lab.work(30)
+    return lab
+
+
+def logs_on_disk(lab: Lab) -> set[str]:
+    return {path.name for path in lab.place.logs.iterdir()}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_full_and_what_follows_it(profile: str, tmp_path: Path) -> None:
+    lab = busy_lab(tmp_path / "lab", profile)
+    server = SimulatedServer(lab)
+    full = run_backup(server, tmp_path / "full.tokar", BackupKind.FULL)
+    assert full.truncation is Truncation.DONE
+    assert full.damaged == ()
+    if profile not in WITH_LOGS_ONLY:
+        return
+    lab.work(30)
+    after = BackupOptions(prior=load_prior(full.path))
+    incremental = run_backup(server, tmp_path / "incremental.tokar", BackupKind.INCREMENTAL, after)
+    assert incremental.truncation is Truncation.DONE
+    lab.work(10)
+    before = logs_on_disk(lab)
+    differential = run_backup(server, tmp_path / "differential.tokar", BackupKind.DIFFERENTIAL)
+    assert differential.truncation is Truncation.NOT_INTENDED
+    assert before <= logs_on_disk(lab)
+    for result in (full, incremental, differential):
+        with tokar.open(result.path) as archive:
+            verify(archive, content=True).demand()
+
+
+@pytest.mark.parametrize("profile", WITH_LOGS_ONLY)
+def test_logs_only_before_any_full_is_refused_with_its_reason(profile: str, tmp_path: Path) -> None:
+    server = SimulatedServer(busy_lab(tmp_path / "lab", profile))
+    with pytest.raises(LogsOnlyRefusedError) as caught:
+        run_backup(server, tmp_path / "a.tokar", BackupKind.DIFFERENTIAL)
+    assert caught.value.code == codes.FULL_BACKUP_NOT_TAKEN
+    result = run_backup(server, tmp_path / "a.tokar", BackupKind.DIFFERENTIAL, BackupOptions(or_full=True))
+    assert result.took is BackupKind.COPY
+
+
+@pytest.mark.parametrize("profile", WITH_LOGS_ONLY)
+def test_an_incremental_that_skips_a_set_is_not_licensed(profile: str, tmp_path: Path) -> None:
+    lab = busy_lab(tmp_path / "lab", profile)
+    server = SimulatedServer(lab)
+    first = run_backup(server, tmp_path / "1.tokar", BackupKind.FULL)
+    for number in (2, 3):
+        lab.work(60)
+        prior = load_prior(tmp_path / f"{number - 1}.tokar")
+        run_backup(server, tmp_path / f"{number}.tokar", BackupKind.INCREMENTAL, BackupOptions(prior=prior))
+    lab.work(60)
+    before = logs_on_disk(lab)
+    out = tmp_path / "4.tokar"
+    with pytest.raises(SetError, match="are in neither set"):
+        run_backup(server, out, BackupKind.INCREMENTAL, BackupOptions(prior=load_prior(first.path)))
+    assert before <= logs_on_disk(lab)
+    assert read_receipt(receipt_path(out)).truncation is Truncation.NOT_LICENSED
+
+
+def clean_calls(folder: Path, profile: str, kind: BackupKind) -> list[str]:
+    server, _, options = prepared(folder, profile, kind, ())
+    run_backup(server, folder / "a.tokar", kind, options)
+    return list(server.calls)
+
+
+def prepared(
+    folder: Path, profile: str, kind: BackupKind, faults: tuple[Fault, ...]
+) -> tuple[SimulatedServer, Lab, BackupOptions]:
+    folder.mkdir()
+    lab = busy_lab(folder / "lab", profile)
+    options = BackupOptions(archive_id=bytes(16))
+    if kind in {BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL}:
+        run_backup(SimulatedServer(lab, busy=0), folder / "full.tokar", BackupKind.FULL)
+        lab.work(10)
+        options = BackupOptions(archive_id=bytes(16), prior=load_prior(folder / "full.tokar"))
+    return SimulatedServer(lab, faults=faults, blows=QUIET), lab, options
+
+
+# The directory service knows no logs only, so two of its kinds are refused before Prepare; that is tested elsewhere.
+@pytest.mark.parametrize(
+    ("profile", "kind"),
+    [(profile, kind) for profile in WITH_LOGS_ONLY for kind in BackupKind] + [("ntdsbcli", BackupKind.FULL)],
+)
+@pytest.mark.parametrize("blow", [FaultKind.FAIL, FaultKind.HANG, FaultKind.DIE])
+def test_each_call_in_turn_is_struck(profile: str, kind: BackupKind, blow: FaultKind, tmp_path: Path) -> None:
+    calls = clean_calls(tmp_path / "clean", profile, kind)
+    # Reads are alike: the first of each file stands for all of them.
+    struck = [at for at, call in enumerate(calls) if call != "read" or calls[at - 1] != "read"]
+    for at in struck:
+        folder = tmp_path / str(at)
+        server, lab, options = prepared(folder, profile, kind, (Fault(blow, nth=at + 1),))
+        out = folder / "a.tokar"
+        before = logs_on_disk(lab)
+        with pytest.raises(ArchiveError):
+            run_backup(server, out, kind, options)
+        made = list(server.calls)
+        if at:
+            assert made.count("end") == 1, made
+        kept = calls[at] in {"truncate_logs", "end"}
+        assert out.exists() is kept, calls[at]
+        if kept:
+            with tokar.open(out) as archive:
+                verify(archive, content=True).demand()
+        if not kept or calls[at] == "truncate_logs":
+            assert before <= logs_on_disk(lab), calls[at]
+
+
+def test_a_refused_kind_touches_nothing(tmp_path: Path) -> None:
+    server = SimulatedServer(busy_lab(tmp_path / "lab", "ntdsbcli"))
+    with pytest.raises(ProcedureError):
+        run_backup(server, tmp_path / "a.tokar", BackupKind.DIFFERENTIAL)
+    assert server.calls == ()

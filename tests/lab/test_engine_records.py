@@ -1,0 +1,89 @@
+"""Log records and pages as bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokar.ese.page import page_is_sealed
+from tokar.lab.errors import EngineError
+from tokar.lab.pages import Page, pack_items, unpack_items
+from tokar.lab.records import Begin, Commit, Free, Put, Split, decode_records, encode_record
+
+numbers = st.integers(0, 2**64 - 1)
+some_bytes = st.binary(max_size=40)
+records = st.one_of(
+    st.builds(Begin, numbers),
+    st.builds(Commit, numbers),
+    st.builds(
+        Put, numbers, numbers, numbers, numbers, numbers, some_bytes, st.none() | some_bytes, st.none() | some_bytes
+    ),
+    st.builds(
+        Split, numbers, numbers, numbers, numbers, numbers, some_bytes, numbers, st.none() | st.binary(max_size=5000)
+    ),
+    st.builds(Free, numbers, numbers, numbers, numbers, numbers, numbers, numbers),
+)
+items = st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=100), max_size=12)
+
+
+@given(st.lists(records, max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_records_come_back_as_they_were(written: list[Put]) -> None:
+    data = b"".join(encode_record(record) for record in written)
+    assert [record for _, record in decode_records(data + bytes(9))] == written
+
+
+@given(records, st.data())
+@settings(deadline=None, max_examples=40)
+def test_a_record_that_is_not_all_there_ends_the_run(record: Put, data: st.DataObject) -> None:
+    encoded = encode_record(record)
+    cut = data.draw(st.integers(0, len(encoded) - 1))
+    whole = encode_record(Begin(7))
+    assert [found for _, found in decode_records(whole + encoded[:cut])] == [Begin(7)]
+
+
+def test_a_kind_that_is_not_known_ends_the_run() -> None:
+    assert list(decode_records(b"\x2a" + bytes(30))) == []
+
+
+@given(items)
+@settings(deadline=None, max_examples=60)
+def test_packed_items_come_back(held: dict[bytes, bytes]) -> None:
+    assert unpack_items(pack_items(held)) == held
+
+
+@given(items, st.booleans(), st.sampled_from([4096, 8192]))
+@settings(deadline=None, max_examples=60)
+def test_a_page_comes_back_and_is_sealed(held: dict[bytes, bytes], ecc: bool, page_size: int) -> None:
+    page = Page(7, dbtime=99, next_page=3, low=b"low", items=held, free=False)
+    data = page.to_bytes(page_size, ecc=ecc)
+    assert len(data) == page_size
+    assert page_is_sealed(data, 7)
+    assert Page.from_bytes(data, 7) == page
+
+
+def test_an_all_zero_page_is_free_and_was_never_used() -> None:
+    assert Page.from_bytes(bytes(4096), 5) == Page(5)
+
+
+@pytest.mark.parametrize("ecc", [False, True])
+def test_a_damaged_page_is_refused(ecc: bool) -> None:
+    data = bytearray(Page(5, dbtime=1, items={b"k": b"v"}, free=False).to_bytes(4096, ecc=ecc))
+    data[50] ^= 4
+    with pytest.raises(EngineError) as caught:
+        Page.from_bytes(bytes(data), 5)
+    assert (caught.value.code, caught.value.name) == (-1018, "JET_errReadVerifyFailure")
+
+
+@pytest.mark.parametrize("ecc", [False, True])
+def test_a_page_in_the_place_of_another_is_refused(ecc: bool) -> None:
+    data = Page(5, dbtime=1, items={b"k": b"v"}, free=False).to_bytes(4096, ecc=ecc)
+    with pytest.raises(EngineError):
+        Page.from_bytes(data, 6)
+
+
+def test_a_page_counts_the_record_that_is_replaced_as_room() -> None:
+    page = Page(1, items={b"key": bytes(3000)}, free=False)
+    assert page.fits(b"key", bytes(3500), 4096)
+    assert not page.fits(b"other", bytes(3500), 4096)

@@ -1,0 +1,359 @@
+"""Restoring chains through the library: what is found, chosen, planned, placed and refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chain_sets import DATABASE, TOP, archive, branch, checkpoint, dirty, full, increment, name_of, part, streaming
+from chain_stories import Story, new_story, outcome_of, take
+from small_sets import contents, write
+
+from tokar import codes
+from tokar.errors import ExistingFileError, FormatError, InputError, RestoreError, StorageError
+from tokar.lab.server import SimulatedServer
+from tokar.restore.next_steps import Recovery
+from tokar.restore.prepare import ChainPlan, OpenSets, find_sets, parse_generation, place_chain, plan_chain
+from tokar.server.contract import Registration
+from tokar.server.kinds import BackupKind
+from tokar.sets.receipt import Receipt, Truncation, write_receipt
+from tokar.sets.selection import NotRestorableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> Path:
+    """A folder with a full (5 to 7), an incremental (8 to 9) and one that overlaps it (9 to 11)."""
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    full(folder)
+    increment(folder, "inc1", part(8, 9))
+    increment(folder, "inc2", part(9, 11))
+    return folder
+
+
+@pytest.fixture
+def opened(sets: Path) -> Iterator[OpenSets]:
+    with OpenSets(*find_sets(sets)) as found:
+        yield found
+
+
+def planned(found: OpenSets, until: int | None = None, **options: Any) -> ChainPlan:
+    return plan_chain(found.select(until), **options)
+
+
+def restored(folder: Path) -> set[str]:
+    return set(contents(folder))
+
+
+def logs_of(low: int, high: int) -> set[str]:
+    return {name_of(generation) for generation in range(low, high + 1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "generation"),
+    [
+        ("0x1A", 26),
+        ("0X1a", 26),
+        ("edb0001A.log", 26),
+        ("EDB0001A.LOG", 26),
+        ("C:\\logs\\edb0001A.log", 26),
+        ("E000000001A.jtx", 26),
+    ],
+)
+def test_a_generation_is_hexadecimal_or_the_name_of_a_log(text: str, generation: int) -> None:
+    assert parse_generation(text) == generation
+
+
+@pytest.mark.parametrize(
+    "text", ["", "26", "1A", "0x", "0xG1", "0x0", "-0x1", "0x100000000", "edb.log", "edb.chk", "0x1 A", "log"]
+)
+def test_what_is_no_generation_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(InputError, match="not a log generation") as caught:
+        parse_generation(text)
+    assert "0x1A" in str(caught.value.hint)
+
+
+def test_a_folder_gives_its_archives_by_content_and_its_receipts(sets: Path) -> None:
+    (sets / "full.tokar").rename(sets / "renamed.bak")
+    write(sets, {"readme.txt": b"hello", "empty": b"", "sub/deep.tokar": (sets / "inc1.tokar").read_bytes()})
+    write_receipt(sets / "inc1.tokar", Receipt("sealed", Truncation.DONE))
+    archives, receipts = find_sets(sets)
+    assert [path.name for path in archives] == ["inc1.tokar", "inc2.tokar", "renamed.bak"]
+    assert [path.name for path in receipts] == ["inc1.tokar.receipt.json"]
+
+
+def test_a_folder_without_archives_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": b"x"})
+    with pytest.raises(InputError, match="no archive in this folder"):
+        find_sets(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_storage(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot look for archives"):
+        find_sets(tmp_path / "gone")
+
+
+def test_a_damaged_archive_among_the_sets_is_named_and_stops_everything(sets: Path) -> None:
+    data = bytearray((sets / "inc1.tokar").read_bytes())
+    data[len(data) // 2] ^= 1
+    del data[-10:]
+    (sets / "inc1.tokar").write_bytes(data)
+    with pytest.raises(FormatError) as caught:
+        OpenSets(*find_sets(sets))
+    assert Path(str(caught.value.path)).name == "inc1.tokar"
+    assert "must be readable" in caught.value.__notes__[0]
+
+
+def test_a_receipt_that_says_nothing_is_passed_over(sets: Path) -> None:
+    (sets / "x.receipt.json").write_text("{}")
+    with OpenSets(*find_sets(sets)) as found:
+        assert len(found.chain.members) == 3
+
+
+def test_everything_is_placed_once_from_the_sets_that_have_it(opened: OpenSets, tmp_path: Path) -> None:
+    plan = planned(opened, into=tmp_path / "out")
+    report = place_chain(plan)
+    assert restored(tmp_path / "out") == {DATABASE, "main.pat", *logs_of(5, 11)}
+    assert contents(tmp_path / "out")[name_of(11)] == TOP[11]
+    assert (report.files, report.size) == (9, plan.size)
+
+
+def test_a_target_leaves_out_what_comes_after_it(opened: OpenSets, tmp_path: Path) -> None:
+    plan = planned(opened, 8, into=tmp_path / "out")
+    place_chain(plan)
+    assert restored(tmp_path / "out") == {DATABASE, "main.pat", *logs_of(5, 8)}
+    assert (plan.recovery.low, plan.recovery.high) == (5, 8)
+    assert [Path(label).name for label in plan.chosen.selection.unused] == ["inc2.tokar"]
+
+
+def test_an_unreachable_target_is_an_error(opened: OpenSets) -> None:
+    with pytest.raises(NotRestorableError, match="cannot be reached"):
+        opened.select(12)
+
+
+def test_a_target_below_the_full_is_refused(opened: OpenSets) -> None:
+    with pytest.raises(InputError, match="below what the databases need"):
+        opened.select(6)
+
+
+def test_a_hole_is_an_error_with_the_sets_that_are_missing(sets: Path) -> None:
+    (sets / "inc1.tokar").unlink()
+    with OpenSets(*find_sets(sets)) as found, pytest.raises(NotRestorableError, match="logs 0x8 are in none"):
+        found.select()
+
+
+def test_one_log_with_unlike_bytes_in_two_sets_is_refused(sets: Path) -> None:
+    changed = bytearray(TOP[9])
+    changed[-1] ^= 1
+    increment(sets, "inc3", {name_of(9): bytes(changed)})
+    with OpenSets(*find_sets(sets)) as found, pytest.raises(NotRestorableError):
+        found.select()
+
+
+def test_histories_that_parted_are_refused(sets: Path) -> None:
+    increment(sets, "fork", branch(8, 9))
+    with OpenSets(*find_sets(sets)) as found, pytest.raises(NotRestorableError):
+        found.select()
+
+
+def test_a_checkpoint_in_the_first_set_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(streaming(5, 7)), **part(5, 7), "edb.chk": checkpoint(6)}
+    made = archive(tmp_path / "a.tokar", files, kind="collected")
+    with OpenSets([made.path]) as found:
+        plan = planned(found, into=tmp_path / "out")
+        place_chain(plan)
+    assert "edb.chk" not in restored(tmp_path / "out")
+    assert ["checkpoint" in one.reason for one in plan.left_out] == [True]
+
+
+def test_a_copy_of_an_archive_counts_once(sets: Path) -> None:
+    write(sets, {"copy.tokar": (sets / "inc1.tokar").read_bytes()})
+    with OpenSets(*find_sets(sets)) as found:
+        assert len(found.select().archives) == 3
+
+
+def test_register_is_told_each_sets_own_range_and_the_map_once(opened: OpenSets, tmp_path: Path) -> None:
+    recovery = planned(opened, into=tmp_path / "out").recovery
+    assert recovery.recovery is Recovery.HARD
+    assert [(one.low, one.high) for one in recovery.registrations] == [(5, 7), (8, 9), (9, 11)]
+    assert recovery.registrations[0].restore_map == ((DATABASE, str(tmp_path / "out" / DATABASE)),)
+    assert [one.restore_map for one in recovery.registrations[1:]] == [None, None]
+
+
+def test_each_set_gets_a_numbered_folder_for_certutil(sets: Path, tmp_path: Path) -> None:
+    (sets / "full.tokar").unlink()
+    made = certutil_full(sets)
+    with OpenSets(*find_sets(sets)) as found:
+        plan = planned(found, certutil=tmp_path / "out")
+        place_chain(plan)
+    assert made.path.exists()
+    assert restored(tmp_path / "out" / "1" / "DataBase") == {DATABASE, "certbkxp.dat", "main.pat", *logs_of(5, 7)}
+    assert restored(tmp_path / "out" / "2" / "DataBase") == logs_of(8, 9)
+    assert restored(tmp_path / "out" / "3" / "DataBase") == logs_of(9, 11)
+    assert [step for step in plan.recovery.next_steps if "-restoreDB" in step] == [
+        f"certutil -f -restoreDB {tmp_path}/out/{number}" for number in (1, 2, 3)
+    ]
+    assert plan.left_out == ()
+
+
+def certutil_full(folder: Path) -> Any:
+    from tokar.format.metadata import location_list_json  # noqa: PLC0415 - one helper
+    from tokar.namelist import build_names  # noqa: PLC0415
+
+    listed = build_names(
+        [(token, path.encode("utf-16-le")) for token, path in ((0x44, "C:\\CA\\main.edb"), (0x82, "C:\\CA"))], wide=True
+    )
+    return full(folder, location_list=location_list_json("w", listed))
+
+
+def test_a_numbered_folder_of_another_chain_is_refused(opened: OpenSets, tmp_path: Path) -> None:
+    write(tmp_path / "out", {"4/DataBase/x.log": b""})
+    plan = planned(opened, certutil=tmp_path / "out")
+    assert any("numbered folders beside those of this chain: 4" in one.message for one in plan.parts[0][0].problems)
+    with pytest.raises(RestoreError):
+        plan.refuse()
+
+
+def test_a_chain_for_certutil_needs_the_location_list(opened: OpenSets, tmp_path: Path) -> None:
+    plan = planned(opened, certutil=tmp_path / "out")
+    with pytest.raises(RestoreError, match="keeps no location list"):
+        place_chain(plan)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", [{"to": ["main.edb=/x"]}, {"only": ["main.edb"]}])
+def test_a_chain_for_certutil_is_taken_whole(opened: OpenSets, tmp_path: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="takes them whole"):
+        planned(opened, certutil=tmp_path, **option)
+
+
+def test_logs_go_into_a_folder_of_their_own(opened: OpenSets, tmp_path: Path) -> None:
+    plan = planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs")
+    place_chain(plan)
+    assert restored(tmp_path / "out") == {DATABASE}
+    assert restored(tmp_path / "logs") == {"main.pat", *logs_of(5, 11)}
+    assert {one.backup_log_path for one in plan.recovery.registrations} == {str(tmp_path / "logs")}
+    assert {one.log_path for one in plan.recovery.registrations} == {str(tmp_path / "out")}
+
+
+def test_a_stray_log_in_the_folder_of_their_own_is_refused(opened: OpenSets, tmp_path: Path) -> None:
+    write(tmp_path / "logs", {name_of(4): TOP[5]})
+    with pytest.raises(ExistingFileError, match="files of the engine are there already"):
+        place_chain(planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs"))
+
+
+def test_an_old_log_in_the_log_directory_is_refused_too(opened: OpenSets, tmp_path: Path) -> None:
+    write(tmp_path / "out", {name_of(4): TOP[5]})
+    with pytest.raises(ExistingFileError):
+        planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs").refuse()
+
+
+def test_the_folder_of_their_own_takes_nothing_else(opened: OpenSets, tmp_path: Path) -> None:
+    with pytest.raises(RestoreError, match="takes a folder of its own"):
+        planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "out").refuse()
+
+
+def test_logs_that_are_there_and_continue_the_chain_stay(opened: OpenSets, tmp_path: Path) -> None:
+    out = write(tmp_path / "out", {**part(10, 13), "edb.chk": checkpoint(12), DATABASE: b"old"})
+    plan = planned(opened, into=out, existing="roll-forward")
+    place_chain(plan)
+    assert {name for name in restored(out) if "aside" not in name} == {DATABASE, "main.pat", *logs_of(5, 13)}
+    assert contents(out)[name_of(13)] == TOP[13]
+    asides = sorted(name.partition(".tokar-aside-")[0] for name in restored(out) if "aside" in name)
+    assert asides == ["edb.chk", name_of(10), name_of(11), DATABASE]
+    assert any("2 logs" in note and "reach 0xD" in note for note in plan.parts[0][0].notes)
+
+
+def test_rolling_forward_goes_beyond_a_target_and_is_refused_with_one(opened: OpenSets, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--until names the end"):
+        planned(opened, 8, into=tmp_path / "out", existing="roll-forward")
+
+
+def test_another_history_in_the_log_directory_refuses_to_roll_forward(opened: OpenSets, tmp_path: Path) -> None:
+    out = write(tmp_path / "out", branch(12, 13))
+    plan = planned(opened, into=out, existing="roll-forward")
+    place_chain(plan)  # created anew after the same log 11: it continues the set
+    out = write(tmp_path / "other", branch(11, 13))
+    with pytest.raises(ExistingFileError, match="histories parted"):
+        planned(opened, into=out, existing="roll-forward").refuse()
+    assert restored(out) == logs_of(11, 13)
+
+
+def test_a_database_that_was_not_shut_down_gets_soft_recovery(tmp_path: Path) -> None:
+    made = archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}, kind="collected")
+    with OpenSets([made.path]) as found:
+        plan = planned(found, into=tmp_path / "out")
+    assert plan.recovery.recovery is Recovery.SOFT
+    assert plan.recovery.registrations == ()
+    assert plan.recovery.next_steps == (f"esentutl /r edb /l {tmp_path}/out /s {tmp_path}/out /d {tmp_path}/out",)
+
+
+def test_the_plan_as_json_says_what_is_taken_from_where(opened: OpenSets, tmp_path: Path) -> None:
+    value = planned(opened, into=tmp_path / "out").to_json()
+    assert [one["generations"] for one in value["chain"]["sets"]] == [
+        {"low": 5, "high": 7},
+        {"low": 8, "high": 9},
+        {"low": 9, "high": 11},
+    ]
+    assert len(value["plans"]) == 1
+    assert value["plans"][0]["roots"] == [one["root"] for one in value["chain"]["sets"]]
+    assert value["recovery"]["kind"] == "hard"
+
+
+def server_with_work_after_its_full(tmp_path: Path, profile: str) -> Story:
+    """A server whose full is in tmp_path/full.tokar; users worked on, and the power went."""
+    story = new_story(tmp_path / "server", profile, seed=5)
+    take(story, tmp_path / "full.tokar", BackupKind.COPY)
+    story.lab.work(25)
+    story.lab.crash()
+    return story
+
+
+def registered(story: Story, plan: ChainPlan, backup_logs: str | None = None) -> None:
+    """Register by hand what the guidance says, with the paths as the server spells them."""
+    lab = story.lab
+    server = SimulatedServer(lab, running=False)
+    logs, system = lab.config.unc(lab.config.logs), lab.config.unc(lab.config.system)
+    context = server.prepare_restore(plan.chosen.archives[0].head.blob("expiry_token"))
+    for one in plan.recovery.registrations:
+        rows = None if one.restore_map is None else tuple((old, old) for old, _ in one.restore_map)
+        context.register(Registration(system, logs, rows, backup_logs or logs, one.low, one.high))
+        context.register_complete(codes.NONE)
+    context.end()
+
+
+def to_the_server(story: Story) -> list[str]:
+    return [f"0x{one.token:02X}={'dir:' if one.is_directory else ''}{one.path}" for one in story.lab.locations()]
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
+def test_rolling_forward_brings_a_server_back_to_its_last_transaction(tmp_path: Path, profile: str) -> None:
+    story = server_with_work_after_its_full(tmp_path, profile)
+    with OpenSets([tmp_path / "full.tokar"]) as found:
+        plan = planned(found, to=to_the_server(story), existing="roll-forward")
+        place_chain(plan)
+        registered(story, plan)
+    assert outcome_of(story.lab) == story.expected()
+
+
+def test_with_everything_set_aside_it_comes_back_as_it_was_at_the_backup(tmp_path: Path) -> None:
+    story = server_with_work_after_its_full(tmp_path, "edbbcli")
+    with OpenSets([tmp_path / "full.tokar"]) as found:
+        plan = planned(found, to=to_the_server(story), existing="set-aside")
+        place_chain(plan)
+        registered(story, plan)
+    assert outcome_of(story.lab) == story.expected(plan.recovery.high)
+
+
+def test_logs_in_a_folder_of_their_own_are_recovered_from_there(tmp_path: Path) -> None:
+    story = server_with_work_after_its_full(tmp_path, "edbbcli")
+    own = story.lab.folder / "D" / "restored"
+    with OpenSets([tmp_path / "full.tokar"]) as found:
+        plan = planned(found, to=to_the_server(story), existing="roll-forward", backup_logs=own)
+        place_chain(plan)
+        registered(story, plan, story.lab.config.unc("D:\\restored"))
+    assert outcome_of(story.lab) == story.expected()

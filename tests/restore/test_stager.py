@@ -1,0 +1,145 @@
+"""Many small files are staged by several processes; whatever becomes of them, the result is that of one."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from restore_helpers import Piece, Reader, entry, plan_of, tree
+
+from tokar.errors import IntegrityError, StorageError
+from tokar.restore import stager as contents
+from tokar.restore import workers as crew
+from tokar.restore.place import Report, place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tokar.format.entry import Entry
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+
+SIZES = random.Random(7).choices((0, 1, 10, 1000, contents._SMALL_SIZE, contents._SMALL_SIZE + 1), k=100)
+FILES = [entry(number, 0x21, f"edb{number:05x}.log", size=size) for number, size in enumerate(SIZES)]
+EXPECTED = {f"edb{one.number:05x}.log": Reader.expected(one) for one in FILES}
+
+
+@pytest.fixture(autouse=True)
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "_MANY_FILES", 10)
+    monkeypatch.setattr(contents, "_BLOCK", 4)
+
+
+class Troubled(Reader):
+    """Does something at one entry, in the process that placing was called in, or in the others."""
+
+    def __init__(self, number: int, *, here: bool, act: object) -> None:
+        super().__init__()
+        self.number = number
+        self.home = os.getpid()
+        self.here = here
+        self.act = act
+
+    def chunks(self, entry: Entry) -> Iterator[Piece]:
+        if entry.number == self.number and (os.getpid() == self.home) is self.here:
+            yield Piece(1, b"?")
+            if callable(self.act):
+                self.act()
+            assert isinstance(self.act, BaseException)
+            raise self.act
+        yield from super().chunks(entry)
+
+
+def helped() -> list[int]:
+    """Return the numbers of small files that another process stages."""
+    return [one.number for one in FILES if one.size <= contents._SMALL_SIZE and one.number // 4 % 3]
+
+
+@pytest.fixture(autouse=True)
+def processes_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Demand that every process that a test forks is gone, and was waited for."""
+    forked: list[int] = []
+    original = os.fork
+
+    def fork() -> int:
+        process = original()
+        forked.append(process)
+        return process
+
+    monkeypatch.setattr(os, "fork", fork)
+    yield
+    for process in forked:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+def test_the_result_is_the_same_for_any_number_of_processes(tmp_path: Path, processes: int) -> None:
+    seen: list[int] = []
+    reader = Reader(times={one.number: 10**18 + one.number for one in FILES})
+    report = place(plan_of(FILES, into=str(tmp_path / "out")), reader, progress=seen.append, processes=processes)
+    assert report == Report(files=100, size=sum(SIZES), asides=(), without_time=0)
+    assert tree(tmp_path / "out") == EXPECTED
+    assert sum(seen) == sum(SIZES)
+    times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    assert times == {name: 10**18 + number for number, name in enumerate(EXPECTED)}
+
+
+@pytest.mark.parametrize("number", [helped()[0], helped()[20], helped()[-1]])
+@pytest.mark.parametrize("act", [MemoryError(), lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL)])
+def test_what_a_process_could_not_do_is_done_by_the_one_it_was_forked_from(
+    tmp_path: Path, number: int, act: object
+) -> None:
+    reader = Troubled(number, here=False, act=act)
+    report = place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
+    assert report == Report(files=100, size=sum(SIZES), asides=(), without_time=0)
+    assert tree(tmp_path / "out") == EXPECTED
+
+
+@pytest.mark.parametrize("number", range(0, 100, 9))
+def test_damage_gives_the_same_error_and_leaves_nothing_whoever_meets_it(tmp_path: Path, number: int) -> None:
+    reader = Reader({number: [Piece(SIZES[number] + 1, bytes(SIZES[number] + 1))]})
+    with pytest.raises(IntegrityError, match=f"edb{number:05x}.log has {SIZES[number] + 1} bytes of content"):
+        place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), IntegrityError("wrong")])
+@pytest.mark.parametrize("number", [0, 3, 50])
+def test_an_error_here_ends_the_others_and_leaves_nothing(tmp_path: Path, number: int, error: BaseException) -> None:
+    reader = Troubled(number, here=True, act=error)
+    assert number not in helped()
+    with pytest.raises(type(error)):
+        place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_forked_one_process_does_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise OSError(11, "try again")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    report = place(plan_of(FILES, into=str(tmp_path / "out")), Reader(), processes=3)
+    assert report == Report(files=100, size=sum(SIZES), asides=(), without_time=0)
+    assert tree(tmp_path / "out") == EXPECTED
+
+
+def test_a_share_that_is_said_to_be_done_and_is_not_is_noticed(tmp_path: Path) -> None:
+    reader = Troubled(helped()[5], here=False, act=lambda: os._exit(crew._DONE))
+    with pytest.raises(StorageError, match="of 100 files were staged"):
+        place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_times_that_cannot_be_set_are_counted_in_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    reader = Reader(times=dict.fromkeys(range(100), 1))
+    assert place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3).without_time == 100

@@ -1,0 +1,520 @@
+"""Backups by procedure into real archives, from a scripted server."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from backup_files import DATABASE_NAME, OTHER_STREAM, SECOND_NAME, fill, log_file, log_name
+from scripted_server import Fault, ScriptedServer, wide
+
+import tokar
+from tokar import codes
+from tokar.errors import (
+    ArchiveError,
+    CheckMismatchError,
+    ExistingFileError,
+    InputError,
+    ProcedureError,
+    SetError,
+    SourceChangedError,
+)
+from tokar.format.verify import verify
+from tokar.server.backup_steps import LogsOnlyRefusedError
+from tokar.server.contract import DIALECTS, EndOfFile, NoAnswerError, Outcome, ServerError
+from tokar.server.kinds import BackupKind
+from tokar.server.run_backup import BackupOptions, BackupPartialError, load_prior, run_backup
+from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FULL, INCREMENTAL = BackupKind.FULL, BackupKind.INCREMENTAL
+DIFFERENTIAL, COPY = BackupKind.DIFFERENTIAL, BackupKind.COPY
+
+
+def at(call: str, fault: Fault) -> Callable[[int, str], Fault | None]:
+    return lambda _, name: fault if name == call else None
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "set.tokar"
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm", "ese"])
+@pytest.mark.parametrize("most", [None, 1000])
+def test_a_full_holds_every_file_in_every_dialect(out: Path, profile: str, most: int | None) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS[profile], most=most))
+    result = run_backup(server, out, FULL)
+    assert (result.truncation, result.ending.outcome, result.generations) == (Truncation.DONE, Outcome.SUCCESS, (5, 7))
+    with tokar.open(out) as archive:
+        verify(archive, content=True).demand()
+        stored = {entry.raw_name: archive.read(entry) for entry in archive}
+        assert stored == {wide(name): data for name, data in {**server.databases, **server.logs}.items()}
+        assert archive.head.kind == "full"
+        assert archive.head.profile == profile
+    assert server.truncated
+    assert server.ended == [Outcome.SUCCESS]
+    assert server.leaks == 0
+
+
+def test_the_calls_come_in_the_order_of_the_nine_steps(out: Path) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"]), 5, 5)
+    run_backup(server, out, FULL)
+    calls = [call for call in server.history if call != "read"]
+    assert calls == [
+        "prepare full",
+        "database_names",
+        f"open {DATABASE_NAME}",
+        "close",
+        f"open {SECOND_NAME}",
+        "close",
+        "backup_logs",
+        f"open {log_name(5)}",
+        "close",
+        "truncate_logs",
+        "end success",
+    ]
+
+
+def test_logs_only_asks_for_no_database(out: Path, tmp_path: Path) -> None:
+    run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    server = fill(ScriptedServer(), 8, 9)
+    result = run_backup(server, out, INCREMENTAL, BackupOptions(prior=load_prior(tmp_path / "full.tokar")))
+    assert "database_names" not in server.history
+    assert result.truncation is Truncation.DONE
+    with tokar.open(tmp_path / "full.tokar") as full, tokar.open(out) as archive:
+        assert archive.head.kind == "logs"
+        assert archive.head.extra["prior"] == {"id": full.id.hex(), "root": full.root.hex()}
+        assert archive.summary.extra["generations"] == {"low": 8, "high": 9}
+        assert archive.summary.extra["backup"] == {
+            "asked": "incremental",
+            "took": "incremental",
+            "truncation": "intended",
+        }
+
+
+@pytest.mark.parametrize("kind", [DIFFERENTIAL, COPY])
+def test_a_kind_that_keeps_logs_never_truncates(out: Path, kind: BackupKind) -> None:
+    server = fill(ScriptedServer())
+    result = run_backup(server, out, kind)
+    assert result.truncation is Truncation.NOT_INTENDED
+    assert "truncate_logs" not in server.history
+    assert server.ended == [Outcome.SUCCESS]
+
+
+def test_an_archive_that_exists_is_refused_before_prepare(out: Path) -> None:
+    out.write_bytes(b"mine")
+    server = fill(ScriptedServer())
+    with pytest.raises(ExistingFileError):
+        run_backup(server, out, FULL)
+    assert server.history == []
+    assert out.read_bytes() == b"mine"
+
+
+def test_a_receipt_that_exists_is_refused_before_prepare(out: Path) -> None:
+    receipt_path(out).write_text("{}")
+    server = fill(ScriptedServer())
+    with pytest.raises(ExistingFileError, match="a receipt is there already"):
+        run_backup(server, out, FULL)
+    assert server.history == []
+
+
+def test_an_incremental_without_a_prior_is_refused_before_prepare(out: Path) -> None:
+    server = fill(ScriptedServer())
+    with pytest.raises(ProcedureError, match="must be named") as caught:
+        run_backup(server, out, INCREMENTAL)
+    assert "--after" in str(caught.value.hint)
+    assert server.history == []
+
+
+def test_a_full_takes_no_prior(out: Path, tmp_path: Path) -> None:
+    run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    with pytest.raises(InputError, match="follows no other"):
+        run_backup(fill(ScriptedServer()), out, FULL, BackupOptions(prior=load_prior(tmp_path / "full.tokar")))
+
+
+def test_a_type_that_the_dialect_lacks_is_refused_before_prepare(out: Path) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS["ntdsbcli"]))
+    with pytest.raises(ProcedureError, match="no backup of logs only"):
+        run_backup(server, out, DIFFERENTIAL)
+    assert server.history == []
+
+
+def test_a_service_that_does_not_run_is_refused(out: Path) -> None:
+    with pytest.raises(ProcedureError, match="does not run"):
+        run_backup(fill(ScriptedServer(online=False)), out, FULL)
+
+
+@pytest.mark.parametrize("code", codes.LOGS_ONLY_REFUSALS)
+def test_logs_only_that_is_refused_says_why(out: Path, code: int) -> None:
+    server = fill(ScriptedServer(refuse_logs_only=code))
+    with pytest.raises(LogsOnlyRefusedError) as caught:
+        run_backup(server, out, DIFFERENTIAL)
+    assert codes.describe(code) in str(caught.value)
+    assert codes.CODES[code].meaning in str(caught.value)
+    assert (caught.value.exit_code, caught.value.code) == (7, code)
+    assert "--or-full" in str(caught.value.hint)
+    assert server.history == ["prepare logs"]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("code", codes.LOGS_ONLY_REFUSALS)
+def test_a_full_stands_in_when_it_was_asked_for(out: Path, tmp_path: Path, code: int) -> None:
+    run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    server = fill(ScriptedServer(refuse_logs_only=code))
+    options = BackupOptions(or_full=True, prior=load_prior(tmp_path / "full.tokar"))
+    result = run_backup(server, out, INCREMENTAL, options)
+    assert (result.asked, result.took, result.truncation) == (INCREMENTAL, FULL, Truncation.DONE)
+    assert codes.describe(code) in result.refusal
+    with tokar.open(out) as archive:
+        assert archive.head.kind == "full"
+        assert "prior" not in archive.head.extra
+        assert archive.summary.extra["backup"]["refused"] == f"0x{code:08X}"
+        assert archive.summary.extra["backup"]["took"] == "full"
+
+
+def test_a_full_that_stands_in_for_a_differential_keeps_the_logs(out: Path) -> None:
+    server = fill(ScriptedServer(refuse_logs_only=codes.CIRCULAR_LOGGING))
+    result = run_backup(server, out, DIFFERENTIAL, BackupOptions(or_full=True))
+    assert (result.took, result.truncation) == (COPY, Truncation.NOT_INTENDED)
+    assert not server.truncated
+
+
+@pytest.mark.parametrize("code", [codes.MISSING_FULL_BACKUP, codes.COULD_NOT_CONNECT, codes.ACCESS_DENIED, 0x57])
+def test_no_full_stands_in_for_any_other_refusal(out: Path, code: int) -> None:
+    server = fill(ScriptedServer(refuse_logs_only=code))
+    with pytest.raises(ServerError):
+        run_backup(server, out, DIFFERENTIAL, BackupOptions(or_full=True))
+    assert server.history == ["prepare logs"]
+
+
+@pytest.mark.parametrize("kind", [FULL, DIFFERENTIAL])
+def test_a_backup_of_no_files_is_a_failure(out: Path, kind: BackupKind) -> None:
+    server = ScriptedServer()
+    with pytest.raises(ProcedureError, match="a backup of nothing is a failure"):
+        run_backup(server, out, kind)
+    assert server.ended == [Outcome.ABORT]
+    assert not out.exists()
+
+
+def test_a_full_without_a_database_is_a_failure(out: Path) -> None:
+    server = fill(ScriptedServer())
+    server.databases = {}
+    with pytest.raises(ProcedureError, match="lists no databases"):
+        run_backup(server, out, FULL)
+    assert server.ended == [Outcome.ABORT]
+
+
+def test_a_list_that_names_a_file_twice_is_refused(out: Path) -> None:
+    server = fill(ScriptedServer())
+    server.databases[log_name(5)] = server.databases[DATABASE_NAME]
+    server.tokens[log_name(5)] = 0x21
+    with pytest.raises(ArchiveError):
+        run_backup(server, out, FULL)
+    assert server.ended == [Outcome.ABORT]
+
+
+def test_a_file_of_no_bytes_is_not_read(out: Path) -> None:
+    server = fill(ScriptedServer())
+    patch = r"\\S1\D$\db\priv.pat"
+    server.logs[patch] = b""
+    server.tokens[patch] = 0x25
+    run_backup(server, out, FULL)
+    at_open = server.history.index(f"open {patch}")
+    assert server.history[at_open + 1] == "close"
+    with tokar.open(out) as archive:
+        assert [entry.size for entry in archive if entry.token == 0x25] == [0]
+
+
+@pytest.mark.parametrize("end_of_file", list(EndOfFile))
+@pytest.mark.parametrize("fault", [Fault.EARLY_END, Fault.WRONG_SIZE])
+def test_a_file_of_another_size_than_announced_is_refused(out: Path, end_of_file: EndOfFile, fault: Fault) -> None:
+    profile = {EndOfFile.HANDLE_EOF: "ntdsbcli", EndOfFile.SHORT_READ: "certadm", EndOfFile.ZERO: "ese"}[end_of_file]
+    call = "read" if fault is Fault.EARLY_END else "open"
+    server = fill(ScriptedServer(dialect=DIALECTS[profile], fault=at(call, fault)))
+    with pytest.raises(SourceChangedError, match="were announced"):
+        run_backup(server, out, FULL)
+    assert server.ended == [Outcome.ABORT]
+    assert not out.exists()
+
+
+def test_short_reads_are_normal(out: Path) -> None:
+    server = fill(ScriptedServer(most=777))
+    run_backup(server, out, FULL)
+    assert server.truncated
+
+
+def test_a_short_read_is_the_end_for_the_certification_authority(out: Path) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS["certadm"], fault=at("read", Fault.SHORT)))
+    with pytest.raises(SourceChangedError):
+        run_backup(server, out, FULL)
+
+
+def test_a_gap_in_the_logs_keeps_archive_and_logs(out: Path) -> None:
+    server = fill(ScriptedServer())
+    del server.logs[log_name(6)]
+    with pytest.raises(SetError, match="gap between generations 0x5 and 0x7") as caught:
+        run_backup(server, out, FULL)
+    assert caught.value.exit_code == 9
+    assert not server.truncated
+    assert server.ended == [Outcome.ABORT]
+    with tokar.open(out) as archive:
+        verify(archive, content=True).demand()
+    assert read_receipt(receipt_path(out)).truncation is Truncation.NOT_LICENSED
+
+
+@pytest.mark.parametrize(
+    ("low", "stream", "message"),
+    [(9, None, "are in neither set"), (8, OTHER_STREAM, "another log stream")],
+)
+def test_logs_that_do_not_go_on_are_not_truncated(
+    out: Path, tmp_path: Path, low: int, stream: Any, message: str
+) -> None:
+    run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    server = fill(ScriptedServer(), low, 10, **({"stream": stream} if stream else {}))
+    with pytest.raises(SetError, match=message):
+        run_backup(server, out, INCREMENTAL, BackupOptions(prior=load_prior(tmp_path / "full.tokar")))
+    assert not server.truncated
+    assert server.ended == [Outcome.ABORT]
+
+
+def test_a_receipt_serves_as_a_prior(out: Path, tmp_path: Path) -> None:
+    full = run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    assert load_prior(full.receipt) == load_prior(full.path)
+    server = fill(ScriptedServer(), 8, 8)
+    run_backup(server, out, INCREMENTAL, BackupOptions(prior=load_prior(full.receipt)))
+    assert server.truncated
+
+
+def test_an_archive_without_logs_is_no_prior(tmp_path: Path) -> None:
+    with tokar.create(tmp_path / "a.tokar", profile="ese") as writer:
+        writer.add_bytes(0x44, "priv.edb", b"x")
+    with pytest.raises(InputError, match="no log to go on from"):
+        load_prior(tmp_path / "a.tokar")
+
+
+def damaged_server() -> ScriptedServer:
+    server = fill(ScriptedServer())
+    content = bytearray(server.databases[DATABASE_NAME])
+    content[3 * 4096 + 100] ^= 0xFF
+    server.databases[DATABASE_NAME] = bytes(content)
+    return server
+
+
+@pytest.mark.parametrize("kind", [FULL, COPY])
+def test_damage_keeps_the_archive_and_the_logs(out: Path, kind: BackupKind) -> None:
+    server = damaged_server()
+    with pytest.raises(SetError, match=r"priv\.edb has 1 damaged pages .*-1018"):
+        run_backup(server, out, kind)
+    assert not server.truncated
+    assert server.ended == [Outcome.ABORT]
+    assert out.exists()
+
+
+def test_accepting_damage_does_not_license_truncation(out: Path) -> None:
+    server = damaged_server()
+    result = run_backup(server, out, FULL, BackupOptions(accept_damage=True))
+    assert result.truncation is Truncation.NOT_LICENSED
+    assert result.ending.outcome is Outcome.ABORT
+    assert len(result.damaged) == 1
+    assert not server.truncated
+
+
+def test_truncation_that_fails_keeps_the_archive(out: Path) -> None:
+    server = fill(ScriptedServer(fault=at("truncate_logs", Fault.FAIL)))
+    with pytest.raises(BackupPartialError, match="good and kept, but the logs were not truncated") as caught:
+        run_backup(server, out, FULL)
+    assert caught.value.exit_code == 8
+    assert server.ended == [Outcome.SUCCESS]
+    found = read_receipt(receipt_path(out))
+    assert (found.outcome, found.truncation, found.end["result"]) == ("sealed", Truncation.FAILED, "ok")
+    with tokar.open(out) as archive:
+        verify(archive, content=True).demand()
+
+
+def test_truncation_without_an_answer_is_not_known(out: Path) -> None:
+    server = fill(ScriptedServer(fault=at("truncate_logs", Fault.HANG)))
+    with pytest.raises(BackupPartialError, match="is not known"):
+        run_backup(server, out, FULL)
+    assert read_receipt(receipt_path(out)).truncation is Truncation.UNKNOWN
+
+
+def test_the_receipt_says_truncating_before_the_call(out: Path) -> None:
+    seen: list[Truncation] = []
+
+    def look(_: int, call: str) -> None:
+        if call == "truncate_logs":
+            seen.append(read_receipt(receipt_path(out)).truncation)
+
+    run_backup(fill(ScriptedServer(fault=look)), out, FULL)
+    assert seen == [Truncation.TRUNCATING]
+    found = read_receipt(receipt_path(out))
+    assert found.truncation is Truncation.DONE
+    assert found.end == {"outcome": "success", "result": "ok", "told": True}
+    assert [call["call"] for call in found.calls] == ["seal", "truncate_logs", "end"]
+
+
+def test_a_receipt_that_cannot_be_written_stops_the_truncation(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise tokar.errors.StorageError("disk full")
+
+    monkeypatch.setattr("tokar.server.run_backup.write_receipt", refuse)
+    server = fill(ScriptedServer())
+    with pytest.raises(tokar.errors.StorageError):
+        run_backup(server, out, FULL)
+    assert not server.truncated
+    assert server.ended == [Outcome.ABORT]
+
+
+@pytest.mark.parametrize(("fault", "result"), [(Fault.FAIL, "failed"), (Fault.HANG, "unanswered")])
+def test_an_end_that_fails_is_told(out: Path, fault: Fault, result: str) -> None:
+    server = fill(ScriptedServer(fault=at("end", fault)))
+    with pytest.raises(BackupPartialError, match="End"):
+        run_backup(server, out, FULL)
+    assert read_receipt(receipt_path(out)).end["result"] == result
+    assert out.exists()
+
+
+def test_an_end_that_fails_after_a_failure_is_noted(out: Path) -> None:
+    def both(_: int, call: str) -> Fault | None:
+        return {"backup_logs": Fault.FAIL, "end": Fault.HANG}.get(call)
+
+    with pytest.raises(ServerError) as caught:
+        run_backup(fill(ScriptedServer(fault=both)), out, FULL)
+    assert any("End was not answered" in note for note in caught.value.__notes__)
+    found = read_receipt(receipt_path(out))
+    assert (found.outcome, found.end["result"]) == ("failed", "unanswered")
+
+
+def test_where_abort_cannot_be_said_the_receipt_warns(out: Path) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"], fault=at("backup_logs", Fault.FAIL)))
+    with pytest.raises(ServerError):
+        run_backup(server, out, FULL)
+    found = read_receipt(receipt_path(out))
+    assert found.outcome == "failed"
+    assert found.end["told"] is False
+    assert any("may believe in one that does not exist" in note for note in found.notes)
+
+
+def test_a_receipt_of_a_failure_does_not_stand_in_the_way(out: Path) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"], fault=at("backup_logs", Fault.FAIL)))
+    with pytest.raises(ServerError):
+        run_backup(server, out, FULL)
+    server.fault = None
+    run_backup(server, out, FULL)
+    assert read_receipt(receipt_path(out)).outcome == "sealed"
+
+
+def test_a_failure_that_the_server_was_told_of_leaves_nothing(out: Path) -> None:
+    server = fill(ScriptedServer(fault=at("backup_logs", Fault.FAIL)))
+    with pytest.raises(ServerError):
+        run_backup(server, out, FULL)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_an_interrupt_ends_the_backup_as_an_abort(out: Path) -> None:
+    server = fill(ScriptedServer(fault=at("backup_logs", Fault.INTERRUPT)))
+    with pytest.raises(KeyboardInterrupt):
+        run_backup(server, out, FULL)
+    assert server.ended == [Outcome.ABORT]
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_stuck_read_ends_in_an_error(out: Path) -> None:
+    server = fill(ScriptedServer(fault=at("read", Fault.HANG)))
+    with pytest.raises(NoAnswerError):
+        run_backup(server, out, FULL)
+    assert not out.exists()
+    assert not server.truncated
+
+
+def test_what_the_disk_gives_back_otherwise_is_set_aside(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(archive: Any, **options: Any) -> Any:
+        data = bytearray(out.read_bytes())
+        data[len(data) // 4] ^= 1
+        out.write_bytes(data)
+        return verify(archive, **options)
+
+    monkeypatch.setattr("tokar.server.run_backup.verify", spoil)
+    server = fill(ScriptedServer())
+    with pytest.raises(CheckMismatchError) as caught:
+        run_backup(server, out, FULL)
+    assert not server.truncated
+    assert server.ended == [Outcome.ABORT]
+    assert not out.exists()
+    assert out.with_name("set.tokar.unverified").exists()
+    assert any("lies aside" in note for note in caught.value.__notes__)
+
+
+def test_the_transcript_is_in_the_archive(out: Path) -> None:
+    server = fill(ScriptedServer(most=1000))
+    run_backup(server, out, FULL)
+    with tokar.open(out) as archive:
+        calls = list(archive.calls())
+    names = [call["call"] for call in calls]
+    assert names[:4] == ["prepare", "database_locations", "database_locations_entries", "database_names"]
+    assert names.count("read") == len(server.databases) + len(server.logs)
+    assert all(call["reads"] > 1 for call in calls if call["call"] == "read")
+    assert [entry["token"] for call in calls if call["call"] == "backup_logs_entries" for entry in call["entries"]] == [
+        0x21
+    ] * 3
+
+
+def test_locations_and_the_expiry_token_are_kept_byte_for_byte(out: Path) -> None:
+    run_backup(fill(ScriptedServer(dialect=DIALECTS["ntdsbcli"])), out, FULL)
+    with tokar.open(out) as archive:
+        assert archive.head.location_list is not None
+        assert archive.head.location_list.data.startswith(b"D\0\\\0\\\0S\0")
+        assert archive.head.extra["blobs"] == {"expiry_token": "AWV4cGlyeQA="}
+        assert archive.head.text("server") == "SERVER1"
+
+
+def test_where_locations_belong_to_restore_they_are_not_asked_for(out: Path) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"]))
+    run_backup(server, out, FULL)
+    assert "database_locations" not in server.history
+
+
+def test_dynamic_files_are_named_and_left_out(out: Path) -> None:
+    server = fill(ScriptedServer(dialect=DIALECTS["certadm"], dynamic=(r"\\S1\C$\a.crl",)))
+    run_backup(server, out, FULL)
+    with tokar.open(out) as archive:
+        assert [row["name"] for row in archive.summary.extra["left_out"]] == [r"\\S1\C$\a.crl"]
+
+
+def test_the_same_backup_gives_the_same_bytes(tmp_path: Path) -> None:
+    options = BackupOptions(archive_id=b"i" * 16, clock=lambda: datetime(2020, 1, 2, tzinfo=UTC))
+    for name in ("a", "b"):
+        run_backup(fill(ScriptedServer()), tmp_path / name, FULL, options)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_progress_counts_every_byte(out: Path) -> None:
+    server = fill(ScriptedServer())
+    seen: dict[bytes, int] = {}
+
+    def count(file: Any, size: int) -> None:
+        seen[file.raw_name] = seen.get(file.raw_name, 0) + size
+
+    run_backup(server, out, FULL, BackupOptions(progress=count))
+    assert seen == {wide(name): len(data) for name, data in {**server.databases, **server.logs}.items()}
+
+
+def test_a_log_under_a_wrong_name_is_damage(out: Path) -> None:
+    server = fill(ScriptedServer())
+    server.logs[log_name(6)] = log_file(5)
+    with pytest.raises(SetError, match="its name says otherwise"):
+        run_backup(server, out, FULL)
+    assert not server.truncated
+
+
+def test_a_receipt_is_json_for_people(out: Path) -> None:
+    result = run_backup(fill(ScriptedServer()), out, FULL)
+    value = json.loads(result.receipt.read_text())
+    assert value["archive"]["id"] == result.sealed.id.hex()
+    assert value["backup"]["generations"] == {"low": 5, "high": 7}

@@ -1,0 +1,77 @@
+"""Result codes in all of their spellings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokar import codes
+
+
+@pytest.mark.parametrize("spelling", [-530, 0xC8000212, -939523566, 4294966766])
+def test_every_spelling_of_a_code_is_the_same_code(spelling: int) -> None:
+    assert codes.canonical(spelling) == 0xC8000212
+
+
+def test_a_description_has_the_name_the_result_code_and_the_engine_number() -> None:
+    assert codes.describe(-939522285) == "JET_errFileNotFound, 0xC8000713, -1811"
+
+
+def test_a_code_without_a_name_is_described_by_its_numbers() -> None:
+    assert codes.describe(-4999) == "0xC8001387, -4999"
+    assert codes.find(-4999) is None
+
+
+def test_a_code_of_the_backup_layer_has_no_engine_number() -> None:
+    assert codes.jet_number(codes.CIRCULAR_LOGGING) is None
+    assert codes.describe(codes.CIRCULAR_LOGGING) == "hrCircularLogging, 0xC7FF000B"
+
+
+def test_a_bare_win32_number_is_known_and_stays_bare() -> None:
+    assert codes.canonical(0x57) == 0x57
+    assert codes.describe(0x57) == "ERROR_INVALID_PARAMETER, 0x00000057"
+
+
+@pytest.mark.parametrize("spelling", [38, 0x80070026, -2147024858])
+def test_the_end_of_a_file_is_told_bare_and_wrapped(spelling: int) -> None:
+    assert codes.is_end_of_file(spelling)
+
+
+@pytest.mark.parametrize("other", [0, 39, 0xC8000026, -1])
+def test_nothing_else_is_the_end_of_a_file(other: int) -> None:
+    assert not codes.is_end_of_file(other)
+
+
+def test_warnings_of_the_engine_have_positive_numbers() -> None:
+    assert codes.from_jet(558) == 0x8800022E
+    assert codes.jet_number(0x8800022E) == 558
+
+
+@pytest.mark.parametrize("code", codes.CODES.values(), ids=lambda code: code.name)
+def test_every_code_is_canonical_and_found(code: codes.Code) -> None:
+    assert codes.canonical(code.value) == code.value
+    assert codes.find(code.value) is code
+    assert code.meaning
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(min_value=-(1 << 31), max_value=(1 << 32) - 1))
+def test_making_a_code_canonical_twice_changes_nothing(number: int) -> None:
+    value = codes.canonical(number)
+    assert 0 <= value < 1 << 32
+    assert codes.canonical(value) == value
+
+
+@given(st.integers(min_value=-65535, max_value=-1))
+def test_engine_numbers_come_back(number: int) -> None:
+    assert codes.jet_number(codes.canonical(number)) == number
+
+
+def test_four_refusals_are_answered_with_a_full() -> None:
+    assert {codes.CODES[value].name for value in codes.LOGS_ONLY_REFUSALS} == {
+        "hrIncrementalBackupDisabled",
+        "hrLogFileNotFound",
+        "hrCircularLogging",
+        "hrFullBackupNotTaken",
+    }

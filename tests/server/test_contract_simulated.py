@@ -1,0 +1,34 @@
+"""The simulated server keeps the contract, in every dialect it speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from server_contract import LogsOnlyContract
+
+from tokar.lab.lab import create_lab
+from tokar.lab.server import SimulatedServer
+from tokar.server.contract import BackupType
+from tokar.server.kinds import BackupKind
+from tokar.server.run_backup import run_backup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(params=["edbbcli", "ntdsbcli", "certadm"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> SimulatedServer:
+    lab = create_lab(tmp_path / "lab", request.param)
+    lab.start()
+    lab.work(20)
+    return SimulatedServer(lab)
+
+
+class TestSimulated(LogsOnlyContract):
+    @pytest.fixture
+    def after_full(self, server: SimulatedServer, tmp_path: Path) -> None:
+        if BackupType.LOGS_ONLY not in server.dialect.types:
+            pytest.skip("the dialect has no logs only")
+        run_backup(server, tmp_path / "full.tokar", BackupKind.FULL)
+        server.lab.work(20)

@@ -1,0 +1,98 @@
+"""Deadlines on calls, and what becomes of a server that hangs or dies."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+
+import pytest
+from backup_files import fill
+from scripted_server import ScriptedServer
+
+from tokar import codes
+from tokar.errors import SourceError
+from tokar.server.contract import BackupType, NoAnswerError, Outcome, ServerError
+from tokar.server.deadline import Deadlines, DeadlineServer
+
+QUICK = Deadlines(start=60, call=30, first_read=0.5, read=0.5, end=2)
+
+
+class Sleeper(ScriptedServer):
+    """Sleeps, or dies, at one call."""
+
+    def __init__(self, call: str, seconds: float | None) -> None:
+        super().__init__()
+        fill(self)
+        self._call = call
+        self._seconds = seconds
+
+    def step(self, call: str) -> None:
+        if call.split()[0] == self._call:  # noqa: PLC0207 - a test, not a hot path
+            if self._seconds is None:
+                os._exit(3)
+            time.sleep(self._seconds)
+        super().step(call)
+
+
+class Broken(ScriptedServer):
+    def __init__(self) -> None:
+        raise OSError(2, "no library")
+
+
+def child(call: str, seconds: float | None) -> DeadlineServer:
+    return DeadlineServer(partial(Sleeper, call, seconds), QUICK)
+
+
+def test_a_stuck_read_ends_in_an_error_and_end_is_unanswered() -> None:
+    with child("read", 60) as server:
+        context = server.prepare_backup(BackupType.FULL)
+        names = context.database_names()
+        context.open(names.entries[0].raw_name)
+        begun = time.monotonic()
+        with pytest.raises(NoAnswerError, match=r"read was not answered: nothing came in 0\.5 seconds"):
+            context.read(memoryview(bytearray(4096)))
+        with pytest.raises(NoAnswerError, match="close was not answered: it was not made, since read still hangs"):
+            context.close()
+        with pytest.raises(NoAnswerError, match="end was not answered"):
+            context.end(Outcome.ABORT)
+        assert time.monotonic() - begun < 10
+
+
+def test_a_call_that_comes_back_late_still_lets_end_through() -> None:
+    with child("read", 0.9) as server:
+        context = server.prepare_backup(BackupType.FULL)
+        names = context.database_names()
+        context.open(names.entries[0].raw_name)
+        with pytest.raises(NoAnswerError):
+            context.read(memoryview(bytearray(4096)))
+        context.end(Outcome.ABORT)
+
+
+def test_after_an_unanswered_end_a_new_process_serves() -> None:
+    with child("end", 60) as server:
+        with pytest.raises(NoAnswerError):
+            server.prepare_backup(BackupType.FULL).end(Outcome.ABORT)
+        assert server.prepare_backup(BackupType.FULL).database_names().entries
+
+
+def test_a_process_that_dies_is_told_from_one_that_hangs() -> None:
+    with child("open", None) as server:
+        context = server.prepare_backup(BackupType.FULL)
+        names = context.database_names()
+        with pytest.raises(NoAnswerError, match=r"the process of the server is gone \(exit code 3\)"):
+            context.open(names.entries[0].raw_name)
+
+
+def test_a_code_comes_through_the_process() -> None:
+    with child("never", 0) as server:
+        context = server.prepare_backup(BackupType.FULL)
+        with pytest.raises(ServerError) as caught:
+            context.close()
+        assert caught.value.code == codes.INVALID_HANDLE
+        context.end(Outcome.ABORT)
+
+
+def test_a_server_that_cannot_be_made_is_an_error() -> None:
+    with pytest.raises(SourceError, match="no library"):
+        DeadlineServer(Broken, QUICK)

@@ -1,0 +1,250 @@
+"""Each call of a restore in turn fails, is not answered or finds the server dead; each step of placing fails; the process is killed at any of them.
+
+After every run three things hold: what is registered is completed, with a failure unless all is well; the engine either refuses to start, with
+a named error, or comes to the state at a log's roll-over that a completed set reaches; and the same restore, made again, gives everything.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chain_stories import Contents, Kept, Story, new_story, outcome_of, restore, take, target_for
+
+from tokar import codes
+from tokar.errors import ArchiveError, StorageError
+from tokar.format.archive import Archive
+from tokar.lab.faults import Blows, Fault, FaultKind
+from tokar.lab.lab import open_lab
+from tokar.lab.registration import load_registration
+from tokar.lab.server import SimulatedServer
+from tokar.restore.plan import Existing
+from tokar.server.contract import Registration, ServerError
+from tokar.server.kinds import BackupKind
+from tokar.server.run_restore import lab_maps, parts_of, restore_to_server
+from tokar.storage.directory import Directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokar.lab.lab import Lab
+
+HERE = Path(__file__).parents[1] / "support"
+PROFILES = ("edbbcli", "ntdsbcli", "certadm")
+QUIET = Blows(hang=int, die=int)
+
+
+class Prepared:
+    """A story with sets to restore, and every state that the engine may be found in afterwards."""
+
+    def __init__(self, folder: Path, profile: str) -> None:
+        self.story: Story = new_story(folder / "lab", profile, work=10)
+        sets = [take(self.story, folder / "0.tokar", BackupKind.FULL)]
+        for number in (1, 2) if profile != "ntdsbcli" else ():
+            self.story.lab.work(20)
+            kind = BackupKind.INCREMENTAL if number == 1 else BackupKind.DIFFERENTIAL
+            sets.append(take(self.story, folder / f"{number}.tokar", kind, before=tuple(sets)))
+        self.sets: tuple[Kept, ...] = tuple(sets)
+        generations = range(sets[0].high, sets[-1].high + 1)
+        self.states: list[Contents] = [self.story.expected(number) for number in generations]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Prepared]:
+    @cache
+    def make(profile: str) -> Prepared:
+        return Prepared(tmp_path_factory.mktemp(profile), profile)
+
+    return make
+
+
+def run(lab: Lab, sets: tuple[Kept, ...], *faults: Fault) -> tuple[SimulatedServer, BaseException | None]:
+    server = SimulatedServer(lab, running=False, faults=faults, blows=QUIET)
+    archives = [Archive(one.path) for one in sets]
+    try:
+        restore_to_server(server, parts_of(archives), maps=lab_maps(lab.folder))
+    except (ArchiveError, KeyboardInterrupt) as error:
+        return server, error
+    finally:
+        for archive in archives:
+            archive.close()
+    return server, None
+
+
+def demand_safe(found: Prepared, lab: Lab, *, error: BaseException | None) -> None:
+    """Check that nothing looks whole that is not, and that the restore can be made again."""
+    outcome = outcome_of(lab)
+    if error is None:
+        assert outcome == found.sets[-1].expected
+    else:
+        assert isinstance(outcome, int) or outcome in found.states
+    archives = [Archive(one.path) for one in found.sets]
+    again = SimulatedServer(lab, running=False)
+    maps = lab_maps(lab.folder)
+    restore_to_server(again, parts_of(archives), maps=maps, existing=Existing.SET_ASIDE, take_over=True)
+    assert outcome_of(lab) == found.sets[-1].expected
+    for archive in archives:
+        archive.close()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    ("kind", "after"),
+    [(FaultKind.FAIL, False), (FaultKind.HANG, False), (FaultKind.HANG, True), (FaultKind.DIE, True)],
+    ids=["fails", "hangs", "hangs when it is done", "dies"],
+)
+def test_each_call_in_turn_is_struck(
+    profile: str, kind: FaultKind, after: bool, prepared: Callable[[str], Prepared], tmp_path: Path
+) -> None:
+    found = prepared(profile)
+    server, error = run(target_for(found.story, tmp_path / "clean"), found.sets)
+    assert error is None
+    for number, call in enumerate(server.calls, 1):
+        lab = target_for(found.story, tmp_path / str(number))
+        struck, error = run(lab, found.sets, Fault(kind, nth=number, after=after))
+        calls = list(struck.calls)
+        known_elsewhere = profile == "ntdsbcli" and call == "database_locations" and kind is FaultKind.FAIL
+        assert (error is None) is (call == "end" or known_elsewhere), call
+        assert calls.count("end") == (call != "prepare_restore")
+        registered = calls.count("register") - (call == "register" and kind is FaultKind.FAIL)
+        assert calls.count("register_complete") == registered + (call == "register_complete")
+        left = load_registration(lab.folder)
+        assert left is None or left.status is not None, "an open registration bars every other restore"
+        demand_safe(found, lab, error=error)
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli"])
+def test_the_code_of_the_failure_is_the_status_of_the_completion(
+    profile: str, prepared: Callable[[str], Prepared], tmp_path: Path
+) -> None:
+    found = prepared(profile)
+    lab = target_for(found.story, tmp_path / "a")
+    code = codes.from_jet(-1808)
+    _, error = run(lab, found.sets, Fault(FaultKind.FAIL, "register_complete", code=code))
+    assert isinstance(error, ServerError)
+    left = load_registration(lab.folder)
+    assert left is not None
+    assert left.status == code
+
+
+STEPS = ("create", "rename", "sync", "make")
+
+
+def breaking(counter: list[int], at: int, step: Any, error: Callable[[], BaseException]) -> Any:
+    """Return a step that fails the `at`-th time, counted together with others that share the counter."""
+
+    def broken(*arguments: Any) -> Any:
+        counter[0] += 1
+        if counter[0] == at:
+            raise error()
+        return step(*arguments)
+
+    return broken
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("error", [lambda: StorageError("no space left on device"), KeyboardInterrupt])
+def test_each_step_of_placing_in_turn_fails_or_is_interrupted(
+    profile: str, error: Callable[[], BaseException], prepared: Callable[[str], Prepared], tmp_path: Path
+) -> None:
+    found = prepared(profile)
+    stride = 2 if profile == "ntdsbcli" else 5  # there are many, and neighbours are alike
+    for number in range(1, 1000, stride):
+        lab = target_for(found.story, tmp_path / str(number))
+        counter = [0]
+        with pytest.MonkeyPatch.context() as patch:
+            for name in STEPS:
+                patch.setattr(Directory, name, breaking(counter, number, getattr(Directory, name), error))
+            _, ended = run(lab, found.sets)
+        if counter[0] < number:
+            assert ended is None
+            break
+        assert ended is not None
+        left = load_registration(lab.folder)
+        assert left is None or left.status is not None
+        demand_safe(found, lab, error=ended)
+
+
+SCRIPT = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tokar.format.archive import Archive
+from tokar.server.run_restore import lab_maps, parts_of, restore_to_server
+from tokar.storage.directory import Directory
+from tokar.lab.calls import Calls
+from tokar.lab.lab import create_lab
+from tokar.lab.server import SimulatedServer
+
+folder, profile, databases, archives = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5:]
+count = [0]
+
+def killing(step, at):
+    def killed(*arguments, **named):
+        count[0] += 1
+        if count[0] == at:
+            os._exit(9)
+        return step(*arguments, **named)
+    return killed
+
+def run(at):
+    lab = create_lab(folder / str(at), profile, databases, empty=True)
+    Calls.make = killing(Calls.make, at)
+    Directory.rename = killing(Directory.rename, at)
+    server = SimulatedServer(lab, running=False)
+    restore_to_server(server, parts_of([Archive(Path(one)) for one in archives]), maps=lab_maps(lab.folder))
+    os._exit(0)
+
+for at in range(1, 1000):
+    child = os.fork()
+    if not child:
+        try:
+            run(at)
+        finally:
+            os._exit(1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 9:
+        break
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_kill_at_any_call_or_rename_leaves_nothing_that_looks_whole_and_is_not(
+    profile: str, prepared: Callable[[str], Prepared], tmp_path: Path
+) -> None:
+    found = prepared(profile)
+    paths = [str(one.path) for one in found.sets]
+    arguments = [sys.executable, "-c", SCRIPT, str(HERE), str(tmp_path), profile, "2", *paths]
+    subprocess.run(arguments, check=True, timeout=300)
+    folders = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
+    assert len(folders) > 6
+    for folder in folders[:-1]:
+        demand_safe(found, open_lab(folder), error=KeyboardInterrupt())
+    assert outcome_of(open_lab(folders[-1])) == found.sets[-1].expected, "the last run went through"
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "certadm"])
+def test_a_registration_that_was_left_open_bars_the_next_restore_until_it_is_taken_over(
+    profile: str, prepared: Callable[[str], Prepared], tmp_path: Path
+) -> None:
+    found = prepared(profile)
+    lab = target_for(found.story, tmp_path / "a")
+    server = SimulatedServer(lab, running=False)
+    context = server.prepare_restore()
+    with Archive(found.sets[0].path) as archive:
+        (part,) = parts_of([archive])
+        logs = lab.config.unc(lab.config.logs)
+        rows = tuple((lab.config.unc(one.path), lab.config.unc(one.path)) for one in lab.config.databases)
+        context.register(Registration(logs, logs, rows, logs, part.generation_low, part.generation_high))
+    context.end()
+    with pytest.raises(ServerError) as caught:
+        restore(lab, found.sets)
+    assert caught.value.code == codes.RESTORE_IN_PROGRESS
+    assert caught.value.hint is not None
+    assert "take it over" in caught.value.hint
+    demand_safe(found, lab, error=caught.value)

@@ -1,0 +1,94 @@
+"""How faults are ordered, worded and spelled."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokar.sets.enginecodes import ENGINE_CODES, engine_code
+from tokar.sets.faults import (
+    MOST_LISTED,
+    Fault,
+    FaultKind,
+    Scope,
+    Severity,
+    first_of,
+    in_order,
+    ranges,
+    some,
+    spans,
+)
+
+
+def fault(kind: FaultKind, severity: Severity = Severity.ERROR, **fields: object) -> Fault:
+    return Fault(kind=kind, message=kind.value, severity=severity, **fields)  # type: ignore[arg-type] # by name
+
+
+def test_the_root_cause_comes_first() -> None:
+    link, missing = fault(FaultKind.LINK_BROKEN), fault(FaultKind.LOG_MISSING)
+    assert in_order([link, missing]) == (missing, link)
+
+
+def test_what_stops_recovery_comes_before_what_does_not() -> None:
+    warning = fault(FaultKind.DATABASE_UNREADABLE, Severity.WARNING)
+    loss = fault(FaultKind.COMMITTED_LOG_MISSING, Severity.LOSS)
+    error = fault(FaultKind.PAGES_DAMAGED)
+    assert in_order([warning, loss, error]) == (error, loss, warning)
+
+
+def test_lower_generations_come_first() -> None:
+    late, early = fault(FaultKind.LOG_MISSING, generations=(9,)), fault(FaultKind.LOG_MISSING, generations=(5,))
+    assert in_order([late, early]) == (early, late)
+
+
+def test_one_fault_of_two_databases_is_told_once() -> None:
+    one = fault(FaultKind.LOG_MISSING, databases=("a",), consequences=("x",))
+    other = fault(FaultKind.LOG_MISSING, databases=("b",), consequences=("x", "y"))
+    (joined,) = in_order([one, other])
+    assert (joined.databases, joined.consequences) == (("a", "b"), ("x", "y"))
+
+
+def test_faults_with_other_codes_stay_apart() -> None:
+    assert len(in_order([fault(FaultKind.LOG_MISSING, code=-543), fault(FaultKind.LOG_MISSING, code=-557)])) == 2
+
+
+def test_every_kind_has_a_scope() -> None:
+    assert FaultKind.PAGES_DAMAGED.scope is Scope.FILE
+    assert FaultKind.LOG_MISSING.scope is Scope.SET
+    assert {kind.scope for kind in FaultKind} == set(Scope)
+
+
+def test_a_code_is_given_in_all_spellings() -> None:
+    assert str(engine_code(-530)) == "JET_errBadLogSignature, -530, 0xC8000212"
+
+
+def test_every_code_has_a_result_code_of_the_engine_facility() -> None:
+    assert all(code.result_code == 0xC8000000 - number for number, code in ENGINE_CODES.items())
+    assert all(number < 0 for number in ENGINE_CODES)
+
+
+def test_no_code_is_none_and_an_unknown_one_keeps_its_number() -> None:
+    assert engine_code(None) is None
+    found = engine_code(-9999)
+    assert found is not None
+    assert found.number == -9999
+
+
+@pytest.mark.parametrize(
+    ("generations", "text"),
+    [([5], "0x5"), ([5, 6, 7], "0x5-0x7"), ([9, 5, 6, 6], "0x5-0x6, 0x9"), ([], "")],
+)
+def test_generations_are_worded_as_runs(generations: list[int], text: str) -> None:
+    assert ranges(generations) == text
+
+
+def test_long_lists_are_cut_off() -> None:
+    assert some(str(number) for number in range(20)).endswith("7 and 12 more")
+    assert spans([range(1, 2**31)]) == "0x1-0x7FFFFFFF"
+    assert len(first_of([range(1, 2**31)])) == MOST_LISTED
+
+
+def test_a_fault_is_data() -> None:
+    value = fault(FaultKind.LOG_MISSING, code=-543, generations=(5,)).to_json()
+    assert value["kind"] == "log-missing"
+    assert value["severity"] == "error"
+    assert value["engine"]["hresult"] == "0xC800021F"

@@ -1,0 +1,212 @@
+"""Facts from archives and folders: the same, whatever holds the files, and never an error because of what is in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from recovery_sets import (
+    DATABASE,
+    OTHER_STREAM,
+    STREAM,
+    archive,
+    checkpoint,
+    database,
+    dirty,
+    flip,
+    logs,
+    moment,
+    streaming,
+    write,
+)
+
+import tokar
+from tokar.errors import CheckMismatchError, StorageError
+from tokar.ese.flushmap import FlushMap
+from tokar.sets.judge import judge
+from tokar.sets.read import facts_of_archive, facts_of_folder
+from tokar.storage.bytesource import FileSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.sets.facts import FileFacts
+
+
+def everything() -> dict[str, bytes]:
+    return {
+        DATABASE: bytes(streaming(5, 7)),
+        **logs(5, 7),
+        "main.pat": b"",
+        "edb.chk": checkpoint(5),
+        "main.jfm": FlushMap(signature=OTHER_STREAM).build() * 2,
+        "notes.txt": b"nothing to do with it",
+    }
+
+
+@pytest.mark.parametrize("examine", [False, True])
+def test_an_archive_and_a_folder_give_the_same_facts(tmp_path: Path, examine: bool) -> None:
+    made = archive(tmp_path / "set.tokar", everything())
+    with tokar.open(made.path) as opened:
+        stored = facts_of_archive(opened, examine=examine)
+    loose = facts_of_folder(write(tmp_path / "in", everything()), examine=examine)
+    assert stored.loose() == loose.loose()
+    assert (stored.other_count, loose.other_count) == (1, 1)
+
+
+def test_facts_of_an_archive_name_entries_and_digests(tmp_path: Path) -> None:
+    made = archive(tmp_path / "set.tokar", everything())
+    with tokar.open(made.path) as opened:
+        facts = facts_of_archive(opened)
+        digests = [entry.digest for entry in opened]
+    assert facts.databases[0].digest == digests[0]
+    assert [log.number for log in facts.logs] == [1, 2, 3]
+
+
+def test_only_headers_are_read_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = {DATABASE: bytes(database(pages=200))}
+    seen: list[int] = []
+    really = FileSource.read
+
+    def read(self: FileSource, offset: int, size: int) -> bytes:
+        data = really(self, offset, size)
+        seen.append(len(data))
+        return data
+
+    monkeypatch.setattr(FileSource, "read", read)
+    folder = write(tmp_path, large)
+    facts_of_folder(folder)
+    assert sum(seen) < 200_000
+    facts_of_folder(folder, examine=True)
+    assert sum(seen) > 800_000
+
+
+def test_a_log_says_what_chains_need(tmp_path: Path) -> None:
+    log = facts_of_folder(write(tmp_path, logs(5, 6))).logs[1]
+    assert (log.generation, log.named_generation, log.base) == (6, 6, "edb")
+    assert (log.signature, log.created, log.previous_created) == (STREAM, moment(6), moment(5))
+    assert log.previous_segments_xor is not None
+
+
+def test_progress_is_told_in_bytes(tmp_path: Path) -> None:
+    done: list[int] = []
+    folder = write(tmp_path / "in", everything())
+    facts_of_folder(folder, progress=done.append)
+    made = archive(tmp_path / "set.tokar", everything())
+    total = sum(map(len, everything().values()))
+    assert sum(done) == total
+    with tokar.open(made.path) as opened:
+        facts_of_archive(opened, progress=done.append)
+    assert sum(done) == 2 * total
+
+
+def test_names_decide_what_never_belongs_to_a_set(tmp_path: Path) -> None:
+    stale = logs(5, 5)["edb00005.log"]
+    files = {"edbtmp.log": stale, "edbres00001.jrs": bytes(8192), "edb00005.jsl": stale, "main.INTEG.RAW": b"text"}
+    facts = facts_of_folder(write(tmp_path, files))
+    assert (facts.logs, facts.other_count) == ((), 4)
+
+
+@pytest.mark.parametrize("name", ["edb00005.log", "main.edb", "main.dit", "edb.chk"])
+def test_a_file_that_says_nothing_any_more_is_known_by_its_name(tmp_path: Path, name: str) -> None:
+    facts = facts_of_folder(write(tmp_path, {name: b"\x55" * 20000}))
+    found: list[FileFacts] = [*facts.logs, *facts.databases, *facts.checkpoints]
+    assert len(found) == 1
+    assert found[0].damaged
+    assert found[0].note
+
+
+def test_a_file_that_says_nothing_is_known_by_its_token(tmp_path: Path) -> None:
+    files = {"x.bin": b"\x55" * 9000, "y.bin": b"\x55" * 9000, "z.bin": b"\x55" * 9000}
+    made = archive(tmp_path / "set.tokar", files, tokens={"x.bin": 0x44, "y.bin": 0x21, "z.bin": 0x0F})
+    with tokar.open(made.path) as opened:
+        facts = facts_of_archive(opened)
+    assert [one.name for one in facts.databases] == ["x.bin"]
+    assert [one.name for one in facts.logs] == ["y.bin"]
+    assert facts.other_count == 1
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", logs(5, 5))
+    outside = write(tmp_path / "out", logs(6, 6))
+    (folder / "edb00006.log").symlink_to(outside / "edb00006.log")
+    (folder / "more").symlink_to(outside)
+    assert [log.generation for log in facts_of_folder(folder).logs] == [5]
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot read"):
+        facts_of_folder(tmp_path / "none")
+
+
+def test_a_damaged_archive_is_an_error_and_no_fact(tmp_path: Path) -> None:
+    made = archive(tmp_path / "set.tokar", logs(5, 5))
+    with tokar.open(made.path) as opened:
+        at = opened.entry(0).file_position + 300
+    made.path.write_bytes(flip(made.path.read_bytes(), at))
+    with tokar.open(made.path) as opened, pytest.raises(CheckMismatchError):
+        facts_of_archive(opened)
+
+
+def test_without_numpy_it_says_what_was_not_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tokar.ese.errors import MissingExtraError  # noqa: PLC0415 - for this test alone
+
+    def refuse(*_: object) -> None:
+        raise MissingExtraError("page checksums need numpy")
+
+    monkeypatch.setattr("tokar.ese.pages.check_pages", refuse)
+    monkeypatch.setattr("tokar.ese.logcheck.check_log", refuse)
+    facts = facts_of_folder(write(tmp_path, {DATABASE: bytes(dirty(5, 5)), **logs(5, 5)}), examine=True)
+    assert len(facts.not_examined) == 2
+    assert all("numpy" in text for text in judge(facts).not_checked)
+
+
+def test_facts_are_data(tmp_path: Path) -> None:
+    value = facts_of_folder(write(tmp_path, everything()), examine=True).to_json()
+    assert value["databases"][0]["trailer"]["generation_high"] == 7
+    assert value["databases"][0]["required"] == [5, 7]
+    assert value["logs"][0]["content"]["bad"] == 0
+    assert value["patches"][0]["empty"] is True
+    assert value["checkpoints"][0]["position"] == "(5,3,0)"
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    edits=st.lists(st.tuples(st.integers(0, 800), st.integers(0, 255)), max_size=12),
+    cut=st.integers(0, 30000),
+    sealed=st.booleans(),
+)
+def test_whatever_a_header_says_there_is_a_verdict(
+    tmp_path: Path, edits: list[tuple[int, int]], cut: int, sealed: bool
+) -> None:
+    """Also with a right checksum: then every field is believed, and none may lead to an exception or a long loop."""
+    data = bytearray(streaming(5, 7))
+    for offset, value in edits:
+        data[4 + offset] = value
+    if sealed:
+        total = 0x89ABCDEF
+        for at in range(4, 4096, 4):
+            total ^= int.from_bytes(data[at : at + 4], "little")
+        data[:4] = total.to_bytes(4, "little")
+    files = {DATABASE: bytes(data[: len(data) - cut]), **logs(5, 7), "edb.chk": checkpoint(6)}
+    found = judge(facts_of_folder(write(tmp_path, files), examine=True))
+    assert found.to_json()["databases"]
+    assert all(fault.message for fault in found.faults)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.lists(st.tuples(st.integers(4, 4095), st.integers(0, 255)), max_size=12), cut=st.integers(0, 24576))
+def test_whatever_a_log_header_says_there_is_a_verdict(tmp_path: Path, edits: list[tuple[int, int]], cut: int) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}
+    data = bytearray(files["edb00006.log"])
+    for offset, value in edits:
+        data[offset] = value
+    total = 0x89ABCDEF
+    for at in range(4, 4096, 4):
+        total ^= int.from_bytes(data[at : at + 4], "little")
+    data[:4] = total.to_bytes(4, "little")
+    files["edb00006.log"] = bytes(data[: len(data) - cut])
+    found = judge(facts_of_folder(write(tmp_path, files), examine=True))
+    assert found.to_json()["databases"]

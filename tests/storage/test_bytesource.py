@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokar.errors import StorageError
+from tokar.storage.bytesource import ByteSource, BytesSource, FileSource
+
+DATA = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> FileSource:
+    (tmp_path / "file").write_bytes(DATA)
+    return FileSource(tmp_path / "file")
+
+
+def open_descriptors() -> list[str]:
+    """The descriptors of this process, where the platform tells them."""
+    try:
+        return [path.name for path in Path("/proc/self/fd").iterdir()]
+    except OSError:
+        return []
+
+
+def test_both_are_byte_sources(source: FileSource) -> None:
+    assert isinstance(source, ByteSource)
+    assert isinstance(BytesSource(b""), ByteSource)
+    source.close()
+
+
+@given(offset=st.integers(0, len(DATA) + 10), size=st.integers(0, len(DATA) + 10))
+def test_bytes_are_read_anywhere_and_fewer_only_at_the_end(offset: int, size: int) -> None:
+    assert BytesSource(DATA).read(offset, size) == DATA[offset : offset + size]
+
+
+@pytest.mark.parametrize(
+    ("offset", "size"), [(0, 10), (100, 5000), (len(DATA) - 3, 10), (len(DATA), 1), (len(DATA) + 5, 1), (7, 0)]
+)
+def test_a_file_is_read_as_its_bytes_would_be(source: FileSource, offset: int, size: int) -> None:
+    with source:
+        assert source.size == len(DATA)
+        assert source.read(offset, size) == DATA[offset : offset + size]
+        buffer = bytearray(size)
+        count = source.readinto(offset, memoryview(buffer))
+        assert bytes(buffer[:count]) == DATA[offset : offset + size]
+
+
+def test_short_reads_of_the_system_are_put_together(source: FileSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, size, offset: whole(descriptor, min(size, 7), offset))
+    with source:
+        assert source.read(1, 100) == DATA[1:101]
+
+
+def test_several_threads_may_read_at_once(source: FileSource) -> None:
+    wrong: list[int] = []
+
+    def read(offset: int) -> None:
+        wrong.extend(at for at in range(offset, offset + 200) if source.read(at, 9) != DATA[at : at + 9])
+
+    threads = [threading.Thread(target=read, args=(offset,)) for offset in (0, 1000, 5000)]
+    with source:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+
+
+def test_the_bytes_may_be_any_buffer() -> None:
+    assert BytesSource(memoryview(bytearray(DATA))).read(3, 4) == DATA[3:7]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot open: No such file or directory") as caught:
+        FileSource(tmp_path / "gone")
+    assert caught.value.path == tmp_path / "gone"
+
+
+def test_a_directory_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot read: it is a directory"):
+        FileSource(tmp_path)
+
+
+def test_a_pipe_is_no_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        with pytest.raises(StorageError, match="cannot read: Illegal seek"):
+            FileSource(tmp_path / "pipe")
+    finally:
+        os.close(writer)
+
+
+def test_a_closed_source_cannot_be_read(source: FileSource) -> None:
+    source.close()
+    source.close()
+    with pytest.raises(StorageError, match="cannot read: Bad file descriptor") as caught:
+        source.read(5, 1)
+    assert caught.value.offset == 5
+    with pytest.raises(StorageError):
+        source.readinto(0, memoryview(bytearray(1)))
+
+
+def test_a_refused_open_leaves_no_descriptor_behind(tmp_path: Path) -> None:
+    before = len(open_descriptors())
+    with pytest.raises(StorageError):
+        FileSource(tmp_path)
+    assert len(open_descriptors()) == before

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokar.errors import ExistingFileError, StorageError
+from tokar.storage import durable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(params=["one call", "hard links", "neither"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Rename in each of the ways that file systems allow."""
+    if request.param != "one call":
+        monkeypatch.setattr(durable, "_renameat2", lambda *_: -1)
+        monkeypatch.setattr(ctypes, "get_errno", lambda: errno.EINVAL)
+    if request.param == "neither":
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EPERM, "no hard links")
+
+        monkeypatch.setattr(os, "link", refuse)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_rename_gives_the_new_name_and_takes_the_old(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    durable.rename_no_replace(tmp_path / "a", tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert (tmp_path / "b").read_bytes() == b"content"
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("there", ["file", "directory", "link"])
+def test_a_rename_never_replaces_what_is_there(tmp_path: Path, there: str) -> None:
+    target = tmp_path / "b"
+    (tmp_path / "a").write_bytes(b"new")
+    if there == "file":
+        target.write_bytes(b"old")
+    elif there == "directory":
+        target.mkdir()
+    else:
+        target.symlink_to("nowhere")
+    with pytest.raises(ExistingFileError) as caught:
+        durable.rename_no_replace(tmp_path / "a", target)
+    assert caught.value.path == target
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert there != "file" or target.read_bytes() == b"old"
+
+
+@pytest.mark.usefixtures("way")
+def test_a_rename_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot rename a to this"):
+        durable.rename_no_replace(tmp_path / "a", tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("way")
+def test_a_link_is_renamed_itself(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("nowhere")
+    durable.rename_no_replace(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.usefixtures("way")
+def test_a_rename_can_be_relative_to_open_directories(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one" / "a").write_bytes(b"content")
+    one, two = (os.open(tmp_path / name, os.O_RDONLY) for name in ("one", "two"))
+    try:
+        durable.rename_at("a", "b", source_directory=one, target_directory=two)
+        with pytest.raises((StorageError, ExistingFileError)):
+            durable.rename_at("a", "b", source_directory=one, target_directory=two)
+    finally:
+        os.close(one)
+        os.close(two)
+    assert (tmp_path / "two" / "b").read_bytes() == b"content"
+    assert not (tmp_path / "one" / "a").exists()
+
+
+def test_replacing_is_a_call_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"new")
+    (tmp_path / "b").write_bytes(b"old")
+    durable.replace(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"new"
+
+
+def test_replacing_with_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot rename"):
+        durable.replace(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+def test_files_are_synced_one_by_one_or_together(tmp_path: Path, batch: int) -> None:
+    paths = [tmp_path / str(number) for number in range(3)]
+    for path in paths:
+        path.write_bytes(b"x")
+    durable.sync_files(paths, batch=batch)
+    durable.sync_directory(tmp_path)
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+def test_files_that_are_not_there_cannot_be_synced(tmp_path: Path, batch: int) -> None:
+    with pytest.raises(StorageError, match="cannot make it durable") as caught:
+        durable.sync_files([tmp_path / "none" / "x"], batch=batch)
+    assert str(caught.value.path).startswith(str(tmp_path / "none"))
+
+
+def test_a_directory_that_is_not_there_cannot_be_synced(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot make the directory durable"):
+        durable.sync_directory(tmp_path / "none")
+
+
+def test_a_closed_file_cannot_be_synced(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    os.close(descriptor)
+    with pytest.raises(StorageError, match="cannot make it durable"):
+        durable.sync_descriptor(descriptor, tmp_path)
+
+
+def test_without_a_call_for_it_no_file_system_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "_syncfs", None)
+    assert durable.sync_file_system(0, tmp_path) is False
+
+
+def test_a_sync_of_a_file_system_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "_syncfs", lambda _: -1)
+    with pytest.raises(StorageError, match="cannot make it durable"):
+        durable.sync_file_system(0, tmp_path)

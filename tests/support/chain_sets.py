@@ -1,0 +1,68 @@
+"""Archives of a made-up chain: a full with logs 5 to 7 and sets that continue it, for tests outside tests/sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recovery_sets import (
+    DATABASE,
+    OTHER_STREAM,
+    Made,
+    archive,
+    checkpoint,
+    database,
+    dirty,
+    logs,
+    streaming,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "DATABASE",
+    "OTHER_STREAM",
+    "TOP",
+    "Made",
+    "archive",
+    "branch",
+    "checkpoint",
+    "database",
+    "dirty",
+    "full",
+    "increment",
+    "logs",
+    "name_of",
+    "part",
+    "streaming",
+]
+
+_ALL = logs(5, 20)
+
+
+def name_of(generation: int) -> str:
+    return f"edb{generation:05X}.log"
+
+
+TOP = {generation: _ALL[name_of(generation)] for generation in range(5, 21)}
+
+
+def part(low: int, high: int) -> dict[str, bytes]:
+    """Logs of the one history."""
+    return {name_of(generation): TOP[generation] for generation in range(low, high + 1)}
+
+
+def branch(low: int, high: int, number: int = 1000) -> dict[str, bytes]:
+    """Logs of another history that parted after generation low - 1."""
+    return logs(low, high, after=TOP[low - 1], branch=number)
+
+
+def full(folder: Path, name: str = "full", *, low: int = 5, high: int = 7, **head: Any) -> Made:
+    """A full backup: a streaming copy and its logs."""
+    files = {DATABASE: bytes(streaming(low, high)), **part(low, high), "main.pat": b""}
+    return archive(folder / f"{name}.tokar", files, kind="full", **head)
+
+
+def increment(folder: Path, name: str, files: dict[str, bytes], **head: Any) -> Made:
+    """A logs-only set."""
+    return archive(folder / f"{name}.tokar", files, kind="logs", **head)

@@ -1,0 +1,94 @@
+"""What the tests of restore share: entries without an archive, and requests without a command line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokar.format.entry import Entry, FileList
+from tokar.namelist import build_names
+from tokar.restore.inventory import take_inventory
+from tokar.restore.locations import Location, NameTarget, parse_location_list, parse_to
+from tokar.restore.options import Request, places_to_look_at
+from tokar.restore.planner import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from tokar.restore.plan import Plan
+
+NOW = datetime(2024, 1, 31, 23, 59, 58, tzinfo=UTC)
+STAMP = "20240131T235958Z"
+
+
+def entry(number: int, token: int, name: str | bytes, size: int = 10, encoding: int = 1200) -> Entry:
+    raw = name.encode("utf-16-le") if isinstance(name, str) else name
+    return Entry(
+        number, token, FileList.BY_HAND, encoding, raw, size, bytes(32), number * 1000, number * 1000 + 500, b""
+    )
+
+
+def entries(*files: tuple[int, str]) -> list[Entry]:
+    return [entry(number, token, name) for number, (token, name) in enumerate(files)]
+
+
+def wide(*places: tuple[int, str]) -> bytes:
+    return build_names([(token, path.encode("utf-16-le")) for token, path in places], wide=True)
+
+
+def listed(*places: tuple[int, str]) -> tuple[Location, ...]:
+    return parse_location_list(wide(*places), wide=True)
+
+
+def to(*texts: str, profile: str = "certadm") -> dict[str, Any]:
+    """Return what `--to` options put into a request."""
+    parsed = [parse_to(text, profile, base="/") for text in texts]
+    return {
+        "profile": profile,
+        "locations": tuple(one for one in parsed if isinstance(one, Location)),
+        "targets": tuple(one for one in parsed if isinstance(one, NameTarget)),
+    }
+
+
+def plan_of(files: Sequence[Entry], **options: Any) -> Plan:
+    """Return the plan of a request, with the real inventory."""
+    request = Request(**{"profile": "certadm", "now": NOW, **options})
+    return make_plan(files, request, replace(take_inventory(places_to_look_at(request)), stays=frozenset()))
+
+
+def targets(plan: Plan) -> dict[str, str | None]:
+    return {step.entry.name.rpartition("\\")[2]: step.target for step in plan.steps}
+
+
+class Piece(NamedTuple):
+    size: int
+    data: bytes | None
+
+
+class Reader:
+    """Content without an archive: pieces by entry number, or something made from the number."""
+
+    def __init__(self, content: dict[int, Iterable[Piece]] | None = None, times: dict[int, int] | None = None) -> None:
+        self.content = content or {}
+        self.times = times or {}
+
+    def chunks(self, entry: Entry) -> Iterator[Piece]:
+        if entry.number in self.content:
+            yield from self.content[entry.number]
+        elif entry.size:
+            yield Piece(entry.size, self.expected(entry))
+
+    def modification_time(self, entry: Entry) -> int | None:
+        return self.times.get(entry.number)
+
+    @staticmethod
+    def expected(entry: Entry) -> bytes:
+        return (sha256(str(entry.number).encode()).digest() * (entry.size // 32 + 1))[: entry.size]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder with their contents."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
