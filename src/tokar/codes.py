@@ -35,17 +35,11 @@ _WIN32: Final = 0x80070000
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One result code.
+    """One result code."""
 
-    Attributes:
-        value: The result code as an unsigned number of 32 bits.
-        name: Its name in the headers.
-        meaning: When it is given, in a few words.
-    """
-
-    value: int
-    name: str
-    meaning: str
+    value: int  # The result code as an unsigned number of 32 bits
+    name: str  # Its name in the headers
+    meaning: str  # When it is given, in a few words
 
     @property
     def jet(self) -> int | None:

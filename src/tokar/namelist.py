@@ -30,19 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListedName:
-    """One entry of a list.
+    """One entry of a list."""
 
-    Attributes:
-        token: The token byte as given, 0x01-0xFF; None in lists without tokens.
-        raw_name: The name without its token and without its end, as delivered.
-        encoding: Windows code page of the name: 1200 in a W list, in an A list what the caller says, 0 unknown.
-        offset: Where the entry starts, bytes from the start of the list.
-    """
-
-    token: int | None
-    raw_name: bytes
-    encoding: int
-    offset: int
+    token: int | None  # The token byte as given, 0x01-0xFF; None in lists without tokens
+    raw_name: bytes  # The name without its token and without its end, as delivered
+    encoding: int  # Windows code page of the name: 1200 in a W list, in an A list what the caller says, 0 unknown
+    offset: int  # Where the entry starts, bytes from the start of the list
 
 
 def parse_names(

@@ -50,38 +50,23 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One token of a profile.
+    """One token of a profile."""
 
-    Attributes:
-        token: The byte.
-        name: What the command line and JSON call it.
-        meaning: A few words for a person.
-        constants: Its names in public headers and documentation; accepted as input.
-        source: Where name and number come from.
-        provisional: Whether no public primary source gives the number.
-    """
-
-    token: int
-    name: str
-    meaning: str
-    constants: tuple[str, ...]
-    source: str
-    provisional: bool = False
+    token: int  # The byte
+    name: str  # What the command line and JSON call it
+    meaning: str  # A few words for a person
+    constants: tuple[str, ...]  # Its names in public headers and documentation; accepted as input
+    source: str  # Where name and number come from
+    provisional: bool = False  # Whether no public primary source gives the number
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The token table of one dialect.
+    """The token table of one dialect."""
 
-    Attributes:
-        name: The name in an archive: the client library, or `ese` for files collected from disk.
-        title: What the dialect belongs to.
-        rows: The tokens, in the order of their kind.
-    """
-
-    name: str
-    title: str
-    rows: tuple[TokenRow, ...]
+    name: str  # The name in an archive: the client library, or `ese` for files collected from disk
+    title: str  # What the dialect belongs to
+    rows: tuple[TokenRow, ...]  # The tokens, in the order of their kind
 
 
 def _rows(source: str, database: tuple[TokenRow, ...], patch: TokenRow | None = None) -> tuple[TokenRow, ...]:

@@ -133,25 +133,19 @@ class Partial:
 
     Args:
         source: The archive.
-
-    Attributes:
-        size: Bytes that are there.
-        id: The archive id, 16 bytes, if the preamble is whole.
-        head: HEAD, if it is there.
-        entries: The complete entries before the fault, with the bytes each takes.
     """
 
     def __init__(self, source: ByteSource) -> None:
-        self.size = source.size
-        self.id: bytes | None = None
-        self.entries: list[tuple[Entry, int]] = []
+        self.size = source.size  # Bytes that are there
+        self.id: bytes | None = None  # The archive id, 16 bytes, if the preamble is whole
+        self.entries: list[tuple[Entry, int]] = []  # The complete entries before the fault, with the bytes each takes
         scan = Scan(SequentialReader(source), decode=False)
         with suppress(FormatError):  # the caller knows what is wrong, and asks for what is not
             self.id = Preamble.parse(source.read(0, preamble.SIZE)).id
             for event in scan:
                 if isinstance(event, EntryEnded):
                     self.entries.append((event.entry, scan.position - event.entry.file_position))
-        self.head = scan.scanner.head if scan.scanner else None
+        self.head = scan.scanner.head if scan.scanner else None  # HEAD, if it is there
 
 
 def partial_json(path: str, state: str, partial: Partial) -> dict[str, Any]:
@@ -213,23 +207,14 @@ _MAX_OPENED: Final = 64  # logs whose names do not tell their generation
 
 @dataclass(frozen=True, slots=True)
 class DatabaseInSet:
-    """A database of an archive, and whether the logs it needs are there, going by their numbers alone.
+    """A database of an archive, and whether the logs it needs are there, going by their numbers alone."""
 
-    Attributes:
-        number: Number of its entry.
-        name: Its name, safe to print.
-        state: The state in its header; None where that cannot be read.
-        need: The logs it needs.
-        missing: Ranges of generations that it needs and the archive lacks.
-        error: Why its entry cannot be read; None where it can.
-    """
-
-    number: int
-    name: str
-    state: str | None
-    need: Need
-    missing: tuple[tuple[int, int], ...] = ()
-    error: FormatError | None = None
+    number: int  # Number of its entry
+    name: str  # Its name, safe to print
+    state: str | None  # The state in its header; None where that cannot be read
+    need: Need  # The logs it needs
+    missing: tuple[tuple[int, int], ...] = ()  # Ranges of generations that it needs and the archive lacks
+    error: FormatError | None = None  # Why its entry cannot be read; None where it can
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

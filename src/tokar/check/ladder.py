@@ -29,21 +29,13 @@ _DAMAGED: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
-    """What is asked for beyond the archives themselves.
+    """What is asked for beyond the archives themselves."""
 
-    Attributes:
-        content: Whether to decode all content: digests, pages, log segments.
-        to: `TOKEN=PATH` and `NAME=PATH`.
-        locations: A file with locations.
-        maps: `PREFIX=DIR`.
-        rehearse: The directory in which to make a scratch directory for a rehearsal.
-    """
-
-    content: bool = False
-    to: tuple[str, ...] = ()
-    locations: Path | None = None
-    maps: tuple[str, ...] = ()
-    rehearse: Path | None = None
+    content: bool = False  # Whether to decode all content: digests, pages, log segments
+    to: tuple[str, ...] = ()  # `TOKEN=PATH` and `NAME=PATH`
+    locations: Path | None = None  # A file with locations
+    maps: tuple[str, ...] = ()  # `PREFIX=DIR`
+    rehearse: Path | None = None  # The directory in which to make a scratch directory for a rehearsal
 
     @property
     def wants_places(self) -> bool:

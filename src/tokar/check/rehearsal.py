@@ -35,19 +35,12 @@ _PREFIX: Final = "tokar-rehearsal-"
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What a rehearsal came to.
+    """What a rehearsal came to."""
 
-    Attributes:
-        files: Files that were restored.
-        size: Their bytes.
-        differences: What was not as it should be.
-        left_out: What could not be rehearsed, and why.
-    """
-
-    files: int
-    size: int
-    differences: tuple[str, ...]
-    left_out: tuple[str, ...]
+    files: int  # Files that were restored
+    size: int  # Their bytes
+    differences: tuple[str, ...]  # What was not as it should be
+    left_out: tuple[str, ...]  # What could not be rehearsed, and why
 
 
 def rehearse(archive: Archive, directory: Path, facts: SetFacts) -> Rehearsal:

@@ -39,25 +39,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that a rung found.
+    """One thing that a rung found."""
 
-    Attributes:
-        kind: Its name: a kind of fault, or the class of an error.
-        message: What is wrong, in one sentence.
-        files: The files concerned.
-        databases: The databases that suffer.
-        engine: The error that the engine would give.
-        next_step: What to do.
-        consequences: What follows from it.
-    """
-
-    kind: str
-    message: str
-    files: tuple[str, ...] = ()
-    databases: tuple[str, ...] = ()
-    engine: EngineCode | None = None
-    next_step: str = ""
-    consequences: tuple[str, ...] = ()
+    kind: str  # Its name: a kind of fault, or the class of an error
+    message: str  # What is wrong, in one sentence
+    files: tuple[str, ...] = ()  # The files concerned
+    databases: tuple[str, ...] = ()  # The databases that suffer
+    engine: EngineCode | None = None  # The error that the engine would give
+    next_step: str = ""  # What to do
+    consequences: tuple[str, ...] = ()  # What follows from it
 
     @classmethod
     def of_fault(cls, fault: Fault) -> Finding:
@@ -103,27 +93,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungResult:
-    """What became of one rung.
+    """What became of one rung."""
 
-    Attributes:
-        rung: Which.
-        state: What became of it.
-        summary: What was looked at, or why it was not.
-        details: The same in more lines.
-        findings: What makes it fail, the root cause first.
-        remarks: What is worth knowing and does not.
-        not_looked_at: What a rung that was looked at left out.
-        exit_code: The exit code that the failure gives.
-    """
-
-    rung: Rung
-    state: State
-    summary: str = ""
-    details: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    remarks: tuple[Finding, ...] = ()
-    not_looked_at: tuple[str, ...] = ()
-    exit_code: int = 0
+    rung: Rung  # Which
+    state: State  # What became of it
+    summary: str = ""  # What was looked at, or why it was not
+    details: tuple[str, ...] = ()  # The same in more lines
+    findings: tuple[Finding, ...] = ()  # What makes it fail, the root cause first
+    remarks: tuple[Finding, ...] = ()  # What is worth knowing and does not
+    not_looked_at: tuple[str, ...] = ()  # What a rung that was looked at left out
+    exit_code: int = 0  # The exit code that the failure gives
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -173,19 +152,12 @@ def settled(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveCheck:
-    """The verdict on one archive.
+    """The verdict on one archive."""
 
-    Attributes:
-        path: The archive.
-        rungs: One result for each rung.
-        member: What it says of itself as a set; None where that could not be read.
-        verdict: What becomes of its databases, going by this archive alone.
-    """
-
-    path: str
-    rungs: tuple[RungResult, ...]
-    member: Member | None = None
-    verdict: SetVerdict | None = None
+    path: str  # The archive
+    rungs: tuple[RungResult, ...]  # One result for each rung
+    member: Member | None = None  # What it says of itself as a set; None where that could not be read
+    verdict: SetVerdict | None = None  # What becomes of its databases, going by this archive alone
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -199,13 +171,9 @@ class ArchiveCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """The verdict on archives.
+    """The verdict on archives."""
 
-    Attributes:
-        archives: One for each.
-    """
-
-    archives: tuple[ArchiveCheck, ...]
+    archives: tuple[ArchiveCheck, ...]  # One for each
 
     @property
     def exit_code(self) -> int:

@@ -32,15 +32,10 @@ _INDENT: Final = "  "
 
 
 class Wanted(NamedTuple):
-    """What is to be shown of a file.
+    """What is to be shown of a file."""
 
-    Attributes:
-        headers: Its headers.
-        pages: What verifying its content finds.
-    """
-
-    headers: bool
-    pages: bool
+    headers: bool  # Its headers
+    pages: bool  # What verifying its content finds
 
 
 def is_ese(path: str, inspection: Inspection) -> bool:
@@ -79,16 +74,13 @@ class Shown:
         archive: The archive.
         only: Names of entries; all ESE files without any.
         wanted: What is to be shown.
-
-    Attributes:
-        damaged: How many of those that came so far are damaged.
     """
 
     def __init__(self, archive: Archive, only: Sequence[str], wanted: Wanted) -> None:
         self._archive = archive
         self._only = [find(archive, name, None) for name in only]
         self._wanted = wanted
-        self.damaged = 0
+        self.damaged = 0  # How many of those that came so far are damaged
 
     def show(self) -> None:
         """Print them all."""

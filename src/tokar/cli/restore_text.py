@@ -22,23 +22,14 @@ _MAX_LISTED: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How the work is to be done.
+    """How the work is to be done."""
 
-    Attributes:
-        accept_unrecoverable: Restore databases that cannot be recovered.
-        accept_incomplete: Restore files that are known to be incomplete.
-        take_over: Go on although a restore that died is still registered with the server.
-        dry_run: Write nothing.
-        quiet: Print nothing but errors.
-        as_json: Print one JSON value.
-    """
-
-    accept_unrecoverable: bool
-    accept_incomplete: bool
-    take_over: bool
-    dry_run: bool
-    quiet: bool
-    as_json: bool
+    accept_unrecoverable: bool  # Restore databases that cannot be recovered
+    accept_incomplete: bool  # Restore files that are known to be incomplete
+    take_over: bool  # Go on although a restore that died is still registered with the server
+    dry_run: bool  # Write nothing
+    quiet: bool  # Print nothing but errors
+    as_json: bool  # Print one JSON value
 
 
 def show_plan(plan: Plan) -> None:

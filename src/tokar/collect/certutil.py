@@ -29,19 +29,12 @@ _MAX_LOCATION_SIZE: Final = 1 << 18  # real ones have some hundred bytes; HEAD, 
 
 @dataclass(frozen=True, slots=True)
 class CertutilFolder:
-    """A folder written by certutil.
+    """A folder written by certutil."""
 
-    Attributes:
-        database_folder: The inner folder, whose files are the set.
-        location_list: The bytes of `certbkxp.dat`; None in an incremental backup, which has none.
-        kind: `full`, or `logs` where there is no database.
-        beside: Paths of what lies beside the inner folder, where the outer one was given.
-    """
-
-    database_folder: str
-    location_list: bytes | None
-    kind: str
-    beside: tuple[str, ...] = ()
+    database_folder: str  # The inner folder, whose files are the set
+    location_list: bytes | None  # The bytes of `certbkxp.dat`; None in an incremental backup, which has none
+    kind: str  # `full`, or `logs` where there is no database
+    beside: tuple[str, ...] = ()  # Paths of what lies beside the inner folder, where the outer one was given
 
 
 def recognise(folder: str) -> CertutilFolder | None:

@@ -52,48 +52,28 @@ _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectRequest:
-    """What is to be archived, and what is to be said of it.
+    """What is to be archived, and what is to be said of it."""
 
-    Attributes:
-        paths: Files, folders, or `TOKEN=FILE`.
-        profile: Name of the token profile; `ese`, or `certadm` for a folder of certutil's, by default.
-        kind: `full`, `logs` or `collected`; told from the files by default.
-        name: A name for the set.
-        server: The server the files came from.
-        annotation: A remark.
-        locations: A file with the locations to keep in the archive: a raw list or TOML.
-        take_all: Whether everything in a folder is taken.
-        base: The base name of the log stream to take.
-    """
-
-    paths: Sequence[str]
-    profile: str | None = None
-    kind: str | None = None
-    name: str | None = None
-    server: str | None = None
-    annotation: str | None = None
-    locations: Path | None = None
-    take_all: bool = False
-    base: str | None = None
+    paths: Sequence[str]  # Files, folders, or `TOKEN=FILE`
+    profile: str | None = None  # Name of the token profile; `ese`, or `certadm` for a folder of certutil's, by default
+    kind: str | None = None  # `full`, `logs` or `collected`; told from the files by default
+    name: str | None = None  # A name for the set
+    server: str | None = None  # The server the files came from
+    annotation: str | None = None  # A remark
+    locations: Path | None = None  # A file with the locations to keep in the archive: a raw list or TOML
+    take_all: bool = False  # Whether everything in a folder is taken
+    base: str | None = None  # The base name of the log stream to take
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A set that is ready to be written.
+    """A set that is ready to be written."""
 
-    Attributes:
-        gathered: The files.
-        profile: Name of the token profile.
-        kind: `full`, `logs` or `collected`.
-        metadata: Further keys of HEAD.
-        notes: What a person should know.
-    """
-
-    gathered: Gathered
-    profile: str
-    kind: str
-    metadata: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    gathered: Gathered  # The files
+    profile: str  # Name of the token profile
+    kind: str  # `full`, `logs` or `collected`
+    metadata: dict[str, Any] = field(default_factory=dict)  # Further keys of HEAD
+    notes: tuple[str, ...] = ()  # What a person should know
 
     @property
     def size(self) -> int:

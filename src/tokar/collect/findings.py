@@ -22,19 +22,12 @@ _MAX_TEXT: Final = 1000  # characters of a name or a reason in SUMM
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What looking at one file found.
+    """What looking at one file found."""
 
-    Attributes:
-        token: Its token.
-        name: Its name, safe to print.
-        kind: What it is, going by its content.
-        verdict: What checking its content came to.
-    """
-
-    token: int
-    name: str
-    kind: FileKind
-    verdict: ContentVerdict
+    token: int  # Its token
+    name: str  # Its name, safe to print
+    kind: FileKind  # What it is, going by its content
+    verdict: ContentVerdict  # What checking its content came to
 
     @property
     def is_remarkable(self) -> bool:
@@ -62,27 +55,17 @@ class Examined:
 
 @dataclass(slots=True)
 class Findings:
-    """What looking at all files of a set found.
+    """What looking at all files of a set found."""
 
-    Attributes:
-        files: Databases and logs that were looked at.
-        not_verified: How many of them could not be verified.
-        pages: Pages that were verified.
-        segments: Segments and ranges of logs that were verified.
-        bad: How many of both the engine refuses.
-        correctable: Pages that it corrects while reading.
-        kept: The files in their order: all while they are few, else those with something to say, and not more than 500.
-        unavailable: Why nothing can be verified here; empty where it can.
-    """
-
-    files: int = 0
-    not_verified: int = 0
-    pages: int = 0
-    segments: int = 0
-    bad: int = 0
-    correctable: int = 0
+    files: int = 0  # Databases and logs that were looked at
+    not_verified: int = 0  # How many of them could not be verified
+    pages: int = 0  # Pages that were verified
+    segments: int = 0  # Segments and ranges of logs that were verified
+    bad: int = 0  # How many of both the engine refuses
+    correctable: int = 0  # Pages that it corrects while reading
+    # The files in their order: all while they are few, else those with something to say, and not more than 500.
     kept: list[Examined] = field(default_factory=list)
-    unavailable: str = ""
+    unavailable: str = ""  # Why nothing can be verified here; empty where it can
 
     def add(self, examined: Examined) -> None:
         """Note what was found in the next file."""

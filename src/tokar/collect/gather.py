@@ -54,25 +54,15 @@ class FileState(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A file that goes into the archive.
+    """A file that goes into the archive."""
 
-    Attributes:
-        path: Where it is.
-        name: The name it is stored under: relative, with `/`.
-        token: Its token.
-        kind: What it is: `database`, `streaming-file`, `log`, `patch` or `unknown`.
-        state: Its first look, which the last one must equal.
-        generation: Of a log, where known.
-        base: The base name of a log's stream, in lower case, where known.
-    """
-
-    path: str
-    name: str
-    token: int
-    kind: str
-    state: FileState
-    generation: int | None = None
-    base: str | None = None
+    path: str  # Where it is
+    name: str  # The name it is stored under: relative, with `/`
+    token: int  # Its token
+    kind: str  # What it is: `database`, `streaming-file`, `log`, `patch` or `unknown`
+    state: FileState  # Its first look, which the last one must equal
+    generation: int | None = None  # Of a log, where known
+    base: str | None = None  # The base name of a log's stream, in lower case, where known
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +78,13 @@ class Rest:
     """Everything else in the folders, where everything is taken: counted, and looked up again when it is written.
 
     There may be millions of such files, so they are not kept one by one.
-
-    Attributes:
-        folders: The folders.
-        decided: Names in them, by folder, that were taken as part of the set or left out.
-        count: How many files there are.
-        size: Bytes of all of them.
     """
 
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()  # The folders
+    # Names in them, by folder, that were taken as part of the set or left out.
     decided: tuple[frozenset[str], ...] = ()
-    count: int = 0
-    size: int = 0
+    count: int = 0  # How many files there are
+    size: int = 0  # Bytes of all of them
 
     def walk(self) -> Iterator[tuple[str, str]]:
         """Yield path and name of the files, in the order of their names; nobody has looked at them yet.
@@ -126,19 +111,13 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What was found.
+    """What was found."""
 
-    Attributes:
-        candidates: What goes into the archive, databases first, then logs by generation, then the rest.
-        left_out: What does not, and why.
-        notes: What a person should know about the set.
-        rest: Everything else, where everything is taken; it comes after the candidates.
-    """
-
+    # What goes into the archive, databases first, then logs by generation, then the rest.
     candidates: tuple[Candidate, ...]
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
-    rest: Rest = Rest()
+    left_out: tuple[LeftOut, ...]  # What does not, and why
+    notes: tuple[str, ...]  # What a person should know about the set
+    rest: Rest = Rest()  # Everything else, where everything is taken; it comes after the candidates
 
     @property
     def count(self) -> int:

@@ -30,21 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class SetFacts:
-    """What is known of a set.
+    """What is known of a set."""
 
-    Attributes:
-        logs: One for each log.
-        needed: What databases need, for those that say so.
-        damaged: Files with damage, each in a few words.
-        unexamined: Files that could not be looked at as they should, each with the reason.
-        findings: The same for SUMM, with counts and places.
-    """
-
-    logs: list[LogFacts] = field(default_factory=list)
-    needed: list[Needed] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
+    logs: list[LogFacts] = field(default_factory=list)  # One for each log
+    needed: list[Needed] = field(default_factory=list)  # What databases need, for those that say so
+    damaged: list[str] = field(default_factory=list)  # Files with damage, each in a few words
+    # Files that could not be looked at as they should, each with the reason.
     unexamined: list[str] = field(default_factory=list)
-    findings: Findings = field(default_factory=Findings)
+    findings: Findings = field(default_factory=Findings)  # The same for SUMM, with counts and places
 
     @property
     def sorted_logs(self) -> tuple[LogFacts, ...]:

@@ -32,31 +32,18 @@ class _Entry(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A database that was attached when a log or checkpoint was written.
+    """A database that was attached when a log or checkpoint was written."""
 
-    Attributes:
-        dbid: Number of the database inside its instance, 1-255.
-        path: Where it lay on that machine. For matching and for display, never a place to write to.
-        signature: The signature of the database.
-        dbtime: Its counter of modifications.
-        last_object_id: The highest object number given out.
-        maximum_pages: The largest size it may grow to; 0 means no limit.
-        attach_position: Where in the log it was attached.
-        consistent_position: Where it was last consistent.
-        flags: As stored; 0x20: the name is UTF-16LE, 0x40: a sparse file.
-        more_names: Bytes that older engines keep after the path.
-    """
-
-    dbid: int
-    path: str
-    signature: Signature
-    dbtime: int = 0
-    last_object_id: int = 0
-    maximum_pages: int = 0
-    attach_position: LogPosition = NO_POSITION
-    consistent_position: LogPosition = NO_POSITION
-    flags: int = UTF16_NAMES
-    more_names: bytes = b""
+    dbid: int  # Number of the database inside its instance, 1-255
+    path: str  # Where it lay on that machine. For matching and for display, never a place to write to
+    signature: Signature  # The signature of the database
+    dbtime: int = 0  # Its counter of modifications
+    last_object_id: int = 0  # The highest object number given out
+    maximum_pages: int = 0  # The largest size it may grow to; 0 means no limit
+    attach_position: LogPosition = NO_POSITION  # Where in the log it was attached
+    consistent_position: LogPosition = NO_POSITION  # Where it was last consistent
+    flags: int = UTF16_NAMES  # As stored; 0x20: the name is UTF-16LE, 0x40: a sparse file
+    more_names: bytes = b""  # Bytes that older engines keep after the path
 
     def pack(self) -> bytes:
         """Return the bytes of the entry with its names.

@@ -15,17 +15,14 @@ HeaderT = TypeVar("HeaderT")
 @total_ordering
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPosition(Record):
-    """A place in the log stream (JET_LGPOS, 8 bytes). Prints as `(gen,sector,byte)` in hex and orders by age.
-
-    Attributes:
-        byte: Offset inside the sector.
-        sector: Sector number inside the log file.
-        generation: Number of the log file.
-    """
+    """A place in the log stream (JET_LGPOS, 8 bytes). Prints as `(gen,sector,byte)` in hex and orders by age."""
 
     # fmt: off
+    # Offset inside the sector.
     byte:       U16 = 0  # 0
+    # Sector number inside the log file.
     sector:     U16 = 0  # 2
+    # Number of the log file.
     generation: I32 = 0  # 4
     # fmt: on
 
@@ -46,27 +43,24 @@ NO_POSITION: Final = LogPosition()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogTime(Record):
-    """A moment as logs record it (JET_LOGTIME, 8 bytes). Two are equal when all 8 bytes are: that is how logs are linked.
-
-    Attributes:
-        second: 0-59.
-        minute: 0-59.
-        hour: 0-23.
-        day: 1-31.
-        month: 1-12.
-        year: Years since 1900.
-        low: Bit 0: the time is UTC, else local; bits 1-7: the low bits of the milliseconds.
-        high: Bit 0: reserved; bits 1-3: the high bits of the milliseconds.
-    """
+    """A moment as logs record it (JET_LOGTIME, 8 bytes). Two are equal when all 8 bytes are: that is how logs are linked."""
 
     # fmt: off
+    # 0-59.
     second: U8 = 0  # 0
+    # 0-59.
     minute: U8 = 0  # 1
+    # 0-23.
     hour:   U8 = 0  # 2
+    # 1-31.
     day:    U8 = 0  # 3
+    # 1-12.
     month:  U8 = 0  # 4
+    # Years since 1900.
     year:   U8 = 0  # 5
+    # Bit 0: the time is UTC, else local; bits 1-7: the low bits of the milliseconds.
     low:    U8 = 0  # 6
+    # Bit 0: reserved; bits 1-3: the high bits of the milliseconds.
     high:   U8 = 0  # 7
     # fmt: on
 
@@ -145,17 +139,14 @@ NO_TIME: Final = LogTime()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature(Record):
-    """What makes a database or a log stream itself (JET_SIGNATURE, 28 bytes). Equal only when all 28 bytes are.
-
-    Attributes:
-        random: A random number.
-        created: When it was made.
-        computer: Computer name, NUL padded; empty in every file seen.
-    """
+    """What makes a database or a log stream itself (JET_SIGNATURE, 28 bytes). Equal only when all 28 bytes are."""
 
     # fmt: off
+    # A random number.
     random:   U32                       = 0          # 0
+    # When it was made.
     created:  LogTime                   = NO_TIME  # 4
+    # Computer name, NUL padded; empty in every file seen.
     computer: Annotated[bytes, raw(16)] = bytes(16)  # 12
     # fmt: on
 
@@ -175,19 +166,16 @@ NO_SIGNATURE: Final = Signature()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupInfo(Record):
-    """What a database header remembers of a backup (JET_BKINFO, 24 bytes).
-
-    Attributes:
-        mark: Where the log stood when the backup began.
-        time: When that was.
-        generation_low: The first log that belongs to the backup.
-        generation_high: The last one; 0 in the header of a streaming copy that has not been restored yet.
-    """
+    """What a database header remembers of a backup (JET_BKINFO, 24 bytes)."""
 
     # fmt: off
+    # Where the log stood when the backup began.
     mark:            LogPosition = NO_POSITION  # 0
+    # When that was.
     time:            LogTime     = NO_TIME      # 8
+    # The first log that belongs to the backup.
     generation_low:  U32         = 0              # 16
+    # The last one; 0 in the header of a streaming copy that has not been restored yet.
     generation_high: U32         = 0              # 20
     # fmt: on
 
@@ -202,19 +190,12 @@ NO_BACKUP: Final = BackupInfo()
 
 @dataclass(frozen=True, slots=True)
 class Copies(Generic[HeaderT]):
-    """A header that is kept twice in its file, and what became of the two copies.
+    """A header that is kept twice in its file, and what became of the two copies."""
 
-    Attributes:
-        header: The header to believe.
-        used: Which copy it is, 0 or 1.
-        valid: Whether the checksum of each copy is right.
-        identical: Whether the two hold the same bytes. Both valid and not identical: the second is stale.
-    """
-
-    header: HeaderT
-    used: int
-    valid: tuple[bool, bool]
-    identical: bool
+    header: HeaderT  # The header to believe
+    used: int  # Which copy it is, 0 or 1
+    valid: tuple[bool, bool]  # Whether the checksum of each copy is right
+    identical: bool  # Whether the two hold the same bytes. Both valid and not identical: the second is stale
 
 
 def text(data: bytes) -> str:

@@ -59,29 +59,18 @@ def checker_for(identity: Identity, size: int) -> Checker | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentVerdict:
-    """What checking the content of a file comes to.
+    """What checking the content of a file comes to."""
 
-    Attributes:
-        unit: What carries the checksums: `pages`, `segments` or `ranges`; empty where nothing is known to.
-        units: How many were verified, empty pages among them.
-        bad: How many of them the engine refuses.
-        correctable: How many it corrects while reading.
-        faults: The first of both, at most as many as a report lists.
-        problems: What is wrong with the file, each as the end of a sentence that begins with its name.
-        not_verified: Why the content was not verified; empty where it was.
-        note: What else is worth saying; empty when there is nothing.
-        report: The report itself; None where there is none.
-    """
-
-    unit: str = ""
-    units: int = 0
-    bad: int = 0
-    correctable: int = 0
-    faults: tuple[PageFault | LogFault, ...] = ()
+    unit: str = ""  # What carries the checksums: `pages`, `segments` or `ranges`; empty where nothing is known to
+    units: int = 0  # How many were verified, empty pages among them
+    bad: int = 0  # How many of them the engine refuses
+    correctable: int = 0  # How many it corrects while reading
+    faults: tuple[PageFault | LogFault, ...] = ()  # The first of both, at most as many as a report lists
+    # What is wrong with the file, each as the end of a sentence that begins with its name.
     problems: tuple[str, ...] = ()
-    not_verified: str = ""
-    note: str = ""
-    report: PageReport | LogReport | None = None
+    not_verified: str = ""  # Why the content was not verified; empty where it was
+    note: str = ""  # What else is worth saying; empty when there is nothing
+    report: PageReport | LogReport | None = None  # The report itself; None where there is none
 
     @property
     def verified(self) -> bool:

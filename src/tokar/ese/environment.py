@@ -13,31 +13,28 @@ PATH_SIZE = 261
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment(Record):
-    """Paths and sizes of an engine instance (567 bytes). For display only: the paths are lossy and may have leftovers after the NUL.
-
-    Attributes:
-        raw_system_path: Folder of checkpoint and temporary database, NUL terminated.
-        raw_log_path: Folder of the logs, NUL terminated.
-        flags: Bit 0: circular logging.
-        sessions: Sessions at most.
-        open_tables: Open tables at most.
-        version_pages: Version pages at most.
-        cursors: Cursors at most.
-        log_buffers: Log buffers, in sectors.
-        log_sectors: Log file size, in sectors.
-        cache_pages: Cache size, in pages.
-    """
+    """Paths and sizes of an engine instance (567 bytes). For display only: the paths are lossy and may have leftovers after the NUL."""
 
     # fmt: off
+    # Folder of checkpoint and temporary database, NUL terminated.
     raw_system_path: Annotated[bytes, raw(PATH_SIZE)] = bytes(PATH_SIZE)  # 0
+    # Folder of the logs, NUL terminated.
     raw_log_path:    Annotated[bytes, raw(PATH_SIZE)] = bytes(PATH_SIZE)  # 261
+    # Bit 0: circular logging.
     flags:           U8                               = 0                 # 522
+    # Sessions at most.
     sessions:        U32                              = 0                 # 523
+    # Open tables at most.
     open_tables:     U32                              = 0                 # 527
+    # Version pages at most.
     version_pages:   U32                              = 0                 # 531
+    # Cursors at most.
     cursors:         U32                              = 0                 # 535
+    # Log buffers, in sectors.
     log_buffers:     U32                              = 0                 # 539
+    # Log file size, in sectors.
     log_sectors:     U32                              = 0                 # 543
+    # Cache size, in pages.
     cache_pages:     U32                              = 0                 # 547
     reserved_551:    Annotated[bytes, raw(16)]        = bytes(16)         # 551
     # fmt: on

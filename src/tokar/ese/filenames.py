@@ -45,17 +45,12 @@ class NameRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileName:
-    """What the name of a file claims.
+    """What the name of a file claims."""
 
-    Attributes:
-        role: What the file is, going by its name.
-        base: The base name as spelled; for patch and flush-map files the name of their database. None where there is none.
-        generation: The log generation in the name of a numbered log.
-    """
-
-    role: NameRole
+    role: NameRole  # What the file is, going by its name
+    # The base name as spelled; for patch and flush-map files the name of their database. None where there is none.
     base: str | None = None
-    generation: int | None = None
+    generation: int | None = None  # The log generation in the name of a numbered log
 
 
 _SUFFIX_ROLES: Final = {

@@ -89,25 +89,15 @@ _UNREAD_KINDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a file's content says it is.
+    """What a file's content says it is."""
 
-    Attributes:
-        kind: What it is.
-        header: Its header, where that could be read.
-        generation: The log generation, for logs whose header is whole.
-        page_size: Bytes in a page, for databases; for logs, of the databases they belong to.
-        log_signature: The log stream it belongs to, where it says so.
-        damaged: It is clearly of this kind, and its header is damaged.
-        note: Why it is unknown or damaged, or what else is worth saying; empty when there is nothing.
-    """
-
-    kind: FileKind
-    header: DatabaseHeader | LogHeader | Checkpoint | FlushMap | None = None
-    generation: int | None = None
-    page_size: int | None = None
-    log_signature: Signature | None = None
-    damaged: bool = False
-    note: str = ""
+    kind: FileKind  # What it is
+    header: DatabaseHeader | LogHeader | Checkpoint | FlushMap | None = None  # Its header, where that could be read
+    generation: int | None = None  # The log generation, for logs whose header is whole
+    page_size: int | None = None  # Bytes in a page, for databases; for logs, of the databases they belong to
+    log_signature: Signature | None = None  # The log stream it belongs to, where it says so
+    damaged: bool = False  # It is clearly of this kind, and its header is damaged
+    note: str = ""  # Why it is unknown or damaged, or what else is worth saying; empty when there is nothing
 
 
 def looks_like_ese(first_bytes: bytes | bytearray | memoryview, size: int) -> bool:

@@ -21,21 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What one file says of itself.
+    """What one file says of itself."""
 
-    Attributes:
-        size: Its bytes.
-        identity: What it is, with its header.
-        copies: Which of two header copies was used, for kinds that have two.
-        trailer: The backup trailer of a streaming copy.
-        trailer_fault: Why a streaming copy has none that fits; empty for any other file.
-    """
-
-    size: int
-    identity: Identity
-    copies: Copies[Any] | None = None
-    trailer: BackupTrailer | None = None
-    trailer_fault: str = ""
+    size: int  # Its bytes
+    identity: Identity  # What it is, with its header
+    copies: Copies[Any] | None = None  # Which of two header copies was used, for kinds that have two
+    trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy
+    trailer_fault: str = ""  # Why a streaming copy has none that fits; empty for any other file
 
     @property
     def is_ese(self) -> bool:

@@ -45,17 +45,11 @@ class LinkProof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogLink:
-    """How two logs go together.
+    """How two logs go together."""
 
-    Attributes:
-        fault: Why the second does not continue the first; None when it does.
-        proof: What shows that it does; None when it does not.
-        content_checked: Whether the accumulated segment checksum was compared.
-    """
-
-    fault: LinkFault | None
-    proof: LinkProof | None
-    content_checked: bool
+    fault: LinkFault | None  # Why the second does not continue the first; None when it does
+    proof: LinkProof | None  # What shows that it does; None when it does not
+    content_checked: bool  # Whether the accumulated segment checksum was compared
 
     @property
     def code(self) -> int | None:

@@ -25,19 +25,12 @@ class LogFaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogFault:
-    """One place in a log that is not as it should be.
+    """One place in a log that is not as it should be."""
 
-    Attributes:
-        kind: What is wrong.
-        offset: Bytes from the start of the file.
-        segment: Number of the segment, in logs of format 8.
-        bits: The flipped bit, counted from the start of the segment, where it could be located.
-    """
-
-    kind: LogFaultKind
-    offset: int
-    segment: int | None = None
-    bits: tuple[int, ...] = ()
+    kind: LogFaultKind  # What is wrong
+    offset: int  # Bytes from the start of the file
+    segment: int | None = None  # Number of the segment, in logs of format 8
+    bits: tuple[int, ...] = ()  # The flipped bit, counted from the start of the segment, where it could be located
 
     @property
     def code(self) -> int:
@@ -47,35 +40,21 @@ class LogFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogReport:
-    """What checking the content of a log found.
+    """What checking the content of a log found."""
 
-    Attributes:
-        unit: What carries the checksums: `segments` in format 8, `ranges` in format 7.
-        valid: Segments or ranges in order.
-        shadow: Shadow copies of a partly filled segment.
-        stale: Segments of an older generation in a recycled file: they mark the end of the log.
-        empty: Segments of zeros.
-        rescued: Damaged segments whose shadow copy is whole.
-        bad: All faults.
-        faults: The first faults, at most `FAULT_LIMIT`.
-        segments_xor: The accumulated segment checksum, which the next log must repeat; None in format 7.
-        expected_size: The file size that the header calls for.
-        size: The bytes that came.
-        not_verified: Why the content was not verified; empty when it was.
-    """
-
-    unit: str
-    valid: int = 0
-    shadow: int = 0
-    stale: int = 0
-    empty: int = 0
-    rescued: int = 0
-    bad: int = 0
-    faults: tuple[LogFault, ...] = ()
+    unit: str  # What carries the checksums: `segments` in format 8, `ranges` in format 7
+    valid: int = 0  # Segments or ranges in order
+    shadow: int = 0  # Shadow copies of a partly filled segment
+    stale: int = 0  # Segments of an older generation in a recycled file: they mark the end of the log
+    empty: int = 0  # Segments of zeros
+    rescued: int = 0  # Damaged segments whose shadow copy is whole
+    bad: int = 0  # All faults
+    faults: tuple[LogFault, ...] = ()  # The first faults, at most `FAULT_LIMIT`
+    # The accumulated segment checksum, which the next log must repeat; None in format 7.
     segments_xor: int | None = None
-    expected_size: int
-    size: int
-    not_verified: str = ""
+    expected_size: int  # The file size that the header calls for
+    size: int  # The bytes that came
+    not_verified: str = ""  # Why the content was not verified; empty when it was
 
     @property
     def size_differs(self) -> bool:

@@ -32,21 +32,13 @@ class PageFaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PageFault:
-    """One page that is not as it should be.
+    """One page that is not as it should be."""
 
-    Attributes:
-        kind: What is wrong.
-        page: The page number; page 1 lies at twice the page size.
-        offset: Bytes from the start of the file to the page.
-        bits: The flipped bits, counted from the start of the page, where they could be located.
-        belongs_to: For a misplaced page, the number it was written for.
-    """
-
-    kind: PageFaultKind
-    page: int
-    offset: int
-    bits: tuple[int, ...] = ()
-    belongs_to: int | None = None
+    kind: PageFaultKind  # What is wrong
+    page: int  # The page number; page 1 lies at twice the page size
+    offset: int  # Bytes from the start of the file to the page
+    bits: tuple[int, ...] = ()  # The flipped bits, counted from the start of the page, where they could be located
+    belongs_to: int | None = None  # For a misplaced page, the number it was written for
 
     @property
     def code(self) -> int | None:
@@ -58,43 +50,24 @@ class PageFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageReport:
-    """What checking the pages of a database found.
+    """What checking the pages of a database found."""
 
-    Attributes:
-        page_size: Bytes in a page.
-        pages: Data pages seen: without header copies and without the backup trailer.
-        empty: Pages of zeros, which have no checksum and are no error.
-        old_ok: Pages whose old XOR and page number are right.
-        ecc_ok: Pages whose XOR and ECC are right.
-        correctable: Pages with flipped bits that the engine corrects.
-        bad: Pages the engine refuses: all faults but the correctable ones.
-        faults: The first faults, at most `FAULT_LIMIT`.
-        highest_dbtime: The highest modification counter in a good page.
-        headers_valid: Whether the checksum of each header copy is right.
-        extra_bytes: Bytes after the last whole page.
-        trailer: The backup trailer of a streaming copy, where it is in order.
-        trailer_fault: Why the trailer of a streaming copy is not in order; empty for any other file.
-        trailer_code: The error the engine gives for that.
-        not_verified: Why no page was verified; empty when they were.
-        caveat: What weakens the findings; empty when nothing does.
-    """
-
-    page_size: int
-    pages: int = 0
-    empty: int = 0
-    old_ok: int = 0
-    ecc_ok: int = 0
-    correctable: int = 0
-    bad: int = 0
-    faults: tuple[PageFault, ...] = ()
-    highest_dbtime: int = 0
-    headers_valid: tuple[bool, bool] = (False, False)
-    extra_bytes: int = 0
-    trailer: BackupTrailer | None = None
-    trailer_fault: str = ""
-    trailer_code: int | None = None
-    not_verified: str = ""
-    caveat: str = ""
+    page_size: int  # Bytes in a page
+    pages: int = 0  # Data pages seen: without header copies and without the backup trailer
+    empty: int = 0  # Pages of zeros, which have no checksum and are no error
+    old_ok: int = 0  # Pages whose old XOR and page number are right
+    ecc_ok: int = 0  # Pages whose XOR and ECC are right
+    correctable: int = 0  # Pages with flipped bits that the engine corrects
+    bad: int = 0  # Pages the engine refuses: all faults but the correctable ones
+    faults: tuple[PageFault, ...] = ()  # The first faults, at most `FAULT_LIMIT`
+    highest_dbtime: int = 0  # The highest modification counter in a good page
+    headers_valid: tuple[bool, bool] = (False, False)  # Whether the checksum of each header copy is right
+    extra_bytes: int = 0  # Bytes after the last whole page
+    trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy, where it is in order
+    trailer_fault: str = ""  # Why the trailer of a streaming copy is not in order; empty for any other file
+    trailer_code: int | None = None  # The error the engine gives for that
+    not_verified: str = ""  # Why no page was verified; empty when they were
+    caveat: str = ""  # What weakens the findings; empty when nothing does
 
     @property
     def is_good(self) -> bool:

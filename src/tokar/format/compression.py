@@ -19,12 +19,9 @@ _MIN_COMPRESSED_SIZE: Final = 64  # smaller chunks cannot shrink by as much as a
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """What the writer may do to shrink chunks.
+    """What the writer may do to shrink chunks."""
 
-    Attributes:
-        level: Level of Zstandard, or None to store chunks as they are (chunks of zeros are recognised all the same).
-    """
-
+    # Level of Zstandard, or None to store chunks as they are (chunks of zeros are recognised all the same).
     level: int | None = 1
 
     @classmethod

@@ -25,21 +25,13 @@ class Codec(IntEnum):
 
 
 class DataRecord(NamedTuple):
-    """The body of DATA, without its stored bytes.
+    """The body of DATA, without its stored bytes."""
 
-    Attributes:
-        entry: Number of the entry.
-        chunk: Number of the chunk in the entry.
-        content_size: Bytes of content.
-        codec: How the content is stored.
-        stored_at: Where the stored bytes start in the body.
-    """
-
-    entry: int
-    chunk: int
-    content_size: int
-    codec: int
-    stored_at: int
+    entry: int  # Number of the entry
+    chunk: int  # Number of the chunk in the entry
+    content_size: int  # Bytes of content
+    codec: int  # How the content is stored
+    stored_at: int  # Where the stored bytes start in the body
 
 
 def build_prefix(entry: int, chunk: int, content_size: int, codec: int) -> bytes:

@@ -25,23 +25,14 @@ ROW_SIZE: Final = 36  # a length and a check for each DATA record
 
 @dataclass(frozen=True, slots=True)
 class DoneRecord:
-    """The body of DONE.
+    """The body of DONE."""
 
-    Attributes:
-        entry: Number of the entry.
-        content_size: Bytes of content.
-        digest: BLAKE3 of the content, 32 bytes.
-        file_check: Check of the FILE record, 32 bytes.
-        data_lengths: Body lengths of the DATA records, in order.
-        data_checks: Their checks, 32 bytes each, one after the other.
-    """
-
-    entry: int
-    content_size: int
-    digest: bytes
-    file_check: bytes
-    data_lengths: Sequence[int]
-    data_checks: bytes
+    entry: int  # Number of the entry
+    content_size: int  # Bytes of content
+    digest: bytes  # BLAKE3 of the content, 32 bytes
+    file_check: bytes  # Check of the FILE record, 32 bytes
+    data_lengths: Sequence[int]  # Body lengths of the DATA records, in order
+    data_checks: bytes  # Their checks, 32 bytes each, one after the other
 
     @property
     def chunk_count(self) -> int:

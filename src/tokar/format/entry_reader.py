@@ -34,31 +34,19 @@ _WINDOW_SIZE: Final = 1 << 20
 
 
 class Chunk(NamedTuple):
-    """A piece of content, valid until the next one is asked for.
+    """A piece of content, valid until the next one is asked for."""
 
-    Attributes:
-        size: Bytes of content.
-        data: The bytes, or None for zeros.
-        codec: How the chunk is stored.
-    """
-
-    size: int
-    data: Buffer | None
-    codec: int
+    size: int  # Bytes of content
+    data: Buffer | None  # The bytes, or None for zeros
+    codec: int  # How the chunk is stored
 
 
 class EntryRecords(NamedTuple):
-    """FILE and DONE of an entry, both proven.
+    """FILE and DONE of an entry, both proven."""
 
-    Attributes:
-        file: The FILE record.
-        done: The DONE record.
-        data_positions: Where the DATA records stand, and after them where DONE stands.
-    """
-
-    file: FileRecord
-    done: DoneRecord
-    data_positions: Sequence[int]
+    file: FileRecord  # The FILE record
+    done: DoneRecord  # The DONE record
+    data_positions: Sequence[int]  # Where the DATA records stand, and after them where DONE stands
 
 
 class Window:

@@ -21,19 +21,12 @@ if TYPE_CHECKING:
 
 
 class EncodedChunk(NamedTuple):
-    """A chunk that is ready but for its place in the archive.
+    """A chunk that is ready but for its place in the archive."""
 
-    Attributes:
-        prefix: The body of DATA up to the stored bytes.
-        stored: The stored bytes.
-        hasher: BLAKE3 over the body; the head is still missing from the check.
-        content: The content, for the digest of the file.
-    """
-
-    prefix: bytes
-    stored: Buffer
-    hasher: blake3
-    content: Buffer
+    prefix: bytes  # The body of DATA up to the stored bytes
+    stored: Buffer  # The stored bytes
+    hasher: blake3  # BLAKE3 over the body; the head is still missing from the check
+    content: Buffer  # The content, for the digest of the file
 
 
 def encode_chunk(entry: int, chunk: int, codec: int, stored: Buffer, content: Buffer) -> EncodedChunk:
@@ -51,17 +44,13 @@ class EntryWriter:
         file: The FILE record.
         tag: The tag of the archive.
         position: Where FILE lands.
-
-    Attributes:
-        position: Where the next record lands.
-        content_size: Bytes of content so far.
     """
 
     def __init__(self, file: FileRecord, tag: bytes, position: int) -> None:
         self.file = file
         self.file_position = position
-        self.position = position
-        self.content_size = 0
+        self.position = position  # Where the next record lands
+        self.content_size = 0  # Bytes of content so far
         self._tag = tag
         self._lengths = array("I")
         self._checks = bytearray()

@@ -26,29 +26,17 @@ _LISTS: Final = tuple(FileList)
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """The body of FILE.
+    """The body of FILE."""
 
-    Attributes:
-        entry: Number of the entry, from 0.
-        encoding: Windows code page of the name, 0 unknown.
-        token: The token byte as delivered.
-        file_list: Where the file was listed.
-        announced_size: Bytes, as announced when the file was opened, or None.
-        modified: Modification time, nanoseconds since 1970 in UTC, or None.
-        incomplete: Whether the content is known to be incomplete.
-        chunk_log2: Size of a chunk as a power of two.
-        name: The name as delivered, 1 to 65,535 bytes.
-    """
-
-    entry: int
-    encoding: int
-    token: int
-    file_list: FileList
-    announced_size: int | None
-    modified: int | None
-    incomplete: bool
-    chunk_log2: int
-    name: bytes
+    entry: int  # Number of the entry, from 0
+    encoding: int  # Windows code page of the name, 0 unknown
+    token: int  # The token byte as delivered
+    file_list: FileList  # Where the file was listed
+    announced_size: int | None  # Bytes, as announced when the file was opened, or None
+    modified: int | None  # Modification time, nanoseconds since 1970 in UTC, or None
+    incomplete: bool  # Whether the content is known to be incomplete
+    chunk_log2: int  # Size of a chunk as a power of two
+    name: bytes  # The name as delivered, 1 to 65,535 bytes
 
     def build(self) -> bytes:
         """Return the bytes of the body."""

@@ -27,22 +27,14 @@ _KEY_DIGEST_SIZE = (
 
 
 class Ledger:
-    """The running account of an archive.
-
-    Attributes:
-        preamble: Bytes 0-31 of the archive.
-        entry_count: Entries that are done.
-        content_size: Bytes of content of these.
-        rows: Heads of the records outside entries so far.
-        page: The index page that is being filled.
-    """
+    """The running account of an archive."""
 
     def __init__(self, preamble: bytes) -> None:
-        self.preamble = preamble
-        self.entry_count = 0
-        self.content_size = 0
-        self.rows: list[RecordHead] = []
-        self.page = IndexPage(0)
+        self.preamble = preamble  # Bytes 0-31 of the archive
+        self.entry_count = 0  # Entries that are done
+        self.content_size = 0  # Bytes of content of these
+        self.rows: list[RecordHead] = []  # Heads of the records outside entries so far
+        self.page = IndexPage(0)  # The index page that is being filled
         self._keys: set[int] = set()
 
     @property

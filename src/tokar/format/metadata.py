@@ -120,21 +120,13 @@ class LocationList:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is known when an archive is begun. `extra` holds further keys, known or not, as JSON values.
+    """What is known when an archive is begun. `extra` holds further keys, known or not, as JSON values."""
 
-    Attributes:
-        created: Time as text, see `json_fields.to_time`.
-        kind: `full`, `logs` or `collected`.
-        profile: Name of the token profile.
-        software: Name and version of the writer.
-        extra: All other keys of section 6.1.
-    """
-
-    created: str
-    kind: str
-    profile: str
-    software: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    created: str  # Time as text, see `json_fields.to_time`
+    kind: str  # `full`, `logs` or `collected`
+    profile: str  # Name of the token profile
+    software: str  # Name and version of the writer
+    extra: Mapping[str, Any] = field(default_factory=dict)  # All other keys of section 6.1
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -191,23 +183,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known when an archive is done. `extra` holds the optional keys of section 6.2.
+    """What is known when an archive is done. `extra` holds the optional keys of section 6.2."""
 
-    Attributes:
-        head: HEAD's object.
-        entries: Number of entries.
-        content_size: Bytes of content of all entries.
-        finished: Time as text.
-        outcome: `complete` or `partial`.
-        extra: All other keys.
-    """
-
-    head: Mapping[str, Any]
-    entries: int
-    content_size: int
-    finished: str
-    outcome: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    head: Mapping[str, Any]  # HEAD's object
+    entries: int  # Number of entries
+    content_size: int  # Bytes of content of all entries
+    finished: str  # Time as text
+    outcome: str  # `complete` or `partial`
+    extra: Mapping[str, Any] = field(default_factory=dict)  # All other keys
 
     def build(self) -> bytes:
         """Return the bytes of the body of SUMM.

@@ -50,19 +50,12 @@ _LENGTHS: Final = {
 
 
 class RecordHead(NamedTuple):
-    """A record head that keeps REC-1 to REC-7.
+    """A record head that keeps REC-1 to REC-7."""
 
-    Attributes:
-        kind: Four letters.
-        length: Bytes of the body.
-        position: Bytes from the start of the archive.
-        check: The stored check, 32 bytes.
-    """
-
-    kind: bytes
-    length: int
-    position: int
-    check: bytes
+    kind: bytes  # Four letters
+    length: int  # Bytes of the body
+    position: int  # Bytes from the start of the archive
+    check: bytes  # The stored check, 32 bytes
 
     @property
     def is_extra(self) -> bool:

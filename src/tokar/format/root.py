@@ -22,17 +22,11 @@ _ROW: Final = Packer(ROOT_ROW)
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The body of ROOT.
+    """The body of ROOT."""
 
-    Attributes:
-        preamble: Bytes 0-31 of the archive.
-        entry_count: Number of entries.
-        rows: The heads of all records outside entries that stand before ROOT, in order.
-    """
-
-    preamble: bytes
-    entry_count: int
-    rows: Sequence[RecordHead]
+    preamble: bytes  # Bytes 0-31 of the archive
+    entry_count: int  # Number of entries
+    rows: Sequence[RecordHead]  # The heads of all records outside entries that stand before ROOT, in order
 
     def build(self) -> bytes:
         """Return the bytes of the body."""

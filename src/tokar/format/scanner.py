@@ -72,15 +72,10 @@ class EntryBegun:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRead:
-    """A DATA record has passed; `content` is None for zeros, and None where content is not decoded.
+    """A DATA record has passed; `content` is None for zeros, and None where content is not decoded."""
 
-    Attributes:
-        size: Bytes of content.
-        content: The content, valid until the next event.
-    """
-
-    size: int
-    content: Buffer | None
+    size: int  # Bytes of content
+    content: Buffer | None  # The content, valid until the next event
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +103,16 @@ class Scanner:
     Args:
         start: The 32 bytes of the preamble.
         decode: Whether content is decoded, its frames checked and its digest demanded (DONE-5).
-
-    Attributes:
-        phase: Where in the grammar it stands.
-        ledger: What was counted so far.
-        head: HEAD, once it has passed.
-        summary: SUMM, once it has passed.
-        root: The root, once ROOT has passed.
     """
 
     def __init__(self, start: bytes, *, decode: bool) -> None:
         self.tag = Preamble.parse(start).tag
         self.decode = decode
-        self.phase = Phase.START
-        self.ledger = Ledger(start)
-        self.head: Head | None = None
-        self.summary: Summary | None = None
-        self.root: bytes | None = None
+        self.phase = Phase.START  # Where in the grammar it stands
+        self.ledger = Ledger(start)  # What was counted so far
+        self.head: Head | None = None  # HEAD, once it has passed
+        self.summary: Summary | None = None  # SUMM, once it has passed
+        self.root: bytes | None = None  # The root, once ROOT has passed
         self._root_position = 0
         self._trailing = 0
         self._open: _OpenEntry | None = None
@@ -326,16 +314,13 @@ class Scan:
     Raises (while iterating):
         BadMagicError, UnsupportedError, FormatError: The archive is refused; `rule` and `offset` say why and where.
         UnsealedError: It ends before TAIL.
-
-    Attributes:
-        position: Bytes taken so far in whole records.
-        scanner: The judge with all that is known so far, None before the preamble has passed.
     """
 
     def __init__(self, stream: Readable, *, decode: bool) -> None:
         self._stream = stream
         self._decode = decode
-        self.position = 0
+        self.position = 0  # Bytes taken so far in whole records
+        # The judge with all that is known so far, None before the preamble has passed.
         self.scanner: Scanner | None = None
 
     def __iter__(self) -> Iterator[Event]:

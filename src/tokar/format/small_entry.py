@@ -39,19 +39,12 @@ _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 
 
 class SmallEntry(NamedTuple):
-    """An entry that is ready to be written.
+    """An entry that is ready to be written."""
 
-    Attributes:
-        data: Its records: FILE, DATA unless it is empty, DONE.
-        done_position: Where DONE lands.
-        digest: Of the content.
-        done_check: Check of DONE.
-    """
-
-    data: bytes
-    done_position: int
-    digest: bytes
-    done_check: bytes
+    data: bytes  # Its records: FILE, DATA unless it is empty, DONE
+    done_position: int  # Where DONE lands
+    digest: bytes  # Of the content
+    done_check: bytes  # Check of DONE
 
 
 def build_small_entry(
@@ -102,17 +95,11 @@ def build_small_entry(
 
 
 class ProvenEntry(NamedTuple):
-    """An entry whose every rule holds.
+    """An entry whose every rule holds."""
 
-    Attributes:
-        content: The content; None for zeros, and where it is not decoded.
-        codec: How it is stored.
-        modified: Modification time in nanoseconds, or None.
-    """
-
-    content: bytes | None
-    codec: int
-    modified: int | None
+    content: bytes | None  # The content; None for zeros, and where it is not decoded
+    codec: int  # How it is stored
+    modified: int | None  # Modification time in nanoseconds, or None
 
 
 def prove_small_entry(data: bytes, entry: Entry, tag: bytes, *, decode: bool) -> ProvenEntry | None:

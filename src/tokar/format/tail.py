@@ -20,17 +20,11 @@ RECORD_SIZE: Final = HEAD_SIZE + BODY_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The body of TAIL.
+    """The body of TAIL."""
 
-    Attributes:
-        root_position: Where ROOT stands.
-        root: The root of the archive, 32 bytes: the check of ROOT.
-        total_size: Bytes of the whole archive.
-    """
-
-    root_position: int
-    root: bytes
-    total_size: int
+    root_position: int  # Where ROOT stands
+    root: bytes  # The root of the archive, 32 bytes: the check of ROOT
+    total_size: int  # Bytes of the whole archive
 
     def build(self) -> bytes:
         """Return the bytes of the body."""

@@ -35,34 +35,21 @@ _ZEROS: Final = bytes(1 << 20)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is wrong.
+    """Something that is wrong."""
 
-    Attributes:
-        error: What.
-        entry: The entry it is in, None outside entries.
-    """
-
-    error: ArchiveError
-    entry: Entry | None = None
+    error: ArchiveError  # What
+    entry: Entry | None = None  # The entry it is in, None outside entries
 
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What was checked, and what was found.
+    """What was checked, and what was found."""
 
-    Attributes:
-        entries: Entries that were looked at.
-        bytes_checked: Bytes of records that were looked at.
-        content_decoded: Whether content was decoded and digests compared.
-        faults: What is wrong, at most 1,000.
-        fault_count: How many faults there are.
-    """
-
-    content_decoded: bool
-    entries: int = 0
-    bytes_checked: int = 0
-    faults: list[Fault] = field(default_factory=list)
-    fault_count: int = 0
+    content_decoded: bool  # Whether content was decoded and digests compared
+    entries: int = 0  # Entries that were looked at
+    bytes_checked: int = 0  # Bytes of records that were looked at
+    faults: list[Fault] = field(default_factory=list)  # What is wrong, at most 1,000
+    fault_count: int = 0  # How many faults there are
 
     def demand(self) -> None:
         """Raise the first fault, if there is one.

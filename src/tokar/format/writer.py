@@ -51,21 +51,13 @@ class InputStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A sealed archive.
+    """A sealed archive."""
 
-    Attributes:
-        id: Archive id, 16 bytes.
-        root: The root, 32 bytes.
-        size: Bytes of the archive.
-        entries: Number of entries.
-        content_size: Bytes of content of all entries.
-    """
-
-    id: bytes
-    root: bytes
-    size: int
-    entries: int
-    content_size: int
+    id: bytes  # Archive id, 16 bytes
+    root: bytes  # The root, 32 bytes
+    size: int  # Bytes of the archive
+    entries: int  # Number of entries
+    content_size: int  # Bytes of content of all entries
 
 
 def system_clock() -> datetime:

@@ -45,17 +45,11 @@ class FileRole(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BackupFile:
-    """One file of a backup.
+    """One file of a backup."""
 
-    Attributes:
-        role: What it is.
-        number: The dbid of a database or patch file, the generation of a log.
-        name: Its leaf name.
-    """
-
-    role: FileRole
-    number: int
-    name: str
+    role: FileRole  # What it is
+    number: int  # The dbid of a database or patch file, the generation of a log
+    name: str  # Its leaf name
 
 
 class Backup:

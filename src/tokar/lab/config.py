@@ -21,17 +21,11 @@ _MOST_DATABASES: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class DatabaseConfig:
-    r"""One database of a server.
+    r"""One database of a server."""
 
-    Attributes:
-        dbid: Its number inside the instance.
-        path: Where it lies, as the server says it: `D:\exchsrvr\priv\PRIV.EDB`.
-        token: The token of its name in lists.
-    """
-
-    dbid: int
-    path: str
-    token: int
+    dbid: int  # Its number inside the instance
+    path: str  # Where it lies, as the server says it: `D:\exchsrvr\priv\PRIV.EDB`
+    token: int  # The token of its name in lists
 
     @property
     def name(self) -> str:
@@ -41,29 +35,18 @@ class DatabaseConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A server at rest.
+    """A server at rest."""
 
-    Attributes:
-        profile: The dialect it speaks.
-        server: Its name.
-        seed: What its chances follow from.
-        lives: How often its engine was started.
-        circular: Whether circular logging is on.
-        incremental_disabled: Whether HrSetCurrentBackupLog(0xFFFFFFFF) has refused logs-only backups until the next full.
-        logs: Folder of the logs, as the server says it.
-        system: Folder of the checkpoint.
-        databases: The databases.
-    """
-
-    profile: str
-    server: str
-    seed: int
-    lives: int
-    circular: bool
+    profile: str  # The dialect it speaks
+    server: str  # Its name
+    seed: int  # What its chances follow from
+    lives: int  # How often its engine was started
+    circular: bool  # Whether circular logging is on
+    # Whether HrSetCurrentBackupLog(0xFFFFFFFF) has refused logs-only backups until the next full.
     incremental_disabled: bool
-    logs: str
-    system: str
-    databases: tuple[DatabaseConfig, ...]
+    logs: str  # Folder of the logs, as the server says it
+    system: str  # Folder of the checkpoint
+    databases: tuple[DatabaseConfig, ...]  # The databases
 
     def place(self, folder: Path) -> Place:
         """Return where the instance of a lab lives."""

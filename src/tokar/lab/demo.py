@@ -55,17 +55,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """How the story ended.
+    """How the story ended."""
 
-    Attributes:
-        archives: The sets, in the order they were made.
-        records: How many records came back.
-        equal: Whether every database holds exactly what was committed when the last log of the chain was closed.
-    """
-
-    archives: tuple[Path, ...]
-    records: int
-    equal: bool
+    archives: tuple[Path, ...]  # The sets, in the order they were made
+    records: int  # How many records came back
+    equal: bool  # Whether every database holds exactly what was committed when the last log of the chain was closed
 
 
 def run_demo(folder: Path, say: Callable[[str], None]) -> DemoResult:

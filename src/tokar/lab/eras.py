@@ -26,39 +26,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Era:
-    """The traits of one engine.
+    """The traits of one engine."""
 
-    Attributes:
-        profile: The dialect it serves.
-        page_size: Bytes in a database page.
-        revision: Format revision in database headers; from 0xB on pages carry XOR and ECC.
-        log_format: Major, minor, update and minor update of the log format.
-        sector_size: Bytes in a log sector (a segment in format 8).
-        log_sectors: Sectors in a log file: logs are small here, so that generations come and go quickly.
-        typed: Whether headers say what kind of file they head (since 7.3704.5).
-        full_splits: Whether a page split is logged with everything it moves. Where not, backups need a patch file.
-        utc: Whether times are UTC with milliseconds, else local without.
-        committed: Whether headers know a range of committed logs beyond the required one (Windows Vista and later).
-        copy_apart: Whether a full backup without truncation is remembered as a copy, else as a full.
-        checks_dbtime: Whether redo notices a page that is older than the log expects (-566).
-        deletes_after_gap: Whether recovery deletes the logs after a gap (Q179654), else it fails.
-        incremental: Whether the dialect has logs-only backups at all.
-    """
-
-    profile: str
-    page_size: int
-    revision: int
-    log_format: tuple[int, int, int, int]
-    sector_size: int
-    log_sectors: int
-    typed: bool = True
+    profile: str  # The dialect it serves
+    page_size: int  # Bytes in a database page
+    revision: int  # Format revision in database headers; from 0xB on pages carry XOR and ECC
+    log_format: tuple[int, int, int, int]  # Major, minor, update and minor update of the log format
+    sector_size: int  # Bytes in a log sector (a segment in format 8)
+    log_sectors: int  # Sectors in a log file: logs are small here, so that generations come and go quickly
+    typed: bool = True  # Whether headers say what kind of file they head (since 7.3704.5)
+    # Whether a page split is logged with everything it moves. Where not, backups need a patch file.
     full_splits: bool = True
-    utc: bool = False
+    utc: bool = False  # Whether times are UTC with milliseconds, else local without
+    # Whether headers know a range of committed logs beyond the required one (Windows Vista and later).
     committed: bool = False
-    copy_apart: bool = False
-    checks_dbtime: bool = True
-    deletes_after_gap: bool = False
-    incremental: bool = True
+    copy_apart: bool = False  # Whether a full backup without truncation is remembered as a copy, else as a full
+    checks_dbtime: bool = True  # Whether redo notices a page that is older than the log expects (-566)
+    deletes_after_gap: bool = False  # Whether recovery deletes the logs after a gap (Q179654), else it fails
+    incremental: bool = True  # Whether the dialect has logs-only backups at all
 
     @property
     def segmented(self) -> bool:

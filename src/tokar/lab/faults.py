@@ -29,23 +29,16 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, once.
+    """One thing that goes wrong, once."""
 
-    Attributes:
-        kind: What.
-        call: At which call, by the name of the contract's method (`open`, `read`, `truncate_logs` ...); None: at any.
-        nth: At which of these calls, from 1.
-        code: The result code of a failure, in any spelling.
-        size: Bytes, for SHORT and ANNOUNCE.
-        after: FAIL, HANG and DIE strike when the call has had its effect, else before it.
-    """
-
-    kind: FaultKind
+    kind: FaultKind  # What
+    # At which call, by the name of the contract's method (`open`, `read`, `truncate_logs` ...); None: at any.
     call: str | None = None
-    nth: int = 1
+    nth: int = 1  # At which of these calls, from 1
+    # The result code of a failure, in any spelling.
     code: int = 0xC7FF0002  # hrError
-    size: int = 0
-    after: bool = False
+    size: int = 0  # Bytes, for SHORT and ANNOUNCE
+    after: bool = False  # FAIL, HANG and DIE strike when the call has had its effect, else before it
 
 
 class FaultPlan:
@@ -53,12 +46,10 @@ class FaultPlan:
 
     Args:
         faults: What goes wrong.
-
-    Attributes:
-        calls: Every call so far, by name, in order: run once without faults to learn what can be struck.
     """
 
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
+        # Every call so far, by name, in order: run once without faults to learn what can be struck.
         self.calls: list[str] = []
         self._faults = tuple(faults)
 
@@ -85,12 +76,7 @@ def die_at_once() -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class Blows:
-    """How a process hangs and dies; a test in one process puts exceptions here.
+    """How a process hangs and dies; a test in one process puts exceptions here."""
 
-    Attributes:
-        hang: Called for HANG.
-        die: Called for DIE.
-    """
-
-    hang: Callable[[], object] = hang_forever
-    die: Callable[[], object] = die_at_once
+    hang: Callable[[], object] = hang_forever  # Called for HANG
+    die: Callable[[], object] = die_at_once  # Called for DIE

@@ -56,21 +56,13 @@ class BackupHook(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an instance lives.
+    """Where an instance lives."""
 
-    Attributes:
-        logs: Folder of the logs.
-        system: Folder of the checkpoint.
-        databases: Path of each database by dbid.
-        names: What the server itself calls each database, by dbid.
-        base: Base name of the log stream.
-    """
-
-    logs: Path
-    system: Path
-    databases: dict[int, Path]
-    names: dict[int, str]
-    base: str = "edb"
+    logs: Path  # Folder of the logs
+    system: Path  # Folder of the checkpoint
+    databases: dict[int, Path]  # Path of each database by dbid
+    names: dict[int, str]  # What the server itself calls each database, by dbid
+    base: str = "edb"  # Base name of the log stream
 
     @property
     def checkpoint(self) -> Path:

@@ -43,19 +43,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LabLocation:
-    """Where files with a token go back to.
+    """Where files with a token go back to."""
 
-    Attributes:
-        token: The token.
-        path: The directory or file on this machine.
-        name: The same in the server's lists.
-        is_directory: Whether it is a directory.
-    """
-
-    token: int
-    path: Path
-    name: str
-    is_directory: bool
+    token: int  # The token
+    path: Path  # The directory or file on this machine
+    name: str  # The same in the server's lists
+    is_directory: bool  # Whether it is a directory
 
 
 class Lab:

@@ -23,19 +23,12 @@ WritableLog = SegmentLog | RangeLog
 
 @dataclass(frozen=True, slots=True)
 class LogContent:
-    """A log as read back.
+    """A log as read back."""
 
-    Attributes:
-        path: The file.
-        header: Its header.
-        records: Its records with their positions.
-        segments_xor: Its accumulated segment checksum; 0 in format 7.
-    """
-
-    path: Path
-    header: LogHeader
-    records: tuple[tuple[LogPosition, LogRecord], ...]
-    segments_xor: int
+    path: Path  # The file
+    header: LogHeader  # Its header
+    records: tuple[tuple[LogPosition, LogRecord], ...]  # Its records with their positions
+    segments_xor: int  # Its accumulated segment checksum; 0 in format 7
 
 
 def read_header(path: Path, damaged: int = -501) -> LogHeader:

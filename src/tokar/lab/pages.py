@@ -24,23 +24,14 @@ _SHORT: Final = struct.Struct("<H")
 
 @dataclass(slots=True)
 class Page:
-    """One page in memory.
+    """One page in memory."""
 
-    Attributes:
-        number: The page number, from 1.
-        dbtime: Of the last change; 0: never used.
-        next_page: The next leaf; 0 ends the chain.
-        low: The lowest key that the page may hold.
-        items: The records.
-        free: Whether the page is out of the chain.
-    """
-
-    number: int
-    dbtime: int = 0
-    next_page: int = 0
-    low: bytes = b""
-    items: dict[bytes, bytes] = field(default_factory=dict)
-    free: bool = True
+    number: int  # The page number, from 1
+    dbtime: int = 0  # Of the last change; 0: never used
+    next_page: int = 0  # The next leaf; 0 ends the chain
+    low: bytes = b""  # The lowest key that the page may hold
+    items: dict[bytes, bytes] = field(default_factory=dict)  # The records
+    free: bool = True  # Whether the page is out of the chain
 
     @property
     def used(self) -> int:

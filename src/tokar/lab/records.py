@@ -63,94 +63,57 @@ class Rollback(LogRecord):
 
 @dataclass(frozen=True, slots=True)
 class Put(LogRecord):
-    """One record on one page is set, replaced or deleted.
-
-    Attributes:
-        transaction: Whose change it is.
-        dbid: The database.
-        page: The page number.
-        before: dbtime of the page before the change.
-        after: dbtime of the page after it.
-        key: The key.
-        value: The new value; None deletes.
-        old: The old value, for undo; None: there was none.
-    """
+    """One record on one page is set, replaced or deleted."""
 
     kind = 5
-    transaction: int
-    dbid: int
-    page: int
-    before: int
-    after: int
-    key: bytes
-    value: bytes | None
-    old: bytes | None
+    transaction: int  # Whose change it is
+    dbid: int  # The database
+    page: int  # The page number
+    before: int  # dbtime of the page before the change
+    after: int  # dbtime of the page after it
+    key: bytes  # The key
+    value: bytes | None  # The new value; None deletes
+    old: bytes | None  # The old value, for undo; None: there was none
 
 
 @dataclass(frozen=True, slots=True)
 class Split(LogRecord):
-    """The upper part of a page moves to another page.
-
-    Attributes:
-        dbid: The database.
-        source: The page that was full.
-        target: The free page that takes the records from `key` on.
-        before: dbtime of the source before.
-        after: dbtime of both after.
-        key: The first key that moves.
-        next_page: What followed the source, and now follows the target.
-        moved: The records that move, packed; None in the era that does not log them and reads them from the source again.
-    """
+    """The upper part of a page moves to another page."""
 
     kind = 6
-    dbid: int
-    source: int
-    target: int
-    before: int
-    after: int
-    key: bytes
-    next_page: int
+    dbid: int  # The database
+    source: int  # The page that was full
+    target: int  # The free page that takes the records from `key` on
+    before: int  # dbtime of the source before
+    after: int  # dbtime of both after
+    key: bytes  # The first key that moves
+    next_page: int  # What followed the source, and now follows the target
+    # The records that move, packed; None in the era that does not log them and reads them from the source again.
     moved: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Free(LogRecord):
-    """An empty page leaves the chain.
-
-    Attributes:
-        dbid: The database.
-        previous: The page before it, which now points past it.
-        page: The page that becomes free.
-        before: dbtime of `previous` before.
-        page_before: dbtime of the page before.
-        after: dbtime of both after.
-        next_page: What followed the page.
-    """
+    """An empty page leaves the chain."""
 
     kind = 7
-    dbid: int
-    previous: int
-    page: int
-    before: int
-    page_before: int
-    after: int
-    next_page: int
+    dbid: int  # The database
+    previous: int  # The page before it, which now points past it
+    page: int  # The page that becomes free
+    before: int  # dbtime of `previous` before
+    page_before: int  # dbtime of the page before
+    after: int  # dbtime of both after
+    next_page: int  # What followed the page
 
 
 @dataclass(frozen=True, slots=True)
 class Attach(LogRecord):
-    """A database joins the log stream.
-
-    Attributes:
-        dbid: Its number from here on.
-        path: Where it lies, in the server's own terms, as UTF-8.
-        signature: Its signature, 28 bytes: another one after a defragmentation.
-    """
+    """A database joins the log stream."""
 
     kind = 8
-    dbid: int
-    path: bytes
-    signature: bytes
+    dbid: int  # Its number from here on
+    path: bytes  # Where it lies, in the server's own terms, as UTF-8
+    signature: bytes  # Its signature, 28 bytes: another one after a defragmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +126,10 @@ class Detach(LogRecord):
 
 @dataclass(frozen=True, slots=True)
 class BackupMark(LogRecord):
-    """A backup begins here; its position is the mark in the headers of the copies.
-
-    Attributes:
-        full: 1 for a full, 0 for logs only.
-    """
+    """A backup begins here; its position is the mark in the headers of the copies."""
 
     kind = 10
-    full: int
+    full: int  # 1 for a full, 0 for logs only
 
 
 _RECORDS: Final = (Opened, Begin, Commit, Rollback, Put, Split, Free, Attach, Detach, BackupMark)

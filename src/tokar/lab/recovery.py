@@ -42,38 +42,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RestoredSet:
-    """What Register said about a restored set.
+    """What Register said about a restored set."""
 
-    Attributes:
-        folder: Where its logs and patch files lie; may be the log folder.
-        low: Its lowest log.
-        high: Its highest log, or that of the last logs-only set.
-    """
-
-    folder: Path
-    low: int
-    high: int
+    folder: Path  # Where its logs and patch files lie; may be the log folder
+    low: int  # Its lowest log
+    high: int  # Its highest log, or that of the last logs-only set
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a recovery did.
+    """What a recovery did."""
 
-    Attributes:
-        hard: Whether it was a hard one.
-        low: First log played.
-        high: Last log played.
-        undone: Transactions undone.
-        deleted: Names of logs that were deleted because they came after a gap.
-        databases: The databases that are clean now, by dbid.
-    """
-
-    hard: bool
-    low: int
-    high: int
-    undone: int
-    deleted: tuple[str, ...]
-    databases: tuple[int, ...]
+    hard: bool  # Whether it was a hard one
+    low: int  # First log played
+    high: int  # Last log played
+    undone: int  # Transactions undone
+    deleted: tuple[str, ...]  # Names of logs that were deleted because they came after a gap
+    databases: tuple[int, ...]  # The databases that are clean now, by dbid
 
 
 def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice, listener: Listener | None = None) -> Recovered:

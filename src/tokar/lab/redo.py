@@ -25,19 +25,15 @@ class Redo:
     Args:
         instance: Holds the files and the cache.
         start: Where to begin; only attachments are followed before that.
-
-    Attributes:
-        open: Transactions that have begun and not ended.
-        in_force: Server path and packed signature of the database that each number stands for now.
-        matched: Numbers that stood for the database whose file is here, at some time.
     """
 
     def __init__(self, instance: Instance, start: LogPosition = NO_POSITION) -> None:
         self._instance = instance
         self._start = start
-        self.open: dict[int, Transaction] = {}
+        self.open: dict[int, Transaction] = {}  # Transactions that have begun and not ended
+        # Server path and packed signature of the database that each number stands for now.
         self.in_force: dict[int, tuple[str, bytes]] = {}
-        self.matched: set[int] = set()
+        self.matched: set[int] = set()  # Numbers that stood for the database whose file is here, at some time
 
     def play(self, log: LogContent) -> None:
         """Play one log.

@@ -20,25 +20,15 @@ NAME: Final = "restore-in-progress.json"
 
 @dataclass(frozen=True, slots=True)
 class RestoreInProgress:
-    """A restore that is registered.
+    """A restore that is registered."""
 
-    Attributes:
-        low_log: First log to play.
-        high_log: Last log of the restored sets.
-        restore_map: Old and new path of each restored database.
-        log_path: Folder of the logs.
-        backup_log_path: Folder of the restored logs and patch files.
-        checkpoint_path: Folder of the checkpoint; kept, and not used: the lowest log stands in for it.
-        status: What RegisterComplete said; None: it has not been called.
-    """
-
-    low_log: int
-    high_log: int
-    restore_map: tuple[tuple[str, str], ...]
-    log_path: str | None
-    backup_log_path: str | None
-    checkpoint_path: str | None
-    status: int | None = None
+    low_log: int  # First log to play
+    high_log: int  # Last log of the restored sets
+    restore_map: tuple[tuple[str, str], ...]  # Old and new path of each restored database
+    log_path: str | None  # Folder of the logs
+    backup_log_path: str | None  # Folder of the restored logs and patch files
+    checkpoint_path: str | None  # Folder of the checkpoint; kept, and not used: the lowest log stands in for it
+    status: int | None = None  # What RegisterComplete said; None: it has not been called
 
     def with_set(self, other: RestoreInProgress) -> RestoreInProgress:
         """Return this registration with another set added to it."""

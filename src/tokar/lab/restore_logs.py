@@ -20,19 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What to answer where a log does not fit.
+    """What to answer where a log does not fit."""
 
-    Attributes:
-        missing: A log is not there.
-        signature: A log is of another stream.
-        order: A log does not continue the one before.
-        damaged: A log is damaged.
-    """
-
-    missing: int
-    signature: int
-    order: int
-    damaged: int
+    missing: int  # A log is not there
+    signature: int  # A log is of another stream
+    order: int  # A log does not continue the one before
+    damaged: int  # A log is damaged
 
 
 SOFT = Faults(missing=-528, signature=-530, order=-515, damaged=-501)

@@ -21,17 +21,11 @@ Change = tuple[int, bytes, bytes | None]
 
 @dataclass(slots=True)
 class Transaction:
-    """One open transaction.
+    """One open transaction."""
 
-    Attributes:
-        number: Its number.
-        begun: Where its first record stands; recovery must not start later while it is open.
-        undo: What to set back, in the order of the changes.
-    """
-
-    number: int
-    begun: LogPosition
-    undo: list[Change] = field(default_factory=list)
+    number: int  # Its number
+    begun: LogPosition  # Where its first record stands; recovery must not start later while it is open
+    undo: list[Change] = field(default_factory=list)  # What to set back, in the order of the changes
 
 
 class Transactions:

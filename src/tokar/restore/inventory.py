@@ -70,48 +70,29 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One name in a directory.
+    """One name in a directory."""
 
-    Attributes:
-        name: The name.
-        kind: What it is.
-        engine: What it is to the engine (`log`, `database`, ...), by its name or its content; None if nothing.
-    """
-
-    name: str
-    kind: FileKind
+    name: str  # The name
+    kind: FileKind  # What it is
+    # What it is to the engine (`log`, `database`, ...), by its name or its content; None if nothing.
     engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TargetDirectory:
-    """A directory that files may be placed in, as it is now.
+    """A directory that files may be placed in, as it is now."""
 
-    Attributes:
-        path: Its path.
-        state: What is there.
-        fault: Why it could not be looked at, in the words of the operating system; empty where it could.
-        identity: The same for two paths of one directory, also of one that is yet to be made.
-        device: The same for all directories of one file system.
-        free: Bytes free on the file system.
-        free_files: How many files it can still take; None where it does not count them.
-        block: Bytes that a file's size is rounded up to.
-        name_limit: The longest name in bytes; None where names are not measured in bytes.
-        writable: Whether files can be made in it, or in the directory in which it would be made.
-        found: What is in it.
-    """
-
-    path: str
-    state: State
-    fault: str = ""
-    identity: str = ""
-    device: str = ""
-    free: int = 0
-    free_files: int | None = None
-    block: int = 4096
-    name_limit: int | None = 255
-    writable: bool = True
-    found: tuple[Found, ...] = ()
+    path: str  # Its path
+    state: State  # What is there
+    fault: str = ""  # Why it could not be looked at, in the words of the operating system; empty where it could
+    identity: str = ""  # The same for two paths of one directory, also of one that is yet to be made
+    device: str = ""  # The same for all directories of one file system
+    free: int = 0  # Bytes free on the file system
+    free_files: int | None = None  # How many files it can still take; None where it does not count them
+    block: int = 4096  # Bytes that a file's size is rounded up to
+    name_limit: int | None = 255  # The longest name in bytes; None where names are not measured in bytes
+    writable: bool = True  # Whether files can be made in it, or in the directory in which it would be made
+    found: tuple[Found, ...] = ()  # What is in it
 
     def fault_as_target(self) -> str | None:
         """Return why no file can be placed here, or None where one can."""
@@ -124,18 +105,13 @@ class TargetDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The target directories by path.
+    """The target directories by path."""
 
-    Attributes:
-        directories: The directories.
-        stays: For `--existing roll-forward`, directory and name of the logs that are proven to continue the set and stay where they
-            are; None where nobody has looked.
-        interrupted: What an interrupted run of the same plan left behind.
-    """
-
-    directories: Mapping[str, TargetDirectory] = field(default_factory=dict)
+    directories: Mapping[str, TargetDirectory] = field(default_factory=dict)  # The directories
+    # For `--existing roll-forward`, directory and name of the logs that are proven to continue the set and stay where
+    # they are; None where nobody has looked.
     stays: frozenset[tuple[str, str]] | None = None
-    interrupted: Interrupted | None = None
+    interrupted: Interrupted | None = None  # What an interrupted run of the same plan left behind
 
 
 def engine_kind(name: str) -> str | None:

@@ -47,21 +47,13 @@ _TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class LocationFile:
-    """What a locations file says.
+    """What a locations file says."""
 
-    Attributes:
-        locations: Where tokens go.
-        targets: Where single names go.
-        maps: What paths of other machines stand for.
-        raw: The bytes of a raw list, to be kept verbatim; None for TOML.
-        wide: Whether the raw list is a W list.
-    """
-
-    locations: tuple[Location, ...] = ()
-    targets: tuple[NameTarget, ...] = ()
-    maps: tuple[paths.PathMap, ...] = ()
-    raw: bytes | None = field(default=None, repr=False)
-    wide: bool = False
+    locations: tuple[Location, ...] = ()  # Where tokens go
+    targets: tuple[NameTarget, ...] = ()  # Where single names go
+    maps: tuple[paths.PathMap, ...] = ()  # What paths of other machines stand for
+    raw: bytes | None = field(default=None, repr=False)  # The bytes of a raw list, to be kept verbatim; None for TOML
+    wide: bool = False  # Whether the raw list is a W list
 
 
 def read_location_file(path: Path, profile: str, *, encoding: int = names.UNKNOWN) -> LocationFile:

@@ -38,40 +38,24 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where entries with a token go back to.
+    """Where entries with a token go back to."""
 
-    Attributes:
-        token: The token; in a raw list's 0x21, 0x22 and 0x23 already read as 0x82 and 0x83.
-        path: As it was given; from another machine as a rule.
-        kind: Directory or file, where that is known.
-        source: Where the location was given, for a person.
-        by_hand: Whether a person wrote it for this restore, rather than a server for itself.
-        spelled: The token as it was given, which differs for the spellings above.
-    """
-
-    token: int
-    path: str
-    kind: Kind
-    source: str
-    by_hand: bool
-    spelled: int
+    token: int  # The token; in a raw list's 0x21, 0x22 and 0x23 already read as 0x82 and 0x83
+    path: str  # As it was given; from another machine as a rule
+    kind: Kind  # Directory or file, where that is known
+    source: str  # Where the location was given, for a person
+    by_hand: bool  # Whether a person wrote it for this restore, rather than a server for itself
+    spelled: int  # The token as it was given, which differs for the spellings above
 
 
 @dataclass(frozen=True, slots=True)
 class NameTarget:
-    """Where one entry goes, said by its name. It comes before every location.
+    """Where one entry goes, said by its name. It comes before every location."""
 
-    Attributes:
-        name: The name as `inspect` shows it, or the leaf.
-        path: A path of this machine.
-        kind: Directory or file; unsettled means a file, unless a directory is there.
-        source: Where this was given, for a person.
-    """
-
-    name: str
-    path: str
-    kind: Kind
-    source: str
+    name: str  # The name as `inspect` shows it, or the leaf
+    path: str  # A path of this machine
+    kind: Kind  # Directory or file; unsettled means a file, unless a directory is there
+    source: str  # Where this was given, for a person
 
     @property
     def by_hand(self) -> bool:

@@ -31,19 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The location that takes a file.
+    """The location that takes a file."""
 
-    Attributes:
-        location: The location.
-        rule: The rule that decided, in a few words.
-        by_bits: Whether the role bits decided. Then the location says only which directory it is, even where it is a file.
-        by_leaf: Whether the leaf decided, so that another file of the token may go elsewhere.
-    """
-
-    location: Location
-    rule: str
+    location: Location  # The location
+    rule: str  # The rule that decided, in a few words
+    # Whether the role bits decided. Then the location says only which directory it is, even where it is a file.
     by_bits: bool = False
-    by_leaf: bool = False
+    by_leaf: bool = False  # Whether the leaf decided, so that another file of the token may go elsewhere
 
 
 class Matcher:

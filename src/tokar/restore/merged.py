@@ -28,15 +28,12 @@ class MergedSet:
 
     Raises:
         CollisionError: Two sets have a file of the same token and name with different content.
-
-    Attributes:
-        entries: The entries, numbered from 0.
     """
 
     def __init__(self, parts: Sequence[tuple[Archive, Sequence[Entry]]]) -> None:
         self.archives = tuple(archive for archive, _ in parts)
         self._origins: list[tuple[Archive, Entry]] = []
-        self.entries: list[Entry] = []
+        self.entries: list[Entry] = []  # The entries, numbered from 0
         seen: dict[tuple[int, bytes], Entry] = {}
         for archive, chosen in parts:
             for entry in chosen:

@@ -34,38 +34,24 @@ class Recovery(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoredSet:
-    """One set of a restore.
+    """One set of a restore."""
 
-    Attributes:
-        label: What messages call it.
-        low: Its lowest log; 0 without logs.
-        high: Its highest log.
-        has_databases: Whether databases are restored from it.
-    """
-
-    label: str
-    low: int
-    high: int
-    has_databases: bool
+    label: str  # What messages call it
+    low: int  # Its lowest log; 0 without logs
+    high: int  # Its highest log
+    has_databases: bool  # Whether databases are restored from it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where a plan puts what recovery needs. A path is None where the plan has no one place.
+    """Where a plan puts what recovery needs. A path is None where the plan has no one place."""
 
-    Attributes:
-        databases: For exactly the databases that are restored, the name at the backup and the path now.
-        log_path: The log directory.
-        checkpoint_path: The directory of the checkpoint.
-        backup_log_path: The directory with the restored logs.
-        base: The base name of the logs; empty where it is not known.
-    """
-
+    # For exactly the databases that are restored, the name at the backup and the path now.
     databases: tuple[tuple[str, str], ...] = ()
-    log_path: str | None = None
-    checkpoint_path: str | None = None
-    backup_log_path: str | None = None
-    base: str = ""
+    log_path: str | None = None  # The log directory
+    checkpoint_path: str | None = None  # The directory of the checkpoint
+    backup_log_path: str | None = None  # The directory with the restored logs
+    base: str = ""  # The base name of the logs; empty where it is not known
 
 
 NO_PLACES: Final = Places()
@@ -73,25 +59,16 @@ NO_PLACES: Final = Places()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """What Register is told about one set.
+    """What Register is told about one set."""
 
-    Attributes:
-        label: The set.
-        checkpoint_path: The directory of the checkpoint.
-        log_path: The log directory.
-        backup_log_path: The directory with the restored logs.
-        restore_map: Name at the backup and path now of each database; None for a logs-only set, with a count of 0.
-        low: Its lowest log.
-        high: Its highest log.
-    """
-
-    label: str
-    checkpoint_path: str | None
-    log_path: str | None
-    backup_log_path: str | None
+    label: str  # The set
+    checkpoint_path: str | None  # The directory of the checkpoint
+    log_path: str | None  # The log directory
+    backup_log_path: str | None  # The directory with the restored logs
+    # Name at the backup and path now of each database; None for a logs-only set, with a count of 0.
     restore_map: tuple[tuple[str, str], ...] | None
-    low: int
-    high: int
+    low: int  # Its lowest log
+    high: int  # Its highest log
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -110,25 +87,15 @@ class Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guidance:
-    """What follows a restore.
+    """What follows a restore."""
 
-    Attributes:
-        recovery: The recovery that follows.
-        low: The first log that is played; 0 where none is, or where that is not known.
-        high: The last one.
-        registrations: What Register is told, set by set, in this order.
-        next_steps: What to do next, in order.
-        never: What not to run, and why.
-        not_checked: What nobody has looked at.
-    """
-
-    recovery: Recovery
-    low: int = 0
-    high: int = 0
-    registrations: tuple[Register, ...] = ()
-    next_steps: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    not_checked: tuple[str, ...] = ()
+    recovery: Recovery  # The recovery that follows
+    low: int = 0  # The first log that is played; 0 where none is, or where that is not known
+    high: int = 0  # The last one
+    registrations: tuple[Register, ...] = ()  # What Register is told, set by set, in this order
+    next_steps: tuple[str, ...] = ()  # What to do next, in order
+    never: tuple[str, ...] = ()  # What not to run, and why
+    not_checked: tuple[str, ...] = ()  # What nobody has looked at
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

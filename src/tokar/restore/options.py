@@ -25,39 +25,24 @@ CERTUTIL_LIST = "certbkxp.dat"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asks for.
+    """What the user asks for."""
 
-    Attributes:
-        profile: The profile of the archive.
-        roots: The roots of the archives, as hex digits; they are written into the plan.
-        locations: Where tokens go.
-        targets: Where single entries go.
-        maps: What paths of other machines stand for.
-        only: Names of the entries to restore; empty for all.
-        into: The one directory that takes everything; absolute.
-        certutil: The folder in which to make what `certutil -restoreDB` takes.
-        location_list: The raw location list that the archive keeps, for `certutil`.
-        existing: What to do about files that are there already.
-        now: The time for the names of files that are set aside.
-        windows: Whether this machine has drives.
-        hosts: The names of this machine that UNC paths may use.
-        backup_logs: The directory of their own that restored logs and patch files go to, in place of the log directory; absolute. The
-            engine demands exactly the registered range there (-553, -554).
-    """
-
-    profile: str
-    roots: tuple[str, ...] = ()
-    locations: tuple[Location, ...] = ()
-    targets: tuple[NameTarget, ...] = ()
-    maps: tuple[PathMap, ...] = ()
-    only: tuple[str, ...] = ()
-    into: str | None = None
-    certutil: str | None = None
-    location_list: bytes | None = None
-    existing: Existing = Existing.REFUSE
+    profile: str  # The profile of the archive
+    roots: tuple[str, ...] = ()  # The roots of the archives, as hex digits; they are written into the plan
+    locations: tuple[Location, ...] = ()  # Where tokens go
+    targets: tuple[NameTarget, ...] = ()  # Where single entries go
+    maps: tuple[PathMap, ...] = ()  # What paths of other machines stand for
+    only: tuple[str, ...] = ()  # Names of the entries to restore; empty for all
+    into: str | None = None  # The one directory that takes everything; absolute
+    certutil: str | None = None  # The folder in which to make what `certutil -restoreDB` takes
+    location_list: bytes | None = None  # The raw location list that the archive keeps, for `certutil`
+    existing: Existing = Existing.REFUSE  # What to do about files that are there already
+    # The time for the names of files that are set aside.
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    windows: bool = os.name == "nt"
-    hosts: frozenset[str] = field(default_factory=own_hosts)
+    windows: bool = os.name == "nt"  # Whether this machine has drives
+    hosts: frozenset[str] = field(default_factory=own_hosts)  # The names of this machine that UNC paths may use
+    # The directory of their own that restored logs and patch files go to, in place of the log directory; absolute. The
+    # engine demands exactly the registered range there (-553, -554).
     backup_logs: str | None = None
 
     def __post_init__(self) -> None:

@@ -32,17 +32,11 @@ _MAP_HINT = r"say what it stands for here: --map PREFIX=DIR, such as --map '\\SE
 
 @dataclass(frozen=True, slots=True)
 class ForeignPath:
-    """A path taken apart.
+    """A path taken apart."""
 
-    Attributes:
-        host: The machine that a UNC path names; empty for a drive path; `/` for a POSIX path.
-        parts: The components as they were written, the share or drive first.
-        key: What is compared: host and components, folded.
-    """
-
-    host: str
-    parts: tuple[str, ...]
-    key: tuple[str, ...]
+    host: str  # The machine that a UNC path names; empty for a drive path; `/` for a POSIX path
+    parts: tuple[str, ...]  # The components as they were written, the share or drive first
+    key: tuple[str, ...]  # What is compared: host and components, folded
 
 
 def take_apart(text: str) -> ForeignPath | None:
@@ -85,15 +79,10 @@ def last_component(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PathMap:
-    """What a path of another machine stands for here.
+    """What a path of another machine stands for here."""
 
-    Attributes:
-        prefix: A UNC path, a path with a drive (then of any machine), or a POSIX path.
-        directory: A directory of this machine.
-    """
-
-    prefix: str
-    directory: str
+    prefix: str  # A UNC path, a path with a drive (then of any machine), or a POSIX path
+    directory: str  # A directory of this machine
 
     def __post_init__(self) -> None:
         if take_apart(self.prefix) is None:
@@ -144,17 +133,11 @@ def own_hosts() -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class PathResolver:
-    """Turns paths of location lists into paths of this machine.
+    """Turns paths of location lists into paths of this machine."""
 
-    Attributes:
-        maps: What the user said; the longest prefix that matches wins.
-        windows: Whether this machine has drives.
-        hosts: The names of this machine.
-    """
-
-    maps: tuple[PathMap, ...] = ()
-    windows: bool = os.name == "nt"
-    hosts: frozenset[str] = frozenset()
+    maps: tuple[PathMap, ...] = ()  # What the user said; the longest prefix that matches wins
+    windows: bool = os.name == "nt"  # Whether this machine has drives
+    hosts: frozenset[str] = frozenset()  # The names of this machine
 
     def resolve(self, text: str, *, by_hand: bool = False) -> str:
         """Return the path of this machine that a path of a location stands for.

@@ -15,19 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What placing has done.
+    """What placing has done."""
 
-    Attributes:
-        files: How many files are in place.
-        size: Their bytes.
-        asides: The files that were set aside.
-        without_time: How many files could not be given their modification time.
-    """
-
-    files: int
-    size: int
-    asides: tuple[Aside, ...]
-    without_time: int
+    files: int  # How many files are in place
+    size: int  # Their bytes
+    asides: tuple[Aside, ...]  # The files that were set aside
+    without_time: int  # How many files could not be given their modification time
 
 
 class PlacingStoppedError(PartialError):

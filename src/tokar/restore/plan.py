@@ -75,21 +75,13 @@ _ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason why the plan may not be carried out.
+    """One reason why the plan may not be carried out."""
 
-    Attributes:
-        fault: Its kind.
-        message: What is wrong, in one line.
-        entries: The numbers of the entries concerned.
-        path: The directory or file concerned.
-        hint: What to do about it.
-    """
-
-    fault: Fault
-    message: str
-    entries: tuple[int, ...] = ()
-    path: str | None = None
-    hint: str | None = None
+    fault: Fault  # Its kind
+    message: str  # What is wrong, in one line
+    entries: tuple[int, ...] = ()  # The numbers of the entries concerned
+    path: str | None = None  # The directory or file concerned
+    hint: str | None = None  # What to do about it
 
     def to_error(self) -> errors.RestoreError:
         """Return it as the error to raise."""
@@ -98,25 +90,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens with one entry.
+    """What happens with one entry."""
 
-    Attributes:
-        entry: The entry.
-        token_name: The name of its token in the profile.
-        leaf: Its leaf; None where the stored name has none that is safe.
-        rule: The rule that decided, or why nothing is placed, in a short sentence.
-        directory: The directory it goes to; None where nothing is placed.
-        name: The name it gets there.
-        action: What is done.
-    """
-
-    entry: Entry
-    token_name: str
-    leaf: str | None
-    rule: str
-    directory: str | None
-    name: str | None
-    action: Action
+    entry: Entry  # The entry
+    token_name: str  # The name of its token in the profile
+    leaf: str | None  # Its leaf; None where the stored name has none that is safe
+    rule: str  # The rule that decided, or why nothing is placed, in a short sentence
+    directory: str | None  # The directory it goes to; None where nothing is placed
+    name: str | None  # The name it gets there
+    action: Action  # What is done
 
     @property
     def target(self) -> str | None:
@@ -147,19 +129,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided about one entry, or about all entries of a token.
+    """What was decided about one entry, or about all entries of a token."""
 
-    Attributes:
-        directory: The directory; None where nothing is placed.
-        name: The name in it; None for the leaf of the entry.
-        rule: The rule that decided.
-        action: What is done.
-    """
-
-    directory: str | None
-    name: str | None
-    rule: str
-    action: Action
+    directory: str | None  # The directory; None where nothing is placed
+    name: str | None  # The name in it; None for the leaf of the entry
+    rule: str  # The rule that decided
+    action: Action  # What is done
 
 
 class Entries(Protocol):
@@ -223,53 +198,32 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A file that is written beside the entries, from bytes that the archive keeps.
+    """A file that is written beside the entries, from bytes that the archive keeps."""
 
-    Attributes:
-        directory: The directory it goes to.
-        name: Its name.
-        data: Its content.
-    """
-
-    directory: str
-    name: str
-    data: bytes
+    directory: str  # The directory it goes to
+    name: str  # Its name
+    data: bytes  # Its content
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A file of the target directory that is renamed out of the way. Nothing is ever deleted.
+    """A file of the target directory that is renamed out of the way. Nothing is ever deleted."""
 
-    Attributes:
-        directory: The directory it is in, before and after.
-        name: Its name now.
-        new_name: Its name afterwards.
-        why: What it is or what it stands in the way of.
-    """
-
-    directory: str
-    name: str
-    new_name: str
-    why: str
+    directory: str  # The directory it is in, before and after
+    name: str  # Its name now
+    new_name: str  # Its name afterwards
+    why: str  # What it is or what it stands in the way of
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """What an interrupted run of the same plan left behind, and what is used of it (`journal`).
+    """What an interrupted run of the same plan left behind, and what is used of it (`journal`)."""
 
-    Attributes:
-        name: The name of its staging directories.
-        placed: Directory and name of the files that are in place, and whole.
-        staged: Directory and name of the files that are staged with the right size.
-        asides: The renames of old files that it has done.
-        journals: Directory and name of its journals.
-    """
-
-    name: str
-    placed: frozenset[tuple[str, str]]
-    staged: frozenset[tuple[str, str]]
-    asides: tuple[Aside, ...]
-    journals: tuple[tuple[str, str], ...]
+    name: str  # The name of its staging directories
+    placed: frozenset[tuple[str, str]]  # Directory and name of the files that are in place, and whole
+    staged: frozenset[tuple[str, str]]  # Directory and name of the files that are staged with the right size
+    asides: tuple[Aside, ...]  # The renames of old files that it has done
+    journals: tuple[tuple[str, str], ...]  # Directory and name of its journals
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -284,51 +238,30 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class PlannedDirectory:
-    """A directory that gets files.
+    """A directory that gets files."""
 
-    Attributes:
-        path: Its path.
-        make: Whether it has to be made.
-        files: How many files it gets.
-        databases: How many of them are databases, and so placed last.
-        size: How many bytes.
-        identity: The same for two paths that mean one directory.
-    """
-
-    path: str
-    make: bool
-    files: int
-    databases: int
-    size: int
-    identity: str
+    path: str  # Its path
+    make: bool  # Whether it has to be made
+    files: int  # How many files it gets
+    databases: int  # How many of them are databases, and so placed last
+    size: int  # How many bytes
+    identity: str  # The same for two paths that mean one directory
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The complete plan of one restore.
+    """The complete plan of one restore."""
 
-    Attributes:
-        profile: The profile that names the tokens.
-        roots: The roots of the archives that it is for, as hex digits.
-        steps: One for each entry that was asked for, in the order of the archive.
-        extras: Files that come from elsewhere in the archive.
-        asides: Renames that come first, in their order: checkpoints, databases, the rest.
-        directories: The directories that get files.
-        problems: Everything that stands in the way, the most important first.
-        notes: What is good to know, in one line each.
-        recovery: What follows the restore; None where nobody has looked at the files.
-        interrupted: What an interrupted run of the same plan left behind, from where this one goes on; None where there is nothing.
-    """
-
-    profile: str
-    roots: tuple[str, ...]
-    steps: Steps
-    extras: tuple[Extra, ...]
-    asides: tuple[Aside, ...]
-    directories: tuple[PlannedDirectory, ...]
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...]
-    recovery: Guidance | None = None
+    profile: str  # The profile that names the tokens
+    roots: tuple[str, ...]  # The roots of the archives that it is for, as hex digits
+    steps: Steps  # One for each entry that was asked for, in the order of the archive
+    extras: tuple[Extra, ...]  # Files that come from elsewhere in the archive
+    asides: tuple[Aside, ...]  # Renames that come first, in their order: checkpoints, databases, the rest
+    directories: tuple[PlannedDirectory, ...]  # The directories that get files
+    problems: tuple[Problem, ...]  # Everything that stands in the way, the most important first
+    notes: tuple[str, ...]  # What is good to know, in one line each
+    recovery: Guidance | None = None  # What follows the restore; None where nobody has looked at the files
+    # What an interrupted run of the same plan left behind, from where this one goes on; None where there is nothing.
     interrupted: Interrupted | None = None
 
     @property

@@ -113,9 +113,6 @@ class OpenSets:
     Raises:
         FormatError: One is no archive, unsealed or damaged; it is named.
         StorageError: One cannot be read.
-
-    Attributes:
-        chain: How they fit together.
     """
 
     def __init__(self, paths: Iterable[Path], receipts: Iterable[Path] = ()) -> None:
@@ -124,7 +121,7 @@ class OpenSets:
         try:
             members = [self._open(path) for path in paths]
             members += [one for path in receipts if (one := _told_by(path)) is not None]
-            self.chain: Chain = build_chain(members)
+            self.chain: Chain = build_chain(members)  # How they fit together
         except BaseException:
             self._stack.close()
             raise
@@ -180,19 +177,12 @@ def _told_by(path: Path) -> Member | None:
 
 @dataclass(frozen=True, slots=True)
 class ChosenSets:
-    """The sets that take part in a restore, open.
+    """The sets that take part in a restore, open."""
 
-    Attributes:
-        selection: What is taken from which of them.
-        archives: Their archives, in the order of the selection.
-        members: What they say of themselves.
-        whole: Whether everything that is here is reached, rather than a generation that was named.
-    """
-
-    selection: ChainSelection
-    archives: tuple[Archive, ...]
-    members: tuple[Member, ...]
-    whole: bool
+    selection: ChainSelection  # What is taken from which of them
+    archives: tuple[Archive, ...]  # Their archives, in the order of the selection
+    members: tuple[Member, ...]  # What they say of themselves
+    whole: bool  # Whether everything that is here is reached, rather than a generation that was named
 
     def entries(self, at: int) -> tuple[Entry, ...]:
         """Return what is placed from one set."""
@@ -224,18 +214,13 @@ class ChosenSets:
 
 @dataclass(frozen=True, slots=True)
 class ChainPlan:
-    """The plan of restoring a chain.
+    """The plan of restoring a chain."""
 
-    Attributes:
-        chosen: The sets.
-        parts: The plans, in the order in which they are carried out, each with the content it places: one for everything, or one for
-            each set where the sets stay apart.
-        recovery: What follows.
-    """
-
-    chosen: ChosenSets
+    chosen: ChosenSets  # The sets
+    # The plans, in the order in which they are carried out, each with the content it places: one for everything, or one
+    # for each set where the sets stay apart.
     parts: tuple[tuple[Plan, MergedSet], ...]
-    recovery: Guidance
+    recovery: Guidance  # What follows
 
     @property
     def size(self) -> int:

@@ -35,17 +35,11 @@ _PIECE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class RollForward:
-    """What becomes of the logs that are there.
+    """What becomes of the logs that are there."""
 
-    Attributes:
-        stays: Directory and name of those that stay.
-        high: The generation that is reached with them; 0 where none stays.
-        problems: Those that must not be there.
-    """
-
-    stays: frozenset[tuple[str, str]]
-    high: int = 0
-    problems: tuple[Problem, ...] = ()
+    stays: frozenset[tuple[str, str]]  # Directory and name of those that stay
+    high: int = 0  # The generation that is reached with them; 0 where none stays
+    problems: tuple[Problem, ...] = ()  # Those that must not be there
 
 
 @dataclass(frozen=True, slots=True)

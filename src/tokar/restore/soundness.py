@@ -31,17 +31,11 @@ _PARTIAL = "partial"  # spec/format.md, SUMM, key `outcome`
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """What is known of the set in one archive.
+    """What is known of the set in one archive."""
 
-    Attributes:
-        facts: What its files say of themselves, without databases of formats that are not known.
-        problems: Databases that cannot be recovered from this set alone.
-        not_checked: What nobody could judge.
-    """
-
-    facts: SetFacts
-    problems: tuple[Problem, ...]
-    not_checked: tuple[str, ...]
+    facts: SetFacts  # What its files say of themselves, without databases of formats that are not known
+    problems: tuple[Problem, ...]  # Databases that cannot be recovered from this set alone
+    not_checked: tuple[str, ...]  # What nobody could judge
 
     @property
     def last_logs(self) -> tuple[LogFacts, ...]:

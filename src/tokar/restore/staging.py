@@ -28,26 +28,21 @@ class Stage:
         whole: Whether it is staged as a whole.
         name: The name of the staging directory.
 
-    Attributes:
-        path: The target directory.
-        whole: Whether it is staged as a whole.
-        holder: The directory that the staging directory is in: the target directory, or the one above it.
-        left: The names that an interrupted run left in it.
-
     Raises:
         StorageError: The holder cannot be opened.
     """
 
     def __init__(self, path: str, *, whole: bool, name: str) -> None:
-        self.path = path
-        self.whole = whole
+        self.path = path  # The target directory
+        self.whole = whole  # Whether it is staged as a whole
         above, self._last = os.path.split(path)
         # Links above the target are followed (spec/tokens.md, PLC-2), so the directory above may be one.
+        # The directory that the staging directory is in: the target directory, or the one above it.
         self.holder = Directory(os.path.realpath(above) if whole else path)
         self._name = name
         self._opened: Directory | None = None
         self._is_own = False
-        self.left: set[str] = set()
+        self.left: set[str] = set()  # The names that an interrupted run left in it
 
     def open(self) -> None:
         """Make the staging directory, or take over the one that an interrupted run of the same plan left.

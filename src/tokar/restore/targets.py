@@ -105,12 +105,6 @@ class Targets:
         inventory: The directories as they are now.
         existing: What to do about files that are there.
         now: The time for names of files that are set aside.
-
-    Attributes:
-        problems: What stands in the way; complete after `judge`.
-        asides: The renames that make room, in their order.
-        directories: The directories that get files.
-        notes: What is good to know.
     """
 
     def __init__(self, inventory: Inventory, existing: Existing, now: datetime) -> None:
@@ -121,10 +115,10 @@ class Targets:
         self._stamp = now.strftime("%Y%m%dT%H%M%SZ")
         self._targets: dict[str, _Target] = {}
         self._names: dict[str, _Names] = {}
-        self.problems: list[Problem] = []
-        self.asides: tuple[Aside, ...] = ()
-        self.directories: tuple[PlannedDirectory, ...] = ()
-        self.notes: list[str] = []
+        self.problems: list[Problem] = []  # What stands in the way; complete after `judge`
+        self.asides: tuple[Aside, ...] = ()  # The renames that make room, in their order
+        self.directories: tuple[PlannedDirectory, ...] = ()  # The directories that get files
+        self.notes: list[str] = []  # What is good to know
 
     def watch(self, path: str) -> _Target:
         """Have a directory judged although it may get no file."""

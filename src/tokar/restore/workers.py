@@ -31,17 +31,11 @@ _DONE: Final = (
 
 
 class Tally(NamedTuple):
-    """What one step of work came to.
+    """What one step of work came to."""
 
-    Attributes:
-        files: Files written.
-        size: Bytes written.
-        without_time: Files that could not get their modification time.
-    """
-
-    files: int
-    size: int
-    without_time: int
+    files: int  # Files written
+    size: int  # Bytes written
+    without_time: int  # Files that could not get their modification time
 
     def __sub__(self, other: Tally) -> Tally:
         """Return what was done since another."""

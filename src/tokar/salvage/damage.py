@@ -28,43 +28,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is good in a damaged archive.
+    """What is good in a damaged archive."""
 
-    Attributes:
-        size: Bytes of the damaged archive.
-        tag: The tag of its records, 8 bytes.
-        id: Its id, 16 bytes, or None if only the tag is known.
-        preamble_is_good: Whether the preamble stands where it must, without a fault.
-        record_count: Good records that were found, second copies included.
-        runs: Good records that follow each other, in the order of the original; they do not overlap there.
-        ignored: Runs that are left aside, because other records of the same place came first.
-        outside: Heads of the records outside entries, and where they were found; runs refer to them.
-        faults: What is wrong with records whose check is right but which cannot be used, by where they were found.
-        overflow: Whether there was more than any archive may hold; what is beyond that was left aside.
-        head: HEAD, if it is there.
-        summary: SUMM, if it is there.
-        summary_head: The head of SUMM.
-        root: ROOT, if it is there.
-        root_head: The head of ROOT, with the root as its check.
-        tail: TAIL, if it is there.
-    """
-
-    size: int
-    tag: bytes
-    id: bytes | None
-    preamble_is_good: bool
-    record_count: int
-    runs: Columns
-    ignored: Columns
-    outside: Sequence[Outside]
+    size: int  # Bytes of the damaged archive
+    tag: bytes  # The tag of its records, 8 bytes
+    id: bytes | None  # Its id, 16 bytes, or None if only the tag is known
+    preamble_is_good: bool  # Whether the preamble stands where it must, without a fault
+    record_count: int  # Good records that were found, second copies included
+    runs: Columns  # Good records that follow each other, in the order of the original; they do not overlap there
+    ignored: Columns  # Runs that are left aside, because other records of the same place came first
+    outside: Sequence[Outside]  # Heads of the records outside entries, and where they were found; runs refer to them
+    # What is wrong with records whose check is right but which cannot be used, by where they were found.
     faults: Mapping[int, str]
-    overflow: bool
-    head: Head | None = None
-    summary: Summary | None = None
-    summary_head: Outside | None = None
-    root: Root | None = None
-    root_head: Outside | None = None
-    tail: Tail | None = None
+    overflow: bool  # Whether there was more than any archive may hold; what is beyond that was left aside
+    head: Head | None = None  # HEAD, if it is there
+    summary: Summary | None = None  # SUMM, if it is there
+    summary_head: Outside | None = None  # The head of SUMM
+    root: Root | None = None  # ROOT, if it is there
+    root_head: Outside | None = None  # The head of ROOT, with the root as its check
+    tail: Tail | None = None  # TAIL, if it is there
 
     @property
     def moved_size(self) -> int:

@@ -40,19 +40,12 @@ _NO_RECORD: Final = (None, 0)
 
 
 class FoundRecord(NamedTuple):
-    """A record whose head keeps REC-1 to REC-4 and REC-7, and whose check is right.
+    """A record whose head keeps REC-1 to REC-4 and REC-7, and whose check is right."""
 
-    Attributes:
-        head: Its head; `position` is where the record says that it belongs.
-        tag: Its tag.
-        at: Where it was found, bytes from the start of the input.
-        body: Its body.
-    """
-
-    head: RecordHead
-    tag: bytes
-    at: int
-    body: memoryview
+    head: RecordHead  # Its head; `position` is where the record says that it belongs
+    tag: bytes  # Its tag
+    at: int  # Where it was found, bytes from the start of the input
+    body: memoryview  # Its body
 
     @property
     def end(self) -> int:
@@ -61,18 +54,13 @@ class FoundRecord(NamedTuple):
 
 
 class Window:
-    """A part of the input in memory, moved on as needed; the further it moves straight on, the more it reads at once.
-
-    Attributes:
-        data: The bytes.
-        start: Where they stand in the input.
-    """
+    """A part of the input in memory, moved on as needed; the further it moves straight on, the more it reads at once."""
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._step = _FIRST_WINDOW_SIZE
-        self.data = b""
-        self.start = 0
+        self.data = b""  # The bytes
+        self.start = 0  # Where they stand in the input
 
     @property
     def end(self) -> int:

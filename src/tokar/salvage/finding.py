@@ -30,49 +30,30 @@ class FileState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MissingContent:
-    """A range of a file's content that is lost.
+    """A range of a file's content that is lost."""
 
-    Attributes:
-        offset: Where it begins in the content.
-        size: Its bytes; None if it is not known how far it goes.
-    """
-
-    offset: int
-    size: int | None
+    offset: int  # Where it begins in the content
+    size: int | None  # Its bytes; None if it is not known how far it goes
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is left of one file.
+    """What is left of one file."""
 
-    Attributes:
-        number: Of the entry in the damaged archive.
-        state: Complete, incomplete or lost.
-        reason: Why it is not complete, empty if it is.
-        file: FILE as it is or will be written, apart from its number; None where not even a name is known.
-        is_named: Whether token and name are those of the original.
-        size: Bytes of content of the original, None if that is not known.
-        digest: Of the whole content, None if it is not known.
-        chunk_size: Bytes of a full chunk.
-        chunk_count: Number of chunks as far as they are known, lost ones included.
-        numbers: Numbers of the chunks that are there, rising.
-        places: Where these are in the input.
-        position: Where the entry begins in the original, -1 if that is not known.
-        extent: Bytes of the entry in the original; None if its records cannot all be had again exactly.
-    """
-
-    number: int
-    state: FileState
-    reason: str
+    number: int  # Of the entry in the damaged archive
+    state: FileState  # Complete, incomplete or lost
+    reason: str  # Why it is not complete, empty if it is
+    # FILE as it is or will be written, apart from its number; None where not even a name is known.
     file: FileRecord | None = None
-    is_named: bool = False
-    size: int | None = None
-    digest: bytes | None = None
-    chunk_size: int = 1
-    chunk_count: int = 0
-    numbers: Sequence[int] = ()
-    places: Sequence[int] = ()
-    position: int = -1
+    is_named: bool = False  # Whether token and name are those of the original
+    size: int | None = None  # Bytes of content of the original, None if that is not known
+    digest: bytes | None = None  # Of the whole content, None if it is not known
+    chunk_size: int = 1  # Bytes of a full chunk
+    chunk_count: int = 0  # Number of chunks as far as they are known, lost ones included
+    numbers: Sequence[int] = ()  # Numbers of the chunks that are there, rising
+    places: Sequence[int] = ()  # Where these are in the input
+    position: int = -1  # Where the entry begins in the original, -1 if that is not known
+    # Bytes of the entry in the original; None if its records cannot all be had again exactly.
     extent: int | None = None
 
     @property

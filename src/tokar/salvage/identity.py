@@ -25,17 +25,11 @@ _MAX_TAGS: Final = 1 << 16
 
 
 class Identity(NamedTuple):
-    """What is known of the archive before its records are read.
+    """What is known of the archive before its records are read."""
 
-    Attributes:
-        tag: The tag of its records, 8 bytes.
-        id: Its id, 16 bytes, if the preamble tells it.
-        preamble_is_good: Whether the first 32 bytes are the preamble, without a fault.
-    """
-
-    tag: bytes
-    id: bytes | None
-    preamble_is_good: bool
+    tag: bytes  # The tag of its records, 8 bytes
+    id: bytes | None  # Its id, 16 bytes, if the preamble tells it
+    preamble_is_good: bool  # Whether the first 32 bytes are the preamble, without a fault
 
 
 def from_preamble(source: ByteSource) -> Identity | None:

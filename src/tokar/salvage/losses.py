@@ -18,48 +18,29 @@ MAX_LISTED: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class LostRange:
-    """A range of the damaged archive that is of no use, or a place where bytes of the original are missing.
+    """A range of the damaged archive that is of no use, or a place where bytes of the original are missing."""
 
-    Attributes:
-        offset: Where it begins in the damaged archive.
-        size: Its bytes there; 0 where bytes are missing and nothing stands in their place.
-        missing: Bytes of the original that should be here; 0 if these bytes were never a part of it, None if that is not known.
-        what: What was there, as far as it is known.
-    """
-
-    offset: int
-    size: int
+    offset: int  # Where it begins in the damaged archive
+    size: int  # Its bytes there; 0 where bytes are missing and nothing stands in their place
+    # Bytes of the original that should be here; 0 if these bytes were never a part of it, None if that is not known.
     missing: int | None
-    what: str
+    what: str  # What was there, as far as it is known
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedFile:
-    """A file that is not whole.
+    """A file that is not whole."""
 
-    Attributes:
-        number: Of its entry in the damaged archive.
-        state: `FileState.INCOMPLETE` or `FileState.LOST`.
-        reason: Why.
-        name: Its name as text that is safe to print, None if it is not known.
-        raw_name: Its name as delivered, None if it is not known.
-        encoding: Windows code page of `raw_name`, 0 unknown.
-        token: Its token byte, None if it is not known.
-        size: Bytes of its content, None if that is not known.
-        missing: Which of these are lost; empty if the file is lost as a whole.
-        written_as: Name of its entry in the result, None if it was left out.
-    """
-
-    number: int
-    state: FileState
-    reason: str
-    name: str | None
-    raw_name: bytes | None
-    encoding: int
-    token: int | None
-    size: int | None
-    missing: tuple[MissingContent, ...]
-    written_as: str | None = None
+    number: int  # Of its entry in the damaged archive
+    state: FileState  # `FileState.INCOMPLETE` or `FileState.LOST`
+    reason: str  # Why
+    name: str | None  # Its name as text that is safe to print, None if it is not known
+    raw_name: bytes | None  # Its name as delivered, None if it is not known
+    encoding: int  # Windows code page of `raw_name`, 0 unknown
+    token: int | None  # Its token byte, None if it is not known
+    size: int | None  # Bytes of its content, None if that is not known
+    missing: tuple[MissingContent, ...]  # Which of these are lost; empty if the file is lost as a whole
+    written_as: str | None = None  # Name of its entry in the result, None if it was left out
 
     @classmethod
     def of(cls, finding: Finding, *, reason: str = "", written: bool = False) -> DamagedFile:
@@ -83,23 +64,15 @@ class DamagedFile:
 
 @dataclass(slots=True)
 class Losses:
-    """What comes together while the files are copied.
+    """What comes together while the files are copied."""
 
-    Attributes:
-        complete_count: Complete files that were written.
-        incomplete_count: Files of which something is left, written or not.
-        lost_count: Files of which nothing is in the result.
-        files: The files that are not whole, at most 100,000.
-        unknown: Ranges of entries (first number, count) that are lost without a name, at most 100,000.
-        notes: What else there is to know.
-    """
-
-    complete_count: int = 0
-    incomplete_count: int = 0
-    lost_count: int = 0
-    files: list[DamagedFile] = field(default_factory=list)
+    complete_count: int = 0  # Complete files that were written
+    incomplete_count: int = 0  # Files of which something is left, written or not
+    lost_count: int = 0  # Files of which nothing is in the result
+    files: list[DamagedFile] = field(default_factory=list)  # The files that are not whole, at most 100,000
+    # Ranges of entries (first number, count) that are lost without a name, at most 100,000.
     unknown: list[tuple[int, int]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # What else there is to know
 
     def add(self, file: DamagedFile) -> None:
         """Account for a file that is not whole."""
@@ -119,51 +92,30 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class SalvageReport:
-    """What became of a damaged archive.
+    """What became of a damaged archive."""
 
-    Attributes:
-        result: The archive that was written.
-        same: Whether that has the id and the root of the original: nothing that the root covers is missing.
-        size: Bytes of the damaged archive.
-        tag: Its tag, 8 bytes.
-        id: Its id, 16 bytes, None if only the tag is known.
-        root: Its root, None if nothing tells it.
-        complete_count: Files that are complete; all of them are in the result.
-        incomplete_count: Files of which something is left.
-        lost_count: Files that are known to be lost, also those of which nothing but the number is known.
-        files: The files that are not whole, in the order of the original; at most 100,000.
-        unknown: Ranges of entries (first number, count) that are lost without a name; at most 100,000.
-        end_is_known: Whether it is known how many files there were.
-        ranges: Ranges that are of no use or missing, in the order of the damaged archive; at most 100,000.
-        range_count: How many there are.
-        unusable_size: Bytes of the damaged archive that are of no use.
-        missing_size: Bytes of the original that are missing, as far as that is known.
-        moved_size: Bytes of good records that stood elsewhere than they belong.
-        head_source: Where HEAD of the result comes from: `HEAD`, `SUMM` (its copy there) or `made up`.
-        trailing_is_lost: Whether records after ROOT (such as signatures) are known to be lost.
-        notes: What else there is to know.
-    """
-
-    result: Sealed
-    same: bool
-    size: int
-    tag: bytes
-    id: bytes | None
-    root: bytes | None
-    complete_count: int
-    incomplete_count: int
-    lost_count: int
-    files: tuple[DamagedFile, ...]
+    result: Sealed  # The archive that was written
+    same: bool  # Whether that has the id and the root of the original: nothing that the root covers is missing
+    size: int  # Bytes of the damaged archive
+    tag: bytes  # Its tag, 8 bytes
+    id: bytes | None  # Its id, 16 bytes, None if only the tag is known
+    root: bytes | None  # Its root, None if nothing tells it
+    complete_count: int  # Files that are complete; all of them are in the result
+    incomplete_count: int  # Files of which something is left
+    lost_count: int  # Files that are known to be lost, also those of which nothing but the number is known
+    files: tuple[DamagedFile, ...]  # The files that are not whole, in the order of the original; at most 100,000
+    # Ranges of entries (first number, count) that are lost without a name; at most 100,000.
     unknown: tuple[tuple[int, int], ...]
-    end_is_known: bool
+    end_is_known: bool  # Whether it is known how many files there were
+    # Ranges that are of no use or missing, in the order of the damaged archive; at most 100,000.
     ranges: tuple[LostRange, ...]
-    range_count: int
-    unusable_size: int
-    missing_size: int
-    moved_size: int
-    head_source: str
-    trailing_is_lost: bool
-    notes: tuple[str, ...]
+    range_count: int  # How many there are
+    unusable_size: int  # Bytes of the damaged archive that are of no use
+    missing_size: int  # Bytes of the original that are missing, as far as that is known
+    moved_size: int  # Bytes of good records that stood elsewhere than they belong
+    head_source: str  # Where HEAD of the result comes from: `HEAD`, `SUMM` (its copy there) or `made up`
+    trailing_is_lost: bool  # Whether records after ROOT (such as signatures) are known to be lost
+    notes: tuple[str, ...]  # What else there is to know
 
     @property
     def lost(self) -> bool:

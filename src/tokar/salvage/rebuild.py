@@ -25,18 +25,14 @@ _PAGE_HEAD_SIZE: Final = 8
 
 
 class IndexRows:
-    """Rows of the index pages that are left, for entries whose numbers rise; one page is in memory at a time.
-
-    Attributes:
-        stop: One more than the last entry that a page names.
-    """
+    """Rows of the index pages that are left, for entries whose numbers rise; one page is in memory at a time."""
 
     def __init__(self, found: Survey, reader: RecordReader) -> None:
         self._reader = reader
         self._pages: list[tuple[int, int, int]] = []
         self._next = 0
         self._page: IndexPage | None = None
-        self.stop = 0
+        self.stop = 0  # One more than the last entry that a page names
         for run in found.runs:
             if run.is_outside and found.outside[run.entry].head.kind == records.INDX:
                 start = next(reader.starts(run.at, run.size))[2]
@@ -67,15 +63,10 @@ class IndexRows:
 
 
 class Part(NamedTuple):
-    """A record outside entries, or the runs of one entry.
+    """A record outside entries, or the runs of one entry."""
 
-    Attributes:
-        first: Place of its first run in `Survey.runs`.
-        stop: Place after its last run.
-    """
-
-    first: int
-    stop: int
+    first: int  # Place of its first run in `Survey.runs`
+    stop: int  # Place after its last run
 
 
 def parts(runs: Columns) -> Iterator[tuple[Part, Run]]:
@@ -104,15 +95,12 @@ class Walk:
     Args:
         found: The survey.
         reader: For the records.
-
-    Attributes:
-        rows: What is left of the index.
     """
 
     def __init__(self, found: Survey, reader: RecordReader) -> None:
         self._found = found
         self._reader = reader
-        self.rows = IndexRows(found, reader)
+        self.rows = IndexRows(found, reader)  # What is left of the index
         self._next = 0
 
     def finding(self, part: Part, run: Run) -> Finding | None:
@@ -150,19 +138,12 @@ class Walk:
 
 
 class Assessment(NamedTuple):
-    """What can be done with an archive.
+    """What can be done with an archive."""
 
-    Attributes:
-        is_whole: Whether everything that is not derived is there.
-        complete_count: Complete files; counted to the end only while `is_whole`.
-        incomplete_count: Incomplete files; likewise.
-        root_position: Where ROOT belongs, if `is_whole`.
-    """
-
-    is_whole: bool
-    complete_count: int
-    incomplete_count: int
-    root_position: int
+    is_whole: bool  # Whether everything that is not derived is there
+    complete_count: int  # Complete files; counted to the end only while `is_whole`
+    incomplete_count: int  # Incomplete files; likewise
+    root_position: int  # Where ROOT belongs, if `is_whole`
 
 
 def assess(found: Survey, reader: RecordReader) -> Assessment:
@@ -200,17 +181,14 @@ def assess(found: Survey, reader: RecordReader) -> Assessment:
 
 
 class _Replica:
-    """Where each record of the original stands, if nothing but derived records is missing.
-
-    Attributes:
-        fits: Whether every record so far belongs where it must then stand.
-        position: Where the next one must stand.
-    """
+    """Where each record of the original stands, if nothing but derived records is missing."""
 
     def __init__(self, found: Survey) -> None:
         self._found = found
         head = found.head or copied_head(found)
+        # Whether every record so far belongs where it must then stand.
         self.fits = head is not None and found.summary is not None and not found.overflow
+        # Where the next one must stand.
         self.position = preamble.SIZE + (HEAD_SIZE + len(head.build()) if head is not None else 0)
         self._head = head
         self._count = self._content_size = 0

@@ -42,31 +42,19 @@ _ZEROS: Final = bytes(1 << 20)
 
 
 class Run(NamedTuple):
-    """Records of one entry that follow each other, or one record outside entries.
+    """Records of one entry that follow each other, or one record outside entries."""
 
-    Attributes:
-        at: Where the run begins in the input.
-        position: Where its records say that it belongs.
-        size: Its bytes.
-        entry: Number of the entry; for a record outside entries its place in `RunTable.outside`.
-        first_chunk: Number of the first chunk.
-        chunk_count: Number of chunks, which follow each other in number too.
-        first_size: Bytes of content of the first chunk; the others have as many, but for the last.
-        last_size: Bytes of content of the last chunk.
-        name_size: Bytes of the name in FILE.
-        flags: `HAS_FILE`: it begins with FILE; `HAS_DONE`: it ends with DONE; `IS_PROVEN`: it is a complete entry whose digest is right;
-            `IS_OUTSIDE`: a record outside entries.
-    """
-
-    at: int
-    position: int
-    size: int
-    entry: int
-    first_chunk: int
-    chunk_count: int
-    first_size: int
-    last_size: int
-    name_size: int
+    at: int  # Where the run begins in the input
+    position: int  # Where its records say that it belongs
+    size: int  # Its bytes
+    entry: int  # Number of the entry; for a record outside entries its place in `RunTable.outside`
+    first_chunk: int  # Number of the first chunk
+    chunk_count: int  # Number of chunks, which follow each other in number too
+    first_size: int  # Bytes of content of the first chunk; the others have as many, but for the last
+    last_size: int  # Bytes of content of the last chunk
+    name_size: int  # Bytes of the name in FILE
+    # `HAS_FILE`: it begins with FILE; `HAS_DONE`: it ends with DONE; `IS_PROVEN`: it is a complete entry whose digest
+    # is right; `IS_OUTSIDE`: a record outside entries.
     flags: int
 
     @property
@@ -163,21 +151,14 @@ class Columns:
 
 @dataclass(slots=True)
 class RunTable:
-    """Everything good that was found.
+    """Everything good that was found."""
 
-    Attributes:
-        runs: In the order of the input, later in that of the original.
-        outside: The records outside entries that runs refer to.
-        faults: What is wrong with records whose check is right but which cannot be used, by where they are in the input.
-        records: Good records that were found.
-        overflow: Whether there was more than any archive may hold, and the rest was left.
-    """
-
-    runs: Columns = field(default_factory=Columns)
-    outside: list[Outside] = field(default_factory=list)
+    runs: Columns = field(default_factory=Columns)  # In the order of the input, later in that of the original
+    outside: list[Outside] = field(default_factory=list)  # The records outside entries that runs refer to
+    # What is wrong with records whose check is right but which cannot be used, by where they are in the input.
     faults: dict[int, str] = field(default_factory=dict)
-    records: int = 0
-    overflow: bool = False
+    records: int = 0  # Good records that were found
+    overflow: bool = False  # Whether there was more than any archive may hold, and the rest was left
 
 
 class RunBuilder:

@@ -120,11 +120,7 @@ def _nothing_to_save(assessment: Assessment) -> FormatError:
 
 
 class _Work:
-    """One salvage after the survey.
-
-    Attributes:
-        losses: What was lost, and what is to be said.
-    """
+    """One salvage after the survey."""
 
     def __init__(
         self,
@@ -142,7 +138,7 @@ class _Work:
         self._partial = partial
         self._now = now
         self._progress = progress
-        self.losses = Losses()
+        self.losses = Losses()  # What was lost, and what is to be said
 
     def rebuild(self, sink: Sink) -> SalvageReport:
         """Write the original again.

@@ -61,13 +61,10 @@ class LogsOnlyRefusedError(ProcedureError):
 
     Args:
         refusal: What Prepare answered.
-
-    Attributes:
-        code: Its code.
     """
 
     def __init__(self, refusal: ServerError) -> None:
-        self.code = refusal.code
+        self.code = refusal.code  # Its code
         known = codes.find(refusal.code)
         reason = known.meaning if known else "the server gives no reason"
         super().__init__(
@@ -78,19 +75,14 @@ class LogsOnlyRefusedError(ProcedureError):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How End went.
+    """How End went."""
 
-    Attributes:
-        outcome: What was said, or would have been.
-        result: `ok`, `failed` or `unanswered`.
-        told: Whether the dialect passes an abort on. If not, after an abort the server may believe in a backup that does not exist.
-        detail: Why it failed; empty where it did not.
-    """
-
-    outcome: Outcome
-    result: str
+    outcome: Outcome  # What was said, or would have been
+    result: str  # `ok`, `failed` or `unanswered`
+    # Whether the dialect passes an abort on. If not, after an abort the server may believe in a backup that does not
+    # exist.
     told: bool
-    detail: str = ""
+    detail: str = ""  # Why it failed; empty where it did not
 
 
 class BackupProcedure:
@@ -100,19 +92,13 @@ class BackupProcedure:
         server: The server.
         kind: What was asked for.
         transcript: Where every call is noted.
-
-    Attributes:
-        kind: What is being done: the fallback, once that was taken.
-        refusal: Why logs only was refused, where a full was taken instead.
-        listed: Every file that was listed, with its announced size, in order.
-        ending: How End went, once it was called.
     """
 
     def __init__(self, server: Server, kind: BackupKind, transcript: Transcript) -> None:
-        self.kind = kind
-        self.refusal: ServerError | None = None
-        self.listed: list[ListedFile] = []
-        self.ending: Ending | None = None
+        self.kind = kind  # What is being done: the fallback, once that was taken
+        self.refusal: ServerError | None = None  # Why logs only was refused, where a full was taken instead
+        self.listed: list[ListedFile] = []  # Every file that was listed, with its announced size, in order
+        self.ending: Ending | None = None  # How End went, once it was called
         self._server = server
         self._transcript = transcript
         self._machine: Machine[BackupState, BackupEvent] = Machine(BACKUP, BackupState.IDLE)

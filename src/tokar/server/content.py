@@ -30,21 +30,13 @@ class ListKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A file that is being backed up.
+    """A file that is being backed up."""
 
-    Attributes:
-        token: The token as delivered.
-        raw_name: The name as delivered, without its token.
-        encoding: Windows code page of the name; 0 unknown.
-        origin: The list it came from.
-        announced_size: Bytes, as announced when it was opened.
-    """
-
-    token: int
-    raw_name: bytes
-    encoding: int
-    origin: ListKind
-    announced_size: int
+    token: int  # The token as delivered
+    raw_name: bytes  # The name as delivered, without its token
+    encoding: int  # Windows code page of the name; 0 unknown
+    origin: ListKind  # The list it came from
+    announced_size: int  # Bytes, as announced when it was opened
 
     @property
     def name(self) -> str:
@@ -59,10 +51,6 @@ class ContentStream:
         file: The file; it is open.
         read: The server's read.
         dialect: How the end shows, and how much to ask for.
-
-    Attributes:
-        size: Bytes that came.
-        reads: Calls that were made.
     """
 
     def __init__(self, file: ListedFile, read: Callable[[memoryview], int], dialect: Dialect) -> None:
@@ -70,8 +58,8 @@ class ContentStream:
         self._read = read
         self._dialect = dialect
         self._ended = False
-        self.size = 0
-        self.reads = 0
+        self.size = 0  # Bytes that came
+        self.reads = 0  # Calls that were made
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill `buffer` as far as one read goes; 0 at the end.

@@ -83,38 +83,24 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Facts about one family of interfaces, as data.
+    """Facts about one family of interfaces, as data."""
 
-    Attributes:
-        profile: The token profile of its names, and the name of the dialect (see `tokar.tokens`).
-        title: What it belongs to.
-        wide: Whether lists are made of 16-bit units.
-        types: The types that Prepare knows.
-        end_of_file: How `read` shows the end.
-        read_size: Bytes to ask for in one read. 64 KiB everywhere: larger buffers hung servers (Q197500) and hid or
-            invented damage (Q237953, Q253216).
-        has_abort: Whether `end` can say that the backup failed. Where not, the server may believe in a backup that does
-            not exist.
-        locations_in_backup: Whether the database locations may be asked for in a backup.
-        has_dynamic_files: Whether there is a list of dynamic files.
-        has_expiry_token: Whether Prepare returns a token that restore demands.
-        register_first: Whether Register comes before the files are placed; where not, files are placed first, set by set.
-        map_with_logs_sets: Whether Register of a logs-only set takes a restore map; where not, it takes none.
-        source: Where these facts come from.
-    """
-
-    profile: str
-    title: str
-    wide: bool
-    types: frozenset[BackupType]
-    end_of_file: EndOfFile
+    profile: str  # The token profile of its names, and the name of the dialect (see `tokar.tokens`)
+    title: str  # What it belongs to
+    wide: bool  # Whether lists are made of 16-bit units
+    types: frozenset[BackupType]  # The types that Prepare knows
+    end_of_file: EndOfFile  # How `read` shows the end
+    # Whether `end` can say that the backup failed. Where not, the server may believe in a backup that does not exist.
     has_abort: bool
-    locations_in_backup: bool
-    has_dynamic_files: bool
-    has_expiry_token: bool
+    locations_in_backup: bool  # Whether the database locations may be asked for in a backup
+    has_dynamic_files: bool  # Whether there is a list of dynamic files
+    has_expiry_token: bool  # Whether Prepare returns a token that restore demands
+    # Whether Register comes before the files are placed; where not, files are placed first, set by set.
     register_first: bool
-    map_with_logs_sets: bool
-    source: str
+    map_with_logs_sets: bool  # Whether Register of a logs-only set takes a restore map; where not, it takes none
+    source: str  # Where these facts come from
+    # Bytes to ask for in one read. 64 KiB everywhere: larger buffers hung servers (Q197500) and hid or invented damage
+    # (Q237953, Q253216).
     read_size: int = 65536
 
 
@@ -191,15 +177,11 @@ class ServerError(SourceError):
         call: The call that failed, such as `open`.
         detail: What else is known, at the end of the message.
         hint: What to do next.
-
-    Attributes:
-        code: The canonical code, unsigned, 32 bits.
-        call: The call that failed.
     """
 
     def __init__(self, code: int, *, call: str, detail: str = "", hint: str | None = None) -> None:
-        self.code = codes.canonical(code)
-        self.call = call
+        self.code = codes.canonical(code)  # The canonical code, unsigned, 32 bits
+        self.call = call  # The call that failed
         self.detail = detail
         known = codes.find(self.code)
         meaning = f": {known.meaning}" if known else ""
@@ -355,23 +337,16 @@ class BackupContext(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What Register is told.
+    """What Register is told."""
 
-    Attributes:
-        checkpoint_path: Directory of the checkpoint; None: derived from the logs, where the dialect allows it.
-        log_path: Directory of the logs.
-        restore_map: Old and new path of each database that is restored; None where none is passed, as for logs-only sets of the CA.
-        backup_log_path: Where the restored logs and patch files lie.
-        generation_low: Lowest log of the set; of a full, the log that stands in for the checkpoint (Q200941).
-        generation_high: Highest log of the set.
-    """
-
+    # Directory of the checkpoint; None: derived from the logs, where the dialect allows it.
     checkpoint_path: str | None
-    log_path: str | None
+    log_path: str | None  # Directory of the logs
+    # Old and new path of each database that is restored; None where none is passed, as for logs-only sets of the CA.
     restore_map: tuple[tuple[str, str], ...] | None
-    backup_log_path: str | None
-    generation_low: int
-    generation_high: int
+    backup_log_path: str | None  # Where the restored logs and patch files lie
+    generation_low: int  # Lowest log of the set; of a full, the log that stands in for the checkpoint (Q200941)
+    generation_high: int  # Highest log of the set
 
 
 class RestoreContext(ABC):
@@ -404,20 +379,14 @@ class RestoreContext(ABC):
 
 
 class Server(ABC):
-    """A server that can be backed up and restored.
+    """A server that can be backed up and restored."""
 
-    Attributes:
-        dialect: The facts of its interface.
-        name: The server, as recorded with the backup; empty if it has none.
-        annotation: What of the server is backed up, where the dialect names it.
-        truncates: Whether `truncate_logs` may ever be called. False for sets at rest, which nobody must delete from.
-        may_hang: Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
-    """
-
-    dialect: Dialect
-    name: str = ""
-    annotation: str | None = None
+    dialect: Dialect  # The facts of its interface
+    name: str = ""  # The server, as recorded with the backup; empty if it has none
+    annotation: str | None = None  # What of the server is backed up, where the dialect names it
+    # Whether `truncate_logs` may ever be called. False for sets at rest, which nobody must delete from.
     truncates: bool = True
+    # Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
     may_hang: bool = False
 
     def is_online(self) -> bool | None:

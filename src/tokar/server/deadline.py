@@ -44,21 +44,13 @@ _HINT: Final = "the server hangs; see its event log, and restart its service if 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long each kind of call may take, in seconds.
+    """How long each kind of call may take, in seconds."""
 
-    Attributes:
-        start: Until the process and its server are there.
-        call: Any call that is not named here. Prepare may flush much, so it is long.
-        first_read: The first read of a file: scrubbing and large caches delay it (Q243601).
-        read: Every further read.
-        end: End, also after another call did not answer.
-    """
-
-    start: float = 60.0
-    call: float = 600.0
-    first_read: float = 1800.0
-    read: float = 300.0
-    end: float = 120.0
+    start: float = 60.0  # Until the process and its server are there
+    call: float = 600.0  # Any call that is not named here. Prepare may flush much, so it is long
+    first_read: float = 1800.0  # The first read of a file: scrubbing and large caches delay it (Q243601)
+    read: float = 300.0  # Every further read
+    end: float = 120.0  # End, also after another call did not answer
 
 
 class DeadlineServer(Server):

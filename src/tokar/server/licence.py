@@ -44,21 +44,14 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class LogFacts:
-    """What one log of the set says of itself.
+    """What one log of the set says of itself."""
 
-    Attributes:
-        name: Its name, safe to print.
-        generation: Its generation.
-        stream: Identity of its log stream, comparable and printable; None where the format does not say.
-        created: Its creation time, comparable; None where the format does not say.
-        previous_created: Creation time of the generation before; None likewise.
-    """
-
-    name: str
-    generation: int
+    name: str  # Its name, safe to print
+    generation: int  # Its generation
+    # Identity of its log stream, comparable and printable; None where the format does not say.
     stream: str | None = None
-    created: str | None = None
-    previous_created: str | None = None
+    created: str | None = None  # Its creation time, comparable; None where the format does not say
+    previous_created: str | None = None  # Creation time of the generation before; None likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,60 +66,34 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class PriorSet:
-    """The set before a logs-only one.
+    """The set before a logs-only one."""
 
-    Attributes:
-        archive_id: Id of its archive, 16 bytes.
-        root: Root of its archive, 32 bytes.
-        generation_high: Its highest generation.
-        stream: Its log stream; None where that is not known.
-        created: Creation time of its highest log; None where that is not known.
-        server: The server it came from; None where that is not known.
-    """
-
-    archive_id: bytes
-    root: bytes
-    generation_high: int
-    stream: str | None = None
-    created: str | None = None
-    server: str | None = None
+    archive_id: bytes  # Id of its archive, 16 bytes
+    root: bytes  # Root of its archive, 32 bytes
+    generation_high: int  # Its highest generation
+    stream: str | None = None  # Its log stream; None where that is not known
+    created: str | None = None  # Creation time of its highest log; None where that is not known
+    server: str | None = None  # The server it came from; None where that is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found when the sealed archive was opened again.
+    """What was found when the sealed archive was opened again."""
 
-    Attributes:
-        durable: Synced, renamed without replacing, directory synced: a file, not a pipe.
-        archive_id: Id of the archive that was opened.
-        root: Its root.
-        sealed_id: Id that the writer reported.
-        sealed_root: Root that the writer reported.
-        content_decoded: Whether all content was decoded and held against its digests.
-        faults: What was wrong in it.
-        entries: Its entries, in order.
-        logs: What each log of the set says, in order of generation.
-        needed: What each database of the set needs.
-        damaged: Files with damaged pages or segments, each with a few words.
-        unexamined: Files whose pages or segments were not looked at, although they could have been.
-        prior: The prior set that was named, if any.
-        server: The server of this set.
-    """
-
-    durable: bool
-    archive_id: bytes
-    root: bytes
-    sealed_id: bytes
-    sealed_root: bytes
-    content_decoded: bool
-    faults: tuple[ArchiveError, ...]
-    entries: tuple[Stored, ...]
-    logs: tuple[LogFacts, ...]
-    needed: tuple[Needed, ...] = ()
-    damaged: tuple[str, ...] = ()
-    unexamined: tuple[str, ...] = ()
-    prior: PriorSet | None = None
-    server: str | None = None
+    durable: bool  # Synced, renamed without replacing, directory synced: a file, not a pipe
+    archive_id: bytes  # Id of the archive that was opened
+    root: bytes  # Its root
+    sealed_id: bytes  # Id that the writer reported
+    sealed_root: bytes  # Root that the writer reported
+    content_decoded: bool  # Whether all content was decoded and held against its digests
+    faults: tuple[ArchiveError, ...]  # What was wrong in it
+    entries: tuple[Stored, ...]  # Its entries, in order
+    logs: tuple[LogFacts, ...]  # What each log of the set says, in order of generation
+    needed: tuple[Needed, ...] = ()  # What each database of the set needs
+    damaged: tuple[str, ...] = ()  # Files with damaged pages or segments, each with a few words
+    unexamined: tuple[str, ...] = ()  # Files whose pages or segments were not looked at, although they could have been
+    prior: PriorSet | None = None  # The prior set that was named, if any
+    server: str | None = None  # The server of this set
 
 
 class TruncationLicence:

@@ -46,17 +46,11 @@ _AFTER_REGISTER = {
 
 @dataclass(frozen=True, slots=True)
 class SetToRestore:
-    """One backup set, as the plan describes it to the procedure.
+    """One backup set, as the plan describes it to the procedure."""
 
-    Attributes:
-        label: What messages call it.
-        backup_type: Full or logs only.
-        registration: What Register is told about it.
-    """
-
-    label: str
-    backup_type: BackupType
-    registration: Registration
+    label: str  # What messages call it
+    backup_type: BackupType  # Full or logs only
+    registration: Registration  # What Register is told about it
 
 
 class RestoreProcedure:
@@ -65,13 +59,10 @@ class RestoreProcedure:
     Args:
         server: The server.
         transcript: Where every call is noted.
-
-    Attributes:
-        restored: Sets that were registered, placed and completed.
     """
 
     def __init__(self, server: Server, transcript: Transcript) -> None:
-        self.restored: list[SetToRestore] = []
+        self.restored: list[SetToRestore] = []  # Sets that were registered, placed and completed
         self._server = server
         self._transcript = transcript
         self._machine: Machine[RestoreState, RestoreEvent] = Machine(RESTORE, RestoreState.IDLE)

@@ -74,62 +74,37 @@ _LISTS: Final = {ListKind.DATABASE_NAMES: FileList.DATABASE_NAMES, ListKind.BACK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupOptions:
-    """How a backup is made.
+    """How a backup is made."""
 
-    Attributes:
-        prior: The set before a logs-only one; an incremental needs it.
-        or_full: Take a full where logs only is refused for one of the documented reasons.
-        accept_damage: Return normally although the set has damaged pages or segments. It never licenses truncation.
-        name: A name for the set.
-        annotation: A remark.
-        compression: How content is stored.
-        archive_id: 16 bytes; random by default.
-        clock: For all times.
-        threads: Encoder and verifier threads; the number of processors by default.
-        progress: Called with each file and numbers of bytes as they are stored.
-    """
-
-    prior: PriorSet | None = None
-    or_full: bool = False
+    prior: PriorSet | None = None  # The set before a logs-only one; an incremental needs it
+    or_full: bool = False  # Take a full where logs only is refused for one of the documented reasons
+    # Return normally although the set has damaged pages or segments. It never licenses truncation.
     accept_damage: bool = False
-    name: str | None = None
-    annotation: str | None = None
-    compression: Compression | None = None
-    archive_id: bytes | None = None
-    clock: Callable[[], datetime] = system_clock
-    threads: int | None = None
+    name: str | None = None  # A name for the set
+    annotation: str | None = None  # A remark
+    compression: Compression | None = None  # How content is stored
+    archive_id: bytes | None = None  # 16 bytes; random by default
+    clock: Callable[[], datetime] = system_clock  # For all times
+    threads: int | None = None  # Encoder and verifier threads; the number of processors by default
+    # Called with each file and numbers of bytes as they are stored.
     progress: Callable[[ListedFile, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """A backup that is done.
+    """A backup that is done."""
 
-    Attributes:
-        path: The archive.
-        receipt: The receipt beside it.
-        sealed: Id, root and sizes of the archive.
-        asked: The kind that was asked for.
-        took: The kind that was taken: a fallback where logs only was refused.
-        refusal: Why logs only was refused, in words and code; empty where it was not.
-        truncation: What became of the logs.
-        ending: How End went.
-        generations: Lowest and highest log of the set; None without logs.
-        damaged: Files with damage, each in a few words.
-        notes: What a person should know.
-    """
-
-    path: Path
-    receipt: Path
-    sealed: Sealed
-    asked: BackupKind
-    took: BackupKind
-    refusal: str
-    truncation: Truncation
-    ending: Ending
-    generations: tuple[int, int] | None
-    damaged: tuple[str, ...]
-    notes: tuple[str, ...]
+    path: Path  # The archive
+    receipt: Path  # The receipt beside it
+    sealed: Sealed  # Id, root and sizes of the archive
+    asked: BackupKind  # The kind that was asked for
+    took: BackupKind  # The kind that was taken: a fallback where logs only was refused
+    refusal: str  # Why logs only was refused, in words and code; empty where it was not
+    truncation: Truncation  # What became of the logs
+    ending: Ending  # How End went
+    generations: tuple[int, int] | None  # Lowest and highest log of the set; None without logs
+    damaged: tuple[str, ...]  # Files with damage, each in a few words
+    notes: tuple[str, ...]  # What a person should know
 
 
 class BackupPartialError(PartialError):

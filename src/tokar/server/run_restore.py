@@ -51,19 +51,12 @@ _EXPIRY_TOKEN = "expiry_token"  # noqa: S105 - the name of a blob in HEAD, not a
 
 @dataclass(frozen=True, slots=True)
 class SetPart:
-    """What is restored from one archive of a chain.
+    """What is restored from one archive of a chain."""
 
-    Attributes:
-        archive: The archive, open.
-        entries: The entries that are needed from it.
-        generation_low: Lowest log that is registered for it.
-        generation_high: Highest log that is registered for it.
-    """
-
-    archive: Archive
-    entries: tuple[Entry, ...]
-    generation_low: int
-    generation_high: int
+    archive: Archive  # The archive, open
+    entries: tuple[Entry, ...]  # The entries that are needed from it
+    generation_low: int  # Lowest log that is registered for it
+    generation_high: int  # Highest log that is registered for it
 
     @property
     def label(self) -> str:
@@ -79,21 +72,13 @@ class SetPart:
 
 @dataclass(frozen=True, slots=True)
 class RestorationResult:
-    """A restore that is registered and complete.
+    """A restore that is registered and complete."""
 
-    Attributes:
-        plan: Where everything went.
-        registrations: What Register was told, set by set.
-        files: How many files are in place.
-        size: Their bytes.
-        calls: The transcript of the procedure.
-    """
-
-    plan: Plan
-    registrations: tuple[Registration, ...]
-    files: int
-    size: int
-    calls: tuple[dict[str, object], ...]
+    plan: Plan  # Where everything went
+    registrations: tuple[Registration, ...]  # What Register was told, set by set
+    files: int  # How many files are in place
+    size: int  # Their bytes
+    calls: tuple[dict[str, object], ...]  # The transcript of the procedure
 
 
 def parts_of(archives: Sequence[Archive]) -> tuple[SetPart, ...]:

@@ -223,14 +223,11 @@ class Machine(Generic[State, Event]):
     Args:
         table: All transitions.
         start: The state to begin in.
-
-    Attributes:
-        state: The state now.
     """
 
     def __init__(self, table: Mapping[tuple[State, Event], State], start: State) -> None:
         self._table = table
-        self.state = start
+        self.state = start  # The state now
 
     def allows(self, event: Event) -> bool:
         """Tell whether an event is allowed now."""

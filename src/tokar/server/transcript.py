@@ -46,15 +46,12 @@ class Transcript:
 
     Args:
         clock: Returns the time as text.
-
-    Attributes:
-        calls: Every item so far.
     """
 
     def __init__(self, clock: Callable[[], str]) -> None:
         self._clock = clock
         self._taken = 0
-        self.calls: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []  # Every item so far
 
     @property
     def pending(self) -> int:

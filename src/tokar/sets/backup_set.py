@@ -19,32 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One set of a chain.
+    """One set of a chain."""
 
-    Attributes:
-        label: Where it is: a path.
-        id: Archive id, 16 bytes.
-        root: Root, 32 bytes.
-        kind: `full`, `logs` or `collected`. It explains, and never decides.
-        profile: The token profile.
-        created: When the archive was begun, as text.
-        server: The server it came from; None where it does not say.
-        prior: Id and root of the set that it says it goes on from.
-        origin: What it was salvaged from: id, or tag where only that was left; empty where it was not.
-        facts: What its files say; empty for a receipt.
-        receipt: For a set whose archive is not here: the generations that its receipt names, lowest and highest.
-    """
-
-    label: str
-    id: bytes
-    root: bytes
-    kind: str
-    profile: str = ""
-    created: str = ""
-    server: str | None = None
-    prior: tuple[bytes, bytes] | None = None
-    origin: str = ""
-    facts: SetFacts = field(default_factory=SetFacts)
+    label: str  # Where it is: a path
+    id: bytes  # Archive id, 16 bytes
+    root: bytes  # Root, 32 bytes
+    kind: str  # `full`, `logs` or `collected`. It explains, and never decides
+    profile: str = ""  # The token profile
+    created: str = ""  # When the archive was begun, as text
+    server: str | None = None  # The server it came from; None where it does not say
+    prior: tuple[bytes, bytes] | None = None  # Id and root of the set that it says it goes on from
+    origin: str = ""  # What it was salvaged from: id, or tag where only that was left; empty where it was not
+    facts: SetFacts = field(default_factory=SetFacts)  # What its files say; empty for a receipt
+    # For a set whose archive is not here: the generations that its receipt names, lowest and highest.
     receipt: tuple[int, int] | None = None
 
     @property

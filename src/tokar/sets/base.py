@@ -24,19 +24,12 @@ _SAID_BY_THE_CHAIN: Final = {FaultKind.LOGS_AFTER_GAP, FaultKind.STRAY_LOGS}
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A set with databases.
+    """A set with databases."""
 
-    Attributes:
-        member: Its number in the chain.
-        runs: The logs that can be played onto its databases, one run for each log stream.
-        hard: Whether its databases are copies from a streaming backup.
-        verdict: What becomes of its databases with those logs.
-    """
-
-    member: int
-    runs: tuple[Run, ...]
-    hard: bool
-    verdict: SetVerdict
+    member: int  # Its number in the chain
+    runs: tuple[Run, ...]  # The logs that can be played onto its databases, one run for each log stream
+    hard: bool  # Whether its databases are copies from a streaming backup
+    verdict: SetVerdict  # What becomes of its databases with those logs
 
     @property
     def faults(self) -> tuple[Fault, ...]:

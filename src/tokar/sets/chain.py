@@ -24,23 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Several sets and how they fit together.
+    """Several sets and how they fit together."""
 
-    Attributes:
-        members: The sets, in the order of their generations.
-        bases: Those with databases.
-        standings: For each set, whether it can be restored and what is in the way.
-        parents: For each set, the number of the one that it continues; None for one with databases, and where there is none.
-        faults: What is wrong with the chain as a whole.
-        logs: All logs.
-    """
-
-    members: tuple[Member, ...]
-    bases: tuple[Base, ...]
-    standings: tuple[Standing, ...]
+    members: tuple[Member, ...]  # The sets, in the order of their generations
+    bases: tuple[Base, ...]  # Those with databases
+    standings: tuple[Standing, ...]  # For each set, whether it can be restored and what is in the way
+    # For each set, the number of the one that it continues; None for one with databases, and where there is none.
     parents: tuple[int | None, ...]
-    faults: tuple[Fault, ...]
-    logs: ChainLogs = field(repr=False, compare=False)
+    faults: tuple[Fault, ...]  # What is wrong with the chain as a whole
+    logs: ChainLogs = field(repr=False, compare=False)  # All logs
 
     def base_of(self, number: int) -> Base | None:
         """Return a set as the beginning of a restore, if it is one."""

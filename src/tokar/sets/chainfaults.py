@@ -20,17 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether one set can be restored.
+    """Whether one set can be restored."""
 
-    Attributes:
-        restorable: Whether the databases it belongs to can be brought to its highest log.
-        base: The number of the set with those databases; None where there is none.
-        faults: What is in the way or worth knowing, the root cause first.
-    """
-
-    restorable: bool
-    base: int | None
-    faults: tuple[Fault, ...] = ()
+    restorable: bool  # Whether the databases it belongs to can be brought to its highest log
+    base: int | None  # The number of the set with those databases; None where there is none
+    faults: tuple[Fault, ...] = ()  # What is in the way or worth knowing, the root cause first
 
     def to_json(self, members: Sequence[Member]) -> dict[str, Any]:
         """Return it as values for JSON."""

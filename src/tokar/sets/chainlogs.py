@@ -23,30 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A log in one set.
+    """A log in one set."""
 
-    Attributes:
-        member: The number of the set.
-        facts: The log there.
-    """
-
-    member: int
-    facts: LogFacts
+    member: int  # The number of the set
+    facts: LogFacts  # The log there
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One log, in as many sets as have it.
+    """One log, in as many sets as have it."""
 
-    Attributes:
-        stream: The stream it belongs to; empty where the format does not say.
-        generation: Its generation.
-        copies: Where it is; closed logs before one that was still being written.
-    """
-
-    stream: bytes
-    generation: int
-    copies: tuple[Copy, ...]
+    stream: bytes  # The stream it belongs to; empty where the format does not say
+    generation: int  # Its generation
+    copies: tuple[Copy, ...]  # Where it is; closed logs before one that was still being written
 
     @property
     def facts(self) -> LogFacts:
@@ -131,21 +120,13 @@ class ChainLogs:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Logs that continue each other, onto the databases of one set.
+    """Logs that continue each other, onto the databases of one set."""
 
-    Attributes:
-        stream: Their stream.
-        versions: The logs, in order; empty where the very first needed one is not here.
-        floor: The generation below which no restore of the set may stop.
-        start: The generation with which recovery begins.
-        forks: Where it ends because histories parted: the logs that could follow.
-    """
-
-    stream: bytes
-    versions: tuple[Version, ...]
-    floor: int
-    start: int
-    forks: tuple[Version, ...] = ()
+    stream: bytes  # Their stream
+    versions: tuple[Version, ...]  # The logs, in order; empty where the very first needed one is not here
+    floor: int  # The generation below which no restore of the set may stop
+    start: int  # The generation with which recovery begins
+    forks: tuple[Version, ...] = ()  # Where it ends because histories parted: the logs that could follow
 
     @property
     def end(self) -> int:

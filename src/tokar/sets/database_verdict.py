@@ -43,22 +43,15 @@ class DatabaseRun:
     Args:
         facts: The database.
         table: The logs of its set.
-
-    Attributes:
-        need: The logs it needs.
-        faults: What is wrong, as found.
-        run: The logs that will be played, in order; with holes where some are missing.
-        missing: Needed generations that are not here, as runs.
-        after_gap: Logs of its stream that the run does not reach.
     """
 
     def __init__(self, facts: DatabaseFacts, table: LogTable) -> None:
         self.facts = facts
-        self.need = need_of(facts)
-        self.faults: list[Fault] = [*content.database_faults(facts)]
-        self.run: list[LogFacts] = []
-        self.missing: list[range] = []
-        self.after_gap: list[LogFacts] = []
+        self.need = need_of(facts)  # The logs it needs
+        self.faults: list[Fault] = [*content.database_faults(facts)]  # What is wrong, as found
+        self.run: list[LogFacts] = []  # The logs that will be played, in order; with holes where some are missing
+        self.missing: list[range] = []  # Needed generations that are not here, as runs
+        self.after_gap: list[LogFacts] = []  # Logs of its stream that the run does not reach
         self._by_number = False
         self._table = table
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:

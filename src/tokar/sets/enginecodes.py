@@ -19,17 +19,11 @@ _RESULT_CODE: Final = 0xC8000000  # | n stands for the engine's error -n
 
 @dataclass(frozen=True, slots=True)
 class EngineCode:
-    """One error of the engine.
+    """One error of the engine."""
 
-    Attributes:
-        number: The engine's own number, negative.
-        name: Its name in esent.h.
-        meaning: A few words.
-    """
-
-    number: int
-    name: str
-    meaning: str
+    number: int  # The engine's own number, negative
+    name: str  # Its name in esent.h
+    meaning: str  # A few words
 
     @property
     def result_code(self) -> int:

@@ -25,23 +25,14 @@ _FactsT = TypeVar("_FactsT", bound="FileFacts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
-    """What is known of every file.
+    """What is known of every file."""
 
-    Attributes:
-        name: Its name, safe to print.
-        size: Bytes of content.
-        number: The number of its entry in an archive; None on disk.
-        digest: The digest of its content, where it comes from an archive.
-        damaged: It is clearly of its kind, and its header is damaged.
-        note: Why it cannot be read, or what else is worth saying; empty when there is nothing.
-    """
-
-    name: str
-    size: int = 0
-    number: int | None = None
-    digest: bytes | None = None
-    damaged: bool = False
-    note: str = ""
+    name: str  # Its name, safe to print
+    size: int = 0  # Bytes of content
+    number: int | None = None  # The number of its entry in an archive; None on disk
+    digest: bytes | None = None  # The digest of its content, where it comes from an archive
+    damaged: bool = False  # It is clearly of its kind, and its header is damaged
+    note: str = ""  # Why it cannot be read, or what else is worth saying; empty when there is nothing
 
     @property
     def leaf(self) -> str:
@@ -55,27 +46,16 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts(FileFacts):
-    """What a database says of itself.
+    """What a database says of itself."""
 
-    Attributes:
-        header: Its header; None where none could be read.
-        copies_valid: Whether the checksum of each header copy is right.
-        copies_identical: Whether both copies hold the same bytes.
-        trailer: The backup trailer of a streaming copy, where it is in order.
-        trailer_fault: Why the trailer of a streaming copy is not in order; empty for any other file.
-        trailer_code: The error the engine gives for that.
-        temporary: Whether it is one of the engine's temporary databases.
-        pages: What checking its pages found; None where that was not asked for.
-    """
-
-    header: DatabaseHeader | None = None
-    copies_valid: tuple[bool, bool] = (True, True)
-    copies_identical: bool = True
-    trailer: BackupTrailer | None = None
-    trailer_fault: str = ""
-    trailer_code: int | None = None
-    temporary: bool = False
-    pages: PageReport | None = None
+    header: DatabaseHeader | None = None  # Its header; None where none could be read
+    copies_valid: tuple[bool, bool] = (True, True)  # Whether the checksum of each header copy is right
+    copies_identical: bool = True  # Whether both copies hold the same bytes
+    trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy, where it is in order
+    trailer_fault: str = ""  # Why the trailer of a streaming copy is not in order; empty for any other file
+    trailer_code: int | None = None  # The error the engine gives for that
+    temporary: bool = False  # Whether it is one of the engine's temporary databases
+    pages: PageReport | None = None  # What checking its pages found; None where that was not asked for
 
     @property
     def has_trailer_page(self) -> bool:
@@ -121,37 +101,23 @@ class AttachedDatabase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFacts(FileFacts):
-    """What a log says of itself.
+    """What a log says of itself."""
 
-    Attributes:
-        generation: From the header, or from the name where the header cannot be read; None where neither tells.
-        named_generation: What a numbered name claims.
-        base: The base name of its stream in lower case, from the name.
-        current: Whether its name is that of the current log.
-        signature: The log stream; None where the header cannot be read.
-        created: When it was created.
-        previous_created: When the generation before was created.
-        format: Version as four numbers; empty where the header cannot be read.
-        expected_size: Bytes that the header calls for.
-        page_size: Bytes in a page of its databases.
-        previous_segments_xor: The accumulated segment checksum of the log before; None where the format has none.
-        attached: The databases attached when it was created.
-        content: What checking its content found; None where that was not asked for.
-    """
-
+    # From the header, or from the name where the header cannot be read; None where neither tells.
     generation: int | None = None
-    named_generation: int | None = None
-    base: str = ""
-    current: bool = False
-    signature: Signature | None = None
-    created: LogTime = NO_TIME
-    previous_created: LogTime = NO_TIME
-    format: str = ""
-    expected_size: int = 0
-    page_size: int = 0
+    named_generation: int | None = None  # What a numbered name claims
+    base: str = ""  # The base name of its stream in lower case, from the name
+    current: bool = False  # Whether its name is that of the current log
+    signature: Signature | None = None  # The log stream; None where the header cannot be read
+    created: LogTime = NO_TIME  # When it was created
+    previous_created: LogTime = NO_TIME  # When the generation before was created
+    format: str = ""  # Version as four numbers; empty where the header cannot be read
+    expected_size: int = 0  # Bytes that the header calls for
+    page_size: int = 0  # Bytes in a page of its databases
+    # The accumulated segment checksum of the log before; None where the format has none.
     previous_segments_xor: int | None = None
-    attached: tuple[AttachedDatabase, ...] = ()
-    content: LogReport | None = None
+    attached: tuple[AttachedDatabase, ...] = ()  # The databases attached when it was created
+    content: LogReport | None = None  # What checking its content found; None where that was not asked for
 
     @property
     def is_opaque(self) -> bool:
@@ -183,15 +149,10 @@ class PatchFacts(FileFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFacts(FileFacts):
-    """What a checkpoint file says.
+    """What a checkpoint file says."""
 
-    Attributes:
-        position: Where recovery would begin.
-        signature: The log stream; None where neither copy can be read.
-    """
-
-    position: LogPosition = NO_POSITION
-    signature: Signature | None = None
+    position: LogPosition = NO_POSITION  # Where recovery would begin
+    signature: Signature | None = None  # The log stream; None where neither copy can be read
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -200,15 +161,10 @@ class CheckpointFacts(FileFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlushMapFacts(FileFacts):
-    """What a flush map says.
+    """What a flush map says."""
 
-    Attributes:
-        header_flush_signature: Of the database header it was last in step with.
-        signature: Its own, which the database repeats while the two are in step.
-    """
-
-    header_flush_signature: Signature | None = None
-    signature: Signature | None = None
+    header_flush_signature: Signature | None = None  # Of the database header it was last in step with
+    signature: Signature | None = None  # Its own, which the database repeats while the two are in step
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -217,29 +173,17 @@ class FlushMapFacts(FileFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFacts:
-    """What the files of one set say of themselves.
+    """What the files of one set say of themselves."""
 
-    Attributes:
-        source: The archive or folder.
-        databases: The databases.
-        logs: The logs.
-        patches: The patch files.
-        checkpoints: Checkpoint files, which are no part of a backup by procedure.
-        flush_maps: Flush maps.
-        other_count: Files that are none of these.
-        examined: Whether pages and segments were checked, not only headers.
-        not_examined: Why some of them could not be, each with the file.
-    """
-
-    source: str = ""
-    databases: tuple[DatabaseFacts, ...] = ()
-    logs: tuple[LogFacts, ...] = ()
-    patches: tuple[PatchFacts, ...] = ()
-    checkpoints: tuple[CheckpointFacts, ...] = ()
-    flush_maps: tuple[FlushMapFacts, ...] = ()
-    other_count: int = 0
-    examined: bool = False
-    not_examined: tuple[str, ...] = ()
+    source: str = ""  # The archive or folder
+    databases: tuple[DatabaseFacts, ...] = ()  # The databases
+    logs: tuple[LogFacts, ...] = ()  # The logs
+    patches: tuple[PatchFacts, ...] = ()  # The patch files
+    checkpoints: tuple[CheckpointFacts, ...] = ()  # Checkpoint files, which are no part of a backup by procedure
+    flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
+    other_count: int = 0  # Files that are none of these
+    examined: bool = False  # Whether pages and segments were checked, not only headers
+    not_examined: tuple[str, ...] = ()  # Why some of them could not be, each with the file
 
     @property
     def generations(self) -> tuple[int, int] | None:

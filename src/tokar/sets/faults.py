@@ -104,29 +104,17 @@ _ORDER: Final = {kind: place for place, kind in enumerate(FaultKind)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that is wrong with a set.
+    """One thing that is wrong with a set."""
 
-    Attributes:
-        kind: What.
-        message: The same in one sentence, with names and numbers.
-        severity: How bad it is.
-        files: Names of the files concerned.
-        generations: Log generations concerned, at most `MOST_LISTED`.
-        code: The error the engine gives; None where it gives none.
-        next_step: What to do.
-        databases: Names of the databases that suffer.
-        consequences: What follows from it and is therefore not reported by itself.
-    """
-
-    kind: FaultKind
-    message: str
-    severity: Severity = Severity.ERROR
-    files: tuple[str, ...] = ()
-    generations: tuple[int, ...] = ()
-    code: int | None = None
-    next_step: str = ""
-    databases: tuple[str, ...] = ()
-    consequences: tuple[str, ...] = ()
+    kind: FaultKind  # What
+    message: str  # The same in one sentence, with names and numbers
+    severity: Severity = Severity.ERROR  # How bad it is
+    files: tuple[str, ...] = ()  # Names of the files concerned
+    generations: tuple[int, ...] = ()  # Log generations concerned, at most `MOST_LISTED`
+    code: int | None = None  # The error the engine gives; None where it gives none
+    next_step: str = ""  # What to do
+    databases: tuple[str, ...] = ()  # Names of the databases that suffer
+    consequences: tuple[str, ...] = ()  # What follows from it and is therefore not reported by itself
 
     @property
     def engine(self) -> EngineCode | None:

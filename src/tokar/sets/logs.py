@@ -23,14 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How two logs go together.
+    """How two logs go together."""
 
-    Attributes:
-        fault: Why the second does not continue the first; None when it does.
-        proof: What shows that it does; None where only the numbers do, because the format is not known.
-    """
-
-    fault: LinkFault | None
+    fault: LinkFault | None  # Why the second does not continue the first; None when it does
+    # What shows that it does; None where only the numbers do, because the format is not known.
     proof: LinkProof | None = None
 
 

@@ -35,29 +35,17 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """The logs a database needs.
+    """The logs a database needs."""
 
-    Attributes:
-        basis: What this rests on.
-        low: The first generation; 0 where none is needed.
-        high: The last one.
-        committed: The highest generation with transactions that were committed; at least `high`.
-        hard: Whether hard recovery plays them: the file is a copy from a streaming backup.
-        last_log: The generation whose creation time the header keeps, 0 where it keeps none.
-        last_log_created: That time.
-        why: What is known of the case in words; for an unusable or unknown one the reason.
-        not_checked: What the judgement leaves open, in words; empty where nothing.
-    """
-
-    basis: Basis
-    low: int = 0
-    high: int = 0
-    committed: int = 0
-    hard: bool = False
-    last_log: int = 0
-    last_log_created: LogTime = NO_TIME
-    why: str = ""
-    not_checked: str = ""
+    basis: Basis  # What this rests on
+    low: int = 0  # The first generation; 0 where none is needed
+    high: int = 0  # The last one
+    committed: int = 0  # The highest generation with transactions that were committed; at least `high`
+    hard: bool = False  # Whether hard recovery plays them: the file is a copy from a streaming backup
+    last_log: int = 0  # The generation whose creation time the header keeps, 0 where it keeps none
+    last_log_created: LogTime = NO_TIME  # That time
+    why: str = ""  # What is known of the case in words; for an unusable or unknown one the reason
+    not_checked: str = ""  # What the judgement leaves open, in words; empty where nothing
 
     @property
     def generations(self) -> range:

@@ -51,21 +51,13 @@ _NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameR
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file of a set, not yet opened.
+    """One file of a set, not yet opened."""
 
-    Attributes:
-        name: Its name, safe to print.
-        size: Bytes of content.
-        role: What its token says; None for a file on disk.
-        number: Entry number.
-        digest: Digest of its content.
-    """
-
-    name: str
-    size: int
-    role: tokens.Role | None = None
-    number: int | None = None
-    digest: bytes | None = None
+    name: str  # Its name, safe to print
+    size: int  # Bytes of content
+    role: tokens.Role | None = None  # What its token says; None for a file on disk
+    number: int | None = None  # Entry number
+    digest: bytes | None = None  # Digest of its content
 
     @property
     def by_name(self) -> FileName:

@@ -39,25 +39,17 @@ class Truncation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt.
+    """A receipt."""
 
-    Attributes:
-        outcome: `sealed` where the archive exists, `failed` where a backup was begun and no archive came of it.
-        truncation: What became of the logs.
-        archive: Name, id and root of the archive, and its size; empty without an archive.
-        backup: What was asked for and what was done: `asked`, `took`, `server`, `profile`, `generations`, `log`.
-        end: How End went; empty until then.
-        notes: What a person should know.
-        calls: The calls from the seal on, in the form of the transcript.
-    """
-
-    outcome: str
-    truncation: Truncation
+    outcome: str  # `sealed` where the archive exists, `failed` where a backup was begun and no archive came of it
+    truncation: Truncation  # What became of the logs
+    # Name, id and root of the archive, and its size; empty without an archive.
     archive: Mapping[str, Any] = field(default_factory=dict)
+    # What was asked for and what was done: `asked`, `took`, `server`, `profile`, `generations`, `log`.
     backup: Mapping[str, Any] = field(default_factory=dict)
-    end: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    calls: tuple[Mapping[str, Any], ...] = ()
+    end: Mapping[str, Any] = field(default_factory=dict)  # How End went; empty until then
+    notes: tuple[str, ...] = ()  # What a person should know
+    calls: tuple[Mapping[str, Any], ...] = ()  # The calls from the seal on, in the form of the transcript
 
     def build(self) -> bytes:
         """Return the bytes of the receipt: JSON for people, sorted and indented."""

@@ -29,21 +29,13 @@ class NotRestorableError(SetError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedSet:
-    """A set that takes part in a restore.
+    """A set that takes part in a restore."""
 
-    Attributes:
-        label: Where it is.
-        id: Archive id.
-        root: Root.
-        low: Its lowest log that takes part, which is what is registered for it; 0 without logs.
-        high: Its highest log that takes part.
-    """
-
-    label: str
-    id: bytes
-    root: bytes
-    low: int = 0
-    high: int = 0
+    label: str  # Where it is
+    id: bytes  # Archive id
+    root: bytes  # Root
+    low: int = 0  # Its lowest log that takes part, which is what is registered for it; 0 without logs
+    high: int = 0  # Its highest log that takes part
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -57,25 +49,15 @@ class SelectedSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedLog:
-    """A log that takes part in a restore. It is placed once, whatever number of sets have it.
+    """A log that takes part in a restore. It is placed once, whatever number of sets have it."""
 
-    Attributes:
-        generation: Its generation.
-        name: Its name in that set.
-        at: The set it comes from: a number in `ChainSelection.sets`.
-        entry: The number of its entry there.
-        digest: The digest of its content.
-        also_in: Other sets of the selection with the same bytes.
-        proof: What shows that it continues the one before it: `first`, `content`, `times` or `number`.
-    """
-
-    generation: int
-    name: str
-    at: int
-    entry: int
-    digest: bytes
-    also_in: tuple[int, ...] = ()
-    proof: str = "times"
+    generation: int  # Its generation
+    name: str  # Its name in that set
+    at: int  # The set it comes from: a number in `ChainSelection.sets`
+    entry: int  # The number of its entry there
+    digest: bytes  # The digest of its content
+    also_in: tuple[int, ...] = ()  # Other sets of the selection with the same bytes
+    proof: str = "times"  # What shows that it continues the one before it: `first`, `content`, `times` or `number`
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -92,19 +74,12 @@ class SelectedLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A file of a set that takes part in a restore, and that is not placed.
+    """A file of a set that takes part in a restore, and that is not placed."""
 
-    Attributes:
-        at: The set: a number in `ChainSelection.sets`.
-        entry: The number of its entry.
-        name: Its name.
-        reason: Why.
-    """
-
-    at: int
-    entry: int
-    name: str
-    reason: str
+    at: int  # The set: a number in `ChainSelection.sets`
+    entry: int  # The number of its entry
+    name: str  # Its name
+    reason: str  # Why
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -116,26 +91,17 @@ class ChainSelection:
     """What a restore places, from which sets.
 
     Of the first set everything is placed but what is in `left_out`; of the others nothing but their logs in `logs`.
-
-    Attributes:
-        sets: The sets that take part, the one with the databases first, then in the order of their generations.
-        logs: The logs, in order.
-        left_out: Files of these sets that are not placed.
-        unused: Labels of sets that take no part.
-        target: The generation that is reached; 0 without logs.
-        hard: Whether hard recovery follows: the databases are copies from a streaming backup.
-        remarks: Faults that are worth knowing and in no one's way.
-        not_checked: What the verdict leaves open.
     """
 
+    # The sets that take part, the one with the databases first, then in the order of their generations.
     sets: tuple[SelectedSet, ...]
-    logs: tuple[SelectedLog, ...]
-    left_out: tuple[LeftOut, ...]
-    unused: tuple[str, ...]
-    target: int
-    hard: bool
-    remarks: tuple[Fault, ...] = ()
-    not_checked: tuple[str, ...] = ()
+    logs: tuple[SelectedLog, ...]  # The logs, in order
+    left_out: tuple[LeftOut, ...]  # Files of these sets that are not placed
+    unused: tuple[str, ...]  # Labels of sets that take no part
+    target: int  # The generation that is reached; 0 without logs
+    hard: bool  # Whether hard recovery follows: the databases are copies from a streaming backup
+    remarks: tuple[Fault, ...] = ()  # Faults that are worth knowing and in no one's way
+    not_checked: tuple[str, ...] = ()  # What the verdict leaves open
 
     def excluded(self) -> frozenset[int]:
         """Return the entries of the first set that are not placed."""

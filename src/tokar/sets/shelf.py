@@ -21,15 +21,10 @@ _SKIPPED_PREFIX: Final = "."
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The sets that were found.
+    """The sets that were found."""
 
-    Attributes:
-        members: The sets.
-        problems: Archives and receipts in folders that cannot be read, each with the reason.
-    """
-
-    members: tuple[Member, ...]
-    problems: tuple[ArchiveError, ...]
+    members: tuple[Member, ...]  # The sets
+    problems: tuple[ArchiveError, ...]  # Archives and receipts in folders that cannot be read, each with the reason
 
 
 def load_members(

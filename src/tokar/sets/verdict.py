@@ -51,27 +51,16 @@ class LogRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseVerdict:
-    """What becomes of one database.
+    """What becomes of one database."""
 
-    Attributes:
-        name: Its name.
-        verdict: The verdict.
-        state: Its state, as the engine names it.
-        need: The logs it needs.
-        missing: Generations it needs that are not here, as runs.
-        reaches: The highest generation that can be played onto it; 0 where none can.
-        faults: What is wrong, the root cause first.
-        not_checked: What the verdict leaves open.
-    """
-
-    name: str
-    verdict: Verdict
-    state: str
-    need: Need
-    missing: tuple[range, ...] = ()
-    reaches: int = 0
-    faults: tuple[Fault, ...] = ()
-    not_checked: tuple[str, ...] = ()
+    name: str  # Its name
+    verdict: Verdict  # The verdict
+    state: str  # Its state, as the engine names it
+    need: Need  # The logs it needs
+    missing: tuple[range, ...] = ()  # Generations it needs that are not here, as runs
+    reaches: int = 0  # The highest generation that can be played onto it; 0 where none can
+    faults: tuple[Fault, ...] = ()  # What is wrong, the root cause first
+    not_checked: tuple[str, ...] = ()  # What the verdict leaves open
 
     def __str__(self) -> str:
         """Return the verdict in a sentence."""
@@ -101,19 +90,12 @@ class DatabaseVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetVerdict:
-    """What becomes of a set.
+    """What becomes of a set."""
 
-    Attributes:
-        databases: One verdict for each database.
-        log_roles: What each log is, by its name.
-        faults: Everything that is wrong, the worst and its root cause first.
-        not_checked: What the verdict leaves open.
-    """
-
-    databases: tuple[DatabaseVerdict, ...]
-    log_roles: tuple[tuple[str, LogRole], ...]
-    faults: tuple[Fault, ...]
-    not_checked: tuple[str, ...]
+    databases: tuple[DatabaseVerdict, ...]  # One verdict for each database
+    log_roles: tuple[tuple[str, LogRole], ...]  # What each log is, by its name
+    faults: tuple[Fault, ...]  # Everything that is wrong, the worst and its root cause first
+    not_checked: tuple[str, ...]  # What the verdict leaves open
 
     @property
     def worst(self) -> Verdict | None:
