@@ -1,8 +1,9 @@
 """Result codes of the backup interfaces, as data: every number in all of its spellings, with its name and its meaning.
 
-One failure is written in up to five ways (KB articles use all of them): -530 is the engine's own number, 0xC8000212 the result
-code made of it, 3355443730 the same in decimal, -939523566 the same as a signed number, and 4294966766 the engine's number as
-an unsigned one. `canonical` takes any of them; `describe` prints name, result code and engine number.
+One failure is written in up to five ways (KB articles use all of them): -530 is the engine's own number, 0xC8000212 the
+result code made of it, 3355443730 the same in decimal, -939523566 the same as a signed number, and 4294966766 the
+engine's number as an unsigned one. `canonical` takes any of them; `describe` prints name, result code and engine
+number.
 
 ======================  ============================================
 0xC8000000 | n          error -n of the engine (facility 0x800)
@@ -11,9 +12,9 @@ an unsigned one. `canonical` takes any of them; `describe` prints name, result c
 0x80070000 | n, or n    Win32; seen bare as well (Q159170), so a positive result is a failure too
 ======================  ============================================
 
-Sources: ntdsbmsg.h and esent.h (mingw-w64); Win32 documentation, "Backup Errors in Active Directory Domain Services" and
-"Logging and Recovery Errors in Functions in Active Directory Domain Services"; Extensible Storage Engine documentation,
-"Extensible Storage Engine Error Codes"; MS-CSRA 3.1.4.1.
+Sources: ntdsbmsg.h and esent.h (mingw-w64); Win32 documentation, "Backup Errors in Active Directory Domain Services"
+and "Logging and Recovery Errors in Functions in Active Directory Domain Services"; Extensible Storage Engine
+documentation, "Extensible Storage Engine Error Codes"; MS-CSRA 3.1.4.1.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ The tree, with the exit code that the command line gives for each branch::
 
 A class with a module behind it is defined there, beside what raises it.
 
-Every error carries a one-line message, and where it helps `path`, `offset` (bytes from the start of the archive or file) and
-`hint` (the next step). Nothing here imports from the rest of the package.
+Every error carries a one-line message, and where it helps `path`, `offset` (bytes from the start of the archive or
+file) and `hint` (the next step). Nothing here imports from the rest of the package.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 r"""Names of stored files: decoded strictly, shown safely, and cut down to a leaf that is safe to create.
 
 A stored name is what the backup procedure delivered: most often a UNC path that was true on another machine. It is kept
-byte for byte with the code page it is written in, and it is never a path on the target. Only its **leaf**, the part after
-the last `\` or `/`, names a file on the target, and only if it is a good name on every platform (spec/tokens.md, NAM-1 to
-NAM-12).
+byte for byte with the code page it is written in, and it is never a path on the target. Only its **leaf**, the part
+after the last `\` or `/`, names a file on the target, and only if it is a good name on every platform (spec/tokens.md,
+NAM-1 to NAM-12).
 
-The leaf is taken *after* decoding: in code page 932 the byte 0x5C, a backslash in ASCII, is also the second byte of common
-characters, so cutting bytes would cut characters in half.
+The leaf is taken *after* decoding: in code page 932 the byte 0x5C, a backslash in ASCII, is also the second byte of
+common characters, so cutting bytes would cut characters in half.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ UNKNOWN: Final = 0
 UTF_16: Final = 1200
 UTF_8: Final = 65001
 
-# The longest leaf: 255 UTF-16 units, the limit of NTFS. Many other file systems count bytes; the plan checks that limit.
+# The longest leaf: 255 UTF-16 units, the limit of NTFS. Many other file systems count bytes; the plan checks that
+# limit.
 MAX_LEAF_UNITS: Final = 255
 
-# Windows code page -> codec of the standard library. Left out are those that do not keep ASCII where it is (UTF-7, EBCDIC,
-# Johab, 864): a separator could hide in them. A number that is not here is stored and listed like 0, unknown.
+# Windows code page -> codec of the standard library. Left out are those that do not keep ASCII where it is (UTF-7,
+# EBCDIC, Johab, 864): a separator could hide in them. A number that is not here is stored and listed like 0, unknown.
 CODE_PAGES: Final[Mapping[int, str]] = MappingProxyType(
     {
         UTF_16: "utf-16-le",
@@ -92,9 +93,9 @@ def encode(text: str) -> tuple[bytes, int]:
         text: The name as Python gives it.
 
     Returns:
-        The bytes and their code page: UTF-8 where the name is text. A POSIX name with bytes that are no text (which Python
-        gives as surrogate escapes) becomes those bytes, of unknown code page; a Windows name with a lone surrogate stays
-        UTF-16. Neither decodes again, which is the truth: such a name survives only byte for byte.
+        The bytes and their code page: UTF-8 where the name is text. A POSIX name with bytes that are no text (which
+        Python gives as surrogate escapes) becomes those bytes, of unknown code page; a Windows name with a lone
+        surrogate stays UTF-16. Neither decodes again, which is the truth: such a name survives only byte for byte.
     """
     try:
         return text.encode(), UTF_8
@@ -193,8 +194,9 @@ def _fault_of_character(character: str) -> str:
 def collision_key(part: str) -> str:
     """Return what two leaves share if they may be one file on some file system.
 
-    Names that differ only in case are one file on Windows and macOS, names that differ only in how an accent is composed
-    are one on macOS. The key is the canonical caseless form of the Unicode Standard (section 3.13, D145), composed.
+    Names that differ only in case are one file on Windows and macOS, names that differ only in how an accent is
+    composed are one on macOS. The key is the canonical caseless form of the Unicode Standard (section 3.13, D145),
+    composed.
     """
     if part.isascii():
         return part.lower()

@@ -1,9 +1,9 @@
 """Tokens: the byte that says what kind of file an entry is, and the profiles that give the bytes their names.
 
-The backup procedure puts one character in front of every name. Its byte is stored as delivered and decides, by value and
-by three **role bits**, where the file goes back to (spec/tokens.md, TOK-1 to TOK-6). Its *name* depends on who delivered
-it: 0x44 is the directory database in one header and the certification authority's in another. So names come from a
-**profile**, and nothing but a printed name may depend on a number that is marked provisional.
+The backup procedure puts one character in front of every name. Its byte is stored as delivered and decides, by value
+and by three **role bits**, where the file goes back to (spec/tokens.md, TOK-1 to TOK-6). Its *name* depends on who
+delivered it: 0x44 is the directory database in one header and the certification authority's in another. So names come
+from a **profile**, and nothing but a printed name may depend on a number that is marked provisional.
 
 Profiles are data; each row says where it comes from.
 """
@@ -33,8 +33,8 @@ DATABASE: Final = 0x44
 PATCH: Final = 0x25
 UNKNOWN: Final = 0x0F
 
-# What location lists have been seen or documented to say for a directory (spec/tokens.md, LOC-6): today's "BFT Constants"
-# page misprints 0x22 and 0x23, and MS-CSRA 3.2.4.1.28 says that `!` leads the location for logs.
+# What location lists have been seen or documented to say for a directory (spec/tokens.md, LOC-6): today's "BFT
+# Constants" page misprints 0x22 and 0x23, and MS-CSRA 3.2.4.1.28 says that `!` leads the location for logs.
 _LOCATION_SPELLINGS: Final = MappingProxyType({0x21: LOG_DIR, 0x22: LOG_DIR, 0x23: CHECKPOINT_DIR})
 
 

@@ -4,8 +4,8 @@
 readable                it is an archive of a version that is known here
 sealed                  it was finished, and its end is there
 intact                  every record is what its writer wrote; with content, every digest too
-consistent              the files in it are in order by themselves: headers, names, sizes; with content, pages and segments
-chained                 every database can be recovered from the logs that are here
+consistent              the files in it are in order by themselves: headers, names, sizes; with content, pages and
+segments chained                 every database can be recovered from the logs that are here
 placeable               every file has a place, and nothing is in the way
 rehearsed               restored to a scratch directory and read again
 ======================  ==========================================================================================

@@ -1,7 +1,8 @@
 """A rehearsal: every file is really restored, into a scratch directory, read again, and removed.
 
-It shows what no look at the archive can: that this machine has the room, the rights and the names, and that what lies there afterwards is what was
-archived. Files that would share a name, because they go to different directories in earnest, get directories of their own.
+It shows what no look at the archive can: that this machine has the room, the rights and the names, and that what lies
+there afterwards is what was archived. Files that would share a name, because they go to different directories in
+earnest, get directories of their own.
 """
 
 from __future__ import annotations

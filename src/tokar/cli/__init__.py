@@ -1,7 +1,8 @@
 """The command line: arguments in, exit code out. One module for each verb, loaded only when it is used.
 
-Exit codes: 0 done; 1 failed (input, output, source); 2 usage; 3 not an archive, or an unsupported one; 4 damaged; 5 unsealed; 6 refused: the
-plan is not safe or not complete; 7 refused: the procedure does not allow it; 8 partial; 9 the archive is good, the set is not; 130 interrupted.
+Exit codes: 0 done; 1 failed (input, output, source); 2 usage; 3 not an archive, or an unsupported one; 4 damaged; 5
+unsealed; 6 refused: the plan is not safe or not complete; 7 refused: the procedure does not allow it; 8 partial; 9 the
+archive is good, the set is not; 130 interrupted.
 """
 
 from __future__ import annotations

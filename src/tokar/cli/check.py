@@ -44,8 +44,8 @@ def check_archives(
 ) -> None:
     """Say whether archives will restore: readable, sealed, intact, consistent, chained, placeable, rehearsed.
 
-    Each rung passes, fails, or is not looked at, with the reason. Exit 0 only if every rung that was asked for passed; 9 if the archive is
-    good and the set in it is not.
+    Each rung passes, fails, or is not looked at, with the reason. Exit 0 only if every rung that was asked for passed;
+    9 if the archive is good and the set in it is not.
     """
     request = CheckRequest(
         content=content, to=tuple(to or ()), locations=locations, maps=tuple(maps or ()), rehearse=rehearse

@@ -60,7 +60,8 @@ def create(
 ) -> None:
     """Collect files into one sealed archive. Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out.
 
-    Pages of databases and segments of logs are verified on the way in. Damage is a warning and is recorded: the files are kept as they are.
+    Pages of databases and segments of logs are verified on the way in. Damage is a warning and is recorded: the files
+    are kept as they are.
     """
     if as_json and out == "-":
         raise InputError("--json and the archive both want standard output", hint="name a file as OUT")

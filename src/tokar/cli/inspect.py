@@ -76,7 +76,8 @@ def inspect_files(
 ) -> None:
     """Show what an archive holds: a summary, or every entry, or every record; and what ESE files say of themselves: their headers and their damage.
 
-    Of the content of archives only the headers of databases are read, unless more is asked for: `tokar verify` proves all of it.
+    Of the content of archives only the headers of databases are read, unless more is asked for: `tokar verify` proves
+    all of it.
     """
     wanted = Wanted(headers, pages)
     asked = _named_entries(files) if any(wanted) else {path: [] for path in files}

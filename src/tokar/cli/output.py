@@ -23,7 +23,8 @@ _TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
 def prepare() -> None:
     """Make the standard streams fit to use, whatever they were when the program was started.
 
-    A descriptor that is closed would be given to the next file that is opened, and text meant for a person would end up in it.
+    A descriptor that is closed would be given to the next file that is opened, and text meant for a person would end up
+    in it.
     """
     for expected in range(3):
         try:

@@ -1,7 +1,7 @@
 """Examining beside reading, hashing and compressing: in a thread of its own, on the same bytes, without a copy of them.
 
-Whoever archives reads into a few buffers in turn. A buffer may be read into again only when it has been looked at, so the stream that is
-read from is asked to wait for that: see `BackgroundExaminer.guard`.
+Whoever archives reads into a few buffers in turn. A buffer may be read into again only when it has been looked at, so
+the stream that is read from is asked to wait for that: see `BackgroundExaminer.guard`.
 """
 
 from __future__ import annotations

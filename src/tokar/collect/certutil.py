@@ -5,7 +5,8 @@
     DIR/DataBase/<CA name>.edb    the database, with a full backup
     DIR/DataBase/edb#####.log     the logs
 
-Sources: certutil reference, "-backupDB"; certsrv.h (the two constant names); Knowledge Base 298138 (both levels get mixed up).
+Sources: certutil reference, "-backupDB"; certsrv.h (the two constant names); Knowledge Base 298138 (both levels get
+mixed up).
 """
 
 from __future__ import annotations

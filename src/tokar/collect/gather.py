@@ -1,7 +1,8 @@
 """Files on disk that make up a set: found, told apart by content, given tokens. Nothing is written and nothing is changed.
 
-What a file is, its content says; its name is asked only where content cannot tell (a patch file, a log whose header is gone) and to be
-compared with the header. From a folder only what belongs to a set is taken, and everything else is listed as left out.
+What a file is, its content says; its name is asked only where content cannot tell (a patch file, a log whose header is
+gone) and to be compared with the header. From a folder only what belongs to a set is taken, and everything else is
+listed as left out.
 """
 
 from __future__ import annotations

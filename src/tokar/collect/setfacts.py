@@ -1,7 +1,7 @@
 """What the files of a set say of themselves, for the seal check (`tokar.server.licence`).
 
-Generations, log stream, links from log to log, what each database needs, damaged pages and segments. Files of unknown formats are no fault;
-they are taken by their names.
+Generations, log stream, links from log to log, what each database needs, damaged pages and segments. Files of unknown
+formats are no fault; they are taken by their names.
 """
 
 from __future__ import annotations

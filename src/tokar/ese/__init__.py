@@ -23,6 +23,6 @@ and, with numpy (the extra `tokar[ese]`)::
     pages        PageChecker, check_pages
     logcheck     LogChecker, check_log; segments (format 8) and ranges (format 7) do the work
 
-`identify` and `filenames` import neither construct nor numpy until a file has been recognised, because the command line asks them
-about every file it meets.
+`identify` and `filenames` import neither construct nor numpy until a file has been recognised, because the command line
+asks them about every file it meets.
 """

@@ -73,8 +73,8 @@ class Attachment:
 def parse_attachments(area: bytes) -> tuple[Attachment, ...]:
     """Return the attachments in the area of a header, in order.
 
-    The list ends at a dbid of 0, at the end of the area, or at an entry whose names would run past it: a header with a right checksum
-    has no such entry, and a hostile one gains nothing by it.
+    The list ends at a dbid of 0, at the end of the area, or at an entry whose names would run past it: a header with a
+    right checksum has no such entry, and a hostile one gains nothing by it.
     """
     found = []
     offset = 0

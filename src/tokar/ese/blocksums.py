@@ -1,13 +1,14 @@
 """XOR and ECC of many blocks at once, with numpy.
 
-What is wanted of each block is the XOR of its words, and for each k the parity of those bits whose position has bit k set (see
-`tokar.ese.checksum.ecc_checksum`). Folding gives both: cut every block into halves; the parity of the upper halves is the highest bit
-of L; lay the upper half on the lower, and the next bit comes from a problem of half the size. The whole costs about as much as reading
-each block twice, in long runs that numpy does with vector instructions; counting set bits, which is slow, is left to a few words for
-each block. Once 64 words are left the remainder is turned, so that the runs stay long: they then go across blocks.
+What is wanted of each block is the XOR of its words, and for each k the parity of those bits whose position has bit k
+set (see `tokar.ese.checksum.ecc_checksum`). Folding gives both: cut every block into halves; the parity of the upper
+halves is the highest bit of L; lay the upper half on the lower, and the next bit comes from a problem of half the size.
+The whole costs about as much as reading each block twice, in long runs that numpy does with vector instructions;
+counting set bits, which is slow, is left to a few words for each block. Once 64 words are left the remainder is turned,
+so that the runs stay long: they then go across blocks.
 
-Everything works in scratch buffers that stay in the second-level cache. `numpy` releases the interpreter lock in these runs, so a checker
-in a thread of its own costs the others little.
+Everything works in scratch buffers that stay in the second-level cache. `numpy` releases the interpreter lock in these
+runs, so a checker in a thread of its own costs the others little.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _TURNED: Final = 64
 """How many words of each block are left when the remainder is turned; a power of two."""
-# Bit k of L below 6 comes from inside the words: the parity of those bits of the folded word whose number has bit k set.
+# Bit k of L below 6 comes from inside the words: the parity of those bits of the folded word whose number has bit k
+# set.
 _INNER_MASKS: Final = np.array(
     [
         0xAAAAAAAAAAAAAAAA,

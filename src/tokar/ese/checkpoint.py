@@ -1,6 +1,7 @@
 """The checkpoint file: where recovery starts. Two copies of 4096 bytes.
 
-It is never part of a streaming backup, and must not stand beside a restored older database: recovery would start too late.
+It is never part of a streaming backup, and must not stand beside a restored older database: recovery would start too
+late.
 
 Sources: Microsoft, Extensible Storage Engine, log.hxx and logdump.cxx; Microsoft Knowledge Base Q296787 and Q237767.
 """

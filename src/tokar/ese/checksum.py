@@ -1,13 +1,15 @@
 """The two checksum algorithms of ESE over one block, in pure Python.
 
-* The *old XOR* guards every file header, the backup trailer, and pages written before Exchange 2003 SP1 and Windows Vista.
+* The *old XOR* guards every file header, the backup trailer, and pages written before Exchange 2003 SP1 and Windows
+  Vista.
 * *XOR and ECC* guards newer pages and the segments of newer logs, and can locate one flipped bit.
 
-Both are sums without carry, so a block is taken as one big integer and folded in half until a word is left: the folds run in C at
-several hundred MB/s. `tokar.ese.pages` does whole files at once with numpy; the two are tested against each other.
+Both are sums without carry, so a block is taken as one big integer and folded in half until a word is left: the folds
+run in C at several hundred MB/s. `tokar.ese.pages` does whole files at once with numpy; the two are tested against each
+other.
 
-Sources: Microsoft, Extensible Storage Engine, checksum.cxx; libesedb, "Extensible Storage Engine (ESE) Database File (EDB) format
-specification".
+Sources: Microsoft, Extensible Storage Engine, checksum.cxx; libesedb, "Extensible Storage Engine (ESE) Database File
+(EDB) format specification".
 """
 
 from __future__ import annotations
@@ -52,9 +54,10 @@ def with_header_checksum(block: bytes) -> bytes:
 def ecc_checksum(block: bytes | bytearray | memoryview, number: int, *, first: bool = True) -> int:
     """Return XOR and ECC of one block: the XOR part in the low 32 bits, the ECC part in the high 32.
 
-    Number the bits of the block from 0. L is the XOR of the positions of all set bits; H is L when their count is even, else the
-    complement of L within the block; the ECC part is H above L. Bit k of L is the parity of the upper half when the block is cut
-    into halves of 2^k bits and everything above has been folded down, so one pass of foldings gives all of it.
+    Number the bits of the block from 0. L is the XOR of the positions of all set bits; H is L when their count is even,
+    else the complement of L within the block; the ECC part is H above L. Bit k of L is the parity of the upper half
+    when the block is cut into halves of 2^k bits and everything above has been folded down, so one pass of foldings
+    gives all of it.
 
     Args:
         block: 2, 4 or 8 KiB.

@@ -89,7 +89,8 @@ def judge(identity: Identity, report: PageReport | LogReport | None, *, trailer:
     Args:
         identity: What the file is.
         report: What its checker found; None where it has none.
-        trailer: Whether a streaming copy must have a backup trailer: from Exchange 2000 SP2 and Windows XP on (Q158526).
+        trailer: Whether a streaming copy must have a backup trailer: from Exchange 2000 SP2 and Windows XP on
+            (Q158526).
     """
     if isinstance(report, PageReport):
         return _judge_pages(identity, report, trailer=trailer)

@@ -1,7 +1,7 @@
 """The header of a database: its first page, and a copy of it in its second.
 
-Sources: Microsoft, Extensible Storage Engine, daedef.hxx and fileu.cxx; libesedb, "Extensible Storage Engine (ESE) Database File (EDB)
-format specification"; Microsoft Knowledge Base Q296787.
+Sources: Microsoft, Extensible Storage Engine, daedef.hxx and fileu.cxx; libesedb, "Extensible Storage Engine (ESE)
+Database File (EDB) format specification"; Microsoft Knowledge Base Q296787.
 """
 
 # Records: no `from __future__ import annotations` (see tokar.ese.layout).
@@ -221,7 +221,8 @@ class DatabaseHeader(Record):
         """
         head = source.read(0, 2 * PAGE_SIZES[-1])
         for used, page_size, page in _candidates(head):
-            # The tail of a header page is zero, so a short header has the right XOR at larger sizes too: the size must fit as well.
+            # The tail of a header page is zero, so a short header has the right XOR at larger sizes too: the size must
+            # fit as well.
             if header_is_valid(page) and _page_size_in(page) == page_size:
                 first, second = head[:page_size], head[page_size : 2 * page_size]
                 other = second if used == 0 else first

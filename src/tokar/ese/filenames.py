@@ -1,6 +1,7 @@
 """What a file's name claims: its role, the base name of its log stream, its log generation.
 
-Names are used only where content cannot tell (a patch file, an old log, the log being prepared) and to be compared with content.
+Names are used only where content cannot tell (a patch file, an old log, the log being prepared) and to be compared with
+content.
 
 Sources: Microsoft, "Extensible Storage Engine Files"; Microsoft Knowledge Base Q158526 and Q296787.
 """
@@ -65,8 +66,8 @@ _SUFFIX_ROLES: Final = {
 def parse_file_name(name: str, base: str | None = None) -> FileName:
     """Return what a leaf name claims. Case does not matter.
 
-    `E0000001.log` can be read as base `E00` and generation 1, or with other bases: without `base` only bases of three characters are
-    considered, which is the rule.
+    `E0000001.log` can be read as base `E00` and generation 1, or with other bases: without `base` only bases of three
+    characters are considered, which is the rule.
 
     Args:
         name: The name without any folder.

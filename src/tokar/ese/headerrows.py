@@ -1,6 +1,7 @@
 """Headers for people: labels and values in the order and the spelling that `esentutl /mh`, `/ml` and `/mk` have made known.
 
-What is not set is left out, apart from what decides about a restore. Text comes from the file as it is: whoever prints it makes it safe.
+What is not set is left out, apart from what decides about a restore. Text comes from the file as it is: whoever prints
+it makes it safe.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What kind of file this is, told from its content alone. Names are never looked at (see `tokar.ese.filenames`).
 
-Most files that the command line meets in a folder are no ESE files: `looks_like_ese` says so from bytes already in memory, in less than
-a microsecond. Headers, and with them construct, are only loaded for a file that has been recognised.
+Most files that the command line meets in a folder are no ESE files: `looks_like_ese` says so from bytes already in
+memory, in less than a microsecond. Headers, and with them construct, are only loaded for a file that has been
+recognised.
 
 Sources: Microsoft, Extensible Storage Engine, daedef.hxx, log.hxx and jethdr.w (file types and the offset they share).
 """
@@ -42,7 +43,8 @@ _BLOCK_SIZE: Final = 4096
 _LARGER_BLOCK_SIZE: Final = 8192
 _CHECKPOINT_FILE_SIZE: Final = 8192
 _LOG_VERSIONS: Final = {(7, 3701), (7, 3702), (7, 3703), (7, 3704), (8, 4000)}
-# Unused sectors of format 7, and the reserve logs of that era: 16 lines of 16 bytes, the first byte of line n is 0xDA + 16 n.
+# Unused sectors of format 7, and the reserve logs of that era: 16 lines of 16 bytes, the first byte of line n is 0xDA +
+# 16 n.
 _FILL_PATTERN: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
 _RESERVE_STARTS: Final = {0, int.from_bytes(_FILL_PATTERN[:8], "little")}
 _CHUNK_SIZE: Final = 1 << 20
@@ -104,8 +106,8 @@ def looks_like_ese(first_bytes: bytes | bytearray | memoryview, size: int) -> bo
     """Tell from the first bytes whether a file may be an ESE file. False is certain, True is worth a call of `identify`.
 
     Args:
-        first_bytes: The first `HEAD_SIZE` bytes of the file, or more, or all of it. With fewer, a database whose first header copy is
-            gone is missed.
+        first_bytes: The first `HEAD_SIZE` bytes of the file, or more, or all of it. With fewer, a database whose first
+            header copy is gone is missed.
         size: The size of the whole file.
     """
     if size < SMALLEST_SIZE:

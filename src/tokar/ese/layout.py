@@ -1,17 +1,18 @@
 """How a frozen dataclass declares the bytes it stands for.
 
-A record is declared once: each field's annotation names its type in Python and its form on disk, in the order of the disk, so that the
-class body reads like the table it comes from::
+A record is declared once: each field's annotation names its type in Python and its form on disk, in the order of the
+disk, so that the class body reads like the table it comes from::
 
     class Mark(Record):
         generation: U32 = 0
         time: LogTime = NO_TIME
 
-A field whose type is itself a record is laid out in place. `layout` gives the declaration as one construct; `unpack` and `pack` run a
-packer that is derived from the same forms, because a folder may hold ten thousand logs.
+A field whose type is itself a record is laid out in place. `layout` gives the declaration as one construct; `unpack`
+and `pack` run a packer that is derived from the same forms, because a folder may hold ten thousand logs.
 """
 
-# Annotations are read here, so they must not be turned into text: no `from __future__ import annotations` in modules with records.
+# Annotations are read here, so they must not be turned into text: no `from __future__ import annotations` in modules
+# with records.
 
 import struct
 from collections.abc import Callable, Iterator

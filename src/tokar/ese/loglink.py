@@ -1,7 +1,7 @@
 """Whether one log continues another: by number, stream, creation times, and, where there is one, by content.
 
-The accumulated segment checksum is the strongest of these: it proves that the earlier log is complete and unaltered. Creation times are
-compared byte for byte and need not increase: a real clock has been seen to step back by three hours.
+The accumulated segment checksum is the strongest of these: it proves that the earlier log is complete and unaltered.
+Creation times are compared byte for byte and need not increase: a real clock has been seen to step back by three hours.
 
 Source: Microsoft, Extensible Storage Engine, logredo.cxx and logdump.cxx.
 """

@@ -3,8 +3,8 @@
 This is the slow, plain statement of the rules, without numpy: what builds pages uses it, and what checks whole files
 (`tokar.ese.pages`) is tested against it.
 
-Sources: Microsoft, Extensible Storage Engine, checksum.cxx and cpage.hxx; libesedb, "Extensible Storage Engine (ESE) Database File
-(EDB) format specification".
+Sources: Microsoft, Extensible Storage Engine, checksum.cxx and cpage.hxx; libesedb, "Extensible Storage Engine (ESE)
+Database File (EDB) format specification".
 """
 
 # Records: no `from __future__ import annotations` (see tokar.ese.layout).

@@ -1,7 +1,8 @@
 """What is wrong with a page that did not verify: which bit, or which page it is instead.
 
-A changed bit at position p changes L of the ECC by p and H by the complement of p, and the XOR part by that bit of its word: three
-witnesses for one flipped bit. A page written to the wrong place differs only in the XOR part, by its number.
+A changed bit at position p changes L of the ECC by p and H by the complement of p, and the XOR part by that bit of its
+word: three witnesses for one flipped bit. A page written to the wrong place differs only in the XOR part, by its
+number.
 
 Sources: Microsoft, Extensible Storage Engine, checksum.cxx and checksumu.cxx.
 """
@@ -79,7 +80,8 @@ def _diagnose_new(page: bytes, number: int, last_page: int) -> _Finding:
     single = difference.bit_count() == 1
     if difference <= _LOW_HALF:
         found = number ^ difference
-        # One differing bit is a page from elsewhere, or a flipped bit in the stored checksum: the file's own range decides.
+        # One differing bit is a page from elsewhere, or a flipped bit in the stored checksum: the file's own range
+        # decides.
         if 1 <= found <= (last_page if single else _HIGHEST_NUMBER):
             return PageFaultKind.MISPLACED, (), found
     if single:

@@ -1,11 +1,11 @@
 """Checks every page of a database, in one pass over bytes that come in buffers of any size.
 
-Which checksum a page carries is told by a flag in the page itself, so that one file may mix both kinds; pages of 16 and 32 KiB always
-have the new kind, in four blocks. An empty page is all zeros and has none. Bytes are looked at once, in order, so that the check can run
-beside archiving. Needs numpy (`pip install "tokar[ese]"`).
+Which checksum a page carries is told by a flag in the page itself, so that one file may mix both kinds; pages of 16 and
+32 KiB always have the new kind, in four blocks. An empty page is all zeros and has none. Bytes are looked at once, in
+order, so that the check can run beside archiving. Needs numpy (`pip install "tokar[ese]"`).
 
-Sources: Microsoft, Extensible Storage Engine, checksum.cxx, checksumu.cxx, cpage.hxx and io.cxx; libesedb, "Extensible Storage Engine
-(ESE) Database File (EDB) format specification"; Microsoft Knowledge Base Q151789.
+Sources: Microsoft, Extensible Storage Engine, checksum.cxx, checksumu.cxx, cpage.hxx and io.cxx; libesedb, "Extensible
+Storage Engine (ESE) Database File (EDB) format specification"; Microsoft Knowledge Base Q151789.
 """
 
 from __future__ import annotations
@@ -183,7 +183,8 @@ class PageChecker:
         else:
             totals = self._sums.fold(pages)
             ecc_ok = new
-        # Old XOR: all words of a page, the stored checksum among them, come to the seed; the second word is the page number.
+        # Old XOR: all words of a page, the stored checksum among them, come to the seed; the second word is the page
+        # number.
         words = (totals ^ totals >> np.uint64(32)) & np.uint64(_LOW_HALF)
         old_ok = ~new & (words == HEADER_SEED) & (heads[:, 0] >> np.uint64(32) == numbers)
         return old_ok, ecc_ok

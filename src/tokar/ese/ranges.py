@@ -1,7 +1,7 @@
 """The content of a log of format 7: a chain of checksum records, each covering the bytes before and after it.
 
-A flush begins with such a record, except that it first repeats the beginning of its sector, which the range "back" covers. The records
-name their ranges and the place of the next record; nothing else in the log is needed to check it.
+A flush begins with such a record, except that it first repeats the beginning of its sector, which the range "back"
+covers. The records name their ranges and the place of the next record; nothing else in the log is needed to check it.
 
 Source: Microsoft, Extensible Storage Engine, logapi.hxx and logread_legacy.cxx.
 """
@@ -24,7 +24,8 @@ SHORT_NOT_USED: Final = 0xD1
 _SEED: Final = 0xFEEDBEAF
 _SHORT_SEED: Final = 0xDEADC0DE
 _UNUSED: Final = (0x00, 0xDA)  # the first byte of zeros, and of the fill pattern of unused sectors
-# Sound ranges tile the log, so together they are no longer than it. Overlapping ones in a hostile log would take forever to sum up.
+# Sound ranges tile the log, so together they are no longer than it. Overlapping ones in a hostile log would take
+# forever to sum up.
 _WORK_FACTOR: Final = 4
 
 

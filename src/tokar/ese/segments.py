@@ -1,7 +1,8 @@
 """The content of a log of format 8: segments of 4096 bytes, each with a checksum, its own position, and its generation.
 
-The log ends at the first segment that is empty, stale (left over from the file's former life as an older generation) or a shadow (a
-second copy of the segment before it, which is only partly filled). A valid segment behind such an end means that a write was lost.
+The log ends at the first segment that is empty, stale (left over from the file's former life as an older generation) or
+a shadow (a second copy of the segment before it, which is only partly filled). A valid segment behind such an end means
+that a write was lost.
 
 Source: Microsoft, Extensible Storage Engine, logread.cxx and logwrite.cxx.
 """

@@ -1,10 +1,11 @@
 """What a streaming backup leaves behind its database: the trailer page, and a patch file that is empty.
 
-Since Exchange 2000 SP2 and Windows XP the bookkeeping of a streaming backup is one page after the last page of the copy, and the patch
-file that goes with it has no bytes. Before that, the patch file held the pages that split while the copy was being made; its layout is
-not public, so it is kept as it is.
+Since Exchange 2000 SP2 and Windows XP the bookkeeping of a streaming backup is one page after the last page of the
+copy, and the patch file that goes with it has no bytes. Before that, the patch file held the pages that split while the
+copy was being made; its layout is not public, so it is kept as it is.
 
-Sources: Microsoft, Extensible Storage Engine, cpage.hxx (patch header), backup.cxx and db.cxx; Microsoft Knowledge Base Q158526.
+Sources: Microsoft, Extensible Storage Engine, cpage.hxx (patch header), backup.cxx and db.cxx; Microsoft Knowledge Base
+Q158526.
 """
 
 # Records: no `from __future__ import annotations` (see tokar.ese.layout).

@@ -1,7 +1,7 @@
 """Reading an archive with random access, from the tail (spec/format.md STATE-3 and STATE-4).
 
-Opening reads the preamble, TAIL, ROOT, HEAD, SUMM; the index is read when an entry is asked for, and of an entry only what is asked for.
-Where there is no valid TAIL, the archive is read from the front to say why.
+Opening reads the preamble, TAIL, ROOT, HEAD, SUMM; the index is read when an entry is asked for, and of an entry only
+what is asked for. Where there is no valid TAIL, the archive is read from the front to say why.
 """
 
 from __future__ import annotations
@@ -338,7 +338,8 @@ class Archive:
     def chunks(self, entry: Entry) -> Iterator[Chunk]:
         """Yield the whole content of an entry; the data of a chunk is valid until the next step.
 
-        What is yielded is proven chunk by chunk; that the whole has its digest is known when the iterator ends without an error.
+        What is yielded is proven chunk by chunk; that the whole has its digest is known when the iterator ends without
+        an error.
 
         Raises:
             FormatError: The entry is damaged.

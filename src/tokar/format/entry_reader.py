@@ -218,8 +218,8 @@ class EntryReader:
     def chunk_to_check(self, found: EntryRecords, number: int, data: memoryview) -> tuple[Chunk, Callable[[], None]]:
         """Return a chunk that must not be used before what comes with it has been called: that demands the check of the record.
 
-        So the two passes over content, for check and digest, can be in two threads. Only chunks that are stored as they are
-        can wait; others are proven here.
+        So the two passes over content, for check and digest, can be in two threads. Only chunks that are stored as they
+        are can wait; others are proven here.
 
         Raises:
             FormatError: A rule is broken.

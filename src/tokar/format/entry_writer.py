@@ -1,7 +1,7 @@
 """One entry on its way into an archive: FILE, DATA and DONE from chunks (spec/format.md sections 7 to 9).
 
-Records inside an entry need the position where they land, and DONE needs what all chunks turned out to be. This is that bookkeeping,
-without threads and without input or output.
+Records inside an entry need the position where they land, and DONE needs what all chunks turned out to be. This is that
+bookkeeping, without threads and without input or output.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """INDX: pages of the index in columns (spec/format.md section 10).
 
-A page is never turned into objects as a whole: an index of a million entries is a few arrays, and an `Entry` is made when somebody asks.
+A page is never turned into objects as a whole: an index of a million entries is a few arrays, and an `Entry` is made
+when somebody asks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every fixed layout of the format, declared once: one struct for each table of spec/format.md.
 
-Same fields, same names, same order as in the tables. What follows a fixed part (a name, stored bytes, columns) is handled by the module
-that is named after the record. construct is slow per record, so the hot paths use a packer that is derived from the declaration here
-(`packing.Packer`); a test holds the two against each other on every fixture.
+Same fields, same names, same order as in the tables. What follows a fixed part (a name, stored bytes, columns) is
+handled by the module that is named after the record. construct is slow per record, so the hot paths use a packer that
+is derived from the declaration here (`packing.Packer`); a test holds the two against each other on every fixture.
 """
 
 from __future__ import annotations

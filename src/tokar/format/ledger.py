@@ -1,7 +1,7 @@
 """What writer and reader both keep while an archive goes by: enough to derive INDX and ROOT (spec/format.md sections 10 and 11).
 
-INDX and ROOT are pure functions of earlier records. The writer writes what the ledger derives; a scanning reader derives the same and
-compares bytes.
+INDX and ROOT are pure functions of earlier records. The writer writes what the ledger derives; a scanning reader
+derives the same and compares bytes.
 """
 
 from __future__ import annotations

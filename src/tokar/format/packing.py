@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Packer:
     """Packs and unpacks one layout with a precompiled `struct.Struct`.
 
-    Constant fields of the declaration take part in both directions: `pack` fills them in, and `unpack` returns them in their place, so
-    that the caller can report a wrong one at its rule.
+    Constant fields of the declaration take part in both directions: `pack` fills them in, and `unpack` returns them in
+    their place, so that the caller can report a wrong one at its rule.
 
     Args:
         layout: A construct `Struct` made only of fixed-width little-endian integers, `Bytes(n)` and `Const` of these.

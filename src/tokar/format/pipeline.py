@@ -4,11 +4,11 @@
     encoders            compress a chunk and hash it for its check; only with compression
     output              in order: completes the check, writes
 
-Without compression the hashing for the check goes to whichever of caller and output has less to do: neither reading with one hash nor
-writing with none is half of the work, on any machine.
+Without compression the hashing for the check goes to whichever of caller and output has less to do: neither reading
+with one hash nor writing with none is half of the work, on any machine.
 
-The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file calls release the
-interpreter lock while they work on a chunk.
+The number of buffers bounds the memory: a caller that is ahead waits for one to come back. blake3, zstandard and file
+calls release the interpreter lock while they work on a chunk.
 """
 
 from __future__ import annotations

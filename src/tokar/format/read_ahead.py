@@ -35,8 +35,9 @@ def absorb(digest: blake3, chunk: Chunk) -> None:
 class ReadAhead:
     """Reads and hashes chunks in a thread of its own while the consumer works on earlier ones.
 
-    Each chunk is hashed twice, in order for the digest of the file and by itself for its check. The first is done in the thread that reads; the
-    second too if the consumer has enough to do, else by the consumer, before it sees the chunk.
+    Each chunk is hashed twice, in order for the digest of the file and by itself for its check. The first is done in
+    the thread that reads; the second too if the consumer has enough to do, else by the consumer, before it sees the
+    chunk.
     """
 
     def __init__(self, reader: EntryReader, found: EntryRecords, digest: blake3) -> None:

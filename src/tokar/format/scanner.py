@@ -1,7 +1,7 @@
 """The grammar of an archive, read from the front (spec/format.md sections 2 and 13).
 
-`Scanner` is fed one record after the other and holds each against every rule. It reads nothing by itself, so that the same judge serves a
-pipe, a file without a valid end, and the tests. `scan` drives it over a stream.
+`Scanner` is fed one record after the other and holds each against every rule. It reads nothing by itself, so that the
+same judge serves a pipe, a file without a valid end, and the tests. `scan` drives it over a stream.
 
     phase       may come next
     START       HEAD

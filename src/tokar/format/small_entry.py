@@ -1,8 +1,9 @@
 """A whole entry of at most one chunk, built or proven in one go: the hot path for archives of many small files.
 
-Building gives the same bytes as `EntryWriter`, and what is proven here keeps every rule that `EntryReader` demands; a test holds both to that. It
-only spares the objects in between, which would cost more than the hashing does. Proving rebuilds every head and the whole of DONE and compares
-bytes; where anything differs it gives up without a verdict, and the long way finds out what is wrong.
+Building gives the same bytes as `EntryWriter`, and what is proven here keeps every rule that `EntryReader` demands; a
+test holds both to that. It only spares the objects in between, which would cost more than the hashing does. Proving
+rebuilds every head and the whole of DONE and compares bytes; where anything differs it gives up without a verdict, and
+the long way finds out what is wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Checking every record of an archive, on all cores (the rung "intact" of the design; spec/format.md section 13).
 
-The quick check proves every byte of the archive by its record's check. With content, every chunk is decoded as well and every digest compared.
-Faults are collected, not only the first: whoever has a damaged archive wants to know which files are still good.
+The quick check proves every byte of the archive by its record's check. With content, every chunk is decoded as well and
+every digest compared. Faults are collected, not only the first: whoever has a damaged archive wants to know which files
+are still good.
 """
 
 from __future__ import annotations

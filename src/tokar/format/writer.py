@@ -1,7 +1,7 @@
 """The writer: files in, a sealed archive out (spec/format.md).
 
-Small files are handled in the caller's thread, since handing them to another costs more than they do; large ones go through the pipeline.
-Nothing is written under the final name before `seal`.
+Small files are handled in the caller's thread, since handing them to another costs more than they do; large ones go
+through the pipeline. Nothing is written under the final name before `seal`.
 """
 
 from __future__ import annotations

@@ -1,17 +1,19 @@
 """A backup in the engine's own terms: begin, open, read, close, list the logs, truncate, end.
 
-The rules, with the JET numbers that break them (Extensible Storage Engine documentation, "Backup and Restore Functions"; Microsoft
-Extensible Storage Engine, backup.cxx, behaviour only):
+The rules, with the JET numbers that break them (Extensible Storage Engine documentation, "Backup and Restore
+Functions"; Microsoft Extensible Storage Engine, backup.cxx, behaviour only):
 
-* One backup at a time (-505). Logs only: not under circular logging (-526), not without a full of every database (-560), not with a gap
-  in the logs or a lowest log above what the last set covers (-569).
+* One backup at a time (-505). Logs only: not under circular logging (-526), not without a full of every database
+  (-560), not with a gap in the logs or a lowest log above what the last set covers (-569).
 * At the beginning of a full the checkpoint's generation is noted: the lowest log of the set.
-* At the first listing of the logs the current log is closed; the set ends with it. The current log is never listed. The list is fixed.
-* Databases are listed in a full only, and not opened after the logs are listed (-521). Listing logs while a database is open: -521, but
-  accepted in the early era, where the set is then worthless (Q256347).
-* Truncation asks whether the sum of the generations read to their end reaches the sum that is due (-616). That is the real engine's own
-  test, with its hole: a log read twice can hide one that was never read.
-* Truncation deletes below the checkpoint, what was copied, and what the last full of a database not in this backup still needs.
+* At the first listing of the logs the current log is closed; the set ends with it. The current log is never listed. The
+  list is fixed.
+* Databases are listed in a full only, and not opened after the logs are listed (-521). Listing logs while a database is
+  open: -521, but accepted in the early era, where the set is then worthless (Q256347).
+* Truncation asks whether the sum of the generations read to their end reaches the sum that is due (-616). That is the
+  real engine's own test, with its hole: a log read twice can hide one that was never read.
+* Truncation deletes below the checkpoint, what was copied, and what the last full of a database not in this backup
+  still needs.
 * A backup that ends without having listed and read its logs is not remembered (-800).
 """
 
@@ -99,7 +101,8 @@ class Backup:
         """Open a file of the backup and return its size in bytes.
 
         Raises:
-            EngineError: A file is open (-521), it is a database and the logs are listed (-521), it is gone (-1811), damaged (-612).
+            EngineError: A file is open (-521), it is a database and the logs are listed (-521), it is gone (-1811),
+                damaged (-612).
         """
         if self._open is not None:
             raise EngineError(-521, "a file is open already")
@@ -165,7 +168,8 @@ class Backup:
         """Delete logs that are not needed any more and return their generations: often none at all.
 
         Raises:
-            EngineError: Logs are not listed (-521), or were not all read (-616); in later eras also a database that was not.
+            EngineError: Logs are not listed (-521), or were not all read (-616); in later eras also a database that was
+                not.
         """
         if self.logs is None or self._open is not None:
             raise EngineError(-521, "the logs are not listed, or a file is open")

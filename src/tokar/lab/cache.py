@@ -1,9 +1,10 @@
 """Pages in memory, and the rules for bringing them to disk.
 
 * Write-ahead logging: no page goes to disk before the log has every record about it.
-* Late: a change leaves its page dirty; some later moment writes it. The oldest change that is not on disk holds the checkpoint back.
-* Order: where splits are not logged in full, the page that lost its upper part must not be on disk before the page that got it, or redo
-  would find the data nowhere. `must_follow` keeps that order.
+* Late: a change leaves its page dirty; some later moment writes it. The oldest change that is not on disk holds the
+  checkpoint back.
+* Order: where splits are not logged in full, the page that lost its upper part must not be on disk before the page that
+  got it, or redo would find the data nowhere. `must_follow` keeps that order.
 """
 
 from __future__ import annotations

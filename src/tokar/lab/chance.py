@@ -24,8 +24,8 @@ class Clock(Protocol):
 class LifeClock:
     """A clock for one life of an engine, from its start to its stop. Every question is a second later than the one before.
 
-    Lives are a day apart, so two logs with the same number that were made in different lives never carry the same creation time: that is
-    how a fork of the log stream is told.
+    Lives are a day apart, so two logs with the same number that were made in different lives never carry the same
+    creation time: that is how a fork of the log stream is told.
 
     Args:
         seed: Of the lab; moves the first day by some seconds.

@@ -1,7 +1,8 @@
 """What a log record does to pages: used when the change is made and again when it is redone, so that the two cannot differ.
 
-Redo by page dbtime: a page at `after` or later has the change already. Otherwise it must be at `before`; an engine that checks this answers
--566 for an older page (a log or a patch is missing, or redo began too late), an early one changes what it finds and loses data silently.
+Redo by page dbtime: a page at `after` or later has the change already. Otherwise it must be at `before`; an engine that
+checks this answers -566 for an older page (a log or a patch is missing, or redo began too late), an early one changes
+what it finds and loses data silently.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ def is_due(page: Page, before: int, after: int, *, checked: bool) -> bool:
     """Tell whether a change is still to be made to a page.
 
     Raises:
-        EngineError: The page is not in the state that the change was made to (-566 older, -567 newer), where that is checked.
+        EngineError: The page is not in the state that the change was made to (-566 older, -567 newer), where that is
+            checked.
     """
     if page.dbtime >= after:
         return False
@@ -43,7 +45,8 @@ def apply_put(page: Page, change: Put) -> None:
 def apply_split_to_target(source: Page, target: Page, change: Split) -> None:
     """Fill the target, from the record where it says what moves, else from the source, which must still hold it.
 
-    Where the source has been split already and the record does not say what moved, the data is lost: what a patch file is there for.
+    Where the source has been split already and the record does not say what moved, the data is lost: what a patch file
+    is there for.
     """
     if change.moved is not None:
         target.items = unpack_items(change.moved)

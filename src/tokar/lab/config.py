@@ -65,7 +65,8 @@ class Config:
 def local_path(folder: Path, path: str) -> Path:
     r"""Return where something that the server calls `D:\a\b` lies: in the lab's folder, under `D/a/b`.
 
-    UNC names through an administrative share are taken as well, of whatever server; a path that is neither is taken as it is.
+    UNC names through an administrative share are taken as well, of whatever server; a path that is neither is taken as
+    it is.
     """
     parts = PureWindowsPath(path)
     if len(parts.drive) == 2:

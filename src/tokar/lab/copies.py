@@ -61,7 +61,8 @@ def open_log_copy(path: Path) -> BytesCopy:
 class DatabaseCopy:
     """A database that is being copied.
 
-    It begins with a header as of now, twice; then comes each page as it lies on disk when its turn comes, and in later eras a trailer.
+    It begins with a header as of now, twice; then comes each page as it lies on disk when its turn comes, and in later
+    eras a trailer.
 
     Args:
         file: The database.
@@ -74,7 +75,8 @@ class DatabaseCopy:
         self._generation = generation
         self._started = started
         self._has_trailer = file.era.full_splits
-        # The early era has no trailer to complete the range: its header names the log that was current when the copy began.
+        # The early era has no trailer to complete the range: its header names the log that was current when the copy
+        # began.
         high = 0 if self._has_trailer else generation()
         self.header = replace(file.header, current_full=replace(started, generation_high=high))
         self.page_count = file.page_count
@@ -106,8 +108,8 @@ class DatabaseCopy:
     def page_written(self, page: Page) -> None:
         """Take a page that received the records of a split into the patch file, if the copy has gone past it or will not reach it.
 
-        The copy of the page that lost those records may still be ahead and then lacks them. Whether it is does not matter here: a
-        page that is in both copies is in neither harm nor way.
+        The copy of the page that lost those records may still be ahead and then lacks them. Whether it is does not
+        matter here: a page that is in both copies is in neither harm nor way.
         """
         if self.collects and not self.is_read and not self._cursor < page.number <= self.page_count:
             self.patches[page.number] = page.to_bytes(self._file.era.page_size, ecc=False)

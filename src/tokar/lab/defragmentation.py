@@ -1,7 +1,7 @@
 """Offline defragmentation: the records of a database written into a new one, which takes its place.
 
-The new database has a new signature and remembers no backup, so logs-only backups are refused until the next full (Q183380); logs from
-before it are about the old one and cannot be played onto it.
+The new database has a new signature and remembers no backup, so logs-only backups are refused until the next full
+(Q183380); logs from before it are about the old one and cannot be played onto it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The whole story in a few seconds: a simulated server is backed up, loses everything, and comes back exactly.
 
-Nothing is staged: the server works while it is read, the archives and the restore are the real ones, and what must come back is kept by an account of
-every committed transaction that neither the engine nor the restore can see.
+Nothing is staged: the server works while it is read, the archives and the restore are the real ones, and what must come
+back is kept by an account of every committed transaction that neither the engine nor the restore can see.
 """
 
 from __future__ import annotations

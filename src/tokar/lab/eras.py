@@ -2,12 +2,13 @@
 
 What is simulated, and why this and nothing older:
 
-* `edbbcli` writes the files of Exchange 2000 before Service Pack 2: pages with the old XOR, logs of format 7.3704.3 without a file type,
-  and **real patch files**. The log layout of Exchange 5.5 and before is not public, so no honest file of it could be written.
-* `ntdsbcli` writes those of Windows Server 2003: pages of 8 KiB with the old XOR, logs of format 7.3704.6, a trailer page in place of the
-  patch file.
-* `certadm` writes those of Windows Server 2019: pages with XOR and ECC, logs of format 8.4000.5.16 in checksummed segments, linked by the
-  accumulated segment checksum; ranges of required and of committed logs.
+* `edbbcli` writes the files of Exchange 2000 before Service Pack 2: pages with the old XOR, logs of format 7.3704.3
+  without a file type, and **real patch files**. The log layout of Exchange 5.5 and before is not public, so no honest
+  file of it could be written.
+* `ntdsbcli` writes those of Windows Server 2003: pages of 8 KiB with the old XOR, logs of format 7.3704.6, a trailer
+  page in place of the patch file.
+* `certadm` writes those of Windows Server 2019: pages with XOR and ECC, logs of format 8.4000.5.16 in checksummed
+  segments, linked by the accumulated segment checksum; ranges of required and of committed logs.
 
 Sources: Microsoft, Extensible Storage Engine, log.hxx and daedef.hxx; Microsoft Knowledge Base Q158526, Q179654.
 """

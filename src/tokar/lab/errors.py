@@ -1,7 +1,7 @@
 """What the simulated engine refuses, with the number that the real one gives for it.
 
-Numbers and names: Microsoft, "Extensible Storage Engine Error Codes". `EngineError` hangs into the tree of `tokar.errors` under
-SourceError: the server behind a backup or a restore cannot do what it was asked to.
+Numbers and names: Microsoft, "Extensible Storage Engine Error Codes". `EngineError` hangs into the tree of
+`tokar.errors` under SourceError: the server behind a backup or a restore cannot do what it was asked to.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""A lab: a simulated server in a folder, whose engine can be started, worked, stopped, crashed and recovered.
 
-Everything that is durable lies in the folder, so a process may be killed at any time and the lab opened again. The paths of the server
-are kept below it: `D:\exchsrvr\logs` is `FOLDER/D/exchsrvr/logs`.
+Everything that is durable lies in the folder, so a process may be killed at any time and the lab opened again. The
+paths of the server are kept below it: `D:\exchsrvr\logs` is `FOLDER/D/exchsrvr/logs`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The log stream of an instance: the current log, the closed ones, and the step from one to the next.
 
-The current log is BBB.log; its number stands only in its header. When it is full, or a backup asks for the list of logs, it is closed:
-renamed to its number in hex, and a new one is made that carries the creation time of the old one, and in format 8 its accumulated
-segment checksum. If the engine dies between the two steps there is no current log, and the highest closed one ends the stream.
+The current log is BBB.log; its number stands only in its header. When it is full, or a backup asks for the list of
+logs, it is closed: renamed to its number in hex, and a new one is made that carries the creation time of the old one,
+and in format 8 its accumulated segment checksum. If the engine dies between the two steps there is no current log, and
+the highest closed one ends the stream.
 """
 
 from __future__ import annotations

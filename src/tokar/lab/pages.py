@@ -1,8 +1,9 @@
 """A leaf page of the engine: records by key behind a real ESE page header, sealed with the checksum of its era.
 
-The leaves of a database form one chain from page 1 by their `next_page`; each knows the lowest key it may hold. Body, behind the 40 bytes
-of header: u16 length and bytes of the low key; then, for each record, u16 and u16 lengths, key, value. There is no tree above the leaves:
-the engine keeps their order in memory and finds it again by walking the chain.
+The leaves of a database form one chain from page 1 by their `next_page`; each knows the lowest key it may hold. Body,
+behind the 40 bytes of header: u16 length and bytes of the low key; then, for each record, u16 and u16 lengths, key,
+value. There is no tree above the leaves: the engine keeps their order in memory and finds it again by walking the
+chain.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What the log cannot say about a copy made while work went on: the trailer page, and before it the patch file.
 
-The patch file of the early era is `NAME.PAT`: two copies of a database header, whose "current full backup" holds the whole range of logs,
-then whole pages. Size and header are as Microsoft Knowledge Base Q200941 describes them (8 KiB when empty, `eseutil /mh` shows the range);
-its real layout is not public, and this is the simulated engine's own. A page in it replaces the page of the copy when it is newer.
+The patch file of the early era is `NAME.PAT`: two copies of a database header, whose "current full backup" holds the
+whole range of logs, then whole pages. Size and header are as Microsoft Knowledge Base Q200941 describes them (8 KiB
+when empty, `eseutil /mh` shows the range); its real layout is not public, and this is the simulated engine's own. A
+page in it replaces the page of the copy when it is newer.
 
 The trailer page of later eras is `tokar.ese.trailer`.
 """

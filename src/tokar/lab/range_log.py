@@ -1,7 +1,8 @@
 """A log of format 7 while it is being written: records in ranges, each behind a checksum record.
 
-Every flush writes one range. Its checksum record says how far the range reaches and where the next checksum record is; so a flush ends
-with a rewrite of the checksum record before, which until then said that nothing follows. A checksum record never lies astride two sectors.
+Every flush writes one range. Its checksum record says how far the range reaches and where the next checksum record is;
+so a flush ends with a rewrite of the checksum record before, which until then said that nothing follows. A checksum
+record never lies astride two sectors.
 
 Source: Microsoft, Extensible Storage Engine, logapi.hxx and logread_legacy.cxx.
 """

@@ -1,19 +1,19 @@
 """Recovery: from the files that lie there, and nothing else, to clean databases or a named engine error.
 
-*Soft* recovery follows a crash. It believes the checkpoint, also a wrong one; without one it begins with the lowest log. It refuses a
-copy that a streaming backup made (-544).
+*Soft* recovery follows a crash. It believes the checkpoint, also a wrong one; without one it begins with the lowest
+log. It refuses a copy that a streaming backup made (-544).
 
-*Hard* recovery follows a restore. The lowest log of the set stands in for the checkpoint, which is ignored (Q200941). It takes over the
-trailer, or puts the patch file into the copy, demands the logs of the set without exception, and then plays on with the logs in the log
-folder that continue them.
+*Hard* recovery follows a restore. The lowest log of the set stands in for the checkpoint, which is ignored (Q200941).
+It takes over the trailer, or puts the patch file into the copy, demands the logs of the set without exception, and then
+plays on with the logs in the log folder that continue them.
 
-Both redo by page dbtime, undo what was never committed (and log that), and leave clean databases. It is cut off safely anywhere while
-soft; a hard recovery that was cut off is begun again from the same files, or from fresh ones.
+Both redo by page dbtime, undo what was never committed (and log that), and leave clean databases. It is cut off safely
+anywhere while soft; a hard recovery that was cut off is begun again from the same files, or from fresh ones.
 
 This module knows nothing of `restore/` or `procedure/`.
 
-Sources: Microsoft Knowledge Base Q200941 and Q179654; Extensible Storage Engine documentation, JetExternalRestore; Microsoft, Extensible
-Storage Engine, logredo.cxx (behaviour only).
+Sources: Microsoft Knowledge Base Q200941 and Q179654; Extensible Storage Engine documentation, JetExternalRestore;
+Microsoft, Extensible Storage Engine, logredo.cxx (behaviour only).
 """
 
 from __future__ import annotations

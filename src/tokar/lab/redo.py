@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Redo:
     """Plays logs onto the databases of an instance that is not running.
 
-    A change is made only while the database in force under its number is the one whose file is here: after a defragmentation the number
-    stands for another database with another signature, and a log knows both.
+    A change is made only while the database in force under its number is the one whose file is here: after a
+    defragmentation the number stands for another database with another signature, and a log knows both.
 
     Args:
         instance: Holds the files and the cache.

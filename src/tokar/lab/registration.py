@@ -1,7 +1,7 @@
 """What Register leaves behind for the next start: `restore-in-progress.json`, in place of the registry key.
 
-The fields are those of "Restore in Progress" (Microsoft Knowledge Base Q200941). Several sets may be registered one after the other, the
-full first: LowLog stays that of the full, HighLog is that of the last one.
+The fields are those of "Restore in Progress" (Microsoft Knowledge Base Q200941). Several sets may be registered one
+after the other, the full first: LowLog stays that of the full, HighLog is that of the last one.
 """
 
 from __future__ import annotations

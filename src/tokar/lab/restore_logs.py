@@ -106,8 +106,8 @@ def restored_run(folder: Path, place: Place, low: int, high: int) -> LogRun:
     """Return the logs of a restored set, exactly `low` to `high`.
 
     Raises:
-        EngineError: One is missing (-557), damaged (-573), or does not belong (-555, -556, -590); in a folder of their own a log lies
-            below (-554) or above (-553) the range.
+        EngineError: One is missing (-557), damaged (-573), or does not belong (-555, -556, -590); in a folder of their
+            own a log lies below (-554) or above (-553) the range.
     """
     run = LogRun()
     closed = closed_logs(folder, place.base)
@@ -126,11 +126,12 @@ def restored_run(folder: Path, place: Place, low: int, high: int) -> LogRun:
 def roll_forward(run: LogRun, place: Place, era: Era) -> list[Path]:
     """Add the logs in the log folder that continue a restored set, and return those that recovery deletes.
 
-    A later log that does not continue ends the run: the early engine deletes it and all after it without a word (Q179654), later ones
-    refuse.
+    A later log that does not continue ends the run: the early engine deletes it and all after it without a word
+    (Q179654), later ones refuse.
 
     Raises:
-        EngineError: A later log is missing (-565), of another stream (-610), or of another history (-611), where that is refused.
+        EngineError: A later log is missing (-565), of another stream (-610), or of another history (-611), where that
+            is refused.
     """
     later = [
         (generation, path)

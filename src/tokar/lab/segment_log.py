@@ -1,7 +1,7 @@
 """A log of format 8 while it is being written: a stream of records laid into checksummed segments of 4096 bytes.
 
-Segment 0 is the header, the last one stays free (the real engine keeps it for a shadow). A flush seals and writes every segment that has
-grown; the accumulated checksum of all of them links the log to the next one.
+Segment 0 is the header, the last one stays free (the real engine keeps it for a shadow). A flush seals and writes every
+segment that has grown; the accumulated checksum of all of them links the log to the next one.
 
 Source: Microsoft, Extensible Storage Engine, _logstream.hxx and logwrite.cxx.
 """

@@ -1,14 +1,17 @@
 """The simulated server: the contract of `tokar.server.contract` on top of a lab.
 
-Between any two calls of a backup its users go on working, so what is read is never at rest. Which work, which reads come short, follows
-from the lab's seed. Codes are those of the interfaces: the layer's own where it has one (circular logging, no full, a missing log), else
-the engine's number as a result code.
+Between any two calls of a backup its users go on working, so what is read is never at rest. Which work, which reads
+come short, follows from the lab's seed. Codes are those of the interfaces: the layer's own where it has one (circular
+logging, no full, a missing log), else the engine's number as a result code.
 
 How the dialects differ here, beside `tokar.server.contract.DIALECTS`:
 
-* `edbbcli` accepts the list of logs while a database is open, as Exchange did, with a set that cannot be restored (Q256347).
-* `certadm` gives no short reads, for these mean the end of the file, and no locations at restore, for the service is stopped then.
-* `ntdsbcli` gives an expiry token; a restore without it may only ask for locations, and one with a token too old is refused.
+* `edbbcli` accepts the list of logs while a database is open, as Exchange did, with a set that cannot be restored
+  (Q256347).
+* `certadm` gives no short reads, for these mean the end of the file, and no locations at restore, for the service is
+  stopped then.
+* `ntdsbcli` gives an expiry token; a restore without it may only ask for locations, and one with a token too old is
+  refused.
 """
 
 from __future__ import annotations

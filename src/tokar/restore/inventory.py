@@ -130,8 +130,8 @@ def take_inventory(paths: Iterable[str], identify: Callable[[Path], str | None] 
 
     Args:
         paths: The directories; absolute.
-        identify: Tells from content what a file is to the engine, or None; asked for regular files whose names say nothing.
-            An error that it raises counts as None.
+        identify: Tells from content what a file is to the engine, or None; asked for regular files whose names say
+            nothing. An error that it raises counts as None.
     """
     return Inventory({path: _look(path, identify) for path in dict.fromkeys(paths)})
 

@@ -1,15 +1,17 @@
 """How a restore goes on after a crash: what an interrupted run of the same plan left behind, and the journal that proves it.
 
-The staging directories of a restore have a name that follows from the plan: from the roots of its archives, and from where every file goes. A
-rerun of the same restore finds them again. Before the first rename a journal is written and made durable, `NAME.journal-N` beside the first
-staging directory, with the files that are to be set aside. So:
+The staging directories of a restore have a name that follows from the plan: from the roots of its archives, and from
+where every file goes. A rerun of the same restore finds them again. Before the first rename a journal is written and
+made durable, `NAME.journal-N` beside the first staging directory, with the files that are to be set aside. So:
 
-* Staging directories without a journal: it died while files were being staged, and nothing has a final name. What is staged and whole, held
-  against its digest again, is not written again.
-* With a journal: everything had been staged, and renaming may have begun. A file under a final name that has exactly the size and the digest
-  that it must have is taken for one that was renamed. Any other file there is in the way, as always.
+* Staging directories without a journal: it died while files were being staged, and nothing has a final name. What is
+  staged and whole, held against its digest again, is not written again.
+* With a journal: everything had been staged, and renaming may have begun. A file under a final name that has exactly
+  the size and the digest that it must have is taken for one that was renamed. Any other file there is in the way, as
+  always.
 
-Nothing in a staging directory is believed: it must be private to this user, and every file in it a regular one with a single name.
+Nothing in a staging directory is believed: it must be private to this user, and every file in it a regular one with a
+single name.
 """
 
 from __future__ import annotations

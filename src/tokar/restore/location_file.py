@@ -4,8 +4,8 @@ The TOML form, complete (spec/tokens.md, LOC-17 to LOC-20)::
 
     [[location]]
     token = "log-dir"              # a name of the profile, a constant, or a number: "0x82", 0x82, 130
-    path = "/srv/restore/logs"     # relative paths start from the folder of this file; dir: and file: work as on the command line
-    kind = "directory"             # or "file"; may be left out
+    path = "/srv/restore/logs"     # relative paths start from the folder of this file; dir: and file: work as on the
+    command line kind = "directory"             # or "file"; may be left out
 
     [[file]]
     name = "PRIV.EDB"              # as `tokar inspect --entries` shows it, or the leaf
@@ -35,7 +35,8 @@ from tokar.tokens import parse_token
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A list of one directory for each of the 255 tokens, at 32,767 characters each, has 17 MB; real ones have some hundred bytes.
+# A list of one directory for each of the 255 tokens, at 32,767 characters each, has 17 MB; real ones have some hundred
+# bytes.
 MAX_FILE_SIZE = 1 << 20
 
 _TABLES = {
@@ -87,8 +88,8 @@ def parse_location_file(
 ) -> LocationFile:
     """Return what the content of a locations file says.
 
-    TOML has no zero byte. A raw list ends in one, and its second byte tells its width: in a W list it is the upper half of
-    the first token, so zero; in an A list it begins a name, so not zero (unless the list is empty).
+    TOML has no zero byte. A raw list ends in one, and its second byte tells its width: in a W list it is the upper half
+    of the first token, so zero; in an A list it begins a name, so not zero (unless the list is empty).
 
     Raises:
         LocationListError: As for `read_location_file`.

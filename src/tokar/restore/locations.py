@@ -5,8 +5,8 @@ They come from three places: a raw list as the API returns it (`certbkxp.dat` is
 
 A location is a *directory* or a *file*, and a raw list does not say which: Exchange gives a directory for a database
 (Exchange Server SDK, "Backup File Locations"), Active Directory and the CA give the database file itself. So a location
-is `unsettled` unless its token has bit 0x80, its path ends in a separator, or a person said what it is; the plan settles
-the rest (spec/tokens.md, LOC-7 to LOC-10).
+is `unsettled` unless its token has bit 0x80, its path ends in a separator, or a person said what it is; the plan
+settles the rest (spec/tokens.md, LOC-7 to LOC-10).
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def parse_location_list(
     Args:
         data: The list as the API returned it.
         wide: Whether it is a W list.
-        encoding: The code page of an A list; without it only ASCII is accepted, for which page it is was never written down.
+        encoding: The code page of an A list; without it only ASCII is accepted, for which page it is was never written
+            down.
         source: Where the list comes from, for a person.
 
     Raises:
@@ -100,8 +101,8 @@ def _from_list(entry: ListedName, source: str) -> Location:
 def build_location_list(locations: Iterable[Location]) -> bytes:
     """Return the W list of locations, as the API would return it.
 
-    Directories are written as 0x82 and 0x83 and in no other way, whatever spelling they were read from. To put back a list
-    that was kept, write its bytes; do not parse and build it.
+    Directories are written as 0x82 and 0x83 and in no other way, whatever spelling they were read from. To put back a
+    list that was kept, write its bytes; do not parse and build it.
 
     Raises:
         LocationListError: A token or path cannot stand in a list.
@@ -129,8 +130,8 @@ def location_by_hand(token: int, path: str, kind: Kind, *, base: str, source: st
 def parse_to(text: str, profile: str, *, base: str) -> Location | NameTarget:
     """Return what `--to TOKEN=PATH` or `--to NAME=PATH` stands for.
 
-    The text is split at the first `=`. What stands before it is a token if it reads as one, else a name; a name that reads
-    as a token, or that has a `=`, is written in a TOML file instead.
+    The text is split at the first `=`. What stands before it is a token if it reads as one, else a name; a name that
+    reads as a token, or that has a `=`, is written in a TOML file instead.
 
     Args:
         text: The text.

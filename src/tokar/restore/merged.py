@@ -1,7 +1,7 @@
 """Several archives as one: what a plan and placing see of a chain of sets.
 
-Which entries of which set are needed is decided elsewhere (`tokar.sets.chain`). Here they become one sequence of entries with numbers of its own,
-and content is read from the archive that an entry came from.
+Which entries of which set are needed is decided elsewhere (`tokar.sets.chain`). Here they become one sequence of
+entries with numbers of its own, and content is read from the archive that an entry came from.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class MergedSet:
     """The chosen entries of several archives, read as if they were in one.
 
-    The same file in two sets (same token, name and digest) is taken once, from the first; the same name with another digest is refused.
+    The same file in two sets (same token, name and digest) is taken once, from the first; the same name with another
+    digest is refused.
 
     Args:
         parts: Archives, each with the entries that are needed from it, in the order of the chain.

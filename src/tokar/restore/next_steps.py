@@ -1,11 +1,12 @@
 """What follows a restore: which recovery, what Register is told, the next commands, and what not to run.
 
-Placing files recovers nothing. A copy from a streaming backup needs hard recovery, which is registered with the service or asked for by the
-program that owns the database; anything else needs what a crash needs, or nothing at all. Pure: facts and places in, guidance out.
+Placing files recovers nothing. A copy from a streaming backup needs hard recovery, which is registered with the service
+or asked for by the program that owns the database; anything else needs what a crash needs, or nothing at all. Pure:
+facts and places in, guidance out.
 
-Sources: Exchange Server SDK, "Restoring Directory or Information Store Data"; Win32 documentation, "Restoring an Active Directory Server",
-"Restoring Certificate Services from Backup", CertSrvRestoreRegisterW; Extensible Storage Engine documentation, JetExternalRestore; Microsoft
-Knowledge Base Q200941, Q179654, Q147121, Q183380.
+Sources: Exchange Server SDK, "Restoring Directory or Information Store Data"; Win32 documentation, "Restoring an Active
+Directory Server", "Restoring Certificate Services from Backup", CertSrvRestoreRegisterW; Extensible Storage Engine
+documentation, JetExternalRestore; Microsoft Knowledge Base Q200941, Q179654, Q147121, Q183380.
 """
 
 from __future__ import annotations
@@ -141,7 +142,8 @@ def make_guidance(
         recovery: The recovery that follows.
         sets: The sets, the one with the databases first.
         places: Where the plan puts everything.
-        certutil: The folders for `certutil -restoreDB`, in order; then that command registers, and nothing is given for Register.
+        certutil: The folders for `certutil -restoreDB`, in order; then that command registers, and nothing is given for
+            Register.
         not_checked: What the verdict leaves open.
     """
     known = [one for one in sets if one.low]
@@ -162,8 +164,8 @@ def make_guidance(
 def _register(one: RestoredSet, places: Places) -> Register:
     """Return what Register is told: of the full its lowest and highest log, of every logs-only set its own range and no map.
 
-    A map with a row for a database that was not restored stops the service (Q188650), so there is one for each that is, and only for those.
-    CertSrvRestoreRegisterW wants NULL and 0 with a logs-only set; the others take it so too.
+    A map with a row for a database that was not restored stops the service (Q188650), so there is one for each that is,
+    and only for those. CertSrvRestoreRegisterW wants NULL and 0 with a logs-only set; the others take it so too.
     """
     return Register(
         label=one.label,

@@ -1,8 +1,8 @@
 r"""Paths of another machine, and the maps that bring them here.
 
-A location list says where the files were, in the words of the server: `\\CA1\C$\Windows\System32\CertLog`. Such a path means
-something on that machine alone. It is used here only if a `--map PREFIX=DIR` says what it stands for (spec/tokens.md,
-LOC-11 to LOC-16), or if it names this very machine. Nothing is ever guessed.
+A location list says where the files were, in the words of the server: `\\CA1\C$\Windows\System32\CertLog`. Such a path
+means something on that machine alone. It is used here only if a `--map PREFIX=DIR` says what it stands for
+(spec/tokens.md, LOC-11 to LOC-16), or if it names this very machine. Nothing is ever guessed.
 
 Windows paths are compared component by component, without regard to case, and with `X$` the same as the drive `X:`.
 """
@@ -144,11 +144,12 @@ class PathResolver:
 
         Args:
             text: The path as it was given.
-            by_hand: Whether the user wrote it for this machine. Then a UNC path is good on Windows whatever host it names.
+            by_hand: Whether the user wrote it for this machine. Then a UNC path is good on Windows whatever host it
+                names.
 
         Raises:
-            RestoreError: It names another machine and no map says what it stands for, two maps contradict each other, it
-                is relative, or a component of it is not safe.
+            RestoreError: It names another machine and no map says what it stands for, two maps contradict each other,
+                it is relative, or a component of it is not safe.
         """
         shown = names.printable(text)
         path = take_apart(text)

@@ -5,7 +5,8 @@ The order of the decisions, for one entry:
 1. `--to NAME=PATH` names it: there.
 2. It is a log or patch file, and there is `--backup-logs DIR`: there.
 3. `--into DIR` or `--certutil DIR`: there, under its leaf.
-4. Else the matching rule (`matching`) finds a location, the location is turned into a path of this machine (`paths`), and
+4. Else the matching rule (`matching`) finds a location, the location is turned into a path of this machine (`paths`),
+  and
    it is settled whether that is a directory or a file.
 
 Then every target directory is held against the inventory: collisions, what is there already, names that are too long,
@@ -53,7 +54,8 @@ def make_plan(entries: Entries, request: Request, inventory: Inventory) -> Plan:
     """Make the plan of a restore. Pure: the same arguments give an equal plan.
 
     Args:
-        entries: All entries of the backup set, also those that are not asked for: the matching rule looks at all tokens.
+        entries: All entries of the backup set, also those that are not asked for: the matching rule looks at all
+            tokens.
         request: What the user asks for.
         inventory: What is in the directories of `places_to_look_at`.
 
@@ -302,7 +304,8 @@ class _Planner:
     def _own_log_folder(self, steps: Steps, folder: str) -> None:
         """Demand that a folder of their own holds exactly the logs of one range (-553, -554, -557), and look into the log directory.
 
-        Logs that stay in the log directory are played after the restored ones, so it is held to the same rules as a target.
+        Logs that stay in the log directory are played after the restored ones, so it is held to the same rules as a
+        target.
         """
         own = self._targets.identity(folder)
         generations: list[int] = []
@@ -334,8 +337,8 @@ class _Planner:
     def _other_locations(self) -> None:
         """Look at the locations that take no file: all must be known, and an old checkpoint must not stay.
 
-        The engine asks for every location of its list, so one that stands for nothing here makes the plan incomplete. With
-        `--only` the rest is not asked for.
+        The engine asks for every location of its list, so one that stands for nothing here makes the plan incomplete.
+        With `--only` the rest is not asked for.
         """
         for location in self._request.locations:
             try:

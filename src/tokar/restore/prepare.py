@@ -1,7 +1,7 @@
 """Restoring from several sets: which archives form a chain, what is taken from each, and the plan of it.
 
-Everything is decided before anything is written, and a target that cannot be reached is an error: nothing is given in its place. What takes
-no part is named.
+Everything is decided before anything is written, and a target that cannot be reached is an error: nothing is given in
+its place. What takes no part is named.
 """
 
 from __future__ import annotations

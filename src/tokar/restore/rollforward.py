@@ -1,9 +1,9 @@
 """Logs that are in the log directory already and continue the set: they stay, and recovery plays them after the restored ones.
 
-A log stays only where its own header proves it: same stream, next generation, and the creation time of the log before it repeated. The
-current log is known by its header, not by its name. A log that is also in the set, or is older than it, is set aside like checkpoint and
-databases. Everything else refuses the restore: the early engine deletes logs that do not continue without a word (Q179654), and later ones
-fail on them (-565, -610, -611).
+A log stays only where its own header proves it: same stream, next generation, and the creation time of the log before
+it repeated. The current log is known by its header, not by its name. A log that is also in the set, or is older than
+it, is set aside like checkpoint and databases. Everything else refuses the restore: the early engine deletes logs that
+do not continue without a word (Q179654), and later ones fail on them (-565, -610, -611).
 """
 
 from __future__ import annotations

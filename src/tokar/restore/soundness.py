@@ -1,6 +1,7 @@
 """Whether what is to be restored is worth restoring: files that salvage left incomplete, databases that nothing here can recover.
 
-Where nothing can be judged nothing is refused: a file of a format that is not known, or a set of logs alone, is left open and said to be.
+Where nothing can be judged nothing is refused: a file of a format that is not known, or a set of logs alone, is left
+open and said to be.
 """
 
 from __future__ import annotations

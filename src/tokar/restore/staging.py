@@ -1,8 +1,8 @@
 """Staging: where files of one target directory are written before they have their final names.
 
-A directory that is there gets a private staging directory inside, on the same file system, and every file is renamed out
-of it. A directory that has yet to be made is staged as a whole, beside its final place, and gets its name with all its files
-in one rename: that is quicker, and there is no moment at which it is half full.
+A directory that is there gets a private staging directory inside, on the same file system, and every file is renamed
+out of it. A directory that has yet to be made is staged as a whole, beside its final place, and gets its name with all
+its files in one rename: that is quicker, and there is no moment at which it is half full.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Stage:
     def staged(self) -> set[str]:
         """Return the names of the files that are still staged.
 
-        The staging directory is opened by its name again: after a rename as a whole that name is gone, while the descriptor
-        from before would show files in their final place.
+        The staging directory is opened by its name again: after a rename as a whole that name is gone, while the
+        descriptor from before would show files in their final place.
         """
         if not self.holder.has(self._name):
             return set()
@@ -112,9 +112,9 @@ class Stage:
 def whole_directories(plan: Plan) -> set[str]:
     """Return the target directories of a plan that can be staged as a whole.
 
-    Such a directory has to be made, no other path means it too, and no other directory of the plan is below it. Of those
-    that get databases and other files there may be only one: with two, the first would show a database before the second
-    shows its logs.
+    Such a directory has to be made, no other path means it too, and no other directory of the plan is below it. Of
+    those that get databases and other files there may be only one: with two, the first would show a database before the
+    second shows its logs.
     """
     used = {directory.path for directory in plan.directories} | {aside.directory for aside in plan.asides}
     above = {str(parent) for path in used for parent in PurePath(path).parents}

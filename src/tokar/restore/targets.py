@@ -44,8 +44,8 @@ def some(words: Iterable[str]) -> str:
 class _Names:
     """The names that one directory has and will have.
 
-    A claimed name is kept as the hash of its collision key, 8 bytes, so that a million of them stay small. Two equal hashes
-    are only a suspicion; whoever has the names looks again.
+    A claimed name is kept as the hash of its collision key, 8 bytes, so that a million of them stay small. Two equal
+    hashes are only a suspicion; whoever has the names looks again.
     """
 
     def __init__(self, found: Iterable[Found]) -> None:

@@ -1,10 +1,11 @@
 """A crew: forked copies of this process that each do a share of work which touches nothing but files.
 
-Making a small file is a dozen microseconds of system calls and twice as many of proof; with a hundred thousand of them a second processor
-is worth having. Where processes cannot be forked safely (anywhere but on Linux) there is no crew.
+Making a small file is a dozen microseconds of system calls and twice as many of proof; with a hundred thousand of them
+a second processor is worth having. Where processes cannot be forked safely (anywhere but on Linux) there is no crew.
 
-A copy that fails says nothing but that it failed. Its share is then done by the process that it was copied from, which meets the same
-error, with all that belongs to it, or none. It never outlives that process for long: it looks after every step whether its parent is there.
+A copy that fails says nothing but that it failed. Its share is then done by the process that it was copied from, which
+meets the same error, with all that belongs to it, or none. It never outlives that process for long: it looks after
+every step whether its parent is there.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> _Member:
     parent = os.getpid()
     try:
         with warnings.catch_warnings():
-            # Of other threads here, such as that of a progress bar, the copy has none, nor anything that they may hold: it reads, hashes and writes.
+            # Of other threads here, such as that of a progress bar, the copy has none, nor anything that they may hold:
+            # it reads, hashes and writes.
             warnings.simplefilter("ignore", DeprecationWarning)
             process = os.fork()
     except OSError:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tokar.salvage.salvage_writer import SalvageWriter
 
 _NO_LIMIT: Final = 1 << 64
-# Chunks of zeros that may be written beyond those that the archive has room for: enough for the longest file, cut off after its first chunk, and
-# too few for an archive that was made to fill disks.
+# Chunks of zeros that may be written beyond those that the archive has room for: enough for the longest file, cut off
+# after its first chunk, and too few for an archive that was made to fill disks.
 _SPARE_FILLER: Final = limits.MAX_CHUNKS
 
 

@@ -1,7 +1,8 @@
 """A survey of a damaged archive: every good record in it, and where it belongs (spec/format.md SALV-1). Nothing is written.
 
-Each record says where it belongs, so the survey is a map of the original: runs of good records in the order of the original, with holes
-where something is missing. Records that stand elsewhere as well (regions that were written twice) count once.
+Each record says where it belongs, so the survey is a map of the original: runs of good records in the order of the
+original, with holes where something is missing. Records that stand elsewhere as well (regions that were written twice)
+count once.
 """
 
 from __future__ import annotations
@@ -116,8 +117,8 @@ def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[I
 def _settle(table: RunTable, reader: RecordReader) -> tuple[Columns, Columns]:
     """Return the runs in the order of the original, without overlaps, and those that had to go for that.
 
-    Of records that claim the same bytes of the original, the one that comes first in the input stays. Runs are cut into records where they
-    overlap, so that a second copy can still give what the first one lacks.
+    Of records that claim the same bytes of the original, the one that comes first in the input stays. Runs are cut into
+    records where they overlap, so that a second copy can still give what the first one lacks.
     """
     runs, dropped = table.runs, Columns()
     if runs.are_tidy:

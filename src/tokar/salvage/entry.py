@@ -1,7 +1,7 @@
 """One file of a damaged archive: which of its records are there, whether its content is whole, and what is missing (SALV-2).
 
-An entry that is one proven run needs none of this. For all others the records that are left are held against each other: DONE against FILE
-and DATA, and a row of the index in place of a record that is lost.
+An entry that is one proven run needs none of this. For all others the records that are left are held against each
+other: DONE against FILE and DATA, and a row of the index in place of a record that is lost.
 """
 
 from __future__ import annotations

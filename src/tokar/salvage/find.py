@@ -1,8 +1,8 @@
 """Finding good records in bytes that may be damaged (spec/format.md SALV-1).
 
-As long as one record follows the other this is a plain walk. After damage the bytes are searched for the next head: for the tag, or for
-the letters of a kind where the tag is not known. Only the CRC-32 of a head is computed at each such place, and the check only where the
-CRC-32 is right, so that accidents cost next to nothing.
+As long as one record follows the other this is a plain walk. After damage the bytes are searched for the next head: for
+the tag, or for the letters of a kind where the tag is not known. Only the CRC-32 of a head is computed at each such
+place, and the check only where the CRC-32 is right, so that accidents cost next to nothing.
 """
 
 from __future__ import annotations
@@ -87,8 +87,9 @@ class Window:
 class RecordFinder:
     """Iterates over the good records of an input, in the order in which they stand there.
 
-    The work is bounded by a small multiple of the size of the input, whatever is in it. Heads that were made to look right cost the length
-    that they claim; once they have cost more than the input has bytes, each of them is jumped over with all that it claims.
+    The work is bounded by a small multiple of the size of the input, whatever is in it. Heads that were made to look
+    right cost the length that they claim; once they have cost more than the input has bytes, each of them is jumped
+    over with all that it claims.
 
     Args:
         source: The input.

@@ -1,7 +1,7 @@
 """Whose records to look for in a damaged archive: its id from the preamble, or its tag from the records themselves.
 
-An archive may hold other archives as content, so records of several tags may be in sight. Those that stand where they say that they belong
-are those of the outermost archive, unless bytes were lost or inserted before all of them.
+An archive may hold other archives as content, so records of several tags may be in sight. Those that stand where they
+say that they belong are those of the outermost archive, unless bytes were lost or inserted before all of them.
 """
 
 from __future__ import annotations

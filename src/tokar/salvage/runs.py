@@ -1,7 +1,8 @@
 """Runs: good records that follow each other without a fault, kept in columns of a few bytes.
 
-An entry that is whole is one run, from its FILE to its DONE; damage cuts it into several. A record outside entries is a run of its own. So
-the memory that salvage needs follows the number of entries, not that of records, and content is never kept.
+An entry that is whole is one run, from its FILE to its DONE; damage cuts it into several. A record outside entries is a
+run of its own. So the memory that salvage needs follows the number of entries, not that of records, and content is
+never kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Salvage: every file of a damaged archive that is still whole, in an archive that is good again (spec/format.md section 14).
 
-The damaged archive is read twice: once to find what is left of it (`survey`), once to copy that. If nothing but derived records is missing,
-the result is the original again, byte by byte; else it is a new archive that names the old one as its origin. Nothing is lost in silence:
-the report lists every range and every file, and `SalvageReport.demand` raises if anything is missing.
+The damaged archive is read twice: once to find what is left of it (`survey`), once to copy that. If nothing but derived
+records is missing, the result is the original again, byte by byte; else it is a new archive that names the old one as
+its origin. Nothing is lost in silence: the report lists every range and every file, and `SalvageReport.demand` raises
+if anything is missing.
 """
 
 from __future__ import annotations
@@ -58,12 +59,14 @@ def salvage(
 
     Args:
         source: The damaged archive.
-        sink_factory: Makes the sink; called when it is certain that there is something to write. In a rare case (the original contradicts
-            itself) it is called a second time after the first sink was discarded, so a sink that cannot take back what it wrote will not do.
+        sink_factory: Makes the sink; called when it is certain that there is something to write. In a rare case (the
+            original contradicts itself) it is called a second time after the first sink was discarded, so a sink that
+            cannot take back what it wrote will not do.
         partial: Whether incomplete files are written too, flagged as incomplete, with zeros in place of lost chunks.
         clock: For the times in an archive that is not the original.
         new_id: For the id of such an archive.
-        progress: Called with numbers of bytes as they are done; in the end they are about twice the size of the damaged archive.
+        progress: Called with numbers of bytes as they are done; in the end they are about twice the size of the damaged
+            archive.
 
     Returns:
         The report. The result is sealed and visible then, but the work a success only if `SalvageReport.lost` is false.

@@ -39,8 +39,8 @@ class SalvageWriter(ArchiveWriter):
             chunks: All chunks of the file, in order.
 
         Raises:
-            FormatError: An entry with this token and name is there (SEQ-4), or a limit is reached. Nothing was written then, and more
-                entries may be added.
+            FormatError: An entry with this token and name is there (SEQ-4), or a limit is reached. Nothing was written
+                then, and more entries may be added.
             StorageError: The archive cannot be written.
         """
         self._demand_open()

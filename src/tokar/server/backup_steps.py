@@ -11,8 +11,8 @@ The rules, with their numbers in spec/procedure.md:
 * BAK-7 A backup of no files is a failure, and so is a full without a database.
 * BAK-8 Truncation takes a licence of this very session (see `tokar.server.licence`), and each licence works once.
 * BAK-9 After any failure or interrupt: close, free, End as an abort. Nothing else.
-* BAK-10 Logs only refused by Prepare is an answer, not a failure; a full in its stead is taken only when asked for, and only on the
-  four documented codes.
+* BAK-10 Logs only refused by Prepare is an answer, not a failure; a full in its stead is taken only when asked for, and
+  only on the four documented codes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The content of one listed file, as a stream that cannot end early unnoticed.
 
-Three conventions for the end of a file exist (DsBackupRead, CertSrvBackupRead, MS-CSRA 3.1.4.1.25). The reader that is right under
-all of them stops at the announced size, or at the end that the server shows, and then demands that both agree. It never asks for
-more than was announced: servers hung on reads past the end (Q264102, Q260695).
+Three conventions for the end of a file exist (DsBackupRead, CertSrvBackupRead, MS-CSRA 3.1.4.1.25). The reader that is
+right under all of them stops at the announced size, or at the end that the server shows, and then demands that both
+agree. It never asks for more than was announced: servers hung on reads past the end (Q264102, Q260695).
 """
 
 from __future__ import annotations

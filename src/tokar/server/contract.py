@@ -1,29 +1,31 @@
 """The contract: one server, in the terms of the backup interfaces themselves.
 
-Whatever can be backed up by procedure stands behind these classes: a native client library, the simulated server, a quiescent
-directory. `tests/support/server_contract.py` is the contract as tests; every implementation runs them.
+Whatever can be backed up by procedure stands behind these classes: a native client library, the simulated server, a
+quiescent directory. `tests/support/server_contract.py` is the contract as tests; every implementation runs them.
 
 ::
 
-    Server -- prepare_backup(type) ---> BackupContext    names, logs, locations, dynamic files; open, read, close; truncate; end
+    Server -- prepare_backup(type) ---> BackupContext    names, logs, locations, dynamic files; open, read, close;
+    truncate; end
            `- prepare_restore(token) -> RestoreContext   locations; register, register_complete; end
 
 What an implementation must keep (the rules are numbered in spec/procedure.md):
 
-* Calls are made from one thread, one at a time. A call that fails raises ServerError with the code, NoAnswerError, or another SourceError or StorageError where there is no code.
+* Calls are made from one thread, one at a time. A call that fails raises ServerError with the code, NoAnswerError, or
+  another SourceError or StorageError where there is no code.
 * One context at a time: a second Prepare before End is refused. One file is open at a time.
-* Database names only in a full (-521, 0xC8000209). Backup logs only when no file is open; the list is made **once per session**,
-  later calls return the same entries; after it no database may be opened.
+* Database names only in a full (-521, 0xC8000209). Backup logs only when no file is open; the list is made **once per
+  session**, later calls return the same entries; after it no database may be opened.
 * `open` takes a name without its token, from one of the lists, and returns the announced size in bytes.
-* `read` fills a buffer from the front and returns how many bytes came. Short reads are normal. How the end of the file shows is
-  the dialect's `end_of_file`.
+* `read` fills a buffer from the front and returns how many bytes came. Short reads are normal. How the end of the file
+  shows is the dialect's `end_of_file`.
 * `truncate_logs` fails (-616) unless every listed file was read to its end. It exists only where `Server.truncates`.
 * Every list is freed by the client; `end` with lists still held is a leak, which `held_lists` shows.
 * `end` is the last call of a context and may be made in any state, also after a failure.
 
-Sources: MS Knowledge Base Q159838; Exchange Server SDK, "Backing Up Directory or Information Store Data"; Win32 documentation,
-"Directory Backup Functions" and "Using the Certificate Services Backup and Restore Functions"; MS-CSRA 3.1.4.1; Extensible Storage
-Engine documentation, "Backup and Restore Functions".
+Sources: MS Knowledge Base Q159838; Exchange Server SDK, "Backing Up Directory or Information Store Data"; Win32
+documentation, "Directory Backup Functions" and "Using the Certificate Services Backup and Restore Functions"; MS-CSRA
+3.1.4.1; Extensible Storage Engine documentation, "Backup and Restore Functions".
 """
 
 from __future__ import annotations
@@ -406,8 +408,8 @@ class Server(ABC):
         """Begin a restore.
 
         Args:
-            expiry_token: What Prepare returned with the backup. Without it, where the dialect has one, the context is good
-                for `database_locations` alone.
+            expiry_token: What Prepare returned with the backup. Without it, where the dialect has one, the context is
+                good for `database_locations` alone.
 
         Raises:
             ServerError: A restore is not possible now.

@@ -1,13 +1,16 @@
 """A server in a process of its own, with a deadline on every call.
 
-Real servers hang: client and server wait for each other (Q192440), large buffers are never filled (Q197500), reads past the end do not
-return (Q264102), a stopped job leaves a deadlocked thread (Q185694). A call in this process could not be taken back; a process can be ended.
+Real servers hang: client and server wait for each other (Q192440), large buffers are never filled (Q197500), reads past
+the end do not return (Q264102), a stopped job leaves a deadlocked thread (Q185694). A call in this process could not be
+taken back; a process can be ended.
 
 What happens when a deadline passes:
 
 * The call ends with NoAnswerError. What it did on the server is not known.
-* Every further call fails at once, except End: it is sent, since the stuck call may come back, and has a deadline of its own.
-* Is End not answered either, the process is killed, which takes its connections down and lets the server clean up after it.
+* Every further call fails at once, except End: it is sent, since the stuck call may come back, and has a deadline of
+  its own.
+* Is End not answered either, the process is killed, which takes its connections down and lets the server clean up after
+  it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A quiescent set on disk (cleanly shut down, or a snapshot) behind the contract: `dir:DIR`.
 
-Nothing else knows whether the set is at rest, so the files are watched: one that changes between the first and the last look is refused.
-Only full backups without truncation, which is to say copies; nothing is ever deleted or written here.
+Nothing else knows whether the set is at rest, so the files are watched: one that changes between the first and the last
+look is refused. Only full backups without truncation, which is to say copies; nothing is ever deleted or written here.
 """
 
 from __future__ import annotations

@@ -1,13 +1,17 @@
 """The licence to truncate, and the seal check, which alone can make one.
 
-Nothing in the interfaces tells a server that the client's copy is safe; truncating before it is loses the logs (Q159838 step 8;
-CertSrvBackupTruncateLogs). So the step takes an object that cannot be made by hand. The rules, as in spec/procedure.md:
+Nothing in the interfaces tells a server that the client's copy is safe; truncating before it is loses the logs (Q159838
+step 8; CertSrvBackupTruncateLogs). So the step takes an object that cannot be made by hand. The rules, as in
+spec/procedure.md:
 
-* LIC-1 Only for a full or an incremental, never for a differential or a copy, and never from a source that nobody may delete from.
-* LIC-2 The archive is a file: synced, renamed without replacing anything, its directory synced, and opened again. Never a pipe.
+* LIC-1 Only for a full or an incremental, never for a differential or a copy, and never from a source that nobody may
+  delete from.
+* LIC-2 The archive is a file: synced, renamed without replacing anything, its directory synced, and opened again. Never
+  a pipe.
 * LIC-3 All of its content was decoded from that file and held against every digest, without a fault.
 * LIC-4 The names that the server listed and the entries of the archive are equal one to one: token, name, order, size.
-* LIC-5 Every needed generation is there: the logs of the set are contiguous and of one log stream, and reach over what its databases need.
+* LIC-5 Every needed generation is there: the logs of the set are contiguous and of one log stream, and reach over what
+  its databases need.
 * LIC-6 No page and no log segment is damaged. Accepting damage does not license.
 * LIC-7 Logs only: a prior set was named, of the same log stream, and these logs go on where it ends.
 * LIC-8 A licence is for one session and works once.
@@ -143,10 +147,10 @@ def check_seal(procedure: BackupProcedure, evidence: Evidence) -> TruncationLice
     """Hold a sealed archive against the session that filled it, and give the licence.
 
     Raises:
-        ProcedureError: This kind of backup or this source does not truncate, or the archive is not a durable file (LIC-1, LIC-2),
-            or no prior was named (LIC-7).
-        IntegrityError: The archive is not what was sealed, or its content has a fault, or it holds other files than were listed
-            (LIC-3, LIC-4).
+        ProcedureError: This kind of backup or this source does not truncate, or the archive is not a durable file
+            (LIC-1, LIC-2), or no prior was named (LIC-7).
+        IntegrityError: The archive is not what was sealed, or its content has a fault, or it holds other files than
+            were listed (LIC-3, LIC-4).
         SetError: The set has damage or lacks logs, or does not go on where its prior ends (LIC-5 to LIC-7).
     """
     _demand_kind(procedure)

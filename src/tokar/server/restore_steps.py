@@ -3,19 +3,21 @@
 The rules, with their numbers in spec/procedure.md:
 
 * RES-1 Prepare first, End last and always; the service must be stopped.
-* RES-2 The full first; a logs-only set before it would be refused (hrNoFullRestore). Logs sets in the order of their highest
-  generations, because the last Register says up to where logs are replayed. Where they begin does not matter: overlap is legal.
+* RES-2 The full first; a logs-only set before it would be refused (hrNoFullRestore). Logs sets in the order of their
+  highest generations, because the last Register says up to where logs are replayed. Where they begin does not matter:
+  overlap is legal.
 * RES-3 Exchange and AD: Register, then place. The CA and the engine: place, then Register. Per set.
-* RES-4 Every Register is answered by one RegisterComplete, with the status of placing, also after a failure: a service that
-  comes up on half a database is worse than one that refuses.
+* RES-4 Every Register is answered by one RegisterComplete, with the status of placing, also after a failure: a service
+  that comes up on half a database is worse than one that refuses.
 * RES-5 Where the dialect takes no restore map with logs sets, none is passed (CertSrvRestoreRegisterW: NULL and 0).
 * RES-6 Where the dialect has an expiry token, it is passed to Prepare as it was stored.
 * RES-7 A Register that was not answered counts as done: its completion is tried with a failure.
-* RES-8 A registration that a restore left behind when it died bars the next one, as it must while that one lives. It is completed
-  only when that is asked for, before anything is registered, and as a failure.
+* RES-8 A registration that a restore left behind when it died bars the next one, as it must while that one lives. It is
+  completed only when that is asked for, before anything is registered, and as a failure.
 
-Sources: Exchange Server SDK, "Restoring Directory or Information Store Data", HrRestoreRegisterComplete; Win32 documentation, "Restoring
-an Active Directory Server", "Restoring Certificate Services from Backup", CertSrvRestoreRegisterW; MS Knowledge Base Q147121.
+Sources: Exchange Server SDK, "Restoring Directory or Information Store Data", HrRestoreRegisterComplete; Win32
+documentation, "Restoring an Active Directory Server", "Restoring Certificate Services from Backup",
+CertSrvRestoreRegisterW; MS Knowledge Base Q147121.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
     result = run_backup(server, Path("monday.tokar"), BackupKind.FULL)
     result = run_backup(server, Path("tuesday.tokar"), BackupKind.INCREMENTAL, prior=load_prior(Path("monday.tokar")))
 
-In order: everything that can be refused is refused before Prepare; the procedure fills an archive under a temporary name; the archive is
-sealed; for kinds that truncate it is opened again, read whole and held against the session; only then may logs be truncated; End comes
-last, always; the receipt beside the archive tells what the archive itself cannot.
+In order: everything that can be refused is refused before Prepare; the procedure fills an archive under a temporary
+name; the archive is sealed; for kinds that truncate it is opened again, read whole and held against the session; only
+then may logs be truncated; End comes last, always; the receipt beside the archive tells what the archive itself cannot.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ def run_backup(server: Server, out: Path, kind: BackupKind, options: BackupOptio
         ProcedureError: This kind is not possible, or the source lists nothing.
         SourceError: The server failed; no archive is left.
         StorageError: The archive cannot be written; none is left.
-        SetError: The archive is kept and nothing was truncated: the set has damage or a gap, or does not go on from its prior.
+        SetError: The archive is kept and nothing was truncated: the set has damage or a gap, or does not go on from its
+            prior.
         IntegrityError: What came back from the disk is not what was written; it lies aside under another name.
         BackupPartialError: The archive is good and kept; truncation, End or the last receipt failed.
     """
@@ -456,7 +457,8 @@ class _Run:
     def _set_aside(self, archive_id: bytes) -> None:
         """Take the final name from an archive that this run put there and cannot vouch for.
 
-        It is renamed, not deleted, since it may hold the only copy of something. A file that somebody else put there is left alone.
+        It is renamed, not deleted, since it may hold the only copy of something. A file that somebody else put there is
+        left alone.
         """
         with contextlib.suppress(ArchiveError, OSError):
             with self._out.open("rb") as file:

@@ -1,9 +1,9 @@
 """Restores driven over a server: the one place where archives, the plan and the restore procedure meet.
 
-Everything is judged and planned before anything is written or registered: whether recovery can reach the highest log of the sets (Q179654: the
-engine plays up to a gap and deletes what comes after it), and where every file goes, all sets together. Then, set by set, in the order of the
-server's dialect: register and place, or place and register, and the status to RegisterComplete, also after a failure. What is registered is
-recovered by the engine at its next start.
+Everything is judged and planned before anything is written or registered: whether recovery can reach the highest log of
+the sets (Q179654: the engine plays up to a gap and deletes what comes after it), and where every file goes, all sets
+together. Then, set by set, in the order of the server's dialect: register and place, or place and register, and the
+status to RegisterComplete, also after a failure. What is registered is recovered by the engine at its next start.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def demand_reachable(parts: Sequence[SetPart]) -> None:
     """Check that recovery gets from the full to the highest log of the sets, going by what their files say of themselves.
 
     Raises:
-        SetError: It does not: a log is missing, is of another history, or is about another database; or a file is damaged.
+        SetError: It does not: a log is missing, is of another history, or is about another database; or a file is
+            damaged.
         InputError: The first set holds no databases, or a set ends before it.
     """
     members = [member_of_archive(part.archive) for part in parts]
@@ -168,13 +169,15 @@ def restore_to_server(
         parts: The full first, then the logs-only sets in the order of their generations.
         maps: What paths in the server's lists stand for on this machine.
         existing: What to do about files that are in the way.
-        take_over: Whether to go on although a restore that died is still registered; never while another one is at work.
+        take_over: Whether to go on although a restore that died is still registered; never while another one is at
+            work.
         clock: For the transcript and for names of files that are set aside.
         progress: Called with numbers of bytes as they are placed.
         announce: Shown the plan before anything is written.
 
     Raises:
-        SetError: Recovery could not reach the highest log of the sets; nothing was written, and the server was not called.
+        SetError: Recovery could not reach the highest log of the sets; nothing was written, and the server was not
+            called.
         RestoreError: The plan is not safe or not complete; nothing was written or registered.
         ProcedureError: The procedure does not allow it.
         SourceError: The server failed.

@@ -1,24 +1,26 @@
 """Every transition of the two procedures: state, event, next state. What is not in a table is refused.
 
-Only tables, and the machine that walks them, may live here. spec/procedure.md shows both tables; a test compares it with
-this file.
+Only tables, and the machine that walks them, may live here. spec/procedure.md shows both tables; a test compares it
+with this file.
 
 Backup, after Q159838 and the rules on order that all interfaces share. What goes beyond them:
 
 * *Full* and *logs only* are two states after Prepare, so that "database names in a full only" is a matter of the table.
-* Freeing a list means that all of its files were read: steps 4 and 7 of Q159838 close steps 3 and 6. So the log list cannot be
-  asked for while a database is open or unread. (Exchange would answer, and the backup could not be restored: Q256347.)
-* The seal stands between the last log and truncation. Truncation is an event of its own state, since it may fail, or not answer,
-  after a seal that is good.
+* Freeing a list means that all of its files were read: steps 4 and 7 of Q159838 close steps 3 and 6. So the log list
+  cannot be asked for while a database is open or unread. (Exchange would answer, and the backup could not be restored:
+  Q256347.)
+* The seal stands between the last log and truncation. Truncation is an event of its own state, since it may fail, or
+  not answer, after a seal that is good.
 * A failure leads to one state, whatever it was; from there only cleaning up and End, as an abort.
 * Asking twice for a list is left out. It would give the same list once more.
 
-Restore, after the SDK pages on restoring: two branches, since Exchange and AD register first and place the files then, and the
-CA and the engine the other way round. A failure while something is registered must be passed to RegisterComplete.
+Restore, after the SDK pages on restoring: two branches, since Exchange and AD register first and place the files then,
+and the CA and the engine the other way round. A failure while something is registered must be passed to
+RegisterComplete.
 
-Sources: MS Knowledge Base Q159838, Q256347, Q200941; Exchange Server SDK, "Backing Up" and "Restoring Directory or Information Store
-Data"; Win32 documentation, "Restoring Certificate Services from Backup"; Extensible Storage Engine documentation,
-"JetBeginExternalBackupInstance".
+Sources: MS Knowledge Base Q159838, Q256347, Q200941; Exchange Server SDK, "Backing Up" and "Restoring Directory or
+Information Store Data"; Win32 documentation, "Restoring Certificate Services from Backup"; Extensible Storage Engine
+documentation, "JetBeginExternalBackupInstance".
 """
 
 from __future__ import annotations
@@ -154,7 +156,8 @@ def _backup_table() -> Mapping[tuple[BackupState, BackupEvent], BackupState]:
     )
     for state in prepared:
         table[state, e.FAIL] = s.FAILED
-        # These read configuration only, and no source ties them to an order. Before the seal, so that the archive has them.
+        # These read configuration only, and no source ties them to an order. Before the seal, so that the archive has
+        # them.
         if state is not s.SEALED:
             table[state, e.GET_LOCATIONS] = state
             table[state, e.GET_DYNAMIC_FILES] = state

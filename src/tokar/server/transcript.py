@@ -1,7 +1,8 @@
 """What was called and what came of it, as plain JSON values (spec/procedure.md, section 5).
 
-Names and other bytes that the server delivered are kept as base64 of the raw bytes, since they need not be text. The reads of a
-file are one item, whatever their number. Long lists are cut into several items, so that no part outgrows a record.
+Names and other bytes that the server delivered are kept as base64 of the raw bytes, since they need not be text. The
+reads of a file are one item, whatever their number. Long lists are cut into several items, so that no part outgrows a
+record.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What lies beside the databases and logs of a set and does not fit: checkpoints, flush maps, patch files, databases that are not here.
 
-None of it is placed by a restore of its own accord, so most of this is a warning: about what happens if somebody places it by hand.
+None of it is placed by a restore of its own accord, so most of this is a warning: about what happens if somebody places
+it by hand.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def beside_faults(facts: SetFacts, judged: Iterable[Judged]) -> Iterator[Fault]:
 def _databases_not_here(facts: SetFacts, judged: list[Judged]) -> Iterator[Fault]:
     """Logs name the databases they are about. One that is not here stops soft recovery, unless that is told to go on without it.
 
-    Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A database that only
-    earlier logs name may have been detached since.
+    Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A
+    database that only earlier logs name may have been detached since.
     """
     here = {database.header.signature for database in facts.databases if database.header is not None}
     gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}

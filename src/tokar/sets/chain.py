@@ -1,8 +1,8 @@
 """How sets fit together: proven by their logs, never by their labels.
 
-What can be restored is a set with databases and the logs that continue it, wherever they are: a log of any set counts if it is of the same
-stream and repeats the creation time of the one before it. "Incremental" and "differential" explain and decide nothing: the incrementals of a
-certification authority hold all logs since the full.
+What can be restored is a set with databases and the logs that continue it, wherever they are: a log of any set counts
+if it is of the same stream and repeats the creation time of the one before it. "Incremental" and "differential" explain
+and decide nothing: the incrementals of a certification authority hold all logs since the full.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def build_chain(members: Iterable[Member]) -> Chain:
     """Return how sets fit together.
 
     Args:
-        members: The sets. One that is given twice counts once; a receipt counts only where its archive is not among them.
+        members: The sets. One that is given twice counts once; a receipt counts only where its archive is not among
+            them.
     """
     listed = tuple(sorted(_unique(members), key=_place))
     logs = ChainLogs(listed)

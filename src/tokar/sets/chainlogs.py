@@ -1,8 +1,8 @@
 """The logs of several sets together: which are the same, which are not although they share a number, and how far a run of them goes.
 
-A log is known by its stream, its generation and its creation time. Two logs that share the first two are one in two sets if they were
-created at the same moment, and then must have equal bytes; created at different moments, they belong to histories that parted. Of formats
-whose header is not known, the number and the bytes are all there is.
+A log is known by its stream, its generation and its creation time. Two logs that share the first two are one in two
+sets if they were created at the same moment, and then must have equal bytes; created at different moments, they belong
+to histories that parted. Of formats whose header is not known, the number and the bytes are all there is.
 """
 
 from __future__ import annotations

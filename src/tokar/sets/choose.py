@@ -1,7 +1,7 @@
 """Which sets, and which log from which set, bring databases to a generation. The answer is exact, or it is an error with the reason.
 
-Nothing is ever given in place of what was asked for: a target that cannot be reached, and "as far as there are logs" where there is more
-than one history or a hole, are refused.
+Nothing is ever given in place of what was asked for: a target that cannot be reached, and "as far as there are logs"
+where there is more than one history or a hole, are refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
         full: The id of the archive with the databases; by default the latest one that leads there.
 
     Raises:
-        InputError: There is no set of that id, or it holds no databases, or the target is below what the databases need.
+        InputError: There is no set of that id, or it holds no databases, or the target is below what the databases
+            need.
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
     bases = _candidates(chain, full)
@@ -73,7 +74,8 @@ def _latest(chain: Chain, bases: list[Base]) -> Base:
     """Return the base that needs the fewest logs to come to the end of everything that is here.
 
     Raises:
-        NotRestorableError: There is no one end: several log streams, histories that parted, a hole, a log that does not link.
+        NotRestorableError: There is no one end: several log streams, histories that parted, a hole, a log that does not
+            link.
     """
     streams = {run.stream for base in bases for run in base.runs}
     lonely = [base for base in bases if not base.runs]

@@ -163,7 +163,8 @@ def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) ->
     if content is None or content.not_verified or not content.bad:
         return
     if content.is_torn and content.bad == 1:
-        # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on without them.
+        # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on
+        # without them.
         patched = last and not hard and severity is Severity.ERROR
         yield fault(
             kind=FaultKind.LOG_TORN,

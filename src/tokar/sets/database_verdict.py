@@ -1,11 +1,12 @@
 """One database and the logs that will be played onto it: followed from the lowest needed one, each held against the one before it.
 
-The rules are those of the engine's recovery. A clean database needs nothing. A dirty one needs every log of its required range, a streaming
-copy every log of its backup; they must be of its log stream, link to each other, and the highest must be the very log the database names.
-Logs that hold committed transactions beyond that are wanted too: without them recovery goes on only with a loss (-582).
+The rules are those of the engine's recovery. A clean database needs nothing. A dirty one needs every log of its
+required range, a streaming copy every log of its backup; they must be of its log stream, link to each other, and the
+highest must be the very log the database names. Logs that hold committed transactions beyond that are wanted too:
+without them recovery goes on only with a loss (-582).
 
-Sources: Microsoft, Extensible Storage Engine, logredo.cxx, logutil.cxx, db.cxx and backup.cxx (behaviour only); Microsoft Knowledge Base
-Q296787, Q237767, Q232938, Q192657.
+Sources: Microsoft, Extensible Storage Engine, logredo.cxx, logutil.cxx, db.cxx and backup.cxx (behaviour only);
+Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
 """
 
 from __future__ import annotations

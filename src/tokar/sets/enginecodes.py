@@ -1,8 +1,8 @@
 """The engine's own error numbers that a damaged or incomplete set leads to, with their names.
 
-One failure is written in several ways: -543 is the engine's number, 0xC800021F the result code that the backup interfaces make of it. A
-person who looks for help needs both and the name (ntdsbmsg.h; Extensible Storage Engine documentation, "Extensible Storage Engine Error
-Codes").
+One failure is written in several ways: -543 is the engine's number, 0xC800021F the result code that the backup
+interfaces make of it. A person who looks for help needs both and the name (ntdsbmsg.h; Extensible Storage Engine
+documentation, "Extensible Storage Engine Error Codes").
 """
 
 from __future__ import annotations

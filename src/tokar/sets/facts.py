@@ -1,6 +1,7 @@
 """What every file of a set says of itself, as plain data: enough to judge the set without opening the files again.
 
-What cannot be read is kept too, with the reason: a file of a format that nobody has described is no fault, a damaged header is one.
+What cannot be read is kept too, with the reason: a file of a format that nobody has described is no fault, a damaged
+header is one.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ class DatabaseFacts(FileFacts):
     def has_trailer_page(self) -> bool:
         """Whether this is a copy by an engine that keeps the bookkeeping of a backup in a trailer page, not in a patch file.
 
-        That began with log format 7.3704.5, and so did file types in headers (Microsoft Knowledge Base Q158526; Extensible Storage
-        Engine, log.hxx).
+        That began with log format 7.3704.5, and so did file types in headers (Microsoft Knowledge Base Q158526;
+        Extensible Storage Engine, log.hxx).
         """
         return self.header is not None and self.header.is_streaming_copy and self.header.file_type != 0
 

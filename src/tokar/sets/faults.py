@@ -1,7 +1,8 @@
 """Faults of a set, as data: what is wrong, which files, which error the engine would give, what to do next.
 
-The members of `FaultKind` stand in the order of causes: what comes first explains what comes later, so that a sorted report begins with
-the root cause. What only follows from a fault is not a fault of its own; it is one of its consequences.
+The members of `FaultKind` stand in the order of causes: what comes first explains what comes later, so that a sorted
+report begins with the root cause. What only follows from a fault is not a fault of its own; it is one of its
+consequences.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The logs of a set, looked up by generation, and whether one continues the other.
 
-Two logs link when the later one has the next generation, the same stream, and repeats the creation time of the earlier one, byte for byte;
-where the content was examined and the format has it, the accumulated segment checksum must fit as well. Of formats whose header is not
-known only the numbers in the names can be compared.
+Two logs link when the later one has the next generation, the same stream, and repeats the creation time of the earlier
+one, byte for byte; where the content was examined and the format has it, the accumulated segment checksum must fit as
+well. Of formats whose header is not known only the numbers in the names can be compared.
 """
 
 from __future__ import annotations

@@ -119,7 +119,8 @@ def _need_of_copy(facts: DatabaseFacts, header: DatabaseHeader) -> Need:
         return _last_log(header, _copy_need(Basis.TRAILER, low, high, "streaming copy"))
     if header.current_full.generation_high:
         high = header.current_full.generation_high
-        # Before trailers the header named the log that was current when the copy began; the patch file knows where it ended.
+        # Before trailers the header named the log that was current when the copy began; the patch file knows where it
+        # ended.
         open_end = (
             "" if header.file_type else "the last log that is needed stands in the patch file, which is not interpreted"
         )

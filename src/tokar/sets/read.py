@@ -1,7 +1,7 @@
 """Reads the facts of a set, from an archive or from a folder: a few KiB of each file, or all of it where examination was asked for.
 
-In an archive every read is proven by the checks of the chunks it touches, and the token says what a file is meant to be. In a folder only
-content tells, and names where content cannot (a patch file, a log whose header is gone).
+In an archive every read is proven by the checks of the chunks it touches, and the token says what a file is meant to
+be. In a folder only content tells, and names where content cannot (a patch file, a log whose header is gone).
 """
 
 from __future__ import annotations
@@ -198,7 +198,8 @@ def facts_of_archive(
         archive: The archive.
         examine: Whether to check all pages and log segments as well, which reads all content.
         progress: Called with the bytes of content of each file that is done.
-        placed: Where entries have been restored to: these files are read instead, and entries without one are passed over.
+        placed: Where entries have been restored to: these files are read instead, and entries without one are passed
+            over.
 
     Raises:
         FormatError: The index or the start of a file is damaged.

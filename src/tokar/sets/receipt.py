@@ -1,8 +1,9 @@
 """The receipt beside an archive: what happened after the seal. No verdict on an archive ever needs it.
 
-An archive is sealed before logs are truncated, so the truncation, and how End went, cannot be told inside it. `NAME.receipt.json` tells it:
-"truncating" is written before the call and the result after, so that a receipt found later says what may have happened, whatever
-died in between. It also names id, root and highest log of the set, so that a later backup can go on from the receipt alone.
+An archive is sealed before logs are truncated, so the truncation, and how End went, cannot be told inside it.
+`NAME.receipt.json` tells it: "truncating" is written before the call and the result after, so that a receipt found
+later says what may have happened, whatever died in between. It also names id, root and highest log of the set, so that
+a later backup can go on from the receipt alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Random access to bytes: the one thing that a reader of archives or of ESE files needs from storage.
 
-Anything with `size` and `read(offset, size)` will do: a file on disk, an entry inside an archive, a range request to remote storage.
+Anything with `size` and `read(offset, size)` will do: a file on disk, an entry inside an archive, a range request to
+remote storage.
 """
 
 from __future__ import annotations

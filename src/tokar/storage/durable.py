@@ -80,7 +80,8 @@ def _rename_in_two_steps(source: str, target: str, source_directory: int | None,
     else:
         os.unlink(source, dir_fd=source_directory)
         return
-    # No hard links either (exFAT), or a directory: something empty made exclusively claims the name, and only that is replaced.
+    # No hard links either (exFAT), or a directory: something empty made exclusively claims the name, and only that is
+    # replaced.
     is_directory = stat.S_ISDIR(os.stat(source, dir_fd=source_directory, follow_symlinks=False).st_mode)
     if is_directory:
         os.mkdir(target, 0o700, dir_fd=target_directory)
@@ -98,8 +99,8 @@ def rename_at(
 ) -> None:
     """Rename within or between open directories, atomically, and never over something that is there.
 
-    If it dies half-way, either the old or the new name exists. On file systems without an exclusive rename, for a moment
-    both do (a hard link), or the new one is an empty file (where there are no hard links).
+    If it dies half-way, either the old or the new name exists. On file systems without an exclusive rename, for a
+    moment both do (a hard link), or the new one is an empty file (where there are no hard links).
 
     Args:
         source: The name in `source_directory`.

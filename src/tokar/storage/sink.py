@@ -41,8 +41,8 @@ class Sink(Protocol):
 class FileSink:
     """Writes to a temporary file beside the target and renames it at the end.
 
-    The temporary name is `.NAME.XXXXXXXX.part`, mode 0600. If the process dies half-way only that file is left; nothing is ever half-written
-    under the final name.
+    The temporary name is `.NAME.XXXXXXXX.part`, mode 0600. If the process dies half-way only that file is left; nothing
+    is ever half-written under the final name.
 
     Args:
         path: The final name.
