@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 # From the bottom up. A part imports itself and every part of an earlier row; the doors in `__init__` import everything below the command line.
 LAYERS = [
     {"errors", "_version"},
-    {"codes", "tokens", "names"},
+    {"as_json", "codes", "tokens", "names"},
     {"namelist"},
     {"storage"},
     {"ese", "format"},
