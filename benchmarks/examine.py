@@ -20,10 +20,10 @@ import numpy as np
 from tokar.collect.collect import CollectRequest, collect, gather
 from tokar.collect.findings import Findings
 from tokar.ese.blocksums import BlockSums
-from tokar.ese.common import LogPosition, Signature
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, block_size_of, page_is_sealed, seal_segment
+from tokar.ese.values import LogPosition, Signature
 from tokar.format.compression import Compression
 from tokar.storage.sink import FileSink
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tokar.errors import InputError
 from tokar.ese.attachment import AREA_SIZE, Attachment, build_attachments, parse_attachments
-from tokar.ese.common import LogPosition, Signature
+from tokar.ese.values import LogPosition, Signature
 
 ONE = Attachment(
     dbid=1,

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import LogPosition, Signature
 from tokar.ese.errors import HeaderError
+from tokar.ese.values import LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
 
 CHECKPOINT = Checkpoint(

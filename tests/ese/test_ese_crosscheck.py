@@ -8,8 +8,8 @@ import pytest
 from ese_manifest import read_manifest
 
 from conftest import samples_folder
-from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseHeader, Event, Repairs
+from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:

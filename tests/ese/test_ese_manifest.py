@@ -21,7 +21,7 @@ from tokar.ese.pages import check_pages, why_not_verified
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
-    from tokar.ese.common import LogPosition, LogTime, Signature
+    from tokar.ese.values import LogPosition, LogTime, Signature
 
 pytestmark = pytest.mark.samples
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tokar.ese.common import Signature
 from tokar.ese.errors import HeaderError
 from tokar.ese.flushmap import FlushMap
+from tokar.ese.values import Signature
 from tokar.storage.bytesource import BytesSource
 
 FLUSH_MAP = FlushMap(flags=1, signature=Signature(random=4))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.checksum import with_header_checksum
-from tokar.ese.common import LogPosition, Signature
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, identify, looks_like_ese
 from tokar.ese.log import LogHeader
+from tokar.ese.values import LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
 
 DATABASE = DatabaseHeader(log_signature=Signature(random=2))

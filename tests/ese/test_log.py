@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checksum import with_header_checksum
-from tokar.ese.common import LogTime, Signature
 from tokar.ese.errors import HeaderError
 from tokar.ese.log import LogHeader
+from tokar.ese.values import LogTime, Signature
 from tokar.storage.bytesource import BytesSource
 
 HEADER = LogHeader(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ese_files import log_bytes, log_header, old_log_header
 
-from tokar.ese.common import LogTime, Signature
 from tokar.ese.logcheck import check_log
 from tokar.ese.loglink import LinkFault, LinkProof, link
+from tokar.ese.values import LogTime, Signature
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from ese_files import database_bytes, flip, header_for, page_bytes, page_offset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.ese.common import BackupInfo, LogPosition, Signature
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
 from tokar.ese.page import PageHeader, seal_page
 from tokar.ese.pagereport import FAULT_LIMIT, PageFaultKind, PageReport
 from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, check_pages
 from tokar.ese.trailer import BackupTrailer
+from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

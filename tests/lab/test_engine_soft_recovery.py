@@ -9,7 +9,7 @@ import pytest
 from engine_by_hand import back_up, new_story, outcome_of, place, server_of, target_for
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import LogPosition, Signature
+from tokar.ese.values import LogPosition, Signature
 from tokar.lab.checkpoint_file import write_checkpoint
 from tokar.lab.database_file import DatabaseFile
 from tokar.lab.eras import ERAS

@@ -20,9 +20,9 @@ from recovery_sets import (
     write,
 )
 
-from tokar.ese.common import BackupInfo, LogPosition, Signature
 from tokar.ese.database import DatabaseState
 from tokar.ese.flushmap import FlushMap
+from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
 from tokar.sets.judge import judge

@@ -11,7 +11,7 @@ import pytest
 from recovery_sets import flip
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import LogPosition
+from tokar.ese.values import LogPosition
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.judge import judge
 from tokar.sets.read import facts_of_folder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokar.ese.common import LogTime, Signature
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_page
+from tokar.ese.values import LogTime, Signature
 
 if TYPE_CHECKING:
     from scripted_server import ScriptedServer

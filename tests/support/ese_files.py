@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from tokar.ese.common import LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
 from tokar.ese.ranges import SHORT_NOT_USED, SHORT_USED, ChecksumRecord
+from tokar.ese.values import LogPosition, LogTime, Signature
 
 STREAM = Signature(random=2, created=LogTime(year=122, month=2, day=5, low=1))
 FILL = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))

@@ -6,11 +6,11 @@ import random
 from typing import TYPE_CHECKING
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
+from tokar.ese.values import LogPosition, LogTime, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

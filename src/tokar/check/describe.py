@@ -14,7 +14,7 @@ from tokar.errors import FormatError, LocationListError, UnsafeNameError, Unseal
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import FileKind
-from tokar.ese.inspection import inspect_file
+from tokar.ese.inspect import inspect_file
 from tokar.format import preamble, records
 from tokar.format.preamble import Preamble
 from tokar.format.scanner import EntryEnded, Scan

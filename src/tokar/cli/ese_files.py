@@ -15,7 +15,7 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.headerjson import inspection_json, verdict_json
 from tokar.ese.headerrows import copies_text, inspection_rows
 from tokar.ese.identify import SMALLEST_SIZE
-from tokar.ese.inspection import Inspection, check_content, inspect_file
+from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.pagereport import PageFault
 from tokar.storage.bytesource import FileSource
 

@@ -17,7 +17,7 @@ from tokar.cli.opening import named, open_archive
 from tokar.cli.options import Json
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
 from tokar.ese.headerrows import range_text
-from tokar.ese.inspection import inspect_file
+from tokar.ese.inspect import inspect_file
 from tokar.format.layouts import MAGIC
 from tokar.sets.need import Basis
 from tokar.storage.bytesource import FileSource

@@ -4,8 +4,8 @@ The modules, from the bottom up::
 
     errors       HeaderError, MissingExtraError
     checksum     the two checksum algorithms over one block, in pure Python
-    layout       how a frozen dataclass declares the bytes it stands for; the only part that talks to construct
-    common       LogPosition, LogTime, Signature, BackupInfo, Copies
+    record       how a frozen dataclass declares the bytes it stands for; the only part that talks to construct
+    values       LogPosition, LogTime, Signature, BackupInfo, Copies
     attachment   which databases a log belongs to; environment: paths and sizes of the instance that wrote it
     database     DatabaseHeader          log          LogHeader
     checkpoint   Checkpoint              flushmap     FlushMap

@@ -1,13 +1,13 @@
 """The attachment list of logs and checkpoints: which databases belong to the log stream."""
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tokar.errors import InputError
-from tokar.ese.common import NO_POSITION, NO_SIGNATURE, LogPosition, Signature
-from tokar.ese.layout import U8, U16, U32, U64, Record
+from tokar.ese.record import U8, U16, U32, U64, Record
+from tokar.ese.values import NO_POSITION, NO_SIGNATURE, LogPosition, Signature
 
 AREA_SIZE = 2048
 UTF16_NAMES = 0x20

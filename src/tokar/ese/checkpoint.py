@@ -6,17 +6,17 @@ late.
 Sources: Microsoft, Extensible Storage Engine, log.hxx and logdump.cxx; Microsoft Knowledge Base Q296787 and Q237767.
 """
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
 from tokar.ese.attachment import AREA_SIZE, Attachment, parse_attachments
 from tokar.ese.checksum import header_is_valid, with_header_checksum
-from tokar.ese.common import NO_POSITION, NO_SIGNATURE, NO_TIME, Copies, LogPosition, LogTime, Signature
 from tokar.ese.environment import NO_ENVIRONMENT, Environment
 from tokar.ese.errors import HeaderError
-from tokar.ese.layout import U8, U32, Record, raw
+from tokar.ese.record import U8, U32, Record, raw
+from tokar.ese.values import NO_POSITION, NO_SIGNATURE, NO_TIME, Copies, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import ByteSource
 
 COPY_SIZE: Final = 4096

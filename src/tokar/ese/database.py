@@ -4,7 +4,7 @@ Sources: Microsoft, Extensible Storage Engine, daedef.hxx and fileu.cxx; libesed
 Database File (EDB) format specification"; Microsoft Knowledge Base Q296787.
 """
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +13,9 @@ from typing import Annotated, Final, Self
 
 from tokar.errors import InputError
 from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
-from tokar.ese.common import (
+from tokar.ese.errors import HeaderError
+from tokar.ese.record import I32, U8, U32, U64, Record, raw
+from tokar.ese.values import (
     NO_BACKUP,
     NO_POSITION,
     NO_SIGNATURE,
@@ -24,8 +26,6 @@ from tokar.ese.common import (
     LogTime,
     Signature,
 )
-from tokar.ese.errors import HeaderError
-from tokar.ese.layout import I32, U8, U32, U64, Record, raw
 from tokar.storage.bytesource import ByteSource
 
 MAGIC: Final = 0x89ABCDEF

@@ -1,12 +1,12 @@
 """The environment block of logs and checkpoints: paths and sizes of the instance that wrote them."""
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from tokar.ese.common import text
-from tokar.ese.layout import U8, U32, Record, raw
+from tokar.ese.record import U8, U32, Record, raw
+from tokar.ese.values import text
 
 PATH_SIZE = 261
 

@@ -4,15 +4,15 @@ The engine rebuilds it when it is missing or out of step, so a restore does not 
 moment is worse than none. Source: Microsoft, Extensible Storage Engine, flushmap.hxx.
 """
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
 from tokar.ese.checksum import header_is_valid, with_header_checksum
-from tokar.ese.common import NO_SIGNATURE, NO_TIME, LogTime, Signature
 from tokar.ese.errors import HeaderError
-from tokar.ese.layout import I32, U32, Record, raw
+from tokar.ese.record import I32, U32, Record, raw
+from tokar.ese.values import NO_SIGNATURE, NO_TIME, LogTime, Signature
 from tokar.storage.bytesource import ByteSource
 
 HEADER_SIZE: Final = 8192

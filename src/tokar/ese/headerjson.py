@@ -6,20 +6,20 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature, text
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.environment import Environment
 from tokar.ese.log import LogHeader
 from tokar.ese.logreport import LogFault
 from tokar.ese.pagereport import PageFault
+from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokar.ese.attachment import Attachment
     from tokar.ese.contentcheck import ContentVerdict
-    from tokar.ese.inspection import Inspection
-    from tokar.ese.layout import Record
+    from tokar.ese.inspect import Inspection
+    from tokar.ese.record import Record
 
 _COUNTS: Final = ("empty", "old_ok", "ecc_ok", "highest_dbtime", "extra_bytes", "valid", "shadow", "stale", "rescued")
 _AREAS: Final = {"attachment_area", "raw_system_path", "raw_log_path"}  # shown as what is in them

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokar.ese.attachment import Attachment
-    from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature
     from tokar.ese.environment import Environment
-    from tokar.ese.inspection import Inspection
+    from tokar.ese.inspect import Inspection
     from tokar.ese.trailer import BackupTrailer
+    from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature
 
 Row = tuple[str, str]
 _BACKUP_TYPES: Final = {0: "streaming", 1: "shadow copy", 2: "snapshot"}

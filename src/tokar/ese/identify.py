@@ -20,10 +20,10 @@ from tokar.ese.oldlog import ESE97, old_format
 
 if TYPE_CHECKING:
     from tokar.ese.checkpoint import Checkpoint
-    from tokar.ese.common import Signature
     from tokar.ese.database import DatabaseHeader
     from tokar.ese.flushmap import FlushMap
     from tokar.ese.log import LogHeader
+    from tokar.ese.values import Signature
     from tokar.storage.bytesource import ByteSource
 
 HEAD_SIZE: Final = 32768 + 8

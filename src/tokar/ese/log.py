@@ -3,18 +3,18 @@
 Sources: Microsoft, Extensible Storage Engine, log.hxx, log.cxx and logstream.cxx; Microsoft Knowledge Base Q296787.
 """
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
 from tokar.ese.attachment import AREA_SIZE, Attachment, parse_attachments
 from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
-from tokar.ese.common import NO_POSITION, NO_SIGNATURE, NO_TIME, LogPosition, LogTime, Signature
 from tokar.ese.environment import NO_ENVIRONMENT, Environment
 from tokar.ese.errors import HeaderError
-from tokar.ese.layout import I32, U8, U16, U32, U64, Record, raw
 from tokar.ese.oldlog import old_format
+from tokar.ese.record import I32, U8, U16, U32, U64, Record, raw
+from tokar.ese.values import NO_POSITION, NO_SIGNATURE, NO_TIME, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import ByteSource
 
 HEADER_SIZE: Final = 4096

@@ -7,13 +7,13 @@ Sources: Microsoft, Extensible Storage Engine, checksum.cxx and cpage.hxx; libes
 Database File (EDB) format specification".
 """
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from typing import Final
 
 from tokar.ese.checksum import HEADER_SEED, ecc_checksum, xor_words
-from tokar.ese.layout import U16, U32, U64, Record
+from tokar.ese.record import U16, U32, U64, Record
 
 NEW_FORMAT: Final = 0x2000
 """The flag of a page that carries XOR and ECC; without it, the old XOR and its page number."""

@@ -6,15 +6,15 @@ covers. The records name their ranges and the place of the next record; nothing 
 Source: Microsoft, Extensible Storage Engine, logapi.hxx and logread_legacy.cxx.
 """
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from typing import Final
 
 from tokar.ese.checksum import xor_words
-from tokar.ese.layout import U8, U32, Record
 from tokar.ese.log import LogHeader
 from tokar.ese.logreport import FAULT_LIMIT, LogFault, LogFaultKind, LogReport
+from tokar.ese.record import U8, U32, Record
 
 LARGEST_FILE: Final = 64 << 20
 """Such a log is held in memory to be checked; Exchange used 5 MiB, Active Directory 10 MiB."""

@@ -8,17 +8,17 @@ Sources: Microsoft, Extensible Storage Engine, cpage.hxx (patch header), backup.
 Q158526.
 """
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from tokar.ese.checksum import header_is_valid, with_header_checksum
-from tokar.ese.common import NO_BACKUP, NO_SIGNATURE, NO_TIME, BackupInfo, LogTime, Signature
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.errors import HeaderError
-from tokar.ese.layout import U32, Record, raw
+from tokar.ese.record import U32, Record, raw
+from tokar.ese.values import NO_BACKUP, NO_SIGNATURE, NO_TIME, BackupInfo, LogTime, Signature
 from tokar.storage.bytesource import ByteSource
 
 _MISSING: Final = -534

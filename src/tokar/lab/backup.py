@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from tokar.ese.common import NO_BACKUP, BackupInfo
+from tokar.ese.values import NO_BACKUP, BackupInfo
 from tokar.lab.copies import BytesCopy, DatabaseCopy, open_log_copy
 from tokar.lab.errors import EngineError
 from tokar.lab.patch import patch_name

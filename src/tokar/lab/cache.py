@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokar.ese.common import LogPosition
+    from tokar.ese.values import LogPosition
     from tokar.lab.database_file import DatabaseFile
     from tokar.lab.pages import Page
 

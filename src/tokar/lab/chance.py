@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from tokar.ese.common import LogTime
+from tokar.ese.values import LogTime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from tokar.storage.bytesource import FileSource
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.ese.common import LogPosition, Signature
+    from tokar.ese.values import LogPosition, Signature
     from tokar.lab.eras import Era
 
 

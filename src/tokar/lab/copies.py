@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tokar.ese.common import BackupInfo
+    from tokar.ese.values import BackupInfo
     from tokar.lab.database_file import DatabaseFile
 
 PAGES_AT_ONCE: Final = 2

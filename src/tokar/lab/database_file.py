@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import StorageError
-from tokar.ese.common import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
+from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.lab.errors import EngineError
 from tokar.lab.pages import ROOT_PAGE, Page
 from tokar.storage.bytesource import FileSource

@@ -16,7 +16,7 @@ from tokar.lab.pages import ROOT_PAGE, Page
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.ese.common import Signature
+    from tokar.ese.values import Signature
     from tokar.lab.eras import Era
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tokar.ese.attachment import Attachment
-from tokar.ese.common import NO_POSITION, LogPosition, Signature
+from tokar.ese.values import NO_POSITION, LogPosition, Signature
 from tokar.lab.cache import Cache
 from tokar.lab.checkpoint_file import checkpoint_path, write_checkpoint
 from tokar.lab.database_file import DatabaseFile

@@ -36,7 +36,7 @@ from tokar.lab.work import Workload
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.ese.common import Signature
+    from tokar.ese.values import Signature
     from tokar.lab.instance import Listener, Place
     from tokar.lab.registration import RestoreInProgress
 

@@ -15,7 +15,7 @@ from tokar.storage.bytesource import BytesSource
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.ese.common import LogPosition
+    from tokar.ese.values import LogPosition
     from tokar.lab.records import LogRecord
 
 WritableLog = SegmentLog | RangeLog

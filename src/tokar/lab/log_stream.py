@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokar.ese.attachment import build_attachments
-from tokar.ese.common import NO_POSITION, NO_TIME, LogPosition
 from tokar.ese.environment import Environment, path_bytes
 from tokar.ese.filenames import NameRole, log_file_name, parse_file_name
 from tokar.ese.log import LogHeader
+from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition
 from tokar.lab.log_file import create_log, read_log, resume_log
 from tokar.lab.records import Opened, encode_record
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.attachment import Attachment
-    from tokar.ese.common import Signature
+    from tokar.ese.values import Signature
     from tokar.lab.chance import Clock
     from tokar.lab.eras import Era
     from tokar.lab.log_file import WritableLog

@@ -23,7 +23,7 @@ from tokar.storage.bytesource import FileSource
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.ese.common import BackupInfo
+    from tokar.ese.values import BackupInfo
     from tokar.lab.database_file import DatabaseFile
 
 _HEADER_PAGES: Final = 2

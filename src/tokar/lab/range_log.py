@@ -13,8 +13,8 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from tokar.ese.checksum import xor_words
-from tokar.ese.common import LogPosition
 from tokar.ese.log import HEADER_SIZE, LogHeader
+from tokar.ese.values import LogPosition
 from tokar.lab.records import decode_records
 
 if TYPE_CHECKING:

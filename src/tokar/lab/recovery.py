@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokar.ese.common import NO_BACKUP, NO_POSITION, NO_SIGNATURE
+from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE
 from tokar.lab.checkpoint_file import read_checkpoint
 from tokar.lab.database_file import DatabaseFile
 from tokar.lab.errors import EngineError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokar.ese.common import NO_POSITION, LogPosition
+from tokar.ese.values import NO_POSITION, LogPosition
 from tokar.lab import changes
 from tokar.lab.records import Attach, Begin, Commit, Detach, Free, Put, Rollback, Split
 from tokar.lab.transactions import Transaction

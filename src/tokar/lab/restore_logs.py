@@ -12,7 +12,7 @@ from tokar.lab.log_stream import closed_logs, current_log
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.ese.common import Signature
+    from tokar.ese.values import Signature
     from tokar.lab.eras import Era
     from tokar.lab.instance import Place
     from tokar.lab.log_file import LogContent

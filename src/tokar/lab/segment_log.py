@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tokar.ese.common import LogPosition
 from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
+from tokar.ese.values import LogPosition
 from tokar.lab.records import decode_records, record_size
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tokar.lab.records import Begin, Commit, Rollback
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokar.ese.common import LogPosition
+    from tokar.ese.values import LogPosition
     from tokar.lab.log_stream import LogStream
     from tokar.lab.table import Table
 

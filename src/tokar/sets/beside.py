@@ -14,7 +14,7 @@ from tokar.sets.faults import Fault, FaultKind, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tokar.ese.common import Signature
+    from tokar.ese.values import Signature
     from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
     from tokar.sets.need import Need
 

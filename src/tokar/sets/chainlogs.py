@@ -16,7 +16,7 @@ from tokar.sets.logs import link, stream_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tokar.ese.common import LogTime
+    from tokar.ese.values import LogTime
     from tokar.sets.backup_set import Member
     from tokar.sets.facts import LogFacts
 

@@ -25,7 +25,7 @@ from tokar.sets.verdict import DatabaseVerdict, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tokar.ese.common import Signature
+    from tokar.ese.values import Signature
     from tokar.sets.facts import DatabaseFacts, LogFacts
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED}

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tokar.ese.common import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseState
+from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tokar.ese.common import BackupInfo
     from tokar.ese.database import DatabaseHeader
     from tokar.ese.logreport import LogReport
     from tokar.ese.pagereport import PageReport
     from tokar.ese.trailer import BackupTrailer
+    from tokar.ese.values import BackupInfo
 
 _FactsT = TypeVar("_FactsT", bound="FileFacts")
 

@@ -17,7 +17,7 @@ from tokar.ese.loglink import LinkFault, LinkProof
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tokar.ese.common import LogTime, Signature
+    from tokar.ese.values import LogTime, Signature
     from tokar.sets.facts import LogFacts
 
 

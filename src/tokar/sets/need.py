@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.ese.common import NO_TIME, LogTime
 from tokar.ese.database import DatabaseState
+from tokar.ese.values import NO_TIME, LogTime
 
 if TYPE_CHECKING:
     from tokar.ese.database import DatabaseHeader

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from tokar import names, tokens
 from tokar.errors import StorageError
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import NO_POSITION
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.errors import HeaderError, MissingExtraError
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
@@ -23,6 +22,7 @@ from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
+from tokar.ese.values import NO_POSITION
 from tokar.sets.facts import (
     AttachedDatabase,
     CheckpointFacts,

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from tokar.errors import InputError
 from tokar.ese.attachment import _Entry
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.environment import Environment
 from tokar.ese.errors import HeaderError
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.layout import Record, layout
 from tokar.ese.log import LogHeader
 from tokar.ese.page import PageHeader
+from tokar.ese.record import Record, layout
+from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature
 
 SIZES: dict[type[Record], int] = {
     LogPosition: 8,

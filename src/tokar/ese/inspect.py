@@ -15,7 +15,7 @@ from tokar.ese.trailer import BackupTrailer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tokar.ese.common import Copies
+    from tokar.ese.values import Copies
     from tokar.storage.bytesource import ByteSource
 
 

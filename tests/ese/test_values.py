@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokar.ese.common import BackupInfo, LogPosition, LogTime, Signature, text
+from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature, text
 
 MOMENT = datetime(2022, 2, 5, 19, 30, 30, 435_000, tzinfo=UTC)
 

@@ -1,13 +1,13 @@
 """What all ESE headers share: log positions, log times, signatures, backup information, and headers kept in two copies."""
 
-# Records: no `from __future__ import annotations` (see tokar.ese.layout).
+# Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import total_ordering
 from typing import Annotated, Final, Generic, Self, TypeVar
 
-from tokar.ese.layout import I32, U8, U16, U32, Record, raw
+from tokar.ese.record import I32, U8, U16, U32, Record, raw
 
 HeaderT = TypeVar("HeaderT")
 
