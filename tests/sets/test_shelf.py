@@ -8,7 +8,7 @@ import pytest
 from recovery_sets import DATABASE, archive, logs, prior_of, streaming
 
 from tokar.errors import BadMagicError, InputError, StorageError, UnsealedError
-from tokar.sets.shelf import load_members
+from tokar.sets.backup_set import load_members
 
 if TYPE_CHECKING:
     from pathlib import Path

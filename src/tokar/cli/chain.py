@@ -10,10 +10,10 @@ import typer
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.errors import ArchiveError
+from tokar.sets.backup_set import load_members
 from tokar.sets.base import Base
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault, Severity
-from tokar.sets.shelf import load_members
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _NOT_RESTORABLE = 9
