@@ -17,8 +17,8 @@ from tokar.restore.next_steps import Recovery
 from tokar.restore.prepare import ChainPlan, OpenSets, find_sets, parse_generation, place_chain, plan_chain
 from tokar.server.contract import Registration
 from tokar.server.kinds import BackupKind
+from tokar.sets.choose import NotRestorableError
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
-from tokar.sets.selection import NotRestorableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

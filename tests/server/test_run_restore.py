@@ -34,7 +34,7 @@ from tokar.server.kinds import BackupKind
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.run_restore import generation_of, lab_maps, parts_of, restore_to_server
 from tokar.server.transcript import Transcript
-from tokar.sets.selection import NotRestorableError
+from tokar.sets.choose import NotRestorableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

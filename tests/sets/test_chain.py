@@ -24,11 +24,10 @@ import tokar
 from tokar.errors import InputError, SetError
 from tokar.sets.backup_set import Member, member_of_archive, member_of_receipt
 from tokar.sets.chain import Chain, build_chain
-from tokar.sets.choose import restorable
+from tokar.sets.choose import ChainSelection, NotRestorableError, restorable
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
-from tokar.sets.selection import ChainSelection, NotRestorableError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
     from tokar.server.contract import Registration
-    from tokar.sets.selection import ChainSelection, LeftOut
+    from tokar.sets.choose import ChainSelection, LeftOut
 
 _MAX_LISTED: Final = 50
 

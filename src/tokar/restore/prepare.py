@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tokar.format.entry import Entry
     from tokar.sets.backup_set import Member
     from tokar.sets.chain import Chain
+    from tokar.sets.choose import ChainSelection, LeftOut
     from tokar.sets.facts import LogFacts
-    from tokar.sets.selection import ChainSelection, LeftOut
 
 _HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
 _GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
