@@ -11,8 +11,7 @@ from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.errors import ArchiveError
 from tokar.sets.backup_set import load_members
-from tokar.sets.base import Base
-from tokar.sets.chain import Chain, build_chain
+from tokar.sets.chain import Base, Chain, build_chain
 from tokar.sets.faults import Fault, Severity
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

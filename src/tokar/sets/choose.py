@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokar.errors import InputError, SetError
-from tokar.sets.chainfaults import differing_fault, end_fault, fork_fault
+from tokar.sets.chain import differing_fault, end_fault, fork_fault
 from tokar.sets.faults import Fault, Severity, in_order
 from tokar.sets.judge import judge
 from tokar.sets.logs import link
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tokar.sets.backup_set import Member
-    from tokar.sets.base import Base
-    from tokar.sets.chain import Chain
+    from tokar.sets.chain import Base, Chain
     from tokar.sets.chainlogs import Run, Version
     from tokar.sets.facts import FileFacts
     from tokar.sets.faults import Fault
