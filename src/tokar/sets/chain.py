@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.sets.chainlogs import ChainLogs, Run, first_version, follow, labels, stream_of
 from tokar.sets.faults import Fault, FaultKind, Severity, first_of, in_order, some, spans
 from tokar.sets.judge import judge
 from tokar.sets.logfaults import broken
+from tokar.sets.logs import ChainLogs, Run, first_version, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tokar.sets.backup_set import Member
-    from tokar.sets.chainlogs import Run, Version
     from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
+    from tokar.sets.logs import Run, Version
     from tokar.sets.verdict import SetVerdict
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}

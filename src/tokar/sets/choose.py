@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from tokar.sets.backup_set import Member
     from tokar.sets.chain import Base, Chain
-    from tokar.sets.chainlogs import Run, Version
     from tokar.sets.facts import FileFacts
     from tokar.sets.faults import Fault
+    from tokar.sets.logs import Run, Version
 
 
 class NotRestorableError(SetError):
