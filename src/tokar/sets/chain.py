@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.sets.faults import Fault, FaultKind, Severity, first_of, in_order, some, spans
+from tokar.sets.faults import Fault, FaultKind, Severity, broken, first_of, in_order, some, spans
 from tokar.sets.judge import judge
-from tokar.sets.logfaults import broken
 from tokar.sets.logs import ChainLogs, Run, first_version, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
 

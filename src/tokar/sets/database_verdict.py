@@ -15,9 +15,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tokar.ese.loglink import LinkFault
-from tokar.sets import content
-from tokar.sets.faults import Fault, FaultKind, Severity, first_of, in_order, ranges, some, spans
-from tokar.sets.logfaults import altered, broken, forked, log_problem
+from tokar.sets.faults import (
+    Fault,
+    FaultKind,
+    Severity,
+    altered,
+    broken,
+    database_faults,
+    first_of,
+    forked,
+    in_order,
+    log_fault,
+    log_problem,
+    ranges,
+    some,
+    spans,
+)
 from tokar.sets.logs import LogTable, distinct, link
 from tokar.sets.need import Basis, Need, need_of
 from tokar.sets.verdict import DatabaseVerdict, Verdict
@@ -49,7 +62,7 @@ class DatabaseRun:
     def __init__(self, facts: DatabaseFacts, table: LogTable) -> None:
         self.facts = facts
         self.need = need_of(facts)  # The logs it needs
-        self.faults: list[Fault] = [*content.database_faults(facts)]  # What is wrong, as found
+        self.faults: list[Fault] = [*database_faults(facts)]  # What is wrong, as found
         self.run: list[LogFacts] = []  # The logs that will be played, in order; with holes where some are missing
         self.missing: list[range] = []  # Needed generations that are not here, as runs
         self.after_gap: list[LogFacts] = []  # Logs of its stream that the run does not reach
@@ -98,7 +111,7 @@ class DatabaseRun:
         need, hard = self.need, self.need.hard
         self.run.append(log)
         self._by_number |= log.is_opaque
-        own = content.log_fault(log, severity, hard=hard, last=log.generation == need.committed)
+        own = log_fault(log, severity, hard=hard, last=log.generation == need.committed)
         if own is not None:
             self._note(own)
         if log.is_opaque or log.generation is None:
@@ -195,7 +208,7 @@ class DatabaseRun:
         unreadable = [log for log in found if log.damaged] or (not found and self._damaged_current(generation)) or []
         if not unreadable:
             return self._foreign(found, generation, severity)
-        fault = content.log_fault(unreadable[0], severity, hard=self.need.hard, last=False)
+        fault = log_fault(unreadable[0], severity, hard=self.need.hard, last=False)
         assert fault is not None
         return replace(fault, generations=(generation,))
 

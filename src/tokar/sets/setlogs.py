@@ -6,9 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tokar.ese.loglink import LinkFault
-from tokar.sets import content
-from tokar.sets.faults import Fault, FaultKind, Severity, first_of, some, spans
-from tokar.sets.logfaults import altered, broken, forked
+from tokar.sets.faults import Fault, FaultKind, Severity, altered, broken, first_of, forked, log_fault, some, spans
 from tokar.sets.logs import LogTable, link, stream_key
 from tokar.sets.verdict import LogRole
 
@@ -61,7 +59,7 @@ def remaining_log_faults(
         if log.name in judged or roles[id(log)] in {LogRole.NEEDED, LogRole.COMMITTED}:
             continue
         last = log.signature is not None and log.generation == table.highest(log.signature)
-        fault = content.log_fault(log, severity, hard=False, last=last)
+        fault = log_fault(log, severity, hard=False, last=last)
         if fault is not None:
             yield fault
             judged.add(log.name)
