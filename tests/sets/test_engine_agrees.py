@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from command_line import done, tokar
 
+from tokar.sets.database_verdict import RESTORABLE
 from tokar.sets.judge import judge
 from tokar.sets.read import facts_of_folder
-from tokar.sets.verdict import RESTORABLE
 
 if TYPE_CHECKING:
     from pathlib import Path

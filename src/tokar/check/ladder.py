@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from tokar.sets.verdict import SetVerdict
+    from tokar.sets.judge import SetVerdict
 
 _SET_NOT_RESTORABLE: Final = 9
 _NOT_PLACEABLE: Final = 6

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tokar.sets.backup_set import Member
     from tokar.sets.enginecodes import EngineCode
     from tokar.sets.faults import Fault
-    from tokar.sets.verdict import SetVerdict
+    from tokar.sets.judge import SetVerdict
 
 
 class Rung(StrEnum):

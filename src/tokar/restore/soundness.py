@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from tokar.ese.identify import FileKind, identify
 from tokar.restore.plan import Fault, Problem
 from tokar.restore.targets import some
+from tokar.sets.database_verdict import RESTORABLE
 from tokar.sets.facts import SetFacts
 from tokar.sets.judge import judge
 from tokar.sets.read import facts_of_archive
-from tokar.sets.verdict import RESTORABLE
 from tokar.tokens import Role, role
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
+    from tokar.sets.database_verdict import DatabaseVerdict
     from tokar.sets.facts import DatabaseFacts, LogFacts
-    from tokar.sets.verdict import DatabaseVerdict
 
 _OF_AN_ENGINE = {Role.DATABASE, Role.LOG}
 _PARTIAL = "partial"  # spec/format.md, SUMM, key `outcome`

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from tokar.sets.backup_set import Member
     from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
+    from tokar.sets.judge import SetVerdict
     from tokar.sets.logs import Run, Version
-    from tokar.sets.verdict import SetVerdict
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
 _SAID_BY_THE_CHAIN: Final = {FaultKind.LOGS_AFTER_GAP, FaultKind.STRAY_LOGS}

@@ -11,8 +11,9 @@ Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar.ese.loglink import LinkFault
 from tokar.sets.faults import (
@@ -33,13 +34,77 @@ from tokar.sets.faults import (
 )
 from tokar.sets.logs import LogTable, distinct, link
 from tokar.sets.need import Basis, Need, need_of
-from tokar.sets.verdict import DatabaseVerdict, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tokar.ese.values import Signature
     from tokar.sets.facts import DatabaseFacts, LogFacts
+    from tokar.sets.need import Need
+
+
+class Verdict(StrEnum):
+    """What becomes of a database, the best first."""
+
+    CLEAN = "clean"
+    RECOVERABLE = "recoverable"
+    TEMPORARY = "temporary"
+    NOT_CHECKED = "not-checked"
+    WITH_LOSS = "recoverable-with-loss"
+    DAMAGED = "damaged"
+    NOT_RECOVERABLE = "not-recoverable"
+
+
+_WORDS: Final = {
+    Verdict.CLEAN: "clean and usable alone",
+    Verdict.RECOVERABLE: "recoverable",
+    Verdict.TEMPORARY: "a temporary database: the engine makes it anew",
+    Verdict.NOT_CHECKED: "not checked",
+    Verdict.WITH_LOSS: "recoverable with loss",
+    Verdict.DAMAGED: "damaged",
+    Verdict.NOT_RECOVERABLE: "NOT recoverable",
+}
+RESTORABLE: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY, Verdict.NOT_CHECKED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseVerdict:
+    """What becomes of one database."""
+
+    name: str  # Its name
+    verdict: Verdict  # The verdict
+    state: str  # Its state, as the engine names it
+    need: Need  # The logs it needs
+    missing: tuple[range, ...] = ()  # Generations it needs that are not here, as runs
+    reaches: int = 0  # The highest generation that can be played onto it; 0 where none can
+    faults: tuple[Fault, ...] = ()  # What is wrong, the root cause first
+    not_checked: tuple[str, ...] = ()  # What the verdict leaves open
+
+    def __str__(self) -> str:
+        """Return the verdict in a sentence."""
+        return f"{_WORDS[self.verdict]}{self._needs()}"
+
+    def _needs(self) -> str:
+        need = self.need
+        if not need.low:
+            return "" if need.basis is Basis.CLEAN else f": {need.why}" if need.why else ""
+        present = f"missing {spans(self.missing)}" if self.missing else "present"
+        return f": {need.why}, needs logs {spans([range(need.low, need.committed + 1)])}: {present}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "text": str(self),
+            "state": self.state,
+            "needs": self.need.to_json(),
+            "missing": [{"low": run[0], "high": run[-1]} for run in self.missing],
+            "reaches": self.reaches,
+            "faults": [fault.to_json() for fault in self.faults],
+            "not_checked": list(self.not_checked),
+        }
+
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED}
 _CONTENT_FAULTS: Final = {

@@ -2,20 +2,78 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-from tokar.sets.beside import beside_faults, patch_faults
-from tokar.sets.database_verdict import DatabaseRun
-from tokar.sets.faults import in_order
-from tokar.sets.logs import LogTable
-from tokar.sets.setlogs import remaining_log_faults, roles_of
-from tokar.sets.verdict import SetVerdict
+from tokar.ese.filenames import parse_file_name
+from tokar.ese.loglink import LinkFault
+from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
+from tokar.sets.faults import (
+    Fault,
+    FaultKind,
+    Severity,
+    altered,
+    broken,
+    first_of,
+    forked,
+    in_order,
+    log_fault,
+    some,
+    spans,
+)
+from tokar.sets.logs import LogTable, link, stream_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from tokar.sets.facts import SetFacts
-    from tokar.sets.verdict import DatabaseVerdict
+    from tokar.ese.values import Signature
+    from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
+    from tokar.sets.need import Need
+
+
+class LogRole(StrEnum):
+    """What a log is to the databases of its set."""
+
+    NEEDED = "needed"
+    COMMITTED = "committed"  # holds committed transactions beyond the required range
+    FORWARD = "forward"  # continues the run: play forward
+    SUPERSEDED = "superseded"  # older than anything a database needs
+    AFTER_GAP = "after-gap"  # the run does not reach it
+    FOREIGN = "foreign"  # of another stream
+    UNUSED = "unused"  # unreadable, or another log stands for its generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetVerdict:
+    """What becomes of a set."""
+
+    databases: tuple[DatabaseVerdict, ...]  # One verdict for each database
+    log_roles: tuple[tuple[str, LogRole], ...]  # What each log is, by its name
+    faults: tuple[Fault, ...]  # Everything that is wrong, the worst and its root cause first
+    not_checked: tuple[str, ...]  # What the verdict leaves open
+
+    @property
+    def worst(self) -> Verdict | None:
+        """The worst verdict; None without databases."""
+        order = list(Verdict)
+        return max((one.verdict for one in self.databases), key=order.index, default=None)
+
+    @property
+    def blocking(self) -> tuple[Fault, ...]:
+        """The faults that recovery does not get past without a loss."""
+        return tuple(fault for fault in self.faults if fault.severity is not Severity.WARNING)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            "verdict": self.worst.value if self.worst else None,
+            "databases": [one.to_json() for one in self.databases],
+            "logs": [{"name": name, "role": role.value} for name, role in self.log_roles],
+            "faults": [fault.to_json() for fault in self.faults],
+            "not_checked": list(self.not_checked),
+        }
 
 
 def judge(facts: SetFacts) -> SetVerdict:
@@ -52,3 +110,228 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
         if log.is_opaque:
             yield f"{log.name}: {log.note or 'a log of a format that is not known'}"
     yield from facts.not_examined
+
+
+def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:
+    """Return what each log is, by identity of its facts."""
+    streams = {stream_key(run.signature): run for run in runs if run.signature is not None}
+    lowest: dict[bytes, int] = {}
+    roles: dict[int, LogRole] = {}
+    for run in runs:
+        for log in run.run:
+            generation = log.generation or 0
+            role = LogRole.NEEDED if generation in run.need.generations else LogRole.FORWARD
+            role = LogRole.COMMITTED if generation in run.need.only_committed else role
+            before = roles.get(id(log), role)
+            roles[id(log)] = min(before, role, key=list(LogRole).index)
+            if run.signature is not None:
+                key = stream_key(run.signature)
+                lowest[key] = min(lowest.get(key, generation), generation)
+    after = {id(log) for run in runs for log in run.after_gap}
+    for log in facts.logs:
+        if id(log) in roles:
+            continue
+        key = stream_key(log.signature) if log.signature is not None else b""
+        if log.signature is None:
+            roles[id(log)] = LogRole.UNUSED
+        elif key not in streams:
+            roles[id(log)] = LogRole.FOREIGN if facts.databases else LogRole.FORWARD
+        elif key not in lowest or (log.generation or 0) < lowest[key]:
+            roles[id(log)] = LogRole.SUPERSEDED
+        else:
+            roles[id(log)] = LogRole.AFTER_GAP if id(log) in after or streams[key].missing else LogRole.UNUSED
+    return roles
+
+
+def remaining_log_faults(
+    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: dict[int, LogRole]
+) -> Iterator[Fault]:
+    """Yield what is wrong with logs that no database needs, and with logs that should not be here."""
+    judged = {name for run in runs for fault in run.faults for name in fault.files}
+    # Without a database every log is there to be played: what is wrong with one matters as much as with a needed one.
+    severity = Severity.WARNING if facts.databases else Severity.ERROR
+    for log in facts.logs:
+        if log.name in judged or roles[id(log)] in {LogRole.NEEDED, LogRole.COMMITTED}:
+            continue
+        last = log.signature is not None and log.generation == table.highest(log.signature)
+        fault = log_fault(log, severity, hard=False, last=last)
+        if fault is not None:
+            yield fault
+            judged.add(log.name)
+    if not facts.databases:
+        yield from _run_faults(facts)
+    foreign = [log for log in facts.logs if roles[id(log)] is LogRole.FOREIGN and log.name not in judged]
+    if foreign and not facts.has_unreadable_database:  # they may well be its logs
+        yield Fault(
+            kind=FaultKind.STRAY_LOGS,
+            message=f"{some(log.name for log in foreign)}: of a log stream that no database here belongs to",
+            severity=Severity.WARNING,
+            files=tuple(log.name for log in foreign),
+            generations=tuple(sorted({log.generation for log in foreign if log.generation is not None})),
+            code=-530,
+            next_step="do not place these beside the others",
+        )
+    for run in runs:
+        yield from _after_gap_faults(run, judged)
+
+
+def _after_gap_faults(run: DatabaseRun, judged: set[str]) -> Iterator[Fault]:
+    after = [log for log in run.after_gap if log.name not in judged]
+    last = run.run[-1] if run.run else None
+    if not after or last is None or last.name in judged:  # what is wrong with the last one explains it
+        return
+    yield Fault(
+        kind=FaultKind.LOGS_AFTER_GAP,
+        message=f"{some(log.name for log in after)}: not reached, the run of logs ends with {last.name}",
+        severity=Severity.WARNING,
+        files=tuple(log.name for log in after),
+        generations=tuple(sorted({log.generation for log in after if log.generation is not None})),
+        code=-515,
+        next_step="do not place these beside the others: recovery stops at the gap or deletes them",
+        databases=(run.facts.name,),
+    )
+
+
+def _run_faults(facts: SetFacts) -> Iterator[Fault]:
+    """Yield the holes and broken links in a set of nothing but logs."""
+    streams: dict[bytes, list[LogFacts]] = {}
+    for log in facts.logs:
+        if not log.damaged and log.generation is not None:
+            streams.setdefault(stream_key(log.signature) if log.signature else b"", []).append(log)
+    for logs in streams.values():
+        ordered = sorted(logs, key=lambda log: log.generation or 0)
+        for before, log in pairwise(ordered):
+            yield from _step_fault(before, log)
+
+
+def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
+    assert before.generation is not None
+    assert log.generation is not None
+    found = link(before, log).fault
+    if log.generation > before.generation + 1:
+        gone = range(before.generation + 1, log.generation)
+        yield Fault(
+            kind=FaultKind.LOG_MISSING,
+            message=f"logs {spans([gone])} are missing between {before.name} and {log.name}",
+            generations=first_of([gone]),
+            code=-543,
+            next_step="add the archive that has them",
+        )
+    elif log.generation == before.generation and log.created != before.created:
+        yield forked(before, [before, log], Severity.ERROR)
+    elif found is LinkFault.TIME:
+        yield broken(before, log, Severity.ERROR, hard=False)
+    elif found is LinkFault.CONTENT:
+        yield altered(before, log, Severity.ERROR)
+
+
+_LEAVE_OUT = "leave it out: without a checkpoint recovery begins at the lowest log"
+
+Judged = tuple["DatabaseFacts", "Need", "Sequence[LogFacts]"]
+"""A database, what it needs, and the logs that will be played onto it."""
+
+
+def beside_faults(facts: SetFacts, judged: Iterable[Judged]) -> Iterator[Fault]:
+    """Yield what does not fit beside the databases and logs of a set.
+
+    Args:
+        facts: The set.
+        judged: Its databases.
+    """
+    listed = list(judged)
+    yield from _databases_not_here(facts, listed)
+    for checkpoint in facts.checkpoints:
+        yield from _checkpoint_faults(checkpoint, facts, listed)
+    known = {database.header.flush_map_signature for database in facts.databases if database.header is not None}
+    for flush_map in facts.flush_maps:
+        if flush_map.signature not in known and not facts.has_unreadable_database:
+            yield Fault(
+                kind=FaultKind.FLUSH_MAP_FOREIGN,
+                message=f"{flush_map.name} is out of step with every database here",
+                severity=Severity.WARNING,
+                files=(flush_map.name,),
+                next_step="leave it out: the engine makes a new one",
+            )
+
+
+def _databases_not_here(facts: SetFacts, judged: list[Judged]) -> Iterator[Fault]:
+    """Logs name the databases they are about. One that is not here stops soft recovery, unless that is told to go on without it.
+
+    Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A
+    database that only earlier logs name may have been detached since.
+    """
+    here = {database.header.signature for database in facts.databases if database.header is not None}
+    gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
+    for database, need, run in judged:
+        for log in run:
+            stops = need.low and not need.hard and log is run[-1]
+            for attached in log.attached:
+                if attached.signature not in here:
+                    _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
+                    severity = Severity.LOSS if stops else worst
+                    gone[attached.signature] = (attached.path, severity, (*users, database.name))
+    for path, severity, users in gone.values():
+        yield Fault(
+            kind=FaultKind.DATABASE_NOT_HERE,
+            message=f"the logs are also about a database that is not here: {path}",
+            severity=severity,
+            files=(path,),
+            code=-1216,
+            next_step="restore it as well, or let recovery go on without it: esentutl /r BASE /i",
+            databases=tuple(dict.fromkeys(users)),
+        )
+
+
+def patch_faults(database: DatabaseFacts, need: Need, patches: Iterable[PatchFacts]) -> Iterator[Fault]:
+    """Yield whether a copy lacks its patch file: before trailers a copy was nothing without the pages in it (Q158526)."""
+    if not need.hard or database.header is None or database.header.file_type != 0:
+        return
+    stem = _stem(database.leaf)
+    if stem not in {_stem(patch.leaf) for patch in patches if patch.size}:
+        yield Fault(
+            kind=FaultKind.PATCH_MISSING,
+            message=f"{database.name} is a backup copy from before 2001, and its patch file {stem}.pat is missing or empty",
+            files=(database.name,),
+            code=-538,
+            next_step="find the patch file of the same backup",
+            databases=(database.name,),
+        )
+
+
+def _stem(leaf: str) -> str:
+    return (parse_file_name(leaf).base or leaf.rpartition(".")[0] or leaf).lower()
+
+
+def _checkpoint_faults(checkpoint: CheckpointFacts, facts: SetFacts, judged: list[Judged]) -> Iterator[Fault]:
+    if checkpoint.signature is None:
+        yield _checkpoint_fault(checkpoint, FaultKind.CHECKPOINT_DAMAGED, "cannot be read", -533)
+        return
+    streams = {log.signature for log in facts.logs}
+    streams |= {database.header.log_signature for database in facts.databases if database.header is not None}
+    if checkpoint.signature not in streams and any(stream is not None and stream.is_set for stream in streams):
+        what = "belongs to another log stream than everything else here"
+        yield _checkpoint_fault(checkpoint, FaultKind.CHECKPOINT_FOREIGN, what, -532)
+        return
+    for database, need, _ in judged:
+        header = database.header
+        if header is None or header.log_signature != checkpoint.signature:
+            continue
+        start = need.low or header.consistent_position.generation
+        if start and checkpoint.position.generation > start:
+            what = (
+                f"stands at {checkpoint.position}, after generation 0x{start:X} from which {database.name} must be played: "
+                "recovery would begin too late and damage the database"
+            )
+            yield _checkpoint_fault(checkpoint, FaultKind.CHECKPOINT_NEWER, what, None)
+            return
+
+
+def _checkpoint_fault(checkpoint: CheckpointFacts, kind: FaultKind, what: str, code: int | None) -> Fault:
+    return Fault(
+        kind=kind,
+        message=f"the checkpoint {checkpoint.name} {what}",
+        severity=Severity.WARNING,
+        files=(checkpoint.name,),
+        code=code,
+        next_step=_LEAVE_OUT,
+    )

@@ -23,17 +23,17 @@ from recovery_sets import (
 from tokar.ese.database import DatabaseState
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.values import BackupInfo, LogPosition, Signature
+from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
-from tokar.sets.judge import judge
+from tokar.sets.judge import LogRole, judge
 from tokar.sets.read import facts_of_folder
-from tokar.sets.verdict import LogRole, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tokar.sets.verdict import SetVerdict
+    from tokar.sets.judge import SetVerdict
 
 Files = dict[str, bytes]
 Row = tuple[Kind, Severity, int | None]

@@ -12,16 +12,16 @@ from recovery_sets import flip
 
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.values import LogPosition
+from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
-from tokar.sets.judge import judge
+from tokar.sets.judge import LogRole, judge
 from tokar.sets.read import facts_of_folder
-from tokar.sets.verdict import LogRole, Verdict
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokar.sets.verdict import SetVerdict
+    from tokar.sets.judge import SetVerdict
 
 pytestmark = pytest.mark.samples
 
