@@ -243,3 +243,10 @@ def test_the_key_of_a_key_is_the_key_in_every_spelling(text: str) -> None:
     key = names.collision_key(text)
     assert names.collision_key(key) == key
     assert names.collision_key(unicodedata.normalize("NFD", text)) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "part"), [(r"a\b/c", "c"), (r"a/b\c", "c"), ("c", "c"), ("a/", ""), ("", ""), (r"\\h\s\x.log", "x.log")]
+)
+def test_a_leaf_is_what_follows_the_last_separator_of_either_kind(text: str, part: str) -> None:
+    assert names.leaf_of(text) == part

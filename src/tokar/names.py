@@ -149,9 +149,7 @@ def leaf(raw: bytes, encoding: int) -> str:
     text = decode(raw, encoding)
     if text is None:
         raise UnsafeNameError(f"the name {display(raw, encoding)} cannot be decoded (code page {encoding})")
-    part = text.rpartition("\\")[2]
-    if "/" in part:
-        part = part.rpartition("/")[2]
+    part = leaf_of(text)
     # Few names begin like a device, so the expression for them is tried on few.
     if part and not _NOT_ALLOWED.search(part) and len(part) <= MAX_LEAF_UNITS // 2 and part[0] not in "CPANLcpanl":
         return part
@@ -159,6 +157,12 @@ def leaf(raw: bytes, encoding: int) -> str:
     if fault:
         raise UnsafeNameError(f"the name {printable(text)} {fault}")
     return part
+
+
+def leaf_of(text: str) -> str:
+    r"""Return the part of a name or path after its last `\` or `/`, whether or not it is a good file name."""
+    part = text.rpartition("\\")[2]
+    return part.rpartition("/")[2] if "/" in part else part
 
 
 def leaf_fault(part: str) -> str | None:

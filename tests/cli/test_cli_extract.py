@@ -28,7 +28,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "a.tokar"
 
 
-@pytest.mark.parametrize("name", ["\\\\CA1\\C$\\L\\CA.edb", "CA.edb", "#0"])
+@pytest.mark.parametrize("name", ["\\\\CA1\\C$\\L\\CA.edb", "CA.edb", "ca.EDB", "#0"])
 def test_an_entry_is_named_by_its_name_its_last_part_or_its_number(archive: Path, name: str) -> None:
     result = done("extract", archive, name)
     assert (archive.parent / "CA.edb").read_bytes() == LARGE
@@ -44,7 +44,7 @@ def test_an_entry_that_shares_its_name_is_told_by_its_token(archive: Path) -> No
     result = tokar("extract", archive, "edb.log")
     assert result.exit_code == 2
     assert result.error == f"2 entries have the name edb.log: #1 logs/edb.log, #2 logs/edb.log ({archive})"
-    assert result.hint == "name one by #NUMBER or with --token"
+    assert result.hint == "name one by its whole name, or by #NUMBER as tokar inspect --entries shows it"
     done("extract", archive, "edb.log", "--token", "patch")
     assert (archive.parent / "edb.log").read_bytes() == b"patch"
 
@@ -86,7 +86,7 @@ def test_a_folder_is_no_file_to_write_to(archive: Path, tmp_path: Path) -> None:
     assert result.hint == "name a file with --output"
 
 
-@pytest.mark.parametrize("name", ["gone", "#5", "#99999999999", "#\u00b2", "#", "#-1", "", "ca.EDB"])
+@pytest.mark.parametrize("name", ["gone", "#5", "#99999999999", "#\u00b2", "#", "#-1", "", "ca.edb.old"])
 def test_an_entry_that_is_not_there_is_refused(archive: Path, name: str) -> None:
     result = tokar("extract", archive, name)
     assert result.exit_code == 2

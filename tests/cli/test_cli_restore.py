@@ -151,7 +151,7 @@ def test_only_some_entries_can_be_asked_for(archive: Path, tmp_path: Path) -> No
 
 def test_an_entry_that_is_not_there_cannot_be_asked_for(archive: Path, tmp_path: Path) -> None:
     result = tokar("restore", archive, "--into", tmp_path / "out", "--only", "gone")
-    refused(result, "no entry is named gone", 2)
+    refused(result, "no entry has the name gone", 2)
     assert result.hint == "list the entries with: tokar inspect --entries ARCHIVE"
 
 

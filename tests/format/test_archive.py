@@ -195,7 +195,7 @@ def test_a_name_is_found() -> None:
     assert opened(MIXED).find("2.edb", 0x44).number == 1
 
 
-@pytest.mark.parametrize(("name", "token"), [("4.log", None), ("2.EDB", None), ("2.edb", 0x45)])
+@pytest.mark.parametrize(("name", "token"), [("4.log", None), ("2.edb.old", None), ("2.edb", 0x45)])
 def test_a_name_that_no_entry_has_is_refused(name: str, token: int | None) -> None:
     with pytest.raises(NoSuchEntryError, match="no entry"):
         opened(MIXED).find(name, token)

@@ -225,7 +225,7 @@ def test_a_locations_file_that_is_not_there_is_an_error(archive: Archive, tmp_pa
 @pytest.mark.parametrize("options", [{"only": ["gone"]}, {"to": ["gone=/x"]}])
 def test_a_name_that_no_entry_has_is_refused(archive: Archive, tmp_path: Path, options: dict[str, Any]) -> None:
     request = make_request(archive, into=tmp_path / "x", **options)
-    with pytest.raises(NoSuchEntryError, match="no entry is named gone"):
+    with pytest.raises(NoSuchEntryError, match="no entry has the name gone"):
         plan_restore(archive, request)
 
 

@@ -436,15 +436,21 @@ def test_only_what_is_asked_for_needs_a_location(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["only", "to"])
 def test_a_name_that_no_entry_has_is_refused(tmp_path: Path, option: str) -> None:
     options = {"only": ("none.log",)} if option == "only" else to(f"none.log={tmp_path}")
-    with pytest.raises(NoSuchEntryError, match=r"no entry is named none\.log"):
+    with pytest.raises(NoSuchEntryError, match=r"no entry has the name none\.log"):
         plan_of(CA, **options)
 
 
 def test_a_leaf_that_two_entries_have_is_refused_and_the_full_name_is_not(tmp_path: Path) -> None:
     files = entries((0x21, r"a\x.log"), (0x21, r"b\x.log"))
-    with pytest.raises(NoSuchEntryError, match=r"2 entries are named X\.log"):
+    with pytest.raises(NoSuchEntryError, match=r"2 entries have the name X\.log: #0 a\\x\.log, #1 b\\x\.log"):
         plan_of(files, only=("X.log",), into=str(tmp_path))
     assert len(plan_of(files, only=(r"b\x.log",), into=str(tmp_path)).steps) == 1
+
+
+def test_a_number_names_an_entry_of_an_archive_and_none_of_a_chain(tmp_path: Path) -> None:
+    assert [step.entry.number for step in plan_of(CA, only=("#2",), into=str(tmp_path)).steps] == [2]
+    with pytest.raises(NoSuchEntryError, match="no entry has the name #2"):
+        plan_of(CA, only=("#2",), into=str(tmp_path), numbered=False)
 
 
 def test_one_entry_cannot_be_sent_to_two_places(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
-from tokar.errors import FormatError, LocationListError, UnsafeNameError, UnsealedError
+from tokar.errors import FormatError, LocationListError, UnsealedError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import FileKind
@@ -93,14 +93,6 @@ def locations_json(head: Head) -> list[dict[str, Any]]:
     ]
 
 
-def leaf_of(entry: Entry) -> str | None:
-    """Return the last part of a name if it can be a file name, else None."""
-    try:
-        return names.leaf(entry.raw_name, entry.encoding)
-    except UnsafeNameError:
-        return None
-
-
 def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
     """Return the facts about an entry. `name_base64` is there where the name does not survive as text."""
     value: dict[str, Any] = {
@@ -109,7 +101,7 @@ def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
         "token_name": tokens.token_name(entry.token, profile),
         "role": tokens.role(entry.token).value,
         "name": entry.name,
-        "leaf": leaf_of(entry),
+        "leaf": entry.leaf,
         "size": entry.size,
         "stored_size": stored_size,
         "digest": entry.digest.hex(),
@@ -273,7 +265,7 @@ def _generations(archive: Archive) -> list[int]:
     found: set[int] = set()
     opened = 0
     for entry in _entries_of(archive, tokens.Role.LOG):
-        by_name = parse_file_name(leaf_of(entry) or "")
+        by_name = parse_file_name(entry.leaf or "")
         if by_name.generation is not None:
             found.add(by_name.generation)
         elif by_name.role is not NameRole.PATCH and opened < _MAX_OPENED:

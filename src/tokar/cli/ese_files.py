@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.extract import find
 from tokar.cli.progress import progress
 from tokar.ese.contentcheck import CHECKED_KINDS
 from tokar.ese.errors import HeaderError
@@ -17,6 +16,7 @@ from tokar.ese.headerrows import copies_text, inspection_rows
 from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.pagereport import PageFault
+from tokar.format.entry import find_entries
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Wanted(NamedTuple):
 
 def is_ese(path: str, inspection: Inspection) -> bool:
     """Tell whether a file is worth showing: by its content, or for patch files, which have no header, by their names."""
-    return inspection.is_ese or parse_file_name(_leaf(path)).role is NameRole.PATCH
+    return inspection.is_ese or parse_file_name(names.leaf_of(path)).role is NameRole.PATCH
 
 
 def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
@@ -78,7 +78,7 @@ class Shown:
 
     def __init__(self, archive: Archive, only: Sequence[str], wanted: Wanted) -> None:
         self._archive = archive
-        self._only = [find(archive, name, None) for name in only]
+        self._only = find_entries(archive, only, path=archive.path)
         self._wanted = wanted
         self.damaged = 0  # How many of those that came so far are damaged
 
@@ -146,7 +146,7 @@ def _show(name: str, inspection: Inspection, verdict: ContentVerdict | None, wan
 
 
 def _kind_by_name(name: str, size: int) -> str:
-    if parse_file_name(_leaf(name)).role is not NameRole.PATCH:
+    if parse_file_name(names.leaf_of(name)).role is not NameRole.PATCH:
         return "not an ESE file"
     return "patch file of an old format, kept as it is" if size else "empty patch file, as it should be"
 
@@ -185,7 +185,3 @@ def _fault_row(fault: PageFault | LogFault) -> tuple[str, ...]:
         place = "" if fault.segment is None else f"segment {fault.segment}"
     error = "" if fault.code is None else str(fault.code)
     return f"0x{fault.offset:X}", place, fault.kind.value, error, ", ".join(more)
-
-
-def _leaf(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]

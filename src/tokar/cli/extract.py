@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,17 +12,15 @@ from tokar.cli import output
 from tokar.cli.opening import open_archive
 from tokar.cli.options import ArchivePath, Force, Quiet
 from tokar.cli.progress import progress
-from tokar.errors import ExistingFileError, NoSuchEntryError, StorageError, UnsafeNameError
+from tokar.errors import ExistingFileError, StorageError, UnsafeNameError
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
 if TYPE_CHECKING:
-    from tokar.format.archive import Archive
     from tokar.format.entry import Entry
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _ZEROS = bytes(1 << 20)
-_NUMBER = re.compile(r"#[0-9]{1,10}")
 
 
 @app.command()
@@ -45,7 +42,7 @@ def extract(
 ) -> None:
     """Write one file, with every byte proven on the way. To standard output the bytes are provisional until the command succeeds."""
     with open_archive(archive) as opened:
-        entry = find(opened, name, None if token is None else parse_token(token, opened.head.profile))
+        entry = opened.find(name, None if token is None else parse_token(token, opened.head.profile))
         target = _leaf(entry) if out is None else out
         sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, replace=force)
         try:
@@ -82,26 +79,3 @@ def _file_sink(target: str, *, replace: bool) -> FileSink:
     except ExistingFileError as error:
         error.message, error.hint = "a file is there already", "choose another name with --output, or pass --force"
         raise
-
-
-def find(archive: Archive, name: str, token: int | None) -> Entry:
-    """Return the one entry that a person means: by number, by whole name, or by the last part of the name.
-
-    Raises:
-        NoSuchEntryError: There is none, or more than one.
-    """
-    if _NUMBER.fullmatch(name):
-        return archive.entry(int(name[1:]))
-    matching = [entry for entry in archive if token in (None, entry.token)]
-    found = [entry for entry in matching if entry.name == name]
-    found = found or [entry for entry in matching if entry.name.replace("\\", "/").rpartition("/")[2] == name]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NoSuchEntryError(f"no entry has the name {output.safe(name)}", path=archive.path)
-    listed = ", ".join(f"#{entry.number} {entry.name}" for entry in found[:5])
-    raise NoSuchEntryError(
-        f"{len(found)} entries have the name {output.safe(name)}: {listed}",
-        path=archive.path,
-        hint="name one by #NUMBER or with --token",
-    )

@@ -306,7 +306,7 @@ def _entries(rows: Iterable[tuple[Entry, int]], profile: str) -> None:
 
 
 def _row(entry: Entry, stored: int, profile: str) -> tuple[str, ...]:
-    leaf = describe.leaf_of(entry)
+    leaf = entry.leaf
     return (
         str(entry.number),
         f"0x{entry.token:02X} {token_name(entry.token, profile)}",
@@ -341,7 +341,7 @@ def _stream_json(path: str, facts: dict[str, Any], key: str, rows: Iterable[dict
 
 def _b3sums(archive: Archive) -> None:
     for entry in archive:
-        leaf = describe.leaf_of(entry)
+        leaf = entry.leaf
         if leaf is None:
             output.note(f"{entry.name}: has no safe file name, left out of the list")
         else:

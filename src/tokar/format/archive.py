@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
 from tokar.format import limits, preamble, records, tail
+from tokar.format.entry import find_entries
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
 from tokar.format.index import IndexPage
 from tokar.format.index_places import demand_places, demand_tiling
@@ -232,20 +233,16 @@ class Archive:
         return pages[bisect_right(self._firsts, number) - 1].entry(number)
 
     def find(self, name: str, token: int | None = None) -> Entry:
-        """Return the entry with this name, as `Entry.name` shows it.
+        """Return the entry that a person means: by its name as it is shown, else by its leaf in any case, else as `#N`.
 
         Args:
-            name: The name.
+            name: What the entry is called.
             token: Demanded too, where it is given.
 
         Raises:
             NoSuchEntryError: There is none, or more than one.
         """
-        found = [entry for entry in self if entry.name == name and token in (None, entry.token)]
-        if len(found) != 1:
-            message = f"{len(found)} entries have the name {name}" if found else f"no entry has the name {name}"
-            raise NoSuchEntryError(message, path=self.path)
-        return found[0]
+        return find_entries(self, [name], token=token, path=self.path)[0]
 
     def demand_unique(self) -> None:
         """Check that no two entries have the same token and name (SEQ-4).

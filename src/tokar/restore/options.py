@@ -29,6 +29,7 @@ class Request:
 
     profile: str  # The profile of the archive
     roots: tuple[str, ...] = ()  # The roots of the archives, as hex digits; they are written into the plan
+    numbered: bool = True  # Whether `#N` names an entry: not in a chain, where the plan numbers the entries anew
     locations: tuple[Location, ...] = ()  # Where tokens go
     targets: tuple[NameTarget, ...] = ()  # Where single entries go
     maps: tuple[PathMap, ...] = ()  # What paths of other machines stand for

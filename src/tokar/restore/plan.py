@@ -186,10 +186,7 @@ class Steps:
     def _make(self, entry: Entry, code: int) -> Step:
         """Return the step of one entry."""
         decision = self._decisions[code]
-        try:
-            leaf = names.leaf(entry.raw_name, entry.encoding)
-        except errors.UnsafeNameError:
-            leaf = None
+        leaf = entry.leaf
         name = (decision.name or leaf) if decision.directory is not None else None
         return Step(
             entry, self._token_names[entry.token], leaf, decision.rule, decision.directory, name, decision.action

@@ -22,8 +22,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tokar import names
-from tokar.errors import InputError, NoSuchEntryError, RestoreError, UnsafeNameError
+from tokar.errors import InputError, RestoreError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
+from tokar.format.entry import find_entries
 from tokar.restore.inventory import Inventory, State
 from tokar.restore.locations import Kind, NameTarget
 from tokar.restore.matching import Matcher
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from tokar.restore.locations import Location
     from tokar.restore.matching import Match
 
-__all__ = ["Request", "find_entries", "make_plan", "places_to_look_at"]
+__all__ = ["Request", "make_plan", "places_to_look_at"]
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
@@ -132,9 +133,12 @@ class _Planner:
                 hint=hint,
             )
 
+    def _find(self, wanted: Sequence[str]) -> list[Entry]:
+        return find_entries(self._entries, wanted, numbered=self._request.numbered)
+
     def _by_name(self) -> dict[int, NameTarget]:
         """Return the targets said by name, by entry number."""
-        found = find_entries(self._entries, [target.name for target in self._request.targets])
+        found = self._find([target.name for target in self._request.targets])
         result: dict[int, NameTarget] = {}
         for entry, target in zip(found, self._request.targets, strict=True):
             if result.setdefault(entry.number, target) != target:
@@ -145,7 +149,7 @@ class _Planner:
         """Return the entries that were asked for, in the order of the archive."""
         if not self._request.only:
             return self._entries
-        chosen = {entry.number for entry in find_entries(self._entries, self._request.only)}
+        chosen = {entry.number for entry in self._find(self._request.only)}
         self._notes.append(f"{len(self._entries) - len(chosen)} entries were not asked for")
         return [entry for entry in self._entries if entry.number in chosen]
 
@@ -350,32 +354,3 @@ class _Planner:
             if location.token == CHECKPOINT_DIR:
                 self._targets.watch(path)
                 self._notes.append(f"nothing is placed in the checkpoint directory for its own sake: {path}")
-
-
-def find_entries(entries: Iterable[Entry], wanted: Sequence[str]) -> list[Entry]:
-    """Return the entries that have these names: the name as it is shown, or else the leaf in any case.
-
-    Raises:
-        NoSuchEntryError: A name fits no entry, or more than one.
-    """
-    if not wanted:
-        return []
-    names_wanted = set(wanted)
-    keys_wanted = {names.collision_key(name) for name in wanted}
-    by_name: dict[str, list[Entry]] = defaultdict(list)
-    by_leaf: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        name = entry.name
-        if name in names_wanted:
-            by_name[name].append(entry)
-        key = names.collision_key(last_component(name))
-        if key in keys_wanted:
-            by_leaf[key].append(entry)
-    result = []
-    for name in wanted:
-        found = by_name[name] or by_leaf[names.collision_key(name)]
-        if len(found) != 1:
-            what = f"{len(found)} entries are" if found else "no entry is"
-            raise NoSuchEntryError(f"{what} named {names.printable(name)}")
-        result.append(found[0])
-    return result

@@ -71,7 +71,7 @@ def parse_generation(text: str) -> int:
         except ValueError:
             number = None
     elif "." in text:
-        number = parse_file_name(text.replace("\\", "/").rpartition("/")[2]).generation
+        number = parse_file_name(names.leaf_of(text)).generation
     if number is None or not 0 < number <= _HIGHEST:
         raise InputError(f"not a log generation: {names.printable(text)}", hint=_GENERATION_HINT)
     return number
@@ -283,7 +283,7 @@ def plan_chain(chosen: ChosenSets, *, accept_incomplete: bool = False, **options
     if folder is not None:
         return _plan_apart(chosen, folder, options, accept_incomplete=accept_incomplete)
     merged = MergedSet([(archive, chosen.entries(at)) for at, archive in enumerate(chosen.archives)])
-    request = replace(make_request(chosen.archives[0], **options), roots=merged.roots)
+    request = replace(make_request(chosen.archives[0], **options), roots=merged.roots, numbered=False)
     plan = look_and_plan(merged.entries, request, chosen.logs())
     problems = [] if accept_incomplete else _incomplete(plan, merged)
     base = next((log.base for log in chosen.logs()), "")

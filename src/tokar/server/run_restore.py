@@ -219,6 +219,7 @@ class _Restoration:
         self._request = Request(
             profile=parts[0].archive.head.profile,
             roots=tuple(part.archive.root.hex() for part in parts),
+            numbered=False,
             locations=self._locations,
             maps=tuple(maps),
             existing=existing,

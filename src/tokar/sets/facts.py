@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from tokar import names
 from tokar.ese.database import DatabaseState
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 
@@ -38,7 +39,7 @@ class FileFacts:
     @property
     def leaf(self) -> str:
         """The part of the name after the last separator."""
-        return self.name.rpartition("\\")[2].rpartition("/")[2]
+        return names.leaf_of(self.name)
 
     def loose(self) -> Self:
         """Return the same facts as the same file would give in a folder of its own: without number, digest and path."""

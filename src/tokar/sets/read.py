@@ -61,7 +61,7 @@ class _File:
 
     @property
     def by_name(self) -> FileName:
-        return parse_file_name(self.name.rpartition("\\")[2].rpartition("/")[2])
+        return parse_file_name(names.leaf_of(self.name))
 
 
 @dataclass(slots=True)
