@@ -15,7 +15,6 @@ from salvage_tools import OLD_ID, TAG, broken, entry_pieces, piece, pieces, resc
 from tokar.errors import BadMagicError, FormatError, SourceChangedError, UnsupportedError
 from tokar.format import limits, records
 from tokar.salvage import find as salvage_find
-from tokar.salvage import identity as salvage_identity
 from tokar.salvage import runs as salvage_runs
 from tokar.salvage.damage import Survey, survey
 from tokar.salvage.find import RecordFinder, RecordReader, Window
@@ -191,7 +190,7 @@ def test_the_tag_is_told_by_most_bytes_where_all_was_moved() -> None:
 
 
 def test_of_very_many_tags_the_first_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(salvage_identity, "_MAX_TAGS", 1)
+    monkeypatch.setattr(salvage_find, "_MAX_TAGS", 1)
     other = record(b"PROC", b'{"calls":[]}', 1 << 30, tag=b"another!")
     assert surveyed(other + WHOLE[100:-500]).tag == b"another!"
 

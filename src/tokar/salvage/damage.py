@@ -16,14 +16,13 @@ from tokar.format.metadata import Head, Summary
 from tokar.format.preamble import Preamble
 from tokar.format.root import Root
 from tokar.format.tail import Tail
-from tokar.salvage.find import RecordFinder, RecordReader
-from tokar.salvage.identity import from_preamble, from_records, moved_preamble, nothing_found
+from tokar.salvage.find import RecordFinder, RecordReader, from_preamble, from_records, moved_preamble, nothing_found
 from tokar.salvage.runs import Columns, Outside, RunBuilder, RunTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tokar.salvage.identity import Identity
+    from tokar.salvage.find import Identity
     from tokar.storage.bytesource import ByteSource
 
 
