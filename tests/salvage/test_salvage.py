@@ -36,8 +36,8 @@ from tokar.format.metadata import parse_calls
 from tokar.format.preamble import Preamble
 from tokar.format.scanner import Scan
 from tokar.salvage import copy as salvage_copy
-from tokar.salvage import finding as salvage_finding
-from tokar.salvage.finding import FileState, Finding, MissingContent
+from tokar.salvage import entry as salvage_entry
+from tokar.salvage.entry import FileState, Finding, MissingContent
 from tokar.salvage.salvage import random_id, salvage
 from tokar.salvage.salvage_writer import SalvageWriter
 from tokar.storage.bytesource import BytesSource
@@ -580,7 +580,7 @@ def test_where_only_incomplete_files_are_left_that_cannot_be_written_nothing_is(
 
 
 def test_ranges_of_a_file_with_very_many_holes_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(salvage_finding, "_MAX_RANGES", 3)
+    monkeypatch.setattr(salvage_entry, "_MAX_RANGES", 3)
     finding = Finding(0, FileState.INCOMPLETE, "", size=100, chunk_size=10, chunk_count=10, numbers=(1, 3, 5, 7))
     assert finding.missing == (MissingContent(0, 10), MissingContent(20, 10), MissingContent(40, 60))
 

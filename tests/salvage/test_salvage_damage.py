@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from salvage_tools import CHUNK, FILES, NEW_ID, OLD_ID, Piece, Rescued, entry_pieces, pieces, rescued, whole_archive
 
 from tokar.errors import BadMagicError, FormatError, InputError
-from tokar.salvage.finding import FileState
+from tokar.salvage.entry import FileState
 from tokar.salvage.salvage import salvage
 from tokar.storage.bytesource import BytesSource
 

@@ -10,7 +10,7 @@ from tokar.format import limits, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.file_record import FileRecord
 from tokar.format.records import HEAD_SIZE
-from tokar.salvage.finding import FileState, Finding, decoded, lost
+from tokar.salvage.entry import FileState, Finding, decoded, lost
 from tokar.salvage.losses import DamagedFile
 from tokar.salvage.rebuild import Walk, parts
 from tokar.salvage.salvage_writer import copied_chunk, filler_chunk

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from tokar import names
 from tokar.errors import PartialError
-from tokar.salvage.finding import FileState
+from tokar.salvage.entry import FileState
 
 if TYPE_CHECKING:
     from tokar.format.writer import Sealed
-    from tokar.salvage.finding import Finding, MissingContent
+    from tokar.salvage.entry import Finding, MissingContent
 
 MAX_LISTED: Final = 100_000
 

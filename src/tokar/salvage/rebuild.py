@@ -9,16 +9,15 @@ from tokar.format import limits, preamble, records
 from tokar.format.index import IndexPage
 from tokar.format.metadata import Head
 from tokar.format.records import HEAD_SIZE
-from tokar.salvage.entry import examine
-from tokar.salvage.finding import FileState
+from tokar.salvage.entry import FileState, examine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokar.format.entry import Entry
     from tokar.salvage.damage import Survey
+    from tokar.salvage.entry import Finding
     from tokar.salvage.find import RecordReader
-    from tokar.salvage.finding import Finding
     from tokar.salvage.runs import Columns, Outside, Run
 
 _PAGE_HEAD_SIZE: Final = 8

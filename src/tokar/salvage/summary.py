@@ -8,7 +8,7 @@ from tokar import names
 from tokar._version import __version__
 from tokar.format import canonical_json, json_fields, limits
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
-from tokar.salvage.finding import FileState
+from tokar.salvage.entry import FileState
 from tokar.salvage.rebuild import copied_head
 
 if TYPE_CHECKING:
