@@ -21,9 +21,8 @@ from tokar.salvage.copy import Copier, NotTheSameError
 from tokar.salvage.damage import survey
 from tokar.salvage.find import RecordReader
 from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport, lost_ranges
-from tokar.salvage.rebuild import assess, copied_head, trailing_records
+from tokar.salvage.rebuild import assess, copied_head, new_head, new_summary, trailing_records
 from tokar.salvage.salvage_writer import SalvageWriter
-from tokar.salvage.summary import new_head, new_summary
 from tokar.storage.bytesource import SequentialReader
 
 if TYPE_CHECKING:
