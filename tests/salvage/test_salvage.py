@@ -37,9 +37,9 @@ from tokar.format.preamble import Preamble
 from tokar.format.scanner import Scan
 from tokar.salvage import copy as salvage_copy
 from tokar.salvage import entry as salvage_entry
+from tokar.salvage.copy import SalvageWriter
 from tokar.salvage.entry import FileState, Finding, MissingContent
 from tokar.salvage.salvage import random_id, salvage
-from tokar.salvage.salvage_writer import SalvageWriter
 from tokar.storage.bytesource import BytesSource
 
 WHOLE = whole_archive()

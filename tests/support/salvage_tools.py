@@ -14,8 +14,8 @@ from tokar.format import records
 from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.metadata import Summary
+from tokar.salvage.copy import SalvageWriter
 from tokar.salvage.salvage import salvage
-from tokar.salvage.salvage_writer import SalvageWriter
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

@@ -17,12 +17,11 @@ from tokar.format import json_fields, preamble, records
 from tokar.format.compression import Compression
 from tokar.format.scanner import Scan
 from tokar.format.writer import system_clock
-from tokar.salvage.copy import Copier, NotTheSameError
+from tokar.salvage.copy import Copier, NotTheSameError, SalvageWriter
 from tokar.salvage.damage import survey
 from tokar.salvage.find import RecordReader
 from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport, lost_ranges
 from tokar.salvage.rebuild import assess, copied_head, new_head, new_summary, trailing_records
-from tokar.salvage.salvage_writer import SalvageWriter
 from tokar.storage.bytesource import SequentialReader
 
 if TYPE_CHECKING:
