@@ -2,8 +2,8 @@
 
 One failure is written in up to five ways (KB articles use all of them): -530 is the engine's own number, 0xC8000212 the
 result code made of it, 3355443730 the same in decimal, -939523566 the same as a signed number, and 4294966766 the
-engine's number as an unsigned one. `canonical` takes any of them; `describe` prints name, result code and engine
-number.
+engine's number as an unsigned one. `canonical` takes any of them; `describe` prints name, engine number and result
+code.
 
 ======================  ============================================
 0xC8000000 | n          error -n of the engine (facility 0x800)
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +46,13 @@ class Code:
     def jet(self) -> int | None:
         """The engine's own number, negative for errors; None where the code is not the engine's."""
         return jet_number(self.value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"number": self.jet, "name": self.name, "hresult": f"0x{self.value:08X}"}
+
+    def __str__(self) -> str:
+        return _spelled(self.name, self.value)
 
 
 def from_jet(number: int) -> int:
@@ -158,8 +165,9 @@ _ENGINE: Final = (
     (-504, "BackupDirectoryNotEmpty", "the directory for the backup is not empty"),
     (-505, "BackupInProgress", "another backup is running"),
     (-506, "RestoreInProgress", "a restore is running"),
-    (-509, "MissingPreviousLogFile", "there is a gap in the logs"),
+    (-509, "MissingPreviousLogFile", "a log is missing, or the one that the checkpoint needs"),
     (-510, "LogWriteFail", "a log cannot be written"),
+    (-513, "LogGenerationMismatch", "the name and the header of a log differ"),
     (-514, "BadLogVersion", "the log is of another version"),
     (-515, "InvalidLogSequence", "the logs do not follow each other"),
     (-516, "LoggingDisabled", "logging is off"),
@@ -177,15 +185,16 @@ _ENGINE: Final = (
     (-531, "BadDbSignature", "the database is of another history"),
     (-532, "BadCheckpointSignature", "the checkpoint is of another history"),
     (-533, "CheckpointCorrupt", "the checkpoint is damaged"),
-    (-534, "MissingPatchPage", "a page is missing from the patch file"),
-    (-535, "BadPatchPage", "a page of the patch file is damaged"),
+    (-534, "MissingPatchPage", "the backup trailer or a page of the patch file is missing"),
+    (-535, "BadPatchPage", "the backup trailer or a page of the patch file is damaged"),
     (-538, "PatchFileMissing", "the patch file is missing"),
+    (-541, "LogFileSizeMismatch", "a log has another size than its header says"),
     (-542, "CheckpointFileNotFound", "there is no checkpoint"),
     (-543, "RequiredLogFilesMissing", "required logs are missing"),
     (-544, "SoftRecoveryOnBackupDatabase", "plain recovery was tried on a database from a backup"),
-    (-550, "DatabaseInconsistent", "the database is in dirty shutdown"),
+    (-550, "DatabaseDirtyShutdown", "the database is in dirty shutdown"),
     (-551, "ConsistentTimeMismatch", "the database is newer or older than the logs say"),
-    (-552, "PatchFileMismatch", "the patch file is of another backup"),
+    (-552, "DatabasePatchFileMismatch", "the patch file or the backup trailer is of another backup"),
     (-553, "EndingRestoreLogTooLow", "the backup log directory holds a log above the registered range"),
     (-554, "StartingRestoreLogTooHigh", "the backup log directory holds a log below the registered range"),
     (-555, "GivenLogFileHasBadSignature", "a log in the backup log directory is of another history"),
@@ -196,12 +205,17 @@ _ENGINE: Final = (
     (-560, "MissingFullBackup", "an incremental without a full"),
     (-561, "BadBackupDatabaseSize", "the copy of the database is cut short"),
     (-565, "MissingCurrentLogFiles", "later logs are missing, or there are stray ones"),
+    (-566, "DbTimeTooOld", "a page is older than the log expects"),
+    (-567, "DbTimeTooNew", "a page is newer than the log expects"),
     (-569, "MissingFileToBackup", "a log that an incremental needs is gone"),
     (-570, "LogTornWriteDuringHardRestore", "a log to restore has a torn write"),
     (-571, "LogTornWriteDuringHardRecovery", "a log in the log directory has a torn write"),
     (-573, "LogCorruptDuringHardRestore", "a log to restore is damaged"),
     (-574, "LogCorruptDuringHardRecovery", "a log in the log directory is damaged"),
     (-577, "BadRestoreTargetInstance", "the target instance is not the right one"),
+    (-582, "CommittedLogFilesMissing", "logs with committed transactions are missing"),
+    (-586, "CommittedLogFileCorrupt", "a log with committed transactions is damaged"),
+    (-590, "LogSequenceChecksumMismatch", "the next log was written after other content than this log has"),
     (-610, "ExistingLogFileHasBadSignature", "a log in the log directory is of another history"),
     (-611, "ExistingLogFileIsNotContiguous", "the logs in the log directory have a gap"),
     (-612, "LogReadVerifyFailure", "a log failed its checksum while being backed up"),
@@ -209,9 +223,16 @@ _ENGINE: Final = (
     (-616, "LogFileNotCopied", "truncation was asked for, but not all logs were read"),
     (-800, "BackupAbortByCaller", "the caller ended the backup early"),
     (-801, "BackupAbortByServer", "the server ended the backup"),
-    (-1018, "ReadVerifyFailure", "a page failed its checksum"),
+    (-1003, "InvalidParameter", "bad parameter"),
+    (-1018, "ReadVerifyFailure", "a page or header failed its checksum"),
+    (-1019, "PageNotInitialized", "a page that is in use was never written"),
     (-1022, "DiskIO", "the disk failed"),
     (-1032, "FileAccessDenied", "a file is in use by another process"),
+    (-1102, "WriteConflict", "another transaction is changing the record"),
+    (-1118, "ReadPgnoVerifyFailure", "a page has the number of another page"),
+    (-1206, "DatabaseCorrupted", "the file is no whole database"),
+    (-1213, "PageSizeMismatch", "the page sizes of log and database differ"),
+    (-1216, "AttachedDatabaseMismatch", "an attached database is missing or another one"),
     (-1808, "DiskFull", "the disk is full"),
     (-1811, "FileNotFound", "a file was not found"),
 )
@@ -233,13 +254,17 @@ def find(number: int) -> Code | None:
     return CODES.get(value) or CODES.get(wrapped(value))
 
 
+def of_engine(number: int) -> Code:
+    """Return what is known of an error of the engine; one that is not in the table has no name."""
+    value = from_jet(number)
+    return CODES.get(value) or Code(value, "JET_err (no name here)", "")
+
+
 def describe(number: int) -> str:
-    """Return a code as text: `JET_errBadLogSignature, 0xC8000212, -530`, as much of it as there is."""
-    value = canonical(number)
-    code = find(value)
-    parts = [code.name] if code else []
-    parts.append(f"0x{value:08X}")
-    jet = jet_number(value)
-    if jet is not None:
-        parts.append(str(jet))
-    return ", ".join(parts)
+    """Return a code as text: `JET_errBadLogSignature, -530, 0xC8000212`, as much of it as there is."""
+    code = find(number)
+    return _spelled(code.name if code else "", canonical(number))
+
+
+def _spelled(name: str, value: int) -> str:
+    return ", ".join(str(part) for part in (name, jet_number(value), f"0x{value:08X}") if part)

@@ -164,7 +164,7 @@ def test_a_missing_log_is_no_fault_of_any_file(tmp_path: Path) -> None:
     assert (states(found)[Rung.CONSISTENT], states(found)[Rung.CHAINED]) == (PASSED, FAILED)
     finding = rung(found, Rung.CHAINED).findings[0]
     assert finding.engine is not None
-    assert (finding.engine.number, finding.databases) == (-557, (DATABASE,))
+    assert (finding.engine.jet, finding.databases) == (-557, (DATABASE,))
     assert code(path) == 9
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tokar.sets.enginecodes import ENGINE_CODES, engine_code
 from tokar.sets.faults import (
     MOST_LISTED,
     Fault,
@@ -55,22 +54,6 @@ def test_every_kind_has_a_scope() -> None:
     assert FaultKind.PAGES_DAMAGED.scope is Scope.FILE
     assert FaultKind.LOG_MISSING.scope is Scope.SET
     assert {kind.scope for kind in FaultKind} == set(Scope)
-
-
-def test_a_code_is_given_in_all_spellings() -> None:
-    assert str(engine_code(-530)) == "JET_errBadLogSignature, -530, 0xC8000212"
-
-
-def test_every_code_has_a_result_code_of_the_engine_facility() -> None:
-    assert all(code.result_code == 0xC8000000 - number for number, code in ENGINE_CODES.items())
-    assert all(number < 0 for number in ENGINE_CODES)
-
-
-def test_no_code_is_none_and_an_unknown_one_keeps_its_number() -> None:
-    assert engine_code(None) is None
-    found = engine_code(-9999)
-    assert found is not None
-    assert found.number == -9999
 
 
 @pytest.mark.parametrize(

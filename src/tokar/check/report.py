@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tokar.codes import Code
     from tokar.errors import ArchiveError
     from tokar.restore.plan import Problem
     from tokar.sets.backup_set import Member
-    from tokar.sets.enginecodes import EngineCode
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
 
@@ -45,7 +45,7 @@ class Finding:
     message: str  # What is wrong, in one sentence
     files: tuple[str, ...] = ()  # The files concerned
     databases: tuple[str, ...] = ()  # The databases that suffer
-    engine: EngineCode | None = None  # The error that the engine would give
+    engine: Code | None = None  # The error that the engine would give
     next_step: str = ""  # What to do
     consequences: tuple[str, ...] = ()  # What follows from it
 

@@ -13,9 +13,9 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from tokar.codes import Code, of_engine
 from tokar.ese.logreport import LOG_CORRUPT, LOG_SIZE_DIFFERS
 from tokar.ese.pagereport import PageFaultKind
-from tokar.sets.enginecodes import EngineCode, engine_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -124,9 +124,9 @@ class Fault:
     consequences: tuple[str, ...] = ()  # What follows from it and is therefore not reported by itself
 
     @property
-    def engine(self) -> EngineCode | None:
+    def engine(self) -> Code | None:
         """The error with its name."""
-        return engine_code(self.code)
+        return None if self.code is None else of_engine(self.code)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar import codes
+from tokar.lab.errors import EngineError
+from tokar.sets.faults import Fault, FaultKind
+
+SOURCE = Path(codes.__file__).parent
 
 
 @pytest.mark.parametrize("spelling", [-530, 0xC8000212, -939523566, 4294966766])
@@ -15,11 +22,11 @@ def test_every_spelling_of_a_code_is_the_same_code(spelling: int) -> None:
 
 
 def test_a_description_has_the_name_the_result_code_and_the_engine_number() -> None:
-    assert codes.describe(-939522285) == "JET_errFileNotFound, 0xC8000713, -1811"
+    assert codes.describe(-939522285) == "JET_errFileNotFound, -1811, 0xC8000713"
 
 
 def test_a_code_without_a_name_is_described_by_its_numbers() -> None:
-    assert codes.describe(-4999) == "0xC8001387, -4999"
+    assert codes.describe(-4999) == "-4999, 0xC8001387"
     assert codes.find(-4999) is None
 
 
@@ -75,3 +82,35 @@ def test_four_refusals_are_answered_with_a_full() -> None:
         "hrCircularLogging",
         "hrFullBackupNotTaken",
     }
+
+
+@pytest.mark.parametrize("number", [-513, -550, -552, -590])
+def test_whoever_names_a_code_gives_it_one_name(number: int) -> None:
+    fault = Fault(kind=FaultKind.LOG_NAME, message="", code=number)
+    assert (
+        EngineError(number, "").name == str(fault.engine).partition(",")[0] == codes.CODES[codes.from_jet(number)].name
+    )
+
+
+def test_a_code_is_given_in_all_spellings() -> None:
+    assert str(codes.of_engine(-530)) == "JET_errBadLogSignature, -530, 0xC8000212"
+    assert codes.of_engine(-530).to_json() == {
+        "number": -530,
+        "name": "JET_errBadLogSignature",
+        "hresult": "0xC8000212",
+    }
+
+
+def test_an_unknown_code_keeps_its_number() -> None:
+    assert codes.of_engine(-9999).jet == -9999
+
+
+def test_every_engine_code_in_the_tree_has_a_name() -> None:
+    places = [
+        path for folder in ("sets", "ese", "lab", "restore", "collect") for path in (SOURCE / folder).rglob("*.py")
+    ]
+    written = {
+        int(found) for path in places for found in re.findall(r"(?<![\w.])-[15]\d\d\d?\b", path.read_text("utf-8"))
+    }
+    unknown = {number for number in written if number <= -500 and codes.find(number) is None}
+    assert unknown == set()
