@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+os.environ["TOKAR_DEBUG"] = (
+    "1"  # a command that fails in a way that nobody expected shows its traceback, and tests look for one
+)
+
 
 def samples_folder() -> Path | None:
     """Return the folder with the real ESE files, or None where it is not at hand."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from command_line import done, process, tokar
 from small_sets import instance, write
 
 import tokar as library
-from tokar import errors
+from tokar import cli, errors
 from tokar._version import __version__
 from tokar.cli import VERBS
 
@@ -28,8 +30,17 @@ def test_the_version_names_the_format_too() -> None:
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_the_help_text_lists_every_verb_and_every_exit_code(option: str) -> None:
     out = " ".join(done(option).stdout.split())
-    assert all(f" {verb} " in out for verb in VERBS)
+    assert all(f" {verb} {summary} " in out for verb, summary in VERBS.items())
     assert all(f"{code} " in out.partition("Exit codes:")[2] for code in (*range(10), 130))
+
+
+def test_the_help_text_says_a_line_of_every_verb_and_imports_none() -> None:
+    code = "import sys; sys.argv = ['tokar', '--help']; from tokar.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+    completed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    lines = completed.stdout.splitlines()
+    assert [line.split()[0] for line in lines if line.strip().startswith(tuple(VERBS))] == list(VERBS)
+    assert not {f"tokar.cli.{verb}" for verb in VERBS} & set(lines[-1].split())
+    assert "blake3" not in lines[-1]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -148,6 +159,38 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("tokar.tokens.role", fail)
     with pytest.raises(ZeroDivisionError):
         tokar("tokens")
+
+
+def test_a_fault_of_the_program_is_one_line_and_asks_for_a_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tokar.tokens.role", fail)
+    monkeypatch.setattr("sys.argv", ["tokar", "tokens", "--json"])
+    monkeypatch.delenv("TOKAR_DEBUG")
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert caught.value.code == 1
+    assert re.fullmatch(
+        r"tokar: error: this is a fault of tokar: ZeroDivisionError, in test_cli_errors\.py, line \d+\n"
+        r"hint: please report it .*; TOKAR_DEBUG=1 shows all of it\n",
+        err,
+    )
+    assert err.startswith(f"tokar: error: {json.loads(out)['error']['message']}\n")
+
+
+def test_a_fault_of_the_program_is_shown_in_full_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tokar.tokens.role", fail)
+    monkeypatch.setattr("sys.argv", ["tokar", "tokens"])
+    monkeypatch.setenv("TOKAR_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
 
 
 def test_a_double_dash_ends_the_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

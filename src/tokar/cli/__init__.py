@@ -8,7 +8,10 @@ archive is good, the set is not; 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -22,20 +25,21 @@ from tokar.errors import ArchiveError, InputError, StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERBS: Final = (
-    "create",
-    "backup",
-    "inspect",
-    "verify",
-    "check",
-    "chain",
-    "restore",
-    "extract",
-    "salvage",
-    "tokens",
-    "lab",
-    "demo",
-)
+# Every verb with what `tokar --help` says of it. Said here, so that the help text imports none of them; each explains itself in full.
+VERBS: Final = {
+    "create": "Collect files into one sealed archive.",
+    "backup": "Back a server up, through its own backup procedure.",
+    "inspect": "Show what is in archives, and what ESE files say of themselves.",
+    "verify": "Prove every record of archives, on all cores.",
+    "check": "Say whether archives will restore, rung by rung.",
+    "chain": "Show how sets fit together, and which can be restored.",
+    "restore": "Put files back into the directories that their tokens call for.",
+    "extract": "Write one file, with every byte proven on the way.",
+    "salvage": "Seal again what is whole of a damaged archive.",
+    "tokens": "Print the token profiles.",
+    "lab": "Make a simulated server, and work, break and recover it.",
+    "demo": "Show backup, loss, restore and recovery on a simulated server.",
+}
 _INTERRUPTED: Final = 130
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of its own; its help texts are one as well
@@ -57,6 +61,12 @@ class VerbGroup(typer.core.TyperGroup):
         command = typer.main.get_command(importlib.import_module(f"tokar.cli.{cmd_name}").app)
         command.name = cmd_name
         return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the verbs without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options that stand before the verb."""
@@ -140,6 +150,24 @@ def tokar(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. What nobody expected becomes one line and a request too; with TOKAR_DEBUG it is shown in full."""
     output.prepare()
-    app(prog_name="tokar")
+    try:
+        app(prog_name="tokar")
+    except Exception as error:
+        if os.environ.get("TOKAR_DEBUG"):
+            raise
+        output.report(_own_fault(error), as_json="--json" in sys.argv)
+        sys.exit(ArchiveError.exit_code)
+
+
+def _own_fault(error: Exception) -> ArchiveError:
+    """Return a fault of the program as an error of ours."""
+    import traceback  # noqa: PLC0415 - start-up time
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    return ArchiveError(
+        f"this is a fault of tokar: {text}, in {Path(place.filename).name}, line {place.lineno}",
+        hint=f"please report it with this line, the command, and tokar {__version__}; TOKAR_DEBUG=1 shows all of it",
+    )
