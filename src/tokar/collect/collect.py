@@ -20,8 +20,7 @@ from tokar.format import canonical_json, json_fields, metadata
 from tokar.format.limits import MAX_HEAD_SIZE
 from tokar.format.metadata import Head
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
-from tokar.restore.location_file import read_location_file
-from tokar.restore.locations import parse_location_list
+from tokar.restore.locations import parse_location_list, read_location_file
 from tokar.restore.paths import take_apart
 from tokar.storage.sink import FileSink
 

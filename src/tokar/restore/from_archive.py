@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import InputError, LocationListError
-from tokar.restore.location_file import LocationFile, read_location_file
-from tokar.restore.locations import Kind, Location, NameTarget, override, parse_location_list, parse_to
+from tokar.restore.locations import (
+    Kind,
+    Location,
+    LocationFile,
+    NameTarget,
+    override,
+    parse_location_list,
+    parse_to,
+    read_location_file,
+)
 from tokar.restore.next_steps import RestoredSet, make_guidance, recovery_of
 from tokar.restore.paths import own_hosts, parse_map
 from tokar.restore.plan import Existing
