@@ -6,25 +6,42 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from tokar import names
 from tokar.cli import output
 from tokar.cli.opening import open_archive
 from tokar.cli.options import Json, Quiet
-from tokar.cli.restore_finish import finish
-from tokar.cli.restore_text import Manner, show_plan, show_recovery
-from tokar.errors import InputError, StorageError
-from tokar.restore.from_archive import make_request, plan_restore
+from tokar.cli.progress import progress
+from tokar.cli.restore_text import (
+    Manner,
+    registration_json,
+    report_json,
+    show_chain,
+    show_plan,
+    show_recovery,
+    show_registrations,
+    show_report,
+)
+from tokar.errors import ArchiveError, InputError, SetError, StorageError
+from tokar.restore.options import make_request
+from tokar.restore.paths import parse_map
 from tokar.restore.place import place
+from tokar.restore.plan import Existing
+from tokar.restore.prepare import OpenSets, find_sets, parse_generation, place_chain, plan_chain, plan_restore
+from tokar.restore.soundness import incomplete_entries, incomplete_problem
 from tokar.restore.workers import useful_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tokar.format.archive import Archive
-    from tokar.restore.prepare import RequestOptions
+    from tokar.restore.place import Report
+    from tokar.restore.plan import Plan
+    from tokar.restore.prepare import ChosenSets, RequestOptions
+    from tokar.server.run_restore import RestorationResult, SetPart
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -129,9 +146,7 @@ def restore(
     if len(named) == 1 and until is None and server is None:
         _one(named[0], options, manner)
         return
-    from tokar.cli.restore_chain import restore_chain  # noqa: PLC0415 - loads much, and one archive does not need it
-
-    restore_chain(named, chain, options, manner, until=until, server=server)
+    _chain(named, chain, options, manner, until=until, server=server)
 
 
 def _one(path: str, options: RequestOptions, manner: Manner) -> None:
@@ -175,3 +190,223 @@ def _at_hand(path: str) -> Iterator[Archive]:
             raise StorageError(message, path=folder, hint="TMPDIR says where it is kept") from error
         with open_archive(spool, shown="standard input") as opened:
             yield opened
+
+
+_STANDARD_INPUT: Final = "-"
+
+
+def _chain(
+    named: list[str],
+    folder: Path | None,
+    options: RequestOptions,
+    manner: Manner,
+    *,
+    until: str | None,
+    server: str | None,
+) -> None:
+    """Choose the sets of a chain and restore from them.
+
+    Args:
+        named: The archives, unless `folder` is given.
+        folder: The folder that they are in.
+        options: Where files go.
+        manner: How the work is to be done.
+        until: The log to stop at.
+        server: The server whose restore procedure is to be driven.
+
+    Raises:
+        InputError: An argument makes no sense here.
+        ArchiveError: As for `tokar.restore.prepare`, `tokar.server.run_restore` and `tokar.restore.place`.
+    """
+    if manner.accept_unrecoverable:
+        raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
+    target = None if until is None else parse_generation(until)
+    with _open_sets(named, folder) as sets:
+        chosen = sets.select(target)
+        if server is not None:
+            restore_to(server, chosen, options, manner)
+            return
+        plan = plan_chain(chosen, accept_incomplete=manner.accept_incomplete, **options)
+        if not (manner.as_json or manner.quiet):
+            show_chain(chosen.selection, plan.left_out)
+            for part, _ in plan.parts:
+                show_plan(part)
+            show_recovery(plan.recovery)
+        finish(plan.to_json, plan.refuse, plan.size, lambda advance: place_chain(plan, progress=advance), manner)
+
+
+def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
+    """Open the archives that are named, or those in a folder."""
+    if folder is not None:
+        return OpenSets(*find_sets(folder))
+    if _STANDARD_INPUT in named:
+        raise InputError("standard input can give one archive alone", hint="name the archives of a chain")
+    return OpenSets(Path(one) for one in named)
+
+
+def finish(
+    plan_json: Callable[[], dict[str, object]],
+    refuse: Callable[[], None],
+    size: int,
+    carry_out: Callable[[Callable[[int], None] | None], Report],
+    manner: Manner,
+) -> None:
+    """Refuse the plan, or carry it out unless it was only to be shown; with JSON print one value, whatever comes of it."""
+    report: Report | None = None
+    try:
+        refuse()
+        if not manner.dry_run:
+            with progress("restoring", size, quiet=manner.quiet) as advance:
+                report = carry_out(advance)
+    except ArchiveError as error:
+        if not manner.as_json:
+            raise
+        output.as_json({**plan_json(), "placed": None, "error": output.error_json(error)})
+        output.report(error)
+        raise typer.Exit(error.exit_code) from error
+    if manner.as_json:
+        output.as_json({**plan_json(), "placed": report_json(report) if report else None})
+    elif report is not None and not manner.quiet:
+        show_report(report)
+
+
+_SCHEME: Final = "lab:"
+_ASKED_OF_THE_SERVER: Final = ("locations", "to", "into", "certutil", "backup_logs", "only", "code_page")
+
+
+class _PlanOnlyError(Exception):
+    """The plan is there, and it was all that was wanted; leaves the procedure, which ends it with the server."""
+
+
+def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> tuple[SetPart, ...]:
+    """Return the chosen sets as what a restore procedure takes.
+
+    Raises:
+        SetError: A set has no log, so that nothing can be registered for it.
+        RestoreError: A file is incomplete.
+        FormatError: An archive is damaged.
+    """
+    from tokar.server.run_restore import SetPart  # noqa: PLC0415 - loads much, and only --server needs it
+
+    parts = []
+    for at, (one, archive) in enumerate(zip(chosen.selection.sets, chosen.archives, strict=True)):
+        if not one.low:
+            raise SetError("the set has no log, so nothing can be registered for it", path=one.label)
+        entries = chosen.entries(at)
+        problem = None if accept_incomplete else incomplete_problem(incomplete_entries(archive, entries))
+        if problem is not None:
+            raise problem.to_error()
+        parts.append(SetPart(archive, entries, one.low, one.high))
+    return tuple(parts)
+
+
+def restore_to(source: str, chosen: ChosenSets, options: RequestOptions, manner: Manner) -> None:
+    """Restore sets to a server and print what it was told.
+
+    Raises:
+        InputError: There is no such server, or an option says what the server says itself.
+        ArchiveError: See `restoration.restore_to_server`.
+    """
+    folder = _lab_folder(source)
+    existing = _existing(options)
+    if not (manner.quiet or manner.as_json):
+        show_chain(chosen.selection, chosen.selection.left_out)
+    plans: list[Plan] = []
+    try:
+        result = _drive(folder, chosen, options, existing, manner, plans)
+    except ArchiveError as error:
+        if not manner.as_json:
+            raise
+        output.as_json({**_json(chosen, plans, None, folder), "error": output.error_json(error)})
+        output.report(error)
+        raise typer.Exit(error.exit_code) from error
+    if manner.as_json:
+        output.as_json(_json(chosen, plans, result, folder))
+    elif result is not None and not manner.quiet:
+        _show(result, folder)
+
+
+def _existing(options: RequestOptions) -> Existing:
+    """Return what to do about files that are there, having refused the options that a server leaves no room for."""
+    given = [name for name in _ASKED_OF_THE_SERVER if options.get(name)]
+    if given:
+        option = "--" + given[0].replace("_", "-")
+        raise InputError(f"--server says where everything goes; leave {option} out")
+    wanted = options.get("existing", Existing.REFUSE)
+    for one in (Existing.REFUSE, Existing.SET_ASIDE):
+        if wanted == one:
+            return one
+    raise InputError(f"with --server, --existing takes refuse or set-aside, not {names.printable(wanted)}")
+
+
+def _drive(  # noqa: PLR0917 - private, called once
+    folder: Path,
+    chosen: ChosenSets,
+    options: RequestOptions,
+    existing: Existing,
+    manner: Manner,
+    plans: list[Plan],
+) -> RestorationResult | None:
+    """Drive the procedure; None where only the plan was wanted. The plan is put into a list, so that it can be shown after a failure."""
+    from tokar.lab.lab import open_lab  # noqa: PLC0415 - load much, and only --server needs them
+    from tokar.lab.server import SimulatedServer  # noqa: PLC0415
+    from tokar.server.run_restore import lab_maps, restore_to_server  # noqa: PLC0415
+
+    parts = parts_of_chosen(chosen, accept_incomplete=manner.accept_incomplete)
+    maps = [*lab_maps(folder), *(parse_map(text, str(Path.cwd())) for text in options.get("maps", ()))]
+
+    def announce(plan: Plan) -> None:
+        plans.append(plan)
+        if not (manner.quiet or manner.as_json):
+            show_plan(plan)
+        plan.refuse()
+        if manner.dry_run:
+            raise _PlanOnlyError
+
+    server = SimulatedServer(open_lab(folder), running=False)
+    size = sum(one.size for part in parts for one in part.entries)
+    try:
+        with progress("restoring", size, quiet=manner.quiet) as advance:
+            return restore_to_server(
+                server,
+                parts,
+                maps=maps,
+                existing=existing,
+                take_over=manner.take_over and not manner.dry_run,  # it tells the server something
+                progress=advance,
+                announce=announce,
+            )
+    except _PlanOnlyError:
+        return None
+
+
+def _show(result: RestorationResult, folder: Path) -> None:
+    show_registrations(result.registrations)
+    files = output.count_text(result.files, "file")
+    output.line(f"restored {files}, {output.size_text(result.size)}; every digest was right")
+    for step in _next(folder):
+        output.line(f"next: {step}")
+
+
+def _json(chosen: ChosenSets, plans: list[Plan], result: RestorationResult | None, folder: Path) -> dict[str, object]:
+    return {
+        "chain": chosen.selection.to_json(),
+        "plans": [plan.to_json() for plan in plans],
+        "recovery": {
+            "kind": chosen.recovery().value,
+            "registrations": [registration_json(one) for one in result.registrations] if result else [],
+            "next": list(_next(folder)),
+        },
+        "placed": {"files": result.files, "size": result.size} if result else None,
+    }
+
+
+def _next(folder: Path) -> tuple[str, ...]:
+    return (f"tokar lab recover {folder}",)
+
+
+def _lab_folder(source: str) -> Path:
+    place = source.removeprefix(_SCHEME)
+    if place == source or not place:
+        raise InputError(f"not a server to restore to: {source}", hint="lab:DIR is a simulated server")
+    return Path(place)
