@@ -24,11 +24,12 @@ from tokar.format.writer import ArchiveWriter
 from tokar.lab.faults import Fault, FaultKind
 from tokar.lab.registration import load_registration
 from tokar.lab.server import SimulatedServer
-from tokar.restore import merged as merged_module
-from tokar.restore.from_archive import make_request, plan_restore
+from tokar.restore import prepare as merged_module
 from tokar.restore.matching import Matcher
+from tokar.restore.options import make_request
 from tokar.restore.place import place
 from tokar.restore.plan import Existing
+from tokar.restore.prepare import plan_restore
 from tokar.restore.targets import Targets
 from tokar.server import licence as licence_module
 from tokar.server import run_backup as backup_module

@@ -28,8 +28,9 @@ from tokar.sets.read import facts_of_archive
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.restore.place import ContentReader, Report
+    from tokar.restore.place import Report
     from tokar.restore.plan import Plan
+    from tokar.restore.stager import ContentReader
 
 Files = dict[str, bytes]
 PASSED, FAILED, SKIPPED = State.PASSED, State.FAILED, State.NOT_LOOKED_AT

@@ -17,8 +17,9 @@ from small_sets import contents, write
 
 import tokar
 from tokar.errors import ExistingFileError, StorageError
-from tokar.restore.from_archive import make_request, plan_restore
+from tokar.restore.options import make_request
 from tokar.restore.place import Report, place
+from tokar.restore.prepare import plan_restore
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:

@@ -19,9 +19,11 @@ from tokar.errors import (
 from tokar.format.archive import Archive
 from tokar.format.metadata import location_list_json
 from tokar.namelist import build_names
-from tokar.restore.from_archive import engine_file, make_request, plan_restore, stored_locations
+from tokar.restore.inventory import engine_file
 from tokar.restore.locations import Kind
+from tokar.restore.options import make_request, stored_locations
 from tokar.restore.plan import Existing
+from tokar.restore.prepare import plan_restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,7 @@ from chain_sets import OTHER_STREAM, TOP, branch, checkpoint, logs, name_of, par
 from small_sets import write
 
 from tokar.ese.log import LogHeader
-from tokar.restore.inventory import take_inventory
-from tokar.restore.planning import engine_file
+from tokar.restore.inventory import engine_file, take_inventory
 from tokar.restore.rollforward import RollForward, look_for_continuing
 from tokar.sets.facts import LogFacts
 from tokar.storage.bytesource import BytesSource

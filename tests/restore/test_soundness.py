@@ -10,9 +10,10 @@ from chain_sets import DATABASE, archive, dirty, logs, part, streaming
 
 import tokar
 from tokar.errors import RestoreError
-from tokar.restore.from_archive import make_request, plan_restore
 from tokar.restore.next_steps import Recovery
+from tokar.restore.options import make_request
 from tokar.restore.plan import Fault
+from tokar.restore.prepare import plan_restore
 from tokar.restore.soundness import incomplete_problem, soundness_of
 from tokar.salvage.salvage import salvage
 from tokar.storage.bytesource import FileSource

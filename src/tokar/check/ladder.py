@@ -10,7 +10,8 @@ from tokar.check.report import ArchiveCheck, CheckReport, Finding, Rung, RungRes
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
-from tokar.restore.from_archive import make_request, plan_restore
+from tokar.restore.options import make_request
+from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import Member, member_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.faults import Scope, Severity

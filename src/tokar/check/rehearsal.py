@@ -18,11 +18,10 @@ from blake3 import blake3
 
 from tokar import names
 from tokar.errors import StorageError, UnsafeNameError
-from tokar.restore.from_archive import engine_file
-from tokar.restore.inventory import take_inventory
-from tokar.restore.options import Request
+from tokar.restore.inventory import engine_file, take_inventory
+from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.place import place
-from tokar.restore.planner import make_plan, places_to_look_at
+from tokar.restore.planner import make_plan
 from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:

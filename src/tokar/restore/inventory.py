@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import ArchiveError
+from tokar.ese.identify import FileKind as EseKind
+from tokar.ese.identify import identify as identify_file
+from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -123,6 +126,13 @@ def engine_kind(name: str) -> str | None:
 def is_aside(name: str) -> bool:
     """Return whether an earlier restore gave this name to a file that it put aside."""
     return _ASIDE.search(name) is not None
+
+
+def engine_file(path: Path) -> str | None:
+    """Return what a file of a database engine is, told by its content, or None for any other file."""
+    with FileSource(path) as source:
+        kind = identify_file(source).kind
+    return None if kind is EseKind.UNKNOWN else kind.value
 
 
 def take_inventory(paths: Iterable[str], identify: Callable[[Path], str | None] | None = None) -> Inventory:

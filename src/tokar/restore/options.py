@@ -7,15 +7,29 @@ import os
 import posixpath
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokar.errors import InputError, RestoreError
-from tokar.restore.locations import Kind, Location, NameTarget
-from tokar.restore.paths import PathMap, PathResolver, own_hosts, take_apart
+from tokar import names
+from tokar.errors import InputError, LocationListError, RestoreError
+from tokar.restore.locations import (
+    Kind,
+    Location,
+    LocationFile,
+    NameTarget,
+    override,
+    parse_location_list,
+    parse_to,
+    read_location_file,
+)
+from tokar.restore.paths import PathMap, PathResolver, own_hosts, parse_map, take_apart
 from tokar.restore.plan import Existing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from tokar.format.archive import Archive
+    from tokar.format.metadata import Head
 
 # The folder that certutil -backupDB makes and -restoreDB takes: DIR\DataBase with the location list beside the files
 # (certsrv.h).
@@ -101,3 +115,94 @@ def places_to_look_at(request: Request) -> tuple[str, ...]:
         if place.kind is not Kind.DIRECTORY:
             wanted.append(request.split(path)[0])
     return tuple(dict.fromkeys(wanted))
+
+
+def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Location, ...]:
+    """Return the locations that an archive keeps from the time of the backup.
+
+    Args:
+        head: HEAD of the archive.
+        encoding: The code page of an A list.
+
+    Raises:
+        LocationListError: They are there and cannot be read.
+    """
+    raw = head.location_list
+    if raw is not None:
+        return parse_location_list(raw.data, wide=raw.form == "w", encoding=encoding, source="the archive")
+    return tuple(
+        Location(one["token"], one["path"], Kind(one["kind"]), "the archive", by_hand=False, spelled=one["token"])
+        for one in head.extra.get("locations", ())
+    )
+
+
+def make_request(
+    archive: Archive,
+    *,
+    locations: Path | None = None,
+    to: Sequence[str] = (),
+    maps: Sequence[str] = (),
+    into: Path | None = None,
+    certutil: Path | None = None,
+    only: Sequence[str] = (),
+    existing: str = "refuse",
+    code_page: int = 0,
+    now: datetime | None = None,
+    backup_logs: Path | None = None,
+) -> Request:
+    """Return what is asked for, with the archive's own locations as the base that everything else overrides.
+
+    Args:
+        archive: The archive.
+        locations: A file with locations: a raw list, or TOML.
+        to: `TOKEN=PATH` and `NAME=PATH`.
+        maps: `PREFIX=DIR` for paths of other machines.
+        into: The one directory that takes everything.
+        certutil: The folder in which to make what `certutil -restoreDB` takes.
+        only: Names of the entries to restore; all by default.
+        existing: `refuse`, `set-aside` or `roll-forward`.
+        code_page: The code page of an A list, in the locations file or in the archive.
+        now: The time for the names of files that are set aside.
+        backup_logs: A directory of their own for the restored logs and patch files.
+
+    Raises:
+        LocationListError: The locations file, or the list in the archive when nothing replaces it, cannot be read.
+        InputError: An argument makes no sense.
+        StorageError: The locations file cannot be read.
+    """
+    if existing not in set(Existing):
+        raise InputError(f"--existing takes {', '.join(Existing)}, not {names.printable(existing)}")
+    profile, base = archive.head.profile, str(Path.cwd())
+    file = read_location_file(locations, profile, encoding=code_page) if locations else LocationFile()
+    spoken = [parse_to(text, profile, base=base) for text in to]
+    by_hand = [one for one in spoken if isinstance(one, Location)]
+    by_name = [one for one in spoken if isinstance(one, NameTarget)]
+    if (into or certutil) and file.locations:
+        raise InputError("--into and --certutil send all files to one folder; leave the locations out")
+    kept = () if into or certutil else _kept(archive, code_page, replaced=bool(file.locations or by_hand))
+    raw = archive.head.location_list
+    return Request(
+        profile=profile,
+        roots=(archive.root.hex(),),
+        locations=override(kept, file.locations, by_hand),
+        targets=(*by_name, *file.targets),
+        maps=(*(parse_map(text, base) for text in maps), *file.maps),
+        only=tuple(only),
+        into=str(into.absolute()) if into else None,
+        certutil=str(certutil.absolute()) if certutil else None,
+        location_list=raw.data if raw else None,
+        existing=Existing(existing),
+        now=now or datetime.now(UTC),
+        hosts=own_hosts(),
+        backup_logs=str(backup_logs.absolute()) if backup_logs else None,
+    )
+
+
+def _kept(archive: Archive, code_page: int, *, replaced: bool) -> tuple[Location, ...]:
+    try:
+        return stored_locations(archive.head, encoding=code_page)
+    except LocationListError as error:
+        if replaced:
+            return ()
+        error.path = archive.path
+        raise

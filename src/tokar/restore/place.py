@@ -36,14 +36,14 @@ exactly which files are in place and which were set aside.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokar.errors import ArchiveError, StorageError
+from tokar.errors import ArchiveError, PartialError, StorageError
 from tokar.restore.journal import journal_name, numbered, staging_name, write_journal
-from tokar.restore.place_report import PlacingStoppedError, Report
-from tokar.restore.stager import Chunk, ContentReader, Contents
+from tokar.restore.stager import Contents
 from tokar.restore.staging import Stage, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable
@@ -54,8 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tokar.restore.plan import Aside, Plan
-
-__all__ = ["Chunk", "ContentReader", "PlacingStoppedError", "Report", "place"]
+    from tokar.restore.stager import ContentReader
 
 
 def place(
@@ -296,3 +295,41 @@ class _Placing:
         if not directory.has(aside.new_name):
             return False
         return not directory.has(aside.name) or directory.path_of(aside.name) in placed
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What placing has done."""
+
+    files: int  # How many files are in place
+    size: int  # Their bytes
+    asides: tuple[Aside, ...]  # The files that were set aside
+    without_time: int  # How many files could not be given their modification time
+
+
+class PlacingStoppedError(PartialError):
+    """Placing stopped after the first rename: some files are in place, others are not.
+
+    Args:
+        message: What stopped it, in one line.
+        placed: The paths of the files that are in place, each of them whole.
+        asides: The renames of old files that were done.
+        missing: How many files are not in place.
+        path: The file at which it stopped.
+    """
+
+    hint_text = "run it again with --existing set-aside; nothing was deleted"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        placed: tuple[str, ...],
+        asides: tuple[Aside, ...],
+        missing: int,
+        path: Path | str | None = None,
+    ) -> None:
+        super().__init__(message, path=path)
+        self.placed = placed
+        self.asides = asides
+        self.missing = missing

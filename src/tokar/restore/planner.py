@@ -1,4 +1,6 @@
-"""Makes the plan: entries, a request and an inventory in, a plan out. Touches no disk, and stops at no problem.
+"""Makes the plan: entries, a request and an inventory in, a plan out. `make_plan` touches no disk, and stops at no problem.
+
+`look_and_plan` takes the inventory for it, once, or twice where logs may stay or an interrupted run goes on.
 
 The order of the decisions, for one entry:
 
@@ -6,8 +8,7 @@ The order of the decisions, for one entry:
 2. It is a log or patch file, and there is `--backup-logs DIR`: there.
 3. `--into DIR` or `--certutil DIR`: there, under its leaf.
 4. Else the matching rule (`matching`) finds a location, the location is turned into a path of this machine (`paths`),
-  and
-   it is settled whether that is a directory or a file.
+   and it is settled whether that is a directory or a file.
 
 Then every target directory is held against the inventory: collisions, what is there already, names that are too long,
 room.
@@ -18,6 +19,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,12 +27,15 @@ from tokar import names
 from tokar.errors import InputError, RestoreError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.entry import find_entries
-from tokar.restore.inventory import Inventory, State
+from tokar.restore.inventory import Inventory, State, engine_file, take_inventory
+from tokar.restore.journal import find_interrupted
 from tokar.restore.locations import Kind, NameTarget
 from tokar.restore.matching import Matcher
+from tokar.restore.next_steps import Places
 from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.paths import last_component
 from tokar.restore.plan import Action, Decision, Entries, Existing, Extra, Fault, Plan, Problem, Step, Steps
+from tokar.restore.rollforward import look_for_continuing
 from tokar.restore.targets import Targets, some
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
 
@@ -40,8 +45,7 @@ if TYPE_CHECKING:
     from tokar.format.entry import Entry
     from tokar.restore.locations import Location
     from tokar.restore.matching import Match
-
-__all__ = ["Request", "make_plan", "places_to_look_at"]
+    from tokar.sets.facts import LogFacts
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
@@ -354,3 +358,94 @@ class _Planner:
             if location.token == CHECKPOINT_DIR:
                 self._targets.watch(path)
                 self._notes.append(f"nothing is placed in the checkpoint directory for its own sake: {path}")
+
+
+def look_and_plan(entries: Entries, request: Request, logs: Sequence[LogFacts] = ()) -> Plan:
+    """Look at the targets and return the plan. Nothing is written.
+
+    Args:
+        entries: The entries of the set, or of all sets of a chain.
+        request: What is asked for.
+        logs: The logs that are placed, in order; needed where logs that are there may stay.
+
+    Raises:
+        NoSuchEntryError: A name in `only` or in a target fits no entry.
+        StorageError: A log that may stay cannot be read.
+    """
+    inventory = take_inventory(places_to_look_at(request), engine_file)
+    # Where the files go is not known before there is a plan; what is there already does not change that.
+    roll_forward = request.existing is Existing.ROLL_FORWARD
+    first = make_plan(entries, replace(request, existing=Existing.SET_ASIDE) if roll_forward else request, inventory)
+    left = find_interrupted(first)
+    if left is not None:
+        inventory = replace(inventory, interrupted=left)
+    if roll_forward:
+        plan = _roll_forward(entries, request, first, inventory, logs)
+    else:
+        plan = first if left is None else make_plan(entries, request, inventory)
+    if left is None:
+        return plan
+    done = f"{len(left.placed)} files are in place and {len(left.staged)} are staged"
+    return replace(plan, notes=(*plan.notes, f"goes on from an interrupted run of this restore: {done}"))
+
+
+def _roll_forward(
+    entries: Entries, request: Request, first: Plan, inventory: Inventory, logs: Sequence[LogFacts]
+) -> Plan:
+    """Return the plan that lets logs stay that continue the set."""
+    folder = places_of(first, request).log_path
+    directory = inventory.directories.get(folder) if folder is not None else None
+    if directory is None:
+        plan = make_plan(entries, request, replace(inventory, stays=frozenset()))
+        why = "there is no one log directory, so nothing can be rolled forward"
+        return add_problems(plan, [Problem(Fault.EXISTING, why, hint="use --existing set-aside")])
+    found = look_for_continuing(directory, logs)
+    plan = make_plan(entries, request, replace(inventory, stays=found.stays))
+    stays = f"{len(found.stays)} logs in {directory.path} continue the set and stay; they reach 0x{found.high:X}"
+    notes = (*plan.notes, stays if found.stays else f"no log in {directory.path} continues the set")
+    return replace(add_problems(plan, found.problems), notes=notes)
+
+
+def add_problems(plan: Plan, problems: Sequence[Problem]) -> Plan:
+    """Return a plan with further problems, each in its place."""
+    return replace(plan, problems=tuple(sorted((*plan.problems, *problems), key=lambda one: one.fault)))
+
+
+def places_of(plan: Plan, request: Request, *, base: str = "") -> Places:
+    """Return where a plan puts what recovery needs.
+
+    Args:
+        plan: The plan.
+        request: What it was made from.
+        base: The base name of the logs.
+    """
+    databases: list[tuple[str, str]] = []
+    folders: set[str] = set()
+    for directory, name, entry in plan.steps.placements():
+        kind = role(entry.token)
+        if kind is Role.DATABASE:
+            old = names.decode(entry.raw_name, entry.encoding) or entry.name
+            databases.append((old, request.join(directory, name)))
+        elif kind is Role.LOG:
+            folders.add(directory)
+    logs = folders.pop() if len(folders) == 1 else None
+    return Places(
+        databases=tuple(databases),
+        log_path=logs if request.backup_logs is None else _place_of(request, LOG_DIR),
+        checkpoint_path=_place_of(request, CHECKPOINT_DIR),
+        backup_log_path=request.backup_logs or logs,
+        base=base,
+    )
+
+
+def _place_of(request: Request, token: int) -> str | None:
+    """Return the directory of this machine that a directory token stands for, if that is known."""
+    if request.folder is not None:
+        return request.folder
+    for location in request.locations:
+        if location.token == token:
+            try:
+                return request.resolver.resolve(location.path, by_hand=location.by_hand)
+            except RestoreError:
+                return None
+    return None

@@ -11,28 +11,30 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
 from tokar import names, tokens
-from tokar.errors import ArchiveError, FormatError, InputError, StorageError
+from tokar.errors import ArchiveError, CollisionError, FormatError, InputError, StorageError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.format.layouts import MAGIC
-from tokar.restore.from_archive import make_request
-from tokar.restore.merged import MergedSet
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
+from tokar.restore.options import make_request
 from tokar.restore.place import Report, place
 from tokar.restore.plan import Existing, Fault, Plan, Problem
-from tokar.restore.planning import add_problems, look_and_plan, places_of
-from tokar.restore.soundness import incomplete_entries, incomplete_problem
+from tokar.restore.planner import add_problems, look_and_plan, places_of
+from tokar.restore.soundness import incomplete_entries, incomplete_problem, soundness_of
 from tokar.sets.backup_set import member_of_archive, member_of_receipt
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
 from tokar.sets.receipt import RECEIPT_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from tokar.format.entry import Entry
+    from tokar.format.entry_reader import Chunk
+    from tokar.restore.options import Request
+    from tokar.restore.soundness import Soundness
     from tokar.sets.backup_set import Member
     from tokar.sets.chain import Chain
     from tokar.sets.choose import ChainSelection, LeftOut
@@ -43,7 +45,7 @@ _GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, a
 
 
 class RequestOptions(TypedDict, total=False):
-    """What a person asks for, apart from the archives; see `restore.from_archive.make_request`."""
+    """What a person asks for, apart from the archives; see `restore.options.make_request`."""
 
     locations: Path | None
     to: Sequence[str]
@@ -367,4 +369,116 @@ def place_chain(plan: ChainPlan, *, progress: Callable[[int], None] | None = Non
         sum(one.size for one in reports),
         tuple(aside for one in reports for aside in one.asides),
         sum(one.without_time for one in reports),
+    )
+
+
+class MergedSet:
+    """The chosen entries of several archives, read as if they were in one.
+
+    The same file in two sets (same token, name and digest) is taken once, from the first; the same name with another
+    digest is refused.
+
+    Args:
+        parts: Archives, each with the entries that are needed from it, in the order of the chain.
+
+    Raises:
+        CollisionError: Two sets have a file of the same token and name with different content.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Archive, Sequence[Entry]]]) -> None:
+        self.archives = tuple(archive for archive, _ in parts)
+        self._origins: list[tuple[Archive, Entry]] = []
+        self.entries: list[Entry] = []  # The entries, numbered from 0
+        seen: dict[tuple[int, bytes], Entry] = {}
+        for archive, chosen in parts:
+            for entry in chosen:
+                other = seen.setdefault((entry.token, entry.raw_name), entry)
+                if other is not entry:
+                    _demand_same(other, entry)
+                    continue
+                self.entries.append(entry._replace(number=len(self.entries)))
+                self._origins.append((archive, entry))
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The roots of the archives, as hex digits."""
+        return tuple(archive.root.hex() for archive in self.archives)
+
+    def origin(self, entry: Entry) -> tuple[Archive, Entry]:
+        """Return the archive that an entry came from, and the entry as that archive numbers it."""
+        return self._origins[entry.number]
+
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
+        """Yield the whole content of an entry; see `Archive.chunks`.
+
+        Raises:
+            FormatError: The entry is damaged.
+        """
+        archive, own = self._origins[entry.number]
+        return archive.chunks(own)
+
+    def modification_time(self, entry: Entry) -> int | None:
+        """Return the modification time of an entry in nanoseconds, if it was recorded.
+
+        Raises:
+            FormatError: The entry is damaged.
+        """
+        archive, own = self._origins[entry.number]
+        return archive.modification_time(own)
+
+
+def _demand_same(first: Entry, second: Entry) -> None:
+    if first.digest != second.digest or first.size != second.size:
+        raise CollisionError(
+            f"{first.name} is in two sets with different content",
+            hint="the sets do not belong together: tokar chain shows where they part",
+        )
+
+
+def plan_restore(
+    archive: Archive, request: Request, *, accept_unrecoverable: bool = False, accept_incomplete: bool = False
+) -> Plan:
+    """Look at the targets and return the complete plan. Nothing is written.
+
+    Args:
+        archive: The archive.
+        request: What is asked for.
+        accept_unrecoverable: Whether to restore databases that cannot be recovered from this set.
+        accept_incomplete: Whether to restore files whose content is known to be incomplete.
+
+    Raises:
+        FormatError: The index of the archive, or the start of a database or log, is damaged.
+        NoSuchEntryError: A name in `only` or in a target fits no entry.
+    """
+    archive.demand_unique()
+    sound = None if request.only else soundness_of(archive)
+    if sound is None and request.existing is Existing.ROLL_FORWARD:
+        raise InputError("--existing roll-forward takes a whole set; leave --only out")
+    plan = look_and_plan(archive.entries, request, sound.last_logs if sound else ())
+    problems: list[Problem] = []
+    if not accept_incomplete:
+        placed = (entry for _, _, entry in plan.steps.placements())
+        incomplete = incomplete_problem(incomplete_entries(archive, placed))
+        problems += [incomplete] if incomplete else []
+    if sound is None:
+        return add_problems(plan, problems)
+    if not accept_unrecoverable:
+        problems += sound.problems
+    return replace(add_problems(plan, problems), recovery=_guidance_of_one(archive, request, plan, sound))
+
+
+def _guidance_of_one(archive: Archive, request: Request, plan: Plan, sound: Soundness) -> Guidance | None:
+    """Return what follows the restore of one set; None where nothing in it is of the engine."""
+    facts = sound.facts
+    if not (facts.databases or facts.logs or sound.not_checked):
+        return None
+    low, high = facts.generations or (0, 0)
+    label = str(archive.path or archive.id.hex())
+    return make_guidance(
+        profile=archive.head.profile,
+        recovery=recovery_of(facts.databases),
+        sets=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
+        places=places_of(plan, request, base=facts.logs[0].base if facts.logs else ""),
+        certutil=(request.certutil,) if request.certutil is not None else (),
+        not_checked=sound.not_checked,
     )

@@ -18,16 +18,15 @@ from tokar.ese.filenames import parse_file_name
 from tokar.format import json_fields
 from tokar.format.writer import system_clock
 from tokar.lab.lab import open_lab
-from tokar.restore.from_archive import engine_file, stored_locations
-from tokar.restore.inventory import Inventory, take_inventory
+from tokar.restore.inventory import Inventory, engine_file, take_inventory
 from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
-from tokar.restore.merged import MergedSet
-from tokar.restore.options import Request, places_to_look_at
+from tokar.restore.options import Request, places_to_look_at, stored_locations
 from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import place
 from tokar.restore.plan import Existing
 from tokar.restore.planner import make_plan
+from tokar.restore.prepare import MergedSet
 from tokar.server.contract import BackupType, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
