@@ -38,7 +38,7 @@ from tokar.format.scanner import Scan
 from tokar.salvage import copy as salvage_copy
 from tokar.salvage import entry as salvage_entry
 from tokar.salvage.copy import SalvageWriter
-from tokar.salvage.entry import FileState, Finding, MissingContent
+from tokar.salvage.entry import EntryState, FoundEntry, MissingContent
 from tokar.salvage.salvage import random_id, salvage
 from tokar.storage.bytesource import BytesSource
 
@@ -127,7 +127,7 @@ def test_damage_to_derived_parts_is_undone(kinds: tuple[bytes, ...]) -> None:
     assert result.data == WHOLE
     assert result.report.same
     assert not result.report.lost
-    result.report.demand()
+    result.report.raise_if_lossy()
 
 
 @pytest.mark.parametrize("kinds", [(b"INDX",), (b"ROOT", b"TAIL"), (b"INDX", b"ROOT", b"TAIL")])
@@ -230,7 +230,7 @@ def test_a_lost_signature_is_a_loss() -> None:
     assert result.report.same
     assert result.report.trailing_is_lost
     with pytest.raises(PartialError, match="6 files are saved, but not all that stood beside them"):
-        result.report.demand()
+        result.report.raise_if_lossy()
 
 
 # --- a new archive (SALV-2, SALV-3) -------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_a_cut_archive_keeps_all_complete_files_under_a_new_id() -> None:
     with pytest.raises(
         PartialError, match="3 files are saved, 1 are incomplete, how many more there were is not known"
     ) as caught:
-        result.report.demand()
+        result.report.raise_if_lossy()
     assert caught.value.exit_code == 8
 
 
@@ -400,7 +400,7 @@ def test_the_list_of_losses_is_shortened_where_summ_has_no_room() -> None:
     assert 900 < kept < 1100
     assert f"SUMM has no room for {1100 - kept} of 1100 losses" in result.archive.summary.extra["notes"]
     with pytest.raises(PartialError, match="1 files are saved, 1100 are lost"):
-        result.report.demand()
+        result.report.raise_if_lossy()
 
 
 def test_a_contradiction_between_root_and_records_gives_a_new_archive() -> None:
@@ -425,7 +425,7 @@ def test_two_entries_of_one_name_cannot_both_be_kept() -> None:
     result = rescued(data)
     assert result.contents == {"E.LOG": b"first"}
     assert result.report.lost
-    assert result.report.files[0].state is FileState.LOST
+    assert result.report.files[0].state is EntryState.LOST
     assert "came first" in result.report.files[0].reason
 
 
@@ -581,8 +581,8 @@ def test_where_only_incomplete_files_are_left_that_cannot_be_written_nothing_is(
 
 def test_ranges_of_a_file_with_very_many_holes_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salvage_entry, "_MAX_RANGES", 3)
-    finding = Finding(0, FileState.INCOMPLETE, "", size=100, chunk_size=10, chunk_count=10, numbers=(1, 3, 5, 7))
-    assert finding.missing == (MissingContent(0, 10), MissingContent(20, 10), MissingContent(40, 60))
+    remains = FoundEntry(0, EntryState.INCOMPLETE, "", size=100, chunk_size=10, chunk_count=10, numbers=(1, 3, 5, 7))
+    assert remains.missing == (MissingContent(0, 10), MissingContent(20, 10), MissingContent(40, 60))
 
 
 def test_lost_file_record_leaves_the_name_in_the_index() -> None:

@@ -53,13 +53,13 @@ def salvage(
         return
     if not quiet:
         _describe(out, report)
-    report.demand()
+    report.raise_if_lossy()
 
 
 def _answer(out: Path, report: SalvageReport) -> None:
     """Print one JSON value, whatever was lost."""
     try:
-        report.demand()
+        report.raise_if_lossy()
     except PartialError as error:
         output.as_json({**_json(out, report), "error": output.error_json(error)})
         output.report(error)

@@ -16,7 +16,7 @@ from tokar.format.file_record import FileRecord
 from tokar.format.records import HEAD_SIZE
 from tokar.format.tail import Tail
 from tokar.format.writer import ArchiveWriter, Sealed
-from tokar.salvage.entry import FileState, Finding, decoded, lost
+from tokar.salvage.entry import EntryState, FoundEntry, decoded, lost_entry
 from tokar.salvage.losses import DamagedFile
 from tokar.salvage.rebuild import Walk, parts
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from tokar.format.entry import Entry
     from tokar.format.metadata import Summary
-    from tokar.salvage.damage import Survey
+    from tokar.salvage.damage import DamageMap
     from tokar.salvage.find import FoundRecord, RecordReader
     from tokar.salvage.losses import Losses
-    from tokar.salvage.runs import Run
+    from tokar.salvage.runs import RecordRun
 
 
 class SalvageWriter(ArchiveWriter):
@@ -151,7 +151,7 @@ class Copier:
     """Copies what is left of one archive into another.
 
     Args:
-        found: The survey.
+        found: What is left of the damaged archive.
         reader: For the records.
         writer: Where they go.
         losses: Where it is accounted for what is not whole.
@@ -162,7 +162,7 @@ class Copier:
 
     def __init__(
         self,
-        found: Survey,
+        found: DamageMap,
         reader: RecordReader,
         writer: SalvageWriter,
         losses: Losses,
@@ -199,12 +199,12 @@ class Copier:
                 self._copy_outside(run, stop)
             else:
                 self._account_for_gap(self._walk.gap_before(run.entry))
-                finding = self._walk.finding(part, run)
+                remains = self._walk.found_entry(part, run)
                 self._walk.done(run.entry)
-                if finding is None:
+                if remains is None:
                     self._copy_proven(run)
                 else:
-                    self._copy_found(finding)
+                    self._copy_found(remains)
             if self._progress is not None:
                 self._progress(sum(runs.sizes[place] for place in range(*part)))
         self._account_for_gap(self._walk.gap_before(self._walk.entry_count))
@@ -221,7 +221,7 @@ class Copier:
             ends.append(found.tail.root_position)
         return min(ends, default=_NO_LIMIT)
 
-    def _copy_outside(self, run: Run, stop: int) -> None:
+    def _copy_outside(self, run: RecordRun, stop: int) -> None:
         head, at = self._found.outside[run.entry]
         if not head.is_extra and head.kind != records.PROC:
             return
@@ -232,8 +232,8 @@ class Copier:
             raise NotTheSameError
         self._writer.copy_record(head.kind, bytes(self._reader.record(at).body))
 
-    def _copy_proven(self, run: Run) -> None:
-        """Copy an entry that is one run, which the survey has proven."""
+    def _copy_proven(self, run: RecordRun) -> None:
+        """Copy an entry that is one run, which the damage map has proven."""
         walk = self._reader.walk(run.at, run.size)
         file = FileRecord.parse(next(walk).body, entry=run.entry, position=run.position)
         ends: list[DoneRecord] = []
@@ -247,35 +247,35 @@ class Copier:
 
         entry = self._write(file, run.position, chunks())
         if entry is None:
-            finding = Finding(run.entry, FileState.LOST, "", file, is_named=True, size=run.content_size)
-            self._refuse(finding)
+            remains = FoundEntry(run.entry, EntryState.LOST, "", file, is_named=True, size=run.content_size)
+            self._refuse(remains)
             return
         self._losses.complete_count += 1
         _demand_digest(entry, ends[0].digest)
 
-    def _copy_found(self, finding: Finding) -> None:
+    def _copy_found(self, remains: FoundEntry) -> None:
         """Copy an entry that is not one run, if it may be written."""
-        file = finding.file
-        if finding.state is FileState.COMPLETE:
+        file = remains.file
+        if remains.state is EntryState.COMPLETE:
             assert file is not None
-            entry = self._write(file, finding.position, self._chunks(finding))
+            entry = self._write(file, remains.position, self._chunks(remains))
             if entry is None:
-                self._refuse(finding)
+                self._refuse(remains)
                 return
             self._losses.complete_count += 1
-            _demand_digest(entry, finding.digest)
+            _demand_digest(entry, remains.digest)
             return
-        if finding.state is FileState.LOST or not self._partial or file is None:
-            self._losses.add(DamagedFile.of(finding))
+        if remains.state is EntryState.LOST or not self._partial or file is None:
+            self._losses.add(DamagedFile.of(remains))
             return
-        if finding.filler_count > self._filler_left:
-            self._losses.add(DamagedFile.of(finding, reason=f"{finding.reason}; too many to be filled with zeros"))
+        if remains.filler_count > self._filler_left:
+            self._losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too many to be filled with zeros"))
             return
-        self._filler_left -= finding.filler_count
-        if self._write(replace(file, incomplete=True), finding.position, self._chunks(finding)) is None:
-            self._refuse(finding)
+        self._filler_left -= remains.filler_count
+        if self._write(replace(file, incomplete=True), remains.position, self._chunks(remains)) is None:
+            self._refuse(remains)
         else:
-            self._losses.add(DamagedFile.of(finding, written=True))
+            self._losses.add(DamagedFile.of(remains, written=True))
 
     def _write(self, file: FileRecord, position: int, chunks: Iterable[EncodedChunk]) -> Entry | None:
         """Write an entry; return None if another one has its token and name."""
@@ -293,19 +293,19 @@ class Copier:
                 raise NotTheSameError from error
             return None
 
-    def _refuse(self, finding: Finding) -> None:
+    def _refuse(self, remains: FoundEntry) -> None:
         """Account for a file whose token and name are taken."""
-        self._losses.add(DamagedFile.of(finding, reason="another file with its token and name came first"))
+        self._losses.add(DamagedFile.of(remains, reason="another file with its token and name came first"))
 
-    def _chunks(self, finding: Finding) -> Iterator[EncodedChunk]:
+    def _chunks(self, remains: FoundEntry) -> Iterator[EncodedChunk]:
         """Yield all chunks of a file, zeros for those that are lost."""
-        at, count = 0, len(finding.numbers)
-        for chunk in range(finding.chunk_count):
-            if at < count and finding.numbers[at] == chunk:
-                yield self._chunk(self._reader.record(finding.places[at]))
+        at, count = 0, len(remains.numbers)
+        for chunk in range(remains.chunk_count):
+            if at < count and remains.numbers[at] == chunk:
+                yield self._chunk(self._reader.record(remains.places[at]))
                 at += 1
             else:
-                yield filler_chunk(self._writer.entry_count, chunk, self._zero_content(finding.content_size_of(chunk)))
+                yield filler_chunk(self._writer.entry_count, chunk, self._zero_content(remains.content_size_of(chunk)))
 
     def _chunk(self, record: FoundRecord) -> EncodedChunk:
         size, content = decoded(record)
@@ -329,7 +329,7 @@ class Copier:
                 number = known
             else:
                 row = self._walk.rows.row(number)
-                self._losses.add(DamagedFile.of(lost(number, "all of its records are lost", row)))
+                self._losses.add(DamagedFile.of(lost_entry(number, "all of its records are lost", row)))
                 number += 1
 
 

@@ -1,6 +1,6 @@
-"""A survey of a damaged archive: every good record in it, and where it belongs (spec/format.md SALV-1). Nothing is written.
+"""The damage map: every good record in it, and where it belongs (spec/format.md SALV-1). Nothing is written.
 
-Each record says where it belongs, so the survey is a map of the original: runs of good records in the order of the
+Each record says where it belongs, so this is a map of the original: runs of good records in the order of the
 original, with holes where something is missing. Records that stand elsewhere as well (regions that were written twice)
 count once.
 """
@@ -22,12 +22,12 @@ from tokar.salvage.runs import Columns, Outside, RunBuilder, RunTable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tokar.salvage.find import Identity
+    from tokar.salvage.find import ArchiveIdentity
     from tokar.storage.bytesource import ByteSource
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DamageMap:
     """What is good in a damaged archive."""
 
     size: int  # Bytes of the damaged archive
@@ -61,7 +61,7 @@ class Survey:
         return self.tail.root if self.tail is not None else None
 
 
-def survey(source: ByteSource, *, progress: Callable[[int], None] | None = None) -> Survey:
+def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = None) -> DamageMap:
     """Find every good record in a damaged archive.
 
     Args:
@@ -80,7 +80,7 @@ def survey(source: ByteSource, *, progress: Callable[[int], None] | None = None)
     identity, table = found
     reader = RecordReader(source, identity.tag)
     runs, ignored = _settle(table, reader)
-    result = Survey(
+    result = DamageMap(
         source.size,
         identity.tag,
         identity.id,
@@ -95,7 +95,7 @@ def survey(source: ByteSource, *, progress: Callable[[int], None] | None = None)
     return _with_bodies(result, source, reader)
 
 
-def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[Identity, RunTable] | None:
+def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[ArchiveIdentity, RunTable] | None:
     """Return the identity of the archive and everything good with its tag."""
     for identify in (from_preamble, from_records):
         identity = identify(source)
@@ -176,8 +176,8 @@ def _without_overlaps(runs: Columns, dropped: Columns) -> Columns:
     return runs.picked(kept)
 
 
-def _with_bodies(found: Survey, source: ByteSource, reader: RecordReader) -> Survey:
-    """Return the survey with HEAD, SUMM, ROOT and TAIL read, and the id from ROOT if there is one."""
+def _with_bodies(found: DamageMap, source: ByteSource, reader: RecordReader) -> DamageMap:
+    """Return the map with HEAD, SUMM, ROOT and TAIL read, and the id from ROOT if there is one."""
     last: dict[bytes, Outside] = {}
     for run in found.runs:
         if run.is_outside:
@@ -196,7 +196,7 @@ def _with_bodies(found: Survey, source: ByteSource, reader: RecordReader) -> Sur
         archive_id = named
     elif archive_id is None:
         archive_id = moved_preamble(source, found.tag, min(found.runs.places))
-    return Survey(
+    return DamageMap(
         found.size,
         found.tag,
         archive_id,

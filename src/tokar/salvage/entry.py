@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from tokar.format.entry import Entry
     from tokar.format.records import RecordHead
     from tokar.salvage.find import FoundRecord, RecordReader
-    from tokar.salvage.runs import Run
+    from tokar.salvage.runs import RecordRun
 
 _MAX_RANGES: Final = 1000
 
 
-class FileState(Enum):
+class EntryState(Enum):
     """What is left of a file."""
 
     COMPLETE = "complete"
@@ -51,11 +51,11 @@ class MissingContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FoundEntry:
     """What is left of one file."""
 
     number: int  # Of the entry in the damaged archive
-    state: FileState  # Complete, incomplete or lost
+    state: EntryState  # Complete, incomplete or lost
     reason: str  # Why it is not complete, empty if it is
     # FILE as it is or will be written, apart from its number; None where not even a name is known.
     file: FileRecord | None = None
@@ -81,7 +81,7 @@ class Finding:
         return tuple(self._missing())
 
     def _missing(self) -> Iterator[MissingContent]:
-        if self.state is FileState.COMPLETE:
+        if self.state is EntryState.COMPLETE:
             return
         expected = count = 0
         for number in self.numbers:
@@ -104,14 +104,14 @@ class Finding:
         return min(self.chunk_size, self.size - number * self.chunk_size)
 
 
-def lost(number: int, reason: str, row: Entry | None) -> Finding:
-    """Return the finding for an entry of which there is nothing but perhaps a row of the index."""
+def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:
+    """Return what is known of an entry of which there is nothing but perhaps a row of the index."""
     if row is None:
-        return Finding(number, FileState.LOST, reason)
+        return FoundEntry(number, EntryState.LOST, reason)
     file = FileRecord(
         number, row.encoding, row.token, row.file_list, None, None, True, limits.MIN_CHUNK_LOG2, row.raw_name
     )
-    return Finding(number, FileState.LOST, reason, file, is_named=True, size=row.size)
+    return FoundEntry(number, EntryState.LOST, reason, file, is_named=True, size=row.size)
 
 
 def decoded(record: FoundRecord) -> tuple[int, Buffer | None]:
@@ -129,7 +129,7 @@ _UTF_8: Final = 65001
 _LOG2S: Final = range(limits.MIN_CHUNK_LOG2, limits.MAX_CHUNK_LOG2 + 1)
 
 
-def examine(reader: RecordReader, tag: bytes, runs: Iterable[Run], row: Entry | None) -> Finding:
+def examine(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
     """Find out what is left of an entry.
 
     Args:
@@ -142,7 +142,7 @@ def examine(reader: RecordReader, tag: bytes, runs: Iterable[Run], row: Entry | 
         SourceChangedError: The input is not what it was.
         StorageError: It cannot be read.
     """
-    return _Examination(reader, tag, runs, row).finding()
+    return _Examination(reader, tag, runs, row).found_entry()
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ class _Chunks:
 
 
 class _Examination:
-    def __init__(self, reader: RecordReader, tag: bytes, runs: Iterable[Run], row: Entry | None) -> None:
+    def __init__(self, reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> None:
         self._reader = reader
         self._tag = tag
         self._row = row
@@ -194,7 +194,7 @@ class _Examination:
         for run in runs:
             self._collect(run)
 
-    def _collect(self, run: Run) -> None:
+    def _collect(self, run: RecordRun) -> None:
         if self._number < 0:
             self._number, self._first = run.entry, run.position
         self._end = run.end
@@ -210,7 +210,7 @@ class _Examination:
                 self._done_head = head
                 self._done = DoneRecord.parse(body, entry=self._number, position=head.position)
 
-    def finding(self) -> Finding:
+    def found_entry(self) -> FoundEntry:
         self._drop_wrong_done()
         self._drop_wrong_row()
         if self._file is None:
@@ -218,7 +218,9 @@ class _Examination:
         log2 = self._file.chunk_log2 if self._file is not None else self._chunk_log2()
         if log2 is None:
             reason = "its FILE record is lost, and where its chunks belong cannot be told"
-            return lost(self._number, reason if len(self._chunks) else "nothing is left of its content", self._row)
+            return lost_entry(
+                self._number, reason if len(self._chunks) else "nothing is left of its content", self._row
+            )
         if self._row is not None and self._row.size > limits.MAX_CHUNKS << log2:
             self._row = None
         self._drop_wrong_chunks(1 << log2)
@@ -229,7 +231,7 @@ class _Examination:
         if not numbers and (size is None or size or self._file is None):
             return self._nothing_left()
         state, reason = self._judge(count)
-        return Finding(
+        return FoundEntry(
             self._number,
             state,
             reason,
@@ -242,7 +244,7 @@ class _Examination:
             numbers=numbers,
             places=self._chunks.places,
             position=self._file_head.position if self._file_head is not None else -1,
-            extent=self._extent() if state is FileState.COMPLETE else None,
+            extent=self._extent() if state is EntryState.COMPLETE else None,
         )
 
     def _drop_wrong_done(self) -> None:
@@ -351,26 +353,26 @@ class _Examination:
             return self._done.digest
         return self._row.digest if self._row is not None else None
 
-    def _nothing_left(self) -> Finding:
+    def _nothing_left(self) -> FoundEntry:
         if self._file is None:
-            return lost(self._number, "nothing is left of its content", self._row)
+            return lost_entry(self._number, "nothing is left of its content", self._row)
         size = self._content_size(1 << self._file.chunk_log2)
         reason = "nothing is left of its content"
-        return Finding(self._number, FileState.LOST, reason, self._file, is_named=True, size=size)
+        return FoundEntry(self._number, EntryState.LOST, reason, self._file, is_named=True, size=size)
 
-    def _judge(self, count: int) -> tuple[FileState, str]:
+    def _judge(self, count: int) -> tuple[EntryState, str]:
         """Return the state of a file of which something is left, and why it is not complete."""
         there = len(self._chunks)
         if there < count:
-            return FileState.INCOMPLETE, f"{count - there} of {count} chunks are lost"
+            return EntryState.INCOMPLETE, f"{count - there} of {count} chunks are lost"
         digest = self._digest()
         if digest is None:
-            return FileState.INCOMPLETE, "its DONE record is lost or does not fit, so nothing proves that it is whole"
+            return EntryState.INCOMPLETE, "its DONE record is lost or does not fit, so nothing proves that it is whole"
         if self._actual_digest() != digest:
-            return FileState.INCOMPLETE, "the digest of its content is wrong"
+            return EntryState.INCOMPLETE, "the digest of its content is wrong"
         if self._file is None:
-            return FileState.INCOMPLETE, "its FILE record is lost, and with it what was known of the file"
-        return FileState.COMPLETE, ""
+            return EntryState.INCOMPLETE, "its FILE record is lost, and with it what was known of the file"
+        return EntryState.COMPLETE, ""
 
     def _actual_digest(self) -> bytes:
         digest = blake3()

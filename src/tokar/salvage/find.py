@@ -1,4 +1,4 @@
-"""Finding good records in bytes that may be damaged (spec/format.md SALV-1).
+"""FoundEntry good records in bytes that may be damaged (spec/format.md SALV-1).
 
 As long as one record follows the other this is a plain walk. After damage the bytes are searched for the next head: for
 the tag, or for the letters of a kind where the tag is not known. Only the CRC-32 of a head is computed at each such
@@ -54,7 +54,7 @@ class FoundRecord(NamedTuple):
         return self.at + HEAD_SIZE + self.head.length
 
 
-class Window:
+class InputWindow:
     """A part of the input in memory, moved on as needed; the further it moves straight on, the more it reads at once."""
 
     def __init__(self, source: ByteSource) -> None:
@@ -111,7 +111,7 @@ class RecordFinder:
         start: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        self._window = Window(source)
+        self._window = InputWindow(source)
         self._size = source.size
         self._tag = tag
         self._start = start
@@ -279,7 +279,7 @@ _ID: Final = slice(16, 32)
 _MAX_TAGS: Final = 1 << 16
 
 
-class Identity(NamedTuple):
+class ArchiveIdentity(NamedTuple):
     """What is known of the archive before its records are read."""
 
     tag: bytes  # The tag of its records, 8 bytes
@@ -287,7 +287,7 @@ class Identity(NamedTuple):
     preamble_is_good: bool  # Whether the first 32 bytes are the preamble, without a fault
 
 
-def from_preamble(source: ByteSource) -> Identity | None:
+def from_preamble(source: ByteSource) -> ArchiveIdentity | None:
     """Return what the first 32 bytes say, also where only their constant part is damaged.
 
     Raises:
@@ -299,28 +299,28 @@ def from_preamble(source: ByteSource) -> Identity | None:
     repaired = Preamble(data[_ID])
     crc_is_right = repaired.build()[_CRC] == data[_CRC]
     try:
-        return Identity(Preamble.parse(data).tag, data[_ID], preamble_is_good=True)
+        return ArchiveIdentity(Preamble.parse(data).tag, data[_ID], preamble_is_good=True)
     except UnsupportedError:
         if zlib.crc32(data[_ID], zlib.crc32(data[:12])) == int.from_bytes(data[_CRC], "little"):
             raise
     except FormatError:
         pass
-    return Identity(repaired.tag, repaired.id, preamble_is_good=False) if crc_is_right else None
+    return ArchiveIdentity(repaired.tag, repaired.id, preamble_is_good=False) if crc_is_right else None
 
 
-def from_records(source: ByteSource) -> Identity | None:
+def from_records(source: ByteSource) -> ArchiveIdentity | None:
     """Return the tag that the records tell: from TAIL or HEAD where they stand, else that of most bytes."""
     for at, kind in ((source.size - tail.RECORD_SIZE, records.TAIL), (preamble.SIZE, records.HEAD)):
         tag = _tag_at(source, at, kind)
         if tag is not None:
-            return Identity(tag, None, preamble_is_good=False)
+            return ArchiveIdentity(tag, None, preamble_is_good=False)
     tag = _tag_of_most(source)
-    return None if tag is None else Identity(tag, None, preamble_is_good=False)
+    return None if tag is None else ArchiveIdentity(tag, None, preamble_is_good=False)
 
 
 def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
     """Return the id from a preamble of this tag that stands somewhere before `stop`."""
-    window = Window(source)
+    window = InputWindow(source)
     at = 0
     while at + preamble.SIZE <= min(stop, source.size):
         offset = window.load(at, preamble.SIZE)

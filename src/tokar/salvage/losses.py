@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 from tokar import names
 from tokar.errors import PartialError
 from tokar.format import preamble, records
-from tokar.salvage.entry import FileState
+from tokar.salvage.entry import EntryState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tokar.format.writer import Sealed
-    from tokar.salvage.damage import Survey
-    from tokar.salvage.entry import Finding, MissingContent
-    from tokar.salvage.runs import Run
+    from tokar.salvage.damage import DamageMap
+    from tokar.salvage.entry import FoundEntry, MissingContent
+    from tokar.salvage.runs import RecordRun
 
 MAX_LISTED: Final = 100_000
 
@@ -40,7 +40,7 @@ class DamagedFile:
     """A file that is not whole."""
 
     number: int  # Of its entry in the damaged archive
-    state: FileState  # `FileState.INCOMPLETE` or `FileState.LOST`
+    state: EntryState  # `EntryState.INCOMPLETE` or `EntryState.LOST`
     reason: str  # Why
     name: str | None  # Its name as text that is safe to print, None if it is not known
     raw_name: bytes | None  # Its name as delivered, None if it is not known
@@ -51,21 +51,21 @@ class DamagedFile:
     written_as: str | None = None  # Name of its entry in the result, None if it was left out
 
     @classmethod
-    def of(cls, finding: Finding, *, reason: str = "", written: bool = False) -> DamagedFile:
-        """Return what there is to say of a finding."""
-        file = finding.file if finding.is_named else None
-        shown = names.display(finding.file.name, finding.file.encoding) if finding.file is not None else None
-        state = FileState.LOST if finding.state is FileState.COMPLETE else finding.state
+    def of(cls, remains: FoundEntry, *, reason: str = "", written: bool = False) -> DamagedFile:
+        """Return what there is to say of an entry."""
+        file = remains.file if remains.is_named else None
+        shown = names.display(remains.file.name, remains.file.encoding) if remains.file is not None else None
+        state = EntryState.LOST if remains.state is EntryState.COMPLETE else remains.state
         return cls(
-            finding.number,
+            remains.number,
             state,
-            reason or finding.reason,
-            shown if finding.is_named else None,
+            reason or remains.reason,
+            shown if remains.is_named else None,
             file.name if file is not None else None,
             file.encoding if file is not None else 0,
             file.token if file is not None else None,
-            finding.size,
-            finding.missing if finding.state is FileState.INCOMPLETE else (),
+            remains.size,
+            remains.missing if remains.state is EntryState.INCOMPLETE else (),
             shown if written else None,
         )
 
@@ -84,7 +84,7 @@ class Losses:
 
     def add(self, file: DamagedFile) -> None:
         """Account for a file that is not whole."""
-        if file.state is FileState.INCOMPLETE:
+        if file.state is EntryState.INCOMPLETE:
             self.incomplete_count += 1
         else:
             self.lost_count += 1
@@ -130,7 +130,7 @@ class SalvageReport:
         """Whether anything was lost, be it only the id; it must not be called a success then."""
         return not self.same or self.trailing_is_lost
 
-    def demand(self) -> None:
+    def raise_if_lossy(self) -> None:
         """Raise if anything was lost.
 
         Raises:
@@ -152,7 +152,7 @@ class SalvageReport:
         return counts
 
 
-def lost_ranges(found: Survey) -> Iterator[LostRange]:
+def lost_ranges(found: DamageMap) -> Iterator[LostRange]:
     """Yield every range of the damaged archive that is of no use, and every place where bytes are missing, in order."""
     runs = found.runs
     order = _input_order(runs.places)
@@ -178,7 +178,7 @@ def _input_order(places: Sequence[int]) -> Sequence[int]:
     return sorted(range(len(places)), key=places.__getitem__)
 
 
-def _missing_after(found: Survey, place: int) -> int | None:
+def _missing_after(found: DamageMap, place: int) -> int | None:
     """Return the bytes of the original that are missing after a run, None if that is not known."""
     runs = found.runs
     end = runs.positions[place] + runs.sizes[place]
@@ -192,7 +192,7 @@ def _missing_after(found: Survey, place: int) -> int | None:
 class _Describer:
     """Says what stood at a place, as far as it is known. To be asked in the order of the input."""
 
-    def __init__(self, found: Survey) -> None:
+    def __init__(self, found: DamageMap) -> None:
         self._found = found
         self._faults = sorted(found.faults)
         self._ignored = sorted(zip(found.ignored.places, found.ignored.sizes, strict=True))
@@ -249,7 +249,7 @@ class _Describer:
         return [kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()]
 
 
-def _are_of_one_entry(before: Run, after: Run) -> bool:
+def _are_of_one_entry(before: RecordRun, after: RecordRun) -> bool:
     return (
         not before.is_outside
         and not after.is_outside
@@ -259,7 +259,7 @@ def _are_of_one_entry(before: Run, after: Run) -> bool:
     )
 
 
-def _chunks_between(before: Run, after: Run) -> str:
+def _chunks_between(before: RecordRun, after: RecordRun) -> str:
     first, last = before.next_chunk, after.first_chunk - 1
     if not after.chunk_count:
         return f"chunks of entry {before.entry} from {first} on"
@@ -268,7 +268,7 @@ def _chunks_between(before: Run, after: Run) -> str:
     return f"chunks {first} to {last} of entry {before.entry}"
 
 
-def _entries_between(before: Run | None, after: Run | None) -> list[str]:
+def _entries_between(before: RecordRun | None, after: RecordRun | None) -> list[str]:
     if after is None or after.is_outside or (before is not None and before.is_outside):
         return []
     first, last = before.entry + 1 if before is not None else 0, after.entry - 1
@@ -277,7 +277,7 @@ def _entries_between(before: Run | None, after: Run | None) -> list[str]:
     return [f"entry {first}" if last == first else f"entries {first} to {last}"]
 
 
-def _beginning_of(after: Run) -> str:
+def _beginning_of(after: RecordRun) -> str:
     if not after.chunk_count:
         return f"entry {after.entry} but for its DONE record"
     if not after.first_chunk:

@@ -11,17 +11,17 @@ from tokar.format import canonical_json, json_fields, limits, preamble, records
 from tokar.format.index import IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE
-from tokar.salvage.entry import FileState, examine
+from tokar.salvage.entry import EntryState, examine
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from tokar.format.entry import Entry
-    from tokar.salvage.damage import Survey
-    from tokar.salvage.entry import Finding
+    from tokar.salvage.damage import DamageMap
+    from tokar.salvage.entry import FoundEntry
     from tokar.salvage.find import RecordReader
     from tokar.salvage.losses import DamagedFile, Losses
-    from tokar.salvage.runs import Columns, Outside, Run
+    from tokar.salvage.runs import Columns, Outside, RecordRun
 
 _PAGE_HEAD_SIZE: Final = 8
 
@@ -29,7 +29,7 @@ _PAGE_HEAD_SIZE: Final = 8
 class IndexRows:
     """Rows of the index pages that are left, for entries whose numbers rise; one page is in memory at a time."""
 
-    def __init__(self, found: Survey, reader: RecordReader) -> None:
+    def __init__(self, found: DamageMap, reader: RecordReader) -> None:
         self._reader = reader
         self._pages: list[tuple[int, int, int]] = []
         self._next = 0
@@ -67,11 +67,11 @@ class IndexRows:
 class Part(NamedTuple):
     """A record outside entries, or the runs of one entry."""
 
-    first: int  # Place of its first run in `Survey.runs`
+    first: int  # Place of its first run in `DamageMap.runs`
     stop: int  # Place after its last run
 
 
-def parts(runs: Columns) -> Iterator[tuple[Part, Run]]:
+def parts(runs: Columns) -> Iterator[tuple[Part, RecordRun]]:
     """Yield the parts of an archive in the order of the original, each with its first run."""
     first, begun, last = 0, None, None
     for place, run in enumerate(runs):
@@ -84,7 +84,7 @@ def parts(runs: Columns) -> Iterator[tuple[Part, Run]]:
         yield Part(first, len(runs)), begun
 
 
-def _continues(last: Run, run: Run) -> bool:
+def _continues(last: RecordRun, run: RecordRun) -> bool:
     """Whether a run is of the same entry as the one before it."""
     if last.is_outside or run.is_outside or last.entry != run.entry or run.has_file or last.has_done:
         return False
@@ -95,17 +95,17 @@ class Walk:
     """Walks over the entries that are left, and over the numbers of those that are not.
 
     Args:
-        found: The survey.
+        found: What is left of the damaged archive.
         reader: For the records.
     """
 
-    def __init__(self, found: Survey, reader: RecordReader) -> None:
+    def __init__(self, found: DamageMap, reader: RecordReader) -> None:
         self._found = found
         self._reader = reader
         self.rows = IndexRows(found, reader)  # What is left of the index
         self._next = 0
 
-    def finding(self, part: Part, run: Run) -> Finding | None:
+    def found_entry(self, part: Part, run: RecordRun) -> FoundEntry | None:
         """Return what is left of an entry, None if it is one proven run.
 
         Raises:
@@ -148,7 +148,7 @@ class Assessment(NamedTuple):
     root_position: int  # Where ROOT belongs, if `is_whole`
 
 
-def assess(found: Survey, reader: RecordReader) -> Assessment:
+def assess(found: DamageMap, reader: RecordReader) -> Assessment:
     """Find out whether nothing but derived records is missing; stops as soon as the answer is no and a complete file is known.
 
     Raises:
@@ -163,21 +163,21 @@ def assess(found: Survey, reader: RecordReader) -> Assessment:
             continue
         if complete and not replica.fits:
             break
-        finding = walk.finding(part, run)
+        remains = walk.found_entry(part, run)
         walk.done(run.entry)
-        if finding is None:
+        if remains is None:
             replica.entry(run.entry, run.position, run.size, run.name_size, run.content_size)
             complete += 1
-        elif finding.state is FileState.COMPLETE:
+        elif remains.state is EntryState.COMPLETE:
             complete += 1
-            assert finding.file is not None
-            if finding.extent is None:
+            assert remains.file is not None
+            if remains.extent is None:
                 replica.fits = False
             else:
-                name_size = len(finding.file.name)
-                replica.entry(run.entry, finding.position, finding.extent, name_size, finding.size or 0)
+                name_size = len(remains.file.name)
+                replica.entry(run.entry, remains.position, remains.extent, name_size, remains.size or 0)
         else:
-            incomplete += finding.state is FileState.INCOMPLETE
+            incomplete += remains.state is EntryState.INCOMPLETE
             replica.fits = False
     return Assessment(replica.is_whole(), complete, incomplete, replica.position)
 
@@ -185,7 +185,7 @@ def assess(found: Survey, reader: RecordReader) -> Assessment:
 class _Replica:
     """Where each record of the original stands, if nothing but derived records is missing."""
 
-    def __init__(self, found: Survey) -> None:
+    def __init__(self, found: DamageMap) -> None:
         self._found = found
         head = found.head or copied_head(found)
         # Whether every record so far belongs where it must then stand.
@@ -247,7 +247,7 @@ class _Replica:
         self._page_count = self._page_names = 0
 
 
-def copied_head(found: Survey) -> Head | None:
+def copied_head(found: DamageMap) -> Head | None:
     """Return HEAD from its copy in SUMM, if that is there."""
     if found.summary is None:
         return None
@@ -256,7 +256,7 @@ def copied_head(found: Survey) -> Head | None:
     return Head(own["created"], own["kind"], own["profile"], own["software"], value)
 
 
-def trailing_records(found: Survey, root_position: int) -> list[Outside]:
+def trailing_records(found: DamageMap, root_position: int) -> list[Outside]:
     """Return the lower-case records that belong after ROOT."""
     trailing = []
     for run in found.runs:
@@ -273,11 +273,11 @@ _MAX_WRITER: Final = 100  # characters
 _MAX_NAME: Final = 1000  # characters of a name in the list of what was lost
 
 
-def new_head(found: Survey, created: str, notes: list[str]) -> Head:
+def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     """Return HEAD for an archive that takes the place of the damaged one; what is lost with the old one is noted.
 
     Args:
-        found: The survey.
+        found: What is left of the damaged archive.
         created: The time now, for the case that HEAD is lost.
         notes: Where remarks go.
     """
@@ -307,13 +307,13 @@ def new_head(found: Survey, created: str, notes: list[str]) -> Head:
 
 
 def new_summary(
-    losses: Losses, found: Survey, head: Head, *, entries: int, content_size: int, finished: str, whole: bool
+    losses: Losses, found: DamageMap, head: Head, *, entries: int, content_size: int, finished: str, whole: bool
 ) -> Summary:
     """Return SUMM for such an archive.
 
     Args:
         losses: What was found; notes are added to it where SUMM has no room for all.
-        found: The survey.
+        found: What is left of the damaged archive.
         head: HEAD of the new archive.
         entries: Its number of entries.
         content_size: Bytes of content of these.
@@ -370,7 +370,7 @@ def _lost_items(losses: Losses) -> Iterator[dict[str, Any]]:
 
 def _content_ranges(file: DamagedFile) -> Iterator[tuple[int, int]]:
     """Yield the ranges of content that the result lacks; a size that is not known is given as 0."""
-    if file.written_as is not None and file.state is FileState.INCOMPLETE and file.missing:
+    if file.written_as is not None and file.state is EntryState.INCOMPLETE and file.missing:
         for missing in file.missing:
             yield missing.offset, missing.size or 0
     else:

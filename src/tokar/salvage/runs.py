@@ -42,7 +42,7 @@ _MAX_CHUNK_SIZE: Final = 1 << limits.MAX_CHUNK_LOG2
 _ZEROS: Final = bytes(1 << 20)
 
 
-class Run(NamedTuple):
+class RecordRun(NamedTuple):
     """Records of one entry that follow each other, or one record outside entries."""
 
     at: int  # Where the run begins in the input
@@ -110,13 +110,13 @@ class Columns:
     def __len__(self) -> int:
         return len(self._columns[0])
 
-    def __getitem__(self, place: int) -> Run:
-        return Run._make(column[place] for column in self._columns)
+    def __getitem__(self, place: int) -> RecordRun:
+        return RecordRun._make(column[place] for column in self._columns)
 
-    def __iter__(self) -> Iterator[Run]:
-        return map(Run._make, zip(*self._columns, strict=True))
+    def __iter__(self) -> Iterator[RecordRun]:
+        return map(RecordRun._make, zip(*self._columns, strict=True))
 
-    def append(self, run: Run) -> None:
+    def append(self, run: RecordRun) -> None:
         """Add a run."""
         for column, value in zip(self._columns, run, strict=True):
             column.append(value)
@@ -202,7 +202,7 @@ class RunBuilder:
             self._add(self._open.run())
             self._open = None
 
-    def _add(self, run: Run) -> None:
+    def _add(self, run: RecordRun) -> None:
         if len(self._table.runs) < _MAX_RUNS:
             self._table.runs.append(run)
         else:
@@ -256,7 +256,7 @@ class RunBuilder:
             self._table.overflow = True
             return
         size = HEAD_SIZE + record.head.length
-        self._add(Run(record.at, record.head.position, size, len(outside), 0, 0, 0, 0, 0, IS_OUTSIDE))
+        self._add(RecordRun(record.at, record.head.position, size, len(outside), 0, 0, 0, 0, 0, IS_OUTSIDE))
         outside.append(Outside(record.head, record.at))
 
 
@@ -326,9 +326,9 @@ class _OpenRun:
         if named == (self._file_check, self._lengths, bytes(self._checks), size, self._digest.digest()):
             self._flags |= IS_PROVEN
 
-    def run(self) -> Run:
+    def run(self) -> RecordRun:
         """Return the run."""
-        return Run(
+        return RecordRun(
             self._at,
             self._position,
             self._end_at - self._at,

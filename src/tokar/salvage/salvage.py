@@ -1,8 +1,8 @@
 """Salvage: every file of a damaged archive that is still whole, in an archive that is good again (spec/format.md section 14).
 
-The damaged archive is read twice: once to find what is left of it (`survey`), once to copy that. If nothing but derived
+The damaged archive is read twice: once to find what is left of it (`map_damage`), once to copy that. If nothing but derived
 records is missing, the result is the original again, byte by byte; else it is a new archive that names the old one as
-its origin. Nothing is lost in silence: the report lists every range and every file, and `SalvageReport.demand` raises
+its origin. Nothing is lost in silence: the report lists every range and every file, and `SalvageReport.raise_if_lossy` raises
 if anything is missing.
 """
 
@@ -18,7 +18,7 @@ from tokar.format.compression import Compression
 from tokar.format.scanner import Scan
 from tokar.format.writer import system_clock
 from tokar.salvage.copy import Copier, NotTheSameError, SalvageWriter
-from tokar.salvage.damage import survey
+from tokar.salvage.damage import map_damage
 from tokar.salvage.find import RecordReader
 from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport, lost_ranges
 from tokar.salvage.rebuild import assess, copied_head, new_head, new_summary, trailing_records
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tokar.format.metadata import Head
     from tokar.format.writer import Sealed
-    from tokar.salvage.damage import Survey
+    from tokar.salvage.damage import DamageMap
     from tokar.salvage.rebuild import Assessment
     from tokar.storage.bytesource import ByteSource
     from tokar.storage.sink import Sink
@@ -77,7 +77,7 @@ def salvage(
         StorageError: It cannot be read, or the result cannot be written.
         ExistingFileError: From the sink.
     """
-    found = survey(source, progress=progress)
+    found = map_damage(source, progress=progress)
     reader = RecordReader(source, found.tag)
     assessment = assess(found, reader)
     work = _Work(found, reader, assessment, partial=partial, now=json_fields.to_time(clock()), progress=progress)
@@ -92,7 +92,7 @@ def salvage(
     return work.renew(sink_factory(), new_id())
 
 
-def _refuse_undamaged(source: ByteSource, found: Survey) -> None:
+def _refuse_undamaged(source: ByteSource, found: DamageMap) -> None:
     """Raise if there is nothing to salvage.
 
     Raises:
@@ -120,11 +120,11 @@ def _nothing_to_save(assessment: Assessment) -> FormatError:
 
 
 class _Work:
-    """One salvage after the survey."""
+    """One salvage, once the damage is mapped."""
 
     def __init__(
         self,
-        found: Survey,
+        found: DamageMap,
         reader: RecordReader,
         assessment: Assessment,
         *,
@@ -249,13 +249,13 @@ class _Work:
         )
 
 
-def _head_source(found: Survey) -> str:
+def _head_source(found: DamageMap) -> str:
     if found.head is not None:
         return "HEAD"
     return "SUMM" if found.summary is not None else "made up"
 
 
-def _note_lost_records(found: Survey, notes: list[str]) -> None:
+def _note_lost_records(found: DamageMap, notes: list[str]) -> None:
     """Say which records outside entries are known to be lost."""
     there = {(head.position, head.check) for head, _ in found.outside}
     rows = found.root.rows if found.root is not None else ()

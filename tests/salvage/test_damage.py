@@ -1,4 +1,4 @@
-"""Finding records again: where they stand, whose they are, which of two copies counts, and at what price (SALV-1)."""
+"""FoundEntry records again: where they stand, whose they are, which of two copies counts, and at what price (SALV-1)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tokar.errors import BadMagicError, FormatError, SourceChangedError, Unsuppo
 from tokar.format import limits, records
 from tokar.salvage import find as salvage_find
 from tokar.salvage import runs as salvage_runs
-from tokar.salvage.damage import Survey, survey
-from tokar.salvage.find import RecordFinder, RecordReader, Window
+from tokar.salvage.damage import DamageMap, map_damage
+from tokar.salvage.find import InputWindow, RecordFinder, RecordReader
 from tokar.salvage.rebuild import parts
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
-    from tokar.salvage.runs import Run
+    from tokar.salvage.runs import RecordRun
 
 WHOLE = whole_archive()
 
 
-def surveyed(data: bytes) -> Survey:
-    return survey(BytesSource(data))
+def mapped(data: bytes) -> DamageMap:
+    return map_damage(BytesSource(data))
 
 
 def record(kind: bytes, body: bytes, position: int, *, tag: bytes = TAG, check: bytes | None = None) -> bytes:
@@ -37,7 +37,7 @@ def record(kind: bytes, body: bytes, position: int, *, tag: bytes = TAG, check: 
     return records.finish_head(start, blake3(body + start).digest() if check is None else check) + body
 
 
-def runs_of(found: Survey) -> list[Run]:
+def runs_of(found: DamageMap) -> list[RecordRun]:
     return list(found.runs)
 
 
@@ -59,7 +59,7 @@ class CountingSource:
 
 
 def test_a_good_archive_is_one_run_for_each_entry_and_record_outside() -> None:
-    found = surveyed(WHOLE)
+    found = mapped(WHOLE)
     assert found.record_count == len(pieces(WHOLE)) - 1
     assert [run.is_proven for run in runs_of(found) if not run.is_outside] == [True] * 6
     assert sum(run.size for run in runs_of(found)) == len(WHOLE) - 32
@@ -67,8 +67,8 @@ def test_a_good_archive_is_one_run_for_each_entry_and_record_outside() -> None:
     assert found.known_root == piece(WHOLE, b"ROOT").data[24:56]
 
 
-def test_the_survey_writes_down_what_is_left_of_an_entry() -> None:
-    found = surveyed(broken(WHOLE, piece(WHOLE, b"DATA", 1)))
+def test_the_damage_map_shows_what_is_left_of_an_entry() -> None:
+    found = mapped(broken(WHOLE, piece(WHOLE, b"DATA", 1)))
     first, second = [run for run in runs_of(found) if run.entry == 0 and not run.is_outside]
     assert (first.has_file, first.has_done, first.chunk_count, first.next_chunk) == (True, False, 1, 1)
     assert (second.has_file, second.has_done, second.first_chunk, second.chunk_count) == (False, True, 2, 2)
@@ -78,12 +78,12 @@ def test_the_survey_writes_down_what_is_left_of_an_entry() -> None:
 
 def test_moved_records_are_counted() -> None:
     part = piece(WHOLE, b"PROC", 1)
-    assert surveyed(without(WHOLE, part)).moved_size == len(WHOLE) - part.end
+    assert mapped(without(WHOLE, part)).moved_size == len(WHOLE) - part.end
 
 
 @pytest.mark.parametrize("at", [0, 5, 31, 32, 33])
 def test_records_are_found_at_any_offset(at: int) -> None:
-    assert surveyed(b"x" * at + WHOLE[32:]).record_count == len(pieces(WHOLE)) - 1
+    assert mapped(b"x" * at + WHOLE[32:]).record_count == len(pieces(WHOLE)) - 1
 
 
 @settings(deadline=None, max_examples=60)
@@ -97,13 +97,13 @@ def test_records_are_found_across_the_borders_of_windows(size: int, filler: byte
 
 def test_a_record_of_another_archive_is_not_looked_at() -> None:
     foreign = record(b"PROC", b'{"calls":[]}', 32, tag=b"another!")
-    assert surveyed(WHOLE + foreign).record_count == len(pieces(WHOLE)) - 1
+    assert mapped(WHOLE + foreign).record_count == len(pieces(WHOLE)) - 1
 
 
 def test_a_record_inside_a_good_record_is_content() -> None:
     inside = record(b"PROC", b'{"calls":[]}', 1 << 30, tag=begun().tag)
     data = bytes(begun().entry(inside).finish().data)
-    assert surveyed(data).record_count == len(pieces(data)) - 1
+    assert mapped(data).record_count == len(pieces(data)) - 1
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_record_inside_a_good_record_is_content() -> None:
     ],
 )
 def test_a_record_that_breaks_a_rule_of_records_is_not_accepted(fake: bytes) -> None:
-    assert surveyed(WHOLE + fake).record_count == len(pieces(WHOLE)) - 1
+    assert mapped(WHOLE + fake).record_count == len(pieces(WHOLE)) - 1
 
 
 @pytest.mark.parametrize(
@@ -140,19 +140,19 @@ def test_a_record_that_breaks_a_rule_of_records_is_not_accepted(fake: bytes) -> 
     ],
 )
 def test_a_good_record_that_says_nonsense_is_a_fault(kind: bytes, body: bytes, rule: str) -> None:
-    found = surveyed(WHOLE + record(kind, body, 1 << 30))
+    found = mapped(WHOLE + record(kind, body, 1 << 30))
     assert rule in found.faults[len(WHOLE)]
-    assert len(found.runs) == len(surveyed(WHOLE).runs)
+    assert len(found.runs) == len(mapped(WHOLE).runs)
 
 
 def test_head_belongs_at_the_front() -> None:
-    found = surveyed(WHOLE + record(b"HEAD", piece(WHOLE, b"HEAD").data[64:], 1 << 30))
+    found = mapped(WHOLE + record(b"HEAD", piece(WHOLE, b"HEAD").data[64:], 1 << 30))
     assert "SEQ-1" in found.faults[len(WHOLE)]
 
 
 def test_summ_with_a_broken_copy_of_head_is_a_fault() -> None:
     data = bytes(begun().entry().summ({"head": {"profile": 5}}).finish().data)
-    assert surveyed(data).summary is None
+    assert mapped(data).summary is None
 
 
 # --- whose records they are ---------------------------------------------------------------------------------------------------------
@@ -160,13 +160,13 @@ def test_summ_with_a_broken_copy_of_head_is_a_fault() -> None:
 
 def test_the_tag_is_told_by_tail() -> None:
     data = bytes(100) + WHOLE[100:]
-    found = surveyed(data)
+    found = mapped(data)
     assert found.tag == TAG
     assert found.id == OLD_ID
 
 
 def test_the_tag_is_told_by_head() -> None:
-    assert surveyed(bytes(32) + WHOLE[32:-500]).tag == TAG
+    assert mapped(bytes(32) + WHOLE[32:-500]).tag == TAG
 
 
 def test_the_tag_is_told_by_most_bytes_in_place() -> None:
@@ -180,61 +180,61 @@ def test_the_tag_is_told_by_most_bytes_in_place() -> None:
     data[-1] ^= 1
     data[40] ^= 1
     data[piece(bytes(outer.data), b"DATA").start] ^= 1  # now the records of the inner archive are in sight
-    assert surveyed(bytes(data)).tag == outer.tag
+    assert mapped(bytes(data)).tag == outer.tag
 
 
 def test_the_tag_is_told_by_most_bytes_where_all_was_moved() -> None:
     inner = bytes(Forge(OTHER_ID).head().entry().finish().data)
     moved = WHOLE[300:-1]
-    assert surveyed(inner[5:-5] + moved).tag == TAG
+    assert mapped(inner[5:-5] + moved).tag == TAG
 
 
 def test_of_very_many_tags_the_first_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salvage_find, "_MAX_TAGS", 1)
     other = record(b"PROC", b'{"calls":[]}', 1 << 30, tag=b"another!")
-    assert surveyed(other + WHOLE[100:-500]).tag == b"another!"
+    assert mapped(other + WHOLE[100:-500]).tag == b"another!"
 
 
 def test_a_preamble_without_records_does_not_hide_the_others() -> None:
     start = bytes(Forge(OTHER_ID).data)
-    assert surveyed(start + WHOLE[32:]).tag == TAG
+    assert mapped(start + WHOLE[32:]).tag == TAG
 
 
 def test_a_moved_preamble_is_found() -> None:
-    found = surveyed(b"garbage" * 99 + WHOLE[: piece(WHOLE, b"ROOT").start])
+    found = mapped(b"garbage" * 99 + WHOLE[: piece(WHOLE, b"ROOT").start])
     assert found.id == OLD_ID
     assert not found.preamble_is_good
 
 
 def test_a_moved_preamble_of_another_archive_is_not_believed() -> None:
     other = bytes(Forge(OTHER_ID).data)
-    assert surveyed(b"garbage" + other + WHOLE[32 : piece(WHOLE, b"ROOT").start]).id is None
+    assert mapped(b"garbage" + other + WHOLE[32 : piece(WHOLE, b"ROOT").start]).id is None
 
 
 def test_without_any_record_it_is_no_archive() -> None:
     with pytest.raises(BadMagicError):
-        surveyed(bytes(10_000))
+        mapped(bytes(10_000))
 
 
 def test_a_preamble_alone_has_no_record() -> None:
     with pytest.raises(FormatError, match="no record") as caught:
-        surveyed(WHOLE[:32] + bytes(10_000))
+        mapped(WHOLE[:32] + bytes(10_000))
     assert caught.value.rule == "SALV-1"
 
 
 def test_an_unknown_kind_counts_only_where_the_tag_is_known() -> None:
     with pytest.raises(UnsupportedError, match="PLUS"):
-        surveyed(WHOLE + record(b"PLUS", b"?", 1 << 30))
-    surveyed(WHOLE + record(b"PLUS", b"?", 1 << 30, tag=b"another!"))
-    surveyed(WHOLE + record(b"PLUS", b"?", 1 << 30, check=bytes(32)))
+        mapped(WHOLE + record(b"PLUS", b"?", 1 << 30))
+    mapped(WHOLE + record(b"PLUS", b"?", 1 << 30, tag=b"another!"))
+    mapped(WHOLE + record(b"PLUS", b"?", 1 << 30, check=bytes(32)))
 
 
 # --- copies -------------------------------------------------------------------------------------------------------------------------
 
 
 def test_second_copies_are_left_aside() -> None:
-    found = surveyed(WHOLE + WHOLE[32:])
-    assert [run.at for run in runs_of(found)] == [run.at for run in runs_of(surveyed(WHOLE))]
+    found = mapped(WHOLE + WHOLE[32:])
+    assert [run.at for run in runs_of(found)] == [run.at for run in runs_of(mapped(WHOLE))]
     assert len(found.ignored) == len(found.runs)
 
 
@@ -251,7 +251,7 @@ def test_a_long_run_gives_what_the_short_ones_before_it_lack() -> None:
     entry = entry_pieces(WHOLE)[0]
     whole_entry = b"".join(part.data for part in entry)
     data = broken(WHOLE, entry[2]) + whole_entry
-    found = surveyed(data)
+    found = mapped(data)
     assert rescued(data).data == WHOLE
     assert sum(run.size for run in runs_of(found)) == len(WHOLE) - 32
 
@@ -260,7 +260,7 @@ def test_overlapping_records_keep_the_first_in_the_input() -> None:
     position = len(WHOLE) + 1000
     early = record(b"note", bytes(500), position + 100)
     late = record(b"note", bytes(500), position)
-    found = surveyed(WHOLE + early + late)
+    found = mapped(WHOLE + early + late)
     assert [run.position for run in runs_of(found)][-1] == position + 100
     assert len(found.ignored) == 1
 
@@ -273,26 +273,26 @@ def test_heads_that_claim_much_cost_little(monkeypatch: pytest.MonkeyPatch) -> N
     starts = [records.checked_part(b"DATA", 1 << 20, TAG, 5000 + number) for number in range(20_000)]
     fakes = b"".join(records.finish_head(start, bytes(32)) for start in starts)
     source = CountingSource(WHOLE + fakes + bytes(1 << 20))
-    assert survey(source).record_count == len(pieces(WHOLE)) - 1
+    assert map_damage(source).record_count == len(pieces(WHOLE)) - 1
     assert source.read_size < 20 * source.size  # not 20,000 MiB
 
 
 def test_a_file_full_of_tags_is_read_once() -> None:
     source = CountingSource(WHOLE + TAG * 100_000)
-    survey(source)
+    map_damage(source)
     assert source.read_size < 3 * source.size
 
 
 def test_scattered_records_are_read_in_small_pieces() -> None:
     note = [record(b"note", b"", 1 << 40 | (number * 7919 % 3000) * 100) for number in range(3000)]
     source = CountingSource(WHOLE + b"?".join(note))
-    assert survey(source).record_count == len(pieces(WHOLE)) - 1 + 3000
+    assert map_damage(source).record_count == len(pieces(WHOLE)) - 1 + 3000
     assert source.read_size < 100 * source.size
 
 
 def test_more_records_than_an_archive_may_hold_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salvage_runs, "_MAX_OUTSIDE", 5)
-    found = surveyed(WHOLE)
+    found = mapped(WHOLE)
     assert found.overflow
     assert len(found.outside) == 5
     result = rescued(WHOLE)
@@ -302,13 +302,13 @@ def test_more_records_than_an_archive_may_hold_are_left(monkeypatch: pytest.Monk
 
 def test_more_runs_than_an_archive_may_hold_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(salvage_runs, "_MAX_RUNS", 5)
-    found = surveyed(WHOLE)
+    found = mapped(WHOLE)
     assert found.overflow
     assert len(found.runs) == 5
 
 
 def test_the_memory_for_an_entry_is_small() -> None:
-    row = sum(array.itemsize for array in surveyed(WHOLE).runs._columns)
+    row = sum(array.itemsize for array in mapped(WHOLE).runs._columns)
     assert row <= 50  # bytes
 
 
@@ -316,7 +316,7 @@ def test_the_memory_for_an_entry_is_small() -> None:
 
 
 def test_runs_of_one_entry_make_one_part() -> None:
-    found = surveyed(broken(WHOLE, piece(WHOLE, b"DATA", 1)))
+    found = mapped(broken(WHOLE, piece(WHOLE, b"DATA", 1)))
     sizes = [part.stop - part.first for part, run in parts(found.runs) if not run.is_outside]
     assert sizes == [2, 1, 1, 1, 1, 1]
 
@@ -367,13 +367,13 @@ def test_a_record_that_is_not_there_any_more_is_a_change_of_the_source() -> None
 
 
 def test_a_window_gives_fewer_bytes_only_at_the_end() -> None:
-    window = Window(BytesSource(b"0123456789"))
+    window = InputWindow(BytesSource(b"0123456789"))
     assert bytes(window.view(2, 3)) == b"234"
     assert bytes(window.view(8, 5)) == b"89"
     assert bytes(window.view(20, 5)) == b""
     assert bytes(window.view(0, 10)) == b"0123456789"
 
 
-def test_limits_of_the_format_bound_the_survey() -> None:
+def test_limits_of_the_format_bound_the_damage_map() -> None:
     assert salvage_runs._MAX_RUNS >= limits.MAX_ENTRIES
     assert salvage_runs._MAX_OUTSIDE >= limits.MAX_OUTSIDE_RECORDS

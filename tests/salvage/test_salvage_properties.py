@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from salvage_tools import CHUNK, FILES, NEW_ID, OLD_ID, Piece, Rescued, entry_pieces, pieces, rescued, whole_archive
 
 from tokar.errors import BadMagicError, FormatError, InputError
-from tokar.salvage.entry import FileState
+from tokar.salvage.entry import EntryState
 from tokar.salvage.salvage import salvage
 from tokar.storage.bytesource import BytesSource
 
@@ -159,7 +159,7 @@ def test_incomplete_files_hold_what_is_left_and_zeros(data: bytes) -> None:
     for name, file in written.items():
         content, entry = FILES[NAMES[file.number]], result.archive.find(str(name))
         assert result.archive.records(entry).file.incomplete
-        assert file.state is FileState.INCOMPLETE
+        assert file.state is EntryState.INCOMPLETE
         for at in range(0, entry.size, CHUNK):
             piece = result.archive.read(entry, at, at + CHUNK)
             is_there = oracle.has(ENTRIES[file.number][1 + at // CHUNK])
@@ -180,8 +180,8 @@ def test_no_file_is_lost_in_silence(data: bytes, partial: bool) -> None:
         seen_later = any(oracle.has(found) for entry in ENTRIES[number:] for found in entry)
         if name not in oracle.complete and (seen_later or report.end_is_known):
             assert number in told
-    assert report.lost_count == len(unknown) + sum(file.state is FileState.LOST for file in report.files)
-    assert report.incomplete_count == sum(file.state is FileState.INCOMPLETE for file in report.files)
+    assert report.lost_count == len(unknown) + sum(file.state is EntryState.LOST for file in report.files)
+    assert report.incomplete_count == sum(file.state is EntryState.INCOMPLETE for file in report.files)
     assert report.lost or len(oracle.complete) == len(NAMES)
 
 
