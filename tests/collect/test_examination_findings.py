@@ -13,7 +13,7 @@ from small_sets import checkpoint, reserve, streaming_file, temporary_database
 from tokar.collect import examine as content_module
 from tokar.collect.examine import ContentExaminer, may_be_ese
 from tokar.collect.findings import Examined, Findings
-from tokar.ese.contentcheck import ContentVerdict
+from tokar.ese.content_facts import ContentVerdict
 from tokar.ese.database import MAGIC, DatabaseHeader
 from tokar.ese.errors import MissingExtraError
 from tokar.ese.identify import FileKind

@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import InputError
-from tokar.ese.attachment import AREA_SIZE, Attachment, build_attachments, parse_attachments
+from tokar.ese.attachment import (
+    AREA_SIZE,
+    PATH_SIZE,
+    Attachment,
+    Environment,
+    build_attachments,
+    parse_attachments,
+    path_bytes,
+)
 from tokar.ese.values import LogPosition, Signature
 
 ONE = Attachment(
@@ -66,3 +74,21 @@ def test_a_narrow_path_that_is_not_ascii_is_refused() -> None:
 def test_a_dbid_that_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="_Entry"):
         Attachment(dbid=256, path="x", signature=Signature()).pack()
+
+
+def test_paths_are_read_up_to_their_terminator() -> None:
+    environment = Environment(
+        raw_system_path=path_bytes("C:\\NTDS"), raw_log_path=b"D:\\LOGS\0old rest".ljust(PATH_SIZE)
+    )
+    assert environment.system_path == "C:\\NTDS"
+    assert environment.log_path == "D:\\LOGS"
+
+
+def test_circular_logging_is_the_lowest_flag() -> None:
+    assert Environment(flags=1).circular_logging
+    assert not Environment(flags=2).circular_logging
+
+
+def test_a_path_is_cut_to_fit_and_loses_what_has_no_place() -> None:
+    assert path_bytes("x" * 300) == b"x" * (PATH_SIZE - 1) + b"\0"
+    assert path_bytes("ü").startswith(b"?\0")

@@ -11,16 +11,14 @@ from ese_files import STREAM, database_bytes, header_for, log_bytes, log_header,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.ese.attachment import Attachment, build_attachments
+from tokar.ese.attachment import Attachment, Environment, build_attachments, path_bytes
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseState, Repairs
-from tokar.ese.environment import Environment, path_bytes
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.headerjson import inspection_json, record_json, verdict_json
-from tokar.ese.headerrows import copies_text, inspection_rows, range_text
 from tokar.ese.identify import FileKind
 from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.log import LogHeader
+from tokar.ese.show import copies_text, inspection_json, inspection_rows, range_text, record_json, verdict_json
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import BytesSource, FileSource

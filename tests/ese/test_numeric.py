@@ -26,7 +26,7 @@ def test_without_numpy_the_error_says_how_to_get_it(module: str) -> None:
 def test_headers_need_no_numpy() -> None:
     script = (
         "import sys; sys.modules['numpy'] = None\n"
-        "from tokar.ese import checkpoint, database, flushmap, log, loglink, page, pagefaults, trailer\n"
+        "from tokar.ese import checkpoint, content_facts, database, flushmap, inspect, log, loglink, page, show, trailer\n"
         "print(len(database.DatabaseHeader().build()))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

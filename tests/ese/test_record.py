@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import InputError
-from tokar.ese.attachment import _Entry
+from tokar.ese.attachment import Environment, _Entry
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.environment import Environment
 from tokar.ese.errors import HeaderError
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.log import LogHeader

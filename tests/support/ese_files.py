@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
+from tokar.ese.logcheck import SHORT_NOT_USED, SHORT_USED, ChecksumRecord
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
-from tokar.ese.ranges import SHORT_NOT_USED, SHORT_USED, ChecksumRecord
 from tokar.ese.values import LogPosition, LogTime, Signature
 
 STREAM = Signature(random=2, created=LogTime(year=122, month=2, day=5, low=1))

@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokar import names
 from tokar.cli import output
 from tokar.cli.progress import progress
-from tokar.ese.contentcheck import CHECKED_KINDS
+from tokar.ese.content_facts import CHECKED_KINDS, PageFault
 from tokar.ese.errors import HeaderError
 from tokar.ese.filenames import NameRole, parse_file_name
-from tokar.ese.headerjson import inspection_json, verdict_json
-from tokar.ese.headerrows import copies_text, inspection_rows
 from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
-from tokar.ese.pagereport import PageFault
+from tokar.ese.show import copies_text, inspection_json, inspection_rows, verdict_json
 from tokar.format.entry import find_entries
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tokar.ese.contentcheck import ContentVerdict
-    from tokar.ese.logreport import LogFault
+    from tokar.ese.content_facts import ContentVerdict, LogFault
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
 

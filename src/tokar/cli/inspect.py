@@ -16,8 +16,8 @@ from tokar.cli.ese_files import Wanted
 from tokar.cli.opening import named, open_archive
 from tokar.cli.options import Json
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
-from tokar.ese.headerrows import range_text
 from tokar.ese.inspect import inspect_file
+from tokar.ese.show import range_text
 from tokar.format.layouts import MAGIC
 from tokar.sets.need import Basis
 from tokar.storage.bytesource import FileSource

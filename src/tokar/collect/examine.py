@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from tokar import names, tokens
 from tokar.collect.findings import Examined, Findings
-from tokar.ese.contentcheck import CHECKED_KINDS, Checker, ContentVerdict, checker_for, judge
+from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge
 from tokar.ese.errors import MissingExtraError
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, Identity, identify, looks_like_ese
+from tokar.ese.inspect import Checker, checker_for
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
-    from tokar.ese.logreport import LogReport
-    from tokar.ese.pagereport import PageReport
+    from tokar.ese.content_facts import LogReport, PageReport
 
 # Exchange before 2000 SP2 kept the bookkeeping of a streaming copy in a patch file, not in a trailer (Q158526).
 _WITHOUT_TRAILER: Final = {"edbbcli"}

@@ -11,7 +11,7 @@ from tokar.format import json_fields
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tokar.ese.contentcheck import ContentVerdict
+    from tokar.ese.content_facts import ContentVerdict
     from tokar.ese.identify import FileKind
 
 _MAX_LISTED: Final = 500  # files

@@ -13,19 +13,17 @@ from tokar import names, tokens
 from tokar.collect.examine import ContentExaminer
 from tokar.collect.findings import Findings
 from tokar.errors import UnsafeNameError
-from tokar.ese.contentcheck import CHECKED_KINDS
+from tokar.ese.content_facts import CHECKED_KINDS, PageReport
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.log import LogHeader
-from tokar.ese.pagereport import PageReport
 from tokar.server.licence import LogFacts, Needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokar.ese.contentcheck import ContentVerdict
+    from tokar.ese.content_facts import ContentVerdict, LogReport
     from tokar.ese.identify import Identity
-    from tokar.ese.logreport import LogReport
 
 
 @dataclass(slots=True)

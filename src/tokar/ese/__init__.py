@@ -2,27 +2,23 @@
 
 The modules, from the bottom up::
 
-    errors       HeaderError, MissingExtraError
-    checksum     the two checksum algorithms over one block, in pure Python
-    record       how a frozen dataclass declares the bytes it stands for; the only part that talks to construct
-    values       LogPosition, LogTime, Signature, BackupInfo, Copies
-    attachment   which databases a log belongs to; environment: paths and sizes of the instance that wrote it
-    database     DatabaseHeader          log          LogHeader
-    checkpoint   Checkpoint              flushmap     FlushMap
-    page         one page or segment: header, checksums, sealing
-    trailer      BackupTrailer: the last page of a streaming copy; empty patch files
-    loglink      whether one log continues another
-    pagereport, pagefaults    what checking pages found; which bit, or which page it is instead
-    logreport                 what checking a log found
-    identify     what kind of file this is, told from its content alone
-    filenames    what a file's name claims
-
-and, with numpy (the extra `tokar[ese]`)::
-
-    numeric, blocksums        numpy, and the checksums of many blocks at once
-    pages        PageChecker, check_pages
-    logcheck     LogChecker, check_log; segments (format 8) and ranges (format 7) do the work
+    checksum       the two checksum algorithms over one block, in pure Python
+    record         how a frozen dataclass declares the bytes it stands for; the only part that talks to construct
+    values         LogPosition, LogTime, Signature, BackupInfo, Copies
+    attachment     what a log or checkpoint says of its instance: the databases attached, paths and sizes
+    database       DatabaseHeader          log          LogHeader, and the names of older formats
+    checkpoint     Checkpoint              flushmap     FlushMap
+    trailer        BackupTrailer: the last page of a streaming copy
+    page           one page or segment: header, checksums, sealing
+    identify       what kind of file this is, told from its content alone
+    filenames      what a file's name claims
+    content_facts  what checking pages or a log found, and what that comes to
+    blocksums      the checksums of many blocks at once, with numpy
+    pages          PageChecker, check_pages; which bit of a page is wrong, or which page it is instead
+    logcheck       LogChecker, check_log, for both formats
+    inspect        all of this for one file
+    show           the same for people, and as JSON
 
 `identify` and `filenames` import neither construct nor numpy until a file has been recognised, because the command line
-asks them about every file it meets.
+asks them about every file it meets; numpy is loaded only where content is checked.
 """

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.ese.checksum import header_is_valid
 from tokar.ese.errors import HeaderError
-from tokar.ese.oldlog import ESE97, old_format
 
 if TYPE_CHECKING:
     from tokar.ese.checkpoint import Checkpoint
@@ -146,6 +145,8 @@ def identify(source: ByteSource) -> Identity:
     head = source.read(0, HEAD_SIZE)
     if not looks_like_ese(head, source.size):
         return _not_ese(head, source.size)
+    from tokar.ese.log import old_format  # noqa: PLC0415 - loads construct
+
     if head[4:8] == _MAGIC_BYTES:
         return _identify_database(source)
     if (old := old_format(head)) is not None:
@@ -189,6 +190,8 @@ def _identify_database(source: ByteSource) -> Identity:
 
 def _identify_old_log(head: bytes, old: str) -> Identity:
     """A log whose layout is not known. ESE97 shares the first 44 bytes with what came later, and with them the generation."""
+    from tokar.ese.log import ESE97  # noqa: PLC0415 - loads construct
+
     shares_start = old == ESE97 and _block_is_valid(head)
     return Identity(
         kind=FileKind.LOG,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.contentcheck import ContentVerdict, checker_for, judge
+from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, PageReport, judge
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.errors import HeaderError
 from tokar.ese.identify import FileKind, Identity, identify
+from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
 
 if TYPE_CHECKING:
@@ -55,6 +56,37 @@ def inspect_file(source: ByteSource) -> Inspection:
         trailer=trailer,
         trailer_fault=fault,
     )
+
+
+class Checker(Protocol):
+    """What `PageChecker` and `LogChecker` have in common."""
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the file, which may be changed afterwards."""
+
+    def finish(self) -> PageReport | LogReport:
+        """Return what was found. Nothing may follow."""
+
+
+def checker_for(identity: Identity, size: int) -> Checker | None:
+    """Return what checks the content of such a file; None where its content carries no checksums known here.
+
+    Args:
+        identity: What the file is.
+        size: The bytes that will come.
+
+    Raises:
+        MissingExtraError: numpy is not installed.
+    """
+    if identity.header is None or identity.kind not in CHECKED_KINDS:
+        return None
+    if identity.kind is FileKind.LOG:
+        from tokar.ese.logcheck import LogChecker  # noqa: PLC0415 - loads numpy
+
+        return LogChecker(identity.header) if isinstance(identity.header, LogHeader) else None
+    from tokar.ese.pages import PageChecker  # noqa: PLC0415 - loads numpy
+
+    return PageChecker(identity.header, size) if isinstance(identity.header, DatabaseHeader) else None
 
 
 def check_content(inspection: Inspection, pieces: Iterable[bytes | bytearray | memoryview]) -> ContentVerdict:

@@ -3,16 +3,16 @@
 Sources: Microsoft, Extensible Storage Engine, log.hxx, log.cxx and logstream.cxx; Microsoft Knowledge Base Q296787.
 """
 
+
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
+import struct
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
-from tokar.ese.attachment import AREA_SIZE, Attachment, parse_attachments
+from tokar.ese.attachment import AREA_SIZE, NO_ENVIRONMENT, Attachment, Environment, parse_attachments
 from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
-from tokar.ese.environment import NO_ENVIRONMENT, Environment
 from tokar.ese.errors import HeaderError
-from tokar.ese.oldlog import old_format
 from tokar.ese.record import I32, U8, U16, U32, U64, Record, raw
 from tokar.ese.values import NO_POSITION, NO_SIGNATURE, NO_TIME, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import ByteSource
@@ -23,6 +23,11 @@ SEGMENT_SIZE: Final = 4096
 _LOG_CORRUPT: Final = -501
 _LINKED_FROM: Final = 13
 """The minor update of format 8 from which a header holds the accumulated segment checksum of the log before it."""
+ESE97: Final = "ESE97 (Exchange 5.5)"
+_WORDS: Final = struct.Struct("<20xIIIII4xII")  # the u32 at 20, 24, 28, 32, 36, 44 and 48
+_JET_500_BUILDS: Final = {909: "JET 500 (Windows NT 4)", 995: "JET 500 (Exchange 4.0)"}
+_JET_400_BUILD: Final = 443
+_JET_200_VERSION: Final = 0x0CA0001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +126,22 @@ class LogHeader(Record):
     def has_segments_link(self) -> bool:
         """Whether `previous_segments_xor` means something: format 8 with minor update 13 or later."""
         return self.major == 8 and self.update_minor >= _LINKED_FROM
+
+
+def old_format(head: bytes) -> str | None:
+    """Return the name of the old log format that the first 52 bytes of a file show; None for any other file.
+
+    Logs older than 7.3701 are recognised and never interpreted. The engine makes these tests before it believes any
+    other field (Microsoft, Extensible Storage Engine, log.cxx).
+    """
+    if len(head) < _WORDS.size:
+        return None
+    at_20, at_24, at_28, at_32, at_36, at_44, at_48 = _WORDS.unpack_from(head)
+    if (at_24, at_32) == (4, 0) and at_28 in _JET_500_BUILDS:
+        return _JET_500_BUILDS[at_28]
+    if (at_20, at_24, at_28) == (_JET_400_BUILD, 0, 0):
+        return "JET 400"
+    if (at_44, at_48) == (0, _JET_200_VERSION):
+        return "JET 200"
+    # From the versions in its tools' output; no file of this format has been seen.
+    return ESE97 if at_32 == 6 and 1500 <= at_36 < 1600 else None

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from tokar.ese.content_facts import LogReport
     from tokar.ese.log import LogHeader
-    from tokar.ese.logreport import LogReport
 
 
 class LinkFault(StrEnum):

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokar.ese.attachment import build_attachments
-from tokar.ese.environment import Environment, path_bytes
+from tokar.ese.attachment import Environment, build_attachments, path_bytes
 from tokar.ese.filenames import NameRole, log_file_name, parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition

@@ -16,9 +16,8 @@ from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signatu
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tokar.ese.content_facts import LogReport, PageReport
     from tokar.ese.database import DatabaseHeader
-    from tokar.ese.logreport import LogReport
-    from tokar.ese.pagereport import PageReport
     from tokar.ese.trailer import BackupTrailer
     from tokar.ese.values import BackupInfo
 

@@ -14,13 +14,12 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.codes import Code, of_engine
-from tokar.ese.logreport import LOG_CORRUPT, LOG_SIZE_DIFFERS
-from tokar.ese.pagereport import PageFaultKind
+from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS, PageFaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tokar.ese.pagereport import PageFault, PageReport
+    from tokar.ese.content_facts import PageFault, PageReport
     from tokar.sets.facts import DatabaseFacts, LogFacts
 
 _SHOWN: Final = 8

@@ -37,8 +37,7 @@ from tokar.storage.bytesource import ByteSource, FileSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tokar.ese.logreport import LogReport
-    from tokar.ese.pagereport import PageReport
+    from tokar.ese.content_facts import LogReport, PageReport
     from tokar.format.archive import Archive
     from tokar.format.entry import Entry
 

@@ -15,9 +15,10 @@ from ese_files import (
 )
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.contentcheck import ContentVerdict, checker_for, judge
+from tokar.ese.content_facts import ContentVerdict, judge
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import identify
+from tokar.ese.inspect import checker_for
 from tokar.ese.logcheck import LogChecker
 from tokar.ese.pages import PageChecker
 from tokar.storage.bytesource import BytesSource

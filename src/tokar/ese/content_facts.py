@@ -1,0 +1,242 @@
+"""What checking the content of any ESE file found, pages or logs, and what that comes to.
+
+Importing this loads neither construct nor numpy; `tokar.ese.inspect` loads the checker that the file at hand needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from tokar.ese.identify import FileKind, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.ese.trailer import BackupTrailer
+
+CHECKED_KINDS: Final = {FileKind.DATABASE, FileKind.LOG, FileKind.STREAMING_FILE, FileKind.TEMPORARY_DATABASE}
+"""Kinds whose content is looked at, or has a reason why not."""
+FAULT_LIMIT: Final = 1000
+"""How many faults a report lists; all of them are counted."""
+LOG_CORRUPT: Final = -501
+LOG_SIZE_DIFFERS: Final = -541
+_CUT_SHORT: Final = -561
+_READ_VERIFY: Final = -1018
+_WRONG_NUMBER: Final = -1118
+
+
+class PageFaultKind(StrEnum):
+    """What is wrong with a page."""
+
+    CORRECTABLE = "correctable"
+    """Flipped bits that the ECC locates; the engine corrects them while reading."""
+    CHECKSUM_BIT = "checksum-bit"
+    """One flipped bit in the stored checksum or in the flag that names its format: located, but the engine refuses the page."""
+    MISPLACED = "misplaced"
+    """A good page that belongs to another place."""
+    WRONG_NUMBER = "wrong-number"
+    """A large page whose checksums are right and whose number is not."""
+    BAD = "bad"
+    """Content and checksum do not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFault:
+    """One page that is not as it should be."""
+
+    kind: PageFaultKind  # What is wrong
+    page: int  # The page number; page 1 lies at twice the page size
+    offset: int  # Bytes from the start of the file to the page
+    bits: tuple[int, ...] = ()  # The flipped bits, counted from the start of the page, where they could be located
+    belongs_to: int | None = None  # For a misplaced page, the number it was written for
+
+    @property
+    def code(self) -> int | None:
+        """The error the engine gives when it reads the page; None where it corrects it."""
+        if self.kind is PageFaultKind.CORRECTABLE:
+            return None
+        return _WRONG_NUMBER if self.kind is PageFaultKind.WRONG_NUMBER else _READ_VERIFY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageReport:
+    """What checking the pages of a database found."""
+
+    page_size: int  # Bytes in a page
+    pages: int = 0  # Data pages seen: without header copies and without the backup trailer
+    empty: int = 0  # Pages of zeros, which have no checksum and are no error
+    old_ok: int = 0  # Pages whose old XOR and page number are right
+    ecc_ok: int = 0  # Pages whose XOR and ECC are right
+    correctable: int = 0  # Pages with flipped bits that the engine corrects
+    bad: int = 0  # Pages the engine refuses: all faults but the correctable ones
+    faults: tuple[PageFault, ...] = ()  # The first faults, at most `FAULT_LIMIT`
+    highest_dbtime: int = 0  # The highest modification counter in a good page
+    headers_valid: tuple[bool, bool] = (False, False)  # Whether the checksum of each header copy is right
+    extra_bytes: int = 0  # Bytes after the last whole page
+    trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy, where it is in order
+    trailer_fault: str = ""  # Why the trailer of a streaming copy is not in order; empty for any other file
+    trailer_code: int | None = None  # The error the engine gives for that
+    not_verified: str = ""  # Why no page was verified; empty when they were
+    caveat: str = ""  # What weakens the findings; empty when nothing does
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every page was verified and the engine would accept them all, and the trailer where there must be one."""
+        return not (self.bad or self.extra_bytes or self.trailer_fault or self.not_verified)
+
+
+class LogFaultKind(StrEnum):
+    """What is wrong inside a log."""
+
+    BAD = "bad"
+    """Content and checksum do not fit, and the log goes on behind it."""
+    LOST = "lost"
+    """Zeros, or content of an older generation, where the log goes on behind it: a write never arrived."""
+    TORN = "torn"
+    """The log ends in content that does not fit its checksum: the last write was cut off, or its end is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFault:
+    """One place in a log that is not as it should be."""
+
+    kind: LogFaultKind  # What is wrong
+    offset: int  # Bytes from the start of the file
+    segment: int | None = None  # Number of the segment, in logs of format 8
+    bits: tuple[int, ...] = ()  # The flipped bit, counted from the start of the segment, where it could be located
+
+    @property
+    def code(self) -> int:
+        """The error the engine gives when it reads the log."""
+        return LOG_CORRUPT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogReport:
+    """What checking the content of a log found."""
+
+    unit: str  # What carries the checksums: `segments` in format 8, `ranges` in format 7
+    valid: int = 0  # Segments or ranges in order
+    shadow: int = 0  # Shadow copies of a partly filled segment
+    stale: int = 0  # Segments of an older generation in a recycled file: they mark the end of the log
+    empty: int = 0  # Segments of zeros
+    rescued: int = 0  # Damaged segments whose shadow copy is whole
+    bad: int = 0  # All faults
+    faults: tuple[LogFault, ...] = ()  # The first faults, at most `FAULT_LIMIT`
+    # The accumulated segment checksum, which the next log must repeat; None in format 7.
+    segments_xor: int | None = None
+    expected_size: int  # The file size that the header calls for
+    size: int  # The bytes that came
+    not_verified: str = ""  # Why the content was not verified; empty when it was
+
+    @property
+    def size_differs(self) -> bool:
+        """Whether the file has another size than its header says (-541)."""
+        return self.size != self.expected_size
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the log ends in a torn write."""
+        return any(fault.kind is LogFaultKind.TORN for fault in self.faults)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the content was verified, and all of it is in order."""
+        return not (self.bad or self.size_differs or self.not_verified)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentVerdict:
+    """What checking the content of a file comes to."""
+
+    unit: str = ""  # What carries the checksums: `pages`, `segments` or `ranges`; empty where nothing is known to
+    units: int = 0  # How many were verified, empty pages among them
+    bad: int = 0  # How many of them the engine refuses
+    correctable: int = 0  # How many it corrects while reading
+    faults: tuple[PageFault | LogFault, ...] = ()  # The first of both, at most as many as a report lists
+    # What is wrong with the file, each as the end of a sentence that begins with its name.
+    problems: tuple[str, ...] = ()
+    not_verified: str = ""  # Why the content was not verified; empty where it was
+    note: str = ""  # What else is worth saying; empty when there is nothing
+    report: PageReport | LogReport | None = None  # The report itself; None where there is none
+
+    @property
+    def verified(self) -> bool:
+        """Whether the content was verified, whatever came of it."""
+        return bool(self.unit) and not self.not_verified
+
+    @property
+    def bad_offsets(self) -> Iterator[int]:
+        """Where bad units begin, in bytes from the start of the file; as many as are listed."""
+        return (fault.offset for fault in self.faults if fault.kind is not PageFaultKind.CORRECTABLE)
+
+
+def judge(identity: Identity, report: PageReport | LogReport | None, *, trailer: bool = True) -> ContentVerdict:
+    """Return what a report comes to.
+
+    Args:
+        identity: What the file is.
+        report: What its checker found; None where it has none.
+        trailer: Whether a streaming copy must have a backup trailer: from Exchange 2000 SP2 and Windows XP on
+            (Q158526).
+    """
+    if isinstance(report, PageReport):
+        return _judge_pages(identity, report, trailer=trailer)
+    if isinstance(report, LogReport):
+        return _judge_log(identity, report)
+    if identity.damaged:
+        problem = f"cannot be read as a {identity.kind.value}: {identity.note}"
+        return ContentVerdict(problems=(problem,), not_verified=identity.note)
+    return ContentVerdict(not_verified=identity.note)
+
+
+def _judge_pages(identity: Identity, report: PageReport, *, trailer: bool) -> ContentVerdict:
+    problems = []
+    if report.bad:
+        problems.append(f"has {report.bad} damaged pages (JET_errReadVerifyFailure, {_READ_VERIFY})")
+    if report.extra_bytes:
+        problems.append(
+            f"has {report.extra_bytes} bytes after its last page: it is cut short (JET_errBadBackupDatabaseSize, {_CUT_SHORT})"
+        )
+    if report.trailer_fault and trailer:
+        problems.append(f"is a streaming copy in disorder: {report.trailer_fault}")
+    return ContentVerdict(
+        unit="pages",
+        units=0 if report.not_verified else report.pages,
+        bad=report.bad,
+        correctable=report.correctable,
+        faults=report.faults,
+        problems=tuple(problems),
+        not_verified=report.not_verified,
+        note=_joined(_header_note(report), "" if report.not_verified else report.caveat, identity.note),
+        report=report,
+    )
+
+
+def _header_note(report: PageReport) -> str:
+    """The first copy is spoken of where the file is identified."""
+    return "the second header copy is damaged" if report.headers_valid == (True, False) else ""
+
+
+def _judge_log(identity: Identity, report: LogReport) -> ContentVerdict:
+    problems = []
+    if report.bad:
+        problems.append(f"has {report.bad} damaged {report.unit} (JET_errLogFileCorrupt, {LOG_CORRUPT})")
+    if report.size_differs:
+        problems.append(f"has {report.size} bytes, its header says {report.expected_size} ({LOG_SIZE_DIFFERS})")
+    return ContentVerdict(
+        unit=report.unit,
+        units=report.valid + report.bad,
+        bad=report.bad,
+        faults=report.faults,
+        problems=tuple(problems),
+        not_verified=report.not_verified,
+        note=identity.note,
+        report=report,
+    )
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
