@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar import codes
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.sets.faults import Fault, FaultKind
 
 SOURCE = Path(codes.__file__).parent

@@ -27,7 +27,7 @@ from chain_stories import restore as restore_through_tokar
 
 from tokar import codes
 from tokar.errors import ProcedureError, SetError, SourceChangedError
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.server import SimulatedServer
 from tokar.server.backup_steps import BackupProcedure
 from tokar.server.contract import BackupContext, BackupType, Outcome, Registration, ServerError

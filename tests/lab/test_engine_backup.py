@@ -11,8 +11,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.trailer import BackupTrailer
 from tokar.lab.backup import Backup, BackupFile, FileRole
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.eras import ERAS
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import ERAS, EngineError
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

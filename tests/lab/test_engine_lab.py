@@ -10,9 +10,7 @@ from engine_by_hand import new_story
 
 from tokar import lab as engine
 from tokar.errors import InputError
-from tokar.lab.chance import Dice, LifeClock
-from tokar.lab.eras import ERAS, era_of
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import ERAS, Dice, EngineError, LifeClock, era_of
 from tokar.lab.lab import create_lab, open_lab
 from tokar.lab.log_file import read_log
 from tokar.lab.log_stream import closed_logs

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from tokar.lab.config import load_config
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.server.contract import ServerError
 
 REFUSALS = {"JET_errMissingFullBackup", "hrFullBackupNotTaken", "hrCircularLogging", "hrLogFileNotFound"}

@@ -15,7 +15,7 @@ from tokar.lab import changes
 from tokar.lab.backup import Backup
 from tokar.lab.cache import Cache
 from tokar.lab.copies import DatabaseCopy
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.log_stream import LogStream
 from tokar.lab.redo import Redo
 from tokar.lab.transactions import Transactions

@@ -12,8 +12,7 @@ from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.values import LogPosition, Signature
 from tokar.lab.checkpoint_file import write_checkpoint
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.eras import ERAS
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import ERAS, EngineError
 from tokar.lab.lab import open_lab
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.storage.bytesource import FileSource

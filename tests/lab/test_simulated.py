@@ -8,7 +8,7 @@ import pytest
 from engine_by_hand import back_up, decoded, new_story, read_open_file, server_of, take_all, take_file
 
 from tokar import codes, tokens
-from tokar.lab.eras import ERAS
+from tokar.lab.engine import ERAS
 from tokar.lab.lab import open_lab
 from tokar.server.contract import BackupType, EndOfFile, Outcome, ServerError
 

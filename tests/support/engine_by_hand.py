@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from tokar import codes
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.lab import Lab, create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupType, EndOfFile, Outcome, Registration

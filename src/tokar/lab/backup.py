@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from tokar.ese.values import NO_BACKUP, BackupInfo
 from tokar.lab.copies import BytesCopy, DatabaseCopy, open_log_copy
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.patch import patch_name
 from tokar.lab.records import BackupMark
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from tokar.lab.chance import Dice
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import Dice, EngineError
 from tokar.lab.faults import Blows, Fault, FaultKind, FaultPlan
 from tokar.namelist import build_names
 from tokar.server.contract import DIALECTS, ListKeeper, NameList, NoAnswerError, ServerError

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.pages import unpack_items
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.errors import HeaderError
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.values import LogPosition, Signature
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Era
 
 
 def checkpoint_path(folder: Path, base: str) -> Path:

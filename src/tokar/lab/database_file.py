@@ -9,7 +9,7 @@ from tokar.errors import StorageError
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.pages import ROOT_PAGE, Page
 from tokar.storage.bytesource import FileSource
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Era
 
 FIRST_PAGES: Final = 24
 """Pages of a new database: most are free, so that splits find targets below and above."""

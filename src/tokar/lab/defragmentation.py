@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from tokar.lab.database_file import DatabaseFile, create_database
 from tokar.lab.dump import dump
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.pages import ROOT_PAGE, Page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.values import Signature
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Era
 
 
 def compact(path: Path, era: Era, signature: Signature) -> None:

@@ -11,7 +11,7 @@ from tokar.lab.table import walk_chain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Era
 
 
 def dump(path: Path, era: Era) -> dict[bytes, bytes]:

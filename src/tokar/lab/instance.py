@@ -10,7 +10,7 @@ from tokar.ese.values import NO_POSITION, LogPosition, Signature
 from tokar.lab.cache import Cache
 from tokar.lab.checkpoint_file import checkpoint_path, write_checkpoint
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.log_stream import LogStream
 from tokar.lab.records import Attach, Detach
 from tokar.lab.table import Table
@@ -19,8 +19,7 @@ from tokar.lab.transactions import Transactions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.lab.chance import Clock, Dice
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Clock, Dice, Era
     from tokar.lab.pages import Page
     from tokar.lab.transactions import Change
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from tokar import tokens
 from tokar.errors import InputError
 from tokar.lab.backup import Backup
-from tokar.lab.chance import Dice, LifeClock
 from tokar.lab.config import (
     CONFIG_NAME,
     Config,
@@ -24,8 +23,7 @@ from tokar.lab.config import (
 from tokar.lab.database_file import DatabaseFile, create_database
 from tokar.lab.defragmentation import compact
 from tokar.lab.dump import dump
-from tokar.lab.eras import Era, era_of
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import Dice, EngineError, Era, LifeClock, era_of
 from tokar.lab.instance import Instance, new_signature
 from tokar.lab.log_file import read_log
 from tokar.lab.log_stream import closed_logs, current_log

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokar.ese.errors import HeaderError
 from tokar.ese.log import LogHeader
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.range_log import RangeLog, read_ranges
 from tokar.lab.segment_log import SegmentLog, accumulate, read_segments
 from tokar.storage.bytesource import BytesSource

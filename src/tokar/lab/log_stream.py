@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from tokar.ese.attachment import Attachment
     from tokar.ese.values import Signature
-    from tokar.lab.chance import Clock
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Clock, Era
     from tokar.lab.log_file import WritableLog
     from tokar.lab.records import LogRecord
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tokar.ese.page import NEW_FORMAT, PageHeader, page_is_sealed, seal_page
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 
 HEADER_SIZE: Final = 40
 ROOT_PAGE: Final = 1

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.errors import HeaderError
 from tokar.ese.trailer import BackupTrailer
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.pages import Page
 from tokar.storage.bytesource import FileSource
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE
 from tokar.lab.checkpoint_file import read_checkpoint
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.instance import Instance
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.patch import apply_patch, patch_name, take_over_trailer
@@ -35,8 +35,7 @@ from tokar.lab.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.lab.chance import Clock, Dice
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Clock, Dice, Era
     from tokar.lab.instance import Listener, Place
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.log_file import read_log
 from tokar.lab.log_stream import closed_logs, current_log
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.values import Signature
-    from tokar.lab.eras import Era
+    from tokar.lab.engine import Era
     from tokar.lab.instance import Place
     from tokar.lab.log_file import LogContent
 

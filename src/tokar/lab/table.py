@@ -6,7 +6,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from tokar.lab import changes
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.pages import ROOT_PAGE, pack_items
 from tokar.lab.records import Free, Put, Split
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokar.lab.cache import Cache
-    from tokar.lab.chance import Dice
     from tokar.lab.database_file import DatabaseFile
+    from tokar.lab.engine import Dice
     from tokar.lab.log_stream import LogStream
     from tokar.lab.pages import Page
 

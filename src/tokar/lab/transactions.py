@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 from tokar.lab.records import Begin, Commit, Rollback
 
 if TYPE_CHECKING:

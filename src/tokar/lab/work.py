@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tokar.lab.errors import EngineError
+from tokar.lab.engine import EngineError
 
 if TYPE_CHECKING:
-    from tokar.lab.chance import Dice
+    from tokar.lab.engine import Dice
     from tokar.lab.instance import Instance
 
 KEYS: Final = 400

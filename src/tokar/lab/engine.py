@@ -1,6 +1,6 @@
-"""How the engines behind the three dialects differ: data, not code.
+"""The simulated engines: how those behind the three dialects differ, what they refuse, where times and chance come from.
 
-What is simulated, and why this and nothing older:
+`Era` is data, not code. What is simulated, and why this and nothing older:
 
 * `edbbcli` writes the files of Exchange 2000 before Service Pack 2: pages with the old XOR, logs of format 7.3704.3
   without a file type, and **real patch files**. The log layout of Exchange 5.5 and before is not public, so no honest
@@ -10,19 +10,29 @@ What is simulated, and why this and nothing older:
 * `certadm` writes those of Windows Server 2019: pages with XOR and ECC, logs of format 8.4000.5.16 in checksummed
   segments, linked by the accumulated segment checksum; ranges of required and of committed logs.
 
-Sources: Microsoft, Extensible Storage Engine, log.hxx and daedef.hxx; Microsoft Knowledge Base Q158526, Q179654.
+`EngineError` is what an engine refuses, with the number and the name that the real one gives for it. It hangs into the
+tree of `tokar.errors` under SourceError: the server behind a backup or a restore cannot do what it was asked to. Times
+and chance follow from a seed: the same calls give the same bytes.
+
+Sources: Microsoft, Extensible Storage Engine, log.hxx and daedef.hxx; Microsoft, "Extensible Storage Engine Error
+Codes"; Microsoft Knowledge Base Q158526, Q179654.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from tokar.errors import InputError
+from tokar import codes
+from tokar.errors import InputError, SourceError
+from tokar.ese.values import LogTime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +117,79 @@ def era_of(profile: str) -> Era:
     if profile not in ERAS:
         raise InputError(f"there is no simulated server of the profile {profile!r}", hint=f"one of {', '.join(ERAS)}")
     return ERAS[profile]
+
+
+class EngineError(SourceError):
+    """The simulated engine refused.
+
+    Args:
+        code: The JET number, negative.
+        message: What is wrong, in one line.
+        path: The file concerned.
+        hint: What to do next.
+    """
+
+    def __init__(self, code: int, message: str, *, path: Path | str | None = None, hint: str | None = None) -> None:
+        self.code = code
+        self.name = codes.of_engine(code).name
+        super().__init__(f"{message}: {self.name}, {code}", path=path, hint=hint)
+
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Anything that can tell the time of the next event."""
+
+    def now(self) -> LogTime:
+        """Return a moment that differs from all moments returned before."""
+
+
+class LifeClock:
+    """A clock for one life of an engine, from its start to its stop. Every question is a second later than the one before.
+
+    Lives are a day apart, so two logs with the same number that were made in different lives never carry the same
+    creation time: that is how a fork of the log stream is told.
+
+    Args:
+        seed: Of the lab; moves the first day by some seconds.
+        life: How often the engine has been started.
+        utc: Whether to give UTC with milliseconds, else local time without.
+    """
+
+    def __init__(self, seed: int, life: int, *, utc: bool) -> None:
+        self._moment = datetime(2001, 1, 1, tzinfo=UTC) + timedelta(days=life, seconds=seed % 79_999)
+        self._utc = utc
+
+    def now(self) -> LogTime:
+        """Return the next moment."""
+        self._moment += timedelta(seconds=1, milliseconds=self._utc * 7)
+        return LogTime.from_datetime(self._moment if self._utc else self._moment.replace(tzinfo=None))
+
+
+class Dice:
+    """Repeatable chance.
+
+    Args:
+        seed: Of the lab.
+        life: How often the engine has been started: each life has its own chances.
+    """
+
+    def __init__(self, seed: int, life: int = 0) -> None:
+        self._random = random.Random(f"{seed}/{life}")  # noqa: S311 - a simulation must be repeatable, nothing is secret
+
+    def happens(self, probability: float) -> bool:
+        """Tell whether something of that probability happens this time."""
+        return self._random.random() < probability
+
+    def number(self, low: int, high: int) -> int:
+        """Return a number from `low` to `high`, both included."""
+        return self._random.randint(low, high)
+
+    def one_of(self, choices: Sequence[T]) -> T:
+        """Return one of the choices."""
+        return self._random.choice(choices)
+
+    def some_bytes(self, size: int) -> bytes:
+        """Return that many arbitrary bytes."""
+        return self._random.randbytes(size)
