@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from engine_by_hand import back_up, new_story, outcome_of, restore, server_of
 
-from tokar.lab import changes
+from tokar.lab import leaf_pages
 from tokar.lab.backup import Backup
 from tokar.lab.cache import Cache
 from tokar.lab.copies import DatabaseCopy
@@ -146,7 +146,7 @@ def note_the_lowest_log_too_late(patch: Patch) -> None:
 
 
 def log_no_freed_pages(patch: Patch) -> None:
-    patch.setattr(changes, "apply_free_to_previous", lambda *_: None)
+    patch.setattr(leaf_pages, "apply_free_to_previous", lambda *_: None)
 
 
 CRASH_MUTANTS = [

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tokar.lab.copies import OpenCopy
     from tokar.lab.instance import Instance
-    from tokar.lab.pages import Page
+    from tokar.lab.leaf_pages import Page
 
 
 class FileRole(Enum):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tokar.ese.values import LogPosition
     from tokar.lab.database_file import DatabaseFile
-    from tokar.lab.pages import Page
+    from tokar.lab.leaf_pages import Page
 
 PageKey = tuple[int, int]
 """dbid and page number."""

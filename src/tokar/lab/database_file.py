@@ -10,7 +10,7 @@ from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.lab.engine import EngineError
-from tokar.lab.pages import ROOT_PAGE, Page
+from tokar.lab.leaf_pages import ROOT_PAGE, Page
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tokar.lab.database_file import DatabaseFile, create_database
 from tokar.lab.dump import dump
 from tokar.lab.engine import EngineError
-from tokar.lab.pages import ROOT_PAGE, Page
+from tokar.lab.leaf_pages import ROOT_PAGE, Page
 
 if TYPE_CHECKING:
     from pathlib import Path

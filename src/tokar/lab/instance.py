@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.lab.engine import Clock, Dice, Era
-    from tokar.lab.pages import Page
+    from tokar.lab.leaf_pages import Page
     from tokar.lab.transactions import Change
 
 

@@ -17,7 +17,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.errors import HeaderError
 from tokar.ese.trailer import BackupTrailer
 from tokar.lab.engine import EngineError
-from tokar.lab.pages import Page
+from tokar.lab.leaf_pages import Page
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:

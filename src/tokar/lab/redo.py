@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokar.ese.values import NO_POSITION, LogPosition
-from tokar.lab import changes
+from tokar.lab import leaf_pages
 from tokar.lab.records import Attach, Begin, Commit, Detach, Free, Put, Rollback, Split
 from tokar.lab.transactions import Transaction
 
 if TYPE_CHECKING:
     from tokar.lab.instance import Instance
+    from tokar.lab.leaf_pages import Page
     from tokar.lab.log_file import LogContent
-    from tokar.lab.pages import Page
     from tokar.lab.records import LogRecord
 
 
@@ -86,7 +86,7 @@ class Redo:
     def _put(self, record: Put, position: LogPosition) -> None:
         page = self._page(record.dbid, record.page)
         if self._is_due(page, record.before, record.after):
-            changes.apply_put(page, record)
+            leaf_pages.apply_put(page, record)
             self._instance.cache.changed(record.dbid, record.page, position)
 
     def _split(self, record: Split, position: LogPosition) -> None:
@@ -96,25 +96,25 @@ class Redo:
         if target.dbtime < record.after:
             # As when it was taken into use: to disk first, so that no two splits wait for each other.
             cache.flush(record.dbid, record.target)
-            changes.apply_split_to_target(source, target, record)
+            leaf_pages.apply_split_to_target(source, target, record)
             cache.changed(record.dbid, record.target, position)
             if record.moved is None:
                 cache.must_follow(record.dbid, record.source, record.target)
         if source_due:
-            changes.apply_split_to_source(source, record)
+            leaf_pages.apply_split_to_source(source, record)
             cache.changed(record.dbid, record.source, position)
 
     def _free(self, record: Free, position: LogPosition) -> None:
         previous, page = self._page(record.dbid, record.previous), self._page(record.dbid, record.page)
         if self._is_due(previous, record.before, record.after):
-            changes.apply_free_to_previous(previous, record)
+            leaf_pages.apply_free_to_previous(previous, record)
             self._instance.cache.changed(record.dbid, record.previous, position)
         if self._is_due(page, record.page_before, record.after):
-            changes.apply_free_to_page(page, record)
+            leaf_pages.apply_free_to_page(page, record)
             self._instance.cache.changed(record.dbid, record.page, position)
 
     def _is_due(self, page: Page, before: int, after: int) -> bool:
-        return changes.is_due(page, before, after, checked=self._instance.era.checks_dbtime)
+        return leaf_pages.is_due(page, before, after, checked=self._instance.era.checks_dbtime)
 
     def _page(self, dbid: int, number: int) -> Page:
         file = self._instance.files[dbid]

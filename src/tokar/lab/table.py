@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-from tokar.lab import changes
+from tokar.lab import leaf_pages
 from tokar.lab.engine import EngineError
-from tokar.lab.pages import ROOT_PAGE, pack_items
+from tokar.lab.leaf_pages import ROOT_PAGE, pack_items
 from tokar.lab.records import Free, Put, Split
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tokar.lab.cache import Cache
     from tokar.lab.database_file import DatabaseFile
     from tokar.lab.engine import Dice
+    from tokar.lab.leaf_pages import Page
     from tokar.lab.log_stream import LogStream
-    from tokar.lab.pages import Page
 
 EXTENT: Final = 8
 """Pages by which a database grows."""
@@ -101,7 +101,7 @@ class Table:
         old = page.items.get(key)
         change = Put(transaction, self.dbid, page.number, page.dbtime, self._tick(), key, value, old)
         position = self._log.append(change)
-        changes.apply_put(page, change)
+        leaf_pages.apply_put(page, change)
         self._cache.changed(self.dbid, page.number, position)
         if index and not page.items:
             self._free(index)
@@ -118,8 +118,8 @@ class Table:
             self.dbid, source.number, target.number, source.dbtime, self._tick(), middle, source.next_page, full
         )
         position = self._log.append(change)
-        changes.apply_split_to_target(source, target, change)
-        changes.apply_split_to_source(source, change)
+        leaf_pages.apply_split_to_target(source, target, change)
+        leaf_pages.apply_split_to_source(source, change)
         self._cache.changed(self.dbid, source.number, position)
         self._cache.changed(self.dbid, target.number, position)
         if full is None:
@@ -133,8 +133,8 @@ class Table:
             self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick(), page.next_page
         )
         position = self._log.append(change)
-        changes.apply_free_to_previous(previous, change)
-        changes.apply_free_to_page(page, change)
+        leaf_pages.apply_free_to_previous(previous, change)
+        leaf_pages.apply_free_to_page(page, change)
         self._cache.changed(self.dbid, previous.number, position)
         self._cache.changed(self.dbid, page.number, position)
         del self._lows[index], self._numbers[index]

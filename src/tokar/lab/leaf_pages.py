@@ -4,16 +4,25 @@ The leaves of a database form one chain from page 1 by their `next_page`; each k
 behind the 40 bytes of header: u16 length and bytes of the low key; then, for each record, u16 and u16 lengths, key,
 value. There is no tree above the leaves: the engine keeps their order in memory and finds it again by walking the
 chain.
+
+What a log record does to pages is here too (`apply_*`): used when the change is made and again when it is redone, so
+that the two cannot differ. Redo by page dbtime: a page at `after` or later has the change already. Otherwise it must be
+at `before`; an engine that checks this answers -566 for an older page (a log or a patch is missing, or redo began too
+late), an early one changes what it finds and loses data silently.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tokar.ese.page import NEW_FORMAT, PageHeader, page_is_sealed, seal_page
 from tokar.lab.engine import EngineError
+
+if TYPE_CHECKING:
+    from tokar.lab.records import Free, Put, Split
+
 
 HEADER_SIZE: Final = 40
 ROOT_PAGE: Final = 1
@@ -111,3 +120,69 @@ def unpack_items(data: bytes) -> dict[bytes, bytes]:
         items[data[offset + _PAIR.size : middle]] = data[middle:end]
         offset = end
     return items
+
+
+def is_due(page: Page, before: int, after: int, *, checked: bool) -> bool:
+    """Tell whether a change is still to be made to a page.
+
+    Raises:
+        EngineError: The page is not in the state that the change was made to (-566 older, -567 newer), where that is
+            checked.
+    """
+    if page.dbtime >= after:
+        return False
+    if checked and page.dbtime != before:
+        code = -566 if page.dbtime < before else -567
+        raise EngineError(code, f"page {page.number} has dbtime {page.dbtime}, the log expects {before}")
+    return True
+
+
+def apply_put(page: Page, change: Put) -> None:
+    """Set, replace or delete one record."""
+    page.free = False
+    page.dbtime = change.after
+    if change.value is None:
+        page.items.pop(change.key, None)
+    else:
+        page.items[change.key] = change.value
+
+
+def apply_split_to_target(source: Page, target: Page, change: Split) -> None:
+    """Fill the target, from the record where it says what moves, else from the source, which must still hold it.
+
+    Where the source has been split already and the record does not say what moved, the data is lost: what a patch file
+    is there for.
+    """
+    if change.moved is not None:
+        target.items = unpack_items(change.moved)
+    elif source.dbtime < change.after:
+        target.items = {key: value for key, value in source.items.items() if key >= change.key}
+    else:
+        target.items = {}
+    target.low = change.key
+    target.next_page = change.next_page
+    target.free = False
+    target.dbtime = change.after
+
+
+def apply_split_to_source(source: Page, change: Split) -> None:
+    """Take from the source what has moved."""
+    source.items = {key: value for key, value in source.items.items() if key < change.key}
+    source.next_page = change.target
+    source.free = False
+    source.dbtime = change.after
+
+
+def apply_free_to_previous(previous: Page, change: Free) -> None:
+    """Point past the page that becomes free."""
+    previous.next_page = change.next_page
+    previous.dbtime = change.after
+
+
+def apply_free_to_page(page: Page, change: Free) -> None:
+    """Empty the page that becomes free."""
+    page.items = {}
+    page.low = b""
+    page.next_page = 0
+    page.free = True
+    page.dbtime = change.after
