@@ -12,7 +12,7 @@ from tokar import lab as engine
 from tokar.errors import InputError
 from tokar.lab.engine import ERAS, Dice, EngineError, LifeClock, era_of
 from tokar.lab.lab import create_lab, open_lab
-from tokar.lab.log_file import read_log
+from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs
 
 PROFILES = sorted(ERAS)

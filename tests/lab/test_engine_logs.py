@@ -15,7 +15,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.logcheck import check_log
 from tokar.ese.pages import check_pages
 from tokar.lab.engine import ERAS, EngineError, era_of
-from tokar.lab.log_file import read_log, resume_log
+from tokar.lab.log_formats import read_log, resume_log
 from tokar.lab.records import Begin, encode_record
 from tokar.storage.bytesource import FileSource
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar.lab.leaf_pages import Page
-from tokar.lab.log_file import read_log
+from tokar.lab.log_formats import read_log
 from tokar.lab.patch import build_patch, build_trailer
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 Framing: kind u8, body size u32, body; a kind of 0 ends the records of a run. The body is the fields in order, each with
 a tag of its own: 0 nothing, 1 a u64, 2 bytes behind a u32 length. The real engine's records are denser and many more;
 these are the ones that its rules for backup and recovery turn on. Kind 42 is left free: there it is a checksum record
-(`tokar.lab.range_log`).
+(`tokar.lab.log_formats`).
 
 Every change of a page carries the page's dbtime before and after it. Redo compares: a page at `after` or later has the
 change; a page at `before` gets it; an older page misses something (-566).

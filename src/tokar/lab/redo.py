@@ -12,7 +12,7 @@ from tokar.lab.transactions import Transaction
 if TYPE_CHECKING:
     from tokar.lab.instance import Instance
     from tokar.lab.leaf_pages import Page
-    from tokar.lab.log_file import LogContent
+    from tokar.lab.log_formats import LogContent
     from tokar.lab.records import LogRecord
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokar.lab.engine import EngineError
-from tokar.lab.log_file import read_log
+from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokar.ese.values import Signature
     from tokar.lab.engine import Era
     from tokar.lab.instance import Place
-    from tokar.lab.log_file import LogContent
+    from tokar.lab.log_formats import LogContent
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,322 @@
+"""One log on disk, of either format: writing it record by record, reading it back whole, going on where it ends.
+
+Format 7: records in ranges, each behind a checksum record. Every flush writes one range. Its checksum record says how
+far the range reaches and where the next checksum record is; so a flush ends with a rewrite of the checksum record
+before, which until then said that nothing follows. A checksum record never lies astride two sectors.
+
+Format 8: a stream of records laid into checksummed segments of 4096 bytes. Segment 0 is the header, the last one stays
+free (the real engine keeps it for a shadow). A flush seals and writes every segment that has grown; the accumulated
+checksum of all of them links the log to the next one.
+
+Sources: Microsoft, Extensible Storage Engine, logapi.hxx, logread_legacy.cxx, _logstream.hxx and logwrite.cxx.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tokar.ese.checksum import xor_words
+from tokar.ese.errors import HeaderError
+from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
+from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
+from tokar.ese.values import LogPosition
+from tokar.lab.engine import EngineError
+from tokar.lab.records import decode_records, record_size
+from tokar.storage.bytesource import BytesSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.lab.records import LogRecord
+
+
+_HEAD_SIZE: Final = 40
+PAYLOAD_SIZE: Final = SEGMENT_SIZE - _HEAD_SIZE
+
+
+def position_in(generation: int, offset: int) -> LogPosition:
+    """Return where an offset in the stream of records lies in the file."""
+    sector, rest = divmod(offset, PAYLOAD_SIZE)
+    return LogPosition(generation=generation, sector=1 + sector, byte=_HEAD_SIZE + rest)
+
+
+class SegmentLog:
+    """The current log of an engine that writes format 8.
+
+    Args:
+        path: Where it lies.
+        header: Its header.
+        stream: The records that are in it already.
+    """
+
+    def __init__(self, path: Path, header: LogHeader, stream: bytes = b"") -> None:
+        self.path = path
+        self.header = header
+        self._stream = bytearray(stream)
+        self._flushed = len(stream)
+        self._capacity = (header.sectors - 2) * PAYLOAD_SIZE
+
+    @classmethod
+    def create(cls, path: Path, header: LogHeader) -> SegmentLog:
+        """Write an empty log: its header, and zeros."""
+        path.write_bytes(header.build().ljust(header.file_size, b"\0"))
+        return cls(path, header)
+
+    @property
+    def position(self) -> LogPosition:
+        """Where the next record will begin."""
+        return position_in(self.header.generation, len(self._stream))
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether a record of that size fits."""
+        return len(self._stream) + size <= self._capacity
+
+    def append(self, data: bytes) -> LogPosition:
+        """Add a record to what will be flushed."""
+        position = self.position
+        self._stream += data
+        return position
+
+    def flush(self) -> None:
+        """Bring all records to disk."""
+        if self._flushed == len(self._stream):
+            return
+        first, last = self._flushed // PAYLOAD_SIZE, (len(self._stream) - 1) // PAYLOAD_SIZE
+        with self.path.open("r+b") as file:
+            for index in range(first, last + 1):
+                file.seek((1 + index) * SEGMENT_SIZE)
+                file.write(self._segment(index))
+                file.flush()
+        self._flushed = len(self._stream)
+
+    def segments_xor(self) -> int:
+        """Return the accumulated checksum of all segments."""
+        return accumulate(self.path.read_bytes(), self.header.generation)
+
+    def _segment(self, index: int) -> bytes:
+        head = bytes(8) + LogPosition(generation=self.header.generation, sector=1 + index).pack()
+        head += self.header.created.pack() + bytes(12) + NEW_FORMAT.to_bytes(4, "little")
+        payload = bytes(self._stream[index * PAYLOAD_SIZE : (index + 1) * PAYLOAD_SIZE])
+        return seal_segment(head + payload.ljust(PAYLOAD_SIZE, b"\0"), 1 + index)
+
+
+def accumulate(data: bytes, generation: int) -> int:
+    """Return the XOR of the checksums of all valid segments of a log."""
+    value = 0
+    for number, segment in _valid_segments(data, generation):
+        assert number
+        value ^= int.from_bytes(segment[:8], "little")
+    return value
+
+
+def read_segments(data: bytes, header: LogHeader) -> tuple[bytes, list[tuple[LogPosition, LogRecord]], bool]:
+    """Return the stream of whole records, the records with their positions, and whether the file is sound.
+
+    A log that is not sound has a segment, or bytes after its end, that are neither valid nor zero.
+    """
+    segments = list(_valid_segments(data, header.generation))
+    rest = data[HEADER_SIZE + len(segments) * SEGMENT_SIZE :]
+    stream = b"".join(segment[_HEAD_SIZE:] for _, segment in segments)
+    records = list(decode_records(stream))
+    end = records[-1][0] + record_size(stream, records[-1][0]) if records else 0
+    placed = [(position_in(header.generation, offset), record) for offset, record in records]
+    return stream[:end], placed, not any(rest)
+
+
+def _valid_segments(data: bytes, generation: int) -> list[tuple[int, bytes]]:
+    found = []
+    for number in range(1, len(data) // SEGMENT_SIZE):
+        segment = data[number * SEGMENT_SIZE : (number + 1) * SEGMENT_SIZE]
+        if not segment_is_sealed(segment, number) or LogPosition.unpack(segment, 8).generation != generation:
+            break
+        found.append((number, segment))
+    return found
+
+
+_CHECKSUM: Final = struct.Struct(
+    "<BIIIIIB"
+)  # kind 42, back, forward, next, checksum, short checksum, use of the short one
+_KIND: Final = 42
+_SEED, _SHORT_SEED = 0xFEEDBEAF, 0xDEADC0DE
+_SHORT_USED, _SHORT_UNUSED = 0x9A, 0xD1
+# What unused sectors hold: 16 lines of 16 bytes, the first byte of line n is 0xDA + 16 n.
+_FILL: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
+
+
+class RangeLog:
+    """The current log of an engine that writes format 7.
+
+    Args:
+        path: Where it lies.
+        header: Its header.
+        image: The whole file.
+        end: Where the last range ends.
+        last: Where its checksum record begins; None: there is none yet.
+    """
+
+    def __init__(
+        self, path: Path, header: LogHeader, image: bytes, end: int = HEADER_SIZE, last: int | None = None
+    ) -> None:
+        self.path = path
+        self.header = header
+        self._image = bytearray(image)
+        self._end = end
+        self._last = last
+        self._pending = bytearray()
+
+    @classmethod
+    def create(cls, path: Path, header: LogHeader) -> RangeLog:
+        """Write an empty log: its header, and the fill pattern."""
+        head = header.build()
+        image = head + _FILL * ((header.file_size - len(head)) // len(_FILL))
+        path.write_bytes(image)
+        return cls(path, header, image)
+
+    @property
+    def position(self) -> LogPosition:
+        """Where the next record will begin."""
+        return _position(self.header, self._end + _CHECKSUM.size + len(self._pending))
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether a record of that size fits, with the padding that may follow it."""
+        return self._end + 2 * _CHECKSUM.size + len(self._pending) + size <= self.header.file_size
+
+    def append(self, data: bytes) -> LogPosition:
+        """Add a record to what will be flushed."""
+        position = self.position
+        self._pending += data
+        return position
+
+    def flush(self) -> None:
+        """Bring all records to disk as one range, then link it to the one before."""
+        if not self._pending:
+            return
+        start, body = self._end, self._end + _CHECKSUM.size
+        end = body + len(self._pending)
+        if 0 < (left := -end % self.header.sector_size) < _CHECKSUM.size:
+            end += left
+        self._image[body:end] = self._pending.ljust(end - body, b"\0")
+        self._seal(start, end - body, 0)
+        with self.path.open("r+b") as file:
+            file.seek(start)
+            file.write(self._image[start:end])
+            if self._last is not None:
+                distance = start - self._last - _CHECKSUM.size
+                self._seal(self._last, distance, distance)
+                file.flush()
+                file.seek(self._last)
+                file.write(self._image[self._last : self._last + _CHECKSUM.size])
+        self._pending.clear()
+        self._last, self._end = start, end
+
+    def segments_xor(self) -> int:
+        """Return 0: format 7 has no accumulated checksum."""
+        return 0
+
+    def _seal(self, start: int, forward: int, following: int) -> None:
+        record = _checksum_record(self._image, self.header, start, forward, following)
+        self._image[start : start + _CHECKSUM.size] = record
+
+
+def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[tuple[LogPosition, LogRecord]], bool]:
+    """Return where the last range ends, where its checksum record begins, the records, and whether every range is sound."""
+    records: list[tuple[LogPosition, LogRecord]] = []
+    start, end, last = HEADER_SIZE, HEADER_SIZE, None
+    while start + _CHECKSUM.size <= len(data) and data[start] == _KIND:
+        _, _, forward, following, *_ = _CHECKSUM.unpack_from(data, start)
+        body = start + _CHECKSUM.size
+        stored = data[start:body]
+        if body + forward > len(data) or stored != _checksum_record(data, header, start, forward, following):
+            return end, last, records, False
+        run = data[body : body + forward]
+        records += [(_position(header, body + offset), record) for offset, record in decode_records(run)]
+        last, end = start, body + forward
+        if not following:
+            break
+        start = body + following
+    return end, last, records, last is not None
+
+
+def _checksum_record(image: bytes | bytearray, header: LogHeader, start: int, forward: int, following: int) -> bytes:
+    body = start + _CHECKSUM.size
+    sector_end = (start // header.sector_size + 1) * header.sector_size
+    use = _SHORT_USED if body + forward > sector_end else _SHORT_UNUSED
+    common = forward ^ following ^ use ^ header.generation
+    checksum = _SEED ^ xor_words(image[body : body + forward]) ^ common
+    short = _SHORT_SEED ^ xor_words(image[body:sector_end]) ^ common if use == _SHORT_USED else 0
+    return _CHECKSUM.pack(_KIND, 0, forward, following, checksum, short, use)
+
+
+def _position(header: LogHeader, offset: int) -> LogPosition:
+    sector, byte = divmod(offset, header.sector_size)
+    return LogPosition(generation=header.generation, sector=sector, byte=byte)
+
+
+WritableLog = SegmentLog | RangeLog
+
+
+@dataclass(frozen=True, slots=True)
+class LogContent:
+    """A log as read back."""
+
+    path: Path  # The file
+    header: LogHeader  # Its header
+    records: tuple[tuple[LogPosition, LogRecord], ...]  # Its records with their positions
+    segments_xor: int  # Its accumulated segment checksum; 0 in format 7
+
+
+def read_header(path: Path, damaged: int = -501) -> LogHeader:
+    """Return the header of a log.
+
+    Raises:
+        EngineError: It is not readable (`damaged`), or the file is of another size than it says (-541).
+    """
+    try:
+        with path.open("rb") as file:
+            header = LogHeader.read(BytesSource(file.read(4096)))
+    except HeaderError as error:
+        raise EngineError(damaged, "the log header is not readable", path=path) from error
+    if path.stat().st_size != header.file_size:
+        raise EngineError(-541, "the log has another size than its header says", path=path)
+    return header
+
+
+def read_log(path: Path, damaged: int = -501) -> LogContent:
+    """Return a log with all its records.
+
+    Args:
+        path: The file.
+        damaged: What to answer where a checksum is wrong: -501, -573 in a restore, -612 in a backup.
+
+    Raises:
+        EngineError: A checksum is wrong, or the size (-541).
+    """
+    header = read_header(path, damaged)
+    data = path.read_bytes()
+    if header.major == 8:
+        _, records, sound = read_segments(data, header)
+        segments_xor = accumulate(data, header.generation)
+    else:
+        _, _, records, sound = read_ranges(data, header)
+        segments_xor = 0
+    if not sound:
+        raise EngineError(damaged, "the log is damaged", path=path)
+    return LogContent(path, header, tuple(records), segments_xor)
+
+
+def create_log(path: Path, header: LogHeader) -> WritableLog:
+    """Write an empty log and return it for writing."""
+    return SegmentLog.create(path, header) if header.major == 8 else RangeLog.create(path, header)
+
+
+def resume_log(path: Path) -> WritableLog:
+    """Return the current log for writing on where its last whole record ends."""
+    header = read_header(path)
+    data = path.read_bytes()
+    if header.major == 8:
+        stream, _, _ = read_segments(data, header)
+        return SegmentLog(path, header, stream)
+    end, last, _, _ = read_ranges(data, header)
+    return RangeLog(path, header, data, end, last)
