@@ -10,8 +10,7 @@ from engine_by_hand import back_up, new_story, outcome_of, place, server_of, tar
 
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.values import LogPosition, Signature
-from tokar.lab.checkpoint_file import write_checkpoint
-from tokar.lab.database_file import DatabaseFile
+from tokar.lab.database_file import DatabaseFile, write_checkpoint
 from tokar.lab.engine import ERAS, EngineError
 from tokar.lab.lab import open_lab
 from tokar.lab.log_stream import closed_logs, current_log

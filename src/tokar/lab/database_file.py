@@ -1,4 +1,4 @@
-"""A database on disk: two copies of a real ESE header, then pages."""
+"""A database on disk: two copies of a real ESE header, then pages. And the checkpoint, which lags behind on purpose, as the real one does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import StorageError
+from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.errors import HeaderError
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tokar.ese.values import LogPosition, Signature
     from tokar.lab.engine import Era
+
 
 FIRST_PAGES: Final = 24
 """Pages of a new database: most are free, so that splits find targets below and above."""
@@ -153,3 +156,35 @@ def create_database(
     body = b"".join(page.to_bytes(era.page_size, ecc=ecc) for page in first)
     count = max(FIRST_PAGES, len(first) + 4)
     path.write_bytes(header.build() * 2 + body.ljust(count * era.page_size, b"\0"))
+
+
+def checkpoint_path(folder: Path, base: str) -> Path:
+    """Return where the checkpoint of a log stream lies."""
+    return folder / f"{base}.chk"
+
+
+def write_checkpoint(path: Path, position: LogPosition, signature: Signature, era: Era) -> None:
+    """Write both copies of a checkpoint, one after the other."""
+    copy = Checkpoint(checkpoint=position, signature=signature, file_type=era.file_type(4)).build()
+    if not path.exists():
+        path.write_bytes(copy * 2)
+        return
+    with path.open("r+b") as file:
+        file.write(copy)
+        file.flush()
+        file.write(copy)
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the checkpoint, None where there is none.
+
+    Raises:
+        EngineError: Neither copy is readable (-533).
+    """
+    if not path.exists():
+        return None
+    try:
+        with FileSource(path) as source:
+            return Checkpoint.read(source).header
+    except HeaderError as error:
+        raise EngineError(-533, "the checkpoint is not readable", path=path) from error

@@ -22,8 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE
-from tokar.lab.checkpoint_file import read_checkpoint
-from tokar.lab.database_file import DatabaseFile
+from tokar.lab.database_file import DatabaseFile, read_checkpoint
 from tokar.lab.engine import EngineError
 from tokar.lab.instance import Instance
 from tokar.lab.log_stream import closed_logs, current_log
