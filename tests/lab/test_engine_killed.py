@@ -15,7 +15,7 @@ from tokar.lab.lab import create_lab, open_lab
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.lab.transactions import Change
+    from tokar.lab.tables import Change
 
 WORKER = """
 import os, sys

@@ -13,12 +13,11 @@ from engine_by_hand import back_up, new_story, outcome_of, restore, server_of
 
 from tokar.lab import leaf_pages
 from tokar.lab.backup import Backup
-from tokar.lab.cache import Cache
 from tokar.lab.copies import DatabaseCopy
 from tokar.lab.engine import EngineError
 from tokar.lab.log_stream import LogStream
 from tokar.lab.redo import Redo
-from tokar.lab.transactions import Transactions
+from tokar.lab.tables import Cache, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from tokar.server.contract import BackupType, EndOfFile, Outcome, Registration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tokar.lab.transactions import Change
+    from tokar.lab.tables import Change
     from tokar.server.contract import BackupContext, ListedName
 
 READ_SIZE = 8192

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.lab.lab import Lab
-    from tokar.lab.transactions import Change
+    from tokar.lab.tables import Change
 
 PROFILE: Final = "edbbcli"
 _TRANSACTIONS: Final = 150

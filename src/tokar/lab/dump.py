@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokar.lab.cache import Cache
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.table import walk_chain
+from tokar.lab.tables import Cache, walk_chain
 
 if TYPE_CHECKING:
     from pathlib import Path

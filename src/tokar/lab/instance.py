@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from tokar.ese.attachment import Attachment
 from tokar.ese.values import NO_POSITION, LogPosition, Signature
-from tokar.lab.cache import Cache
 from tokar.lab.database_file import DatabaseFile, checkpoint_path, write_checkpoint
 from tokar.lab.engine import EngineError
 from tokar.lab.log_stream import LogStream
 from tokar.lab.records import Attach, Detach
-from tokar.lab.table import Table
-from tokar.lab.transactions import Transactions
+from tokar.lab.tables import Cache, Table, Transactions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.lab.engine import Clock, Dice, Era
     from tokar.lab.leaf_pages import Page
-    from tokar.lab.transactions import Change
+    from tokar.lab.tables import Change
 
 
 class Listener(Protocol):

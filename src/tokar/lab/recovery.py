@@ -29,7 +29,7 @@ from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.patch import apply_patch, patch_name, take_over_trailer
 from tokar.lab.redo import Redo
 from tokar.lab.restore_logs import LogRun, restored_run, roll_forward, soft_run
-from tokar.lab.table import Table
+from tokar.lab.tables import Table
 
 if TYPE_CHECKING:
     from pathlib import Path

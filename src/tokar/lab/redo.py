@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tokar.ese.values import NO_POSITION, LogPosition
 from tokar.lab import leaf_pages
 from tokar.lab.records import Attach, Begin, Commit, Detach, Free, Put, Rollback, Split
-from tokar.lab.transactions import Transaction
+from tokar.lab.tables import Transaction
 
 if TYPE_CHECKING:
     from tokar.lab.instance import Instance

@@ -1,0 +1,334 @@
+"""The databases of a running engine in memory: pages, tables, transactions. Every change is logged first.
+
+The rules for bringing pages to disk (`Cache`):
+
+* Write-ahead logging: no page goes to disk before the log has every record about it.
+* Late: a change leaves its page dirty; some later moment writes it. The oldest change that is not on disk holds the
+  checkpoint back.
+* Order: where splits are not logged in full, the page that lost its upper part must not be on disk before the page that
+  got it, or redo would find the data nowhere. `must_follow` keeps that order.
+
+A `Table` finds the page of a key, splits full pages and frees empty ones. Several transactions may be open at once,
+each over several pages, databases and log generations, until one commit or one undo.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tokar.lab import leaf_pages
+from tokar.lab.engine import EngineError
+from tokar.lab.leaf_pages import ROOT_PAGE, pack_items
+from tokar.lab.records import Begin, Commit, Free, Put, Rollback, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tokar.ese.values import LogPosition
+    from tokar.lab.database_file import DatabaseFile
+    from tokar.lab.engine import Dice
+    from tokar.lab.leaf_pages import Page
+    from tokar.lab.log_stream import LogStream
+
+
+PageKey = tuple[int, int]
+"""dbid and page number."""
+
+
+class Cache:
+    """The pages of all databases of an instance.
+
+    Args:
+        files: The databases by dbid.
+        flush_log: Brings all log records to disk.
+    """
+
+    def __init__(self, files: dict[int, DatabaseFile], flush_log: Callable[[], None]) -> None:
+        self.files = files
+        self.on_written: Callable[[int, Page, bool], None] = lambda _dbid, _page, _is_target: None
+        self._flush_log = flush_log
+        self._pages: dict[PageKey, Page] = {}
+        self._dirty_since: dict[PageKey, LogPosition] = {}
+        self._first: dict[PageKey, set[PageKey]] = {}
+        self._targets: set[PageKey] = set()
+
+    def page(self, dbid: int, number: int) -> Page:
+        """Return a page, read from disk the first time.
+
+        Raises:
+            EngineError: A checksum is wrong (-1018).
+        """
+        key = dbid, number
+        if key not in self._pages:
+            self._pages[key] = self.files[dbid].read_page(number)
+        return self._pages[key]
+
+    def changed(self, dbid: int, number: int, position: LogPosition) -> None:
+        """Note that a page was changed by the record at a position."""
+        self._dirty_since.setdefault((dbid, number), position)
+
+    def must_follow(self, dbid: int, source: int, target: int) -> None:
+        """Note that `source` must not be written before `target`, which has just received records from it."""
+        self._first.setdefault((dbid, source), set()).add((dbid, target))
+        self._targets.add((dbid, target))
+
+    def dirty(self) -> list[PageKey]:
+        """Return the pages that are not on disk as they are in memory, in the order of their first change."""
+        return sorted(self._dirty_since, key=lambda key: (self._dirty_since[key], key))
+
+    def oldest_change(self) -> LogPosition | None:
+        """Return the position of the oldest change that is not on disk."""
+        return min(self._dirty_since.values(), default=None)
+
+    def flush(self, dbid: int, number: int) -> None:
+        """Bring a page to disk, and before it those that must come first."""
+        key = dbid, number
+        if key not in self._dirty_since:
+            return
+        for first in sorted(self._first.pop(key, ())):
+            self.flush(*first)
+        self._flush_log()
+        page = self._pages[key]
+        self.files[dbid].write_page(page)
+        del self._dirty_since[key]
+        is_target = key in self._targets
+        self._targets.discard(key)
+        self.on_written(dbid, page, is_target)
+
+    def flush_all(self, dbid: int | None = None) -> None:
+        """Bring every page to disk, or every page of one database."""
+        for key in self.dirty():
+            if dbid in {None, key[0]}:
+                self.flush(*key)
+
+    def forget(self, dbid: int) -> None:
+        """Drop the pages of a database whose file has been replaced."""
+        self._pages = {key: page for key, page in self._pages.items() if key[0] != dbid}
+
+
+EXTENT: Final = 8
+"""Pages by which a database grows."""
+_LARGEST_SHARE: Final = 6
+"""A record may take at most this part of a page, so that a full page can always be split."""
+
+
+def walk_chain(read: Cache, dbid: int, page_count: int) -> Iterator[Page]:
+    """Yield the leaves of a database in order.
+
+    Raises:
+        EngineError: The chain leads to a page that is free or not there (-1019), or back to itself (-1206).
+    """
+    number, seen = ROOT_PAGE, set()
+    while number:
+        if number in seen:
+            raise EngineError(-1206, f"the chain of pages comes back to page {number}")
+        seen.add(number)
+        page = read.page(dbid, number)
+        if page.free or number > page_count:
+            raise EngineError(-1019, f"the chain of pages leads to page {number}, which is not in use")
+        yield page
+        number = page.next_page
+
+
+class Table:
+    """The records of one attached database.
+
+    Args:
+        dbid: Its number.
+        file: Its file.
+        cache: Where its pages are.
+        log: Where changes are written down first.
+        dice: Chooses among free pages.
+    """
+
+    def __init__(self, dbid: int, file: DatabaseFile, cache: Cache, log: LogStream, dice: Dice) -> None:
+        self.dbid = dbid
+        self.file = file
+        self._cache = cache
+        self._log = log
+        self._dice = dice
+        self._lows: list[bytes] = []
+        self._numbers: list[int] = []
+        self.dbtime = file.header.dbtime
+        self.load()
+
+    def load(self) -> None:
+        """Find the order of the leaves by walking the chain, and the highest dbtime.
+
+        Raises:
+            EngineError: The chain is broken (-1019, -1206), or a page is damaged (-1018).
+        """
+        leaves = list(walk_chain(self._cache, self.dbid, self.file.page_count))
+        self._lows = [page.low for page in leaves]
+        self._numbers = [page.number for page in leaves]
+        every = (self._page(number).dbtime for number in range(1, self.file.page_count + 1))
+        self.dbtime = max(self.dbtime, *every)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, None where there is none."""
+        return self._page(self._numbers[self._index(key)]).items.get(key)
+
+    def items(self) -> dict[bytes, bytes]:
+        """Return all records."""
+        return {key: value for number in self._numbers for key, value in self._page(number).items.items()}
+
+    def put(self, transaction: int, key: bytes, value: bytes | None) -> bytes | None:
+        """Set or, with None, delete a record; return what was there before.
+
+        Raises:
+            EngineError: The record is too large for a page (-1003).
+        """
+        page_size = self.file.era.page_size
+        if len(key) + len(value or b"") > page_size // _LARGEST_SHARE:
+            raise EngineError(-1003, f"a record of {len(key) + len(value or b'')} bytes is too large")
+        while value is not None and not self._page(self._numbers[self._index(key)]).fits(key, value, page_size):
+            self._split(self._index(key))
+        index = self._index(key)
+        page = self._page(self._numbers[index])
+        old = page.items.get(key)
+        change = Put(transaction, self.dbid, page.number, page.dbtime, self._tick(), key, value, old)
+        position = self._log.append(change)
+        leaf_pages.apply_put(page, change)
+        self._cache.changed(self.dbid, page.number, position)
+        if index and not page.items:
+            self._free(index)
+        return old
+
+    def _split(self, index: int) -> None:
+        source = self._page(self._numbers[index])
+        keys = sorted(source.items)
+        middle = keys[len(keys) // 2]
+        target = self._page(self._free_page())
+        moved = {key: source.items[key] for key in keys if key >= middle}
+        full = pack_items(moved) if self.file.era.full_splits else None
+        change = Split(
+            self.dbid, source.number, target.number, source.dbtime, self._tick(), middle, source.next_page, full
+        )
+        position = self._log.append(change)
+        leaf_pages.apply_split_to_target(source, target, change)
+        leaf_pages.apply_split_to_source(source, change)
+        self._cache.changed(self.dbid, source.number, position)
+        self._cache.changed(self.dbid, target.number, position)
+        if full is None:
+            self._cache.must_follow(self.dbid, source.number, target.number)
+        self._lows.insert(index + 1, middle)
+        self._numbers.insert(index + 1, target.number)
+
+    def _free(self, index: int) -> None:
+        previous, page = self._page(self._numbers[index - 1]), self._page(self._numbers[index])
+        change = Free(
+            self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick(), page.next_page
+        )
+        position = self._log.append(change)
+        leaf_pages.apply_free_to_previous(previous, change)
+        leaf_pages.apply_free_to_page(page, change)
+        self._cache.changed(self.dbid, previous.number, position)
+        self._cache.changed(self.dbid, page.number, position)
+        del self._lows[index], self._numbers[index]
+
+    def _free_page(self) -> int:
+        """Return a free page, anywhere in the file; it is brought to disk first, so that no two splits wait for each other."""
+        used = set(self._numbers)
+        free = [number for number in range(1, self.file.page_count + 1) if number not in used]
+        if not free:
+            free = list(range(self.file.page_count + 1, self.file.page_count + 1 + EXTENT))
+            self.file.grow(EXTENT)
+        number = self._dice.one_of(free)
+        self._cache.flush(self.dbid, number)
+        return number
+
+    def _index(self, key: bytes) -> int:
+        return bisect_right(self._lows, key) - 1
+
+    def _page(self, number: int) -> Page:
+        return self._cache.page(self.dbid, number)
+
+    def _tick(self) -> int:
+        self.dbtime += 1
+        return self.dbtime
+
+
+Change = tuple[int, bytes, bytes | None]
+"""dbid, key, value; None: deleted."""
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One open transaction."""
+
+    number: int  # Its number
+    begun: LogPosition  # Where its first record stands; recovery must not start later while it is open
+    undo: list[Change] = field(default_factory=list)  # What to set back, in the order of the changes
+
+
+class Transactions:
+    """The open transactions of an instance.
+
+    Args:
+        tables: The attached databases by dbid.
+        log: Where records go.
+        on_commit: Told of the changes of every transaction that is committed, after its commit is on disk.
+    """
+
+    def __init__(self, tables: dict[int, Table], log: LogStream, on_commit: Callable[[list[Change]], None]) -> None:
+        self.open: dict[int, Transaction] = {}
+        self._tables = tables
+        self._log = log
+        self._on_commit = on_commit
+        self._next = 1
+
+    def oldest(self) -> LogPosition | None:
+        """Return where the oldest open transaction begins."""
+        return min((transaction.begun for transaction in self.open.values()), default=None)
+
+    def owner(self, dbid: int, key: bytes) -> int | None:
+        """Return the transaction that has changed a record and is still open, or None."""
+        for transaction in self.open.values():
+            if any(change[:2] == (dbid, key) for change in transaction.undo):
+                return transaction.number
+        return None
+
+    def begin(self) -> int:
+        """Open a transaction and return its number."""
+        number = self._next
+        self._next += 1
+        self.open[number] = Transaction(number, self._log.append(Begin(number)))
+        return number
+
+    def put(self, number: int, dbid: int, key: bytes, value: bytes | None) -> None:
+        """Set or, with None, delete a record.
+
+        Raises:
+            EngineError: Another open transaction has changed the record (-1102).
+        """
+        if self.owner(dbid, key) not in {None, number}:
+            raise EngineError(-1102, f"record {key!r} is being changed by another transaction")
+        old = self._tables[dbid].put(number, key, value)
+        self.open[number].undo.append((dbid, key, old))
+
+    def commit(self, number: int) -> None:
+        """Make the changes of a transaction durable."""
+        transaction = self.open.pop(number)
+        self._log.append(Commit(number))
+        self._log.flush()
+        last = {change[:2] for change in transaction.undo}
+        self._on_commit([(dbid, key, self._tables[dbid].get(key)) for dbid, key in sorted(last)])
+
+    def rollback(self, number: int) -> None:
+        """Undo a transaction: its changes are set back one by one, last first, and that is logged like any change."""
+        transaction = self.open[number]
+        for dbid, key, old in reversed(transaction.undo):
+            self._tables[dbid].put(number, key, old)
+        self._log.append(Rollback(number))
+        del self.open[number]
+
+    def uncommitted(self, dbid: int) -> dict[bytes, bytes | None]:
+        """Return what the records that open transactions have changed held before."""
+        before: dict[bytes, bytes | None] = {}
+        for transaction in self.open.values():
+            for changed, key, old in transaction.undo:
+                if changed == dbid:
+                    before.setdefault(key, old)
+        return before
