@@ -12,9 +12,9 @@ from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.dump import dump
 from tokar.lab.lab import create_lab, open_lab
 from tokar.lab.log_stream import closed_logs
+from tokar.lab.offline import dump
 
 if TYPE_CHECKING:
     from tokar.lab.lab import Lab

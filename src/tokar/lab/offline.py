@@ -1,7 +1,8 @@
-"""Offline defragmentation: the records of a database written into a new one, which takes its place.
+"""What can be done to a database file without an engine: reading its records, and defragmenting it.
 
-The new database has a new signature and remembers no backup, so logs-only backups are refused until the next full
-(Q183380); logs from before it are about the old one and cannot be played onto it.
+Offline defragmentation writes the records into a new database, which takes the place of the old one. It has a new
+signature and remembers no backup, so logs-only backups are refused until the next full (Q183380); logs from before it
+are about the old one and cannot be played onto it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokar.lab.database_file import DatabaseFile, create_database
-from tokar.lab.dump import dump
 from tokar.lab.engine import EngineError
 from tokar.lab.leaf_pages import ROOT_PAGE, Page
+from tokar.lab.tables import Cache, walk_chain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.values import Signature
     from tokar.lab.engine import Era
+
+
+def dump(path: Path, era: Era) -> dict[bytes, bytes]:
+    """Return the records of a database as it lies on disk. In one that is not clean these are what happens to have been written.
+
+    Raises:
+        EngineError: It is not there (-1811), damaged (-1018), or its chain of pages is broken (-1019, -1206).
+    """
+    file = DatabaseFile(path, era)
+    cache = Cache({0: file}, lambda: None)
+    return {key: value for page in walk_chain(cache, 0, file.page_count) for key, value in page.items.items()}
 
 
 def compact(path: Path, era: Era, signature: Signature) -> None:
