@@ -24,9 +24,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from tokar.ese.values import NO_BACKUP, BackupInfo
-from tokar.lab.copies import BytesCopy, DatabaseCopy, open_log_copy
+from tokar.lab.copies import BytesCopy, DatabaseCopy, open_log_copy, patch_name
 from tokar.lab.engine import EngineError
-from tokar.lab.patch import patch_name
 from tokar.lab.records import BackupMark
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE
+from tokar.lab.copies import apply_patch, patch_name, take_over_trailer
 from tokar.lab.database_file import DatabaseFile, read_checkpoint
 from tokar.lab.engine import EngineError
 from tokar.lab.instance import Instance
 from tokar.lab.log_stream import closed_logs, current_log
-from tokar.lab.patch import apply_patch, patch_name, take_over_trailer
 from tokar.lab.redo import Redo
 from tokar.lab.restore_logs import LogRun, restored_run, roll_forward, soft_run
 from tokar.lab.tables import Table
