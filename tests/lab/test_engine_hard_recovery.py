@@ -28,9 +28,9 @@ from engine_by_hand import (
 from tokar.lab.config import local_path
 from tokar.lab.database_file import DatabaseFile
 from tokar.lab.engine import ERAS, Dice, EngineError, LifeClock
+from tokar.lab.engine_recovery import RestoredSet, hard_recovery
 from tokar.lab.log_stream import closed_logs
 from tokar.lab.offline import dump
-from tokar.lab.recovery import RestoredSet, hard_recovery
 from tokar.server.contract import BackupType, EndOfFile, Outcome
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from tokar.lab import leaf_pages
 from tokar.lab.backup import Backup
 from tokar.lab.copies import DatabaseCopy
 from tokar.lab.engine import EngineError
+from tokar.lab.engine_recovery import Redo
 from tokar.lab.log_stream import LogStream
-from tokar.lab.redo import Redo
 from tokar.lab.tables import Cache, Transactions
 
 if TYPE_CHECKING:

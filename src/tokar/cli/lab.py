@@ -17,8 +17,8 @@ from tokar.lab.log_stream import closed_logs
 from tokar.lab.offline import dump
 
 if TYPE_CHECKING:
+    from tokar.lab.engine_recovery import Recovered
     from tokar.lab.lab import Lab
-    from tokar.lab.recovery import Recovered
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 Folder = Annotated[

@@ -22,11 +22,11 @@ from tokar.lab.config import (
 )
 from tokar.lab.database_file import DatabaseFile, create_database
 from tokar.lab.engine import Dice, EngineError, Era, LifeClock, era_of
+from tokar.lab.engine_recovery import Recovered, RestoredSet, hard_recovery, soft_recovery
 from tokar.lab.instance import Instance, new_signature
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.offline import compact, dump
-from tokar.lab.recovery import Recovered, RestoredSet, hard_recovery, soft_recovery
 from tokar.lab.registration import load_registration, remove_registration
 from tokar.lab.work import Workload
 
