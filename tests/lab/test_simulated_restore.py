@@ -9,8 +9,8 @@ import pytest
 from engine_by_hand import back_up, decoded, new_story, outcome_of, place, register, server_of, target_for
 
 from tokar import codes, tokens
+from tokar.lab.config import load_registration
 from tokar.lab.engine import EngineError
-from tokar.lab.registration import load_registration
 from tokar.lab.server import SHARING_VIOLATION, SimulatedServer
 from tokar.server.contract import Registration, ServerError
 

@@ -25,7 +25,7 @@ from tokar.errors import (
 )
 from tokar.format.archive import Archive
 from tokar.format.metadata import Head
-from tokar.lab.registration import load_registration
+from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
 from tokar.restore.paths import PathMap
 from tokar.restore.plan import Existing

@@ -1,4 +1,9 @@
-"""What a lab remembers of its server between two lives of its engine: one JSON file, replaced whole."""
+"""What a lab remembers of its server between two lives of its engine: JSON files, replaced whole.
+
+`lab.json` is the server. `restore-in-progress.json` is what Register leaves behind for the next start, in place of the
+registry key; its fields are those of "Restore in Progress" (Microsoft Knowledge Base Q200941). Several sets may be
+registered one after the other, the full first: LowLog stays that of the full, HighLog is that of the last one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ from tokar.lab.instance import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 
 CONFIG_NAME: Final = "lab.json"
 _MOST_DATABASES: Final = 12
@@ -155,3 +161,53 @@ def _config(profile: str, server: str, logs: str, system: str, databases: Iterat
         system=system,
         databases=tuple(databases),
     )
+
+
+NAME: Final = "restore-in-progress.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreInProgress:
+    """A restore that is registered."""
+
+    low_log: int  # First log to play
+    high_log: int  # Last log of the restored sets
+    restore_map: tuple[tuple[str, str], ...]  # Old and new path of each restored database
+    log_path: str | None  # Folder of the logs
+    backup_log_path: str | None  # Folder of the restored logs and patch files
+    checkpoint_path: str | None  # Folder of the checkpoint; kept, and not used: the lowest log stands in for it
+    status: int | None = None  # What RegisterComplete said; None: it has not been called
+
+    def with_set(self, other: RestoreInProgress) -> RestoreInProgress:
+        """Return this registration with another set added to it."""
+        return replace(
+            self,
+            low_log=min(self.low_log, other.low_log),
+            high_log=other.high_log,
+            backup_log_path=other.backup_log_path or self.backup_log_path,
+            status=None,
+        )
+
+    def completed(self, status: int) -> RestoreInProgress:
+        """Return this registration with the word of RegisterComplete."""
+        return replace(self, status=status)
+
+
+def load_registration(folder: Path) -> RestoreInProgress | None:
+    """Return the registered restore of a lab, or None."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    found["restore_map"] = tuple((old, new) for old, new in found["restore_map"])
+    return RestoreInProgress(**found)
+
+
+def save_registration(folder: Path, registration: RestoreInProgress) -> None:
+    """Write a registration down."""
+    save_json(folder / NAME, asdict(registration))
+
+
+def remove_registration(folder: Path) -> None:
+    """Forget the registration, after a recovery that went well."""
+    (folder / NAME).unlink(missing_ok=True)

@@ -17,7 +17,9 @@ from tokar.lab.config import (
     Config,
     default_config,
     load_config,
+    load_registration,
     local_path,
+    remove_registration,
     save_config,
 )
 from tokar.lab.database_file import DatabaseFile, create_database
@@ -27,15 +29,14 @@ from tokar.lab.instance import Instance, new_signature
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.offline import compact, dump
-from tokar.lab.registration import load_registration, remove_registration
 from tokar.lab.work import Workload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.values import Signature
+    from tokar.lab.config import RestoreInProgress
     from tokar.lab.instance import Listener, Place
-    from tokar.lab.registration import RestoreInProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tokar import codes
 from tokar.lab.calls import Calls, Lists
-from tokar.lab.registration import RestoreInProgress, load_registration, save_registration
+from tokar.lab.config import RestoreInProgress, load_registration, save_registration
 from tokar.server.contract import DIALECTS, NameList, Registration, RestoreContext, ServerError
 
 if TYPE_CHECKING:
