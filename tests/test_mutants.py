@@ -21,8 +21,8 @@ from tokar.errors import ArchiveError, ExistingFileError, FormatError, SetError,
 from tokar.format.archive import Archive
 from tokar.format.verify import VerifyReport
 from tokar.format.writer import ArchiveWriter
+from tokar.lab.calls import Fault, FaultKind
 from tokar.lab.config import load_registration
-from tokar.lab.faults import Fault, FaultKind
 from tokar.lab.server import SimulatedServer
 from tokar.restore import prepare as merged_module
 from tokar.restore.matching import Matcher

@@ -42,7 +42,7 @@ from hypothesis.stateful import (
 
 from tokar import codes
 from tokar.errors import ArchiveError, CollisionError, ProcedureError, SetError
-from tokar.lab.faults import Blows, Fault, FaultKind
+from tokar.lab.calls import Blows, Fault, FaultKind
 from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
 from tokar.server.backup_steps import LogsOnlyRefusedError

@@ -10,7 +10,7 @@ import tokar
 from tokar import codes
 from tokar.errors import ArchiveError, ProcedureError, SetError
 from tokar.format.verify import verify
-from tokar.lab.faults import Blows, Fault, FaultKind
+from tokar.lab.calls import Blows, Fault, FaultKind
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.backup_steps import LogsOnlyRefusedError

@@ -10,7 +10,7 @@ import pytest
 from engine_by_hand import back_up, new_story, server_of
 
 from tokar import codes
-from tokar.lab.faults import Blows, Fault, FaultKind, FaultPlan
+from tokar.lab.calls import Blows, Fault, FaultKind, FaultPlan
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupType, NoAnswerError, Outcome, ServerError
@@ -125,7 +125,7 @@ def test_a_server_that_really_dies_takes_its_process_along(tmp_path: Path) -> No
     script = (
         "import sys; from pathlib import Path\n"
         "from tokar.server.contract import BackupType\n"
-        "from tokar.lab.faults import Fault, FaultKind\n"
+        "from tokar.lab.calls import Fault, FaultKind\n"
         "from tokar.lab.lab import open_lab\n"
         "from tokar.lab.server import SimulatedServer\n"
         "server = SimulatedServer(open_lab(Path(sys.argv[1])), faults=[Fault(FaultKind.DIE, 'read', 2)])\n"

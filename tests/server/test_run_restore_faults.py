@@ -19,8 +19,8 @@ from chain_stories import Contents, Kept, Story, new_story, outcome_of, restore,
 from tokar import codes
 from tokar.errors import ArchiveError, StorageError
 from tokar.format.archive import Archive
+from tokar.lab.calls import Blows, Fault, FaultKind
 from tokar.lab.config import load_registration
-from tokar.lab.faults import Blows, Fault, FaultKind
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from backup_files import DATABASE_NAME, fill
 from scripted_server import ScriptedServer
 
-from tokar.lab.faults import Blows, Fault, FaultKind
+from tokar.lab.calls import Blows, Fault, FaultKind
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 

@@ -12,7 +12,7 @@ from tokar.server.contract import DIALECTS, NameList, Registration, RestoreConte
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokar.lab.faults import Fault
+    from tokar.lab.calls import Fault
     from tokar.lab.lab import Lab
 
 T = TypeVar("T")

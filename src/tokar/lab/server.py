@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokar import codes, tokens
 from tokar.lab.backup import BackupFile, FileRole
-from tokar.lab.calls import Calls, Lists
+from tokar.lab.calls import Blows, Calls, Fault, FaultKind, FaultPlan, Lists
 from tokar.lab.engine import EngineError
-from tokar.lab.faults import Blows, Fault, FaultKind, FaultPlan
 from tokar.lab.restore_context import SimulatedRestore
 from tokar.server.contract import (
     DIALECTS,
