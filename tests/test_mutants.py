@@ -36,9 +36,8 @@ from tokar.server import run_backup as backup_module
 from tokar.server import run_restore as restoration_module
 from tokar.server.backup_steps import BackupProcedure
 from tokar.server.content import ContentStream, ListKind
-from tokar.server.contract import EndOfFile
+from tokar.server.contract import BackupKind, EndOfFile
 from tokar.server.directory_source import DirectoryServer
-from tokar.server.kinds import BackupKind
 from tokar.server.restore_steps import RestoreProcedure
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets import receipt as receipt_module

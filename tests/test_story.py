@@ -46,7 +46,7 @@ from tokar.lab.calls import Blows, Fault, FaultKind
 from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
 from tokar.server.backup_steps import LogsOnlyRefusedError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 from tokar.server.run_backup import BackupOptions, BackupPartialError, load_prior, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 

@@ -30,8 +30,7 @@ from tokar.errors import ProcedureError, SetError, SourceChangedError
 from tokar.lab.engine import EngineError
 from tokar.lab.server import SimulatedServer
 from tokar.server.backup_steps import BackupProcedure
-from tokar.server.contract import BackupContext, BackupType, Outcome, Registration, ServerError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupContext, BackupKind, BackupType, Outcome, Registration, ServerError
 from tokar.server.licence import TruncationLicence, check_seal
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.states import OutOfOrderError

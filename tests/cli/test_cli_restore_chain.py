@@ -14,8 +14,7 @@ from small_sets import contents, write
 
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
-from tokar.server.contract import Registration
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind, Registration
 
 if TYPE_CHECKING:
     from chain_stories import Kept

@@ -14,7 +14,7 @@ from tokar.lab.calls import Blows, Fault, FaultKind
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.backup_steps import LogsOnlyRefusedError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 from tokar.server.run_backup import BackupOptions, load_prior, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 

@@ -15,8 +15,7 @@ from tokar.errors import ExistingFileError, FormatError, InputError, RestoreErro
 from tokar.lab.server import SimulatedServer
 from tokar.restore.next_steps import Recovery
 from tokar.restore.prepare import ChainPlan, OpenSets, find_sets, parse_generation, place_chain, plan_chain
-from tokar.server.contract import Registration
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind, Registration
 from tokar.sets.choose import NotRestorableError
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 

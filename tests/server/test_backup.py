@@ -23,8 +23,7 @@ from tokar.errors import (
 )
 from tokar.format.verify import verify
 from tokar.server.backup_steps import LogsOnlyRefusedError
-from tokar.server.contract import DIALECTS, EndOfFile, NoAnswerError, Outcome, ServerError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, NoAnswerError, Outcome, ServerError
 from tokar.server.run_backup import BackupOptions, BackupPartialError, load_prior, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 

@@ -17,8 +17,7 @@ from scripted_server import Fault, ScriptedServer
 import tokar
 from tokar.errors import ArchiveError
 from tokar.format.verify import verify
-from tokar.server.contract import DIALECTS, Outcome
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import DIALECTS, BackupKind, Outcome
 from tokar.server.run_backup import BackupOptions, load_prior, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage import durable, sink

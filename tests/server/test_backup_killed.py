@@ -24,7 +24,7 @@ sys.path.insert(0, sys.argv[1])
 from backup_files import fill
 from scripted_server import ScriptedServer
 from tokar.server.run_backup import run_backup
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 
 def run(folder, number):
     def kill(at, call):

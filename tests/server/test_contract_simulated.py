@@ -9,8 +9,7 @@ from server_contract import LogsOnlyContract
 
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
-from tokar.server.contract import BackupType
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind, BackupType
 from tokar.server.run_backup import run_backup
 
 if TYPE_CHECKING:

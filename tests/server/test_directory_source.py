@@ -10,9 +10,8 @@ from backup_files import database_file, log_file
 
 import tokar
 from tokar.errors import ProcedureError, SourceChangedError, SourceError, StorageError
-from tokar.server.contract import BackupType, Outcome, ServerError
+from tokar.server.contract import BackupKind, BackupType, Outcome, ServerError
 from tokar.server.directory_source import DirectoryServer
-from tokar.server.kinds import BackupKind
 from tokar.server.run_backup import run_backup
 from tokar.sets.receipt import Truncation
 

@@ -14,7 +14,7 @@ from scripted_server import DATABASE, LOG, ScriptedServer, wide
 
 from tokar.errors import ArchiveError, DigestMismatchError, IntegrityError, ProcedureError, SetError
 from tokar.server.backup_steps import BackupProcedure
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 from tokar.server.licence import (
     Evidence,
     LogFacts,

@@ -11,7 +11,7 @@ from backup_files import fill, log_file, log_name
 from scripted_server import ScriptedServer
 
 from tokar.errors import ArchiveError, BadMagicError, InputError, StorageError, UnsealedError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import receipt_path

@@ -12,8 +12,7 @@ from scripted_server import Fault, ScriptedServer
 from tokar.errors import ProcedureError, SourceChangedError, SourceError
 from tokar.server.backup_steps import BackupProcedure
 from tokar.server.content import ContentStream, ListedFile, ListKind
-from tokar.server.contract import DIALECTS, EndOfFile, Outcome, ServerError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, Outcome, ServerError
 from tokar.server.states import BackupState, OutOfOrderError
 from tokar.server.transcript import Transcript
 

@@ -29,8 +29,7 @@ from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
 from tokar.restore.paths import PathMap
 from tokar.restore.plan import Existing
-from tokar.server.contract import DIALECTS, BackupType, NameList, NoAnswerError, Registration, ServerError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import DIALECTS, BackupKind, BackupType, NameList, NoAnswerError, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.run_restore import generation_of, lab_maps, parts_of, restore_to_server
 from tokar.server.transcript import Transcript

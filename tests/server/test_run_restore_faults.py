@@ -24,8 +24,7 @@ from tokar.lab.config import load_registration
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
-from tokar.server.contract import Registration, ServerError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind, Registration, ServerError
 from tokar.server.run_restore import lab_maps, parts_of, restore_to_server
 from tokar.storage.directory import Directory
 

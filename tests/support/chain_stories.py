@@ -30,7 +30,7 @@ from tokar.format.archive import Archive
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.server.run_restore import RestorationResult, lab_maps, parts_of, restore_to_server

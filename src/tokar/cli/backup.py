@@ -14,8 +14,8 @@ from tokar.cli.options import Json, Quiet
 from tokar.cli.sources import open_server, parse_source
 from tokar.errors import InputError
 from tokar.format.compression import Compression
+from tokar.server.contract import BackupKind
 from tokar.server.deadline import Deadlines, DeadlineServer
-from tokar.server.kinds import BackupKind
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 

@@ -15,7 +15,7 @@ from tokar.format.archive import Archive
 from tokar.format.verify import verify
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 from tokar.server.run_backup import BackupOptions, BackupResult, load_prior, run_backup
 from tokar.server.run_restore import RestorationResult, lab_maps, parts_of, restore_to_server
 from tokar.tokens import token_name

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from tokar.server.contract import BackupContext, ListedName, NameList, Server
-    from tokar.server.kinds import BackupKind
+    from tokar.server.contract import BackupContext, BackupKind, ListedName, NameList, Server
     from tokar.server.licence import TruncationLicence
     from tokar.server.transcript import Transcript
 

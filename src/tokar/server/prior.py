@@ -10,7 +10,7 @@ from tokar.ese.errors import HeaderError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.format.archive import Archive
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind
 from tokar.server.licence import PriorSet
 from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
 

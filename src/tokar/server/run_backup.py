@@ -38,8 +38,7 @@ from tokar.format.verify import verify
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ListKind
-from tokar.server.contract import BackupType, NoAnswerError, ServerError
-from tokar.server.kinds import BackupKind
+from tokar.server.contract import BackupKind, BackupType, NoAnswerError, ServerError
 from tokar.server.licence import Evidence, PriorSet, Stored, check_seal
 from tokar.server.prior import load_prior
 from tokar.server.states import BackupState
