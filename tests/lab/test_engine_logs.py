@@ -14,9 +14,9 @@ from tokar.ese.identify import FileKind, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.logcheck import check_log
 from tokar.ese.pages import check_pages
+from tokar.lab.change_records import Begin, encode_record
 from tokar.lab.engine import ERAS, EngineError, era_of
 from tokar.lab.log_formats import read_log, resume_log
-from tokar.lab.records import Begin, encode_record
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from tokar.ese.values import NO_BACKUP, BackupInfo
+from tokar.lab.change_records import BackupMark
 from tokar.lab.copies import BytesCopy, DatabaseCopy, open_log_copy, patch_name
 from tokar.lab.engine import EngineError
-from tokar.lab.records import BackupMark
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from tokar.ese.attachment import Attachment
 from tokar.ese.values import NO_POSITION, LogPosition, Signature
+from tokar.lab.change_records import Attach, Detach
 from tokar.lab.database_file import DatabaseFile, checkpoint_path, write_checkpoint
 from tokar.lab.engine import EngineError
 from tokar.lab.log_stream import LogStream
-from tokar.lab.records import Attach, Detach
 from tokar.lab.tables import Cache, Table, Transactions
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tokar.ese.page import NEW_FORMAT, PageHeader, page_is_sealed, seal_page
 from tokar.lab.engine import EngineError
 
 if TYPE_CHECKING:
-    from tokar.lab.records import Free, Put, Split
+    from tokar.lab.change_records import Free, Put, Split
 
 
 HEADER_SIZE: Final = 40

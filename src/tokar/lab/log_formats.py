@@ -22,14 +22,14 @@ from tokar.ese.errors import HeaderError
 from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
 from tokar.ese.values import LogPosition
+from tokar.lab.change_records import decode_records, record_size
 from tokar.lab.engine import EngineError
-from tokar.lab.records import decode_records, record_size
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.lab.records import LogRecord
+    from tokar.lab.change_records import LogRecord
 
 
 _HEAD_SIZE: Final = 40

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tokar.lab import leaf_pages
+from tokar.lab.change_records import Begin, Commit, Free, Put, Rollback, Split
 from tokar.lab.engine import EngineError
 from tokar.lab.leaf_pages import ROOT_PAGE, pack_items
-from tokar.lab.records import Begin, Commit, Free, Put, Rollback, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
