@@ -4,7 +4,8 @@ import pytest
 from restore_helpers import entries
 
 from tokar.errors import NoSuchEntryError
-from tokar.format.entry import Entry, FileList, find_entries
+from tokar.format.entry import Entry, find_entries
+from tokar.format.file_record import FileList
 
 
 def entry(raw_name: bytes, encoding: int) -> Entry:

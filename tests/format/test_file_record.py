@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format.entry import FileList
-from tokar.format.file_record import PACKER, FileRecord
+from tokar.format.file_record import PACKER, FileList, FileRecord
 
 PLAIN = FileRecord(3, 65001, 0x21, FileList.BACKUP_LOGS, 6, -1, False, 20, b"E.LOG")
 U16, U32, U64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tokar.errors import FormatError
 from tokar.format import index, limits
-from tokar.format.entry import Entry, FileList
+from tokar.format.entry import Entry
+from tokar.format.file_record import FileList
 from tokar.format.index import IndexPage
 
 ROWS = st.lists(

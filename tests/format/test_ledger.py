@@ -4,7 +4,8 @@ import pytest
 
 from tokar.errors import FormatError
 from tokar.format import limits
-from tokar.format.entry import Entry, FileList
+from tokar.format.entry import Entry
+from tokar.format.file_record import FileList
 from tokar.format.index import IndexPage
 from tokar.format.ledger import Ledger
 from tokar.format.preamble import Preamble

@@ -99,22 +99,6 @@ def test_replacing_with_nothing_is_refused(tmp_path: Path) -> None:
         durable.replace(tmp_path / "a", tmp_path / "b")
 
 
-@pytest.mark.parametrize("batch", [1, 100])
-def test_files_are_synced_one_by_one_or_together(tmp_path: Path, batch: int) -> None:
-    paths = [tmp_path / str(number) for number in range(3)]
-    for path in paths:
-        path.write_bytes(b"x")
-    durable.sync_files(paths, batch=batch)
-    durable.sync_directory(tmp_path)
-
-
-@pytest.mark.parametrize("batch", [1, 100])
-def test_files_that_are_not_there_cannot_be_synced(tmp_path: Path, batch: int) -> None:
-    with pytest.raises(StorageError, match="cannot make it durable") as caught:
-        durable.sync_files([tmp_path / "none" / "x"], batch=batch)
-    assert str(caught.value.path).startswith(str(tmp_path / "none"))
-
-
 def test_a_directory_that_is_not_there_cannot_be_synced(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot make the directory durable"):
         durable.sync_directory(tmp_path / "none")

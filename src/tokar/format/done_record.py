@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError
 from tokar.format import columns
-from tokar.format.entry import Entry
 from tokar.format.layouts import DONE_BODY
 from tokar.format.packing import Packer
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from typing_extensions import Buffer
-
-    from tokar.format.file_record import FileRecord
 
 PACKER: Final = Packer(DONE_BODY)
 ROW_SIZE: Final = 36  # a length and a check for each DATA record
@@ -58,21 +55,6 @@ class DoneRecord:
         checks_at = PACKER.size + 4 * count
         lengths = columns.integers(view[PACKER.size : checks_at], "I")
         return cls(number, content_size, digest, file_check, lengths, bytes(view[checks_at:]))
-
-    def entry_of(self, file: FileRecord, *, file_position: int, done_position: int, done_check: bytes) -> Entry:
-        """Return the entry that FILE and DONE make together."""
-        return Entry(
-            self.entry,
-            file.token,
-            file.file_list,
-            file.encoding,
-            file.name,
-            self.content_size,
-            self.digest,
-            file_position,
-            done_position,
-            done_check,
-        )
 
     def demand_shape(self, *, chunk_size: int, announced_size: int | None, incomplete: bool, position: int) -> None:
         """Check the sizes against FILE.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokar import names
@@ -14,17 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from tokar.format.done_record import DoneRecord
+    from tokar.format.file_record import FileList, FileRecord
+
 _NUMBER = re.compile(r"#([0-9]{1,10})", re.ASCII)
 _MAX_LISTED = 5
-
-
-class FileList(IntEnum):
-    """The list of the backup procedure that a file came from (spec/format.md, FILE, field `list`)."""
-
-    BY_HAND = 0
-    DATABASE_NAMES = 1
-    BACKUP_LOGS = 2
-    DYNAMIC_FILES = 3
 
 
 class Entry(NamedTuple):
@@ -53,6 +46,19 @@ class Entry(NamedTuple):
             return names.leaf(self.raw_name, self.encoding)
         except UnsafeNameError:
             return None
+
+    @classmethod
+    def of(cls, file: FileRecord, done: DoneRecord, *, positions: tuple[int, int], check: bytes) -> Entry:
+        """Return the entry that FILE and DONE make together.
+
+        Args:
+            file: FILE.
+            done: DONE.
+            positions: Where they stand.
+            check: The check of DONE.
+        """
+        of_file = (file.entry, file.token, file.file_list, file.encoding, file.name)
+        return cls(*of_file, done.content_size, done.digest, *positions, check)
 
 
 def find_entries(

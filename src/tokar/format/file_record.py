@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError
-from tokar.format.entry import FileList
 from tokar.format.layouts import (
     ALL_FLAGS,
     FILE_BODY,
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 PACKER: Final = Packer(FILE_BODY)
+
+
+class FileList(IntEnum):
+    """The list of the backup procedure that a file came from (spec/format.md, FILE, field `list`)."""
+
+    BY_HAND = 0
+    DATABASE_NAMES = 1
+    BACKUP_LOGS = 2
+    DYNAMIC_FILES = 3
+
+
 _LISTS: Final = tuple(FileList)
 
 

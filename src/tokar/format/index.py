@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from tokar.errors import FormatError
 from tokar.format import columns
-from tokar.format.entry import Entry, FileList
+from tokar.format.entry import Entry
+from tokar.format.file_record import FileList
 from tokar.format.layouts import INDX_BODY
 from tokar.format.limits import MAX_PAGE_ENTRIES, PAGE_ENTRY_SIZE, PAGE_FULL_SIZE
 from tokar.format.packing import Packer

@@ -158,13 +158,6 @@ def check_partial_head(data: bytes, tag: bytes, position: int) -> None:
         raise FormatError("a record that belongs elsewhere", rule="REC-5", offset=position)
 
 
-def compute_check(head: Buffer, body: Buffer) -> bytes:
-    """Return the check of a record from its head and body as they stand in the archive."""
-    hasher = blake3(body)
-    hasher.update(memoryview(head)[:CHECKED_SIZE])
-    return hasher.digest()
-
-
 def demand_check(head: RecordHead, tag: bytes, body: Buffer) -> None:
     """Compare the stored check with the bytes.
 

@@ -24,6 +24,7 @@ from blake3 import blake3
 from tokar.errors import DigestMismatchError, FormatError, UnsealedError
 from tokar.format import columns, data_record, limits, preamble, records
 from tokar.format.done_record import DoneRecord
+from tokar.format.entry import Entry
 from tokar.format.file_record import FileRecord
 from tokar.format.index import IndexPage
 from tokar.format.ledger import Ledger
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.format.entry import Entry
     from tokar.format.records import RecordHead
 
 
@@ -189,9 +189,7 @@ class Scanner:
         entry.demand(done, head.position)
         self._open = None
         self.phase = Phase.BETWEEN
-        ended = done.entry_of(
-            entry.file, file_position=entry.head.position, done_position=head.position, done_check=head.check
-        )
+        ended = Entry.of(entry.file, done, positions=(entry.head.position, head.position), check=head.check)
         self.ledger.end(ended)
         return EntryEnded(ended, entry.file)
 

@@ -15,9 +15,9 @@ from tokar import names
 from tokar.errors import FormatError, InputError, SourceChangedError
 from tokar.format import json_fields, limits, metadata, preamble, records, zstd_frame
 from tokar.format.compression import Compression
-from tokar.format.entry import Entry, FileList
+from tokar.format.entry import Entry
 from tokar.format.entry_writer import EncodedChunk, EntryWriter, encode_chunk
-from tokar.format.file_record import FileRecord
+from tokar.format.file_record import FileList, FileRecord
 from tokar.format.ledger import Ledger
 from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
@@ -414,7 +414,7 @@ class ArchiveWriter:
         done, done_position, check, head, body = writer.end()
         self._push(head, body)
         self._position = writer.position
-        entry = done.entry_of(file, file_position=writer.file_position, done_position=done_position, done_check=check)
+        entry = Entry.of(file, done, positions=(writer.file_position, done_position), check=check)
         self._account(entry)
         return entry
 

@@ -16,8 +16,7 @@ from blake3 import blake3
 from tokar.errors import FormatError
 from tokar.format import data_record, limits, records
 from tokar.format.done_record import DoneRecord
-from tokar.format.entry import FileList
-from tokar.format.file_record import FileRecord
+from tokar.format.file_record import FileList, FileRecord
 from tokar.format.records import HEAD_SIZE
 from tokar.salvage.runs import update_digest
 

@@ -30,7 +30,7 @@ from tokar.errors import (
 )
 from tokar.format import json_fields, metadata
 from tokar.format.archive import Archive
-from tokar.format.entry import FileList
+from tokar.format.file_record import FileList
 from tokar.format.metadata import Head
 from tokar.format.preamble import SIZE as PREAMBLE_SIZE
 from tokar.format.preamble import Preamble

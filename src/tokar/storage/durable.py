@@ -10,13 +10,11 @@ import errno
 import os
 import stat
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import ExistingFileError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 # From how many files on one sync of the file system is quicker than a sync of each.
@@ -190,37 +188,3 @@ def sync_file_system(descriptor: int, path: Path | str) -> bool:
     if _syncfs(descriptor):
         raise StorageError(f"cannot make it durable: {os.strerror(ctypes.get_errno())}", path=path)
     return True
-
-
-def sync_files(paths: Iterable[Path], *, batch: int = SYNC_BATCH) -> None:
-    """Make the content of many files durable.
-
-    Few files are synced one by one. Many files are synced with one call a file system where the platform has it (Linux
-    `syncfs`), because a sync each would wait for the disk once a file.
-
-    Args:
-        paths: The files; they are closed.
-        batch: From how many files on the whole file system is synced instead.
-    """
-    files = list(paths)
-    if len(files) >= batch and _syncfs is not None:
-        for directory in {path.parent for path in files}:
-            with _opened(directory, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-                sync_file_system(descriptor, directory)
-        return
-    for path in files:
-        with _opened(path, os.O_RDWR | getattr(os, "O_BINARY", 0)) as descriptor:
-            sync_descriptor(descriptor, path)
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    """Open a file or directory for syncing."""
-    try:
-        descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
-    except OSError as error:
-        raise StorageError(f"cannot make it durable: {error.strerror}", path=path) from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
