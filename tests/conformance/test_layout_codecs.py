@@ -8,16 +8,16 @@ import pytest
 from conformance_cases import Expectation, names, split
 from construct import ConstError
 
-from tokar.format import layouts
-from tokar.format.packing import Packer
+from tokar.format import records
+from tokar.format.records import Packer
 
 BODIES = {
-    b"FILE": layouts.FILE_BODY,
-    b"DATA": layouts.DATA_BODY,
-    b"DONE": layouts.DONE_BODY,
-    b"INDX": layouts.INDX_BODY,
-    b"ROOT": layouts.ROOT_BODY,
-    b"TAIL": layouts.TAIL_BODY,
+    b"FILE": records.FILE_BODY,
+    b"DATA": records.DATA_BODY,
+    b"DONE": records.DONE_BODY,
+    b"INDX": records.INDX_BODY,
+    b"ROOT": records.ROOT_BODY,
+    b"TAIL": records.TAIL_BODY,
 }
 
 
@@ -41,10 +41,10 @@ def demand_agreement(layout: Any, data: bytes) -> None:
 def test_packers_and_declarations_agree_on_every_record() -> None:
     for name in names():
         data = Expectation.load(name).data
-        demand_agreement(layouts.PREAMBLE, data)
+        demand_agreement(records.PREAMBLE, data)
         at = 32
         for part in split(data):
-            demand_agreement(layouts.RECORD_HEAD, data[at : at + 64])
+            demand_agreement(records.RECORD_HEAD, data[at : at + 64])
             if part.kind in BODIES:
                 demand_agreement(BODIES[part.kind], bytes(part.body))
             at += 64 + len(part.body)
@@ -54,9 +54,9 @@ def test_packers_and_declarations_agree_on_the_rows_of_root() -> None:
     for name in names("good-"):
         body = bytes(next(part.body for part in split(Expectation.load(name).data) if part.kind == b"ROOT"))
         for at in range(40, len(body), 48):
-            demand_agreement(layouts.ROOT_ROW, body[at:])
+            demand_agreement(records.ROOT_ROW, body[at:])
 
 
 def test_every_layout_is_held_against_its_declaration() -> None:
-    declared = {name for name in vars(layouts) if name.endswith(("_BODY", "_HEAD", "_ROW", "PREAMBLE"))}
+    declared = {name for name in vars(records) if name.endswith(("_BODY", "_HEAD", "_ROW", "PREAMBLE"))}
     assert declared == {"PREAMBLE", "RECORD_HEAD", "ROOT_ROW", *(f"{kind.decode()}_BODY" for kind in BODIES)}

@@ -199,7 +199,7 @@ def test_without_compression_only_zeros_are_recognised() -> None:
 
 
 def test_chunk_sizes_change_from_file_to_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokar.format.limits.MAX_CHUNKS", 4)
+    monkeypatch.setattr("tokar.format.records.MAX_CHUNKS", 4)
     with new_writer(sink := MemorySink()) as writer:
         for number, chunks in enumerate((4, 5, 1, 9)):
             content = pattern(chunks * CHUNK)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format import index, limits
+from tokar.format import index, records
 from tokar.format.entry import Entry
 from tokar.format.file_record import FileList
 from tokar.format.index import IndexPage
@@ -74,7 +74,7 @@ def test_keys_are_unique_where_token_and_name_are(rows: list[tuple[Any, ...]]) -
 
 
 def test_a_page_is_full_at_its_65536th_entry() -> None:
-    page = named(limits.MAX_PAGE_ENTRIES - 1)
+    page = named(records.MAX_PAGE_ENTRIES - 1)
     assert not was_full(page)
     append_name(page, b"x")
     assert page.is_full
@@ -82,21 +82,21 @@ def test_a_page_is_full_at_its_65536th_entry() -> None:
 
 
 def test_a_page_is_full_before_its_names_could_make_it_too_long() -> None:
-    entry = limits.PAGE_ENTRY_SIZE + limits.MAX_NAME_SIZE
-    count = limits.PAGE_FULL_SIZE // entry
-    assert not named(count, limits.MAX_NAME_SIZE).is_full
-    page = named(count + 1, limits.MAX_NAME_SIZE)
+    entry = records.PAGE_ENTRY_SIZE + records.MAX_NAME_SIZE
+    count = records.PAGE_FULL_SIZE // entry
+    assert not named(count, records.MAX_NAME_SIZE).is_full
+    page = named(count + 1, records.MAX_NAME_SIZE)
     assert page.is_full
     assert not page.is_overfull
-    assert len(page.build()) <= limits.MAX_PAGE_SIZE
-    assert named(count + 2, limits.MAX_NAME_SIZE).is_overfull
+    assert len(page.build()) <= records.MAX_PAGE_SIZE
+    assert named(count + 2, records.MAX_NAME_SIZE).is_overfull
 
 
 def test_the_border_of_a_full_page_is_exact() -> None:
     page = named(254, 65_534)
-    rest = limits.PAGE_FULL_SIZE - len(page.build()) - 96
+    rest = records.PAGE_FULL_SIZE - len(page.build()) - 96
     append_name(page, b"n" * rest)
-    assert len(page.build()) == limits.PAGE_FULL_SIZE
+    assert len(page.build()) == records.PAGE_FULL_SIZE
     assert not was_full(page)
     page.names += b"n"
     page.name_ends[-1] += 1
@@ -204,7 +204,7 @@ def test_a_duplicate_in_another_page_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_real_pages_come_from_the_longest_names() -> None:
-    files = [(0x21, number.to_bytes(2, "big") + bytes(limits.MAX_NAME_SIZE - 2), b"") for number in range(256)]
+    files = [(0x21, number.to_bytes(2, "big") + bytes(records.MAX_NAME_SIZE - 2), b"") for number in range(256)]
     data = written(*files)
     assert kinds_outside(data) == "H0 I255 S256 I256"
     assert from_the_front(data).answer == from_the_tail(data).answer == "sealed"

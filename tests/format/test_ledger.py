@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tokar.errors import FormatError
-from tokar.format import limits
+from tokar.format import records
 from tokar.format.entry import Entry
 from tokar.format.file_record import FileList
 from tokar.format.index import IndexPage
@@ -71,7 +71,7 @@ def test_the_same_name_with_the_same_token_is_refused() -> None:
 
 
 def test_one_entry_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(records, "MAX_ENTRIES", 1)
     ledger = Ledger(START)
     ledger.demand_room(b"FILE", position=99, end=0)
     enter(ledger, b"1")
@@ -81,7 +81,7 @@ def test_one_entry_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", [b"PROC", b"INDX", b"SUMM", b"note"])
 def test_one_record_outside_entries_too_many_is_refused(kind: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_OUTSIDE_RECORDS", 1)
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 1)
     ledger = Ledger(START)
     ledger.demand_room(kind, position=99, end=0)
     ledger.outside(RecordHead(b"HEAD", 99, 32, bytes(32)))

@@ -8,11 +8,11 @@ import pytest
 from format_tools import CHUNK, ZEROS, begun, from_the_front, from_the_tail, new_writer, opened
 
 from tokar.errors import FormatError, InputError
-from tokar.format import limits
+from tokar.format import records
 
 
 def test_the_writer_makes_no_entry_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(records, "MAX_ENTRIES", 1)
     writer = new_writer()
     writer.add_bytes(0x21, "1", b"")
     with pytest.raises(FormatError) as caught:
@@ -21,13 +21,13 @@ def test_the_writer_makes_no_entry_too_many(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_writer_makes_no_small_entry_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 0)
+    monkeypatch.setattr(records, "MAX_ENTRIES", 0)
     with pytest.raises(FormatError, match="entries"):
         new_writer().add_bytes(0x21, "1", b"")
 
 
 def test_the_writer_makes_no_chunk_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(records, "MAX_CHUNKS", 2)
     with new_writer() as writer:
         assert writer.add(0x21, "as many as allowed", io.BytesIO(bytes(2 * CHUNK))).size == 2 * CHUNK
     writer = new_writer()
@@ -38,14 +38,14 @@ def test_the_writer_makes_no_chunk_too_many(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_writer_takes_larger_chunks_for_a_file_that_would_have_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(records, "MAX_CHUNKS", 2)
     content = bytes(5 * CHUNK)
     with new_writer() as writer:
         assert writer.add(0x21, "large", io.BytesIO(content), announced_size=len(content)).size == len(content)
 
 
 def test_the_writer_makes_no_record_outside_entries_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_OUTSIDE_RECORDS", 2)
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 2)
     writer = new_writer()
     writer.add_extra(b"note", b"")
     with pytest.raises(FormatError) as caught:
@@ -56,7 +56,7 @@ def test_the_writer_makes_no_record_outside_entries_too_many(monkeypatch: pytest
 def test_the_writer_makes_no_archive_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     writer = new_writer()
     writer.add_bytes(0x21, "1", b"x" * 1000)
-    monkeypatch.setattr(limits, "MAX_ARCHIVE_SIZE", 400)
+    monkeypatch.setattr(records, "MAX_ARCHIVE_SIZE", 400)
     with pytest.raises(FormatError) as caught:
         writer.add_bytes(0x21, "2", b"")
     assert caught.value.rule == "LIM-4"
@@ -65,26 +65,26 @@ def test_the_writer_makes_no_archive_too_large(monkeypatch: pytest.MonkeyPatch) 
 def test_a_transcript_that_is_too_long_for_a_record_is_refused_and_the_writer_goes_on() -> None:
     with new_writer() as writer:
         with pytest.raises(FormatError) as caught:
-            writer.add_calls([{"call": "x" * limits.MAX_JSON_SIZE}])
+            writer.add_calls([{"call": "x" * records.MAX_JSON_SIZE}])
         writer.add_bytes(0x21, "1", b"")
     assert caught.value.rule == "REC-7"
 
 
 def test_a_transcript_that_just_fits_is_accepted() -> None:
     frame = len('{"calls":[{"call":""}]}')
-    archive = begun().proc("x" * (limits.MAX_JSON_SIZE - frame)).finish()
+    archive = begun().proc("x" * (records.MAX_JSON_SIZE - frame)).finish()
     assert from_the_front(bytes(archive.data)).answer == from_the_tail(bytes(archive.data)).answer == "sealed"
 
 
 def test_the_largest_head_fits_its_summary() -> None:
-    room = limits.MAX_HEAD_SIZE - len(begun(annotation="").data) + 32 + 64
+    room = records.MAX_HEAD_SIZE - len(begun(annotation="").data) + 32 + 64
     archive = begun(annotation="a" * room).finish()
-    assert archive.rows[0].length == limits.MAX_HEAD_SIZE
+    assert archive.rows[0].length == records.MAX_HEAD_SIZE
     assert from_the_front(bytes(archive.data)).answer == from_the_tail(bytes(archive.data)).answer == "sealed"
 
 
 def test_a_head_one_byte_too_long_is_refused() -> None:
-    room = limits.MAX_HEAD_SIZE - len(begun(annotation="").data) + 32 + 64
+    room = records.MAX_HEAD_SIZE - len(begun(annotation="").data) + 32 + 64
     archive = begun(annotation="a" * (room + 1)).finish()
     assert (from_the_front(bytes(archive.data)).rule, from_the_tail(bytes(archive.data)).rule) == ("REC-7", "REC-7")
 
@@ -92,12 +92,12 @@ def test_a_head_one_byte_too_long_is_refused() -> None:
 def test_a_summary_that_is_too_long_is_refused_at_the_end() -> None:
     writer = new_writer()
     with pytest.raises(FormatError) as caught:
-        writer.seal(notes=["n" * limits.MAX_JSON_SIZE])
+        writer.seal(notes=["n" * records.MAX_JSON_SIZE])
     assert caught.value.rule == "REC-7"
     writer.discard()
 
 
-@pytest.mark.parametrize(("size", "good"), [(limits.MAX_EXTRA_SIZE, True), (limits.MAX_EXTRA_SIZE + 1, False)])
+@pytest.mark.parametrize(("size", "good"), [(records.MAX_EXTRA_SIZE, True), (records.MAX_EXTRA_SIZE + 1, False)])
 def test_a_lower_case_record_has_its_limit(size: int, *, good: bool) -> None:
     archive = begun().lower_case(bytes(size)).finish()
     answer = "sealed" if good else "damaged"
@@ -109,7 +109,7 @@ def test_a_lower_case_record_has_its_limit(size: int, *, good: bool) -> None:
 
 def test_the_reader_from_the_tail_refuses_one_entry_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     archive = begun().entry(name=b"1").entry(name=b"2").finish()
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(records, "MAX_ENTRIES", 1)
     with pytest.raises(FormatError) as caught:
         opened(archive)
     assert caught.value.rule == "LIM-1"
@@ -117,7 +117,7 @@ def test_the_reader_from_the_tail_refuses_one_entry_too_many(monkeypatch: pytest
 
 def test_the_reader_from_the_tail_never_sees_rows_beyond_the_limit() -> None:
     # LIM-3 is the limit of ROOT's length in other words.
-    assert 40 + 48 * limits.MAX_OUTSIDE_RECORDS == 3_145_768
+    assert 40 + 48 * records.MAX_OUTSIDE_RECORDS == 3_145_768
 
 
 def test_a_file_of_the_largest_chunks_is_read_by_both() -> None:

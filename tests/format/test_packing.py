@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from construct import Bytes, Const, Flag, GreedyBytes, Int16ub, Int16ul, Int32sl, Int64ul, PascalString, Struct, VarInt
 
-from tokar.format.packing import Packer
+from tokar.format.records import Packer
 
 LAYOUT = Struct("a" / Int16ul, "b" / Int32sl, "zero" / Const(0, Int16ul), "c" / Bytes(3), "d" / Int64ul)
 

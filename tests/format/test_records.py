@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import CheckMismatchError, FormatError, UnsupportedError
-from tokar.format import limits, records
+from tokar.format import records
 from tokar.format.records import RecordHead, build_head, check_partial_head, demand_check, demand_length, parse_head
 
 TAG = b"\x01\x02\x03\x04\x05\x06\x07\x08"
@@ -128,9 +128,9 @@ def test_lengths_past_their_bounds_are_refused_by_reader_and_writer(kind: bytes,
 
 
 def test_the_limits_are_those_of_the_specification() -> None:
-    assert (limits.MAX_ENTRIES, limits.MAX_CHUNKS, limits.MAX_OUTSIDE_RECORDS) == (1 << 24, 1 << 20, 1 << 16)
-    assert limits.MAX_ARCHIVE_SIZE == (1 << 63) - 1
-    assert limits.PAGE_FULL_SIZE == 16_711_585
+    assert (records.MAX_ENTRIES, records.MAX_CHUNKS, records.MAX_OUTSIDE_RECORDS) == (1 << 24, 1 << 20, 1 << 16)
+    assert records.MAX_ARCHIVE_SIZE == (1 << 63) - 1
+    assert records.PAGE_FULL_SIZE == 16_711_585
 
 
 def test_the_first_broken_rule_is_named() -> None:

@@ -6,7 +6,7 @@ import pytest
 from format_tools import CHUNK, ZEROS, ZSTD, Forge, begun, from_the_front, pattern, rle_block, written, zstd_frame
 
 from tokar.errors import FormatError, UnsealedError
-from tokar.format import index, limits, records
+from tokar.format import index, records
 from tokar.format.records import RecordHead
 from tokar.format.scanner import ChunkRead, EntryBegun, EntryEnded, Phase, RecordRead, Scan, Scanner
 
@@ -133,12 +133,12 @@ def test_a_record_that_is_admitted_and_never_accepted_changes_nothing() -> None:
 def test_one_entry_too_many_is_refused_by_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
     archive = begun().entry(name=b"1").entry(name=b"2").fault().entry(name=b"3").finish()
     assert rule_of(archive) == (None, None)
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(records, "MAX_ENTRIES", 2)
     assert rule_of(archive) == ("LIM-1", archive.fault_position)
 
 
 def test_as_many_entries_as_are_allowed_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(records, "MAX_ENTRIES", 2)
     assert rule_of(begun().entry(name=b"1").entry(name=b"2").finish()) == (None, None)
 
 
@@ -146,25 +146,25 @@ def test_one_chunk_too_many_is_refused_by_its_head(monkeypatch: pytest.MonkeyPat
     archive = (
         begun().file().chunk(bytes(CHUNK), codec=ZEROS).chunk(bytes(CHUNK), codec=ZEROS).fault().chunk(b"x").finish()
     )
-    monkeypatch.setattr(limits, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(records, "MAX_CHUNKS", 2)
     assert rule_of(archive) == ("LIM-2", archive.fault_position)
 
 
 def test_as_many_chunks_as_are_allowed_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(records, "MAX_CHUNKS", 2)
     assert rule_of(begun().file().chunk(bytes(CHUNK), codec=ZEROS).chunk(b"x").finish()) == (None, None)
 
 
 @pytest.mark.parametrize("allowed", [2, 3, 4])
 def test_one_record_outside_entries_too_many_is_refused(allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = begun().proc().entry().lower_case().finish()
-    monkeypatch.setattr(limits, "MAX_OUTSIDE_RECORDS", allowed)
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", allowed)
     starts = [archive.starts[kind][0] for kind in (b"HEAD", b"PROC", b"note", b"SUMM", b"INDX")]
     assert rule_of(archive) == ("LIM-3", starts[allowed])
 
 
 def test_as_many_records_outside_entries_as_are_allowed_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_OUTSIDE_RECORDS", 5)
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 5)
     assert rule_of(begun().proc().entry().lower_case().summ().page().root().lower_case(kind=b"sign").finish()) == (
         None,
         None,
@@ -173,7 +173,7 @@ def test_as_many_records_outside_entries_as_are_allowed_are_accepted(monkeypatch
 
 def test_an_archive_beyond_the_greatest_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     archive = begun().entry().finish()
-    monkeypatch.setattr(limits, "MAX_ARCHIVE_SIZE", archive.starts[b"DONE"][0])
+    monkeypatch.setattr(records, "MAX_ARCHIVE_SIZE", archive.starts[b"DONE"][0])
     assert rule_of(archive) == ("LIM-4", archive.starts[b"DONE"][0])
 
 

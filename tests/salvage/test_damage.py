@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from salvage_tools import OLD_ID, TAG, broken, entry_pieces, piece, pieces, rescued, whole_archive, without
 
 from tokar.errors import BadMagicError, FormatError, SourceChangedError, UnsupportedError
-from tokar.format import limits, records
+from tokar.format import records
 from tokar.salvage import find as salvage_find
 from tokar.salvage import runs as salvage_runs
 from tokar.salvage.damage import DamageMap, map_damage
@@ -375,5 +375,5 @@ def test_a_window_gives_fewer_bytes_only_at_the_end() -> None:
 
 
 def test_limits_of_the_format_bound_the_damage_map() -> None:
-    assert salvage_runs._MAX_RUNS >= limits.MAX_ENTRIES
-    assert salvage_runs._MAX_OUTSIDE >= limits.MAX_OUTSIDE_RECORDS
+    assert salvage_runs._MAX_RUNS >= records.MAX_ENTRIES
+    assert salvage_runs._MAX_OUTSIDE >= records.MAX_OUTSIDE_RECORDS

@@ -18,7 +18,7 @@ from tokar.cli.options import Json
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
 from tokar.ese.inspect import inspect_file
 from tokar.ese.show import range_text
-from tokar.format.layouts import MAGIC
+from tokar.format.records import MAGIC
 from tokar.sets.need import Basis
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name

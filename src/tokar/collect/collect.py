@@ -17,8 +17,8 @@ from tokar.collect.findings import NOT_EXAMINED
 from tokar.collect.gather import FileState, Gathered, Gatherer, is_key
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
 from tokar.format import canonical_json, json_fields, metadata
-from tokar.format.limits import MAX_HEAD_SIZE
 from tokar.format.metadata import Head
+from tokar.format.records import MAX_HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.restore.locations import parse_location_list, read_location_file
 from tokar.restore.paths import take_apart

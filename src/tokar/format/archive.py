@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
-from tokar.format import limits, preamble, records, tail
+from tokar.format import preamble, records, tail
 from tokar.format.entry import find_entries
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
 from tokar.format.index import IndexPage
@@ -93,7 +93,7 @@ class Archive:
         if found.preamble != start:
             raise FormatError("ROOT names another preamble", rule="ROOT-2", offset=root_head.position)
         self.entry_count = found.entry_count
-        if self.entry_count > limits.MAX_ENTRIES:
+        if self.entry_count > records.MAX_ENTRIES:
             raise FormatError(f"{self.entry_count} entries", rule="LIM-1", offset=root_head.position)
         self.rows = list(found.rows)
         self._root_head = root_head
@@ -171,10 +171,10 @@ class Archive:
             head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
             if head is None or not head.is_extra:
                 raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
-            if head.length > limits.MAX_TRAILING_SIZE:
+            if head.length > records.MAX_TRAILING_SIZE:
                 raise FormatError(f"a body of {head.length} bytes after ROOT", rule="REC-7", offset=position)
             count += 1
-            if count > limits.MAX_TRAILING_RECORDS:
+            if count > records.MAX_TRAILING_RECORDS:
                 raise FormatError("too many records after ROOT", rule="LOW-1", offset=position)
             self._read(position, head.kind)
             position = head.end

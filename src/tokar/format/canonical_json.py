@@ -7,7 +7,7 @@ import re
 from typing import Any, NoReturn
 
 from tokar.errors import FormatError
-from tokar.format.limits import MAX_INTEGER, MAX_JSON_DEPTH
+from tokar.format.records import MAX_INTEGER, MAX_JSON_DEPTH
 
 _KEY = re.compile(r"[a-z0-9_]+")
 # A string that never ends is taken to the end of the body, so that the search stays linear on hostile input.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar.errors import FormatError
 from tokar.format import zstd_frame
-from tokar.format.layouts import DATA_BODY
-from tokar.format.packing import Packer
+from tokar.format.records import DATA_BODY, Packer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError
-from tokar.format import columns
-from tokar.format.layouts import DONE_BODY
-from tokar.format.packing import Packer
+from tokar.format import records
+from tokar.format.records import DONE_BODY, Packer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +38,7 @@ class DoneRecord:
     def build(self) -> bytes:
         """Return the bytes of the body."""
         fixed = PACKER.pack(self.entry, self.chunk_count, self.content_size, self.digest, self.file_check)
-        return fixed + columns.to_bytes(array("I", self.data_lengths)) + self.data_checks
+        return fixed + records.column_bytes(array("I", self.data_lengths)) + self.data_checks
 
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int) -> DoneRecord:
@@ -53,7 +52,7 @@ class DoneRecord:
         if number != entry or view.nbytes != PACKER.size + ROW_SIZE * count:
             raise FormatError(f"the DONE record does not fit entry {entry}", rule="DONE-1", offset=position)
         checks_at = PACKER.size + 4 * count
-        lengths = columns.integers(view[PACKER.size : checks_at], "I")
+        lengths = records.column_integers(view[PACKER.size : checks_at], "I")
         return cls(number, content_size, digest, file_check, lengths, bytes(view[checks_at:]))
 
     def demand_shape(self, *, chunk_size: int, announced_size: int | None, incomplete: bool, position: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError
-from tokar.format import data_record, limits, records
+from tokar.format import data_record, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.file_record import FileRecord
 from tokar.format.read_ahead import ReadAhead, absorb, nothing
@@ -147,7 +147,7 @@ class EntryReader:
             file_data, done_data = whole[: done_position - position], whole[done_position - position :]
         else:
             file_data = self._window.read(position, min(done_position - position, HEAD_SIZE + 32 + 0xFFFF))
-            done_size = min(end - done_position, HEAD_SIZE + limits.MAX_DONE_SIZE)
+            done_size = min(end - done_position, HEAD_SIZE + records.MAX_DONE_SIZE)
             done_data = memoryview(self._source.read(done_position, done_size))
         if done_position + HEAD_SIZE > end:
             raise FormatError("there is no room for DONE", rule="STATE-4", offset=done_position)
@@ -158,7 +158,7 @@ class EntryReader:
         if done_head.end != end:
             raise FormatError("something stands between entries", rule="STATE-4", offset=done_head.end)
         self._demand_agreement(entry, file_head, file, done_head, done)
-        if max(done.data_lengths, default=0) > limits.MAX_DATA_SIZE:  # before buffers of this size are made
+        if max(done.data_lengths, default=0) > records.MAX_DATA_SIZE:  # before buffers of this size are made
             raise FormatError("DONE names a chunk that is too long", rule="DONE-2", offset=done_position)
         positions = list(accumulate((HEAD_SIZE + length for length in done.data_lengths), initial=file_head.end))
         if positions[-1] != done_position:

@@ -7,15 +7,16 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError
-from tokar.format.layouts import (
+from tokar.format.records import (
     ALL_FLAGS,
     FILE_BODY,
     FLAG_ANNOUNCED,
     FLAG_INCOMPLETE,
     FLAG_MODIFIED,
+    MAX_CHUNK_LOG2,
+    MIN_CHUNK_LOG2,
+    Packer,
 )
-from tokar.format.limits import MAX_CHUNK_LOG2, MIN_CHUNK_LOG2
-from tokar.format.packing import Packer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -10,12 +10,10 @@ from array import array
 from typing import TYPE_CHECKING, Final, Self
 
 from tokar.errors import FormatError
-from tokar.format import columns
+from tokar.format import records
 from tokar.format.entry import Entry
 from tokar.format.file_record import FileList
-from tokar.format.layouts import INDX_BODY
-from tokar.format.limits import MAX_PAGE_ENTRIES, PAGE_ENTRY_SIZE, PAGE_FULL_SIZE
-from tokar.format.packing import Packer
+from tokar.format.records import INDX_BODY, MAX_PAGE_ENTRIES, PAGE_ENTRY_SIZE, PAGE_FULL_SIZE, Packer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,13 +136,13 @@ class IndexPage:
         return b"".join(
             (
                 _PACKER.pack(self.first, len(self)),
-                columns.to_bytes(self.sizes),
-                columns.to_bytes(self.file_positions),
-                columns.to_bytes(self.done_positions),
+                records.column_bytes(self.sizes),
+                records.column_bytes(self.file_positions),
+                records.column_bytes(self.done_positions),
                 self.digests,
                 self.done_checks,
-                columns.to_bytes(self.name_ends),
-                columns.to_bytes(self.encodings),
+                records.column_bytes(self.name_ends),
+                records.column_bytes(self.encodings),
                 self.tokens,
                 self.lists,
                 self.names,
@@ -170,13 +168,13 @@ class IndexPage:
             return view[base + start * count : base + (start + width) * count]
 
         page = cls(first)
-        page.sizes = columns.integers(part(0, 8), "Q")
-        page.file_positions = columns.integers(part(8, 8), "Q")
-        page.done_positions = columns.integers(part(16, 8), "Q")
+        page.sizes = records.column_integers(part(0, 8), "Q")
+        page.file_positions = records.column_integers(part(8, 8), "Q")
+        page.done_positions = records.column_integers(part(16, 8), "Q")
         page.digests = bytearray(part(24, 32))
         page.done_checks = bytearray(part(56, 32))
-        page.name_ends = columns.integers(part(88, 4), "I")
-        page.encodings = columns.integers(part(92, 2), "H")
+        page.name_ends = records.column_integers(part(88, 4), "I")
+        page.encodings = records.column_integers(part(92, 2), "H")
         page.tokens = bytearray(part(94, 1))
         page.lists = bytearray(part(95, 1))
         page.names = bytearray(view[base + PAGE_ENTRY_SIZE * count :])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tokar.errors import FormatError
-from tokar.format.limits import MAX_INTEGER
+from tokar.format.records import MAX_INTEGER
 
 Check = Callable[[Any], bool]
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d\.\d{6}Z", re.ASCII)

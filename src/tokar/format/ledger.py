@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from tokar.errors import FormatError
-from tokar.format import limits
+from tokar.format import records
 from tokar.format.index import IndexPage
 from tokar.format.records import DATA, DONE, FILE, ROOT, TAIL
 from tokar.format.root import Root
@@ -48,12 +48,12 @@ class Ledger:
         Raises:
             FormatError: LIM-1, LIM-3 or LIM-4.
         """
-        if kind == FILE and self.entry_count >= limits.MAX_ENTRIES:
-            raise FormatError(f"more than {limits.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
-        if kind not in _NOT_IN_ROOT and len(self.rows) >= limits.MAX_OUTSIDE_RECORDS:
-            message = f"more than {limits.MAX_OUTSIDE_RECORDS} records outside entries"
+        if kind == FILE and self.entry_count >= records.MAX_ENTRIES:
+            raise FormatError(f"more than {records.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
+        if kind not in _NOT_IN_ROOT and len(self.rows) >= records.MAX_OUTSIDE_RECORDS:
+            message = f"more than {records.MAX_OUTSIDE_RECORDS} records outside entries"
             raise FormatError(message, rule="LIM-3", offset=position)
-        if max(end, self.content_size) > limits.MAX_ARCHIVE_SIZE:
+        if max(end, self.content_size) > records.MAX_ARCHIVE_SIZE:
             raise FormatError("the archive or its content is too large", rule="LIM-4", offset=position)
 
     def begin(self, token: int, name: bytes, *, position: int) -> None:

@@ -25,7 +25,7 @@ from tokar.format.json_fields import (
     one_of,
     to_base64,
 )
-from tokar.format.limits import MAX_JSON_DEPTH
+from tokar.format.records import MAX_JSON_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,7 @@ import zlib
 from dataclasses import dataclass
 
 from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
-from tokar.format.layouts import MAGIC, MAJOR, PREAMBLE
-from tokar.format.packing import Packer
+from tokar.format.records import MAGIC, MAJOR, PREAMBLE, Packer
 
 _PACKER = Packer(PREAMBLE)
 SIZE = _PACKER.size

@@ -1,19 +1,208 @@
-"""Records: a head of 64 bytes and a body (spec/format.md section 4)."""
+"""Records: their layouts, limits and heads (spec/format.md sections 3, 4 and 12).
+
+Every fixed layout of the format is declared once, here: one struct for each table of the specification, with the same
+fields, names and order. What follows a fixed part (a name, stored bytes, columns) is handled in `bodies` and `index`.
+construct is slow per record, so the hot paths use a `Packer` that is derived from the declaration; a test holds the two
+against each other on every fixture.
+"""
 
 from __future__ import annotations
 
+import struct
+import sys
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from array import array
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from blake3 import blake3
+from construct import Bytes, Const, Int8ul, Int16ul, Int32ul, Int64sl, Int64ul, Struct
 
 from tokar.errors import CheckMismatchError, FormatError, UnsupportedError
-from tokar.format import limits
-from tokar.format.layouts import RECORD_HEAD
-from tokar.format.packing import Packer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+MAX_ENTRIES: Final = 1 << 24  # LIM-1
+MAX_CHUNKS: Final = 1 << 20  # LIM-2, of one entry
+MAX_OUTSIDE_RECORDS: Final = 1 << 16  # LIM-3, before ROOT
+MAX_ARCHIVE_SIZE: Final = (1 << 63) - 1  # LIM-4
+
+MIN_CHUNK_LOG2: Final = 16
+MAX_CHUNK_LOG2: Final = 24
+MAX_NAME_SIZE: Final = 65_535
+MAX_PAD_SIZE: Final = 65_535
+MAX_DATA_SIZE: Final = 16 + MAX_PAD_SIZE + (1 << MAX_CHUNK_LOG2)  # body of DATA
+MAX_DONE_SIZE: Final = 80 + 36 * MAX_CHUNKS  # body of DONE
+MAX_HEAD_SIZE: Final = 512 * KIB  # HEAD, which SUMM repeats
+MAX_JSON_SIZE: Final = MIB  # PROC and SUMM
+MAX_JSON_DEPTH: Final = 8  # JSON-7
+MAX_INTEGER: Final = (1 << 53) - 1  # JSON-4
+MAX_EXTRA_SIZE: Final = MIB  # lower-case before SUMM
+MAX_TRAILING_SIZE: Final = 64 * KIB  # lower-case after ROOT
+MAX_TRAILING_RECORDS: Final = 16  # LOW-1
+
+MAX_PAGE_ENTRIES: Final = 1 << 16
+MAX_PAGE_SIZE: Final = 1 << 24
+PAGE_ENTRY_SIZE: Final = 96  # bytes of the columns for one entry, its name apart
+PAGE_FULL_SIZE: Final = MAX_PAGE_SIZE - PAGE_ENTRY_SIZE - MAX_NAME_SIZE  # section 10.1
+
+
+MAGIC: Final = bytes.fromhex("89544b520d0a1a0a")
+END_MAGIC: Final = MAGIC[::-1]
+MAJOR: Final = 1
+
+# fmt: off
+PREAMBLE: Any = Struct(                  # section 3
+    "magic"           / Bytes(8),        # 89 54 4B 52 0D 0A 1A 0A
+    "major"           / Int16ul,         # 1
+    "zero"            / Const(0, Int16ul),
+    "crc"             / Int32ul,         # CRC-32 of bytes 0-11 and 16-31
+    "id"              / Bytes(16),       # archive id
+)
+
+RECORD_HEAD: Any = Struct(               # section 4.1
+    "kind"            / Bytes(4),        # four letters
+    "length"          / Int32ul,         # bytes of the body
+    "tag"             / Bytes(8),        # bytes 0-7 of the archive id
+    "position"        / Int64ul,         # of this head
+    "check"           / Bytes(32),       # BLAKE3(body || head bytes 0-23)
+    "zero"            / Const(0, Int32ul),
+    "crc"             / Int32ul,         # CRC-32 of head bytes 0-59
+)
+
+FILE_BODY: Any = Struct(                 # section 7; the name follows
+    "entry"           / Int32ul,         # number of the entry
+    "encoding"        / Int16ul,         # Windows code page of the name, 0 unknown
+    "token"           / Int8ul,          # as delivered
+    "list"            / Int8ul,          # where it was listed
+    "announced_size"  / Int64ul,         # from OpenFile
+    "modified"        / Int64sl,         # nanoseconds since 1970
+    "flags"           / Int16ul,         # FLAG_*
+    "chunk_log2"      / Int8ul,          # 16 to 24
+    "zero_1"          / Const(0, Int8ul),
+    "name_length"     / Int16ul,         # bytes of the name
+    "zero_2"          / Const(0, Int16ul),
+)
+
+DATA_BODY: Any = Struct(                 # section 8; padding and stored bytes follow
+    "entry"           / Int32ul,         # number of the entry
+    "chunk"           / Int32ul,         # number of the chunk
+    "content_size"    / Int32ul,         # bytes of content
+    "codec"           / Int8ul,          # 0 stored, 1 zstd, 2 zeros
+    "zero"            / Const(0, Int8ul),
+    "pad_length"      / Int16ul,         # bytes of padding
+)
+
+DONE_BODY: Any = Struct(                 # section 9; data_lengths and data_checks follow
+    "entry"           / Int32ul,         # number of the entry
+    "chunk_count"     / Int32ul,         # DATA records
+    "content_size"    / Int64ul,         # bytes of content
+    "digest"          / Bytes(32),       # BLAKE3 of the content
+    "file_check"      / Bytes(32),       # check of FILE
+)
+
+INDX_BODY: Any = Struct(                 # section 10; the columns follow
+    "first"           / Int32ul,         # number of the first entry
+    "count"           / Int32ul,         # entries in the page
+)
+
+ROOT_BODY: Any = Struct(                 # section 11.1; the rows follow
+    "preamble"        / Bytes(32),       # bytes 0-31 of the archive
+    "entry_count"     / Int32ul,
+    "record_count"    / Int32ul,         # rows
+)
+
+ROOT_ROW: Any = Struct(                  # section 11.1
+    "kind"            / Bytes(4),
+    "length"          / Int32ul,         # bytes of the body
+    "position"        / Int64ul,
+    "check"           / Bytes(32),
+)
+
+TAIL_BODY: Any = Struct(                 # section 11.2
+    "root_position"   / Int64ul,
+    "root"            / Bytes(32),
+    "total_size"      / Int64ul,         # of the whole archive
+    "end_magic"       / Bytes(8),
+)
+# fmt: on
+
+FLAG_MODIFIED: Final = 1
+FLAG_ANNOUNCED: Final = 2
+FLAG_INCOMPLETE: Final = 4
+ALL_FLAGS: Final = FLAG_MODIFIED | FLAG_ANNOUNCED | FLAG_INCOMPLETE
+
+
+class Packer:
+    """Packs and unpacks one layout with a precompiled `struct.Struct`.
+
+    Constant fields of the declaration take part in both directions: `pack` fills them in, and `unpack` returns them in
+    their place, so that the caller can report a wrong one at its rule.
+
+    Args:
+        layout: A construct `Struct` made only of fixed-width little-endian integers, `Bytes(n)` and `Const` of these.
+        until: Leave out this field and all after it.
+
+    Raises:
+        TypeError: The layout has a field that has no fixed width.
+    """
+
+    def __init__(self, layout: Any, *, until: str | None = None) -> None:
+        names = [field.name for field in layout.subcons]
+        fields = layout.subcons[: names.index(until) if until else None]
+        self.layout = layout
+        self.fields: tuple[str, ...] = tuple(field.name for field in fields)
+        self._struct = struct.Struct("<" + "".join(_code(field.subcon) for field in fields))
+        self.size = self._struct.size
+        self.pack = self._struct.pack
+        self.pack_into = self._struct.pack_into
+
+    def unpack(self, data: Buffer, offset: int = 0) -> tuple[Any, ...]:
+        """Return the fields at `offset` in the order of the declaration."""
+        return self._struct.unpack_from(data, offset)
+
+
+def _code(field: Any) -> str:
+    """Return the struct code of a construct field."""
+    if hasattr(field, "fmtstr"):
+        code: str = field.fmtstr
+        if code[0] != "<":
+            raise TypeError(f"not little-endian: {field}")
+        return code[1:]
+    if hasattr(field, "value") and hasattr(field, "subcon"):  # Const
+        return _code(field.subcon)
+    if hasattr(field, "length") and isinstance(field.length, int):  # Bytes
+        return f"{field.length}s"
+    raise TypeError(f"no fixed width: {field}")
+
+
+_COLUMN_SIZES = {"H": 2, "I": 4, "Q": 8}
+
+
+def column_integers(data: Buffer, code: str) -> array[int]:
+    """Return a column as an array. `code`: H for u16, I for u32, Q for u64.
+
+    The length of the data must be a multiple of the item size.
+    """
+    column: array[int] = array(code)
+    assert column.itemsize == _COLUMN_SIZES[code]
+    column.frombytes(data)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column
+
+
+def column_bytes(column: array[int]) -> bytes:
+    """Return a column as little-endian bytes."""
+    if sys.byteorder == "big":
+        column = array(column.typecode, column)
+        column.byteswap()
+    return column.tobytes()
+
 
 HEAD: Final = b"HEAD"
 FILE: Final = b"FILE"
@@ -37,14 +226,14 @@ _LOWER: Final = frozenset(range(0x61, 0x7B))
 
 # Section 12: the least and the greatest length of a body.
 _LENGTHS: Final = {
-    HEAD: (0, limits.MAX_HEAD_SIZE),
-    FILE: (33, 32 + limits.MAX_NAME_SIZE),
-    DATA: (16, limits.MAX_DATA_SIZE),
-    DONE: (80, limits.MAX_DONE_SIZE),
-    PROC: (0, limits.MAX_JSON_SIZE),
-    INDX: (105, limits.MAX_PAGE_SIZE),
-    SUMM: (0, limits.MAX_JSON_SIZE),
-    ROOT: (136, 40 + 48 * limits.MAX_OUTSIDE_RECORDS),
+    HEAD: (0, MAX_HEAD_SIZE),
+    FILE: (33, 32 + MAX_NAME_SIZE),
+    DATA: (16, MAX_DATA_SIZE),
+    DONE: (80, MAX_DONE_SIZE),
+    PROC: (0, MAX_JSON_SIZE),
+    INDX: (105, MAX_PAGE_SIZE),
+    SUMM: (0, MAX_JSON_SIZE),
+    ROOT: (136, 40 + 48 * MAX_OUTSIDE_RECORDS),
     TAIL: (56, 56),
 }
 
@@ -131,7 +320,7 @@ def _out_of_bounds(kind: bytes, length: int, position: int) -> FormatError:
 
 
 _UNKNOWN: Final = (0, -1)
-_EXTRA: Final = (0, limits.MAX_EXTRA_SIZE)
+_EXTRA: Final = (0, MAX_EXTRA_SIZE)
 
 
 def _check_kind(kind: bytes, position: int) -> tuple[int, int]:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError
-from tokar.format.layouts import ROOT_BODY, ROOT_ROW
-from tokar.format.packing import Packer
-from tokar.format.records import RecordHead
+from tokar.format.records import ROOT_BODY, ROOT_ROW, Packer, RecordHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from blake3 import blake3
 
 from tokar.errors import DigestMismatchError, FormatError, UnsealedError
-from tokar.format import columns, data_record, limits, preamble, records
+from tokar.format import data_record, preamble, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.entry import Entry
 from tokar.format.file_record import FileRecord
@@ -136,8 +136,8 @@ class Scanner:
             raise FormatError(message, rule="SEQ-1", offset=head.position)
         if self.phase is not Phase.ROOTED:
             self.ledger.demand_room(head.kind, position=head.position, end=head.end)
-        if self._open is not None and len(self._open.lengths) >= limits.MAX_CHUNKS and head.kind == records.DATA:
-            raise FormatError(f"more than {limits.MAX_CHUNKS} chunks", rule="LIM-2", offset=head.position)
+        if self._open is not None and len(self._open.lengths) >= records.MAX_CHUNKS and head.kind == records.DATA:
+            raise FormatError(f"more than {records.MAX_CHUNKS} chunks", rule="LIM-2", offset=head.position)
 
     def _page_is_due(self) -> bool:
         if self.phase is Phase.SUMMED:
@@ -148,10 +148,10 @@ class Scanner:
         if self.phase not in _EXTRA_ALLOWED:
             raise FormatError(f"{head.kind.decode()} cannot stand here", rule="SEQ-1", offset=head.position)
         if self.phase is Phase.ROOTED:
-            if head.length > limits.MAX_TRAILING_SIZE:
+            if head.length > records.MAX_TRAILING_SIZE:
                 message = f"a body of {head.length} bytes after ROOT"
                 raise FormatError(message, rule="REC-7", offset=head.position)
-            if self._trailing >= limits.MAX_TRAILING_RECORDS:
+            if self._trailing >= records.MAX_TRAILING_RECORDS:
                 raise FormatError("too many records after ROOT", rule="LOW-1", offset=head.position)
 
     def accept(self, head: RecordHead, body: Buffer) -> Event:
@@ -271,7 +271,7 @@ class _OpenEntry:
         """Hold DONE against what came before it."""
         if (
             done.file_check != self.head.check
-            or columns.to_bytes(array("I", done.data_lengths)) != columns.to_bytes(self.lengths)
+            or records.column_bytes(array("I", done.data_lengths)) != records.column_bytes(self.lengths)
             or done.data_checks != self.checks
         ):
             raise FormatError("DONE names other records than those before it", rule="DONE-2", offset=position)

@@ -18,9 +18,17 @@ from tokar.errors import FormatError
 from tokar.format import records
 from tokar.format.data_record import Codec, check_frame, parse_data
 from tokar.format.data_record import content as content_of
-from tokar.format.layouts import DATA_BODY, DONE_BODY, FILE_BODY, FLAG_ANNOUNCED, FLAG_MODIFIED
-from tokar.format.limits import MAX_CHUNK_LOG2, MAX_NAME_SIZE, MIN_CHUNK_LOG2
-from tokar.format.packing import Packer
+from tokar.format.records import (
+    DATA_BODY,
+    DONE_BODY,
+    FILE_BODY,
+    FLAG_ANNOUNCED,
+    FLAG_MODIFIED,
+    MAX_CHUNK_LOG2,
+    MAX_NAME_SIZE,
+    MIN_CHUNK_LOG2,
+    Packer,
+)
 
 if TYPE_CHECKING:
     from tokar.format.compression import Compression

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError
-from tokar.format.layouts import END_MAGIC, TAIL_BODY
-from tokar.format.packing import Packer
-from tokar.format.records import HEAD_SIZE
+from tokar.format.records import END_MAGIC, HEAD_SIZE, TAIL_BODY, Packer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

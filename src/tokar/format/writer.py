@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from tokar import names
 from tokar.errors import FormatError, InputError, SourceChangedError
-from tokar.format import json_fields, limits, metadata, preamble, records, zstd_frame
+from tokar.format import json_fields, metadata, preamble, records, zstd_frame
 from tokar.format.compression import Compression
 from tokar.format.entry import Entry
 from tokar.format.entry_writer import EncodedChunk, EntryWriter, encode_chunk
@@ -95,7 +95,7 @@ class ArchiveWriter:
         clock: Callable[[], datetime] = system_clock,
         threads: int | None = None,
     ) -> None:
-        if not limits.MIN_CHUNK_LOG2 <= chunk_log2 <= limits.MAX_CHUNK_LOG2:
+        if not records.MIN_CHUNK_LOG2 <= chunk_log2 <= records.MAX_CHUNK_LOG2:
             raise InputError(f"a chunk of 2^{chunk_log2} bytes is out of range")
         if archive_id is not None and len(archive_id) != _ID_SIZE:
             raise InputError(f"an archive id has {_ID_SIZE} bytes, not {len(archive_id)}")
@@ -200,7 +200,7 @@ class ArchiveWriter:
         if isinstance(name, str):
             name, encoding = names.encode(name)
         size = len(content)
-        if not (0 <= token <= 0xFF and 1 <= len(name) <= limits.MAX_NAME_SIZE and size <= 1 << self._chunk_log2):
+        if not (0 <= token <= 0xFF and 1 <= len(name) <= records.MAX_NAME_SIZE and size <= 1 << self._chunk_log2):
             raise InputError(f"token {token}, a name of {len(name)} bytes or {size} bytes of content is out of range")
         if not (0 <= encoding <= _MAX_ENCODING and -_TIME_BOUND <= (modified or 0) < _TIME_BOUND):
             raise InputError(f"code page {encoding} or modification time {modified} is out of range")
@@ -257,7 +257,7 @@ class ArchiveWriter:
         Raises:
             InputError: The kind is not four lower-case letters, or the body is too large.
         """
-        if len(kind) != 4 or not (kind.isalpha() and kind.islower()) or len(body) > limits.MAX_EXTRA_SIZE:
+        if len(kind) != 4 or not (kind.isalpha() and kind.islower()) or len(body) > records.MAX_EXTRA_SIZE:
             raise InputError(f"not a lower-case record: {kind!r} of {len(body)} bytes")
         with _Guard(self):
             self._put_outside(kind, body)
@@ -329,17 +329,17 @@ class ArchiveWriter:
             name, encoding = names.encode(name)
         if not 0 <= token <= 0xFF:
             raise InputError(f"a token is one byte, not {token}")
-        if not 1 <= len(name) <= limits.MAX_NAME_SIZE:
-            raise InputError(f"a name of {len(name)} bytes; 1 to {limits.MAX_NAME_SIZE} are allowed")
+        if not 1 <= len(name) <= records.MAX_NAME_SIZE:
+            raise InputError(f"a name of {len(name)} bytes; 1 to {records.MAX_NAME_SIZE} are allowed")
         for what, value, least, greatest in (
             ("a code page", encoding, 0, _MAX_ENCODING),
-            ("an announced size", announced_size or 0, 0, limits.MAX_ARCHIVE_SIZE),
+            ("an announced size", announced_size or 0, 0, records.MAX_ARCHIVE_SIZE),
             ("a modification time", modified or 0, -_TIME_BOUND, _TIME_BOUND - 1),
         ):
             if not least <= value <= greatest:
                 raise InputError(f"{value} is out of range for {what}")
         log2 = self._chunk_log2
-        while announced_size and announced_size > limits.MAX_CHUNKS << log2 and log2 < limits.MAX_CHUNK_LOG2:
+        while announced_size and announced_size > records.MAX_CHUNKS << log2 and log2 < records.MAX_CHUNK_LOG2:
             log2 += 1
         number = self._ledger.entry_count
         return FileRecord(number, encoding, token, file_list, announced_size, modified, False, log2, name)
@@ -369,8 +369,8 @@ class ArchiveWriter:
 
         chunk, size = 0, len(buffer)
         while size:
-            if chunk >= limits.MAX_CHUNKS:
-                raise FormatError(f"more than {limits.MAX_CHUNKS} chunks", rule="LIM-2", offset=writer.position)
+            if chunk >= records.MAX_CHUNKS:
+                raise FormatError(f"more than {records.MAX_CHUNKS} chunks", rule="LIM-2", offset=writer.position)
             if examine:
                 examine(memoryview(buffer)[:size])
             writer.absorb(memoryview(buffer)[:size])

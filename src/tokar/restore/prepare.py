@@ -14,7 +14,7 @@ from tokar import names, tokens
 from tokar.errors import ArchiveError, CollisionError, FormatError, InputError, StorageError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
-from tokar.format.layouts import MAGIC
+from tokar.format.records import MAGIC
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import make_request
 from tokar.restore.place import Report, place

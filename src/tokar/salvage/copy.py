@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar.errors import CheckMismatchError, FormatError, InputError, SourceChangedError
-from tokar.format import data_record, limits, records, tail
+from tokar.format import data_record, records, tail
 from tokar.format.data_record import Codec
 from tokar.format.done_record import DoneRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
@@ -140,7 +140,7 @@ def filler_chunk(entry: int, chunk: int, content: Buffer) -> EncodedChunk:
 _NO_LIMIT: Final = 1 << 64
 # Chunks of zeros that may be written beyond those that the archive has room for: enough for the longest file, cut off
 # after its first chunk, and too few for an archive that was made to fill disks.
-_SPARE_FILLER: Final = limits.MAX_CHUNKS
+_SPARE_FILLER: Final = records.MAX_CHUNKS
 
 
 class NotTheSameError(Exception):

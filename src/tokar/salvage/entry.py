@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar.errors import FormatError
-from tokar.format import data_record, limits, records
+from tokar.format import data_record, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.file_record import FileList, FileRecord
 from tokar.format.records import HEAD_SIZE
@@ -108,7 +108,7 @@ def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:
     if row is None:
         return FoundEntry(number, EntryState.LOST, reason)
     file = FileRecord(
-        number, row.encoding, row.token, row.file_list, None, None, True, limits.MIN_CHUNK_LOG2, row.raw_name
+        number, row.encoding, row.token, row.file_list, None, None, True, records.MIN_CHUNK_LOG2, row.raw_name
     )
     return FoundEntry(number, EntryState.LOST, reason, file, is_named=True, size=row.size)
 
@@ -118,14 +118,14 @@ def decoded(record: FoundRecord) -> tuple[int, Buffer | None]:
     position = record.head.position
     entry, chunk, *_ = data_record.PACKER.unpack(record.body)
     data = data_record.parse_data(
-        record.body, entry=entry, chunk=chunk, chunk_size=1 << limits.MAX_CHUNK_LOG2, position=position
+        record.body, entry=entry, chunk=chunk, chunk_size=1 << records.MAX_CHUNK_LOG2, position=position
     )
     return data.content_size, data_record.content(data, record.body, position=position)
 
 
 _UNKNOWN_TOKEN: Final = 0x0F  # spec/tokens.md: no role is known
 _UTF_8: Final = 65001
-_LOG2S: Final = range(limits.MIN_CHUNK_LOG2, limits.MAX_CHUNK_LOG2 + 1)
+_LOG2S: Final = range(records.MIN_CHUNK_LOG2, records.MAX_CHUNK_LOG2 + 1)
 
 
 def examine(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
@@ -220,7 +220,7 @@ class _Examination:
             return lost_entry(
                 self._number, reason if len(self._chunks) else "nothing is left of its content", self._row
             )
-        if self._row is not None and self._row.size > limits.MAX_CHUNKS << log2:
+        if self._row is not None and self._row.size > records.MAX_CHUNKS << log2:
             self._row = None
         self._drop_wrong_chunks(1 << log2)
         size = self._content_size(1 << log2)
@@ -341,7 +341,7 @@ class _Examination:
             return None
         announced = self._file.announced_size
         numbers, sizes = self._chunks.numbers, self._chunks.sizes
-        if announced > limits.MAX_CHUNKS * chunk_size:
+        if announced > records.MAX_CHUNKS * chunk_size:
             return None
         if numbers and sizes[-1] != min(chunk_size, announced - numbers[-1] * chunk_size):
             return None

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import BadMagicError, FormatError, SourceChangedError, UnsupportedError
-from tokar.format import limits, preamble, records, tail
-from tokar.format.layouts import MAGIC, RECORD_HEAD
-from tokar.format.packing import Packer
+from tokar.format import preamble, records, tail
 from tokar.format.preamble import Preamble
-from tokar.format.records import CHECKED_SIZE, HEAD_SIZE, RecordHead
+from tokar.format.records import CHECKED_SIZE, HEAD_SIZE, MAGIC, RECORD_HEAD, Packer, RecordHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +31,7 @@ _TAG_AT: Final = 8
 _POSITION_AT: Final = 16
 _ZERO_AT: Final = 56
 _CRC_AT: Final = 60
-_MAX_UNKNOWN_SIZE: Final = limits.MAX_DONE_SIZE  # the longest body of any kind that is known
+_MAX_UNKNOWN_SIZE: Final = records.MAX_DONE_SIZE  # the longest body of any kind that is known
 _KIND_PATTERN: Final = re.compile(rb"(?s)(?:HEAD|FILE|DATA|DONE|PROC|INDX|SUMM|ROOT|TAIL).{52}\0{4}")
 # Bytes of bodies that may turn out to be wrong, beyond the size of the input, before wrong records are jumped over.
 _SPARE_PATIENCE: Final = 64 << 20
@@ -162,7 +160,7 @@ class RecordFinder:
             head = self._unknown_head(data, offset)
         except FormatError:
             return _NO_RECORD
-        if position < preamble.SIZE or head.end > limits.MAX_ARCHIVE_SIZE or at + HEAD_SIZE + head.length > self._size:
+        if position < preamble.SIZE or head.end > records.MAX_ARCHIVE_SIZE or at + HEAD_SIZE + head.length > self._size:
             return _NO_RECORD
         body = window.view(at + HEAD_SIZE, head.length)
         hasher = blake3(body)
@@ -178,7 +176,7 @@ class RecordFinder:
         """Return the head of a record of a kind that is not known, too long to be read where it is of no interest."""
         kind, length, _, position, check, *_ = _HEAD.unpack(data, offset)
         is_of_interest = self._tag is not None and length <= _MAX_UNKNOWN_SIZE
-        return RecordHead(kind, length if is_of_interest else limits.MAX_ARCHIVE_SIZE, position, check)
+        return RecordHead(kind, length if is_of_interest else records.MAX_ARCHIVE_SIZE, position, check)
 
     def _next_head(self, start: int) -> int:
         """Return the first place from `start` on with something that looks like a head, or the size of the input."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokar import names
 from tokar._version import __version__
 from tokar.errors import FormatError
-from tokar.format import canonical_json, json_fields, limits, preamble, records
+from tokar.format import canonical_json, json_fields, preamble, records
 from tokar.format.index import IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE
@@ -136,7 +136,7 @@ class Walk:
             counts.append(found.summary.entries)
         if found.root is not None:
             counts.append(found.root.entry_count)
-        return min(max(counts), limits.MAX_ENTRIES)
+        return min(max(counts), records.MAX_ENTRIES)
 
 
 class Assessment(NamedTuple):
@@ -205,8 +205,8 @@ class _Replica:
         self._content_size += content_size
         self._page_count += 1
         self._page_names += name_size
-        full_size = _PAGE_HEAD_SIZE + limits.PAGE_ENTRY_SIZE * self._page_count + self._page_names
-        if self._page_count == limits.MAX_PAGE_ENTRIES or full_size > limits.PAGE_FULL_SIZE:
+        full_size = _PAGE_HEAD_SIZE + records.PAGE_ENTRY_SIZE * self._page_count + self._page_names
+        if self._page_count == records.MAX_PAGE_ENTRIES or full_size > records.PAGE_FULL_SIZE:
             self._place_page()
 
     def outside(self, outside: Outside) -> None:
@@ -242,7 +242,7 @@ class _Replica:
         self.position += size
 
     def _place_page(self) -> None:
-        size = _PAGE_HEAD_SIZE + limits.PAGE_ENTRY_SIZE * self._page_count + self._page_names
+        size = _PAGE_HEAD_SIZE + records.PAGE_ENTRY_SIZE * self._page_count + self._page_names
         self.position += HEAD_SIZE + size
         self._page_count = self._page_names = 0
 
@@ -262,9 +262,9 @@ def trailing_records(found: DamageMap, root_position: int) -> list[Outside]:
     for run in found.runs:
         if run.is_outside and run.position > root_position:
             outside = found.outside[run.entry]
-            if outside.head.is_extra and outside.head.length <= limits.MAX_TRAILING_SIZE:
+            if outside.head.is_extra and outside.head.length <= records.MAX_TRAILING_SIZE:
                 trailing.append(outside)
-    return trailing[: limits.MAX_TRAILING_RECORDS]
+    return trailing[: records.MAX_TRAILING_RECORDS]
 
 
 _SOFTWARE: Final = f"tokar {__version__}"
@@ -298,7 +298,7 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     extra = {**base.extra, "origin": origin}
     head = Head(base.created, base.kind, base.profile, _SOFTWARE, extra)
     for key in _by_size(extra, HEAD_KEYS, last="origin"):
-        if len(head.build()) <= limits.MAX_HEAD_SIZE:
+        if len(head.build()) <= records.MAX_HEAD_SIZE:
             break
         del extra[key]
         if key in HEAD_KEYS:
@@ -332,7 +332,7 @@ def new_summary(
         outcome = "partial" if is_partial else "complete"
         return Summary(head.to_json(), entries, content_size, finished, outcome, extra)
 
-    room = _make_room(extra, losses, limits.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
+    room = _make_room(extra, losses, records.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
     kept = _fitting(lost, room)
     if len(kept) < len(lost):
         losses.notes.append(f"SUMM has no room for {len(lost) - len(kept)} of {len(lost)} losses")

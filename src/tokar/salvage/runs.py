@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import FormatError, UnsupportedError
-from tokar.format import canonical_json, data_record, limits, preamble, records
+from tokar.format import canonical_json, data_record, preamble, records
 from tokar.format.done_record import DoneRecord
 from tokar.format.file_record import FileRecord
 from tokar.format.index import IndexPage
@@ -35,10 +35,10 @@ HAS_DONE: Final = 2
 IS_PROVEN: Final = 4
 IS_OUTSIDE: Final = 8
 _CODES: Final = "QQQIIIIIHB"
-_MAX_RUNS: Final = limits.MAX_ENTRIES + (1 << 20)
-_MAX_OUTSIDE: Final = limits.MAX_OUTSIDE_RECORDS + limits.MAX_TRAILING_RECORDS + 2
+_MAX_RUNS: Final = records.MAX_ENTRIES + (1 << 20)
+_MAX_OUTSIDE: Final = records.MAX_OUTSIDE_RECORDS + records.MAX_TRAILING_RECORDS + 2
 _MAX_FAULTS: Final = 1 << 16
-_MAX_CHUNK_SIZE: Final = 1 << limits.MAX_CHUNK_LOG2
+_MAX_CHUNK_SIZE: Final = 1 << records.MAX_CHUNK_LOG2
 _ZEROS: Final = bytes(1 << 20)
 
 
@@ -212,7 +212,7 @@ class RunBuilder:
         """Continue the open run, or begin another; only a record that keeps its own rules gets that far."""
         kind, body, position = record.head.kind, record.body, record.head.position
         number = int.from_bytes(body[:4], "little")
-        if number >= limits.MAX_ENTRIES:
+        if number >= records.MAX_ENTRIES:
             raise FormatError(f"entry {number}", rule="LIM-1", offset=position)
         if kind == records.FILE:
             file = FileRecord.parse(body, entry=number, position=position)
@@ -229,7 +229,7 @@ class RunBuilder:
     def _take_data(self, record: FoundRecord, number: int) -> None:
         position = record.head.position
         _, chunk, *_ = data_record.PACKER.unpack(record.body)
-        if chunk >= limits.MAX_CHUNKS:
+        if chunk >= records.MAX_CHUNKS:
             raise FormatError(f"chunk {chunk}", rule="LIM-2", offset=position)
         data = data_record.parse_data(
             record.body, entry=number, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import ArchiveError, InputError, StorageError
 from tokar.format.archive import Archive
-from tokar.format.layouts import MAGIC
+from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
