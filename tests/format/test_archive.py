@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tokar.errors import BadMagicError, FormatError, NoSuchEntryError, StorageError, UnsealedError
 from tokar.format import records
 from tokar.format.archive import Archive
-from tokar.format.file_record import FileList
+from tokar.format.bodies import FileList
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

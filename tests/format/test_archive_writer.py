@@ -28,9 +28,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import ArchiveError, FormatError, InputError, SourceChangedError, StorageError
+from tokar.format.bodies import Codec, FileList
 from tokar.format.compression import Compression
-from tokar.format.data_record import Codec
-from tokar.format.file_record import FileList
 from tokar.format.metadata import Head
 from tokar.format.writer import ArchiveWriter
 

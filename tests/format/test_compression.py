@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tokar.errors import InputError
 from tokar.format import zstd_frame
+from tokar.format.bodies import Codec
 from tokar.format.compression import Compression, is_zero
-from tokar.format.data_record import Codec
 
 
 @pytest.mark.parametrize(("text", "level"), [("none", None), ("zstd", 1), ("zstd:1", 1), ("zstd:22", 22)])

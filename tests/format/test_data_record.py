@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format.data_record import PACKER, Codec, DataRecord, build_prefix, check_frame, content, parse_data
+from tokar.format.bodies import (
+    DATA_PACKER,
+    Codec,
+    DataRecord,
+    build_data_prefix,
+    check_frame,
+    decode_content,
+    parse_data,
+)
 
 CHUNK_SIZE = 4096
 
@@ -26,35 +34,35 @@ def body_of(
     size: int, codec: int, stored: bytes, *, zero: int = 0, padding: bytes = b"", pad_length: int | None = None
 ) -> bytes:
     length = len(padding) if pad_length is None else pad_length
-    return PACKER.pack(1, 2, size, codec, zero, length) + padding + stored
+    return DATA_PACKER.pack(1, 2, size, codec, zero, length) + padding + stored
 
 
 @settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100), st.integers(0, 50))
 def test_stored_content_comes_back_whatever_the_padding(stored: bytes, pad: int) -> None:
     body = body_of(len(stored), Codec.STORED, stored, padding=bytes(pad))
-    found = content(parse(body), body, position=99)
+    found = decode_content(parse(body), body, position=99)
     assert found is not None
     assert bytes(found) == stored
 
 
 def test_zeros_have_no_bytes() -> None:
     body = body_of(CHUNK_SIZE, Codec.ZEROS, b"")
-    assert content(parse(body), body, position=99) is None
+    assert decode_content(parse(body), body, position=99) is None
 
 
 def test_a_frame_is_decompressed() -> None:
     body = body_of(1000, Codec.ZSTD, zstd_frame(1000, rle_block(b"z", 1000)), padding=bytes(5))
-    assert content(parse(body), body, position=99) == b"z" * 1000
+    assert decode_content(parse(body), body, position=99) == b"z" * 1000
 
 
 def test_the_prefix_is_that_of_the_specification() -> None:
-    assert build_prefix(1, 2, 6, Codec.ZSTD) == bytes.fromhex("01000000 02000000 06000000 01 00 0000")
+    assert build_data_prefix(1, 2, 6, Codec.ZSTD) == bytes.fromhex("01000000 02000000 06000000 01 00 0000")
 
 
 def test_content_of_a_body_in_a_larger_buffer_is_not_copied() -> None:
     body = memoryview(body_of(8, Codec.STORED, pattern(8)))
-    found = content(parse_data(body, entry=1, chunk=2, chunk_size=8, position=0), body, position=0)
+    found = decode_content(parse_data(body, entry=1, chunk=2, chunk_size=8, position=0), body, position=0)
     assert isinstance(found, memoryview)
 
 
@@ -117,7 +125,7 @@ def test_other_codecs_have_no_frame_to_check() -> None:
 def test_any_body_is_refused_or_gives_its_content(size: int, codec: int, zero: int, pad: int, rest: bytes) -> None:
     body = body_of(size, codec, rest, zero=zero, pad_length=pad)
     try:
-        found = content(parse(body), body, position=99)
+        found = decode_content(parse(body), body, position=99)
     except FormatError as error:
         assert error.rule is not None  # noqa: PT017 - either way is right here
     else:

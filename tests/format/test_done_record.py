@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format.done_record import DoneRecord
+from tokar.format.bodies import DoneRecord
 
 DIGEST, FILE_CHECK = b"d" * 32, b"f" * 32
 

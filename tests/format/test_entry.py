@@ -4,8 +4,8 @@ import pytest
 from restore_helpers import entries
 
 from tokar.errors import NoSuchEntryError
+from tokar.format.bodies import FileList
 from tokar.format.entry import Entry, find_entries
-from tokar.format.file_record import FileList
 
 
 def entry(raw_name: bytes, encoding: int) -> Entry:

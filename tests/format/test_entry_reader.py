@@ -10,10 +10,9 @@ from format_tools import ARCHIVE_ID, CHUNK, ZEROS, Forge, begun, opened, pattern
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, UnsupportedError
 from tokar.format import records
 from tokar.format.archive import Archive
-from tokar.format.done_record import DoneRecord
+from tokar.format.bodies import DoneRecord, FileList, FileRecord
 from tokar.format.entry import Entry
 from tokar.format.entry_reader import EntryReader, Window, end_of, read_record
-from tokar.format.file_record import FileList, FileRecord
 from tokar.format.records import build_head
 from tokar.format.scanner import Scan
 from tokar.format.verify import verify

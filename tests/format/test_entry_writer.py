@@ -4,9 +4,8 @@ import pytest
 from blake3 import blake3
 from format_tools import ARCHIVE_ID, CHUNK, ZEROS, begun, pattern
 
-from tokar.format.data_record import Codec
+from tokar.format.bodies import Codec, FileList, FileRecord
 from tokar.format.entry_writer import EntryWriter, encode_chunk
-from tokar.format.file_record import FileList, FileRecord
 
 FILE = FileRecord(0, 65001, 0x21, FileList.BY_HAND, None, None, False, 16, b"E.LOG")
 START = len(begun().data)

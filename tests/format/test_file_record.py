@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format.file_record import PACKER, FileList, FileRecord
+from tokar.format.bodies import FILE_PACKER, FileList, FileRecord
 
 PLAIN = FileRecord(3, 65001, 0x21, FileList.BACKUP_LOGS, 6, -1, False, 20, b"E.LOG")
 U16, U32, U64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))
@@ -26,9 +26,9 @@ RECORDS = st.builds(
 
 
 def spoilt(**fields: Any) -> bytes:
-    values = dict(zip(PACKER.fields, PACKER.unpack(PLAIN.build()), strict=True))
+    values = dict(zip(FILE_PACKER.fields, FILE_PACKER.unpack(PLAIN.build()), strict=True))
     values.update(fields)
-    return PACKER.pack(*values.values()) + PLAIN.name
+    return FILE_PACKER.pack(*values.values()) + PLAIN.name
 
 
 def rule_of(body: bytes, entry: int = 3) -> str | None:

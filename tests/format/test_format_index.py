@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tokar.errors import FormatError
 from tokar.format import index, records
+from tokar.format.bodies import FileList
 from tokar.format.entry import Entry
-from tokar.format.file_record import FileList
 from tokar.format.index import IndexPage
 
 ROWS = st.lists(

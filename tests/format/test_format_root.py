@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
+from tokar.format.bodies import Root
 from tokar.format.records import RecordHead
-from tokar.format.root import Root
 
 PREAMBLE = bytes(range(32))
 ROWS = [RecordHead(b"HEAD", 99, 32, b"h" * 32), RecordHead(b"SUMM", 199, 562, b"s" * 32)]

@@ -4,13 +4,11 @@ import pytest
 
 from tokar.errors import FormatError
 from tokar.format import records
+from tokar.format.bodies import FileList, Preamble, Root
 from tokar.format.entry import Entry
-from tokar.format.file_record import FileList
 from tokar.format.index import IndexPage
 from tokar.format.ledger import Ledger
-from tokar.format.preamble import Preamble
 from tokar.format.records import RecordHead
-from tokar.format.root import Root
 
 START = Preamble(bytes(16)).build()
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
-from tokar.format import preamble
-from tokar.format.preamble import Preamble
+from tokar.format import bodies
+from tokar.format.bodies import Preamble
 
 ID = bytes(range(16))
 BUILT = Preamble(ID).build()
@@ -18,7 +18,7 @@ def test_an_id_comes_back(archive_id: bytes) -> None:
 
 
 def test_the_bytes_are_those_of_the_specification() -> None:
-    assert len(BUILT) == preamble.SIZE == 32
+    assert len(BUILT) == bodies.PREAMBLE_SIZE == 32
     assert BUILT[:12] == bytes.fromhex("89544b520d0a1a0a 0100 0000")
     assert BUILT[16:] == ID
 

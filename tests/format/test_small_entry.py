@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tokar.errors import FormatError
 from tokar.format.archive import Archive
+from tokar.format.bodies import FileList
 from tokar.format.compression import Compression
 from tokar.format.entry_reader import EntryReader
-from tokar.format.file_record import FileList
 from tokar.format.metadata import Head
 from tokar.format.small_entry import prove_small_entry
 from tokar.format.writer import ArchiveWriter

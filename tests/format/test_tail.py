@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format import tail
-from tokar.format.tail import Tail
+from tokar.format import bodies
+from tokar.format.bodies import Tail
 
 U64 = st.integers(0, (1 << 64) - 1)
 
@@ -18,8 +18,8 @@ def test_a_tail_comes_back(root_position: int, root: bytes, total_size: int) -> 
 
 
 def test_a_tail_takes_the_last_120_bytes() -> None:
-    assert tail.RECORD_SIZE == 120
-    assert len(Tail(0, bytes(32), 0).build()) == tail.BODY_SIZE == 56
+    assert bodies.TAIL_SIZE == 120
+    assert len(Tail(0, bytes(32), 0).build()) == bodies.TAIL_BODY_SIZE == 56
     assert Tail(0, bytes(32), 0).build()[-8:] == bytes.fromhex("0a1a0a0d524b5489")
 
 

@@ -32,8 +32,8 @@ from tokar.errors import (
     StorageError,
     UnsupportedError,
 )
+from tokar.format.bodies import Preamble
 from tokar.format.metadata import parse_calls
-from tokar.format.preamble import Preamble
 from tokar.format.scanner import Scan
 from tokar.salvage import copy as salvage_copy
 from tokar.salvage import entry as salvage_entry

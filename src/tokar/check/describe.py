@@ -15,8 +15,8 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import FileKind
 from tokar.ese.inspect import inspect_file
-from tokar.format import preamble, records
-from tokar.format.preamble import Preamble
+from tokar.format import bodies, records
+from tokar.format.bodies import Preamble
 from tokar.format.scanner import EntryEnded, Scan
 from tokar.restore.locations import parse_location_list
 from tokar.sets.facts import DatabaseFacts
@@ -133,7 +133,7 @@ class Partial:
         self.entries: list[tuple[Entry, int]] = []  # The complete entries before the fault, with the bytes each takes
         scan = Scan(SequentialReader(source), decode=False)
         with suppress(FormatError):  # the caller knows what is wrong, and asks for what is not
-            self.id = Preamble.parse(source.read(0, preamble.SIZE)).id
+            self.id = Preamble.parse(source.read(0, bodies.PREAMBLE_SIZE)).id
             for event in scan:
                 if isinstance(event, EntryEnded):
                     self.entries.append((event.entry, scan.position - event.entry.file_position))
@@ -177,8 +177,8 @@ def walk_heads(source: ByteSource) -> Iterator[RecordHead]:
         FormatError: A head is damaged, or something follows after TAIL.
         UnsealedError: The source ends before the end of TAIL.
     """
-    tag = Preamble.parse(source.read(0, preamble.SIZE)).tag
-    position, kind = preamble.SIZE, b""
+    tag = Preamble.parse(source.read(0, bodies.PREAMBLE_SIZE)).tag
+    position, kind = bodies.PREAMBLE_SIZE, b""
     while kind != records.TAIL:
         data = source.read(position, records.HEAD_SIZE)
         if len(data) < records.HEAD_SIZE:

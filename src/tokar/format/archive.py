@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
-from tokar.format import preamble, records, tail
+from tokar.format import bodies, records
+from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.entry import find_entries
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
 from tokar.format.index import IndexPage
 from tokar.format.index_places import demand_places, demand_tiling
 from tokar.format.metadata import Head, Summary, parse_calls
-from tokar.format.preamble import Preamble
 from tokar.format.records import HEAD_SIZE, RecordHead
-from tokar.format.root import Root
 from tokar.format.scanner import Scan
-from tokar.format.tail import Tail
 from tokar.format.views import Entries, EntrySource
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader
 
@@ -75,7 +73,7 @@ class Archive:
     def _open(self) -> None:
         source = self._source
         self.size = source.size
-        start = source.read(0, preamble.SIZE)
+        start = source.read(0, bodies.PREAMBLE_SIZE)
         self.id = Preamble.parse(start).id
         self._tag = self.id[:8]
         end = self._read_tail()
@@ -86,7 +84,7 @@ class Archive:
                 expected=end.root,
                 actual=root_head.check,
                 rule="TAIL-2",
-                offset=self.size - tail.RECORD_SIZE,
+                offset=self.size - bodies.TAIL_SIZE,
             )
         self.root = end.root
         found = Root.parse(body, position=root_head.position)
@@ -109,7 +107,7 @@ class Archive:
         self._reader = EntryReader(source, self._tag)
 
     def _read_tail(self) -> Tail:
-        position = self.size - tail.RECORD_SIZE
+        position = self.size - bodies.TAIL_SIZE
         try:
             _, body = self._read(position, records.TAIL)
             end = Tail.parse(body, position=position)
@@ -149,7 +147,7 @@ class Archive:
         if (
             not ordered
             or kinds[0] != records.HEAD
-            or self._outside[0] != preamble.SIZE
+            or self._outside[0] != bodies.PREAMBLE_SIZE
             or kinds[at] != records.SUMM
             or ends[at] != self._outside[at + 1]
             or ends[-1] != root_position
@@ -164,7 +162,7 @@ class Archive:
 
     def _check_trailing(self) -> None:
         position = self._root_head.end
-        end = self.size - tail.RECORD_SIZE
+        end = self.size - bodies.TAIL_SIZE
         count = 0
         while position < end:
             data = self._source.read(position, HEAD_SIZE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.errors import InputError
 from tokar.format import zstd_frame
-from tokar.format.data_record import Codec
+from tokar.format.bodies import Codec
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from tokar.format.done_record import DoneRecord
-    from tokar.format.file_record import FileList, FileRecord
+    from tokar.format.bodies import DoneRecord, FileList, FileRecord
 
 _NUMBER = re.compile(r"#([0-9]{1,10})", re.ASCII)
 _MAX_LISTED = 5

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError
-from tokar.format import data_record, records
-from tokar.format.done_record import DoneRecord
-from tokar.format.file_record import FileRecord
+from tokar.format import bodies, records
+from tokar.format.bodies import DoneRecord, FileRecord
 from tokar.format.read_ahead import ReadAhead, absorb, nothing
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.small_entry import ProvenEntry, prove_small_entry
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.format.data_record import DataRecord
+    from tokar.format.bodies import DataRecord
     from tokar.format.entry import Entry
     from tokar.storage.bytesource import ByteSource
 
@@ -212,7 +211,7 @@ class EntryReader:
         """
         head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
         record = self._parse_data(found, number, head, body)
-        content = data_record.content(record, body, position=head.position)
+        content = bodies.decode_content(record, body, position=head.position)
         return Chunk(record.content_size, content, record.codec)
 
     def chunk_to_check(self, found: EntryRecords, number: int, data: memoryview) -> tuple[Chunk, Callable[[], None]]:
@@ -229,7 +228,7 @@ class EntryReader:
             record = self._parse_data(found, number, head, body)
         except FormatError:
             return self.prove_chunk(found, number, data), nothing  # it finds what is broken first
-        if record.codec != data_record.Codec.STORED:
+        if record.codec != bodies.Codec.STORED:
             return self.prove_chunk(found, number, data), nothing
         return (
             Chunk(record.content_size, body[record.stored_at :], record.codec),
@@ -252,7 +251,7 @@ class EntryReader:
         """
         head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
         record = self._parse_data(found, number, head, body)
-        data_record.check_frame(record, body, position=head.position)
+        bodies.check_frame(record, body, position=head.position)
 
     def _parse_data(self, found: EntryRecords, number: int, head: RecordHead, body: memoryview) -> DataRecord:
         position = head.position
@@ -263,9 +262,7 @@ class EntryReader:
             message = "DONE names another check for a chunk"
             raise CheckMismatchError(message, expected=expected, actual=head.check, rule="DONE-2", offset=position)
         chunk_size = 1 << found.file.chunk_log2
-        record = data_record.parse_data(
-            body, entry=found.file.entry, chunk=number, chunk_size=chunk_size, position=position
-        )
+        record = bodies.parse_data(body, entry=found.file.entry, chunk=number, chunk_size=chunk_size, position=position)
         if record.content_size != min(chunk_size, found.done.content_size - number * chunk_size):
             raise FormatError("a chunk has another size than its place calls for", rule="DATA-2", offset=position)
         return record

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
-from tokar.format import data_record, records
-from tokar.format.done_record import DoneRecord
+from tokar.format import bodies, records
+from tokar.format.bodies import DoneRecord
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tokar.format.file_record import FileRecord
+    from tokar.format.bodies import FileRecord
 
 
 class EncodedChunk(NamedTuple):
@@ -31,7 +31,7 @@ class EncodedChunk(NamedTuple):
 
 def encode_chunk(entry: int, chunk: int, codec: int, stored: Buffer, content: Buffer) -> EncodedChunk:
     """Build the body of a DATA record and hash it; may run in any thread."""
-    prefix = data_record.build_prefix(entry, chunk, memoryview(content).nbytes, codec)
+    prefix = bodies.build_data_prefix(entry, chunk, memoryview(content).nbytes, codec)
     hasher = blake3(prefix)
     hasher.update(stored)
     return EncodedChunk(prefix, stored, hasher, content)

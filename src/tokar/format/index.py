@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from tokar.errors import FormatError
 from tokar.format import records
+from tokar.format.bodies import FileList
 from tokar.format.entry import Entry
-from tokar.format.file_record import FileList
 from tokar.format.records import INDX_BODY, MAX_PAGE_ENTRIES, PAGE_ENTRY_SIZE, PAGE_FULL_SIZE, Packer
 
 if TYPE_CHECKING:

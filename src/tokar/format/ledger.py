@@ -12,9 +12,9 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
+from tokar.format.bodies import Root
 from tokar.format.index import IndexPage
 from tokar.format.records import DATA, DONE, FILE, ROOT, TAIL
-from tokar.format.root import Root
 
 if TYPE_CHECKING:
     from tokar.format.entry import Entry

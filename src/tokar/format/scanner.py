@@ -22,16 +22,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from blake3 import blake3
 
 from tokar.errors import DigestMismatchError, FormatError, UnsealedError
-from tokar.format import data_record, preamble, records
-from tokar.format.done_record import DoneRecord
+from tokar.format import bodies, records
+from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
 from tokar.format.entry import Entry
-from tokar.format.file_record import FileRecord
 from tokar.format.index import IndexPage
 from tokar.format.ledger import Ledger
 from tokar.format.metadata import Head, Summary, parse_calls
-from tokar.format.preamble import Preamble
-from tokar.format.root import Root
-from tokar.format.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,7 +248,7 @@ class _OpenEntry:
 
     def add(self, head: RecordHead, body: Buffer) -> ChunkRead:
         chunk = len(self.lengths)
-        data = data_record.parse_data(
+        data = bodies.parse_data(
             body, entry=self.file.entry, chunk=chunk, chunk_size=self._chunk_size, position=head.position
         )
         if self.content_size != chunk * self._chunk_size:
@@ -261,9 +257,9 @@ class _OpenEntry:
         self.checks += head.check
         self.content_size += data.content_size
         if self._hasher is None:
-            data_record.check_frame(data, body, position=head.position)
+            bodies.check_frame(data, body, position=head.position)
             return ChunkRead(data.content_size, None)
-        content = data_record.content(data, body, position=head.position)
+        content = bodies.decode_content(data, body, position=head.position)
         self._hasher.update(bytes(data.content_size) if content is None else content)
         return ChunkRead(data.content_size, content)
 
@@ -322,8 +318,8 @@ class Scan:
         self.scanner: Scanner | None = None
 
     def __iter__(self) -> Iterator[Event]:
-        scanner = self.scanner = Scanner(self._read(preamble.SIZE), decode=self._decode)
-        self.position = preamble.SIZE
+        scanner = self.scanner = Scanner(self._read(bodies.PREAMBLE_SIZE), decode=self._decode)
+        self.position = bodies.PREAMBLE_SIZE
         while (head := self._next_head(scanner)) is not None:
             scanner.admit(head)
             body = self._read(head.length)

@@ -16,8 +16,8 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
-from tokar.format.data_record import Codec, check_frame, parse_data
-from tokar.format.data_record import content as content_of
+from tokar.format.bodies import Codec, check_frame, parse_data
+from tokar.format.bodies import decode_content as content_of
 from tokar.format.records import (
     DATA_BODY,
     DONE_BODY,

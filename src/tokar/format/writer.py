@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from tokar import names
 from tokar.errors import FormatError, InputError, SourceChangedError
-from tokar.format import json_fields, metadata, preamble, records, zstd_frame
+from tokar.format import bodies, json_fields, metadata, records, zstd_frame
+from tokar.format.bodies import FileList, FileRecord, Preamble, Tail
 from tokar.format.compression import Compression
 from tokar.format.entry import Entry
 from tokar.format.entry_writer import EncodedChunk, EntryWriter, encode_chunk
-from tokar.format.file_record import FileList, FileRecord
 from tokar.format.ledger import Ledger
 from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
-from tokar.format.preamble import Preamble
 from tokar.format.records import RecordHead
 from tokar.format.small_entry import build_small_entry
-from tokar.format.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +111,7 @@ class ArchiveWriter:
         self._state = "open"
         start = Preamble(self.id).build()
         self._ledger = Ledger(start)
-        self._position = preamble.SIZE
+        self._position = bodies.PREAMBLE_SIZE
         body = head.build()
         self._push(start)
         self._put_outside(records.HEAD, body)

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar.errors import CheckMismatchError, FormatError, InputError, SourceChangedError
-from tokar.format import data_record, records, tail
-from tokar.format.data_record import Codec
-from tokar.format.done_record import DoneRecord
+from tokar.format import bodies, records
+from tokar.format.bodies import Codec, DoneRecord, FileRecord, Tail
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
-from tokar.format.file_record import FileRecord
 from tokar.format.records import HEAD_SIZE
-from tokar.format.tail import Tail
 from tokar.format.writer import ArchiveWriter, Sealed
 from tokar.salvage.entry import EntryState, FoundEntry, decoded, lost_entry
 from tokar.salvage.losses import DamagedFile
@@ -110,7 +107,7 @@ class SalvageWriter(ArchiveWriter):
             )
         for kind, body in trailing:
             self._put(kind, body)
-        size = self._position + tail.RECORD_SIZE
+        size = self._position + bodies.TAIL_SIZE
         self._put(records.TAIL, Tail(root_position, own_root, size).build())
         self._flush()
         self._stop()
@@ -125,8 +122,8 @@ class SalvageWriter(ArchiveWriter):
 
 def copied_chunk(entry: int, body: memoryview, content: Buffer) -> EncodedChunk:
     """Return a chunk with the body of a DATA record as it stands elsewhere, but for the number of the entry."""
-    prefix = entry.to_bytes(4, "little") + bytes(body[4 : data_record.PACKER.size])
-    stored = body[data_record.PACKER.size :]
+    prefix = entry.to_bytes(4, "little") + bytes(body[4 : bodies.DATA_PACKER.size])
+    stored = body[bodies.DATA_PACKER.size :]
     hasher = blake3(prefix)
     hasher.update(stored)
     return EncodedChunk(prefix, stored, hasher, content)

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokar.errors import FormatError
-from tokar.format import preamble, records
+from tokar.format import bodies, records
+from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.metadata import Head, Summary
-from tokar.format.preamble import Preamble
-from tokar.format.root import Root
-from tokar.format.tail import Tail
 from tokar.salvage.find import RecordFinder, RecordReader, from_preamble, from_records, moved_preamble, nothing_found
 from tokar.salvage.runs import Columns, Outside, RunBuilder, RunTable
 
@@ -103,7 +101,7 @@ def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[A
             continue
         table = RunTable()
         builder = RunBuilder(table)
-        start = preamble.SIZE if identity.preamble_is_good else 0
+        start = bodies.PREAMBLE_SIZE if identity.preamble_is_good else 0
         for record in RecordFinder(source, identity.tag, start=start, progress=progress):
             builder.take(record)
         builder.close()

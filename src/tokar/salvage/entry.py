@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar.errors import FormatError
-from tokar.format import data_record, records
-from tokar.format.done_record import DoneRecord
-from tokar.format.file_record import FileList, FileRecord
+from tokar.format import bodies, records
+from tokar.format.bodies import DoneRecord, FileList, FileRecord
 from tokar.format.records import HEAD_SIZE
 from tokar.salvage.runs import update_digest
 
@@ -116,11 +115,11 @@ def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:
 def decoded(record: FoundRecord) -> tuple[int, Buffer | None]:
     """Return size and content of a DATA record, None for zeros."""
     position = record.head.position
-    entry, chunk, *_ = data_record.PACKER.unpack(record.body)
-    data = data_record.parse_data(
+    entry, chunk, *_ = bodies.DATA_PACKER.unpack(record.body)
+    data = bodies.parse_data(
         record.body, entry=entry, chunk=chunk, chunk_size=1 << records.MAX_CHUNK_LOG2, position=position
     )
-    return data.content_size, data_record.content(data, record.body, position=position)
+    return data.content_size, bodies.decode_content(data, record.body, position=position)
 
 
 _UNKNOWN_TOKEN: Final = 0x0F  # spec/tokens.md: no role is known
@@ -158,7 +157,7 @@ class _Chunks:
         return len(self.numbers)
 
     def add(self, head: RecordHead, place: int, start: bytes) -> None:
-        _, number, size, *_ = data_record.PACKER.unpack(start)
+        _, number, size, *_ = bodies.DATA_PACKER.unpack(start)
         self.numbers.append(number)
         self.places.append(place)
         self.sizes.append(size)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import BadMagicError, FormatError, SourceChangedError, UnsupportedError
-from tokar.format import preamble, records, tail
-from tokar.format.preamble import Preamble
+from tokar.format import bodies, records
+from tokar.format.bodies import Preamble
 from tokar.format.records import CHECKED_SIZE, HEAD_SIZE, MAGIC, RECORD_HEAD, Packer, RecordHead
 
 if TYPE_CHECKING:
@@ -160,7 +160,11 @@ class RecordFinder:
             head = self._unknown_head(data, offset)
         except FormatError:
             return _NO_RECORD
-        if position < preamble.SIZE or head.end > records.MAX_ARCHIVE_SIZE or at + HEAD_SIZE + head.length > self._size:
+        if (
+            position < bodies.PREAMBLE_SIZE
+            or head.end > records.MAX_ARCHIVE_SIZE
+            or at + HEAD_SIZE + head.length > self._size
+        ):
             return _NO_RECORD
         body = window.view(at + HEAD_SIZE, head.length)
         hasher = blake3(body)
@@ -291,8 +295,8 @@ def from_preamble(source: ByteSource) -> ArchiveIdentity | None:
     Raises:
         UnsupportedError: An archive of another version.
     """
-    data = source.read(0, preamble.SIZE)
-    if len(data) < preamble.SIZE:
+    data = source.read(0, bodies.PREAMBLE_SIZE)
+    if len(data) < bodies.PREAMBLE_SIZE:
         return None
     repaired = Preamble(data[_ID])
     crc_is_right = repaired.build()[_CRC] == data[_CRC]
@@ -308,7 +312,7 @@ def from_preamble(source: ByteSource) -> ArchiveIdentity | None:
 
 def from_records(source: ByteSource) -> ArchiveIdentity | None:
     """Return the tag that the records tell: from TAIL or HEAD where they stand, else that of most bytes."""
-    for at, kind in ((source.size - tail.RECORD_SIZE, records.TAIL), (preamble.SIZE, records.HEAD)):
+    for at, kind in ((source.size - bodies.TAIL_SIZE, records.TAIL), (bodies.PREAMBLE_SIZE, records.HEAD)):
         tag = _tag_at(source, at, kind)
         if tag is not None:
             return ArchiveIdentity(tag, None, preamble_is_good=False)
@@ -320,21 +324,21 @@ def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
     """Return the id from a preamble of this tag that stands somewhere before `stop`."""
     window = InputWindow(source)
     at = 0
-    while at + preamble.SIZE <= min(stop, source.size):
-        offset = window.load(at, preamble.SIZE)
+    while at + bodies.PREAMBLE_SIZE <= min(stop, source.size):
+        offset = window.load(at, bodies.PREAMBLE_SIZE)
         found = window.data.find(MAGIC, offset)
         while found >= 0:
-            data = window.data[found : found + preamble.SIZE]
-            if data[16:24] == tag and len(data) == preamble.SIZE and data == Preamble(data[_ID]).build():
+            data = window.data[found : found + bodies.PREAMBLE_SIZE]
+            if data[16:24] == tag and len(data) == bodies.PREAMBLE_SIZE and data == Preamble(data[_ID]).build():
                 return data[_ID]
             found = window.data.find(MAGIC, found + 1)
-        at = window.end - preamble.SIZE + 1
+        at = window.end - bodies.PREAMBLE_SIZE + 1
     return None
 
 
 def nothing_found(source: ByteSource) -> FormatError:
     """Return the error for an input without a single good record."""
-    data = source.read(0, preamble.SIZE)
+    data = source.read(0, bodies.PREAMBLE_SIZE)
     try:
         Preamble.parse(data)
     except (BadMagicError, UnsupportedError) as error:
@@ -346,7 +350,7 @@ def nothing_found(source: ByteSource) -> FormatError:
 
 def _tag_at(source: ByteSource, at: int, kind: bytes) -> bytes | None:
     """Return the tag of the good record of a kind at a place, if there is one and it belongs there."""
-    data = source.read(at, HEAD_SIZE) if at >= preamble.SIZE else b""
+    data = source.read(at, HEAD_SIZE) if at >= bodies.PREAMBLE_SIZE else b""
     if len(data) < HEAD_SIZE or data[:4] != kind:
         return None
     tag = data[8:16]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar import names
 from tokar.errors import PartialError
-from tokar.format import preamble, records
+from tokar.format import bodies, records
 from tokar.salvage.entry import EntryState
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def lost_ranges(found: DamageMap) -> Iterator[LostRange]:
     runs = found.runs
     order = _input_order(runs.places)
     describe = _Describer(found)
-    start = preamble.SIZE if found.preamble_is_good else 0
+    start = bodies.PREAMBLE_SIZE if found.preamble_is_good else 0
     missing = runs.positions[0] - start
     size = runs.places[order[0]] - start
     if size or missing:
@@ -235,7 +235,9 @@ class _Describer:
         parts += _entries_between(before, after)
         if after is not None and not after.is_outside and not after.has_file:
             parts.append(_beginning_of(after))
-        parts += self._outside_between(before.end if before else preamble.SIZE, after.position if after else None)
+        parts += self._outside_between(
+            before.end if before else bodies.PREAMBLE_SIZE, after.position if after else None
+        )
         if after is None:
             is_derived = self._found.summary_head is not None and not parts
             parts.append("the end of the archive, of which all is derived" if is_derived else "the end of the archive")

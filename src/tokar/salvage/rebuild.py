@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokar import names
 from tokar._version import __version__
 from tokar.errors import FormatError
-from tokar.format import canonical_json, json_fields, preamble, records
+from tokar.format import bodies, canonical_json, json_fields, records
 from tokar.format.index import IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE
@@ -191,7 +191,7 @@ class _Replica:
         # Whether every record so far belongs where it must then stand.
         self.fits = head is not None and found.summary is not None and not found.overflow
         # Where the next one must stand.
-        self.position = preamble.SIZE + (HEAD_SIZE + len(head.build()) if head is not None else 0)
+        self.position = bodies.PREAMBLE_SIZE + (HEAD_SIZE + len(head.build()) if head is not None else 0)
         self._head = head
         self._count = self._content_size = 0
         self._page_count = self._page_names = 0

@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import FormatError, UnsupportedError
-from tokar.format import canonical_json, data_record, preamble, records
-from tokar.format.done_record import DoneRecord
-from tokar.format.file_record import FileRecord
+from tokar.format import bodies, canonical_json, records
+from tokar.format.bodies import DoneRecord, FileRecord, Root, Tail
 from tokar.format.index import IndexPage
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
-from tokar.format.root import Root
-from tokar.format.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -228,13 +225,11 @@ class RunBuilder:
 
     def _take_data(self, record: FoundRecord, number: int) -> None:
         position = record.head.position
-        _, chunk, *_ = data_record.PACKER.unpack(record.body)
+        _, chunk, *_ = bodies.DATA_PACKER.unpack(record.body)
         if chunk >= records.MAX_CHUNKS:
             raise FormatError(f"chunk {chunk}", rule="LIM-2", offset=position)
-        data = data_record.parse_data(
-            record.body, entry=number, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position
-        )
-        content = data_record.content(data, record.body, position=position)
+        data = bodies.parse_data(record.body, entry=number, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position)
+        content = bodies.decode_content(data, record.body, position=position)
         run = self._continued(record, number)
         if not run.takes(chunk, data.content_size):
             self.close()
@@ -363,7 +358,7 @@ def demand_sound(record: FoundRecord) -> None:
     body = bytes(record.body)
     if kind == records.HEAD:
         Head.parse(body, position=position)
-        if position != preamble.SIZE:
+        if position != bodies.PREAMBLE_SIZE:
             raise FormatError("HEAD that is not the first record", rule="SEQ-1", offset=position)
     elif kind == records.PROC:
         parse_calls(body, position=position)

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError, InputError
-from tokar.format import json_fields, preamble, records
+from tokar.format import bodies, json_fields, records
 from tokar.format.compression import Compression
 from tokar.format.scanner import Scan
 from tokar.format.writer import system_clock
@@ -98,7 +98,7 @@ def _refuse_undamaged(source: ByteSource, found: DamageMap) -> None:
     Raises:
         InputError: The archive is sealed and undamaged.
     """
-    is_covered = preamble.SIZE + sum(found.runs.sizes) == source.size
+    is_covered = bodies.PREAMBLE_SIZE + sum(found.runs.sizes) == source.size
     if not is_covered or not found.preamble_is_good or found.moved_size or found.tail is None:
         return
     try:

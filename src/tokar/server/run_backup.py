@@ -30,10 +30,8 @@ from tokar.errors import (
 )
 from tokar.format import json_fields, metadata
 from tokar.format.archive import Archive
-from tokar.format.file_record import FileList
+from tokar.format.bodies import PREAMBLE_SIZE, FileList, Preamble
 from tokar.format.metadata import Head
-from tokar.format.preamble import SIZE as PREAMBLE_SIZE
-from tokar.format.preamble import Preamble
 from tokar.format.verify import verify
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.server.backup_steps import BackupProcedure, Ending

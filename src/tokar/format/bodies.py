@@ -1,0 +1,372 @@
+"""The preamble and the bodies of FILE, DATA, DONE, ROOT and TAIL (spec/format.md sections 3, 7 to 9 and 11)."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
+from tokar.format import records, zstd_frame
+from tokar.format.records import (
+    ALL_FLAGS,
+    DATA_BODY,
+    DONE_BODY,
+    END_MAGIC,
+    FILE_BODY,
+    FLAG_ANNOUNCED,
+    FLAG_INCOMPLETE,
+    FLAG_MODIFIED,
+    HEAD_SIZE,
+    MAGIC,
+    MAJOR,
+    MAX_CHUNK_LOG2,
+    MIN_CHUNK_LOG2,
+    PREAMBLE,
+    ROOT_BODY,
+    ROOT_ROW,
+    TAIL_BODY,
+    Packer,
+    RecordHead,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
+
+
+_PREAMBLE = Packer(PREAMBLE)
+PREAMBLE_SIZE = _PREAMBLE.size
+
+
+@dataclass(frozen=True, slots=True)
+class Preamble:
+    """What the preamble says: the archive id, 16 bytes. The major version is 1 or the archive is refused."""
+
+    id: bytes
+
+    @property
+    def tag(self) -> bytes:
+        """The tag that every record of this archive carries: 8 bytes."""
+        return self.id[:8]
+
+    def build(self) -> bytes:
+        """Return the 32 bytes."""
+        without_crc = _PREAMBLE.pack(MAGIC, MAJOR, 0, 0, self.id)
+        return _PREAMBLE.pack(MAGIC, MAJOR, 0, _preamble_crc(without_crc), self.id)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Preamble:
+        """Read the preamble from the first bytes of an archive.
+
+        Raises:
+            BadMagicError: PRE-1.
+            UnsupportedError: PRE-2, another major version.
+            FormatError: PRE-3 or PRE-4.
+            UnsealedError: The input ends inside the preamble (STATE-1).
+        """
+        if data[:8] != MAGIC:
+            raise BadMagicError("not a tokar archive", rule="PRE-1", offset=0)
+        major = int.from_bytes(data[8:10], "little")
+        if len(data) >= 10 and major != MAJOR:
+            raise UnsupportedError(f"format version {major} is not known here", rule="PRE-2", offset=0)
+        if len(data) >= 12 and any(data[10:12]):
+            raise FormatError("reserved bytes of the preamble are not zero", rule="PRE-3", offset=0)
+        if len(data) < PREAMBLE_SIZE:
+            raise UnsealedError("it ends inside the preamble", rule="STATE-1", offset=0)
+        crc, archive_id = _PREAMBLE.unpack(data)[3:5]
+        if crc != _preamble_crc(data):
+            raise FormatError("the CRC-32 of the preamble is wrong", rule="PRE-4", offset=0)
+        return cls(archive_id)
+
+
+def _preamble_crc(data: bytes) -> int:
+    return zlib.crc32(data[16:32], zlib.crc32(data[:12]))
+
+
+FILE_PACKER: Final = Packer(FILE_BODY)
+
+
+class FileList(IntEnum):
+    """The list of the backup procedure that a file came from (spec/format.md, FILE, field `list`)."""
+
+    BY_HAND = 0
+    DATABASE_NAMES = 1
+    BACKUP_LOGS = 2
+    DYNAMIC_FILES = 3
+
+
+_LISTS: Final = tuple(FileList)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """The body of FILE."""
+
+    entry: int  # Number of the entry, from 0
+    encoding: int  # Windows code page of the name, 0 unknown
+    token: int  # The token byte as delivered
+    file_list: FileList  # Where the file was listed
+    announced_size: int | None  # Bytes, as announced when the file was opened, or None
+    modified: int | None  # Modification time, nanoseconds since 1970 in UTC, or None
+    incomplete: bool  # Whether the content is known to be incomplete
+    chunk_log2: int  # Size of a chunk as a power of two
+    name: bytes  # The name as delivered, 1 to 65,535 bytes
+
+    def build(self) -> bytes:
+        """Return the bytes of the body."""
+        flags = (
+            (FLAG_MODIFIED if self.modified is not None else 0)
+            | (FLAG_ANNOUNCED if self.announced_size is not None else 0)
+            | (FLAG_INCOMPLETE if self.incomplete else 0)
+        )
+        fixed = FILE_PACKER.pack(
+            self.entry,
+            self.encoding,
+            self.token,
+            self.file_list,
+            self.announced_size or 0,
+            self.modified or 0,
+            flags,
+            self.chunk_log2,
+            0,
+            len(self.name),
+            0,
+        )
+        return fixed + self.name
+
+    @classmethod
+    def parse(cls, body: Buffer, *, entry: int, position: int) -> FileRecord:
+        """Read the body of the FILE record at `position`, which must be that of entry number `entry`.
+
+        Raises:
+            FormatError: FILE-1 to FILE-4.
+        """
+        number, encoding, token, listed, announced, modified, flags, log2, zero_1, length, zero_2 = FILE_PACKER.unpack(
+            body
+        )
+        if number != entry:
+            raise FormatError(f"entry {number} where entry {entry} must be", rule="FILE-1", offset=position)
+        view = memoryview(body)
+        if not length or view.nbytes != FILE_PACKER.size + length:
+            raise FormatError("the name does not fill the FILE record", rule="FILE-2", offset=position)
+        if listed >= len(_LISTS) or not MIN_CHUNK_LOG2 <= log2 <= MAX_CHUNK_LOG2 or flags & ~ALL_FLAGS:
+            raise FormatError("a field of FILE is out of range", rule="FILE-3", offset=position)
+        has_modified, has_announced = flags & FLAG_MODIFIED, flags & FLAG_ANNOUNCED
+        if zero_1 or zero_2 or (announced and not has_announced) or (modified and not has_modified):
+            raise FormatError("a field of FILE that must be zero is not", rule="FILE-4", offset=position)
+        return cls(
+            number,
+            encoding,
+            token,
+            _LISTS[listed],
+            announced if has_announced else None,
+            modified if has_modified else None,
+            bool(flags & FLAG_INCOMPLETE),
+            log2,
+            bytes(view[FILE_PACKER.size :]),
+        )
+
+
+DATA_PACKER: Final = Packer(DATA_BODY)
+
+
+class Codec(IntEnum):
+    """How the decode_content of a chunk is stored."""
+
+    STORED = 0
+    ZSTD = 1
+    ZEROS = 2
+
+
+class DataRecord(NamedTuple):
+    """The body of DATA, without its stored bytes."""
+
+    entry: int  # Number of the entry
+    chunk: int  # Number of the chunk in the entry
+    content_size: int  # Bytes of decode_content
+    codec: int  # How the decode_content is stored
+    stored_at: int  # Where the stored bytes start in the body
+
+
+def build_data_prefix(entry: int, chunk: int, content_size: int, codec: int) -> bytes:
+    """Return the body up to the stored bytes, without padding."""
+    return DATA_PACKER.pack(entry, chunk, content_size, codec, 0, 0)
+
+
+def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, position: int) -> DataRecord:
+    """Read the body of the DATA record at `position`; the frame of codec 1 is not looked at (`decode_content` does that).
+
+    Raises:
+        FormatError: DATA-1 to DATA-5, apart from the fullness of a chunk that is not the last.
+    """
+    its_entry, its_chunk, content_size, codec, zero, pad_length = DATA_PACKER.unpack(body)
+    stored_at = DATA_PACKER.size + pad_length
+    stored_size = memoryview(body).nbytes - stored_at
+    if its_entry != entry or its_chunk != chunk:
+        message = f"chunk {its_chunk} of entry {its_entry} where chunk {chunk} of entry {entry} must be"
+        raise FormatError(message, rule="DATA-1", offset=position)
+    if not 1 <= content_size <= chunk_size:
+        raise FormatError(f"a chunk of {content_size} bytes", rule="DATA-2", offset=position)
+    if codec > Codec.ZEROS or zero or stored_size < 0 or any(memoryview(body)[DATA_PACKER.size : stored_at]):
+        raise FormatError("a field of DATA is out of range, or its padding is not zero", rule="DATA-3", offset=position)
+    if codec == Codec.STORED and stored_size != content_size:
+        raise FormatError("stored bytes and decode_content differ in size", rule="DATA-4", offset=position)
+    if codec == Codec.ZEROS and stored_size:
+        raise FormatError("a chunk of zeros with stored bytes", rule="DATA-5", offset=position)
+    return DataRecord(its_entry, its_chunk, content_size, codec, stored_at)
+
+
+def check_frame(record: DataRecord, body: Buffer, *, position: int) -> None:
+    """Check the Zstandard frame of a chunk without decompressing it; other codecs pass.
+
+    Raises:
+        FormatError: DATA-6 or DATA-7.
+    """
+    if record.codec != Codec.ZSTD:
+        return
+    stored = memoryview(body)[record.stored_at :]
+    if stored.nbytes >= record.content_size:
+        raise FormatError("the compressed chunk is not smaller than its decode_content", rule="DATA-6", offset=position)
+    zstd_frame.check(stored, record.content_size, position=position)
+
+
+def decode_content(record: DataRecord, body: Buffer, *, position: int) -> Buffer | None:
+    """Return the decode_content of a chunk, or None if it is all zeros by its codec.
+
+    Raises:
+        FormatError: DATA-6 or DATA-7.
+    """
+    if record.codec == Codec.ZEROS:
+        return None
+    stored = memoryview(body)[record.stored_at :]
+    if record.codec == Codec.STORED:
+        return stored
+    check_frame(record, body, position=position)
+    return zstd_frame.decompress(stored, record.content_size, position=position)
+
+
+DONE_PACKER: Final = Packer(DONE_BODY)
+DONE_ROW_SIZE: Final = 36  # a length and a check for each DATA record
+
+
+@dataclass(frozen=True, slots=True)
+class DoneRecord:
+    """The body of DONE."""
+
+    entry: int  # Number of the entry
+    content_size: int  # Bytes of content
+    digest: bytes  # BLAKE3 of the content, 32 bytes
+    file_check: bytes  # Check of the FILE record, 32 bytes
+    data_lengths: Sequence[int]  # Body lengths of the DATA records, in order
+    data_checks: bytes  # Their checks, 32 bytes each, one after the other
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of DATA records."""
+        return len(self.data_lengths)
+
+    def build(self) -> bytes:
+        """Return the bytes of the body."""
+        fixed = DONE_PACKER.pack(self.entry, self.chunk_count, self.content_size, self.digest, self.file_check)
+        return fixed + records.column_bytes(array("I", self.data_lengths)) + self.data_checks
+
+    @classmethod
+    def parse(cls, body: Buffer, *, entry: int, position: int) -> DoneRecord:
+        """Read the body of the DONE record at `position`, which must be that of entry number `entry`.
+
+        Raises:
+            FormatError: DONE-1.
+        """
+        number, count, content_size, digest, file_check = DONE_PACKER.unpack(body)
+        view = memoryview(body)
+        if number != entry or view.nbytes != DONE_PACKER.size + DONE_ROW_SIZE * count:
+            raise FormatError(f"the DONE record does not fit entry {entry}", rule="DONE-1", offset=position)
+        checks_at = DONE_PACKER.size + 4 * count
+        lengths = records.column_integers(view[DONE_PACKER.size : checks_at], "I")
+        return cls(number, content_size, digest, file_check, lengths, bytes(view[checks_at:]))
+
+    def demand_shape(self, *, chunk_size: int, announced_size: int | None, incomplete: bool, position: int) -> None:
+        """Check the sizes against FILE.
+
+        Raises:
+            FormatError: DONE-3 or DONE-4.
+        """
+        if self.chunk_count != -(-self.content_size // chunk_size):
+            raise FormatError("size and number of chunks do not fit", rule="DONE-3", offset=position)
+        if announced_size is not None and announced_size != self.content_size and not incomplete:
+            message = f"{self.content_size} bytes of content, {announced_size} were announced"
+            raise FormatError(message, rule="DONE-4", offset=position)
+
+
+_ROOT: Final = Packer(ROOT_BODY)
+_ROOT_ROW: Final = Packer(ROOT_ROW)
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The body of ROOT."""
+
+    preamble: bytes  # Bytes 0-31 of the archive
+    entry_count: int  # Number of entries
+    rows: Sequence[RecordHead]  # The heads of all records outside entries that stand before ROOT, in order
+
+    def build(self) -> bytes:
+        """Return the bytes of the body."""
+        fixed = _ROOT.pack(self.preamble, self.entry_count, len(self.rows))
+        return fixed + b"".join(_ROOT_ROW.pack(row.kind, row.length, row.position, row.check) for row in self.rows)
+
+    @classmethod
+    def parse(cls, body: Buffer, *, position: int) -> Root:
+        """Read the body of the ROOT record at `position`.
+
+        Raises:
+            FormatError: ROOT-1.
+        """
+        preamble, entry_count, row_count = _ROOT.unpack(body)
+        if memoryview(body).nbytes != _ROOT.size + _ROOT_ROW.size * row_count:
+            raise FormatError("the rows do not fill the ROOT record", rule="ROOT-1", offset=position)
+        rows = [RecordHead(*_ROOT_ROW.unpack(body, _ROOT.size + _ROOT_ROW.size * at)) for at in range(row_count)]
+        return cls(preamble, entry_count, rows)
+
+
+_TAIL: Final = Packer(TAIL_BODY)
+TAIL_BODY_SIZE: Final = _TAIL.size
+TAIL_SIZE: Final = HEAD_SIZE + TAIL_BODY_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The body of TAIL."""
+
+    root_position: int  # Where ROOT stands
+    root: bytes  # The root of the archive, 32 bytes: the check of ROOT
+    total_size: int  # Bytes of the whole archive
+
+    def build(self) -> bytes:
+        """Return the bytes of the body."""
+        return _TAIL.pack(self.root_position, self.root, self.total_size, END_MAGIC)
+
+    @classmethod
+    def parse(cls, body: Buffer, *, position: int) -> Tail:
+        """Read the body of the TAIL record at `position`.
+
+        Raises:
+            FormatError: TAIL-1.
+        """
+        root_position, root, total_size, end_magic = _TAIL.unpack(body)
+        if end_magic != END_MAGIC:
+            raise FormatError("the end magic is wrong", rule="TAIL-1", offset=position)
+        return cls(root_position, root, total_size)
+
+    def demand_place(self, size: int, *, position: int) -> None:
+        """Check that this can be the TAIL at `position` of an archive of `size` bytes.
+
+        Raises:
+            FormatError: TAIL-2.
+        """
+        if self.total_size != size or not 0 < self.root_position < position:
+            raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=position)
