@@ -5,7 +5,7 @@ from restore_helpers import entries
 
 from tokar.errors import NoSuchEntryError
 from tokar.format.bodies import FileList
-from tokar.format.entry import Entry, find_entries
+from tokar.format.index import Entry, find_entries
 
 
 def entry(raw_name: bytes, encoding: int) -> Entry:

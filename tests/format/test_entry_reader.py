@@ -11,8 +11,8 @@ from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, U
 from tokar.format import records
 from tokar.format.archive import Archive
 from tokar.format.bodies import DoneRecord, FileList, FileRecord
-from tokar.format.entry import Entry
 from tokar.format.entry_reader import EntryReader, Window, end_of, read_record
+from tokar.format.index import Entry
 from tokar.format.records import build_head
 from tokar.format.scanner import Scan
 from tokar.format.verify import verify

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from tokar.errors import FormatError
 from tokar.format import index, records
 from tokar.format.bodies import FileList
-from tokar.format.entry import Entry
-from tokar.format.index import IndexPage
+from tokar.format.index import Entry, IndexPage
 
 ROWS = st.lists(
     st.tuples(

@@ -5,9 +5,7 @@ import pytest
 from tokar.errors import FormatError
 from tokar.format import records
 from tokar.format.bodies import FileList, Preamble, Root
-from tokar.format.entry import Entry
-from tokar.format.index import IndexPage
-from tokar.format.ledger import Ledger
+from tokar.format.index import Entry, IndexPage, Ledger
 from tokar.format.records import RecordHead
 
 START = Preamble(bytes(16)).build()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 FILES = entries(
     (0x44, r"\\CA1\C$\L\CA.edb"),

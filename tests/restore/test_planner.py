@@ -29,7 +29,7 @@ from tokar.restore.planner import make_plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.restore.plan import Plan
 
 CA = entries((0x44, r"\\CA1\C$\L\CA.edb"), (0x21, r"\\CA1\C$\L\edb00001.log"), (0x21, r"\\CA1\C$\L\edb00002.log"))

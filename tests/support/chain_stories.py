@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.lab.lab import Lab
     from tokar.server.licence import PriorSet
     from tokar.server.run_backup import BackupResult

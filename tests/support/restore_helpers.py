@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokar.format.bodies import FileList
-from tokar.format.entry import Entry
+from tokar.format.index import Entry
 from tokar.namelist import build_names
 from tokar.restore.inventory import take_inventory
 from tokar.restore.locations import Location, NameTarget, parse_location_list, parse_to

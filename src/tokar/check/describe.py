@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.format.metadata import Head
     from tokar.format.records import RecordHead
     from tokar.storage.bytesource import ByteSource

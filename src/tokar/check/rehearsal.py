@@ -26,7 +26,7 @@ from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.sets.facts import SetFacts
 
 _CHUNK_SIZE: Final = 1 << 20

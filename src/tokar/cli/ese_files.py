@@ -14,7 +14,7 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.show import copies_text, inspection_json, inspection_rows, verdict_json
-from tokar.format.entry import find_entries
+from tokar.format.index import find_entries
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tokar.ese.content_facts import ContentVerdict, LogFault
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 _PIECE: Final = 1 << 20
 _INDENT: Final = "  "

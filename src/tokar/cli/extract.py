@@ -17,7 +17,7 @@ from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
 if TYPE_CHECKING:
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _ZEROS = bytes(1 << 20)

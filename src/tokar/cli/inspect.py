@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tokar.check.describe import DatabaseInSet
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.format.metadata import Head
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Self
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
-from tokar.format.entry import find_entries
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
-from tokar.format.index import IndexPage
-from tokar.format.index_places import demand_places, demand_tiling
+from tokar.format.index import IndexPage, demand_places, demand_tiling, find_entries
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.scanner import Scan
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 
 class Archive:

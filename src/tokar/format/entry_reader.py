@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tokar.format.bodies import DataRecord
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.storage.bytesource import ByteSource
 
 _SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece

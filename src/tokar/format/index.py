@@ -1,24 +1,151 @@
-"""INDX: pages of the index in columns (spec/format.md section 10).
+"""The index: its entries, its pages, where they can stand, and what a writer and a reader keep to derive it (spec/format.md section 10).
 
 A page is never turned into objects as a whole: an index of a million entries is a few arrays, and an `Entry` is made
-when somebody asks.
+when somebody asks. INDX and ROOT are pure functions of earlier records: the writer writes what the `Ledger` derives; a
+scanning reader derives the same and compares bytes. A reader that starts from the tail believes no position before it
+fits all the others (STATE-4).
 """
 
 from __future__ import annotations
 
+import re
 from array import array
-from typing import TYPE_CHECKING, Final, Self
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from tokar.errors import FormatError
+from blake3 import blake3
+
+from tokar import names
+from tokar.errors import FormatError, NoSuchEntryError, UnsafeNameError
 from tokar.format import records
-from tokar.format.bodies import FileList
-from tokar.format.entry import Entry
-from tokar.format.records import INDX_BODY, MAX_PAGE_ENTRIES, PAGE_ENTRY_SIZE, PAGE_FULL_SIZE, Packer
+from tokar.format.bodies import FileList, Root
+from tokar.format.records import (
+    DATA,
+    DONE,
+    FILE,
+    INDX,
+    INDX_BODY,
+    MAX_PAGE_ENTRIES,
+    PAGE_ENTRY_SIZE,
+    PAGE_FULL_SIZE,
+    ROOT,
+    TAIL,
+    Packer,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from typing_extensions import Buffer
+
+    from tokar.format.bodies import DoneRecord, FileRecord
+    from tokar.format.records import RecordHead
+
+
+_NUMBER = re.compile(r"#([0-9]{1,10})", re.ASCII)
+_MAX_LISTED = 5
+
+
+class Entry(NamedTuple):
+    """One stored file. A named tuple, because archives have up to sixteen million of them and it is the cheapest thing that cannot change."""
+
+    number: int  # Position in the archive, from 0
+    token: int  # The token byte as delivered, 0x00-0xFF. Its name comes from the profile of the archive
+    file_list: FileList  # Where the file was listed
+    encoding: int  # Windows code page of `raw_name`: 1200 UTF-16LE, 65001 UTF-8, 932 and so on; 0 unknown
+    raw_name: bytes  # The name as delivered, without its token
+    size: int  # Bytes of content
+    digest: bytes  # BLAKE3-256 of the content, 32 bytes
+    file_position: int  # Where the FILE record starts, bytes from the start of the archive
+    done_position: int  # Where the DONE record starts
+    done_check: bytes  # The check of the DONE record, 32 bytes
+
+    @property
+    def name(self) -> str:
+        """The name as text that is safe to print; where it cannot be decoded, its bytes are shown escaped."""
+        return names.display(self.raw_name, self.encoding)
+
+    @property
+    def leaf(self) -> str | None:
+        """The file name that the entry may have on a target; None where its name has none that is safe."""
+        try:
+            return names.leaf(self.raw_name, self.encoding)
+        except UnsafeNameError:
+            return None
+
+    @classmethod
+    def of(cls, file: FileRecord, done: DoneRecord, *, positions: tuple[int, int], check: bytes) -> Entry:
+        """Return the entry that FILE and DONE make together.
+
+        Args:
+            file: FILE.
+            done: DONE.
+            positions: Where they stand.
+            check: The check of DONE.
+        """
+        of_file = (file.entry, file.token, file.file_list, file.encoding, file.name)
+        return cls(*of_file, done.content_size, done.digest, *positions, check)
+
+
+def find_entries(
+    entries: Iterable[Entry],
+    wanted: Sequence[str],
+    *,
+    token: int | None = None,
+    numbered: bool = True,
+    path: Path | str | None = None,
+) -> list[Entry]:
+    """Return the one entry that each text names: by its name as it is shown, else by its leaf in any case, else as `#N`.
+
+    Args:
+        entries: All entries; gone through once, however many are wanted.
+        wanted: What a person calls the entries.
+        token: Demanded too, where it is given.
+        numbered: Whether `#N` names an entry: not where the numbers are no longer those that `inspect` shows.
+        path: The archive, for messages.
+
+    Raises:
+        NoSuchEntryError: A text names no entry, or more than one.
+    """
+    if not wanted:
+        return []
+    ways: dict[str, list[tuple[str, str | int]]] = {
+        text: [("name", text), ("leaf", names.collision_key(text))] for text in wanted
+    }
+    for text in wanted:
+        if numbered and (match := _NUMBER.fullmatch(text)):
+            ways[text].append(("number", int(match[1])))
+    asked = {way for tried in ways.values() for way in tried}
+    fitting: dict[tuple[str, str | int], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if token in (None, entry.token):
+            name = entry.name
+            leaf = names.collision_key(names.leaf_of(name))
+            for way in (("name", name), ("leaf", leaf), ("number", entry.number)):
+                if way in asked:
+                    fitting[way].append(entry)
+    result = []
+    for text in wanted:
+        found = next((fitting[way] for way in ways[text] if way in fitting), [])
+        if len(found) != 1:
+            raise _not_one(text, found, path)
+        result += found
+    return result
+
+
+def _not_one(text: str, found: Sequence[Entry], path: Path | str | None) -> NoSuchEntryError:
+    """Return the error for a text that does not name one entry."""
+    if not found:
+        return NoSuchEntryError(f"no entry has the name {text}", path=path)
+    listed = ", ".join(f"#{entry.number} {entry.name}" for entry in found[:_MAX_LISTED])
+    more = ", ..." if len(found) > _MAX_LISTED else ""
+    return NoSuchEntryError(
+        f"{len(found)} entries have the name {text}: {listed}{more}",
+        path=path,
+        hint="name one by its whole name, or by #NUMBER as tokar inspect --entries shows it",
+    )
 
 
 _PACKER: Final = Packer(INDX_BODY)
@@ -186,3 +313,122 @@ class IndexPage:
         rising = ends[0] > 0 and all(map(int.__lt__, ends, ends[1:]))
         if not rising or ends[-1] != len(self.names) or max(self.lists) >= len(_LISTS):
             raise FormatError("the columns of an index page do not fit", rule="INDX-1", offset=position)
+
+
+def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outside: Sequence[int]) -> None:
+    """Check that entries rise, and that each gap between rows of ROOT begins with one.
+
+    Args:
+        pages: The pages of the index, in order.
+        rows: The rows of ROOT.
+        outside: Where these records stand, and after them where ROOT stands.
+
+    Raises:
+        FormatError: INDX-2 or STATE-4.
+    """
+    last = -1
+    for page in pages:
+        files, dones = page.file_positions, page.done_positions
+        rising = all(map(int.__lt__, files, dones)) and all(map(int.__lt__, dones, files[1:]))
+        if not rising or files[0] <= last:
+            raise FormatError("the positions of an index page do not rise", rule="INDX-2", offset=files[0])
+        last = dones[-1]
+    firsts = [page.file_positions[0] for page in pages]
+    for row, following in zip(rows, outside[1:], strict=True):
+        if row.end == following:
+            continue
+        at = bisect_right(firsts, row.end) - 1
+        begun = pages[at].file_positions if at >= 0 else ()
+        place = bisect_left(begun, row.end)
+        if place == len(begun) or begun[place] != row.end:
+            raise FormatError("something stands between records that no entry owns", rule="STATE-4", offset=row.end)
+
+
+def demand_places(pages: Sequence[IndexPage], rows: Sequence[RecordHead], size: int) -> None:
+    """Check that pages stand where section 10.1 puts them: after the DONE that fills them, or after SUMM.
+
+    Args:
+        pages: The pages of the index, in order.
+        rows: The rows of ROOT.
+        size: Bytes of the archive.
+
+    Raises:
+        FormatError: SEQ-3.
+    """
+    places = [at for at, row in enumerate(rows) if row.kind == INDX]
+    followers = [*(page.file_positions[0] for page in pages[1:]), size][: len(pages)]
+    for at, page, follower in zip(places, pages, followers, strict=True):
+        position, is_last = rows[at].position, at == len(rows) - 1
+        begin = 0 if is_last else rows[at - 1].position
+        in_place = begin < page.done_positions[-1] < position < follower
+        if page.is_full == is_last or page.is_overfull or not in_place:
+            raise FormatError("an index page stands where none is due", rule="SEQ-3", offset=position)
+
+
+_NOT_IN_ROOT = frozenset({FILE, DATA, DONE, ROOT, TAIL})
+_KEY_DIGEST_SIZE = (
+    15  # bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24
+)
+
+
+class Ledger:
+    """The running account of an archive."""
+
+    def __init__(self, preamble: bytes) -> None:
+        self.preamble = preamble  # Bytes 0-31 of the archive
+        self.entry_count = 0  # Entries that are done
+        self.content_size = 0  # Bytes of content of these
+        self.rows: list[RecordHead] = []  # Heads of the records outside entries so far
+        self.page = IndexPage(0)  # The index page that is being filled
+        self._keys: set[int] = set()
+
+    @property
+    def page_is_due(self) -> bool:
+        """Whether an INDX must be the next record (section 10.1), apart from the one after SUMM."""
+        return self.page.is_full
+
+    def demand_room(self, kind: bytes, *, position: int, end: int) -> None:
+        """Check that one more record of a kind is within the limits.
+
+        Raises:
+            FormatError: LIM-1, LIM-3 or LIM-4.
+        """
+        if kind == FILE and self.entry_count >= records.MAX_ENTRIES:
+            raise FormatError(f"more than {records.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
+        if kind not in _NOT_IN_ROOT and len(self.rows) >= records.MAX_OUTSIDE_RECORDS:
+            message = f"more than {records.MAX_OUTSIDE_RECORDS} records outside entries"
+            raise FormatError(message, rule="LIM-3", offset=position)
+        if max(end, self.content_size) > records.MAX_ARCHIVE_SIZE:
+            raise FormatError("the archive or its content is too large", rule="LIM-4", offset=position)
+
+    def begin(self, token: int, name: bytes, *, position: int) -> None:
+        """Account for the FILE record of a new entry.
+
+        Raises:
+            FormatError: SEQ-4, an entry has this token and name already.
+        """
+        key = int.from_bytes(blake3(name + token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
+        if key in self._keys:
+            message = f"an entry with token 0x{token:02x} and the same name is there already"
+            raise FormatError(message, rule="SEQ-4", offset=position)
+        self._keys.add(key)
+
+    def end(self, entry: Entry) -> None:
+        """Account for an entry that is done."""
+        self.page.append(entry)
+        self.entry_count += 1
+        self.content_size += entry.size
+
+    def outside(self, head: RecordHead) -> None:
+        """Account for a record outside entries."""
+        self.rows.append(head)
+
+    def take_page(self) -> bytes:
+        """Return the body of the INDX that is due, and begin the next page."""
+        body = self.page.build()
+        self.page = IndexPage(self.entry_count)
+        return body
+
+    def root_body(self) -> bytes:
+        """Return the body of ROOT."""
+        return Root(self.preamble, self.entry_count, self.rows).build()

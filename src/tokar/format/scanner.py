@@ -24,9 +24,7 @@ from blake3 import blake3
 from tokar.errors import DigestMismatchError, FormatError, UnsealedError
 from tokar.format import bodies, records
 from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
-from tokar.format.entry import Entry
-from tokar.format.index import IndexPage
-from tokar.format.ledger import Ledger
+from tokar.format.index import Entry, IndexPage, Ledger
 from tokar.format.metadata import Head, Summary, parse_calls
 
 if TYPE_CHECKING:

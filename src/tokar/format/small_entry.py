@@ -32,7 +32,7 @@ from tokar.format.records import (
 
 if TYPE_CHECKING:
     from tokar.format.compression import Compression
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 _FILE_PACKER: Final = Packer(FILE_BODY)
 _FILE, _UNPACK_FILE, _FILE_SIZE = _FILE_PACKER.pack, _FILE_PACKER.unpack, _FILE_PACKER.size

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 _BATCH_SIZE: Final = 8 << 20  # bytes of records in one unit of work
 _LARGE_SIZE: Final = 4 << 20  # bytes of an entry from which on its chunks are spread over the threads

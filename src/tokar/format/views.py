@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 
 class Entries(Sequence["Entry"]):

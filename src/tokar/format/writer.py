@@ -16,9 +16,8 @@ from tokar.errors import FormatError, InputError, SourceChangedError
 from tokar.format import bodies, json_fields, metadata, records, zstd_frame
 from tokar.format.bodies import FileList, FileRecord, Preamble, Tail
 from tokar.format.compression import Compression
-from tokar.format.entry import Entry
 from tokar.format.entry_writer import EncodedChunk, EntryWriter, encode_chunk
-from tokar.format.ledger import Ledger
+from tokar.format.index import Entry, Ledger
 from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
 from tokar.format.records import RecordHead

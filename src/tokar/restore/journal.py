@@ -32,7 +32,7 @@ from tokar.storage.directory import Directory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.restore.plan import Plan
 
 _FORM: Final = "tokar restore journal 1"

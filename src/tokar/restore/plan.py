@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator, Mapping
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.restore.next_steps import Guidance
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from tokar import names
 from tokar.errors import InputError, RestoreError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
-from tokar.format.entry import find_entries
+from tokar.format.index import find_entries
 from tokar.restore.inventory import Inventory, State, engine_file, take_inventory
 from tokar.restore.journal import find_interrupted
 from tokar.restore.locations import Kind, NameTarget
@@ -42,7 +42,7 @@ from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.restore.locations import Location
     from tokar.restore.matching import Match
     from tokar.sets.facts import LogFacts

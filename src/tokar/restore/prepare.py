@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from tokar.format.entry import Entry
     from tokar.format.entry_reader import Chunk
+    from tokar.format.index import Entry
     from tokar.restore.options import Request
     from tokar.restore.soundness import Soundness
     from tokar.sets.backup_set import Member

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.sets.database_verdict import DatabaseVerdict
     from tokar.sets.facts import DatabaseFacts, LogFacts
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.restore.plan import Extra, Plan
     from tokar.restore.staging import Stage
     from tokar.storage.directory import Directory

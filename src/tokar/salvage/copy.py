@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.format.metadata import Summary
     from tokar.salvage.damage import DamageMap
     from tokar.salvage.find import FoundRecord, RecordReader

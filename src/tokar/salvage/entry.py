@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.format.records import RecordHead
     from tokar.salvage.find import FoundRecord, RecordReader
     from tokar.salvage.runs import RecordRun

@@ -16,7 +16,7 @@ from tokar.salvage.entry import EntryState, examine
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.salvage.damage import DamageMap
     from tokar.salvage.entry import FoundEntry
     from tokar.salvage.find import RecordReader

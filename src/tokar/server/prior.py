@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 
 def load_prior(path: Path) -> PriorSet:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
     from tokar.restore.plan import Plan
     from tokar.server.contract import Server
     from tokar.sets.facts import LogFacts, SetFacts

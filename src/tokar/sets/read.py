@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from tokar.ese.content_facts import LogReport, PageReport
     from tokar.format.archive import Archive
-    from tokar.format.entry import Entry
+    from tokar.format.index import Entry
 
 _CHECKPOINT_SIZE: Final = 8192
 _DATABASE_SUFFIXES: Final = (".edb", ".dit")
