@@ -26,8 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokar.format.canonical_json import to_time
 from tokar.format.compression import Compression
-from tokar.format.json_fields import to_time
 from tokar.format.metadata import Head
 from tokar.format.writer import ArchiveWriter, system_clock
 from tokar.storage.sink import FileSink

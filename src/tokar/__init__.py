@@ -52,14 +52,14 @@ def create(
         InputError: An argument is out of range.
         FormatError: A key of HEAD cannot be written.
     """
-    from tokar.format import json_fields  # noqa: PLC0415 - `import tokar` alone stays cheap
+    from tokar.format import canonical_json  # noqa: PLC0415 - `import tokar` alone stays cheap
     from tokar.format.compression import Compression  # noqa: PLC0415
     from tokar.format.metadata import Head  # noqa: PLC0415
     from tokar.format.writer import ArchiveWriter, system_clock  # noqa: PLC0415
     from tokar.storage.sink import FileSink  # noqa: PLC0415
 
     compression = Compression.parse(compress)
-    made = Head(json_fields.to_time(system_clock()), kind, profile, f"tokar {__version__}", extra=head)
+    made = Head(canonical_json.to_time(system_clock()), kind, profile, f"tokar {__version__}", extra=head)
     sink = FileSink(path, replace=replace)
     try:
         return ArchiveWriter(sink, made, archive_id=archive_id, compression=compression)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format import json_fields
-from tokar.format.json_fields import (
+from tokar.format import canonical_json
+from tokar.format.canonical_json import (
     Key,
-    demand,
+    demand_keys,
     is_base64,
     is_byte,
     is_count,
@@ -34,9 +34,9 @@ ANYTHING = st.recursive(
 @settings(deadline=None, max_examples=200)
 @given(ANYTHING)
 def test_no_check_falls_over_anything_that_json_can_hold(value: Any) -> None:
-    checks = [value for name, value in vars(json_fields).items() if name.startswith("is_") and name != "is_hex"]
-    checks += [is_hex(4), json_fields.one_of("a"), json_fields.matches("a"), json_fields.array_of(is_byte)]
-    checks += [json_fields.object_of(is_byte), json_fields.object_with({"a": Key(is_byte, required=True)})]
+    checks = [value for name, value in vars(canonical_json).items() if name.startswith("is_") and name != "is_hex"]
+    checks += [is_hex(4), canonical_json.one_of("a"), canonical_json.matches("a"), canonical_json.array_of(is_byte)]
+    checks += [canonical_json.object_of(is_byte), canonical_json.object_with({"a": Key(is_byte, required=True)})]
     for check in checks:
         assert check(value) in (True, False)
 
@@ -131,14 +131,14 @@ def test_text_that_is_not_sorted_is_refused(value: Any) -> None:
 
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(FormatError, match="'a' is missing") as caught:
-        demand({}, {"a": Key(is_byte, required=True)}, rule="HEAD-1", position=7)
+        demand_keys({}, {"a": Key(is_byte, required=True)}, rule="HEAD-1", position=7)
     assert (caught.value.rule, caught.value.offset) == ("HEAD-1", 7)
 
 
 def test_a_key_of_another_form_is_named() -> None:
     with pytest.raises(FormatError, match="'a' does not have its form"):
-        demand({"a": 256}, {"a": Key(is_byte)}, rule="HEAD-1", position=0)
+        demand_keys({"a": 256}, {"a": Key(is_byte)}, rule="HEAD-1", position=0)
 
 
 def test_an_optional_key_may_be_missing_and_an_unknown_one_there() -> None:
-    demand({"z": None}, {"a": Key(is_byte)}, rule="HEAD-1", position=0)
+    demand_keys({"z": None}, {"a": Key(is_byte)}, rule="HEAD-1", position=0)

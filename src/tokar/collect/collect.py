@@ -16,7 +16,7 @@ from tokar.collect.examine import ContentExaminer, may_be_ese
 from tokar.collect.findings import NOT_EXAMINED
 from tokar.collect.gather import FileState, Gathered, Gatherer, is_key
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
-from tokar.format import canonical_json, json_fields, metadata
+from tokar.format import canonical_json, metadata
 from tokar.format.metadata import Head
 from tokar.format.records import MAX_HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
@@ -191,7 +191,7 @@ def collect(
 
 
 def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> Head:
-    return Head(json_fields.to_time(created), kind, profile, SOFTWARE, extra=extra)
+    return Head(canonical_json.to_time(created), kind, profile, SOFTWARE, extra=extra)
 
 
 def _demand_outside(gathered: Gathered, sink: Sink) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.format import json_fields
+from tokar.format import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +98,7 @@ class Findings:
             "pages": self.pages,
             "segments": self.segments,
         }
-        value: dict[str, Any] = {key: json_fields.to_count(count) for key, count in counts.items()}
+        value: dict[str, Any] = {key: canonical_json.to_count(count) for key, count in counts.items()}
         value["state"] = "unavailable" if self.unavailable else "done"
         rows = _fitting(self.kept)
         value["entries"] = rows if len(rows) == self.files else _fitting(self.remarkable)

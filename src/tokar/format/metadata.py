@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import FormatError, UnsupportedError
 from tokar.format import canonical_json
-from tokar.format.json_fields import (
+from tokar.format.canonical_json import (
     Key,
     array_of,
-    demand,
+    demand_keys,
     is_base64,
     is_byte,
     is_count,
@@ -156,7 +156,7 @@ class Head:
             FormatError: A value breaks HEAD-1 or section 5.
         """
         value = self.to_json()
-        demand(value, HEAD_KEYS, rule="HEAD-1", position=0)
+        demand_keys(value, HEAD_KEYS, rule="HEAD-1", position=0)
         _demand_exclusive(value, 0)
         body = canonical_json.encode(value)
         if canonical_json.depth(body) >= MAX_JSON_DEPTH:
@@ -173,7 +173,7 @@ class Head:
         """
         value = _decode(body, position)
         _demand_features(value.get("features"), position)
-        demand(value, HEAD_KEYS, rule="HEAD-1", position=position)
+        demand_keys(value, HEAD_KEYS, rule="HEAD-1", position=position)
         _demand_exclusive(value, position)
         if canonical_json.depth(body) >= MAX_JSON_DEPTH:
             raise FormatError("HEAD nests too deep to be repeated in SUMM", rule="HEAD-3", offset=position)
@@ -206,7 +206,7 @@ class Summary:
             "head": self.head,
             "outcome": self.outcome,
         }
-        demand(value, SUMM_KEYS, rule="SUMM-1", position=0)
+        demand_keys(value, SUMM_KEYS, rule="SUMM-1", position=0)
         return canonical_json.encode(value)
 
     @classmethod
@@ -217,7 +217,7 @@ class Summary:
             FormatError: Section 5, or SUMM-1.
         """
         value = _decode(body, position)
-        demand(value, SUMM_KEYS, rule="SUMM-1", position=position)
+        demand_keys(value, SUMM_KEYS, rule="SUMM-1", position=position)
         own = ("content_size", "entries", "finished", "head", "outcome")
         extra = {key: item for key, item in value.items() if key not in own}
         return cls(
@@ -244,7 +244,7 @@ def build_calls(calls: list[dict[str, Any]]) -> bytes:
         FormatError: PROC-1 or section 5.
     """
     value = {"calls": calls}
-    demand(value, PROC_KEYS, rule="PROC-1", position=0)
+    demand_keys(value, PROC_KEYS, rule="PROC-1", position=0)
     return canonical_json.encode(value)
 
 
@@ -255,7 +255,7 @@ def parse_calls(body: bytes, *, position: int) -> list[dict[str, Any]]:
         FormatError: Section 5, or PROC-1.
     """
     value = _decode(body, position)
-    demand(value, PROC_KEYS, rule="PROC-1", position=position)
+    demand_keys(value, PROC_KEYS, rule="PROC-1", position=position)
     calls: list[dict[str, Any]] = value["calls"]
     return calls
 

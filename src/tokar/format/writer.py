@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from tokar import names
 from tokar.errors import FormatError, InputError, SourceChangedError
-from tokar.format import bodies, json_fields, metadata, records, zstd_frame
+from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
 from tokar.format.bodies import FileList, FileRecord, Preamble, Tail
 from tokar.format.compression import Compression
 from tokar.format.entry_writer import EncodedChunk, EntryWriter, encode_chunk
@@ -275,7 +275,7 @@ class ArchiveWriter:
         with _Guard(self):
             if self.compression.level is not None:
                 extra.setdefault("zstd", zstd_frame.version())
-            finished = json_fields.to_time(self._clock())
+            finished = canonical_json.to_time(self._clock())
             counts = (self._ledger.entry_count, self._ledger.content_size)
             self._put_outside(records.SUMM, Summary(self.head.to_json(), *counts, finished, outcome, extra).build())
             if len(self._ledger.page):

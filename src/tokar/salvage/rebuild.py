@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokar import names
 from tokar._version import __version__
 from tokar.errors import FormatError
-from tokar.format import bodies, canonical_json, json_fields, records
+from tokar.format import bodies, canonical_json, records
 from tokar.format.index import IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE
@@ -359,9 +359,9 @@ def _lost_items(losses: Losses) -> Iterator[dict[str, Any]]:
         for offset, size in _content_ranges(file):
             yield {
                 "name": name,
-                "offset": json_fields.to_count(offset),
+                "offset": canonical_json.to_count(offset),
                 "reason": file.reason,
-                "size": json_fields.to_count(size),
+                "size": canonical_json.to_count(size),
             }
     for first, count in losses.unknown:
         name = f"entry {first}" if count == 1 else f"entries {first} to {first + count - 1}"

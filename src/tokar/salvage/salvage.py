@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError, InputError
-from tokar.format import bodies, json_fields, records
+from tokar.format import bodies, canonical_json, records
 from tokar.format.compression import Compression
 from tokar.format.scanner import Scan
 from tokar.format.writer import system_clock
@@ -80,7 +80,7 @@ def salvage(
     found = map_damage(source, progress=progress)
     reader = RecordReader(source, found.tag)
     assessment = assess(found, reader)
-    work = _Work(found, reader, assessment, partial=partial, now=json_fields.to_time(clock()), progress=progress)
+    work = _Work(found, reader, assessment, partial=partial, now=canonical_json.to_time(clock()), progress=progress)
     if assessment.is_whole and found.id is not None:
         _refuse_undamaged(source, found)
         try:

@@ -28,7 +28,7 @@ from tokar.errors import (
     SetError,
     StorageError,
 )
-from tokar.format import json_fields, metadata
+from tokar.format import canonical_json, metadata
 from tokar.format.archive import Archive
 from tokar.format.bodies import PREAMBLE_SIZE, FileList, Preamble
 from tokar.format.metadata import Head
@@ -149,7 +149,7 @@ class _Run:
         self._notes: list[str] = []
         self._sealed: Sealed | None = None
         self._truncation = Truncation.NOT_INTENDED
-        self._transcript = Transcript(lambda: json_fields.to_time(options.clock()))
+        self._transcript = Transcript(lambda: canonical_json.to_time(options.clock()))
         self._procedure = BackupProcedure(server, kind, self._transcript)
         self._calls_in_archive = 0
         self._aside: Path | None = None
@@ -252,12 +252,12 @@ class _Run:
         texts = {"server": self._server.name, "name": options.name, "annotation": options.annotation}
         extra: dict[str, Any] = {key: value for key, value in texts.items() if value}
         if procedure.expiry_token:
-            extra["blobs"] = {"expiry_token": json_fields.to_base64(procedure.expiry_token)}
+            extra["blobs"] = {"expiry_token": canonical_json.to_base64(procedure.expiry_token)}
         if options.prior and procedure.kind.backup_type is BackupType.LOGS_ONLY:
             extra["prior"] = {"id": options.prior.archive_id.hex(), "root": options.prior.root.hex()}
         if locations is not None and locations.entries:
             extra.update(_locations(locations))
-        created = json_fields.to_time(options.clock())
+        created = canonical_json.to_time(options.clock())
         return Head(created, procedure.kind.backup_type.value, self._server.dialect.profile, SOFTWARE, extra)
 
     def _summary(self) -> dict[str, Any]:

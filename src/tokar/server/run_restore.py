@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tokar import names, tokens
 from tokar.errors import InputError, LocationListError, SetError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
-from tokar.format import json_fields
+from tokar.format import canonical_json
 from tokar.format.writer import system_clock
 from tokar.lab.lab import open_lab
 from tokar.restore.inventory import Inventory, engine_file, take_inventory
@@ -184,7 +184,7 @@ def restore_to_server(
         StorageError: A file could not be written; the server was told as well.
     """
     demand_reachable(parts)
-    transcript = Transcript(lambda: json_fields.to_time(clock()))
+    transcript = Transcript(lambda: canonical_json.to_time(clock()))
     with RestoreProcedure(server, transcript) as procedure:
         procedure.prepare(parts[0].archive.head.blob(_EXPIRY_TOKEN))
         if take_over:
