@@ -1,13 +1,15 @@
 """One entry read out of an archive with proof: FILE and DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
 
-Only the chunks that are asked for are read. Whole files are read ahead by a second thread (`read_ahead`).
+Only the chunks that are asked for are read. Whole files are read and hashed ahead by a second thread.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from functools import partial
 from itertools import accumulate
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
@@ -15,7 +17,6 @@ from blake3 import blake3
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError
 from tokar.format import bodies, records
 from tokar.format.bodies import DoneRecord, FileRecord
-from tokar.format.read_ahead import ReadAhead, absorb, nothing
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.small_entry import ProvenEntry, prove_small_entry
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tokar.format.bodies import DataRecord
     from tokar.format.index import Entry
     from tokar.storage.bytesource import ByteSource
+
 
 _SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece
 _WINDOW_SIZE: Final = 1 << 20
@@ -340,3 +342,85 @@ def end_of(number: int, next_file: int | None, outside: Sequence[int], done_posi
     if at == len(outside):
         raise FormatError(f"entry {number} lies after ROOT", rule="STATE-4", offset=done_position)
     return outside[at] if next_file is None else min(next_file, outside[at])
+
+
+_READ_AHEAD: Final = 8  # buffers; each holds one record
+_READ_AHEAD_SIZE: Final = 1 << 26  # bytes of all buffers together, as far as there are more than it takes
+_BEHIND: Final = 3  # chunks that wait for the consumer, from which on it has enough to do
+_ZEROS: Final = bytes(1 << 20)
+
+
+def absorb(digest: blake3, chunk: Chunk) -> None:
+    """Hash the content of the next chunk."""
+    size, data, _ = chunk
+    if data is not None:
+        digest.update(data)
+        return
+    while size:
+        digest.update(_ZEROS[:size])
+        size -= min(size, len(_ZEROS))
+
+
+class ReadAhead:
+    """Reads and hashes chunks in a thread of its own while the consumer works on earlier ones.
+
+    Each chunk is hashed twice, in order for the digest of the file and by itself for its check. The first is done in
+    the thread that reads; the second too if the consumer has enough to do, else by the consumer, before it sees the
+    chunk.
+    """
+
+    def __init__(self, reader: EntryReader, found: EntryRecords, digest: blake3) -> None:
+        self._digest = digest
+        self._reader = reader
+        self._found = found
+        self._ready: SimpleQueue[_Ahead | BaseException | None] = SimpleQueue()
+        self._free: SimpleQueue[bytearray | None] = SimpleQueue()
+        size = HEAD_SIZE + max(found.done.data_lengths)
+        count = min(_READ_AHEAD, max(_READ_AHEAD_SIZE // size, _BEHIND + 1))
+        for _ in range(min(count, found.done.chunk_count)):
+            self._free.put(bytearray(size))
+        self._thread = threading.Thread(target=self._run, name="tokar-read", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        reader, found = self._reader, self._found
+        try:
+            for number in range(found.done.chunk_count):
+                buffer = self._free.get()
+                if buffer is None:
+                    return
+                data = reader.data_of(found, number, buffer)
+                if self._ready.qsize() < _BEHIND:
+                    chunk, check = reader.chunk_to_check(found, number, data)
+                else:
+                    chunk, check = reader.prove_chunk(found, number, data), nothing
+                absorb(self._digest, chunk)
+                self._ready.put(_Ahead(chunk, check, buffer))
+            self._ready.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
+            self._ready.put(error)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        while (item := self._ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            item.check()
+            yield item.chunk
+            self._free.put(item.buffer)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._free.put(None)
+        self._thread.join()
+
+
+class _Ahead(NamedTuple):
+    """A chunk that was read ahead, and what must be called before it is used."""
+
+    chunk: Chunk
+    check: Callable[[], None]
+    buffer: bytearray
+
+
+def nothing() -> None:
+    """Stand for a check that was demanded already."""
