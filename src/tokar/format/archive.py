@@ -7,8 +7,9 @@ what is asked for. Where there is no valid TAIL, the archive is read from the fr
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, overload
 
 from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
 from tokar.format import bodies, records
@@ -18,7 +19,6 @@ from tokar.format.index import IndexPage, demand_places, demand_tiling, find_ent
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.scanner import Scan
-from tokar.format.views import Entries, EntrySource
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader
 
 if TYPE_CHECKING:
@@ -387,3 +387,61 @@ def _judge_from_the_front(source: ByteSource) -> None:
     """Raise what a front-to-back reader finds: unsealed, or damaged and where."""
     for _ in Scan(SequentialReader(source), decode=False):
         pass
+
+
+class Entries(Sequence["Entry"]):
+    """The entries of an archive as a sequence.
+
+    Args:
+        archive: The archive.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    def __len__(self) -> int:
+        return len(self._archive)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._archive)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        if isinstance(index, slice):
+            return [self._archive.entry(number) for number in range(*index.indices(len(self)))]
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(index)
+        return self._archive.entry(number)
+
+
+class EntrySource:
+    """The content of an entry as a byte source: every read is proven by the checks of the chunks it touches.
+
+    Args:
+        archive: The archive, which must stay open.
+        entry: The entry.
+    """
+
+    def __init__(self, archive: Archive, entry: Entry) -> None:
+        self._reader = EntryReader(archive.source, archive.id[:8])
+        self._found = self._reader.records(entry, archive.end_of(entry))
+        self._size = entry.size
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return self._size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return content at `offset`, fewer than `size` bytes only at the end.
+
+        Raises:
+            FormatError: The entry is damaged there.
+        """
+        return self._reader.read(self._found, offset, offset + size)
