@@ -122,7 +122,7 @@ class LocationList:
 class Head:
     """What is known when an archive is begun. `extra` holds further keys, known or not, as JSON values."""
 
-    created: str  # Time as text, see `json_fields.to_time`
+    created: str  # Time as text, see `canonical_json.to_time`
     kind: str  # `full`, `logs` or `collected`
     profile: str  # Name of the token profile
     software: str  # Name and version of the writer
