@@ -13,7 +13,7 @@ from tokar.format.verify import verify
 from tokar.lab import demo as demo_module
 from tokar.lab.demo import Account, run_demo
 from tokar.lab.lab import Lab, open_lab
-from tokar.sets.backup_set import member_of_archive
+from tokar.sets.backup_set import set_of_archive
 from tokar.sets.chain import build_chain
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def test_it_tells_every_part_of_the_story(told: Told) -> None:
 
 def test_its_archives_are_whole_and_form_a_chain(told: Told) -> None:
     _, _, result, _ = told
-    members = []
+    sets = []
     for path in result.archives:
         with tokar.open(path) as archive:
             verify(archive, content=True).demand()
-            members.append(member_of_archive(archive))
-    assert build_chain(members).is_restorable
+            sets.append(set_of_archive(archive))
+    assert build_chain(sets).is_restorable
 
 
 def test_the_damage_is_in_a_copy_alone(told: Told) -> None:

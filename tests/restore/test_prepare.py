@@ -110,7 +110,7 @@ def test_a_damaged_archive_among_the_sets_is_named_and_stops_everything(sets: Pa
 def test_a_receipt_that_says_nothing_is_passed_over(sets: Path) -> None:
     (sets / "x.receipt.json").write_text("{}")
     with OpenSets(*find_sets(sets)) as found:
-        assert len(found.chain.members) == 3
+        assert len(found.chain.sets) == 3
 
 
 def test_everything_is_placed_once_from_the_sets_that_have_it(opened: OpenSets, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from recovery_sets import DATABASE, archive, logs, prior_of, streaming
 
 from tokar.errors import BadMagicError, InputError, StorageError, UnsealedError
-from tokar.sets.backup_set import load_members
+from tokar.sets.backup_set import find_sets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,32 +19,37 @@ def full(folder: Path) -> Path:
 
 
 def test_a_named_archive_is_a_member(tmp_path: Path) -> None:
-    (member,) = load_members([full(tmp_path)]).members
-    assert (member.kind, member.server, member.generations, member.is_base) == ("full", "S1", (5, 7), True)
+    (backup_set,) = find_sets([full(tmp_path)]).sets
+    assert (backup_set.kind, backup_set.server, backup_set.generations, backup_set.has_databases) == (
+        "full",
+        "S1",
+        (5, 7),
+        True,
+    )
 
 
 def test_a_folder_gives_its_archives_whatever_their_names(tmp_path: Path) -> None:
     full(tmp_path).rename(tmp_path / "monday.backup")
     (tmp_path / "deeper").mkdir()
     full(tmp_path / "deeper")
-    assert [one.label for one in load_members([tmp_path]).members] == [str(tmp_path / "monday.backup")]
+    assert [one.label for one in find_sets([tmp_path]).sets] == [str(tmp_path / "monday.backup")]
 
 
 def test_links_to_prior_and_origin_are_kept(tmp_path: Path) -> None:
     first = archive(tmp_path / "full.tokar", logs(5, 7))
     origin = {"tag": "1122334455667788"}
     archive(tmp_path / "inc.tokar", logs(8, 8), kind="logs", prior=prior_of(first), origin=origin)
-    member = load_members([tmp_path / "inc.tokar"]).members[0]
-    assert member.prior == (first.id, first.root)
-    assert member.origin == "1122334455667788"
+    backup_set = find_sets([tmp_path / "inc.tokar"]).sets[0]
+    assert backup_set.prior == (first.id, first.root)
+    assert backup_set.origin == "1122334455667788"
 
 
 def test_what_cannot_be_read_in_a_folder_is_a_problem_and_no_end(tmp_path: Path) -> None:
     path = full(tmp_path)
     (tmp_path / "cut.tokar").write_bytes(path.read_bytes()[:-9])
     (tmp_path / "odd.receipt.json").write_text("{}")
-    found = load_members([tmp_path])
-    assert len(found.members) == 1
+    found = find_sets([tmp_path])
+    assert len(found.sets) == 1
     assert [type(error) for error in found.problems] == [UnsealedError, InputError]
     assert all(error.path is not None for error in found.problems)
 
@@ -53,17 +58,17 @@ def test_what_is_named_must_be_readable(tmp_path: Path) -> None:
     path = full(tmp_path)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UnsealedError):
-        load_members([path])
+        find_sets([path])
     with pytest.raises(StorageError):
-        load_members([tmp_path / "none"])
+        find_sets([tmp_path / "none"])
     path.write_bytes(b"x" * 100)
     with pytest.raises(BadMagicError):
-        load_members([path])
+        find_sets([path])
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no archive"):
-        load_members([tmp_path])
+        find_sets([tmp_path])
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,4 +77,4 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr("pathlib.Path.iterdir", refuse)
     with pytest.raises(StorageError, match="cannot read the folder"):
-        load_members([tmp_path])
+        find_sets([tmp_path])

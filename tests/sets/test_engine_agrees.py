@@ -9,7 +9,7 @@ import pytest
 from command_line import done, tokar
 
 from tokar.sets.database_verdict import RESTORABLE
-from tokar.sets.judge import judge
+from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_folder
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_verdict_and_engine_agree(crashed: Path, tmp_path: Path, case: str) -> N
     shutil.copytree(crashed, folder)
     if case != "nothing":
         change(folder, *case.split())
-    found = judge(facts_of_folder(folder, examine=True))
+    found = judge_set(facts_of_folder(folder, examine=True))
     called_restorable = found.worst in RESTORABLE and not found.blocking
     result = tokar("lab", "recover", folder)
     assert called_restorable == (result.exit_code == 0), [fault.message for fault in found.faults]

@@ -26,7 +26,7 @@ from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
-from tokar.sets.judge import LogRole, judge
+from tokar.sets.judge import LogRole, judge_set
 from tokar.sets.read import facts_of_folder
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def backup() -> Files:
 
 
 def verdict_of(folder: Path, files: Files) -> SetVerdict:
-    return judge(facts_of_folder(write(folder, files), examine=True))
+    return judge_set(facts_of_folder(write(folder, files), examine=True))
 
 
 def rows(verdict: SetVerdict) -> list[Row]:
@@ -408,7 +408,7 @@ def test_a_cut_log_explains_its_content_and_the_link(tmp_path: Path) -> None:
 def test_without_examination_a_damaged_segment_is_not_seen_and_nothing_is_claimed(tmp_path: Path) -> None:
     files = changed(crashed(), name_of(6), lambda data: flip(data, 4096 + 99))
     facts = facts_of_folder(write(tmp_path, files))
-    assert judge(facts).faults == ()
+    assert judge_set(facts).faults == ()
     assert not facts.examined
 
 

@@ -14,7 +14,7 @@ from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.values import LogPosition
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
-from tokar.sets.judge import LogRole, judge
+from tokar.sets.judge import LogRole, judge_set
 from tokar.sets.read import facts_of_folder
 from tokar.storage.bytesource import BytesSource
 
@@ -34,7 +34,7 @@ DIRTY, CLEAN_LOGS, XP, BACKUP = (
 
 
 def verdict_of(folder: Path) -> SetVerdict:
-    return judge(facts_of_folder(folder, examine=True))
+    return judge_set(facts_of_folder(folder, examine=True))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from recovery_sets import (
 import tokar
 from tokar.errors import CheckMismatchError, StorageError
 from tokar.ese.flushmap import FlushMap
-from tokar.sets.judge import judge
+from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive, facts_of_folder
 from tokar.storage.bytesource import FileSource
 
@@ -160,7 +160,7 @@ def test_without_numpy_it_says_what_was_not_examined(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tokar.ese.logcheck.check_log", refuse)
     facts = facts_of_folder(write(tmp_path, {DATABASE: bytes(dirty(5, 5)), **logs(5, 5)}), examine=True)
     assert len(facts.not_examined) == 2
-    assert all("numpy" in text for text in judge(facts).not_checked)
+    assert all("numpy" in text for text in judge_set(facts).not_checked)
 
 
 def test_facts_are_data(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_whatever_a_header_says_there_is_a_verdict(
             total ^= int.from_bytes(data[at : at + 4], "little")
         data[:4] = total.to_bytes(4, "little")
     files = {DATABASE: bytes(data[: len(data) - cut]), **logs(5, 7), "edb.chk": checkpoint(6)}
-    found = judge(facts_of_folder(write(tmp_path, files), examine=True))
+    found = judge_set(facts_of_folder(write(tmp_path, files), examine=True))
     assert found.to_json()["databases"]
     assert all(fault.message for fault in found.faults)
 
@@ -208,5 +208,5 @@ def test_whatever_a_log_header_says_there_is_a_verdict(tmp_path: Path, edits: li
         total ^= int.from_bytes(data[at : at + 4], "little")
     data[:4] = total.to_bytes(4, "little")
     files["edb00006.log"] = bytes(data[: len(data) - cut])
-    found = judge(facts_of_folder(write(tmp_path, files), examine=True))
+    found = judge_set(facts_of_folder(write(tmp_path, files), examine=True))
     assert found.to_json()["databases"]

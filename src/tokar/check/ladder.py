@@ -12,10 +12,10 @@ from tokar.format.archive import Archive
 from tokar.format.verify import verify
 from tokar.restore.options import make_request
 from tokar.restore.prepare import plan_restore
-from tokar.sets.backup_set import Member, member_of_archive
+from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.faults import Scope, Severity
-from tokar.sets.judge import judge
+from tokar.sets.judge import judge_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,7 +63,7 @@ def check(
     opened = [_Check(str(path), request, progress) for path in paths]
     for one in opened:
         one.look()
-    chained = _chained([one.member for one in opened if one.member is not None])
+    chained = _chained([one.backup_set for one in opened if one.backup_set is not None])
     return CheckReport(archives=tuple(one.result(chained) for one in opened))
 
 
@@ -72,7 +72,7 @@ class _Check:
 
     def __init__(self, path: str, request: CheckRequest, progress: Callable[[int], None] | None) -> None:
         self.path = path
-        self.member: Member | None = None
+        self.backup_set: BackupSet | None = None
         self._request = request
         self._progress = progress
         self._verdict: SetVerdict | None = None
@@ -126,9 +126,9 @@ class _Check:
         return True
 
     def _consistent(self, archive: Archive) -> None:
-        self.member = member_of_archive(archive, label=self.path, examine=self._request.content)
-        facts = self.member.facts
-        self._verdict = judge(facts)
+        self.backup_set = set_of_archive(archive, label=self.path, examine=self._request.content)
+        facts = self.backup_set.facts
+        self._verdict = judge_set(facts)
         faults = [fault for fault in self._verdict.faults if fault.kind.scope is Scope.FILE]
         blocking = [fault for fault in faults if fault.severity is not Severity.WARNING]
         remarks = [Finding.of_fault(fault) for fault in faults if fault.severity is Severity.WARNING]
@@ -163,9 +163,9 @@ class _Check:
         if self._request.rehearse is None:
             self._skip(Rung.REHEARSED, "not asked for (--rehearse DIR)")
             return
-        assert self.member is not None
+        assert self.backup_set is not None
         try:
-            outcome = rehearse(archive, self._request.rehearse, self.member.facts)
+            outcome = rehearse(archive, self._request.rehearse, self.backup_set.facts)
         except ArchiveError as error:
             self._fail(Rung.REHEARSED, [Finding.of_error(error)], error.exit_code)
             return
@@ -178,14 +178,17 @@ class _Check:
 
     def result(self, chained: Mapping[tuple[bytes, bytes], RungResult]) -> ArchiveCheck:
         """Return the verdict, with what the archives show together."""
-        if self.member is not None:
-            self._rungs[Rung.CHAINED] = chained[self.member.id, self.member.root]
+        if self.backup_set is not None:
+            self._rungs[Rung.CHAINED] = chained[self.backup_set.id, self.backup_set.root]
         failed = next((rung for rung in Rung if rung in self._rungs and self._is_failed(rung)), None)
         for rung in Rung:
             if rung not in self._rungs:
                 self._skip(rung, f"the archive is not {failed.value}" if failed else "")
         return ArchiveCheck(
-            path=self.path, rungs=tuple(self._rungs[rung] for rung in Rung), member=self.member, verdict=self._verdict
+            path=self.path,
+            rungs=tuple(self._rungs[rung] for rung in Rung),
+            backup_set=self.backup_set,
+            verdict=self._verdict,
         )
 
     def _is_failed(self, rung: Rung) -> bool:
@@ -222,27 +225,27 @@ def _not_examined(examination: Mapping[str, Any]) -> str:
     return f"{what}; when the archive was made they were verified"
 
 
-def _chained(members: Sequence[Member]) -> dict[tuple[bytes, bytes], RungResult]:
+def _chained(sets: Sequence[BackupSet]) -> dict[tuple[bytes, bytes], RungResult]:
     """Return for each set whether its databases can be recovered from the logs that are here, all sets together."""
-    chain = build_chain(members)
+    chain = build_chain(sets)
     results = {}
-    for member, standing, at in zip(chain.members, chain.standings, range(len(chain.members)), strict=True):
+    for backup_set, verdict, at in zip(chain.sets, chain.verdicts, range(len(chain.sets)), strict=True):
         # Faults of single files are the matter of the rung below.
-        faults = [fault for fault in standing.faults if fault.kind.scope is Scope.SET]
+        faults = [fault for fault in verdict.faults if fault.kind.scope is Scope.SET]
         blocking = [Finding.of_fault(fault) for fault in faults if fault.severity is not Severity.WARNING]
         remarks = [Finding.of_fault(fault) for fault in faults if fault.severity is Severity.WARNING]
-        base = chain.base_of(at)
-        summary = _count(len(base.verdict.databases), "database") if base else ""
-        if base is None and standing.base is not None:
-            summary = f"goes on from {chain.members[standing.base].label}"
-        results[member.id, member.root] = settled(
+        start = chain.start_of(at)
+        summary = _count(len(start.verdict.databases), "database") if start else ""
+        if start is None and verdict.start is not None:
+            summary = f"goes on from {chain.sets[verdict.start].label}"
+        results[backup_set.id, backup_set.root] = settled(
             Rung.CHAINED,
             blocking,
             remarks,
             code=_SET_NOT_RESTORABLE,
             summary=summary,
-            details=[f"{one.name}: {one}" for one in base.verdict.databases] if base else (),
-            left_out=base.verdict.not_checked if base else (),
+            details=[f"{one.name}: {one}" for one in start.verdict.databases] if start else (),
+            left_out=start.verdict.not_checked if start else (),
         )
     return results
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tokar.codes import Code
     from tokar.errors import ArchiveError
     from tokar.restore.plan import Problem
-    from tokar.sets.backup_set import Member
+    from tokar.sets.backup_set import BackupSet
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
 
@@ -156,14 +156,14 @@ class ArchiveCheck:
 
     path: str  # The archive
     rungs: tuple[RungResult, ...]  # One result for each rung
-    member: Member | None = None  # What it says of itself as a set; None where that could not be read
+    backup_set: BackupSet | None = None  # What it says of itself as a set; None where that could not be read
     verdict: SetVerdict | None = None  # What becomes of its databases, going by this archive alone
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
             "path": self.path,
-            "set": self.member.to_json() if self.member else None,
+            "set": self.backup_set.to_json() if self.backup_set else None,
             "rungs": [result.to_json() for result in self.rungs],
             "verdict": self.verdict.to_json() if self.verdict else None,
         }

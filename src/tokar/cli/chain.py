@@ -10,8 +10,8 @@ import typer
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.errors import ArchiveError
-from tokar.sets.backup_set import load_members
-from tokar.sets.chain import Base, Chain, build_chain
+from tokar.sets.backup_set import find_sets
+from tokar.sets.chain import Chain, ChainStart, build_chain
 from tokar.sets.faults import Fault, Severity
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -35,16 +35,16 @@ def show_chain(
 
     Logs decide, labels do not: a log continues another if it is of the same stream and repeats its creation time.
     """
-    shelf = load_members(paths, examine=content)
-    chain = build_chain(shelf.members)
+    found = find_sets(paths, examine=content)
+    chain = build_chain(found.sets)
     if as_json:
-        problems = [output.error_json(error) for error in shelf.problems]
+        problems = [output.error_json(error) for error in found.problems]
         output.as_json({**chain.to_json(), "unreadable": problems})
     elif not quiet:
         _print(chain)
-        for error in shelf.problems:
+        for error in found.problems:
             output.line(f"cannot be read: {output.safe(str(error))}")
-    code = _exit_code(chain, shelf.problems)
+    code = _exit_code(chain, found.problems)
     if code:
         raise typer.Exit(code)
 
@@ -61,33 +61,33 @@ def _print(chain: Chain) -> None:
     for number, parent in enumerate(chain.parents):
         children.setdefault(parent, []).append(number)
     stack = [(number, 0) for number in reversed(children.get(None, []))]
-    width = max((len(one.label) for one in chain.members), default=0) + 4
+    width = max((len(one.label) for one in chain.sets), default=0) + 4
     while stack:
         number, depth = stack.pop()
         _print_set(chain, number, depth, (low, high), min(width, 60))
         stack += [(child, depth + 1) for child in reversed(children.get(number, []))]
-    for base in chain.bases:
-        _print_base(chain, base)
+    for start in chain.starts:
+        _print_start(chain, start)
     for fault in chain.faults:
         _print_fault(fault, "")
 
 
 def _span(chain: Chain) -> tuple[int, int]:
     """Return the lowest and the highest generation of all sets."""
-    found = [one.generations for one in chain.members if one.generations and one.generations[1]]
+    found = [one.generations for one in chain.sets if one.generations and one.generations[1]]
     return min((one[0] for one in found), default=0), max((one[1] for one in found), default=0)
 
 
 def _print_set(chain: Chain, number: int, depth: int, span: tuple[int, int], width: int) -> None:
-    member, standing = chain.members[number], chain.standings[number]
-    name = f"{'  ' * depth}{output.safe(member.label)}"
+    backup_set, verdict = chain.sets[number], chain.verdicts[number]
+    name = f"{'  ' * depth}{output.safe(backup_set.label)}"
     logs = "no logs"
-    if member.generations and member.generations[1]:
-        logs = f"0x{member.generations[0]:X}-0x{member.generations[1]:X}"
-    state = "restorable" if standing.restorable else "NOT RESTORABLE"
-    kind = "receipt" if member.receipt else member.kind
-    output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(member.generations, span)}  {state}")
-    for fault in standing.faults:
+    if backup_set.generations and backup_set.generations[1]:
+        logs = f"0x{backup_set.generations[0]:X}-0x{backup_set.generations[1]:X}"
+    state = "restorable" if verdict.restorable else "NOT RESTORABLE"
+    kind = "receipt" if backup_set.receipt else backup_set.kind
+    output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(backup_set.generations, span)}  {state}")
+    for fault in verdict.faults:
         _print_fault(fault, "  " * (depth + 1))
 
 
@@ -103,15 +103,15 @@ def _bar(generations: tuple[int, int] | None, span: tuple[int, int]) -> str:
     return ("." * start + "=" * (end - start) + "." * (width - end)).ljust(_TIMELINE_WIDTH)
 
 
-def _print_base(chain: Chain, base: Base) -> None:
-    label = output.safe(chain.members[base.member].label)
-    for verdict in base.verdict.databases:
+def _print_start(chain: Chain, start: ChainStart) -> None:
+    label = output.safe(chain.sets[start.number].label)
+    for verdict in start.verdict.databases:
         output.line(f"{label}: {output.safe(verdict.name)}: {output.safe(str(verdict))}")
-    for run in base.runs:
+    for run in start.runs:
         if run.versions:
-            low, how = run.versions[0].generation, "hard" if base.hard else "soft"
+            low, how = run.versions[0].generation, "hard" if start.hard else "soft"
             output.line(f"{label}: logs 0x{low:X} to 0x{run.end:X} can be played, by {how} recovery")
-    for text in base.verdict.not_checked:
+    for text in start.verdict.not_checked:
         output.line(f"not checked: {output.safe(text)}")
 
 

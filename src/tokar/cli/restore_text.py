@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
     from tokar.server.contract import Registration
-    from tokar.sets.choose import ChainSelection, LeftOut
+    from tokar.sets.choose import ChainSelection, NotPlaced
 
 _MAX_LISTED: Final = 50
 
@@ -56,7 +56,7 @@ def show_plan(plan: Plan) -> None:
         output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
 
 
-def show_chain(selection: ChainSelection, left_out: tuple[LeftOut, ...]) -> None:
+def show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> None:
     """Print which sets take part, which do not, and what is left out of those that do."""
     for number, one in enumerate(selection.sets, 1):
         logs = f"logs 0x{one.low:X} to 0x{one.high:X}" if one.low else "no logs"

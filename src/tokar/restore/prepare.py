@@ -21,7 +21,7 @@ from tokar.restore.place import Report, place
 from tokar.restore.plan import Existing, Fault, Plan, Problem
 from tokar.restore.planner import add_problems, look_and_plan, places_of
 from tokar.restore.soundness import incomplete_entries, incomplete_problem, soundness_of
-from tokar.sets.backup_set import member_of_archive, member_of_receipt
+from tokar.sets.backup_set import set_of_archive, set_of_receipt
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
 from tokar.sets.receipt import RECEIPT_SUFFIX
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from tokar.format.index import Entry
     from tokar.restore.options import Request
     from tokar.restore.soundness import Soundness
-    from tokar.sets.backup_set import Member
+    from tokar.sets.backup_set import BackupSet
     from tokar.sets.chain import Chain
-    from tokar.sets.choose import ChainSelection, LeftOut
+    from tokar.sets.choose import ChainSelection, NotPlaced
     from tokar.sets.facts import LogFacts
 
 _HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
@@ -121,19 +121,19 @@ class OpenSets:
         self._stack = ExitStack()
         self._archives: dict[tuple[bytes, bytes], Archive] = {}
         try:
-            members = [self._open(path) for path in paths]
-            members += [one for path in receipts if (one := _told_by(path)) is not None]
-            self.chain: Chain = build_chain(members)  # How they fit together
+            sets = [self._open(path) for path in paths]
+            sets += [one for path in receipts if (one := _told_by(path)) is not None]
+            self.chain: Chain = build_chain(sets)  # How they fit together
         except BaseException:
             self._stack.close()
             raise
 
-    def _open(self, path: Path) -> Member:
+    def _open(self, path: Path) -> BackupSet:
         try:
             archive = self._stack.enter_context(Archive(path))
             archive.demand_unique()
             self._archives.setdefault((archive.id, archive.root), archive)
-            return member_of_archive(archive)
+            return set_of_archive(archive)
         except FormatError as error:
             if error.path is None:
                 error.path = path
@@ -152,9 +152,9 @@ class OpenSets:
         """
         selection = restorable(self.chain, until)
         archives = tuple(self._archives[one.id, one.root] for one in selection.sets)
-        known = {(one.id, one.root): one for one in self.chain.members}
-        members = tuple(known[one.id, one.root] for one in selection.sets)
-        return ChosenSets(selection, archives, members, whole=until is None)
+        known = {(one.id, one.root): one for one in self.chain.sets}
+        sets = tuple(known[one.id, one.root] for one in selection.sets)
+        return ChosenSets(selection, archives, sets, whole=until is None)
 
     def close(self) -> None:
         """Close all archives."""
@@ -169,10 +169,10 @@ class OpenSets:
         self.close()
 
 
-def _told_by(path: Path) -> Member | None:
+def _told_by(path: Path) -> BackupSet | None:
     """Return the set that a receipt tells of; no verdict needs a receipt, so one that says nothing is passed over."""
     try:
-        return member_of_receipt(path)
+        return set_of_receipt(path)
     except ArchiveError:
         return None
 
@@ -183,7 +183,7 @@ class ChosenSets:
 
     selection: ChainSelection  # What is taken from which of them
     archives: tuple[Archive, ...]  # Their archives, in the order of the selection
-    members: tuple[Member, ...]  # What they say of themselves
+    sets: tuple[BackupSet, ...]  # What they say of themselves
     whole: bool  # Whether everything that is here is reached, rather than a generation that was named
 
     def entries(self, at: int) -> tuple[Entry, ...]:
@@ -206,12 +206,12 @@ class ChosenSets:
 
     def logs(self) -> tuple[LogFacts, ...]:
         """Return what the logs that are placed say of themselves, in order."""
-        known = [{log.number: log for log in member.facts.logs} for member in self.members]
+        known = [{log.number: log for log in backup_set.facts.logs} for backup_set in self.sets]
         return tuple(known[log.at][log.entry] for log in self.selection.logs)
 
     def recovery(self) -> Recovery:
         """Return the recovery that follows."""
-        return recovery_of(self.members[0].facts.databases, more_logs=len(self.archives) > 1)
+        return recovery_of(self.sets[0].facts.databases, more_logs=len(self.archives) > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class ChainPlan:
         return sum(plan.size for plan, _ in self.parts)
 
     @property
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def left_out(self) -> tuple[NotPlaced, ...]:
         """The files of these sets that are not placed, each with its reason; what a set of its own keeps is placed."""
         listed = self.chosen.selection.left_out
         if len(self.parts) == 1:

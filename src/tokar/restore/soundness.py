@@ -14,7 +14,7 @@ from tokar.restore.plan import Fault, Problem
 from tokar.restore.targets import some
 from tokar.sets.database_verdict import RESTORABLE
 from tokar.sets.facts import SetFacts
-from tokar.sets.judge import judge
+from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
 from tokar.tokens import Role, role
 
@@ -56,7 +56,7 @@ def soundness_of(archive: Archive) -> Soundness:
     found = facts_of_archive(archive)
     opaque = [one for one in found.databases if _is_opaque(archive, one)]
     facts = replace(found, databases=tuple(one for one in found.databases if one not in opaque))
-    verdict = judge(facts)
+    verdict = judge_set(facts)
     not_checked = [f"{one.name}: not a database of a known format" for one in opaque]
     if not facts.databases and facts.logs:
         not_checked.append("logs alone: what they can be played onto is not in this archive")

@@ -30,7 +30,7 @@ from tokar.restore.prepare import MergedSet
 from tokar.server.contract import BackupType, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
-from tokar.sets.backup_set import member_of_archive
+from tokar.sets.backup_set import set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
 
@@ -121,10 +121,10 @@ def demand_reachable(parts: Sequence[SetPart]) -> None:
             damaged.
         InputError: The first set holds no databases, or a set ends before it.
     """
-    members = [member_of_archive(part.archive) for part in parts]
+    sets = [set_of_archive(part.archive) for part in parts]
     target = max(part.generation_high for part in parts)
-    restorable(build_chain(members), target, full=parts[0].archive.id)
-    full, *later = members
+    restorable(build_chain(sets), target, full=parts[0].archive.id)
+    full, *later = sets
     added = range(parts[0].generation_high + 1, target + 1)
     _demand_same_databases(full.facts, [log for one in later for log in one.facts.logs if log.generation in added])
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class BackupSet:
     """One set of a chain."""
 
     label: str  # Where it is: a path
@@ -35,7 +35,7 @@ class Member:
     receipt: tuple[int, int] | None = None
 
     @property
-    def is_base(self) -> bool:
+    def has_databases(self) -> bool:
         """Whether it holds databases, so that a restore can begin with it."""
         return any(not one.temporary for one in self.facts.databases)
 
@@ -62,9 +62,9 @@ class Member:
         }
 
 
-def member_of_archive(
+def set_of_archive(
     archive: Archive, *, label: str = "", examine: bool = False, progress: Callable[[int], None] | None = None
-) -> Member:
+) -> BackupSet:
     """Return what an archive says of itself as a set of a chain.
 
     Raises:
@@ -73,7 +73,7 @@ def member_of_archive(
     """
     head = archive.head
     prior, origin = head.extra.get("prior"), head.extra.get("origin", {})
-    return Member(
+    return BackupSet(
         label=label or str(archive.path or archive.id.hex()),
         id=archive.id,
         root=archive.root,
@@ -87,7 +87,7 @@ def member_of_archive(
     )
 
 
-def member_of_receipt(path: Path) -> Member:
+def set_of_receipt(path: Path) -> BackupSet:
     """Return what a receipt says of the set whose archive it lay beside: enough to name it, never enough to restore it.
 
     Raises:
@@ -99,7 +99,7 @@ def member_of_receipt(path: Path) -> Member:
         raise InputError("this receipt tells of a backup that made no archive", path=path)
     try:
         generations = found.backup.get("generations")
-        return Member(
+        return BackupSet(
             label=str(path),
             id=bytes.fromhex(found.archive["id"]),
             root=bytes.fromhex(found.archive["root"]),
@@ -124,16 +124,16 @@ _SKIPPED_PREFIX: Final = "."
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class FoundSets:
     """The sets that were found."""
 
-    members: tuple[Member, ...]  # The sets
+    sets: tuple[BackupSet, ...]  # The sets
     problems: tuple[ArchiveError, ...]  # Archives and receipts in folders that cannot be read, each with the reason
 
 
-def load_members(
+def find_sets(
     paths: Iterable[Path | str], *, examine: bool = False, progress: Callable[[int], None] | None = None
-) -> Shelf:
+) -> FoundSets:
     """Return the sets in archives, receipts and folders. A folder is looked into, its subfolders are not.
 
     Args:
@@ -145,28 +145,28 @@ def load_members(
         ArchiveError: An archive or receipt that was named cannot be read.
         InputError: There is no archive at all.
     """
-    members: list[Member] = []
+    sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            members.append(_load(path, examine=examine, progress=progress))
+            sets.append(_load(path, examine=examine, progress=progress))
             continue
         for one in _sets_in(path):
             try:
-                members.append(_load(one, examine=examine, progress=progress))
+                sets.append(_load(one, examine=examine, progress=progress))
             except ArchiveError as error:
                 problems.append(error)
-    if not members and not problems:
+    if not sets and not problems:
         raise InputError("there is no archive there", hint="name archives, or folders with archives")
-    return Shelf(tuple(members), tuple(problems))
+    return FoundSets(tuple(sets), tuple(problems))
 
 
-def _load(path: Path, *, examine: bool, progress: Callable[[int], None] | None) -> Member:
+def _load(path: Path, *, examine: bool, progress: Callable[[int], None] | None) -> BackupSet:
     if path.name.endswith(RECEIPT_SUFFIX):
-        return member_of_receipt(path)
+        return set_of_receipt(path)
     try:
         with Archive(path) as archive:
-            return member_of_archive(archive, examine=examine, progress=progress)
+            return set_of_archive(archive, examine=examine, progress=progress)
     except ArchiveError as error:
         if error.path is None:
             error.path = path

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from tokar.errors import InputError, SetError
 from tokar.sets.chain import differing_fault, end_fault, fork_fault
 from tokar.sets.faults import Fault, Severity, in_order
-from tokar.sets.judge import judge
+from tokar.sets.judge import judge_set
 from tokar.sets.logs import link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tokar.sets.backup_set import Member
-    from tokar.sets.chain import Base, Chain
+    from tokar.sets.backup_set import BackupSet
+    from tokar.sets.chain import Chain, ChainStart
     from tokar.sets.facts import FileFacts
     from tokar.sets.faults import Fault
-    from tokar.sets.logs import Run, Version
+    from tokar.sets.logs import LogRun, Version
 
 
 class NotRestorableError(SetError):
@@ -85,7 +85,7 @@ class SelectedLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class NotPlaced:
     """A file of a set that takes part in a restore, and that is not placed."""
 
     at: int  # The set: a number in `ChainSelection.sets`
@@ -108,7 +108,7 @@ class ChainSelection:
     # The sets that take part, the one with the databases first, then in the order of their generations.
     sets: tuple[SelectedSet, ...]
     logs: tuple[SelectedLog, ...]  # The logs, in order
-    left_out: tuple[LeftOut, ...]  # Files of these sets that are not placed
+    left_out: tuple[NotPlaced, ...]  # Files of these sets that are not placed
     unused: tuple[str, ...]  # Labels of sets that take no part
     target: int  # The generation that is reached; 0 without logs
     hard: bool  # Whether hard recovery follows: the databases are copies from a streaming backup
@@ -150,69 +150,69 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
             need.
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
-    bases = _candidates(chain, full)
-    sound = [base for base in bases if not _blocking(base)]
+    starts = _candidates(chain, full)
+    sound = [start for start in starts if not _blocking(start)]
     if not sound:
-        faults = in_order(_blocking(bases[-1]))
-        label = chain.members[bases[-1].member].label
+        faults = in_order(_blocking(starts[-1]))
+        label = chain.sets[starts[-1].number].label
         raise NotRestorableError(
             f"{label} cannot be restored: {faults[0].message}", faults=faults, hint=faults[0].next_step
         )
     if target is None:
-        base = _latest(chain, sound)
-        return _select(chain, base, base.runs[0].end if len(base.runs) == 1 else None)
+        start = _latest(chain, sound)
+        return _select(chain, start, start.runs[0].end if len(start.runs) == 1 else None)
     return _select(chain, _reaching(chain, sound, target), target)
 
 
-def _candidates(chain: Chain, full: bytes | None) -> list[Base]:
+def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
     if full is None:
-        if not chain.bases:
-            faults = tuple(fault for standing in chain.standings for fault in standing.faults)
+        if not chain.starts:
+            faults = tuple(fault for verdict in chain.verdicts for fault in verdict.faults)
             raise NotRestorableError(
                 "no set with databases is here", faults=in_order(faults), hint="add the archive of the full backup"
             )
-        return list(chain.bases)
-    found = [base for base in chain.bases if chain.members[base.member].id == full]
+        return list(chain.starts)
+    found = [start for start in chain.starts if chain.sets[start.number].id == full]
     if not found:
         raise InputError(f"no set with databases has the id {full.hex()}")
     return found
 
 
-def _blocking(base: Base) -> list[Fault]:
-    return [fault for fault in base.faults if fault.severity is not Severity.WARNING]
+def _blocking(start: ChainStart) -> list[Fault]:
+    return [fault for fault in start.faults if fault.severity is not Severity.WARNING]
 
 
-def _latest(chain: Chain, bases: list[Base]) -> Base:
-    """Return the base that needs the fewest logs to come to the end of everything that is here.
+def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
+    """Return the start that needs the fewest logs to come to the end of everything that is here.
 
     Raises:
         NotRestorableError: There is no one end: several log streams, histories that parted, a hole, a log that does not
             link.
     """
-    streams = {run.stream for base in bases for run in base.runs}
-    lonely = [base for base in bases if not base.runs]
-    if (len(streams) > 1 and len(bases) > 1) or (lonely and len(bases) > 1):
-        listed = ", ".join(chain.members[base.member].label for base in bases)
+    streams = {run.stream for start in starts for run in start.runs}
+    lonely = [start for start in starts if not start.runs]
+    if (len(streams) > 1 and len(starts) > 1) or (lonely and len(starts) > 1):
+        listed = ", ".join(chain.sets[start.number].label for start in starts)
         raise NotRestorableError(
             f"the sets are of more than one server or database: {listed}",
             hint="name the full and its sets one by one, or put each chain into a folder of its own",
         )
-    best = max(bases, key=lambda base: (base.end, base.floor))
+    best = max(starts, key=lambda start: (start.end, start.floor))
     for run in best.runs:
         _demand_all_reached(chain, run)
     return best
 
 
-def _demand_all_reached(chain: Chain, run: Run) -> None:
+def _demand_all_reached(chain: Chain, run: LogRun) -> None:
     for version in sorted(chain.logs.of_stream(run.stream), key=lambda one: one.generation):
         if version.generation < run.start or run.at(version.generation) is version:
             continue
         reached = run.at(version.generation)
         if reached is not None:
-            fault = fork_fault(chain.members, version.generation, (reached, version))
+            fault = fork_fault(chain.sets, version.generation, (reached, version))
         else:
             highest = max(one.generation for one in chain.logs.of_stream(run.stream))
-            fault = end_fault(chain.members, chain.logs, run, highest)
+            fault = end_fault(chain.sets, chain.logs, run, highest)
         last = f"0x{run.end:X}" if run.end else "nothing"
         raise NotRestorableError(
             f"not all logs can be played: {fault.message}",
@@ -221,92 +221,92 @@ def _demand_all_reached(chain: Chain, run: Run) -> None:
         )
 
 
-def _reaching(chain: Chain, bases: list[Base], target: int) -> Base:
-    """Return the base that needs the fewest logs to come to a generation.
+def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart:
+    """Return the start that needs the fewest logs to come to a generation.
 
     Raises:
         InputError: All of them are above it, or have no logs.
         NotRestorableError: None comes to it, or they come to different logs of that number.
     """
-    below = [base for base in bases if len(base.runs) == 1 and base.floor <= target]
+    below = [start for start in starts if len(start.runs) == 1 and start.floor <= target]
     if not below:
-        floors = ", ".join(f"{chain.members[base.member].label}: 0x{base.floor:X}" for base in bases)
+        floors = ", ".join(f"{chain.sets[start.number].label}: 0x{start.floor:X}" for start in starts)
         raise InputError(
             f"generation 0x{target:X} is below what the databases need ({floors})",
             hint="take an older full, or a later generation",
         )
-    there = [base for base in below if base.runs[0].at(target) is not None]
+    there = [start for start in below if start.runs[0].at(target) is not None]
     if not there:
-        base = max(below, key=lambda one: (one.end, one.floor))
-        fault = end_fault(chain.members, chain.logs, base.runs[0], target)
+        start = max(below, key=lambda one: (one.end, one.floor))
+        fault = end_fault(chain.sets, chain.logs, start.runs[0], target)
         raise NotRestorableError(
             f"generation 0x{target:X} cannot be reached: {fault.message}", faults=(fault,), hint=fault.next_step
         )
-    found = {id(base.runs[0].at(target)): base.runs[0].at(target) for base in there}
+    found = {id(start.runs[0].at(target)): start.runs[0].at(target) for start in there}
     if len(found) > 1:
-        fault = fork_fault(chain.members, target, [one for one in found.values() if one is not None])
+        fault = fork_fault(chain.sets, target, [one for one in found.values() if one is not None])
         raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
-    return max(there, key=lambda base: base.floor)
+    return max(there, key=lambda start: start.floor)
 
 
-def _select(chain: Chain, base: Base, target: int | None) -> ChainSelection:
-    """Return what a base and its run come to.
+def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelection:
+    """Return what a start and its run come to.
 
     Raises:
         NotRestorableError: A log is needed that has unlike bytes in two sets, or one that is damaged.
     """
     if target is not None:
-        used = [version for version in base.runs[0].versions if version.generation <= target]
+        used = [version for version in start.runs[0].versions if version.generation <= target]
     else:
-        used = [version for run in base.runs for version in run.versions if base.member in version.members]
+        used = [version for run in start.runs for version in run.versions if start.number in version.sets]
     _demand_sound(chain, used)
-    numbers = [base.member, *_cover(base.member, used)]
+    numbers = [start.number, *_cover(start.number, used)]
     logs = _logs(numbers, used)
     return ChainSelection(
-        sets=tuple(_selected(chain.members[number], at, logs) for at, number in enumerate(numbers)),
+        sets=tuple(_selected(chain.sets[number], at, logs) for at, number in enumerate(numbers)),
         logs=logs,
         left_out=_left_out(chain, numbers, logs),
-        unused=tuple(one.label for at, one in enumerate(chain.members) if at not in numbers),
+        unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in numbers),
         target=target or max((log.generation for log in logs), default=0),
-        hard=base.hard,
+        hard=start.hard,
         remarks=in_order(_remarks(chain, numbers)),
-        not_checked=base.verdict.not_checked,
+        not_checked=start.verdict.not_checked,
     )
 
 
 def _remarks(chain: Chain, numbers: Sequence[int]) -> list[Fault]:
-    listed = [fault for number in numbers for fault in chain.standings[number].faults]
+    listed = [fault for number in numbers for fault in chain.verdicts[number].faults]
     return [fault for fault in listed if fault.severity is Severity.WARNING]
 
 
 def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:
     for version in used:
         if version.differing:
-            fault = differing_fault(chain.members, version)
+            fault = differing_fault(chain.sets, version)
             raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
-    for number in sorted({version.copies[0].member for version in used}):
-        names = {version.facts.name for version in used if version.copies[0].member == number}
-        for fault in judge(chain.members[number].facts).blocking:
+    for number in sorted({version.copies[0].at for version in used}):
+        names = {version.facts.name for version in used if version.copies[0].at == number}
+        for fault in judge_set(chain.sets[number].facts).blocking:
             if names.intersection(fault.files):
                 raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
 
 
-def _cover(base: int, used: Sequence[Version]) -> list[int]:
+def _cover(start: int, used: Sequence[Version]) -> list[int]:
     """Return the fewest further sets that have all logs: each time the one that reaches furthest without a hole."""
     chosen: list[int] = []
     at = 0
     while at < len(used):
-        if base in used[at].members or used[at].members.intersection(chosen):
+        if start in used[at].sets or used[at].sets.intersection(chosen):
             at += 1
             continue
-        chosen.append(max(sorted(used[at].members), key=lambda number: _reach(used, at, number)))
+        chosen.append(max(sorted(used[at].sets), key=lambda number: _reach(used, at, number)))
     return chosen
 
 
 def _reach(used: Sequence[Version], at: int, number: int) -> int:
     """Return how many logs from a place on a set has one after the other."""
     count = 0
-    while at + count < len(used) and number in used[at + count].members:
+    while at + count < len(used) and number in used[at + count].sets:
         count += 1
     return count
 
@@ -317,11 +317,11 @@ def _logs(numbers: Sequence[int], used: Sequence[Version]) -> tuple[SelectedLog,
     for version in used:
         # A log that was still being written gives way to the same log once it was closed; else the first set counts.
         copies = sorted(
-            (copy for copy in version.copies if copy.member in numbers),
-            key=lambda copy: (copy.facts.current, numbers.index(copy.member)),
+            (copy for copy in version.copies if copy.at in numbers),
+            key=lambda copy: (copy.facts.current, numbers.index(copy.at)),
         )
         facts = copies[0].facts
-        places = list(dict.fromkeys(numbers.index(copy.member) for copy in copies))
+        places = list(dict.fromkeys(numbers.index(copy.at) for copy in copies))
         assert facts.number is not None
         assert facts.digest is not None
         log = SelectedLog(
@@ -345,29 +345,33 @@ def _proof(before: Version | None, version: Version) -> str:
     return found.value if found else "number"
 
 
-def _selected(member: Member, at: int, logs: Sequence[SelectedLog]) -> SelectedSet:
+def _selected(backup_set: BackupSet, at: int, logs: Sequence[SelectedLog]) -> SelectedSet:
     own = [log.generation for log in logs if log.at == at or at in log.also_in]
     return SelectedSet(
-        label=member.label, id=member.id, root=member.root, low=min(own, default=0), high=max(own, default=0)
+        label=backup_set.label,
+        id=backup_set.id,
+        root=backup_set.root,
+        low=min(own, default=0),
+        high=max(own, default=0),
     )
 
 
-def _left_out(chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog]) -> tuple[LeftOut, ...]:
+def _left_out(chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog]) -> tuple[NotPlaced, ...]:
     """Return the files of the chosen sets that are not placed, each with its reason."""
     taken = {(log.at, log.entry) for log in logs}
     return tuple(
-        LeftOut(at=at, entry=one.number, name=one.name, reason=reason)
+        NotPlaced(at=at, entry=one.number, name=one.name, reason=reason)
         for at, number in enumerate(numbers)
-        for one, reason in _not_placed(chain.members[number], at, logs)
+        for one, reason in _not_placed(chain.sets[number], at, logs)
         if one.number is not None and (at, one.number) not in taken
     )
 
 
-def _not_placed(member: Member, at: int, logs: Sequence[SelectedLog]) -> Iterator[tuple[FileFacts, str]]:
+def _not_placed(backup_set: BackupSet, at: int, logs: Sequence[SelectedLog]) -> Iterator[tuple[FileFacts, str]]:
     """Yield the files of a set that are not placed, chosen logs among them."""
     highest = max((log.generation for log in logs), default=0)
     placed = {log.generation for log in logs}
-    facts = member.facts
+    facts = backup_set.facts
     for log in facts.logs:
         if log.generation in placed:
             yield log, "this generation comes from another set or file"

@@ -76,7 +76,7 @@ class SetVerdict:
         }
 
 
-def judge(facts: SetFacts) -> SetVerdict:
+def judge_set(facts: SetFacts) -> SetVerdict:
     """Return what becomes of the databases of a set.
 
     Args:

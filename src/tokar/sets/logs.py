@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tokar.ese.values import LogTime, Signature
-    from tokar.sets.backup_set import Member
+    from tokar.sets.backup_set import BackupSet
     from tokar.sets.facts import LogFacts
 
 
@@ -134,7 +134,7 @@ def distinct(logs: Iterable[LogFacts]) -> list[LogFacts]:
 class Copy:
     """A log in one set."""
 
-    member: int  # The number of the set
+    at: int  # The number of the set
     facts: LogFacts  # The log there
 
 
@@ -152,9 +152,9 @@ class Version:
         return self.copies[0].facts
 
     @property
-    def members(self) -> frozenset[int]:
+    def sets(self) -> frozenset[int]:
         """The sets that have it."""
-        return frozenset(copy.member for copy in self.copies)
+        return frozenset(copy.at for copy in self.copies)
 
     @property
     def differing(self) -> tuple[Copy, ...]:
@@ -178,13 +178,13 @@ class ChainLogs:
     """All logs of several sets.
 
     Args:
-        members: The sets.
+        sets: The sets.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, sets: Sequence[BackupSet]) -> None:
         groups: dict[tuple[bytes, int, LogTime | bytes | None], list[Copy]] = defaultdict(list)
-        for number, member in enumerate(members):
-            for log in member.facts.logs:
+        for number, backup_set in enumerate(sets):
+            for log in backup_set.facts.logs:
                 stream = stream_of(log)
                 if stream is not None and log.generation is not None:
                     own = log.created if log.signature is not None else log.digest
@@ -192,7 +192,7 @@ class ChainLogs:
         self._versions: dict[tuple[bytes, int], list[Version]] = defaultdict(list)
         self._by_facts: dict[int, Version] = {}
         for (stream, generation, _), copies in groups.items():
-            ordered = tuple(sorted(copies, key=lambda copy: (copy.facts.current, copy.member)))
+            ordered = tuple(sorted(copies, key=lambda copy: (copy.facts.current, copy.at)))
             version = Version(stream, generation, ordered)
             self._versions[stream, generation].append(version)
             self._by_facts.update((id(copy.facts), version) for copy in ordered)
@@ -228,7 +228,7 @@ class ChainLogs:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LogRun:
     """Logs that continue each other, onto the databases of one set."""
 
     stream: bytes  # Their stream
@@ -250,47 +250,47 @@ class Run:
         return self.versions[place] if 0 <= place < len(self.versions) else None
 
 
-def follow(logs: ChainLogs, member: int, stream: bytes, *, start: int, floor: int, first: Version | None) -> Run:
+def follow(logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: int, first: Version | None) -> LogRun:
     """Return the run of logs onto the databases of a set.
 
     Args:
         logs: The logs of all sets.
-        member: The number of the set with the databases. Where it has a log of its own, that one counts.
+        number: The number of the set with the databases. Where it has a log of its own, that one counts.
         stream: The stream of the databases.
         start: The generation with which recovery begins.
         floor: The generation below which it may not stop.
         first: The log of the first generation; None where it is not here.
     """
     if first is None:
-        return Run(stream, (), floor, start)
-    run = _own_before(logs, member, first)
+        return LogRun(stream, (), floor, start)
+    run = _own_before(logs, number, first)
     forks: tuple[Version, ...] = ()
     while True:
         found = logs.following(run[-1])
-        own = [one for one in found if member in one.members]
+        own = [one for one in found if number in one.sets]
         if len(own or found) != 1:
             forks = tuple(own or found)
-            return Run(stream, tuple(run), floor, start, forks)
+            return LogRun(stream, tuple(run), floor, start, forks)
         run.append((own or found)[0])
 
 
-def _own_before(logs: ChainLogs, member: int, first: Version) -> list[Version]:
+def _own_before(logs: ChainLogs, number: int, first: Version) -> list[Version]:
     """Return a log and those before it that the set itself holds: a restore places them too."""
     run = [first]
-    while found := [one for one in logs.preceding(run[0]) if member in one.members]:
+    while found := [one for one in logs.preceding(run[0]) if number in one.sets]:
         run.insert(0, found[0])
     return run
 
 
-def first_version(logs: ChainLogs, member: int, stream: bytes, start: int) -> Version | None:
+def first_version(logs: ChainLogs, number: int, stream: bytes, start: int) -> Version | None:
     """Return the log with which recovery begins: the set's own, else the only one there is."""
     found = logs.versions(stream, start)
-    own = [one for one in found if member in one.members]
+    own = [one for one in found if number in one.sets]
     if own:
         return own[0]
     return found[0] if len(found) == 1 else None
 
 
-def labels(members: Sequence[Member], numbers: Iterable[int]) -> tuple[str, ...]:
+def labels(sets: Sequence[BackupSet], numbers: Iterable[int]) -> tuple[str, ...]:
     """Return the labels of sets by their numbers."""
-    return tuple(members[number].label for number in sorted(numbers))
+    return tuple(sets[number].label for number in sorted(numbers))
