@@ -279,7 +279,7 @@ def test_another_restore_does_not_go_on_from_it(tmp_path: Path, path: Path) -> N
     assert plan.interrupted is None
     assert any("left of an interrupted restore" in note for note in plan.notes)
     with pytest.raises(ExistingFileError):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_a_failure_of_the_second_run_keeps_what_the_first_had_done(

@@ -154,7 +154,7 @@ def test_an_engine_file_in_a_target_is_found_by_its_content(archive: Archive, tm
     write(tmp_path / "t", {"holiday.jpeg": database(2)})
     plan = plan_restore(archive, make_request(archive, into=tmp_path / "t"))
     with pytest.raises(RestoreError, match=r"files of the engine are there already: holiday\.jpeg"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_what_is_in_the_way_can_be_set_aside(archive: Archive, tmp_path: Path) -> None:
@@ -178,13 +178,13 @@ def test_without_any_location_the_plan_is_refused(tmp_path: Path) -> None:
     with with_locations(tmp_path) as opened:
         plan = plan_restore(opened, make_request(opened))
         with pytest.raises(UnknownTokenError, match="no location has the token"):
-            plan.refuse()
+            plan.raise_for_problems()
 
 
 def test_locations_of_another_machine_are_refused_without_a_map(archive: Archive) -> None:
     plan = plan_restore(archive, make_request(archive))
     with pytest.raises(RestoreError, match="names another machine") as caught:
-        plan.refuse()
+        plan.raise_for_problems()
     assert caught.value.hint is not None
     assert "--map PREFIX=DIR" in caught.value.hint
 

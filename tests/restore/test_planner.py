@@ -23,7 +23,7 @@ from tokar.errors import (
 from tokar.restore.inventory import Inventory, State, TargetDirectory
 from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.paths import PathMap
-from tokar.restore.plan import Action, Existing, Fault
+from tokar.restore.plan import Action, Existing
 from tokar.restore.planner import make_plan
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ SERVER2 = (
 )
 
 
-def faults(plan: Plan) -> list[Fault]:
-    return [problem.fault for problem in plan.problems]
+def kinds(plan: Plan) -> list[type[RestoreError]]:
+    return [type(problem.error) for problem in plan.problems]
 
 
 def exchange_plan(tmp_path: Path, *missing: int) -> Plan:
@@ -84,14 +84,14 @@ def test_the_sdk_example_without_the_private_location_is_refused(tmp_path: Path)
     plan = exchange_plan(tmp_path, 0x45)
     assert targets(plan)["PRIV.EDB"] is None
     with pytest.raises(UnknownTokenError, match=r"private-database \(0x45\).*needed for .*PRIV.EDB"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_the_sdk_example_without_a_map_is_refused_for_every_location() -> None:
     plan = plan_of(EXCHANGE, profile="edbbcli", locations=listed(*SERVER2))
-    assert faults(plan) == [Fault.LOCATION] * 4
+    assert kinds(plan) == [RestoreError] * 4
     with pytest.raises(RestoreError, match="names another machine") as caught:
-        plan.refuse()
+        plan.raise_for_problems()
     assert len(caught.value.__notes__) == 3
 
 
@@ -156,10 +156,10 @@ def test_a_name_that_cannot_be_decoded_is_refused_until_it_is_sent_somewhere(tmp
     files = [entry(0, 0x21, b"bad\xff.log", encoding=0)]
     plan = plan_of(files, **to(f"log-dir={tmp_path}"))
     with pytest.raises(UnsafeNameError, match="cannot be decoded") as caught:
-        plan.refuse()
+        plan.raise_for_problems()
     assert caught.value.hint == "say where it goes: --to NAME=PATH"
     plan = plan_of(files, **to(f"bad<FF>.log={tmp_path}/edb00001.log"))
-    plan.refuse()
+    plan.raise_for_problems()
     (step,) = plan.steps
     assert (step.leaf, step.target) == (None, str(tmp_path / "edb00001.log"))
     assert step.to_json()["name_base64"] == "YmFk/y5sb2c="
@@ -167,7 +167,7 @@ def test_a_name_that_cannot_be_decoded_is_refused_until_it_is_sent_somewhere(tmp
 
 def test_an_undecodable_database_may_go_to_a_location_that_is_a_file(tmp_path: Path) -> None:
     plan = plan_of([entry(0, 0x44, b"\xff.edb", encoding=65001)], **to(f"database={tmp_path}/CA.edb"))
-    plan.refuse()
+    plan.raise_for_problems()
     assert [step.target for step in plan.steps] == [str(tmp_path / "CA.edb")]
 
 
@@ -175,7 +175,7 @@ def test_an_undecodable_database_may_go_to_a_location_that_is_a_file(tmp_path: P
 def test_an_unsafe_leaf_is_refused(tmp_path: Path, name: str) -> None:
     plan = plan_of([entry(0, 0x21, name or "\\")], **to(f"log-dir={tmp_path}"))
     with pytest.raises(UnsafeNameError):
-        plan.refuse()
+        plan.raise_for_problems()
     assert [step.action for step in plan.steps] == [Action.REFUSE]
 
 
@@ -185,17 +185,16 @@ def test_all_problems_are_collected_the_most_important_first(tmp_path: Path) -> 
     files = entries((0x44, "a.edb"), (0x21, "x.log"), (0x21, "X.LOG"), (0x21, "nul"), (0x0F, "odd"), (0x25, "x.pat"))
     locations = (*to(f"log-dir={tmp_path}/logs")["locations"], *listed((0x44, r"\\S\a"), (0x44, r"\\S\b")))
     plan = plan_of(files, locations=locations)
-    assert set(faults(plan)) == {
-        Fault.UNKNOWN_TOKEN,
-        Fault.AMBIGUOUS_LOCATION,
-        Fault.UNSAFE_NAME,
-        Fault.COLLISION,
-        Fault.LOCATION,
-        Fault.EXISTING,
-    }
-    assert faults(plan) == sorted(faults(plan))
+    assert list(dict.fromkeys(kinds(plan))) == [
+        RestoreError,
+        UnknownTokenError,
+        AmbiguousLocationError,
+        UnsafeNameError,
+        CollisionError,
+        ExistingFileError,
+    ]
     with pytest.raises(RestoreError) as caught:
-        plan.refuse()
+        plan.raise_for_problems()
     assert len(caught.value.__notes__) == len(plan.problems) - 1
 
 
@@ -204,14 +203,14 @@ def test_one_cause_is_one_problem_for_all_its_files(tmp_path: Path) -> None:
     plan = plan_of(files, **to(f"database={tmp_path}/"))
     (problem,) = plan.problems
     assert problem.entries == tuple(range(8))
-    assert problem.message.endswith("needed for 0.pat, 1.pat, 2.pat, 3.pat, 4.pat and 3 more")
+    assert problem.error.message.endswith("needed for 0.pat, 1.pat, 2.pat, 3.pat, 4.pat and 3 more")
 
 
 @pytest.mark.parametrize(("one", "other"), [("EDB.LOG", "edb.log"), ("A\u0308.log", "ä.log"), (r"a\x.log", r"b\x.log")])
 def test_leaves_that_meet_in_one_directory_collide(tmp_path: Path, one: str, other: str) -> None:
     plan = plan_of(entries((0x21, one), (0x25, "fine.pat"), (0x21, other)), **to(f"log-dir={tmp_path}"))
     with pytest.raises(CollisionError, match="would be one file"):
-        plan.refuse()
+        plan.raise_for_problems()
     assert plan.problems[0].entries == (0, 2)
 
 
@@ -225,19 +224,19 @@ def test_one_directory_by_two_paths_is_watched_as_one(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     files = entries((0x44, "x"), (0x21, "x"))
     plan = plan_of(files, **to(f"database=dir:{tmp_path}/real/new", f"log-dir={tmp_path}/link/new"))
-    assert faults(plan) == [Fault.COLLISION]
+    assert kinds(plan) == [CollisionError]
 
 
 def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     plan = plan_of(CA, **to(f"log-dir={tmp_path}/link", f"database={tmp_path}/"))
     with pytest.raises(RestoreError, match="symbolic link"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_two_files_sent_to_one_database_file_collide(tmp_path: Path) -> None:
     plan = plan_of(entries((0x44, "a.edb"), (0x44, "b.edb")), **to(f"database={tmp_path}/x.edb"))
-    assert faults(plan) == [Fault.COLLISION]
+    assert kinds(plan) == [CollisionError]
 
 
 @pytest.mark.parametrize("name", ["edb00001.log", "EDB00001.LOG"])
@@ -245,7 +244,7 @@ def test_a_file_that_is_there_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"old")
     plan = plan_of(CA, **to(f"log-dir={tmp_path}", f"database={tmp_path}/"))
     with pytest.raises(ExistingFileError, match=f"there already: {name}") as caught:
-        plan.refuse()
+        plan.raise_for_problems()
     assert caught.value.path == str(tmp_path)
 
 
@@ -254,7 +253,7 @@ def test_a_file_of_the_engine_in_a_target_directory_is_refused(tmp_path: Path, n
     (tmp_path / name).write_bytes(b"")
     plan = plan_of(CA, **to(f"log-dir={tmp_path}", f"database={tmp_path}/"))
     with pytest.raises(ExistingFileError, match="files of the engine are there already"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_other_files_in_a_target_directory_are_in_nobody_s_way(tmp_path: Path) -> None:
@@ -268,7 +267,7 @@ def test_an_old_checkpoint_is_looked_for_where_no_file_goes(tmp_path: Path) -> N
     (tmp_path / "check" / "edb.chk").write_bytes(b"")
     options = to(f"log-dir={tmp_path}/l", f"database={tmp_path}/d/", f"checkpoint-dir={tmp_path}/check")
     plan = plan_of(CA, **options)
-    assert faults(plan) == [Fault.EXISTING]
+    assert kinds(plan) == [ExistingFileError]
     plan = plan_of(CA, existing=Existing.SET_ASIDE, **options)
     assert plan.problems == ()
     assert [(one.directory, one.name) for one in plan.asides] == [(str(tmp_path / "check"), "edb.chk")]
@@ -306,8 +305,8 @@ def test_a_long_name_is_cut_when_it_is_set_aside(tmp_path: Path) -> None:
 def test_a_directory_under_the_name_of_a_file_is_always_refused(tmp_path: Path, existing: Existing) -> None:
     (tmp_path / "CA.edb").mkdir()
     plan = plan_of(CA, existing=existing, **to(f"log-dir={tmp_path}", f"database=dir:{tmp_path}"))
-    assert faults(plan) == [Fault.EXISTING]
-    assert "cannot be set aside: CA.edb (directory)" in plan.problems[0].message
+    assert kinds(plan) == [ExistingFileError]
+    assert "cannot be set aside: CA.edb (directory)" in plan.problems[0].error.message
 
 
 def test_a_link_under_the_name_of_a_file_is_set_aside_itself(tmp_path: Path) -> None:
@@ -334,12 +333,12 @@ def test_too_little_room_is_refused_counting_whole_blocks() -> None:
     files = entries((0x21, "a"), (0x21, "b"))
     assert with_directory(files, free=8192).problems == ()
     with pytest.raises(NoRoomError, match="8,192 bytes are needed and 8,191 are free"):
-        with_directory(files, free=8191).refuse()
+        with_directory(files, free=8191).raise_for_problems()
 
 
 def test_too_few_free_files_are_refused() -> None:
     with pytest.raises(NoRoomError, match="2 files are to be placed"):
-        with_directory(entries((0x21, "a"), (0x21, "b")), free_files=1).refuse()
+        with_directory(entries((0x21, "a"), (0x21, "b")), free_files=1).raise_for_problems()
 
 
 def test_room_is_added_up_over_directories_of_one_file_system() -> None:
@@ -348,12 +347,12 @@ def test_room_is_added_up_over_directories_of_one_file_system() -> None:
     }
     request = Request(now=NOW, **to("log-dir=/a", "database=/b/", profile="ese"))
     plan = make_plan(entries((0x21, "a"), (0x44, "b")), request, Inventory(directories))
-    assert faults(plan) == [Fault.NO_ROOM]
+    assert kinds(plan) == [NoRoomError]
 
 
 def test_a_name_that_is_too_long_for_the_file_system_is_refused() -> None:
     with pytest.raises(UnsafeNameError, match="more than 255 bytes"):
-        with_directory(entries((0x21, "ä" * 128))).refuse()
+        with_directory(entries((0x21, "ä" * 128))).raise_for_problems()
     assert with_directory(entries((0x21, "ä" * 127))).problems == ()
     assert with_directory(entries((0x21, "ä" * 128)), name_limit=None).problems == ()
 
@@ -368,13 +367,13 @@ def test_a_name_that_is_too_long_for_the_file_system_is_refused() -> None:
 )
 def test_a_directory_that_takes_no_file_is_refused(values: dict[str, object], what: str) -> None:
     with pytest.raises(RestoreError, match=what):
-        with_directory(entries((0x21, "a")), **values).refuse()
+        with_directory(entries((0x21, "a")), **values).raise_for_problems()
 
 
 def test_a_directory_that_nobody_looked_at_is_refused() -> None:
     plan = make_plan(CA, Request(profile="certadm", into="/t", now=NOW), Inventory())
     with pytest.raises(RestoreError, match="not in the inventory"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 @pytest.mark.parametrize("token", [0x0F, 0x44, 0x60, 0x82, 0xFF])
@@ -402,7 +401,7 @@ def test_the_certutil_folder_has_the_list_byte_for_byte(tmp_path: Path) -> None:
 def test_the_certutil_folder_of_a_full_set_needs_the_list(tmp_path: Path) -> None:
     plan = plan_of(CA, certutil=str(tmp_path))
     with pytest.raises(RestoreError, match="keeps no location list"):
-        plan.refuse()
+        plan.raise_for_problems()
     assert plan_of(CA[1:], certutil=str(tmp_path)).problems == ()
 
 
@@ -418,7 +417,7 @@ def test_the_certutil_folder_leaves_out_what_certutil_does_not_take(tmp_path: Pa
 def test_a_file_with_the_name_of_the_list_collides_with_it(tmp_path: Path) -> None:
     plan = plan_of(entries((0x21, "CERTBKXP.DAT")), certutil=str(tmp_path), location_list=b"\0\0")
     with pytest.raises(CollisionError, match=r"would be the file certbkxp\.dat"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_only_some_entries_can_be_asked_for(tmp_path: Path) -> None:
@@ -430,7 +429,7 @@ def test_only_some_entries_can_be_asked_for(tmp_path: Path) -> None:
 def test_only_what_is_asked_for_needs_a_location(tmp_path: Path) -> None:
     locations = (*listed(*CA_LIST[:1]), *to(f"log-dir={tmp_path}")["locations"])
     assert plan_of(CA, only=("edb00001.log",), locations=locations).problems == ()
-    assert faults(plan_of(CA[1:], locations=locations)) == [Fault.LOCATION]
+    assert kinds(plan_of(CA[1:], locations=locations)) == [RestoreError]
 
 
 @pytest.mark.parametrize("option", ["only", "to"])
@@ -477,7 +476,9 @@ def test_several_locations_for_one_token_are_told_apart_by_the_file(tmp_path: Pa
     plan = plan_of(files, locations=locations, maps=(PathMap(r"\\S", str(tmp_path)),))
     assert targets(plan) == {"a.edb": str(tmp_path / "x/a.edb"), "b.edb": str(tmp_path / "y/b.edb")}
     with pytest.raises(AmbiguousLocationError):
-        plan_of(entries((0x44, "c.edb")), locations=locations, maps=(PathMap(r"\\S", str(tmp_path)),)).refuse()
+        plan_of(
+            entries((0x44, "c.edb")), locations=locations, maps=(PathMap(r"\\S", str(tmp_path)),)
+        ).raise_for_problems()
 
 
 def test_the_same_arguments_give_an_equal_plan(tmp_path: Path) -> None:

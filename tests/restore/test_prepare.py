@@ -212,9 +212,11 @@ def certutil_full(folder: Path) -> Any:
 def test_a_numbered_folder_of_another_chain_is_refused(opened: OpenSets, tmp_path: Path) -> None:
     write(tmp_path / "out", {"4/DataBase/x.log": b""})
     plan = planned(opened, certutil=tmp_path / "out")
-    assert any("numbered folders beside those of this chain: 4" in one.message for one in plan.parts[0][0].problems)
+    assert any(
+        "numbered folders beside those of this chain: 4" in one.error.message for one in plan.parts[0][0].problems
+    )
     with pytest.raises(RestoreError):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_a_chain_for_certutil_needs_the_location_list(opened: OpenSets, tmp_path: Path) -> None:
@@ -248,12 +250,12 @@ def test_a_stray_log_in_the_folder_of_their_own_is_refused(opened: OpenSets, tmp
 def test_an_old_log_in_the_log_directory_is_refused_too(opened: OpenSets, tmp_path: Path) -> None:
     write(tmp_path / "out", {name_of(4): TOP[5]})
     with pytest.raises(ExistingFileError):
-        planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs").refuse()
+        planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs").raise_for_problems()
 
 
 def test_the_folder_of_their_own_takes_nothing_else(opened: OpenSets, tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="takes a folder of its own"):
-        planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "out").refuse()
+        planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "out").raise_for_problems()
 
 
 def test_logs_that_are_there_and_continue_the_chain_stay(opened: OpenSets, tmp_path: Path) -> None:
@@ -278,7 +280,7 @@ def test_another_history_in_the_log_directory_refuses_to_roll_forward(opened: Op
     place_chain(plan)  # created anew after the same log 11: it continues the set
     out = write(tmp_path / "other", branch(11, 13))
     with pytest.raises(ExistingFileError, match="histories parted"):
-        planned(opened, into=out, existing="roll-forward").refuse()
+        planned(opened, into=out, existing="roll-forward").raise_for_problems()
     assert restored(out) == logs_of(11, 13)
 
 

@@ -49,7 +49,7 @@ def staying(found: RollForward) -> list[str]:
 
 def problem(found: RollForward) -> str:
     (one,) = found.problems
-    return one.message
+    return one.error.message
 
 
 def test_logs_that_continue_the_set_stay(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import tokar
 from tokar.errors import RestoreError
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import make_request
-from tokar.restore.plan import Fault
+from tokar.restore.plan import UNRECOVERABLE
 from tokar.restore.prepare import plan_restore
 from tokar.restore.soundness import incomplete_problem, soundness_of
 from tokar.salvage.salvage import salvage
@@ -51,24 +51,24 @@ def partly(folder: Path) -> Path:
 def test_a_database_without_its_logs_is_refused_with_the_root_cause(tmp_path: Path) -> None:
     path = made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 6)})
     plan = plan_of(path, tmp_path / "out")
-    assert [one.fault for one in plan.problems] == [Fault.UNRECOVERABLE]
+    assert [one.urgency for one in plan.problems] == [UNRECOVERABLE]
     with pytest.raises(
         RestoreError, match=r"main\.edb cannot be recovered from this set: log 0x7 is missing .*-543"
     ) as caught:
-        plan.refuse()
+        plan.raise_for_problems()
     assert "--accept-unrecoverable" in str(caught.value.hint)
 
 
 def test_a_streaming_copy_without_its_logs_is_refused(tmp_path: Path) -> None:
     plan = plan_of(made(tmp_path, {DATABASE: bytes(streaming(5, 7)), **part(6, 7)}), tmp_path / "out")
     with pytest.raises(RestoreError, match="log 0x5 is missing"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_loss_of_the_last_transactions_is_refused_too(tmp_path: Path) -> None:
     plan = plan_of(made(tmp_path, {DATABASE: bytes(dirty(5, 6, 7)), **part(5, 6)}), tmp_path / "out")
     with pytest.raises(RestoreError, match="-582"):
-        plan.refuse()
+        plan.raise_for_problems()
 
 
 def test_what_is_accepted_is_not_refused(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_database_with_a_damaged_header_is_judged(tmp_path: Path) -> None:
     data = bytes(dirty(5, 7))
     broken = data[:100] + b"\xff\xff" + data[102:4196] + b"\xff\xff" + data[4198:]
     with tokar.open(made(tmp_path, {DATABASE: broken, **part(5, 7)})) as opened:
-        assert [one.fault for one in soundness_of(opened).problems] == [Fault.UNRECOVERABLE]
+        assert [one.urgency for one in soundness_of(opened).problems] == [UNRECOVERABLE]
 
 
 def test_files_of_no_engine_get_no_guidance(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_files_of_no_engine_get_no_guidance(tmp_path: Path) -> None:
 def test_an_incomplete_file_is_refused_by_name(tmp_path: Path) -> None:
     plan = plan_of(partly(tmp_path), tmp_path / "out")
     with pytest.raises(RestoreError, match=r"1 file is incomplete.*big\.bin") as caught:
-        plan.refuse()
+        plan.raise_for_problems()
     assert "--accept-incomplete" in str(caught.value.hint)
     assert [one.entries for one in plan.problems] == [(0,)]
 

@@ -75,7 +75,7 @@ class Finding:
     @classmethod
     def of_problem(cls, problem: Problem) -> Finding:
         """Return a problem of a plan as a finding."""
-        error = problem.to_error()
+        error = problem.error
         return cls(kind=type(error).__name__, message=str(error), next_step=error.hint or "")
 
     def to_json(self) -> dict[str, Any]:

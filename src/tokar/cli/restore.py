@@ -166,7 +166,7 @@ def _one(path: str, options: RequestOptions, manner: Manner) -> None:
                 show_recovery(recovery)
         finish(
             lambda: {"plan": plan.to_json(), "recovery": recovery.to_json() if recovery else None},
-            plan.refuse,
+            plan.raise_for_problems,
             plan.size,
             lambda advance: place(plan, opened, progress=advance, processes=useful_processes()),
             manner,
@@ -232,7 +232,13 @@ def _chain(
             for part, _ in plan.parts:
                 show_plan(part)
             show_recovery(plan.recovery)
-        finish(plan.to_json, plan.refuse, plan.size, lambda advance: place_chain(plan, progress=advance), manner)
+        finish(
+            plan.to_json,
+            plan.raise_for_problems,
+            plan.size,
+            lambda advance: place_chain(plan, progress=advance),
+            manner,
+        )
 
 
 def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
@@ -295,7 +301,7 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
         entries = chosen.entries(at)
         problem = None if accept_incomplete else incomplete_problem(incomplete_entries(archive, entries))
         if problem is not None:
-            raise problem.to_error()
+            raise problem.error
         parts.append(SetPart(archive, entries, one.low, one.high))
     return tuple(parts)
 
@@ -359,7 +365,7 @@ def _drive(  # noqa: PLR0917 - private, called once
         plans.append(plan)
         if not (manner.quiet or manner.as_json):
             show_plan(plan)
-        plan.refuse()
+        plan.raise_for_problems()
         if manner.dry_run:
             raise _PlanOnlyError
 

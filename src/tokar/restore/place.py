@@ -77,7 +77,7 @@ def place(
         StorageError: The operating system refused before anything had a final name; as above.
         PlacingStoppedError: It stopped after that. An interrupt then passes through, with the same report as notes.
     """
-    plan.refuse()
+    plan.raise_for_problems()
     work = _Placing(plan, reader, progress, processes)
     try:
         work.prepare()

@@ -10,14 +10,15 @@ import base64
 import operator
 import os
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from tokar import errors, names
+from tokar.as_json import as_json, fields_json
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tokar.format.index import Entry
     from tokar.restore.next_steps import Guidance
@@ -39,53 +40,58 @@ class Existing(StrEnum):
     ROLL_FORWARD = "roll-forward"  # logs that are proven to continue the set stay, the rest is set aside
 
 
-class Fault(IntEnum):
-    """The kinds of problem, the most important first."""
-
-    UNRECOVERABLE = 0
-    INCOMPLETE = 1
-    LOCATION = 2
-    UNKNOWN_TOKEN = 3
-    AMBIGUOUS_LOCATION = 4
-    UNSAFE_NAME = 5
-    COLLISION = 6
-    BAD_TARGET = 7
-    EXISTING = 8
-    NO_ROOM = 9
-
-    @property
-    def error(self) -> type[errors.RestoreError]:
-        """The class of the error that a problem of this kind becomes."""
-        return _ERRORS[self]
-
-
-_ERRORS = {
-    Fault.UNRECOVERABLE: errors.RestoreError,
-    Fault.INCOMPLETE: errors.RestoreError,
-    Fault.LOCATION: errors.RestoreError,
-    Fault.UNKNOWN_TOKEN: errors.UnknownTokenError,
-    Fault.AMBIGUOUS_LOCATION: errors.AmbiguousLocationError,
-    Fault.UNSAFE_NAME: errors.UnsafeNameError,
-    Fault.COLLISION: errors.CollisionError,
-    Fault.BAD_TARGET: errors.RestoreError,
-    Fault.EXISTING: errors.ExistingFileError,
-    Fault.NO_ROOM: errors.NoRoomError,
+# How urgent a problem is, the most urgent first. A plain RestoreError is UNPLACED unless its problem says otherwise.
+UNRECOVERABLE, INCOMPLETE, UNPLACED, BAD_TARGET = 0, 1, 2, 7
+_URGENCY = {
+    errors.UnknownTokenError: 3,
+    errors.AmbiguousLocationError: 4,
+    errors.UnsafeNameError: 5,
+    errors.CollisionError: 6,
+    errors.ExistingFileError: 8,
+    errors.NoRoomError: 9,
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One reason why the plan may not be carried out."""
 
-    fault: Fault  # Its kind
-    message: str  # What is wrong, in one line
+    error: errors.RestoreError  # What is wrong, as it is raised
     entries: tuple[int, ...] = ()  # The numbers of the entries concerned
-    path: str | None = None  # The directory or file concerned
-    hint: str | None = None  # What to do about it
+    urgency: int = UNPLACED  # Its place among the problems, where the class of the error does not say it
 
-    def to_error(self) -> errors.RestoreError:
-        """Return it as the error to raise."""
-        return self.fault.error(self.message, path=self.path, hint=self.hint)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Problem) and self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        error = self.error
+        return {
+            "error": type(error).__name__,
+            "message": error.message,
+            "entries": list(self.entries),
+            "path": error.path,
+            "hint": error.hint,
+        }
+
+
+def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems in order, the most urgent first."""
+    return tuple(sorted(problems, key=lambda one: _URGENCY.get(type(one.error), one.urgency)))
+
+
+def raise_first(problems: Sequence[Problem]) -> None:
+    """Raise the error of the first problem, with all others as notes.
+
+    Raises:
+        RestoreError: There is a problem.
+    """
+    if problems:
+        first, *others = (problem.error for problem in problems)
+        first.__notes__ = [f"also: {other}" for other in others]
+        raise first.with_traceback(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +143,6 @@ class Decision:
     action: Action  # What is done
 
 
-class Entries(Protocol):
-    """The entries of a backup set, in order: an archive, or a list. Gone over several times, never kept."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Entry]: ...
-
-
 class Steps:
     """The steps of a plan, made when they are asked for, so that a plan of a million entries stays small.
 
@@ -156,7 +154,11 @@ class Steps:
     """
 
     def __init__(
-        self, entries: Entries, decisions: tuple[Decision, ...], codes: array[int], token_names: Mapping[int, str]
+        self,
+        entries: Sequence[Entry],
+        decisions: tuple[Decision, ...],
+        codes: array[int],
+        token_names: Mapping[int, str],
     ) -> None:
         self._entries = entries
         self._decisions = decisions
@@ -227,9 +229,7 @@ class Interrupted:
         return {
             "in_place": sorted(os.path.join(*one) for one in self.placed),  # noqa: PTH118 - text
             "staged": len(self.staged),
-            "set_aside": [
-                {"directory": one.directory, "name": one.name, "new_name": one.new_name} for one in self.asides
-            ],
+            "set_aside": [fields_json(one, "directory", "name", "new_name") for one in self.asides],
         }
 
 
@@ -266,19 +266,13 @@ class Plan:
         """Bytes of content that will be placed."""
         return sum(directory.size for directory in self.directories)
 
-    def refuse(self) -> None:
-        """Raise the most important problem, with all others as notes of the error.
+    def raise_for_problems(self) -> None:
+        """Raise the error of the most urgent problem, with all others as notes of it.
 
         Raises:
-            RestoreError: There is a problem: one of the classes below RestoreError, as `Fault` says.
+            RestoreError: There is a problem.
         """
-        if not self.problems:
-            return
-        first, *others = self.problems
-        error = first.to_error()
-        for problem in others:
-            error.add_note(f"also: {problem.to_error()}")
-        raise error
+        raise_first(self.problems)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as values for JSON."""
@@ -289,23 +283,9 @@ class Plan:
             "extras": [
                 {"directory": extra.directory, "name": extra.name, "size": len(extra.data)} for extra in self.extras
             ],
-            "set_aside": [
-                {"directory": one.directory, "name": one.name, "new_name": one.new_name, "why": one.why}
-                for one in self.asides
-            ],
-            "directories": [
-                {"path": one.path, "make": one.make, "files": one.files, "size": one.size} for one in self.directories
-            ],
-            "problems": [
-                {
-                    "error": problem.fault.error.__name__,
-                    "message": problem.message,
-                    "entries": list(problem.entries),
-                    "path": problem.path,
-                    "hint": problem.to_error().hint,
-                }
-                for problem in self.problems
-            ],
+            "set_aside": as_json(self.asides),
+            "directories": [fields_json(one, "path", "make", "files", "size") for one in self.directories],
+            "problems": as_json(self.problems),
             "notes": list(self.notes),
             "recovery": self.recovery.to_json() if self.recovery else None,
             "continues": self.interrupted.to_json() if self.interrupted else None,

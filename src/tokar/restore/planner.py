@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tokar import names
-from tokar.errors import InputError, RestoreError, UnsafeNameError
+from tokar.errors import CollisionError, ExistingFileError, InputError, RestoreError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.index import find_entries
 from tokar.restore.inventory import Inventory, State, engine_file, take_inventory
@@ -34,7 +34,19 @@ from tokar.restore.matching import Matcher
 from tokar.restore.next_steps import Places
 from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.paths import last_component
-from tokar.restore.plan import Action, Decision, Entries, Existing, Extra, Fault, Plan, Problem, Step, Steps
+from tokar.restore.plan import (
+    BAD_TARGET,
+    UNPLACED,
+    Action,
+    Decision,
+    Existing,
+    Extra,
+    Plan,
+    Problem,
+    Step,
+    Steps,
+    sort_problems,
+)
 from tokar.restore.rollforward import look_for_continuing
 from tokar.restore.targets import Targets, some
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
@@ -52,10 +64,9 @@ if TYPE_CHECKING:
 DATABASE_EXTENSIONS = frozenset({"edb", "dit", "mdb", "stm", "dat"})
 
 _KINDS = {State.DIRECTORY: Kind.DIRECTORY, State.NOT_A_DIRECTORY: Kind.FILE}
-_FAULTS = {fault.error: fault for fault in Fault if fault.error is not RestoreError}
 
 
-def make_plan(entries: Entries, request: Request, inventory: Inventory) -> Plan:
+def make_plan(entries: Sequence[Entry], request: Request, inventory: Inventory) -> Plan:
     """Make the plan of a restore. Pure: the same arguments give an equal plan.
 
     Args:
@@ -65,7 +76,7 @@ def make_plan(entries: Entries, request: Request, inventory: Inventory) -> Plan:
         inventory: What is in the directories of `places_to_look_at`.
 
     Returns:
-        The plan, with every problem it has; `Plan.refuse` turns them into an error.
+        The plan, with every problem it has; `Plan.raise_for_problems` raises them.
 
     Raises:
         NoSuchEntryError: `--only` or `--to` names an entry that is not there, or more than one.
@@ -77,7 +88,7 @@ def make_plan(entries: Entries, request: Request, inventory: Inventory) -> Plan:
 class _Planner:
     """The state of making one plan."""
 
-    def __init__(self, entries: Entries, request: Request, inventory: Inventory) -> None:
+    def __init__(self, entries: Sequence[Entry], request: Request, inventory: Inventory) -> None:
         if request.existing is Existing.ROLL_FORWARD and inventory.stays is None:
             raise InputError("roll-forward needs a look at the logs that are there")
         self._entries = entries
@@ -91,7 +102,7 @@ class _Planner:
         # For tokens whose entries all go one way, whatever their names: the directory, and the number of the decision.
         self._routes: dict[int, tuple[str, int]] = {}
         self._resolved: dict[tuple[str, bool], str | RestoreError] = {}
-        self._problems: dict[tuple[Fault, str, str | None], list[Entry]] = defaultdict(list)
+        self._problems: dict[tuple[type[RestoreError], str, str | None, int], list[Entry]] = defaultdict(list)
         self._extras: tuple[Extra, ...] = ()
         self._notes: list[str] = []
 
@@ -117,25 +128,21 @@ class _Planner:
             extras=self._extras,
             asides=self._targets.asides,
             directories=self._targets.directories,
-            problems=tuple(sorted((*self._own_problems(), *self._targets.problems), key=lambda one: one.fault)),
+            problems=sort_problems((*self._own_problems(), *self._targets.problems)),
             notes=(*self._notes, *self._targets.notes),
             interrupted=self._inventory.interrupted,
         )
 
-    def _problem(self, fault: Fault, message: str, *concerned: Entry, hint: str | None = None) -> None:
+    def _problem(self, error: RestoreError, *concerned: Entry, urgency: int = UNPLACED) -> None:
         """Note a problem; the same one again only gets more entries."""
-        self._problems[fault, message, hint].extend(concerned)
+        self._problems[type(error), error.message, error.hint, urgency].extend(concerned)
 
     def _own_problems(self) -> Iterable[Problem]:
         """Yield the problems of finding a place, each with the files that it concerns."""
-        for (fault, message, hint), concerned in self._problems.items():
-            listed = f"; needed for {some(entry.name for entry in concerned)}" if concerned else ""
-            yield Problem(
-                fault,
-                message if fault is Fault.UNSAFE_NAME else message + listed,
-                tuple(entry.number for entry in concerned),
-                hint=hint,
-            )
+        for (kind, message, hint, urgency), concerned in self._problems.items():
+            named = bool(concerned) and kind is not UnsafeNameError
+            listed = f"; needed for {some(entry.name for entry in concerned)}" if named else ""
+            yield Problem(kind(message + listed, hint=hint), tuple(entry.number for entry in concerned), urgency)
 
     def _find(self, wanted: Sequence[str]) -> list[Entry]:
         return find_entries(self._entries, wanted, numbered=self._request.numbered)
@@ -149,7 +156,7 @@ class _Planner:
                 raise InputError(f"{entry.name} is sent to two places: {result[entry.number].path} and {target.path}")
         return result
 
-    def _chosen(self) -> Entries:
+    def _chosen(self) -> Sequence[Entry]:
         """Return the entries that were asked for, in the order of the archive."""
         if not self._request.only:
             return self._entries
@@ -181,7 +188,7 @@ class _Planner:
         shown = some(step.entry.name for step in alike)
         message = f"{shown} would be the file {extra}" if extra else f"{shown} would be one file"
         numbers = tuple(step.entry.number for step in alike)
-        self._targets.problems.append(Problem(Fault.COLLISION, message, numbers, alike[0].target))
+        self._targets.problems.append(Problem(CollisionError(message, path=alike[0].target), numbers))
 
     def _folder(self, folder: str) -> None:
         """Prepare for one folder that takes everything."""
@@ -193,11 +200,8 @@ class _Planner:
             self._extras = (Extra(folder, CERTUTIL_LIST, request.location_list),)
             self._targets.claim(folder, CERTUTIL_LIST, len(request.location_list))
         elif any(role(token) is Role.DATABASE for token in self._token_names):
-            self._problem(
-                Fault.LOCATION,
-                f"the archive keeps no location list, and certutil needs one as {CERTUTIL_LIST}",
-                hint="restore with --into DIR instead",
-            )
+            message = f"the archive keeps no location list, and certutil needs one as {CERTUTIL_LIST}"
+            self._problem(RestoreError(message, hint="restore with --into DIR instead"))
 
     def _code(self, entry: Entry, by_name: Mapping[int, NameTarget]) -> int:
         """Decide about one entry; return the number of the decision."""
@@ -226,9 +230,7 @@ class _Planner:
 
     def _refuse(self, entry: Entry, error: RestoreError) -> Decision:
         """Note that an entry has no place, and return that as the decision about it."""
-        fault = _FAULTS.get(type(error), Fault.LOCATION)
-        hint = error.hint if error.hint != error.hint_text else None
-        self._problem(fault, error.message, entry, hint=hint)
+        self._problem(error, entry)
         return Decision(None, None, error.message, Action.REFUSE)
 
     def _decide(
@@ -321,20 +323,20 @@ class _Planner:
             if self._targets.identity(directory) != own:
                 continue
             if role(entry.token) is not Role.LOG:
-                self._problem(
-                    Fault.BAD_TARGET, "--backup-logs takes a folder of its own, and this goes there too", entry
-                )
+                shared = RestoreError("--backup-logs takes a folder of its own, and this goes there too")
+                self._problem(shared, entry, urgency=BAD_TARGET)
             elif entry.token == LOG:
                 generation = parse_file_name(name).generation
                 if generation is None:
-                    self._problem(Fault.BAD_TARGET, "a log without a number in its name fits no range", entry)
+                    unnumbered = RestoreError("a log without a number in its name fits no range")
+                    self._problem(unnumbered, entry, urgency=BAD_TARGET)
                 else:
                     generations.append(generation)
         generations.sort()
         holes = [before + 1 for before, after in pairwise(generations) if after != before + 1]
         if holes:
             message = f"the logs leave a hole at 0x{holes[0]:X}, and the engine demands a whole range"
-            self._problem(Fault.BAD_TARGET, message)
+            self._problem(RestoreError(message), urgency=BAD_TARGET)
         for location in self._request.locations:
             if location.token == LOG_DIR:
                 with suppress(RestoreError):  # said for the location itself
@@ -353,14 +355,14 @@ class _Planner:
                 path = self._resolve(location.path, by_hand=location.by_hand)
             except RestoreError as error:
                 if not self._request.only:
-                    self._problem(Fault.LOCATION, error.message, hint=error.hint)
+                    self._problem(error)
                 continue
             if location.token == CHECKPOINT_DIR:
                 self._targets.watch(path)
                 self._notes.append(f"nothing is placed in the checkpoint directory for its own sake: {path}")
 
 
-def look_and_plan(entries: Entries, request: Request, logs: Sequence[LogFacts] = ()) -> Plan:
+def look_and_plan(entries: Sequence[Entry], request: Request, logs: Sequence[LogFacts] = ()) -> Plan:
     """Look at the targets and return the plan. Nothing is written.
 
     Args:
@@ -390,7 +392,7 @@ def look_and_plan(entries: Entries, request: Request, logs: Sequence[LogFacts] =
 
 
 def _roll_forward(
-    entries: Entries, request: Request, first: Plan, inventory: Inventory, logs: Sequence[LogFacts]
+    entries: Sequence[Entry], request: Request, first: Plan, inventory: Inventory, logs: Sequence[LogFacts]
 ) -> Plan:
     """Return the plan that lets logs stay that continue the set."""
     folder = places_of(first, request).log_path
@@ -398,7 +400,7 @@ def _roll_forward(
     if directory is None:
         plan = make_plan(entries, request, replace(inventory, stays=frozenset()))
         why = "there is no one log directory, so nothing can be rolled forward"
-        return add_problems(plan, [Problem(Fault.EXISTING, why, hint="use --existing set-aside")])
+        return add_problems(plan, [Problem(ExistingFileError(why, hint="use --existing set-aside"))])
     found = look_for_continuing(directory, logs)
     plan = make_plan(entries, request, replace(inventory, stays=found.stays))
     stays = f"{len(found.stays)} logs in {directory.path} continue the set and stay; they reach 0x{found.high:X}"
@@ -408,7 +410,7 @@ def _roll_forward(
 
 def add_problems(plan: Plan, problems: Sequence[Problem]) -> Plan:
     """Return a plan with further problems, each in its place."""
-    return replace(plan, problems=tuple(sorted((*plan.problems, *problems), key=lambda one: one.fault)))
+    return replace(plan, problems=sort_problems((*plan.problems, *problems)))
 
 
 def places_of(plan: Plan, request: Request, *, base: str = "") -> Places:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
 from tokar import names, tokens
-from tokar.errors import ArchiveError, CollisionError, FormatError, InputError, StorageError
+from tokar.errors import ArchiveError, CollisionError, ExistingFileError, FormatError, InputError, StorageError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.format.records import MAGIC
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import make_request
 from tokar.restore.place import Report, place
-from tokar.restore.plan import Existing, Fault, Plan, Problem
+from tokar.restore.plan import Existing, Plan, Problem, raise_first, sort_problems
 from tokar.restore.planner import add_problems, look_and_plan, places_of
 from tokar.restore.soundness import incomplete_entries, incomplete_problem, soundness_of
 from tokar.sets.backup_set import set_of_archive, set_of_receipt
@@ -238,16 +238,13 @@ class ChainPlan:
         kept = [{entry.number for entry in self.chosen.alone(at)} for at in range(len(self.parts))]
         return tuple(one for one in listed if one.entry not in kept[one.at])
 
-    def refuse(self) -> None:
+    def raise_for_problems(self) -> None:
         """Raise the most important problem of the first plan that has one, with all others as notes.
 
         Raises:
             RestoreError: There is a problem.
         """
-        faulty = [problem for plan, _ in self.parts for problem in plan.problems]
-        if faulty:
-            first = self.parts[0][0]
-            replace(first, problems=tuple(sorted(faulty, key=lambda one: one.fault))).refuse()
+        raise_first(sort_problems(problem for plan, _ in self.parts for problem in plan.problems))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -320,7 +317,7 @@ def _strays(folder: Path, count: int) -> list[Problem]:
     if not extra:
         return []
     message = f"there are numbered folders beside those of this chain: {', '.join(map(str, extra))}"
-    return [Problem(Fault.EXISTING, message, path=str(folder), hint="restore into another directory")]
+    return [Problem(ExistingFileError(message, path=str(folder), hint="restore into another directory"))]
 
 
 def _incomplete(plan: Plan, merged: MergedSet) -> list[Problem]:
@@ -362,7 +359,7 @@ def place_chain(plan: ChainPlan, *, progress: Callable[[int], None] | None = Non
         StorageError: The operating system refused.
         PlacingStoppedError: It stopped after the first rename.
     """
-    plan.refuse()
+    plan.raise_for_problems()
     reports = [place(part, merged, progress=progress) for part, merged in plan.parts]
     return Report(
         sum(one.files for one in reports),

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar import names
+from tokar.errors import ExistingFileError
 from tokar.ese.errors import HeaderError
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.restore.inventory import FileKind
-from tokar.restore.plan import Fault, Problem
+from tokar.restore.plan import Problem
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class _Look:
     later: list[_Present] = field(default_factory=list)
 
     def refuse(self, name: str, why: str) -> None:
-        self.problems.append(Problem(Fault.EXISTING, f"{names.printable(name)} {why}", path=self.path, hint=_HINT))
+        self.problems.append(Problem(ExistingFileError(f"{names.printable(name)} {why}", path=self.path, hint=_HINT)))
 
 
 def look_for_continuing(directory: TargetDirectory, placed: Sequence[LogFacts]) -> RollForward:
@@ -79,7 +80,7 @@ def look_for_continuing(directory: TargetDirectory, placed: Sequence[LogFacts]) 
     last = placed[-1] if placed else None
     if last is None or last.signature is None or last.generation is None or last.current:
         why = "there is nothing to roll forward from: the set does not end with a closed log of a known format"
-        return RollForward(frozenset(), problems=(Problem(Fault.EXISTING, why, hint="use --existing set-aside"),))
+        return RollForward(frozenset(), problems=(Problem(ExistingFileError(why, hint="use --existing set-aside")),))
     look = _Look(directory.path, {one.generation: one for one in placed if one.generation is not None}, last)
     for found in directory.found:
         if found.kind is FileKind.FILE and found.engine is not None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tokar.errors import RestoreError
 from tokar.ese.identify import FileKind, identify
-from tokar.restore.plan import Fault, Problem
+from tokar.restore.plan import INCOMPLETE, UNRECOVERABLE, Problem
 from tokar.restore.targets import some
 from tokar.sets.database_verdict import RESTORABLE
 from tokar.sets.facts import SetFacts
@@ -80,11 +81,11 @@ def _problem(found: DatabaseVerdict) -> Problem:
     why = f": {cause.message}" if cause else ""
     code = f" ({cause.engine})" if cause and cause.engine else ""
     step = f"{cause.next_step}; " if cause and cause.next_step else ""
-    return Problem(
-        Fault.UNRECOVERABLE,
+    error = RestoreError(
         f"{found.name} cannot be recovered from this set{why}{code}",
         hint=f"{step}--accept-unrecoverable restores the files all the same",
     )
+    return Problem(error, urgency=UNRECOVERABLE)
 
 
 def incomplete_entries(archive: Archive, entries: Iterable[Entry]) -> list[Entry]:
@@ -104,9 +105,9 @@ def incomplete_problem(entries: Iterable[Entry]) -> Problem | None:
     if not listed:
         return None
     files, are = ("file", "is") if len(listed) == 1 else ("files", "are")
-    return Problem(
-        Fault.INCOMPLETE,
-        f"{len(listed)} {files} {are} incomplete, with zeros where content was lost: {some(one.name for one in listed)}",
-        tuple(one.number for one in listed),
+    shown = some(one.name for one in listed)
+    error = RestoreError(
+        f"{len(listed)} {files} {are} incomplete, with zeros where content was lost: {shown}",
         hint="choose the others with --only, or take them as they are with --accept-incomplete",
     )
+    return Problem(error, tuple(one.number for one in listed), INCOMPLETE)

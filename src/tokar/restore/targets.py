@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tokar import names
+from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNameError
 from tokar.restore.inventory import (
     ASIDE_MARK,
     STAGING_PREFIX,
@@ -20,7 +21,7 @@ from tokar.restore.inventory import (
     State,
     TargetDirectory,
 )
-from tokar.restore.plan import Aside, Existing, Fault, PlannedDirectory, Problem
+from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Existing, PlannedDirectory, Problem
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
@@ -158,13 +159,16 @@ class Targets:
         if len(name) > target.surely_short:
             self._check_length(target, name, number)
 
+    def _problem(self, error: RestoreError, entries: tuple[int, ...] = (), urgency: int = UNPLACED) -> None:
+        self.problems.append(Problem(error, entries, urgency))
+
     def _check_length(self, target: _Target, name: str, number: int | None) -> None:
         """Note a name that the file system of the target cannot hold."""
         limit = target.info.name_limit
         if limit is not None and len(os.fsencode(name)) > limit:
             message = f"the file name {names.printable(name)} has more than {limit} bytes, the most that fit here"
             concerned = () if number is None else (number,)
-            self.problems.append(Problem(Fault.UNSAFE_NAME, message, concerned, target.info.path))
+            self._problem(UnsafeNameError(message, path=target.info.path), concerned)
 
     def suspicious(self) -> dict[str, set[int]]:
         """Return, by path of the directory, the hashes of collision keys that more than one file may share."""
@@ -186,7 +190,7 @@ class Targets:
         for target in self._targets.values():
             fault = target.info.fault_as_target()
             if fault is not None:
-                self.problems.append(Problem(Fault.BAD_TARGET, fault, path=target.info.path))
+                self._problem(RestoreError(fault, path=target.info.path), urgency=BAD_TARGET)
             elif target.info.identity not in judged:
                 judged.add(target.info.identity)
                 asides.extend(self._judge_existing(target))
@@ -222,16 +226,16 @@ class Targets:
         if fixed:
             listed = some(f"{names.printable(found.name)} ({found.kind.value})" for found in fixed)
             message = f"what is there under the same name cannot be set aside: {listed}"
-            self.problems.append(Problem(Fault.EXISTING, message, path=path, hint="restore into another directory"))
+            self._problem(ExistingFileError(message, path=path, hint="restore into another directory"))
         movable = [found for found in taken if found not in fixed]
         if self._existing is not Existing.REFUSE:
             return self._put_aside(target, movable, engine)
         if movable:
             listed = some(names.printable(found.name) for found in movable)
-            self.problems.append(Problem(Fault.EXISTING, f"there already: {listed}", path=path))
+            self._problem(ExistingFileError(f"there already: {listed}", path=path))
         if engine:
             listed = some(f"{names.printable(found.name)} ({found.engine})" for found in engine)
-            self.problems.append(Problem(Fault.EXISTING, f"files of the engine are there already: {listed}", path=path))
+            self._problem(ExistingFileError(f"files of the engine are there already: {listed}", path=path))
         return []
 
     def _is_known(self, path: str, name: str) -> bool:
@@ -275,7 +279,7 @@ class Targets:
             files = sum(target.files for target in sharing)
             if needed > info.free:
                 message = f"{needed:,} bytes are needed and {info.free:,} are free"
-                self.problems.append(Problem(Fault.NO_ROOM, message, path=info.path))
+                self._problem(NoRoomError(message, path=info.path))
             if info.free_files is not None and files > info.free_files:
                 message = f"{files:,} files are to be placed, and the file system takes {info.free_files:,} more"
-                self.problems.append(Problem(Fault.NO_ROOM, message, path=info.path))
+                self._problem(NoRoomError(message, path=info.path))

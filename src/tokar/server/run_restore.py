@@ -231,7 +231,7 @@ class _Restoration:
         whole = make_plan(merged.entries, self._request, self._inventory())
         if self._announce is not None:
             self._announce(whole)
-        whole.refuse()
+        whole.raise_for_problems()
         self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in whole.steps.placements()}
         registrations = []
         for part in self._parts:
