@@ -5,12 +5,11 @@ The tree, with the exit code that the command line gives for each branch::
     ArchiveError                        1   the base: catch this to catch all of them
     |-- StorageError                    1   the operating system refused a read, a write or a rename
     |-- InputError                      2   the caller asked for something that makes no sense
-    |   |-- MissingExtraError           2   page checks need the optional extra (ese.errors)
     |   `-- NoSuchEntryError            2   no entry of that name, or more than one
     |-- FormatError                     4   the bytes break a rule of spec/format.md, which `rule` names
     |   |-- BadMagicError               3   not an archive at all
     |   |-- UnsupportedError            3   an archive, but of a version, with a feature or a record not known here
-    |   |-- HeaderError                 4   the header of an ESE file cannot be read (ese.errors)
+    |   |-- HeaderError                 4   the header of an ESE file is damaged, too short or of an unknown layout
     |   |-- UnsealedError               5   a valid prefix of an archive whose end is missing
     |   `-- IntegrityError              4   stored and computed values differ
     |       |-- CheckMismatchError      4   the check of a record
@@ -147,6 +146,32 @@ class UnsupportedError(FormatError):
 
     exit_code = 3
     hint_text = "a newer tokar may read it"
+
+
+class HeaderError(FormatError):
+    """The header of an ESE file cannot be read.
+
+    Args:
+        message: What is wrong, in one line.
+        code: The error the engine gives for it, such as -1018; None where it has none.
+        path: The file.
+        offset: Bytes from the start of the file.
+        hint: What to do next.
+    """
+
+    hint_text = "the file is damaged or of another kind; take another copy of it while its source is still there"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        path: Path | str | None = None,
+        offset: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, path=path, offset=offset, hint=hint)
+        self.code = code
 
 
 class UnsealedError(FormatError):

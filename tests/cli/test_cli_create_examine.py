@@ -134,35 +134,6 @@ def test_many_damaged_files_are_not_all_printed(tmp_path: Path) -> None:
     assert len(recorded(tmp_path / "a.tokar")["entries"]) == 22
 
 
-def test_without_numpy_a_note_says_how_to_get_it_once(tmp_path: Path, folder: Path) -> None:
-    script = "import sys; sys.modules['numpy'] = None; from tokar.cli import main; main()"
-    completed = subprocess.run(
-        [sys.executable, "-c", script, "create", str(tmp_path / "a.tokar"), str(folder)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    notes = [line for line in completed.stderr.splitlines() if "needs numpy" in line]
-    assert notes == [
-        'tokar: note: pages and logs were not examined, that needs numpy: install the extra: pip install "tokar[ese]"'
-    ]
-    assert "warning" not in completed.stderr
-    value = recorded(tmp_path / "a.tokar")
-    assert (value["state"], value["files"], value["not_verified"]) == ("unavailable", 2, 2)
-
-
-def test_without_numpy_and_without_an_engine_file_there_is_nothing_to_say(tmp_path: Path) -> None:
-    folder = write(tmp_path / "in", {"readme.txt": b"x" * 100_000})
-    script = "import sys; sys.modules['numpy'] = None; from tokar.cli import main; main()"
-    completed = subprocess.run(
-        [sys.executable, "-c", script, "create", "--all", str(tmp_path / "a.tokar"), str(folder)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "needs numpy" not in completed.stderr
-
-
 def test_a_file_that_changes_meanwhile_is_still_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tokar.collect import collect  # noqa: PLC0415 - patched
 

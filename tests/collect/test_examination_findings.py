@@ -10,12 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_sets import checkpoint, reserve, streaming_file, temporary_database
 
-from tokar.collect import examine as content_module
 from tokar.collect.examine import ContentExaminer, may_be_ese
 from tokar.collect.findings import Examined, Findings
 from tokar.ese.content_facts import ContentVerdict
 from tokar.ese.database import MAGIC, DatabaseHeader
-from tokar.ese.errors import MissingExtraError
 from tokar.ese.identify import FileKind
 from tokar.ese.values import BackupInfo
 from tokar.format.metadata import Summary
@@ -164,25 +162,6 @@ def test_an_old_exchange_copy_needs_no_trailer() -> None:
 
 def test_names_are_safe_to_print_and_cut() -> None:
     assert row(look(database_file(5, 7), name="\x1b[31m" + "x" * 5000))["name"] == ("<U+001B>[31m" + "x" * 5000)[:1000]
-
-
-def test_without_numpy_nothing_is_verified_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def missing(*arguments: Any) -> None:
-        calls.append(arguments)
-        raise MissingExtraError("needs numpy")
-
-    monkeypatch.setattr(content_module, "checker_for", missing)
-    findings = look(log_file(5), LOG, findings=look(database_file(5, 7)))
-    look(b"x" * 9000, LOG, findings=findings)
-    value = in_summary(findings)
-    assert (value["state"], value["files"], value["not_verified"], len(calls)) == ("unavailable", 3, 3, 1)
-    assert [one["not_verified"] for one in value["entries"]] == [
-        "needs numpy",
-        "needs numpy",
-        "not recognised as a log",
-    ]
 
 
 def examined(names: Iterable[str], *, bad: int = 0) -> Findings:

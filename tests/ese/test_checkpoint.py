@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokar.errors import HeaderError
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.errors import HeaderError
 from tokar.ese.values import LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
 

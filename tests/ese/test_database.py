@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.errors import InputError
+from tokar.errors import HeaderError, InputError
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
-from tokar.ese.errors import HeaderError
 from tokar.ese.values import BackupInfo, LogTime, Signature
 from tokar.storage.bytesource import BytesSource
 

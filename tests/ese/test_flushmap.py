@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokar.ese.errors import HeaderError
+from tokar.errors import HeaderError
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.values import Signature
 from tokar.storage.bytesource import BytesSource

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokar.errors import HeaderError
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checksum import with_header_checksum
-from tokar.ese.errors import HeaderError
 from tokar.ese.log import LogHeader, old_format
 from tokar.ese.values import LogTime, Signature
 from tokar.storage.bytesource import BytesSource

@@ -9,9 +9,9 @@ from ese_files import FILL, flip, log_bytes, log_header, old_log_bytes, old_log_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokar.errors import HeaderError
 from tokar.ese import logcheck
 from tokar.ese.content_facts import LogFaultKind, LogReport
-from tokar.ese.errors import HeaderError
 from tokar.ese.log import SEGMENT_SIZE
 from tokar.ese.logcheck import ChecksumRecord, LogChecker, check_log
 from tokar.ese.page import seal_segment

@@ -9,10 +9,10 @@ from ese_files import database_bytes, flip, header_for, page_bytes, page_offset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokar.errors import HeaderError
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.content_facts import FAULT_LIMIT, PageFaultKind, PageReport
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
-from tokar.ese.errors import HeaderError
 from tokar.ese.page import PageHeader, page_is_sealed, seal_page
 from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, check_pages, diagnose, flipped_bit
 from tokar.ese.trailer import BackupTrailer

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.errors import InputError
+from tokar.errors import HeaderError, InputError
 from tokar.ese.attachment import Environment, _Entry
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.errors import HeaderError
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.log import LogHeader
 from tokar.ese.page import PageHeader

@@ -7,8 +7,8 @@ from ese_files import database_bytes, header_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokar.errors import HeaderError
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader
-from tokar.ese.errors import HeaderError
 from tokar.ese.trailer import BackupTrailer, PatchKind, patch_kind
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.storage.bytesource import BytesSource

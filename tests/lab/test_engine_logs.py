@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-pytest.importorskip("numpy")
-
 from engine_by_hand import new_story
 
 from tokar.ese.identify import FileKind, identify

@@ -150,19 +150,6 @@ def test_a_damaged_archive_is_an_error_and_no_fact(tmp_path: Path) -> None:
         facts_of_archive(opened)
 
 
-def test_without_numpy_it_says_what_was_not_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokar.ese.errors import MissingExtraError  # noqa: PLC0415 - for this test alone
-
-    def refuse(*_: object) -> None:
-        raise MissingExtraError("page checksums need numpy")
-
-    monkeypatch.setattr("tokar.ese.pages.check_pages", refuse)
-    monkeypatch.setattr("tokar.ese.logcheck.check_log", refuse)
-    facts = facts_of_folder(write(tmp_path, {DATABASE: bytes(dirty(5, 5)), **logs(5, 5)}), examine=True)
-    assert len(facts.not_examined) == 2
-    assert all("numpy" in text for text in judge_set(facts).not_checked)
-
-
 def test_facts_are_data(tmp_path: Path) -> None:
     value = facts_of_folder(write(tmp_path, everything()), examine=True).to_json()
     assert value["databases"][0]["trailer"]["generation_high"] == 7

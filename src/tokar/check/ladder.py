@@ -133,7 +133,7 @@ class _Check:
         blocking = [fault for fault in faults if fault.severity is not Severity.WARNING]
         remarks = [Finding.of_fault(fault) for fault in faults if fault.severity is Severity.WARNING]
         findings = [Finding.of_fault(fault) for fault in blocking]
-        left_out = list(facts.not_examined)
+        left_out = []
         if not facts.examined:
             recorded = archive.summary.extra.get("examination") or {}
             findings += _recorded(recorded)

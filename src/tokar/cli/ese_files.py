@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokar import names
 from tokar.cli import output
 from tokar.cli.progress import progress
+from tokar.errors import HeaderError
 from tokar.ese.content_facts import CHECKED_KINDS, PageFault
-from tokar.ese.errors import HeaderError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
@@ -45,7 +45,6 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
 
     Raises:
         HeaderError: Its header cannot be read; what can be said without was shown.
-        MissingExtraError: Its content is to be verified, and numpy is not installed.
         StorageError: It cannot be read.
     """
     with FileSource(path) as source:

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.cli import output
-from tokar.ese.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,9 +30,6 @@ def warnings(examination: Mapping[str, Any]) -> Iterator[str]:
 
 def remarks(examination: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is worth knowing and not wrong, and why something was not verified."""
-    if examination["state"] == "unavailable":
-        yield f"pages and logs were not examined, that needs numpy: {MissingExtraError.hint_text}"
-        return
     yield from islice(_remarks(examination), _MAX_FILES)
 
 

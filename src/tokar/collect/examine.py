@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from tokar import names, tokens
 from tokar.collect.findings import Examined, Findings
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge
-from tokar.ese.errors import MissingExtraError
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, Identity, identify, looks_like_ese
 from tokar.ese.inspect import Checker, checker_for
 from tokar.storage.bytesource import BytesSource
@@ -54,7 +53,6 @@ class ContentExaminer:
         self._profile = profile
         self._identity: Identity | None = None
         self._checker: Checker | None = None
-        self._missing = ""
 
     def __call__(self, chunk: memoryview) -> None:
         """Take the next bytes. They may be changed afterwards."""
@@ -62,19 +60,9 @@ class ContentExaminer:
             return
         if self._identity is None:
             self._identity = _identify(chunk, self._size)
-            self._checker = self._choose_checker(self._identity)
+            self._checker = checker_for(self._identity, self._size)
         if self._checker is not None:
             self._checker.update(chunk)
-
-    def _choose_checker(self, identity: Identity) -> Checker | None:
-        if not self._findings.unavailable:
-            try:
-                return checker_for(identity, self._size)
-            except MissingExtraError as error:
-                self._findings.unavailable = error.message
-        if identity.header is not None and identity.kind in CHECKED_KINDS:
-            self._missing = self._findings.unavailable
-        return None
 
     def finish(self) -> None:
         """Note what was found. Nothing may follow."""
@@ -83,8 +71,6 @@ class ContentExaminer:
         identity = self._identity or Identity(kind=FileKind.UNKNOWN)
         report = self._checker.finish() if self._checker is not None else None
         verdict = judge(identity, report, trailer=self._profile not in _WITHOUT_TRAILER)
-        if self._missing:
-            verdict = ContentVerdict(not_verified=self._missing)
         self._note(identity, report, verdict)
 
     def _note(self, identity: Identity, report: PageReport | LogReport | None, verdict: ContentVerdict) -> None:

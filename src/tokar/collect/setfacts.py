@@ -70,8 +70,6 @@ class FileExaminer(ContentExaminer):
     def _note(self, identity: Identity, report: PageReport | LogReport | None, verdict: ContentVerdict) -> None:
         super()._note(identity, report, verdict)
         role = tokens.role(self._token)
-        if self._missing:
-            self._facts.unexamined.append(f"{self._name}: {self._missing}")
         self._facts.damaged.extend(f"{self._name} {problem}" for problem in verdict.problems)
         if role is tokens.Role.DATABASE:
             self._note_database(identity, report)

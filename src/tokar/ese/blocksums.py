@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tokar.ese.numeric import np
+import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,9 +11,9 @@ Sources: Microsoft, Extensible Storage Engine, log.hxx and logdump.cxx; Microsof
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
+from tokar.errors import HeaderError
 from tokar.ese.attachment import AREA_SIZE, NO_ENVIRONMENT, Attachment, Environment, parse_attachments
 from tokar.ese.checksum import header_is_valid, with_header_checksum
-from tokar.ese.errors import HeaderError
 from tokar.ese.record import U8, U32, Record, raw
 from tokar.ese.values import NO_POSITION, NO_SIGNATURE, NO_TIME, Copies, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import ByteSource

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Annotated, Final, Self
 
-from tokar.errors import InputError
+from tokar.errors import HeaderError, InputError
 from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
-from tokar.ese.errors import HeaderError
 from tokar.ese.record import I32, U8, U32, U64, Record, raw
 from tokar.ese.values import (
     NO_BACKUP,

@@ -9,8 +9,8 @@ moment is worse than none. Source: Microsoft, Extensible Storage Engine, flushma
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
+from tokar.errors import HeaderError
 from tokar.ese.checksum import header_is_valid, with_header_checksum
-from tokar.ese.errors import HeaderError
 from tokar.ese.record import I32, U32, Record, raw
 from tokar.ese.values import NO_SIGNATURE, NO_TIME, LogTime, Signature
 from tokar.storage.bytesource import ByteSource

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from tokar.errors import HeaderError
 from tokar.ese.checksum import header_is_valid
-from tokar.ese.errors import HeaderError
 
 if TYPE_CHECKING:
     from tokar.ese.checkpoint import Checkpoint

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tokar.errors import HeaderError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, PageReport, judge
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.errors import HeaderError
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
@@ -74,9 +74,6 @@ def checker_for(identity: Identity, size: int) -> Checker | None:
     Args:
         identity: What the file is.
         size: The bytes that will come.
-
-    Raises:
-        MissingExtraError: numpy is not installed.
     """
     if identity.header is None or identity.kind not in CHECKED_KINDS:
         return None
@@ -95,9 +92,6 @@ def check_content(inspection: Inspection, pieces: Iterable[bytes | bytearray | m
     Args:
         inspection: What the file says of itself.
         pieces: Its bytes from the first to the last, in pieces of any size.
-
-    Raises:
-        MissingExtraError: numpy is not installed.
     """
     checker = checker_for(inspection.identity, inspection.size)
     if checker is None:

@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
+from tokar.errors import HeaderError
 from tokar.ese.attachment import AREA_SIZE, NO_ENVIRONMENT, Attachment, Environment, parse_attachments
 from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
-from tokar.ese.errors import HeaderError
 from tokar.ese.record import I32, U8, U16, U32, U64, Record, raw
 from tokar.ese.values import NO_POSITION, NO_SIGNATURE, NO_TIME, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import ByteSource

@@ -20,11 +20,12 @@ from functools import reduce
 from operator import xor
 from typing import Final
 
+import numpy as np
+
 from tokar.ese.blocksums import BlockSums, aligned_words
 from tokar.ese.checksum import xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, LogFault, LogFaultKind, LogReport
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
-from tokar.ese.numeric import np
 from tokar.ese.pages import flipped_bit
 from tokar.ese.record import U8, U32, Record
 from tokar.storage.bytesource import ByteSource

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from tokar.errors import HeaderError
 from tokar.ese.blocksums import BlockSums, aligned_words
 from tokar.ese.checksum import HEADER_SEED, ecc_checksum, header_is_valid, xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import FORMAT_VERSION, DatabaseHeader, DatabaseState
-from tokar.ese.errors import HeaderError
-from tokar.ese.numeric import np
 from tokar.ese.page import (
     FLAGS_OFFSET,
     LARGE_CHECKSUMS_OFFSET,
@@ -75,7 +76,6 @@ def check_pages(source: ByteSource, header: DatabaseHeader | None = None) -> Pag
 
     Raises:
         HeaderError: The header cannot be read.
-        MissingExtraError: numpy is not installed.
         StorageError: The source cannot be read.
     """
     checker = PageChecker(header or DatabaseHeader.read(source).header, source.size)

@@ -22,8 +22,7 @@ from typing import Annotated, Any, Self, TypeVar, cast, get_args
 
 from construct import Bytes, FormatField, Int8ul, Int16ul, Int32sl, Int32ul, Int64ul, Struct
 
-from tokar.errors import InputError
-from tokar.ese.errors import HeaderError
+from tokar.errors import HeaderError, InputError
 
 U8 = Annotated[int, Int8ul]
 U16 = Annotated[int, Int16ul]

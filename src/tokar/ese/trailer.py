@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
+from tokar.errors import HeaderError
 from tokar.ese.checksum import header_is_valid, with_header_checksum
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.errors import HeaderError
 from tokar.ese.record import U32, Record, raw
 from tokar.ese.values import NO_BACKUP, NO_SIGNATURE, NO_TIME, BackupInfo, LogTime, Signature
 from tokar.storage.bytesource import ByteSource

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tokar.errors import HeaderError
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.errors import HeaderError
 from tokar.ese.trailer import BackupTrailer
 from tokar.lab.engine import EngineError
 from tokar.lab.leaf_pages import Page

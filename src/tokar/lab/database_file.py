@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.errors import StorageError
+from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader, DatabaseState
-from tokar.ese.errors import HeaderError
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.lab.engine import EngineError
 from tokar.lab.leaf_pages import ROOT_PAGE, Page

@@ -17,8 +17,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tokar.errors import HeaderError
 from tokar.ese.checksum import xor_words
-from tokar.ese.errors import HeaderError
 from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
 from tokar.ese.values import LogPosition

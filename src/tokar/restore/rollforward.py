@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar import names
-from tokar.errors import ExistingFileError
-from tokar.ese.errors import HeaderError
+from tokar.errors import ExistingFileError, HeaderError
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.restore.inventory import FileKind

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokar import names, tokens
-from tokar.errors import InputError, StorageError, UnsafeNameError
-from tokar.ese.errors import HeaderError
+from tokar.errors import HeaderError, InputError, StorageError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.log import LogHeader
 from tokar.format.archive import Archive

@@ -183,8 +183,6 @@ class _Run:
                 "an incremental deletes logs, so the set that it goes on from must be named",
                 hint="--after PRIOR, or --chain DIR; or take a differential, which deletes nothing",
             )
-        # Without numpy pages cannot be examined, and without that nothing licenses truncation. It says how to get it.
-        import tokar.ese.numeric  # noqa: F401, PLC0415
 
     def _copy(self, sink: FileSink) -> None:
         """From Prepare to the seal."""

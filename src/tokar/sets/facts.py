@@ -184,7 +184,6 @@ class SetFacts:
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
     other_count: int = 0  # Files that are none of these
     examined: bool = False  # Whether pages and segments were checked, not only headers
-    not_examined: tuple[str, ...] = ()  # Why some of them could not be, each with the file
 
     @property
     def generations(self) -> tuple[int, int] | None:
@@ -219,7 +218,6 @@ class SetFacts:
             "flush_maps": [one.to_json() for one in self.flush_maps],
             "other_count": self.other_count,
             "examined": self.examined,
-            "not_examined": list(self.not_examined),
         }
 
 

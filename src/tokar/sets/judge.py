@@ -109,7 +109,6 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
     for log in facts.logs:
         if log.is_opaque:
             yield f"{log.name}: {log.note or 'a log of a format that is not known'}"
-    yield from facts.not_examined
 
 
 def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:

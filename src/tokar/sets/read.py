@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from tokar import names, tokens
-from tokar.errors import StorageError
+from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.errors import HeaderError, MissingExtraError
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity, identify
@@ -74,7 +73,6 @@ class _Survey:
     checkpoints: list[CheckpointFacts] = field(default_factory=list)
     flush_maps: list[FlushMapFacts] = field(default_factory=list)
     other_count: int = 0
-    not_examined: list[str] = field(default_factory=list)
 
     def result(self, source: str) -> SetFacts:
         return SetFacts(
@@ -86,7 +84,6 @@ class _Survey:
             flush_maps=tuple(self.flush_maps),
             other_count=self.other_count,
             examined=self.examine,
-            not_examined=tuple(self.not_examined),
         )
 
     def take(self, file: _File, source: ByteSource) -> None:
@@ -134,7 +131,7 @@ class _Survey:
             copies_valid=copies.valid,
             copies_identical=copies.identical,
             temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
-            pages=self._pages(file, source, header),
+            pages=self._pages(source, header),
         )
         if not facts.has_trailer_page:
             return facts
@@ -143,16 +140,12 @@ class _Survey:
         except HeaderError as error:
             return replace(facts, trailer_fault=error.message, trailer_code=error.code)
 
-    def _pages(self, file: _File, source: ByteSource, header: DatabaseHeader) -> PageReport | None:
+    def _pages(self, source: ByteSource, header: DatabaseHeader) -> PageReport | None:
         if not self.examine:
             return None
-        try:
-            from tokar.ese.pages import check_pages  # noqa: PLC0415 - loads numpy, which is optional
+        from tokar.ese.pages import check_pages  # noqa: PLC0415 - loads numpy
 
-            return check_pages(source, header)
-        except MissingExtraError as error:
-            self.not_examined.append(f"{file.name}: {error.message}")
-            return None
+        return check_pages(source, header)
 
     def _log(self, file: _File, source: ByteSource, identity: Identity) -> LogFacts:
         header = identity.header
@@ -169,19 +162,15 @@ class _Survey:
             page_size=header.page_size,
             previous_segments_xor=header.previous_segments_xor if header.has_segments_link else None,
             attached=tuple(AttachedDatabase(one.path, one.signature) for one in header.attachments),
-            content=self._content(file, source, header),
+            content=self._content(source, header),
         )
 
-    def _content(self, file: _File, source: ByteSource, header: LogHeader) -> LogReport | None:
+    def _content(self, source: ByteSource, header: LogHeader) -> LogReport | None:
         if not self.examine:
             return None
-        try:
-            from tokar.ese.logcheck import check_log  # noqa: PLC0415 - loads numpy, which is optional
+        from tokar.ese.logcheck import check_log  # noqa: PLC0415 - loads numpy
 
-            return check_log(source, header)
-        except MissingExtraError as error:
-            self.not_examined.append(f"{file.name}: {error.message}")
-            return None
+        return check_log(source, header)
 
 
 def facts_of_archive(
