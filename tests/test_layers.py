@@ -34,7 +34,7 @@ CONSTRUCT_HOMES = {"format", "ese"}
 # The steps of the procedures see the contract and nothing else.
 STEPS = {f"tokar.server.{name}" for name in ("states", "transcript", "content", "backup_steps", "restore_steps")}
 STEPS_SEE = {"errors", "names", "codes", "server"}
-TO_MEND = {("tokar.collect.setfacts", "tokar.server.licence"), ("tokar.server.run_restore", "tokar.lab.lab")}
+TO_MEND = {("tokar.collect.setfacts", "tokar.server.licence")}
 
 
 def part_of(module: str) -> str:

@@ -417,13 +417,13 @@ def overwrite_a_receipt(patch: Patch) -> None:
 
 
 def change_registration(patch: Patch, change: Callable[[Any, Any], dict[str, Any]]) -> None:
-    original = restoration_module._Restoration._registration
+    original = restoration_module.ServerRestore._registration
 
     def registration(self: Any, part: Any) -> Any:
         found = original(self, part)
         return replace(found, **change(part, found))
 
-    patch.setattr(restoration_module._Restoration, "_registration", registration)
+    patch.setattr(restoration_module.ServerRestore, "_registration", registration)
 
 
 def register_one_log_too_few(patch: Patch) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import done, tokar
 
-from tokar.cli.sources import open_server, parse_source
+from tokar.cli.sources import find_source, open_server
 from tokar.errors import InputError
 from tokar.lab.config import load_config
 from tokar.lab.lab import create_lab
@@ -60,10 +61,70 @@ def test_what_is_no_directory_is_refused(place: str, tmp_path: Path) -> None:
         open_server(f"dir:{tmp_path / place}" if place else "dir:")
 
 
+ADD_ON = """
+from tokar.errors import InputError
+from tokar.lab.server import open_source
+
+
+def open_toy(place, *, restoring=False):
+    if not place:
+        raise InputError("a toy needs a name", hint="toy:NAME")
+    server = open_source(place, restoring=restoring)
+    server.recovery_steps = ("wind it up",)
+    return server
+"""
+
+
+@pytest.fixture
+def add_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution that brings the schemes toy and gone, as processes of their own see it too."""
+    place = tmp_path / "site"
+    info = place / "toy-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[tokar.sources]\ntoy = toy:open_toy\ngone = toy:away\n")
+    (place / "toy.py").write_text(ADD_ON)
+    monkeypatch.syspath_prepend(place)
+
+
+@pytest.mark.usefixtures("add_on")
+def test_any_server_is_backed_up_and_restored_to_by_its_scheme(tmp_path: Path) -> None:
+    lab = create_lab(tmp_path / "lab", "edbbcli")
+    lab.work(20)
+    lab.stop()
+    out = tmp_path / "full.tokar"
+    done("backup", f"toy:{lab.folder}", out, "--type", "full")
+    target = create_lab(tmp_path / "target", "edbbcli", empty=True)
+    result = done("restore", out, "--server", f"toy:{target.folder}")
+    assert "next: wind it up" in result.stdout
+    target.recover()
+    assert all(target.contents().values())
+
+
+@pytest.mark.usefixtures("add_on")
+def test_what_an_add_on_refuses_is_an_error_of_usage(tmp_path: Path) -> None:
+    result = tokar("backup", "toy:", tmp_path / "full.tokar", "--type", "full")
+    assert (result.exit_code, result.error, result.hint) == (2, "a toy needs a name", "toy:NAME")
+
+
+@pytest.mark.usefixtures("add_on")
+def test_an_add_on_that_is_broken_is_refused() -> None:
+    with pytest.raises(InputError, match="gone: cannot be loaded"):
+        open_server("gone:x")
+
+
+@pytest.mark.usefixtures("add_on")
+def test_the_hint_names_what_add_ons_bring() -> None:
+    with pytest.raises(InputError) as caught:
+        find_source("top:x")
+    assert caught.value.hint is not None
+    assert "toy:PLACE" in caught.value.hint
+
+
 def test_to_look_at_a_source_opens_nothing(tmp_path: Path) -> None:
     lab = create_lab(tmp_path / "lab")
     before = sorted(tmp_path.rglob("*"))
-    assert parse_source(f"lab:{lab.folder}") == ("lab", lab.folder)
-    assert parse_source(f"dir:{tmp_path}") == ("dir", tmp_path)
+    assert find_source(f"lab:{lab.folder}")[1] == str(lab.folder)
+    assert find_source(f"dir:{tmp_path}")[1] == str(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
     assert load_config(lab.folder).lives == 0

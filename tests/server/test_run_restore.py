@@ -31,7 +31,7 @@ from tokar.restore.paths import PathMap
 from tokar.restore.plan import Existing
 from tokar.server.contract import DIALECTS, BackupKind, BackupType, NameList, NoAnswerError, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
-from tokar.server.run_restore import generation_of, lab_maps, parts_of, restore_to_server
+from tokar.server.run_restore import generation_of, parts_of, prepared_restore, restore_to_server
 from tokar.server.transcript import Transcript
 from tokar.sets.choose import NotRestorableError
 
@@ -177,19 +177,15 @@ def test_a_log_that_is_in_two_sets_is_placed_once(tmp_path: Path) -> None:
     assert outcome_of(lab) == second.expected
 
 
-def test_what_is_announced_is_the_plan_before_anything_is_written(tmp_path: Path, archives: ExitStack) -> None:
+def test_the_plan_is_there_before_anything_is_written(tmp_path: Path, archives: ExitStack) -> None:
     story, full = full_of(tmp_path)
     lab = target_for(story, tmp_path / "target")
-    seen: list[int] = []
     counted: list[int] = []
-    result = restore_to_server(
-        SimulatedServer(lab, running=False),
-        parts_of(opened(archives, full.path)),
-        maps=lab_maps(lab.folder),
-        announce=lambda plan: seen.append(len(plan.steps) if not tree(lab) else -1),
-        progress=counted.append,
-    )
-    assert seen == [result.files]
+    with prepared_restore(SimulatedServer(lab, running=False), parts_of(opened(archives, full.path))) as restoring:
+        planned = len(restoring.plan.steps)
+        assert not tree(lab)
+        result = restoring.run(counted.append)
+    assert planned == result.files
     assert sum(counted) == result.size
 
 
@@ -225,7 +221,7 @@ def test_a_gap_between_sets_is_refused_before_the_server_is_called(tmp_path: Pat
     lab = target_for(story, tmp_path / "target")
     server = SimulatedServer(lab, running=False)
     with pytest.raises(NotRestorableError, match="are in none of the sets") as caught:
-        restore_to_server(server, parts_of(opened(archives, full.path, second.path)), maps=lab_maps(lab.folder))
+        restore_to_server(server, parts_of(opened(archives, full.path, second.path)))
     assert caught.value.exit_code == 9
     assert server.calls == ()
     assert not tree(lab)
@@ -273,7 +269,7 @@ def test_a_chain_may_be_cut_before_a_defragmentation(tmp_path: Path, archives: E
     logs = tuple(one for one in later.entries if (generation_of(one) or 0) <= until)
     lab = target_for(story, tmp_path / "target")
     parts = (whole, replace(later, entries=logs, generation_high=until))
-    restore_to_server(SimulatedServer(lab, running=False), parts, maps=lab_maps(lab.folder))
+    restore_to_server(SimulatedServer(lab, running=False), parts)
     assert outcome_of(lab) == story.expected(until)
 
 
@@ -332,8 +328,10 @@ def test_a_directory_service_is_restored_with_its_token_alone(tmp_path: Path, mo
 def test_a_path_that_is_not_mapped_is_refused(tmp_path: Path, archives: ExitStack) -> None:
     story, full = full_of(tmp_path)
     lab = target_for(story, tmp_path / "target")
+    server = SimulatedServer(lab, running=False)
+    server.path_maps = ()
     with pytest.raises(RestoreError, match="names another machine"):
-        restore_to_server(SimulatedServer(lab, running=False), parts_of(opened(archives, full.path)))
+        restore_to_server(server, parts_of(opened(archives, full.path)))
     assert load_registration(lab.folder) is None
 
 
@@ -458,10 +456,8 @@ def test_a_disk_that_is_full_is_told_to_the_server_as_a_failure(
 
 def test_maps_of_a_lab_name_every_drive_of_its_server(tmp_path: Path) -> None:
     lab = new_story(tmp_path, "ntdsbcli", work=0).lab
-    maps = lab_maps(lab.folder)
-    assert [one.prefix for one in maps] == [r"\\DC1\C$", r"\\DC1\E$"]
-    with pytest.raises(InputError, match="no lab"):
-        lab_maps(tmp_path / "nowhere")
+    maps = SimulatedServer(lab, running=False).path_maps
+    assert [prefix for prefix, _ in maps] == [r"\\DC1\C$", r"\\DC1\E$"]
 
 
 def test_a_registration_is_written_where_the_engine_looks_for_it(tmp_path: Path) -> None:

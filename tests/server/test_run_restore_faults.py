@@ -25,7 +25,7 @@ from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
 from tokar.server.contract import BackupKind, Registration, ServerError
-from tokar.server.run_restore import lab_maps, parts_of, restore_to_server
+from tokar.server.run_restore import parts_of, restore_to_server
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(lab: Lab, sets: tuple[Kept, ...], *faults: Fault) -> tuple[SimulatedServ
     server = SimulatedServer(lab, running=False, faults=faults, blows=QUIET)
     archives = [Archive(one.path) for one in sets]
     try:
-        restore_to_server(server, parts_of(archives), maps=lab_maps(lab.folder))
+        restore_to_server(server, parts_of(archives))
     except (ArchiveError, KeyboardInterrupt) as error:
         return server, error
     finally:
@@ -84,8 +84,7 @@ def demand_safe(found: Prepared, lab: Lab, *, error: BaseException | None) -> No
         assert isinstance(outcome, int) or outcome in found.states
     archives = [Archive(one.path) for one in found.sets]
     again = SimulatedServer(lab, running=False)
-    maps = lab_maps(lab.folder)
-    restore_to_server(again, parts_of(archives), maps=maps, existing=Existing.SET_ASIDE, take_over=True)
+    restore_to_server(again, parts_of(archives), existing=Existing.SET_ASIDE, take_over=True)
     assert outcome_of(lab) == found.sets[-1].expected
     for archive in archives:
         archive.close()
@@ -174,7 +173,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tokar.format.archive import Archive
-from tokar.server.run_restore import lab_maps, parts_of, restore_to_server
+from tokar.server.run_restore import parts_of, restore_to_server
 from tokar.storage.directory import Directory
 from tokar.lab.calls import Calls
 from tokar.lab.lab import create_lab
@@ -196,7 +195,7 @@ def run(at):
     Calls.make = killing(Calls.make, at)
     Directory.rename = killing(Directory.rename, at)
     server = SimulatedServer(lab, running=False)
-    restore_to_server(server, parts_of([Archive(Path(one)) for one in archives]), maps=lab_maps(lab.folder))
+    restore_to_server(server, parts_of([Archive(Path(one)) for one in archives]))
     os._exit(0)
 
 for at in range(1, 1000):

@@ -33,7 +33,7 @@ from tokar.restore.plan import Existing
 from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
-from tokar.server.run_restore import RestorationResult, lab_maps, parts_of, restore_to_server
+from tokar.server.run_restore import RestorationResult, parts_of, restore_to_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +143,7 @@ def restore(lab: Lab, sets: Sequence[Kept], *, existing: Existing = Existing.REF
     with ExitStack() as stack:
         archives = [stack.enter_context(Archive(one.path)) for one in sets]
         server = SimulatedServer(lab, running=False)
-        return restore_to_server(server, parts_of(archives), maps=lab_maps(lab.folder), existing=existing)
+        return restore_to_server(server, parts_of(archives), existing=existing)
 
 
 def placed_by_hand(lab: Lab, sets: Sequence[Kept], *, first_wins: bool = False) -> Contents | int:

@@ -11,7 +11,7 @@ import typer
 from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
-from tokar.cli.sources import open_server, parse_source
+from tokar.cli.sources import find_source, open_server
 from tokar.errors import InputError
 from tokar.format.compression import Compression
 from tokar.server.contract import BackupKind
@@ -31,7 +31,7 @@ def backup(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="lab:DIR, a simulated server; or dir:DIR, a set that nobody writes to (only --type copy).",
+            help="lab:DIR, a simulated server; dir:DIR, a set that nobody writes to (only --type copy); or what an add-on brings.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make. Its receipt appears beside it.")],
@@ -75,7 +75,7 @@ def backup(
     """Back a server up. Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential or a copy."""
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")
-    parse_source(source)  # here, since an error in the process of the server is no error of usage any more
+    find_source(source)  # before anything is read or started
     options = BackupOptions(
         prior=load_prior(after) if after else find_prior(chain, kind) if chain else None,
         or_full=or_full,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -25,6 +27,7 @@ from tokar.cli.restore_text import (
     show_registrations,
     show_report,
 )
+from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError, SetError, StorageError
 from tokar.restore.options import make_request
 from tokar.restore.paths import parse_map
@@ -33,6 +36,7 @@ from tokar.restore.plan import Existing
 from tokar.restore.prepare import OpenSets, find_sets, parse_generation, place_chain, plan_chain, plan_restore
 from tokar.restore.soundness import incomplete_entries, incomplete_problem
 from tokar.restore.workers import useful_processes
+from tokar.server.deadline import DeadlineServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
     from tokar.restore.prepare import ChosenSets, RequestOptions
+    from tokar.server.contract import Server
     from tokar.server.run_restore import RestorationResult, SetPart
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -64,7 +69,10 @@ def restore(
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="Drive the restore procedure of a server: lab:DIR, its service stopped."),
+        typer.Option(
+            metavar="SOURCE",
+            help="Drive the restore procedure of a server, its service stopped: lab:DIR, or what an add-on brings.",
+        ),
     ] = None,
     to: Annotated[
         list[str] | None,
@@ -276,12 +284,7 @@ def finish(
         show_report(report)
 
 
-_SCHEME: Final = "lab:"
 _ASKED_OF_THE_SERVER: Final = ("locations", "to", "into", "certutil", "backup_logs", "only", "code_page")
-
-
-class _PlanOnlyError(Exception):
-    """The plan is there, and it was all that was wanted; leaves the procedure, which ends it with the server."""
 
 
 def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> tuple[SetPart, ...]:
@@ -311,25 +314,36 @@ def restore_to(source: str, chosen: ChosenSets, options: RequestOptions, manner:
 
     Raises:
         InputError: There is no such server, or an option says what the server says itself.
-        ArchiveError: See `restoration.restore_to_server`.
+        ArchiveError: See `tokar.server.run_restore`.
     """
-    folder = _lab_folder(source)
+    find_source(source)
     existing = _existing(options)
     if not (manner.quiet or manner.as_json):
         show_chain(chosen.selection, chosen.selection.left_out)
-    plans: list[Plan] = []
+    run = _ServerRun()
     try:
-        result = _drive(folder, chosen, options, existing, manner, plans)
+        with DeadlineServer(partial(open_server, source, restoring=True)) as server:
+            run.next_steps = server.recovery_steps
+            _drive(server, chosen, options, existing, manner, run)
     except ArchiveError as error:
         if not manner.as_json:
             raise
-        output.as_json({**_json(chosen, plans, None, folder), "error": output.error_json(error)})
+        output.as_json({**_json(chosen, run), "error": output.error_json(error)})
         output.report(error)
         raise typer.Exit(error.exit_code) from error
     if manner.as_json:
-        output.as_json(_json(chosen, plans, result, folder))
-    elif result is not None and not manner.quiet:
-        _show(result, folder)
+        output.as_json(_json(chosen, run))
+    elif run.result is not None and not manner.quiet:
+        _show(run.result, run.next_steps)
+
+
+@dataclass
+class _ServerRun:
+    """What is known of a restore to a server, whether or not it comes to its end."""
+
+    plans: list[Plan] = field(default_factory=list)  # The plan, once it is made
+    result: RestorationResult | None = None  # What came of it; None where only the plan was wanted
+    next_steps: tuple[str, ...] = ()  # What a person does next
 
 
 def _existing(options: RequestOptions) -> Existing:
@@ -346,73 +360,47 @@ def _existing(options: RequestOptions) -> Existing:
 
 
 def _drive(  # noqa: PLR0917 - private, called once
-    folder: Path,
+    server: Server,
     chosen: ChosenSets,
     options: RequestOptions,
     existing: Existing,
     manner: Manner,
-    plans: list[Plan],
-) -> RestorationResult | None:
-    """Drive the procedure; None where only the plan was wanted. The plan is put into a list, so that it can be shown after a failure."""
-    from tokar.lab.lab import open_lab  # noqa: PLC0415 - load much, and only --server needs them
-    from tokar.lab.server import SimulatedServer  # noqa: PLC0415
-    from tokar.server.run_restore import lab_maps, restore_to_server  # noqa: PLC0415
+    run: _ServerRun,
+) -> None:
+    """Drive the procedure, or only plan where no more is wanted."""
+    from tokar.server.run_restore import prepared_restore  # noqa: PLC0415 - loads much, and only --server needs it
 
     parts = parts_of_chosen(chosen, accept_incomplete=manner.accept_incomplete)
-    maps = [*lab_maps(folder), *(parse_map(text, str(Path.cwd())) for text in options.get("maps", ()))]
-
-    def announce(plan: Plan) -> None:
-        plans.append(plan)
-        if not (manner.quiet or manner.as_json):
-            show_plan(plan)
-        plan.raise_for_problems()
-        if manner.dry_run:
-            raise _PlanOnlyError
-
-    server = SimulatedServer(open_lab(folder), running=False)
+    maps = [parse_map(text, str(Path.cwd())) for text in options.get("maps", ())]
+    take_over = manner.take_over and not manner.dry_run  # it tells the server something
     size = sum(one.size for part in parts for one in part.entries)
-    try:
-        with progress("restoring", size, quiet=manner.quiet) as advance:
-            return restore_to_server(
-                server,
-                parts,
-                maps=maps,
-                existing=existing,
-                take_over=manner.take_over and not manner.dry_run,  # it tells the server something
-                progress=advance,
-                announce=announce,
-            )
-    except _PlanOnlyError:
-        return None
+    with prepared_restore(server, parts, maps=maps, existing=existing, take_over=take_over) as restoring:
+        run.plans.append(restoring.plan)
+        if not (manner.quiet or manner.as_json):
+            show_plan(restoring.plan)
+        restoring.plan.raise_for_problems()
+        if not manner.dry_run:
+            with progress("restoring", size, quiet=manner.quiet) as advance:
+                run.result = restoring.run(advance)
 
 
-def _show(result: RestorationResult, folder: Path) -> None:
+def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
     show_registrations(result.registrations)
     files = output.count_text(result.files, "file")
     output.line(f"restored {files}, {output.size_text(result.size)}; every digest was right")
-    for step in _next(folder):
+    for step in next_steps:
         output.line(f"next: {step}")
 
 
-def _json(chosen: ChosenSets, plans: list[Plan], result: RestorationResult | None, folder: Path) -> dict[str, object]:
+def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
+    result = run.result
     return {
         "chain": chosen.selection.to_json(),
-        "plans": [plan.to_json() for plan in plans],
+        "plans": [plan.to_json() for plan in run.plans],
         "recovery": {
             "kind": chosen.recovery().value,
             "registrations": [registration_json(one) for one in result.registrations] if result else [],
-            "next": list(_next(folder)),
+            "next": list(run.next_steps),
         },
         "placed": {"files": result.files, "size": result.size} if result else None,
     }
-
-
-def _next(folder: Path) -> tuple[str, ...]:
-    return (f"tokar lab recover {folder}",)
-
-
-def _lab_folder(source: str) -> Path:
-    place = source.removeprefix(_SCHEME)
-    if place == source or not place:
-        raise InputError(f"not a server to restore to: {source}", hint="lab:DIR is a simulated server")
-    return Path(place)

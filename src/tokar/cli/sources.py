@@ -1,48 +1,59 @@
-"""The servers that a person can name: `lab:DIR` and `dir:DIR`."""
+"""The servers that a person can name, by scheme: `lab:DIR` and `dir:DIR`, and what add-ons bring.
+
+A distribution adds a scheme by an entry point of the group `tokar.sources`: the name is the scheme, the object a factory
+that is called with the place and with `restoring`, and returns a `tokar.server.contract.Server` or raises InputError.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Final
 
 from tokar.errors import InputError
 
 if TYPE_CHECKING:
     from tokar.server.contract import Server
 
+GROUP: Final = "tokar.sources"
+_BUILT_IN: Final = {
+    "lab": EntryPoint("lab", "tokar.lab.server:open_source", GROUP),
+    "dir": EntryPoint("dir", "tokar.server.directory_source:open_source", GROUP),
+}
 
-def parse_source(source: str) -> tuple[str, Path]:
-    """Return the scheme and the place of `SCHEME:PLACE`, having checked that there is such a place, without opening anything.
+
+def find_source(source: str) -> tuple[EntryPoint, str]:
+    """Return the factory for `SCHEME:PLACE`, not loaded yet, and the place.
 
     Raises:
-        InputError: There is no such kind of source, or the place is not one.
+        InputError: There is no such scheme.
     """
     scheme, colon, place = source.partition(":")
-    if not colon or scheme not in {"lab", "dir"}:
-        raise InputError(f"not a source: {source}", hint="lab:DIR is a simulated server, dir:DIR a set on disk")
-    path = Path(place)
-    if scheme == "lab":
-        from tokar.lab.config import load_config  # noqa: PLC0415 - only what is asked for
-
-        load_config(path)
-    elif not place or not path.is_dir():
-        raise InputError("there is no such directory", path=place or None)
-    return scheme, path
+    if colon and scheme in _BUILT_IN:
+        return _BUILT_IN[scheme], place
+    added = {one.name: one for one in entry_points(group=GROUP)}
+    if colon and scheme in added:
+        return added[scheme], place
+    more = "".join(f", {name}:PLACE comes from an add-on" for name in sorted(added))
+    raise InputError(f"not a source: {source}", hint=f"lab:DIR is a simulated server, dir:DIR a set on disk{more}")
 
 
-def open_server(source: str) -> Server:
+def open_server(source: str, *, restoring: bool = False) -> Server:
     """Return the server that `SCHEME:PLACE` names.
 
+    Args:
+        source: The scheme and the place.
+        restoring: Whether it is to be restored to, so that its service must not be started.
+
     Raises:
-        InputError: There is no such kind of source, or the place is not one.
-        SourceError: It cannot be opened.
+        InputError: There is no such scheme, it cannot be loaded, or the place is not one.
+        SourceError: The server cannot be opened.
     """
-    scheme, place = parse_source(source)
-    if scheme == "lab":
-        from tokar.lab.lab import open_lab  # noqa: PLC0415 - only what is asked for
-        from tokar.lab.server import SimulatedServer  # noqa: PLC0415
-
-        return SimulatedServer(open_lab(place))
-    from tokar.server.directory_source import DirectoryServer  # noqa: PLC0415
-
-    return DirectoryServer(place)
+    found, place = find_source(source)
+    try:
+        factory = found.load()
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"the source {found.name}: cannot be loaded: {error}", hint="install its add-on anew"
+        ) from error
+    server: Server = factory(place, restoring=restoring)
+    return server

@@ -63,6 +63,11 @@ class Config:
             {database.dbid: database.path for database in self.databases},
         )
 
+    def path_maps(self, folder: Path) -> tuple[tuple[str, str], ...]:
+        """Return what the names in the server's lists stand for on this machine, drive by drive."""
+        drives = {path[0].upper() for path in (self.logs, self.system, *(each.path for each in self.databases))}
+        return tuple((self.unc(f"{drive}:"), str(folder.absolute() / drive)) for drive in sorted(drives))
+
     def unc(self, path: str) -> str:
         """Return a path of the server as its lists name it: through the administrative share of its drive."""
         return f"\\\\{self.server}\\{path[0]}${path[2:]}"

@@ -17,7 +17,7 @@ from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind
 from tokar.server.run_backup import BackupOptions, BackupResult, load_prior, run_backup
-from tokar.server.run_restore import RestorationResult, lab_maps, parts_of, restore_to_server
+from tokar.server.run_restore import RestorationResult, parts_of, restore_to_server
 from tokar.tokens import token_name
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class _Story:
         opened = [Archive(path) for path in archives]
         try:
             server = SimulatedServer(target, running=False)
-            result = restore_to_server(server, parts_of(opened), maps=lab_maps(target.folder))
+            result = restore_to_server(server, parts_of(opened))
         finally:
             for archive in opened:
                 archive.close()

@@ -17,6 +17,7 @@ How the dialects differ here, beside `tokar.server.contract.DIALECTS`:
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokar import codes, tokens
@@ -24,6 +25,7 @@ from tokar.lab.backup import BackupFile, FileRole
 from tokar.lab.calls import Blows, Calls, Fault, FaultKind, FaultPlan, Lists
 from tokar.lab.config import RestoreInProgress, load_registration, save_registration
 from tokar.lab.engine import EngineError
+from tokar.lab.lab import open_lab
 from tokar.server.contract import (
     DIALECTS,
     BackupContext,
@@ -154,6 +156,16 @@ _DROPPED_BY: Final = {"open", "read", "close"}
 """After a failure of these the engine has dropped the backup: only close and end are left."""
 
 
+def open_source(place: str, *, restoring: bool = False) -> SimulatedServer:
+    """Return the server that `lab:DIR` names, its service stopped where it is to be restored to.
+
+    Raises:
+        InputError: The folder is no lab.
+        EngineError: The service cannot be started.
+    """
+    return SimulatedServer(open_lab(Path(place)), running=not restoring)
+
+
 class SimulatedServer(Server):
     """A lab behind the contract.
 
@@ -182,6 +194,8 @@ class SimulatedServer(Server):
         self.lab = lab
         self.dialect = DIALECTS[lab.config.profile]
         self.name = lab.config.server
+        self.path_maps = lab.config.path_maps(lab.folder)
+        self.recovery_steps = (f"tokar lab recover {lab.folder}",)
         self._calls = Calls(lab, FaultPlan(faults), blows or Blows(), busy)
         self._restoring: SimulatedRestore | None = None
         if running:

@@ -391,6 +391,9 @@ class Server(ABC):
     truncates: bool = True
     # Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
     may_hang: bool = False
+    # What the paths in its lists stand for on this machine, where that is not what they say: a prefix there, a path here.
+    path_maps: tuple[tuple[str, str], ...] = ()
+    recovery_steps: tuple[str, ...] = ("start the service: its engine recovers what was registered",)  # After a restore
 
     def is_online(self) -> bool | None:
         """Tell whether the service runs: demanded for a backup, refused for a restore. None where the dialect has no such call."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import codes
-from tokar.errors import ArchiveError, SourceError
+from tokar.errors import ArchiveError, InputError, SourceError
 from tokar.server.contract import (
     BackupContext,
     BackupType,
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _HINT: Final = "the server hangs; see its event log, and restart its service if a new try hangs as well"
+_FACTS: Final = ("dialect", "name", "annotation", "truncates", "path_maps", "recovery_steps")
+"""What the server in the child is asked for once, when it is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class DeadlineServer(Server):
         deadlines: How long calls may take.
 
     Raises:
+        InputError: There is no such server.
         SourceError: The server cannot be made.
         NoAnswerError: The process does not come up.
     """
@@ -115,7 +118,8 @@ class DeadlineServer(Server):
             except BaseException:
                 self.close()
                 raise
-            self.dialect, self.name, self.annotation, self.truncates = facts
+            for name, value in zip(_FACTS, facts, strict=True):
+                setattr(self, name, value)
         return self._link
 
 
@@ -147,6 +151,7 @@ class _Link:
 
         Raises:
             ServerError: It failed in the child with a code.
+            InputError: The server cannot be made from what was given.
             SourceError: It failed otherwise.
             NoAnswerError: There was no answer.
         """
@@ -173,6 +178,9 @@ class _Link:
         if kind == "server-error":
             code, failed, detail, hint = value
             raise ServerError(code, call=failed, detail=detail, hint=hint)
+        if kind == "input-error":
+            message, path, hint = value
+            raise InputError(message, path=path, hint=hint)
         raise SourceError(value)
 
     def _receive(self, deadline: float) -> tuple[str, Any] | None:
@@ -305,6 +313,8 @@ def _serve(connection: Connection[Any, Any], factory: Callable[[], Server]) -> N
             reply = ("value", child.answer(call, arguments))
         except ServerError as error:
             reply = ("server-error", (error.code, error.call, error.detail, error.hint))
+        except InputError as error:
+            reply = ("input-error", (error.message, error.path, error.hint))
         except ArchiveError as error:
             reply = ("error", str(error))
         except Exception as error:  # noqa: BLE001 - it must reach the parent, whatever it is
@@ -329,7 +339,7 @@ class _Child:
             self._made = self._factory()
         server = self._made
         if call == "describe":
-            return server.dialect, server.name, server.annotation, server.truncates
+            return tuple(getattr(server, name) for name in _FACTS)
         if call == "is_online":
             return server.is_online()
         if call in {"prepare_backup", "prepare_restore"}:

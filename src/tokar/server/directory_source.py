@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar import codes, names, tokens
 from tokar.collect.gather import FileState, Gatherer
-from tokar.errors import SourceChangedError, StorageError
+from tokar.errors import InputError, SourceChangedError, StorageError
 from tokar.server.contract import (
     DIALECTS,
     BackupContext,
@@ -32,6 +32,21 @@ if TYPE_CHECKING:
 
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _DATABASES: Final = {"database", "streaming-file"}
+
+
+def open_source(place: str, *, restoring: bool = False) -> DirectoryServer:
+    """Return the server that `dir:DIR` names.
+
+    Raises:
+        InputError: There is no such directory, or it is to be restored to.
+    """
+    if restoring:
+        raise InputError(
+            f"not a server to restore to: dir:{place}", hint="a directory is restored to without a server: --into DIR"
+        )
+    if not place or not Path(place).is_dir():
+        raise InputError("there is no such directory", path=place or None)
+    return DirectoryServer(place)
 
 
 class DirectoryServer(Server):

@@ -65,8 +65,8 @@ class RestoreProcedure:
 
     def __init__(self, server: Server, transcript: Transcript) -> None:
         self.restored: list[SetToRestore] = []  # Sets that were registered, placed and completed
+        self.transcript = transcript  # Where every call is noted
         self._server = server
-        self._transcript = transcript
         self._machine: Machine[RestoreState, RestoreEvent] = Machine(RESTORE, RestoreState.IDLE)
         self._context: RestoreContext | None = None
 
@@ -212,7 +212,7 @@ class RestoreProcedure:
     def _place(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
         self._machine.demand(RestoreEvent.PLACE)
         place(item)
-        self._transcript.add("place", set=item.label)
+        self.transcript.add("place", set=item.label)
         self._machine.fire(RestoreEvent.PLACE)
 
     def _fail(self, error: BaseException) -> None:
@@ -238,9 +238,9 @@ class RestoreProcedure:
         try:
             result = function(*arguments)
         except BaseException as error:
-            self._transcript.add(call, **(facts or {}), **describe_failure(error))
+            self.transcript.add(call, **(facts or {}), **describe_failure(error))
             raise
-        self._transcript.add(call, **(facts or {}))
+        self.transcript.add(call, **(facts or {}))
         return result
 
     def _live(self) -> RestoreContext:

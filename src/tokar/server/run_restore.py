@@ -8,6 +8,7 @@ status to RegisterComplete, also after a failure. What is registered is recovere
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ from tokar.errors import InputError, LocationListError, SetError, UnsafeNameErro
 from tokar.ese.filenames import parse_file_name
 from tokar.format import canonical_json
 from tokar.format.writer import system_clock
-from tokar.lab.lab import open_lab
 from tokar.restore.inventory import Inventory, engine_file, take_inventory
 from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
@@ -35,12 +35,12 @@ from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from tokar.format.archive import Archive
     from tokar.format.index import Entry
+    from tokar.format.metadata import Head
     from tokar.restore.plan import Plan
     from tokar.server.contract import Server
     from tokar.sets.facts import LogFacts, SetFacts
@@ -150,6 +150,51 @@ def _place(path: str) -> tuple[str, ...]:
     return same_place(path)[1:]
 
 
+@contextmanager
+def prepared_restore(
+    server: Server,
+    parts: Sequence[SetPart],
+    *,
+    maps: Sequence[PathMap] = (),
+    existing: Existing = Existing.REFUSE,
+    take_over: bool = False,
+    clock: Callable[[], datetime] = system_clock,
+) -> Iterator[ServerRestore]:
+    """Judge a chain of sets, begin the restore procedure of a server and plan; leaving the block ends the procedure.
+
+    Args:
+        server: The server, its service stopped.
+        parts: The full first, then the logs-only sets in the order of their generations.
+        maps: What paths in the server's lists stand for on this machine, beside what the server says of them.
+        existing: What to do about files that are in the way.
+        take_over: Whether to go on although a restore that died is still registered; never while another one is at
+            work.
+        clock: For the transcript and for names of files that are set aside.
+
+    Raises:
+        SetError: Recovery could not reach the highest log of the sets; the server was not called.
+        ProcedureError: The procedure does not allow it.
+        SourceError: The server failed.
+    """
+    demand_reachable(parts)
+    transcript = Transcript(lambda: canonical_json.to_time(clock()))
+    with RestoreProcedure(server, transcript) as procedure:
+        head = parts[0].archive.head
+        procedure.prepare(head.blob(_EXPIRY_TOKEN))
+        if take_over:
+            procedure.take_over()
+        request = Request(
+            profile=head.profile,
+            roots=tuple(part.archive.root.hex() for part in parts),
+            numbered=False,
+            locations=_ask_locations(server, procedure, head),
+            maps=(*(PathMap(*one) for one in server.path_maps), *maps),
+            existing=existing,
+            now=clock(),
+        )
+        yield ServerRestore(server, parts, procedure, request)
+
+
 def restore_to_server(
     server: Server,
     parts: Sequence[SetPart],
@@ -159,96 +204,80 @@ def restore_to_server(
     take_over: bool = False,
     clock: Callable[[], datetime] = system_clock,
     progress: Callable[[int], None] | None = None,
-    announce: Callable[[Plan], None] | None = None,
 ) -> RestorationResult:
-    """Restore a chain of sets to a server by its restore procedure.
+    """Restore a chain of sets to a server by its restore procedure: `prepared_restore`, then `ServerRestore.run`."""
+    with prepared_restore(server, parts, maps=maps, existing=existing, take_over=take_over, clock=clock) as restore:
+        return restore.run(progress)
+
+
+def _ask_locations(server: Server, procedure: RestoreProcedure, head: Head) -> tuple[Location, ...]:
+    """Return where everything lives: from the server, or as it was at the backup where the server does not say."""
+    if server.dialect.profile == "certadm":  # asks a running service, which a restore must not find
+        return stored_locations(head)
+    try:
+        listed = procedure.locations()
+    except ServerError:
+        kept = stored_locations(head)
+        if not kept:
+            raise
+        return kept
+    try:
+        return parse_location_list(listed.data, wide=listed.wide, source=server.name)
+    except LocationListError as error:
+        error.path = server.name
+        raise
+
+
+class ServerRestore:
+    """A restore to a server that is judged, begun and planned; `prepared_restore` gives it.
 
     Args:
-        server: The server, its service stopped.
-        parts: The full first, then the logs-only sets in the order of their generations.
-        maps: What paths in the server's lists stand for on this machine.
-        existing: What to do about files that are in the way.
-        take_over: Whether to go on although a restore that died is still registered; never while another one is at
-            work.
-        clock: For the transcript and for names of files that are set aside.
-        progress: Called with numbers of bytes as they are placed.
-        announce: Shown the plan before anything is written.
-
-    Raises:
-        SetError: Recovery could not reach the highest log of the sets; nothing was written, and the server was not
-            called.
-        RestoreError: The plan is not safe or not complete; nothing was written or registered.
-        ProcedureError: The procedure does not allow it.
-        SourceError: The server failed.
-        FormatError: An archive is damaged; the server was told that the restore failed.
-        StorageError: A file could not be written; the server was told as well.
+        server: The server.
+        parts: The sets.
+        procedure: The procedure, after Prepare.
+        request: Where files go, and how.
     """
-    demand_reachable(parts)
-    transcript = Transcript(lambda: canonical_json.to_time(clock()))
-    with RestoreProcedure(server, transcript) as procedure:
-        procedure.prepare(parts[0].archive.head.blob(_EXPIRY_TOKEN))
-        if take_over:
-            procedure.take_over()
-        return _Restoration(server, parts, maps, existing, clock(), procedure, transcript, progress, announce).run()
 
-
-class _Restoration:
-    def __init__(  # noqa: PLR0917 - private, called once
-        self,
-        server: Server,
-        parts: Sequence[SetPart],
-        maps: Sequence[PathMap],
-        existing: Existing,
-        now: datetime,
-        procedure: RestoreProcedure,
-        transcript: Transcript,
-        progress: Callable[[int], None] | None,
-        announce: Callable[[Plan], None] | None,
-    ) -> None:
+    def __init__(self, server: Server, parts: Sequence[SetPart], procedure: RestoreProcedure, request: Request) -> None:
         self._server = server
         self._parts = parts
         self._procedure = procedure
-        self._transcript = transcript
-        self._progress = progress
-        self._announce = announce
+        self._request = request
         self._placed: set[tuple[int, bytes]] = set()
         self._paths: set[tuple[str, str]] = set()
-        self._targets: dict[tuple[int, bytes], tuple[str, str]] = {}
-        self._locations = self._ask_locations()
-        self._request = Request(
-            profile=parts[0].archive.head.profile,
-            roots=tuple(part.archive.root.hex() for part in parts),
-            numbered=False,
-            locations=self._locations,
-            maps=tuple(maps),
-            existing=existing,
-            now=now,
-        )
-        self._matcher = Matcher(self._locations, {one.token for one in parts[0].entries}, self._request.profile)
+        self._matcher = Matcher(request.locations, {one.token for one in parts[0].entries}, request.profile)
+        merged = MergedSet([(part.archive, part.entries) for part in parts])
+        self.plan = make_plan(merged.entries, request, self._inventory())  # Where everything goes, all sets together
+        self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in self.plan.steps.placements()}
 
-    def run(self) -> RestorationResult:
-        merged = MergedSet([(part.archive, part.entries) for part in self._parts])
-        whole = make_plan(merged.entries, self._request, self._inventory())
-        if self._announce is not None:
-            self._announce(whole)
-        whole.raise_for_problems()
-        self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in whole.steps.placements()}
+    def run(self, progress: Callable[[int], None] | None = None) -> RestorationResult:
+        """Register and place every set.
+
+        Args:
+            progress: Called with numbers of bytes as they are placed.
+
+        Raises:
+            RestoreError: The plan is not safe or not complete; nothing was written or registered.
+            SourceError: The server failed.
+            FormatError: An archive is damaged; the server was told that the restore failed.
+            StorageError: A file could not be written; the server was told as well.
+        """
+        self.plan.raise_for_problems()
         registrations = []
         for part in self._parts:
             registration = self._registration(part)
             item = SetToRestore(part.label, part.backup_type, registration)
-            self._procedure.restore(item, partial(self._place, part))
+            self._procedure.restore(item, partial(self._place, part, progress))
             registrations.append(registration)
-        return RestorationResult(
-            whole, tuple(registrations), len(merged.entries), whole.size, tuple(self._transcript.calls)
-        )
+        calls = tuple(self._procedure.transcript.calls)
+        return RestorationResult(self.plan, tuple(registrations), len(self._targets), self.plan.size, calls)
 
-    def _place(self, part: SetPart, _item: SetToRestore) -> None:
+    def _place(self, part: SetPart, progress: Callable[[int], None] | None, _item: SetToRestore) -> None:
         """Place what the sets before did not bring already."""
         entries = [one for one in part.entries if (one.token, one.raw_name) not in self._placed]
         merged = MergedSet([(part.archive, entries)])
         plan = make_plan(merged.entries, self._request, self._inventory())
-        place(plan, merged, progress=self._progress)
+        place(plan, merged, progress=progress)
         self._placed.update((one.token, one.raw_name) for one in entries)
         self._paths.update((directory, name) for directory, name, _ in plan.steps.placements())
 
@@ -260,24 +289,6 @@ class _Restoration:
             for path, one in inventory.directories.items()
         }
         return Inventory(directories)
-
-    def _ask_locations(self) -> tuple[Location, ...]:
-        """Return where everything lives: from the server, or as it was at the backup where the server does not say."""
-        archive = self._parts[0].archive
-        if self._server.dialect.profile == "certadm":  # asks a running service, which a restore must not find
-            return stored_locations(archive.head)
-        try:
-            listed = self._procedure.locations()
-        except ServerError:
-            kept = stored_locations(archive.head)
-            if not kept:
-                raise
-            return kept
-        try:
-            return parse_location_list(listed.data, wide=listed.wide, source=self._server.name)
-        except LocationListError as error:
-            error.path = self._server.name
-            raise
 
     def _registration(self, part: SetPart) -> Registration:
         full = part.backup_type is BackupType.FULL
@@ -294,7 +305,7 @@ class _Restoration:
         )
 
     def _location(self, token: int) -> str:
-        for one in self._locations:
+        for one in self._request.locations:
             if one.token == token:
                 return one.path
         raise InputError(f"the server names no location with token 0x{token:02X}, which Register needs")
@@ -310,10 +321,3 @@ class _Restoration:
             return old, f"{path}\\{name}"
         is_file = here == self._request.join(directory, name)
         return old, path if is_file else path.removesuffix(last_component(path)) + name
-
-
-def lab_maps(folder: Path) -> tuple[PathMap, ...]:
-    """Return what the paths in a simulated server's lists stand for on this machine."""
-    config = open_lab(folder).config
-    drives = {path[0].upper() for path in (config.logs, config.system, *(each.path for each in config.databases))}
-    return tuple(PathMap(config.unc(f"{drive}:"), str(folder.absolute() / drive)) for drive in sorted(drives))
