@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import ast
+import importlib
 import io
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
+from small_sets import database, write
 
 import tokar
+from tokar import errors
 from tokar.errors import (
     ArchiveError,
     BadMagicError,
@@ -22,9 +28,7 @@ from tokar.errors import (
 )
 from tokar.storage.bytesource import BytesSource
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+PAGE = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
 CONTENT = bytes(range(256)) * 8192  # two chunks
 
 
@@ -155,11 +159,92 @@ def test_damaged_content_is_never_handed_out(sealed: Path) -> None:
 
 
 def test_importing_the_package_is_cheap() -> None:
-    heavy = ("construct", "blake3", "numpy", "typer", "zstandard")
+    heavy = ("construct", "blake3", "numpy", "typer", "zstandard", "dataclasses", "tokar.errors")
     code = f"import sys, tokar; sys.exit(any(one in sys.modules for one in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_package_names_what_it_offers() -> None:
-    assert sorted(tokar.__all__) == ["ArchiveError", "__version__", "create", "open"]
-    assert all(hasattr(tokar, name) for name in tokar.__all__)
+def test_every_public_name_is_there_and_says_what_it_is() -> None:
+    for name in tokar.__all__:
+        assert name == "__version__" or getattr(tokar, name).__doc__, name
+    assert set(tokar.__all__) <= set(dir(tokar))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        tokar.nothing  # noqa: B018
+
+
+def test_what_type_checkers_see_is_what_is_public() -> None:
+    tree = ast.parse(Path(tokar.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imported = {alias.asname for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert imported - {None} | {"__version__", "create", "open"} == set(tokar.__all__)
+
+
+def test_every_error_class_is_public() -> None:
+    assert {name for name in vars(errors) if name.endswith("Error")} <= set(tokar.__all__)
+
+
+def test_a_door_is_not_lost_when_the_folder_of_its_name_is_imported() -> None:
+    code = "import tokar.check.ladder, tokar.salvage.salvage; print(callable(tokar.check), callable(tokar.salvage))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"True True\n"
+    assert tokar.check is importlib.import_module("tokar.check.ladder").check
+
+
+def test_the_page_lists_what_is_public_and_no_more() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(listed) == sorted(tokar.__all__)
+    for name, code in re.findall(r"^\| `(\w+)` \| (\d) \|", PAGE, re.MULTILINE):
+        assert str(getattr(tokar, name).exit_code) == code
+
+
+def test_the_example_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write(tmp_path, {"CA.edb": database(), "files/db.edb": database()}))
+    with tokar.create("damaged.tokar", profile="ese") as writer:
+        writer.add_bytes(0x21, "a", b"x")
+    Path("damaged.tokar").write_bytes(Path("damaged.tokar").read_bytes()[:-1])
+    found: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0], found)
+    assert found["page"] == database()[4096:8192]
+    assert Path("restored", "CA.edb").read_bytes() == database()
+    assert not found["report"].lost
+    with tokar.open("saved.tokar") as saved:
+        assert [one.name for one in saved] == ["a"]
+    assert found["verdict"].exit_code == 0
+    assert found["done"].took is tokar.BackupKind.COPY
+
+
+def test_an_archive_and_an_entry_say_what_they_are(sealed: Path) -> None:
+    with tokar.open(sealed) as archive:
+        assert repr(archive) == f"<Archive {sealed}: 2 entries, root {archive.root.hex()[:16]}>"
+        assert repr(archive.entry(1)) == "<Entry #1 0x21 edb00001.log: 3 bytes>"
+
+
+def test_the_content_of_an_entry_is_read_like_a_file(sealed: Path) -> None:
+    with tokar.open(sealed) as archive, archive.open_entry(archive.entry(0)) as file:
+        assert file.read(10) == CONTENT[:10]
+        assert file.seek(-5, io.SEEK_END) == len(CONTENT) - 5
+        assert file.read() == CONTENT[-5:]
+        assert file.read() == b""
+        assert file.seek(1_048_570) == file.tell() == 1_048_570
+        assert file.seek(2, io.SEEK_CUR) == 1_048_572
+        assert file.read(100) == CONTENT[1_048_572:1_048_672]
+        assert file.seek(len(CONTENT) + 10) == len(CONTENT) + 10
+        assert file.read() == b""
+        file.seek(0)
+        assert file.read() == CONTENT
+        assert not file.writable()
+        with pytest.raises(InputError, match="no position"):
+            file.seek(-1)
+    with pytest.raises(ValueError, match="closed"):
+        file.read()
+
+
+def test_a_file_of_an_entry_gives_no_damaged_byte(sealed: Path) -> None:
+    data = bytearray(sealed.read_bytes())
+    with tokar.open(sealed) as archive:
+        second = archive.entry(0).done_position - 40  # in the last chunk
+    data[second] ^= 1
+    with tokar.open(BytesSource(data)) as archive, archive.open_entry(archive.entry(0)) as file:
+        assert file.read(1000) == CONTENT[:1000]
+        file.seek(1 << 20)
+        with pytest.raises(FormatError):
+            file.read(1)

@@ -5,24 +5,161 @@ with tokar.create("set.tokar", profile="certadm") as writer:
 with tokar.open("set.tokar") as archive:
     for entry in archive:
         print(entry.token, entry.name, entry.size, entry.digest)
-    data = archive.read(archive.entry(0), 0, 4096)
+    data = archive.read(archive.find("CA.edb"), 0, 4096)
+    tokar.verify(archive, content=True).demand()
+
+What is public is in `__all__`, and docs/api.md explains it. Each name is loaded when it is first used.
 """
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tokar._version import __version__
-from tokar.errors import ArchiveError
+from tokar._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.format.archive import Archive
-    from tokar.format.writer import ArchiveWriter
-    from tokar.storage.bytesource import ByteSource
+    from tokar.check.ladder import CheckRequest as CheckRequest
+    from tokar.check.ladder import check as check
+    from tokar.check.report import CheckReport as CheckReport
+    from tokar.errors import AmbiguousLocationError as AmbiguousLocationError
+    from tokar.errors import ArchiveError as ArchiveError
+    from tokar.errors import BadMagicError as BadMagicError
+    from tokar.errors import CheckMismatchError as CheckMismatchError
+    from tokar.errors import CollisionError as CollisionError
+    from tokar.errors import DigestMismatchError as DigestMismatchError
+    from tokar.errors import ExistingFileError as ExistingFileError
+    from tokar.errors import FormatError as FormatError
+    from tokar.errors import HeaderError as HeaderError
+    from tokar.errors import InputError as InputError
+    from tokar.errors import IntegrityError as IntegrityError
+    from tokar.errors import LocationListError as LocationListError
+    from tokar.errors import NoRoomError as NoRoomError
+    from tokar.errors import NoSuchEntryError as NoSuchEntryError
+    from tokar.errors import PartialError as PartialError
+    from tokar.errors import ProcedureError as ProcedureError
+    from tokar.errors import RestoreError as RestoreError
+    from tokar.errors import SetError as SetError
+    from tokar.errors import SourceChangedError as SourceChangedError
+    from tokar.errors import SourceError as SourceError
+    from tokar.errors import StorageError as StorageError
+    from tokar.errors import UnknownTokenError as UnknownTokenError
+    from tokar.errors import UnsafeNameError as UnsafeNameError
+    from tokar.errors import UnsealedError as UnsealedError
+    from tokar.errors import UnsupportedError as UnsupportedError
+    from tokar.format.archive import Archive as Archive
+    from tokar.format.bodies import FileList as FileList
+    from tokar.format.compression import Compression as Compression
+    from tokar.format.index import Entry as Entry
+    from tokar.format.metadata import Head as Head
+    from tokar.format.metadata import Summary as Summary
+    from tokar.format.verify import VerifyReport as VerifyReport
+    from tokar.format.verify import verify as verify
+    from tokar.format.writer import ArchiveWriter as ArchiveWriter
+    from tokar.format.writer import Sealed as Sealed
+    from tokar.restore.options import Request as Request
+    from tokar.restore.options import make_request as make_request
+    from tokar.restore.place import PlacingStoppedError as PlacingStoppedError
+    from tokar.restore.place import place as place
+    from tokar.restore.plan import Existing as Existing
+    from tokar.restore.plan import Plan as Plan
+    from tokar.restore.plan import Problem as Problem
+    from tokar.restore.prepare import plan_restore as plan_restore
+    from tokar.salvage.losses import SalvageReport as SalvageReport
+    from tokar.salvage.salvage import salvage as salvage
+    from tokar.server.backup_steps import LogsOnlyRefusedError as LogsOnlyRefusedError
+    from tokar.server.contract import BackupKind as BackupKind
+    from tokar.server.contract import NoAnswerError as NoAnswerError
+    from tokar.server.contract import Server as Server
+    from tokar.server.contract import ServerError as ServerError
+    from tokar.server.deadline import Deadlines as Deadlines
+    from tokar.server.deadline import DeadlineServer as DeadlineServer
+    from tokar.server.directory_source import DirectoryServer as DirectoryServer
+    from tokar.server.licence import PriorSet as PriorSet
+    from tokar.server.prior import load_prior as load_prior
+    from tokar.server.run_backup import BackupOptions as BackupOptions
+    from tokar.server.run_backup import BackupPartialError as BackupPartialError
+    from tokar.server.run_backup import BackupResult as BackupResult
+    from tokar.server.run_backup import run_backup as backup  # noqa: F401 - in `__all__` by way of the table
+    from tokar.server.states import OutOfOrderError as OutOfOrderError
+    from tokar.sets.choose import NotRestorableError as NotRestorableError
+    from tokar.sets.receipt import Receipt as Receipt
+    from tokar.storage.bytesource import ByteSource as ByteSource
+    from tokar.storage.bytesource import BytesSource as BytesSource
+    from tokar.storage.bytesource import FileSource as FileSource
+    from tokar.storage.sink import FileSink as FileSink
+    from tokar.storage.sink import PipeSink as PipeSink
+    from tokar.storage.sink import Sink as Sink
 
-__all__ = ["ArchiveError", "__version__", "create", "open"]
+# Where each public name lives: the doors and what they take, return and raise.
+_HOMES = {
+    "check.ladder": "CheckRequest check",
+    "check.report": "CheckReport",
+    "errors": (
+        "AmbiguousLocationError ArchiveError BadMagicError CheckMismatchError CollisionError "
+        "DigestMismatchError ExistingFileError FormatError HeaderError InputError IntegrityError LocationListError "
+        "NoRoomError NoSuchEntryError PartialError ProcedureError RestoreError SetError SourceChangedError "
+        "SourceError StorageError UnknownTokenError UnsafeNameError UnsealedError UnsupportedError"
+    ),
+    "format.archive": "Archive",
+    "format.bodies": "FileList",
+    "format.compression": "Compression",
+    "format.index": "Entry",
+    "format.metadata": "Head Summary",
+    "format.verify": "VerifyReport verify",
+    "format.writer": "ArchiveWriter Sealed",
+    "restore.options": "Request make_request",
+    "restore.place": "PlacingStoppedError place",
+    "restore.plan": "Existing Plan Problem",
+    "restore.prepare": "plan_restore",
+    "salvage.losses": "SalvageReport",
+    "salvage.salvage": "salvage",
+    "server.backup_steps": "LogsOnlyRefusedError",
+    "server.contract": "BackupKind NoAnswerError Server ServerError",
+    "server.directory_source": "DirectoryServer",
+    "server.deadline": "DeadlineServer Deadlines",
+    "server.licence": "PriorSet",
+    "server.prior": "load_prior",
+    "server.run_backup": "BackupOptions BackupPartialError BackupResult backup",
+    "server.states": "OutOfOrderError",
+    "sets.choose": "NotRestorableError",
+    "sets.receipt": "Receipt",
+    "storage.bytesource": "ByteSource BytesSource FileSource",
+    "storage.sink": "FileSink PipeSink Sink",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_CALLED_THERE = {"backup": "run_backup"}
+
+__all__ = ["__version__", "create", "open"]
+__all__ += list(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used: `import tokar` alone stays cheap."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'tokar' has no attribute {name!r}")
+    found = getattr(import_module(f"tokar.{_HOME_OF[name]}"), _CALLED_THERE.get(name, name))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The package. Folders that are called like doors (`check`, `salvage`) do not take their names when they are imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in _HOME_OF):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def create(

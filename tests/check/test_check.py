@@ -18,6 +18,7 @@ from recovery_sets import (
 )
 
 import tokar
+from tokar.check import rehearsal
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, Rung, RungResult, State
@@ -262,7 +263,7 @@ def test_a_rehearsal_notices_files_that_are_not_what_was_archived(
             one.write_bytes(flip(one.read_bytes(), 40))
         return done
 
-    monkeypatch.setattr("tokar.check.rehearsal.place", place_badly)
+    monkeypatch.setattr(rehearsal, "place", place_badly)
     with tokar.open(path) as opened:
         found = rehearse(opened, tmp_path, facts_of_archive(opened))
     assert found.differences == (
@@ -277,7 +278,7 @@ def test_a_rehearsal_that_is_refused_fails(path: Path, tmp_path: Path, monkeypat
         del plan, reader
         raise StorageError("no space left")
 
-    monkeypatch.setattr("tokar.check.rehearsal.place", no_room)
+    monkeypatch.setattr(rehearsal, "place", no_room)
     result = rung(only(path, rehearse=tmp_path), Rung.REHEARSED)
     assert (result.state, result.exit_code) == (FAILED, 1)
     assert list(tmp_path.glob("tokar-rehearsal-*")) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
 
@@ -19,7 +20,7 @@ from tokar.format.index import IndexPage, demand_places, demand_tiling, find_ent
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.scanner import Scan
-from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader
+from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tokar.format.index import Entry
+
+_CHUNK_SIZE = 1 << 20  # of most entries: a reader of all content decodes each chunk once
 
 
 class Archive:
@@ -205,6 +208,9 @@ class Archive:
             self._firsts = [page.first for page in pages]
         return self._pages
 
+    def __repr__(self) -> str:
+        return f"<Archive {self.path or self.id.hex()}: {self.entry_count} entries, root {self.root.hex()[:16]}>"
+
     def __len__(self) -> int:
         return self.entry_count
 
@@ -327,6 +333,16 @@ class Archive:
         reader = EntryReader(self._source, self._tag)
         found = reader.records(entry, self.end_of(entry))
         return reader.read(found, max(start, 0), entry.size if stop is None else stop)
+
+    def open_entry(self, entry: Entry) -> BufferedReader:
+        """Return the content of an entry as a file to read from, with any position at hand, while the archive is open.
+
+        Every chunk is proven before a byte of it is given; that the whole has its digest is for `chunks` and `verify` to say.
+
+        Raises:
+            FormatError: The entry is damaged, here or at a later read.
+        """
+        return BufferedReader(SourceFile(self.entry_source(entry), entry.name), _CHUNK_SIZE)
 
     def chunks(self, entry: Entry) -> Iterator[Chunk]:
         """Yield the whole content of an entry; the data of a chunk is valid until the next step.

@@ -67,6 +67,9 @@ class Entry(NamedTuple):
         """The name as text that is safe to print; where it cannot be decoded, its bytes are shown escaped."""
         return names.display(self.raw_name, self.encoding)
 
+    def __repr__(self) -> str:
+        return f"<Entry #{self.number} 0x{self.token:02X} {self.name}: {self.size} bytes>"
+
     @property
     def leaf(self) -> str | None:
         """The file name that the entry may have on a target; None where its name has none that is safe."""

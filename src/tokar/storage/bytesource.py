@@ -6,14 +6,17 @@ remote storage.
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-from tokar.errors import StorageError
+from tokar.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    from typing_extensions import Buffer
 
 
 @runtime_checkable
@@ -126,6 +129,49 @@ class FileSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class SourceFile(io.RawIOBase):
+    """A byte source as a file that is read.
+
+    Args:
+        source: The source.
+        name: What the file is called in messages.
+    """
+
+    def __init__(self, source: ByteSource, name: str) -> None:
+        super().__init__()
+        self._source = source
+        self._position = 0
+        self.name = name
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that every position can be gone to."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Read bytes into a buffer; return how many, zero at the end.
+
+        Raises:
+            ArchiveError: The source cannot be read there.
+        """
+        view = memoryview(buffer).cast("B")
+        data = self._source.read(self._position, len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position, and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._source.size}.get(whence)
+        if base is None or base + offset < 0:
+            raise InputError(f"no position in a file: {offset} from {whence}")
+        self._position = base + offset
+        return self._position
 
 
 class SequentialReader:
