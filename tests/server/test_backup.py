@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from backup_files import DATABASE_NAME, OTHER_STREAM, SECOND_NAME, fill, log_file, log_name
+import recovery_sets
+from backup_files import (
+    DATABASE_NAME,
+    OTHER_STREAM,
+    SECOND_NAME,
+    database_file,
+    fill,
+    log_file,
+    log_name,
+    moment,
+    old_log,
+)
 from scripted_server import Fault, ScriptedServer, wide
 
 import tokar
@@ -21,6 +33,7 @@ from tokar.errors import (
     SetError,
     SourceChangedError,
 )
+from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.format.verify import verify
 from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, NoAnswerError, Outcome, ServerError
@@ -280,6 +293,70 @@ def test_logs_that_do_not_go_on_are_not_truncated(
         run_backup(server, out, INCREMENTAL, BackupOptions(prior=load_prior(tmp_path / "full.tokar")))
     assert not server.truncated
     assert server.ended == [Outcome.ABORT]
+
+
+def altered_header(content: bytes, **fields: Any) -> bytes:
+    """A database with other values in both header copies."""
+    header = replace(DatabaseHeader.parse(content[:4096]), **fields)
+    return header.build() * 2 + content[2 * 4096 :]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"required_low": 0, "required_high": 0}, "names no required logs"),
+        ({"raw_state": DatabaseState.BEING_CONVERTED}, "an upgrade was in progress"),
+        ({"raw_state": DatabaseState.FORCE_DETACH}, "is not known"),
+        ({"raw_state": DatabaseState.REVERT_IN_PROGRESS}, "a revert was in progress"),
+        ({"raw_state": DatabaseState.INCREMENTAL_RESEED_IN_PROGRESS}, "an incremental reseed was in progress"),
+        ({"raw_state": 99}, "is not known"),
+        ({"committed_high": 8}, "0x8 with committed transactions is missing"),
+        ({"last_log_time": moment(99)}, "the histories parted"),
+        ({"log_signature": OTHER_STREAM}, "another log stream"),
+    ],
+)
+def test_a_set_that_is_not_known_to_be_recoverable_keeps_its_archive_and_the_logs(
+    out: Path, fields: dict[str, Any], message: str
+) -> None:
+    server = fill(ScriptedServer())
+    server.databases[SECOND_NAME] = altered_header(server.databases[SECOND_NAME], **fields)
+    with pytest.raises(SetError, match=message):
+        run_backup(server, out, FULL)
+    assert not server.truncated
+    assert read_receipt(receipt_path(out)).truncation is Truncation.NOT_LICENSED
+    with tokar.open(out) as archive:
+        verify(archive, content=True).demand()
+
+
+@pytest.mark.parametrize("state", [DatabaseState.BEING_CONVERTED, DatabaseState.FORCE_DETACH])
+def test_a_copy_of_a_database_that_licenses_nothing_is_a_good_backup(out: Path, state: DatabaseState) -> None:
+    server = fill(ScriptedServer())
+    server.databases[SECOND_NAME] = altered_header(server.databases[SECOND_NAME], raw_state=state)
+    assert run_backup(server, out, COPY).ending.outcome is Outcome.SUCCESS
+
+
+@pytest.mark.parametrize("kind", [FULL, INCREMENTAL])
+def test_a_foreign_log_behind_one_of_an_old_format_is_not_truncated(out: Path, tmp_path: Path, kind: BackupKind) -> None:
+    run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    server = fill(ScriptedServer(), 8, 10)
+    server.logs[log_name(9)] = old_log(9)
+    server.logs[log_name(10)] = log_file(10, stream=OTHER_STREAM)
+    for name in server.databases:
+        server.databases[name] = database_file(8, 8)
+    prior = load_prior(tmp_path / "full.tokar") if kind is INCREMENTAL else None
+    with pytest.raises(SetError, match="another log stream"):
+        run_backup(server, out, kind, BackupOptions(prior=prior))
+    assert not server.truncated
+
+
+def test_a_log_with_other_content_than_the_next_one_was_written_after_is_not_truncated(out: Path) -> None:
+    server = ScriptedServer(databases={DATABASE_NAME: bytes(recovery_sets.dirty(5, 7))})
+    server.logs = {rf"\\S1\log\{name}": data for name, data in recovery_sets.logs(5, 7).items()}
+    other = recovery_sets.logs(5, 7, filled=2)["edb00006.log"]
+    server.logs[r"\\S1\log\edb00006.log"] = other
+    with pytest.raises(SetError, match="its content has changed or is cut"):
+        run_backup(server, out, FULL)
+    assert not server.truncated
 
 
 def test_a_receipt_serves_as_a_prior(out: Path, tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ STREAM = Signature(random=7, created=moment(1))
 OTHER_STREAM = Signature(random=8, created=moment(1))
 
 
-def log_file(generation: int, *, stream: Signature = STREAM, sectors: int = 3) -> bytes:
+def log_file(generation: int, *, stream: Signature = STREAM, sectors: int = 3, **fields: Any) -> bytes:
     header = LogHeader(
+        **fields,
         generation=generation,
         sectors=sectors,
         created=moment(generation),
@@ -32,6 +33,11 @@ def log_file(generation: int, *, stream: Signature = STREAM, sectors: int = 3) -
         signature=stream,
     )
     return header.build().ljust(header.file_size, b"\0")
+
+
+def old_log(generation: int) -> bytes:
+    """A log of Exchange 5.5, of which only the generation is read."""
+    return log_file(generation, major=6, minor=1518, file_type=0)
 
 
 def database_file(low: int, high: int, *, pages: int = 5, stream: Signature = STREAM) -> bytes:
