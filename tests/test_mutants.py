@@ -556,7 +556,7 @@ class Mutant:
 
 MUTANTS = [
     Mutant(drop_the_patch, a_chain_comes_back, "edbbcli", "patch file"),
-    Mutant(drop_the_last_log_of_the_backup, a_chain_comes_back, "certadm", "needs generations"),
+    Mutant(drop_the_last_log_of_the_backup, a_chain_comes_back, "certadm", "log 0x3 is missing"),
     Mutant(list_logs_before_databases_are_closed, a_busy_server_comes_back, "edbbcli", "other contents"),
     Mutant(list_logs_before_databases_are_closed, a_busy_server_comes_back, "certadm", "-521"),
     Mutant(take_the_current_log, a_chain_comes_back, "certadm", "none of the lists"),

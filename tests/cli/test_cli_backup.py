@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -276,7 +277,7 @@ def test_damage_that_is_accepted_still_truncates_nothing(
     troubled(monkeypatch, troubled_servers.damaged)
     result = done("backup", source(lab), tmp_path / "a.tokar", "--type", "full", "--accept-damage")
     assert "truncation: not-licensed" in result.stdout
-    assert "damaged: priv.edb" in result.stdout
+    assert re.search(r"damaged: .*priv\.edb has ", result.stdout)
     assert "accepting damage does not license it" in result.stdout
 
 

@@ -10,25 +10,65 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backup_files import OTHER_STREAM, STREAM, moment
 from scripted_server import DATABASE, LOG, ScriptedServer, wide
 
 from tokar.errors import ArchiveError, DigestMismatchError, IntegrityError, ProcedureError, SetError
+from tokar.ese.content_facts import LogReport, PageReport
+from tokar.ese.database import DatabaseHeader, DatabaseState
+from tokar.ese.values import NO_SIGNATURE, Signature
 from tokar.server.backup_steps import BackupProcedure
 from tokar.server.contract import BackupKind
 from tokar.server.licence import (
     Evidence,
-    LogFacts,
-    Needed,
     PriorSet,
     Stored,
     TruncationLicence,
     check_seal,
 )
+from tokar.server.prior import prior_log
 from tokar.server.transcript import Transcript
+from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 
 SOURCE = Path(__file__).parents[2] / "src" / "tokar"
-LOGS = (LogFacts("edb00005.log", 5, "s", "t5", "t4"), LogFacts("edb00006.log", 6, "s", "t6", "t5"))
-PRIOR = PriorSet(b"p" * 16, b"r" * 32, 4, "s", "t4", "SERVER1")
+HEADER = DatabaseHeader(
+    raw_state=DatabaseState.DIRTY_SHUTDOWN,
+    required_low=5,
+    required_high=6,
+    log_signature=STREAM,
+    signature=Signature(random=3, created=moment(2)),
+    raw_page_size=4096,
+)
+DATABASE_FACTS = DatabaseFacts(name="a.edb", size=4 * 4096, header=HEADER)
+
+
+OPAQUE = LogFacts(name="edb00007.log", size=12288, generation=7)
+CONTENT = LogReport(unit="segments", segments_xor=9, expected_size=12288, size=12288)
+
+
+def log_facts(generation: int) -> LogFacts:
+    return LogFacts(
+        name=f"edb{generation:05X}.log",
+        size=12288,
+        generation=generation,
+        signature=STREAM,
+        created=moment(generation),
+        previous_created=moment(generation - 1),
+        expected_size=12288,
+        page_size=4096,
+    )
+
+
+LOGS = (log_facts(5), log_facts(6))
+PRIOR = PriorSet(b"p" * 16, b"r" * 32, prior_log(4, STREAM, moment(4)), "SERVER1")
+
+
+def with_logs(*logs: LogFacts, databases: tuple[DatabaseFacts, ...] = (DATABASE_FACTS,)) -> SetFacts:
+    return SetFacts(databases=databases, logs=logs, examined=True)
+
+
+def with_header(**fields: Any) -> SetFacts:
+    return with_logs(*LOGS, databases=(replace(DATABASE_FACTS, header=replace(HEADER, **fields)),))
 
 
 def at_seal(kind: BackupKind, **options: Any) -> BackupProcedure:
@@ -65,15 +105,14 @@ def full_evidence(**changes: Any) -> Evidence:
         content_decoded=True,
         faults=(),
         entries=entries,
-        logs=LOGS,
-        needed=(Needed("a.edb", 5, 6, "s"),),
+        facts=with_logs(*LOGS),
         server="SERVER1",
     )
     return replace(base, **changes)
 
 
 def logs_evidence(**changes: Any) -> Evidence:
-    base = full_evidence(needed=(), prior=PRIOR)
+    base = full_evidence(prior=PRIOR, facts=with_logs(*LOGS, databases=()))
     return replace(base, entries=base.entries[1:], **changes)
 
 
@@ -162,32 +201,75 @@ def test_entries_must_equal_what_was_listed(entries: tuple[Stored, ...]) -> None
     ("logs", "message"),
     [
         ((), "no log"),
-        ((LOGS[0], replace(LOGS[1], generation=7)), "gap between generations 0x5 and 0x7"),
-        ((LOGS[0], replace(LOGS[1], generation=5)), "two logs have generation 0x5"),
-        ((LOGS[0], replace(LOGS[1], stream="other")), "another log stream"),
-        ((LOGS[0], replace(LOGS[1], previous_created="t9")), "do not link"),
-        (LOGS[1:], "needs generations 0x5 to 0x6"),
-        (LOGS[:1], "needs generations 0x5 to 0x6"),
+        ((LOGS[0], log_facts(7)), "gap between generations 0x5 and 0x7"),
+        ((LOGS[0], replace(LOGS[0], name="again")), "two logs have generation 0x5"),
+        ((*LOGS, replace(log_facts(7), signature=OTHER_STREAM)), "another log stream"),
+        ((*LOGS, OPAQUE, replace(log_facts(8), signature=OTHER_STREAM)), "another log stream"),
+        ((LOGS[0], replace(LOGS[1], previous_created=moment(9))), "do not link"),
+        (
+            (replace(LOGS[0], content=CONTENT), replace(LOGS[1], previous_segments_xor=8)),
+            "its content has changed or is cut",
+        ),
+        ((*LOGS, replace(OPAQUE, generation=None)), "its generation cannot be told"),
+        (LOGS[1:], "log 0x5 is missing"),
+        (LOGS[:1], "log 0x6 is missing"),
     ],
 )
 def test_a_full_with_logs_that_do_not_do_gets_none(logs: tuple[LogFacts, ...], message: str) -> None:
     with pytest.raises(SetError, match=message):
-        check_seal(at_seal(BackupKind.FULL), full_evidence(logs=logs))
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*logs)))
 
 
-def test_a_database_of_another_log_stream_gets_none() -> None:
-    with pytest.raises(SetError, match=r"a\.edb belongs to another log stream"):
-        check_seal(at_seal(BackupKind.FULL), full_evidence(needed=(Needed("a.edb", 5, 6, "other"),)))
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"log_signature": OTHER_STREAM}, "belongs to another log stream"),
+        ({"log_signature": NO_SIGNATURE}, "not known: a.edb"),
+        ({"required_low": 0, "required_high": 0}, "names no required logs"),
+        ({"raw_state": DatabaseState.BEING_CONVERTED}, "an upgrade was in progress"),
+        ({"raw_state": DatabaseState.FORCE_DETACH}, "is not known"),
+        ({"raw_state": DatabaseState.REVERT_IN_PROGRESS}, "a revert was in progress"),
+        ({"committed_high": 7}, "0x7 with committed transactions is missing"),
+        ({"raw_page_size": 8192}, "is for pages of 4096 bytes"),
+    ],
+)
+def test_a_database_that_may_not_be_recoverable_gets_none(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(SetError, match=message):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_header(**fields)))
 
 
-def test_damage_gets_none() -> None:
-    with pytest.raises(SetError, match=r"damaged pages or segments: a\.edb has 2"):
-        check_seal(at_seal(BackupKind.FULL), full_evidence(damaged=("a.edb has 2 damaged pages",)))
+def test_a_database_of_a_format_that_is_not_known_gets_none() -> None:
+    unknown = DatabaseFacts(name="a.edb", size=8, note="a database of Exchange 4.0")
+    with pytest.raises(SetError, match=r"not known: a\.edb: a database of Exchange 4\.0"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(unknown,))))
 
 
-def test_a_set_that_was_not_examined_gets_none() -> None:
+def test_a_clean_database_and_a_temporary_one_get_one() -> None:
+    clean = replace(DATABASE_FACTS, header=HEADER.with_state(DatabaseState.CLEAN_SHUTDOWN))
+    created = replace(HEADER, raw_state=DatabaseState.JUST_CREATED, log_signature=NO_SIGNATURE)
+    temporary = replace(DATABASE_FACTS, name="tmp.edb", header=created, temporary=True)
+    check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(clean, temporary))))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [replace(DATABASE_FACTS, pages=PageReport(page_size=4096, bad=2)), replace(DATABASE_FACTS, size=10000)],
+)
+def test_damage_gets_none(damaged: DatabaseFacts) -> None:
+    with pytest.raises(SetError, match=r"the set has damage: a\.edb (has 2 damaged pages|is cut short)"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(damaged,))))
+
+
+def test_damage_of_a_log_that_no_database_needs_gets_none() -> None:
+    damaged = replace(log_facts(7), content=replace(CONTENT, bad=1))
+    with pytest.raises(SetError, match=r"the set has damage: edb00007\.log has 1 damaged segments"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, damaged)))
+
+
+@pytest.mark.parametrize("change", [{"examined": False}])
+def test_a_set_that_was_not_examined_gets_none(change: dict[str, Any]) -> None:
     with pytest.raises(ProcedureError, match="not examined"):
-        check_seal(at_seal(BackupKind.FULL), full_evidence(unexamined=("a.edb",)))
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=replace(with_logs(*LOGS), **change)))
 
 
 def test_logs_without_a_prior_get_none() -> None:
@@ -199,11 +281,12 @@ def test_logs_without_a_prior_get_none() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"generation_high": 3}, "generations 0x4 to 0x4 are in neither set"),
-        ({"generation_high": 9}, "these logs end at 0x6"),
-        ({"stream": "other"}, "another log stream"),
-        ({"created": "t9"}, "do not link"),
-        ({"generation_high": 5, "created": "t9"}, "a fork"),
+        ({"log": prior_log(3, STREAM, moment(3))}, "generations 0x4 to 0x4 are in neither set"),
+        ({"log": prior_log(9, STREAM, moment(9))}, "these logs end at 0x6"),
+        ({"log": prior_log(4, OTHER_STREAM, moment(4))}, "another log stream"),
+        ({"log": prior_log(4, STREAM, moment(9))}, "do not link"),
+        ({"log": prior_log(5, STREAM, moment(9))}, "a fork"),
+        ({"log": prior_log(6, OTHER_STREAM, moment(6))}, "another log stream"),
         ({"server": "SERVER2"}, "came from the server SERVER2"),
     ],
 )
@@ -214,13 +297,14 @@ def test_logs_that_do_not_go_on_get_none(change: dict[str, Any], message: str) -
 
 @pytest.mark.parametrize("high", [4, 5, 6])
 def test_logs_may_overlap_their_prior(high: int) -> None:
-    prior = replace(PRIOR, generation_high=high, created=f"t{high}")
+    prior = replace(PRIOR, log=prior_log(high, STREAM, moment(high)))
     check_seal(at_seal(BackupKind.INCREMENTAL), logs_evidence(prior=prior))
 
 
-def test_formats_that_do_not_say_are_judged_by_their_generations() -> None:
-    silent = tuple(LogFacts(log.name, log.generation) for log in LOGS)
-    check_seal(at_seal(BackupKind.INCREMENTAL), logs_evidence(logs=silent))
+@pytest.mark.parametrize("prior", [PRIOR, replace(PRIOR, log=prior_log(4))])
+def test_formats_that_do_not_say_are_judged_by_their_generations(prior: PriorSet) -> None:
+    silent = tuple(LogFacts(name=log.name, generation=log.generation) for log in LOGS)
+    check_seal(at_seal(BackupKind.INCREMENTAL), logs_evidence(facts=with_logs(*silent, databases=()), prior=prior))
 
 
 def test_a_licence_works_once() -> None:

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from backup_files import fill, log_file, log_name
+from backup_files import STREAM, fill, log_file, log_name, moment
 from scripted_server import ScriptedServer
 
 from tokar.errors import ArchiveError, BadMagicError, InputError, StorageError, UnsealedError
@@ -46,15 +46,15 @@ def test_archive_and_receipt_tell_the_same(sets: Path) -> None:
         assert from_archive == from_receipt
     full = load_prior(sets / "b-full.tokar")
     assert (full.generation_high, full.server) == (7, "SERVER1")
-    assert full.stream is not None
-    assert full.created is not None
+    assert full.log.signature == STREAM
+    assert full.log.created == moment(7)
 
 
 def test_logs_of_an_unknown_format_are_known_by_their_names(tmp_path: Path) -> None:
     server = ScriptedServer(databases={"a.edb": b"opaque"}, logs={"edb0000F.log": b"x", "edb00010.log": b"y"})
     run_backup(server, tmp_path / "a.tokar", COPY, BackupOptions(accept_damage=True, threads=1))
     prior = load_prior(tmp_path / "a.tokar")
-    assert (prior.generation_high, prior.stream, prior.created) == (0x10, None, None)
+    assert (prior.generation_high, prior.log.signature) == (0x10, None)
 
 
 def test_a_set_without_logs_is_nothing_to_go_on_from(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tokar.format.records import MAX_HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.restore.locations import parse_location_list, read_location_file
 from tokar.restore.paths import take_apart
+from tokar.sets.read import SetFile
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
@@ -309,10 +310,8 @@ class _Collecting:
         ).size
 
     def _examiner(self, findings: Findings, name: str, token: int, size: int) -> ContentExaminer:
-        raw_name, encoding = names.encode(name)
-        return ContentExaminer(
-            findings, token=token, raw_name=raw_name, encoding=encoding, size=size, profile=self._profile
-        )
+        shown = names.display(*names.encode(name))
+        return ContentExaminer(findings, SetFile(name=shown, size=size, token=token, profile=self._profile))
 
 
 def _changed(path: str) -> SourceChangedError:

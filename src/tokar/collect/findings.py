@@ -65,7 +65,6 @@ class Findings:
     correctable: int = 0  # Pages that it corrects while reading
     # The files in their order: all while they are few, else those with something to say, and not more than 500.
     kept: list[Examined] = field(default_factory=list)
-    unavailable: str = ""  # Why nothing can be verified here; empty where it can
 
     def add(self, examined: Examined) -> None:
         """Note what was found in the next file."""
@@ -99,7 +98,7 @@ class Findings:
             "segments": self.segments,
         }
         value: dict[str, Any] = {key: canonical_json.to_count(count) for key, count in counts.items()}
-        value["state"] = "unavailable" if self.unavailable else "done"
+        value["state"] = "done"
         rows = _fitting(self.kept)
         value["entries"] = rows if len(rows) == self.files else _fitting(self.remarkable)
         return value

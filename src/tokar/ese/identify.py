@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import header_is_valid
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokar.ese.database import DatabaseHeader
     from tokar.ese.flushmap import FlushMap
     from tokar.ese.log import LogHeader
-    from tokar.ese.values import Signature
+    from tokar.ese.values import Copies, Signature
     from tokar.storage.bytesource import ByteSource
 
 HEAD_SIZE: Final = 32768 + 8
@@ -94,6 +94,7 @@ class Identity:
 
     kind: FileKind  # What it is
     header: DatabaseHeader | LogHeader | Checkpoint | FlushMap | None = None  # Its header, where that could be read
+    copies: Copies[Any] | None = None  # Which of two header copies that is, for kinds that have two
     generation: int | None = None  # The log generation, for logs whose header is whole
     page_size: int | None = None  # Bytes in a page, for databases; for logs, of the databases they belong to
     log_signature: Signature | None = None  # The log stream it belongs to, where it says so
@@ -185,7 +186,14 @@ def _identify_database(source: ByteSource) -> Identity:
         # Windows writes temporary databases with file type 1, so the type alone does not tell.
         kind = FileKind.TEMPORARY_DATABASE
         note = "just created and never part of a log stream: a temporary database, or one whose creation never finished"
-    return Identity(kind=kind, header=header, page_size=header.page_size, log_signature=header.log_signature, note=note)
+    return Identity(
+        kind=kind,
+        header=header,
+        copies=copies,
+        page_size=header.page_size,
+        log_signature=header.log_signature,
+        note=note,
+    )
 
 
 def _identify_old_log(head: bytes, old: str) -> Identity:
@@ -223,7 +231,7 @@ def _identify_checkpoint(source: ByteSource, note: str = "") -> Identity:
     header = copies.header
     if not copies.valid[0]:
         note = "the first copy is damaged, the second was used"
-    return Identity(kind=FileKind.CHECKPOINT, header=header, log_signature=header.signature, note=note)
+    return Identity(kind=FileKind.CHECKPOINT, header=header, copies=copies, log_signature=header.signature, note=note)
 
 
 def _recognise_typed(source: ByteSource, head: bytes) -> Identity | None:

@@ -10,13 +10,14 @@ spec/procedure.md:
   a pipe.
 * LIC-3 All of its content was decoded from that file and held against every digest, without a fault.
 * LIC-4 The names that the server listed and the entries of the archive are equal one to one: token, name, order, size.
-* LIC-5 Every needed generation is there: the logs of the set are contiguous and of one log stream, and reach over what
-  its databases need.
-* LIC-6 No page and no log segment is damaged. Accepting damage does not license.
+* LIC-5 The logs of the set are contiguous, of one log stream, and continue each other; and the verdict on the set is
+  that every database in it can be recovered from it. One whose need is not known is not enough.
+* LIC-6 No file is damaged, and all of it was examined. Accepting damage does not license.
 * LIC-7 Logs only: a prior set was named, of the same log stream, and these logs go on where it ends.
 * LIC-8 A licence is for one session and works once.
 
-It does no file access: what it looks at is handed in as `Evidence` by whoever opened the archive again.
+It does no file access: what it judges is handed in as `Evidence` by whoever opened the archive again. What is true of a
+set is asked of `tokar.sets` alone.
 """
 
 from __future__ import annotations
@@ -26,15 +27,37 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import ArchiveError, IntegrityError, ProcedureError, SetError
+from tokar.ese.loglink import LinkFault
 from tokar.server.contract import BackupType
 from tokar.server.states import BackupState
+from tokar.sets.database_verdict import Verdict
+from tokar.sets.faults import FaultKind, Scope
+from tokar.sets.judge import judge_set
+from tokar.sets.logs import link
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from tokar.server.backup_steps import BackupProcedure
     from tokar.server.content import ListedFile
+    from tokar.sets.facts import LogFacts, SetFacts
+    from tokar.sets.faults import Fault
+    from tokar.sets.judge import SetVerdict
 
 _SEAL: Final = object()
 """What the constructor asks for. Nothing outside this module may name it; tests/server/test_licence.py looks for it."""
+_LICENSED: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY}
+_HARMLESS: Final = {
+    FaultKind.HEADER_COPY,
+    FaultKind.PAGES_CORRECTABLE,
+    FaultKind.STATE_UNUSABLE,  # a true copy of a database that no log helps
+}
+"""Faults of single files that are no damage."""
+_LINKS: Final = {
+    LinkFault.SIGNATURE: "belongs to another log stream",
+    LinkFault.TIME: "does not follow the log before it: their creation times do not link",
+    LinkFault.CONTENT: "was not written after the log before it: its content has changed or is cut",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +70,18 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class LogFacts:
-    """What one log of the set says of itself."""
-
-    name: str  # Its name, safe to print
-    generation: int  # Its generation
-    # Identity of its log stream, comparable and printable; None where the format does not say.
-    stream: str | None = None
-    created: str | None = None  # Its creation time, comparable; None where the format does not say
-    previous_created: str | None = None  # Creation time of the generation before; None likewise
-
-
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """The logs that a database of the set needs: generations from `low` to `high`, of the stream, where it says which."""
-
-    name: str
-    low: int
-    high: int
-    stream: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PriorSet:
     """The set before a logs-only one."""
 
     archive_id: bytes  # Id of its archive, 16 bytes
     root: bytes  # Root of its archive, 32 bytes
-    generation_high: int  # Its highest generation
-    stream: str | None = None  # Its log stream; None where that is not known
-    created: str | None = None  # Creation time of its highest log; None where that is not known
+    log: LogFacts  # Its highest log
     server: str | None = None  # The server it came from; None where that is not known
+
+    @property
+    def generation_high(self) -> int:
+        """Its highest generation."""
+        return self.log.generation or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,19 @@ class Evidence:
     content_decoded: bool  # Whether all content was decoded and held against its digests
     faults: tuple[ArchiveError, ...]  # What was wrong in it
     entries: tuple[Stored, ...]  # Its entries, in order
-    logs: tuple[LogFacts, ...]  # What each log of the set says, in order of generation
-    needed: tuple[Needed, ...] = ()  # What each database of the set needs
-    damaged: tuple[str, ...] = ()  # Files with damaged pages or segments, each with a few words
-    unexamined: tuple[str, ...] = ()  # Files whose pages or segments were not looked at, although they could have been
+    facts: SetFacts  # What its files say of themselves, all of their content examined
     prior: PriorSet | None = None  # The prior set that was named, if any
     server: str | None = None  # The server of this set
+
+
+def damage_of(verdict: SetVerdict) -> tuple[Fault, ...]:
+    """Return the faults that say that a file of a set is damaged, whether or not a database needs it."""
+    return tuple(one for one in verdict.faults if one.kind.scope is Scope.FILE and one.kind not in _HARMLESS)
+
+
+def fault_text(fault: Fault) -> str:
+    """Return a fault in words, with the error that the engine gives."""
+    return f"{fault.message} ({fault.engine})" if fault.engine else fault.message
 
 
 class TruncationLicence:
@@ -158,12 +169,12 @@ def check_seal(procedure: BackupProcedure, evidence: Evidence) -> TruncationLice
         raise ProcedureError("logs are truncated only for an archive that is a durable file, never for a pipe")
     _demand_content(evidence)
     _demand_listed(procedure.listed, evidence.entries)
-    demand_contiguous(evidence.logs)
-    if procedure.kind.backup_type is BackupType.FULL:
-        demand_needed(evidence.logs, evidence.needed)
-    _demand_sound(evidence)
+    verdict = judge_set(evidence.facts)
+    _demand_sound(evidence.facts, verdict)
+    demand_contiguous(evidence.facts.logs)
+    _demand_recoverable(verdict)
     if procedure.kind.backup_type is BackupType.LOGS_ONLY:
-        demand_continues(evidence.logs, evidence.prior, evidence.server)
+        demand_continues(evidence.facts.logs, evidence.prior, evidence.server)
     return TruncationLicence(_SEAL, procedure, evidence.archive_id)
 
 
@@ -200,40 +211,67 @@ def _demand_listed(listed: list[ListedFile], entries: tuple[Stored, ...]) -> Non
         )
 
 
-def demand_contiguous(logs: tuple[LogFacts, ...]) -> None:
+def demand_contiguous(logs: Sequence[LogFacts]) -> None:
     """Check that logs follow each other without a gap, in one stream (LIC-5).
+
+    Args:
+        logs: The logs of a set, in the order of their generations.
 
     Raises:
         SetError: They do not.
     """
     if not logs:
         raise SetError("the set has no log, so nothing can be recovered from it")
+    for log in logs:
+        if log.generation is None:
+            raise SetError(f"{log.name}: its generation cannot be told")
     for before, log in pairwise(logs):
         if log.generation == before.generation:
-            raise SetError(f"two logs have generation 0x{log.generation:X}: {before.name} and {log.name}")
-        if log.generation != before.generation + 1:
-            raise SetError(f"the logs have a gap between generations 0x{before.generation:X} and 0x{log.generation:X}")
-        _demand_same_stream(before.stream, log.stream, log.name)
-        _demand_link(before.created, log)
+            raise SetError(f"two logs have generation 0x{log.generation or 0:X}: {before.name} and {log.name}")
+        _demand_link(before, log)
+    _demand_one_stream(logs)
 
 
-def demand_needed(logs: tuple[LogFacts, ...], needed: tuple[Needed, ...]) -> None:
-    """Check that the logs of a full cover what its databases need (LIC-5).
-
-    Raises:
-        SetError: They do not.
-    """
-    low, high = logs[0].generation, logs[-1].generation
-    for need in needed:
-        _demand_same_stream(logs[0].stream, need.stream, need.name)
-        if not low <= need.low <= need.high <= high:
-            message = (
-                f"{need.name} needs generations 0x{need.low:X} to 0x{need.high:X}, the set has 0x{low:X} to 0x{high:X}"
-            )
-            raise SetError(message)
+def _demand_one_stream(logs: Iterable[LogFacts]) -> None:
+    """Check that all logs that say so are of one stream, also where logs of an unknown format lie between them."""
+    readable = [log for log in logs if log.signature is not None]
+    for log in readable:
+        if log.signature != readable[0].signature:
+            raise _unlinked(log, LinkFault.SIGNATURE)
 
 
-def demand_continues(logs: tuple[LogFacts, ...], prior: PriorSet | None, server: str | None) -> None:
+def _demand_link(before: LogFacts, log: LogFacts) -> None:
+    fault = link(before, log).fault
+    if fault is LinkFault.GENERATION:
+        gap = f"0x{before.generation or 0:X} and 0x{log.generation or 0:X}"
+        raise SetError(f"the logs have a gap between generations {gap}")
+    if fault is not None:
+        raise _unlinked(log, fault)
+
+
+def _unlinked(log: LogFacts, fault: LinkFault) -> SetError:
+    return SetError(f"{log.name} {_LINKS[fault]}", hint="files of different histories must not be mixed")
+
+
+def _demand_sound(facts: SetFacts, verdict: SetVerdict) -> None:
+    """LIC-6."""
+    if damage := damage_of(verdict):
+        raise SetError(f"the set has damage: {fault_text(damage[0])}")
+    if not facts.examined:
+        raise ProcedureError("pages and segments were not examined", hint="leave the examination on to truncate")
+
+
+def _demand_recoverable(verdict: SetVerdict) -> None:
+    """LIC-5: what is not known to be recoverable from this set may need the very logs that would go."""
+    for fault in verdict.blocking:
+        raise SetError(f"the set cannot be recovered as it is: {fault_text(fault)}", hint=fault.next_step)
+    for one in verdict.databases:
+        if one.verdict not in _LICENSED or one.reaches < one.need.committed:
+            why = one.not_checked[0] if one.not_checked else f"{one.name}: {one}"
+            raise SetError(f"whether this set can be recovered is not known: {why}")
+
+
+def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: str | None) -> None:
     """Check that logs go on where the prior set ends (LIC-7). Overlap is legal.
 
     Raises:
@@ -247,42 +285,20 @@ def demand_continues(logs: tuple[LogFacts, ...], prior: PriorSet | None, server:
         )
     if prior.server and server and prior.server.casefold() != server.casefold():
         raise SetError(f"the prior set came from the server {prior.server}, this one from {server}")
-    first = logs[0]
-    if first.generation > prior.generation_high + 1:
+    low, high, end = logs[0].generation or 0, logs[-1].generation or 0, prior.generation_high
+    if low > end + 1:
         raise SetError(
-            f"generations 0x{prior.generation_high + 1:X} to 0x{first.generation - 1:X} are in neither set",
-            hint="take a full; it starts a new chain",
+            f"generations 0x{end + 1:X} to 0x{low - 1:X} are in neither set", hint="take a full; it starts a new chain"
         )
-    if logs[-1].generation < prior.generation_high:
+    if high < end:
         raise SetError(
-            f"the prior set reaches generation 0x{prior.generation_high:X}, these logs end at 0x{logs[-1].generation:X}",
+            f"the prior set reaches generation 0x{end:X}, these logs end at 0x{high:X}",
             hint="the log stream began anew, or the prior set is another server's; take a full",
         )
-    _demand_same_stream(prior.stream, first.stream, first.name)
+    _demand_one_stream((prior.log, *logs))
     for log in logs:
-        if log.generation == prior.generation_high and None not in (prior.created, log.created):
-            if prior.created != log.created:
+        if log.generation == end and not (log.is_opaque or prior.log.is_opaque):
+            if log.created != prior.log.created:
                 raise SetError(f"{log.name} is another log than the prior set has under this generation: a fork")
-        elif log.generation == prior.generation_high + 1:
-            _demand_link(prior.created, log)
-
-
-def _demand_same_stream(one: str | None, other: str | None, name: str) -> None:
-    if None not in (one, other) and one != other:
-        raise SetError(f"{name} belongs to another log stream", hint="files of different histories must not be mixed")
-
-
-def _demand_link(created: str | None, log: LogFacts) -> None:
-    if None not in (created, log.previous_created) and created != log.previous_created:
-        raise SetError(f"{log.name} does not follow the log before it: their creation times do not link")
-
-
-def _demand_sound(evidence: Evidence) -> None:
-    """LIC-6."""
-    if evidence.damaged:
-        raise SetError(f"the set has damaged pages or segments: {evidence.damaged[0]}")
-    if evidence.unexamined:
-        raise ProcedureError(
-            f"pages or segments were not examined: {evidence.unexamined[0]}",
-            hint="leave the examination on to truncate",
-        )
+        elif log.generation == end + 1:
+            _demand_link(prior.log, log)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokar import names, tokens
 from tokar.errors import HeaderError, InputError, StorageError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
-from tokar.ese.log import LogHeader
+from tokar.ese.values import NO_TIME, LogTime, Signature
 from tokar.format.archive import Archive
 from tokar.server.contract import BackupKind
 from tokar.server.licence import PriorSet
+from tokar.sets.facts import LogFacts
+from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
 
 if TYPE_CHECKING:
@@ -33,22 +35,31 @@ def load_prior(path: Path) -> PriorSet:
     if path.name.endswith(RECEIPT_SUFFIX):
         return _prior_from_receipt(path)
     with Archive(path) as archive:
-        logs = sorted(_logs_of(archive), key=lambda pair: pair[0])
+        logs = [*_logs_of(archive)]
         if not logs:
             raise InputError("the set has no log to go on from", path=path)
-        generation, entry = logs[-1]
-        try:
-            header = LogHeader.read(archive.entry_source(entry))
-        except HeaderError:
-            return PriorSet(archive.id, archive.root, generation, server=archive.head.text("server"))
+        _, last = max(logs, key=lambda pair: pair[0])
+        (log,) = facts_of_archive(archive, entries=[last]).logs
         return PriorSet(
-            archive.id,
-            archive.root,
-            header.generation,
-            header.signature.pack().hex(),
-            header.created.pack().hex(),
-            archive.head.text("server"),
+            archive.id, archive.root, prior_log(log.generation, log.signature, log.created), archive.head.text("server")
         )
+
+
+def prior_log(generation: int | None, signature: Signature | None = None, created: LogTime = NO_TIME) -> LogFacts:
+    """Return what later sets must know of the highest log of a set: no more than its receipt keeps."""
+    name = f"log 0x{generation or 0:X} of the prior set"
+    return LogFacts(name=name, generation=generation, signature=signature, created=created)
+
+
+def prior_log_json(log: LogFacts) -> dict[str, Any]:
+    """Return the same as values for the receipt (spec/procedure.md section 6)."""
+    if log.signature is None:
+        return {"generation": log.generation}
+    return {
+        "generation": log.generation,
+        "stream": log.signature.pack().hex(),
+        "created": log.created.pack().hex(),
+    }
 
 
 def _logs_of(archive: Archive) -> Iterator[tuple[int, Entry]]:
@@ -68,15 +79,16 @@ def _prior_from_receipt(path: Path) -> PriorSet:
     if found.outcome != "sealed" or not isinstance(log, dict):
         raise InputError("this receipt tells of no set with logs to go on from", path=path)
     try:
-        return PriorSet(
-            bytes.fromhex(found.archive["id"]),
-            bytes.fromhex(found.archive["root"]),
+        known = {"stream", "created"} <= log.keys()
+        last = prior_log(
             int(log["generation"]),
-            log.get("stream"),
-            log.get("created"),
-            found.backup.get("server"),
+            Signature.unpack(bytes.fromhex(log["stream"])) if known else None,
+            LogTime.unpack(bytes.fromhex(log["created"])) if known else NO_TIME,
         )
-    except (KeyError, TypeError, ValueError) as error:
+        return PriorSet(
+            bytes.fromhex(found.archive["id"]), bytes.fromhex(found.archive["root"]), last, found.backup.get("server")
+        )
+    except (KeyError, TypeError, ValueError, HeaderError) as error:
         raise InputError("this receipt lacks what a prior set is known by", path=path) from error
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
 from tokar._version import __version__
-from tokar.collect.setfacts import FileExaminer, SetFacts
+from tokar.collect.examine import ContentExaminer
+from tokar.collect.findings import Findings
 from tokar.errors import (
     ArchiveError,
     ExistingFileError,
@@ -37,11 +38,13 @@ from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ListKind
 from tokar.server.contract import BackupKind, BackupType, NoAnswerError, ServerError
-from tokar.server.licence import Evidence, PriorSet, Stored, check_seal
-from tokar.server.prior import load_prior
+from tokar.server.licence import Evidence, PriorSet, Stored, check_seal, damage_of, fault_text
+from tokar.server.prior import load_prior, prior_log_json
 from tokar.server.states import BackupState
 from tokar.server.transcript import Transcript
 from tokar.sets import receipt
+from tokar.sets.judge import judge_set
+from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 from tokar.storage import durable
 from tokar.storage.sink import FileSink
@@ -144,7 +147,9 @@ class _Run:
         self._out = out
         self._asked = kind
         self._options = options
-        self._facts = SetFacts()
+        self._reader = SetReader(examine=True)
+        self._findings = Findings()
+        self._damaged: tuple[str, ...] = ()
         self._left_out: list[str] = []
         self._notes: list[str] = []
         self._sealed: Sealed | None = None
@@ -217,14 +222,10 @@ class _Run:
         procedure.sealed()
 
     def _store(self, writer: ArchiveWriter, file: ListedFile, stream: ContentStream) -> None:
-        examiner = FileExaminer(
-            self._facts,
-            token=file.token,
-            raw_name=file.raw_name,
-            encoding=file.encoding,
-            size=file.announced_size,
-            profile=self._server.dialect.profile,
+        of_set = SetFile(
+            name=file.name, size=file.announced_size, token=file.token, profile=self._server.dialect.profile
         )
+        examiner = ContentExaminer(self._findings, of_set, self._reader)
         progress = self._options.progress
         writer.add(
             file.token,
@@ -269,11 +270,12 @@ class _Run:
         if procedure.refusal is not None:
             backup["refused"] = f"0x{procedure.refusal.code:08X}"
             self._notes.append(f"logs only was refused, a full was taken instead: {procedure.refusal.message}")
-        self._notes += [f"damaged: {text}" for text in self._facts.damaged]
-        self._notes += [f"not examined: {text}" for text in self._facts.unexamined]
-        summary: dict[str, Any] = {"backup": backup, "examination": self._facts.findings.to_json()}
-        if self._facts.generations is not None:
-            summary["generations"] = self._facts.generations
+        facts = self._reader.facts()
+        self._damaged = tuple(fault_text(fault) for fault in damage_of(judge_set(facts)))
+        self._notes += [f"damaged: {text}" for text in self._damaged]
+        summary: dict[str, Any] = {"backup": backup, "examination": self._findings.to_json()}
+        if facts.generations is not None:
+            summary["generations"] = dict(zip(("low", "high"), facts.generations, strict=True))
         if self._left_out:
             reason = "a dynamic file: the interface only names it, copy it by other means"
             summary["left_out"] = [{"name": name, "reason": reason} for name in self._left_out[:_MAX_LEFT_OUT]]
@@ -318,7 +320,7 @@ class _Run:
 
     def _demand_sound(self) -> None:
         """Judge damage. Accepting it keeps the archive; the server is told of no success, and nothing is truncated."""
-        damaged = self._facts.damaged
+        damaged = self._damaged
         if not damaged:
             return
         if not self._options.accept_damage:
@@ -349,10 +351,7 @@ class _Run:
                     content_decoded=report.content_decoded and report.entries == archive.entry_count,
                     faults=tuple(fault.error for fault in report.faults),
                     entries=tuple(Stored(entry.token, entry.raw_name, entry.size) for entry in archive),
-                    logs=self._facts.sorted_logs,
-                    needed=tuple(self._facts.needed),
-                    damaged=tuple(self._facts.damaged),
-                    unexamined=tuple(self._facts.unexamined),
+                    facts=self._reader.facts(),
                     prior=self._options.prior,
                     server=self._server.name or None,
                 )
@@ -378,7 +377,6 @@ class _Run:
                 path=self._out,
                 hint="the server may not count this backup; see its event log, and take a full before the next incremental",
             )
-        generations = self._facts.generations
         return BackupResult(
             path=self._out,
             receipt=written,
@@ -388,8 +386,8 @@ class _Run:
             refusal=procedure.refusal.message if procedure.refusal else "",
             truncation=self._truncation,
             ending=ending,
-            generations=(generations["low"], generations["high"]) if generations else None,
-            damaged=tuple(self._facts.damaged),
+            generations=self._reader.facts().generations,
+            damaged=self._damaged,
             notes=tuple(self._notes),
         )
 
@@ -421,11 +419,10 @@ class _Run:
         }
         if self._server.name:
             backup["server"] = self._server.name
-        if self._facts.generations:
-            backup["generations"] = self._facts.generations
-            last = self._facts.sorted_logs[-1]
-            log = {"generation": last.generation, "stream": last.stream, "created": last.created}
-            backup["log"] = {key: value for key, value in log.items() if value is not None}
+        logs = [log for log in self._reader.facts().logs if log.generation is not None]
+        if logs:
+            backup["generations"] = {"low": logs[0].generation, "high": logs[-1].generation}
+            backup["log"] = prior_log_json(logs[-1])
         archive: dict[str, Any] = {}
         if sealed is not None:
             archive = {"name": self._out.name, "id": sealed.id.hex(), "root": sealed.root.hex(), "size": sealed.size}

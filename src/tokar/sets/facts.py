@@ -6,22 +6,16 @@ header is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tokar import names
-from tokar.ese.database import DatabaseState
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tokar.ese.content_facts import LogReport, PageReport
     from tokar.ese.database import DatabaseHeader
     from tokar.ese.trailer import BackupTrailer
-    from tokar.ese.values import BackupInfo
-
-_FactsT = TypeVar("_FactsT", bound="FileFacts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +33,6 @@ class FileFacts:
     def leaf(self) -> str:
         """The part of the name after the last separator."""
         return names.leaf_of(self.name)
-
-    def loose(self) -> Self:
-        """Return the same facts as the same file would give in a folder of its own: without number, digest and path."""
-        return replace(self, name=self.leaf, number=None, digest=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,25 +61,6 @@ class DatabaseFacts(FileFacts):
     def is_backup_copy(self) -> bool:
         """Whether a streaming backup made this file, whether or not its trailer has been taken over."""
         return self.header is not None and self.header.current_full.generation_low != 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        base = {**_file_json(self), "temporary": self.temporary}
-        if self.header is None:
-            return base
-        return {**base, **_header_json(self.header), **self._copy_json()}
-
-    def _copy_json(self) -> dict[str, Any]:
-        assert self.header is not None
-        trailer = self.trailer
-        return {
-            "header_copies_valid": list(self.copies_valid),
-            "header_copies_identical": self.copies_identical,
-            "streaming_copy": self.header.is_streaming_copy,
-            "trailer": _backup_json(trailer.backup) if trailer else None,
-            "trailer_fault": self.trailer_fault,
-            "pages": _pages_json(self.pages) if self.pages else None,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,27 +96,10 @@ class LogFacts(FileFacts):
         """Whether it is of a format whose header is not known: only its name says which generation it is."""
         return self.signature is None and not self.damaged
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {
-            **_file_json(self),
-            "generation": self.generation,
-            "signature": _signature_json(self.signature),
-            "created": self.created.iso(),
-            "previous_created": self.previous_created.iso(),
-            "format": self.format,
-            "expected_size": self.expected_size,
-            "content": _content_json(self.content) if self.content else None,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchFacts(FileFacts):
     """A patch file: empty in every modern backup; with content it is kept and never interpreted."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {**_file_json(self), "empty": self.size == 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +109,6 @@ class CheckpointFacts(FileFacts):
     position: LogPosition = NO_POSITION  # Where recovery would begin
     signature: Signature | None = None  # The log stream; None where neither copy can be read
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {**_file_json(self), "position": str(self.position), "signature": _signature_json(self.signature)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlushMapFacts(FileFacts):
@@ -166,10 +116,6 @@ class FlushMapFacts(FileFacts):
 
     header_flush_signature: Signature | None = None  # Of the database header it was last in step with
     signature: Signature | None = None  # Its own, which the database repeats while the two are in step
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {**_file_json(self), "signature": _signature_json(self.signature)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,102 +141,3 @@ class SetFacts:
     def has_unreadable_database(self) -> bool:
         """Whether there is a database that does not say which logs and flush map are its own."""
         return any(database.header is None for database in self.databases)
-
-    def loose(self) -> SetFacts:
-        """Return the same facts as the files would give in another place, in an order of their own, to be compared."""
-        return SetFacts(
-            databases=_loose(self.databases),
-            logs=_loose(self.logs),
-            patches=_loose(self.patches),
-            checkpoints=_loose(self.checkpoints),
-            flush_maps=_loose(self.flush_maps),
-            examined=self.examined,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {
-            "source": self.source,
-            "databases": [one.to_json() for one in self.databases],
-            "logs": [one.to_json() for one in self.logs],
-            "patches": [one.to_json() for one in self.patches],
-            "checkpoints": [one.to_json() for one in self.checkpoints],
-            "flush_maps": [one.to_json() for one in self.flush_maps],
-            "other_count": self.other_count,
-            "examined": self.examined,
-        }
-
-
-def _loose(files: Iterable[_FactsT]) -> tuple[_FactsT, ...]:
-    return tuple(sorted((one.loose() for one in files), key=lambda one: (one.name, one.size, repr(one))))
-
-
-def _file_json(facts: FileFacts) -> dict[str, Any]:
-    return {
-        "name": facts.name,
-        "size": facts.size,
-        "entry": facts.number,
-        "digest": facts.digest.hex() if facts.digest else None,
-        "damaged": facts.damaged,
-        "note": facts.note,
-    }
-
-
-def _header_json(header: DatabaseHeader) -> dict[str, Any]:
-    return {
-        "page_size": header.page_size,
-        "version": f"0x{header.version:X}",
-        "revision": f"0x{header.revision:X}",
-        "state": header.state_name,
-        "clean": header.state is DatabaseState.CLEAN_SHUTDOWN,
-        "signature": _signature_json(header.signature),
-        "log_signature": _signature_json(header.log_signature),
-        "required": [header.required_low, header.required_high],
-        "committed_high": header.committed_high,
-        "last_log_created": header.last_log_time.iso(),
-        "consistent_position": str(header.consistent_position),
-        "current_full": _backup_json(header.current_full),
-        "previous_full": _backup_json(header.previous_full),
-        "previous_incremental": _backup_json(header.previous_incremental),
-        "previous_copy": _backup_json(header.previous_copy),
-        "previous_differential": _backup_json(header.previous_differential),
-    }
-
-
-def _backup_json(info: BackupInfo) -> dict[str, Any] | None:
-    if not info.is_set:
-        return None
-    return {
-        "mark": str(info.mark),
-        "time": info.time.iso(),
-        "generation_low": info.generation_low,
-        "generation_high": info.generation_high,
-    }
-
-
-def _pages_json(report: PageReport) -> dict[str, Any]:
-    return {
-        "pages": report.pages,
-        "empty": report.empty,
-        "old_ok": report.old_ok,
-        "ecc_ok": report.ecc_ok,
-        "correctable": report.correctable,
-        "bad": report.bad,
-        "not_verified": report.not_verified,
-    }
-
-
-def _content_json(report: LogReport) -> dict[str, Any]:
-    return {
-        "unit": report.unit,
-        "valid": report.valid,
-        "bad": report.bad,
-        "segments_xor": None if report.segments_xor is None else f"0x{report.segments_xor:016x}",
-        "not_verified": report.not_verified,
-    }
-
-
-def _signature_json(signature: Signature | None) -> dict[str, Any] | None:
-    if signature is None or not signature.is_set:
-        return None
-    return {"random": f"{signature.random:08x}", "created": signature.created.iso()}

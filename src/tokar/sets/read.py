@@ -1,31 +1,34 @@
-"""Reads the facts of a set, from an archive or from a folder: a few KiB of each file, or all of it where examination was asked for.
+"""Makes the facts of a set, wherever its files come from: an archive, a folder, or a stream that passes by while it is archived.
 
-In an archive every read is proven by the checks of the chunks it touches, and the token says what a file is meant to
-be. In a folder only content tells, and names where content cannot (a patch file, a log whose header is gone).
+Of each file its headers and its last page are read, or all of it where examination was asked for. In an archive every
+read is proven by the checks of the chunks it touches, and the token says what a file is meant to be. In a folder only
+content tells, and names where content cannot (a patch file, a log whose header is gone).
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from tokar import names, tokens
 from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
+from tokar.ese.content_facts import LogReport, PageReport
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity, identify
+from tokar.ese.inspect import Checker, checker_for
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
-from tokar.ese.values import NO_POSITION
 from tokar.sets.facts import (
     AttachedDatabase,
     CheckpointFacts,
     DatabaseFacts,
+    FileFacts,
     FlushMapFacts,
     LogFacts,
     PatchFacts,
@@ -34,148 +37,231 @@ from tokar.sets.facts import (
 from tokar.storage.bytesource import ByteSource, FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tokar.ese.content_facts import LogReport, PageReport
     from tokar.format.archive import Archive
     from tokar.format.index import Entry
 
 _CHECKPOINT_SIZE: Final = 8192
+_CHUNK_SIZE: Final = 1 << 20
+_LARGEST_PAGE: Final = 32768
+_START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
 _DATABASE_SUFFIXES: Final = (".edb", ".dit")
 """A file of such a name is a database even where nothing in it says so any more."""
 _NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them: the log being prepared may carry an old header."""
+_DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
+_EXAMINED: Final = {*_DATABASES, FileKind.LOG}
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFile:
     """One file of a set, not yet opened."""
 
     name: str  # Its name, safe to print
     size: int  # Bytes of content
-    role: tokens.Role | None = None  # What its token says; None for a file on disk
+    token: int | None = None  # Its token; None for a file on disk
+    profile: str = ""  # The profile of the token
     number: int | None = None  # Entry number
     digest: bytes | None = None  # Digest of its content
 
     @property
     def by_name(self) -> FileName:
+        """What its name says."""
         return parse_file_name(names.leaf_of(self.name))
 
+    @property
+    def role(self) -> tokens.Role | None:
+        """What its token says; None for a file on disk."""
+        return None if self.token is None else tokens.role(self.token)
 
-@dataclass(slots=True)
-class _Survey:
-    """The facts so far."""
+    @property
+    def is_patch(self) -> bool:
+        """Whether it is a patch file, which is kept and never interpreted."""
+        by_token = self.token is not None and tokens.token_name(self.token, self.profile) == "patch"
+        return by_token or self.by_name.role is NameRole.PATCH
 
-    examine: bool
-    databases: list[DatabaseFacts] = field(default_factory=list)
-    logs: list[LogFacts] = field(default_factory=list)
-    patches: list[PatchFacts] = field(default_factory=list)
-    checkpoints: list[CheckpointFacts] = field(default_factory=list)
-    flush_maps: list[FlushMapFacts] = field(default_factory=list)
-    other_count: int = 0
+    @property
+    def is_worth_opening(self) -> bool:
+        """Whether it can say anything: archives may hold a million files that were merely taken along."""
+        role = self.by_name.role
+        if self.role is None:
+            return role not in _NEVER
+        if self.role in {tokens.Role.DATABASE, tokens.Role.LOG}:
+            return role is not NameRole.NEXT_LOG
+        return self.size == _CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
 
-    def result(self, source: str) -> SetFacts:
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read of one file."""
+
+    identity: Identity  # What it is, with its header
+    source: ByteSource  # Its bytes: all of them, or no more than the first and the last ones
+    report: PageReport | LogReport | None = None  # What checking its content found; None where nobody checked it
+
+
+def look(source: ByteSource, *, examine: bool = False) -> Seen:
+    """Read a file that is all there.
+
+    Args:
+        source: Its content.
+        examine: Whether to check its pages or segments, which reads all of it.
+
+    Raises:
+        FormatError: It lies in an archive, and that is damaged there.
+        StorageError: It cannot be read.
+    """
+    identity = identify(source)
+    if not examine or identity.kind not in _EXAMINED:
+        return Seen(identity, source)
+    checker = checker_for(identity, source.size)
+    if checker is None:
+        return Seen(identity, source)
+    for offset in range(0, source.size, _CHUNK_SIZE):
+        checker.update(source.read(offset, _CHUNK_SIZE))
+    return Seen(identity, source, checker.finish())
+
+
+class PassingFile:
+    """Reads a file that goes by once. Call it with all of its bytes in their order, then `finish`.
+
+    Args:
+        size: Bytes that will come.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._kept = _Kept(size)
+        self._identity: Identity | None = None
+        self._checker: Checker | None = None
+
+    def __call__(self, chunk: memoryview) -> None:
+        """Take the next bytes. They may be changed afterwards."""
+        self._kept.add(chunk)
+        if self._identity is not None:
+            if self._checker is not None:
+                self._checker.update(chunk)
+        elif self._kept.has_start:
+            self._begin(chunk)
+
+    def _begin(self, chunk: memoryview) -> Identity:
+        """Recognise the file by its start, of which this chunk is the end; what came before it was only kept."""
+        self._identity = identity = self._kept.identify()
+        self._checker = checker_for(identity, self._kept.size)
+        if self._checker is not None:
+            self._checker.update(self._kept.read(0, self._kept.received - len(chunk)))
+            self._checker.update(chunk)
+        return identity
+
+    def finish(self) -> Seen:
+        """Return what was read. Nothing may follow."""
+        identity = self._identity or self._begin(memoryview(b""))
+        report = self._checker.finish() if self._checker is not None else None
+        self._kept.size = self._kept.received
+        return Seen(identity, self._kept, report)
+
+
+class _Kept:
+    """The first and the last bytes of a file that went by, as a byte source: no header and no trailer lies elsewhere."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size  # Bytes that were announced
+        self.received = 0  # Bytes that came
+        self._start = bytearray()
+        self._end = bytearray()
+
+    def add(self, chunk: memoryview) -> None:
+        if len(self._start) < _START_SIZE:
+            self._start += chunk[: _START_SIZE - len(self._start)]
+        self.received += len(chunk)
+        if self.received > self.size - _LARGEST_PAGE:
+            self._end += chunk[-_LARGEST_PAGE:]
+            del self._end[:-_LARGEST_PAGE]
+
+    @property
+    def has_start(self) -> bool:
+        return len(self._start) >= min(_START_SIZE, self.size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        start_of_end = self.received - len(self._end)
+        if offset >= start_of_end:
+            return bytes(self._end[offset - start_of_end :][:size])
+        return bytes(self._start[offset : offset + size])
+
+    def identify(self) -> Identity:
+        identity = identify(self)
+        if identity.kind is FileKind.RESERVE and self.received < self.size:  # which only all of its bytes can tell
+            return Identity(kind=FileKind.UNKNOWN, note="begins like a reserve log")
+        return identity
+
+
+class SetReader:
+    """Makes the facts of a set, file by file.
+
+    Args:
+        examine: Whether pages and segments are checked, not only headers read.
+    """
+
+    def __init__(self, *, examine: bool = False) -> None:
+        self.examine = examine  # Whether pages and segments are checked
+        self._files: list[FileFacts] = []
+        self._other_count = 0
+
+    def wants(self, file: SetFile) -> bool:
+        """Return whether a file must be opened; else it is noted by what is known of it."""
+        if file.is_patch:
+            self._files.append(PatchFacts(**_base(file)))
+        elif file.is_worth_opening:
+            return True
+        else:
+            self._other_count += 1
+        return False
+
+    def add(self, file: SetFile, seen: Seen) -> None:
+        """Note what a file says of itself."""
+        identity = seen.identity
+        if seen.source.size != file.size:  # other bytes came than were announced
+            file = replace(file, size=seen.source.size)
+        facts: FileFacts | None
+        if identity.kind is FileKind.CHECKPOINT:
+            facts = _checkpoint(file, identity.header)
+        elif identity.kind is FileKind.FLUSH_MAP:
+            facts = _flush_map(file, identity.header)
+        elif identity.kind in _DATABASES:
+            facts = _database(file, seen)
+        elif identity.kind is FileKind.LOG:
+            facts = _log(file, seen)
+        else:
+            facts = _unknown(file, identity)
+        if facts is None:
+            self._other_count += 1
+        else:
+            self._files.append(facts)
+
+    def facts(self, source: str = "") -> SetFacts:
+        """Return the facts so far.
+
+        Args:
+            source: The archive or folder.
+        """
+        found = self._files
+        logs = [one for one in found if isinstance(one, LogFacts)]
         return SetFacts(
             source=source,
-            databases=tuple(self.databases),
-            logs=tuple(sorted(self.logs, key=lambda log: (log.generation or 0, log.name))),
-            patches=tuple(self.patches),
-            checkpoints=tuple(self.checkpoints),
-            flush_maps=tuple(self.flush_maps),
-            other_count=self.other_count,
+            databases=tuple(one for one in found if isinstance(one, DatabaseFacts)),
+            logs=tuple(sorted(logs, key=lambda log: (log.generation or 0, log.name))),
+            patches=tuple(one for one in found if isinstance(one, PatchFacts)),
+            checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
+            flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
+            other_count=self._other_count,
             examined=self.examine,
         )
-
-    def take(self, file: _File, source: ByteSource) -> None:
-        """Look into a file, and note what it says."""
-        identity = identify(source)
-        header, kind = identity.header, identity.kind
-        if kind is FileKind.CHECKPOINT:
-            self.checkpoints.append(_checkpoint(file, header))
-        elif kind is FileKind.FLUSH_MAP:
-            self.flush_maps.append(_flush_map(file, header))
-        elif kind in {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}:
-            self.databases.append(self._database(file, source, identity))
-        elif kind is FileKind.LOG:
-            self.logs.append(self._log(file, source, identity))
-        else:
-            self._take_unknown(file, identity)
-
-    def _take_unknown(self, file: _File, identity: Identity) -> None:
-        """Note a file whose content says nothing: its token or its name may still say what it was meant to be."""
-        by_name = file.by_name
-        is_log = by_name.role in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
-        if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
-            if identity.kind is FileKind.STREAMING_FILE:
-                self.other_count += 1
-                return
-            note = f"not recognised as a database: {identity.note}"
-            self.databases.append(DatabaseFacts(**_base(file), damaged=True, note=note))
-        elif is_log or file.role is tokens.Role.LOG:
-            note = f"not recognised as a log: {identity.note}"
-            self.logs.append(_named_log(file, damaged=True, note=note))
-        elif by_name.role is NameRole.CHECKPOINT:
-            self.checkpoints.append(CheckpointFacts(**_base(file), damaged=True, note="neither copy is readable"))
-        else:
-            self.other_count += 1
-
-    def _database(self, file: _File, source: ByteSource, identity: Identity) -> DatabaseFacts:
-        if identity.header is None:
-            return DatabaseFacts(**_base(file), damaged=identity.damaged, note=identity.note)
-        copies = DatabaseHeader.read(source)
-        header = copies.header
-        facts = DatabaseFacts(
-            **_base(file),
-            note=identity.note,
-            header=header,
-            copies_valid=copies.valid,
-            copies_identical=copies.identical,
-            temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
-            pages=self._pages(source, header),
-        )
-        if not facts.has_trailer_page:
-            return facts
-        try:
-            return replace(facts, trailer=BackupTrailer.read(source, header))
-        except HeaderError as error:
-            return replace(facts, trailer_fault=error.message, trailer_code=error.code)
-
-    def _pages(self, source: ByteSource, header: DatabaseHeader) -> PageReport | None:
-        if not self.examine:
-            return None
-        from tokar.ese.pages import check_pages  # noqa: PLC0415 - loads numpy
-
-        return check_pages(source, header)
-
-    def _log(self, file: _File, source: ByteSource, identity: Identity) -> LogFacts:
-        header = identity.header
-        if not isinstance(header, LogHeader):
-            return _named_log(file, damaged=identity.damaged, note=identity.note, generation=identity.generation)
-        named = _named_log(file, note=identity.note, generation=identity.generation)
-        return replace(
-            named,
-            signature=header.signature,
-            created=header.created,
-            previous_created=header.previous_created,
-            format=header.format,
-            expected_size=header.file_size,
-            page_size=header.page_size,
-            previous_segments_xor=header.previous_segments_xor if header.has_segments_link else None,
-            attached=tuple(AttachedDatabase(one.path, one.signature) for one in header.attachments),
-            content=self._content(source, header),
-        )
-
-    def _content(self, source: ByteSource, header: LogHeader) -> LogReport | None:
-        if not self.examine:
-            return None
-        from tokar.ese.logcheck import check_log  # noqa: PLC0415 - loads numpy
-
-        return check_log(source, header)
 
 
 def facts_of_archive(
     archive: Archive,
     *,
+    entries: Iterable[Entry] | None = None,
     examine: bool = False,
     progress: Callable[[int], None] | None = None,
     placed: Mapping[int, Path] | None = None,
@@ -184,6 +270,7 @@ def facts_of_archive(
 
     Args:
         archive: The archive.
+        entries: The entries to read; all by default.
         examine: Whether to check all pages and log segments as well, which reads all content.
         progress: Called with the bytes of content of each file that is done.
         placed: Where entries have been restored to: these files are read instead, and entries without one are passed
@@ -193,27 +280,25 @@ def facts_of_archive(
         FormatError: The index or the start of a file is damaged.
         StorageError: The archive cannot be read.
     """
-    survey = _Survey(examine)
-    for entry in archive:
-        file = _of_entry(entry)
-        if tokens.token_name(entry.token, archive.head.profile) == "patch" or file.by_name.role is NameRole.PATCH:
-            survey.patches.append(PatchFacts(**_base(file)))
-        elif _worth_opening(file):
-            _take_entry(survey, archive, entry, placed)
-        else:
-            survey.other_count += 1
+    reader = SetReader(examine=examine)
+    for entry in archive if entries is None else entries:
+        file = SetFile(
+            name=entry.name,
+            size=entry.size,
+            token=entry.token,
+            profile=archive.head.profile,
+            number=entry.number,
+            digest=entry.digest,
+        )
+        if reader.wants(file):
+            if placed is None:
+                reader.add(file, look(archive.entry_source(entry), examine=examine))
+            elif entry.number in placed:
+                with FileSource(placed[entry.number]) as source:
+                    reader.add(file, look(source, examine=examine))
         if progress is not None:
             progress(entry.size)
-    return survey.result(str(archive.path or ""))
-
-
-def _take_entry(survey: _Survey, archive: Archive, entry: Entry, placed: Mapping[int, Path] | None) -> None:
-    """Look into an entry, in the archive or where it was restored to."""
-    if placed is None:
-        survey.take(_of_entry(entry), archive.entry_source(entry))
-    elif entry.number in placed:
-        with FileSource(placed[entry.number]) as source:
-            survey.take(_of_entry(entry), source)
+    return reader.facts(str(archive.path or ""))
 
 
 def facts_of_folder(
@@ -229,20 +314,15 @@ def facts_of_folder(
     Raises:
         StorageError: The folder or a file in it cannot be read.
     """
-    survey = _Survey(examine)
+    reader = SetReader(examine=examine)
     for full, name, size in _walk(Path(path)):
-        file = _File(names.printable(name), size)
-        role = file.by_name.role
-        if role is NameRole.PATCH:
-            survey.patches.append(PatchFacts(**_base(file)))
-        elif role in _NEVER:
-            survey.other_count += 1
-        else:
+        file = SetFile(name=names.printable(name), size=size)
+        if reader.wants(file):
             with FileSource(full) as source:
-                survey.take(file, source)
+                reader.add(file, look(source, examine=examine))
         if progress is not None:
             progress(size)
-    return survey.result(str(path))
+    return reader.facts(str(path))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, str, int]]:
@@ -271,18 +351,6 @@ def _storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"cannot read it: {error.strerror}", path=error.filename or path) from error
 
 
-def _of_entry(entry: Entry) -> _File:
-    return _File(entry.name, entry.size, tokens.role(entry.token), entry.number, entry.digest)
-
-
-def _worth_opening(file: _File) -> bool:
-    """Tell whether a file of an archive can say anything: archives may hold a million that were merely taken along."""
-    if file.role in {tokens.Role.DATABASE, tokens.Role.LOG}:
-        return file.by_name.role is not NameRole.NEXT_LOG
-    role = file.by_name.role
-    return file.size == _CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
-
-
 class _Base(TypedDict):
     name: str
     size: int
@@ -290,12 +358,65 @@ class _Base(TypedDict):
     digest: bytes | None
 
 
-def _base(file: _File) -> _Base:
+def _base(file: SetFile) -> _Base:
     """Return what the facts of every kind of file begin with."""
     return _Base(name=file.name, size=file.size, number=file.number, digest=file.digest)
 
 
-def _named_log(file: _File, *, damaged: bool = False, note: str = "", generation: int | None = None) -> LogFacts:
+def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
+    """Return the facts of a file whose content says nothing: its token or its name may still say what it was meant to be."""
+    by_name = file.by_name.role
+    if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
+        if identity.kind is FileKind.STREAMING_FILE:
+            return None
+        return DatabaseFacts(**_base(file), damaged=True, note=f"not recognised as a database: {identity.note}")
+    if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
+        return _named_log(file, damaged=True, note=f"not recognised as a log: {identity.note}")
+    return _checkpoint(file, None) if by_name is NameRole.CHECKPOINT else None
+
+
+def _database(file: SetFile, seen: Seen) -> DatabaseFacts:
+    identity = seen.identity
+    header, copies = identity.header, identity.copies
+    if not isinstance(header, DatabaseHeader) or copies is None:
+        return DatabaseFacts(**_base(file), damaged=identity.damaged, note=identity.note)
+    facts = DatabaseFacts(
+        **_base(file),
+        note=identity.note,
+        header=header,
+        copies_valid=copies.valid,
+        copies_identical=copies.identical,
+        temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
+        pages=seen.report if isinstance(seen.report, PageReport) else None,
+    )
+    if not facts.has_trailer_page:
+        return facts
+    try:
+        return replace(facts, trailer=BackupTrailer.read(seen.source, header))
+    except HeaderError as error:
+        return replace(facts, trailer_fault=error.message, trailer_code=error.code)
+
+
+def _log(file: SetFile, seen: Seen) -> LogFacts:
+    identity, header = seen.identity, seen.identity.header
+    named = _named_log(file, damaged=identity.damaged, note=identity.note, generation=identity.generation)
+    if not isinstance(header, LogHeader):
+        return named
+    return replace(
+        named,
+        signature=header.signature,
+        created=header.created,
+        previous_created=header.previous_created,
+        format=header.format,
+        expected_size=header.file_size,
+        page_size=header.page_size,
+        previous_segments_xor=header.previous_segments_xor if header.has_segments_link else None,
+        attached=tuple(AttachedDatabase(one.path, one.signature) for one in header.attachments),
+        content=seen.report if isinstance(seen.report, LogReport) else None,
+    )
+
+
+def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generation: int | None = None) -> LogFacts:
     """Return what the name of a log says."""
     by_name = file.by_name
     return LogFacts(
@@ -309,13 +430,13 @@ def _named_log(file: _File, *, damaged: bool = False, note: str = "", generation
     )
 
 
-def _checkpoint(file: _File, header: object) -> CheckpointFacts:
+def _checkpoint(file: SetFile, header: object) -> CheckpointFacts:
     if not isinstance(header, Checkpoint):
-        return CheckpointFacts(**_base(file), damaged=True, note="neither copy is readable", position=NO_POSITION)
+        return CheckpointFacts(**_base(file), damaged=True, note="neither copy is readable")
     return CheckpointFacts(**_base(file), position=header.checkpoint, signature=header.signature)
 
 
-def _flush_map(file: _File, header: object) -> FlushMapFacts:
+def _flush_map(file: SetFile, header: object) -> FlushMapFacts:
     if not isinstance(header, FlushMap):
         return FlushMapFacts(**_base(file), damaged=True, note="its header is damaged")
     return FlushMapFacts(
