@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
@@ -15,12 +15,10 @@ from tokar.format.records import HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed
 from tokar.salvage.entry import EntryState, FoundEntry, decoded, lost_entry
 from tokar.salvage.losses import DamagedFile
-from tokar.salvage.rebuild import Walk, parts
+from tokar.salvage.rebuild import IndexRows, Walk, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from typing_extensions import Buffer
 
     from tokar.format.index import Entry
     from tokar.format.metadata import Summary
@@ -120,20 +118,6 @@ class SalvageWriter(ArchiveWriter):
             raise InputError(f"the archive is {self._state}")
 
 
-def copied_chunk(entry: int, body: memoryview, content: Buffer) -> EncodedChunk:
-    """Return a chunk with the body of a DATA record as it stands elsewhere, but for the number of the entry."""
-    prefix = entry.to_bytes(4, "little") + bytes(body[4 : bodies.DATA_PACKER.size])
-    stored = body[bodies.DATA_PACKER.size :]
-    hasher = blake3(prefix)
-    hasher.update(stored)
-    return EncodedChunk(prefix, stored, hasher, content)
-
-
-def filler_chunk(entry: int, chunk: int, content: Buffer) -> EncodedChunk:
-    """Return a chunk of zeros."""
-    return encode_chunk(entry, chunk, int(Codec.ZEROS), b"", content)
-
-
 _NO_LIMIT: Final = 1 << 64
 # Chunks of zeros that may be written beyond those that the archive has room for: enough for the longest file, cut off
 # after its first chunk, and too few for an archive that was made to fill disks.
@@ -144,41 +128,19 @@ class NotTheSameError(Exception):
     """What comes out is not the original, although it should be."""
 
 
+@dataclass(slots=True)
 class Copier:
-    """Copies what is left of one archive into another.
+    """Copies what is left of one archive into another."""
 
-    Args:
-        found: What is left of the damaged archive.
-        reader: For the records.
-        writer: Where they go.
-        losses: Where it is accounted for what is not whole.
-        keep: Whether every record must land where it stood in the original.
-        partial: Whether incomplete files are written too.
-        progress: Called with numbers of bytes as they are done.
-    """
-
-    def __init__(
-        self,
-        found: DamageMap,
-        reader: RecordReader,
-        writer: SalvageWriter,
-        losses: Losses,
-        *,
-        keep: bool,
-        partial: bool,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        self._found = found
-        self._reader = reader
-        self._writer = writer
-        self._losses = losses
-        self._keep = keep
-        self._partial = partial
-        self._progress = progress
-        self._walk = Walk(found, reader)
-        self._left_aside = 0
-        self._zeros = b""
-        self._filler_left = _SPARE_FILLER + found.size // HEAD_SIZE
+    found: DamageMap  # What is left
+    reader: RecordReader  # For the records
+    writer: SalvageWriter  # Where they go
+    losses: Losses  # Where it is accounted for what is not whole
+    keep: bool  # Whether every record must land where it stood in the original
+    partial: bool  # Whether incomplete files are written too
+    progress: Callable[[int], None] | None  # Called with numbers of bytes as they are done
+    _left_aside: int = 0  # Records that do not go with another root
+    _filler_left: int = 0  # Chunks of zeros that may still be written
 
     def run(self) -> None:
         """Copy everything.
@@ -189,49 +151,47 @@ class Copier:
             FormatError: A limit of the format is reached.
             StorageError: Something cannot be read or written.
         """
-        runs = self._found.runs
-        stop = self._end_of_set()
-        for part, run in parts(runs):
+        walk, sizes, stop = Walk(self.found, self.reader), self.found.runs.sizes, self._end_of_set()
+        self._filler_left = _SPARE_FILLER + self.found.size // HEAD_SIZE
+        for part, run in parts(self.found.runs):
             if run.is_outside:
                 self._copy_outside(run, stop)
             else:
-                self._account_for_gap(self._walk.gap_before(run.entry))
-                remains = self._walk.found_entry(part, run)
-                self._walk.done(run.entry)
+                self._account_for_gap(walk.rows, walk.gap_before(run.entry))
+                remains = walk.found_entry(part, run)
                 if remains is None:
                     self._copy_proven(run)
                 else:
                     self._copy_found(remains)
-            if self._progress is not None:
-                self._progress(sum(runs.sizes[place] for place in range(*part)))
-        self._account_for_gap(self._walk.gap_before(self._walk.entry_count))
+            if self.progress is not None:
+                self.progress(sum(sizes[place] for place in part))
+        self._account_for_gap(walk.rows, walk.gap_before(walk.entry_count))
         if self._left_aside:
-            self._losses.notes.append(
-                f"{self._left_aside} records after SUMM or ROOT (such as signatures) were left out"
-            )
+            note = f"{self._left_aside} records after SUMM or ROOT (such as signatures) were left out"
+            self.losses.notes.append(note)
 
     def _end_of_set(self) -> int:
         """Return the position from which on records do not belong to the set any more."""
-        found = self._found
+        found = self.found
         ends = [outside.head.position for outside in (found.summary_head, found.root_head) if outside is not None]
         if found.tail is not None:
             ends.append(found.tail.root_position)
         return min(ends, default=_NO_LIMIT)
 
     def _copy_outside(self, run: RecordRun, stop: int) -> None:
-        head, at = self._found.outside[run.entry]
+        head, at = self.found.outside[run.entry]
         if not head.is_extra and head.kind != records.PROC:
             return
         if head.position >= stop:
-            self._left_aside += not self._keep
+            self._left_aside += not self.keep
             return
-        if self._keep and self._writer.position != head.position:
+        if self.keep and self.writer.position != head.position:
             raise NotTheSameError
-        self._writer.copy_record(head.kind, bytes(self._reader.record(at).body))
+        self.writer.copy_record(head.kind, bytes(self.reader.record(at).body))
 
     def _copy_proven(self, run: RecordRun) -> None:
         """Copy an entry that is one run, which the damage map has proven."""
-        walk = self._reader.walk(run.at, run.size)
+        walk = self.reader.walk(run.at, run.size)
         file = FileRecord.parse(next(walk).body, entry=run.entry, position=run.position)
         ends: list[DoneRecord] = []
 
@@ -242,99 +202,86 @@ class Copier:
                 else:
                     ends.append(DoneRecord.parse(record.body, entry=run.entry, position=record.head.position))
 
-        entry = self._write(file, run.position, chunks())
-        if entry is None:
-            remains = FoundEntry(run.entry, EntryState.LOST, "", file, is_named=True, size=run.content_size)
-            self._refuse(remains)
-            return
-        self._losses.complete_count += 1
-        _demand_digest(entry, ends[0].digest)
+        remains = FoundEntry(
+            run.entry, EntryState.COMPLETE, "", file, is_named=True, size=run.content_size, position=run.position
+        )
+        entry = self._write(remains, file, chunks())
+        if entry is not None:
+            self._count_complete(entry, ends[0].digest)
 
     def _copy_found(self, remains: FoundEntry) -> None:
         """Copy an entry that is not one run, if it may be written."""
         file = remains.file
         if remains.state is EntryState.COMPLETE:
             assert file is not None
-            entry = self._write(file, remains.position, self._chunks(remains))
-            if entry is None:
-                self._refuse(remains)
-                return
-            self._losses.complete_count += 1
-            _demand_digest(entry, remains.digest)
-            return
-        if remains.state is EntryState.LOST or not self._partial or file is None:
-            self._losses.add(DamagedFile.of(remains))
-            return
-        if remains.filler_count > self._filler_left:
-            self._losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too many to be filled with zeros"))
-            return
-        self._filler_left -= remains.filler_count
-        if self._write(replace(file, incomplete=True), remains.position, self._chunks(remains)) is None:
-            self._refuse(remains)
+            entry = self._write(remains, file, self._chunks(remains))
+            if entry is not None:
+                self._count_complete(entry, remains.digest)
+        elif remains.state is EntryState.LOST or not self.partial or file is None:
+            self.losses.add(DamagedFile.of(remains))
+        elif remains.filler_count > self._filler_left:
+            self.losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too many to be filled with zeros"))
         else:
-            self._losses.add(DamagedFile.of(remains, written=True))
+            self._filler_left -= remains.filler_count
+            if self._write(remains, replace(file, incomplete=True), self._chunks(remains)) is not None:
+                self.losses.add(DamagedFile.of(remains, written=True))
 
-    def _write(self, file: FileRecord, position: int, chunks: Iterable[EncodedChunk]) -> Entry | None:
-        """Write an entry; return None if another one has its token and name."""
-        writer = self._writer
-        if self._keep and (writer.position, writer.entry_count) != (position, file.entry):
+    def _write(self, remains: FoundEntry, file: FileRecord, chunks: Iterable[EncodedChunk]) -> Entry | None:
+        """Write an entry; if another one has its token and name, account for that and return None."""
+        writer = self.writer
+        if self.keep and (writer.position, writer.entry_count) != (remains.position, file.entry):
             raise NotTheSameError
-        if file.entry != writer.entry_count:
-            file = replace(file, entry=writer.entry_count)
         try:
-            return writer.copy_entry(file, chunks)
+            return writer.copy_entry(replace(file, entry=writer.entry_count), chunks)
         except FormatError as error:
             if error.rule != "SEQ-4":
                 raise
-            if self._keep:
+            if self.keep:
                 raise NotTheSameError from error
+            self.losses.add(DamagedFile.of(remains, reason="another file with its token and name came first"))
             return None
 
-    def _refuse(self, remains: FoundEntry) -> None:
-        """Account for a file whose token and name are taken."""
-        self._losses.add(DamagedFile.of(remains, reason="another file with its token and name came first"))
+    def _count_complete(self, entry: Entry, expected: bytes | None) -> None:
+        """Count a complete file.
+
+        Raises:
+            SourceChangedError: What was written is not what was proven.
+        """
+        self.losses.complete_count += 1
+        if entry.digest != expected:
+            raise SourceChangedError("the damaged archive changed while it was read")
 
     def _chunks(self, remains: FoundEntry) -> Iterator[EncodedChunk]:
         """Yield all chunks of a file, zeros for those that are lost."""
         at, count = 0, len(remains.numbers)
         for chunk in range(remains.chunk_count):
             if at < count and remains.numbers[at] == chunk:
-                yield self._chunk(self._reader.record(remains.places[at]))
+                yield self._chunk(self.reader.record(remains.places[at]))
                 at += 1
             else:
-                yield filler_chunk(self._writer.entry_count, chunk, self._zero_content(remains.content_size_of(chunk)))
+                zeros = bytes(remains.content_size_of(chunk))
+                yield encode_chunk(self.writer.entry_count, chunk, int(Codec.ZEROS), b"", zeros)
 
     def _chunk(self, record: FoundRecord) -> EncodedChunk:
+        """Return a chunk with the body of a DATA record as it stands, but for the number of the entry."""
         size, content = decoded(record)
-        return copied_chunk(
-            self._writer.entry_count, record.body, self._zero_content(size) if content is None else content
-        )
+        fields_size = bodies.DATA_PACKER.size
+        prefix = self.writer.entry_count.to_bytes(4, "little") + bytes(record.body[4:fields_size])
+        stored = record.body[fields_size:]
+        hasher = blake3(prefix)
+        hasher.update(stored)
+        return EncodedChunk(prefix, stored, hasher, bytes(size) if content is None else content)
 
-    def _zero_content(self, size: int) -> Buffer:
-        if len(self._zeros) < size:
-            self._zeros = bytes(size)
-        return memoryview(self._zeros)[:size]
-
-    def _account_for_gap(self, gap: range) -> None:
+    def _account_for_gap(self, rows: IndexRows, gap: range) -> None:
         """Account for entries of which there is no record."""
         number = gap.start
         while number < gap.stop:
-            known = self._walk.rows.next_known(number)
+            known = rows.next_known(number)
             known = gap.stop if known is None else min(known, gap.stop)
             if known > number:
-                self._losses.add_unknown(number, known - number)
+                self.losses.add_unknown(number, known - number)
                 number = known
             else:
-                row = self._walk.rows.row(number)
-                self._losses.add(DamagedFile.of(lost_entry(number, "all of its records are lost", row)))
+                found = lost_entry(number, "all of its records are lost", rows.row(number))
+                self.losses.add(DamagedFile.of(found))
                 number += 1
-
-
-def _demand_digest(entry: Entry, expected: bytes | None) -> None:
-    """Check that what was written is what was proven.
-
-    Raises:
-        SourceChangedError: It is not.
-    """
-    if entry.digest != expected:
-        raise SourceChangedError("the damaged archive changed while it was read")

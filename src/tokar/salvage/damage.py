@@ -8,10 +8,10 @@ count once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tokar.errors import FormatError
-from tokar.format import bodies, records
+from tokar.format import bodies, canonical_json, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.metadata import Head, Summary
 from tokar.salvage.find import RecordFinder, RecordReader, from_preamble, from_records, moved_preamble, nothing_found
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from tokar.salvage.find import ArchiveIdentity
     from tokar.storage.bytesource import ByteSource
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,13 @@ class DamageMap:
         return sum(run.size for run in self.runs if run.at != run.position)
 
     @property
+    def known_head(self) -> Head | None:
+        """HEAD, or its copy in SUMM."""
+        if self.head is not None or self.summary is None:
+            return self.head
+        return Head.parse(canonical_json.encode(dict(self.summary.head)), position=0)
+
+    @property
     def known_root(self) -> bytes | None:
         """The root of the original, if ROOT or TAIL tell it."""
         if self.root_head is not None:
@@ -72,28 +82,38 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
         FormatError: There is no record in it.
         StorageError: It cannot be read.
     """
-    found = _find(source, progress)
-    if found is None:
-        raise nothing_found(source)
-    identity, table = found
+    identity, table = _find(source, progress)
     reader = RecordReader(source, identity.tag)
     runs, ignored = _settle(table, reader)
-    result = DamageMap(
+    outside = (table.outside[run.entry] for run in runs if run.is_outside)
+    last = {found.head.kind: found for found in outside}
+
+    def read(kind: bytes, parse: Callable[..., _T]) -> _T | None:
+        return parse(bytes(reader.record(last[kind].at).body), position=0) if kind in last else None
+
+    root = read(records.ROOT, Root.parse)
+    archive_id = _named_id(root, identity.tag) or identity.id or moved_preamble(source, identity.tag, min(runs.places))
+    return DamageMap(
         source.size,
         identity.tag,
-        identity.id,
-        identity.preamble_is_good,
+        archive_id,
+        identity.preamble_is_good and archive_id == identity.id,
         table.records,
         runs,
         ignored,
         table.outside,
         table.faults,
         table.overflow,
+        head=read(records.HEAD, Head.parse),
+        summary=read(records.SUMM, Summary.parse),
+        summary_head=last.get(records.SUMM),
+        root=root,
+        root_head=last.get(records.ROOT),
+        tail=read(records.TAIL, Tail.parse),
     )
-    return _with_bodies(result, source, reader)
 
 
-def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[ArchiveIdentity, RunTable] | None:
+def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[ArchiveIdentity, RunTable]:
     """Return the identity of the archive and everything good with its tag."""
     for identify in (from_preamble, from_records):
         identity = identify(source)
@@ -108,7 +128,7 @@ def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[A
         if len(table.runs):
             return identity, table
         progress = None  # all of the input was reported
-    return None
+    raise nothing_found(source)
 
 
 def _settle(table: RunTable, reader: RecordReader) -> tuple[Columns, Columns]:
@@ -117,10 +137,8 @@ def _settle(table: RunTable, reader: RecordReader) -> tuple[Columns, Columns]:
     Of records that claim the same bytes of the original, the one that comes first in the input stays. Runs are cut into
     records where they overlap, so that a second copy can still give what the first one lacks.
     """
-    runs, dropped = table.runs, Columns()
-    if runs.are_tidy:
-        return runs, dropped
-    runs = _sorted(runs)
+    dropped = Columns()
+    runs = table.runs if table.runs.are_tidy else _sorted(table.runs)
     if runs.are_tidy:
         return runs, dropped
     loose = RunTable()
@@ -172,46 +190,6 @@ def _without_overlaps(runs: Columns, dropped: Columns) -> Columns:
         else:
             kept.append(place)
     return runs.picked(kept)
-
-
-def _with_bodies(found: DamageMap, source: ByteSource, reader: RecordReader) -> DamageMap:
-    """Return the map with HEAD, SUMM, ROOT and TAIL read, and the id from ROOT if there is one."""
-    last: dict[bytes, Outside] = {}
-    for run in found.runs:
-        if run.is_outside:
-            outside = found.outside[run.entry]
-            last[outside.head.kind] = outside
-
-    def body(kind: bytes) -> bytes | None:
-        outside = last.get(kind)
-        return bytes(reader.record(outside.at).body) if outside else None
-
-    head, summary, root, tail = (body(kind) for kind in (records.HEAD, records.SUMM, records.ROOT, records.TAIL))
-    known_root = Root.parse(root, position=0) if root else None
-    archive_id = found.id
-    named = _named_id(known_root, found.tag)
-    if named is not None:
-        archive_id = named
-    elif archive_id is None:
-        archive_id = moved_preamble(source, found.tag, min(found.runs.places))
-    return DamageMap(
-        found.size,
-        found.tag,
-        archive_id,
-        found.preamble_is_good and archive_id == found.id,
-        found.record_count,
-        found.runs,
-        found.ignored,
-        found.outside,
-        found.faults,
-        found.overflow,
-        head=Head.parse(head, position=0) if head else None,
-        summary=Summary.parse(summary, position=0) if summary else None,
-        summary_head=last.get(records.SUMM),
-        root=known_root,
-        root_head=last.get(records.ROOT),
-        tail=Tail.parse(tail, position=0) if tail else None,
-    )
 
 
 def _named_id(root: Root | None, tag: bytes) -> bytes | None:

@@ -7,17 +7,17 @@ other: DONE against FILE and DATA, and a row of the index in place of a record t
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from tokar.errors import FormatError
 from tokar.format import bodies, records
 from tokar.format.bodies import DoneRecord, FileList, FileRecord
 from tokar.format.records import HEAD_SIZE
-from tokar.salvage.runs import update_digest
+from tokar.salvage.runs import fits_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from tokar.salvage.runs import RecordRun
 
 _MAX_RANGES: Final = 1000
+_UNKNOWN_TOKEN: Final = 0x0F  # spec/tokens.md: no role is known
+_UTF_8: Final = 65001
+_LOG2S: Final = range(records.MIN_CHUNK_LOG2, records.MAX_CHUNK_LOG2 + 1)
+_NOTHING_LEFT: Final = "nothing is left of its content"
 
 
 class EntryState(Enum):
@@ -106,9 +110,7 @@ def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:
     """Return what is known of an entry of which there is nothing but perhaps a row of the index."""
     if row is None:
         return FoundEntry(number, EntryState.LOST, reason)
-    file = FileRecord(
-        number, row.encoding, row.token, row.file_list, None, None, True, records.MIN_CHUNK_LOG2, row.raw_name
-    )
+    file = _file_of_row(row, records.MIN_CHUNK_LOG2)
     return FoundEntry(number, EntryState.LOST, reason, file, is_named=True, size=row.size)
 
 
@@ -122,13 +124,8 @@ def decoded(record: FoundRecord) -> tuple[int, Buffer | None]:
     return data.content_size, bodies.decode_content(data, record.body, position=position)
 
 
-_UNKNOWN_TOKEN: Final = 0x0F  # spec/tokens.md: no role is known
-_UTF_8: Final = 65001
-_LOG2S: Final = range(records.MIN_CHUNK_LOG2, records.MAX_CHUNK_LOG2 + 1)
-
-
-def examine(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
-    """Find out what is left of an entry.
+def find_entry(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
+    """Return what is left of an entry.
 
     Args:
         reader: For the records.
@@ -140,7 +137,7 @@ def examine(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: En
         SourceChangedError: The input is not what it was.
         StorageError: It cannot be read.
     """
-    return _Examination(reader, tag, runs, row).found_entry()
+    return _EntryFinder(reader, tag, runs, row).found_entry()
 
 
 @dataclass(slots=True)
@@ -177,7 +174,7 @@ class _Chunks:
         self.checks = bytearray(checks)
 
 
-class _Examination:
+class _EntryFinder:
     def __init__(self, reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> None:
         self._reader = reader
         self._tag = tag
@@ -216,9 +213,7 @@ class _Examination:
         log2 = self._file.chunk_log2 if self._file is not None else self._chunk_log2()
         if log2 is None:
             reason = "its FILE record is lost, and where its chunks belong cannot be told"
-            return lost_entry(
-                self._number, reason if len(self._chunks) else "nothing is left of its content", self._row
-            )
+            return lost_entry(self._number, reason if len(self._chunks) else _NOTHING_LEFT, self._row)
         if self._row is not None and self._row.size > records.MAX_CHUNKS << log2:
             self._row = None
         self._drop_wrong_chunks(1 << log2)
@@ -226,41 +221,40 @@ class _Examination:
         numbers = self._chunks.numbers
         known_count = numbers[-1] + 1 if numbers else 0
         count = known_count if size is None else -(-size >> log2)
-        if not numbers and (size is None or size or self._file is None):
-            return self._nothing_left()
-        state, reason = self._judge(count)
+        if not numbers and self._file is None:
+            return lost_entry(self._number, _NOTHING_LEFT, self._row)
+        if not numbers and size != 0:
+            return FoundEntry(self._number, EntryState.LOST, _NOTHING_LEFT, self._file, is_named=True, size=size)
+        reason = self._why_incomplete(count)
         return FoundEntry(
             self._number,
-            state,
+            EntryState.INCOMPLETE if reason else EntryState.COMPLETE,
             reason,
-            self._file or self._made_up_file(log2),
+            self._file or _made_up_file(self._number, self._row, log2),
             is_named=self._file is not None or self._row is not None,
             size=size,
-            digest=self._digest(),
+            digest=self._told()[1],
             chunk_size=1 << log2,
             chunk_count=count,
             numbers=numbers,
             places=self._chunks.places,
             position=self._file_head.position if self._file_head is not None else -1,
-            extent=self._extent() if state is EntryState.COMPLETE else None,
+            extent=None if reason else self._extent(),
         )
+
+    def _told(self) -> tuple[int | None, bytes | None]:
+        """Return size and digest of the content from DONE, else from the row of the index."""
+        if self._done is not None:
+            return self._done.content_size, self._done.digest
+        return (self._row.size, self._row.digest) if self._row is not None else (None, None)
 
     def _drop_wrong_done(self) -> None:
         """Forget DONE if it cannot be that of FILE."""
-        file, done, head = self._file, self._done, self._done_head
-        if done is None or file is None or self._file_head is None or head is None:
+        file, head, done, done_head = self._file, self._file_head, self._done, self._done_head
+        if file is None or head is None or done is None or done_head is None:
             return
-        try:
-            done.demand_shape(
-                chunk_size=1 << file.chunk_log2,
-                announced_size=file.announced_size,
-                incomplete=file.incomplete,
-                position=head.position,
-            )
-        except FormatError:
-            self._done = None
-        reach = self._file_head.end + sum(done.data_lengths) + HEAD_SIZE * done.chunk_count
-        if done.file_check != self._file_head.check or reach != head.position:
+        reach = head.end + sum(done.data_lengths) + HEAD_SIZE * done.chunk_count
+        if not fits_file(done, file) or done.file_check != head.check or reach != done_head.position:
             self._done = None
 
     def _drop_wrong_row(self) -> None:
@@ -285,18 +279,15 @@ class _Examination:
         row, done = self._row, self._done
         if row is None or done is None:
             return
-        for log2 in _LOG2S:
-            for announced in (None, row.size):
-                file = FileRecord(
-                    self._number, row.encoding, row.token, row.file_list, announced, None, False, log2, row.raw_name
-                )
-                body = file.build()
-                _, check = records.build_head(records.FILE, self._tag, row.file_position, body)
-                if check == done.file_check:
-                    self._file = file
-                    self._file_head = records.RecordHead(records.FILE, len(body), row.file_position, check)
-                    self._drop_wrong_done()
-                    return
+        for log2, announced in product(_LOG2S, (None, row.size)):
+            file = replace(_file_of_row(row, log2), announced_size=announced, incomplete=False)
+            body = file.build()
+            _, check = records.build_head(records.FILE, self._tag, row.file_position, body)
+            if check == done.file_check:
+                self._file = file
+                self._file_head = records.RecordHead(records.FILE, len(body), row.file_position, check)
+                self._drop_wrong_done()
+                return
 
     def _chunk_log2(self) -> int | None:
         """Return the size of a chunk as a power of two from the chunks alone, None if they do not tell."""
@@ -316,7 +307,7 @@ class _Examination:
         """Forget chunks that DONE does not name, or that have another size than their place calls for."""
         chunks, done = self._chunks, self._done
         sizes, last = chunks.sizes, len(chunks) - 1
-        size = done.content_size if done is not None else self._row.size if self._row is not None else None
+        size, _ = self._told()
         kept = []
         for at, number in enumerate(chunks.numbers):
             if size is not None:
@@ -332,81 +323,59 @@ class _Examination:
 
     def _content_size(self, chunk_size: int) -> int | None:
         """Return the size of the content of the original, if something tells it."""
-        if self._done is not None:
-            return self._done.content_size
-        if self._row is not None:
-            return self._row.size
-        if self._file is None or self._file.announced_size is None or self._file.incomplete:
-            return None
+        size, _ = self._told()
+        if size is not None or self._file is None or self._file.incomplete:
+            return size
         announced = self._file.announced_size
         numbers, sizes = self._chunks.numbers, self._chunks.sizes
-        if announced > records.MAX_CHUNKS * chunk_size:
+        if announced is None or announced > records.MAX_CHUNKS * chunk_size:
             return None
-        if numbers and sizes[-1] != min(chunk_size, announced - numbers[-1] * chunk_size):
-            return None
-        return announced
+        fits = not numbers or sizes[-1] == min(chunk_size, announced - numbers[-1] * chunk_size)
+        return announced if fits else None
 
-    def _digest(self) -> bytes | None:
-        if self._done is not None:
-            return self._done.digest
-        return self._row.digest if self._row is not None else None
-
-    def _nothing_left(self) -> FoundEntry:
-        if self._file is None:
-            return lost_entry(self._number, "nothing is left of its content", self._row)
-        size = self._content_size(1 << self._file.chunk_log2)
-        reason = "nothing is left of its content"
-        return FoundEntry(self._number, EntryState.LOST, reason, self._file, is_named=True, size=size)
-
-    def _judge(self, count: int) -> tuple[EntryState, str]:
-        """Return the state of a file of which something is left, and why it is not complete."""
+    def _why_incomplete(self, count: int) -> str:
+        """Return why a file of which something is left is not complete; nothing if it is."""
         there = len(self._chunks)
         if there < count:
-            return EntryState.INCOMPLETE, f"{count - there} of {count} chunks are lost"
-        digest = self._digest()
+            return f"{count - there} of {count} chunks are lost"
+        _, digest = self._told()
         if digest is None:
-            return EntryState.INCOMPLETE, "its DONE record is lost or does not fit, so nothing proves that it is whole"
+            return "its DONE record is lost or does not fit, so nothing proves that it is whole"
         if self._actual_digest() != digest:
-            return EntryState.INCOMPLETE, "the digest of its content is wrong"
-        if self._file is None:
-            return EntryState.INCOMPLETE, "its FILE record is lost, and with it what was known of the file"
-        return EntryState.COMPLETE, ""
+            return "the digest of its content is wrong"
+        return "" if self._file is not None else "its FILE record is lost, and with it what was known of the file"
 
     def _actual_digest(self) -> bytes:
         digest = blake3()
         for place in self._chunks.places:
             size, content = decoded(self._reader.record(place))
-            update_digest(digest, size, content)
+            digest.update(bytes(size) if content is None else content)
         return digest.digest()
 
     def _extent(self) -> int | None:
         """Return the bytes of the entry in the original, with DONE built again if it is lost."""
-        assert self._file_head is not None
-        position = self._file_head.end + sum(self._chunks.lengths) + HEAD_SIZE * len(self._chunks)
+        head, row, chunks = self._file_head, self._row, self._chunks
+        assert head is not None
         if self._done_head is not None and self._done is not None:
-            return self._done_head.end - self._file_head.position
-        row = self._row
+            return self._done_head.end - head.position
         assert row is not None  # it stood in for DONE
-        done = DoneRecord(
-            self._number,
-            row.size,
-            row.digest,
-            self._file_head.check,
-            self._chunks.lengths,
-            bytes(self._chunks.checks),
-        )
+        position = head.end + sum(chunks.lengths) + HEAD_SIZE * len(chunks)
+        done = DoneRecord(self._number, row.size, row.digest, head.check, chunks.lengths, bytes(chunks.checks))
         body = done.build()
         _, check = records.build_head(records.DONE, self._tag, position, body)
         if (check, position) != (row.done_check, row.done_position):
             return None
-        return position + HEAD_SIZE + len(body) - self._file_head.position
+        return position + HEAD_SIZE + len(body) - head.position
 
-    def _made_up_file(self, log2: int) -> FileRecord:
-        """Return a FILE record for content whose own is lost."""
-        row = self._row
-        if row is not None:
-            return FileRecord(
-                self._number, row.encoding, row.token, row.file_list, None, None, True, log2, row.raw_name
-            )
-        name = f"lost-name-{self._number:08}".encode()
-        return FileRecord(self._number, _UTF_8, _UNKNOWN_TOKEN, FileList.BY_HAND, None, None, True, log2, name)
+
+def _file_of_row(row: Entry, log2: int) -> FileRecord:
+    """Return a FILE record with what a row of the index tells, flagged as incomplete."""
+    return FileRecord(row.number, row.encoding, row.token, row.file_list, None, None, True, log2, row.raw_name)
+
+
+def _made_up_file(number: int, row: Entry | None, log2: int) -> FileRecord:
+    """Return a FILE record for content whose own is lost."""
+    if row is not None:
+        return _file_of_row(row, log2)
+    name = f"lost-name-{number:08}".encode()
+    return FileRecord(number, _UTF_8, _UNKNOWN_TOKEN, FileList.BY_HAND, None, None, True, log2, name)

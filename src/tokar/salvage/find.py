@@ -3,6 +3,10 @@
 As long as one record follows the other this is a plain walk. After damage the bytes are searched for the next head: for
 the tag, or for the letters of a kind where the tag is not known. Only the CRC-32 of a head is computed at each such
 place, and the check only where the CRC-32 is right, so that accidents cost next to nothing.
+
+Whose records to look for: the id comes from the preamble, or the tag from the records themselves. An archive may hold
+other archives as content, so records of several tags may be in sight. Those that stand where they say that they belong
+are those of the outermost archive, unless bytes were lost or inserted before all of them.
 """
 
 from __future__ import annotations
@@ -32,10 +36,13 @@ _POSITION_AT: Final = 16
 _ZERO_AT: Final = 56
 _CRC_AT: Final = 60
 _MAX_UNKNOWN_SIZE: Final = records.MAX_DONE_SIZE  # the longest body of any kind that is known
-_KIND_PATTERN: Final = re.compile(rb"(?s)(?:HEAD|FILE|DATA|DONE|PROC|INDX|SUMM|ROOT|TAIL).{52}\0{4}")
+_KINDS: Final = re.compile(rb"(?s)(?:HEAD|FILE|DATA|DONE|PROC|INDX|SUMM|ROOT|TAIL).{52}\0{4}")
 # Bytes of bodies that may turn out to be wrong, beyond the size of the input, before wrong records are jumped over.
 _SPARE_PATIENCE: Final = 64 << 20
 _NO_RECORD: Final = (None, 0)
+_PREAMBLE_CRC: Final = slice(12, 16)
+_PREAMBLE_ID: Final = slice(16, 32)
+_MAX_TAGS: Final = 1 << 16
 
 
 class FoundRecord(NamedTuple):
@@ -112,6 +119,8 @@ class RecordFinder:
         self._window = InputWindow(source)
         self._size = source.size
         self._tag = tag
+        self._pattern = _KINDS if tag is None else re.compile(re.escape(tag))
+        self._shift = 0 if tag is None else _TAG_AT  # where the pattern is in a head
         self._start = start
         self._progress = progress
         self._patience = source.size + _SPARE_PATIENCE
@@ -120,7 +129,7 @@ class RecordFinder:
         at = self._start
         reported = 0
         while at + HEAD_SIZE <= self._size:
-            record, claimed = self._judge(at)
+            record, claimed = self._record_or_cost(at)
             if record is not None:
                 yield record
                 at = record.end
@@ -140,9 +149,9 @@ class RecordFinder:
             UnsupportedError: Its kind is not known.
             StorageError: The input cannot be read.
         """
-        return self._judge(at)[0] if at + HEAD_SIZE <= self._size else None
+        return self._record_or_cost(at)[0] if at + HEAD_SIZE <= self._size else None
 
-    def _judge(self, at: int) -> tuple[FoundRecord | None, int]:
+    def _record_or_cost(self, at: int) -> tuple[FoundRecord | None, int]:
         """Return the record at a place, or None and the bytes that were looked at in vain."""
         window = self._window
         offset = window.load(at, HEAD_SIZE)
@@ -185,9 +194,8 @@ class RecordFinder:
     def _next_head(self, start: int) -> int:
         """Return the first place from `start` on with something that looks like a head, or the size of the input."""
         window = self._window
-        search = self._find_kind if self._tag is None else self._find_tag
         while start + HEAD_SIZE <= self._size:
-            found = search(window.load(start, HEAD_SIZE))
+            found = self._search(window.load(start, HEAD_SIZE))
             if found >= 0:
                 return window.start + found
             if len(window.data) < HEAD_SIZE:
@@ -195,24 +203,14 @@ class RecordFinder:
             start = window.end - HEAD_SIZE + 1
         return self._size
 
-    def _find_tag(self, start: int) -> int:
-        data, tag = self._window.data, self._tag
-        assert tag is not None
-        stop = len(data) - HEAD_SIZE + _TAG_AT + len(tag)
-        found = data.find(tag, start + _TAG_AT, stop)
-        while found >= 0:
-            if _looks_like_head(data, found - _TAG_AT):
-                return found - _TAG_AT
-            found = data.find(tag, found + 1, stop)
-        return -1
-
-    def _find_kind(self, start: int) -> int:
-        data = self._window.data
-        found = _KIND_PATTERN.search(data, start)
-        while found is not None:
-            if len(data) - found.start() >= HEAD_SIZE and _looks_like_head(data, found.start()):
-                return found.start()
-            found = _KIND_PATTERN.search(data, found.start() + 1)
+    def _search(self, start: int) -> int:
+        """Return where the first thing from `start` on that looks like a head is in the window, -1 if there is none."""
+        data, shift = self._window.data, self._shift
+        found = self._pattern.search(data, start + shift)
+        while found is not None and (at := found.start() - shift) + HEAD_SIZE <= len(data):
+            if _looks_like_head(data, at):
+                return at
+            found = self._pattern.search(data, found.start() + 1)
         return -1
 
 
@@ -276,11 +274,6 @@ def _looks_like_head(data: bytes, offset: int) -> bool:
     return zlib.crc32(data[offset:crc_at]) == int.from_bytes(data[crc_at : crc_at + 4], "little")
 
 
-_CRC: Final = slice(12, 16)
-_ID: Final = slice(16, 32)
-_MAX_TAGS: Final = 1 << 16
-
-
 class ArchiveIdentity(NamedTuple):
     """What is known of the archive before its records are read."""
 
@@ -298,12 +291,12 @@ def from_preamble(source: ByteSource) -> ArchiveIdentity | None:
     data = source.read(0, bodies.PREAMBLE_SIZE)
     if len(data) < bodies.PREAMBLE_SIZE:
         return None
-    repaired = Preamble(data[_ID])
-    crc_is_right = repaired.build()[_CRC] == data[_CRC]
+    repaired = Preamble(data[_PREAMBLE_ID])
+    crc_is_right = repaired.build()[_PREAMBLE_CRC] == data[_PREAMBLE_CRC]
     try:
-        return ArchiveIdentity(Preamble.parse(data).tag, data[_ID], preamble_is_good=True)
+        return ArchiveIdentity(Preamble.parse(data).tag, data[_PREAMBLE_ID], preamble_is_good=True)
     except UnsupportedError:
-        if zlib.crc32(data[_ID], zlib.crc32(data[:12])) == int.from_bytes(data[_CRC], "little"):
+        if zlib.crc32(data[_PREAMBLE_ID], zlib.crc32(data[:12])) == int.from_bytes(data[_PREAMBLE_CRC], "little"):
             raise
     except FormatError:
         pass
@@ -312,11 +305,12 @@ def from_preamble(source: ByteSource) -> ArchiveIdentity | None:
 
 def from_records(source: ByteSource) -> ArchiveIdentity | None:
     """Return the tag that the records tell: from TAIL or HEAD where they stand, else that of most bytes."""
+    finder = RecordFinder(source, None)
     for at, kind in ((source.size - bodies.TAIL_SIZE, records.TAIL), (bodies.PREAMBLE_SIZE, records.HEAD)):
-        tag = _tag_at(source, at, kind)
-        if tag is not None:
-            return ArchiveIdentity(tag, None, preamble_is_good=False)
-    tag = _tag_of_most(source)
+        record = finder.record_at(at) if at >= bodies.PREAMBLE_SIZE else None
+        if record is not None and (record.head.kind, record.head.position) == (kind, at):
+            return ArchiveIdentity(record.tag, None, preamble_is_good=False)
+    tag = _tag_of_most(finder, source.size)
     return None if tag is None else ArchiveIdentity(tag, None, preamble_is_good=False)
 
 
@@ -329,8 +323,12 @@ def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
         found = window.data.find(MAGIC, offset)
         while found >= 0:
             data = window.data[found : found + bodies.PREAMBLE_SIZE]
-            if data[16:24] == tag and len(data) == bodies.PREAMBLE_SIZE and data == Preamble(data[_ID]).build():
-                return data[_ID]
+            if (
+                data[16:24] == tag
+                and len(data) == bodies.PREAMBLE_SIZE
+                and data == Preamble(data[_PREAMBLE_ID]).build()
+            ):
+                return data[_PREAMBLE_ID]
             found = window.data.find(MAGIC, found + 1)
         at = window.end - bodies.PREAMBLE_SIZE + 1
     return None
@@ -348,30 +346,16 @@ def nothing_found(source: ByteSource) -> FormatError:
     return FormatError("no record of the archive is left", rule="SALV-1", offset=0, hint="there is nothing to salvage")
 
 
-def _tag_at(source: ByteSource, at: int, kind: bytes) -> bytes | None:
-    """Return the tag of the good record of a kind at a place, if there is one and it belongs there."""
-    data = source.read(at, HEAD_SIZE) if at >= bodies.PREAMBLE_SIZE else b""
-    if len(data) < HEAD_SIZE or data[:4] != kind:
-        return None
-    tag = data[8:16]
-    try:
-        head = records.parse_head(data, tag, at)
-        records.demand_check(head, tag, source.read(head.body_position, head.length))
-    except FormatError:
-        return None
-    return tag
-
-
-def _tag_of_most(source: ByteSource) -> bytes | None:
+def _tag_of_most(finder: RecordFinder, source_size: int) -> bytes | None:
     """Return the tag with most bytes in good records; bytes that stand where they belong come first."""
     weights: dict[bytes, list[int]] = {}
-    for record in RecordFinder(source, None):
+    for record in finder:
         size = HEAD_SIZE + record.head.length
         if len(weights) >= _MAX_TAGS and record.tag not in weights:
             continue
         weight = weights.setdefault(record.tag, [0, 0])
         weight[0] += size if record.at == record.head.position else 0
         weight[1] += size
-        if weight[0] > source.size // 2:
+        if weight[0] > source_size // 2:
             return record.tag
     return max(weights, key=lambda tag: (weights[tag], tag), default=None)

@@ -1,7 +1,8 @@
-"""Whether a damaged archive can be rebuilt as it was, and the walk over what is left of it (SALV-3)."""
+"""Whether a damaged archive can be rebuilt as it was, the walk over what is left of it, and HEAD and SUMM of a new one (SALV-3, SALV-6)."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokar import names
@@ -11,12 +12,13 @@ from tokar.format import bodies, canonical_json, records
 from tokar.format.index import IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE
-from tokar.salvage.entry import EntryState, examine
+from tokar.salvage.entry import EntryState, find_entry
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from tokar.format.index import Entry
+    from tokar.format.writer import ArchiveWriter
     from tokar.salvage.damage import DamageMap
     from tokar.salvage.entry import FoundEntry
     from tokar.salvage.find import RecordReader
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from tokar.salvage.runs import Columns, Outside, RecordRun
 
 _PAGE_HEAD_SIZE: Final = 8
+_SOFTWARE: Final = f"tokar {__version__}"
+_SPARE_ROOM: Final = 32_768  # bytes of SUMM that are left for notes, of which there are few
+_MAX_WRITER: Final = 100  # characters
+_MAX_NAME: Final = 1000  # characters of a name in the list of what was lost
 
 
 class IndexRows:
@@ -64,24 +70,16 @@ class IndexRows:
         return self._page.entry(number)
 
 
-class Part(NamedTuple):
-    """A record outside entries, or the runs of one entry."""
-
-    first: int  # Place of its first run in `DamageMap.runs`
-    stop: int  # Place after its last run
-
-
-def parts(runs: Columns) -> Iterator[tuple[Part, RecordRun]]:
-    """Yield the parts of an archive in the order of the original, each with its first run."""
-    first, begun, last = 0, None, None
+def parts(runs: Columns) -> Iterator[tuple[range, RecordRun]]:
+    """Yield entries and records outside entries in the order of the original: the places of their runs, and the first run."""
+    first, last = 0, None
     for place, run in enumerate(runs):
-        if begun is None or last is None or not _continues(last, run):
-            if begun is not None:
-                yield Part(first, place), begun
-            first, begun = place, run
+        if last is not None and not _continues(last, run):
+            yield range(first, place), runs[first]
+            first = place
         last = run
-    if begun is not None:
-        yield Part(first, len(runs)), begun
+    if last is not None:
+        yield range(first, len(runs)), runs[first]
 
 
 def _continues(last: RecordRun, run: RecordRun) -> bool:
@@ -105,27 +103,24 @@ class Walk:
         self.rows = IndexRows(found, reader)  # What is left of the index
         self._next = 0
 
-    def found_entry(self, part: Part, run: RecordRun) -> FoundEntry | None:
-        """Return what is left of an entry, None if it is one proven run.
+    def found_entry(self, part: range, run: RecordRun) -> FoundEntry | None:
+        """Return what is left of the next entry, None if it is one proven run.
 
         Raises:
             SourceChangedError: The input is not what it was.
         """
-        if run.is_proven and part.stop - part.first == 1:
+        is_next = run.entry >= self._next
+        self._next = max(self._next, run.entry + 1)
+        if run.is_proven and len(part) == 1:
             return None
-        row = self.rows.row(run.entry) if run.entry >= self._next else None
-        runs = self._found.runs
-        return examine(self._reader, self._found.tag, (runs[place] for place in range(*part)), row)
+        row = self.rows.row(run.entry) if is_next else None
+        return find_entry(self._reader, self._found.tag, map(self._found.runs.__getitem__, part), row)
 
     def gap_before(self, number: int) -> range:
         """Return the numbers of entries of which there is no record, before the entry with this number."""
         gap = range(self._next, number)
         self._next = max(self._next, number)
         return gap
-
-    def done(self, number: int) -> None:
-        """Account for an entry."""
-        self._next = max(self._next, number + 1)
 
     @property
     def entry_count(self) -> int:
@@ -164,21 +159,14 @@ def assess(found: DamageMap, reader: RecordReader) -> Assessment:
         if complete and not replica.fits:
             break
         remains = walk.found_entry(part, run)
-        walk.done(run.entry)
         if remains is None:
             replica.entry(run.entry, run.position, run.size, run.name_size, run.content_size)
-            complete += 1
-        elif remains.state is EntryState.COMPLETE:
-            complete += 1
-            assert remains.file is not None
-            if remains.extent is None:
-                replica.fits = False
-            else:
-                name_size = len(remains.file.name)
-                replica.entry(run.entry, remains.position, remains.extent, name_size, remains.size or 0)
+        elif remains.extent is not None and remains.file is not None:
+            replica.entry(run.entry, remains.position, remains.extent, len(remains.file.name), remains.size or 0)
         else:
-            incomplete += remains.state is EntryState.INCOMPLETE
             replica.fits = False
+        complete += remains is None or remains.state is EntryState.COMPLETE
+        incomplete += remains is not None and remains.state is EntryState.INCOMPLETE
     return Assessment(replica.is_whole(), complete, incomplete, replica.position)
 
 
@@ -186,16 +174,17 @@ class _Replica:
     """Where each record of the original stands, if nothing but derived records is missing."""
 
     def __init__(self, found: DamageMap) -> None:
-        self._found = found
-        head = found.head or copied_head(found)
+        self._summary, self._head = found.summary, found.known_head
         # Whether every record so far belongs where it must then stand.
-        self.fits = head is not None and found.summary is not None and not found.overflow
+        self.fits = self._head is not None and self._summary is not None and not found.overflow
         # Where the next one must stand.
-        self.position = bodies.PREAMBLE_SIZE + (HEAD_SIZE + len(head.build()) if head is not None else 0)
-        self._head = head
-        self._count = self._content_size = 0
-        self._page_count = self._page_names = 0
+        self.position = bodies.PREAMBLE_SIZE + (HEAD_SIZE + len(self._head.build()) if self._head is not None else 0)
+        self._count = self._content_size = self._page_count = self._page_names = 0
         self._is_summed = False
+
+    @property
+    def _page_size(self) -> int:
+        return _PAGE_HEAD_SIZE + records.PAGE_ENTRY_SIZE * self._page_count + self._page_names
 
     def entry(self, number: int, position: int, size: int, name_size: int, content_size: int) -> None:
         """Place an entry, and the index page after it if one is due (section 10.1)."""
@@ -205,8 +194,7 @@ class _Replica:
         self._content_size += content_size
         self._page_count += 1
         self._page_names += name_size
-        full_size = _PAGE_HEAD_SIZE + records.PAGE_ENTRY_SIZE * self._page_count + self._page_names
-        if self._page_count == records.MAX_PAGE_ENTRIES or full_size > records.PAGE_FULL_SIZE:
+        if self._page_count == records.MAX_PAGE_ENTRIES or self._page_size > records.PAGE_FULL_SIZE:
             self._place_page()
 
     def outside(self, outside: Outside) -> None:
@@ -228,11 +216,10 @@ class _Replica:
 
     def is_whole(self) -> bool:
         """Return whether everything is there, and SUMM agrees."""
-        summary, head = self._found.summary, self._head
-        if not self.fits or not self._is_summed or summary is None or head is None:
+        if not self.fits or not self._is_summed or self._summary is None or self._head is None:
             return False
         try:
-            summary.demand_counts(head, entries=self._count, content_size=self._content_size, position=0)
+            self._summary.demand_counts(self._head, entries=self._count, content_size=self._content_size, position=0)
         except FormatError:
             return False
         return True
@@ -242,35 +229,15 @@ class _Replica:
         self.position += size
 
     def _place_page(self) -> None:
-        size = _PAGE_HEAD_SIZE + records.PAGE_ENTRY_SIZE * self._page_count + self._page_names
-        self.position += HEAD_SIZE + size
+        self.position += HEAD_SIZE + self._page_size
         self._page_count = self._page_names = 0
-
-
-def copied_head(found: DamageMap) -> Head | None:
-    """Return HEAD from its copy in SUMM, if that is there."""
-    if found.summary is None:
-        return None
-    value = dict(found.summary.head)
-    own = {key: value.pop(key) for key in ("created", "kind", "profile", "software")}
-    return Head(own["created"], own["kind"], own["profile"], own["software"], value)
 
 
 def trailing_records(found: DamageMap, root_position: int) -> list[Outside]:
     """Return the lower-case records that belong after ROOT."""
-    trailing = []
-    for run in found.runs:
-        if run.is_outside and run.position > root_position:
-            outside = found.outside[run.entry]
-            if outside.head.is_extra and outside.head.length <= records.MAX_TRAILING_SIZE:
-                trailing.append(outside)
-    return trailing[: records.MAX_TRAILING_RECORDS]
-
-
-_SOFTWARE: Final = f"tokar {__version__}"
-_SPARE_ROOM: Final = 32_768  # bytes of SUMM that are left for notes, of which there are few
-_MAX_WRITER: Final = 100  # characters
-_MAX_NAME: Final = 1000  # characters of a name in the list of what was lost
+    heads = (found.outside[run.entry] for run in found.runs if run.is_outside and run.position > root_position)
+    trailing = (one for one in heads if one.head.is_extra and one.head.length <= records.MAX_TRAILING_SIZE)
+    return list(islice(trailing, records.MAX_TRAILING_RECORDS))
 
 
 def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
@@ -281,7 +248,7 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
         created: The time now, for the case that HEAD is lost.
         notes: Where remarks go.
     """
-    base = found.head or copied_head(found)
+    base = found.known_head
     if base is None:
         base = Head(created, "collected", "unknown", _SOFTWARE)
     elif base.software != _SOFTWARE:
@@ -306,17 +273,13 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     return head
 
 
-def new_summary(
-    losses: Losses, found: DamageMap, head: Head, *, entries: int, content_size: int, finished: str, whole: bool
-) -> Summary:
+def new_summary(losses: Losses, found: DamageMap, writer: ArchiveWriter, *, finished: str, whole: bool) -> Summary:
     """Return SUMM for such an archive.
 
     Args:
         losses: What was found; notes are added to it where SUMM has no room for all.
         found: What is left of the damaged archive.
-        head: HEAD of the new archive.
-        entries: Its number of entries.
-        content_size: Bytes of content of these.
+        writer: Of the new archive, with all entries in it.
         finished: The time now.
         whole: Whether nothing of the set is missing.
     """
@@ -330,7 +293,8 @@ def new_summary(
 
     def summary() -> Summary:
         outcome = "partial" if is_partial else "complete"
-        return Summary(head.to_json(), entries, content_size, finished, outcome, extra)
+        head = writer.head.to_json()
+        return Summary(head, writer.entry_count, writer.content_size, finished, outcome, extra)
 
     room = _make_room(extra, losses, records.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
     kept = _fitting(lost, room)
@@ -357,12 +321,8 @@ def _lost_items(losses: Losses) -> Iterator[dict[str, Any]]:
     for file in losses.files:
         name = (file.name or f"entry {file.number}")[:_MAX_NAME]
         for offset, size in _content_ranges(file):
-            yield {
-                "name": name,
-                "offset": canonical_json.to_count(offset),
-                "reason": file.reason,
-                "size": canonical_json.to_count(size),
-            }
+            place = {"offset": canonical_json.to_count(offset), "size": canonical_json.to_count(size)}
+            yield {"name": name, "reason": file.reason, **place}
     for first, count in losses.unknown:
         name = f"entry {first}" if count == 1 else f"entries {first} to {first + count - 1}"
         yield {"name": name, "offset": 0, "reason": "nothing but the number is known", "size": 0}

@@ -21,22 +21,26 @@ from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Buffer
 
     from tokar.salvage.find import FoundRecord
 
-HAS_FILE: Final = 1
-HAS_DONE: Final = 2
-IS_PROVEN: Final = 4
-IS_OUTSIDE: Final = 8
-_CODES: Final = "QQQIIIIIHB"
+_CODES: Final = "QQQIIIIIHBBBB"
 _MAX_RUNS: Final = records.MAX_ENTRIES + (1 << 20)
 _MAX_OUTSIDE: Final = records.MAX_OUTSIDE_RECORDS + records.MAX_TRAILING_RECORDS + 2
 _MAX_FAULTS: Final = 1 << 16
 _MAX_CHUNK_SIZE: Final = 1 << records.MAX_CHUNK_LOG2
-_ZEROS: Final = bytes(1 << 20)
+
+
+_PARSERS: Final[Mapping[bytes, Callable[..., object]]] = {
+    records.HEAD: Head.parse,
+    records.PROC: parse_calls,
+    records.SUMM: Summary.parse,
+    records.ROOT: Root.parse,
+    records.TAIL: Tail.parse,
+}
 
 
 class RecordRun(NamedTuple):
@@ -51,9 +55,10 @@ class RecordRun(NamedTuple):
     first_size: int  # Bytes of content of the first chunk; the others have as many, but for the last
     last_size: int  # Bytes of content of the last chunk
     name_size: int  # Bytes of the name in FILE
-    # `HAS_FILE`: it begins with FILE; `HAS_DONE`: it ends with DONE; `IS_PROVEN`: it is a complete entry whose digest
-    # is right; `IS_OUTSIDE`: a record outside entries.
-    flags: int
+    has_file: bool = False  # Whether it begins with FILE
+    has_done: bool = False  # Whether it ends with DONE
+    is_proven: bool = False  # Whether it is a complete entry, with every rule kept and the digest of its content right
+    is_outside: bool = False  # Whether it is a record outside entries
 
     @property
     def end(self) -> int:
@@ -70,26 +75,6 @@ class RecordRun(NamedTuple):
         """Bytes of content in its chunks."""
         return (self.chunk_count - 1) * self.first_size + self.last_size if self.chunk_count else 0
 
-    @property
-    def has_file(self) -> bool:
-        """Whether it begins with FILE."""
-        return bool(self.flags & HAS_FILE)
-
-    @property
-    def has_done(self) -> bool:
-        """Whether it ends with DONE."""
-        return bool(self.flags & HAS_DONE)
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether it is a complete entry, with every rule kept and the digest of its content right."""
-        return bool(self.flags & IS_PROVEN)
-
-    @property
-    def is_outside(self) -> bool:
-        """Whether it is a record outside entries."""
-        return bool(self.flags & IS_OUTSIDE)
-
 
 class Outside(NamedTuple):
     """A record outside entries: its head, and where it is in the input."""
@@ -99,7 +84,7 @@ class Outside(NamedTuple):
 
 
 class Columns:
-    """Many runs in little memory: about 46 bytes each."""
+    """Many runs in little memory: 50 bytes each."""
 
     def __init__(self) -> None:
         self._columns = [array(code) for code in _CODES]
@@ -219,8 +204,7 @@ class RunBuilder:
             self._take_data(record, number)
         else:
             done = DoneRecord.parse(body, entry=number, position=position)
-            run = self._continued(record, number)
-            run.add_done(record, done)
+            self._continued(record, number).add_done(record, done)
             self.close()
 
     def _take_data(self, record: FoundRecord, number: int) -> None:
@@ -251,7 +235,7 @@ class RunBuilder:
             self._table.overflow = True
             return
         size = HEAD_SIZE + record.head.length
-        self._add(RecordRun(record.at, record.head.position, size, len(outside), 0, 0, 0, 0, 0, IS_OUTSIDE))
+        self._add(RecordRun(record.at, record.head.position, size, len(outside), 0, 0, 0, 0, 0, is_outside=True))
         outside.append(Outside(record.head, record.at))
 
 
@@ -259,21 +243,18 @@ class _OpenRun:
     """A run that still grows, with what it takes to prove it if it began with FILE."""
 
     def __init__(self, record: FoundRecord, number: int, file: FileRecord | None) -> None:
-        self._at = self._end_at = record.at
+        self._at = record.at
+        self._end_at = record.at if file is None else record.end
         self._position = record.head.position
         self._entry = number
         self._file = file
         self._file_check = record.head.check
-        self._first_chunk = self._chunk_count = 0
-        self._first_size = self._last_size = 0
+        self._first_chunk = self._chunk_count = self._first_size = self._last_size = 0
         self._chunk_size = 0 if file is None else 1 << file.chunk_log2
         self._lengths = array("I")
         self._checks = bytearray()
         self._digest = blake3()
-        self._flags = 0
-        if file is not None:
-            self._flags = HAS_FILE
-            self._end_at = record.end
+        self._has_done = self._is_proven = False
 
     def is_followed_by(self, record: FoundRecord, number: int) -> bool:
         """Whether a record follows directly, in the input as well as by its position, and is of the same entry."""
@@ -283,7 +264,7 @@ class _OpenRun:
     def takes(self, chunk: int, size: int) -> bool:
         """Whether a chunk can be the next one."""
         if not self._chunk_count:
-            return chunk == 0 and size <= self._chunk_size if self._file is not None else True
+            return self._file is None or (chunk == 0 and size <= self._chunk_size)
         is_full = self._last_size == self._chunk_size
         return is_full and chunk == self._first_chunk + self._chunk_count and size <= self._chunk_size
 
@@ -298,28 +279,17 @@ class _OpenRun:
         if self._file is not None:
             self._lengths.append(record.head.length)
             self._checks += record.head.check
-            update_digest(self._digest, size, content)
+            self._digest.update(bytes(size) if content is None else content)
 
     def add_done(self, record: FoundRecord, done: DoneRecord) -> None:
         """Add DONE, and see whether it proves the entry."""
         self._end_at = record.end
-        self._flags |= HAS_DONE
-        file = self._file
-        if file is None:
-            return
-        try:
-            done.demand_shape(
-                chunk_size=1 << file.chunk_log2,
-                announced_size=file.announced_size,
-                incomplete=file.incomplete,
-                position=record.head.position,
-            )
-        except FormatError:
-            return
-        size = (self._chunk_count - 1) * self._first_size + self._last_size if self._chunk_count else 0
-        named = (done.file_check, array("I", done.data_lengths), done.data_checks, done.content_size, done.digest)
-        if named == (self._file_check, self._lengths, bytes(self._checks), size, self._digest.digest()):
-            self._flags |= IS_PROVEN
+        self._has_done = True
+        if self._file is not None and fits_file(done, self._file):
+            named = (done.file_check, array("I", done.data_lengths), done.data_checks, done.content_size, done.digest)
+            size = self.run().content_size
+            there = (self._file_check, self._lengths, bytes(self._checks), size, self._digest.digest())
+            self._is_proven = named == there
 
     def run(self) -> RecordRun:
         """Return the run."""
@@ -332,19 +302,25 @@ class _OpenRun:
             self._chunk_count,
             self._first_size,
             self._last_size,
-            len(self._file.name) if self._file is not None else 0,
-            self._flags,
+            0 if self._file is None else len(self._file.name),
+            self._file is not None,
+            self._has_done,
+            self._is_proven,
         )
 
 
-def update_digest(digest: blake3, size: int, content: Buffer | None) -> None:
-    """Hash the content of a chunk, None for zeros."""
-    if content is not None:
-        digest.update(content)
-        return
-    while size > 0:
-        digest.update(_ZEROS[:size])
-        size -= len(_ZEROS)
+def fits_file(done: DoneRecord, file: FileRecord) -> bool:
+    """Whether the sizes in DONE can be those of a file (DONE-3 and DONE-4)."""
+    try:
+        done.demand_shape(
+            chunk_size=1 << file.chunk_log2,
+            announced_size=file.announced_size,
+            incomplete=file.incomplete,
+            position=0,
+        )
+    except FormatError:
+        return False
+    return True
 
 
 def demand_sound(record: FoundRecord) -> None:
@@ -356,18 +332,11 @@ def demand_sound(record: FoundRecord) -> None:
     """
     kind, position = record.head.kind, record.head.position
     body = bytes(record.body)
-    if kind == records.HEAD:
-        Head.parse(body, position=position)
-        if position != bodies.PREAMBLE_SIZE:
-            raise FormatError("HEAD that is not the first record", rule="SEQ-1", offset=position)
-    elif kind == records.PROC:
-        parse_calls(body, position=position)
-    elif kind == records.SUMM:
-        summary = Summary.parse(body, position=position)
-        Head.parse(canonical_json.encode(dict(summary.head)), position=position)
-    elif kind == records.INDX:
+    if kind == records.INDX:
         IndexPage.parse(body, first=int.from_bytes(body[:4], "little"), position=position)
-    elif kind == records.ROOT:
-        Root.parse(body, position=position)
-    elif kind == records.TAIL:
-        Tail.parse(body, position=position)
+    elif kind in _PARSERS:
+        parsed = _PARSERS[kind](body, position=position)
+        if kind == records.HEAD and position != bodies.PREAMBLE_SIZE:
+            raise FormatError("HEAD that is not the first record", rule="SEQ-1", offset=position)
+        if isinstance(parsed, Summary):
+            Head.parse(canonical_json.encode(dict(parsed.head)), position=position)

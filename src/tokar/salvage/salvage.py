@@ -21,7 +21,7 @@ from tokar.salvage.copy import Copier, NotTheSameError, SalvageWriter
 from tokar.salvage.damage import map_damage
 from tokar.salvage.find import RecordReader
 from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport, lost_ranges
-from tokar.salvage.rebuild import assess, copied_head, new_head, new_summary, trailing_records
+from tokar.salvage.rebuild import assess, new_head, new_summary, trailing_records
 from tokar.storage.bytesource import SequentialReader
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class _Work:
             NotTheSameError: Something else would come out; the sink was discarded.
         """
         found = self._found
-        head = found.head or copied_head(found)
+        head = found.known_head
         assert head is not None
         if found.head is None:
             self.losses.notes.append("HEAD was lost; it was rebuilt from its copy in SUMM")
@@ -190,15 +190,8 @@ class _Work:
             self._copier(writer, keep=False).run()
             if not writer.entry_count:
                 raise _nothing_to_save(self._assessment)
-            summary = new_summary(
-                self.losses,
-                found,
-                head,
-                entries=writer.entry_count,
-                content_size=writer.content_size,
-                finished=self._now,
-                whole=self._assessment.is_whole,
-            )
+            whole = self._assessment.is_whole
+            summary = new_summary(self.losses, found, writer, finished=self._now, whole=whole)
             sealed = writer.seal_as(summary)
         return self._report(sealed, same=False, trailing_is_lost=False)
 
