@@ -11,7 +11,6 @@ from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import ArchiveCheck, Finding, RungResult, State
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
-from tokar.cli.progress import progress
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -51,7 +50,7 @@ def check_archives(
         content=content, to=tuple(to or ()), locations=locations, maps=tuple(maps or ()), rehearse=rehearse
     )
     size = sum(path.stat().st_size for path in archives if path.is_file())
-    with progress("checking", size, quiet=quiet or as_json) as advance:
+    with output.progress("checking", size, quiet=quiet or as_json) as advance:
         report = check(archives, request, progress=advance)
     if as_json:
         output.as_json(report.to_json())

@@ -10,7 +10,6 @@ import typer
 from tokar import names
 from tokar.cli import findings, output
 from tokar.cli.options import Force, Json, Quiet
-from tokar.cli.progress import progress
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.findings import NOT_EXAMINED, Findings
 from tokar.errors import InputError
@@ -79,7 +78,7 @@ def create(
     )
     collection = gather(request)
     found = None if no_examine else Findings()
-    with progress("creating", collection.size, quiet=quiet) as advance:
+    with output.progress("creating", collection.size, quiet=quiet) as advance:
         sink: Sink = PipeSink(output.standard_output_for_archive()) if out == "-" else FileSink(out, replace=force)
         sealed = collect(collection, sink, compression=compression, progress=advance, findings=found)
     examination = NOT_EXAMINED if found is None else found.to_json()

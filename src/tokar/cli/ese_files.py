@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.progress import progress
 from tokar.errors import HeaderError
 from tokar.ese.content_facts import CHECKED_KINDS, PageFault
 from tokar.ese.filenames import NameRole, parse_file_name
@@ -51,7 +50,7 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
         inspection = inspect_file(source)
         verdict = None
         if wanted.pages:
-            with progress(f"verifying {path}", source.size, quiet=as_json) as advance:
+            with output.progress(f"verifying {path}", source.size, quiet=as_json) as advance:
                 pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
                 verdict = check_content(inspection, _counted(pieces, advance))
     if as_json:
@@ -106,7 +105,7 @@ class Shown:
             yield entry, inspection, verdict
 
     def _pieces(self, entry: Entry) -> Iterator[memoryview]:
-        with progress(f"verifying {entry.name}", entry.size) as advance:
+        with output.progress(f"verifying {entry.name}", entry.size) as advance:
             for chunk in self._archive.chunks(entry):
                 yield memoryview(bytes(chunk.size) if chunk.data is None else chunk.data)
                 if advance:

@@ -11,7 +11,6 @@ from tokar import names
 from tokar.cli import output
 from tokar.cli.opening import open_archive
 from tokar.cli.options import ArchivePath, Force, Quiet
-from tokar.cli.progress import progress
 from tokar.errors import ExistingFileError, StorageError, UnsafeNameError
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
@@ -46,7 +45,7 @@ def extract(
         target = _leaf(entry) if out is None else out
         sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, replace=force)
         try:
-            with progress(f"extracting {entry.name}", entry.size, quiet=quiet) as advance:
+            with output.progress(f"extracting {entry.name}", entry.size, quiet=quiet) as advance:
                 for chunk in opened.chunks(entry):
                     data = _ZEROS[: chunk.size] if chunk.data is None and chunk.size <= len(_ZEROS) else chunk.data
                     sink.write([bytes(chunk.size) if data is None else data])

@@ -7,14 +7,14 @@ import json
 import os
 import sys
 import unicodedata
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
@@ -239,3 +239,24 @@ def _fitted_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: S
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     Console(highlight=False).print(made)
+
+
+@contextmanager
+def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None] | None]:
+    """Show bytes, rate and time left while the block runs; yields what is to be called with the bytes done, or None where nothing is shown."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - start-up time: only for terminals
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description}", markup=False),  # it has names in it, and a name may have brackets
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda size: bar.advance(task, size)

@@ -16,7 +16,6 @@ from tokar import names
 from tokar.cli import output
 from tokar.cli.opening import open_archive
 from tokar.cli.options import Json, Quiet
-from tokar.cli.progress import progress
 from tokar.cli.restore_text import (
     Manner,
     registration_json,
@@ -270,7 +269,7 @@ def finish(
     try:
         refuse()
         if not manner.dry_run:
-            with progress("restoring", size, quiet=manner.quiet) as advance:
+            with output.progress("restoring", size, quiet=manner.quiet) as advance:
                 report = carry_out(advance)
     except ArchiveError as error:
         if not manner.as_json:
@@ -380,7 +379,7 @@ def _drive(  # noqa: PLR0917 - private, called once
             show_plan(restoring.plan)
         restoring.plan.raise_for_problems()
         if not manner.dry_run:
-            with progress("restoring", size, quiet=manner.quiet) as advance:
+            with output.progress("restoring", size, quiet=manner.quiet) as advance:
                 run.result = restoring.run(advance)
 
 

@@ -11,7 +11,6 @@ import typer
 from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Force, Json, Quiet
-from tokar.cli.progress import progress
 from tokar.errors import ArchiveError, PartialError
 from tokar.salvage.salvage import salvage as salvage_archive
 from tokar.storage.bytesource import FileSource
@@ -42,7 +41,7 @@ def salvage(
     as_json: Json = False,
 ) -> None:
     """Seal again what is whole of a damaged archive, and report every lost range in bytes and in files. Exit code 8 when anything was lost."""
-    with FileSource(damaged) as source, progress("salvaging", 2 * source.size, quiet=quiet) as advance:
+    with FileSource(damaged) as source, output.progress("salvaging", 2 * source.size, quiet=quiet) as advance:
         try:
             report = salvage_archive(source, lambda: FileSink(out, replace=force), partial=partial, progress=advance)
         except ArchiveError as error:

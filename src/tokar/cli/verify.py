@@ -10,7 +10,6 @@ from tokar import names
 from tokar.cli import output
 from tokar.cli.opening import named, open_archive
 from tokar.cli.options import Json, Quiet
-from tokar.cli.progress import progress
 from tokar.errors import ArchiveError
 from tokar.format.scanner import EntryEnded, Scan
 from tokar.format.verify import VerifyReport, verify
@@ -52,7 +51,7 @@ def verify_archives(
 def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any], ArchiveError | None]:
     """Return the answer for one archive, and its first fault."""
     with open_archive(path) as archive:
-        with progress(f"verifying {path}", archive.size, quiet=quiet) as advance:
+        with output.progress(f"verifying {path}", archive.size, quiet=quiet) as advance:
             report = verify(archive, content=content, progress=advance)
         for fault in report.faults[:_MAX_PRINTED]:
             whose = f"entry {fault.entry.number} {fault.entry.name}: " if fault.entry else ""
