@@ -9,8 +9,7 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.opening import open_archive
-from tokar.cli.options import ArchivePath, Force, Quiet
+from tokar.cli.options import ArchivePath, Force, Quiet, open_archive
 from tokar.errors import ExistingFileError, StorageError, UnsafeNameError
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token

@@ -13,8 +13,7 @@ from tokar import names
 from tokar.check import describe
 from tokar.cli import ese_files, findings, output
 from tokar.cli.ese_files import Wanted
-from tokar.cli.opening import named, open_archive
-from tokar.cli.options import Json
+from tokar.cli.options import Json, named, open_archive
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
 from tokar.ese.inspect import inspect_file
 from tokar.ese.show import range_text

@@ -1,13 +1,58 @@
-"""Options that several verbs share."""
+"""What several verbs share: options, and opening archives so that every error says which one it is about."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tokar.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.format.archive import Archive
 
 ArchivePath = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The archive.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace OUT if it is there, once the new one is complete.")]
+
+
+@contextmanager
+def open_archive(path: Path | str, *, shown: str | None = None) -> Iterator[Archive]:
+    """Open an archive, and name it in every error of the format that the block raises.
+
+    Args:
+        path: The archive.
+        shown: What messages call it, where its path would mean nothing to a person.
+
+    Raises:
+        StorageError: It cannot be read.
+        FormatError: It is no archive, unsealed, damaged or needs a newer reader.
+    """
+    from tokar.format.archive import Archive  # noqa: PLC0415 - options alone load little
+
+    with named(shown or path, always=shown is not None), Archive(path) as archive:
+        yield archive
+
+
+@contextmanager
+def named(path: Path | str, *, always: bool = False) -> Iterator[None]:
+    """Name an archive in every error of the format that the block raises.
+
+    Args:
+        path: What to name.
+        always: Whether to replace the path that an error has.
+
+    Raises:
+        FormatError: The error, with a path.
+    """
+    try:
+        yield
+    except FormatError as error:
+        if error.path is None or always:
+            error.path = path
+        raise

@@ -14,8 +14,7 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.opening import open_archive
-from tokar.cli.options import Json, Quiet
+from tokar.cli.options import Json, Quiet, open_archive
 from tokar.cli.restore_text import (
     Manner,
     registration_json,

@@ -8,8 +8,7 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.opening import named, open_archive
-from tokar.cli.options import Json, Quiet
+from tokar.cli.options import Json, Quiet, named, open_archive
 from tokar.errors import ArchiveError
 from tokar.format.scanner import EntryEnded, Scan
 from tokar.format.verify import VerifyReport, verify
