@@ -88,9 +88,7 @@ def create(
         _describe(out, collection, sealed, examination)
     _warn(out, examination)
     if out != "-" and any(one.kind == "database" for one in collection.gathered.candidates):
-        from tokar.cli.recovery_warning import warn_of_recovery  # noqa: PLC0415 - loads much, and few sets need it
-
-        warn_of_recovery(out)
+        _warn_of_recovery(out)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:
@@ -101,6 +99,23 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
     if found:
         archive = "ARCHIVE" if out == "-" else names.printable(out)
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
+
+
+def _warn_of_recovery(out: str) -> None:
+    """Say what stands in the way of recovering the databases, also with --quiet: what is missing may still be had."""
+    from tokar.format.archive import Archive  # noqa: PLC0415 - loads much, and few sets need it
+    from tokar.sets.faults import Scope  # noqa: PLC0415
+    from tokar.sets.judge import judge_set  # noqa: PLC0415
+    from tokar.sets.read import facts_of_archive  # noqa: PLC0415
+
+    with Archive(out) as archive:
+        verdict = judge_set(facts_of_archive(archive))
+    # What is wrong inside a single file was said by the examination already.
+    missing = [fault for fault in verdict.blocking if fault.kind.scope is Scope.SET]
+    for fault in missing:
+        output.note(f"warning: {names.printable(fault.message)}; next: {names.printable(fault.next_step)}")
+    if missing:
+        output.note(f"warning: this set cannot be recovered as it is; all of it: tokar check {names.printable(out)}")
 
 
 def _describe(out: str, collection: Collection, sealed: Sealed, examination: dict[str, Any]) -> None:
