@@ -11,7 +11,7 @@ import typer
 
 from tokar import names
 from tokar.check import describe
-from tokar.cli import ese_files, findings, output
+from tokar.cli import ese_files, output
 from tokar.cli.ese_files import Wanted
 from tokar.cli.options import Json, named, open_archive
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
@@ -276,12 +276,12 @@ def _needs(one: DatabaseInSet) -> str:
 
 def _examination(examination: dict[str, Any] | None) -> None:
     """Say what was found while the archive was made."""
-    looked = findings.summary(examination) if examination else ""
+    looked = ese_files.summary(examination) if examination else ""
     if examination and looked:
         output.line(f"content when it was archived: {looked}")
-        for warning in findings.warnings(examination):
+        for warning in ese_files.warnings(examination):
             output.line(f"damaged: {warning}")
-        for remark in findings.remarks(examination):
+        for remark in ese_files.remarks(examination):
             output.line(f"note: {remark}")
 
 
