@@ -12,9 +12,11 @@ from chain_stories import Contents, Story, new_story, take, target_for
 from command_line import Result, done, tokar
 from small_sets import contents, write
 
+from tokar import open as tokar_open
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind, Registration
+from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from chain_stories import Kept
@@ -68,6 +70,43 @@ def test_a_restore_stops_at_a_generation(sets: Path, tmp_path: Path, until: str)
 def test_one_archive_with_a_target_is_a_chain_of_one(sets: Path, tmp_path: Path) -> None:
     done("restore", sets / "full.tokar", "--until", "0x7", "--into", tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {DATABASE, "main.pat", *logs_of(5, 7)}
+
+
+def test_an_archive_that_is_being_written_beside_them_is_passed_over(sets: Path, tmp_path: Path) -> None:
+    (sets / ".next.tokar.0badcafe.part").write_bytes((sets / "inc2.tokar").read_bytes()[:2000])
+    result = done("restore", "--chain", sets, "--into", tmp_path / "out")
+    assert len(contents(tmp_path / "out")) == 9
+    assert ".part" not in result.stdout + result.stderr
+
+
+def test_a_damaged_archive_that_the_chain_does_not_need_is_reported(sets: Path, tmp_path: Path) -> None:
+    (sets / "twin.tokar").write_bytes((sets / "inc2.tokar").read_bytes()[:-9])
+    result = done("restore", "--chain", sets, "--into", tmp_path / "out")
+    assert len(contents(tmp_path / "out")) == 9
+    assert "cannot be read, and takes no part: " in result.stderr
+    assert f"{sets}/twin.tokar" in result.stderr
+
+
+def test_a_damaged_archive_that_the_chain_needs_is_named_in_the_error(sets: Path, tmp_path: Path) -> None:
+    (sets / "inc1.tokar").write_bytes((sets / "inc1.tokar").read_bytes()[:-9])
+    result = tokar("restore", "--chain", sets, "--into", tmp_path / "out")
+    refused(result, "logs 0x8 are in none of the sets", 9)
+    assert "also: cannot be read: " in result.stderr
+    assert f"{sets}/inc1.tokar" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_archive_whose_receipt_goes_beyond_the_others_is_needed(sets: Path, tmp_path: Path) -> None:
+    data = (sets / "inc2.tokar").read_bytes()
+    with tokar_open(sets / "inc2.tokar") as opened:
+        named = {"id": opened.id.hex(), "root": opened.root.hex()}
+    backup = {"took": "incremental", "generations": {"low": 9, "high": 11}}
+    write_receipt(sets / "inc2.tokar", Receipt("sealed", Truncation.DONE, archive=named, backup=backup))
+    (sets / "inc2.tokar").write_bytes(data[:-9])
+    result = tokar("restore", "--chain", sets, "--into", tmp_path / "out")
+    refused(result, "inc2.tokar", 5)
+    assert "its receipt says that it holds logs 0x9-0xB" in result.stderr
+    done("restore", "--chain", sets, "--until", "0x9", "--into", tmp_path / "out")
 
 
 def test_a_target_that_is_not_reached_is_an_error(sets: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,12 @@ from chain_stories import Story, new_story, outcome_of, take
 from small_sets import contents, write
 
 from tokar import codes
-from tokar.errors import ExistingFileError, FormatError, InputError, RestoreError, StorageError
+from tokar.errors import ExistingFileError, InputError, RestoreError, StorageError
 from tokar.lab.server import SimulatedServer
 from tokar.restore.next_steps import Recovery
-from tokar.restore.prepare import ChainPlan, OpenSets, find_sets, parse_generation, place_chain, plan_chain
+from tokar.restore.prepare import ChainPlan, OpenSets, parse_generation, place_chain, plan_chain
 from tokar.server.contract import BackupKind, Registration
 from tokar.sets.choose import NotRestorableError
-from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def sets(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(sets: Path) -> Iterator[OpenSets]:
-    with OpenSets(*find_sets(sets)) as found:
+    with OpenSets([sets]) as found:
         yield found
 
 
@@ -76,41 +76,27 @@ def test_what_is_no_generation_is_refused_with_an_example(text: str) -> None:
     assert "0x1A" in str(caught.value.hint)
 
 
-def test_a_folder_gives_its_archives_by_content_and_its_receipts(sets: Path) -> None:
-    (sets / "full.tokar").rename(sets / "renamed.bak")
-    write(sets, {"readme.txt": b"hello", "empty": b"", "sub/deep.tokar": (sets / "inc1.tokar").read_bytes()})
-    write_receipt(sets / "inc1.tokar", Receipt("sealed", Truncation.DONE))
-    archives, receipts = find_sets(sets)
-    assert [path.name for path in archives] == ["inc1.tokar", "inc2.tokar", "renamed.bak"]
-    assert [path.name for path in receipts] == ["inc1.tokar.receipt.json"]
-
-
-def test_a_folder_without_archives_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, {"a.txt": b"x"})
-    with pytest.raises(InputError, match="no archive in this folder"):
-        find_sets(tmp_path)
-
-
-def test_a_folder_that_is_not_there_is_an_error_of_storage(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot look for archives"):
-        find_sets(tmp_path / "gone")
-
-
-def test_a_damaged_archive_among_the_sets_is_named_and_stops_everything(sets: Path) -> None:
+def test_a_damaged_archive_that_the_chain_needs_is_named_with_what_is_missing(sets: Path) -> None:
     data = bytearray((sets / "inc1.tokar").read_bytes())
     data[len(data) // 2] ^= 1
     del data[-10:]
     (sets / "inc1.tokar").write_bytes(data)
-    with pytest.raises(FormatError) as caught:
-        OpenSets(*find_sets(sets))
-    assert Path(str(caught.value.path)).name == "inc1.tokar"
-    assert "must be readable" in caught.value.__notes__[0]
+    with OpenSets([sets]) as found, pytest.raises(NotRestorableError, match="logs 0x8 are in none") as caught:
+        found.select()
+    assert "inc1.tokar" in caught.value.__notes__[0]
 
 
-def test_a_receipt_that_says_nothing_is_passed_over(sets: Path) -> None:
+def test_an_archive_that_was_replaced_meanwhile_is_not_restored(sets: Path) -> None:
+    with OpenSets([sets]) as found:
+        shutil.copy(sets / "inc2.tokar", sets / "inc1.tokar")
+        with pytest.raises(StorageError, match="replaced"):
+            found.select()
+
+
+def test_a_receipt_that_says_nothing_is_no_set(sets: Path) -> None:
     (sets / "x.receipt.json").write_text("{}")
-    with OpenSets(*find_sets(sets)) as found:
-        assert len(found.chain.sets) == 3
+    with OpenSets([sets]) as found:
+        assert (len(found.chain.sets), len(found.problems)) == (3, 1)
 
 
 def test_everything_is_placed_once_from_the_sets_that_have_it(opened: OpenSets, tmp_path: Path) -> None:
@@ -141,7 +127,7 @@ def test_a_target_below_the_full_is_refused(opened: OpenSets) -> None:
 
 def test_a_hole_is_an_error_with_the_sets_that_are_missing(sets: Path) -> None:
     (sets / "inc1.tokar").unlink()
-    with OpenSets(*find_sets(sets)) as found, pytest.raises(NotRestorableError, match="logs 0x8 are in none"):
+    with OpenSets([sets]) as found, pytest.raises(NotRestorableError, match="logs 0x8 are in none"):
         found.select()
 
 
@@ -149,13 +135,13 @@ def test_one_log_with_unlike_bytes_in_two_sets_is_refused(sets: Path) -> None:
     changed = bytearray(TOP[9])
     changed[-1] ^= 1
     increment(sets, "inc3", {name_of(9): bytes(changed)})
-    with OpenSets(*find_sets(sets)) as found, pytest.raises(NotRestorableError):
+    with OpenSets([sets]) as found, pytest.raises(NotRestorableError):
         found.select()
 
 
 def test_histories_that_parted_are_refused(sets: Path) -> None:
     increment(sets, "fork", branch(8, 9))
-    with OpenSets(*find_sets(sets)) as found, pytest.raises(NotRestorableError):
+    with OpenSets([sets]) as found, pytest.raises(NotRestorableError):
         found.select()
 
 
@@ -171,7 +157,7 @@ def test_a_checkpoint_in_the_first_set_is_left_out_with_the_reason(tmp_path: Pat
 
 def test_a_copy_of_an_archive_counts_once(sets: Path) -> None:
     write(sets, {"copy.tokar": (sets / "inc1.tokar").read_bytes()})
-    with OpenSets(*find_sets(sets)) as found:
+    with OpenSets([sets]) as found:
         assert len(found.select().archives) == 3
 
 
@@ -186,7 +172,7 @@ def test_register_is_told_each_sets_own_range_and_the_map_once(opened: OpenSets,
 def test_each_set_gets_a_numbered_folder_for_certutil(sets: Path, tmp_path: Path) -> None:
     (sets / "full.tokar").unlink()
     made = certutil_full(sets)
-    with OpenSets(*find_sets(sets)) as found:
+    with OpenSets([sets]) as found:
         plan = planned(found, certutil=tmp_path / "out")
         place_chain(plan)
     assert made.path.exists()

@@ -150,12 +150,29 @@ def test_a_differential_finds_no_full_among_incrementals(sets: Path) -> None:
         find_prior(sets, DIFFERENTIAL)
 
 
-def test_an_archive_in_the_folder_that_cannot_be_read_is_named(sets: Path) -> None:
-    whole = (sets / "b-full.tokar").read_bytes()
-    (sets / "b-full.tokar").write_bytes(whole[: len(whole) // 2])
+def cut(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:-9])
+    return path
+
+
+def test_an_archive_that_the_chain_needs_and_that_cannot_be_read_is_an_error(sets: Path) -> None:
+    cut(sets / "b-full.tokar")
     with pytest.raises(UnsealedError) as caught:
         find_prior(sets, INCREMENTAL)
     assert "b-full.tokar" in str(caught.value)
+
+
+def test_an_archive_that_the_chain_does_not_need_and_that_cannot_be_read_is_reported(sets: Path) -> None:
+    shutil.copy(sets / "c-incremental.tokar", sets / "twin.tokar")
+    cut(sets / "twin.tokar")
+    reported: list[ArchiveError] = []
+    assert find_prior(sets, INCREMENTAL, report=reported.append) == load_prior(sets / "a-differential.tokar")
+    assert ["twin.tokar" in str(error) for error in reported] == [True]
+
+
+def test_an_archive_that_is_being_written_is_passed_over(sets: Path) -> None:
+    (sets / ".next.tokar.0badcafe.part").write_bytes((sets / "b-full.tokar").read_bytes()[:2000])
+    assert find_prior(sets, INCREMENTAL) == load_prior(sets / "a-differential.tokar")
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -163,12 +180,16 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         find_prior(tmp_path / "nowhere", INCREMENTAL)
 
 
-def test_archives_in_subfolders_and_of_other_names_are_not_looked_at(sets: Path) -> None:
+def test_archives_in_subfolders_are_not_looked_at(sets: Path) -> None:
     inner = sets / "old"
     inner.mkdir()
-    shutil.move(sets / "b-full.tokar", inner / "b-full.tokar")
-    (sets / "c-incremental.tokar").rename(sets / "c-incremental.bak")
-    assert find_prior(sets, INCREMENTAL) == load_prior(sets / "a-differential.tokar")
+    shutil.move(sets / "a-differential.tokar", inner / "a-differential.tokar")
+    assert find_prior(sets, INCREMENTAL) == load_prior(sets / "c-incremental.tokar")
+
+
+def test_an_archive_of_another_name_is_one_all_the_same(sets: Path) -> None:
+    renamed = (sets / "a-differential.tokar").rename(sets / "a-differential.bak")
+    assert find_prior(sets, INCREMENTAL) == load_prior(renamed)
 
 
 def test_the_highest_log_counts_whatever_the_order_of_the_list(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from recovery_sets import DATABASE, archive, logs, prior_of, streaming
@@ -78,3 +78,20 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("pathlib.Path.iterdir", refuse)
     with pytest.raises(StorageError, match="cannot read the folder"):
         find_sets([tmp_path])
+
+
+def test_a_file_in_a_folder_that_cannot_be_opened_is_a_problem_and_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(tmp_path)
+    (tmp_path / "locked.tokar").write_bytes(b"x")
+    plain = type(tmp_path).open
+
+    def refuse(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self.name == "locked.tokar":
+            raise PermissionError(13, "Permission denied")
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    found = find_sets([tmp_path])
+    assert (len(found.sets), [type(error) for error in found.problems]) == (1, [StorageError])

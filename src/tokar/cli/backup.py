@@ -12,7 +12,7 @@ from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.cli.sources import find_source, open_server
-from tokar.errors import InputError
+from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
 from tokar.server.contract import BackupKind
 from tokar.server.deadline import Deadlines, DeadlineServer
@@ -77,7 +77,7 @@ def backup(
         raise InputError("--after and --chain exclude each other")
     find_source(source)  # before anything is read or started
     options = BackupOptions(
-        prior=load_prior(after) if after else find_prior(chain, kind) if chain else None,
+        prior=load_prior(after) if after else find_prior(chain, kind, report=_not_read) if chain else None,
         or_full=or_full,
         accept_damage=accept_damage,
         name=name,
@@ -94,6 +94,10 @@ def backup(
         output.as_json(_json(result))
     elif not quiet:
         _describe(result)
+
+
+def _not_read(problem: ArchiveError) -> None:
+    output.note(f"cannot be read, and the chain does not need it: {output.safe(str(problem))}")
 
 
 class _Announcer:

@@ -31,7 +31,7 @@ from tokar.restore.options import make_request
 from tokar.restore.paths import parse_map
 from tokar.restore.place import place
 from tokar.restore.plan import Existing
-from tokar.restore.prepare import OpenSets, find_sets, parse_generation, place_chain, plan_chain, plan_restore
+from tokar.restore.prepare import OpenSets, parse_generation, place_chain, plan_chain, plan_restore
 from tokar.restore.soundness import incomplete_entries, incomplete_problem
 from tokar.restore.workers import useful_processes
 from tokar.server.deadline import DeadlineServer
@@ -229,6 +229,8 @@ def _chain(
     target = None if until is None else parse_generation(until)
     with _open_sets(named, folder) as sets:
         chosen = sets.select(target)
+        for problem in sets.problems:
+            output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
         if server is not None:
             restore_to(server, chosen, options, manner)
             return
@@ -250,10 +252,10 @@ def _chain(
 def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
     """Open the archives that are named, or those in a folder."""
     if folder is not None:
-        return OpenSets(*find_sets(folder))
+        return OpenSets([folder])
     if _STANDARD_INPUT in named:
         raise InputError("standard input can give one archive alone", hint="name the archives of a chain")
-    return OpenSets(Path(one) for one in named)
+    return OpenSets(named)
 
 
 def finish(

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
 from tokar import names, tokens
-from tokar.errors import ArchiveError, CollisionError, ExistingFileError, FormatError, InputError, StorageError
+from tokar.errors import CollisionError, ExistingFileError, FormatError, InputError, StorageError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
-from tokar.format.records import MAGIC
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import make_request
 from tokar.restore.place import Report, place
 from tokar.restore.plan import Existing, Plan, Problem, raise_first, sort_problems
 from tokar.restore.planner import add_problems, look_and_plan, places_of
 from tokar.restore.soundness import incomplete_entries, incomplete_problem, soundness_of
-from tokar.sets.backup_set import set_of_archive, set_of_receipt
+from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
-from tokar.sets.choose import restorable
-from tokar.sets.receipt import RECEIPT_SUFFIX
+from tokar.sets.choose import NotRestorableError, restorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
     from types import TracebackType
 
     from tokar.format.entry_reader import Chunk
@@ -79,66 +77,22 @@ def parse_generation(text: str) -> int:
     return number
 
 
-def find_sets(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Return the archives in a folder, told by their first bytes, and the receipts; its subfolders are not looked into.
-
-    Raises:
-        StorageError: The folder or a file in it cannot be read.
-        InputError: There is no archive in it.
-    """
-    archives, receipts = [], []
-    try:
-        for path in sorted(folder.iterdir()):
-            if path.name.endswith(RECEIPT_SUFFIX):
-                receipts.append(path)
-            elif path.is_file() and _begins_like_an_archive(path):
-                archives.append(path)
-    except OSError as error:
-        raise StorageError(f"cannot look for archives: {error.strerror}", path=error.filename or folder) from error
-    if not archives:
-        raise InputError("there is no archive in this folder", path=folder)
-    return tuple(archives), tuple(receipts)
-
-
-def _begins_like_an_archive(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
-
-
 class OpenSets:
-    """Several archives, open for reading, and how they fit together. Use it as a context manager.
+    """Several archives and how they fit together. Use it as a context manager: those that are restored from are open.
 
     Args:
-        paths: The archives.
-        receipts: Receipts of archives that may not be here; one that tells of no archive is passed over.
+        paths: The archives, and folders with archives.
 
     Raises:
-        FormatError: One is no archive, unsealed or damaged; it is named.
-        StorageError: One cannot be read.
+        ArchiveError: An archive that was named cannot be read.
+        InputError: There is no archive.
     """
 
-    def __init__(self, paths: Iterable[Path], receipts: Iterable[Path] = ()) -> None:
+    def __init__(self, paths: Iterable[Path | str]) -> None:
         self._stack = ExitStack()
-        self._archives: dict[tuple[bytes, bytes], Archive] = {}
-        try:
-            sets = [self._open(path) for path in paths]
-            sets += [one for path in receipts if (one := _told_by(path)) is not None]
-            self.chain: Chain = build_chain(sets)  # How they fit together
-        except BaseException:
-            self._stack.close()
-            raise
-
-    def _open(self, path: Path) -> BackupSet:
-        try:
-            archive = self._stack.enter_context(Archive(path))
-            archive.demand_unique()
-            self._archives.setdefault((archive.id, archive.root), archive)
-            return set_of_archive(archive)
-        except FormatError as error:
-            if error.path is None:
-                error.path = path
-            error.add_note(f"every set that is named, or is in the folder, must be readable; {path.name} is not")
-            raise
+        self._found = find_sets(paths)
+        self.problems = self._found.problems  # What is in the folders and cannot be read
+        self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
 
     def select(self, until: int | None = None) -> ChosenSets:
         """Return what a restore takes from which set.
@@ -149,12 +103,31 @@ class OpenSets:
         Raises:
             InputError: The generation is below what the databases need.
             NotRestorableError: It cannot be reached, or more than one history leads there.
+            ArchiveError: An archive that is needed cannot be read, or has changed.
         """
-        selection = restorable(self.chain, until)
-        archives = tuple(self._archives[one.id, one.root] for one in selection.sets)
+        try:
+            selection = restorable(self.chain, until)
+        except NotRestorableError as error:
+            for problem in self.problems:
+                error.add_note(f"also: cannot be read: {problem}")
+            raise
+        if until is None:
+            self._found.demand_none_beyond(selection.target)
         known = {(one.id, one.root): one for one in self.chain.sets}
         sets = tuple(known[one.id, one.root] for one in selection.sets)
-        return ChosenSets(selection, archives, sets, whole=until is None)
+        return ChosenSets(selection, tuple(map(self._open, sets)), sets, whole=until is None)
+
+    def _open(self, backup_set: BackupSet) -> Archive:
+        path = Path(backup_set.label)
+        try:
+            archive = self._stack.enter_context(Archive(path))
+            archive.demand_unique()
+        except FormatError as error:
+            error.path = error.path or path
+            raise
+        if (archive.id, archive.root) != (backup_set.id, backup_set.root):
+            raise StorageError("the archive was replaced while it was being looked at", path=path)
+        return archive
 
     def close(self) -> None:
         """Close all archives."""
@@ -167,14 +140,6 @@ class OpenSets:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _told_by(path: Path) -> BackupSet | None:
-    """Return the set that a receipt tells of; no verdict needs a receipt, so one that says nothing is passed over."""
-    try:
-        return set_of_receipt(path)
-    except ArchiveError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokar import names, tokens
-from tokar.errors import HeaderError, InputError, StorageError, UnsafeNameError
+from tokar.errors import ArchiveError, HeaderError, InputError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import NO_TIME, LogTime, Signature
 from tokar.format.archive import Archive
 from tokar.server.contract import BackupKind
 from tokar.server.licence import PriorSet
+from tokar.sets.backup_set import FoundSets, find_sets
+from tokar.sets.chain import build_chain
 from tokar.sets.facts import LogFacts
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tokar.format.index import Entry
 
@@ -92,29 +94,40 @@ def _prior_from_receipt(path: Path) -> PriorSet:
         raise InputError("this receipt lacks what a prior set is known by", path=path) from error
 
 
-def find_prior(folder: Path, kind: BackupKind) -> PriorSet | None:
+def find_prior(
+    folder: Path, kind: BackupKind, *, report: Callable[[ArchiveError], None] | None = None
+) -> PriorSet | None:
     """Return the set before a new one, found among the archives of a folder; None for kinds that begin a chain.
 
     For a differential that is the last full; for an incremental the set with the highest log.
 
+    Args:
+        folder: The folder.
+        kind: The kind of the new set.
+        report: Called with each archive and receipt that cannot be read, where the chain does not need it.
+
     Raises:
         InputError: The folder has no set to go on from.
         StorageError: The folder cannot be listed.
+        ArchiveError: An archive cannot be read, and without it what is here cannot be restored.
     """
     if kind in (BackupKind.FULL, BackupKind.COPY):
         return None
     wanted = {"full"} if kind is BackupKind.DIFFERENTIAL else {"full", "logs"}
-    found: list[tuple[int, str, PriorSet]] = []
     try:
-        paths = sorted(folder.glob("*.tokar"))
-    except OSError as error:
-        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
-    for path in paths:
-        with Archive(path) as archive:
-            head = archive.head
-        if head.kind in wanted:
-            prior = load_prior(path)
-            found.append((prior.generation_high, head.created, prior))
-    if not found:
-        raise InputError("no set to go on from", path=folder, hint="take a full backup into this folder first")
-    return max(found, key=lambda one: one[:2])[2]
+        found = find_sets([folder])
+    except InputError:
+        found = FoundSets((), ())
+    usable = [one for one in found.sets if one.kind in wanted and one.generations and not one.receipt]
+    if not usable:
+        error = InputError("no set to go on from", path=folder, hint="take a full backup into this folder first")
+        for problem in found.problems:
+            error.add_note(f"also: cannot be read: {problem}")
+        raise error
+    last = max(usable, key=lambda one: ((one.generations or (0, 0))[1], one.created))
+    if found.problems and not build_chain(found.sets).verdict_on(last).restorable:
+        raise found.problems[0]
+    if report is not None:
+        for problem in found.problems:
+            report(problem)
+    return load_prior(Path(last.label))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tokar.errors import ArchiveError, InputError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
+from tokar.sets.faults import spans
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +120,6 @@ def _range_of(generations: Any) -> tuple[int, int]:
     return (int(generations[0]), int(generations[1])) if generations else (0, 0)
 
 
-_SKIPPED_PREFIX: Final = "."
-"""Hidden files: among them the temporary names of archives that are being written."""
-
-
 @dataclass(frozen=True, slots=True)
 class FoundSets:
     """The sets that were found."""
@@ -130,11 +127,27 @@ class FoundSets:
     sets: tuple[BackupSet, ...]  # The sets
     problems: tuple[ArchiveError, ...]  # Archives and receipts in folders that cannot be read, each with the reason
 
+    def demand_none_beyond(self, generation: int) -> None:
+        """Check that no archive that cannot be read has logs after a generation, going by its receipt.
+
+        Raises:
+            ArchiveError: One has.
+        """
+        told = {one.label: one.receipt for one in self.sets if one.receipt is not None}
+        for problem in self.problems:
+            low, high = told.get(f"{problem.path}{RECEIPT_SUFFIX}", (0, 0))
+            if high > generation:
+                problem.add_note(f"its receipt says that it holds logs {spans([range(low, high + 1)])}")
+                problem.hint = problem.hint or f"leave it out with --until 0x{generation:X}"
+                raise problem
+
 
 def find_sets(
     paths: Iterable[Path | str], *, examine: bool = False, progress: Callable[[int], None] | None = None
 ) -> FoundSets:
     """Return the sets in archives, receipts and folders. A folder is looked into, its subfolders are not.
+
+    What is named must be readable. What is in a folder and is not is a problem, which stops only those who need it.
 
     Args:
         paths: Archives, receipts and folders.
@@ -151,9 +164,10 @@ def find_sets(
         if not path.is_dir():
             sets.append(_load(path, examine=examine, progress=progress))
             continue
-        for one in _sets_in(path):
+        for one in _files_in(path):
             try:
-                sets.append(_load(one, examine=examine, progress=progress))
+                if one.name.endswith(RECEIPT_SUFFIX) or _is_archive(one):
+                    sets.append(_load(one, examine=examine, progress=progress))
             except ArchiveError as error:
                 problems.append(error)
     if not sets and not problems:
@@ -166,24 +180,18 @@ def _load(path: Path, *, examine: bool, progress: Callable[[int], None] | None) 
         return set_of_receipt(path)
     try:
         with Archive(path) as archive:
-            return set_of_archive(archive, examine=examine, progress=progress)
+            return set_of_archive(archive, label=str(path), examine=examine, progress=progress)
     except ArchiveError as error:
-        if error.path is None:
-            error.path = path
+        error.path = error.path or path
         raise
 
 
-def _sets_in(folder: Path) -> Iterator[Path]:
-    """Yield the archives and receipts in a folder, in the order of their names; an archive is known by its first bytes."""
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files in a folder in the order of their names, without hidden ones: archives that are being written are."""
     try:
-        listed = sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
     except OSError as error:
         raise StorageError(f"cannot read the folder: {error.strerror}", path=folder) from error
-    for path in listed:
-        if path.name.startswith(_SKIPPED_PREFIX) or not path.is_file():
-            continue
-        if path.name.endswith(RECEIPT_SUFFIX) or _is_archive(path):
-            yield path
 
 
 def _is_archive(path: Path) -> bool:

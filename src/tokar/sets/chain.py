@@ -386,6 +386,14 @@ class Chain:
         """Return a set as the beginning of a restore, if it is one."""
         return next((start for start in self.starts if start.number == number), None)
 
+    def verdict_on(self, backup_set: BackupSet) -> ChainVerdict:
+        """Return the verdict on a set."""
+        return next(
+            verdict
+            for one, verdict in zip(self.sets, self.verdicts, strict=True)
+            if (one.id, one.root) == (backup_set.id, backup_set.root)
+        )
+
     @property
     def is_restorable(self) -> bool:
         """Whether every set can be restored."""
