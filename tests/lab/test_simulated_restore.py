@@ -63,7 +63,7 @@ def test_locations_are_given_by_a_stopped_exchange_and_not_by_a_stopped_authorit
     listed = exchange.database_locations()
     assert [entry.token for entry in listed.entries] == [0x45, 0x46, tokens.LOG_DIR, tokens.CHECKPOINT_DIR]
     assert decoded(listed.entries[0]) == "\\\\EXCHANGE1\\D$\\exchsrvr\\priv"
-    assert exchange.held_lists == 1
+    assert not listed.freed
     _, authority = prepared(tmp_path / "b", "certadm")
     assert refused(authority.database_locations) == codes.COULD_NOT_CONNECT
 

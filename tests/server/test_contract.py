@@ -6,7 +6,7 @@ import pytest
 
 from tokar import codes, namelist, tokens
 from tokar.errors import ArchiveError, LocationListError
-from tokar.server.contract import DIALECTS, BackupType, ListKeeper, ServerError
+from tokar.server.contract import DIALECTS, BackupType, NameList, ServerError
 
 
 def test_every_token_profile_has_a_dialect() -> None:
@@ -38,35 +38,33 @@ def test_a_server_error_with_an_unknown_code_has_no_name() -> None:
     assert ServerError(0x80041234, call="read").name is None
 
 
-def test_a_list_is_counted_until_it_is_freed() -> None:
-    keeper = ListKeeper()
-    names = keeper.give_raw(namelist.build_names([(0x21, b"E\0")], wide=True), wide=True)
-    assert keeper.held == 1
+def test_a_list_is_held_until_it_is_freed() -> None:
+    names = NameList.from_bytes(namelist.build_names([(0x21, b"E\0")], wide=True), wide=True)
+    held = not names.freed
     names.free()
-    assert keeper.held == 0
+    assert (held, names.freed) == (True, True)
     assert names.entries[0].token == 0x21
 
 
 def test_a_list_cannot_be_freed_twice() -> None:
-    keeper = ListKeeper()
-    names = keeper.give(())
+    names = NameList(())
     names.free()
     with pytest.raises(ServerError) as caught:
         names.free()
     assert caught.value.code == codes.INVALID_PARAM
-    assert keeper.held == 0
+    assert names.freed
 
 
 @pytest.mark.parametrize("data", [None, b"", b"\0", b"\0\0"])
 def test_all_forms_of_an_empty_list_are_empty(data: bytes | None) -> None:
-    assert ListKeeper().give_raw(data, wide=False).entries == ()
+    assert NameList.from_bytes(data, wide=False).entries == ()
 
 
 def test_a_list_that_is_cut_is_refused() -> None:
     with pytest.raises(LocationListError):
-        ListKeeper().give_raw(b"!name", wide=False)
+        NameList.from_bytes(b"!name", wide=False)
 
 
 def test_a_list_of_dynamic_files_has_no_tokens() -> None:
-    names = ListKeeper().give_raw(b"\\\\S\\a.crl\0\0", wide=False, with_tokens=False)
+    names = NameList.from_bytes(b"\\\\S\\a.crl\0\0", wide=False, with_tokens=False)
     assert [(entry.token, entry.raw_name) for entry in names.entries] == [(None, b"\\\\S\\a.crl")]

@@ -13,7 +13,6 @@ from tokar.server.contract import (
     BackupType,
     Dialect,
     EndOfFile,
-    ListKeeper,
     NameList,
     NoAnswerError,
     Outcome,
@@ -123,7 +122,7 @@ class ScriptedBackup(BackupContext):
         self.backup_type = backup_type
         self.expiry_token = b"\x01expiry\x00" if server.dialect.has_expiry_token else None
         self._server = server
-        self._keeper = ListKeeper()
+        self._given: list[NameList] = []
         self._logs: dict[str, bytes] | None = None
         self._names_given = False
         self._unread: set[bytes] = set()
@@ -132,19 +131,20 @@ class ScriptedBackup(BackupContext):
         self._offset = 0
         self._over = False
 
-    @property
-    def held_lists(self) -> int:
-        return self._keeper.held
+    def _listed(self, data: bytes | None, *, wide: bool, with_tokens: bool = True) -> NameList:
+        """Return a list that is remembered, so that `end` can count those still held."""
+        self._given.append(NameList.from_bytes(data, wide=wide, with_tokens=with_tokens))
+        return self._given[-1]
 
     def database_locations(self) -> NameList:
         self._begin("database_locations")
         rows = [(token, wide(path)) for token, path in self._server.locations]
-        return self._keeper.give_raw(namelist.build_names(rows, wide=True), wide=True)
+        return self._listed(namelist.build_names(rows, wide=True), wide=True)
 
     def dynamic_files(self) -> NameList:
         self._begin("dynamic_files")
         data = namelist.build_names([(None, wide(name)) for name in self._server.dynamic], wide=True)
-        return self._keeper.give_raw(data, wide=True, with_tokens=False)
+        return self._listed(data, wide=True, with_tokens=False)
 
     def database_names(self) -> NameList:
         self._begin("database_names")
@@ -166,7 +166,7 @@ class ScriptedBackup(BackupContext):
 
     def _give(self, files: dict[str, bytes], token: int) -> NameList:
         rows = [(self._server.tokens.get(name, token), wide(name)) for name in files]
-        return self._keeper.give_raw(namelist.build_names(rows, wide=True) if rows else None, wide=True)
+        return self._listed(namelist.build_names(rows, wide=True) if rows else None, wide=True)
 
     def open(self, raw_name: bytes) -> int:
         fault = self._begin(f"open {raw_name.decode('utf-16-le', 'replace')}")
@@ -222,7 +222,7 @@ class ScriptedBackup(BackupContext):
         self._server.truncated = True
 
     def end(self, outcome: Outcome) -> None:
-        self._server.leaks += self._keeper.held
+        self._server.leaks += sum(not one.freed for one in self._given)
         self._begin(f"end {outcome}")
         self._over = True
         self._server.busy = False
@@ -238,19 +238,14 @@ class ScriptedBackup(BackupContext):
 class ScriptedRestore(RestoreContext):
     def __init__(self, server: ScriptedServer, *, restricted: bool) -> None:
         self._server = server
-        self._keeper = ListKeeper()
         self._restricted = restricted
         self._full_done = False
         self._over = False
 
-    @property
-    def held_lists(self) -> int:
-        return self._keeper.held
-
     def database_locations(self) -> NameList:
         self._begin("database_locations")
         rows = [(token, wide(path)) for token, path in self._server.locations]
-        return self._keeper.give_raw(namelist.build_names(rows, wide=True), wide=True)
+        return NameList.from_bytes(namelist.build_names(rows, wide=True), wide=True)
 
     def register(self, registration: Registration) -> None:
         self._begin("register")

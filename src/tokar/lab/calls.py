@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from tokar.lab.engine import Dice, EngineError
 from tokar.namelist import build_names
-from tokar.server.contract import DIALECTS, ListKeeper, NameList, NoAnswerError, ServerError
+from tokar.server.contract import DIALECTS, NameList, NoAnswerError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -142,10 +142,9 @@ class Calls:
 
 
 class Lists:
-    """Builds lists in the dialect's width and counts them."""
+    """Builds lists in the dialect's width and returns them."""
 
     def __init__(self, lab: Lab) -> None:
-        self.keeper = ListKeeper()
         self._wide = DIALECTS[lab.config.profile].wide
 
     def encode(self, name: str) -> bytes:
@@ -156,7 +155,7 @@ class Lists:
         """Return a list."""
         data = build_names([(token, self.encode(name)) for token, name in entries], wide=self._wide)
         encoding = 0 if self._wide else _WINDOWS_1252
-        return self.keeper.give_raw(data, wide=self._wide, encoding=encoding, with_tokens=with_tokens)
+        return NameList.from_bytes(data, wide=self._wide, encoding=encoding, with_tokens=with_tokens)
 
     def give_locations(self, lab: Lab) -> NameList:
         """Return where everything lives."""

@@ -64,11 +64,6 @@ class SimulatedRestore(RestoreContext):
         self._restricted = restricted
         self._is_over = False
 
-    @property
-    def held_lists(self) -> int:
-        """Lists that were given out and not freed."""
-        return self._lists.keeper.held
-
     def database_locations(self) -> NameList:
         """Return where databases, logs and checkpoint live now; not in the dialect of the CA, whose service is stopped."""
 
@@ -288,11 +283,6 @@ class SimulatedBackup(BackupContext):
         self.backup_type = BackupType.FULL if full else BackupType.LOGS_ONLY
         if self._dialect.has_expiry_token:
             self.expiry_token = _TOKEN.pack(_TOKEN_MAGIC, self._lab.config.lives, _TOMBSTONE_LIVES)
-
-    @property
-    def held_lists(self) -> int:
-        """Lists that were given out and not freed."""
-        return self._lists.keeper.held
 
     def database_locations(self) -> NameList:
         """Return where databases, logs and checkpoint live."""

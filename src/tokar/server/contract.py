@@ -20,7 +20,7 @@ What an implementation must keep (the rules are numbered in spec/procedure.md):
 * `read` fills a buffer from the front and returns how many bytes came. Short reads are normal. How the end of the file
   shows is the dialect's `end_of_file`.
 * `truncate_logs` fails (-616) unless every listed file was read to its end. It exists only where `Server.truncates`.
-* Every list is freed by the client; `end` with lists still held is a leak, which `held_lists` shows.
+* Every list is freed by the client; `end` with lists still held is a leak.
 * `end` is the last call of a context and may be made in any state, also after a failure.
 
 Sources: MS Knowledge Base Q159838; Exchange Server SDK, "Backing Up Directory or Information Store Data"; Win32
@@ -50,7 +50,6 @@ __all__ = [
     "BackupType",
     "Dialect",
     "EndOfFile",
-    "ListKeeper",
     "ListedName",
     "NameList",
     "NoAnswerError",
@@ -242,6 +241,21 @@ class NameList:
         self.freed = False
         self._on_free = on_free
 
+    @classmethod
+    def from_bytes(cls, data: bytes | None, *, wide: bool, encoding: int = 0, with_tokens: bool = True) -> NameList:
+        """Return the list in the bytes of a native call.
+
+        Args:
+            data: The bytes; None for an empty list.
+            wide: Whether the units are 16 bits.
+            encoding: The code page of the names of an A list.
+            with_tokens: False for the list of dynamic files.
+
+        Raises:
+            LocationListError: The bytes are no list.
+        """
+        return cls(parse_names(data, wide=wide, encoding=encoding, with_tokens=with_tokens), data=data, wide=wide)
+
     def free(self) -> None:
         """Give the list back; its entries have been copied and stay.
 
@@ -255,35 +269,6 @@ class NameList:
             self._on_free()
 
 
-class ListKeeper:
-    """Counts the lists that a context gave out and the client has not freed yet."""
-
-    def __init__(self) -> None:
-        self.held = 0
-
-    def give(self, entries: tuple[ListedName, ...], *, data: bytes | None = None, wide: bool = True) -> NameList:
-        """Return a list that is counted until it is freed."""
-        self.held += 1
-        return NameList(entries, data=data, wide=wide, on_free=self._take_back)
-
-    def give_raw(self, data: bytes | None, *, wide: bool, encoding: int = 0, with_tokens: bool = True) -> NameList:
-        """Return the list in the bytes of a native call, counted until it is freed.
-
-        Args:
-            data: The bytes; None for an empty list.
-            wide: Whether the units are 16 bits.
-            encoding: The code page of the names of an A list.
-            with_tokens: False for the list of dynamic files.
-
-        Raises:
-            LocationListError: The bytes are no list.
-        """
-        return self.give(parse_names(data, wide=wide, encoding=encoding, with_tokens=with_tokens), data=data, wide=wide)
-
-    def _take_back(self) -> None:
-        self.held -= 1
-
-
 class BackupContext(ABC):
     """What Prepare returned for a backup. Every method may raise ServerError, NoAnswerError, or another SourceError."""
 
@@ -291,11 +276,6 @@ class BackupContext(ABC):
     """What Prepare was asked for."""
     expiry_token: bytes | None = None
     """Opaque bytes that restore demands, where the dialect has them."""
-
-    @property
-    @abstractmethod
-    def held_lists(self) -> int:
-        """Lists that were given out and not freed."""
 
     @abstractmethod
     def database_locations(self) -> NameList:
@@ -354,11 +334,6 @@ class Registration:
 
 class RestoreContext(ABC):
     """What Prepare returned for a restore. Every method may raise ServerError, NoAnswerError, or another SourceError."""
-
-    @property
-    @abstractmethod
-    def held_lists(self) -> int:
-        """Lists that were given out and not freed."""
 
     @abstractmethod
     def database_locations(self) -> NameList:

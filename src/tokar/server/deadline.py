@@ -27,7 +27,6 @@ from tokar.errors import ArchiveError, InputError, SourceError
 from tokar.server.contract import (
     BackupContext,
     BackupType,
-    ListKeeper,
     NameList,
     NoAnswerError,
     Outcome,
@@ -214,25 +213,13 @@ class _RemoteContext:
     def __init__(self, link: _Link, deadlines: Deadlines) -> None:
         self._link = link
         self._deadlines = deadlines
-        self._keeper = ListKeeper()
-
-    @property
-    def held_lists(self) -> int:
-        """Lists that were given out and not freed."""
-        return self._keeper.held
 
     def _call(self, call: str, *arguments: object) -> Any:
         return self._link.call(call, self._deadlines.call, *arguments)
 
     def _list(self, call: str) -> NameList:
         handle, entries, data, wide = self._call(call)
-        given = self._keeper.give(entries, data=data, wide=wide)
-
-        def free() -> None:
-            given.free()
-            self._call("free", handle)
-
-        return NameList(entries, data=data, wide=wide, on_free=free)
+        return NameList(entries, data=data, wide=wide, on_free=lambda: self._call("free", handle))
 
     def _end(self, *arguments: object) -> None:
         try:

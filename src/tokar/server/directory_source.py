@@ -19,7 +19,6 @@ from tokar.server.contract import (
     BackupContext,
     BackupType,
     ListedName,
-    ListKeeper,
     NameList,
     Outcome,
     RestoreContext,
@@ -107,7 +106,6 @@ class _DirectoryBackup(BackupContext):
 
     def __init__(self, server: DirectoryServer, candidates: tuple[Candidate, ...]) -> None:
         self._server = server
-        self._keeper = ListKeeper()
         self._databases = {names.encode(one.name)[0]: one for one in candidates if one.kind in _DATABASES}
         self._others = {names.encode(one.name)[0]: one for one in candidates if one.kind not in _DATABASES}
         self._logs_listed = False
@@ -115,11 +113,6 @@ class _DirectoryBackup(BackupContext):
         self._over = False
         self._open: Candidate | None = None
         self._descriptor = -1
-
-    @property
-    def held_lists(self) -> int:
-        """Lists that were given out and not freed."""
-        return self._keeper.held
 
     def database_locations(self) -> NameList:
         """Return the folders that the files lie in, where all files of a token lie in one."""
@@ -131,7 +124,7 @@ class _DirectoryBackup(BackupContext):
             if one.kind == "log":
                 folders.setdefault(tokens.LOG_DIR, set()).add(os.path.dirname(os.path.abspath(one.path)))  # noqa: PTH100, PTH120 - paths are text here
         rows = [(token, *names.encode(next(iter(found)))) for token, found in folders.items() if len(found) == 1]
-        return self._keeper.give(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
+        return NameList(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
 
     def database_names(self) -> NameList:
         """Return the databases."""
@@ -157,7 +150,7 @@ class _DirectoryBackup(BackupContext):
     def dynamic_files(self) -> NameList:
         """Return nothing: a directory has no dynamic files."""
         self._demand_live("dynamic_files")
-        return self._keeper.give(())
+        return NameList(())
 
     def open(self, raw_name: bytes) -> int:
         """Open a file that was found.
@@ -234,7 +227,7 @@ class _DirectoryBackup(BackupContext):
 
     def _give(self, files: dict[bytes, Candidate]) -> NameList:
         rows = [(one.token, *names.encode(one.name)) for one in files.values()]
-        return self._keeper.give(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
+        return NameList(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
 
     def _demand_live(self, call: str) -> None:
         if self._over:
