@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target
+from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target, wipe
 
 from tokar import codes
 from tokar.errors import ArchiveError, ExistingFileError, FormatError, SetError, SourceError, StorageError
@@ -234,7 +234,7 @@ def the_receipt_of_another_archive_stays(folder: Path, profile: str) -> None:
 def histories_are_not_mixed(folder: Path, profile: str) -> None:
     """The server is restored from its full and goes on: sets from before and after that do not go together."""
     story, (full, first) = chain_of(folder, profile, INCREMENTAL)
-    story.lab.wipe()
+    wipe(story.lab)
     restore(story.lab, [full])
     story.lab.recover()
     story.account.now = {each.dbid: dict(full.expected[each.name]) for each in story.lab.config.databases}

@@ -29,6 +29,7 @@ from chain_stories import (
     restore,
     target_for,
     used_target,
+    wipe,
     wiped_target,
 )
 from hypothesis import HealthCheck, Phase, event, settings
@@ -187,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         if not self.is_plain_chain(sets):
             return
         self.restores += 1
-        self.lab.wipe()
+        wipe(self.lab)
         restore(self.lab, sets)
         assert outcome_of(self.lab) == sets[-1].expected
         event("the server itself restored")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from engine_by_hand import new_story
+from engine_by_hand import new_story, wipe
 
 from tokar import lab as engine
 from tokar.errors import InputError
@@ -147,7 +147,7 @@ def test_a_stopped_lab_stays_stopped_when_it_is_defragmented(tmp_path: Path) -> 
 
 def test_a_wiped_lab_has_nothing_left_to_start_from(tmp_path: Path) -> None:
     story = new_story(tmp_path)
-    story.lab.wipe()
+    wipe(story.lab)
     assert list(story.lab.place.logs.iterdir()) == []
     with pytest.raises(EngineError) as caught:
         story.lab.start()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tokar import codes
 from tokar.server.contract import DIALECTS, BackupType
-from tokar.server.states import BACKUP, RESTORE, table_as_text
+from tokar.server.states import BACKUP, RESTORE
 from tokar.sets.receipt import FORM, Truncation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "spec" / "procedure.md").read_text(encoding="utf-8")
@@ -19,6 +23,16 @@ SPEC = (ROOT / "spec" / "procedure.md").read_text(encoding="utf-8")
 def row(first: str) -> list[str]:
     line = next(line for line in SPEC.splitlines() if line.startswith(f"| {first} |"))
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def table_as_text(table: Mapping[tuple[Any, Any], Any]) -> str:
+    """A table as Markdown, one row for each state and what follows from it."""
+    rows: dict[str, list[str]] = {}
+    for (state, event), following in table.items():
+        rows.setdefault(state, []).append(f"`{event}` → {following}")
+    lines = ["| state | event → next state |", "|---|---|"]
+    lines += [f"| {state} | {'; '.join(sorted(steps))} |" for state, steps in rows.items()]
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("table", [table_as_text(BACKUP), table_as_text(RESTORE)], ids=["backup", "restore"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target
+from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target, wipe
 from scripted_server import Fault, ScriptedServer
 
 import tokar
@@ -230,7 +230,7 @@ def test_a_gap_between_sets_is_refused_before_the_server_is_called(tmp_path: Pat
 def test_sets_from_before_and_after_a_restore_are_not_mixed(tmp_path: Path) -> None:
     story, full = full_of(tmp_path)
     first = after(story, [full], "1.tokar", BackupKind.INCREMENTAL)
-    story.lab.wipe()
+    wipe(story.lab)
     restore(story.lab, [full])
     story.lab.recover()
     story.lab.work(30)

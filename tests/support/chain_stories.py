@@ -23,6 +23,7 @@ from engine_by_hand import (
     register,
     server_of,
     target_for,
+    wipe,
 )
 
 from tokar import names, tokens
@@ -65,6 +66,7 @@ __all__ = [
     "take",
     "target_for",
     "used_target",
+    "wipe",
     "wiped_target",
 ]
 
@@ -169,5 +171,5 @@ def used_target(story: Story, folder: Path) -> Lab:
 def wiped_target(story: Story, folder: Path) -> Lab:
     """Return a copy of the server that has lost its databases, logs and checkpoint."""
     lab = used_target(story, folder)
-    lab.wipe()
+    wipe(lab)
     return lab

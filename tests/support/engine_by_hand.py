@@ -153,6 +153,15 @@ def back_up(server: SimulatedServer, *, full: bool = True, truncate: bool = True
     return HandSet(full, databases, logs, patches, context.expiry_token)
 
 
+def wipe(lab: Lab) -> None:
+    """Lose all databases, logs and the checkpoint, as a broken disk does; the server's settings stay."""
+    lab.crash()
+    place = lab.place
+    paths = [*place.databases.values(), *place.logs.iterdir(), *place.system.iterdir()]
+    for path in {path for path in paths if path.is_file()}:
+        path.unlink()
+
+
 def target_for(story: Story, folder: Path) -> Lab:
     """An empty server of the same kind, to restore to."""
     config = story.lab.config

@@ -228,14 +228,6 @@ class Lab:
         """
         return Backup(self.instance, full=full)
 
-    def wipe(self) -> None:
-        """Lose all databases, logs and the checkpoint, as a broken disk does; the server's settings stay."""
-        self.crash()
-        place = self.place
-        paths = [*place.databases.values(), *place.logs.iterdir(), *place.system.iterdir()]
-        for path in {path for path in paths if path.is_file()}:
-            path.unlink()
-
     def _recovery_is_due(self) -> bool:
         if load_registration(self.folder) is not None:
             return True

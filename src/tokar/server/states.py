@@ -253,13 +253,3 @@ class Machine(Generic[State, Event]):
         """
         self.demand(event)
         self.state = self._table[self.state, event]
-
-
-def table_as_text(table: Mapping[tuple[State, Event], State]) -> str:
-    """Return a table as Markdown, one row for each state and what follows from it; spec/procedure.md holds this text."""
-    rows: dict[str, list[str]] = {}
-    for (state, event), following in table.items():
-        rows.setdefault(state, []).append(f"`{event}` → {following}")
-    lines = ["| state | event → next state |", "|---|---|"]
-    lines += [f"| {state} | {'; '.join(sorted(steps))} |" for state, steps in rows.items()]
-    return "\n".join(lines) + "\n"
