@@ -21,7 +21,7 @@ from tokar.errors import ArchiveError, ExistingFileError, FormatError, SetError,
 from tokar.format.archive import Archive
 from tokar.format.verify import VerifyReport
 from tokar.format.writer import ArchiveWriter
-from tokar.lab.calls import Fault, FaultKind
+from tokar.lab.calls import Injection, InjectionKind
 from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
 from tokar.restore import prepare as merged_module
@@ -199,7 +199,7 @@ def a_failed_restore_is_not_started(folder: Path, profile: str) -> None:
 
 def a_file_of_another_size_is_refused(folder: Path, profile: str) -> None:
     story = new_story(folder / "lab", profile, work=20)
-    server = SimulatedServer(story.lab, faults=[Fault(FaultKind.ANNOUNCE, "open", nth=3, size=512)])
+    server = SimulatedServer(story.lab, faults=[Injection(InjectionKind.ANNOUNCE, "open", nth=3, size=512)])
     with contextlib.suppress(SourceError):
         run_backup(server, folder / "0.tokar", COPY, BackupOptions(threads=1))
     assert not (folder / "0.tokar").exists(), "an archive of less than was announced"
@@ -208,7 +208,7 @@ def a_file_of_another_size_is_refused(folder: Path, profile: str) -> None:
 def after_a_failure_the_next_backup_works(folder: Path, profile: str) -> None:
     story = new_story(folder / "lab", profile, work=20)
     with contextlib.suppress(SourceError):
-        server = SimulatedServer(story.lab, faults=[Fault(FaultKind.FAIL, "read")])
+        server = SimulatedServer(story.lab, faults=[Injection(InjectionKind.FAIL, "read")])
         run_backup(server, folder / "0.tokar", FULL, BackupOptions(threads=1))
     comes_back(story, folder / "target", take(story, folder / "1.tokar", FULL))
 

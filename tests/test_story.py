@@ -43,7 +43,7 @@ from hypothesis.stateful import (
 
 from tokar import codes
 from tokar.errors import ArchiveError, CollisionError, ProcedureError, SetError
-from tokar.lab.calls import Blows, Fault, FaultKind
+from tokar.lab.calls import FaultInjector, Injection, InjectionKind
 from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
 from tokar.server.backup_steps import LogsOnlyRefusedError
@@ -141,8 +141,11 @@ class Machine(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(list(BackupKind)), at=st.integers(1, 25))
     def die_in_a_backup(self, kind: BackupKind, at: int) -> None:
         """The server dies at some call. An archive that was sealed by then is as good as any."""
-        faults = [Fault(FaultKind.DIE, nth=at), Fault(FaultKind.HANG, "end")]  # the dead do not answer to End
-        server = SimulatedServer(self.lab, faults=faults, busy=3, blows=Blows(hang=int, die=int))
+        faults = [
+            Injection(InjectionKind.DIE, nth=at),
+            Injection(InjectionKind.HANG, "end"),
+        ]  # the dead do not answer to End
+        server = SimulatedServer(self.lab, faults=faults, busy=3, injector=FaultInjector(hang=int, die=int))
         out = self.new_archive()
         before = self.kept[-1].chain if kind in LOGS_ONLY and self.kept else ()
         prior = load_prior(before[-1].path) if before else None

@@ -210,9 +210,9 @@ def test_a_full_stands_in_when_asked_and_says_so(lab: Lab, tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("here")
 def test_or_full_answers_only_the_documented_reasons(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokar.lab.calls import Fault, FaultKind  # noqa: PLC0415 - only here
+    from tokar.lab.calls import Injection, InjectionKind  # noqa: PLC0415 - only here
 
-    fault = Fault(FaultKind.FAIL, "prepare_backup", code=-1032)
+    fault = Injection(InjectionKind.FAIL, "prepare_backup", code=-1032)
     troubled(monkeypatch, lambda named: troubled_servers.with_fault(named, fault))
     result = tokar("backup", source(lab), tmp_path / "a.tokar", "--type", "differential", "--or-full")
     assert result.exit_code == 1

@@ -10,7 +10,7 @@ import tokar
 from tokar import codes
 from tokar.errors import ArchiveError, ProcedureError, SetError
 from tokar.format.verify import verify
-from tokar.lab.calls import Blows, Fault, FaultKind
+from tokar.lab.calls import FaultInjector, Injection, InjectionKind
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.backup_steps import LogsOnlyRefusedError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PROFILES = ("edbbcli", "ntdsbcli", "certadm")
 WITH_LOGS_ONLY = ("edbbcli", "certadm")
-QUIET = Blows(hang=lambda: None, die=lambda: None)
+QUIET = FaultInjector(hang=lambda: None, die=lambda: None)
 
 
 def busy_lab(folder: Path, profile: str) -> Lab:
@@ -97,7 +97,7 @@ def clean_calls(folder: Path, profile: str, kind: BackupKind) -> list[str]:
 
 
 def prepared(
-    folder: Path, profile: str, kind: BackupKind, faults: tuple[Fault, ...]
+    folder: Path, profile: str, kind: BackupKind, faults: tuple[Injection, ...]
 ) -> tuple[SimulatedServer, Lab, BackupOptions]:
     folder.mkdir()
     lab = busy_lab(folder / "lab", profile)
@@ -106,7 +106,7 @@ def prepared(
         run_backup(SimulatedServer(lab, busy=0), folder / "full.tokar", BackupKind.FULL)
         lab.work(10)
         options = BackupOptions(archive_id=bytes(16), prior=load_prior(folder / "full.tokar"))
-    return SimulatedServer(lab, faults=faults, blows=QUIET), lab, options
+    return SimulatedServer(lab, faults=faults, injector=QUIET), lab, options
 
 
 # The directory service knows no logs only, so two of its kinds are refused before Prepare; that is tested elsewhere.
@@ -114,14 +114,14 @@ def prepared(
     ("profile", "kind"),
     [(profile, kind) for profile in WITH_LOGS_ONLY for kind in BackupKind] + [("ntdsbcli", BackupKind.FULL)],
 )
-@pytest.mark.parametrize("blow", [FaultKind.FAIL, FaultKind.HANG, FaultKind.DIE])
-def test_each_call_in_turn_is_struck(profile: str, kind: BackupKind, blow: FaultKind, tmp_path: Path) -> None:
+@pytest.mark.parametrize("blow", [InjectionKind.FAIL, InjectionKind.HANG, InjectionKind.DIE])
+def test_each_call_in_turn_is_struck(profile: str, kind: BackupKind, blow: InjectionKind, tmp_path: Path) -> None:
     calls = clean_calls(tmp_path / "clean", profile, kind)
     # Reads are alike: the first of each file stands for all of them.
     struck = [at for at, call in enumerate(calls) if call != "read" or calls[at - 1] != "read"]
     for at in struck:
         folder = tmp_path / str(at)
-        server, lab, options = prepared(folder, profile, kind, (Fault(blow, nth=at + 1),))
+        server, lab, options = prepared(folder, profile, kind, (Injection(blow, nth=at + 1),))
         out = folder / "a.tokar"
         before = logs_on_disk(lab)
         with pytest.raises(ArchiveError):

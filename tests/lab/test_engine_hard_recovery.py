@@ -27,8 +27,8 @@ from engine_by_hand import (
 
 from tokar.lab.config import local_path
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.engine import ERAS, Dice, EngineError, LifeClock
-from tokar.lab.engine_recovery import RestoredSet, hard_recovery
+from tokar.lab.engine import ERAS, Chance, EngineError, LifeClock
+from tokar.lab.engine_recovery import RegisteredSet, hard_recovery
 from tokar.lab.log_stream import closed_logs
 from tokar.lab.offline import dump
 from tokar.server.contract import BackupType, EndOfFile, Outcome
@@ -374,7 +374,7 @@ def test_a_folder_of_their_own_holds_exactly_the_logs_of_the_set(tmp_path: Path,
 
     def recover(low: int, high: int) -> int:
         try:
-            hard_recovery(lab.place, lab.era, LifeClock(1, 1, utc=True), Dice(1), RestoredSet(aside, low, high))
+            hard_recovery(lab.place, lab.era, LifeClock(1, 1, utc=True), Chance(1), RegisteredSet(aside, low, high))
         except EngineError as error:
             return error.code
         return 0

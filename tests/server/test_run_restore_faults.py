@@ -19,7 +19,7 @@ from chain_stories import Contents, Kept, Story, new_story, outcome_of, restore,
 from tokar import codes
 from tokar.errors import ArchiveError, StorageError
 from tokar.format.archive import Archive
-from tokar.lab.calls import Blows, Fault, FaultKind
+from tokar.lab.calls import FaultInjector, Injection, InjectionKind
 from tokar.lab.config import load_registration
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parents[1] / "support"
 PROFILES = ("edbbcli", "ntdsbcli", "certadm")
-QUIET = Blows(hang=int, die=int)
+QUIET = FaultInjector(hang=int, die=int)
 
 
 class Prepared:
@@ -62,8 +62,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Prepar
     return make
 
 
-def run(lab: Lab, sets: tuple[Kept, ...], *faults: Fault) -> tuple[SimulatedServer, BaseException | None]:
-    server = SimulatedServer(lab, running=False, faults=faults, blows=QUIET)
+def run(lab: Lab, sets: tuple[Kept, ...], *faults: Injection) -> tuple[SimulatedServer, BaseException | None]:
+    server = SimulatedServer(lab, running=False, faults=faults, injector=QUIET)
     archives = [Archive(one.path) for one in sets]
     try:
         restore_to_server(server, parts_of(archives))
@@ -93,23 +93,23 @@ def demand_safe(found: Prepared, lab: Lab, *, error: BaseException | None) -> No
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(
     ("kind", "after"),
-    [(FaultKind.FAIL, False), (FaultKind.HANG, False), (FaultKind.HANG, True), (FaultKind.DIE, True)],
+    [(InjectionKind.FAIL, False), (InjectionKind.HANG, False), (InjectionKind.HANG, True), (InjectionKind.DIE, True)],
     ids=["fails", "hangs", "hangs when it is done", "dies"],
 )
 def test_each_call_in_turn_is_struck(
-    profile: str, kind: FaultKind, after: bool, prepared: Callable[[str], Prepared], tmp_path: Path
+    profile: str, kind: InjectionKind, after: bool, prepared: Callable[[str], Prepared], tmp_path: Path
 ) -> None:
     found = prepared(profile)
     server, error = run(target_for(found.story, tmp_path / "clean"), found.sets)
     assert error is None
     for number, call in enumerate(server.calls, 1):
         lab = target_for(found.story, tmp_path / str(number))
-        struck, error = run(lab, found.sets, Fault(kind, nth=number, after=after))
+        struck, error = run(lab, found.sets, Injection(kind, nth=number, after=after))
         calls = list(struck.calls)
-        known_elsewhere = profile == "ntdsbcli" and call == "database_locations" and kind is FaultKind.FAIL
+        known_elsewhere = profile == "ntdsbcli" and call == "database_locations" and kind is InjectionKind.FAIL
         assert (error is None) is (call == "end" or known_elsewhere), call
         assert calls.count("end") == (call != "prepare_restore")
-        registered = calls.count("register") - (call == "register" and kind is FaultKind.FAIL)
+        registered = calls.count("register") - (call == "register" and kind is InjectionKind.FAIL)
         assert calls.count("register_complete") == registered + (call == "register_complete")
         left = load_registration(lab.folder)
         assert left is None or left.status is not None, "an open registration bars every other restore"
@@ -123,7 +123,7 @@ def test_the_code_of_the_failure_is_the_status_of_the_completion(
     found = prepared(profile)
     lab = target_for(found.story, tmp_path / "a")
     code = codes.from_jet(-1808)
-    _, error = run(lab, found.sets, Fault(FaultKind.FAIL, "register_complete", code=code))
+    _, error = run(lab, found.sets, Injection(InjectionKind.FAIL, "register_complete", code=code))
     assert isinstance(error, ServerError)
     left = load_registration(lab.folder)
     assert left is not None

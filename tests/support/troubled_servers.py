@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from backup_files import DATABASE_NAME, fill
 from scripted_server import ScriptedServer
 
-from tokar.lab.calls import Blows, Fault, FaultKind
+from tokar.lab.calls import FaultInjector, Injection, InjectionKind
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from tokar.server.contract import Server
 
 
-def with_fault(source: str, fault: Fault) -> Server:
-    return SimulatedServer(open_lab(Path(source.removeprefix("lab:"))), faults=[fault], blows=Blows(die=int))
+def with_fault(source: str, fault: Injection) -> Server:
+    return SimulatedServer(open_lab(Path(source.removeprefix("lab:"))), faults=[fault], injector=FaultInjector(die=int))
 
 
 def hanging(source: str) -> Server:
     """A server whose third read never returns; in a process of its own it really does not."""
     lab = open_lab(Path(source.removeprefix("lab:")))
-    return SimulatedServer(lab, faults=[Fault(FaultKind.HANG, "read", nth=3)])
+    return SimulatedServer(lab, faults=[Injection(InjectionKind.HANG, "read", nth=3)])
 
 
 def not_truncating(source: str) -> Server:
-    return with_fault(source, Fault(FaultKind.FAIL, "truncate_logs", code=-1032))
+    return with_fault(source, Injection(InjectionKind.FAIL, "truncate_logs", code=-1032))
 
 
 def not_ending(source: str) -> Server:
-    return with_fault(source, Fault(FaultKind.FAIL, "end"))
+    return with_fault(source, Injection(InjectionKind.FAIL, "end"))
 
 
 def failing(source: str) -> Server:
-    return with_fault(source, Fault(FaultKind.FAIL, "backup_logs", code=-1022))
+    return with_fault(source, Injection(InjectionKind.FAIL, "backup_logs", code=-1022))
 
 
 def damaged(_source: str) -> Server:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from tokar.lab.engine import Dice, EngineError
+from tokar.lab.engine import Chance, EngineError
 from tokar.namelist import build_names
 from tokar.server.contract import DIALECTS, NameList, NoAnswerError, ServerError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokar.lab.lab import Lab
 
 
-class FaultKind(StrEnum):
+class InjectionKind(StrEnum):
     """What goes wrong."""
 
     FAIL = "fail"
@@ -34,10 +34,10 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Injection:
     """One thing that goes wrong, once."""
 
-    kind: FaultKind  # What
+    kind: InjectionKind  # What
     # At which call, by the name of the contract's method (`open`, `read`, `truncate_logs` ...); None: at any.
     call: str | None = None
     nth: int = 1  # At which of these calls, from 1
@@ -47,19 +47,19 @@ class Fault:
     after: bool = False  # FAIL, HANG and DIE strike when the call has had its effect, else before it
 
 
-class FaultPlan:
+class InjectionPlan:
     """Counts calls and says which fault is due.
 
     Args:
         faults: What goes wrong.
     """
 
-    def __init__(self, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, faults: Sequence[Injection] = ()) -> None:
         # Every call so far, by name, in order: run once without faults to learn what can be struck.
         self.calls: list[str] = []
         self._faults = tuple(faults)
 
-    def next_call(self, call: str) -> Fault | None:
+    def next_call(self, call: str) -> Injection | None:
         """Note a call and return the fault that is due, if any."""
         self.calls.append(call)
         counts = {None: len(self.calls), call: self.calls.count(call)}
@@ -81,7 +81,7 @@ def die_at_once() -> NoReturn:
 
 
 @dataclass(frozen=True, slots=True)
-class Blows:
+class FaultInjector:
     """How a process hangs and dies; a test in one process puts exceptions here."""
 
     hang: Callable[[], object] = hang_forever  # Called for HANG
@@ -98,18 +98,18 @@ class Calls:
     Args:
         lab: The server.
         plan: What goes wrong.
-        blows: How it hangs and dies.
+        injector: How it hangs and dies.
         busy: How many steps the users take between two calls, at most.
     """
 
-    def __init__(self, lab: Lab, plan: FaultPlan, blows: Blows, busy: int) -> None:
+    def __init__(self, lab: Lab, plan: InjectionPlan, injector: FaultInjector, busy: int) -> None:
         self.lab = lab
         self.plan = plan
-        self._blows = blows
+        self._injector = injector
         self._busy = busy
-        self.dice = Dice(lab.config.seed, -1 - lab.config.lives)
+        self.chance = Chance(lab.config.seed, -1 - lab.config.lives)
 
-    def make(self, call: str, action: Callable[[Fault | None], T]) -> T:
+    def make(self, call: str, action: Callable[[Injection | None], T]) -> T:
         """Make a call: `action` gets the fault that it has to act out itself, if one is due."""
         self._let_users_work()
         fault = self.plan.next_call(call)
@@ -125,19 +125,19 @@ class Calls:
 
     def _let_users_work(self) -> None:
         if self.lab.is_running and self._busy:
-            for _ in range(self.dice.number(0, self._busy)):
+            for _ in range(self.chance.number(0, self._busy)):
                 self.lab.workload.step()
                 self.lab.workload.write_late()
 
-    def _strike(self, call: str, fault: Fault) -> None:
-        if fault.kind is FaultKind.FAIL:
+    def _strike(self, call: str, fault: Injection) -> None:
+        if fault.kind is InjectionKind.FAIL:
             raise ServerError(fault.code, call=call, detail="injected")
-        if fault.kind is FaultKind.HANG:
-            self._blows.hang()
+        if fault.kind is InjectionKind.HANG:
+            self._injector.hang()
             raise NoAnswerError(call, "it hangs")
-        if fault.kind is FaultKind.DIE:
+        if fault.kind is InjectionKind.DIE:
             self.lab.crash()
-            self._blows.die()
+            self._injector.die()
             raise NoAnswerError(call, "the server died")
 
 

@@ -167,7 +167,7 @@ class LifeClock:
         return LogTime.from_datetime(self._moment if self._utc else self._moment.replace(tzinfo=None))
 
 
-class Dice:
+class Chance:
     """Repeatable chance.
 
     Args:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.lab.change_records import LogRecord
-    from tokar.lab.engine import Clock, Dice, Era
+    from tokar.lab.engine import Chance, Clock, Era
     from tokar.lab.instance import Listener, Place
     from tokar.lab.leaf_pages import Page
     from tokar.lab.log_formats import LogContent
@@ -150,7 +150,7 @@ class Redo:
 
 
 @dataclass(frozen=True, slots=True)
-class RestoredSet:
+class RegisteredSet:
     """What Register said about a restored set."""
 
     folder: Path  # Where its logs and patch files lie; may be the log folder
@@ -170,14 +170,14 @@ class Recovered:
     databases: tuple[int, ...]  # The databases that are clean now, by dbid
 
 
-def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice, listener: Listener | None = None) -> Recovered:
+def soft_recovery(place: Place, era: Era, clock: Clock, chance: Chance, listener: Listener | None = None) -> Recovered:
     """Recover after a crash.
 
     Args:
         place: Where the files lie.
         era: The engine that recovers.
         clock: Where times come from.
-        dice: Where chance comes from.
+        chance: Where chance comes from.
         listener: Told of logs that are closed because undo fills them.
 
     Raises:
@@ -195,7 +195,7 @@ def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice, listener: Li
         raise EngineError(-532, "the checkpoint is of another log stream", path=place.checkpoint)
     for file in files.values():
         _check_needs(file, run, believed=checkpoint is not None)
-    instance = Instance(place, era, clock, dice, signature=run.signature or NO_SIGNATURE)
+    instance = Instance(place, era, clock, chance, signature=run.signature or NO_SIGNATURE)
     instance.listener = listener or instance.listener
     instance.files.update(files)
     redo = Redo(instance, checkpoint.checkpoint if checkpoint else NO_POSITION)
@@ -207,7 +207,7 @@ def soft_recovery(place: Place, era: Era, clock: Clock, dice: Dice, listener: Li
     return _finish(instance, redo, run, hard=False)
 
 
-def hard_recovery(place: Place, era: Era, clock: Clock, dice: Dice, restored: RestoredSet) -> Recovered:
+def hard_recovery(place: Place, era: Era, clock: Clock, chance: Chance, restored: RegisteredSet) -> Recovered:
     """Recover what was restored. `place` names the databases in the restore map, and no others.
 
     Raises:
@@ -224,7 +224,7 @@ def hard_recovery(place: Place, era: Era, clock: Clock, dice: Dice, restored: Re
     stray = roll_forward(run, place, era)
     for path in stray:
         path.unlink()
-    instance = Instance(place, era, clock, dice, signature=run.signature or NO_SIGNATURE)
+    instance = Instance(place, era, clock, chance, signature=run.signature or NO_SIGNATURE)
     instance.files.update(files)
     redo = Redo(instance)
     for log in run.logs:
@@ -256,7 +256,7 @@ def _check_needs(file: DatabaseFile, run: LogRun, *, believed: bool) -> None:
         raise EngineError(-582, f"committed log {header.committed_high:05X} is missing", path=file.path)
 
 
-def _check_copy(file: DatabaseFile, restored: RestoredSet) -> None:
+def _check_copy(file: DatabaseFile, restored: RegisteredSet) -> None:
     if not file.header.current_full.generation_low:
         raise EngineError(-615, "the database does not come from a backup", path=file.path)
     if file.size % file.era.page_size:
@@ -267,7 +267,7 @@ def _check_copy(file: DatabaseFile, restored: RestoredSet) -> None:
         )
 
 
-def _complete_copy(file: DatabaseFile, restored: RestoredSet) -> None:
+def _complete_copy(file: DatabaseFile, restored: RegisteredSet) -> None:
     if file.era.full_splits:
         high = take_over_trailer(file)
     else:
@@ -285,7 +285,7 @@ def _finish(instance: Instance, redo: Redo, run: LogRun, *, hard: bool, deleted:
         instance.log.begin(last.header.generation + 1, last.header, last.segments_xor)
     attached = sorted(redo.matched)
     for dbid in attached:
-        instance.tables[dbid] = Table(dbid, instance.files[dbid], instance.cache, instance.log, instance.dice)
+        instance.tables[dbid] = Table(dbid, instance.files[dbid], instance.cache, instance.log, instance.chance)
     losers = {number: loser for number, loser in redo.open.items() if loser.undo}
     for loser in losers.values():
         loser.undo = [change for change in loser.undo if change[0] in instance.tables]

@@ -16,7 +16,7 @@ from tokar.lab.tables import Cache, Table, Transactions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.lab.engine import Clock, Dice, Era
+    from tokar.lab.engine import Chance, Clock, Era
     from tokar.lab.leaf_pages import Page
     from tokar.lab.tables import Change
 
@@ -73,7 +73,7 @@ class Instance:
         place: Where it lives.
         era: Which engine it is.
         clock: Where times come from.
-        dice: Where chance comes from.
+        chance: Where chance comes from.
         signature: Of the log stream.
         listener: Told of commits and of closed logs.
         circular: Whether logs below the checkpoint are deleted as soon as a log is closed.
@@ -84,7 +84,7 @@ class Instance:
         place: Place,
         era: Era,
         clock: Clock,
-        dice: Dice,
+        chance: Chance,
         *,
         signature: Signature,
         listener: Listener | None = None,
@@ -93,7 +93,7 @@ class Instance:
         self.place = place
         self.era = era
         self.clock = clock
-        self.dice = dice
+        self.chance = chance
         self.listener = listener or NoListener()
         self.backup: BackupHook | None = None
         self.files: dict[int, DatabaseFile] = {}
@@ -122,7 +122,7 @@ class Instance:
         position = self.log.append(Attach(dbid, path, file.header.signature.pack()))
         self.log.flush()
         file.mark_dirty(position, self.clock.now(), self.log.signature)
-        self.tables[dbid] = Table(dbid, file, self.cache, self.log, self.dice)
+        self.tables[dbid] = Table(dbid, file, self.cache, self.log, self.chance)
         self._write_ranges(self.checkpoint_now().generation)
 
     def detach(self, dbid: int) -> None:
@@ -213,6 +213,6 @@ class Instance:
         self.listener.committed(changes)
 
 
-def new_signature(clock: Clock, dice: Dice) -> Signature:
+def new_signature(clock: Clock, chance: Chance) -> Signature:
     """Return a signature for a new log stream or a new database."""
-    return Signature(random=dice.number(1, 0xFFFFFFFF), created=clock.now())
+    return Signature(random=chance.number(1, 0xFFFFFFFF), created=clock.now())

@@ -23,8 +23,8 @@ from tokar.lab.config import (
     save_config,
 )
 from tokar.lab.database_file import DatabaseFile, create_database
-from tokar.lab.engine import Dice, EngineError, Era, LifeClock, era_of
-from tokar.lab.engine_recovery import Recovered, RestoredSet, hard_recovery, soft_recovery
+from tokar.lab.engine import Chance, EngineError, Era, LifeClock, era_of
+from tokar.lab.engine_recovery import Recovered, RegisteredSet, hard_recovery, soft_recovery
 from tokar.lab.instance import Instance, new_signature
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
@@ -104,13 +104,13 @@ class Lab:
         if self._instance is not None:
             return None
         recovered = self.recover() if self._recovery_is_due() else None
-        place, clock, dice = self._new_life()
+        place, clock, chance = self._new_life()
         instance = Instance(
             place,
             self.era,
             clock,
-            dice,
-            signature=self._stream_signature(place, clock, dice),
+            chance,
+            signature=self._stream_signature(place, clock, chance),
             listener=self.listener,
             circular=self.config.circular,
         )
@@ -123,7 +123,7 @@ class Lab:
         for dbid in place.databases:
             instance.attach(dbid)
         instance.write_checkpoint()
-        self._instance, self._workload = instance, Workload(instance, dice)
+        self._instance, self._workload = instance, Workload(instance, chance)
         return recovered
 
     def stop(self) -> None:
@@ -171,8 +171,8 @@ class Lab:
         was_running = self.is_running
         self.start()
         self.stop()
-        place, clock, dice = self._new_life()
-        compact(place.databases[config.dbid], self.era, new_signature(clock, dice))
+        place, clock, chance = self._new_life()
+        compact(place.databases[config.dbid], self.era, new_signature(clock, chance))
         if was_running:
             self.start()
 
@@ -184,14 +184,14 @@ class Lab:
         """
         self.crash()
         registration = load_registration(self.folder)
-        place, clock, dice = self._new_life()
+        place, clock, chance = self._new_life()
         if registration is None:
-            return soft_recovery(place, self.era, clock, dice, self.listener)
+            return soft_recovery(place, self.era, clock, chance, self.listener)
         if registration.status != 0:
             state = "is not completed" if registration.status is None else "was reported as failed"
             raise EngineError(-506, f"the registered restore {state}", path=self.folder)
         recovered = hard_recovery(
-            *self._restored(registration, place), clock, dice, self._restored_set(registration, place)
+            *self._restored(registration, place), clock, chance, self._restored_set(registration, place)
         )
         remove_registration(self.folder)
         return recovered
@@ -248,22 +248,22 @@ class Lab:
             names[dbid] = _drive_path(old)
         return replace(place, databases=databases, names=names), self.era
 
-    def _restored_set(self, registration: RestoreInProgress, place: Place) -> RestoredSet:
+    def _restored_set(self, registration: RestoreInProgress, place: Place) -> RegisteredSet:
         path = registration.backup_log_path
-        return RestoredSet(
+        return RegisteredSet(
             local_path(self.folder, path) if path else place.logs, registration.low_log, registration.high_log
         )
 
-    def _stream_signature(self, place: Place, clock: LifeClock, dice: Dice) -> Signature:
+    def _stream_signature(self, place: Place, clock: LifeClock, chance: Chance) -> Signature:
         path = current_log(place.logs, place.base)
         paths = [path] if path else list(closed_logs(place.logs, place.base).values())
-        return read_log(paths[-1]).header.signature if paths else new_signature(clock, dice)
+        return read_log(paths[-1]).header.signature if paths else new_signature(clock, chance)
 
-    def _new_life(self) -> tuple[Place, LifeClock, Dice]:
+    def _new_life(self) -> tuple[Place, LifeClock, Chance]:
         self._change_config(lives=self.config.lives + 1)
         config = self.config
         clock = LifeClock(config.seed, config.lives, utc=self.era.utc)
-        return self.place, clock, Dice(config.seed, config.lives)
+        return self.place, clock, Chance(config.seed, config.lives)
 
     def _change_config(self, **changes: int | bool) -> None:
         self.config = replace(self.config, **changes)  # type: ignore[arg-type] # the names are those of the fields
@@ -307,10 +307,10 @@ def create_lab(
     era, place = era_of(profile), config.place(folder)
     for each in (place.logs, place.system, *(path.parent for path in place.databases.values())):
         each.mkdir(parents=True, exist_ok=True)
-    clock, dice = LifeClock(seed, 0, utc=era.utc), Dice(seed)
+    clock, chance = LifeClock(seed, 0, utc=era.utc), Chance(seed)
     if not empty:
         for dbid, path in place.databases.items():
-            create_database(path, era, new_signature(clock, dice), dbid)
+            create_database(path, era, new_signature(clock, chance), dbid)
     save_config(folder, config)
     return Lab(folder, config, listener)
 

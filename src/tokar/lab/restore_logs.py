@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class Refusals:
     """What to answer where a log does not fit."""
 
     missing: int  # A log is not there
@@ -28,8 +28,8 @@ class Faults:
     damaged: int  # A log is damaged
 
 
-SOFT = Faults(missing=-528, signature=-530, order=-515, damaged=-501)
-RESTORED = Faults(missing=-557, signature=-555, order=-556, damaged=-573)
+SOFT = Refusals(missing=-528, signature=-530, order=-515, damaged=-501)
+RESTORED = Refusals(missing=-557, signature=-555, order=-556, damaged=-573)
 
 
 class LogRun:
@@ -43,25 +43,25 @@ class LogRun:
         self.signature = signature
         self.logs: list[LogContent] = []
 
-    def add(self, path: Path, generation: int | None, faults: Faults) -> None:
+    def add(self, path: Path, generation: int | None, refusals: Refusals) -> None:
         """Append a log.
 
         Args:
             path: The file.
             generation: The number in its name; None for the current log.
-            faults: What to answer where it does not fit.
+            refusals: What to answer where it does not fit.
 
         Raises:
             EngineError: It does not fit, or its name and its header disagree (-513).
         """
-        log = read_log(path, faults.damaged)
+        log = read_log(path, refusals.damaged)
         if generation is not None and log.header.generation != generation:
             raise EngineError(-513, "the number in the name is not the one in the header", path=path)
         if self.signature is not None and log.header.signature != self.signature:
-            raise EngineError(faults.signature, "the log is of another log stream", path=path)
+            raise EngineError(refusals.signature, "the log is of another log stream", path=path)
         self.signature = log.header.signature
         if self.logs:
-            self._check_link(log, faults)
+            self._check_link(log, refusals)
         self.logs.append(log)
 
     @property
@@ -73,12 +73,12 @@ class LogRun:
         """Return the generations of all logs."""
         return {log.header.generation for log in self.logs}
 
-    def _check_link(self, log: LogContent, faults: Faults) -> None:
+    def _check_link(self, log: LogContent, refusals: Refusals) -> None:
         before = self.last
         if log.header.generation != before.header.generation + 1:
-            raise EngineError(faults.missing, f"log {before.header.generation + 1:05X} is missing", path=log.path)
+            raise EngineError(refusals.missing, f"log {before.header.generation + 1:05X} is missing", path=log.path)
         if log.header.previous_created != before.header.created:
-            raise EngineError(faults.order, "the log does not continue the one before", path=log.path)
+            raise EngineError(refusals.order, "the log does not continue the one before", path=log.path)
         if log.header.has_segments_link and log.header.previous_segments_xor != before.segments_xor:
             raise EngineError(-590, "the log before is not the one that this log continues", path=log.path)
 
@@ -142,10 +142,10 @@ def roll_forward(run: LogRun, place: Place, era: Era) -> list[Path]:
     current = current_log(place.logs, place.base)
     if current is not None:
         found.append((None, current))
-    faults = Faults(missing=-565, signature=-610, order=-611, damaged=-501)
+    refusals = Refusals(missing=-565, signature=-610, order=-611, damaged=-501)
     for index, (generation, path) in enumerate(found):
         try:
-            run.add(path, generation, faults)
+            run.add(path, generation, refusals)
         except EngineError:
             if not era.deletes_after_gap:
                 raise

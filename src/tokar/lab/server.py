@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokar import codes, tokens
 from tokar.lab.backup import BackupFile, FileRole
-from tokar.lab.calls import Blows, Calls, Fault, FaultKind, FaultPlan, Lists
+from tokar.lab.calls import Calls, FaultInjector, Injection, InjectionKind, InjectionPlan, Lists
 from tokar.lab.config import RestoreInProgress, load_registration, save_registration
 from tokar.lab.engine import EngineError
 from tokar.lab.lab import open_lab
@@ -42,7 +42,7 @@ from tokar.server.contract import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tokar.lab.calls import Fault
+    from tokar.lab.calls import Injection
     from tokar.lab.lab import Lab
 
 
@@ -67,7 +67,7 @@ class SimulatedRestore(RestoreContext):
     def database_locations(self) -> NameList:
         """Return where databases, logs and checkpoint live now; not in the dialect of the CA, whose service is stopped."""
 
-        def give(_fault: Fault | None) -> NameList:
+        def give(_fault: Injection | None) -> NameList:
             if self._lab.config.profile == "certadm":
                 raise ServerError(codes.COULD_NOT_CONNECT, call="database_locations", detail="the service is stopped")
             return self._lists.give_locations(self._lab)
@@ -81,7 +81,7 @@ class SimulatedRestore(RestoreContext):
     def register_complete(self, status: int) -> None:
         """Say how placing the files went."""
 
-        def complete(_fault: Fault | None) -> None:
+        def complete(_fault: Injection | None) -> None:
             found = load_registration(self._lab.folder)
             if found is None or found.status is not None:
                 raise ServerError(codes.INVALID_PARAM, call="register_complete", detail="nothing is registered")
@@ -92,7 +92,7 @@ class SimulatedRestore(RestoreContext):
     def end(self) -> None:
         """End the restore."""
 
-        def end_it(_fault: Fault | None) -> None:
+        def end_it(_fault: Injection | None) -> None:
             self._is_over = True
             self._on_end()
 
@@ -125,7 +125,7 @@ class SimulatedRestore(RestoreContext):
         )
         save_registration(self._lab.folder, found.with_set(new) if found else new)
 
-    def _make(self, call: str, action: Callable[[Fault | None], T]) -> T:
+    def _make(self, call: str, action: Callable[[Injection | None], T]) -> T:
         if self._is_over:
             raise ServerError(codes.INVALID_HANDLE, call=call, detail="the restore is over")
         return self._calls.make(call, action)
@@ -167,7 +167,7 @@ class SimulatedServer(Server):
     Args:
         lab: The server.
         faults: What is to go wrong.
-        blows: How it hangs and dies; by default for ever and for good.
+        injector: How it hangs and dies; by default for ever and for good.
         busy: How many steps the users take between two calls, at most; 0: nobody works.
         running: Whether to start the service, as a backup wants it; a restore wants it stopped.
 
@@ -181,8 +181,8 @@ class SimulatedServer(Server):
         self,
         lab: Lab,
         *,
-        faults: Sequence[Fault] = (),
-        blows: Blows | None = None,
+        faults: Sequence[Injection] = (),
+        injector: FaultInjector | None = None,
         busy: int = 3,
         running: bool = True,
     ) -> None:
@@ -191,7 +191,7 @@ class SimulatedServer(Server):
         self.name = lab.config.server
         self.path_maps = lab.config.path_maps(lab.folder)
         self.recovery_steps = (f"tokar lab recover {lab.folder}",)
-        self._calls = Calls(lab, FaultPlan(faults), blows or Blows(), busy)
+        self._calls = Calls(lab, InjectionPlan(faults), injector or FaultInjector(), busy)
         self._restoring: SimulatedRestore | None = None
         if running:
             lab.start()
@@ -299,7 +299,7 @@ class SimulatedBackup(BackupContext):
     def dynamic_files(self) -> NameList:
         """Return the revocation lists of the certification authority: names without tokens."""
 
-        def give(_fault: Fault | None) -> NameList:
+        def give(_fault: Injection | None) -> NameList:
             if not self._dialect.has_dynamic_files:
                 raise ServerError(0xC0000001, call="dynamic_files")  # hrNyi
             names = [
@@ -313,7 +313,7 @@ class SimulatedBackup(BackupContext):
     def open(self, raw_name: bytes) -> int:
         """Open a listed file and return its size in bytes."""
 
-        def open_it(fault: Fault | None) -> int:
+        def open_it(fault: Injection | None) -> int:
             if self._is_open:
                 raise ServerError(codes.ALREADY_OPEN, call="open")
             if raw_name not in self._files:
@@ -321,14 +321,14 @@ class SimulatedBackup(BackupContext):
             size = self._backup.open(self._files[raw_name])
             self._is_open = True
             self._left = size
-            return size + fault.size if fault is not None and fault.kind is FaultKind.ANNOUNCE else size
+            return size + fault.size if fault is not None and fault.kind is InjectionKind.ANNOUNCE else size
 
         return self._make("open", open_it)
 
     def read(self, buffer: memoryview) -> int:
         """Read on into `buffer` and return how many bytes came."""
 
-        def read_it(fault: Fault | None) -> int:
+        def read_it(fault: Injection | None) -> int:
             if not self._is_open:
                 raise ServerError(codes.INVALID_HANDLE, call="read", detail="no file is open")
             at_end = self._left == 0
@@ -344,7 +344,7 @@ class SimulatedBackup(BackupContext):
     def close(self) -> None:
         """Close the open file."""
 
-        def close_it(_fault: Fault | None) -> None:
+        def close_it(_fault: Injection | None) -> None:
             if not self._is_open:
                 raise ServerError(codes.INVALID_HANDLE, call="close", detail="no file is open")
             self._is_open = False
@@ -359,7 +359,7 @@ class SimulatedBackup(BackupContext):
     def end(self, outcome: Outcome) -> None:
         """End the backup. Its outcome goes no further where the dialect has no abort: then the engine judges by what was read."""
 
-        def end_it(_fault: Fault | None) -> None:
+        def end_it(_fault: Injection | None) -> None:
             self._is_over = True
             told = outcome is Outcome.ABORT and self._dialect.has_abort
             try:
@@ -371,13 +371,13 @@ class SimulatedBackup(BackupContext):
 
         self._make("end", end_it, also_when_dropped=True)
 
-    def _wanted(self, size: int, fault: Fault | None) -> int:
+    def _wanted(self, size: int, fault: Injection | None) -> int:
         """Return how many bytes a read brings: where short reads are normal, now and then fewer than asked for."""
-        if fault is not None and fault.kind is FaultKind.SHORT:
+        if fault is not None and fault.kind is InjectionKind.SHORT:
             return min(size, fault.size)
-        if self._dialect.end_of_file is EndOfFile.SHORT_READ or size < 2 or self._calls.dice.happens(0.5):
+        if self._dialect.end_of_file is EndOfFile.SHORT_READ or size < 2 or self._calls.chance.happens(0.5):
             return size
-        return self._calls.dice.number(1, size)
+        return self._calls.chance.number(1, size)
 
     def _give(self, files: list[BackupFile]) -> NameList:
         rows = [(self._token(file), self._name(file)) for file in files]
@@ -398,7 +398,7 @@ class SimulatedBackup(BackupContext):
         folder = config.logs if file.role is FileRole.LOG else config.system
         return config.unc(f"{folder}\\{file.name}")
 
-    def _make(self, call: str, action: Callable[[Fault | None], T], *, also_when_dropped: bool = False) -> T:
+    def _make(self, call: str, action: Callable[[Injection | None], T], *, also_when_dropped: bool = False) -> T:
         if self._is_over:
             raise ServerError(codes.INVALID_HANDLE, call=call, detail="the backup is over")
         if self._is_dropped and not also_when_dropped:

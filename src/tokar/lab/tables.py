@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tokar.ese.values import LogPosition
     from tokar.lab.database_file import DatabaseFile
-    from tokar.lab.engine import Dice
+    from tokar.lab.engine import Chance
     from tokar.lab.leaf_pages import Page
     from tokar.lab.log_stream import LogStream
 
@@ -140,15 +140,15 @@ class Table:
         file: Its file.
         cache: Where its pages are.
         log: Where changes are written down first.
-        dice: Chooses among free pages.
+        chance: Chooses among free pages.
     """
 
-    def __init__(self, dbid: int, file: DatabaseFile, cache: Cache, log: LogStream, dice: Dice) -> None:
+    def __init__(self, dbid: int, file: DatabaseFile, cache: Cache, log: LogStream, chance: Chance) -> None:
         self.dbid = dbid
         self.file = file
         self._cache = cache
         self._log = log
-        self._dice = dice
+        self._chance = chance
         self._lows: list[bytes] = []
         self._numbers: list[int] = []
         self.dbtime = file.header.dbtime
@@ -235,7 +235,7 @@ class Table:
         if not free:
             free = list(range(self.file.page_count + 1, self.file.page_count + 1 + EXTENT))
             self.file.grow(EXTENT)
-        number = self._dice.one_of(free)
+        number = self._chance.one_of(free)
         self._cache.flush(self.dbid, number)
         return number
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tokar.lab.engine import EngineError
 
 if TYPE_CHECKING:
-    from tokar.lab.engine import Dice
+    from tokar.lab.engine import Chance
     from tokar.lab.instance import Instance
 
 KEYS: Final = 400
@@ -21,13 +21,13 @@ class Workload:
 
     Args:
         instance: The engine.
-        dice: Where chance comes from.
+        chance: Where chance comes from.
         keys: How many different keys each database has.
     """
 
-    def __init__(self, instance: Instance, dice: Dice, keys: int = KEYS) -> None:
+    def __init__(self, instance: Instance, chance: Chance, keys: int = KEYS) -> None:
         self._instance = instance
-        self._dice = dice
+        self._chance = chance
         self._keys = keys
 
     def run(self, transactions: int) -> None:
@@ -40,16 +40,16 @@ class Workload:
     def step(self) -> int:
         """Begin, continue or end one transaction; return 1 where one ended."""
         open_ones = sorted(self._instance.transactions.open)
-        if len(open_ones) < _MOST_OPEN and self._dice.happens(0.5):
+        if len(open_ones) < _MOST_OPEN and self._chance.happens(0.5):
             open_ones = [self._instance.transactions.begin()]
         if not open_ones:
             return 0
-        number = self._dice.one_of(open_ones)
-        for _ in range(self._dice.number(0, 4)):
+        number = self._chance.one_of(open_ones)
+        for _ in range(self._chance.number(0, 4)):
             self._change(number)
-        if self._dice.happens(0.5):
+        if self._chance.happens(0.5):
             return 0
-        if self._dice.happens(0.15):
+        if self._chance.happens(0.15):
             self._instance.transactions.rollback(number)
         else:
             self._instance.transactions.commit(number)
@@ -58,22 +58,22 @@ class Workload:
     def write_late(self) -> None:
         """Now and then bring a few dirty pages to disk, or move the checkpoint on."""
         dirty = self._instance.cache.dirty()
-        if dirty and self._dice.happens(0.2):
-            self._instance.cache.flush(*self._dice.one_of(dirty))
-        if dirty and self._dice.happens(0.06):
+        if dirty and self._chance.happens(0.2):
+            self._instance.cache.flush(*self._chance.one_of(dirty))
+        if dirty and self._chance.happens(0.06):
             self._instance.cache.flush(*dirty[0])
-        if self._dice.happens(0.02):
+        if self._chance.happens(0.02):
             self._instance.write_checkpoint()
 
     def _change(self, number: int) -> None:
-        dbid = self._dice.one_of(sorted(self._instance.tables))
-        index = self._dice.number(0, self._keys - 1)
+        dbid = self._chance.one_of(sorted(self._instance.tables))
+        index = self._chance.number(0, self._keys - 1)
         # Runs of neighbouring deletes empty whole pages, so that pages become free and are used again.
-        deletes = self._dice.happens(0.07)
+        deletes = self._chance.happens(0.07)
         run = range(index, min(index + 12, self._keys)) if deletes else range(index, index + 1)
         try:
             for each in run:
-                value = None if deletes else self._dice.some_bytes(self._dice.number(10, 500))
+                value = None if deletes else self._chance.some_bytes(self._chance.number(10, 500))
                 self._instance.transactions.put(number, dbid, f"key{each:05}".encode(), value)
         except EngineError as error:
             if error.code != _WRITE_CONFLICT:
