@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 MAX_LISTED: Final = 100_000
 
 
+def numbered(one: str, many: str, first: int, last: int) -> str:
+    """Return the text for one number or a range of numbers."""
+    return f"{many} {first} to {last}" if last > first else f"{one} {first}"
+
+
 @dataclass(frozen=True, slots=True)
 class LostRange:
     """A range of the damaged archive that is of no use, or a place where bytes of the original are missing."""
@@ -53,17 +58,16 @@ class DamagedFile:
     @classmethod
     def of(cls, remains: FoundEntry, *, reason: str = "", written: bool = False) -> DamagedFile:
         """Return what there is to say of an entry."""
-        file = remains.file if remains.is_named else None
         shown = names.display(remains.file.name, remains.file.encoding) if remains.file is not None else None
-        state = EntryState.LOST if remains.state is EntryState.COMPLETE else remains.state
+        file = remains.file if remains.is_named else None
         return cls(
             remains.number,
-            state,
+            EntryState.INCOMPLETE if remains.state is EntryState.INCOMPLETE else EntryState.LOST,
             reason or remains.reason,
-            shown if remains.is_named else None,
-            file.name if file is not None else None,
-            file.encoding if file is not None else 0,
-            file.token if file is not None else None,
+            shown if file else None,
+            file.name if file else None,
+            file.encoding if file else 0,
+            file.token if file else None,
             remains.size,
             remains.missing if remains.state is EntryState.INCOMPLETE else (),
             shown if written else None,
@@ -105,7 +109,6 @@ class SalvageReport:
     result: Sealed  # The archive that was written
     same: bool  # Whether that has the id and the root of the original: nothing that the root covers is missing
     size: int  # Bytes of the damaged archive
-    tag: bytes  # Its tag, 8 bytes
     id: bytes | None  # Its id, 16 bytes, None if only the tag is known
     root: bytes | None  # Its root, None if nothing tells it
     complete_count: int  # Files that are complete; all of them are in the result
@@ -118,10 +121,6 @@ class SalvageReport:
     # Ranges that are of no use or missing, in the order of the damaged archive; at most 100,000.
     ranges: tuple[LostRange, ...]
     range_count: int  # How many there are
-    unusable_size: int  # Bytes of the damaged archive that are of no use
-    missing_size: int  # Bytes of the original that are missing, as far as that is known
-    moved_size: int  # Bytes of good records that stood elsewhere than they belong
-    head_source: str  # Where HEAD of the result comes from: `HEAD`, `SUMM` (its copy there) or `made up`
     trailing_is_lost: bool  # Whether records after ROOT (such as signatures) are known to be lost
     notes: tuple[str, ...]  # What else there is to know
 
@@ -136,20 +135,13 @@ class SalvageReport:
         Raises:
             PartialError: Something was; the message says how much.
         """
-        if self.lost:
-            raise PartialError(", ".join(self._counts()))
-
-    def _counts(self) -> list[str]:
-        counts = [f"{self.complete_count} files are saved"]
-        if self.incomplete_count:
-            counts.append(f"{self.incomplete_count} are incomplete")
-        if self.lost_count:
-            counts.append(f"{self.lost_count} are lost")
-        if not self.end_is_known:
-            counts.append("how many more there were is not known")
-        if len(counts) == 1:
-            counts.append("but not all that stood beside them")
-        return counts
+        if not self.lost:
+            return
+        counts = [f"{self.incomplete_count} are incomplete"] if self.incomplete_count else []
+        counts += [f"{self.lost_count} are lost"] if self.lost_count else []
+        counts += [] if self.end_is_known else ["how many more there were is not known"]
+        counts = counts or ["but not all that stood beside them"]
+        raise PartialError(", ".join([f"{self.complete_count} files are saved", *counts]))
 
 
 def lost_ranges(found: DamageMap) -> Iterator[LostRange]:
@@ -190,21 +182,18 @@ def _missing_after(found: DamageMap, place: int) -> int | None:
 
 
 class _Describer:
-    """Says what stood at a place, as far as it is known. To be asked in the order of the input."""
+    """Says what stood at a place, as far as it is known."""
 
     def __init__(self, found: DamageMap) -> None:
         self._found = found
         self._faults = sorted(found.faults)
         self._ignored = sorted(zip(found.ignored.places, found.ignored.sizes, strict=True))
-        self._next_ignored = 0
         rows = found.root.rows if found.root is not None else ()
         self._rows = sorted((row.position, row.kind) for row in rows)
 
     def __call__(self, place: int, start: int, size: int, missing: int | None) -> str:
         """Return the text for a range of `size` bytes at `start`, after a run."""
-        parts = [] if missing == 0 else self._originals(place)
-        if missing == 0:
-            parts += self._strangers(start, size)
+        parts = [self._strangers(start, size)] if missing == 0 else self._originals(place)
         fault = bisect_left(self._faults, start)
         if fault < len(self._faults) and self._faults[fault] < start + size:
             parts.append(self._found.faults[self._faults[fault]])
@@ -212,22 +201,18 @@ class _Describer:
             parts.insert(0, "the preamble")
         return ", ".join(parts) or "what was there is not known"
 
-    def _strangers(self, start: int, size: int) -> list[str]:
+    def _strangers(self, start: int, size: int) -> str:
         """Describe bytes in whose place nothing is missing."""
-        copies = 0
-        while self._next_ignored < len(self._ignored) and self._ignored[self._next_ignored][0] < start + size:
-            copies += self._ignored[self._next_ignored][1] if self._ignored[self._next_ignored][0] >= start else 0
-            self._next_ignored += 1
-        if copies:
-            return [f"{copies} bytes of records that stand elsewhere as well"]
-        return ["bytes that belong to no record"]
+        first, stop = (bisect_left(self._ignored, (at, 0)) for at in (start, start + size))
+        copies = sum(size for _, size in self._ignored[first:stop])
+        return f"{copies} bytes of records that stand elsewhere as well" if copies else "bytes that belong to no record"
 
     def _originals(self, place: int) -> list[str]:
         """Describe what of the original is missing after a run."""
         runs = self._found.runs
         before = runs[place] if place >= 0 else None
         after = runs[place + 1] if place + 1 < len(runs) else None
-        if before is not None and after is not None and _are_of_one_entry(before, after):
+        if before is not None and after is not None and after.continues(before):
             return [_chunks_between(before, after)]
         parts = []
         if before is not None and not before.is_outside and not before.has_done:
@@ -235,9 +220,8 @@ class _Describer:
         parts += _entries_between(before, after)
         if after is not None and not after.is_outside and not after.has_file:
             parts.append(_beginning_of(after))
-        parts += self._outside_between(
-            before.end if before else bodies.PREAMBLE_SIZE, after.position if after else None
-        )
+        end = before.end if before else bodies.PREAMBLE_SIZE
+        parts += self._outside_between(end, after.position if after else None)
         if after is None:
             is_derived = self._found.summary_head is not None and not parts
             parts.append("the end of the archive, of which all is derived" if is_derived else "the end of the archive")
@@ -251,32 +235,17 @@ class _Describer:
         return [kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()]
 
 
-def _are_of_one_entry(before: RecordRun, after: RecordRun) -> bool:
-    return (
-        not before.is_outside
-        and not after.is_outside
-        and before.entry == after.entry
-        and not before.has_done
-        and not after.has_file
-    )
-
-
 def _chunks_between(before: RecordRun, after: RecordRun) -> str:
-    first, last = before.next_chunk, after.first_chunk - 1
     if not after.chunk_count:
-        return f"chunks of entry {before.entry} from {first} on"
-    if last <= first:
-        return f"chunk {first} of entry {before.entry}"
-    return f"chunks {first} to {last} of entry {before.entry}"
+        return f"chunks of entry {before.entry} from {before.next_chunk} on"
+    return f"{numbered('chunk', 'chunks', before.next_chunk, after.first_chunk - 1)} of entry {before.entry}"
 
 
 def _entries_between(before: RecordRun | None, after: RecordRun | None) -> list[str]:
     if after is None or after.is_outside or (before is not None and before.is_outside):
         return []
     first, last = before.entry + 1 if before is not None else 0, after.entry - 1
-    if last < first:
-        return []
-    return [f"entry {first}" if last == first else f"entries {first} to {last}"]
+    return [numbered("entry", "entries", first, last)] if first <= last else []
 
 
 def _beginning_of(after: RecordRun) -> str:

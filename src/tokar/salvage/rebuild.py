@@ -13,6 +13,7 @@ from tokar.format.index import IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE
 from tokar.salvage.entry import EntryState, find_entry
+from tokar.salvage.losses import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -74,19 +75,12 @@ def parts(runs: Columns) -> Iterator[tuple[range, RecordRun]]:
     """Yield entries and records outside entries in the order of the original: the places of their runs, and the first run."""
     first, last = 0, None
     for place, run in enumerate(runs):
-        if last is not None and not _continues(last, run):
+        if last is not None and not run.continues(last):
             yield range(first, place), runs[first]
             first = place
         last = run
     if last is not None:
         yield range(first, len(runs)), runs[first]
-
-
-def _continues(last: RecordRun, run: RecordRun) -> bool:
-    """Whether a run is of the same entry as the one before it."""
-    if last.is_outside or run.is_outside or last.entry != run.entry or run.has_file or last.has_done:
-        return False
-    return not run.chunk_count or run.first_chunk >= last.next_chunk
 
 
 class Walk:
@@ -324,7 +318,7 @@ def _lost_items(losses: Losses) -> Iterator[dict[str, Any]]:
             place = {"offset": canonical_json.to_count(offset), "size": canonical_json.to_count(size)}
             yield {"name": name, "reason": file.reason, **place}
     for first, count in losses.unknown:
-        name = f"entry {first}" if count == 1 else f"entries {first} to {first + count - 1}"
+        name = numbered("entry", "entries", first, first + count - 1)
         yield {"name": name, "offset": 0, "reason": "nothing but the number is known", "size": 0}
 
 

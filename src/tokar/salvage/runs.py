@@ -70,6 +70,12 @@ class RecordRun(NamedTuple):
         """Number of the chunk that would follow."""
         return self.first_chunk + self.chunk_count
 
+    def continues(self, before: RecordRun) -> bool:
+        """Whether it is of the same entry as the run before it."""
+        if before.is_outside or self.is_outside or before.entry != self.entry or self.has_file or before.has_done:
+            return False
+        return not self.chunk_count or self.first_chunk >= before.next_chunk
+
     @property
     def content_size(self) -> int:
         """Bytes of content in its chunks."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError, InputError
@@ -80,7 +82,7 @@ def salvage(
     found = map_damage(source, progress=progress)
     reader = RecordReader(source, found.tag)
     assessment = assess(found, reader)
-    work = _Work(found, reader, assessment, partial=partial, now=canonical_json.to_time(clock()), progress=progress)
+    work = _Work(found, reader, assessment, partial, canonical_json.to_time(clock()), progress)
     if assessment.is_whole and found.id is not None:
         _refuse_undamaged(source, found)
         try:
@@ -119,26 +121,17 @@ def _nothing_to_save(assessment: Assessment) -> FormatError:
     return FormatError("no file in it can be saved", rule="SALV-2", hint="there is nothing to salvage")
 
 
+@dataclass(slots=True)
 class _Work:
     """One salvage, once the damage is mapped."""
 
-    def __init__(
-        self,
-        found: DamageMap,
-        reader: RecordReader,
-        assessment: Assessment,
-        *,
-        partial: bool,
-        now: str,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        self._found = found
-        self._reader = reader
-        self._assessment = assessment
-        self._partial = partial
-        self._now = now
-        self._progress = progress
-        self.losses = Losses()  # What was lost, and what is to be said
+    found: DamageMap  # What is left
+    reader: RecordReader  # For the records
+    assessment: Assessment  # What can be done
+    partial: bool  # Whether incomplete files are written too
+    now: str  # The time now
+    progress: Callable[[int], None] | None
+    losses: Losses = field(default_factory=Losses)  # What was lost, and what is to be said
 
     def rebuild(self, sink: Sink) -> SalvageReport:
         """Write the original again.
@@ -146,25 +139,24 @@ class _Work:
         Raises:
             NotTheSameError: Something else would come out; the sink was discarded.
         """
-        found = self._found
-        head = found.known_head
+        found, notes, head = self.found, self.losses.notes, self.found.known_head
         assert head is not None
-        if found.head is None:
-            self.losses.notes.append("HEAD was lost; it was rebuilt from its copy in SUMM")
         assert found.summary is not None
-        trailing = trailing_records(found, self._assessment.root_position)
-        bodies = [(record.head.kind, bytes(self._reader.record(record.at).body)) for record in trailing]
+        if found.head is None:
+            notes.append("HEAD was lost; it was rebuilt from its copy in SUMM")
+        last = trailing_records(found, self.assessment.root_position)
+        trailing = [(record.head.kind, bytes(self.reader.record(record.at).body)) for record in last]
         with self._writer(sink, head, found.id) as writer:
-            self._copier(writer, keep=True).run()
+            self._copy(writer, keep=True)
             try:
-                sealed = writer.seal_as(found.summary, trailing=bodies, root=found.known_root)
+                sealed = writer.seal_as(found.summary, trailing=trailing, root=found.known_root)
             except FormatError as error:
                 raise NotTheSameError from error
         is_shorter = found.tail is not None and found.tail.total_size != sealed.size
         if is_shorter:
-            self.losses.notes.append("records after ROOT, such as signatures, are lost")
+            notes.append("records after ROOT, such as signatures, are lost")
         elif found.tail is None:
-            self.losses.notes.append("whether there were records after ROOT, such as signatures, is not known")
+            notes.append("whether there were records after ROOT, such as signatures, is not known")
         return self._report(sealed, same=True, trailing_is_lost=is_shorter)
 
     def renew(self, sink: Sink, archive_id: bytes) -> SalvageReport:
@@ -173,56 +165,55 @@ class _Work:
         Raises:
             FormatError: Nothing could be written after all.
         """
-        found, notes = self._found, self.losses.notes
-        head = new_head(found, self._now, notes)
-        if _head_source(found) == "SUMM":
-            notes.append("HEAD was lost; its copy in SUMM was used")
-        elif _head_source(found) != "HEAD":
-            notes.append("HEAD is lost: profile, kind, server and locations are not known any more")
-        if found.id is None:
-            notes.append("the second half of the id is lost, so a new id was made")
-        if found.summary is None:
-            notes.append("SUMM is lost: how many files there were, and what was said of the set, is not known")
-        if found.overflow:
-            notes.append("there are more records than an archive may hold; the rest was left aside")
-        _note_lost_records(found, notes)
+        found = self.found
+        head = new_head(found, self.now, self.losses.notes)
+        self._note_what_is_lost()
         with self._writer(sink, head, archive_id) as writer:
-            self._copier(writer, keep=False).run()
+            self._copy(writer, keep=False)
             if not writer.entry_count:
-                raise _nothing_to_save(self._assessment)
-            whole = self._assessment.is_whole
-            summary = new_summary(self.losses, found, writer, finished=self._now, whole=whole)
-            sealed = writer.seal_as(summary)
+                raise _nothing_to_save(self.assessment)
+            whole = self.assessment.is_whole
+            sealed = writer.seal_as(new_summary(self.losses, found, writer, finished=self.now, whole=whole))
         return self._report(sealed, same=False, trailing_is_lost=False)
 
     def _writer(self, sink: Sink, head: Head, archive_id: bytes | None) -> SalvageWriter:
         return SalvageWriter(sink, head, archive_id=archive_id, compression=Compression(None))
 
-    def _copier(self, writer: SalvageWriter, *, keep: bool) -> Copier:
-        return Copier(
-            self._found,
-            self._reader,
-            writer,
-            self.losses,
-            keep=keep,
-            partial=self._partial,
-            progress=self._progress,
+    def _copy(self, writer: SalvageWriter, *, keep: bool) -> None:
+        Copier(self.found, self.reader, writer, self.losses, keep, self.partial, self.progress).run()
+
+    def _note_what_is_lost(self) -> None:
+        """Say which records outside entries are known to be lost, and what that means."""
+        found = self.found
+        remarks = (
+            (found.head is None and found.summary is not None, "HEAD was lost; its copy in SUMM was used"),
+            (found.known_head is None, "HEAD is lost: profile, kind, server and locations are not known any more"),
+            (found.id is None, "the second half of the id is lost, so a new id was made"),
+            (
+                found.summary is None,
+                "SUMM is lost: how many files there were, and what was said of the set, is not known",
+            ),
+            (found.overflow, "there are more records than an archive may hold; the rest was left aside"),
         )
+        there = {(head.position, head.check) for head, _ in found.outside}
+        rows = found.root.rows if found.root is not None else ()
+        lost = Counter(
+            "lower-case" if row.is_extra else row.kind.decode("ascii", "replace")
+            for row in rows
+            if row.kind in (records.HEAD, records.PROC, records.SUMM) or row.is_extra
+            if (row.position, row.check) not in there
+        )
+        self.losses.notes += [text for is_so, text in remarks if is_so]
+        self.losses.notes += [f"{count} {kind} records are lost" for kind, count in sorted(lost.items())]
 
     def _report(self, sealed: Sealed, *, same: bool, trailing_is_lost: bool) -> SalvageReport:
-        found, losses = self._found, self.losses
-        ranges, count, unusable, missing = [], 0, 0, 0
-        for lost in lost_ranges(found):
-            count += 1
-            unusable += lost.size
-            missing += lost.missing or 0
-            if count <= MAX_LISTED:
-                ranges.append(lost)
+        found, losses = self.found, self.losses
+        ranges = lost_ranges(found)
+        listed = tuple(islice(ranges, MAX_LISTED))
         return SalvageReport(
             sealed,
             same,
             found.size,
-            found.tag,
             found.id,
             found.known_root,
             losses.complete_count,
@@ -231,31 +222,8 @@ class _Work:
             tuple(losses.files),
             tuple(losses.unknown),
             found.summary is not None or found.root is not None,
-            tuple(ranges),
-            count,
-            unusable,
-            missing,
-            found.moved_size,
-            _head_source(found),
+            listed,
+            len(listed) + sum(1 for _ in ranges),
             trailing_is_lost,
             tuple(losses.notes),
         )
-
-
-def _head_source(found: DamageMap) -> str:
-    if found.head is not None:
-        return "HEAD"
-    return "SUMM" if found.summary is not None else "made up"
-
-
-def _note_lost_records(found: DamageMap, notes: list[str]) -> None:
-    """Say which records outside entries are known to be lost."""
-    there = {(head.position, head.check) for head, _ in found.outside}
-    rows = found.root.rows if found.root is not None else ()
-    lost = Counter(
-        "lower-case" if row.is_extra else row.kind.decode("ascii", "replace")
-        for row in rows
-        if row.kind in (records.HEAD, records.PROC, records.SUMM) or row.is_extra
-        if (row.position, row.check) not in there
-    )
-    notes += [f"{count} {kind} records are lost" for kind, count in sorted(lost.items())]
