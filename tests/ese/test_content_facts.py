@@ -15,7 +15,7 @@ from ese_files import (
 )
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.content_facts import ContentVerdict, judge
+from tokar.ese.content_facts import ContentVerdict, judge_content
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import identify
 from tokar.ese.inspect import checker_for
@@ -28,9 +28,9 @@ def verdict(data: bytes | bytearray, *, trailer: bool = True) -> ContentVerdict:
     identity = identify(BytesSource(data))
     checker = checker_for(identity, len(data))
     if checker is None:
-        return judge(identity, None)
+        return judge_content(identity, None)
     checker.update(data)
-    return judge(identity, checker.finish(), trailer=trailer)
+    return judge_content(identity, checker.finish(), trailer=trailer)
 
 
 def test_a_database_takes_the_checker_of_pages() -> None:

@@ -117,7 +117,7 @@ def test_what_is_no_database_is_refused(data: bytes) -> None:
 
 
 def test_states_print_as_esentutl_prints_them() -> None:
-    assert HEADER.with_state(DatabaseState.DIRTY_SHUTDOWN).state_name == "Dirty Shutdown"
+    assert replace(HEADER, raw_state=DatabaseState.DIRTY_SHUTDOWN).state_name == "Dirty Shutdown"
     assert str(DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN) == "Dirty and Patched Shutdown"
 
 

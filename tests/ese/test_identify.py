@@ -129,12 +129,12 @@ def test_a_database_of_an_older_engine_is_named_and_not_called_damaged() -> None
 
 
 def test_a_just_created_database_outside_any_log_stream_is_temporary() -> None:
-    header = DatabaseHeader().with_state(DatabaseState.JUST_CREATED)
+    header = DatabaseHeader(raw_state=DatabaseState.JUST_CREATED)
     assert identified(database(header)).kind is FileKind.TEMPORARY_DATABASE
 
 
 def test_a_just_created_database_of_a_log_stream_is_a_database() -> None:
-    assert identified(database(DATABASE.with_state(DatabaseState.JUST_CREATED))).kind is FileKind.DATABASE
+    assert identified(database(replace(DATABASE, raw_state=DatabaseState.JUST_CREATED))).kind is FileKind.DATABASE
 
 
 def test_a_log_with_a_damaged_header_is_a_damaged_log_without_generation() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tokar.errors import HeaderError
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader
-from tokar.ese.trailer import BackupTrailer, PatchKind, patch_kind
+from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
 
@@ -79,11 +79,3 @@ def test_a_sealed_page_with_more_in_it_is_no_trailer() -> None:
 def test_no_bytes_can_make_parsing_crash(data: bytes) -> None:
     with pytest.raises(HeaderError):
         BackupTrailer.parse(data)
-
-
-def test_an_empty_patch_file_is_in_order() -> None:
-    assert patch_kind(0) is PatchKind.EMPTY
-
-
-def test_a_patch_file_with_content_is_opaque() -> None:
-    assert patch_kind(8192) is PatchKind.OPAQUE

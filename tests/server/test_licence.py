@@ -245,7 +245,7 @@ def test_a_database_of_a_format_that_is_not_known_gets_none() -> None:
 
 
 def test_a_clean_database_and_a_temporary_one_get_one() -> None:
-    clean = replace(DATABASE_FACTS, header=HEADER.with_state(DatabaseState.CLEAN_SHUTDOWN))
+    clean = replace(DATABASE_FACTS, header=replace(HEADER, raw_state=DatabaseState.CLEAN_SHUTDOWN))
     created = replace(HEADER, raw_state=DatabaseState.JUST_CREATED, log_signature=NO_SIGNATURE)
     temporary = replace(DATABASE_FACTS, name="tmp.edb", header=created, temporary=True)
     check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(clean, temporary))))

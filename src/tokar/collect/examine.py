@@ -6,7 +6,7 @@ from typing import Final
 
 from tokar import tokens
 from tokar.collect.findings import Examined, Findings
-from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge
+from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, looks_like_ese
 from tokar.sets.read import PassingFile, Seen, SetFile, SetReader
 
@@ -32,7 +32,7 @@ class ContentExaminer:
     Args:
         findings: Where findings go.
         file: The file.
-        facts: Where the facts of the file go, for those who judge its set.
+        facts: Where the facts of the file go, for those who judge_content its set.
     """
 
     def __init__(self, findings: Findings, file: SetFile, facts: SetReader | None = None) -> None:
@@ -57,7 +57,7 @@ class ContentExaminer:
 
     def _note(self, seen: Seen) -> None:
         identity = seen.identity
-        verdict = judge(identity, seen.report, trailer=self._file.profile not in _WITHOUT_TRAILER)
+        verdict = judge_content(identity, seen.report, trailer=self._file.profile not in _WITHOUT_TRAILER)
         token = self._file.token
         assert token is not None  # whatever is archived has one
         if identity.kind not in CHECKED_KINDS:

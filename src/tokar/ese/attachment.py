@@ -3,7 +3,7 @@
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Final
 
 from tokar.errors import InputError
@@ -56,20 +56,12 @@ class Attachment:
         codec = "utf-16-le" if self.flags & UTF16_NAMES else "ascii"
         try:
             names = (self.path + "\0").encode(codec) + self.more_names
-            entry = _Entry(
-                dbid=self.dbid,
-                flags=self.flags,
-                names_size=len(names),
-                dbtime=self.dbtime,
-                last_object_id=self.last_object_id,
-                maximum_pages=self.maximum_pages,
-                attach_position=self.attach_position,
-                consistent_position=self.consistent_position,
-                signature=self.signature,
-            )
         except UnicodeEncodeError as error:
             raise InputError(f"the database path {self.path!r} cannot be written as {codec}") from error
-        return entry.pack() + names
+        return _Entry(**{name: getattr(self, name) for name in _SHARED}, names_size=len(names)).pack() + names
+
+
+_SHARED: Final = tuple(one.name for one in fields(_Entry) if one.name != "names_size")  # the same in both classes
 
 
 def parse_attachments(area: bytes) -> tuple[Attachment, ...]:
@@ -87,20 +79,7 @@ def parse_attachments(area: bytes) -> tuple[Attachment, ...]:
         if offset > len(area):
             break
         path, more = _split_names(area[start:offset], wide=bool(entry.flags & UTF16_NAMES))
-        found.append(
-            Attachment(
-                dbid=entry.dbid,
-                path=path,
-                signature=entry.signature,
-                dbtime=entry.dbtime,
-                last_object_id=entry.last_object_id,
-                maximum_pages=entry.maximum_pages,
-                attach_position=entry.attach_position,
-                consistent_position=entry.consistent_position,
-                flags=entry.flags,
-                more_names=more,
-            )
-        )
+        found.append(Attachment(path=path, more_names=more, **{name: getattr(entry, name) for name in _SHARED}))
     return tuple(found)
 
 

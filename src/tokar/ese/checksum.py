@@ -14,6 +14,8 @@ Sources: Microsoft, Extensible Storage Engine, checksum.cxx; libesedb, "Extensib
 
 from __future__ import annotations
 
+from tokar.errors import HeaderError
+
 WORD_SIZE = 4
 HEADER_SEED = 0x89ABCDEF
 """What the old XOR starts from; also the magic number of a database, but for another reason."""
@@ -44,6 +46,18 @@ def stored_checksum(block: bytes | bytearray | memoryview) -> int:
 def header_is_valid(block: bytes | bytearray | memoryview) -> bool:
     """Tell whether the old XOR stored in a block is right. An all-zero block is not valid."""
     return len(block) > WORD_SIZE and stored_checksum(block) == header_checksum(block)
+
+
+def demand_header_checksum(block: bytes, what: str, *, code: int) -> None:
+    """Refuse a header whose checksum is wrong.
+
+    Raises:
+        HeaderError: It is, with this code.
+    """
+    if not header_is_valid(block):
+        stored, computed = stored_checksum(block), header_checksum(block)
+        problem = f"is damaged: checksum 0x{stored:08x} stored, 0x{computed:08x} computed"
+        raise HeaderError(f"{what} {problem}", code=code, offset=0)
 
 
 def with_header_checksum(block: bytes) -> bytes:

@@ -173,7 +173,7 @@ class ContentVerdict:
         return (fault.offset for fault in self.faults if fault.kind is not PageFaultKind.CORRECTABLE)
 
 
-def judge(identity: Identity, report: PageReport | LogReport | None, *, trailer: bool = True) -> ContentVerdict:
+def judge_content(identity: Identity, report: PageReport | LogReport | None, *, trailer: bool = True) -> ContentVerdict:
     """Return what a report comes to.
 
     Args:

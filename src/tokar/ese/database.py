@@ -7,12 +7,12 @@ Database File (EDB) format specification"; Microsoft Knowledge Base Q296787.
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Final, Self
 
 from tokar.errors import HeaderError, InputError
-from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
+from tokar.ese.checksum import demand_header_checksum, header_is_valid, with_header_checksum
 from tokar.ese.record import I32, U8, U32, U64, Record, raw
 from tokar.ese.values import (
     NO_BACKUP,
@@ -53,16 +53,11 @@ class DatabaseState(IntEnum):
     REVERT_IN_PROGRESS = 8
 
     def __str__(self) -> str:
-        return _STATE_NAMES[self]
+        return _OTHER_NAMES.get(self, self.name.replace("_", " ").title())
 
 
-_STATE_NAMES: Final = {
-    DatabaseState.JUST_CREATED: "Just Created",
-    DatabaseState.DIRTY_SHUTDOWN: "Dirty Shutdown",
-    DatabaseState.CLEAN_SHUTDOWN: "Clean Shutdown",
-    DatabaseState.BEING_CONVERTED: "Being Converted",
+_OTHER_NAMES: Final = {
     DatabaseState.FORCE_DETACH: "Force Detach Replay Error",
-    DatabaseState.INCREMENTAL_RESEED_IN_PROGRESS: "Incremental Reseed In Progress",
     DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN: "Dirty and Patched Shutdown",
     DatabaseState.REVERT_IN_PROGRESS: "Database Revert in Progress",
 }
@@ -198,13 +193,7 @@ class DatabaseHeader(Record):
         version = int.from_bytes(page[8:12], "little")
         if version in OLD_VERSIONS:
             raise HeaderError(f"a database of format 0x{version:X}, {OLD_VERSIONS[version]}: its layout is not known")
-        if not header_is_valid(page):
-            stored, computed = stored_checksum(page), header_checksum(page)
-            raise HeaderError(
-                f"the database header is damaged: checksum 0x{stored:08x} stored, 0x{computed:08x} computed",
-                code=_READ_VERIFY,
-                offset=0,
-            )
+        demand_header_checksum(page, "the database header", code=_READ_VERIFY)
         header = cls.unpack(page)
         if header.page_size != len(page) or len(page) not in PAGE_SIZES:
             raise HeaderError(f"a header for pages of {header.page_size} bytes in a page of {len(page)}", offset=236)
@@ -240,10 +229,6 @@ class DatabaseHeader(Record):
         if self.page_size not in PAGE_SIZES:
             raise InputError(f"a database cannot have pages of {self.page_size} bytes")
         return with_header_checksum(self.pack().ljust(self.page_size, b"\0"))
-
-    def with_state(self, state: DatabaseState) -> Self:
-        """Return the same header in another state."""
-        return replace(self, raw_state=int(state))
 
     @property
     def state(self) -> DatabaseState | None:

@@ -50,7 +50,7 @@ _CHUNK_SIZE: Final = 1 << 20
 
 
 class FileKind(StrEnum):
-    """The kinds of files an ESE instance leaves behind."""
+    """The kinds of files an ESE instance leaves behind; the first eight in the order of their file types."""
 
     DATABASE = "database"
     STREAMING_FILE = "streaming-file"
@@ -66,26 +66,12 @@ class FileKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-_KINDS: Final = {
-    1: FileKind.DATABASE,
-    2: FileKind.STREAMING_FILE,
-    3: FileKind.LOG,
-    4: FileKind.CHECKPOINT,
-    5: FileKind.TEMPORARY_DATABASE,
-    6: FileKind.TRACE,
-    7: FileKind.FLUSH_MAP,
-    8: FileKind.BLOCK_CACHE,
-    9: FileKind.BLOCK_CACHE,
-    10: FileKind.REVERT_SNAPSHOT,
-    11: FileKind.REVERT_CHECKPOINT,
-}
+_TYPES: Final = list(FileKind)[:8]  # the file types, from 1 on
+_KINDS: Final = dict(
+    enumerate([*_TYPES, FileKind.BLOCK_CACHE, FileKind.REVERT_SNAPSHOT, FileKind.REVERT_CHECKPOINT], 1)
+)
 # No layout for these is known here; databases are told by their magic number, not by their type.
-_UNREAD_KINDS: Final = {
-    FileKind.TRACE,
-    FileKind.BLOCK_CACHE,
-    FileKind.REVERT_SNAPSHOT,
-    FileKind.REVERT_CHECKPOINT,
-}
+_UNREAD_KINDS: Final = {FileKind.TRACE, FileKind.BLOCK_CACHE, FileKind.REVERT_SNAPSHOT, FileKind.REVERT_CHECKPOINT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,12 +147,12 @@ def identify(source: ByteSource) -> Identity:
 
 def _not_ese(head: bytes, size: int) -> Identity:
     if size == 0:
-        return Identity(kind=FileKind.UNKNOWN, note="empty: a patch file of the modern kind, or nothing at all")
-    if size < SMALLEST_SIZE:
-        return Identity(kind=FileKind.UNKNOWN, note=f"{size} bytes are too few for any ESE header")
-    if not any(head):
-        return Identity(kind=FileKind.UNKNOWN, note="begins with zeros, but is no reserve log")
-    return Identity(kind=FileKind.UNKNOWN, note="no header of an ESE file")
+        note = "empty: a patch file of the modern kind, or nothing at all"
+    elif size < SMALLEST_SIZE:
+        note = f"{size} bytes are too few for any ESE header"
+    else:
+        note = "no header of an ESE file" if any(head) else "begins with zeros, but is no reserve log"
+    return Identity(kind=FileKind.UNKNOWN, note=note)
 
 
 def _identify_database(source: ByteSource) -> Identity:
@@ -237,9 +223,8 @@ def _identify_checkpoint(source: ByteSource, note: str = "") -> Identity:
 def _recognise_typed(source: ByteSource, head: bytes) -> Identity | None:
     """By the file type that all headers since 2001 keep at one offset, in a block whose checksum is right."""
     kind = _type_in(head)
-    if kind is None and not _block_is_valid(
-        head
-    ):  # in a whole first block, what follows is content that may look like anything
+    # In a whole first block, what follows is content that may look like anything.
+    if kind is None and not _block_is_valid(head):
         kind = _type_in(head[_BLOCK_SIZE:])
     if kind is FileKind.LOG and (_block_is_valid(head) or _has_log_version(head)):
         return _identify_log(head)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tokar.errors import HeaderError
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, PageReport, judge
+from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, PageReport, judge_content
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.log import LogHeader
@@ -95,10 +95,10 @@ def check_content(inspection: Inspection, pieces: Iterable[bytes | bytearray | m
     """
     checker = checker_for(inspection.identity, inspection.size)
     if checker is None:
-        return judge(inspection.identity, None)
+        return judge_content(inspection.identity, None)
     for piece in pieces:
         checker.update(piece)
-    return judge(inspection.identity, checker.finish())
+    return judge_content(inspection.identity, checker.finish())
 
 
 def _trailer(source: ByteSource, header: DatabaseHeader) -> tuple[BackupTrailer | None, str]:

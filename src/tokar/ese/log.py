@@ -12,7 +12,7 @@ from typing import Annotated, Final, Self
 
 from tokar.errors import HeaderError
 from tokar.ese.attachment import AREA_SIZE, NO_ENVIRONMENT, Attachment, Environment, parse_attachments
-from tokar.ese.checksum import header_checksum, header_is_valid, stored_checksum, with_header_checksum
+from tokar.ese.checksum import demand_header_checksum, with_header_checksum
 from tokar.ese.record import I32, U8, U16, U32, U64, Record, raw
 from tokar.ese.values import NO_POSITION, NO_SIGNATURE, NO_TIME, LogPosition, LogTime, Signature
 from tokar.storage.bytesource import ByteSource
@@ -71,13 +71,7 @@ class LogHeader(Record):
             raise HeaderError(f"a log header takes {HEADER_SIZE} bytes, {len(block)} are here", code=_LOG_CORRUPT)
         if (old := old_format(block)) is not None:
             raise HeaderError(f"a log of {old}: its layout is not known")
-        if not header_is_valid(block):
-            stored, computed = stored_checksum(block), header_checksum(block)
-            raise HeaderError(
-                f"the log header is damaged: checksum 0x{stored:08x} stored, 0x{computed:08x} computed",
-                code=_LOG_CORRUPT,
-                offset=0,
-            )
+        demand_header_checksum(block, "the log header", code=_LOG_CORRUPT)
         header = cls.unpack(block)
         if header.major not in {7, 8}:
             raise HeaderError(f"a log of format {header.format}: its layout is not known", offset=32)

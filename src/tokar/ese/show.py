@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
+from tokar.as_json import fields_json
 from tokar.ese.attachment import Environment
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import LogFault, PageFault
 from tokar.ese.database import DatabaseHeader, Event, Repairs
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.log import LogHeader
+from tokar.ese.record import U32, Record
 from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature, text
 
 if TYPE_CHECKING:
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
     from tokar.ese.attachment import Attachment
     from tokar.ese.content_facts import ContentVerdict
     from tokar.ese.inspect import Inspection
-    from tokar.ese.record import Record
     from tokar.ese.trailer import BackupTrailer
 
 Row = tuple[str, str]
 _COUNTS: Final = ("empty", "old_ok", "ecc_ok", "highest_dbtime", "extra_bytes", "valid", "shadow", "stale", "rescued")
+_VERDICT: Final = ("verified", "not_verified", "unit", "units", "bad", "correctable", "problems", "note")
+_SETTINGS: Final = tuple(field.name for field in fields(Environment) if field.type is U32)
 _AREAS: Final = {"attachment_area", "raw_system_path", "raw_log_path"}  # shown as what is in them
 _BACKUP_TYPES: Final = {0: "streaming", 1: "shadow copy", 2: "snapshot"}
 
@@ -195,17 +198,9 @@ def _trailer_rows(trailer: BackupTrailer) -> Iterator[Row]:
 def _environment_rows(environment: Environment) -> Iterator[Row]:
     yield "system path", environment.system_path
     yield "log path", environment.log_path
-    counts = {
-        "sessions": environment.sessions,
-        "open tables": environment.open_tables,
-        "version pages": environment.version_pages,
-        "cursors": environment.cursors,
-        "log buffers": environment.log_buffers,
-        "log sectors": environment.log_sectors,
-        "cache pages": environment.cache_pages,
-    }
+    counts = {name: getattr(environment, name) for name in _SETTINGS}
     if any(counts.values()):
-        yield "settings", ", ".join(f"{name} {count}" for name, count in counts.items())
+        yield "settings", ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items())
 
 
 def _attachment_rows(attachments: tuple[Attachment, ...]) -> Iterator[Row]:
@@ -265,7 +260,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         "damaged": identity.damaged,
         "note": identity.note,
         "header": None if header is None else record_json(header) | _derived(header, inspection.size),
-        "copies": copies and {"used": copies.used, "valid": list(copies.valid), "identical": copies.identical},
+        "copies": copies and fields_json(copies, "used", "valid", "identical"),
         "attachments": [attachment_json(one) for one in listed],
         "trailer": None if inspection.trailer is None else record_json(inspection.trailer),
         "trailer_fault": inspection.trailer_fault,
@@ -274,32 +269,21 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
 
 def record_json(record: Record) -> dict[str, Any]:
     """Return the fields of a header or a part of one, without reserved ones."""
-    return dict(_items(record))
+    names = (field.name for field in fields(record))  # type: ignore[arg-type] # every record is a dataclass
+    return {
+        name: _value(getattr(record, name)) for name in names if name not in _AREAS and not name.startswith("reserved_")
+    }
 
 
 def attachment_json(attachment: Attachment) -> dict[str, Any]:
     """Return a database that was attached when a log or checkpoint was written."""
-    return {
-        "dbid": attachment.dbid,
-        "path": attachment.path,
-        "signature": _value(attachment.signature),
-        "attach_position": _value(attachment.attach_position),
-        "consistent_position": _value(attachment.consistent_position),
-        "dbtime": attachment.dbtime,
-        "maximum_pages": attachment.maximum_pages,
-        "flags": attachment.flags,
-    }
-
-
-def _items(record: Record) -> Iterator[tuple[str, Any]]:
-    for field in fields(record):  # type: ignore[arg-type] # every record is a dataclass
-        if field.name not in _AREAS and not field.name.startswith("reserved_"):
-            yield field.name, _value(getattr(record, field.name))
+    names = ("dbid", "path", "signature", "attach_position", "consistent_position", "dbtime", "maximum_pages", "flags")
+    return {name: _value(getattr(attachment, name)) for name in names}
 
 
 def _value(value: Any) -> Any:
     """Return one value: positions and times as text and in parts, None where they are not set."""
-    if isinstance(value, int):
+    if isinstance(value, int | str):
         return value
     if isinstance(value, bytes):
         return value.hex()
@@ -311,7 +295,7 @@ def _value(value: Any) -> Any:
 
 
 def _texts(record: Record) -> dict[str, Any]:
-    """Return what is added to the fields of a part of a header. Two signatures are equal when `bytes` are; the rest is for people."""
+    """Return what is added to the fields of a part of a header. Two signatures are equal when `bytes` are."""
     if isinstance(record, LogPosition):
         return {"text": str(record)}
     if isinstance(record, Signature):
@@ -323,14 +307,10 @@ def _texts(record: Record) -> dict[str, Any]:
 
 def _derived(header: Record, size: int) -> dict[str, Any]:
     if isinstance(header, DatabaseHeader):
-        return {
-            "state": header.state_name,
-            "page_size": header.page_size,
-            "pages": header.page_count(size),
-            "streaming_copy": header.is_streaming_copy,
-        }
+        more = {"pages": header.page_count(size), "streaming_copy": header.is_streaming_copy}
+        return {"state": header.state_name, "page_size": header.page_size, **more}
     if isinstance(header, LogHeader):
-        return {"format": header.format, "page_size": header.page_size, "file_size": header.file_size}
+        return fields_json(header, "format", "page_size", "file_size")
     return {}
 
 
@@ -338,14 +318,7 @@ def verdict_json(verdict: ContentVerdict) -> dict[str, Any]:
     """Return what checking the content of a file came to."""
     report = verdict.report
     return {
-        "verified": verdict.verified,
-        "not_verified": verdict.not_verified,
-        "unit": verdict.unit,
-        "units": verdict.units,
-        "bad": verdict.bad,
-        "correctable": verdict.correctable,
-        "problems": list(verdict.problems),
-        "note": verdict.note,
+        **fields_json(verdict, *_VERDICT),
         "faults": [_fault_json(fault) for fault in verdict.faults],
         "counts": {} if report is None else {name: getattr(report, name) for name in _COUNTS if hasattr(report, name)},
     }

@@ -1,4 +1,4 @@
-"""What a streaming backup leaves behind its database: the trailer page, and a patch file that is empty.
+"""What a streaming backup leaves behind its database: the trailer page.
 
 Since Exchange 2000 SP2 and Windows XP the bookkeeping of a streaming backup is one page after the last page of the
 copy, and the patch file that goes with it has no bytes. Before that, the patch file held the pages that split while the
@@ -11,7 +11,6 @@ Q158526.
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from tokar.errors import HeaderError
@@ -24,18 +23,6 @@ from tokar.storage.bytesource import ByteSource
 _MISSING: Final = -534
 _NOT_VALID: Final = -535
 _OTHER_BACKUP: Final = -552
-
-
-class PatchKind(StrEnum):
-    """The two kinds of patch file."""
-
-    EMPTY = "empty"
-    OPAQUE = "opaque"
-
-
-def patch_kind(size: int) -> PatchKind:
-    """Return the kind of a patch file of that many bytes. An empty one is in order; one with content is kept, never interpreted."""
-    return PatchKind.OPAQUE if size else PatchKind.EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,23 +103,6 @@ class LogTime(Record):
         """0-999 in sound files; always 0 before Windows 8."""
         return self.low >> 1 | (self.high >> 1 & 7) << 7
 
-    def as_datetime(self) -> datetime | None:
-        """Return the moment, with a time zone only where it is UTC; None where it is unset or no such date exists."""
-        zone = UTC if self.is_utc else None
-        try:
-            return datetime(
-                self.year + 1900,
-                self.month,
-                self.day,
-                self.hour,
-                self.minute,
-                self.second,
-                self.millisecond * 1000,
-                tzinfo=zone,
-            )
-        except ValueError:
-            return None
-
     def iso(self) -> str:
         """Return the moment as `2022-02-05 19:30:30.435Z`, without the Z where the time is local; empty where unset."""
         if not self.is_set:
