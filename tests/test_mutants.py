@@ -26,10 +26,9 @@ from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
 from tokar.restore import prepare as merged_module
 from tokar.restore.matching import Matcher
-from tokar.restore.options import make_request
-from tokar.restore.place import place
+from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import Existing
-from tokar.restore.prepare import plan_restore
+from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.targets import Targets
 from tokar.server import licence as licence_module
 from tokar.server import run_backup as backup_module
@@ -180,7 +179,7 @@ def a_snapshot_comes_back_over_what_is_there(folder: Path, _profile: str) -> Non
     out = folder / "snapshot.tokar"
     run_backup(DirectoryServer(folder / "snapshot", profile="certadm"), out, COPY, BackupOptions(threads=1))
     with Archive(out) as archive:
-        place(plan_restore(archive, make_request(archive, into=lab.place.logs, existing="set-aside")), archive)
+        place_sets(plan_restore(archive, RestoreOptions(into=lab.place.logs, existing="set-aside")))
     assert outcome_of(lab) == expected, "other contents"
 
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chain_sets import DATABASE, TOP, archive, checkpoint, full, name_of, part
 from command_line import done
+from restore_helpers import plan_one
 from small_sets import contents, write
 
 import tokar
 from tokar.errors import ExistingFileError, StorageError
-from tokar.restore.options import make_request
 from tokar.restore.place import Report, place
-from tokar.restore.prepare import plan_restore
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
@@ -69,14 +68,13 @@ OLD = {"data/edb.chk": checkpoint(9), f"data/{DATABASE}": b"old", f"logs/{name_o
 def planned(path: str | Path, folder: str | Path, existing: str, **options: Any) -> Plan:
     with tokar.open(Path(path)) as opened:
         to = [f"database=dir:{folder}/data", f"log-dir={folder}/logs"]
-        return plan_restore(opened, make_request(opened, **{"to": to, "existing": existing, **options}))
+        return plan_one(opened, **{"to": to, "existing": existing, **options})
 
 
 def restored(path: str | Path, folder: str | Path, existing: str, **options: Any) -> Report:
     with tokar.open(Path(path)) as opened:
         to = [f"database=dir:{folder}/data", f"log-dir={folder}/logs"]
-        request = make_request(opened, **{"to": to, "existing": existing, **options})
-        return place(plan_restore(opened, request), opened)
+        return place(plan_one(opened, **{"to": to, "existing": existing, **options}), opened)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from restore_helpers import plan_one
 from small_sets import checkpoint, contents, database, log, reserve, write
 
 import tokar
@@ -21,9 +22,8 @@ from tokar.format.metadata import location_list_json
 from tokar.namelist import build_names
 from tokar.restore.inventory import engine_file
 from tokar.restore.locations import Kind
-from tokar.restore.options import make_request, stored_locations
+from tokar.restore.options import RestoreOptions, make_request, stored_locations
 from tokar.restore.plan import Existing
-from tokar.restore.prepare import plan_restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,29 +94,35 @@ def test_a_list_of_single_bytes_needs_its_code_page_where_it_is_not_ascii(tmp_pa
         (one,) = stored_locations(opened.head, encoding=1252)
         assert one.path == "\\\\CA1\\café"
         with pytest.raises(LocationListError, match="cannot be decoded") as caught:
-            make_request(opened, code_page=0)
+            make_request(opened, RestoreOptions(code_page=0))
         assert caught.value.path == tmp_path / "b.tokar"
-        assert paths(make_request(opened, code_page=1252)) == {0x82: "\\\\CA1\\café"}
+        assert paths(make_request(opened, RestoreOptions(code_page=1252))) == {0x82: "\\\\CA1\\café"}
 
 
 def test_a_list_that_cannot_be_read_matters_only_where_nothing_replaces_it(tmp_path: Path) -> None:
     with with_locations(tmp_path, location_list=location_list_json("w", b"D\0x")) as opened:
         with pytest.raises(LocationListError, match="odd number of bytes"):
-            make_request(opened)
-        assert paths(make_request(opened, to=["database=/db", "log-dir=/l"])) == {0x44: "/db", 0x82: "/l"}
-        assert make_request(opened, into=tmp_path / "x").locations == ()
+            make_request(opened, RestoreOptions())
+        assert paths(make_request(opened, RestoreOptions(to=["database=/db", "log-dir=/l"]))) == {
+            0x44: "/db",
+            0x82: "/l",
+        }
+        assert make_request(opened, RestoreOptions(into=tmp_path / "x")).locations == ()
 
 
 def test_what_is_said_by_hand_replaces_the_file_and_that_the_archive(archive: Archive, tmp_path: Path) -> None:
     write(tmp_path, {"l.toml": b'[[location]]\ntoken = 0x82\npath = "/f"\n[[location]]\ntoken = 0x83\npath = "/f"\n'})
-    request = make_request(archive, locations=tmp_path / "l.toml", to=["checkpoint-dir=/h"])
+    request = make_request(archive, RestoreOptions(locations=tmp_path / "l.toml", to=["checkpoint-dir=/h"]))
     assert paths(request) == {0x44: "\\\\CA1\\C$\\L\\CA.edb", 0x82: "/f", 0x83: "/h"}
 
 
 def test_targets_and_maps_come_from_the_file_and_by_hand(archive: Archive, tmp_path: Path) -> None:
     toml = b"[[file]]\nname = 'edb00001.log'\npath = '/f'\n[[map]]\nprefix = '\\\\CA1\\C$'\ndirectory = '/c'\n"
     request = make_request(
-        archive, locations=write(tmp_path, {"l.toml": toml}) / "l.toml", to=["CA.edb=/h"], maps=["\\\\CA1\\D$=/d"]
+        archive,
+        RestoreOptions(
+            locations=write(tmp_path, {"l.toml": toml}) / "l.toml", to=["CA.edb=/h"], maps=["\\\\CA1\\D$=/d"]
+        ),
     )
     assert [(one.name, one.path) for one in request.targets] == [("CA.edb", "/h"), ("edb00001.log", "/f")]
     assert [(one.prefix, one.directory) for one in request.maps] == [("\\\\CA1\\D$", "/d"), ("\\\\CA1\\C$", "/c")]
@@ -126,42 +132,42 @@ def test_relative_paths_start_from_the_folder_of_the_user(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert make_request(archive, into=Path("x")).into == str(tmp_path / "x")
-    assert make_request(archive, certutil=Path("x")).certutil == str(tmp_path / "x")
-    assert paths(make_request(archive, to=["log-dir=l"]))[0x82] == str(tmp_path / "l")
-    assert make_request(archive, maps=["\\\\CA1\\C$=c"]).maps[0].directory == str(tmp_path / "c")
+    assert make_request(archive, RestoreOptions(into=Path("x"))).into == str(tmp_path / "x")
+    assert make_request(archive, RestoreOptions(certutil=Path("x"))).certutil == str(tmp_path / "x")
+    assert paths(make_request(archive, RestoreOptions(to=["log-dir=l"])))[0x82] == str(tmp_path / "l")
+    assert make_request(archive, RestoreOptions(maps=["\\\\CA1\\C$=c"])).maps[0].directory == str(tmp_path / "c")
 
 
 def test_the_plan_is_bound_to_the_root_of_the_archive(archive: Archive, tmp_path: Path) -> None:
-    plan = plan_restore(archive, make_request(archive, into=tmp_path / "x"))
+    plan = plan_one(archive, into=tmp_path / "x")
     assert plan.roots == (archive.root.hex(),)
 
 
 def test_a_plan_of_mapped_locations_is_complete(archive: Archive, tmp_path: Path) -> None:
-    plan = plan_restore(archive, make_request(archive, maps=[f"\\\\CA1\\C$={tmp_path}"]))
+    plan = plan_one(archive, maps=[f"\\\\CA1\\C$={tmp_path}"])
     assert plan.problems == ()
     assert targets(plan) == {name: str(tmp_path / "L" / name) for name in FILES}
 
 
 def test_making_a_plan_writes_nothing(archive: Archive, tmp_path: Path) -> None:
     before = contents(tmp_path)
-    plan_restore(archive, make_request(archive, into=tmp_path / "x" / "y"))
+    plan_one(archive, into=tmp_path / "x" / "y")
     assert contents(tmp_path) == before
     assert not (tmp_path / "x").exists()
 
 
 def test_an_engine_file_in_a_target_is_found_by_its_content(archive: Archive, tmp_path: Path) -> None:
     write(tmp_path / "t", {"holiday.jpeg": database(2)})
-    plan = plan_restore(archive, make_request(archive, into=tmp_path / "t"))
+    plan = plan_one(archive, into=tmp_path / "t")
     with pytest.raises(RestoreError, match=r"files of the engine are there already: holiday\.jpeg"):
         plan.raise_for_problems()
 
 
 def test_what_is_in_the_way_can_be_set_aside(archive: Archive, tmp_path: Path) -> None:
     write(tmp_path / "t", {"holiday.jpeg": database(2), "edb.chk": b"old"})
-    request = make_request(archive, into=tmp_path / "t", existing="set-aside")
-    assert request.existing is Existing.SET_ASIDE
-    plan = plan_restore(archive, request)
+    options: dict[str, Any] = {"into": tmp_path / "t", "existing": "set-aside"}
+    assert make_request(archive, RestoreOptions(**options)).existing is Existing.SET_ASIDE
+    plan = plan_one(archive, **options)
     assert plan.problems == ()
     assert {aside.name for aside in plan.asides} == {"holiday.jpeg", "edb.chk"}
 
@@ -176,13 +182,13 @@ def test_engine_files_are_told_by_content(tmp_path: Path, content: bytes, kind: 
 
 def test_without_any_location_the_plan_is_refused(tmp_path: Path) -> None:
     with with_locations(tmp_path) as opened:
-        plan = plan_restore(opened, make_request(opened))
+        plan = plan_one(opened)
         with pytest.raises(UnknownTokenError, match="no location has the token"):
             plan.raise_for_problems()
 
 
 def test_locations_of_another_machine_are_refused_without_a_map(archive: Archive) -> None:
-    plan = plan_restore(archive, make_request(archive))
+    plan = plan_one(archive)
     with pytest.raises(RestoreError, match="names another machine") as caught:
         plan.raise_for_problems()
     assert caught.value.hint is not None
@@ -195,12 +201,12 @@ def test_one_folder_and_locations_exclude_each_other(archive: Archive, tmp_path:
     options: dict[str, Any] = {folder: tmp_path / "x"}
     for more in ({"locations": tmp_path / "raw"}, {"locations": tmp_path / "l.toml"}, {"to": ["log-dir=/l"]}):
         with pytest.raises(InputError, match="leave the locations out"):
-            make_request(archive, **options, **more)
+            make_request(archive, RestoreOptions(**options, **more))
 
 
 def test_one_folder_goes_with_a_place_for_a_single_file(archive: Archive, tmp_path: Path) -> None:
-    request = make_request(archive, into=tmp_path / "x", to=[f"CA.edb={tmp_path}/y/new.edb"])
-    assert targets(plan_restore(archive, request))["CA.edb"] == str(tmp_path / "y" / "new.edb")
+    plan = plan_one(archive, into=tmp_path / "x", to=[f"CA.edb={tmp_path}/y/new.edb"])
+    assert targets(plan)["CA.edb"] == str(tmp_path / "y" / "new.edb")
 
 
 @pytest.mark.parametrize(
@@ -216,19 +222,18 @@ def test_one_folder_goes_with_a_place_for_a_single_file(archive: Archive, tmp_pa
 )
 def test_arguments_that_make_no_sense_are_refused(archive: Archive, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_request(archive, **options)
+        make_request(archive, RestoreOptions(**options))
 
 
 def test_a_locations_file_that_is_not_there_is_an_error(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot read the locations"):
-        make_request(archive, locations=tmp_path / "gone")
+        make_request(archive, RestoreOptions(locations=tmp_path / "gone"))
 
 
 @pytest.mark.parametrize("options", [{"only": ["gone"]}, {"to": ["gone=/x"]}])
 def test_a_name_that_no_entry_has_is_refused(archive: Archive, tmp_path: Path, options: dict[str, Any]) -> None:
-    request = make_request(archive, into=tmp_path / "x", **options)
     with pytest.raises(NoSuchEntryError, match="no entry has the name gone"):
-        plan_restore(archive, request)
+        plan_one(archive, into=tmp_path / "x", **options)
 
 
 def test_an_archive_with_a_damaged_index_gives_no_plan(archive: Archive, tmp_path: Path) -> None:
@@ -237,4 +242,4 @@ def test_an_archive_with_a_damaged_index_gives_no_plan(archive: Archive, tmp_pat
     data[row.body_position] ^= 1
     (tmp_path / "a.tokar").write_bytes(data)
     with Archive(tmp_path / "a.tokar") as opened, pytest.raises(FormatError):
-        plan_restore(opened, make_request(opened, into=tmp_path / "x"))
+        plan_one(opened, into=tmp_path / "x")

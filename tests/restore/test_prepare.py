@@ -14,8 +14,9 @@ from small_sets import contents, write
 from tokar import codes
 from tokar.errors import ExistingFileError, InputError, RestoreError, StorageError
 from tokar.lab.server import SimulatedServer
-from tokar.restore.next_steps import Recovery
-from tokar.restore.prepare import ChainPlan, OpenSets, parse_generation, place_chain, plan_chain
+from tokar.restore.next_steps import Guidance, Recovery
+from tokar.restore.options import RestoreOptions
+from tokar.restore.prepare import OpenSets, RestorePlan, parse_generation, place_sets, plan_restore
 from tokar.server.contract import BackupKind, Registration
 from tokar.sets.choose import NotRestorableError
 
@@ -40,8 +41,13 @@ def opened(sets: Path) -> Iterator[OpenSets]:
         yield found
 
 
-def planned(found: OpenSets, until: int | None = None, **options: Any) -> ChainPlan:
-    return plan_chain(found.select(until), **options)
+def planned(found: OpenSets, until: int | None = None, **options: Any) -> RestorePlan:
+    return plan_restore(found.select(until), RestoreOptions(**options))
+
+
+def guidance(plan: RestorePlan) -> Guidance:
+    assert plan.recovery is not None
+    return plan.recovery
 
 
 def restored(folder: Path) -> set[str]:
@@ -101,7 +107,7 @@ def test_a_receipt_that_says_nothing_is_no_set(sets: Path) -> None:
 
 def test_everything_is_placed_once_from_the_sets_that_have_it(opened: OpenSets, tmp_path: Path) -> None:
     plan = planned(opened, into=tmp_path / "out")
-    report = place_chain(plan)
+    report = place_sets(plan)
     assert restored(tmp_path / "out") == {DATABASE, "main.pat", *logs_of(5, 11)}
     assert contents(tmp_path / "out")[name_of(11)] == TOP[11]
     assert (report.files, report.size) == (9, plan.size)
@@ -109,9 +115,10 @@ def test_everything_is_placed_once_from_the_sets_that_have_it(opened: OpenSets, 
 
 def test_a_target_leaves_out_what_comes_after_it(opened: OpenSets, tmp_path: Path) -> None:
     plan = planned(opened, 8, into=tmp_path / "out")
-    place_chain(plan)
+    place_sets(plan)
     assert restored(tmp_path / "out") == {DATABASE, "main.pat", *logs_of(5, 8)}
-    assert (plan.recovery.low, plan.recovery.high) == (5, 8)
+    assert (guidance(plan).low, guidance(plan).high) == (5, 8)
+    assert plan.chosen.selection is not None
     assert [Path(label).name for label in plan.chosen.selection.unused] == ["inc2.tokar"]
 
 
@@ -150,7 +157,7 @@ def test_a_checkpoint_in_the_first_set_is_left_out_with_the_reason(tmp_path: Pat
     made = archive(tmp_path / "a.tokar", files, kind="collected")
     with OpenSets([made.path]) as found:
         plan = planned(found, into=tmp_path / "out")
-        place_chain(plan)
+        place_sets(plan)
     assert "edb.chk" not in restored(tmp_path / "out")
     assert ["checkpoint" in one.reason for one in plan.left_out] == [True]
 
@@ -162,7 +169,7 @@ def test_a_copy_of_an_archive_counts_once(sets: Path) -> None:
 
 
 def test_register_is_told_each_sets_own_range_and_the_map_once(opened: OpenSets, tmp_path: Path) -> None:
-    recovery = planned(opened, into=tmp_path / "out").recovery
+    recovery = guidance(planned(opened, into=tmp_path / "out"))
     assert recovery.recovery is Recovery.HARD
     assert [(one.low, one.high) for one in recovery.registrations] == [(5, 7), (8, 9), (9, 11)]
     assert recovery.registrations[0].restore_map == ((DATABASE, str(tmp_path / "out" / DATABASE)),)
@@ -174,12 +181,12 @@ def test_each_set_gets_a_numbered_folder_for_certutil(sets: Path, tmp_path: Path
     made = certutil_full(sets)
     with OpenSets([sets]) as found:
         plan = planned(found, certutil=tmp_path / "out")
-        place_chain(plan)
+        place_sets(plan)
     assert made.path.exists()
     assert restored(tmp_path / "out" / "1" / "DataBase") == {DATABASE, "certbkxp.dat", "main.pat", *logs_of(5, 7)}
     assert restored(tmp_path / "out" / "2" / "DataBase") == logs_of(8, 9)
     assert restored(tmp_path / "out" / "3" / "DataBase") == logs_of(9, 11)
-    assert [step for step in plan.recovery.next_steps if "-restoreDB" in step] == [
+    assert [step for step in guidance(plan).next_steps if "-restoreDB" in step] == [
         f"certutil -f -restoreDB {tmp_path}/out/{number}" for number in (1, 2, 3)
     ]
     assert plan.left_out == ()
@@ -208,7 +215,7 @@ def test_a_numbered_folder_of_another_chain_is_refused(opened: OpenSets, tmp_pat
 def test_a_chain_for_certutil_needs_the_location_list(opened: OpenSets, tmp_path: Path) -> None:
     plan = planned(opened, certutil=tmp_path / "out")
     with pytest.raises(RestoreError, match="keeps no location list"):
-        place_chain(plan)
+        place_sets(plan)
     assert not (tmp_path / "out").exists()
 
 
@@ -220,17 +227,17 @@ def test_a_chain_for_certutil_is_taken_whole(opened: OpenSets, tmp_path: Path, o
 
 def test_logs_go_into_a_folder_of_their_own(opened: OpenSets, tmp_path: Path) -> None:
     plan = planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs")
-    place_chain(plan)
+    place_sets(plan)
     assert restored(tmp_path / "out") == {DATABASE}
     assert restored(tmp_path / "logs") == {"main.pat", *logs_of(5, 11)}
-    assert {one.backup_log_path for one in plan.recovery.registrations} == {str(tmp_path / "logs")}
-    assert {one.log_path for one in plan.recovery.registrations} == {str(tmp_path / "out")}
+    assert {one.backup_log_path for one in guidance(plan).registrations} == {str(tmp_path / "logs")}
+    assert {one.log_path for one in guidance(plan).registrations} == {str(tmp_path / "out")}
 
 
 def test_a_stray_log_in_the_folder_of_their_own_is_refused(opened: OpenSets, tmp_path: Path) -> None:
     write(tmp_path / "logs", {name_of(4): TOP[5]})
     with pytest.raises(ExistingFileError, match="files of the engine are there already"):
-        place_chain(planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs"))
+        place_sets(planned(opened, into=tmp_path / "out", backup_logs=tmp_path / "logs"))
 
 
 def test_an_old_log_in_the_log_directory_is_refused_too(opened: OpenSets, tmp_path: Path) -> None:
@@ -247,7 +254,7 @@ def test_the_folder_of_their_own_takes_nothing_else(opened: OpenSets, tmp_path: 
 def test_logs_that_are_there_and_continue_the_chain_stay(opened: OpenSets, tmp_path: Path) -> None:
     out = write(tmp_path / "out", {**part(10, 13), "edb.chk": checkpoint(12), DATABASE: b"old"})
     plan = planned(opened, into=out, existing="roll-forward")
-    place_chain(plan)
+    place_sets(plan)
     assert {name for name in restored(out) if "aside" not in name} == {DATABASE, "main.pat", *logs_of(5, 13)}
     assert contents(out)[name_of(13)] == TOP[13]
     asides = sorted(name.partition(".tokar-aside-")[0] for name in restored(out) if "aside" in name)
@@ -263,7 +270,7 @@ def test_rolling_forward_goes_beyond_a_target_and_is_refused_with_one(opened: Op
 def test_another_history_in_the_log_directory_refuses_to_roll_forward(opened: OpenSets, tmp_path: Path) -> None:
     out = write(tmp_path / "out", branch(12, 13))
     plan = planned(opened, into=out, existing="roll-forward")
-    place_chain(plan)  # created anew after the same log 11: it continues the set
+    place_sets(plan)  # created anew after the same log 11: it continues the set
     out = write(tmp_path / "other", branch(11, 13))
     with pytest.raises(ExistingFileError, match="histories parted"):
         planned(opened, into=out, existing="roll-forward").raise_for_problems()
@@ -274,9 +281,9 @@ def test_a_database_that_was_not_shut_down_gets_soft_recovery(tmp_path: Path) ->
     made = archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}, kind="collected")
     with OpenSets([made.path]) as found:
         plan = planned(found, into=tmp_path / "out")
-    assert plan.recovery.recovery is Recovery.SOFT
-    assert plan.recovery.registrations == ()
-    assert plan.recovery.next_steps == (f"esentutl /r edb /l {tmp_path}/out /s {tmp_path}/out /d {tmp_path}/out",)
+    assert guidance(plan).recovery is Recovery.SOFT
+    assert guidance(plan).registrations == ()
+    assert guidance(plan).next_steps == (f"esentutl /r edb /l {tmp_path}/out /s {tmp_path}/out /d {tmp_path}/out",)
 
 
 def test_the_plan_as_json_says_what_is_taken_from_where(opened: OpenSets, tmp_path: Path) -> None:
@@ -300,13 +307,13 @@ def server_with_work_after_its_full(tmp_path: Path, profile: str) -> Story:
     return story
 
 
-def registered(story: Story, plan: ChainPlan, backup_logs: str | None = None) -> None:
+def registered(story: Story, plan: RestorePlan, backup_logs: str | None = None) -> None:
     """Register by hand what the guidance says, with the paths as the server spells them."""
     lab = story.lab
     server = SimulatedServer(lab, running=False)
     logs, system = lab.config.unc(lab.config.logs), lab.config.unc(lab.config.system)
     context = server.prepare_restore(plan.chosen.archives[0].head.blob("expiry_token"))
-    for one in plan.recovery.registrations:
+    for one in guidance(plan).registrations:
         rows = None if one.restore_map is None else tuple((old, old) for old, _ in one.restore_map)
         context.register(Registration(system, logs, rows, backup_logs or logs, one.low, one.high))
         context.register_complete(codes.NONE)
@@ -322,7 +329,7 @@ def test_rolling_forward_brings_a_server_back_to_its_last_transaction(tmp_path: 
     story = server_with_work_after_its_full(tmp_path, profile)
     with OpenSets([tmp_path / "full.tokar"]) as found:
         plan = planned(found, to=to_the_server(story), existing="roll-forward")
-        place_chain(plan)
+        place_sets(plan)
         registered(story, plan)
     assert outcome_of(story.lab) == story.expected()
 
@@ -331,9 +338,9 @@ def test_with_everything_set_aside_it_comes_back_as_it_was_at_the_backup(tmp_pat
     story = server_with_work_after_its_full(tmp_path, "edbbcli")
     with OpenSets([tmp_path / "full.tokar"]) as found:
         plan = planned(found, to=to_the_server(story), existing="set-aside")
-        place_chain(plan)
+        place_sets(plan)
         registered(story, plan)
-    assert outcome_of(story.lab) == story.expected(plan.recovery.high)
+    assert outcome_of(story.lab) == story.expected(guidance(plan).high)
 
 
 def test_logs_in_a_folder_of_their_own_are_recovered_from_there(tmp_path: Path) -> None:
@@ -341,6 +348,6 @@ def test_logs_in_a_folder_of_their_own_are_recovered_from_there(tmp_path: Path) 
     own = story.lab.folder / "D" / "restored"
     with OpenSets([tmp_path / "full.tokar"]) as found:
         plan = planned(found, to=to_the_server(story), existing="roll-forward", backup_logs=own)
-        place_chain(plan)
+        place_sets(plan)
         registered(story, plan, story.lab.config.unc("D:\\restored"))
     assert outcome_of(story.lab) == story.expected()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_sets import DATABASE, archive, dirty, logs, part, streaming
+from restore_helpers import plan_one
 
 import tokar
 from tokar.errors import RestoreError
 from tokar.restore.next_steps import Recovery
-from tokar.restore.options import make_request
 from tokar.restore.plan import UNRECOVERABLE
-from tokar.restore.prepare import plan_restore
-from tokar.restore.soundness import incomplete_problem, soundness_of
+from tokar.restore.prepare import MergedSet, incomplete_files
+from tokar.restore.soundness import soundness_of
 from tokar.salvage.salvage import salvage
 from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from tokar.restore.plan import Plan
 
 
-def plan_of(path: Path, out: Path, **options: bool) -> Plan:
+def plan_of(path: Path, out: Path, **options: Any) -> Plan:
     with tokar.open(path) as opened:
-        return plan_restore(opened, make_request(opened, into=out), **options)
+        return plan_one(opened, into=out, **options)
 
 
 def made(folder: Path, files: dict[str, bytes]) -> Path:
@@ -87,7 +87,7 @@ def test_a_recoverable_set_is_not_refused(tmp_path: Path) -> None:
 def test_a_choice_of_files_is_not_judged(tmp_path: Path) -> None:
     path = made(tmp_path, {DATABASE: bytes(dirty(5, 7))})
     with tokar.open(path) as opened:
-        plan = plan_restore(opened, make_request(opened, into=tmp_path / "out", only=[DATABASE]))
+        plan = plan_one(opened, into=tmp_path / "out", only=[DATABASE])
     assert plan.problems == ()
     assert plan.recovery is None
 
@@ -111,7 +111,7 @@ def test_a_database_with_a_damaged_header_is_judged(tmp_path: Path) -> None:
     data = bytes(dirty(5, 7))
     broken = data[:100] + b"\xff\xff" + data[102:4196] + b"\xff\xff" + data[4198:]
     with tokar.open(made(tmp_path, {DATABASE: broken, **part(5, 7)})) as opened:
-        assert [one.urgency for one in soundness_of(opened).problems] == [UNRECOVERABLE]
+        assert [one.name for one in soundness_of(opened).unrecoverable] == [DATABASE]
 
 
 def test_files_of_no_engine_get_no_guidance(tmp_path: Path) -> None:
@@ -133,9 +133,12 @@ def test_an_incomplete_file_can_be_accepted(tmp_path: Path) -> None:
 
 def test_whole_files_of_a_partial_archive_can_be_chosen(tmp_path: Path) -> None:
     with tokar.open(partly(tmp_path)) as opened:
-        plan = plan_restore(opened, make_request(opened, into=tmp_path / "out", only=["small.bin"]))
+        plan = plan_one(opened, into=tmp_path / "out", only=["small.bin"])
     assert plan.problems == ()
 
 
-def test_no_incomplete_file_is_no_problem() -> None:
-    assert incomplete_problem([]) is None
+def test_no_incomplete_file_is_no_problem(tmp_path: Path) -> None:
+    with tokar.open(partly(tmp_path)) as opened:
+        content = MergedSet([(opened, opened.entries)])
+        assert incomplete_files(content, content.entries) != []
+        assert incomplete_files(content, []) == []

@@ -12,13 +12,15 @@ from tokar.format.index import Entry
 from tokar.namelist import build_names
 from tokar.restore.inventory import take_inventory
 from tokar.restore.locations import Location, NameTarget, parse_location_list, parse_to
-from tokar.restore.options import Request, places_to_look_at
+from tokar.restore.options import Request, RestoreOptions, places_to_look_at
 from tokar.restore.planner import make_plan
+from tokar.restore.prepare import plan_restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from tokar.format.archive import Archive
     from tokar.restore.plan import Plan
 
 NOW = datetime(2024, 1, 31, 23, 59, 58, tzinfo=UTC)
@@ -58,6 +60,12 @@ def plan_of(files: Sequence[Entry], **options: Any) -> Plan:
     """Return the plan of a request, with the real inventory."""
     request = Request(**{"profile": "certadm", "now": NOW, **options})
     return make_plan(files, request, replace(take_inventory(places_to_look_at(request)), stays=frozenset()))
+
+
+def plan_one(archive: Archive, **options: Any) -> Plan:
+    """Return the plan of restoring a single archive."""
+    ((plan, _),) = plan_restore(archive, RestoreOptions(**options)).parts
+    return plan
 
 
 def targets(plan: Plan) -> dict[str, str | None]:

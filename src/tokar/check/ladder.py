@@ -10,7 +10,7 @@ from tokar.check.report import ArchiveCheck, CheckReport, Finding, Rung, RungRes
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
-from tokar.restore.options import make_request
+from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
@@ -149,8 +149,8 @@ class _Check:
             self._skip(Rung.PLACEABLE, "no places were given (--to, --locations, --map)")
             return
         try:
-            wanted = make_request(archive, to=request.to, locations=request.locations, maps=request.maps)
-            plan = plan_restore(archive, wanted)
+            options = RestoreOptions(to=request.to, locations=request.locations, maps=request.maps)
+            ((plan, _),) = plan_restore(archive, options).parts
         except (RestoreError, LocationListError) as error:
             self._fail(Rung.PLACEABLE, [Finding.of_error(error)], _NOT_PLACEABLE)
             return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +14,7 @@ from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet, open_archive
 from tokar.cli.restore_text import (
-    Manner,
+    Showing,
     registration_json,
     report_json,
     show_chain,
@@ -26,13 +24,11 @@ from tokar.cli.restore_text import (
     show_report,
 )
 from tokar.cli.sources import find_source, open_server
-from tokar.errors import ArchiveError, InputError, SetError, StorageError
-from tokar.restore.options import make_request
+from tokar.errors import ArchiveError, InputError
+from tokar.restore.options import RestoreOptions
 from tokar.restore.paths import parse_map
-from tokar.restore.place import place
 from tokar.restore.plan import Existing
-from tokar.restore.prepare import OpenSets, parse_generation, place_chain, plan_chain, plan_restore
-from tokar.restore.soundness import incomplete_entries, incomplete_problem
+from tokar.restore.prepare import OpenSets, parse_generation, place_sets, plan_restore, spooled
 from tokar.restore.workers import useful_processes
 from tokar.server.deadline import DeadlineServer
 
@@ -42,9 +38,12 @@ if TYPE_CHECKING:
     from tokar.format.archive import Archive
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
-    from tokar.restore.prepare import ChosenSets, RequestOptions
+    from tokar.restore.prepare import ChosenSets
     from tokar.server.contract import Server
-    from tokar.server.run_restore import RestorationResult, SetPart
+    from tokar.server.run_restore import RestorationResult
+
+_STANDARD_INPUT: Final = "-"
+_ASKED_OF_THE_SERVER: Final = ("locations", "to", "into", "certutil", "backup_logs", "only", "code_page")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -67,10 +66,7 @@ def restore(
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="Drive the restore procedure of a server, its service stopped: lab:DIR, or what an add-on brings.",
-        ),
+        typer.Option(metavar="SOURCE", help="Drive the restore procedure of a server: lab:DIR, its service stopped."),
     ] = None,
     to: Annotated[
         list[str] | None,
@@ -125,128 +121,52 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Restore files to token-matched directories. The plan comes first, complete, and is refused (exit 6) before anything is written."""
-    options: RequestOptions = {
-        "locations": locations,
-        "to": to or (),
-        "maps": maps or (),
-        "into": into,
-        "certutil": certutil,
-        "backup_logs": backup_logs,
-        "only": only or (),
-        "existing": existing,
-        "code_page": code_page,
-    }
-    manner = Manner(
+    options = RestoreOptions(
+        locations=locations,
+        to=to or (),
+        maps=maps or (),
+        into=into,
+        certutil=certutil,
+        backup_logs=backup_logs,
+        only=only or (),
+        existing=existing,
+        code_page=code_page,
         accept_unrecoverable=accept_unrecoverable,
         accept_incomplete=accept_incomplete,
         take_over=take_over,
-        dry_run=dry_run,
-        quiet=quiet,
-        as_json=as_json,
     )
+    showing = Showing(dry_run=dry_run, quiet=quiet, as_json=as_json)
     named = archives or []
     if bool(named) == (chain is not None):
         raise InputError("name the archives, or the folder that they are in with --chain DIR")
     if take_over and server is None:
         raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:
-        _one(named[0], options, manner)
+        with _open_one(named[0]) as archive:
+            _restore(archive, options, showing)
         return
-    _chain(named, chain, options, manner, until=until, server=server)
-
-
-def _one(path: str, options: RequestOptions, manner: Manner) -> None:
-    """Restore from one archive."""
-    with _at_hand(path) as opened:
-        request = make_request(opened, **options)
-        plan = plan_restore(
-            opened,
-            request,
-            accept_unrecoverable=manner.accept_unrecoverable,
-            accept_incomplete=manner.accept_incomplete,
-        )
-        recovery = plan.recovery
-        if not (manner.as_json or manner.quiet):
-            show_plan(plan)
-            if recovery is not None:
-                show_recovery(recovery)
-        finish(
-            lambda: {"plan": plan.to_json(), "recovery": recovery.to_json() if recovery else None},
-            plan.raise_for_problems,
-            plan.size,
-            lambda advance: place(plan, opened, progress=advance, processes=useful_processes()),
-            manner,
-        )
-
-
-@contextmanager
-def _at_hand(path: str) -> Iterator[Archive]:
-    """Open an archive; one from standard input is first written to a temporary file that only its owner can read."""
-    if path != "-":
-        with open_archive(path) as opened:
-            yield opened
-        return
-    with tempfile.TemporaryDirectory(prefix="tokar-spool-") as folder:
-        spool = Path(folder, "standard-input.tokar")
-        try:
-            with spool.open("wb") as file:
-                shutil.copyfileobj(output.standard_input(), file, 1 << 20)
-        except OSError as error:
-            message = f"cannot keep what comes from standard input: {error.strerror}"
-            raise StorageError(message, path=folder, hint="TMPDIR says where it is kept") from error
-        with open_archive(spool, shown="standard input") as opened:
-            yield opened
-
-
-_STANDARD_INPUT: Final = "-"
-
-
-def _chain(
-    named: list[str],
-    folder: Path | None,
-    options: RequestOptions,
-    manner: Manner,
-    *,
-    until: str | None,
-    server: str | None,
-) -> None:
-    """Choose the sets of a chain and restore from them.
-
-    Args:
-        named: The archives, unless `folder` is given.
-        folder: The folder that they are in.
-        options: Where files go.
-        manner: How the work is to be done.
-        until: The log to stop at.
-        server: The server whose restore procedure is to be driven.
-
-    Raises:
-        InputError: An argument makes no sense here.
-        ArchiveError: As for `tokar.restore.prepare`, `tokar.server.run_restore` and `tokar.restore.place`.
-    """
-    if manner.accept_unrecoverable:
+    if accept_unrecoverable:
         raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
     target = None if until is None else parse_generation(until)
-    with _open_sets(named, folder) as sets:
+    with _open_sets(named, chain) as sets:
         chosen = sets.select(target)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
-        if server is not None:
-            restore_to(server, chosen, options, manner)
-            return
-        plan = plan_chain(chosen, accept_incomplete=manner.accept_incomplete, **options)
-        if not (manner.as_json or manner.quiet):
-            show_chain(chosen.selection, plan.left_out)
-            for part, _ in plan.parts:
-                show_plan(part)
-            show_recovery(plan.recovery)
-        finish(
-            plan.to_json,
-            plan.raise_for_problems,
-            plan.size,
-            lambda advance: place_chain(plan, progress=advance),
-            manner,
-        )
+        if server is None:
+            _restore(chosen, options, showing)
+        else:
+            _restore_to(server, chosen, options, showing)
+
+
+@contextmanager
+def _open_one(path: str) -> Iterator[Archive]:
+    """Open an archive; one from standard input is first written to a temporary file."""
+    if path == _STANDARD_INPUT:
+        with spooled(output.standard_input()) as spool, open_archive(spool, shown="standard input") as opened:
+            yield opened
+    else:
+        with open_archive(path) as opened:
+            yield opened
 
 
 def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
@@ -258,82 +178,56 @@ def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
     return OpenSets(named)
 
 
-def finish(
-    plan_json: Callable[[], dict[str, object]],
-    refuse: Callable[[], None],
-    size: int,
-    carry_out: Callable[[Callable[[int], None] | None], Report],
-    manner: Manner,
-) -> None:
-    """Refuse the plan, or carry it out unless it was only to be shown; with JSON print one value, whatever comes of it."""
+def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing) -> None:
+    """Plan, show the plan, and carry it out unless it was only to be shown."""
+    plan = plan_restore(sets, options)
+    if showing.talks:
+        if plan.chosen.selection is not None:
+            show_chain(plan.chosen.selection, plan.left_out)
+        for part, _ in plan.parts:
+            show_plan(part)
+        if plan.recovery is not None:
+            show_recovery(plan.recovery)
     report: Report | None = None
-    try:
-        refuse()
-        if not manner.dry_run:
-            with output.progress("restoring", size, quiet=manner.quiet) as advance:
-                report = carry_out(advance)
-    except ArchiveError as error:
-        if not manner.as_json:
-            raise
-        output.as_json({**plan_json(), "placed": None, "error": output.error_json(error)})
-        output.report(error)
-        raise typer.Exit(error.exit_code) from error
-    if manner.as_json:
-        output.as_json({**plan_json(), "placed": report_json(report) if report else None})
-    elif report is not None and not manner.quiet:
+    with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
+        plan.raise_for_problems()
+        if not showing.dry_run:
+            with output.progress("restoring", plan.size, quiet=showing.quiet) as advance:
+                report = place_sets(plan, progress=advance, processes=useful_processes())
+    if showing.as_json:
+        output.as_json({**plan.to_json(), "placed": report_json(report) if report else None})
+    elif report is not None and showing.talks:
         show_report(report)
 
 
-_ASKED_OF_THE_SERVER: Final = ("locations", "to", "into", "certutil", "backup_logs", "only", "code_page")
-
-
-def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> tuple[SetPart, ...]:
-    """Return the chosen sets as what a restore procedure takes.
-
-    Raises:
-        SetError: A set has no log, so that nothing can be registered for it.
-        RestoreError: A file is incomplete.
-        FormatError: An archive is damaged.
-    """
-    from tokar.server.run_restore import SetPart  # noqa: PLC0415 - loads much, and only --server needs it
-
-    parts = []
-    for at, (one, archive) in enumerate(zip(chosen.selection.sets, chosen.archives, strict=True)):
-        if not one.low:
-            raise SetError("the set has no log, so nothing can be registered for it", path=one.label)
-        entries = chosen.entries(at)
-        problem = None if accept_incomplete else incomplete_problem(incomplete_entries(archive, entries))
-        if problem is not None:
-            raise problem.error
-        parts.append(SetPart(archive, entries, one.low, one.high))
-    return tuple(parts)
-
-
-def restore_to(source: str, chosen: ChosenSets, options: RequestOptions, manner: Manner) -> None:
-    """Restore sets to a server and print what it was told.
-
-    Raises:
-        InputError: There is no such server, or an option says what the server says itself.
-        ArchiveError: See `tokar.server.run_restore`.
-    """
-    find_source(source)
-    existing = _existing(options)
-    if not (manner.quiet or manner.as_json):
-        show_chain(chosen.selection, chosen.selection.left_out)
-    run = _ServerRun()
+@contextmanager
+def _error_as_json(showing: Showing, value: Callable[[], dict[str, object]]) -> Iterator[None]:
+    """With JSON print one value also where the block fails: what is known, and the error."""
     try:
-        with DeadlineServer(partial(open_server, source, restoring=True)) as server:
-            run.next_steps = server.recovery_steps
-            _drive(server, chosen, options, existing, manner, run)
+        yield
     except ArchiveError as error:
-        if not manner.as_json:
+        if not showing.as_json:
             raise
-        output.as_json({**_json(chosen, run), "error": output.error_json(error)})
+        output.as_json({**value(), "error": output.error_json(error)})
         output.report(error)
         raise typer.Exit(error.exit_code) from error
-    if manner.as_json:
+
+
+def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showing: Showing) -> None:
+    """Restore sets to a server and print what it was told."""
+    assert chosen.selection is not None
+    find_source(source)
+    _check_for_server(options)
+    if showing.talks:
+        show_chain(chosen.selection, chosen.selection.left_out)
+    run = _ServerRun()
+    opening = partial(open_server, source, restoring=True)
+    with _error_as_json(showing, lambda: _json(chosen, run)), DeadlineServer(opening) as server:
+        run.next_steps = server.recovery_steps
+        _drive(server, chosen, options, showing, run)
+    if showing.as_json:
         output.as_json(_json(chosen, run))
-    elif run.result is not None and not manner.quiet:
+    elif run.result is not None and showing.talks:
         _show(run.result, run.next_steps)
 
 
@@ -346,41 +240,36 @@ class _ServerRun:
     next_steps: tuple[str, ...] = ()  # What a person does next
 
 
-def _existing(options: RequestOptions) -> Existing:
-    """Return what to do about files that are there, having refused the options that a server leaves no room for."""
-    given = [name for name in _ASKED_OF_THE_SERVER if options.get(name)]
+def _check_for_server(options: RestoreOptions) -> None:
+    """Refuse the options that a server leaves no room for."""
+    given = [name for name in _ASKED_OF_THE_SERVER if getattr(options, name)]
     if given:
         option = "--" + given[0].replace("_", "-")
         raise InputError(f"--server says where everything goes; leave {option} out")
-    wanted = options.get("existing", Existing.REFUSE)
-    for one in (Existing.REFUSE, Existing.SET_ASIDE):
-        if wanted == one:
-            return one
-    raise InputError(f"with --server, --existing takes refuse or set-aside, not {names.printable(wanted)}")
+    if options.existing not in {Existing.REFUSE, Existing.SET_ASIDE}:
+        shown = names.printable(options.existing)
+        raise InputError(f"with --server, --existing takes refuse or set-aside, not {shown}")
 
 
-def _drive(  # noqa: PLR0917 - private, called once
-    server: Server,
-    chosen: ChosenSets,
-    options: RequestOptions,
-    existing: Existing,
-    manner: Manner,
-    run: _ServerRun,
-) -> None:
+def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing: Showing, run: _ServerRun) -> None:
     """Drive the procedure, or only plan where no more is wanted."""
-    from tokar.server.run_restore import prepared_restore  # noqa: PLC0415 - loads much, and only --server needs it
+    from tokar.server.run_restore import (  # noqa: PLC0415 - loads much, and only --server needs it
+        parts_of_chosen,
+        prepared_restore,
+    )
 
-    parts = parts_of_chosen(chosen, accept_incomplete=manner.accept_incomplete)
-    maps = [parse_map(text, str(Path.cwd())) for text in options.get("maps", ())]
-    take_over = manner.take_over and not manner.dry_run  # it tells the server something
+    parts = parts_of_chosen(chosen, accept_incomplete=options.accept_incomplete)
+    maps = [parse_map(text, str(Path.cwd())) for text in options.maps]
+    take_over = options.take_over and not showing.dry_run  # it tells the server something
     size = sum(one.size for part in parts for one in part.entries)
+    existing = Existing(options.existing)
     with prepared_restore(server, parts, maps=maps, existing=existing, take_over=take_over) as restoring:
         run.plans.append(restoring.plan)
-        if not (manner.quiet or manner.as_json):
+        if showing.talks:
             show_plan(restoring.plan)
         restoring.plan.raise_for_problems()
-        if not manner.dry_run:
-            with output.progress("restoring", size, quiet=manner.quiet) as advance:
+        if not showing.dry_run:
+            with output.progress("restoring", size, quiet=showing.quiet) as advance:
                 run.result = restoring.run(advance)
 
 
@@ -394,11 +283,13 @@ def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
 
 def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
     result = run.result
+    assert chosen.selection is not None
+    assert chosen.recovery is not None
     return {
         "chain": chosen.selection.to_json(),
         "plans": [plan.to_json() for plan in run.plans],
         "recovery": {
-            "kind": chosen.recovery().value,
+            "kind": chosen.recovery.value,
             "registrations": [registration_json(one) for one in result.registrations] if result else [],
             "next": list(run.next_steps),
         },

@@ -21,15 +21,17 @@ _MAX_LISTED: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How the work is to be done."""
+class Showing:
+    """What is shown of the work."""
 
-    accept_unrecoverable: bool  # Restore databases that cannot be recovered
-    accept_incomplete: bool  # Restore files that are known to be incomplete
-    take_over: bool  # Go on although a restore that died is still registered with the server
     dry_run: bool  # Write nothing
     quiet: bool  # Print nothing but errors
     as_json: bool  # Print one JSON value
+
+    @property
+    def talks(self) -> bool:
+        """Whether text for a person is printed."""
+        return not (self.quiet or self.as_json)
 
 
 def show_plan(plan: Plan) -> None:

@@ -38,8 +38,27 @@ CERTUTIL_LIST = "certbkxp.dat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOptions:
+    """What a person asks of a restore, in the person's own words; which sets are restored is said elsewhere."""
+
+    locations: Path | None = None  # A file with locations: a raw list, or TOML
+    to: Sequence[str] = ()  # `TOKEN=PATH` and `NAME=PATH`
+    maps: Sequence[str] = ()  # `PREFIX=DIR` for paths of other machines
+    into: Path | None = None  # The one directory that takes everything
+    # The folder in which to make what `certutil -restoreDB` takes; of a chain, a numbered folder for each set in it.
+    certutil: Path | None = None
+    only: Sequence[str] = ()  # Names of the entries to restore; empty for all
+    existing: str = Existing.REFUSE  # `refuse`, `set-aside` or `roll-forward`
+    code_page: int = 0  # The code page of an A list, in the locations file or in the archive
+    backup_logs: Path | None = None  # A directory of their own for the restored logs and patch files
+    accept_unrecoverable: bool = False  # Restore databases that cannot be recovered; for one archive alone
+    accept_incomplete: bool = False  # Restore files that are known to be incomplete
+    take_over: bool = False  # Go on although a restore that died is still registered with the server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asks for."""
+    """What the options mean for an archive: tokens and paths are read, and its own locations are taken in."""
 
     profile: str  # The profile of the archive
     roots: tuple[str, ...] = ()  # The roots of the archives, as hex digits; they are written into the plan
@@ -136,66 +155,43 @@ def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Loca
     )
 
 
-def make_request(
-    archive: Archive,
-    *,
-    locations: Path | None = None,
-    to: Sequence[str] = (),
-    maps: Sequence[str] = (),
-    into: Path | None = None,
-    certutil: Path | None = None,
-    only: Sequence[str] = (),
-    existing: str = "refuse",
-    code_page: int = 0,
-    now: datetime | None = None,
-    backup_logs: Path | None = None,
-) -> Request:
+def make_request(archive: Archive, options: RestoreOptions) -> Request:
     """Return what is asked for, with the archive's own locations as the base that everything else overrides.
-
-    Args:
-        archive: The archive.
-        locations: A file with locations: a raw list, or TOML.
-        to: `TOKEN=PATH` and `NAME=PATH`.
-        maps: `PREFIX=DIR` for paths of other machines.
-        into: The one directory that takes everything.
-        certutil: The folder in which to make what `certutil -restoreDB` takes.
-        only: Names of the entries to restore; all by default.
-        existing: `refuse`, `set-aside` or `roll-forward`.
-        code_page: The code page of an A list, in the locations file or in the archive.
-        now: The time for the names of files that are set aside.
-        backup_logs: A directory of their own for the restored logs and patch files.
 
     Raises:
         LocationListError: The locations file, or the list in the archive when nothing replaces it, cannot be read.
-        InputError: An argument makes no sense.
+        InputError: An option makes no sense.
         StorageError: The locations file cannot be read.
     """
-    if existing not in set(Existing):
-        raise InputError(f"--existing takes {', '.join(Existing)}, not {names.printable(existing)}")
-    profile, base = archive.head.profile, str(Path.cwd())
-    file = read_location_file(locations, profile, encoding=code_page) if locations else LocationFile()
-    spoken = [parse_to(text, profile, base=base) for text in to]
+    if options.existing not in set(Existing):
+        raise InputError(f"--existing takes {', '.join(Existing)}, not {names.printable(options.existing)}")
+    head, base, page = archive.head, str(Path.cwd()), options.code_page
+    one_folder = bool(options.into or options.certutil)
+    given = read_location_file(options.locations, head.profile, encoding=page) if options.locations else LocationFile()
+    spoken = [parse_to(text, head.profile, base=base) for text in options.to]
     by_hand = [one for one in spoken if isinstance(one, Location)]
     by_name = [one for one in spoken if isinstance(one, NameTarget)]
-    if (into or certutil) and file.locations:
+    if one_folder and given.locations:
         raise InputError("--into and --certutil send all files to one folder; leave the locations out")
-    kept = () if into or certutil else _kept(archive, code_page, replaced=bool(file.locations or by_hand))
-    raw = archive.head.location_list
+    kept = () if one_folder else _kept(archive, page, replaced=bool(given.locations or by_hand))
+    raw = head.location_list
     return Request(
-        profile=profile,
+        profile=head.profile,
         roots=(archive.root.hex(),),
-        locations=override(kept, file.locations, by_hand),
-        targets=(*by_name, *file.targets),
-        maps=(*(parse_map(text, base) for text in maps), *file.maps),
-        only=tuple(only),
-        into=str(into.absolute()) if into else None,
-        certutil=str(certutil.absolute()) if certutil else None,
+        locations=override(kept, given.locations, by_hand),
+        targets=(*by_name, *given.targets),
+        maps=(*(parse_map(text, base) for text in options.maps), *given.maps),
+        only=tuple(options.only),
+        into=_absolute(options.into),
+        certutil=_absolute(options.certutil),
         location_list=raw.data if raw else None,
-        existing=Existing(existing),
-        now=now or datetime.now(UTC),
-        hosts=own_hosts(),
-        backup_logs=str(backup_logs.absolute()) if backup_logs else None,
+        existing=Existing(options.existing),
+        backup_logs=_absolute(options.backup_logs),
     )
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.absolute()) if path else None
 
 
 def _kept(archive: Archive, code_page: int, *, replaced: bool) -> tuple[Location, ...]:

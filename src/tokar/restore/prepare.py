@@ -1,26 +1,32 @@
-"""Restoring from several sets: which archives form a chain, what is taken from each, and the plan of it.
+"""Restoring from one archive or from a chain of them: what is taken from which set, the plan of it, and placing.
 
 Everything is decided before anything is written, and a target that cannot be reached is an error: nothing is given in
 its place. What takes no part is named.
+
+    OpenSets.select, or an archive -> ChosenSets -> plan_restore -> RestorePlan -> place_sets
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import shutil
+import tempfile
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 from tokar import names, tokens
-from tokar.errors import CollisionError, ExistingFileError, FormatError, InputError, StorageError
+from tokar.as_json import as_json
+from tokar.errors import CollisionError, ExistingFileError, FormatError, InputError, RestoreError, StorageError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
-from tokar.restore.options import make_request
+from tokar.restore.options import RestoreOptions, make_request
 from tokar.restore.place import Report, place
-from tokar.restore.plan import Existing, Plan, Problem, raise_first, sort_problems
+from tokar.restore.plan import INCOMPLETE, UNRECOVERABLE, Existing, Plan, Problem, raise_first, sort_problems
 from tokar.restore.planner import add_problems, look_and_plan, places_of
-from tokar.restore.soundness import incomplete_entries, incomplete_problem, soundness_of
+from tokar.restore.soundness import soundness_of
+from tokar.restore.targets import some
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
@@ -32,28 +38,15 @@ if TYPE_CHECKING:
     from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
     from tokar.restore.options import Request
-    from tokar.restore.soundness import Soundness
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.chain import Chain
     from tokar.sets.choose import ChainSelection, NotPlaced
+    from tokar.sets.database_verdict import DatabaseVerdict
     from tokar.sets.facts import LogFacts
 
+_PARTIAL: Final = "partial"  # spec/format.md, SUMM, key `outcome`
 _HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
 _GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
-
-
-class RequestOptions(TypedDict, total=False):
-    """What a person asks for, apart from the archives; see `restore.options.make_request`."""
-
-    locations: Path | None
-    to: Sequence[str]
-    maps: Sequence[str]
-    into: Path | None
-    certutil: Path | None
-    only: Sequence[str]
-    existing: str
-    code_page: int
-    backup_logs: Path | None
 
 
 def parse_generation(text: str) -> int:
@@ -114,8 +107,28 @@ class OpenSets:
         if until is None:
             self._found.demand_none_beyond(selection.target)
         known = {(one.id, one.root): one for one in self.chain.sets}
-        sets = tuple(known[one.id, one.root] for one in selection.sets)
-        return ChosenSets(selection, tuple(map(self._open, sets)), sets, whole=until is None)
+        sets = [known[one.id, one.root] for one in selection.sets]
+        archives = tuple(map(self._open, sets))
+        logs = [{log.number: log for log in one.facts.logs} for one in sets]
+        placed = tuple(logs[log.at][log.entry] for log in selection.logs)
+        excluded = selection.excluded()
+        later = [
+            [archive.entry(number) for number in selection.log_entries(at)] for at, archive in enumerate(archives) if at
+        ]
+        return ChosenSets(
+            archives=archives,
+            entries=([entry for entry in archives[0] if entry.number not in excluded], *later),
+            ranges=tuple(
+                RestoredSet(label=one.label, low=one.low, high=one.high, has_databases=at == 0)
+                for at, one in enumerate(selection.sets)
+            ),
+            logs=placed,
+            base=placed[0].base if placed else "",
+            recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
+            not_checked=selection.not_checked,
+            selection=selection,
+            whole=until is None,
+        )
 
     def _open(self, backup_set: BackupSet) -> Archive:
         path = Path(backup_set.label)
@@ -142,52 +155,85 @@ class OpenSets:
         self.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenSets:
-    """The sets that take part in a restore, open."""
+    """The sets that take part in a restore, open, and what is known of them. A single archive is a chain of one."""
 
-    selection: ChainSelection  # What is taken from which of them
-    archives: tuple[Archive, ...]  # Their archives, in the order of the selection
-    sets: tuple[BackupSet, ...]  # What they say of themselves
-    whole: bool  # Whether everything that is here is reached, rather than a generation that was named
-
-    def entries(self, at: int) -> tuple[Entry, ...]:
-        """Return what is placed from one set."""
-        archive = self.archives[at]
-        if at == 0:
-            excluded = self.selection.excluded()
-            return tuple(entry for entry in archive if entry.number not in excluded)
-        return tuple(archive.entry(number) for number in self.selection.log_entries(at))
+    archives: tuple[Archive, ...]  # Their archives, in order
+    entries: tuple[Sequence[Entry], ...]  # What is placed from each of them
+    ranges: tuple[RestoredSet, ...] = ()  # Their logs and databases, set by set
+    logs: tuple[LogFacts, ...] = ()  # What the logs that are placed say of themselves, in order
+    base: str = ""  # The base name of the logs; empty where it is not known
+    recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
+    not_checked: tuple[str, ...] = ()  # What nobody could judge
+    problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
+    selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
+    whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
 
     def alone(self, at: int) -> tuple[Entry, ...]:
         """Return what one set contributes if each is kept apart: also logs that another set brings as well, with the same bytes."""
-        shared = {log.digest for log in self.selection.logs if at in log.also_in}
-        placed = {entry.number for entry in self.entries(at)}
+        logs = self.selection.logs if self.selection else ()
+        shared = {log.digest for log in logs if at in log.also_in}
+        placed = {entry.number for entry in self.entries[at]}
         return tuple(
             entry
             for entry in self.archives[at]
             if entry.number in placed or (entry.digest in shared and tokens.role(entry.token) is tokens.Role.LOG)
         )
 
-    def logs(self) -> tuple[LogFacts, ...]:
-        """Return what the logs that are placed say of themselves, in order."""
-        known = [{log.number: log for log in backup_set.facts.logs} for backup_set in self.sets]
-        return tuple(known[log.at][log.entry] for log in self.selection.logs)
 
-    def recovery(self) -> Recovery:
-        """Return the recovery that follows."""
-        return recovery_of(self.sets[0].facts.databases, more_logs=len(self.archives) > 1)
+def choose_one(archive: Archive, *, judge: bool = True) -> ChosenSets:
+    """Return a single archive as the set that is restored, with the verdict on its databases.
+
+    Args:
+        archive: The archive.
+        judge: Whether to look at its files; a choice of them says nothing of the whole.
+
+    Raises:
+        FormatError: Its index, or the start of a database or log, is damaged.
+    """
+    archive.demand_unique()
+    chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
+    if not judge:
+        return replace(chosen, whole=False)
+    sound = soundness_of(archive)
+    facts = sound.facts
+    low, high = facts.generations or (0, 0)
+    label = str(archive.path or archive.id.hex())
+    of_an_engine = facts.databases or facts.logs or sound.not_checked
+    return replace(
+        chosen,
+        ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
+        logs=sound.last_logs,
+        base=facts.logs[0].base if facts.logs else "",
+        recovery=recovery_of(facts.databases) if of_an_engine else None,
+        not_checked=sound.not_checked,
+        problems=tuple(_unrecoverable(one) for one in sound.unrecoverable),
+    )
+
+
+def _unrecoverable(found: DatabaseVerdict) -> Problem:
+    """Return a database that cannot be recovered as a problem, with the root cause."""
+    cause = found.faults[0] if found.faults else None
+    why = f": {cause.message}" if cause else ""
+    code = f" ({cause.engine})" if cause and cause.engine else ""
+    step = f"{cause.next_step}; " if cause and cause.next_step else ""
+    error = RestoreError(
+        f"{found.name} cannot be recovered from this set{why}{code}",
+        hint=f"{step}--accept-unrecoverable restores the files all the same",
+    )
+    return Problem(error, urgency=UNRECOVERABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class ChainPlan:
-    """The plan of restoring a chain."""
+class RestorePlan:
+    """The plan of a restore, with the content that it places."""
 
     chosen: ChosenSets  # The sets
     # The plans, in the order in which they are carried out, each with the content it places: one for everything, or one
     # for each set where the sets stay apart.
     parts: tuple[tuple[Plan, MergedSet], ...]
-    recovery: Guidance  # What follows
+    recovery: Guidance | None  # What follows; None where nothing is of an engine
 
     @property
     def size(self) -> int:
@@ -196,15 +242,15 @@ class ChainPlan:
 
     @property
     def left_out(self) -> tuple[NotPlaced, ...]:
-        """The files of these sets that are not placed, each with its reason; what a set of its own keeps is placed."""
-        listed = self.chosen.selection.left_out
+        """The files of a chain that are not placed, each with its reason; what a set of its own keeps is placed."""
+        listed = self.chosen.selection.left_out if self.chosen.selection else ()
         if len(self.parts) == 1:
             return listed
         kept = [{entry.number for entry in self.chosen.alone(at)} for at in range(len(self.parts))]
         return tuple(one for one in listed if one.entry not in kept[one.at])
 
     def raise_for_problems(self) -> None:
-        """Raise the most important problem of the first plan that has one, with all others as notes.
+        """Raise the most urgent problem of all plans, with all others as notes.
 
         Raises:
             RestoreError: There is a problem.
@@ -213,63 +259,70 @@ class ChainPlan:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {
-            "chain": {
-                **self.chosen.selection.to_json(),
-                "left_out": [one.to_json() for one in self.left_out],
-            },
-            "plans": [plan.to_json() for plan, _ in self.parts],
-            "recovery": self.recovery.to_json(),
-        }
+        plans = [plan.to_json() for plan, _ in self.parts]
+        recovery = as_json(self.recovery)
+        selection = self.chosen.selection
+        if selection is None:
+            return {"plan": plans[0], "recovery": recovery}
+        chain = {**selection.to_json(), "left_out": as_json(self.left_out)}
+        return {"chain": chain, "plans": plans, "recovery": recovery}
 
 
-def plan_chain(chosen: ChosenSets, *, accept_incomplete: bool = False, **options: Unpack[RequestOptions]) -> ChainPlan:
-    """Look at the targets and return the complete plan for a chain. Nothing is written.
+def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> RestorePlan:
+    """Look at the targets and return the complete plan. Nothing is written.
 
     Args:
-        chosen: The sets, from `OpenSets.select`.
-        accept_incomplete: Whether to restore files whose content is known to be incomplete.
-        options: As for one archive. With `certutil`, each set gets a numbered folder of its own there, in order.
+        sets: An archive, or the sets of a chain (`OpenSets.select`).
+        options: What is asked for. With `certutil`, each set of a chain gets a numbered folder of its own, in order.
 
     Raises:
         InputError: The options contradict each other.
         NoSuchEntryError: A name in `only` or in a target fits no entry.
         LocationListError: The locations cannot be read.
-        FormatError: An archive is damaged.
+        FormatError: The index of an archive, or the start of a database or log, is damaged.
         StorageError: A log that may stay cannot be read.
     """
-    if options.get("existing") == Existing.ROLL_FORWARD and not chosen.whole:
+    request = make_request(sets if isinstance(sets, Archive) else sets.archives[0], options)
+    chosen = choose_one(sets, judge=not options.only) if isinstance(sets, Archive) else sets
+    if request.existing is Existing.ROLL_FORWARD and not chosen.whole:
+        if chosen.selection is None:
+            raise InputError("--existing roll-forward takes a whole set; leave --only out")
         raise InputError(
             "--until names the end, and --existing roll-forward goes beyond it; give one of them",
             hint="--existing set-aside puts the later logs aside",
         )
-    folder = options.get("certutil")
-    if folder is not None:
-        return _plan_apart(chosen, folder, options, accept_incomplete=accept_incomplete)
-    merged = MergedSet([(archive, chosen.entries(at)) for at, archive in enumerate(chosen.archives)])
-    request = replace(make_request(chosen.archives[0], **options), roots=merged.roots, numbered=False)
-    plan = look_and_plan(merged.entries, request, chosen.logs())
-    problems = [] if accept_incomplete else _incomplete(plan, merged)
-    base = next((log.base for log in chosen.logs()), "")
-    recovery = _guidance(chosen, places_of(plan, request, base=base))
-    return ChainPlan(chosen, ((replace(add_problems(plan, problems), recovery=recovery), merged),), recovery)
+    if chosen.selection is not None and options.certutil is not None:
+        return _plan_apart(chosen, options.certutil, options)
+    content = MergedSet(list(zip(chosen.archives, chosen.entries, strict=True)))
+    request = replace(request, roots=content.roots)
+    plan = _plan(content, request, chosen, options)
+    folders = () if request.certutil is None else (request.certutil,)
+    recovery = _guidance(chosen, places_of(plan, request, base=chosen.base), folders)
+    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery)
 
 
-def _plan_apart(chosen: ChosenSets, folder: Path, options: RequestOptions, *, accept_incomplete: bool) -> ChainPlan:
+def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> RestorePlan:
     """Plan a numbered folder for each set, each as `certutil -restoreDB` takes it, in the order in which they are restored."""
-    if options.get("to") or options.get("only"):
+    if options.to or options.only:
         raise InputError("--certutil with several sets takes them whole; leave --to and --only out")
     folders = [folder / str(at) for at in range(1, len(chosen.archives) + 1)]
+    recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])
     parts = []
     for at, archive in enumerate(chosen.archives):
-        merged = MergedSet([(archive, chosen.alone(at))])
-        own: RequestOptions = {**options, "certutil": folders[at]}
-        request = make_request(archive, **own)
-        plan = look_and_plan(merged.entries, request, chosen.logs())
-        problems = [] if accept_incomplete else _incomplete(plan, merged)
-        parts.append((add_problems(plan, [*problems, *(_strays(folder, len(folders)) if at == 0 else ())]), merged))
-    recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])
-    return ChainPlan(chosen, tuple((replace(plan, recovery=recovery), merged) for plan, merged in parts), recovery)
+        content = MergedSet([(archive, chosen.alone(at))])
+        plan = _plan(content, make_request(archive, replace(options, certutil=folders[at])), chosen, options)
+        strays = _strays(folder, len(folders)) if at == 0 else []
+        parts.append((replace(add_problems(plan, strays), recovery=recovery), content))
+    return RestorePlan(chosen, tuple(parts), recovery)
+
+
+def _plan(content: MergedSet, request: Request, chosen: ChosenSets, options: RestoreOptions) -> Plan:
+    """Return the plan of some content, with what is wrong with it unless that was accepted."""
+    plan = look_and_plan(content.entries, request, chosen.logs)
+    problems = [] if options.accept_unrecoverable else list(chosen.problems)
+    if not options.accept_incomplete:
+        problems += incomplete_files(content, (entry for _, _, entry in plan.steps.placements()))
+    return add_problems(plan, problems)
 
 
 def _strays(folder: Path, count: int) -> list[Problem]:
@@ -285,38 +338,27 @@ def _strays(folder: Path, count: int) -> list[Problem]:
     return [Problem(ExistingFileError(message, path=str(folder), hint="restore into another directory"))]
 
 
-def _incomplete(plan: Plan, merged: MergedSet) -> list[Problem]:
-    """Return the files of a plan that salvage left incomplete, as a problem."""
-    found = []
-    for _, _, entry in plan.steps.placements():
-        archive, own = merged.origin(entry)
-        if incomplete_entries(archive, [own]):
-            found.append(entry)
-    problem = incomplete_problem(found)
-    return [problem] if problem else []
-
-
-def _guidance(chosen: ChosenSets, places: Places, certutil: Sequence[str] = ()) -> Guidance:
-    sets = [
-        RestoredSet(label=one.label, low=one.low, high=one.high, has_databases=at == 0)
-        for at, one in enumerate(chosen.selection.sets)
-    ]
+def _guidance(chosen: ChosenSets, places: Places, certutil: Sequence[str]) -> Guidance | None:
+    """Return what follows the restore; None where nothing is of an engine."""
+    if chosen.recovery is None:
+        return None
     return make_guidance(
         profile=chosen.archives[0].head.profile,
-        recovery=chosen.recovery(),
-        sets=sets,
+        recovery=chosen.recovery,
+        sets=chosen.ranges,
         places=places,
         certutil=certutil,
-        not_checked=chosen.selection.not_checked,
+        not_checked=chosen.not_checked,
     )
 
 
-def place_chain(plan: ChainPlan, *, progress: Callable[[int], None] | None = None) -> Report:
-    """Put the files of a chain where the plan says.
+def place_sets(plan: RestorePlan, *, progress: Callable[[int], None] | None = None, processes: int = 1) -> Report:
+    """Put the files of a restore where the plan says.
 
     Args:
         plan: The plan; it must have no problems.
         progress: Called with the number of bytes that were written since the last call.
+        processes: How many processes may stage many small files; see `place`.
 
     Raises:
         RestoreError: The plan has problems; nothing was written.
@@ -325,7 +367,7 @@ def place_chain(plan: ChainPlan, *, progress: Callable[[int], None] | None = Non
         PlacingStoppedError: It stopped after the first rename.
     """
     plan.raise_for_problems()
-    reports = [place(part, merged, progress=progress) for part, merged in plan.parts]
+    reports = [place(part, content, progress=progress, processes=processes) for part, content in plan.parts]
     return Report(
         sum(one.files for one in reports),
         sum(one.size for one in reports),
@@ -349,8 +391,13 @@ class MergedSet:
 
     def __init__(self, parts: Sequence[tuple[Archive, Sequence[Entry]]]) -> None:
         self.archives = tuple(archive for archive, _ in parts)
+        self.entries: Sequence[Entry]  # The entries; of several archives, numbered anew from 0
         self._origins: list[tuple[Archive, Entry]] = []
-        self.entries: list[Entry] = []  # The entries, numbered from 0
+        if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0]):
+            self.entries = parts[0][1]  # there may be a million
+            return
+        entries: list[Entry] = []
+        self.entries = entries
         seen: dict[tuple[int, bytes], Entry] = {}
         for archive, chosen in parts:
             for entry in chosen:
@@ -358,7 +405,7 @@ class MergedSet:
                 if other is not entry:
                     _demand_same(other, entry)
                     continue
-                self.entries.append(entry._replace(number=len(self.entries)))
+                entries.append(entry._replace(number=len(entries)))
                 self._origins.append((archive, entry))
 
     @property
@@ -368,7 +415,16 @@ class MergedSet:
 
     def origin(self, entry: Entry) -> tuple[Archive, Entry]:
         """Return the archive that an entry came from, and the entry as that archive numbers it."""
-        return self._origins[entry.number]
+        return self._origins[entry.number] if self._origins else (self.archives[0], entry)
+
+    def is_incomplete(self, entry: Entry) -> bool:
+        """Return whether salvage could save only a part of an entry.
+
+        Raises:
+            FormatError: The archive is damaged.
+        """
+        archive, own = self.origin(entry)
+        return archive.summary.outcome == _PARTIAL and archive.records(own).file.incomplete
 
     def chunks(self, entry: Entry) -> Iterator[Chunk]:
         """Yield the whole content of an entry; see `Archive.chunks`.
@@ -376,7 +432,7 @@ class MergedSet:
         Raises:
             FormatError: The entry is damaged.
         """
-        archive, own = self._origins[entry.number]
+        archive, own = self.origin(entry)
         return archive.chunks(own)
 
     def modification_time(self, entry: Entry) -> int | None:
@@ -385,7 +441,7 @@ class MergedSet:
         Raises:
             FormatError: The entry is damaged.
         """
-        archive, own = self._origins[entry.number]
+        archive, own = self.origin(entry)
         return archive.modification_time(own)
 
 
@@ -397,50 +453,39 @@ def _demand_same(first: Entry, second: Entry) -> None:
         )
 
 
-def plan_restore(
-    archive: Archive, request: Request, *, accept_unrecoverable: bool = False, accept_incomplete: bool = False
-) -> Plan:
-    """Look at the targets and return the complete plan. Nothing is written.
-
-    Args:
-        archive: The archive.
-        request: What is asked for.
-        accept_unrecoverable: Whether to restore databases that cannot be recovered from this set.
-        accept_incomplete: Whether to restore files whose content is known to be incomplete.
+def incomplete_files(content: MergedSet, entries: Iterable[Entry]) -> list[Problem]:
+    """Return as a problem the files of which salvage could save only a part; none where there are none.
 
     Raises:
-        FormatError: The index of the archive, or the start of a database or log, is damaged.
-        NoSuchEntryError: A name in `only` or in a target fits no entry.
+        FormatError: An archive is damaged.
     """
-    archive.demand_unique()
-    sound = None if request.only else soundness_of(archive)
-    if sound is None and request.existing is Existing.ROLL_FORWARD:
-        raise InputError("--existing roll-forward takes a whole set; leave --only out")
-    plan = look_and_plan(archive.entries, request, sound.last_logs if sound else ())
-    problems: list[Problem] = []
-    if not accept_incomplete:
-        placed = (entry for _, _, entry in plan.steps.placements())
-        incomplete = incomplete_problem(incomplete_entries(archive, placed))
-        problems += [incomplete] if incomplete else []
-    if sound is None:
-        return add_problems(plan, problems)
-    if not accept_unrecoverable:
-        problems += sound.problems
-    return replace(add_problems(plan, problems), recovery=_guidance_of_one(archive, request, plan, sound))
-
-
-def _guidance_of_one(archive: Archive, request: Request, plan: Plan, sound: Soundness) -> Guidance | None:
-    """Return what follows the restore of one set; None where nothing in it is of the engine."""
-    facts = sound.facts
-    if not (facts.databases or facts.logs or sound.not_checked):
-        return None
-    low, high = facts.generations or (0, 0)
-    label = str(archive.path or archive.id.hex())
-    return make_guidance(
-        profile=archive.head.profile,
-        recovery=recovery_of(facts.databases),
-        sets=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
-        places=places_of(plan, request, base=facts.logs[0].base if facts.logs else ""),
-        certutil=(request.certutil,) if request.certutil is not None else (),
-        not_checked=sound.not_checked,
+    if all(archive.summary.outcome != _PARTIAL for archive in content.archives):
+        return []
+    listed = [entry for entry in entries if content.is_incomplete(entry)]
+    if not listed:
+        return []
+    files, are = ("file", "is") if len(listed) == 1 else ("files", "are")
+    shown = some(one.name for one in listed)
+    error = RestoreError(
+        f"{len(listed)} {files} {are} incomplete, with zeros where content was lost: {shown}",
+        hint="choose the others with --only, or take them as they are with --accept-incomplete",
     )
+    return [Problem(error, tuple(one.number for one in listed), INCOMPLETE)]
+
+
+@contextmanager
+def spooled(stream: BinaryIO) -> Iterator[Path]:
+    """Write a stream to a temporary file that only its owner can read, and remove it at the end.
+
+    Raises:
+        StorageError: It cannot be kept.
+    """
+    with tempfile.TemporaryDirectory(prefix="tokar-spool-") as folder:
+        spool = Path(folder, "standard-input.tokar")
+        try:
+            with spool.open("wb") as file:
+                shutil.copyfileobj(stream, file, 1 << 20)
+        except OSError as error:
+            message = f"cannot keep what comes from standard input: {error.strerror}"
+            raise StorageError(message, path=folder, hint="TMPDIR says where it is kept") from error
+        yield spool

@@ -24,9 +24,9 @@ from tokar.restore.matching import Matcher
 from tokar.restore.options import Request, places_to_look_at, stored_locations
 from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import place
-from tokar.restore.plan import Existing
+from tokar.restore.plan import Existing, raise_first
 from tokar.restore.planner import make_plan
-from tokar.restore.prepare import MergedSet
+from tokar.restore.prepare import MergedSet, incomplete_files
 from tokar.server.contract import BackupType, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tokar.format.index import Entry
     from tokar.format.metadata import Head
     from tokar.restore.plan import Plan
+    from tokar.restore.prepare import ChosenSets
     from tokar.server.contract import Server
     from tokar.sets.facts import LogFacts, SetFacts
 
@@ -89,6 +90,25 @@ def parts_of(archives: Sequence[Archive]) -> tuple[SetPart, ...]:
     parts: list[SetPart] = []
     for archive in archives:
         parts.append(_part(archive, parts[0].generation_low if parts else 0))
+    return tuple(parts)
+
+
+def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> tuple[SetPart, ...]:
+    """Return chosen sets as the parts of a chain.
+
+    Raises:
+        SetError: A set has no log, so that nothing can be registered for it.
+        RestoreError: A file is incomplete.
+        FormatError: An archive is damaged.
+    """
+    parts = []
+    for one, archive, entries in zip(chosen.ranges, chosen.archives, chosen.entries, strict=True):
+        if not one.low:
+            raise SetError("the set has no log, so nothing can be registered for it", path=one.label)
+        if not accept_incomplete:
+            content = MergedSet([(archive, entries)])
+            raise_first(incomplete_files(content, content.entries))
+        parts.append(SetPart(archive, tuple(entries), one.low, one.high))
     return tuple(parts)
 
 
