@@ -15,9 +15,9 @@ The tree, with the exit code that the command line gives for each branch::
     |       |-- CheckMismatchError      4   the check of a record
     |       `-- DigestMismatchError     4   the digest of a file's content
     |-- SourceError                     1   what was to be archived cannot be read as it must be
-    |   |-- EngineError                 1   the simulated engine refused (lab.errors)
-    |   |-- ServerError                 1   a call of the server failed, with its code (server.contract)
-    |   |-- NoAnswerError               1   a call of the server was not answered in time (server.contract)
+    |   |-- EngineError                 1   the simulated engine refused
+    |   |-- ServerError                 1   a call of the server failed, with its code
+    |   |-- NoAnswerError               1   a call of the server was not answered in time
     |   `-- SourceChangedError          1   it changed while it was being read
     |-- RestoreError                    6   the plan is not safe or not complete; nothing was written
     |   |-- UnknownTokenError           6   no location takes this token
@@ -28,15 +28,15 @@ The tree, with the exit code that the command line gives for each branch::
     |   `-- NoRoomError                 6   the file system is too small
     |-- LocationListError               6   a location list cannot be read
     |-- ProcedureError                  7   the backup or restore procedure does not allow it
-    |   |-- LogsOnlyRefusedError        7   the server refuses logs only, with its reason (server.backup_steps)
-    |   `-- OutOfOrderError             7   a step that the state does not allow (server.states)
+    |   |-- LogsOnlyRefusedError        7   the server refuses logs only, with its reason
+    |   `-- OutOfOrderError             7   a step that the state does not allow
     |-- PartialError                    8   done in part: something was lost, and the report says what
-    |   |-- BackupPartialError          8   the archive is good, what should have followed failed (server.run_backup)
-    |   `-- PlacingStoppedError         8   some files are in place, others are not (restore.place_report)
+    |   |-- BackupPartialError          8   the archive is good, what should have followed failed
+    |   `-- PlacingStoppedError         8   some files are in place, others are not
     `-- SetError                        9   the archive is good, the set in it is not
-        `-- NotRestorableError          9   no chain of the sets reaches the wanted state (sets.selection)
+        `-- NotRestorableError          9   no chain of the sets reaches the wanted state
 
-A class with a module behind it is defined there, beside what raises it.
+A class that carries more than a place is defined beside what raises it; its exit code is that of its branch, written here.
 
 Every error carries a one-line message, and where it helps `path`, `offset` (bytes from the start of the archive or
 file) and `hint` (the next step). Nothing here imports from the rest of the package.
@@ -44,10 +44,12 @@ file) and `hint` (the next step). Nothing here imports from the rest of the pack
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+INTERRUPTED: Final = 130  # the exit code of a command that was interrupted, which is no error
 
 
 class ArchiveError(Exception):

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Finding, Rung, RungResult, State, settled
-from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, RestoreError
+from tokar.errors import (
+    ArchiveError,
+    FormatError,
+    InputError,
+    LocationListError,
+    RestoreError,
+    SetError,
+    UnsealedError,
+    UnsupportedError,
+)
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
 from tokar.restore.options import RestoreOptions
@@ -23,9 +32,13 @@ if TYPE_CHECKING:
 
     from tokar.sets.judge import SetVerdict
 
-_SET_NOT_RESTORABLE: Final = 9
-_NOT_PLACEABLE: Final = 6
-_DAMAGED: Final = 4
+_SET_NOT_RESTORABLE: Final = SetError.exit_code
+_NOT_PLACEABLE: Final = RestoreError.exit_code
+_DAMAGED: Final = FormatError.exit_code
+_NOT_REACHED: Final = {
+    UnsupportedError.exit_code: Rung.READABLE,
+    UnsealedError.exit_code: Rung.SEALED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +113,7 @@ class _Check:
         """Say on which rung an archive that cannot be opened stands."""
         if error.path is None:
             error.path = self.path
-        rung = {3: Rung.READABLE, 5: Rung.SEALED}.get(error.exit_code, Rung.INTACT)
+        rung = _NOT_REACHED.get(error.exit_code, Rung.INTACT)
         for below in list(Rung)[: list(Rung).index(rung)]:
             if below is Rung.SEALED:
                 self._skip(below, "damage was found before its end could be judged")

@@ -20,7 +20,7 @@ import typer.main
 
 from tokar._version import __version__
 from tokar.cli import output
-from tokar.errors import ArchiveError, InputError, StorageError
+from tokar.errors import INTERRUPTED, ArchiveError, InputError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,6 @@ VERBS: Final = {
     "lab": "Make a simulated server, and work, break and recover it.",
     "demo": "Show backup, loss, restore and recovery on a simulated server.",
 }
-_INTERRUPTED: Final = 130
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of its own; its help texts are one as well
 
@@ -100,10 +99,10 @@ def _reported(ctx: Any) -> Iterator[None]:
         problem = _usage(error, ctx)
     except KeyboardInterrupt as error:
         output.report_interrupt(error)
-        raise typer.Exit(_INTERRUPTED) from error
+        raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError:
         output.give_up()
-        raise typer.Exit(1) from None
+        raise typer.Exit(StorageError.exit_code) from None
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else None
         problem = StorageError(error.strerror or str(error), path=place)

@@ -9,13 +9,12 @@ import typer
 
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
-from tokar.errors import ArchiveError
+from tokar.errors import SetError
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import Chain, ChainStart, build_chain
 from tokar.sets.faults import Fault, Severity
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-_NOT_RESTORABLE = 9
 _TIMELINE_WIDTH = 40
 
 
@@ -44,15 +43,10 @@ def show_chain(
         _print(chain)
         for error in found.problems:
             output.line(f"cannot be read: {output.safe(str(error))}")
-    code = _exit_code(chain, found.problems)
-    if code:
-        raise typer.Exit(code)
-
-
-def _exit_code(chain: Chain, problems: tuple[ArchiveError, ...]) -> int:
-    if problems:
-        return problems[0].exit_code
-    return 0 if chain.is_restorable else _NOT_RESTORABLE
+    if found.problems:
+        raise typer.Exit(found.problems[0].exit_code)
+    if not chain.is_restorable:
+        raise typer.Exit(SetError.exit_code)
 
 
 def _print(chain: Chain) -> None:
