@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokar import names
+from tokar.as_json import fields_json
 from tokar.cli import ese_files, output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
@@ -146,13 +147,9 @@ def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]
     return {
         "archive": {
             "path": out,
-            "size": sealed.size,
-            "id": sealed.id.hex(),
-            "root": sealed.root.hex(),
-            "profile": collection.profile,
-            "kind": collection.kind,
-            "entries": sealed.entries,
-            "content_size": sealed.content_size,
+            **fields_json(sealed, "size", "id", "root"),
+            **fields_json(collection, "profile", "kind"),
+            **fields_json(sealed, "entries", "content_size"),
         },
         "left_out": [{"name": names.printable(one.name), "reason": one.reason} for one in collection.gathered.left_out],
         "notes": list(collection.notes),

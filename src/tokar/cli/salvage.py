@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokar import names
+from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.errors import ArchiveError, PartialError
@@ -17,10 +18,11 @@ from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
-    from tokar.salvage.losses import DamagedFile, SalvageReport
+    from tokar.salvage.losses import SalvageReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 50
+_FILE_KEYS = ("number", "state", "reason", "name", "token", "size", "missing", "written_as")
 
 
 @app.command()
@@ -93,41 +95,17 @@ def _json(out: Path, report: SalvageReport) -> dict[str, Any]:
     return {
         "result": {
             "path": str(out),
-            "id": report.result.id.hex(),
-            "root": report.result.root.hex(),
-            "entries": report.result.entries,
+            **fields_json(report.result, "id", "root", "entries"),
             "same_as_original": report.same,
         },
-        "original": {
-            "size": report.size,
-            "id": report.id.hex() if report.id else None,
-            "root": report.root.hex() if report.root else None,
-        },
+        "original": fields_json(report, "size", "id", "root"),
         "lost": report.lost,
         "files": {
             "complete": report.complete_count,
             "incomplete": report.incomplete_count,
             "lost": report.lost_count,
-            "listed": [_file_json(file) for file in report.files],
+            "listed": [fields_json(file, *_FILE_KEYS) for file in report.files],
             "unknown": [{"first": first, "count": count} for first, count in report.unknown],
         },
-        "ranges": [
-            {"offset": lost.offset, "size": lost.size, "missing": lost.missing, "what": lost.what}
-            for lost in report.ranges
-        ],
-        "range_count": report.range_count,
-        "notes": list(report.notes),
-    }
-
-
-def _file_json(file: DamagedFile) -> dict[str, Any]:
-    return {
-        "number": file.number,
-        "state": file.state.value,
-        "reason": file.reason,
-        "name": file.name,
-        "token": file.token,
-        "size": file.size,
-        "missing": [{"offset": one.offset, "size": one.size} for one in file.missing],
-        "written_as": file.written_as,
+        **fields_json(report, "ranges", "range_count", "notes"),
     }

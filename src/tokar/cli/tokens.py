@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tokar import tokens
+from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
@@ -55,13 +56,9 @@ def _json(profile: tokens.Profile) -> dict[str, object]:
         "title": profile.title,
         "tokens": [
             {
-                "token": row.token,
-                "name": row.name,
+                **fields_json(row, "token", "name"),
                 "role": tokens.role(row.token).value,
-                "meaning": row.meaning,
-                "constants": list(row.constants),
-                "source": row.source,
-                "provisional": row.provisional,
+                **fields_json(row, "meaning", "constants", "source", "provisional"),
             }
             for row in profile.rows
         ],
