@@ -175,7 +175,7 @@ DATA_PACKER: Final = Packer(DATA_BODY)
 
 
 class Codec(IntEnum):
-    """How the decode_content of a chunk is stored."""
+    """How the content of a chunk is stored."""
 
     STORED = 0
     ZSTD = 1
@@ -187,8 +187,8 @@ class DataRecord(NamedTuple):
 
     entry: int  # Number of the entry
     chunk: int  # Number of the chunk in the entry
-    content_size: int  # Bytes of decode_content
-    codec: int  # How the decode_content is stored
+    content_size: int  # Bytes of content
+    codec: int  # How the content is stored
     stored_at: int  # Where the stored bytes start in the body
 
 
@@ -214,7 +214,7 @@ def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, positio
     if codec > Codec.ZEROS or zero or stored_size < 0 or any(memoryview(body)[DATA_PACKER.size : stored_at]):
         raise FormatError("a field of DATA is out of range, or its padding is not zero", rule="DATA-3", offset=position)
     if codec == Codec.STORED and stored_size != content_size:
-        raise FormatError("stored bytes and decode_content differ in size", rule="DATA-4", offset=position)
+        raise FormatError("stored bytes and content differ in size", rule="DATA-4", offset=position)
     if codec == Codec.ZEROS and stored_size:
         raise FormatError("a chunk of zeros with stored bytes", rule="DATA-5", offset=position)
     return DataRecord(its_entry, its_chunk, content_size, codec, stored_at)
@@ -230,12 +230,12 @@ def check_frame(record: DataRecord, body: Buffer, *, position: int) -> None:
         return
     stored = memoryview(body)[record.stored_at :]
     if stored.nbytes >= record.content_size:
-        raise FormatError("the compressed chunk is not smaller than its decode_content", rule="DATA-6", offset=position)
+        raise FormatError("the compressed chunk is not smaller than its content", rule="DATA-6", offset=position)
     zstd_frame.check(stored, record.content_size, position=position)
 
 
 def decode_content(record: DataRecord, body: Buffer, *, position: int) -> Buffer | None:
-    """Return the decode_content of a chunk, or None if it is all zeros by its codec.
+    """Return the content of a chunk, or None if it is all zeros by its codec.
 
     Raises:
         FormatError: DATA-6 or DATA-7.
