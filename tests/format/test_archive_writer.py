@@ -31,7 +31,7 @@ from tokar.errors import ArchiveError, FormatError, InputError, SourceChangedErr
 from tokar.format.bodies import Codec, FileList
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
-from tokar.format.writer import ArchiveWriter
+from tokar.format.writer import ArchiveWriter, WatchedStream
 
 BORDERS = [0, 1, 63, 64, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1, 5 * CHUNK]
 
@@ -208,21 +208,28 @@ def test_chunk_sizes_change_from_file_to_file(monkeypatch: pytest.MonkeyPatch) -
     assert from_the_tail(bytes(sink.data)).answer == "sealed"
 
 
-def test_progress_and_examination_see_all_content_in_order() -> None:
+def test_watchers_see_all_content_in_order() -> None:
     seen, counted = bytearray(), list[int]()
     content = pattern(3 * CHUNK + 5)
     with new_writer() as writer:
         for number, size in enumerate((len(content), 100, 0, CHUNK)):
-            writer.add(
-                0x44,
-                f"{number}",
-                io.BytesIO(content[:size]),
-                progress=counted.append,
-                examine=seen.extend,
-            )
+            watchers = (seen.extend, lambda part: counted.append(len(part)))
+            writer.add(0x44, f"{number}", WatchedStream(Shreds(content[:size], [3000]), *watchers))
     assert bytes(seen) == content + content[:100] + content[:CHUNK]
-    assert sum(counted) == len(seen)
-    assert 0 not in counted
+    assert counted == [CHUNK, CHUNK, CHUNK, 5, 100, CHUNK]
+
+
+def test_a_watched_stream_is_not_read_after_its_end() -> None:
+    class Once(io.BytesIO):
+        def readinto(self, buffer: Any, /) -> int:
+            assert not self.closed
+            count = super().readinto(buffer)
+            if not count:
+                self.close()
+            return count
+
+    with new_writer() as writer:
+        assert writer.add(0x44, "x", WatchedStream(Once(b"tokar"))).size == 5
 
 
 # --- memory -------------------------------------------------------------------------------------------------------------------------------------
@@ -515,7 +522,7 @@ def test_what_an_examiner_raises_comes_out() -> None:
     for size in (10, 3 * CHUNK):
         sink = MemorySink()
         with pytest.raises(ZeroDivisionError), new_writer(sink) as writer:
-            writer.add(0x44, "x", io.BytesIO(pattern(size)), examine=refuse)
+            writer.add(0x44, "x", WatchedStream(io.BytesIO(pattern(size)), refuse))
         assert sink.discarded
 
 

@@ -11,10 +11,9 @@ from tokar.format.bodies import (
     Codec,
     DataRecord,
     build_data_prefix,
-    check_frame,
-    decode_content,
     parse_data,
 )
+from tokar.format.compression import check_frame, decode_content
 
 CHUNK_SIZE = 4096
 

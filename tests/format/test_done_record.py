@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import FormatError
-from tokar.format.bodies import DoneRecord
+from tokar.format.bodies import DoneRecord, FileList, FileRecord
 
 DIGEST, FILE_CHECK = b"d" * 32, b"f" * 32
 
@@ -51,25 +51,29 @@ def test_a_record_of_another_length_is_refused(change: int) -> None:
     assert caught.value.rule == "DONE-1"
 
 
-@pytest.mark.parametrize(("content_size", "chunks"), [(0, 0), (1, 1), (4096, 1), (4097, 2), (8192, 2)])
+def file(announced_size: int | None, *, incomplete: bool) -> FileRecord:
+    return FileRecord(7, 0, 0x21, FileList.BY_HAND, announced_size, None, incomplete, 16, b"x")
+
+
+@pytest.mark.parametrize(("content_size", "chunks"), [(0, 0), (1, 1), (65536, 1), (65537, 2), (131072, 2)])
 def test_a_size_that_fits_its_chunks_is_accepted(content_size: int, chunks: int) -> None:
-    done(content_size, chunks).demand_shape(chunk_size=4096, announced_size=content_size, incomplete=False, position=99)
+    done(content_size, chunks).demand_shape(file(content_size, incomplete=False), position=99)
 
 
-@pytest.mark.parametrize(("content_size", "chunks"), [(0, 1), (1, 0), (4096, 2), (4097, 1), ((1 << 64) - 1, 1)])
+@pytest.mark.parametrize(("content_size", "chunks"), [(0, 1), (1, 0), (65536, 2), (65537, 1), ((1 << 64) - 1, 1)])
 def test_a_size_that_does_not_fit_its_chunks_is_refused(content_size: int, chunks: int) -> None:
     with pytest.raises(FormatError) as caught:
-        done(content_size, chunks).demand_shape(chunk_size=4096, announced_size=None, incomplete=True, position=99)
+        done(content_size, chunks).demand_shape(file(None, incomplete=True), position=99)
     assert (caught.value.rule, caught.value.offset) == ("DONE-3", 99)
 
 
 @pytest.mark.parametrize("announced", [0, 5, 7])
 def test_a_size_other_than_announced_is_refused(announced: int) -> None:
     with pytest.raises(FormatError, match=f"{announced} were announced") as caught:
-        done(6, 1).demand_shape(chunk_size=4096, announced_size=announced, incomplete=False, position=99)
+        done(6, 1).demand_shape(file(announced, incomplete=False), position=99)
     assert caught.value.rule == "DONE-4"
 
 
 @pytest.mark.parametrize("announced", [None, 5])
 def test_incomplete_content_may_have_any_size(announced: int | None) -> None:
-    done(6, 1).demand_shape(chunk_size=4096, announced_size=announced, incomplete=True, position=99)
+    done(6, 1).demand_shape(file(announced, incomplete=True), position=99)

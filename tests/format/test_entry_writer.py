@@ -20,8 +20,7 @@ def records_of(chunks: list[bytes]) -> tuple[bytes, EntryWriter]:
             0, writer.chunk_count, Codec.ZEROS if zeros else Codec.STORED, b"" if zeros else content, content
         )
         out += b"".join(bytes(part) for part in writer.add(encoded))
-    _, _, _, head, body = writer.end()
-    return out + head + body, writer
+    return out + writer.end()[1], writer
 
 
 @pytest.mark.parametrize("chunks", [[], [b"tokar\n"], [pattern(CHUNK), bytes(CHUNK), b"end"]])
@@ -43,7 +42,7 @@ def test_done_has_the_digest_of_all_chunks() -> None:
     writer.begin()
     for number, content in enumerate((b"one", b"two")):
         writer.add(encode_chunk(0, number, Codec.STORED, content, content))
-    done, position, check, head, _ = writer.end()
-    assert done.digest == blake3(b"onetwo").digest()
-    assert head[24:56] == check
-    assert int.from_bytes(head[16:24], "little") == position
+    entry, done = writer.end()
+    assert entry.digest == blake3(b"onetwo").digest()
+    assert done[24:56] == entry.done_check
+    assert int.from_bytes(done[16:24], "little") == entry.done_position

@@ -19,7 +19,7 @@ from tokar.errors import ArchiveError, FormatError, InputError, LocationListErro
 from tokar.format import canonical_json, metadata
 from tokar.format.metadata import Head
 from tokar.format.records import MAX_HEAD_SIZE
-from tokar.format.writer import ArchiveWriter, Sealed, system_clock
+from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
 from tokar.restore.locations import parse_location_list, read_location_file
 from tokar.restore.paths import take_apart
 from tokar.sets.read import SetFile
@@ -282,7 +282,7 @@ class _Collecting:
             stream = _Bounded(file, state.size + 1)
             try:
                 if self._findings is None:
-                    size = self._add_stream(name, token, state, stream, None)
+                    size = self._add_stream(name, token, state, stream)
                 else:
                     examiner = self._examiner(self._findings, name, token, state.size)
                     with BackgroundExaminer(examiner) as background:
@@ -296,18 +296,13 @@ class _Collecting:
             examiner.finish()
 
     def _add_stream(
-        self, name: str, token: int, state: FileState, stream: Readable, examine: Callable[[memoryview], None] | None
+        self, name: str, token: int, state: FileState, stream: Readable, *watchers: Callable[[memoryview], object]
     ) -> int:
         """Add a file; return the bytes that came."""
-        return self._writer.add(
-            token,
-            name,
-            stream,
-            announced_size=state.size,
-            modified=state.modified,
-            progress=self._progress,
-            examine=examine,
-        ).size
+        if progress := self._progress:
+            watchers = (*watchers, lambda content: progress(len(content)))
+        watched = WatchedStream(stream, *watchers)
+        return self._writer.add(token, name, watched, announced_size=state.size, modified=state.modified).size
 
     def _examiner(self, findings: Findings, name: str, token: int, size: int) -> ContentExaminer:
         shown = names.display(*names.encode(name))

@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
 
-from tokar.errors import ArchiveError, CheckMismatchError, FormatError, NoSuchEntryError, UnsealedError
+from tokar.errors import ArchiveError, FormatError, NoSuchEntryError, UnsealedError
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
@@ -57,7 +57,7 @@ class Archive:
 
     def __init__(self, source: ByteSource | Path | str) -> None:
         self._owned = FileSource(source) if isinstance(source, Path | str) else None
-        self._source: ByteSource = self._owned or source  # type: ignore[assignment]
+        self.source: ByteSource = self._owned or source  # type: ignore[assignment]
         self.path = self._owned.path if self._owned else None
         self._pages: list[IndexPage] | None = None
         self._firsts: list[int] = []
@@ -72,21 +72,15 @@ class Archive:
             raise
 
     def _open(self) -> None:
-        source = self._source
+        source = self.source
         self.size = source.size
         start = source.read(0, bodies.PREAMBLE_SIZE)
         self.id = Preamble.parse(start).id
         self._tag = self.id[:8]
         end = self._read_tail()
         root_head, body = self._read(end.root_position, records.ROOT)
-        if root_head.check != end.root:
-            raise CheckMismatchError(
-                "TAIL names another root",
-                expected=end.root,
-                actual=root_head.check,
-                rule="TAIL-2",
-                offset=self.size - bodies.TAIL_SIZE,
-            )
+        message, offset = "TAIL names another root", self.size - bodies.TAIL_SIZE
+        records.demand_named_check(message, end.root, root_head.check, rule="TAIL-2", offset=offset)
         self.root = end.root
         found = Root.parse(body, position=root_head.position)
         if found.preamble != start:
@@ -95,7 +89,7 @@ class Archive:
         if self.entry_count > records.MAX_ENTRIES:
             raise FormatError(f"{self.entry_count} entries", rule="LIM-1", offset=root_head.position)
         self.rows = list(found.rows)
-        self._root_head = root_head
+        self.root_head = root_head
         self._outside = [row.position for row in self.rows] + [root_head.position]
         self._demand_order(root_head.position)
         self._check_trailing()
@@ -114,20 +108,20 @@ class Archive:
             end = Tail.parse(body, position=position)
             end.demand_place(self.size, position=position)
         except FormatError as error:
-            _judge_from_the_front(self._source)
+            _judge_from_the_front(self.source)
             raise error from None  # a front-to-back reader would be content: cannot happen, but must not pass
         return end
 
     def _read(self, position: int, kind: bytes) -> tuple[RecordHead, bytes]:
         """Read a record of a certain kind."""
-        data = self._source.read(position, HEAD_SIZE) if position >= 0 else b""
+        data = self.source.read(position, HEAD_SIZE) if position >= 0 else b""
         if len(data) < HEAD_SIZE:
             raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=self.size)
         head = records.parse_head(data, self._tag, position)
         if head.end > self.size:
             raise FormatError("a record reaches past the end", rule="STATE-4", offset=position)
         _, body = read_record(
-            memoryview(data + self._source.read(head.body_position, head.length)), self._tag, position, kind
+            memoryview(data + self.source.read(head.body_position, head.length)), self._tag, position, kind
         )
         return head, bytes(body)
 
@@ -136,7 +130,7 @@ class Archive:
         row = self.rows[at]
         head, body = self._read(row.position, kind)
         if head != row:
-            raise FormatError("ROOT names another record", rule="ROOT-2", offset=self._root_head.position)
+            raise FormatError("ROOT names another record", rule="ROOT-2", offset=self.root_head.position)
         return body
 
     def _demand_order(self, root_position: int) -> None:
@@ -162,11 +156,11 @@ class Archive:
                 raise FormatError("ROOT lists a record that cannot stand there", rule="ROOT-2", offset=root_position)
 
     def _check_trailing(self) -> None:
-        position = self._root_head.end
+        position = self.root_head.end
         end = self.size - bodies.TAIL_SIZE
         count = 0
         while position < end:
-            data = self._source.read(position, HEAD_SIZE)
+            data = self.source.read(position, HEAD_SIZE)
             head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
             if head is None or not head.is_extra:
                 raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
@@ -197,12 +191,12 @@ class Archive:
                     count += len(page)
             if count != self.entry_count:
                 message = f"the index has {count} entries, ROOT counts {self.entry_count}"
-                raise FormatError(message, rule="INDX-3", offset=self._root_head.position)
+                raise FormatError(message, rule="INDX-3", offset=self.root_head.position)
             demand_tiling(pages, self.rows, self._outside)
             demand_places(pages, self.rows, self.size)
             if sum(sum(page.sizes) for page in pages) != self.summary.content_size:
                 raise FormatError(
-                    "SUMM counts other sizes than the index", rule="SUMM-3", offset=self._root_head.position
+                    "SUMM counts other sizes than the index", rule="SUMM-3", offset=self.root_head.position
                 )
             self._pages = pages
             self._firsts = [page.first for page in pages]
@@ -330,7 +324,7 @@ class Archive:
         Raises:
             FormatError: The entry is damaged there.
         """
-        reader = EntryReader(self._source, self._tag)
+        reader = EntryReader(self.source, self._tag)
         found = reader.records(entry, self.end_of(entry))
         return reader.read(found, max(start, 0), entry.size if stop is None else stop)
 
@@ -374,16 +368,6 @@ class Archive:
     def entry_source(self, entry: Entry) -> EntrySource:
         """Return the content of an entry as a byte source, for readers that need random access."""
         return EntrySource(self, entry)
-
-    @property
-    def source(self) -> ByteSource:
-        """Where the archive is read from."""
-        return self._source
-
-    @property
-    def root_head(self) -> RecordHead:
-        """The head of ROOT."""
-        return self._root_head
 
     def close(self) -> None:
         """Close the file, if the archive opened it."""

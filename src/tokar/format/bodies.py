@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
-from tokar.format import records, zstd_frame
+from tokar.format import records
 from tokar.format.records import (
     ALL_FLAGS,
     DATA_BODY,
@@ -102,9 +102,8 @@ class FileList(IntEnum):
 _LISTS: Final = tuple(FileList)
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """The body of FILE."""
+class FileRecord(NamedTuple):
+    """The body of FILE. A named tuple, because it is made once for each of many small files."""
 
     entry: int  # Number of the entry, from 0
     encoding: int  # Windows code page of the name, 0 unknown
@@ -118,25 +117,13 @@ class FileRecord:
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
-        flags = (
-            (FLAG_MODIFIED if self.modified is not None else 0)
-            | (FLAG_ANNOUNCED if self.announced_size is not None else 0)
-            | (FLAG_INCOMPLETE if self.incomplete else 0)
-        )
-        fixed = FILE_PACKER.pack(
-            self.entry,
-            self.encoding,
-            self.token,
-            self.file_list,
-            self.announced_size or 0,
-            self.modified or 0,
-            flags,
-            self.chunk_log2,
-            0,
-            len(self.name),
-            0,
-        )
-        return fixed + self.name
+        flags = FLAG_INCOMPLETE if self.incomplete else 0
+        if self.modified is not None:
+            flags |= FLAG_MODIFIED
+        if self.announced_size is not None:
+            flags |= FLAG_ANNOUNCED
+        of_file = (self.entry, self.encoding, self.token, self.file_list, self.announced_size or 0, self.modified or 0)
+        return FILE_PACKER.pack(*of_file, flags, self.chunk_log2, 0, len(self.name), 0) + self.name
 
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int) -> FileRecord:
@@ -145,9 +132,8 @@ class FileRecord:
         Raises:
             FormatError: FILE-1 to FILE-4.
         """
-        number, encoding, token, listed, announced, modified, flags, log2, zero_1, length, zero_2 = FILE_PACKER.unpack(
-            body
-        )
+        number, encoding, token, listed, *sizes, zero_1, length, zero_2 = FILE_PACKER.unpack(body)
+        announced, modified, flags, log2 = sizes
         if number != entry:
             raise FormatError(f"entry {number} where entry {entry} must be", rule="FILE-1", offset=position)
         view = memoryview(body)
@@ -158,17 +144,9 @@ class FileRecord:
         has_modified, has_announced = flags & FLAG_MODIFIED, flags & FLAG_ANNOUNCED
         if zero_1 or zero_2 or (announced and not has_announced) or (modified and not has_modified):
             raise FormatError("a field of FILE that must be zero is not", rule="FILE-4", offset=position)
-        return cls(
-            number,
-            encoding,
-            token,
-            _LISTS[listed],
-            announced if has_announced else None,
-            modified if has_modified else None,
-            bool(flags & FLAG_INCOMPLETE),
-            log2,
-            bytes(view[FILE_PACKER.size :]),
-        )
+        times_and_sizes = (announced if has_announced else None, modified if has_modified else None)
+        name, incomplete = bytes(view[FILE_PACKER.size :]), bool(flags & FLAG_INCOMPLETE)
+        return cls(number, encoding, token, _LISTS[listed], *times_and_sizes, incomplete, log2, name)
 
 
 DATA_PACKER: Final = Packer(DATA_BODY)
@@ -198,7 +176,7 @@ def build_data_prefix(entry: int, chunk: int, content_size: int, codec: int) -> 
 
 
 def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, position: int) -> DataRecord:
-    """Read the body of the DATA record at `position`; the frame of codec 1 is not looked at (`decode_content` does that).
+    """Read the body of the DATA record at `position`; the frame of codec 1 is not looked at (`compression` does that).
 
     Raises:
         FormatError: DATA-1 to DATA-5, apart from the fullness of a chunk that is not the last.
@@ -218,35 +196,6 @@ def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, positio
     if codec == Codec.ZEROS and stored_size:
         raise FormatError("a chunk of zeros with stored bytes", rule="DATA-5", offset=position)
     return DataRecord(its_entry, its_chunk, content_size, codec, stored_at)
-
-
-def check_frame(record: DataRecord, body: Buffer, *, position: int) -> None:
-    """Check the Zstandard frame of a chunk without decompressing it; other codecs pass.
-
-    Raises:
-        FormatError: DATA-6 or DATA-7.
-    """
-    if record.codec != Codec.ZSTD:
-        return
-    stored = memoryview(body)[record.stored_at :]
-    if stored.nbytes >= record.content_size:
-        raise FormatError("the compressed chunk is not smaller than its content", rule="DATA-6", offset=position)
-    zstd_frame.check(stored, record.content_size, position=position)
-
-
-def decode_content(record: DataRecord, body: Buffer, *, position: int) -> Buffer | None:
-    """Return the content of a chunk, or None if it is all zeros by its codec.
-
-    Raises:
-        FormatError: DATA-6 or DATA-7.
-    """
-    if record.codec == Codec.ZEROS:
-        return None
-    stored = memoryview(body)[record.stored_at :]
-    if record.codec == Codec.STORED:
-        return stored
-    check_frame(record, body, position=position)
-    return zstd_frame.decompress(stored, record.content_size, position=position)
 
 
 DONE_PACKER: Final = Packer(DONE_BODY)
@@ -289,16 +238,16 @@ class DoneRecord:
         lengths = records.column_integers(view[DONE_PACKER.size : checks_at], "I")
         return cls(number, content_size, digest, file_check, lengths, bytes(view[checks_at:]))
 
-    def demand_shape(self, *, chunk_size: int, announced_size: int | None, incomplete: bool, position: int) -> None:
-        """Check the sizes against FILE.
+    def demand_shape(self, file: FileRecord, *, position: int) -> None:
+        """Check the sizes against FILE. `position`: of DONE.
 
         Raises:
             FormatError: DONE-3 or DONE-4.
         """
-        if self.chunk_count != -(-self.content_size // chunk_size):
+        if self.chunk_count != -(-self.content_size >> file.chunk_log2):
             raise FormatError("size and number of chunks do not fit", rule="DONE-3", offset=position)
-        if announced_size is not None and announced_size != self.content_size and not incomplete:
-            message = f"{self.content_size} bytes of content, {announced_size} were announced"
+        if file.announced_size not in (None, self.content_size) and not file.incomplete:
+            message = f"{self.content_size} bytes of content, {file.announced_size} were announced"
             raise FormatError(message, rule="DONE-4", offset=position)
 
 

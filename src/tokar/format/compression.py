@@ -1,16 +1,18 @@
-"""How a writer stores the content of a chunk: as zeros, compressed, or as it is (spec/format.md section 8)."""
+"""How the content of a chunk is stored, as zeros, compressed, or as it is, and how it is read (spec/format.md section 8)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tokar.errors import InputError
+from tokar.errors import FormatError, InputError
 from tokar.format import zstd_frame
 from tokar.format.bodies import Codec
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from tokar.format.bodies import DataRecord
 
 _STORED_CODEC, _ZSTD_CODEC, _ZEROS_CODEC = (int(codec) for codec in (Codec.STORED, Codec.ZSTD, Codec.ZEROS))
 _ZEROS: Final = bytes(1 << 16)
@@ -59,3 +61,32 @@ def is_zero(content: Buffer) -> bool:
     step = len(_ZEROS)
     # bytes() makes the comparison one memcmp; a memoryview would compare item by item
     return all(bytes(view[at : at + step]) == _ZEROS[: len(view) - at] for at in range(0, len(view), step))
+
+
+def check_frame(record: DataRecord, body: Buffer, *, position: int) -> None:
+    """Check the Zstandard frame of a chunk without decompressing it; other codecs pass.
+
+    Raises:
+        FormatError: DATA-6 or DATA-7.
+    """
+    if record.codec != Codec.ZSTD:
+        return
+    stored = memoryview(body)[record.stored_at :]
+    if stored.nbytes >= record.content_size:
+        raise FormatError("the compressed chunk is not smaller than its content", rule="DATA-6", offset=position)
+    zstd_frame.check(stored, record.content_size, position=position)
+
+
+def decode_content(record: DataRecord, body: Buffer, *, position: int) -> Buffer | None:
+    """Return the content of a chunk, or None if it is all zeros by its codec.
+
+    Raises:
+        FormatError: DATA-6 or DATA-7.
+    """
+    if record.codec == Codec.ZEROS:
+        return None
+    stored = memoryview(body)[record.stored_at :]
+    if record.codec == Codec.STORED:
+        return stored
+    check_frame(record, body, position=position)
+    return zstd_frame.decompress(stored, record.content_size, position=position)

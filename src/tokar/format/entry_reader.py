@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
 
-from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError
-from tokar.format import bodies, records
+from tokar.errors import FormatError
+from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.small_entry import ProvenEntry, prove_small_entry
@@ -172,12 +172,7 @@ class EntryReader:
         position = done_head.position
         if done.file_check != file_head.check:
             raise FormatError("DONE names another FILE record", rule="DONE-2", offset=position)
-        done.demand_shape(
-            chunk_size=1 << file.chunk_log2,
-            announced_size=file.announced_size,
-            incomplete=file.incomplete,
-            position=position,
-        )
+        done.demand_shape(file, position=position)
         row = (entry.token, entry.file_list, entry.encoding, entry.raw_name, entry.size, entry.digest, entry.done_check)
         own = (file.token, file.file_list, file.encoding, file.name, done.content_size, done.digest, done_head.check)
         if row != own:
@@ -213,7 +208,7 @@ class EntryReader:
         """
         head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
         record = self._parse_data(found, number, head, body)
-        content = bodies.decode_content(record, body, position=head.position)
+        content = compression.decode_content(record, body, position=head.position)
         return Chunk(record.content_size, content, record.codec)
 
     def chunk_to_check(self, found: EntryRecords, number: int, data: memoryview) -> tuple[Chunk, Callable[[], None]]:
@@ -243,26 +238,17 @@ class EntryReader:
         Raises:
             FormatError: A rule is broken.
         """
-        self.demand_chunk_data(found, number, self.data_of(found, number, buffer))
-
-    def demand_chunk_data(self, found: EntryRecords, number: int, data: memoryview) -> None:
-        """Prove one DATA record whose bytes are `data`, without decoding its content.
-
-        Raises:
-            FormatError: A rule is broken.
-        """
+        data = self.data_of(found, number, buffer)
         head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
-        record = self._parse_data(found, number, head, body)
-        bodies.check_frame(record, body, position=head.position)
+        compression.check_frame(self._parse_data(found, number, head, body), body, position=head.position)
 
     def _parse_data(self, found: EntryRecords, number: int, head: RecordHead, body: memoryview) -> DataRecord:
         position = head.position
         if found.data_positions[number + 1] != head.end:
             raise FormatError("DONE names another length", rule="DONE-2", offset=position)
         expected = found.done.data_checks[32 * number : 32 * number + 32]
-        if head.check != expected:
-            message = "DONE names another check for a chunk"
-            raise CheckMismatchError(message, expected=expected, actual=head.check, rule="DONE-2", offset=position)
+        message = "DONE names another check for a chunk"
+        records.demand_named_check(message, expected, head.check, rule="DONE-2", offset=position)
         chunk_size = 1 << found.file.chunk_log2
         record = bodies.parse_data(body, entry=found.file.entry, chunk=number, chunk_size=chunk_size, position=position)
         if record.content_size != min(chunk_size, found.done.content_size - number * chunk_size):
@@ -316,14 +302,7 @@ class EntryReader:
             chunk = self.chunk_record(found, 0)
             absorb(digest, chunk)
             yield chunk
-        if digest.digest() != found.done.digest:
-            raise DigestMismatchError(
-                "the digest of the content is wrong",
-                expected=found.done.digest,
-                actual=digest.digest(),
-                rule="DONE-5",
-                offset=found.data_positions[-1],
-            )
+        records.demand_digest(found.done.digest, digest.digest(), offset=found.data_positions[-1])
 
 
 def end_of(number: int, next_file: int | None, outside: Sequence[int], done_position: int) -> int:

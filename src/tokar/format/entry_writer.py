@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from tokar.format import bodies, records
 from tokar.format.bodies import DoneRecord
+from tokar.format.index import Entry
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -92,18 +93,12 @@ class EntryWriter:
         self.position += records.HEAD_SIZE + length
         return records.finish_head(checked, check), chunk.prefix, chunk.stored
 
-    def end(self) -> tuple[DoneRecord, int, bytes, bytes, bytes]:
-        """Return DONE, its position, its check, its head and its body."""
-        done = DoneRecord(
-            self.file.entry,
-            self.content_size,
-            self._digest.digest(),
-            self._file_check,
-            self._lengths,
-            bytes(self._checks),
-        )
+    def end(self) -> tuple[Entry, bytes]:
+        """Return the entry, and the record DONE."""
+        size, digest = self.content_size, self._digest.digest()
+        done = DoneRecord(self.file.entry, size, digest, self._file_check, self._lengths, bytes(self._checks))
         body = done.build()
         head, check = records.build_head(records.DONE, self._tag, self.position, body)
-        position = self.position
+        entry = Entry.of(self.file, done, positions=(self.file_position, self.position), check=check)
         self.position += len(head) + len(body)
-        return done, position, check, head, body
+        return entry, head + body

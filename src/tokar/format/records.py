@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from blake3 import blake3
 from construct import Bytes, Const, Int8ul, Int16ul, Int32ul, Int64sl, Int64ul, Struct
 
-from tokar.errors import CheckMismatchError, FormatError, UnsupportedError
+from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, UnsupportedError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -364,3 +364,24 @@ def demand_check(head: RecordHead, tag: bytes, body: Buffer) -> None:
             rule="REC-8",
             offset=head.position,
         )
+
+
+def demand_named_check(message: str, expected: bytes, actual: bytes, *, rule: str, offset: int) -> None:
+    """Compare the check of a record with the one that another record names for it.
+
+    Raises:
+        CheckMismatchError: They differ.
+    """
+    if actual != expected:
+        raise CheckMismatchError(message, expected=expected, actual=actual, rule=rule, offset=offset)
+
+
+def demand_digest(expected: bytes, actual: bytes, *, offset: int) -> None:
+    """Compare the digest of content with the one that DONE, at `offset`, has for it.
+
+    Raises:
+        DigestMismatchError: DONE-5.
+    """
+    if actual != expected:
+        message = "the digest of the content is wrong"
+        raise DigestMismatchError(message, expected=expected, actual=actual, rule="DONE-5", offset=offset)

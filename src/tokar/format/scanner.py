@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from blake3 import blake3
 
-from tokar.errors import DigestMismatchError, FormatError, UnsealedError
-from tokar.format import bodies, records
+from tokar.errors import FormatError, UnsealedError
+from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
 from tokar.format.index import Entry, IndexPage, Ledger
 from tokar.format.metadata import Head, Summary, parse_calls
@@ -155,12 +155,12 @@ class Scanner:
             FormatError: The first rule that is broken.
         """
         records.demand_check(head, self.tag, body)
-        kind = head.kind
-        if kind == records.DATA:
-            return self._accept_data(head, body)
-        if kind == records.FILE:
+        if head.kind == records.DATA:
+            assert self._open is not None
+            return self._open.add(head, body)
+        if head.kind == records.FILE:
             return self._accept_file(head, body)
-        if kind == records.DONE:
+        if head.kind == records.DONE:
             return self._accept_done(head, body)
         self._accept_outside(head, bytes(body))
         return RecordRead(head, body)
@@ -171,10 +171,6 @@ class Scanner:
         self._open = _OpenEntry(file, head, blake3() if self.decode else None)
         self.phase = Phase.ENTRY
         return EntryBegun(file)
-
-    def _accept_data(self, head: RecordHead, body: Buffer) -> ChunkRead:
-        assert self._open is not None
-        return self._open.add(head, body)
 
     def _accept_done(self, head: RecordHead, body: Buffer) -> EntryEnded:
         entry = self._open
@@ -255,9 +251,9 @@ class _OpenEntry:
         self.checks += head.check
         self.content_size += data.content_size
         if self._hasher is None:
-            bodies.check_frame(data, body, position=head.position)
+            compression.check_frame(data, body, position=head.position)
             return ChunkRead(data.content_size, None)
-        content = bodies.decode_content(data, body, position=head.position)
+        content = compression.decode_content(data, body, position=head.position)
         self._hasher.update(bytes(data.content_size) if content is None else content)
         return ChunkRead(data.content_size, content)
 
@@ -271,23 +267,12 @@ class _OpenEntry:
             raise FormatError("DONE names other records than those before it", rule="DONE-2", offset=position)
         if done.content_size != self.content_size:
             raise FormatError("DONE names another size than its chunks have", rule="DONE-3", offset=position)
-        done.demand_shape(
-            chunk_size=self._chunk_size,
-            announced_size=self.file.announced_size,
-            incomplete=self.file.incomplete,
-            position=position,
-        )
-        if self._hasher is not None and self._hasher.digest() != done.digest:
-            raise DigestMismatchError(
-                "the digest of the content is wrong",
-                expected=done.digest,
-                actual=self._hasher.digest(),
-                rule="DONE-5",
-                offset=position,
-            )
+        done.demand_shape(self.file, position=position)
+        if self._hasher is not None:
+            records.demand_digest(done.digest, self._hasher.digest(), offset=position)
 
 
-class Readable(Protocol):
+class ByteStream(Protocol):
     """Something to read from, front to back."""
 
     def read(self, size: int, /) -> bytes:
@@ -308,7 +293,7 @@ class Scan:
         UnsealedError: It ends before TAIL.
     """
 
-    def __init__(self, stream: Readable, *, decode: bool) -> None:
+    def __init__(self, stream: ByteStream, *, decode: bool) -> None:
         self._stream = stream
         self._decode = decode
         self.position = 0  # Bytes taken so far in whole records

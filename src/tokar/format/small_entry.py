@@ -16,8 +16,9 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
-from tokar.format.bodies import Codec, check_frame, parse_data
-from tokar.format.bodies import decode_content as content_of
+from tokar.format.bodies import Codec, FileRecord, parse_data
+from tokar.format.compression import Compression, check_frame, decode_content
+from tokar.format.index import Entry
 from tokar.format.records import (
     DATA_BODY,
     DONE_BODY,
@@ -32,7 +33,6 @@ from tokar.format.records import (
 
 if TYPE_CHECKING:
     from tokar.format.compression import Compression
-    from tokar.format.index import Entry
 
 _FILE_PACKER: Final = Packer(FILE_BODY)
 _FILE, _UNPACK_FILE, _FILE_SIZE = _FILE_PACKER.pack, _FILE_PACKER.unpack, _FILE_PACKER.size
@@ -47,60 +47,33 @@ _HEAD_SIZE: Final = records.HEAD_SIZE
 _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 
 
-class SmallEntry(NamedTuple):
-    """An entry that is ready to be written."""
-
-    data: bytes  # Its records: FILE, DATA unless it is empty, DONE
-    done_position: int  # Where DONE lands
-    digest: bytes  # Of the content
-    done_check: bytes  # Check of DONE
-
-
 def build_small_entry(
-    content: bytes,
-    name: bytes,
-    *,
-    entry: int,
-    encoding: int,
-    token: int,
-    file_list: int,
-    modified: int | None,
-    chunk_log2: int,
-    compression: Compression,
-    tag: bytes,
-    position: int,
-) -> SmallEntry:
-    """Return the records of an entry whose announced size is that of its content.
+    file: FileRecord, content: bytes, *, compression: Compression, tag: bytes, position: int
+) -> tuple[Entry, bytes]:
+    """Return an entry and its records: FILE, DATA unless it is empty, DONE.
 
     Args:
-        content: Fewer bytes than a chunk has, or exactly as many.
-        name: The name as delivered.
-        entry: Number of the entry.
-        encoding: Windows code page of the name.
-        token: The token byte.
-        file_list: Where the file was listed.
-        modified: Modification time in nanoseconds.
-        chunk_log2: Size of a chunk as a power of two.
+        file: FILE.
+        content: At most as many bytes as a chunk has.
         compression: How the chunk is stored.
         tag: Tag of the archive.
         position: Where FILE lands.
     """
-    size = len(content)
-    flags = FLAG_ANNOUNCED if modified is None else FLAG_ANNOUNCED | FLAG_MODIFIED
-    body = _FILE(entry, encoding, token, file_list, size, modified or 0, flags, chunk_log2, 0, len(name), 0) + name
-    file_record, file_check = _record(records.FILE, body, tag, position)
-    position += len(file_record)
-    if not size:
-        done, check = _record(records.DONE, _DONE(entry, 0, 0, _NO_CONTENT, file_check), tag, position)
-        return SmallEntry(file_record + done, position, _NO_CONTENT, check)
-    codec, stored = compression.encode(content)
-    body = _DATA(entry, 0, size, codec, 0, 0) + stored
-    data_record, data_check = _record(records.DATA, body, tag, position)
-    position += len(data_record)
-    digest = blake3(content).digest()
-    done_body = _DONE(entry, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
-    done, check = _record(records.DONE, done_body, tag, position)
-    return SmallEntry(file_record + data_record + done, position, digest, check)
+    number, encoding, token, file_list, *_, name = file
+    size, at = len(content), position
+    data, file_check = _record(records.FILE, file.build(), tag, at)
+    if size:
+        codec, stored = compression.encode(content)
+        body = _DATA(number, 0, size, codec, 0, 0) + stored
+        record, data_check = _record(records.DATA, body, tag, at + len(data))
+        data += record
+        digest = blake3(content).digest()
+        body = _DONE(number, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
+    else:
+        digest, body = _NO_CONTENT, _DONE(number, 0, 0, _NO_CONTENT, file_check)
+    at += len(data)
+    done, check = _record(records.DONE, body, tag, at)
+    return Entry(number, token, file_list, encoding, name, size, digest, position, at, check), data + done
 
 
 class ProvenEntry(NamedTuple):
@@ -187,7 +160,7 @@ def _prove_data(
         if not decode:
             check_frame(chunk, body, position=position)
             return None, chunk.codec
-        found = content_of(chunk, body, position=position)
+        found = decode_content(chunk, body, position=position)
     except FormatError:
         return None
     return None if found is None else bytes(found), chunk.codec

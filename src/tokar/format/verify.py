@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from tokar.errors import ArchiveError, DigestMismatchError, FormatError
+from tokar.errors import ArchiveError, FormatError
 from tokar.format import records
-from tokar.format.entry_reader import EntryReader, EntryRecords
+from tokar.format.entry_reader import EntryReader, EntryRecords, absorb
 from tokar.format.records import HEAD_SIZE
 
 if TYPE_CHECKING:
@@ -31,11 +31,10 @@ _BATCH_SIZE: Final = 8 << 20  # bytes of records in one unit of work
 _LARGE_SIZE: Final = 4 << 20  # bytes of an entry from which on its chunks are spread over the threads
 _TINY_SIZE: Final = 16 << 10  # bytes of an entry, on average, below which a batch is not worth a thread
 _MAX_FAULTS: Final = 1000
-_ZEROS: Final = bytes(1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class VerifyFault:
     """Something that is wrong."""
 
     error: ArchiveError  # What
@@ -49,7 +48,7 @@ class VerifyReport:
     content_decoded: bool  # Whether content was decoded and digests compared
     entries: int = 0  # Entries that were looked at
     bytes_checked: int = 0  # Bytes of records that were looked at
-    faults: list[Fault] = field(default_factory=list)  # What is wrong, at most 1,000
+    faults: list[VerifyFault] = field(default_factory=list)  # What is wrong, at most 1,000
     fault_count: int = 0  # How many faults there are
 
     def demand(self) -> None:
@@ -207,26 +206,13 @@ class _Verifier:
             reader.demand_chunk(found, number, self._buffer(positions[number + 1] - positions[number]))
 
     def _digest(self, entry: Entry, found: EntryRecords) -> None:
-        reader = self._reader()
-        digest = blake3()
-        positions = found.data_positions
+        reader, digest, positions = self._reader(), blake3(), found.data_positions
         try:
             for number in range(found.done.chunk_count):
                 size = positions[number + 1] - positions[number]
-                chunk = reader.chunk_record(found, number, self._buffer(size))
-                if chunk.data is None:
-                    digest.update(_ZEROS[: chunk.size] if chunk.size <= len(_ZEROS) else bytes(chunk.size))
-                else:
-                    digest.update(chunk.data)
+                absorb(digest, reader.chunk_record(found, number, self._buffer(size)))
                 self._done(size)
-            if digest.digest() != found.done.digest:
-                raise DigestMismatchError(
-                    "the digest of the content is wrong",
-                    expected=found.done.digest,
-                    actual=digest.digest(),
-                    rule="DONE-5",
-                    offset=entry.done_position,
-                )
+            records.demand_digest(found.done.digest, digest.digest(), offset=entry.done_position)
         except ArchiveError as error:
             self._fault(error, entry)
 
@@ -248,7 +234,7 @@ class _Verifier:
         with self._lock:
             self._report.fault_count += 1
             if len(self._report.faults) < _MAX_FAULTS:
-                self._report.faults.append(Fault(error, entry))
+                self._report.faults.append(VerifyFault(error, entry))
 
     def _done(self, size: int) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ through the pipeline. Nothing is written under the final name before `seal`.
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -24,7 +25,7 @@ from tokar.format.records import RecordHead
 from tokar.format.small_entry import build_small_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -44,6 +45,29 @@ class InputStream(Protocol):
 
     def readinto(self, buffer: Any, /) -> int | None:
         """Fill the buffer as far as the source can now; 0 at the end."""
+
+
+class WatchedStream:
+    """A stream that shows its content to others, chunk by chunk, while it is in memory.
+
+    Args:
+        stream: The content.
+        watchers: Each is called with the content of each chunk, in order; it must not change it.
+    """
+
+    def __init__(self, stream: InputStream, *watchers: Callable[[memoryview], object]) -> None:
+        self._stream = stream
+        self._watchers = watchers
+        self._ended = False
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the whole buffer, or less at the end, and show what came."""
+        size = 0 if self._ended else _fill(self._stream, buffer)
+        self._ended = size < len(buffer)
+        if size:
+            for watch in self._watchers:
+                watch(buffer[:size])
+        return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +159,17 @@ class ArchiveWriter:
         file_list: FileList = FileList.BY_HAND,
         announced_size: int | None = None,
         modified: int | None = None,
-        progress: Callable[[int], None] | None = None,
-        examine: Callable[[memoryview], None] | None = None,
     ) -> Entry:
         """Add a file.
 
         Args:
             token: The token byte as delivered, 0x00-0xFF.
             name: The name as delivered; text is stored as UTF-8.
-            stream: The content, read to its end.
+            stream: The content, read to its end; a `WatchedStream` where somebody else wants to see it.
             encoding: Windows code page of a name given as bytes; 0 unknown.
             file_list: Where the file was listed.
             announced_size: Bytes, as announced when the file was opened.
             modified: Modification time, nanoseconds since 1970 in UTC.
-            progress: Called with the bytes of each chunk.
-            examine: Called with the content of each chunk while it is in memory.
 
         Raises:
             InputError: The token, the name or another argument is out of range.
@@ -158,24 +178,19 @@ class ArchiveWriter:
             StorageError: The archive cannot be written.
         """
         file = self._file_record(
-            token, name, encoding=encoding, file_list=file_list, announced_size=announced_size, modified=modified
+            token, name, encoding, file_list=file_list, announced_size=announced_size, modified=modified
         )
-        with _Guard(self):
+        with self._step():
             self._open_account(file)
             pipeline = self._ready_pipeline(file)
             buffer = pipeline.buffer()
-            size = _fill(stream, buffer)
-            if size < len(buffer):
-                content = memoryview(buffer)[:size]
-                if progress and size:
-                    progress(size)
-                if examine and size:
-                    examine(content)
-                # The buffer is used again while the records may still wait to be written.
-                entry = self._add_small(file, bytes(content))
-                pipeline.give_back(buffer)
-                return entry
-            return self._add_large(file, stream, pipeline, buffer, progress=progress, examine=examine)
+            size = _fill(stream, memoryview(buffer))
+            if size == len(buffer):
+                return self._add_large(file, stream, pipeline, buffer)
+            # The buffer is used again while the records may still wait to be written.
+            entry = self._add_small(file, bytes(memoryview(buffer)[:size]))
+            pipeline.give_back(buffer)
+            return entry
 
     def add_bytes(
         self,
@@ -192,47 +207,19 @@ class ArchiveWriter:
         Raises:
             InputError: The content is too large for this, or as for `add`.
         """
-        if self._state != "open":
-            raise InputError(f"the archive is {self._state}")
-        if isinstance(name, str):
-            name, encoding = names.encode(name)
-        size = len(content)
-        if not (0 <= token <= 0xFF and 1 <= len(name) <= records.MAX_NAME_SIZE and size <= 1 << self._chunk_log2):
-            raise InputError(f"token {token}, a name of {len(name)} bytes or {size} bytes of content is out of range")
-        if not (0 <= encoding <= _MAX_ENCODING and -_TIME_BOUND <= (modified or 0) < _TIME_BOUND):
-            raise InputError(f"code page {encoding} or modification time {modified} is out of range")
+        self._demand_open()
+        if len(content) > 1 << self._chunk_log2:
+            raise InputError(f"{len(content)} bytes of content are too many for one chunk")
+        file = self._file_record(
+            token, name, encoding, file_list=file_list, announced_size=len(content), modified=modified
+        )
         self._state = "broken"  # until everything is in place
-        ledger, position = self._ledger, self._position
-        number = ledger.entry_count
-        ledger.demand_room(records.FILE, position=position, end=position)
-        ledger.begin(token, name, position=position)
-        built = build_small_entry(
-            content,
-            name,
-            entry=number,
-            encoding=encoding,
-            token=token,
-            file_list=file_list,
-            modified=modified,
-            chunk_log2=self._chunk_log2,
-            compression=self.compression,
-            tag=self._tag,
-            position=position,
+        self._open_account(file)
+        entry, data = build_small_entry(
+            file, content, compression=self.compression, tag=self._tag, position=self._position
         )
-        self._position += len(built.data)
-        self._push(built.data)
-        entry = Entry(
-            number,
-            token,
-            file_list,
-            encoding,
-            name,
-            size,
-            built.digest,
-            position,
-            built.done_position,
-            built.done_check,
-        )
+        self._position += len(data)
+        self._push(data)
         self._account(entry)
         self._state = "open"
         return entry
@@ -245,7 +232,7 @@ class ArchiveWriter:
         """
         body = metadata.build_calls(calls)
         records.demand_length(records.PROC, len(body), self._position)  # while the writer can still go on
-        with _Guard(self):
+        with self._step():
             self._put_outside(records.PROC, body)
 
     def add_extra(self, kind: bytes, body: bytes) -> None:
@@ -256,7 +243,7 @@ class ArchiveWriter:
         """
         if len(kind) != 4 or not (kind.isalpha() and kind.islower()) or len(body) > records.MAX_EXTRA_SIZE:
             raise InputError(f"not a lower-case record: {kind!r} of {len(body)} bytes")
-        with _Guard(self):
+        with self._step():
             self._put_outside(kind, body)
 
     def seal(self, *, outcome: str = "complete", **extra: Any) -> Sealed:
@@ -272,7 +259,7 @@ class ArchiveWriter:
             ExistingFileError: The final name was taken in the meantime.
             StorageError: The archive cannot be written.
         """
-        with _Guard(self):
+        with self._step():
             if self.compression.level is not None:
                 extra.setdefault("zstd", zstd_frame.version())
             finished = canonical_json.to_time(self._clock())
@@ -282,7 +269,7 @@ class ArchiveWriter:
                 self._put_outside(records.INDX, self._ledger.take_page())
             root_position = self._position
             root = self._put(records.ROOT, self._ledger.root_body()).check
-            size = self._position + records.HEAD_SIZE + 56
+            size = self._position + bodies.TAIL_SIZE
             self._put(records.TAIL, Tail(root_position, root, size).build())
             self._flush()
             self._stop()
@@ -316,8 +303,8 @@ class ArchiveWriter:
         self,
         token: int,
         name: str | bytes,
-        *,
         encoding: int,
+        *,
         file_list: FileList,
         announced_size: int | None,
         modified: int | None,
@@ -328,13 +315,12 @@ class ArchiveWriter:
             raise InputError(f"a token is one byte, not {token}")
         if not 1 <= len(name) <= records.MAX_NAME_SIZE:
             raise InputError(f"a name of {len(name)} bytes; 1 to {records.MAX_NAME_SIZE} are allowed")
-        for what, value, least, greatest in (
-            ("a code page", encoding, 0, _MAX_ENCODING),
-            ("an announced size", announced_size or 0, 0, records.MAX_ARCHIVE_SIZE),
-            ("a modification time", modified or 0, -_TIME_BOUND, _TIME_BOUND - 1),
-        ):
-            if not least <= value <= greatest:
-                raise InputError(f"{value} is out of range for {what}")
+        if not 0 <= encoding <= _MAX_ENCODING:
+            raise InputError(f"{encoding} is out of range for a code page")
+        if not 0 <= (announced_size or 0) <= records.MAX_ARCHIVE_SIZE:
+            raise InputError(f"{announced_size} is out of range for an announced size")
+        if not -_TIME_BOUND <= (modified or 0) < _TIME_BOUND:
+            raise InputError(f"{modified} is out of range for a modification time")
         log2 = self._chunk_log2
         while announced_size and announced_size > records.MAX_CHUNKS << log2 and log2 < records.MAX_CHUNK_LOG2:
             log2 += 1
@@ -348,16 +334,7 @@ class ArchiveWriter:
             self._push(*writer.add(encode_chunk(file.entry, 0, codec, stored, content)))
         return self._end(writer)
 
-    def _add_large(
-        self,
-        file: FileRecord,
-        stream: InputStream,
-        pipeline: Pipeline,
-        buffer: bytearray,
-        *,
-        progress: Callable[[int], None] | None,
-        examine: Callable[[memoryview], None] | None,
-    ) -> Entry:
+    def _add_large(self, file: FileRecord, stream: InputStream, pipeline: Pipeline, buffer: bytearray) -> Entry:
         writer = self._begin(file)
         self._flush()
 
@@ -368,16 +345,12 @@ class ArchiveWriter:
         while size:
             if chunk >= records.MAX_CHUNKS:
                 raise FormatError(f"more than {records.MAX_CHUNKS} chunks", rule="LIM-2", offset=writer.position)
-            if examine:
-                examine(memoryview(buffer)[:size])
             writer.absorb(memoryview(buffer)[:size])
             pipeline.put(file.entry, chunk, buffer, size, write)
-            if progress:
-                progress(size)
             chunk += 1
             full = size == len(buffer)
             buffer = pipeline.buffer()
-            size = _fill(stream, buffer) if full else 0
+            size = _fill(stream, memoryview(buffer)) if full else 0
         pipeline.give_back(buffer)
         pipeline.drain()
         return self._end(writer)
@@ -388,6 +361,20 @@ class ArchiveWriter:
             self._stop()
             self._pipeline = Pipeline(self.compression, chunk_size, threads=self._threads)
         return self._pipeline
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Refuse work on a writer that is not open, and make sure that a failed step is never sealed."""
+        self._demand_open()
+        try:
+            yield
+        except BaseException:
+            self._state = "broken"
+            raise
+
+    def _demand_open(self) -> None:
+        if self._state != "open":
+            raise InputError(f"the archive is {self._state}")
 
     def _open_account(self, file: FileRecord) -> None:
         self._ledger.demand_room(records.FILE, position=self._position, end=self._position)
@@ -408,10 +395,9 @@ class ArchiveWriter:
         if file.announced_size is not None and file.announced_size != writer.content_size and not file.incomplete:
             message = f"{writer.content_size} bytes came, {file.announced_size} were announced"
             raise SourceChangedError(message, path=names.display(file.name, file.encoding))
-        done, done_position, check, head, body = writer.end()
-        self._push(head, body)
+        entry, done = writer.end()
+        self._push(done)
         self._position = writer.position
-        entry = Entry.of(file, done, positions=(writer.file_position, done_position), check=check)
         self._account(entry)
         return entry
 
@@ -447,31 +433,9 @@ class ArchiveWriter:
             self._pipeline = None
 
 
-class _Guard:
-    """Refuses work on a writer that is not open, and makes sure that a failed step is never sealed."""
-
-    def __init__(self, writer: ArchiveWriter) -> None:
-        if writer._state != "open":  # noqa: SLF001 - a part of the writer
-            raise InputError(f"the archive is {writer._state}")  # noqa: SLF001
-        self._writer = writer
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._writer._state = "broken"  # noqa: SLF001
-
-
-def _fill(stream: InputStream, buffer: bytearray) -> int:
+def _fill(stream: InputStream, buffer: memoryview) -> int:
     """Read until the buffer is full or the stream ends; return the bytes read."""
-    view = memoryview(buffer)
     done = 0
-    while done < len(buffer):
-        count = stream.readinto(view[done:])
-        if not count:
-            break
+    while done < len(buffer) and (count := stream.readinto(buffer[done:])):
         done += count
     return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
@@ -223,7 +223,7 @@ class Copier:
             self.losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too many to be filled with zeros"))
         else:
             self._filler_left -= remains.filler_count
-            if self._write(remains, replace(file, incomplete=True), self._chunks(remains)) is not None:
+            if self._write(remains, file._replace(incomplete=True), self._chunks(remains)) is not None:
                 self.losses.add(DamagedFile.of(remains, written=True))
 
     def _write(self, remains: FoundEntry, file: FileRecord, chunks: Iterable[EncodedChunk]) -> Entry | None:
@@ -232,7 +232,7 @@ class Copier:
         if self.keep and (writer.position, writer.entry_count) != (remains.position, file.entry):
             raise NotTheSameError
         try:
-            return writer.copy_entry(replace(file, entry=writer.entry_count), chunks)
+            return writer.copy_entry(file._replace(entry=writer.entry_count), chunks)
         except FormatError as error:
             if error.rule != "SEQ-4":
                 raise

@@ -7,14 +7,14 @@ other: DONE against FILE and DATA, and a row of the index in place of a record t
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from tokar.format import bodies, records
+from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileList, FileRecord
 from tokar.format.records import HEAD_SIZE
 from tokar.salvage.runs import fits_file
@@ -121,7 +121,7 @@ def decoded(record: FoundRecord) -> tuple[int, Buffer | None]:
     data = bodies.parse_data(
         record.body, entry=entry, chunk=chunk, chunk_size=1 << records.MAX_CHUNK_LOG2, position=position
     )
-    return data.content_size, bodies.decode_content(data, record.body, position=position)
+    return data.content_size, compression.decode_content(data, record.body, position=position)
 
 
 def find_entry(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
@@ -280,7 +280,7 @@ class _EntryFinder:
         if row is None or done is None:
             return
         for log2, announced in product(_LOG2S, (None, row.size)):
-            file = replace(_file_of_row(row, log2), announced_size=announced, incomplete=False)
+            file = _file_of_row(row, log2)._replace(announced_size=announced, incomplete=False)
             body = file.build()
             _, check = records.build_head(records.FILE, self._tag, row.file_position, body)
             if check == done.file_check:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from blake3 import blake3
 
 from tokar.errors import FormatError, UnsupportedError
-from tokar.format import bodies, canonical_json, records
+from tokar.format import bodies, canonical_json, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord, Root, Tail
 from tokar.format.index import IndexPage
 from tokar.format.metadata import Head, Summary, parse_calls
@@ -219,7 +219,7 @@ class RunBuilder:
         if chunk >= records.MAX_CHUNKS:
             raise FormatError(f"chunk {chunk}", rule="LIM-2", offset=position)
         data = bodies.parse_data(record.body, entry=number, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position)
-        content = bodies.decode_content(data, record.body, position=position)
+        content = compression.decode_content(data, record.body, position=position)
         run = self._continued(record, number)
         if not run.takes(chunk, data.content_size):
             self.close()
@@ -318,12 +318,7 @@ class _OpenRun:
 def fits_file(done: DoneRecord, file: FileRecord) -> bool:
     """Whether the sizes in DONE can be those of a file (DONE-3 and DONE-4)."""
     try:
-        done.demand_shape(
-            chunk_size=1 << file.chunk_log2,
-            announced_size=file.announced_size,
-            incomplete=file.incomplete,
-            position=0,
-        )
+        done.demand_shape(file, position=0)
     except FormatError:
         return False
     return True

@@ -34,7 +34,7 @@ from tokar.format.archive import Archive
 from tokar.format.bodies import PREAMBLE_SIZE, FileList, Preamble
 from tokar.format.metadata import Head
 from tokar.format.verify import verify
-from tokar.format.writer import ArchiveWriter, Sealed, system_clock
+from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
 from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ListKind
 from tokar.server.contract import BackupKind, BackupType, NoAnswerError, ServerError
@@ -226,16 +226,16 @@ class _Run:
             name=file.name, size=file.announced_size, token=file.token, profile=self._server.dialect.profile
         )
         examiner = ContentExaminer(self._findings, of_set, self._reader)
-        progress = self._options.progress
+        watchers: list[Callable[[memoryview], object]] = [examiner]
+        if progress := self._options.progress:
+            watchers.append(lambda content: progress(file, len(content)))
         writer.add(
             file.token,
             file.raw_name,
-            stream,
+            WatchedStream(stream, *watchers),
             encoding=file.encoding,
             file_list=_LISTS[file.origin],
             announced_size=file.announced_size,
-            progress=(lambda size: progress(file, size)) if progress else None,
-            examine=examiner,
         )
         examiner.finish()
         if file.origin is ListKind.DATABASE_NAMES or self._transcript.pending >= _FLUSH_ITEMS:
