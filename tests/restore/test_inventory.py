@@ -7,10 +7,10 @@ import pytest
 
 from tokar.errors import StorageError
 from tokar.restore.inventory import (
-    FileKind,
     Found,
-    State,
+    NameKind,
     TargetDirectory,
+    TargetState,
     engine_kind,
     is_aside,
     take_inventory,
@@ -55,11 +55,11 @@ def test_a_directory_is_listed_with_the_kinds_of_its_files(tmp_path: Path) -> No
     (tmp_path / "link.chk").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe")
     assert sorted(look(tmp_path).found, key=lambda one: one.name) == [
-        Found("edb.log", FileKind.FILE, "log"),
-        Found("link.chk", FileKind.LINK, "checkpoint"),
-        Found("notes.txt", FileKind.FILE),
-        Found("old.edb", FileKind.DIRECTORY),
-        Found("pipe", FileKind.OTHER),
+        Found("edb.log", NameKind.FILE, "log"),
+        Found("link.chk", NameKind.LINK, "checkpoint"),
+        Found("notes.txt", NameKind.FILE),
+        Found("old.edb", NameKind.DIRECTORY),
+        Found("pipe", NameKind.OTHER),
     ]
 
 
@@ -100,7 +100,7 @@ def test_what_an_earlier_restore_put_aside_is_known() -> None:
 
 def test_a_directory_that_is_missing_takes_its_room_from_the_one_above(tmp_path: Path) -> None:
     seen = look(tmp_path / "a" / "b")
-    assert seen.state is State.MISSING
+    assert seen.state is TargetState.MISSING
     assert seen.device == look(tmp_path).device
     assert seen.free > 0
     assert seen.fault_as_target() is None
@@ -131,8 +131,8 @@ def test_nothing_can_be_made_below_a_file(tmp_path: Path, below: str) -> None:
 
 
 def test_a_path_that_cannot_be_is_reported(tmp_path: Path) -> None:
-    assert look(tmp_path / ("x" * 300)).state is State.UNREADABLE
-    assert take_inventory(["/a\0b"]).directories["/a\0b"].state is State.UNREADABLE
+    assert look(tmp_path / ("x" * 300)).state is TargetState.UNREADABLE
+    assert take_inventory(["/a\0b"]).directories["/a\0b"].state is TargetState.UNREADABLE
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may do everything")

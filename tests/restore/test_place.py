@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from restore_helpers import STAMP, Piece, Reader, entries, entry, plan_of, to, tree
+from restore_helpers import STAMP, Reader, entries, entry, piece, plan_of, to, tree
 
 from tokar.errors import ExistingFileError, IntegrityError, PartialError, StorageError
 from tokar.restore import place as place_module
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
 
 FILES = entries(
@@ -92,21 +93,21 @@ def test_the_location_list_is_written_beside_the_files(tmp_path: Path) -> None:
 
 
 DATA = os.urandom(1 << 16)
-ZEROS = Piece(1 << 20, None)
+ZEROS = piece(1 << 20, None)
 
 
 @pytest.mark.parametrize(
     "pieces",
     [
         [ZEROS],
-        [ZEROS, ZEROS, Piece(5, None)],
-        [ZEROS, Piece(len(DATA), DATA)],
-        [Piece(len(DATA), DATA), ZEROS],
-        [Piece(3, b"abc"), ZEROS, Piece(len(DATA), DATA), ZEROS, ZEROS, Piece(1, b"x")],
-        [Piece(1, None)],
+        [ZEROS, ZEROS, piece(5, None)],
+        [ZEROS, piece(len(DATA), DATA)],
+        [piece(len(DATA), DATA), ZEROS],
+        [piece(3, b"abc"), ZEROS, piece(len(DATA), DATA), ZEROS, ZEROS, piece(1, b"x")],
+        [piece(1, None)],
     ],
 )
-def test_zeros_become_holes(tmp_path: Path, pieces: list[Piece]) -> None:
+def test_zeros_become_holes(tmp_path: Path, pieces: list[Chunk]) -> None:
     content = b"".join(bytes(piece.size) if piece.data is None else piece.data for piece in pieces)
     place(plan_of([entry(0, 0x44, "x.edb", size=len(content))], into=str(tmp_path)), Reader({0: pieces}))
     path = tmp_path / "x.edb"
@@ -115,11 +116,11 @@ def test_zeros_become_holes(tmp_path: Path, pieces: list[Piece]) -> None:
 
 
 def test_a_buffer_that_is_used_again_is_written_before(tmp_path: Path) -> None:
-    def pieces() -> Iterator[Piece]:
+    def pieces() -> Iterator[Chunk]:
         buffer = bytearray(4)
         for number in range(3):
             buffer[:] = bytes([number]) * 4
-            yield Piece(4, memoryview(buffer))  # type: ignore[arg-type]
+            yield piece(4, memoryview(buffer))
 
     place(plan_of([entry(0, 0x44, "x.edb", size=12)], into=str(tmp_path)), Reader({0: pieces()}))
     assert (tmp_path / "x.edb").read_bytes() == b"\0\0\0\0\1\1\1\1\2\2\2\2"
@@ -135,7 +136,7 @@ def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_progress_adds_up_to_the_size(tmp_path: Path) -> None:
     seen: list[int] = []
-    pieces = [Piece(1 << 19, bytes(1 << 19))] * 5
+    pieces = [piece(1 << 19, bytes(1 << 19))] * 5
     files = [entry(0, 0x44, "x.edb", size=5 << 19), entry(1, 0x21, "x.log", size=7)]
     place(plan_of(files, into=str(tmp_path)), Reader({0: pieces}), progress=seen.append)
     assert sum(seen) == (5 << 19) + 7
@@ -197,12 +198,12 @@ class BrokenReader(Reader):
         self.error = error
         self.closed = False
 
-    def chunks(self, entry: Entry) -> Iterator[Piece]:
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
         if entry.number != self.number:
             yield from super().chunks(entry)
             return
         try:
-            yield Piece(3, b"abc")
+            yield piece(3, b"abc")
             raise self.error
         finally:
             self.closed = True
@@ -222,7 +223,7 @@ def test_content_that_fails_leaves_nothing(tmp_path: Path, error: BaseException,
 @pytest.mark.parametrize("size", [9, 11])
 def test_content_of_another_size_is_damage(tmp_path: Path, size: int) -> None:
     with pytest.raises(IntegrityError, match=f"has {size} bytes of content, the index says 10"):
-        place(ca_plan(tmp_path), Reader({2: [Piece(size, bytes(size))]}))
+        place(ca_plan(tmp_path), Reader({2: [piece(size, bytes(size))]}))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -353,7 +354,7 @@ def test_a_directory_swapped_for_a_link_while_placing_changes_nothing(tmp_path: 
     (tmp_path / "elsewhere").mkdir()
 
     class Swapping(Reader):
-        def chunks(self, entry: Entry) -> Iterator[Piece]:
+        def chunks(self, entry: Entry) -> Iterator[Chunk]:
             if entry.number == 1:
                 (tmp_path / "logs").rename(tmp_path / "moved")
                 (tmp_path / "logs").symlink_to("elsewhere")
@@ -572,7 +573,7 @@ def test_whatever_the_pieces_the_content_is_the_same(
 ) -> None:
     folder = tmp_path_factory.mktemp("pieces")
     pieces = {
-        number: [Piece(part, None) if isinstance(part, int) else Piece(len(part), part) for part in parts]
+        number: [piece(part, None) if isinstance(part, int) else piece(len(part), part) for part in parts]
         for number, parts in enumerate(contents)
     }
     whole = {

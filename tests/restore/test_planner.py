@@ -20,7 +20,7 @@ from tokar.errors import (
     UnknownTokenError,
     UnsafeNameError,
 )
-from tokar.restore.inventory import Inventory, State, TargetDirectory
+from tokar.restore.inventory import Inventory, TargetDirectory, TargetState
 from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.paths import PathMap
 from tokar.restore.plan import Action, Existing
@@ -325,7 +325,7 @@ def test_what_an_interrupted_restore_left_is_pointed_out(tmp_path: Path) -> None
 
 def with_directory(files: list[Entry], **values: object) -> Plan:
     """Plan with an inventory of one directory that has these values."""
-    info = replace(TargetDirectory("/t", State.DIRECTORY, identity="i", device="d", free=10**9), **values)  # type: ignore[arg-type]
+    info = replace(TargetDirectory("/t", TargetState.DIRECTORY, identity="i", device="d", free=10**9), **values)  # type: ignore[arg-type]
     return make_plan(files, Request(profile="ese", into="/t", now=NOW), Inventory({"/t": info}))
 
 
@@ -343,7 +343,8 @@ def test_too_few_free_files_are_refused() -> None:
 
 def test_room_is_added_up_over_directories_of_one_file_system() -> None:
     directories = {
-        path: TargetDirectory(path, State.DIRECTORY, identity=path, device="d", free=8191) for path in ("/a", "/b")
+        path: TargetDirectory(path, TargetState.DIRECTORY, identity=path, device="d", free=8191)
+        for path in ("/a", "/b")
     }
     request = Request(now=NOW, **to("log-dir=/a", "database=/b/", profile="ese"))
     plan = make_plan(entries((0x21, "a"), (0x44, "b")), request, Inventory(directories))
@@ -360,9 +361,9 @@ def test_a_name_that_is_too_long_for_the_file_system_is_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "what"),
     [
-        ({"state": State.UNREADABLE, "fault": "Permission denied"}, "cannot be looked at: Permission denied"),
+        ({"state": TargetState.UNREADABLE, "fault": "Permission denied"}, "cannot be looked at: Permission denied"),
         ({"writable": False}, "no right to write"),
-        ({"state": State.NOT_A_DIRECTORY}, "is not a directory"),
+        ({"state": TargetState.NOT_A_DIRECTORY}, "is not a directory"),
     ],
 )
 def test_a_directory_that_takes_no_file_is_refused(values: dict[str, object], what: str) -> None:

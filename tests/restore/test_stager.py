@@ -9,17 +9,18 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from restore_helpers import Piece, Reader, entry, plan_of, tree
+from restore_helpers import Reader, entry, piece, plan_of, tree
 
 from tokar.errors import IntegrityError, StorageError
 from tokar.restore import stager as contents
-from tokar.restore import workers as crew
+from tokar.restore import workers as pool
 from tokar.restore.place import Report, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
@@ -45,9 +46,9 @@ class Troubled(Reader):
         self.here = here
         self.act = act
 
-    def chunks(self, entry: Entry) -> Iterator[Piece]:
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
         if entry.number == self.number and (os.getpid() == self.home) is self.here:
-            yield Piece(1, b"?")
+            yield piece(1, b"?")
             if callable(self.act):
                 self.act()
             assert isinstance(self.act, BaseException)
@@ -103,7 +104,7 @@ def test_what_a_process_could_not_do_is_done_by_the_one_it_was_forked_from(
 
 @pytest.mark.parametrize("number", range(0, 100, 9))
 def test_damage_gives_the_same_error_and_leaves_nothing_whoever_meets_it(tmp_path: Path, number: int) -> None:
-    reader = Reader({number: [Piece(SIZES[number] + 1, bytes(SIZES[number] + 1))]})
+    reader = Reader({number: [piece(SIZES[number] + 1, bytes(SIZES[number] + 1))]})
     with pytest.raises(IntegrityError, match=f"edb{number:05x}.log has {SIZES[number] + 1} bytes of content"):
         place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
     assert list(tmp_path.iterdir()) == []
@@ -130,7 +131,7 @@ def test_where_nothing_can_be_forked_one_process_does_all(tmp_path: Path, monkey
 
 
 def test_a_share_that_is_said_to_be_done_and_is_not_is_noticed(tmp_path: Path) -> None:
-    reader = Troubled(helped()[5], here=False, act=lambda: os._exit(crew._DONE))
+    reader = Troubled(helped()[5], here=False, act=lambda: os._exit(pool._DONE))
     with pytest.raises(StorageError, match="of 100 files were staged"):
         place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
     assert list(tmp_path.iterdir()) == []

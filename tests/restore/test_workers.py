@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tokar.restore.workers import Crew, Tally, useful_processes
+from tokar.restore.workers import Tally, WorkerPool, useful_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +24,8 @@ def count_up(share: int) -> Iterator[Tally]:
         yield Tally(1, step, 0)
 
 
-def total(crew: Crew) -> Tally:
-    tallies = list(crew.tallies(wait=True))
+def total(pool: WorkerPool) -> Tally:
+    tallies = list(pool.tallies(wait=True))
     return Tally(*map(sum, zip(*tallies, strict=True))) if tallies else Tally(0, 0, 0)
 
 
@@ -42,16 +42,16 @@ def is_gone(process: int) -> bool:
 
 
 def test_every_share_is_done_and_every_step_counted() -> None:
-    crew = Crew(3, count_up)
-    assert total(crew) == Tally(600, sum(range(100)) + sum(range(200)) + sum(range(300)), 0)
-    assert crew.undone() == []
-    crew.end()
+    pool = WorkerPool(3, count_up)
+    assert total(pool) == Tally(600, sum(range(100)) + sum(range(200)) + sum(range(300)), 0)
+    assert pool.undone() == []
+    pool.end()
 
 
-def test_no_copies_are_a_crew_with_nothing_to_do() -> None:
-    crew = Crew(0, count_up)
-    assert total(crew) == Tally(0, 0, 0)
-    assert crew.undone() == []
+def test_no_copies_are_a_pool_with_nothing_to_do() -> None:
+    pool = WorkerPool(0, count_up)
+    assert total(pool) == Tally(0, 0, 0)
+    assert pool.undone() == []
 
 
 def test_looking_without_waiting_comes_back_at_once(tmp_path: Path) -> None:
@@ -62,11 +62,11 @@ def test_looking_without_waiting_comes_back_at_once(tmp_path: Path) -> None:
             time.sleep(0.01)
         yield Tally(1, 2, 3)
 
-    crew = Crew(1, work)
-    assert list(crew.tallies(wait=False)) == []
+    pool = WorkerPool(1, work)
+    assert list(pool.tallies(wait=False)) == []
     gate.touch()
-    assert list(crew.tallies(wait=True)) == [Tally(1, 2, 3)]
-    crew.end()
+    assert list(pool.tallies(wait=True)) == [Tally(1, 2, 3)]
+    pool.end()
 
 
 @pytest.mark.parametrize("how", ["error", "interrupt", "exit", "exit 0", "kill"])
@@ -83,10 +83,10 @@ def test_a_copy_that_fails_leaves_its_share_undone_with_what_was_counted(how: st
             os._exit(0 if how == "exit 0" else 7)
         yield Tally(1, 1, 0)
 
-    crew = Crew(3, work)
-    assert total(crew) == Tally(17, 152, 3)
-    assert crew.undone() == [(2, Tally(5, 50, 1))]
-    crew.end()
+    pool = WorkerPool(3, work)
+    assert total(pool) == Tally(17, 152, 3)
+    assert pool.undone() == [(2, Tally(5, 50, 1))]
+    pool.end()
 
 
 def test_where_the_system_refuses_the_share_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,9 +95,9 @@ def test_where_the_system_refuses_the_share_is_undone(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fork", refuse)
     before = descriptors()
-    crew = Crew(2, count_up)
-    assert total(crew) == Tally(0, 0, 0)
-    assert crew.undone() == [(1, Tally(0, 0, 0)), (2, Tally(0, 0, 0))]
+    pool = WorkerPool(2, count_up)
+    assert total(pool) == Tally(0, 0, 0)
+    assert pool.undone() == [(1, Tally(0, 0, 0)), (2, Tally(0, 0, 0))]
     assert descriptors() == before
 
 
@@ -107,10 +107,10 @@ def test_ending_it_leaves_no_process_and_no_descriptor() -> None:
         time.sleep(60)
 
     before = descriptors()
-    crew = Crew(2, work)
-    tallies = crew.tallies(wait=True)
+    pool = WorkerPool(2, work)
+    tallies = pool.tallies(wait=True)
     processes = [next(tallies).files, next(tallies).files]
-    crew.end()
+    pool.end()
     assert all(map(is_gone, processes))
     assert descriptors() == before
 
@@ -124,22 +124,22 @@ def test_an_interrupt_is_for_the_process_that_was_copied(tmp_path: Path) -> None
             time.sleep(0.01)
         yield Tally(1, 0, 0)
 
-    crew = Crew(1, work)
-    tallies = crew.tallies(wait=True)
+    pool = WorkerPool(1, work)
+    tallies = pool.tallies(wait=True)
     os.kill(next(tallies).files, signal.SIGINT)
     gate.touch()
     assert list(tallies) == [Tally(1, 0, 0)]
-    assert crew.undone() == []
-    crew.end()
+    assert pool.undone() == []
+    pool.end()
 
 
 def test_where_nobody_may_ask_how_a_copy_ended_its_share_is_undone() -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        crew = Crew(1, count_up)
-        assert total(crew).files == 100
-        assert crew.undone() == [(1, Tally(100, sum(range(100)), 0))]
-        crew.end()
+        pool = WorkerPool(1, count_up)
+        assert total(pool).files == 100
+        assert pool.undone() == [(1, Tally(100, sum(range(100)), 0))]
+        pool.end()
     finally:
         signal.signal(signal.SIGCHLD, before)
 
@@ -147,13 +147,13 @@ def test_where_nobody_may_ask_how_a_copy_ended_its_share_is_undone() -> None:
 def test_a_copy_whose_process_died_ends_itself() -> None:
     script = """
 import os, signal, time
-from tokar.restore.workers import Crew, Tally
+from tokar.restore.workers import WorkerPool, Tally
 def work(_):
     while True:
         yield Tally(os.getpid(), 0, 0)
         time.sleep(0.01)
-crew = Crew(1, work)
-print(next(crew.tallies(wait=True)).files, flush=True)
+pool = WorkerPool(1, work)
+print(next(pool.tallies(wait=True)).files, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

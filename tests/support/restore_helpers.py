@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tokar.format.bodies import FileList
+from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
 from tokar.namelist import build_names
 from tokar.restore.inventory import take_inventory
@@ -19,6 +20,8 @@ from tokar.restore.prepare import plan_restore
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from typing_extensions import Buffer
 
     from tokar.format.archive import Archive
     from tokar.restore.plan import Plan
@@ -72,23 +75,23 @@ def targets(plan: Plan) -> dict[str, str | None]:
     return {step.entry.name.rpartition("\\")[2]: step.target for step in plan.steps}
 
 
-class Piece(NamedTuple):
-    size: int
-    data: bytes | None
+def piece(size: int, data: Buffer | None) -> Chunk:
+    """A piece of content: bytes, or zeros of a size."""
+    return Chunk(size, data, 0)
 
 
 class Reader:
     """Content without an archive: pieces by entry number, or something made from the number."""
 
-    def __init__(self, content: dict[int, Iterable[Piece]] | None = None, times: dict[int, int] | None = None) -> None:
+    def __init__(self, content: dict[int, Iterable[Chunk]] | None = None, times: dict[int, int] | None = None) -> None:
         self.content = content or {}
         self.times = times or {}
 
-    def chunks(self, entry: Entry) -> Iterator[Piece]:
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
         if entry.number in self.content:
             yield from self.content[entry.number]
         elif entry.size:
-            yield Piece(entry.size, self.expected(entry))
+            yield piece(entry.size, self.expected(entry))
 
     def modification_time(self, entry: Entry) -> int | None:
         return self.times.get(entry.number)

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import ArchiveError
-from tokar.ese.identify import FileKind as EseKind
-from tokar.ese.identify import identify as identify_file
+from tokar.ese.identify import FileKind, identify
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ ASIDE_MARK = ".tokar-aside-"
 _ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
 
 
-class FileKind(StrEnum):
+class NameKind(StrEnum):
     """What a name in a directory is."""
 
     FILE = "file"
@@ -61,7 +60,7 @@ class FileKind(StrEnum):
     OTHER = "device or the like"
 
 
-class State(StrEnum):
+class TargetState(StrEnum):
     """What a path that may become a target directory is now."""
 
     DIRECTORY = "directory"
@@ -76,7 +75,7 @@ class Found:
     """One name in a directory."""
 
     name: str  # The name
-    kind: FileKind  # What it is
+    kind: NameKind  # What it is
     # What it is to the engine (`log`, `database`, ...), by its name or its content; None if nothing.
     engine: str | None = None
 
@@ -86,7 +85,7 @@ class TargetDirectory:
     """A directory that files may be placed in, as it is now."""
 
     path: str  # Its path
-    state: State  # What is there
+    state: TargetState  # What is there
     fault: str = ""  # Why it could not be looked at, in the words of the operating system; empty where it could
     identity: str = ""  # The same for two paths of one directory, also of one that is yet to be made
     device: str = ""  # The same for all directories of one file system
@@ -99,9 +98,9 @@ class TargetDirectory:
 
     def fault_as_target(self) -> str | None:
         """Return why no file can be placed here, or None where one can."""
-        if self.state in {State.LINK, State.NOT_A_DIRECTORY}:
+        if self.state in {TargetState.LINK, TargetState.NOT_A_DIRECTORY}:
             return f"the target directory is {self.state.value}"
-        if self.state is State.UNREADABLE:
+        if self.state is TargetState.UNREADABLE:
             return f"the target directory cannot be looked at: {self.fault}"
         return None if self.writable else "there is no right to write in the target directory"
 
@@ -131,8 +130,8 @@ def is_aside(name: str) -> bool:
 def engine_file(path: Path) -> str | None:
     """Return what a file of a database engine is, told by its content, or None for any other file."""
     with FileSource(path) as source:
-        kind = identify_file(source).kind
-    return None if kind is EseKind.UNKNOWN else kind.value
+        kind = identify(source).kind
+    return None if kind is FileKind.UNKNOWN else kind.value
 
 
 def take_inventory(paths: Iterable[str], identify: Callable[[Path], str | None] | None = None) -> Inventory:
@@ -153,16 +152,16 @@ def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDir
     except FileNotFoundError:
         return _missing(path)
     except (OSError, ValueError) as error:
-        return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
+        return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
     if stat.S_ISLNK(info.st_mode):
-        return TargetDirectory(path, State.LINK)
+        return TargetDirectory(path, TargetState.LINK)
     if not stat.S_ISDIR(info.st_mode):
-        return TargetDirectory(path, State.NOT_A_DIRECTORY)
+        return TargetDirectory(path, TargetState.NOT_A_DIRECTORY)
     try:
         found = tuple(_list(path, identify))
     except OSError as error:
-        return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
-    return _with_room(path, State.DIRECTORY, Path(path), f"{info.st_dev}:{info.st_ino}", found)
+        return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
+    return _with_room(path, TargetState.DIRECTORY, Path(path), f"{info.st_dev}:{info.st_ino}", found)
 
 
 def _missing(path: str) -> TargetDirectory:
@@ -177,15 +176,17 @@ def _missing(path: str) -> TargetDirectory:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
+            return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
         if not stat.S_ISDIR(info.st_mode):
-            return TargetDirectory(path, State.UNREADABLE, fault=f"{ancestor} is not a directory")
+            return TargetDirectory(path, TargetState.UNREADABLE, fault=f"{ancestor} is not a directory")
         identity = "/".join((f"{info.st_dev}:{info.st_ino}", *reversed(missing)))
-        return _with_room(path, State.MISSING, ancestor, identity, ())
-    return TargetDirectory(path, State.UNREADABLE, fault="no directory above it exists")
+        return _with_room(path, TargetState.MISSING, ancestor, identity, ())
+    return TargetDirectory(path, TargetState.UNREADABLE, fault="no directory above it exists")
 
 
-def _with_room(path: str, state: State, existing: Path, identity: str, found: tuple[Found, ...]) -> TargetDirectory:
+def _with_room(
+    path: str, state: TargetState, existing: Path, identity: str, found: tuple[Found, ...]
+) -> TargetDirectory:
     """Return a directory with the room that its file system has."""
     try:
         device = str(existing.stat().st_dev)
@@ -197,7 +198,7 @@ def _with_room(path: str, state: State, existing: Path, identity: str, found: tu
             files = numbers.f_favail if numbers.f_files else None
             block, limit = numbers.f_frsize or 4096, numbers.f_namemax
     except OSError as error:
-        return TargetDirectory(path, State.UNREADABLE, fault=_why(error))
+        return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
     writable = os.access(existing, os.W_OK | os.X_OK)
     return TargetDirectory(path, state, "", identity, device, free, files, block, limit, writable, found)
 
@@ -208,19 +209,19 @@ def _list(path: str, identify: Callable[[Path], str | None] | None) -> Iterable[
         for entry in entries:
             kind = _kind(entry)
             engine = None
-            if kind is not FileKind.DIRECTORY and not is_aside(entry.name):
+            if kind is not NameKind.DIRECTORY and not is_aside(entry.name):
                 engine = engine_kind(entry.name)
-                if engine is None and kind is FileKind.FILE and identify is not None:
+                if engine is None and kind is NameKind.FILE and identify is not None:
                     engine = _identified(Path(entry.path), identify)
             yield Found(entry.name, kind, engine)
 
 
-def _kind(entry: os.DirEntry[str]) -> FileKind:
+def _kind(entry: os.DirEntry[str]) -> NameKind:
     if entry.is_symlink():
-        return FileKind.LINK
+        return NameKind.LINK
     if entry.is_dir(follow_symlinks=False):
-        return FileKind.DIRECTORY
-    return FileKind.FILE if entry.is_file(follow_symlinks=False) else FileKind.OTHER
+        return NameKind.DIRECTORY
+    return NameKind.FILE if entry.is_file(follow_symlinks=False) else NameKind.OTHER
 
 
 def _identified(path: Path, identify: Callable[[Path], str | None]) -> str | None:

@@ -38,12 +38,12 @@ from typing import TYPE_CHECKING, Any
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, StorageError
-from tokar.namelist import ListedName, build_names, parse_names
+from tokar.namelist import ListedName, parse_names
 from tokar.restore import paths
 from tokar.tokens import DIRECTORY, location_token, parse_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 COMMAND_LINE = "--to"
@@ -118,20 +118,6 @@ def _from_list(entry: ListedName, source: str) -> Location:
     token = location_token(entry.token)
     kind = Kind.DIRECTORY if token & DIRECTORY or text[-1] in "\\/" else Kind.UNSETTLED
     return Location(token, text, kind, source, by_hand=False, spelled=entry.token)
-
-
-def build_location_list(locations: Iterable[Location]) -> bytes:
-    """Return the W list of locations, as the API would return it.
-
-    Directories are written as 0x82 and 0x83 and in no other way, whatever spelling they were read from. To put back a
-    list that was kept, write its bytes; do not parse and build it.
-
-    Raises:
-        LocationListError: A token or path cannot stand in a list.
-    """
-    return build_names(
-        ((location_token(one.token), one.path.encode("utf-16-le", "surrogatepass")) for one in locations), wide=True
-    )
 
 
 def settle_text(text: str) -> tuple[str, Kind]:

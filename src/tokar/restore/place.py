@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING
 
 from tokar.errors import ArchiveError, PartialError, StorageError
 from tokar.restore.journal import journal_name, numbered, staging_name, write_journal
-from tokar.restore.stager import Contents
+from tokar.restore.stager import Stager
 from tokar.restore.staging import Stage, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable
@@ -133,9 +133,9 @@ class _Placing:
         for number, path in enumerate(self._directories):
             stage = self._stages[path] = Stage(path, whole=path in self._whole, name=numbered(self._name, number))
             stage.open()
-        contents = Contents(self._plan, self._reader, self._stages, self._progress)
-        self._staged = contents.stage(self._processes)
-        contents.sync()
+        stager = Stager(self._plan, self._reader, self._stages, self._progress)
+        self._staged = stager.stage(self._processes)
+        stager.sync()
 
     def _make(self, path: Path) -> None:
         """Make a directory and what is missing above it, and remember what was made."""

@@ -27,7 +27,7 @@ from tokar import names
 from tokar.errors import CollisionError, ExistingFileError, InputError, RestoreError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.index import find_entries
-from tokar.restore.inventory import Inventory, State, engine_file, take_inventory
+from tokar.restore.inventory import Inventory, TargetState, engine_file, take_inventory
 from tokar.restore.journal import find_interrupted
 from tokar.restore.locations import Kind, NameTarget
 from tokar.restore.matching import Matcher
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
 DATABASE_EXTENSIONS = frozenset({"edb", "dit", "mdb", "stm", "dat"})
 
-_KINDS = {State.DIRECTORY: Kind.DIRECTORY, State.NOT_A_DIRECTORY: Kind.FILE}
+_KINDS = {TargetState.DIRECTORY: Kind.DIRECTORY, TargetState.NOT_A_DIRECTORY: Kind.FILE}
 
 
 def make_plan(entries: Sequence[Entry], request: Request, inventory: Inventory) -> Plan:

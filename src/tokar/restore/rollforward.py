@@ -18,7 +18,7 @@ from tokar import names
 from tokar.errors import ExistingFileError, HeaderError
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.log import LogHeader
-from tokar.restore.inventory import FileKind
+from tokar.restore.inventory import NameKind
 from tokar.restore.plan import Problem
 from tokar.storage.bytesource import FileSource
 
@@ -82,7 +82,7 @@ def look_for_continuing(directory: TargetDirectory, placed: Sequence[LogFacts]) 
         return RollForward(frozenset(), problems=(Problem(ExistingFileError(why, hint="use --existing set-aside")),))
     look = _Look(directory.path, {one.generation: one for one in placed if one.generation is not None}, last)
     for found in directory.found:
-        if found.kind is FileKind.FILE and found.engine is not None:
+        if found.kind is NameKind.FILE and found.engine is not None:
             _judge(look, found.name)
     end = _follow(look)
     stays = frozenset((directory.path, one.name) for one in look.later)

@@ -1,6 +1,6 @@
 """Writes the contents of a plan into staging directories, and makes them durable (steps 2 and 3 of `place`).
 
-Many small files are shared among the processors (`crew`).
+Many small files are shared among the processors (`workers`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar.errors import IntegrityError, StorageError
 from tokar.restore.journal import is_whole
-from tokar.restore.workers import Crew, Tally
+from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
     from tokar.restore.plan import Extra, Plan
     from tokar.restore.staging import Stage
@@ -25,21 +26,9 @@ if TYPE_CHECKING:
 
 _PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
 _TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
-_MANY_FILES: Final = 2000  # from how many on a crew is worth forking
+_MANY_FILES: Final = 2000  # from how many on a pool is worth forking
 _SMALL_SIZE: Final = 1 << 16  # bytes; larger files are read and written by threads, so one process is enough
 _BLOCK: Final = 256  # neighbouring files that one process stages, since they are read together
-
-
-class Chunk(Protocol):
-    """A piece of content, valid until the next one is asked for."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of content."""
-
-    @property
-    def data(self) -> Buffer | None:
-        """The bytes, or None for zeros."""
 
 
 class ContentReader(Protocol):
@@ -52,7 +41,7 @@ class ContentReader(Protocol):
         """Return the modification time in nanoseconds since 1970, if there is one. Asked for after the content."""
 
 
-class Contents:
+class Stager:
     """The contents of a plan on their way into staging directories.
 
     Args:
@@ -98,7 +87,7 @@ class Contents:
             self._stage_extra(extra)
         fresh = not self._done and not any(stage.left for stage in self._stages.values())
         if fresh and processes > 1 and len(self._plan.steps) >= _MANY_FILES:
-            self._stage_with_crew(processes)
+            self._stage_with_workers(processes)
         else:
             self._stage_alone()
         self._tell(0)
@@ -114,16 +103,16 @@ class Contents:
             for name in stage.left:
                 stage.opened.remove(name)
 
-    def _stage_with_crew(self, processes: int) -> None:
+    def _stage_with_workers(self, processes: int) -> None:
         """Stage everything, the small files in several processes."""
-        crew = Crew(processes - 1, lambda share: self._stage_share(share, processes))
+        pool = WorkerPool(processes - 1, lambda share: self._stage_share(share, processes))
         try:
             for _ in self._stage_share(0, processes):
-                self._take(crew.tallies(wait=False))
-            self._take(crew.tallies(wait=True))
+                self._take(pool.tallies(wait=False))
+            self._take(pool.tallies(wait=True))
         finally:
-            crew.end()
-        for share, counted in crew.undone():
+            pool.end()
+        for share, counted in pool.undone():
             self._files -= counted.files
             self._size -= counted.size
             self._without_time -= counted.without_time
@@ -133,7 +122,7 @@ class Contents:
             raise StorageError(f"only {self._files} of {self._expected} files were staged")
 
     def _take(self, tallies: Iterator[Tally]) -> None:
-        """Account for what the crew has done."""
+        """Account for what the pool has done."""
         for tally in tallies:
             self._files += tally.files
             self._size += tally.size

@@ -15,11 +15,11 @@ from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNam
 from tokar.restore.inventory import (
     ASIDE_MARK,
     STAGING_PREFIX,
-    FileKind,
     Found,
     Inventory,
-    State,
+    NameKind,
     TargetDirectory,
+    TargetState,
 )
 from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Existing, PlannedDirectory, Problem
 from tokar.tokens import DATABASE_DIRECTORY
@@ -125,7 +125,7 @@ class Targets:
         """Have a directory judged although it may get no file."""
         target = self._targets.get(path)
         if target is None:
-            unseen = TargetDirectory(path, State.UNREADABLE, fault="it is not in the inventory")
+            unseen = TargetDirectory(path, TargetState.UNREADABLE, fault="it is not in the inventory")
             info = self._inventory.directories.get(path, unseen)
             identity = info.identity or path
             if identity not in self._names:
@@ -199,7 +199,7 @@ class Targets:
         self.directories = tuple(
             PlannedDirectory(
                 path=target.info.path,
-                make=target.info.state is State.MISSING,
+                make=target.info.state is TargetState.MISSING,
                 files=target.files,
                 databases=target.databases,
                 size=target.size,
@@ -222,7 +222,7 @@ class Targets:
                 taken.append(found)
             elif found.engine is not None:
                 engine.append(found)
-        fixed = [found for found in taken if found.kind in {FileKind.DIRECTORY, FileKind.OTHER}]
+        fixed = [found for found in taken if found.kind in {NameKind.DIRECTORY, NameKind.OTHER}]
         if fixed:
             listed = some(f"{names.printable(found.name)} ({found.kind.value})" for found in fixed)
             message = f"what is there under the same name cannot be set aside: {listed}"

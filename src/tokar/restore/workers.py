@@ -1,7 +1,7 @@
-"""A crew: forked copies of this process that each do a share of work which touches nothing but files.
+"""A pool of workers: forked copies of this process that each do a share of work which touches nothing but files.
 
 Making a small file is a dozen microseconds of system calls and twice as many of proof; with a hundred thousand of them
-a second processor is worth having. Where processes cannot be forked safely (anywhere but on Linux) there is no crew.
+a second processor is worth having. Where processes cannot be forked safely (anywhere but on Linux) there is no pool.
 
 A copy that fails says nothing but that it failed. Its share is then done by the process that it was copied from, which
 meets the same error, with all that belongs to it, or none. It never outlives that process for long: it looks after
@@ -43,7 +43,7 @@ class Tally(NamedTuple):
         return Tally(self.files - other.files, self.size - other.size, self.without_time - other.without_time)
 
 
-class _Member:
+class Worker:
     """One forked copy, seen from where it was forked."""
 
     def __init__(self, share: int, process: int, pipe: int) -> None:
@@ -78,7 +78,7 @@ class _Member:
             self.status = 0
 
 
-class Crew:
+class WorkerPool:
     """Forked copies of this process at work.
 
     Args:
@@ -87,17 +87,17 @@ class Crew:
     """
 
     def __init__(self, count: int, work: Callable[[int], Iterator[Tally]]) -> None:
-        self._members: list[_Member] = []
+        self._workers: list[Worker] = []
         self._refused: list[int] = []
         for share in range(1, count + 1):
             try:
-                self._members.append(_fork(share, work))
+                self._workers.append(_fork(share, work))
             except OSError:
                 self._refused.append(share)
 
     def tallies(self, *, wait: bool) -> Iterator[Tally]:
         """Yield what was done since the last time; with `wait`, everything up to the end."""
-        while at_work := {member.pipe: member for member in self._members if member.status is None}:
+        while at_work := {worker.pipe: worker for worker in self._workers if worker.status is None}:
             poll = select.poll()
             for pipe in at_work:
                 poll.register(pipe, select.POLLIN)
@@ -109,17 +109,17 @@ class Crew:
 
     def undone(self) -> list[tuple[int, Tally]]:
         """Return the shares that are not done, each with what `tallies` has yielded of it. Call it when that has yielded everything."""
-        failed = [(member.share, member.counted) for member in self._members if not member.is_done]
+        failed = [(worker.share, worker.counted) for worker in self._workers if not worker.is_done]
         return [*((share, Tally(0, 0, 0)) for share in self._refused), *failed]
 
     def end(self) -> None:
         """End those that are still at work, and wait until they are gone."""
-        for member in self._members:
-            if member.status is None:
+        for worker in self._workers:
+            if worker.status is None:
                 with suppress(ProcessLookupError):
-                    os.kill(member.process, signal.SIGKILL)
-                member.wait()
-                os.close(member.pipe)
+                    os.kill(worker.process, signal.SIGKILL)
+                worker.wait()
+                os.close(worker.pipe)
 
 
 def useful_processes() -> int:
@@ -127,7 +127,7 @@ def useful_processes() -> int:
     return min(len(os.sched_getaffinity(0)), _MOST) if sys.platform == "linux" else 1
 
 
-def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> _Member:
+def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> Worker:
     """Fork a copy that does a share.
 
     Raises:
@@ -148,7 +148,7 @@ def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> _Member:
     if process == 0:
         _run(share, work, writing, parent)
     os.close(writing)
-    return _Member(share, process, reading)
+    return Worker(share, process, reading)
 
 
 def _run(share: int, work: Callable[[int], Iterator[Tally]], pipe: int, parent: int) -> NoReturn:
