@@ -13,6 +13,7 @@ runs, so a checker in a thread of its own costs the others little.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -41,9 +42,43 @@ _INNER: Final = len(_INNER_MASKS)
 
 
 def aligned_words(view: memoryview, width: int) -> Words:
-    """Return bytes as rows of `width` u64 words: in place where they are aligned, else copied, for unaligned sums are slow."""
+    """Return bytes as rows of `width` u64 words: in place where aligned, else copied, for unaligned sums are slow."""
     words: Words = np.frombuffer(view, "<u8").reshape(-1, width)
     return words if words.flags.aligned else words.copy()
+
+
+class WholeBlocks(ABC):
+    """Cuts bytes that come in pieces of any size into whole blocks, and keeps what is left over for the next piece.
+
+    Args:
+        size: Bytes in a block.
+        batch: How many blocks `_take` is given at most.
+    """
+
+    def __init__(self, size: int, batch: int) -> None:
+        self._size = size
+        self._most = size * batch
+        self._rest = bytearray()
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the file. They are not kept, and may be changed afterwards."""
+        view = memoryview(data).cast("B")
+        if self._rest:
+            missing = self._size - len(self._rest)
+            self._rest += view[:missing]
+            view = view[missing:]
+            if len(self._rest) < self._size:
+                return
+            self._take(memoryview(bytes(self._rest)))
+            self._rest.clear()
+        whole = len(view) - len(view) % self._size
+        for start in range(0, whole, self._most):
+            self._take(view[start : min(start + self._most, whole)])
+        self._rest += view[whole:]
+
+    @abstractmethod
+    def _take(self, view: memoryview) -> None:
+        """Take whole blocks, as many as a batch has or fewer."""
 
 
 class BlockSums:

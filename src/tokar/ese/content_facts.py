@@ -197,11 +197,13 @@ def _judge_pages(identity: Identity, report: PageReport, *, trailer: bool) -> Co
     if report.bad:
         problems.append(f"has {report.bad} damaged pages (JET_errReadVerifyFailure, {_READ_VERIFY})")
     if report.extra_bytes:
-        problems.append(
-            f"has {report.extra_bytes} bytes after its last page: it is cut short (JET_errBadBackupDatabaseSize, {_CUT_SHORT})"
-        )
+        extra = f"has {report.extra_bytes} bytes after its last page"
+        problems.append(f"{extra}: it is cut short (JET_errBadBackupDatabaseSize, {_CUT_SHORT})")
     if report.trailer_fault and trailer:
         problems.append(f"is a streaming copy in disorder: {report.trailer_fault}")
+    # The first header copy is spoken of where the file is identified.
+    header = "the second header copy is damaged" if report.headers_valid == (True, False) else ""
+    caveat = "" if report.not_verified else report.caveat
     return ContentVerdict(
         unit="pages",
         units=0 if report.not_verified else report.pages,
@@ -210,14 +212,9 @@ def _judge_pages(identity: Identity, report: PageReport, *, trailer: bool) -> Co
         faults=report.faults,
         problems=tuple(problems),
         not_verified=report.not_verified,
-        note=_joined(_header_note(report), "" if report.not_verified else report.caveat, identity.note),
+        note="; ".join(note for note in (header, caveat, identity.note) if note),
         report=report,
     )
-
-
-def _header_note(report: PageReport) -> str:
-    """The first copy is spoken of where the file is identified."""
-    return "the second header copy is damaged" if report.headers_valid == (True, False) else ""
 
 
 def _judge_log(identity: Identity, report: LogReport) -> ContentVerdict:
@@ -236,7 +233,3 @@ def _judge_log(identity: Identity, report: LogReport) -> ContentVerdict:
         note=identity.note,
         report=report,
     )
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)

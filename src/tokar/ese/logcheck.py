@@ -17,12 +17,13 @@ Sources: Microsoft, Extensible Storage Engine, logapi.hxx, logread_legacy.cxx, l
 from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
+from itertools import takewhile
 from operator import xor
 from typing import Final
 
 import numpy as np
 
-from tokar.ese.blocksums import BlockSums, aligned_words
+from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
 from tokar.ese.checksum import xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, LogFault, LogFaultKind, LogReport
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
@@ -160,32 +161,17 @@ class _Class(Enum):
     BAD = "bad"
 
 
-class SegmentChecker:
+class SegmentChecker(WholeBlocks):
     """Checks the segments of one log while its bytes go by."""
 
     def __init__(self, header: LogHeader) -> None:
+        super().__init__(SEGMENT_SIZE, BATCH)
         self._header = header
         self._sums = BlockSums(SEGMENT_SIZE, BATCH)
-        self._partial = bytearray()
         self._checksums: list[int] = []
         self._differences: list[int] = []
         self._positions: list[int] = []
         self._empty: list[bool] = []
-
-    def update(self, view: memoryview) -> None:
-        """Take the next bytes of the log."""
-        if self._partial:
-            missing = SEGMENT_SIZE - len(self._partial)
-            self._partial += view[:missing]
-            view = view[missing:]
-            if len(self._partial) < SEGMENT_SIZE:
-                return
-            self._take(memoryview(bytes(self._partial)))
-            self._partial.clear()
-        whole = len(view) - len(view) % SEGMENT_SIZE
-        for start in range(0, whole, BATCH * SEGMENT_SIZE):
-            self._take(view[start : min(start + BATCH * SEGMENT_SIZE, whole)])
-        self._partial += view[whole:]
 
     def _take(self, view: memoryview) -> None:
         if len(self._checksums) >= MOST_SEGMENTS:
@@ -229,12 +215,9 @@ class SegmentChecker:
         )
 
     def _torn(self, first: int, classes: list[_Class], end: int) -> list[LogFault]:
-        """Return the damaged segments right behind the last valid one. Behind any other end they are no part of the log."""
-        faults = []
-        while end < len(classes) and classes[end] is _Class.BAD:
-            faults.append(self._fault(first + end, _Class.BAD, LogFaultKind.TORN))
-            end += 1
-        return faults
+        """Return the damaged segments right behind the last valid one; others are no part of the log."""
+        damaged = takewhile(lambda index: classes[index] is _Class.BAD, range(end, len(classes)))
+        return [self._fault(first + index, _Class.BAD, LogFaultKind.TORN) for index in damaged]
 
     def _classify(self, number: int) -> _Class:
         """Say what a segment is. A checksum is right for the number by which it differs from the one for number 0."""
@@ -300,9 +283,10 @@ class LogChecker:
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next bytes of the file. They are not kept, and may be changed afterwards."""
-        self._size += len(memoryview(data).cast("B"))
+        view = memoryview(data).cast("B")
+        self._size += len(view)
         if not self._why_not:
-            self._checker.update(memoryview(data).cast("B"))
+            self._checker.update(view)
 
     def finish(self) -> LogReport:
         """Return what was found. Nothing may follow."""

@@ -17,12 +17,14 @@ from tokar.ese.record import U16, U32, U64, Record
 
 NEW_FORMAT: Final = 0x2000
 """The flag of a page that carries XOR and ECC; without it, the old XOR and its page number."""
-FLAGS_OFFSET: Final = 36
+FORMAT_BIT: Final = 36 * 8 + NEW_FORMAT.bit_length() - 1
+"""The position of that flag in a page."""
+_FLAGS_OFFSET: Final = 36
 LARGE_PAGE_SIZE: Final = 16384
 """From this size on a page is cut into blocks, each with a checksum of its own."""
-LARGE_HEADER_SIZE: Final = 80
-LARGE_CHECKSUMS_OFFSET: Final = 40
-LARGE_NUMBER_OFFSET: Final = 64
+_LARGE_HEADER_SIZE: Final = 80
+_LARGE_CHECKSUMS_OFFSET: Final = 40
+_LARGE_NUMBER_OFFSET: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,28 @@ def block_size_of(page_size: int) -> int:
     return page_size if page_size < LARGE_PAGE_SIZE else page_size // 4
 
 
+def has_ecc(page: bytes) -> bool:
+    """Tell whether a page calls for XOR and ECC: all large ones do, and of others those with the flag."""
+    return len(page) >= LARGE_PAGE_SIZE or bool(_word(page, _FLAGS_OFFSET) & NEW_FORMAT)
+
+
+def number_in(page: bytes) -> int:
+    """Return the page number that is stored in a large page."""
+    return _word(page, _LARGE_NUMBER_OFFSET)
+
+
+def block_difference(page: bytes, block: int, number: int) -> int:
+    """Return stored XOR computed checksum of one of the four blocks of a large page."""
+    size = block_size_of(len(page))
+    at = _LARGE_CHECKSUMS_OFFSET + 8 * (block - 1) if block else 0
+    stored = int.from_bytes(page[at : at + 8], "little")
+    return stored ^ ecc_checksum(page[block * size : (block + 1) * size], number, first=block == 0)
+
+
+def _word(page: bytes, offset: int) -> int:
+    return int.from_bytes(page[offset : offset + 4], "little")
+
+
 def seal_page(page: bytes, number: int) -> bytes:
     """Return a page with the checksums its flags call for; large pages also get their page number.
 
@@ -59,7 +83,7 @@ def seal_page(page: bytes, number: int) -> bytes:
         page: A whole page whose checksum fields may hold anything.
         number: The page number; page 1 lies at twice the page size.
     """
-    if len(page) < LARGE_PAGE_SIZE and not int.from_bytes(page[FLAGS_OFFSET : FLAGS_OFFSET + 4], "little") & NEW_FORMAT:
+    if not has_ecc(page):
         body = number.to_bytes(4, "little") + page[8:]
         return (xor_words(body) ^ HEADER_SEED).to_bytes(4, "little") + body
     if len(page) < LARGE_PAGE_SIZE:
@@ -90,10 +114,10 @@ def _seal_large_page(page: bytes, number: int) -> bytes:
         for start in range(size, len(page), size)
     )
     head = (
-        page[:LARGE_CHECKSUMS_OFFSET]
+        page[:_LARGE_CHECKSUMS_OFFSET]
         + sums
         + number.to_bytes(4, "little")
-        + bytes(LARGE_HEADER_SIZE - LARGE_NUMBER_OFFSET - 4)
-        + page[LARGE_HEADER_SIZE:size]
+        + bytes(_LARGE_HEADER_SIZE - _LARGE_NUMBER_OFFSET - 4)
+        + page[_LARGE_HEADER_SIZE:size]
     )
     return ecc_checksum(head, number).to_bytes(8, "little") + head[8:] + page[size:]

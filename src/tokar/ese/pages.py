@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tokar.errors import HeaderError
-from tokar.ese.blocksums import BlockSums, aligned_words
+from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
 from tokar.ese.checksum import HEADER_SEED, ecc_checksum, header_is_valid, xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import FORMAT_VERSION, DatabaseHeader, DatabaseState
 from tokar.ese.page import (
-    FLAGS_OFFSET,
-    LARGE_CHECKSUMS_OFFSET,
-    LARGE_NUMBER_OFFSET,
+    FORMAT_BIT,
     LARGE_PAGE_SIZE,
     NEW_FORMAT,
+    block_difference,
     block_size_of,
+    has_ecc,
+    number_in,
     page_is_sealed,
 )
 from tokar.ese.trailer import BackupTrailer
@@ -50,7 +51,6 @@ _HEADER_PAGES: Final = 2
 _TRIED_PAGE_SIZES: Final = {4096, 8192, 32768}
 _HEAD_WORDS: Final = 9  # the u64 words of a page that are looked at one by one: up to the page number of large pages
 _LOW_HALF: Final = 0xFFFFFFFF
-_FORMAT_BIT: Final = FLAGS_OFFSET * 8 + NEW_FORMAT.bit_length() - 1
 _HIGHEST_NUMBER: Final = 0x7FFFFFFF
 _Diagnosis = tuple[PageFaultKind, tuple[int, ...], int | None]
 _BAD: Final[_Diagnosis] = (PageFaultKind.BAD, (), None)
@@ -84,7 +84,7 @@ def check_pages(source: ByteSource, header: DatabaseHeader | None = None) -> Pag
     return checker.finish()
 
 
-class PageChecker:
+class PageChecker(WholeBlocks):
     """Checks the pages of one database while its bytes go by.
 
     Args:
@@ -93,6 +93,7 @@ class PageChecker:
     """
 
     def __init__(self, header: DatabaseHeader, file_size: int) -> None:
+        super().__init__(header.page_size, BUFFER_SIZE // header.page_size)
         self._header = header
         self._page_size = header.page_size
         self._last_page = max(file_size // self._page_size - _HEADER_PAGES, 0)
@@ -100,31 +101,13 @@ class PageChecker:
         self._why_not = why_not_verified(header)
         self._block_size = block_size_of(self._page_size)
         self._large = self._page_size >= LARGE_PAGE_SIZE
-        self._batch = BUFFER_SIZE // self._page_size
         self._sums = BlockSums(self._block_size, BUFFER_SIZE // self._block_size)
-        self._partial = bytearray()
         self._index = 0  # of the next page in the file, header copies included
         self._trailer_page = b""
         self._headers_valid = [False, False]
         self._pages = self._empty = self._old_ok = self._ecc_ok = self._highest_dbtime = 0
         self._fault_counts = dict.fromkeys(PageFaultKind, 0)
         self._faults: list[PageFault] = []
-
-    def update(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes of the file. They are not kept, and may be changed afterwards."""
-        view = memoryview(data).cast("B")
-        if self._partial:
-            missing = self._page_size - len(self._partial)
-            self._partial += view[:missing]
-            view = view[missing:]
-            if len(self._partial) < self._page_size:
-                return
-            self._take(memoryview(bytes(self._partial)))
-            self._partial.clear()
-        whole = len(view) - len(view) % self._page_size
-        for start in range(0, whole, self._batch * self._page_size):
-            self._take(view[start : min(start + self._batch * self._page_size, whole)])
-        self._partial += view[whole:]
 
     def finish(self) -> PageReport:
         """Return what was found. Nothing may follow."""
@@ -142,7 +125,7 @@ class PageChecker:
             faults=tuple(self._faults),
             highest_dbtime=self._highest_dbtime,
             headers_valid=(self._headers_valid[0], self._headers_valid[1]),
-            extra_bytes=len(self._partial),
+            extra_bytes=len(self._rest),
             trailer=trailer,
             trailer_fault=fault,
             trailer_code=code,
@@ -151,7 +134,7 @@ class PageChecker:
         )
 
     def _take(self, view: memoryview) -> None:
-        """Take whole pages, at most `_batch` of them: put header copies and the trailer aside, check the others."""
+        """Take whole pages, put header copies and the trailer aside, check the others."""
         count = len(view) // self._page_size
         start = min(max(_HEADER_PAGES - self._index, 0), count)
         for position in range(start):
@@ -262,12 +245,12 @@ def diagnose(page: bytes, number: int, last_page: int) -> PageFault:
     """
     if len(page) >= LARGE_PAGE_SIZE:
         kind, bits, belongs_to = _diagnose_large(page, number)
-    elif int.from_bytes(page[FLAGS_OFFSET : FLAGS_OFFSET + 4], "little") & NEW_FORMAT:
+    elif has_ecc(page):
         kind, bits, belongs_to = _diagnose_new(page, number, last_page)
     else:
         kind, bits, belongs_to = _diagnose_old(page)
-    if kind is PageFaultKind.BAD and len(page) < LARGE_PAGE_SIZE and page_is_sealed(_flip(page, _FORMAT_BIT), number):
-        kind, bits = PageFaultKind.CHECKSUM_BIT, (_FORMAT_BIT,)
+    if kind is PageFaultKind.BAD and len(page) < LARGE_PAGE_SIZE and page_is_sealed(_flip(page, FORMAT_BIT), number):
+        kind, bits = PageFaultKind.CHECKSUM_BIT, (FORMAT_BIT,)
     return PageFault(kind, number, (number + 1) * len(page), bits, belongs_to)
 
 
@@ -296,9 +279,9 @@ def _diagnose_new(page: bytes, number: int, last_page: int) -> _Diagnosis:
 
 
 def _diagnose_large(page: bytes, number: int) -> _Diagnosis:
-    differences = [_block_difference(page, block, number) for block in range(4)]
+    differences = [block_difference(page, block, number) for block in range(4)]
     if not any(differences):
-        return PageFaultKind.WRONG_NUMBER, (), int.from_bytes(_stored_number(page), "little")
+        return PageFaultKind.WRONG_NUMBER, (), number_in(page)
     if len(set(differences)) == 1 and differences[0] <= _LOW_HALF:
         return PageFaultKind.MISPLACED, (), number ^ differences[0]
     return _locate_in_large(page, number, differences[0])
@@ -318,25 +301,14 @@ def _locate_in_large(page: bytes, number: int, first_difference: int) -> _Diagno
         bits.append(position)
         page = _flip(page, position)
     for block in range(1, 4):
-        if difference := _block_difference(page, block, number):
+        if difference := block_difference(page, block, number):
             position = flipped_bit(difference, size)
             if position is None:
                 return _BAD
             bits.append(block * size * 8 + position)
-    if int.from_bytes(_stored_number(page), "little") != number:
+    if number_in(page) != number:
         return _BAD
     return kind, tuple(bits), None
-
-
-def _block_difference(page: bytes, block: int, number: int) -> int:
-    size = block_size_of(len(page))
-    at = LARGE_CHECKSUMS_OFFSET + 8 * (block - 1) if block else 0
-    stored = int.from_bytes(page[at : at + 8], "little")
-    return stored ^ ecc_checksum(page[block * size : (block + 1) * size], number, first=block == 0)
-
-
-def _stored_number(page: bytes) -> bytes:
-    return page[LARGE_NUMBER_OFFSET : LARGE_NUMBER_OFFSET + 4]
 
 
 def _flip(page: bytes, position: int) -> bytes:

@@ -78,11 +78,7 @@ class LogTime(Record):
             raise ValueError(f"a log time cannot hold the year {moment.year}")
         millisecond = moment.microsecond // 1000
         return cls(
-            second=moment.second,
-            minute=moment.minute,
-            hour=moment.hour,
-            day=moment.day,
-            month=moment.month,
+            **{name: getattr(moment, name) for name in ("second", "minute", "hour", "day", "month")},
             year=year,
             low=(millisecond & 0x7F) << 1 | (moment.tzinfo is not None),
             high=(millisecond >> 7) << 1,
