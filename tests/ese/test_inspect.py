@@ -40,7 +40,8 @@ def rows(data: bytes | bytearray) -> dict[str, str]:
 
 
 def streaming_copy(trailer: BackupTrailer | None = None, **changes: object) -> bytes:
-    header = replace(header_for(raw_state=DatabaseState.DIRTY_SHUTDOWN, current_full=MARK), **changes)  # type: ignore[arg-type]
+    dirty = header_for(raw_state=DatabaseState.DIRTY_SHUTDOWN, current_full=MARK)
+    header = replace(dirty, **changes)  # type: ignore[arg-type]
     if trailer is None:
         trailer = BackupTrailer(
             backup=replace(MARK, generation_high=7), signature=header.signature, log_signature=header.log_signature

@@ -42,7 +42,8 @@ def as_dictionary(container: Any) -> Any:
 
 def as_fields(record: Any) -> Any:
     if isinstance(record, Record):
-        return {field.name: as_fields(getattr(record, field.name)) for field in dataclasses.fields(record)}  # type: ignore[arg-type] # a dataclass
+        names = (field.name for field in dataclasses.fields(record))  # type: ignore[arg-type] # a dataclass
+        return {name: as_fields(getattr(record, name)) for name in names}
     return record
 
 

@@ -1,4 +1,4 @@
-"""What is printed of ESE files, on disk and inside archives: headers, what verifying content finds, and what examination found (`examination` of SUMM)."""
+"""What is printed of ESE files, on disk and inside archives: headers, what verifying finds, and what SUMM recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 def is_ese(path: str, inspection: Inspection) -> bool:
-    """Tell whether a file is worth showing: by its content, or for patch files, which have no header, by their names."""
+    """Tell whether a file is worth showing: by its content, or for patch files, without a header, by their names."""
     return inspection.is_ese or parse_file_name(names.leaf_of(path)).role is NameRole.PATCH
 
 

@@ -20,15 +20,15 @@ class _Entry(Record):
     """The fixed part of an attachment, 64 bytes; `names_size` bytes of names follow."""
 
     # fmt: off
-    dbid:                U8          = 0              # 0   0 ends the list
-    flags:               U8          = 0              # 1   0x20 names are UTF-16LE, 0x40 sparse file
-    names_size:          U16         = 0              # 2
-    dbtime:              U64         = 0              # 4
-    last_object_id:      U32         = 0              # 12
-    maximum_pages:       U32         = 0              # 16  0 = no maximum
-    attach_position:     LogPosition = NO_POSITION  # 20
-    consistent_position: LogPosition = NO_POSITION  # 28
-    signature:           Signature   = NO_SIGNATURE    # 36
+    dbid:                U8          = 0             # 0   0 ends the list
+    flags:               U8          = 0             # 1   0x20 names are UTF-16LE, 0x40 sparse file
+    names_size:          U16         = 0             # 2
+    dbtime:              U64         = 0             # 4
+    last_object_id:      U32         = 0             # 12
+    maximum_pages:       U32         = 0             # 16  0 = no maximum
+    attach_position:     LogPosition = NO_POSITION   # 20
+    consistent_position: LogPosition = NO_POSITION   # 28
+    signature:           Signature   = NO_SIGNATURE  # 36
     # fmt: on
 
 
@@ -108,30 +108,20 @@ def _split_names(names: bytes, *, wide: bool) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment(Record):
-    """Paths and sizes of an engine instance (567 bytes). For display only: the paths are lossy and may have leftovers after the NUL."""
+    """Paths and sizes of an engine instance (567 bytes). For display only: paths are lossy, and end at a NUL."""
 
     # fmt: off
-    # Folder of checkpoint and temporary database, NUL terminated.
-    raw_system_path: Annotated[bytes, raw(PATH_SIZE)] = bytes(PATH_SIZE)  # 0
-    # Folder of the logs, NUL terminated.
-    raw_log_path:    Annotated[bytes, raw(PATH_SIZE)] = bytes(PATH_SIZE)  # 261
-    # Bit 0: circular logging.
-    flags:           U8                               = 0                 # 522
-    # Sessions at most.
-    sessions:        U32                              = 0                 # 523
-    # Open tables at most.
-    open_tables:     U32                              = 0                 # 527
-    # Version pages at most.
-    version_pages:   U32                              = 0                 # 531
-    # Cursors at most.
-    cursors:         U32                              = 0                 # 535
-    # Log buffers, in sectors.
-    log_buffers:     U32                              = 0                 # 539
-    # Log file size, in sectors.
-    log_sectors:     U32                              = 0                 # 543
-    # Cache size, in pages.
-    cache_pages:     U32                              = 0                 # 547
-    reserved_551:    Annotated[bytes, raw(16)]        = bytes(16)         # 551
+    raw_system_path: Annotated[bytes, raw(PATH_SIZE)] = bytes(PATH_SIZE)  # 0    of checkpoint and temporary database
+    raw_log_path:    Annotated[bytes, raw(PATH_SIZE)] = bytes(PATH_SIZE)  # 261  of the logs
+    flags:           U8  = 0  # 522  bit 0: circular logging
+    sessions:        U32 = 0  # 523  sessions at most
+    open_tables:     U32 = 0  # 527  open tables at most
+    version_pages:   U32 = 0  # 531  version pages at most
+    cursors:         U32 = 0  # 535  cursors at most
+    log_buffers:     U32 = 0  # 539  log buffers, in sectors
+    log_sectors:     U32 = 0  # 543  log file size, in sectors
+    cache_pages:     U32 = 0  # 547  cache size, in pages
+    reserved_551:    Annotated[bytes, raw(16)] = bytes(16)  # 551
     # fmt: on
 
     @property

@@ -27,19 +27,19 @@ class Checkpoint(Record):
     """What a checkpoint file says. Fields named `reserved_N` are kept as found."""
 
     # fmt: off
-    checksum:                    U32         = 0              # 0    old XOR over 4096 bytes
-    full_backup_checkpoint:      LogPosition = NO_POSITION  # 4    zero: no online backup yet
-    checkpoint:                  LogPosition = NO_POSITION  # 12   recovery starts here
+    checksum:                    U32         = 0               # 0    old XOR over 4096 bytes
+    full_backup_checkpoint:      LogPosition = NO_POSITION     # 4    zero: no online backup yet
+    checkpoint:                  LogPosition = NO_POSITION     # 12   recovery starts here
     signature:                   Signature   = NO_SIGNATURE    # 20   of the log stream
     environment:                 Environment = NO_ENVIRONMENT  # 48
-    full_backup_position:        LogPosition = NO_POSITION  # 615
-    full_backup_time:            LogTime     = NO_TIME      # 623
-    incremental_backup_position: LogPosition = NO_POSITION  # 631
-    incremental_backup_time:     LogTime     = NO_TIME      # 639
-    flags:                       U8          = 0              # 647  bit 0: attachment list present
-    consistency:                 LogPosition = NO_POSITION  # 648  zero = same as the checkpoint
+    full_backup_position:        LogPosition = NO_POSITION     # 615
+    full_backup_time:            LogTime     = NO_TIME         # 623
+    incremental_backup_position: LogPosition = NO_POSITION     # 631
+    incremental_backup_time:     LogTime     = NO_TIME         # 639
+    flags:                       U8          = 0               # 647  bit 0: attachment list present
+    consistency:                 LogPosition = NO_POSITION     # 648  zero = same as the checkpoint
     reserved_656:                Annotated[bytes, raw(11)] = bytes(11)  # 656
-    file_type:                   U32         = 4              # 667  0 before 2001
+    file_type:                   U32         = 4               # 667  0 before 2001
     reserved_671:                Annotated[bytes, raw(8)] = bytes(8)  # 671
     attachment_area:             Annotated[bytes, raw(AREA_SIZE)] = bytes(AREA_SIZE)  # 679
     # fmt: on

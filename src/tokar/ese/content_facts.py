@@ -33,7 +33,7 @@ class PageFaultKind(StrEnum):
     CORRECTABLE = "correctable"
     """Flipped bits that the ECC locates; the engine corrects them while reading."""
     CHECKSUM_BIT = "checksum-bit"
-    """One flipped bit in the stored checksum or in the flag that names its format: located, but the engine refuses the page."""
+    """One flipped bit in the stored checksum or in the flag of the format: located, but the engine refuses the page."""
     MISPLACED = "misplaced"
     """A good page that belongs to another place."""
     WRONG_NUMBER = "wrong-number"
@@ -83,7 +83,7 @@ class PageReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether every page was verified and the engine would accept them all, and the trailer where there must be one."""
+        """Whether every page was verified and the engine accepts them all, and the trailer where there must be one."""
         return not (self.bad or self.extra_bytes or self.trailer_fault or self.not_verified)
 
 

@@ -68,7 +68,7 @@ class Event(Record):
     """How often something happened, and when last."""
 
     # fmt: off
-    count: U32     = 0          # 0
+    count: U32     = 0        # 0
     time:  LogTime = NO_TIME  # 4
     # fmt: on
 
@@ -81,9 +81,9 @@ class Repairs(Record):
     """An event with the count it had before it was last reset."""
 
     # fmt: off
-    count:     U32     = 0          # 0
+    count:     U32     = 0        # 0
     time:      LogTime = NO_TIME  # 4
-    old_count: U32     = 0          # 12
+    old_count: U32     = 0        # 12
     # fmt: on
 
 
@@ -92,93 +92,93 @@ NO_REPAIRS: Final = Repairs()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseHeader(Record):
-    """What a database says of itself. Older engines leave later fields zero; fields named `reserved_N` are kept as found.
+    """What a database says of itself. Older engines leave later fields zero; `reserved_N` are kept as found.
 
     The ones that decide about a restore: `state`, `required_low`..`required_high`, `committed_high`, `log_signature`,
     `current_full` (a set `generation_low` there marks a streaming copy).
     """
 
     # fmt: off
-    checksum:                   U32            = 0                # 0    old XOR over the page
-    magic:                      U32            = MAGIC            # 4
-    version:                    U32            = FORMAT_VERSION   # 8    0x620 since Exchange 5.5
-    attribute:                  U32            = 0                # 12   0 database, 1 streaming file
-    dbtime:                     U64            = 0                # 16   counter of modifications
-    signature:                  Signature      = NO_SIGNATURE      # 24
-    raw_state:                  U32            = DatabaseState.CLEAN_SHUTDOWN  # 52
-    consistent_position:        LogPosition    = NO_POSITION    # 56   kept while the database is dirty
-    consistent_time:            LogTime        = NO_TIME        # 64
-    attach_time:                LogTime        = NO_TIME        # 72   time precedes position in this pair and the next
-    attach_position:            LogPosition    = NO_POSITION    # 80
-    detach_time:                LogTime        = NO_TIME        # 88
-    detach_position:            LogPosition    = NO_POSITION    # 96   zero while dirty
-    dbid:                       U32            = 0                # 104
-    log_signature:              Signature      = NO_SIGNATURE      # 108  must equal the logs'
-    previous_full:              BackupInfo     = NO_BACKUP     # 136
-    previous_incremental:       BackupInfo     = NO_BACKUP     # 160  reset by a full backup
-    current_full:               BackupInfo     = NO_BACKUP     # 184  set: this is a copy made by a streaming backup
+    checksum:                   U32         = 0               # 0    old XOR over the page
+    magic:                      U32         = MAGIC           # 4
+    version:                    U32         = FORMAT_VERSION  # 8    0x620 since Exchange 5.5
+    attribute:                  U32         = 0               # 12   0 database, 1 streaming file
+    dbtime:                     U64         = 0               # 16   counter of modifications
+    signature:                  Signature   = NO_SIGNATURE    # 24
+    raw_state:                  U32         = DatabaseState.CLEAN_SHUTDOWN  # 52
+    consistent_position:        LogPosition = NO_POSITION     # 56   kept while the database is dirty
+    consistent_time:            LogTime     = NO_TIME         # 64
+    attach_time:                LogTime     = NO_TIME         # 72   time precedes position in this pair and the next
+    attach_position:            LogPosition = NO_POSITION     # 80
+    detach_time:                LogTime     = NO_TIME         # 88
+    detach_position:            LogPosition = NO_POSITION     # 96   zero while dirty
+    dbid:                       U32         = 0               # 104
+    log_signature:              Signature   = NO_SIGNATURE    # 108  must equal the logs'
+    previous_full:              BackupInfo  = NO_BACKUP       # 136
+    previous_incremental:       BackupInfo  = NO_BACKUP       # 160  reset by a full backup
+    current_full:               BackupInfo  = NO_BACKUP       # 184  set: this is a copy made by a streaming backup
     flags:                      Annotated[bytes, raw(4)] = bytes(4)  # 208  byte 0 bit 0: shadowing disabled
-    last_object_id:             U32            = 0                # 212
-    os_major:                   U32            = 0                # 216  of the last index update, like the next three
-    os_minor:                   U32            = 0                # 220
-    os_build:                   U32            = 0                # 224
-    os_service_pack:            U32            = 0                # 228
-    revision:                   U32            = 0                # 232  "update major"
-    raw_page_size:              U32            = 0                # 236  0 = 4096
-    repair_count:               U32            = 0                # 240  not 0 after esentutl /p
-    repair_time:                LogTime        = NO_TIME        # 244
-    streaming_signature:        Signature      = NO_SIGNATURE      # 252
-    scrub_dbtime:               U64            = 0                # 280
-    scrub_time:                 LogTime        = NO_TIME        # 288
-    required_low:               I32            = 0                # 296  log generations; 0 = none
-    required_high:              I32            = 0                # 300
+    last_object_id:             U32         = 0               # 212
+    os_major:                   U32         = 0               # 216  of the last index update, like the next three
+    os_minor:                   U32         = 0               # 220
+    os_build:                   U32         = 0               # 224
+    os_service_pack:            U32         = 0               # 228
+    revision:                   U32         = 0               # 232  "update major"
+    raw_page_size:              U32         = 0               # 236  0 = 4096
+    repair_count:               U32         = 0               # 240  not 0 after esentutl /p
+    repair_time:                LogTime     = NO_TIME         # 244
+    streaming_signature:        Signature   = NO_SIGNATURE    # 252
+    scrub_dbtime:               U64         = 0               # 280
+    scrub_time:                 LogTime     = NO_TIME         # 288
+    required_low:               I32         = 0               # 296  log generations; 0 = none
+    required_high:              I32         = 0               # 300
     upgrade_pages:              Annotated[bytes, raw(12)] = bytes(12)  # 304  three counts of the Exchange 5.5 upgrade
-    current_shadow_copy:        BackupInfo     = NO_BACKUP     # 316
-    created_version:            U32            = 0                # 340
-    created_revision:           U32            = 0                # 344
-    last_log_time:              LogTime        = NO_TIME        # 348  creation time of the log at the highest generation
-    previous_full_type:         U32            = 0                # 356  0 streaming, 1 shadow copy, 2 snapshot
-    previous_incremental_type:  U32            = 0                # 360
-    old_repair_count:           U32            = 0                # 364  before the last defragmentation
-    ecc_fixes:                  Repairs        = NO_REPAIRS        # 368
-    failed_ecc_fixes:           Repairs        = NO_REPAIRS        # 384
-    bad_checksums:              Repairs        = NO_REPAIRS        # 400
-    committed_high:             I32            = 0                # 416  Windows Vista and later, like what follows
-    previous_copy:              BackupInfo     = NO_BACKUP     # 420
-    previous_differential:      BackupInfo     = NO_BACKUP     # 444
-    previous_copy_type:         U32            = 0                # 468
-    previous_differential_type: U32            = 0                # 472
-    incremental_reseed:         Repairs        = NO_REPAIRS        # 476
-    patched_pages:              Repairs        = NO_REPAIRS        # 492
-    sort_version:               U64            = 0                # 508
-    scan_finish_time:           LogTime        = NO_TIME        # 516
-    scan_start_time:            LogTime        = NO_TIME        # 524
-    scan_page:                  U32            = 0                # 532
-    recovering_generation:      I32            = 0                # 536
-    extended:                   Event          = NO_EVENT          # 540
-    shrunk:                     Event          = NO_EVENT          # 552
-    reattach_time:              LogTime        = NO_TIME        # 564
-    reattach_position:          LogPosition    = NO_POSITION    # 572
-    trim_count:                 U32            = 0                # 580
-    header_flush_signature:     Signature      = NO_SIGNATURE      # 584
-    flush_map_signature:        Signature      = NO_SIGNATURE      # 612  equals the flush map's own when in step
-    consistency_low:            I32            = 0                # 640
-    minor_revision:             U32            = 0                # 644  "update minor"
-    engine_version:             U32            = 0                # 648  highest that attached it
-    scanned_page:               U32            = 0                # 652
-    resize_position:            LogPosition    = NO_POSITION    # 656
+    current_shadow_copy:        BackupInfo  = NO_BACKUP       # 316
+    created_version:            U32         = 0               # 340
+    created_revision:           U32         = 0               # 344
+    last_log_time:              LogTime     = NO_TIME         # 348  `created` of the log of the highest generation
+    previous_full_type:         U32         = 0               # 356  0 streaming, 1 shadow copy, 2 snapshot
+    previous_incremental_type:  U32         = 0               # 360
+    old_repair_count:           U32         = 0               # 364  before the last defragmentation
+    ecc_fixes:                  Repairs     = NO_REPAIRS      # 368
+    failed_ecc_fixes:           Repairs     = NO_REPAIRS      # 384
+    bad_checksums:              Repairs     = NO_REPAIRS      # 400
+    committed_high:             I32         = 0               # 416  Windows Vista and later, like what follows
+    previous_copy:              BackupInfo  = NO_BACKUP       # 420
+    previous_differential:      BackupInfo  = NO_BACKUP       # 444
+    previous_copy_type:         U32         = 0               # 468
+    previous_differential_type: U32         = 0               # 472
+    incremental_reseed:         Repairs     = NO_REPAIRS      # 476
+    patched_pages:              Repairs     = NO_REPAIRS      # 492
+    sort_version:               U64         = 0               # 508
+    scan_finish_time:           LogTime     = NO_TIME         # 516
+    scan_start_time:            LogTime     = NO_TIME         # 524
+    scan_page:                  U32         = 0               # 532
+    recovering_generation:      I32         = 0               # 536
+    extended:                   Event       = NO_EVENT        # 540
+    shrunk:                     Event       = NO_EVENT        # 552
+    reattach_time:              LogTime     = NO_TIME         # 564
+    reattach_position:          LogPosition = NO_POSITION     # 572
+    trim_count:                 U32         = 0               # 580
+    header_flush_signature:     Signature   = NO_SIGNATURE    # 584
+    flush_map_signature:        Signature   = NO_SIGNATURE    # 612  equals the flush map's own when in step
+    consistency_low:            I32         = 0               # 640
+    minor_revision:             U32         = 0               # 644  "update minor"
+    engine_version:             U32         = 0               # 648  highest that attached it
+    scanned_page:               U32         = 0               # 652
+    resize_position:            LogPosition = NO_POSITION     # 656
     reserved_664:               Annotated[bytes, raw(3)] = bytes(3)  # 664
-    file_type:                  U32            = 1                # 667  unaligned
-    reserved_671:               U8             = 0                # 671
-    required_log_time:          LogTime        = NO_TIME        # 672  2019 and later: of the log at required_high
-    preredo_consistency_low:    I32            = 0                # 680
-    preredo_required_low:       I32            = 0                # 684
-    revert_signature:           Signature      = NO_SIGNATURE      # 688
-    revert_count:               U32            = 0                # 716
-    revert_from_time:           LogTime        = NO_TIME        # 720
-    revert_to_time:             LogTime        = NO_TIME        # 728
-    revert_pages:               U32            = 0                # 736
-    revert_position:            LogPosition    = NO_POSITION    # 740
+    file_type:                  U32         = 1               # 667  unaligned
+    reserved_671:               U8          = 0               # 671
+    required_log_time:          LogTime     = NO_TIME         # 672  2019 and later: of the log at required_high
+    preredo_consistency_low:    I32         = 0               # 680
+    preredo_required_low:       I32         = 0               # 684
+    revert_signature:           Signature   = NO_SIGNATURE    # 688
+    revert_count:               U32         = 0               # 716
+    revert_from_time:           LogTime     = NO_TIME         # 720
+    revert_to_time:             LogTime     = NO_TIME         # 728
+    revert_pages:               U32         = 0               # 736
+    revert_position:            LogPosition = NO_POSITION     # 740
     # fmt: on
 
     @classmethod

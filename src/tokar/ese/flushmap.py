@@ -23,21 +23,21 @@ class FlushMap(Record):
     """What the header of a flush map says. Fields named `reserved_N` are kept as found."""
 
     # fmt: off
-    checksum:              U32       = 0            # 0    old XOR over 8192 bytes
-    major:                 U32       = 3            # 4
-    minor:                 U32       = 0            # 8
-    update:                U32       = 0            # 12
-    reserved_16:           Annotated[bytes, raw(20)] = bytes(20)  # 16
-    flags:                 U32       = 0            # 36   bit 0: clean
-    created:               LogTime   = NO_TIME    # 40
-    attach_time:           LogTime   = NO_TIME    # 48
-    detach_time:           LogTime   = NO_TIME    # 56
-    required_low:          I32       = 0            # 64   log generation
-    reserved_68:           Annotated[bytes, raw(20)] = bytes(20)  # 68
-    header_flush_signature: Signature = NO_SIGNATURE # 88   of the database header it goes with
-    signature:             Signature = NO_SIGNATURE  # 116  its own
-    reserved_144:          Annotated[bytes, raw(523)] = bytes(523)  # 144
-    file_type:             U32       = 7            # 667
+    checksum:               U32       = 0             # 0    old XOR over 8192 bytes
+    major:                  U32       = 3             # 4
+    minor:                  U32       = 0             # 8
+    update:                 U32       = 0             # 12
+    reserved_16:            Annotated[bytes, raw(20)] = bytes(20)  # 16
+    flags:                  U32       = 0             # 36   bit 0: clean
+    created:                LogTime   = NO_TIME       # 40
+    attach_time:            LogTime   = NO_TIME       # 48
+    detach_time:            LogTime   = NO_TIME       # 56
+    required_low:           I32       = 0             # 64   log generation
+    reserved_68:            Annotated[bytes, raw(20)] = bytes(20)  # 68
+    header_flush_signature: Signature = NO_SIGNATURE  # 88   of the database header it goes with
+    signature:              Signature = NO_SIGNATURE  # 116  its own
+    reserved_144:           Annotated[bytes, raw(523)] = bytes(523)  # 144
+    file_type:              U32       = 7             # 667
     # fmt: on
 
     @classmethod

@@ -89,7 +89,7 @@ class Identity:
 
 
 def looks_like_ese(first_bytes: bytes | bytearray | memoryview, size: int) -> bool:
-    """Tell from the first bytes whether a file may be an ESE file. False is certain, True is worth a call of `identify`.
+    """Return whether a file may be an ESE file, going by its first bytes. False is certain, True is worth `identify`.
 
     Args:
         first_bytes: The first `HEAD_SIZE` bytes of the file, or more, or all of it. With fewer, a database whose first
@@ -183,7 +183,7 @@ def _identify_database(source: ByteSource) -> Identity:
 
 
 def _identify_old_log(head: bytes, old: str) -> Identity:
-    """A log whose layout is not known. ESE97 shares the first 44 bytes with what came later, and with them the generation."""
+    """A log whose layout is not known. ESE97 shares 44 bytes with what came later, and so the generation."""
     from tokar.ese.log import ESE97  # noqa: PLC0415 - loads construct
 
     shares_start = old == ESE97 and _block_is_valid(head)
@@ -255,7 +255,7 @@ def _type_in(block: bytes) -> FileKind | None:
 
 
 def _block_is_valid(head: bytes, number: int = 0, size: int = _BLOCK_SIZE) -> bool:
-    """Tell whether block `number` is there to its last byte, with a right checksum: trailing zeros do not show in the checksum."""
+    """Return whether a block is there to its last byte, with a right checksum, in which zeros do not show."""
     block = head[number * size : (number + 1) * size]
     return len(block) == size and header_is_valid(block)
 

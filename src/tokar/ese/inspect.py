@@ -1,4 +1,4 @@
-"""Everything that one ESE file says of itself, read from any seekable bytes: what `esentutl /mh`, `/ml`, `/mk` and `/k` look at."""
+"""What one ESE file says of itself, read from any seekable bytes: as `esentutl /mh`, `/ml`, `/mk` and `/k` do."""
 
 from __future__ import annotations
 

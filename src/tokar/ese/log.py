@@ -35,27 +35,27 @@ class LogHeader(Record):
     """What a log says of itself (formats 7.3701 and later). Fields named `reserved_N` are kept as found."""
 
     # fmt: off
-    checksum:              U32         = 0                # 0    old XOR over 4096 bytes, whatever the sector size
-    generation:            I32         = 1                # 4
-    sector_size:           U16         = SEGMENT_SIZE     # 8    bytes; always 4096 in format 8
-    header_sectors:        U16         = 1                # 10
-    sectors:               U16         = 16               # 12   of the whole file
-    raw_page_size:         U16         = 0                # 14   of the databases; 0 = 4096
-    created:               LogTime     = NO_TIME        # 16
-    previous_created:      LogTime     = NO_TIME        # 24   `created` of the generation before; zero in the first
-    major:                 U32         = 8                # 32
-    minor:                 U32         = 4000             # 36
-    update:                U32         = 60               # 40
-    signature:             Signature   = NO_SIGNATURE      # 44   of the log stream
-    environment:           Environment = NO_ENVIRONMENT    # 72
-    flags:                 U8          = 0                # 639  1 reserve log used, 2 circular now, 4 circular at some time
-    checkpoint:            LogPosition = NO_POSITION    # 640  when this log was created; zero on Windows XP
-    update_minor:          U32         = 140              # 648  format 8 only
-    sector_note:           U8          = 0                # 652
-    previous_segments_xor: U64         = 0                # 653  accumulated segment checksum of the previous log
-    engine_version:        U32         = 0                # 661
-    reserved_665:          U16         = 0                # 665
-    file_type:             U32         = 3                # 667  0 before format 7.3704.5
+    checksum:              U32         = 0               # 0    old XOR over 4096 bytes, whatever the sector size
+    generation:            I32         = 1               # 4
+    sector_size:           U16         = SEGMENT_SIZE    # 8    bytes; always 4096 in format 8
+    header_sectors:        U16         = 1               # 10
+    sectors:               U16         = 16              # 12   of the whole file
+    raw_page_size:         U16         = 0               # 14   of the databases; 0 = 4096
+    created:               LogTime     = NO_TIME         # 16
+    previous_created:      LogTime     = NO_TIME         # 24   `created` of the generation before; zero in the first
+    major:                 U32         = 8               # 32
+    minor:                 U32         = 4000            # 36
+    update:                U32         = 60              # 40
+    signature:             Signature   = NO_SIGNATURE    # 44   of the log stream
+    environment:           Environment = NO_ENVIRONMENT  # 72
+    flags:                 U8          = 0               # 639  1 reserve log used, 2 circular now, 4 at some time
+    checkpoint:            LogPosition = NO_POSITION     # 640  when this log was created; zero on Windows XP
+    update_minor:          U32         = 140             # 648  format 8 only
+    sector_note:           U8          = 0               # 652
+    previous_segments_xor: U64         = 0               # 653  accumulated segment checksum of the previous log
+    engine_version:        U32         = 0               # 661
+    reserved_665:          U16         = 0               # 665
+    file_type:             U32         = 3               # 667  0 before format 7.3704.5
     attachment_area:       Annotated[bytes, raw(AREA_SIZE)] = bytes(AREA_SIZE)  # 671
     # fmt: on
 

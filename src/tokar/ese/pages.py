@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 BUFFER_SIZE: Final = 1 << 20
 """Bytes that are checked at a time: with the scratch memory they stay in a second-level cache of 2 MiB."""
 DIAGNOSIS_LIMIT: Final = 10_000
-"""After so many faults further ones are counted as bad without a closer look, so that a file of rubbish is passed quickly."""
+"""After so many faults further ones are counted as bad without a closer look: a file of rubbish is passed quickly."""
 _HEADER_PAGES: Final = 2
 _TRIED_PAGE_SIZES: Final = {4096, 8192, 32768}
 _HEAD_WORDS: Final = 9  # the u64 words of a page that are looked at one by one: up to the page number of large pages
@@ -222,7 +222,7 @@ class PageChecker(WholeBlocks):
 
 
 def flipped_bit(difference: int, block_size: int) -> int | None:
-    """Return the position of the one flipped bit of a block that explains a difference of checksums; None where none does.
+    """Return the position of the one flipped bit that explains a difference of checksums; None where none does.
 
     Args:
         difference: Stored checksum XOR computed checksum.

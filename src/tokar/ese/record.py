@@ -74,7 +74,7 @@ class Record:
 
 
 def _remember(function: FunctionT) -> FunctionT:
-    """Return `function` computed once for each record type: `cache` alone hides the signature, and its stubs refuse classes."""
+    """Return `function` computed once a record type: `cache` hides the signature, and its stubs refuse classes."""
     return cache(function)  # type: ignore[return-value] # it is called like the function it wraps
 
 
@@ -98,7 +98,7 @@ def _members(record: type[Record]) -> tuple[tuple[str, type[Record] | None, Any]
 
 @_remember
 def _packer(record: type[Record]) -> struct.Struct:
-    """Return the packer derived from a declaration: construct takes 2 ms for a database header, this takes a tenth of it."""
+    """Return the packer derived from a declaration: ten times as fast as construct, which takes 2 ms for a database."""
     return struct.Struct("<" + "".join(_codes(record)))
 
 

@@ -250,7 +250,7 @@ def _backup(backup: BackupInfo) -> str:
 
 
 def inspection_json(inspection: Inspection) -> dict[str, Any]:
-    """Return what a file says of itself as values for JSON. What is not set, or does not exist for this kind, is None."""
+    """Return what a file says of itself as values for JSON. What is not set, or not in this kind, is None."""
     identity, copies = inspection.identity, inspection.copies
     header = identity.header
     listed = header.attachments if isinstance(header, LogHeader | Checkpoint) else ()

@@ -30,16 +30,16 @@ class BackupTrailer(Record):
     """The last page of a streaming copy. Hard recovery moves it into the header and overwrites it with zeros."""
 
     # fmt: off
-    checksum:          U32        = 0             # 0    old XOR over the page, like a header
-    reserved_4:        Annotated[bytes, raw(36)] = bytes(36)  # 4
-    backup:            BackupInfo = NO_BACKUP     # 40   mark equal to the header's, generation_high set
-    signature:         Signature  = NO_SIGNATURE  # 64   of the database
-    log_signature:     Signature  = NO_SIGNATURE  # 92
-    required_low:      U32        = 0             # 120  this and what follows: 2019 and later, else zero
-    required_high:     U32        = 0             # 124
-    committed_high:    U32        = 0             # 128
-    required_log_time: LogTime    = NO_TIME       # 132
-    committed_log_time: LogTime   = NO_TIME       # 140
+    checksum:           U32        = 0             # 0    old XOR over the page, like a header
+    reserved_4:         Annotated[bytes, raw(36)] = bytes(36)  # 4
+    backup:             BackupInfo = NO_BACKUP     # 40   mark equal to the header's, generation_high set
+    signature:          Signature  = NO_SIGNATURE  # 64   of the database
+    log_signature:      Signature  = NO_SIGNATURE  # 92
+    required_low:       U32        = 0             # 120  this and what follows: 2019 and later, else zero
+    required_high:      U32        = 0             # 124
+    committed_high:     U32        = 0             # 128
+    required_log_time:  LogTime    = NO_TIME       # 132
+    committed_log_time: LogTime    = NO_TIME       # 140
     # fmt: on
 
     @classmethod
@@ -84,7 +84,7 @@ class BackupTrailer(Record):
         return trailer
 
     def mismatch(self, header: DatabaseHeader) -> str:
-        """Return why the trailer does not belong to this header; empty when it does. These are the engine's own tests."""
+        """Return why the trailer does not belong to this header; empty when it does. The engine tests the same."""
         if self.signature != header.signature:
             return "another database signature"
         if self.log_signature != header.log_signature:

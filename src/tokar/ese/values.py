@@ -1,4 +1,4 @@
-"""What all ESE headers share: log positions, log times, signatures, backup information, and headers kept in two copies."""
+"""What all ESE headers share: log positions, log times, signatures, backup information, and the two copies."""
 
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
@@ -18,12 +18,9 @@ class LogPosition(Record):
     """A place in the log stream (JET_LGPOS, 8 bytes). Prints as `(gen,sector,byte)` in hex and orders by age."""
 
     # fmt: off
-    # Offset inside the sector.
-    byte:       U16 = 0  # 0
-    # Sector number inside the log file.
-    sector:     U16 = 0  # 2
-    # Number of the log file.
-    generation: I32 = 0  # 4
+    byte:       U16 = 0  # 0  offset inside the sector
+    sector:     U16 = 0  # 2  sector number inside the log file
+    generation: I32 = 0  # 4  number of the log file
     # fmt: on
 
     @property
@@ -43,25 +40,17 @@ NO_POSITION: Final = LogPosition()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogTime(Record):
-    """A moment as logs record it (JET_LOGTIME, 8 bytes). Two are equal when all 8 bytes are: that is how logs are linked."""
+    """A moment as logs record it (JET_LOGTIME, 8 bytes). Two are equal when all bytes are: that is how logs link."""
 
     # fmt: off
-    # 0-59.
-    second: U8 = 0  # 0
-    # 0-59.
-    minute: U8 = 0  # 1
-    # 0-23.
-    hour:   U8 = 0  # 2
-    # 1-31.
-    day:    U8 = 0  # 3
-    # 1-12.
-    month:  U8 = 0  # 4
-    # Years since 1900.
-    year:   U8 = 0  # 5
-    # Bit 0: the time is UTC, else local; bits 1-7: the low bits of the milliseconds.
-    low:    U8 = 0  # 6
-    # Bit 0: reserved; bits 1-3: the high bits of the milliseconds.
-    high:   U8 = 0  # 7
+    second: U8 = 0  # 0  0-59
+    minute: U8 = 0  # 1  0-59
+    hour:   U8 = 0  # 2  0-23
+    day:    U8 = 0  # 3  1-31
+    month:  U8 = 0  # 4  1-12
+    year:   U8 = 0  # 5  years since 1900
+    low:    U8 = 0  # 6  bit 0: the time is UTC, else local; bits 1-7: the low bits of the milliseconds
+    high:   U8 = 0  # 7  bit 0: reserved; bits 1-3: the high bits of the milliseconds
     # fmt: on
 
     @classmethod
@@ -121,12 +110,9 @@ class Signature(Record):
     """What makes a database or a log stream itself (JET_SIGNATURE, 28 bytes). Equal only when all 28 bytes are."""
 
     # fmt: off
-    # A random number.
-    random:   U32                       = 0          # 0
-    # When it was made.
-    created:  LogTime                   = NO_TIME  # 4
-    # Computer name, NUL padded; empty in every file seen.
-    computer: Annotated[bytes, raw(16)] = bytes(16)  # 12
+    random:   U32     = 0        # 0   a random number
+    created:  LogTime = NO_TIME  # 4   when it was made
+    computer: Annotated[bytes, raw(16)] = bytes(16)  # 12  computer name, NUL padded; empty in every file seen
     # fmt: on
 
     @property
@@ -148,14 +134,10 @@ class BackupInfo(Record):
     """What a database header remembers of a backup (JET_BKINFO, 24 bytes)."""
 
     # fmt: off
-    # Where the log stood when the backup began.
-    mark:            LogPosition = NO_POSITION  # 0
-    # When that was.
-    time:            LogTime     = NO_TIME      # 8
-    # The first log that belongs to the backup.
-    generation_low:  U32         = 0              # 16
-    # The last one; 0 in the header of a streaming copy that has not been restored yet.
-    generation_high: U32         = 0              # 20
+    mark:            LogPosition = NO_POSITION  # 0   where the log stood when the backup began
+    time:            LogTime     = NO_TIME      # 8   when that was
+    generation_low:  U32         = 0            # 16  the first log that belongs to the backup
+    generation_high: U32         = 0            # 20  the last one; 0 in a streaming copy that has not been restored
     # fmt: on
 
     @property
@@ -178,5 +160,5 @@ class Copies(Generic[HeaderT]):
 
 
 def text(data: bytes) -> str:
-    """Return NUL-terminated single-byte text for display; what is not ASCII is shown escaped, for its code page is not known."""
+    """Return NUL-terminated text for display; what is not ASCII is escaped, for its code page is not known."""
     return data.split(b"\0", 1)[0].decode("ascii", "backslashreplace")
