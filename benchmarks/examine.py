@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tokar.collect.collect import CollectRequest, collect, gather
-from tokar.collect.findings import Findings
+from tokar.collect.examine import Findings
 from tokar.ese.blocksums import BlockSums
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import SEGMENT_SIZE, LogHeader

@@ -12,7 +12,7 @@ from tokar.as_json import fields_json
 from tokar.cli import ese_files, output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
-from tokar.collect.findings import NOT_EXAMINED, Findings
+from tokar.collect.examine import NOT_EXAMINED, Findings
 from tokar.errors import InputError
 from tokar.format.compression import Compression
 from tokar.storage.sink import FileSink, PipeSink, Sink

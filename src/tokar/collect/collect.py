@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tokar import names, tokens
 from tokar._version import __version__
 from tokar.collect import certutil
-from tokar.collect.background import BackgroundExaminer
-from tokar.collect.examine import ContentExaminer, may_be_ese
-from tokar.collect.findings import NOT_EXAMINED
+from tokar.collect.examine import NOT_EXAMINED, BackgroundExaminer, ContentExaminer, may_be_ese
 from tokar.collect.gather import FileState, Gathered, Gatherer, is_key
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
 from tokar.format import canonical_json, metadata
@@ -31,8 +29,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from tokar.collect.background import Readable
-    from tokar.collect.findings import Findings
+    from tokar.collect.examine import Findings, Readable
     from tokar.format.compression import Compression
     from tokar.storage.sink import Sink
 

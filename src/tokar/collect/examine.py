@@ -1,17 +1,136 @@
-"""Verifies the content of one file while its bytes go by, whatever kind of file it is."""
+"""Verifies the content of files while their bytes go by, whatever kind of file they are, and counts what it finds.
+
+What is found stands in SUMM (spec/format.md section 6.2). Large files are examined in a thread of their own, on the
+same bytes, without a copy of them: whoever archives reads into a few buffers in turn, and a buffer may be read into
+again only when it has been looked at, so the stream that is read from is asked to wait for that: see
+`BackgroundExaminer.guard`.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import json
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from tokar import tokens
-from tokar.collect.findings import Examined, Findings
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge_content
-from tokar.ese.identify import SMALLEST_SIZE, looks_like_ese
+from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
+from tokar.format import canonical_json
 from tokar.sets.read import PassingFile, Seen, SetFile, SetReader
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+_MAX_LISTED: Final = 500  # files
+_MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
+_MAX_OFFSETS: Final = 16  # bad pages or segments of a file that SUMM points at; all of them are counted
+_MAX_TEXT: Final = 1000  # characters of a name or a reason in SUMM
 # Exchange before 2000 SP2 kept the bookkeeping of a streaming copy in a patch file, not in a trailer (Q158526).
 _WITHOUT_TRAILER: Final = {"edbbcli"}
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What looking at one file found."""
+
+    token: int  # Its token
+    name: str  # Its name, safe to print
+    kind: FileKind  # What it is, going by its content
+    verdict: ContentVerdict  # What checking its content came to
+
+    @property
+    def is_remarkable(self) -> bool:
+        """Whether there is more to say than that all of it was verified and is good."""
+        verdict = self.verdict
+        return bool(verdict.problems or verdict.correctable or verdict.not_verified or verdict.note)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as an element of `entries` (spec/format.md section 6.2)."""
+        verdict = self.verdict
+        row: dict[str, Any] = {"kind": self.kind.value, "name": self.name[:_MAX_TEXT], "token": self.token}
+        if verdict.verified:
+            row |= {
+                "bad": verdict.bad,
+                "correctable": verdict.correctable,
+                "unit": verdict.unit,
+                "units": verdict.units,
+            }
+        else:
+            row["not_verified"] = verdict.not_verified[:_MAX_TEXT]
+        offsets = [offset for offset, _ in zip(verdict.bad_offsets, range(_MAX_OFFSETS), strict=False)]
+        optional = {"note": verdict.note[:_MAX_TEXT], "offsets": offsets, "problems": list(verdict.problems)}
+        return row | {key: value for key, value in optional.items() if value}
+
+
+@dataclass(slots=True)
+class Findings:
+    """What looking at all files of a set found."""
+
+    files: int = 0  # Databases and logs that were looked at
+    not_verified: int = 0  # How many of them could not be verified
+    pages: int = 0  # Pages that were verified
+    segments: int = 0  # Segments and ranges of logs that were verified
+    bad: int = 0  # How many of both the engine refuses
+    correctable: int = 0  # Pages that it corrects while reading
+    # The files in their order: all while they are few, else those with something to say, and not more than 500.
+    kept: list[Examined] = field(default_factory=list)
+
+    def add(self, examined: Examined) -> None:
+        """Note what was found in the next file."""
+        verdict = examined.verdict
+        self.files += 1
+        self.not_verified += not verdict.verified
+        self.bad += verdict.bad
+        self.correctable += verdict.correctable
+        if verdict.unit == "pages":
+            self.pages += verdict.units
+        else:
+            self.segments += verdict.units
+        if self.files == _MAX_LISTED + 1:
+            self.kept = self.remarkable
+        if len(self.kept) < _MAX_LISTED and (self.files <= _MAX_LISTED or examined.is_remarkable):
+            self.kept.append(examined)
+
+    @property
+    def remarkable(self) -> list[Examined]:
+        """The files with something to say, in their order."""
+        return [one for one in self.kept if one.is_remarkable]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value of the key `examination` of SUMM (spec/format.md section 6.2)."""
+        counts = {
+            "bad": self.bad,
+            "correctable": self.correctable,
+            "files": self.files,
+            "not_verified": self.not_verified,
+            "pages": self.pages,
+            "segments": self.segments,
+        }
+        value: dict[str, Any] = {key: canonical_json.to_count(count) for key, count in counts.items()}
+        value["state"] = "done"
+        rows = _fitting(self.kept)
+        value["entries"] = rows if len(rows) == self.files else _fitting(self.remarkable)
+        return value
+
+
+NOT_EXAMINED: Final = {"state": "off"}
+"""The value of the key `examination` where nobody looked."""
+
+
+def _fitting(files: Iterable[Examined]) -> list[dict[str, Any]]:
+    """Return the elements of the list in SUMM for as many files as there is room for."""
+    rows = []
+    room = _MAX_LIST_SIZE
+    for one in files:
+        row = one.to_json()
+        room -= len(json.dumps(row, ensure_ascii=False).encode())  # a little more than it takes in canonical form
+        if room < 0:
+            break
+        rows.append(row)
+    return rows
 
 
 def may_be_ese(content: bytes, token: int) -> bool:
@@ -66,3 +185,105 @@ class ContentExaminer:
                 return
             verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}")
         self._findings.add(Examined(token, self._file.name, identity.kind, verdict))
+
+
+class Readable(Protocol):
+    """What content is read from."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill the buffer as far as the source can now; 0 at the end."""
+
+
+class BackgroundExaminer:
+    """Hands chunks to an examiner in a thread of its own. Use it as a context manager; at its end every chunk has been looked at.
+
+    Args:
+        examine: What is called in the thread with each chunk, in their order.
+    """
+
+    def __init__(self, examine: Callable[[memoryview], None]) -> None:
+        self._examine = examine
+        self._changed = threading.Condition()
+        self._waiting: deque[memoryview] = deque()  # the first is the one being looked at
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="tokar-examine", daemon=True)
+
+    def __call__(self, chunk: memoryview) -> None:
+        """Take the next chunk. It must not be changed but through a guarded stream.
+
+        Raises:
+            Exception: What the examiner raised over an earlier chunk.
+        """
+        with self._changed:
+            self._raise_failure()
+            self._waiting.append(chunk)
+            self._changed.notify_all()
+
+    def guard(self, stream: Readable) -> Readable:
+        """Return a stream that fills no buffer before it has been looked at."""
+        return _Guarded(self, stream)
+
+    def wait_for(self, buffer: memoryview) -> None:
+        """Wait until nothing that lies in the memory of this buffer is still to be looked at."""
+        with self._changed:
+            while any(chunk.obj is buffer.obj for chunk in self._waiting):
+                self._changed.wait()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._closed = True
+            if kind is not None:
+                self._drop_waiting()
+            self._changed.notify_all()
+        self._thread.join()
+        if kind is None:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _drop_waiting(self) -> None:
+        """Forget all chunks but the one that is being looked at."""
+        while len(self._waiting) > 1:
+            self._waiting.pop()
+
+    def _run(self) -> None:
+        while (chunk := self._next()) is not None:
+            try:
+                self._examine(chunk)
+            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+                with self._changed:
+                    self._failure = error
+                    self._drop_waiting()
+            with self._changed:
+                self._waiting.popleft()
+                self._changed.notify_all()
+
+    def _next(self) -> memoryview | None:
+        """Return the next chunk once there is one, or None at the end."""
+        with self._changed:
+            while not self._waiting:
+                if self._closed or self._failure is not None:
+                    return None
+                self._changed.wait()
+            return self._waiting[0]
+
+
+class _Guarded:
+    """A stream that waits before it fills a buffer that is still being looked at."""
+
+    def __init__(self, examiner: BackgroundExaminer, stream: Readable) -> None:
+        self._examiner = examiner
+        self._stream = stream
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        self._examiner.wait_for(buffer)
+        return self._stream.readinto(buffer)

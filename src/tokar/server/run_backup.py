@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
 from tokar._version import __version__
-from tokar.collect.examine import ContentExaminer
-from tokar.collect.findings import Findings
+from tokar.collect.examine import ContentExaminer, Findings
 from tokar.errors import (
     ArchiveError,
     ExistingFileError,

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_sets import checkpoint, reserve, streaming_file, temporary_database
 
-from tokar.collect.examine import ContentExaminer, may_be_ese
-from tokar.collect.findings import Examined, Findings
+from tokar.collect.examine import ContentExaminer, Examined, Findings, may_be_ese
 from tokar.ese.content_facts import ContentVerdict
 from tokar.ese.database import MAGIC, DatabaseHeader
 from tokar.ese.identify import FileKind

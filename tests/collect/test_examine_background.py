@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tokar.collect.background import BackgroundExaminer
+from tokar.collect.examine import BackgroundExaminer
 from tokar.errors import StorageError
 
 TIMEOUT = 10  # seconds; only a hang takes so long

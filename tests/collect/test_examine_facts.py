@@ -7,8 +7,7 @@ from backup_files import OTHER_STREAM, STREAM, database_file, log_file, old_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.collect.examine import ContentExaminer
-from tokar.collect.findings import Findings
+from tokar.collect.examine import ContentExaminer, Findings
 from tokar.server.licence import damage_of, fault_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.judge import judge_set
