@@ -17,6 +17,8 @@ from tokar.ese.page import PageHeader, seal_page
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tokar.collect.examine import ContentExaminer
+
 
 def damaged_database(*pages: int) -> bytes:
     data = bytearray(database_file(5, 5, pages=12))
@@ -138,15 +140,14 @@ def test_a_file_that_changes_meanwhile_is_still_refused(tmp_path: Path, monkeypa
     from tokar.collect import collect  # noqa: PLC0415 - patched
 
     folder = write(tmp_path / "in", {"a.edb": database_file(5, 5, pages=600)})
-    original = collect._Collecting._add_stream
+    original = collect._Collecting._examiner
 
-    def grows(*arguments: Any) -> int:
-        size = original(*arguments)
+    def grows(*arguments: Any) -> ContentExaminer:
         with (folder / "a.edb").open("ab") as file:
             file.write(b"more")
-        return size
+        return original(*arguments)
 
-    monkeypatch.setattr(collect._Collecting, "_add_stream", grows)
+    monkeypatch.setattr(collect._Collecting, "_examiner", grows)
     result = tokar("create", tmp_path / "a.tokar", folder)
     assert result.exit_code == 1
     assert "changed while" in result.error

@@ -50,12 +50,11 @@ def test_a_folder_becomes_an_archive_of_its_set(tmp_path: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    collection = gathered(write(tmp_path / "in", {**instance(), "large.edb": LARGE}))
+    collection = gathered(write(tmp_path / "in", {**instance(), "large.edb": LARGE}), archive_id=bytes(16))
     for name, threads in (("a", 1), ("b", 3)):
         collect(
             collection,
             FileSink(tmp_path / name),
-            archive_id=bytes(16),
             clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
             threads=threads,
         )

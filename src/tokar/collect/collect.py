@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from tokar.collect.examine import Findings, Readable
+    from tokar.collect.examine import Findings
     from tokar.format.compression import Compression
+    from tokar.format.writer import InputStream
     from tokar.storage.sink import Sink
 
 SOFTWARE: Final = f"tokar {__version__}"
@@ -60,6 +62,7 @@ class CollectRequest:
     locations: Path | None = None  # A file with the locations to keep in the archive: a raw list or TOML
     take_all: bool = False  # Whether everything in a folder is taken
     base: str | None = None  # The base name of the log stream to take
+    archive_id: bytes | None = None  # 16 bytes; random by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Collection:
     kind: str  # `full`, `logs` or `collected`
     metadata: dict[str, Any] = field(default_factory=dict)  # Further keys of HEAD
     notes: tuple[str, ...] = ()  # What a person should know
+    archive_id: bytes | None = None  # 16 bytes; random where it is not given
 
     @property
     def size(self) -> int:
@@ -114,7 +118,7 @@ def gather(request: CollectRequest) -> Collection:
         notes.append(certutil.KEY_REMINDER)
     kind = request.kind or (folder.kind if folder else "collected")
     _demand_writable(_head(kind, profile, extra, system_clock()))
-    return Collection(gathered, profile, kind, extra, (*notes, *gathered.notes))
+    return Collection(gathered, profile, kind, extra, (*notes, *gathered.notes), request.archive_id)
 
 
 def _demand_known(request: CollectRequest) -> None:
@@ -145,7 +149,6 @@ def collect(
     sink: Sink,
     *,
     compression: Compression | None = None,
-    archive_id: bytes | None = None,
     clock: Callable[[], datetime] = system_clock,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -157,7 +160,6 @@ def collect(
         collection: From `gather`.
         sink: Where the archive goes.
         compression: How chunks are stored.
-        archive_id: 16 bytes; random by default.
         clock: For the times in the archive.
         threads: Encoder threads.
         progress: Called with numbers of bytes as files are read.
@@ -172,7 +174,9 @@ def collect(
     try:
         head = _head(collection.kind, collection.profile, collection.metadata, clock())
         _demand_outside(collection.gathered, sink)
-        writer = ArchiveWriter(sink, head, archive_id=archive_id, compression=compression, clock=clock, threads=threads)
+        writer = ArchiveWriter(
+            sink, head, archive_id=collection.archive_id, compression=compression, clock=clock, threads=threads
+        )
     except BaseException:
         sink.discard()
         raise
@@ -197,7 +201,7 @@ def _demand_outside(gathered: Gathered, sink: Sink) -> None:
     if not isinstance(sink, FileSink):
         return
     home = sink.path.absolute().parent.resolve()
-    for folder in gathered.rest.folders:
+    for folder, _ in gathered.rest.folders:
         if home.is_relative_to(os.path.realpath(folder)):
             message = "the archive would lie in a folder that it takes whole"
             raise InputError(message, path=sink.path, hint="write it to another folder")
@@ -212,16 +216,14 @@ def _demand_outside(gathered: Gathered, sink: Sink) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class _Collecting:
     """Reads files, one after the other, into an archive."""
 
-    def __init__(
-        self, writer: ArchiveWriter, profile: str, progress: Callable[[int], None] | None, findings: Findings | None
-    ) -> None:
-        self._writer = writer
-        self._profile = profile
-        self._progress = progress
-        self._findings = findings
+    writer: ArchiveWriter
+    profile: str
+    progress: Callable[[int], None] | None
+    findings: Findings | None
 
     def add(self, path: str, name: str, token: int, first: FileState | None) -> None:
         """Add a file.
@@ -248,6 +250,9 @@ class _Collecting:
                     self._add_large(descriptor, path, name, token, state)
             except FormatError as error:
                 raise _explain(error, path, name, token) from error
+        except SourceChangedError as error:
+            error.path = path
+            raise
         except OSError as error:
             raise self._unreadable(path, error) from error
         finally:
@@ -262,48 +267,40 @@ class _Collecting:
     def _add_small(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
         """Add a file in one piece."""
         content = os.read(descriptor, state.size + 1)
-        size = len(content)
-        if size != state.size or FileState.of(os.fstat(descriptor)) != state:
+        if len(content) != state.size or FileState.of(os.fstat(descriptor)) != state:
             raise _changed(path)
-        self._writer.add_bytes(token, name, content, modified=state.modified)
-        if self._findings is not None and may_be_ese(content, token):
-            examiner = self._examiner(self._findings, name, token, size)
+        self.writer.add_bytes(token, name, content, modified=state.modified)
+        if self.findings is not None and may_be_ese(content, token):
+            examiner = self._examiner(self.findings, name, token, state.size)
             examiner(memoryview(content))
             examiner.finish()
-        if self._progress:
-            self._progress(size)
+        if self.progress:
+            self.progress(state.size)
 
     def _add_large(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
         """Add a file chunk by chunk; pages and segments are examined in a thread of their own."""
-        with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            stream = _Bounded(file, state.size + 1)
-            try:
-                if self._findings is None:
-                    size = self._add_stream(name, token, state, stream)
-                else:
-                    examiner = self._examiner(self._findings, name, token, state.size)
-                    with BackgroundExaminer(examiner) as background:
-                        size = self._add_stream(name, token, state, background.guard(stream), background)
-            except SourceChangedError as error:
-                error.path = path
-                raise
-        if size != state.size or FileState.of(os.fstat(descriptor)) != state:
+        examiner = self._examiner(self.findings, name, token, state.size) if self.findings is not None else None
+        with (
+            open(descriptor, "rb", buffering=0, closefd=False) as file,
+            BackgroundExaminer(examiner) if examiner else nullcontext() as background,
+        ):
+            stream: InputStream = _Bounded(file, state.size + 1)
+            watchers: list[Callable[[memoryview], object]] = []
+            if background:
+                stream = background.guard(stream)
+                watchers.append(background)
+            if progress := self.progress:
+                watchers.append(lambda content: progress(len(content)))
+            watched = WatchedStream(stream, *watchers)
+            added = self.writer.add(token, name, watched, announced_size=state.size, modified=state.modified)
+        if added.size != state.size or FileState.of(os.fstat(descriptor)) != state:
             raise _changed(path)
-        if self._findings is not None:
+        if examiner is not None:
             examiner.finish()
-
-    def _add_stream(
-        self, name: str, token: int, state: FileState, stream: Readable, *watchers: Callable[[memoryview], object]
-    ) -> int:
-        """Add a file; return the bytes that came."""
-        if progress := self._progress:
-            watchers = (*watchers, lambda content: progress(len(content)))
-        watched = WatchedStream(stream, *watchers)
-        return self._writer.add(token, name, watched, announced_size=state.size, modified=state.modified).size
 
     def _examiner(self, findings: Findings, name: str, token: int, size: int) -> ContentExaminer:
         shown = names.display(*names.encode(name))
-        return ContentExaminer(findings, SetFile(name=shown, size=size, token=token, profile=self._profile))
+        return ContentExaminer(findings, SetFile(name=shown, size=size, token=token, profile=self.profile))
 
 
 def _changed(path: str) -> SourceChangedError:

@@ -12,7 +12,7 @@ import json
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import tokens
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge_content
@@ -23,6 +23,8 @@ from tokar.sets.read import PassingFile, Seen, SetFile, SetReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
+
+    from tokar.format.writer import InputStream
 
 _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
@@ -187,13 +189,6 @@ class ContentExaminer:
         self._findings.add(Examined(token, self._file.name, identity.kind, verdict))
 
 
-class Readable(Protocol):
-    """What content is read from."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the buffer as far as the source can now; 0 at the end."""
-
-
 class BackgroundExaminer:
     """Hands chunks to an examiner in a thread of its own. Use it as a context manager; at its end every chunk has been looked at.
 
@@ -220,7 +215,7 @@ class BackgroundExaminer:
             self._waiting.append(chunk)
             self._changed.notify_all()
 
-    def guard(self, stream: Readable) -> Readable:
+    def guard(self, stream: InputStream) -> InputStream:
         """Return a stream that fills no buffer before it has been looked at."""
         return _Guarded(self, stream)
 
@@ -280,7 +275,7 @@ class BackgroundExaminer:
 class _Guarded:
     """A stream that waits before it fills a buffer that is still being looked at."""
 
-    def __init__(self, examiner: BackgroundExaminer, stream: Readable) -> None:
+    def __init__(self, examiner: BackgroundExaminer, stream: InputStream) -> None:
         self._examiner = examiner
         self._stream = stream
 

@@ -67,7 +67,7 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class NotTaken:
     """A file that was seen and not taken."""
 
     name: str
@@ -81,9 +81,8 @@ class Rest:
     There may be millions of such files, so they are not kept one by one.
     """
 
-    folders: tuple[str, ...] = ()  # The folders
-    # Names in them, by folder, that were taken as part of the set or left out.
-    decided: tuple[frozenset[str], ...] = ()
+    # The folders, each with the names in it that were taken as part of the set or left out.
+    folders: tuple[tuple[str, frozenset[str]], ...] = ()
     count: int = 0  # How many files there are
     size: int = 0  # Bytes of all of them
 
@@ -93,7 +92,7 @@ class Rest:
         Raises:
             StorageError: A folder cannot be read.
         """
-        for folder, decided in zip(self.folders, self.decided, strict=True):
+        for folder, decided in self.folders:
             for path, name in _walk(folder, ""):
                 if name not in decided:
                     yield path, name
@@ -106,7 +105,7 @@ class Rest:
         """
         if (count, size) != (self.count, self.size):
             raise SourceChangedError(
-                "files came, went or grew while the folder was being archived", path=self.folders[0]
+                "files came, went or grew while the folder was being archived", path=self.folders[0][0]
             )
 
 
@@ -116,7 +115,7 @@ class Gathered:
 
     # What goes into the archive, databases first, then logs by generation, then the rest.
     candidates: tuple[Candidate, ...]
-    left_out: tuple[LeftOut, ...]  # What does not, and why
+    left_out: tuple[NotTaken, ...]  # What does not, and why
     notes: tuple[str, ...]  # What a person should know about the set
     rest: Rest = Rest()  # Everything else, where everything is taken; it comes after the candidates
 
@@ -151,7 +150,7 @@ class Gatherer:
         self._take_all = take_all
         self._base = base.lower() if base else None
         self._candidates: list[Candidate] = []
-        self._left_out: list[LeftOut] = []
+        self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
         self._folders: list[tuple[str, frozenset[str]]] = []
         self._rest_count = 0
@@ -178,13 +177,15 @@ class Gatherer:
             self._notes.append(f"{name} is a private key: keep the archive as safe as the key itself")
         elif reason is not None and token is None:
             self._notes.append(f"{name}: {reason}; taken because it was named, with the token for unknown files")
-        self._take(path, name, status, identity=identity, by_name=by_name, kind=kind or "unknown", token=token)
+        kind = kind or "unknown"
+        token = self._token(name, kind) if token is None else token
+        self._take(Candidate(path, name, token, kind, FileState.of(status)), identity, by_name)
 
     def leave_out(self, path: str, reason: str) -> None:
         """List a file as left out, unless it was taken; a private key as one, whatever the reason."""
         if os.path.realpath(path) not in {os.path.realpath(one.path) for one in self._candidates}:
             name = os.path.basename(path)  # noqa: PTH119
-            self._left_out.append(LeftOut(name, _KEY_LEFT_OUT if is_key(name) else reason))
+            self._left_out.append(NotTaken(name, _KEY_LEFT_OUT if is_key(name) else reason))
 
     def add_folder(self, folder: str, *, skip: frozenset[str] = frozenset()) -> None:
         """Take what belongs to a set from a folder and its subfolders.
@@ -226,11 +227,12 @@ class Gatherer:
             identity, by_name = self._look(path, leaf, status.st_size)
             kind, reason = self._kind(identity, by_name, leaf, status.st_size)
             if kind is not None:
-                self._take(path, name, status, identity=identity, by_name=by_name, kind=kind, token=None)
+                one = Candidate(path, name, self._token(name, kind), kind, FileState.of(status))
+                self._take(one, identity, by_name)
                 return True
             if self._take_all:
                 return False
-        self._left_out.append(LeftOut(name, reason or "not recognised"))
+        self._left_out.append(NotTaken(name, reason or "not recognised"))
         return True
 
     def _look(self, path: str, leaf: str, size: int) -> tuple[Identity, FileName]:
@@ -266,22 +268,12 @@ class Gatherer:
             return None, f"a {by_name.role.value.replace('-', ' ')} by its name"
         return None, "not recognised"
 
-    def _take(
-        self,
-        path: str,
-        name: str,
-        status: os.stat_result,
-        *,
-        identity: Identity,
-        by_name: FileName,
-        kind: str,
-        token: int | None,
-    ) -> None:
-        generation = self._generation(name, identity, by_name) if kind == "log" else None
-        base = by_name.base.lower() if kind == "log" and by_name.base else None
-        if token is None:
-            token = self._token(name, kind)
-        self._candidates.append(Candidate(path, name, token, kind, FileState.of(status), generation, base))
+    def _take(self, one: Candidate, identity: Identity, by_name: FileName) -> None:
+        """Take a file, with what its header and its name say where it is a log."""
+        if one.kind == "log":
+            base = by_name.base.lower() if by_name.base else None
+            one = one._replace(generation=self._generation(one.name, identity, by_name), base=base)
+        self._candidates.append(one)
 
     def _generation(self, name: str, identity: Identity, by_name: FileName) -> int | None:
         own, claimed = identity.generation, by_name.generation
@@ -303,8 +295,7 @@ class Gatherer:
                     message, path=name, hint="say which it is: private-database=FILE, public-database=FILE ..."
                 )
             return tokens.parse_token(_EXCHANGE_DATABASES[leaf], self._profile)
-        word = {"streaming-file": "database"}.get(kind, kind)
-        return tokens.parse_token(word, self._profile)
+        return tokens.parse_token("database" if kind == "streaming-file" else kind, self._profile)
 
     def result(self) -> Gathered:
         """Return the set.
@@ -314,13 +305,8 @@ class Gatherer:
         """
         self._choose_stream()
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
-        rest = Rest(
-            tuple(folder for folder, _ in self._folders),
-            tuple(decided for _, decided in self._folders),
-            self._rest_count,
-            self._rest_size,
-        )
-        return Gathered(tuple(ordered), tuple(self._left_out), tuple(self._notes), rest if rest.count else Rest())
+        rest = Rest(tuple(self._folders), self._rest_count, self._rest_size) if self._rest_count else Rest()
+        return Gathered(tuple(ordered), tuple(self._left_out), tuple(self._notes), rest)
 
     def _choose_stream(self) -> None:
         """Keep the logs of one stream in each folder."""
@@ -333,15 +319,13 @@ class Gatherer:
                 message = f"the logs of {len(bases)} streams are in one folder: {', '.join(sorted(bases))}"
                 raise InputError(message, path=folder, hint="name the one to take: --base NAME")
         if self._base is not None:
-            kept: list[Candidate] = []
-            others: list[Candidate] = []
-            for one in self._candidates:
-                (kept if one.base in (None, self._base) else others).append(one)
+            kept = [one for one in self._candidates if one.base in (None, self._base)]
+            others = [one for one in self._candidates if one.base not in (None, self._base)]
             if others and len(kept) == sum(one.base is None for one in kept):
                 found = ", ".join(sorted({one.base or "" for one in others}))
                 raise InputError(f"no log has the base name {self._base}", hint=f"--base may be {found}")
             self._candidates = kept
-            self._left_out += [LeftOut(one.name, f"a log of another stream, {one.base}") for one in others]
+            self._left_out += [NotTaken(one.name, f"a log of another stream, {one.base}") for one in others]
 
 
 def is_key(name: str) -> bool:
