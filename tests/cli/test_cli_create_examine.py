@@ -13,11 +13,12 @@ from small_sets import temporary_database, write
 
 import tokar as library
 from tokar.ese.page import PageHeader, seal_page
+from tokar.format.writer import ArchiveWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.collect.examine import ContentExaminer
+    from tokar.format.index import Entry
 
 
 def damaged_database(*pages: int) -> bytes:
@@ -137,17 +138,16 @@ def test_many_damaged_files_are_not_all_printed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_meanwhile_is_still_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokar.collect import collect  # noqa: PLC0415 - patched
-
     folder = write(tmp_path / "in", {"a.edb": database_file(5, 5, pages=600)})
-    original = collect._Collecting._examiner
+    original = ArchiveWriter.add
 
-    def grows(*arguments: Any) -> ContentExaminer:
+    def grows(*arguments: Any, **options: Any) -> Entry:
+        added = original(*arguments, **options)
         with (folder / "a.edb").open("ab") as file:
             file.write(b"more")
-        return original(*arguments)
+        return added
 
-    monkeypatch.setattr(collect._Collecting, "_examiner", grows)
+    monkeypatch.setattr(ArchiveWriter, "add", grows)
     result = tokar("create", tmp_path / "a.tokar", folder)
     assert result.exit_code == 1
     assert "changed while" in result.error
