@@ -13,9 +13,10 @@ from tokar.format.bodies import Codec, DoneRecord, FileRecord, Tail
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
 from tokar.format.records import HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed
-from tokar.salvage.entry import EntryState, FoundEntry, decoded, lost_entry
+from tokar.salvage.entry import EntryState, FoundEntry, lost_entry
 from tokar.salvage.losses import DamagedFile
 from tokar.salvage.rebuild import IndexRows, Walk, parts
+from tokar.salvage.runs import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -264,13 +265,13 @@ class Copier:
 
     def _chunk(self, record: FoundRecord) -> EncodedChunk:
         """Return a chunk with the body of a DATA record as it stands, but for the number of the entry."""
-        size, content = decoded(record)
+        _, content = decoded(record)
         fields_size = bodies.DATA_PACKER.size
         prefix = self.writer.entry_count.to_bytes(4, "little") + bytes(record.body[4:fields_size])
         stored = record.body[fields_size:]
         hasher = blake3(prefix)
         hasher.update(stored)
-        return EncodedChunk(prefix, stored, hasher, bytes(size) if content is None else content)
+        return EncodedChunk(prefix, stored, hasher, content)
 
     def _account_for_gap(self, rows: IndexRows, gap: range) -> None:
         """Account for entries of which there is no record."""

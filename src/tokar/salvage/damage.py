@@ -15,7 +15,7 @@ from tokar.format import bodies, canonical_json, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.metadata import Head, Summary
 from tokar.salvage.find import RecordFinder, RecordReader, from_preamble, from_records, moved_preamble, nothing_found
-from tokar.salvage.runs import Columns, Outside, RunBuilder, RunTable
+from tokar.salvage.runs import Columns, Outside, RunBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -82,10 +82,10 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
         FormatError: There is no record in it.
         StorageError: It cannot be read.
     """
-    identity, table = _find(source, progress)
+    identity, good = _find(source, progress)
     reader = RecordReader(source, identity.tag)
-    runs, ignored = _settle(table, reader)
-    outside = (table.outside[run.entry] for run in runs if run.is_outside)
+    runs, ignored = _settle(good.runs, reader)
+    outside = (good.outside[run.entry] for run in runs if run.is_outside)
     last = {found.head.kind: found for found in outside}
 
     def read(kind: bytes, parse: Callable[..., _T]) -> _T | None:
@@ -98,12 +98,12 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
         identity.tag,
         archive_id,
         identity.preamble_is_good and archive_id == identity.id,
-        table.records,
+        good.record_count,
         runs,
         ignored,
-        table.outside,
-        table.faults,
-        table.overflow,
+        good.outside,
+        good.faults,
+        good.overflow,
         head=read(records.HEAD, Head.parse),
         summary=read(records.SUMM, Summary.parse),
         summary_head=last.get(records.SUMM),
@@ -113,36 +113,34 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
     )
 
 
-def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[ArchiveIdentity, RunTable]:
+def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[ArchiveIdentity, RunBuilder]:
     """Return the identity of the archive and everything good with its tag."""
     for identify in (from_preamble, from_records):
         identity = identify(source)
         if identity is None:
             continue
-        table = RunTable()
-        builder = RunBuilder(table)
+        builder = RunBuilder()
         start = bodies.PREAMBLE_SIZE if identity.preamble_is_good else 0
         for record in RecordFinder(source, identity.tag, start=start, progress=progress):
             builder.take(record)
         builder.close()
-        if len(table.runs):
-            return identity, table
+        if len(builder.runs):
+            return identity, builder
         progress = None  # all of the input was reported
     raise nothing_found(source)
 
 
-def _settle(table: RunTable, reader: RecordReader) -> tuple[Columns, Columns]:
+def _settle(runs: Columns, reader: RecordReader) -> tuple[Columns, Columns]:
     """Return the runs in the order of the original, without overlaps, and those that had to go for that.
 
     Of records that claim the same bytes of the original, the one that comes first in the input stays. Runs are cut into
     records where they overlap, so that a second copy can still give what the first one lacks.
     """
     dropped = Columns()
-    runs = table.runs if table.runs.are_tidy else _sorted(table.runs)
+    runs = runs if runs.are_tidy else _sorted(runs)
     if runs.are_tidy:
         return runs, dropped
-    loose = RunTable()
-    builder = RunBuilder(loose, single=True)
+    loose = RunBuilder(single=True)
     for first, stop in _clusters(runs):
         cluster = runs.picked(range(first, stop))
         if len(set(zip(cluster.positions, cluster.sizes, strict=True))) == 1:
@@ -155,7 +153,7 @@ def _settle(table: RunTable, reader: RecordReader) -> tuple[Columns, Columns]:
                 loose.runs.append(run)
                 continue
             for record in reader.walk(run.at, run.size):
-                builder.take(record)
+                loose.take(record)
     return _without_overlaps(_sorted(loose.runs), dropped), dropped
 
 

@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from tokar.format import bodies, compression, records
+from tokar.format import bodies, records
 from tokar.format.bodies import DoneRecord, FileList, FileRecord
 from tokar.format.records import HEAD_SIZE
-from tokar.salvage.runs import fits_file
+from tokar.salvage.runs import decoded, fits_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from typing_extensions import Buffer
-
     from tokar.format.index import Entry
     from tokar.format.records import RecordHead
-    from tokar.salvage.find import FoundRecord, RecordReader
+    from tokar.salvage.find import RecordReader
     from tokar.salvage.runs import RecordRun
 
 _MAX_RANGES: Final = 1000
@@ -112,16 +110,6 @@ def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:
         return FoundEntry(number, EntryState.LOST, reason)
     file = _file_of_row(row, records.MIN_CHUNK_LOG2)
     return FoundEntry(number, EntryState.LOST, reason, file, is_named=True, size=row.size)
-
-
-def decoded(record: FoundRecord) -> tuple[int, Buffer | None]:
-    """Return size and content of a DATA record, None for zeros."""
-    position = record.head.position
-    entry, chunk, *_ = bodies.DATA_PACKER.unpack(record.body)
-    data = bodies.parse_data(
-        record.body, entry=entry, chunk=chunk, chunk_size=1 << records.MAX_CHUNK_LOG2, position=position
-    )
-    return data.content_size, compression.decode_content(data, record.body, position=position)
 
 
 def find_entry(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
@@ -348,8 +336,7 @@ class _EntryFinder:
     def _actual_digest(self) -> bytes:
         digest = blake3()
         for place in self._chunks.places:
-            size, content = decoded(self._reader.record(place))
-            digest.update(bytes(size) if content is None else content)
+            digest.update(decoded(self._reader.record(place))[1])
         return digest.digest()
 
     def _extent(self) -> int | None:

@@ -8,7 +8,6 @@ never kept.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
@@ -32,8 +31,6 @@ _MAX_RUNS: Final = records.MAX_ENTRIES + (1 << 20)
 _MAX_OUTSIDE: Final = records.MAX_OUTSIDE_RECORDS + records.MAX_TRAILING_RECORDS + 2
 _MAX_FAULTS: Final = 1 << 16
 _MAX_CHUNK_SIZE: Final = 1 << records.MAX_CHUNK_LOG2
-
-
 _PARSERS: Final[Mapping[bytes, Callable[..., object]]] = {
     records.HEAD: Head.parse,
     records.PROC: parse_calls,
@@ -49,7 +46,7 @@ class RecordRun(NamedTuple):
     at: int  # Where the run begins in the input
     position: int  # Where its records say that it belongs
     size: int  # Its bytes
-    entry: int  # Number of the entry; for a record outside entries its place in `RunTable.outside`
+    entry: int  # Number of the entry; for a record outside entries its place in `RunBuilder.outside`
     first_chunk: int  # Number of the first chunk
     chunk_count: int  # Number of chunks, which follow each other in number too
     first_size: int  # Bytes of content of the first chunk; the others have as many, but for the last
@@ -138,28 +135,20 @@ class Columns:
         return chosen
 
 
-@dataclass(slots=True)
-class RunTable:
-    """Everything good that was found."""
-
-    runs: Columns = field(default_factory=Columns)  # In the order of the input, later in that of the original
-    outside: list[Outside] = field(default_factory=list)  # The records outside entries that runs refer to
-    # What is wrong with records whose check is right but which cannot be used, by where they are in the input.
-    faults: dict[int, str] = field(default_factory=dict)
-    records: int = 0  # Good records that were found
-    overflow: bool = False  # Whether there was more than any archive may hold, and the rest was left
-
-
 class RunBuilder:
-    """Makes runs out of records as they are found.
+    """Makes runs out of records as they are found, and keeps everything good.
 
     Args:
-        table: Where the runs go.
         single: Whether each record becomes a run of its own.
     """
 
-    def __init__(self, table: RunTable, *, single: bool = False) -> None:
-        self._table = table
+    def __init__(self, *, single: bool = False) -> None:
+        self.runs = Columns()  # In the order of the input
+        self.outside: list[Outside] = []  # The records outside entries that runs refer to
+        # What is wrong with records whose check is right but which cannot be used, by where they are in the input.
+        self.faults: dict[int, str] = {}
+        self.record_count = 0  # Good records that were found
+        self.overflow = False  # Whether there was more than any archive may hold, and the rest was left
         self._single = single
         self._open: _OpenRun | None = None
 
@@ -169,7 +158,7 @@ class RunBuilder:
         Raises:
             UnsupportedError: HEAD or SUMM name a required feature that is not known.
         """
-        self._table.records += 1
+        self.record_count += 1
         try:
             if record.head.kind in records.ENTRY_KINDS:
                 self._take_entry_record(record)
@@ -178,9 +167,9 @@ class RunBuilder:
         except UnsupportedError:
             raise
         except FormatError as error:
-            if len(self._table.faults) < _MAX_FAULTS:
+            if len(self.faults) < _MAX_FAULTS:
                 kind = record.head.kind.decode()
-                self._table.faults[record.at] = f"a {kind} record that breaks {error.rule}: {error.message}"
+                self.faults[record.at] = f"a {kind} record that breaks {error.rule}: {error.message}"
         if self._single:
             self.close()
 
@@ -191,10 +180,10 @@ class RunBuilder:
             self._open = None
 
     def _add(self, run: RecordRun) -> None:
-        if len(self._table.runs) < _MAX_RUNS:
-            self._table.runs.append(run)
+        if len(self.runs) < _MAX_RUNS:
+            self.runs.append(run)
         else:
-            self._table.overflow = True
+            self.overflow = True
 
     def _take_entry_record(self, record: FoundRecord) -> None:
         """Continue the open run, or begin another; only a record that keeps its own rules gets that far."""
@@ -214,17 +203,12 @@ class RunBuilder:
             self.close()
 
     def _take_data(self, record: FoundRecord, number: int) -> None:
-        position = record.head.position
-        _, chunk, *_ = bodies.DATA_PACKER.unpack(record.body)
-        if chunk >= records.MAX_CHUNKS:
-            raise FormatError(f"chunk {chunk}", rule="LIM-2", offset=position)
-        data = bodies.parse_data(record.body, entry=number, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position)
-        content = compression.decode_content(data, record.body, position=position)
+        chunk, content = decoded(record)
         run = self._continued(record, number)
-        if not run.takes(chunk, data.content_size):
+        if not run.takes(chunk, memoryview(content).nbytes):
             self.close()
             run = self._open = _OpenRun(record, number, None)
-        run.add_data(record, chunk, data.content_size, content)
+        run.add_data(record, chunk, content)
 
     def _continued(self, record: FoundRecord, number: int) -> _OpenRun:
         run = self._open
@@ -234,11 +218,11 @@ class RunBuilder:
         return run
 
     def _take_outside(self, record: FoundRecord) -> None:
-        demand_sound(record)
+        _demand_sound(record)
         self.close()
-        outside = self._table.outside
+        outside = self.outside
         if len(outside) >= _MAX_OUTSIDE:
-            self._table.overflow = True
+            self.overflow = True
             return
         size = HEAD_SIZE + record.head.length
         self._add(RecordRun(record.at, record.head.position, size, len(outside), 0, 0, 0, 0, 0, is_outside=True))
@@ -274,8 +258,9 @@ class _OpenRun:
         is_full = self._last_size == self._chunk_size
         return is_full and chunk == self._first_chunk + self._chunk_count and size <= self._chunk_size
 
-    def add_data(self, record: FoundRecord, chunk: int, size: int, content: Buffer | None) -> None:
-        """Add a chunk; its content is needed for the digest only, None for zeros."""
+    def add_data(self, record: FoundRecord, chunk: int, content: Buffer) -> None:
+        """Add a chunk."""
+        size = memoryview(content).nbytes
         if not self._chunk_count:
             self._first_chunk, self._first_size = chunk, size
             self._chunk_size = self._chunk_size or size
@@ -285,7 +270,7 @@ class _OpenRun:
         if self._file is not None:
             self._lengths.append(record.head.length)
             self._checks += record.head.check
-            self._digest.update(bytes(size) if content is None else content)
+            self._digest.update(content)
 
     def add_done(self, record: FoundRecord, done: DoneRecord) -> None:
         """Add DONE, and see whether it proves the entry."""
@@ -315,6 +300,21 @@ class _OpenRun:
         )
 
 
+def decoded(record: FoundRecord) -> tuple[int, Buffer]:
+    """Return the number of the chunk in a DATA record, and its content.
+
+    Raises:
+        FormatError: The rule that the record breaks.
+    """
+    position = record.head.position
+    entry, chunk, *_ = bodies.DATA_PACKER.unpack(record.body)
+    if chunk >= records.MAX_CHUNKS:
+        raise FormatError(f"chunk {chunk}", rule="LIM-2", offset=position)
+    data = bodies.parse_data(record.body, entry=entry, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position)
+    content = compression.decode_content(data, record.body, position=position)
+    return chunk, bytes(data.content_size) if content is None else content
+
+
 def fits_file(done: DoneRecord, file: FileRecord) -> bool:
     """Whether the sizes in DONE can be those of a file (DONE-3 and DONE-4)."""
     try:
@@ -324,7 +324,7 @@ def fits_file(done: DoneRecord, file: FileRecord) -> bool:
     return True
 
 
-def demand_sound(record: FoundRecord) -> None:
+def _demand_sound(record: FoundRecord) -> None:
     """Check what a record outside entries says, as far as it can be read alone.
 
     Raises:
