@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ese_manifest import Sample, read_manifest
+from recovery_sets import log_facts
 
 from conftest import samples_folder
 from tokar.ese.checkpoint import Checkpoint
@@ -16,8 +17,8 @@ from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, identify, looks_like_ese
 from tokar.ese.log import LogHeader
 from tokar.ese.logcheck import check_log
-from tokar.ese.loglink import LinkFault, LinkProof, link
 from tokar.ese.pages import check_pages, why_not_verified
+from tokar.sets.logs import LinkFault, LinkProof, link
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -220,16 +221,16 @@ def test_consecutive_logs_of_a_set_are_linked(samples: Path, folder: str, proof:
     for sample in ALL:
         if sample.kind == "log" and Path(sample.path).parent.name == folder:
             with FileSource(samples / sample.path) as source:
-                logs.append((LogHeader.read(source), check_log(source)))
-    logs.sort(key=lambda pair: pair[0].generation)
-    found = [link(earlier, later, content) for (earlier, content), (later, _) in itertools.pairwise(logs)]
+                logs.append(log_facts(source))
+    logs.sort(key=lambda log: log.generation or 0)
+    found = [link(earlier, later) for earlier, later in itertools.pairwise(logs)]
     assert [item.fault for item in found] == [None] * links
     assert [item.proof for item in found] == [proof] * links
 
 
 def test_a_log_of_another_instance_does_not_continue_a_set(samples: Path) -> None:
     with FileSource(samples / "win10-srum-rathbun/SRU00008.log") as one:
-        earlier = LogHeader.read(one)
+        earlier = log_facts(one)
     with FileSource(samples / "win10-srum-belkasoft-dirty/SRU.log") as other:
-        later = LogHeader.read(other)
+        later = log_facts(other)
     assert link(earlier, later).fault is LinkFault.GENERATION

@@ -17,10 +17,14 @@ from tokar.ese.logcheck import check_log
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_TIME, BackupInfo, LogPosition, LogTime, Signature
+from tokar.sets.read import SetFile, SetReader, look
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tokar.sets.facts import LogFacts
+    from tokar.storage.bytesource import ByteSource
 
 PAGE_SIZE = 4096
 DATABASE = "main.edb"
@@ -182,3 +186,11 @@ def archive(
 
 def prior_of(made: Made) -> dict[str, str]:
     return {"id": made.id.hex(), "root": made.root.hex()}
+
+
+def log_facts(source: ByteSource, name: str = "edb00005.log") -> LogFacts:
+    """What a log says of itself, with its content examined."""
+    reader = SetReader(examine=True)
+    reader.add(SetFile(name=name, size=source.size), look(source, examine=True))
+    (facts,) = reader.facts().logs
+    return facts

@@ -27,13 +27,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import ArchiveError, IntegrityError, ProcedureError, SetError
-from tokar.ese.loglink import LinkFault
 from tokar.server.contract import BackupType
 from tokar.server.states import BackupState
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind, Scope
 from tokar.sets.judge import judge_set
-from tokar.sets.logs import link
+from tokar.sets.logs import LinkFault, link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

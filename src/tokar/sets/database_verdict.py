@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.ese.loglink import LinkFault
 from tokar.sets.faults import (
     Fault,
     FaultKind,
@@ -32,7 +31,7 @@ from tokar.sets.faults import (
     some,
     spans,
 )
-from tokar.sets.logs import LogTable, distinct, link
+from tokar.sets.logs import LinkFault, LogTable, distinct, link
 from tokar.sets.need import Basis, Need, need_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tokar.ese.filenames import parse_file_name
-from tokar.ese.loglink import LinkFault
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.faults import (
     Fault,
@@ -23,7 +22,7 @@ from tokar.sets.faults import (
     some,
     spans,
 )
-from tokar.sets.logs import LogTable, link, stream_key
+from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

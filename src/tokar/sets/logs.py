@@ -1,18 +1,24 @@
-"""The logs of a set, looked up by generation, and whether one continues the other.
+"""The logs of a set or of several sets: looked up by generation, whether one continues another, and runs of them.
 
 Two logs link when the later one has the next generation, the same stream, and repeats the creation time of the earlier
-one, byte for byte; where the content was examined and the format has it, the accumulated segment checksum must fit as
-well. Of formats whose header is not known only the numbers in the names can be compared.
+one, byte for byte (a real clock has been seen to step back by three hours); where the content was examined and the
+format has it, the accumulated segment checksum must fit as well. Of formats whose header is not known only the numbers
+in the names can be compared.
+
+A log is known by its stream, its generation and its creation time. Two logs that share the first two are one in two
+sets if they were created at the same moment, and then must have equal bytes; created at different moments, they belong
+to histories that parted. Of formats whose header is not known, the number and the bytes are all there is.
+
+Source: Microsoft, Extensible Storage Engine, logredo.cxx and logdump.cxx.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-
-from tokar.ese.loglink import LinkFault, LinkProof
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +26,22 @@ if TYPE_CHECKING:
     from tokar.ese.values import LogTime, Signature
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.facts import LogFacts
+
+
+class LinkFault(StrEnum):
+    """Why a log does not continue another, root cause first."""
+
+    GENERATION = "generation"
+    SIGNATURE = "signature"
+    TIME = "time"
+    CONTENT = "content"
+
+
+class LinkProof(StrEnum):
+    """What shows that a log continues another."""
+
+    CONTENT = "content"  # the accumulated segment checksum: the earlier log is complete and unaltered
+    TIMES = "times"  # signature and creation times
 
 
 @dataclass(frozen=True, slots=True)
