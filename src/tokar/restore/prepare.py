@@ -25,11 +25,11 @@ from tokar.restore.options import RestoreOptions, make_request
 from tokar.restore.place import Report, place
 from tokar.restore.plan import INCOMPLETE, UNRECOVERABLE, Existing, Plan, Problem, raise_first, sort_problems
 from tokar.restore.planner import add_problems, look_and_plan, places_of
-from tokar.restore.soundness import soundness_of
 from tokar.restore.targets import some
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
+from tokar.sets.judge import judge_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -196,19 +196,19 @@ def choose_one(archive: Archive, *, judge: bool = True) -> ChosenSets:
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if not judge:
         return replace(chosen, whole=False)
-    sound = soundness_of(archive)
-    facts = sound.facts
+    found = judge_archive(archive)
+    facts = found.facts
     low, high = facts.generations or (0, 0)
     label = str(archive.path or archive.id.hex())
-    of_an_engine = facts.databases or facts.logs or sound.not_checked
+    of_an_engine = facts.databases or facts.logs or found.not_checked
     return replace(
         chosen,
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
-        logs=sound.last_logs,
+        logs=found.last_logs,
         base=facts.logs[0].base if facts.logs else "",
         recovery=recovery_of(facts.databases) if of_an_engine else None,
-        not_checked=sound.not_checked,
-        problems=tuple(_unrecoverable(one) for one in sound.unrecoverable),
+        not_checked=found.not_checked,
+        problems=tuple(_unrecoverable(one) for one in found.unrecoverable),
     )
 
 
