@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from tokar import names
-from tokar.errors import FormatError, InputError, SourceChangedError
+from tokar.errors import CheckMismatchError, FormatError, InputError, SourceChangedError
 from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
 from tokar.format.bodies import FileList, FileRecord, Preamble, Tail
 from tokar.format.compression import Compression
@@ -25,7 +25,7 @@ from tokar.format.records import RecordHead
 from tokar.format.small_entry import build_small_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from typing_extensions import Buffer
@@ -264,18 +264,7 @@ class ArchiveWriter:
                 extra.setdefault("zstd", zstd_frame.version())
             finished = canonical_json.to_time(self._clock())
             counts = (self._ledger.entry_count, self._ledger.content_size)
-            self._put_outside(records.SUMM, Summary(self.head.to_json(), *counts, finished, outcome, extra).build())
-            if len(self._ledger.page):
-                self._put_outside(records.INDX, self._ledger.take_page())
-            root_position = self._position
-            root = self._put(records.ROOT, self._ledger.root_body()).check
-            size = self._position + bodies.TAIL_SIZE
-            self._put(records.TAIL, Tail(root_position, root, size).build())
-            self._flush()
-            self._stop()
-            self._sink.commit()
-        self._state = "sealed"
-        return Sealed(self.id, root, size, *counts)
+            return self._seal(Summary(self.head.to_json(), *counts, finished, outcome, extra))
 
     def discard(self) -> None:
         """Give up; nothing is left under the final name. Does nothing after `seal`."""
@@ -375,6 +364,28 @@ class ArchiveWriter:
     def _demand_open(self) -> None:
         if self._state != "open":
             raise InputError(f"the archive is {self._state}")
+
+    def _seal(
+        self, summary: Summary, trailing: Iterable[tuple[bytes, bytes]] = (), root: bytes | None = None
+    ) -> Sealed:
+        """Write SUMM, the rest of the index, ROOT, lower-case records after it, and TAIL; `root`: the one that must come out."""
+        self._put_outside(records.SUMM, summary.build())
+        if len(self._ledger.page):
+            self._put_outside(records.INDX, self._ledger.take_page())
+        position = self._position
+        own_root = self._put(records.ROOT, self._ledger.root_body()).check
+        if root not in (None, own_root):
+            message = "the records do not make the archive that ROOT names"
+            raise CheckMismatchError(message, expected=root, actual=own_root, rule="ROOT-2", offset=position)
+        for kind, body in trailing:
+            self._put(kind, body)
+        size = self._position + bodies.TAIL_SIZE
+        self._put(records.TAIL, Tail(position, own_root, size).build())
+        self._flush()
+        self._stop()
+        self._sink.commit()
+        self._state = "sealed"
+        return Sealed(self.id, own_root, size, self.entry_count, self.content_size)
 
     def _open_account(self, file: FileRecord) -> None:
         self._ledger.demand_room(records.FILE, position=self._position, end=self._position)

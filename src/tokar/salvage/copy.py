@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from tokar.errors import CheckMismatchError, FormatError, InputError, SourceChangedError
+from tokar.errors import FormatError, SourceChangedError
 from tokar.format import bodies, records
-from tokar.format.bodies import Codec, DoneRecord, FileRecord, Tail
+from tokar.format.bodies import Codec, DoneRecord, FileRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
 from tokar.format.records import HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed
@@ -51,13 +51,11 @@ class SalvageWriter(ArchiveWriter):
         """
         self._demand_open()
         self._open_account(file)
-        self._state = "broken"  # until all of it is there
-        writer = self._begin(file)
-        for chunk in chunks:
-            self._push(*writer.add(chunk))
-        entry = self._end(writer)
-        self._state = "open"
-        return entry
+        with self._step():
+            writer = self._begin(file)
+            for chunk in chunks:
+                self._push(*writer.add(chunk))
+            return self._end(writer)
 
     def copy_record(self, kind: bytes, body: bytes) -> None:
         """Add a PROC or lower-case record as it stands elsewhere.
@@ -66,10 +64,8 @@ class SalvageWriter(ArchiveWriter):
             FormatError: A limit is reached.
             StorageError: The archive cannot be written.
         """
-        self._demand_open()
-        self._state = "broken"
-        self._put_outside(kind, body)
-        self._state = "open"
+        with self._step():
+            self._put_outside(kind, body)
 
     def seal_as(
         self, summary: Summary, *, trailing: Iterable[tuple[bytes, bytes]] = (), root: bytes | None = None
@@ -87,36 +83,10 @@ class SalvageWriter(ArchiveWriter):
             ExistingFileError: The final name was taken in the meantime.
             StorageError: The archive cannot be written.
         """
-        self._demand_open()
-        self._state = "broken"
-        counts = (self.entry_count, self.content_size)
-        summary.demand_counts(self.head, entries=counts[0], content_size=counts[1], position=self._position)
-        self._put_outside(records.SUMM, summary.build())
-        if len(self._ledger.page):
-            self._put_outside(records.INDX, self._ledger.take_page())
-        root_position = self._position
-        own_root = self._put(records.ROOT, self._ledger.root_body()).check
-        if root is not None and own_root != root:
-            raise CheckMismatchError(
-                "the records do not make the archive that ROOT names",
-                expected=root,
-                actual=own_root,
-                rule="ROOT-2",
-                offset=root_position,
-            )
-        for kind, body in trailing:
-            self._put(kind, body)
-        size = self._position + bodies.TAIL_SIZE
-        self._put(records.TAIL, Tail(root_position, own_root, size).build())
-        self._flush()
-        self._stop()
-        self._sink.commit()
-        self._state = "sealed"
-        return Sealed(self.id, own_root, size, *counts)
-
-    def _demand_open(self) -> None:
-        if self._state != "open":
-            raise InputError(f"the archive is {self._state}")
+        with self._step():
+            entries, size = self.entry_count, self.content_size
+            summary.demand_counts(self.head, entries=entries, content_size=size, position=self._position)
+            return self._seal(summary, trailing, root)
 
 
 _NO_LIMIT: Final = 1 << 64
