@@ -254,6 +254,11 @@ class DatabaseHeader(Record):
         return self.state is DatabaseState.CLEAN_SHUTDOWN
 
     @property
+    def is_new(self) -> bool:
+        """Whether it was just created and never part of a log stream, as temporary databases are."""
+        return self.state is DatabaseState.JUST_CREATED and not self.log_signature.is_set
+
+    @property
     def is_streaming_copy(self) -> bool:
         """Whether a streaming backup made this copy and hard recovery has not yet taken over its trailer."""
         return self.current_full.generation_low != 0 and self.current_full.generation_high == 0

@@ -156,7 +156,7 @@ def _not_ese(head: bytes, size: int) -> Identity:
 
 
 def _identify_database(source: ByteSource) -> Identity:
-    from tokar.ese.database import OLD_VERSIONS, DatabaseHeader, DatabaseState  # noqa: PLC0415 - loads construct
+    from tokar.ese.database import OLD_VERSIONS, DatabaseHeader  # noqa: PLC0415 - loads construct
 
     try:
         copies = DatabaseHeader.read(source)
@@ -168,7 +168,7 @@ def _identify_database(source: ByteSource) -> Identity:
     note = "" if copies.valid[0] else "the first header copy is damaged, the second was used"
     if header.attribute == 1 or kind is FileKind.STREAMING_FILE:
         kind = FileKind.STREAMING_FILE
-    elif header.state is DatabaseState.JUST_CREATED and not header.log_signature.is_set:
+    elif header.is_new:
         # Windows writes temporary databases with file type 1, so the type alone does not tell.
         kind = FileKind.TEMPORARY_DATABASE
         note = "just created and never part of a log stream: a temporary database, or one whose creation never finished"

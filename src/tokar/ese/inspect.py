@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tokar.errors import HeaderError
-from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, PageReport, judge_content
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.identify import FileKind, Identity, identify
@@ -16,7 +15,6 @@ from tokar.ese.trailer import BackupTrailer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tokar.ese.values import Copies
     from tokar.storage.bytesource import ByteSource
 
 
@@ -26,7 +24,6 @@ class Inspection:
 
     size: int  # Its bytes
     identity: Identity  # What it is, with its header
-    copies: Copies[Any] | None = None  # Which of two header copies was used, for kinds that have two
     trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy
     trailer_fault: str = ""  # Why a streaming copy has none that fits; empty for any other file
 
@@ -44,18 +41,12 @@ def inspect_file(source: ByteSource) -> Inspection:
     """
     identity = identify(source)
     header = identity.header
-    if isinstance(header, Checkpoint):
-        return Inspection(size=source.size, identity=identity, copies=Checkpoint.read(source))
-    if not isinstance(header, DatabaseHeader):
+    if not isinstance(header, DatabaseHeader) or not header.is_streaming_copy:
         return Inspection(size=source.size, identity=identity)
-    trailer, fault = _trailer(source, header)
-    return Inspection(
-        size=source.size,
-        identity=identity,
-        copies=DatabaseHeader.read(source),
-        trailer=trailer,
-        trailer_fault=fault,
-    )
+    try:
+        return Inspection(size=source.size, identity=identity, trailer=BackupTrailer.read(source, header))
+    except HeaderError as error:
+        return Inspection(size=source.size, identity=identity, trailer_fault=f"{error.message} ({error.code})")
 
 
 class Checker(Protocol):
@@ -99,12 +90,3 @@ def check_content(inspection: Inspection, pieces: Iterable[bytes | bytearray | m
     for piece in pieces:
         checker.update(piece)
     return judge_content(inspection.identity, checker.finish())
-
-
-def _trailer(source: ByteSource, header: DatabaseHeader) -> tuple[BackupTrailer | None, str]:
-    if not header.is_streaming_copy:
-        return None, ""
-    try:
-        return BackupTrailer.read(source, header), ""
-    except HeaderError as error:
-        return None, f"{error.message} ({error.code})"

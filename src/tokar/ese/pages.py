@@ -22,7 +22,7 @@ from tokar.errors import HeaderError
 from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
 from tokar.ese.checksum import HEADER_SEED, ecc_checksum, header_is_valid, xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, PageFault, PageFaultKind, PageReport
-from tokar.ese.database import FORMAT_VERSION, DatabaseHeader, DatabaseState
+from tokar.ese.database import FORMAT_VERSION, DatabaseHeader
 from tokar.ese.page import (
     FORMAT_BIT,
     LARGE_PAGE_SIZE,
@@ -62,7 +62,7 @@ def why_not_verified(header: DatabaseHeader) -> str:
         return f"pages of format 0x{header.version:x} are not known"
     if header.attribute == 1 or header.file_type == 2:
         return "a streaming file keeps its checksums in its database"
-    if header.file_type == 5 or (header.state is DatabaseState.JUST_CREATED and not header.log_signature.is_set):
+    if header.file_type == 5 or header.is_new:
         return "the pages of a temporary database carry no checksums"
     return ""
 

@@ -51,7 +51,7 @@ def inspection_rows(inspection: Inspection) -> Iterator[Row]:
         yield from _trailer_rows(inspection.trailer)
     if inspection.trailer_fault:
         yield "backup trailer", inspection.trailer_fault
-    if inspection.copies is not None:
+    if inspection.identity.copies is not None:
         yield "header copies", copies_text(inspection)
     if inspection.identity.note:
         yield "note", inspection.identity.note
@@ -59,7 +59,7 @@ def inspection_rows(inspection: Inspection) -> Iterator[Row]:
 
 def copies_text(inspection: Inspection) -> str:
     """Return what became of the two copies of a header."""
-    copies = inspection.copies
+    copies = inspection.identity.copies
     if copies is None:
         return ""
     if not all(copies.valid):
@@ -77,8 +77,8 @@ def _database_rows(header: DatabaseHeader, size: int) -> Iterator[Row]:
     yield "log required", range_text(header.required_low, header.required_high)
     yield "log committed", range_text(0, header.committed_high)
     yield from _numbers(("log recovering", header.recovering_generation), ("log consistency", header.consistency_low))
-    yield "signature", _signature(header.signature)
-    yield "log signature", _signature(header.log_signature)
+    yield "signature", _or_none(header.signature)
+    yield "log signature", _or_none(header.log_signature)
     yield from _moments(
         ("last consistent", header.consistent_position, header.consistent_time),
         ("last attach", header.attach_position, header.attach_time),
@@ -125,27 +125,26 @@ def _database_history(header: DatabaseHeader) -> Iterator[Row]:
         ("bad checksums", header.bad_checksums),
         ("incremental reseeds", header.incremental_reseed),
         ("patched pages", header.patched_pages),
+        ("extended", header.extended),
+        ("shrunk", header.shrunk),
     ):
         yield from _repairs(label, repairs)
-    yield from _repairs("extended", header.extended)
-    yield from _repairs("shrunk", header.shrunk)
-    for label, moment in (
+    for label, value in (
         ("creation of last log", header.last_log_time),
         ("last scrub", header.scrub_time),
         ("last scan finished", header.scan_finish_time),
+        ("flush map signature", header.flush_map_signature),
     ):
-        if moment.is_set:
-            yield label, str(moment)
-    if header.flush_map_signature.is_set:
-        yield "flush map signature", _signature(header.flush_map_signature)
+        if value.is_set:
+            yield label, str(value)
 
 
 def _log_rows(header: LogHeader, size: int) -> Iterator[Row]:
     differs = "" if size == header.file_size else f"; the file has {size}"
     yield "generation", _number(header.generation)
-    yield "created", _time(header.created)
-    yield "previous log created", _time(header.previous_created)
-    yield "signature", _signature(header.signature)
+    yield "created", _or_none(header.created)
+    yield "previous log created", _or_none(header.previous_created)
+    yield "signature", _or_none(header.signature)
     yield "format", header.format
     yield "size", f"{header.file_size} bytes: {header.sectors} sectors of {header.sector_size}{differs}"
     yield "header sectors", str(header.header_sectors)
@@ -165,12 +164,12 @@ def _log_rows(header: LogHeader, size: int) -> Iterator[Row]:
 def _checkpoint_rows(header: Checkpoint) -> Iterator[Row]:
     yield "checkpoint", str(header.checkpoint)
     yield "consistency", str(header.consistency) if header.consistency.is_set else "the same"
-    yield "checkpoint of full backup", _position(header.full_backup_checkpoint)
+    yield "checkpoint of full backup", _or_none(header.full_backup_checkpoint)
     yield from _moments(
         ("full backup", header.full_backup_position, header.full_backup_time),
         ("incremental backup", header.incremental_backup_position, header.incremental_backup_time),
     )
-    yield "signature", _signature(header.signature)
+    yield "signature", _or_none(header.signature)
     yield from _environment_rows(header.environment)
     yield from _attachment_rows(header.attachments)
     yield "checksum", f"0x{header.checksum:08x}"
@@ -179,12 +178,12 @@ def _checkpoint_rows(header: Checkpoint) -> Iterator[Row]:
 def _flush_map_rows(header: FlushMap) -> Iterator[Row]:
     yield "state", "clean" if header.is_clean else "not closed"
     yield "format", f"{header.major}.{header.minor}.{header.update}"
-    yield "created", _time(header.created)
-    yield "attached", _time(header.attach_time)
-    yield "detached", _time(header.detach_time)
+    yield "created", _or_none(header.created)
+    yield "attached", _or_none(header.attach_time)
+    yield "detached", _or_none(header.detach_time)
     yield from _numbers(("log required", header.required_low))
-    yield "signature", _signature(header.signature)
-    yield "database header signature", _signature(header.header_flush_signature)
+    yield "signature", _or_none(header.signature)
+    yield "database header signature", _or_none(header.header_flush_signature)
     yield "checksum", f"0x{header.checksum:08x}"
 
 
@@ -206,7 +205,7 @@ def _environment_rows(environment: Environment) -> Iterator[Row]:
 def _attachment_rows(attachments: tuple[Attachment, ...]) -> Iterator[Row]:
     for one in attachments:
         yield f"database {one.dbid}", one.path
-        yield "  signature", _signature(one.signature)
+        yield "  signature", _or_none(one.signature)
         if one.attach_position.is_set or one.consistent_position.is_set:
             yield "  attached, consistent", f"{one.attach_position}, {one.consistent_position}"
 
@@ -214,7 +213,7 @@ def _attachment_rows(attachments: tuple[Attachment, ...]) -> Iterator[Row]:
 def _moments(*rows: tuple[str, LogPosition, LogTime]) -> Iterator[Row]:
     for label, position, moment in rows:
         if position.is_set or moment.is_set:
-            yield label, f"{position}  {_time(moment)}"
+            yield label, f"{position}  {_or_none(moment)}"
 
 
 def _numbers(*rows: tuple[str, int]) -> Iterator[Row]:
@@ -225,33 +224,25 @@ def _numbers(*rows: tuple[str, int]) -> Iterator[Row]:
 
 def _repairs(label: str, repairs: Repairs | Event) -> Iterator[Row]:
     if repairs.count:
-        yield label, f"{repairs.count}, last {_time(repairs.time)}"
+        yield label, f"{repairs.count}, last {_or_none(repairs.time)}"
 
 
 def _number(value: int) -> str:
     return f"{value} (0x{value:X})"
 
 
-def _position(position: LogPosition) -> str:
-    return str(position) if position.is_set else "none"
-
-
-def _time(moment: LogTime) -> str:
-    return str(moment) if moment.is_set else "none"
-
-
-def _signature(signature: Signature) -> str:
-    return str(signature) if signature.is_set else "none"
+def _or_none(value: LogPosition | LogTime | Signature) -> str:
+    return str(value) if value.is_set else "none"
 
 
 def _backup(backup: BackupInfo) -> str:
     generations = range_text(backup.generation_low, backup.generation_high)
-    return f"logs {generations}, mark {backup.mark} {_time(backup.time)}"
+    return f"logs {generations}, mark {backup.mark} {_or_none(backup.time)}"
 
 
 def inspection_json(inspection: Inspection) -> dict[str, Any]:
     """Return what a file says of itself as values for JSON. What is not set, or not in this kind, is None."""
-    identity, copies = inspection.identity, inspection.copies
+    identity, copies = inspection.identity, inspection.identity.copies
     header = identity.header
     listed = header.attachments if isinstance(header, LogHeader | Checkpoint) else ()
     return {
