@@ -23,7 +23,9 @@ from tokar.check.ladder import CheckRequest, check
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, Rung, RungResult, State
 from tokar.errors import InputError, StorageError
+from tokar.ese.database import DatabaseHeader
 from tokar.restore.place import place
+from tokar.sets import read
 from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
     from tokar.restore.stager import ContentReader
+    from tokar.storage.bytesource import ByteSource
 
 Files = dict[str, bytes]
 PASSED, FAILED, SKIPPED = State.PASSED, State.FAILED, State.NOT_LOOKED_AT
@@ -209,6 +212,28 @@ def test_files_with_places_are_placeable(path: Path, tmp_path: Path) -> None:
     result = rung(only(path, to=to), Rung.PLACEABLE)
     assert (result.state, result.summary) == (PASSED, "5 files into 2 directories")
     assert not (tmp_path / "db").exists()
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_facts_of_each_file_are_read_once(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bool
+) -> None:
+    files: list[int] = []
+    headers: list[int] = []
+    really, parse = read.look, DatabaseHeader.parse
+
+    def look(source: ByteSource, *, examine: bool = False) -> read.Seen:
+        files.append(source.size)
+        return really(source, examine=examine)
+
+    def parse_one(page: bytes) -> DatabaseHeader:
+        headers.append(len(page))
+        return parse(page)
+
+    monkeypatch.setattr(read, "look", look)
+    monkeypatch.setattr(DatabaseHeader, "parse", parse_one)
+    only(path, content=content, to=(f"database={tmp_path}/db/", f"log-dir={tmp_path}/logs"))
+    assert (len(files), len(headers)) == (4, 1)
 
 
 def test_files_without_a_place_are_not_placeable(path: Path, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from tokar.restore.next_steps import Recovery
 from tokar.restore.plan import UNRECOVERABLE
 from tokar.restore.prepare import MergedSet, incomplete_files
 from tokar.salvage.salvage import salvage
-from tokar.sets.judge import judge_archive
+from tokar.sets.judge import judge_alone
+from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
 
@@ -111,7 +112,7 @@ def test_a_database_with_a_damaged_header_is_judged(tmp_path: Path) -> None:
     data = bytes(dirty(5, 7))
     broken = data[:100] + b"\xff\xff" + data[102:4196] + b"\xff\xff" + data[4198:]
     with tokar.open(made(tmp_path, {DATABASE: broken, **part(5, 7)})) as opened:
-        assert [one.name for one in judge_archive(opened).unrecoverable] == [DATABASE]
+        assert [one.name for one in judge_alone(facts_of_archive(opened)).unrecoverable] == [DATABASE]
 
 
 def test_files_of_no_engine_get_no_guidance(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tokar.errors import (
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
 from tokar.restore.options import RestoreOptions
-from tokar.restore.prepare import plan_restore
+from tokar.restore.prepare import choose_one, plan_restore
 from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.faults import Scope, Severity
@@ -163,7 +163,8 @@ class _Check:
             return
         try:
             options = RestoreOptions(to=request.to, locations=request.locations, maps=request.maps)
-            ((plan, _),) = plan_restore(archive, options).parts
+            chosen = choose_one(archive, facts=self.backup_set.facts if self.backup_set else None)
+            ((plan, _),) = plan_restore(chosen, options).parts
         except (RestoreError, LocationListError) as error:
             self._fail(Rung.PLACEABLE, [Finding.of_error(error)], _NOT_PLACEABLE)
             return

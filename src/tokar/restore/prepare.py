@@ -29,7 +29,9 @@ from tokar.restore.targets import some
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
-from tokar.sets.judge import judge_archive
+from tokar.sets.facts import SetFacts
+from tokar.sets.judge import judge_alone
+from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from tokar.sets.database_verdict import DatabaseVerdict
     from tokar.sets.facts import LogFacts
 
+_OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 _PARTIAL: Final = "partial"  # spec/format.md, SUMM, key `outcome`
 _HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
 _GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
@@ -182,12 +185,13 @@ class ChosenSets:
         )
 
 
-def choose_one(archive: Archive, *, judge: bool = True) -> ChosenSets:
+def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None = None) -> ChosenSets:
     """Return a single archive as the set that is restored, with the verdict on its databases.
 
     Args:
         archive: The archive.
         judge: Whether to look at its files; a choice of them says nothing of the whole.
+        facts: What its files say of themselves, where that was read already.
 
     Raises:
         FormatError: Its index, or the start of a database or log, is damaged.
@@ -196,7 +200,7 @@ def choose_one(archive: Archive, *, judge: bool = True) -> ChosenSets:
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if not judge:
         return replace(chosen, whole=False)
-    found = judge_archive(archive)
+    found = judge_alone(_facts_of(archive) if facts is None else facts)
     facts = found.facts
     low, high = facts.generations or (0, 0)
     label = str(archive.path or archive.id.hex())
@@ -210,6 +214,13 @@ def choose_one(archive: Archive, *, judge: bool = True) -> ChosenSets:
         not_checked=found.not_checked,
         problems=tuple(_unrecoverable(one) for one in found.unrecoverable),
     )
+
+
+def _facts_of(archive: Archive) -> SetFacts:
+    """Return the facts of an archive; nothing is read where no file is of an engine, for there may be a million of others."""
+    if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in archive}):
+        return facts_of_archive(archive)
+    return SetFacts()
 
 
 def _unrecoverable(found: DatabaseVerdict) -> Problem:

@@ -39,6 +39,7 @@ class FileFacts:
 class DatabaseFacts(FileFacts):
     """What a database says of itself."""
 
+    recognised: bool = True  # False where only its token or its name says that it is a database
     header: DatabaseHeader | None = None  # Its header; None where none could be read
     copies_valid: tuple[bool, bool] = (True, True)  # Whether the checksum of each header copy is right
     copies_identical: bool = True  # Whether both copies hold the same bytes

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tokar.ese.filenames import parse_file_name
-from tokar.ese.identify import FileKind, identify
 from tokar.sets.database_verdict import RESTORABLE, DatabaseRun, DatabaseVerdict, Verdict
-from tokar.sets.facts import SetFacts
 from tokar.sets.faults import (
     Fault,
     FaultKind,
@@ -25,18 +23,13 @@ from tokar.sets.faults import (
     spans,
 )
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
-from tokar.sets.read import facts_of_archive
-from tokar.tokens import Role, role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tokar.ese.values import Signature
-    from tokar.format.archive import Archive
-    from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts
+    from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
     from tokar.sets.need import Need
-
-_OF_AN_ENGINE: Final = {Role.DATABASE, Role.LOG}
 
 
 class LogRole(StrEnum):
@@ -126,31 +119,21 @@ class ArchiveVerdict:
         return tuple(sorted(known, key=lambda one: (one.generation or 0, one.current)))
 
 
-def judge_archive(archive: Archive) -> ArchiveVerdict:
-    """Return what becomes of the set in an archive.
+def judge_alone(found: SetFacts) -> ArchiveVerdict:
+    """Return what becomes of the set in one archive.
 
     Where nothing can be judged that is said: a file of a format that is not known, or a set of logs alone.
 
-    Raises:
-        FormatError: The index or the start of a file is damaged.
+    Args:
+        found: What the files of the archive say of themselves.
     """
-    if not any(role(token) in _OF_AN_ENGINE for token in {entry.token for entry in archive}):
-        return ArchiveVerdict(SetFacts())  # there may be a million files that were merely taken along
-    found = facts_of_archive(archive)
-    opaque = [one for one in found.databases if _is_opaque(archive, one)]
-    facts = replace(found, databases=tuple(one for one in found.databases if one not in opaque))
+    opaque = [one for one in found.databases if not one.recognised]
+    facts = replace(found, databases=tuple(one for one in found.databases if one.recognised))
     verdict = judge_set(facts)
     not_checked = [f"{one.name}: not a database of a known format" for one in opaque]
     if not facts.databases and facts.logs:
         not_checked.append("logs alone: what they can be played onto is not in this archive")
     return ArchiveVerdict(facts, verdict.databases, (*not_checked, *verdict.not_checked))
-
-
-def _is_opaque(archive: Archive, facts: DatabaseFacts) -> bool:
-    """Return whether only the token says that this is a database."""
-    if facts.header is not None or facts.number is None:
-        return False
-    return identify(archive.entry_source(archive.entry(facts.number))).kind is FileKind.UNKNOWN
 
 
 def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Iterator[str]:

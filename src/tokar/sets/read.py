@@ -369,7 +369,8 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
         if identity.kind is FileKind.STREAMING_FILE:
             return None
-        return DatabaseFacts(**_base(file), damaged=True, note=f"not recognised as a database: {identity.note}")
+        note = f"not recognised as a database: {identity.note}"
+        return DatabaseFacts(**_base(file), recognised=identity.kind is not FileKind.UNKNOWN, damaged=True, note=note)
     if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
         return _named_log(file, damaged=True, note=f"not recognised as a log: {identity.note}")
     return _checkpoint(file, None) if by_name is NameRole.CHECKPOINT else None
