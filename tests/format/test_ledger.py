@@ -40,9 +40,9 @@ def test_a_page_that_is_taken_is_followed_by_an_empty_one() -> None:
 def test_root_lists_what_stands_outside_entries() -> None:
     ledger = Ledger(START)
     row = RecordHead(b"HEAD", 99, 32, bytes(32))
-    ledger.outside(row)
+    ledger.rows.append(row)
     enter(ledger, b"1")
-    ledger.outside(row)
+    ledger.rows.append(row)
     assert Root.parse(ledger.root_body(), position=0) == Root(START, 1, [row, row])
 
 
@@ -80,7 +80,7 @@ def test_one_record_outside_entries_too_many_is_refused(kind: bytes, monkeypatch
     monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 1)
     ledger = Ledger(START)
     ledger.demand_room(kind, position=99, end=0)
-    ledger.outside(RecordHead(b"HEAD", 99, 32, bytes(32)))
+    ledger.rows.append(RecordHead(b"HEAD", 99, 32, bytes(32)))
     assert rule_of_room(ledger, kind) == "LIM-3"
     for other in (b"FILE", b"DATA", b"DONE", b"ROOT", b"TAIL"):
         ledger.demand_room(other, position=99, end=0)

@@ -244,7 +244,7 @@ def test_a_staging_directory_that_others_may_write_in_is_refused(tmp_path: Path,
 def test_a_run_that_is_still_at_work_is_left_alone(tmp_path: Path, path: Path) -> None:
     folder = dead(tmp_path, path, is_all_staged)
     holder = Directory(str(staged(folder, DATABASE).parent))
-    holder.lock()
+    holder.lock("busy")
     with pytest.raises(StorageError, match="another run of this restore is at work"):
         restored(path, folder, "refuse")
     assert staged(folder, DATABASE).exists()

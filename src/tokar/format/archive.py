@@ -24,7 +24,6 @@ from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
     from typing import Any
 
     from tokar.format.index import Entry
@@ -44,20 +43,22 @@ class Archive:
         UnsupportedError: It needs a newer reader.
         UnsealedError: Its end is missing.
         FormatError: It is damaged; `rule` and `offset` say how and where.
-
-    Attributes:
-        id: Archive id, 16 bytes.
-        root: The root, 32 bytes.
-        size: Bytes of the archive.
-        head: HEAD.
-        summary: SUMM.
-        rows: Heads of the records outside entries, in order.
-        entry_count: Number of entries.
     """
+
+    path: Path | str | None  # The file, None if the source is something else
+    source: ByteSource  # Where the archive is read from
+    size: int  # Bytes of the archive
+    id: bytes  # Archive id, 16 bytes
+    root: bytes  # The root, 32 bytes
+    root_head: RecordHead  # Head of ROOT
+    rows: list[RecordHead]  # Heads of the records outside entries, in order
+    entry_count: int  # Number of entries
+    head: Head  # HEAD
+    summary: Summary  # SUMM
 
     def __init__(self, source: ByteSource | Path | str) -> None:
         self._owned = FileSource(source) if isinstance(source, Path | str) else None
-        self.source: ByteSource = self._owned or source  # type: ignore[assignment]
+        self.source = self._owned or source  # type: ignore[assignment]
         self.path = self._owned.path if self._owned else None
         self._pages: list[IndexPage] | None = None
         self._firsts: list[int] = []
@@ -93,12 +94,11 @@ class Archive:
         self._outside = [row.position for row in self.rows] + [root_head.position]
         self._demand_order(root_head.position)
         self._check_trailing()
-        self.head = Head.parse(self._row(0, records.HEAD), position=self.rows[0].position)
-        at = len(self.rows) - (2 if self.rows[-1].kind == records.INDX else 1)
-        self.summary = Summary.parse(self._row(at, records.SUMM), position=self.rows[at].position)
-        self.summary.demand_counts(
-            self.head, entries=self.entry_count, content_size=self.summary.content_size, position=self.rows[at].position
-        )
+        self.head = Head.parse(self._row(self.rows[0]), position=self.rows[0].position)
+        row = self.rows[-2 if self.rows[-1].kind == records.INDX else -1]
+        self.summary = summary = Summary.parse(self._row(row), position=row.position)
+        count, size = self.entry_count, summary.content_size
+        summary.demand_counts(self.head, entries=count, content_size=size, position=row.position)
         self._reader = EntryReader(source, self._tag)
 
     def _read_tail(self) -> Tail:
@@ -108,7 +108,8 @@ class Archive:
             end = Tail.parse(body, position=position)
             end.demand_place(self.size, position=position)
         except FormatError as error:
-            _judge_from_the_front(self.source)
+            for _ in Scan(SequentialReader(self.source), decode=False):
+                pass  # it says what is wrong: unsealed, or damaged and where
             raise error from None  # a front-to-back reader would be content: cannot happen, but must not pass
         return end
 
@@ -125,12 +126,11 @@ class Archive:
         )
         return head, bytes(body)
 
-    def _row(self, at: int, kind: bytes) -> bytes:
+    def _row(self, row: RecordHead) -> bytes:
         """Read the record that a row of ROOT names."""
-        row = self.rows[at]
-        head, body = self._read(row.position, kind)
+        head, body = self._read(row.position, row.kind)
         if head != row:
-            raise FormatError("ROOT names another record", rule="ROOT-2", offset=self.root_head.position)
+            raise FormatError("ROOT names another record", rule="ROOT-2", offset=row.position)
         return body
 
     def _demand_order(self, root_position: int) -> None:
@@ -184,9 +184,9 @@ class Archive:
         if self._pages is None:
             pages: list[IndexPage] = []
             count = 0
-            for at, row in enumerate(self.rows):
+            for row in self.rows:
                 if row.kind == records.INDX:
-                    page = IndexPage.parse(self._row(at, records.INDX), first=count, position=row.position)
+                    page = IndexPage.parse(self._row(row), first=count, position=row.position)
                     pages.append(page)
                     count += len(page)
             if count != self.entry_count:
@@ -288,9 +288,7 @@ class Archive:
         Raises:
             FormatError: It is damaged.
         """
-        head, body = self._read(row.position, row.kind)
-        if head != row:
-            raise FormatError("ROOT names another record", rule="ROOT-2", offset=row.position)
+        body = self._row(row)
         if row.kind == records.PROC:
             parse_calls(body, position=row.position)
 
@@ -361,9 +359,9 @@ class Archive:
         Raises:
             FormatError: A PROC record is damaged.
         """
-        for at, row in enumerate(self.rows):
+        for row in self.rows:
             if row.kind == records.PROC:
-                yield from parse_calls(self._row(at, records.PROC), position=row.position)
+                yield from parse_calls(self._row(row), position=row.position)
 
     def entry_source(self, entry: Entry) -> EntrySource:
         """Return the content of an entry as a byte source, for readers that need random access."""
@@ -377,16 +375,8 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _judge_from_the_front(source: ByteSource) -> None:
-    """Raise what a front-to-back reader finds: unsealed, or damaged and where."""
-    for _ in Scan(SequentialReader(source), decode=False):
-        pass
 
 
 class Entries(Sequence["Entry"]):

@@ -1,4 +1,4 @@
-"""The index: its entries, its pages, where they can stand, and what a writer and a reader keep to derive it (spec/format.md section 10).
+"""The index: entries, pages, where they can stand, and what derives them (spec/format.md section 10).
 
 A page is never turned into objects as a whole: an index of a million entries is a few arrays, and an `Entry` is made
 when somebody asks. INDX and ROOT are pure functions of earlier records: the writer writes what the `Ledger` derives; a
@@ -49,7 +49,7 @@ _MAX_LISTED = 5
 
 
 class Entry(NamedTuple):
-    """One stored file. A named tuple, because archives have up to sixteen million of them and it is the cheapest thing that cannot change."""
+    """One stored file. A named tuple: archives have up to sixteen million, and nothing cheaper cannot change."""
 
     number: int  # Position in the archive, from 0
     token: int  # The token byte as delivered, 0x00-0xFF. Its name comes from the profile of the archive
@@ -160,20 +160,38 @@ def _fills(count: int, names_size: int) -> bool:
     return count >= MAX_PAGE_ENTRIES or _PACKER.size + PAGE_ENTRY_SIZE * count + names_size > PAGE_FULL_SIZE
 
 
+# Section 10: each column with the code of its integers, or None for bytes, and the bytes that it has for one entry.
+_COLUMNS: Final = (
+    ("sizes", "Q", 8),
+    ("file_positions", "Q", 8),
+    ("done_positions", "Q", 8),
+    ("digests", None, 32),
+    ("done_checks", None, 32),
+    ("name_ends", "I", 4),
+    ("encodings", "H", 2),
+    ("tokens", None, 1),
+    ("lists", None, 1),
+)
+
+
 class IndexPage:
     """One page: columns for entries `first` to `first + count - 1`. Grows with `append` until `is_full`."""
 
+    sizes: array[int]  # Bytes of content
+    file_positions: array[int]  # Where FILE stands
+    done_positions: array[int]  # Where DONE stands
+    digests: bytearray  # Of the content, 32 bytes each
+    done_checks: bytearray  # Checks of DONE, 32 bytes each
+    name_ends: array[int]  # Where each name ends in `names`
+    encodings: array[int]  # Windows code pages of the names
+    tokens: bytearray  # Token bytes
+    lists: bytearray  # Where the files were listed
+    names: bytearray  # All names, one after the other
+
     def __init__(self, first: int) -> None:
         self.first = first
-        self.sizes = array("Q")
-        self.file_positions = array("Q")
-        self.done_positions = array("Q")
-        self.digests = bytearray()
-        self.done_checks = bytearray()
-        self.name_ends = array("I")
-        self.encodings = array("H")
-        self.tokens = bytearray()
-        self.lists = bytearray()
+        for name, code, _ in _COLUMNS:
+            setattr(self, name, array(code) if code else bytearray())
         self.names = bytearray()
 
     def __len__(self) -> int:
@@ -207,51 +225,20 @@ class IndexPage:
     def __iter__(self) -> Iterator[Entry]:
         names, digests, checks = bytes(self.names), bytes(self.digests), bytes(self.done_checks)
         start = at = 0
-        rows = zip(
-            range(self.first, self.first + len(self)),
-            self.tokens,
-            self.lists,
-            self.encodings,
-            self.name_ends,
-            self.sizes,
-            self.file_positions,
-            self.done_positions,
-            strict=True,
-        )
-        for number, token, listed, encoding, end, size, file_position, done_position in rows:
-            yield Entry(
-                number,
-                token,
-                _LISTS[listed],
-                encoding,
-                names[start:end],
-                size,
-                digests[at : at + 32],
-                file_position,
-                done_position,
-                checks[at : at + 32],
-            )
+        columns = (self.tokens, self.lists, self.encodings, self.name_ends, self.sizes)
+        numbers, places = range(self.first, self.first + len(self)), (self.file_positions, self.done_positions)
+        for number, token, listed, encoding, end, size, begin, done in zip(numbers, *columns, *places, strict=True):
+            name, digest, check = names[start:end], digests[at : at + 32], checks[at : at + 32]
+            yield Entry(number, token, _LISTS[listed], encoding, name, size, digest, begin, done, check)
             start, at = end, at + 32
 
     def entry(self, number: int) -> Entry:
         """Return entry `number`, counted from the start of the archive."""
         at = number - self.first
-        return Entry(
-            number,
-            self.tokens[at],
-            _LISTS[self.lists[at]],
-            self.encodings[at],
-            self.raw_name(at),
-            self.sizes[at],
-            bytes(self.digests[32 * at : 32 * at + 32]),
-            self.file_positions[at],
-            self.done_positions[at],
-            bytes(self.done_checks[32 * at : 32 * at + 32]),
-        )
-
-    def raw_name(self, at: int) -> bytes:
-        """Return the name of the entry at place `at` of the page."""
-        return bytes(self.names[self.name_ends[at - 1] if at else 0 : self.name_ends[at]])
+        name = bytes(self.names[self.name_ends[at - 1] if at else 0 : self.name_ends[at]])
+        digest, check = (bytes(column[32 * at : 32 * at + 32]) for column in (self.digests, self.done_checks))
+        listed, places = _LISTS[self.lists[at]], (self.file_positions[at], self.done_positions[at])
+        return Entry(number, self.tokens[at], listed, self.encodings[at], name, self.sizes[at], digest, *places, check)
 
     def keys(self) -> Iterator[bytes]:
         """Yield for each entry what must be unique in an archive: its token byte and its name (SEQ-4)."""
@@ -263,21 +250,9 @@ class IndexPage:
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
-        return b"".join(
-            (
-                _PACKER.pack(self.first, len(self)),
-                records.column_bytes(self.sizes),
-                records.column_bytes(self.file_positions),
-                records.column_bytes(self.done_positions),
-                self.digests,
-                self.done_checks,
-                records.column_bytes(self.name_ends),
-                records.column_bytes(self.encodings),
-                self.tokens,
-                self.lists,
-                self.names,
-            )
-        )
+        columns = (getattr(self, name) for name, _, _ in _COLUMNS)
+        parts = (column if isinstance(column, bytearray) else records.column_bytes(column) for column in columns)
+        return b"".join((_PACKER.pack(self.first, len(self)), *parts, self.names))
 
     @classmethod
     def parse(cls, body: Buffer, *, first: int, position: int) -> Self:
@@ -288,26 +263,17 @@ class IndexPage:
         """
         its_first, count = _PACKER.unpack(body)
         view = memoryview(body)
-        base = _PACKER.size
-        if not 1 <= count <= MAX_PAGE_ENTRIES or view.nbytes < base + PAGE_ENTRY_SIZE * count:
+        at = _PACKER.size
+        if not 1 <= count <= MAX_PAGE_ENTRIES or view.nbytes < at + PAGE_ENTRY_SIZE * count:
             raise FormatError(f"an index page with {count} entries", rule="INDX-1", offset=position)
         if its_first != first:
             raise FormatError(f"index page of entry {its_first}, not {first}", rule="INDX-3", offset=position)
-
-        def part(start: int, width: int) -> memoryview:
-            return view[base + start * count : base + (start + width) * count]
-
         page = cls(first)
-        page.sizes = records.column_integers(part(0, 8), "Q")
-        page.file_positions = records.column_integers(part(8, 8), "Q")
-        page.done_positions = records.column_integers(part(16, 8), "Q")
-        page.digests = bytearray(part(24, 32))
-        page.done_checks = bytearray(part(56, 32))
-        page.name_ends = records.column_integers(part(88, 4), "I")
-        page.encodings = records.column_integers(part(92, 2), "H")
-        page.tokens = bytearray(part(94, 1))
-        page.lists = bytearray(part(95, 1))
-        page.names = bytearray(view[base + PAGE_ENTRY_SIZE * count :])
+        for name, code, width in _COLUMNS:
+            part = view[at : at + width * count]
+            setattr(page, name, records.column_integers(part, code) if code else bytearray(part))
+            at += width * count
+        page.names = bytearray(view[at:])
         page._demand_sound_columns(position)
         return page
 
@@ -369,9 +335,8 @@ def demand_places(pages: Sequence[IndexPage], rows: Sequence[RecordHead], size: 
 
 
 _NOT_IN_ROOT = frozenset({FILE, DATA, DONE, ROOT, TAIL})
-_KEY_DIGEST_SIZE = (
-    15  # bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24
-)
+# Bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24.
+_KEY_DIGEST_SIZE = 15
 
 
 class Ledger:
@@ -384,11 +349,6 @@ class Ledger:
         self.rows: list[RecordHead] = []  # Heads of the records outside entries so far
         self.page = IndexPage(0)  # The index page that is being filled
         self._keys: set[int] = set()
-
-    @property
-    def page_is_due(self) -> bool:
-        """Whether an INDX must be the next record (section 10.1), apart from the one after SUMM."""
-        return self.page.is_full
 
     def demand_room(self, kind: bytes, *, position: int, end: int) -> None:
         """Check that one more record of a kind is within the limits.
@@ -421,10 +381,6 @@ class Ledger:
         self.page.append(entry)
         self.entry_count += 1
         self.content_size += entry.size
-
-    def outside(self, head: RecordHead) -> None:
-        """Account for a record outside entries."""
-        self.rows.append(head)
 
     def take_page(self) -> bytes:
         """Return the body of the INDX that is due, and begin the next page."""

@@ -136,7 +136,7 @@ class Scanner:
     def _page_is_due(self) -> bool:
         if self.phase is Phase.SUMMED:
             return len(self.ledger.page) > 0
-        return self.phase is Phase.BETWEEN and self.ledger.page_is_due
+        return self.phase is Phase.BETWEEN and self.ledger.page.is_full
 
     def _admit_extra(self, head: RecordHead) -> None:
         if self.phase not in _EXTRA_ALLOWED:
@@ -204,7 +204,7 @@ class Scanner:
                 raise FormatError("the index page says other than the entries", rule="INDX-2", offset=head.position)
         elif head.kind == records.SUMM:
             self._accept_summary(head, body)
-        self.ledger.outside(head)
+        self.ledger.rows.append(head)
 
     def _accept_summary(self, head: RecordHead, body: bytes) -> None:
         assert self.head is not None

@@ -26,7 +26,6 @@ from tokar.format.small_entry import build_small_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
 
     from typing_extensions import Buffer
 
@@ -202,7 +201,7 @@ class ArchiveWriter:
         file_list: FileList = FileList.BY_HAND,
         modified: int | None = None,
     ) -> Entry:
-        """Add a file that is in memory and fits one chunk: the quick way for many small files. Arguments and errors are those of `add`.
+        """Add a file that is in memory and fits one chunk: the quick way for many small files. As `add` otherwise.
 
         Raises:
             InputError: The content is too large for this, or as for `add`.
@@ -276,9 +275,7 @@ class ArchiveWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self.discard()
         elif self._state in ("open", "broken"):  # a broken one refuses, so that nobody takes it for sealed
@@ -393,7 +390,7 @@ class ArchiveWriter:
 
     def _account(self, entry: Entry) -> None:
         self._ledger.end(entry)
-        if self._ledger.page_is_due:
+        if self._ledger.page.is_full:
             self._put_outside(records.INDX, self._ledger.take_page())
 
     def _begin(self, file: FileRecord) -> EntryWriter:
@@ -414,7 +411,7 @@ class ArchiveWriter:
 
     def _put_outside(self, kind: bytes, body: bytes) -> None:
         self._ledger.demand_room(kind, position=self._position, end=self._position)
-        self._ledger.outside(self._put(kind, body))
+        self._ledger.rows.append(self._put(kind, body))
 
     def _put(self, kind: bytes, body: bytes) -> RecordHead:
         position = self._position

@@ -52,11 +52,11 @@ class Stage:
         """
         if self.holder.has(self._name):
             self._opened = Directory(self.holder.path_of(self._name), within=self.holder, by_path=self._by_path)
-            self._opened.demand_private()
+            self._opened.demand_private("this is left of a restore, and others may have written in it; remove it")
             self.left = set(self._opened.names())
         else:
             self._opened = self.holder.make(self._name)
-        self._opened.lock()
+        self._opened.lock("another run of this restore is at work")
         self._is_own = True
 
     @property

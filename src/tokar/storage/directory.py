@@ -1,4 +1,4 @@
-"""An open directory: everything that placing does happens relative to one, so that no link can lead it elsewhere.
+"""An open directory: everything that is done in it happens relative to it, so that no link can lead it elsewhere.
 
 On POSIX a directory is opened once, without following a link, and files are made, renamed and removed relative to its
 descriptor: whoever swaps the path for a link afterwards changes nothing. Windows cannot do that; there the directory is
@@ -12,13 +12,10 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from tokar.errors import ExistingFileError, StorageError
 from tokar.storage import durable
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 
@@ -130,8 +127,8 @@ class Directory:
         except OSError as error:
             raise self._refused("remove the directory", name, error) from error
 
-    def demand_private(self) -> None:
-        """Check that it belongs to this user and that nobody else can write in it.
+    def demand_private(self, message: str) -> None:
+        """Check that it belongs to this user and that nobody else can write in it. `message`: what the error says.
 
         Raises:
             StorageError: It does not, or somebody can.
@@ -140,12 +137,10 @@ class Directory:
             return  # Windows: rights are not in the mode
         info = os.fstat(self.descriptor)
         if info.st_uid != os.geteuid() or info.st_mode & 0o077:
-            raise StorageError(
-                "this is left of a restore, and others may have written in it; remove it", path=self.path
-            )
+            raise StorageError(message, path=self.path)
 
-    def lock(self) -> None:
-        """Keep other restores out until it is closed, or the process ends. Does nothing on Windows.
+    def lock(self, message: str) -> None:
+        """Keep others out until it is closed, or the process ends; nothing on Windows. `message`: what the error says.
 
         Raises:
             StorageError: Another one is at work in it.
@@ -157,7 +152,7 @@ class Directory:
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StorageError("another run of this restore is at work", path=self.path) from error
+            raise StorageError(message, path=self.path) from error
         except OSError:
             return  # a file system without locks
 
@@ -178,7 +173,5 @@ class Directory:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
