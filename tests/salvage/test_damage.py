@@ -1,4 +1,4 @@
-"""FoundEntry records again: where they stand, whose they are, which of two copies counts, and at what price (SALV-1)."""
+"""Finding records again: where they stand, whose they are, which of two copies counts, and at what price (SALV-1)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CountingSource:
         return piece
 
 
-# --- what is found ------------------------------------------------------------------------------------------------------------------
+# --- what is found ----------------------------------------------------------------------------------------------------
 
 
 def test_a_good_archive_is_one_run_for_each_entry_and_record_outside() -> None:
@@ -155,7 +155,7 @@ def test_summ_with_a_broken_copy_of_head_is_a_fault() -> None:
     assert mapped(data).summary is None
 
 
-# --- whose records they are ---------------------------------------------------------------------------------------------------------
+# --- whose records they are -------------------------------------------------------------------------------------------
 
 
 def test_the_tag_is_told_by_tail() -> None:
@@ -229,7 +229,7 @@ def test_an_unknown_kind_counts_only_where_the_tag_is_known() -> None:
     mapped(WHOLE + record(b"PLUS", b"?", 1 << 30, check=bytes(32)))
 
 
-# --- copies -------------------------------------------------------------------------------------------------------------------------
+# --- copies -----------------------------------------------------------------------------------------------------------
 
 
 def test_second_copies_are_left_aside() -> None:
@@ -265,7 +265,7 @@ def test_overlapping_records_keep_the_first_in_the_input() -> None:
     assert len(found.ignored) == 1
 
 
-# --- hostile input ------------------------------------------------------------------------------------------------------------------
+# --- hostile input ----------------------------------------------------------------------------------------------------
 
 
 def test_heads_that_claim_much_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +312,7 @@ def test_the_memory_for_an_entry_is_small() -> None:
     assert row <= 50  # bytes
 
 
-# --- parts and pages ----------------------------------------------------------------------------------------------------------------
+# --- parts and pages --------------------------------------------------------------------------------------------------
 
 
 def test_runs_of_one_entry_make_one_part() -> None:
@@ -353,7 +353,7 @@ def test_a_page_in_the_middle_names_files_of_a_cut_archive() -> None:
     assert not result.report.end_is_known
 
 
-# --- reading again ------------------------------------------------------------------------------------------------------------------
+# --- reading again ----------------------------------------------------------------------------------------------------
 
 
 def test_a_record_that_is_not_there_any_more_is_a_change_of_the_source() -> None:

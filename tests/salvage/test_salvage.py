@@ -51,7 +51,7 @@ def never() -> MemorySink:
     raise AssertionError("nothing may be written")
 
 
-# --- nothing to do ------------------------------------------------------------------------------------------------------------------
+# --- nothing to do ----------------------------------------------------------------------------------------------------
 
 
 def test_an_undamaged_archive_is_refused_and_nothing_is_written() -> None:
@@ -116,7 +116,7 @@ def test_an_unknown_feature_in_the_copy_of_head_is_refused() -> None:
         salvage(BytesSource(broken(data, 40)), never)
 
 
-# --- the original, rebuilt (SALV-3) -------------------------------------------------------------------------------------------------
+# --- the original, rebuilt (SALV-3) -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_lost_signature_is_a_loss() -> None:
         result.report.raise_if_lossy()
 
 
-# --- a new archive (SALV-2, SALV-3) -------------------------------------------------------------------------------------------------
+# --- a new archive (SALV-2, SALV-3) -----------------------------------------------------------------------------------
 
 
 def test_a_cut_archive_keeps_all_complete_files_under_a_new_id() -> None:
@@ -524,7 +524,7 @@ def test_records_of_an_archive_inside_are_content() -> None:
     assert set(rescued(data).contents) == set(FILES) - {"A.LOG"}
 
 
-# --- incomplete files (SALV-4) ------------------------------------------------------------------------------------------------------
+# --- incomplete files (SALV-4) ----------------------------------------------------------------------------------------
 
 
 def test_an_incomplete_file_is_filled_with_zeros_on_request() -> None:
@@ -644,7 +644,7 @@ def test_an_archive_made_to_fill_disks_does_not(monkeypatch: pytest.MonkeyPatch)
     assert "too many to be filled" in result.report.files[-1].reason
 
 
-# --- the report (SALV-5) ------------------------------------------------------------------------------------------------------------
+# --- the report (SALV-5) ----------------------------------------------------------------------------------------------
 
 
 def test_lost_files_are_named_by_the_index() -> None:
@@ -731,7 +731,7 @@ def test_a_new_id_is_random() -> None:
     assert random_id() != random_id()
 
 
-# --- sources and sinks --------------------------------------------------------------------------------------------------------------
+# --- sources and sinks ------------------------------------------------------------------------------------------------
 
 
 class ChangingSource:

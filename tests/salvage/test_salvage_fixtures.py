@@ -1,4 +1,4 @@
-"""Salvage of every fixture, and of fixtures spoilt by someone who can compute checks: typed errors, and results that are always good."""
+"""Salvage of every fixture, and of fixtures spoilt by someone who can compute checks: typed errors or good results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Salvage after damage of any kind, held against an oracle that knows which records survived: those whose bytes are still there."""
+"""Salvage after damage of any kind, held against an oracle: a record survives if its bytes are still there."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Oracle:
         return self.kinds(*UNDERIVED) and all(map(self.is_complete, range(len(NAMES))))
 
 
-# --- damage -------------------------------------------------------------------------------------------------------------------------
+# --- damage -----------------------------------------------------------------------------------------------------------
 
 # Places near the borders of records are where mistakes hide.
 places = st.one_of(
@@ -114,7 +114,7 @@ def attempt(data: bytes, oracle: Oracle, *, partial: bool) -> Rescued | None:
     return None
 
 
-# --- properties ---------------------------------------------------------------------------------------------------------------------
+# --- properties -------------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=200)

@@ -1,4 +1,4 @@
-"""What the tests of salvage share: an archive with everything in it, and a salvage whose result is always held against both readers."""
+"""What the tests of salvage share: an archive with everything in it, and a salvage that is checked by both readers."""
 
 from __future__ import annotations
 

@@ -42,7 +42,10 @@ def salvage(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Seal again what is whole of a damaged archive, and report every lost range in bytes and in files. Exit code 8 when anything was lost."""
+    """Seal again what is whole of a damaged archive, and report every lost range and file.
+
+    Exit code 8 when anything was lost.
+    """
     with FileSource(damaged) as source, output.progress("salvaging", 2 * source.size, quiet=quiet) as advance:
         try:
             report = salvage_archive(source, lambda: FileSink(out, replace=force), partial=partial, progress=advance)

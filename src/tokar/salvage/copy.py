@@ -1,4 +1,4 @@
-"""The second pass of salvage: what is left goes over into another archive, record by record as it stands (SALV-2 to SALV-4)."""
+"""The second pass of salvage: copies what is left to another archive, record by record (SALV-2 to SALV-4)."""
 
 from __future__ import annotations
 

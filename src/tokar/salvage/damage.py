@@ -151,9 +151,9 @@ def _settle(runs: Columns, reader: RecordReader) -> tuple[Columns, Columns]:
         for run in cluster:
             if run.is_outside:
                 loose.runs.append(run)
-                continue
-            for record in reader.walk(run.at, run.size):
-                loose.take(record)
+            else:
+                for record in reader.walk(run.at, run.size):
+                    loose.take(record)
     return _without_overlaps(_sorted(loose.runs), dropped), dropped
 
 

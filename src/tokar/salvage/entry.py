@@ -1,4 +1,4 @@
-"""One file of a damaged archive: which of its records are there, whether its content is whole, and what is missing (SALV-2).
+"""What is left of one file of a damaged archive: all of it, a part, or nothing (SALV-2).
 
 An entry that is one proven run needs none of this. For all others the records that are left are held against each
 other: DONE against FILE and DATA, and a row of the index in place of a record that is lost.
@@ -329,15 +329,12 @@ class _EntryFinder:
         _, digest = self._told()
         if digest is None:
             return "its DONE record is lost or does not fit, so nothing proves that it is whole"
-        if self._actual_digest() != digest:
+        content = blake3()
+        for place in self._chunks.places:
+            content.update(decoded(self._reader.record(place))[1])
+        if content.digest() != digest:
             return "the digest of its content is wrong"
         return "" if self._file is not None else "its FILE record is lost, and with it what was known of the file"
-
-    def _actual_digest(self) -> bytes:
-        digest = blake3()
-        for place in self._chunks.places:
-            digest.update(decoded(self._reader.record(place))[1])
-        return digest.digest()
 
     def _extent(self) -> int | None:
         """Return the bytes of the entry in the original, with DONE built again if it is lost."""

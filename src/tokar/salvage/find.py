@@ -1,4 +1,4 @@
-"""FoundEntry good records in bytes that may be damaged (spec/format.md SALV-1).
+"""Finding good records in bytes that may be damaged (spec/format.md SALV-1).
 
 As long as one record follows the other this is a plain walk. After damage the bytes are searched for the next head: for
 the tag, or for the letters of a kind where the tag is not known. Only the CRC-32 of a head is computed at each such
@@ -60,7 +60,7 @@ class FoundRecord(NamedTuple):
 
 
 class InputWindow:
-    """A part of the input in memory, moved on as needed; the further it moves straight on, the more it reads at once."""
+    """A part of the input in memory; the further it moves straight on, the more it reads at once."""
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
@@ -109,12 +109,7 @@ class RecordFinder:
     """
 
     def __init__(
-        self,
-        source: ByteSource,
-        tag: bytes | None,
-        *,
-        start: int = 0,
-        progress: Callable[[int], None] | None = None,
+        self, source: ByteSource, tag: bytes | None, *, start: int = 0, progress: Callable[[int], None] | None = None
     ) -> None:
         self._window = InputWindow(source)
         self._size = source.size
@@ -169,11 +164,8 @@ class RecordFinder:
             head = self._unknown_head(data, offset)
         except FormatError:
             return _NO_RECORD
-        if (
-            position < bodies.PREAMBLE_SIZE
-            or head.end > records.MAX_ARCHIVE_SIZE
-            or at + HEAD_SIZE + head.length > self._size
-        ):
+        fits = head.end <= records.MAX_ARCHIVE_SIZE and at + HEAD_SIZE + head.length <= self._size
+        if position < bodies.PREAMBLE_SIZE or not fits:
             return _NO_RECORD
         body = window.view(at + HEAD_SIZE, head.length)
         hasher = blake3(body)
@@ -251,7 +243,7 @@ class RecordReader:
             at = found.end
 
     def starts(self, at: int, size: int) -> Iterator[tuple[RecordHead, int, bytes]]:
-        """Yield of each record in such a range its head, its place, and up to 16 bytes of its body; bodies are not looked at.
+        """Yield of each record in such a range head, place, and up to 16 bytes of its body, which is not checked.
 
         Raises:
             SourceChangedError: They are not there any more.

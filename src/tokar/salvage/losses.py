@@ -1,4 +1,4 @@
-"""What salvage says of its work: every lost range, every file that is not whole, and whether anything was lost (SALV-5)."""
+"""The report of salvage: every lost range, every file that is not whole, and whether anything was lost (SALV-5)."""
 
 from __future__ import annotations
 

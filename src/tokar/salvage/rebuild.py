@@ -1,8 +1,8 @@
-"""Whether a damaged archive can be rebuilt as it was, the walk over what is left of it, and HEAD and SUMM of a new one (SALV-3, SALV-6)."""
+"""Whether a damaged archive can be rebuilt as it was, and HEAD and SUMM of a new one (SALV-3, SALV-6)."""
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import accumulate, islice, takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokar import names
@@ -51,7 +51,7 @@ class IndexRows:
                     self.stop = first + count
 
     def next_known(self, number: int) -> int | None:
-        """Return the first number from this one on that a page names; numbers must not fall from one call to the next."""
+        """Return the first number from this one on that a page names; numbers must not fall between calls."""
         while self._next < len(self._pages) and self._pages[self._next][1] <= number:
             self._next += 1
             self._page = None
@@ -72,7 +72,7 @@ class IndexRows:
 
 
 def parts(runs: Columns) -> Iterator[tuple[range, RecordRun]]:
-    """Yield entries and records outside entries in the order of the original: the places of their runs, and the first run."""
+    """Yield entries and records outside entries in order: the places of their runs, and the first run."""
     first, last = 0, None
     for place, run in enumerate(runs):
         if last is not None and not run.continues(last):
@@ -138,7 +138,7 @@ class Assessment(NamedTuple):
 
 
 def assess(found: DamageMap, reader: RecordReader) -> Assessment:
-    """Find out whether nothing but derived records is missing; stops as soon as the answer is no and a complete file is known.
+    """Return what can be done; stops as soon as more than derived records is missing and a complete file is known.
 
     Raises:
         SourceChangedError: The input is not what it was.
@@ -250,9 +250,8 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
         notes.append(f"the archive that this one was salvaged from was written by {writer}")
     earlier = base.extra.get("origin")
     if earlier:
-        notes.append(
-            f"the archive that this one was salvaged from was itself salvaged from {earlier.get('id') or earlier['tag']}"
-        )
+        known = earlier.get("id") or earlier["tag"]
+        notes.append(f"the archive that this one was salvaged from was itself salvaged from {known}")
     origin = {"id": found.id.hex()} if found.id is not None else {"tag": found.tag.hex()}
     if found.known_root is not None:
         origin["root"] = found.known_root.hex()
@@ -333,17 +332,12 @@ def _content_ranges(file: DamagedFile) -> Iterator[tuple[int, int]]:
 
 def _fitting(items: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
     """Return the items that fit, from the first on."""
-    kept = []
-    for item in items:
-        room -= len(canonical_json.encode(item)) + 1
-        if room < 0:
-            break
-        kept.append(item)
-    return kept
+    sizes = accumulate(len(canonical_json.encode(item)) + 1 for item in items)
+    return [item for item, _ in takewhile(lambda pair: pair[1] <= room, zip(items, sizes, strict=True))]
 
 
 def _by_size(extra: Mapping[str, Any], known: Container[str], *, last: str | None = None) -> list[str]:
-    """Return the keys in the order in which they are left out for want of room: first those that no table has, then the largest."""
+    """Return the keys in the order in which they go for want of room: those that no table has, then the largest."""
     return sorted(
         (key for key in extra if key != last),
         key=lambda key: (key in known, -len(canonical_json.encode({key: extra[key]})), key),

@@ -20,7 +20,7 @@ from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Buffer
 
@@ -91,6 +91,8 @@ class Columns:
 
     def __init__(self) -> None:
         self._columns = [array(code) for code in _CODES]
+        # Where the runs begin in the input; where they say that they belong; their bytes.
+        self.places, self.positions, self.sizes, *_ = self._columns
 
     def __len__(self) -> int:
         return len(self._columns[0])
@@ -105,21 +107,6 @@ class Columns:
         """Add a run."""
         for column, value in zip(self._columns, run, strict=True):
             column.append(value)
-
-    @property
-    def places(self) -> Sequence[int]:
-        """Where the runs begin in the input."""
-        return self._columns[0]
-
-    @property
-    def positions(self) -> Sequence[int]:
-        """Where the runs say that they belong."""
-        return self._columns[1]
-
-    @property
-    def sizes(self) -> Sequence[int]:
-        """Bytes of the runs."""
-        return self._columns[2]
 
     @property
     def are_tidy(self) -> bool:
@@ -192,30 +179,26 @@ class RunBuilder:
         if number >= records.MAX_ENTRIES:
             raise FormatError(f"entry {number}", rule="LIM-1", offset=position)
         if kind == records.FILE:
-            file = FileRecord.parse(body, entry=number, position=position)
-            self.close()
-            self._open = _OpenRun(record, number, file)
+            self._begin(record, number, FileRecord.parse(body, entry=number, position=position))
         elif kind == records.DATA:
-            self._take_data(record, number)
+            chunk, content = decoded(record)
+            self._continued(record, number, chunk, memoryview(content).nbytes).add_data(record, chunk, content)
         else:
             done = DoneRecord.parse(body, entry=number, position=position)
             self._continued(record, number).add_done(record, done)
             self.close()
 
-    def _take_data(self, record: FoundRecord, number: int) -> None:
-        chunk, content = decoded(record)
-        run = self._continued(record, number)
-        if not run.takes(chunk, memoryview(content).nbytes):
-            self.close()
-            run = self._open = _OpenRun(record, number, None)
-        run.add_data(record, chunk, content)
-
-    def _continued(self, record: FoundRecord, number: int) -> _OpenRun:
+    def _continued(self, record: FoundRecord, number: int, chunk: int | None = None, size: int = 0) -> _OpenRun:
+        """Return the open run if the record, with a chunk of this size, continues it; else a new one."""
         run = self._open
-        if run is None or not run.is_followed_by(record, number):
-            self.close()
-            run = self._open = _OpenRun(record, number, None)
+        if run is None or not run.is_followed_by(record, number) or not (chunk is None or run.takes(chunk, size)):
+            return self._begin(record, number)
         return run
+
+    def _begin(self, record: FoundRecord, number: int, file: FileRecord | None = None) -> _OpenRun:
+        self.close()
+        self._open = _OpenRun(record, number, file)
+        return self._open
 
     def _take_outside(self, record: FoundRecord) -> None:
         _demand_sound(record)

@@ -1,9 +1,9 @@
-"""Salvage: every file of a damaged archive that is still whole, in an archive that is good again (spec/format.md section 14).
+"""Salvage: every file of a damaged archive that is still whole, in a good archive (spec/format.md section 14).
 
-The damaged archive is read twice: once to find what is left of it (`map_damage`), once to copy that. If nothing but derived
-records is missing, the result is the original again, byte by byte; else it is a new archive that names the old one as
-its origin. Nothing is lost in silence: the report lists every range and every file, and `SalvageReport.raise_if_lossy` raises
-if anything is missing.
+The damaged archive is read twice: once to find what is left of it (`map_damage`), once to copy that. If nothing but
+derived records is missing, the result is the original again, byte by byte; else it is a new archive that names the old
+one as its origin. Nothing is lost in silence: the report lists every range and every file, and
+`SalvageReport.raise_if_lossy` raises if anything is missing.
 """
 
 from __future__ import annotations
