@@ -59,13 +59,13 @@ def test_the_list_of_a_ca_builds_back_to_the_same_bytes() -> None:
 @pytest.mark.parametrize(("spelled", "token"), [(0x82, 0x82), (0x22, 0x82), (0x21, 0x82), (0x83, 0x83), (0x23, 0x83)])
 def test_directories_are_read_in_every_documented_spelling(spelled: int, token: int) -> None:
     (found,) = parse_location_list(wide((spelled, r"\\CA1\C$\L")), wide=True)
-    assert (found.token, found.spelled, found.kind) == (token, spelled, Kind.DIRECTORY)
+    assert (found.token, found.kind) == (token, Kind.DIRECTORY)
 
 
 @pytest.mark.parametrize("token", [0x0F, 0x25, 0x44, 0x45, 0x99, 0xFF])
 def test_other_tokens_stay_what_they_are(token: int) -> None:
     (found,) = parse_location_list(wide((token, r"\\CA1\C$\L")), wide=True)
-    assert found.token == found.spelled == token
+    assert found.token == token
 
 
 def test_a_database_location_with_a_trailing_separator_is_a_directory() -> None:
@@ -121,13 +121,13 @@ def test_location_lists_survive_a_round_trip(entries: list[tuple[int, str]]) -> 
 @pytest.mark.parametrize(
     ("text", "location"),
     [
-        ("log-dir=/srv/logs", Location(0x82, "/srv/logs", Kind.DIRECTORY, "--to", True, 0x82)),
-        ("0x44=x.edb", Location(0x44, "/base/x.edb", Kind.UNSETTLED, "--to", True, 0x44)),
-        ("68=/srv/d/", Location(0x44, "/srv/d", Kind.DIRECTORY, "--to", True, 0x44)),
-        ("database=dir:/srv/x.edb", Location(0x44, "/srv/x.edb", Kind.DIRECTORY, "--to", True, 0x44)),
-        ("database=file:/srv/x", Location(0x44, "/srv/x", Kind.FILE, "--to", True, 0x44)),
-        ("CSBFT_LOG=/srv/a=b", Location(0x21, "/srv/a=b", Kind.UNSETTLED, "--to", True, 0x21)),
-        (r"log-dir=\\S1\D$\L", Location(0x82, r"\\S1\D$\L", Kind.DIRECTORY, "--to", True, 0x82)),
+        ("log-dir=/srv/logs", Location(0x82, "/srv/logs", Kind.DIRECTORY, "--to", by_hand=True)),
+        ("0x44=x.edb", Location(0x44, "/base/x.edb", Kind.UNSETTLED, "--to", by_hand=True)),
+        ("68=/srv/d/", Location(0x44, "/srv/d", Kind.DIRECTORY, "--to", by_hand=True)),
+        ("database=dir:/srv/x.edb", Location(0x44, "/srv/x.edb", Kind.DIRECTORY, "--to", by_hand=True)),
+        ("database=file:/srv/x", Location(0x44, "/srv/x", Kind.FILE, "--to", by_hand=True)),
+        ("CSBFT_LOG=/srv/a=b", Location(0x21, "/srv/a=b", Kind.UNSETTLED, "--to", by_hand=True)),
+        (r"log-dir=\\S1\D$\L", Location(0x82, r"\\S1\D$\L", Kind.DIRECTORY, "--to", by_hand=True)),
     ],
 )
 def test_to_takes_a_token(text: str, location: Location) -> None:
@@ -197,8 +197,8 @@ def parse(text: str | bytes, profile: str = "edbbcli", encoding: int = 0) -> Loc
 def test_a_toml_file_says_tokens_names_and_maps() -> None:
     found = parse(TOML)
     assert found.locations == (
-        Location(0x45, "/base/priv", Kind.DIRECTORY, "location file", True, 0x45),
-        Location(0x82, "/srv/logs", Kind.DIRECTORY, "location file", True, 0x82),
+        Location(0x45, "/base/priv", Kind.DIRECTORY, "location file", by_hand=True),
+        Location(0x82, "/srv/logs", Kind.DIRECTORY, "location file", by_hand=True),
     )
     assert found.targets == (NameTarget("PUB.EDB", "/srv/pub", Kind.DIRECTORY, "location file"),)
     assert found.maps == (PathMap(r"\\SERVER2\MDBDATA", "/base/out"),)

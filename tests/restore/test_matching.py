@@ -9,7 +9,7 @@ from tokar.restore.matching import Matcher
 
 def at(token: int, path: str) -> Location:
     kind = Kind.DIRECTORY if token & 0x80 else Kind.UNSETTLED
-    return Location(token, path, kind, "list", by_hand=False, spelled=token)
+    return Location(token, path, kind, "list")
 
 
 DATABASE = at(0x44, r"\\CA1\C$\L\CA.edb")

@@ -325,7 +325,8 @@ def test_what_an_interrupted_restore_left_is_pointed_out(tmp_path: Path) -> None
 
 def with_directory(files: list[Entry], **values: object) -> Plan:
     """Plan with an inventory of one directory that has these values."""
-    info = replace(TargetDirectory("/t", TargetState.DIRECTORY, identity="i", device="d", free=10**9), **values)  # type: ignore[arg-type]
+    there = TargetDirectory("/t", TargetState.DIRECTORY, identity="i", device="d", free=10**9)
+    info = replace(there, **values)  # type: ignore[arg-type]
     return make_plan(files, Request(profile="ese", into="/t", now=NOW), Inventory({"/t": info}))
 
 

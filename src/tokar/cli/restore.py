@@ -1,4 +1,4 @@
-"""`tokar restore`: every file back into the directory that its token calls for, from one set or from a chain of them."""
+"""`tokar restore`: every file back into the directory that its token calls for, from one set or from a chain."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def restore(
         typer.Option(
             "--to",
             metavar="TOKEN=PATH|NAME=PATH",
-            help="Where a token, or one file, goes. dir:PATH or a trailing separator means a directory, file:PATH a file.",
+            help="Where a token, or one file, goes. "
+            "dir:PATH or a trailing separator means a directory, file:PATH a file.",
         ),
     ] = None,
     locations: Annotated[
@@ -100,7 +101,8 @@ def restore(
         str,
         typer.Option(
             metavar="refuse|set-aside|roll-forward",
-            help="What to do about files that are in the way; nothing is ever deleted. roll-forward keeps logs that continue the set.",
+            help="What to do about files that are in the way; nothing is ever deleted. "
+            "roll-forward keeps logs that continue the set.",
         ),
     ] = "refuse",
     code_page: Annotated[int, typer.Option(help="The code page of a raw list with one byte a character.")] = 0,
@@ -120,7 +122,10 @@ def restore(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Restore files to token-matched directories. The plan comes first, complete, and is refused (exit 6) before anything is written."""
+    """Restore files to token-matched directories.
+
+    The plan comes first, complete, and is refused (exit 6) before anything is written.
+    """
     options = RestoreOptions(
         locations=locations,
         to=to or (),

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from shutil import disk_usage
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokar import names
 from tokar.errors import ArchiveError
@@ -29,21 +28,18 @@ if TYPE_CHECKING:
 
 # Names that files of the engine have (ESE documentation, "Extensible Storage Engine Files"). A name alone is enough for
 # a file to be in the way of a restore: an old checkpoint or log that stays is believed by recovery.
-_ENGINE_EXTENSIONS = MappingProxyType(
-    {
-        "chk": "checkpoint",
-        "jcp": "checkpoint",
-        "edb": "database",
-        "dit": "database",
-        "mdb": "database",
-        "stm": "database",
-        "log": "log",
-        "jtx": "log",
-        "pat": "patch",
-        "jrs": "reserve",
-        "jfm": "flush-map",
-    }
-)
+_ENGINE_EXTENSIONS: Final = {
+    extension: kind
+    for kind, extensions in (
+        ("checkpoint", "chk jcp"),
+        ("database", "edb dit mdb stm"),
+        ("log", "log jtx"),
+        ("patch", "pat"),
+        ("reserve", "jrs"),
+        ("flush-map", "jfm"),
+    )
+    for extension in extensions.split()
+}
 
 STAGING_PREFIX = ".tokar-restore-"
 ASIDE_MARK = ".tokar-aside-"

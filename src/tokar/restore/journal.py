@@ -1,4 +1,4 @@
-"""How a restore goes on after a crash: what an interrupted run of the same plan left behind, and the journal that proves it.
+"""How a restore goes on after a crash: what an interrupted run of the same plan left, and the journal that proves it.
 
 The staging directories of a restore have a name that follows from the plan: from the roots of its archives, and from
 where every file goes. A rerun of the same restore finds them again. Before the first rename a journal is written and
@@ -43,7 +43,10 @@ _PIECE: Final = 1 << 20
 
 
 def staging_name(plan: Plan) -> str:
-    """Return what the names of the staging directories of a plan begin with; the number of the directory follows. Equal for equal roots and placements, whatever has to be set aside."""
+    """Return what the names of the staging directories of a plan begin with; the number of the directory follows.
+
+    Equal for equal roots and placements, whatever has to be set aside.
+    """
     digest = blake3("\0".join(plan.roots).encode())
     for extra in plan.extras:
         digest.update(os.fsencode(f"\0{extra.directory}\0{extra.name}\0") + extra.data)
@@ -58,7 +61,7 @@ def numbered(name: str, number: int) -> str:
 
 
 def is_whole(directory: Directory, name: str, entry: Entry) -> bool:
-    """Return whether a file has the content of an entry, and nobody else can change it: read anew, and held against size and digest."""
+    """Return whether a file, read anew, has size and digest of an entry, and nobody else can change it."""
     try:
         descriptor = directory.open(name)
     except StorageError:
@@ -151,7 +154,7 @@ def _names(directory: str) -> list[str]:
 
 
 def _read(directory: str, name: str) -> list[Aside] | None:
-    """Return the files that a journal says were to be set aside; None for one that was cut while it was written, or is not ours."""
+    """Return the files that a journal says were to be set aside; None for one that is cut short or not ours."""
     try:
         path = Path(directory, name)
         info = path.lstat()
@@ -203,7 +206,7 @@ def _has(directory: Directory, name: str) -> bool:
 
 
 def _staged(plan: Plan, name: str) -> Iterator[tuple[str, str]]:
-    """Yield directory and name of the files that lie in staging directories with the right size; placing looks at them closely."""
+    """Yield directory and name of the staged files that have the right size; placing reads them."""
     present: dict[str, dict[str, int]] = {}
     for number, one in enumerate(plan.directories):
         holder = os.path.dirname(one.path) if one.make else one.path  # noqa: PTH120 - text

@@ -66,8 +66,7 @@ class Location:
     path: str  # As it was given; from another machine as a rule
     kind: Kind  # Directory or file, where that is known
     source: str  # Where the location was given, for a person
-    by_hand: bool  # Whether a person wrote it for this restore, rather than a server for itself
-    spelled: int  # The token as it was given, which differs for the spellings above
+    by_hand: bool = False  # Whether a person wrote it for this restore, rather than a server for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +116,11 @@ def _from_list(entry: ListedName, source: str) -> Location:
     assert entry.token is not None
     token = location_token(entry.token)
     kind = Kind.DIRECTORY if token & DIRECTORY or text[-1] in "\\/" else Kind.UNSETTLED
-    return Location(token, text, kind, source, by_hand=False, spelled=entry.token)
+    return Location(token, text, kind, source)
 
 
 def settle_text(text: str) -> tuple[str, Kind]:
-    """Return the path and the kind that a person's text for a path stands for: `dir:PATH`, `file:PATH`, `PATH/`, `PATH`."""
+    """Return path and kind that a person's text stands for: `dir:PATH`, `file:PATH`, `PATH/`, `PATH`."""
     for prefix, kind in (("dir:", Kind.DIRECTORY), ("file:", Kind.FILE)):
         if text.startswith(prefix):
             return text[len(prefix) :], kind
@@ -132,7 +131,7 @@ def location_by_hand(token: int, path: str, kind: Kind, *, base: str, source: st
     """Return a location that a person wrote; a relative path is taken from `base`."""
     if token & DIRECTORY and kind is Kind.UNSETTLED:
         kind = Kind.DIRECTORY
-    return Location(token, paths.native(path, base), kind, source, by_hand=True, spelled=token)
+    return Location(token, paths.native(path, base), kind, source, by_hand=True)
 
 
 def parse_to(text: str, profile: str, *, base: str) -> Location | NameTarget:

@@ -5,9 +5,8 @@ For a file with the token T, in this order:
 1. T has bit 0x80: it names a directory and is no file. Refused.
 2. A location has the same token: that one. Of several, the one whose last component is the file's leaf; else refused.
 3. T has bit 0x40 (and not 0x20): the database location, but only if all databases of the set share one token **and**
-  there
-   is exactly one such location. Two databases may never be mixed up: with the private store's location missing, its
-   file must not land in the public store's.
+   there is exactly one such location. Two databases may never be mixed up: with the private store's location missing,
+   its file must not land in the public store's.
 4. T has bit 0x20 (and not 0x40): the log directory, if there is exactly one.
 5. Else refused: nothing is ever guessed.
 
@@ -100,7 +99,8 @@ class Matcher:
         if len(named) == 1:
             return Match(named[0], f"same token 0x{token:02X}, and the location names the file", by_leaf=True)
         raise AmbiguousLocationError(
-            f"{len(same)} locations have the token {self._word(token)}, and not exactly one names the file: {_listed(same)}"
+            f"{len(same)} locations have the token {self._word(token)}, "
+            f"and not exactly one names the file: {_listed(same)}"
         )
 
     def _database(self, token: int) -> Match | RestoreError:

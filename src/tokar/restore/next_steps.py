@@ -16,6 +16,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from tokar.as_json import as_json, fields_json
 from tokar.sets.need import Basis, need_of
 
 if TYPE_CHECKING:
@@ -76,9 +77,7 @@ class Register:
         rows = self.restore_map
         return {
             "set": self.label,
-            "checkpoint_path": self.checkpoint_path,
-            "log_path": self.log_path,
-            "backup_log_path": self.backup_log_path,
+            **fields_json(self, "checkpoint_path", "log_path", "backup_log_path"),
             "restore_map": None if rows is None else [{"old": old, "new": new} for old, new in rows],
             "restore_map_count": len(rows or ()),
             "generation_low": self.low,
@@ -103,7 +102,7 @@ class Guidance:
         return {
             "kind": self.recovery.value,
             "generations": {"low": self.low, "high": self.high} if self.low else None,
-            "registrations": [one.to_json() for one in self.registrations],
+            "registrations": as_json(self.registrations),
             "next": list(self.next_steps),
             "never": list(self.never),
             "not_checked": list(self.not_checked),
@@ -147,22 +146,21 @@ def make_guidance(
         not_checked: What the verdict leaves open.
     """
     known = [one for one in sets if one.low]
-    registers = recovery in {Recovery.HARD, Recovery.NOT_CHECKED} and not certutil
-    registrations = tuple(_register(one, places) for one in known) if registers else ()
-    steps = _certutil_steps(certutil) if certutil else _next_steps(profile, recovery, places)
+    played = known if recovery is not Recovery.NONE else []
+    registered = known if recovery in {Recovery.HARD, Recovery.NOT_CHECKED} and not certutil else []
     return Guidance(
         recovery=recovery,
-        low=min((one.low for one in known), default=0) if recovery is not Recovery.NONE else 0,
-        high=max((one.high for one in known), default=0) if recovery is not Recovery.NONE else 0,
-        registrations=registrations,
-        next_steps=steps,
+        low=min((one.low for one in played), default=0),
+        high=max((one.high for one in played), default=0),
+        registrations=tuple(_register(one, places) for one in registered),
+        next_steps=_certutil_steps(certutil) if certutil else _next_steps(profile, recovery, places),
         never=tuple(_never(recovery, len(sets))),
         not_checked=tuple(not_checked),
     )
 
 
 def _register(one: RestoredSet, places: Places) -> Register:
-    """Return what Register is told: of the full its lowest and highest log, of every logs-only set its own range and no map.
+    """Return what Register is told: of the full all its logs and the map, of a logs-only set its own range.
 
     A map with a row for a database that was not restored stops the service (Q188650), so there is one for each that is,
     and only for those. CertSrvRestoreRegisterW wants NULL and 0 with a logs-only set; the others take it so too.
@@ -180,23 +178,35 @@ def _register(one: RestoredSet, places: Places) -> Register:
 
 _EXCHANGE: Final = (
     "keep MSExchangeIS and MSExchangeDS stopped until every set is in place and registered",
-    "for each set, in this order: HrRestoreRegister, then place its files, then HrRestoreRegisterComplete with the status of placing; paths as UNC names",
+    (
+        "for each set, in this order: HrRestoreRegister, then place its files, "
+        "then HrRestoreRegisterComplete with the status of placing; paths as UNC names"
+    ),
     "net start MSExchangeIS (for the directory: net start MSExchangeDS): hard recovery runs at its start",
     "take a full backup: the sets from before the restore end here",
 )
 _DIRECTORY: Final = (
     "work in Directory Services Restore Mode, with the directory offline",
-    "DsRestorePrepare with the expiry token, DsRestoreRegister, then place the files, then DsRestoreRegisterComplete with the status of placing; paths as UNC names",
+    (
+        "DsRestorePrepare with the expiry token, DsRestoreRegister, then place the files, "
+        "then DsRestoreRegisterComplete with the status of placing; paths as UNC names"
+    ),
     "restart into normal mode: hard recovery runs at boot, and replication brings later changes",
 )
 _AUTHORITY: Final = (
     "net stop CertSvc, and leave it stopped until every set is in place and registered",
-    "for each set, in this order: place its files, then CertSrvRestoreRegisterW, then CertSrvRestoreRegisterComplete with the status of placing",
+    (
+        "for each set, in this order: place its files, then CertSrvRestoreRegisterW, "
+        "then CertSrvRestoreRegisterComplete with the status of placing"
+    ),
     "net start CertSvc: hard recovery runs at its start",
     "take a full backup, and never mix sets from before and after the restore",
 )
 _ENGINE: Final = (
-    "the program that owns the database recovers it: JetExternalRestore with these paths, this map and these generations",
+    (
+        "the program that owns the database recovers it: JetExternalRestore with these paths, "
+        "this map and these generations"
+    ),
     "take a full backup: the sets from before the restore end here",
 )
 _HARD: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -230,17 +240,14 @@ def _start(profile: str, what: str) -> tuple[str, ...]:
 
 def _soft_command(places: Places) -> str:
     """Return the command for soft recovery ("Eseutil.exe Examples"; esentutl is the same program)."""
-    options = [
-        f"{option} {_quoted(path)}"
-        for option, path in (
-            ("/l", places.backup_log_path or places.log_path),
-            ("/s", places.checkpoint_path or places.log_path),
-        )
-        if path is not None
-    ]
-    folders = sorted({new.replace("\\", "/").rpartition("/")[0] for _, new in places.databases})
-    options += [f"/d {_quoted(folders[0])}"] if len(folders) == 1 else []
-    return " ".join(["esentutl /r", places.base or "BASE", *options])
+    folders = {new.replace("\\", "/").rpartition("/")[0] for _, new in places.databases}
+    options = {
+        "/l": places.backup_log_path or places.log_path,
+        "/s": places.checkpoint_path or places.log_path,
+        "/d": folders.pop() if len(folders) == 1 else None,
+    }
+    given = [f"{option} {_quoted(path)}" for option, path in options.items() if path is not None]
+    return " ".join(["esentutl /r", places.base or "BASE", *given])
 
 
 def _quoted(path: str) -> str:
@@ -248,7 +255,7 @@ def _quoted(path: str) -> str:
 
 
 def _certutil_steps(folders: Sequence[str]) -> tuple[str, ...]:
-    """Return the steps with certutil: a folder for each set, in order, and the service starts once, at the end (Q147121)."""
+    """Return the steps with certutil: a folder for each set, in order; the service starts once (Q147121)."""
     return (
         "net stop CertSvc, and leave it stopped until the last set is restored",
         *(f"certutil -f -restoreDB {_quoted(folder)}" for folder in folders),
@@ -261,8 +268,8 @@ def _never(recovery: Recovery, sets: int) -> Iterable[str]:
     yield "esentutl /p, eseutil /p: repair throws away what it cannot read, and no log fits the database afterwards"
     if recovery in {Recovery.HARD, Recovery.NOT_CHECKED}:
         yield (
-            "esentutl /r, or starting the service before the restore is registered: plain recovery on a streaming copy fails "
-            "with -544, or damages it"
+            "esentutl /r, or starting the service before the restore is registered: "
+            "plain recovery on a streaming copy fails with -544, or damages it"
         )
     if recovery is Recovery.HARD:
         yield "esentutl /g before recovery: the copy of a running database is dirty by nature"

@@ -26,7 +26,7 @@ from tokar.restore.paths import PathMap, PathResolver, own_hosts, parse_map, tak
 from tokar.restore.plan import Existing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tokar.format.archive import Archive
     from tokar.format.metadata import Head
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # (certsrv.h).
 CERTUTIL_FOLDER = "DataBase"
 CERTUTIL_LIST = "certbkxp.dat"
+_NO_ROLL_FORWARD = "--certutil makes folders to be carried elsewhere; --existing roll-forward has no meaning there"
+_NO_LOCATIONS = "--into and --certutil send all files to one folder; leave the locations out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +82,17 @@ class Request:
     backup_logs: str | None = None
 
     def __post_init__(self) -> None:
-        if self.into is not None and self.certutil is not None:
-            raise InputError("--into and --certutil exclude each other")
-        if self.certutil is not None and self.existing is Existing.ROLL_FORWARD:
-            raise InputError(
-                "--certutil makes folders to be carried elsewhere; --existing roll-forward has no meaning there"
-            )
-        if self.certutil is not None and self.backup_logs is not None:
-            raise InputError("--certutil makes folders of its own; leave --backup-logs out")
-        if self.folder is not None and take_apart(self.folder) is None:
-            raise InputError(f"{self.folder} is not an absolute path")
-        if self.folder is not None and any(one.by_hand for one in self.locations):
-            raise InputError("--into and --certutil send all files to one folder; leave the locations out")
+        folder, apart = self.folder, self.certutil is not None
+        by_hand = any(one.by_hand for one in self.locations)
+        for is_wrong, message in (
+            (self.into is not None and apart, "--into and --certutil exclude each other"),
+            (apart and self.existing is Existing.ROLL_FORWARD, _NO_ROLL_FORWARD),
+            (apart and self.backup_logs is not None, "--certutil makes folders of its own; leave --backup-logs out"),
+            (folder is not None and take_apart(folder) is None, f"{folder} is not an absolute path"),
+            (folder is not None and by_hand, _NO_LOCATIONS),
+        ):
+            if is_wrong:
+                raise InputError(message)
 
     @property
     def resolver(self) -> PathResolver:
@@ -116,14 +117,10 @@ class Request:
 
 def places_to_look_at(request: Request) -> tuple[str, ...]:
     """Return the directories that the inventory must know for a plan to be made."""
-    if request.folder is not None:
-        wanted = [request.folder]
-        places: Iterable[Location | NameTarget] = request.targets
-    else:
-        wanted = []
-        places = (*request.locations, *request.targets)
-    if request.backup_logs is not None:
-        wanted.append(request.backup_logs)
+    wanted = [path for path in (request.folder, request.backup_logs) if path is not None]
+    places: list[Location | NameTarget] = [*request.targets]
+    if request.folder is None:
+        places = [*request.locations, *places]
     for place in places:
         try:
             path = request.resolver.resolve(place.path, by_hand=place.by_hand)
@@ -150,8 +147,7 @@ def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Loca
     if raw is not None:
         return parse_location_list(raw.data, wide=raw.form == "w", encoding=encoding, source="the archive")
     return tuple(
-        Location(one["token"], one["path"], Kind(one["kind"]), "the archive", by_hand=False, spelled=one["token"])
-        for one in head.extra.get("locations", ())
+        Location(one["token"], one["path"], Kind(one["kind"]), "the archive") for one in head.extra.get("locations", ())
     )
 
 
@@ -172,7 +168,7 @@ def make_request(archive: Archive, options: RestoreOptions) -> Request:
     by_hand = [one for one in spoken if isinstance(one, Location)]
     by_name = [one for one in spoken if isinstance(one, NameTarget)]
     if one_folder and given.locations:
-        raise InputError("--into and --certutil send all files to one folder; leave the locations out")
+        raise InputError(_NO_LOCATIONS)
     kept = () if one_folder else _kept(archive, page, replaced=bool(given.locations or by_hand))
     raw = head.location_list
     return Request(

@@ -89,7 +89,7 @@ class PathMap:
             raise InputError(f"the prefix {names.printable(self.prefix)!r} of a map is no absolute path")
 
     def apply(self, path: ForeignPath) -> tuple[int, tuple[str, ...]] | None:
-        """Return how many components the prefix takes, and the components that are left; None where it does not match."""
+        """Return how many components the prefix takes, and those that are left; None where it does not match."""
         prefix = take_apart(self.prefix)
         if prefix is None:
             return None
@@ -115,7 +115,7 @@ def parse_map(text: str, base: str) -> PathMap:
 
 
 def native(text: str, base: str, *, windows: bool = os.name == "nt") -> str:
-    """Return a path of this machine as an absolute one; a UNC or drive path stays as it is where it cannot be native."""
+    """Return a path of this machine as an absolute one; a UNC or drive path stays as it is on other systems."""
     found = take_apart(text)
     if found is not None and found.host != "/" and not windows:
         return text
@@ -125,7 +125,7 @@ def native(text: str, base: str, *, windows: bool = os.name == "nt") -> str:
 
 
 def own_hosts() -> frozenset[str]:
-    """Return the names of this machine that a UNC path may use. Empty except on Windows: no UNC path is local elsewhere."""
+    """Return the names of this machine that a UNC path may use; none except on Windows."""
     if os.name != "nt":
         return frozenset()
     return frozenset({platform.node(), socket.gethostname(), socket.getfqdn(), "localhost"})

@@ -3,30 +3,25 @@
 What the disk looks like, step by step, also if the machine dies in the middle of one:
 
 1. **Open.** In each target directory a private staging directory `.tokar-restore-KEY-N` is made; for one that is
-  missing, beside
-   its final place, after the directories above it (all 0700). KEY follows from the plan, so that a rerun finds it; it
-   is locked as long as the run lives. *Dies here: empty directories are left.*
+   missing, beside its final place, after the directories above it (all 0700). KEY follows from the plan, so that a
+   rerun finds it; it is locked as long as the run lives. *Dies here: empty directories are left.*
 2. **Stage.** Every file is written into the staging directory of its target, under its final name, exclusively,
-  readable by
-   its owner alone. The archive proves every chunk, and the digest of the whole, while it is read. *Dies here: files in
-   the staging directories are left. Nothing that was there has been touched. A rerun of the same restore reads them
-   again, and keeps those whose digest is right.*
+   readable by its owner alone. The archive proves every chunk, and the digest of the whole, while it is read. *Dies
+   here: files in the staging directories are left. Nothing that was there has been touched. A rerun of the same restore
+   reads them again, and keeps those whose digest is right.*
 3. **Sync.** All contents are made durable. *As before.*
 4. **Journal.** `.tokar-restore-KEY.journal-1` is written beside the first staging directory, and made durable:
-  everything is
-   staged, and these files are going to be set aside. *Dies here: as before; half a journal says nothing.*
+   everything is staged, and these files are going to be set aside. *Dies here: as before; half a journal says nothing.*
 5. **Set aside.** Old files are renamed: checkpoints first, then databases, then the rest. *Dies here: some of what was
-  there
-   has its new name `NAME.tokar-aside-...`. Nothing new has a final name. A rerun sets the rest aside, if it is allowed
-   to.*
+   there has its new name `NAME.tokar-aside-...`. Nothing new has a final name. A rerun sets the rest aside, if it is
+   allowed to.*
 6. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing
-  is
-   renamed once, with all that is in it. Each rename is atomic and replaces nothing; directories are synced between the
-   two, so no database can be there durably while a log is not. *Dies here: every file with a final name is whole, the
-   rest is still staged. As long as something is missing, a database is. Because there is a journal, a rerun takes a
-   file under a final name that has exactly the right digest for one that is in place, and goes on with the others.*
+   is renamed once, with all that is in it. Each rename is atomic and replaces nothing; directories are synced between
+   the two, so no database can be there durably while a log is not. *Dies here: every file with a final name is whole,
+   the rest is still staged. As long as something is missing, a database is. Because there is a journal, a rerun takes
+   a file under a final name that has exactly the right digest for one that is in place, and goes on with the others.*
 7. **Clear.** The staging directories are removed, and last of all the journal. *Dies here: the set is whole; a rerun
-  only clears.*
+   only clears.*
 
 An error or an interrupt before step 5 undoes everything, but what an interrupted run before this one had put in place.
 Afterwards nothing is undone: what is in place stays, the staged rest and the journal are removed, and the error says

@@ -1,4 +1,4 @@
-"""Makes the plan: entries, a request and an inventory in, a plan out. `make_plan` touches no disk, and stops at no problem.
+"""Makes the plan: entries, a request and an inventory in, a plan out. It touches no disk, and stops at no problem.
 
 `look_and_plan` takes the inventory for it, once, or twice where logs may stay or an interrupted run goes on.
 
@@ -287,7 +287,7 @@ class _Planner:
         return directory, None if match.by_bits else name
 
     def _settle(self, place: Location | NameTarget, path: str, leaf: str | None) -> tuple[str, str | None]:
-        """Return directory and name (None for the leaf), having settled what a place is (spec/tokens.md, LOC-8, LOC-9)."""
+        """Return directory and name (None for the leaf) that a place means (spec/tokens.md, LOC-8, LOC-9)."""
         kind = place.kind
         if kind is Kind.UNSETTLED:
             kind = self._kind_on_disk(path) or self._kind_by_name(place, leaf)
@@ -312,7 +312,7 @@ class _Planner:
         return Kind.FILE if extension in DATABASE_EXTENSIONS else Kind.DIRECTORY
 
     def _own_log_folder(self, steps: Steps, folder: str) -> None:
-        """Demand that a folder of their own holds exactly the logs of one range (-553, -554, -557), and look into the log directory.
+        """Demand that a folder of their own holds exactly the logs of one range (-553, -554, -557).
 
         Logs that stay in the log directory are played after the restored ones, so it is held to the same rules as a
         target.

@@ -35,7 +35,6 @@ from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
 
     from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
@@ -145,17 +144,11 @@ class OpenSets:
             raise StorageError("the archive was replaced while it was being looked at", path=path)
         return archive
 
-    def close(self) -> None:
-        """Close all archives."""
-        self._stack.close()
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +167,7 @@ class ChosenSets:
     whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
 
     def alone(self, at: int) -> tuple[Entry, ...]:
-        """Return what one set contributes if each is kept apart: also logs that another set brings as well, with the same bytes."""
+        """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
         logs = self.selection.logs if self.selection else ()
         shared = {log.digest for log in logs if at in log.also_in}
         placed = {entry.number for entry in self.entries[at]}
@@ -313,7 +306,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
 
 
 def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> RestorePlan:
-    """Plan a numbered folder for each set, each as `certutil -restoreDB` takes it, in the order in which they are restored."""
+    """Plan a numbered folder for each set, as `certutil -restoreDB` takes it, in the order of the restore."""
     if options.to or options.only:
         raise InputError("--certutil with several sets takes them whole; leave --to and --only out")
     folders = [folder / str(at) for at in range(1, len(chosen.archives) + 1)]

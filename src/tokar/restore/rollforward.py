@@ -1,4 +1,4 @@
-"""Logs that are in the log directory already and continue the set: they stay, and recovery plays them after the restored ones.
+"""Logs that are in the log directory already and continue the set: they stay, and are played after the restored ones.
 
 A log stays only where its own header proves it: same stream, next generation, and the creation time of the log before
 it repeated. The current log is known by its header, not by its name. A log that is also in the set, or is older than

@@ -132,7 +132,7 @@ class Stager:
                 self._tell(_PROGRESS_STEP)
 
     def _stage_share(self, share: int, shares: int, *, again: bool = False) -> Iterator[Tally]:
-        """Stage the blocks of small files that fall to a share, the first of which has the large files too; yield after each block.
+        """Stage the blocks of small files that fall to a share; the first has the large files too; yields after each.
 
         Args:
             share: Which.
@@ -203,7 +203,7 @@ class Stager:
         self._size += len(extra.data)
 
     def _stage(self, staging: Directory, name: str, entry: Entry) -> None:
-        """Write an entry into its staging directory. If it dies half-way, part of the file is there, in staging only."""
+        """Write an entry into its staging directory. If it dies half-way, part of the file is there, in staging."""
         chunks = self._reader.chunks(entry)
         descriptor = staging.create(name)
         try:

@@ -59,7 +59,7 @@ class Worker:
         return self.status is not None and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == _DONE
 
     def read(self) -> Iterator[Tally]:
-        """Yield what came since the last time; waits until something does. Afterwards there is a status if that was all."""
+        """Yield what came since the last time, waiting until something does. At the end there is a status."""
         # Every step is one short write, which a pipe keeps whole.
         data = os.read(self.pipe, _READ_SIZE)
         if not data:
@@ -71,7 +71,7 @@ class Worker:
             yield tally
 
     def wait(self) -> None:
-        """Wait until it is gone, and keep how it ended; where the system keeps that from us (SIGCHLD is ignored), its share is not done."""
+        """Wait until it is gone, and keep how it ended; not done where nobody knows (SIGCHLD is ignored)."""
         try:
             self.status = os.waitpid(self.process, 0)[1]
         except ChildProcessError:
@@ -108,7 +108,7 @@ class WorkerPool:
                 yield from at_work[pipe].read()
 
     def undone(self) -> list[tuple[int, Tally]]:
-        """Return the shares that are not done, each with what `tallies` has yielded of it. Call it when that has yielded everything."""
+        """Return the shares that are not done, each with what `tallies`, now at its end, has yielded of it."""
         failed = [(worker.share, worker.counted) for worker in self._workers if not worker.is_done]
         return [*((share, Tally(0, 0, 0)) for share in self._refused), *failed]
 
@@ -123,7 +123,7 @@ class WorkerPool:
 
 
 def useful_processes() -> int:
-    """Return how many processes are worth having: one for each processor that this one may use, up to a few, and one where nothing can be forked."""
+    """Return how many processes are worth having: one a processor, up to a few; one where nothing can be forked."""
     return min(len(os.sched_getaffinity(0)), _MOST) if sys.platform == "linux" else 1
 
 
@@ -152,7 +152,7 @@ def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> Worker:
 
 
 def _run(share: int, work: Callable[[int], Iterator[Tally]], pipe: int, parent: int) -> NoReturn:
-    """Do a share and end, without anything that the end of a program does: that is for the process this one is a copy of."""
+    """Do a share and end, without what else the end of a program does: that is for the process that this one copies."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process hears it too, and ends this one
         for tally in work(share):
