@@ -134,11 +134,6 @@ class Environment(Record):
         """The log path as text."""
         return text(self.raw_log_path)
 
-    @property
-    def circular_logging(self) -> bool:
-        """Whether logs were being recycled instead of kept."""
-        return bool(self.flags & 1)
-
 
 NO_ENVIRONMENT: Final = Environment()
 

@@ -111,15 +111,11 @@ class RangeChecker:
             if record is None or self._work > _WORK_FACTOR * len(self._data):
                 self._add(LogFaultKind.TORN, suspect if suspect is not None else offset)
                 return
-            if self._is_right(record, offset):
-                self._valid += 1
-                if suspect is not None:
-                    self._add(LogFaultKind.BAD, suspect)
-                    suspect = None
-            else:
-                if suspect is not None:
-                    self._add(LogFaultKind.BAD, suspect)
-                suspect = offset
+            if suspect is not None:
+                self._add(LogFaultKind.BAD, suspect)
+            is_right = self._is_right(record, offset)
+            self._valid += is_right
+            suspect = None if is_right else offset
             if not record.next:
                 break
             offset += ChecksumRecord.layout_size() + record.next
@@ -168,28 +164,24 @@ class SegmentChecker(WholeBlocks):
         super().__init__(SEGMENT_SIZE, BATCH)
         self._header = header
         self._sums = BlockSums(SEGMENT_SIZE, BATCH)
-        self._checksums: list[int] = []
-        self._differences: list[int] = []
-        self._positions: list[int] = []
-        self._empty: list[bool] = []
+        # Of each segment: the stored checksum, what the computed one differs by, the position, whether all is zero.
+        self._seen: list[tuple[int, int, int, bool]] = []
 
     def _take(self, view: memoryview) -> None:
-        if len(self._checksums) >= MOST_SEGMENTS:
+        if len(self._seen) >= MOST_SEGMENTS:
             return
         segments = aligned_words(view, SEGMENT_SIZE // 8)
         stored = segments[:, 0].copy()
         _, computed = self._sums.sums(segments, stored)
         # Nothing but zeros sums up to zero as well, but so could content: only the words themselves can tell.
         empty = np.bitwise_or.reduce(segments, axis=1) == 0
-        self._checksums += stored.tolist()
-        self._differences += (stored ^ computed).tolist()
-        self._positions += segments[:, 1].tolist()
-        self._empty += empty.tolist()
+        columns = (stored, stored ^ computed, segments[:, 1], empty)
+        self._seen += zip(*(column.tolist() for column in columns), strict=True)
 
     def finish(self, size: int) -> LogReport:
         """Return what was found in a file of that many bytes."""
         first = self._header.header_sectors
-        classes = [self._classify(number) for number in range(first, min(len(self._checksums), MOST_SEGMENTS))]
+        classes = [self._classify(number) for number in range(first, min(len(self._seen), MOST_SEGMENTS))]
         end = max((index for index, kind in enumerate(classes) if kind is _Class.VALID), default=-1) + 1
         faults = [
             self._fault(first + index, kind) for index, kind in enumerate(classes[:end]) if kind is not _Class.VALID
@@ -209,7 +201,7 @@ class SegmentChecker(WholeBlocks):
             rescued=int(rescued),
             bad=len(faults),
             faults=tuple(faults[:FAULT_LIMIT]),
-            segments_xor=reduce(xor, (self._checksums[first + index] for index in counted), 0),
+            segments_xor=reduce(xor, (self._seen[first + index][0] for index in counted), 0),
             expected_size=self._header.file_size,
             size=size,
         )
@@ -221,11 +213,11 @@ class SegmentChecker(WholeBlocks):
 
     def _classify(self, number: int) -> _Class:
         """Say what a segment is. A checksum is right for the number by which it differs from the one for number 0."""
-        if self._empty[number]:
+        _, difference, position, empty = self._seen[number]
+        if empty:
             return _Class.EMPTY
-        position = self._positions[number]
         byte, sector, generation = position & 0xFFFF, position >> 16 & 0xFFFF, position >> 32
-        if self._differences[number] != sector or byte or sector not in {number, number - 1}:
+        if difference != sector or byte or sector not in {number, number - 1}:
             return _Class.BAD
         if generation < self._header.generation:
             return _Class.STALE
@@ -237,7 +229,7 @@ class SegmentChecker(WholeBlocks):
         offset = number * SEGMENT_SIZE
         if kind is not _Class.BAD:
             return LogFault(LogFaultKind.LOST, offset, number)
-        position = flipped_bit(self._differences[number] ^ number, SEGMENT_SIZE)
+        position = flipped_bit(self._seen[number][1] ^ number, SEGMENT_SIZE)
         return LogFault(as_kind, offset, number, () if position is None else (position,))
 
 

@@ -11,9 +11,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import fields_json
-from tokar.ese.attachment import Environment
+from tokar.ese.attachment import Attachment, Environment
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.content_facts import LogFault, PageFault
+from tokar.ese.content_facts import ContentVerdict, LogFault, PageFault
 from tokar.ese.database import DatabaseHeader, Event, Repairs
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.log import LogHeader
@@ -23,8 +23,6 @@ from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature, text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokar.ese.attachment import Attachment
-    from tokar.ese.content_facts import ContentVerdict
     from tokar.ese.inspect import Inspection
     from tokar.ese.trailer import BackupTrailer
 
