@@ -135,11 +135,7 @@ T = TypeVar("T")
 
 SHARING_VIOLATION: Final = 0x80070020
 """ERROR_SHARING_VIOLATION: a restore while the service runs (as Restore-CARoleService gives it)."""
-_LAYER_CODES: Final = {
-    -526: codes.CIRCULAR_LOGGING,
-    -560: codes.FULL_BACKUP_NOT_TAKEN,
-    -569: codes.LOG_FILE_NOT_FOUND,
-}
+_LAYER_CODES: Final = {-526: codes.CIRCULAR_LOGGING, -560: codes.FULL_BACKUP_NOT_TAKEN, -569: codes.LOG_FILE_NOT_FOUND}
 """What Prepare answers for logs only, where the layer has a code of its own."""
 _TOKEN: Final = struct.Struct(
     "<4sII"

@@ -37,14 +37,8 @@ if TYPE_CHECKING:
     from tokar.server.transcript import Transcript
 
 _PREPARE = {BackupType.FULL: BackupEvent.PREPARE_FULL, BackupType.LOGS_ONLY: BackupEvent.PREPARE_LOGS}
-_GET = {
-    ListKind.DATABASE_NAMES: BackupEvent.GET_DATABASE_NAMES,
-    ListKind.BACKUP_LOGS: BackupEvent.GET_BACKUP_LOGS,
-}
-_FREE = {
-    ListKind.DATABASE_NAMES: BackupEvent.FREE_DATABASE_NAMES,
-    ListKind.BACKUP_LOGS: BackupEvent.FREE_BACKUP_LOGS,
-}
+_GET = {ListKind.DATABASE_NAMES: BackupEvent.GET_DATABASE_NAMES, ListKind.BACKUP_LOGS: BackupEvent.GET_BACKUP_LOGS}
+_FREE = {ListKind.DATABASE_NAMES: BackupEvent.FREE_DATABASE_NAMES, ListKind.BACKUP_LOGS: BackupEvent.FREE_BACKUP_LOGS}
 _CALLS = {ListKind.DATABASE_NAMES: "database_names", ListKind.BACKUP_LOGS: "backup_logs"}
 
 

@@ -39,11 +39,7 @@ if TYPE_CHECKING:
     from tokar.server.contract import Registration, RestoreContext, Server
     from tokar.server.transcript import Transcript
 
-_AFTER_REGISTER = {
-    RestoreState.REGISTERED,
-    RestoreState.REGISTERED_THEN_PLACED,
-    RestoreState.PLACED_THEN_REGISTERED,
-}
+_AFTER_REGISTER = {RestoreState.REGISTERED, RestoreState.REGISTERED_THEN_PLACED, RestoreState.PLACED_THEN_REGISTERED}
 
 
 @dataclass(frozen=True, slots=True)
