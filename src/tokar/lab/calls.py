@@ -1,4 +1,4 @@
-"""What stands around every call of the contract: users at work, faults on order, engine errors as codes; and the lists that calls return."""
+"""What stands around every call of the contract: users at work, faults on order, engine errors as codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from tokar.lab.engine import Chance, EngineError
 from tokar.namelist import build_names
@@ -88,12 +89,12 @@ class FaultInjector:
     die: Callable[[], object] = die_at_once  # Called for DIE
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
-_WINDOWS_1252: Final = 1252
 
 
 class Calls:
-    """What stands before and behind every call: work of the users, faults, engine errors as result codes.
+    """What stands around every call: work of the users, faults, engine errors as result codes, lists in the server's width.
 
     Args:
         lab: The server.
@@ -105,23 +106,39 @@ class Calls:
     def __init__(self, lab: Lab, plan: InjectionPlan, injector: FaultInjector, busy: int) -> None:
         self.lab = lab
         self.plan = plan
+        self.chance = Chance(lab.config.seed, -1 - lab.config.lives)
+        self.fault: Injection | None = None  # What the call under way has to act out itself
         self._injector = injector
         self._busy = busy
-        self.chance = Chance(lab.config.seed, -1 - lab.config.lives)
+        self._wide = DIALECTS[lab.config.profile].wide
 
-    def make(self, call: str, action: Callable[[Injection | None], T]) -> T:
-        """Make a call: `action` gets the fault that it has to act out itself, if one is due."""
+    def make(self, call: str, action: Callable[[], T]) -> T:
+        """Make a call, with what stands before and behind it."""
         self._let_users_work()
-        fault = self.plan.next_call(call)
+        fault = self.fault = self.plan.next_call(call)
         if fault is not None and not fault.after:
             self._strike(call, fault)
         try:
-            result = action(fault)
+            result = action()
         except EngineError as error:
             raise ServerError(error.code, call=call, detail=str(error)) from error
         if fault is not None and fault.after:
             self._strike(call, fault)
         return result
+
+    def encode(self, name: str) -> bytes:
+        """Return a name as lists hold it."""
+        return name.encode("utf-16-le" if self._wide else "cp1252")
+
+    def list(self, entries: Iterable[tuple[int | None, str]], *, with_tokens: bool = True) -> NameList:
+        """Return a list."""
+        data = build_names([(token, self.encode(name)) for token, name in entries], wide=self._wide)
+        encoding = 0 if self._wide else 1252
+        return NameList.from_bytes(data, wide=self._wide, encoding=encoding, with_tokens=with_tokens)
+
+    def locations(self) -> NameList:
+        """Return the list of where everything lives."""
+        return self.list((one.token, one.name) for one in self.lab.locations())
 
     def _let_users_work(self) -> None:
         if self.lab.is_running and self._busy:
@@ -141,22 +158,12 @@ class Calls:
             raise NoAnswerError(call, "the server died")
 
 
-class Lists:
-    """Builds lists in the dialect's width and returns them."""
+def called(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Make a method a call of the contract: its object's `make` gets the name of the method, and what it does."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._wide = DIALECTS[lab.config.profile].wide
+    @wraps(method)
+    def call(self: Any, /, *arguments: P.args, **named: P.kwargs) -> T:
+        result: T = self.make(method.__name__, partial(method, self, *arguments, **named))
+        return result
 
-    def encode(self, name: str) -> bytes:
-        """Return a name as lists hold it."""
-        return name.encode("utf-16-le" if self._wide else "cp1252")
-
-    def give(self, entries: Iterable[tuple[int | None, str]], *, with_tokens: bool = True) -> NameList:
-        """Return a list."""
-        data = build_names([(token, self.encode(name)) for token, name in entries], wide=self._wide)
-        encoding = 0 if self._wide else _WINDOWS_1252
-        return NameList.from_bytes(data, wide=self._wide, encoding=encoding, with_tokens=with_tokens)
-
-    def give_locations(self, lab: Lab) -> NameList:
-        """Return where everything lives."""
-        return self.give((location.token, location.name) for location in lab.locations())
+    return call

@@ -19,6 +19,8 @@ from tokar.lab.instance import Place
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tokar.server.contract import Registration
+
 
 CONFIG_NAME: Final = "lab.json"
 _MOST_DATABASES: Final = 12
@@ -183,19 +185,21 @@ class RestoreInProgress:
     checkpoint_path: str | None  # Folder of the checkpoint; kept, and not used: the lowest log stands in for it
     status: int | None = None  # What RegisterComplete said; None: it has not been called
 
-    def with_set(self, other: RestoreInProgress) -> RestoreInProgress:
+    @classmethod
+    def of(cls, told: Registration) -> RestoreInProgress:
+        """Return what Register was told."""
+        rows, paths = told.restore_map or (), (told.log_path, told.backup_log_path, told.checkpoint_path)
+        return cls(told.generation_low, told.generation_high, rows, *paths)
+
+    def with_set(self, told: Registration) -> RestoreInProgress:
         """Return this registration with another set added to it."""
         return replace(
             self,
-            low_log=min(self.low_log, other.low_log),
-            high_log=other.high_log,
-            backup_log_path=other.backup_log_path or self.backup_log_path,
+            low_log=min(self.low_log, told.generation_low),
+            high_log=told.generation_high,
+            backup_log_path=told.backup_log_path or self.backup_log_path,
             status=None,
         )
-
-    def completed(self, status: int) -> RestoreInProgress:
-        """Return this registration with the word of RegisterComplete."""
-        return replace(self, status=status)
 
 
 def load_registration(folder: Path) -> RestoreInProgress | None:
