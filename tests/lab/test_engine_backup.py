@@ -12,13 +12,14 @@ from tokar.ese.trailer import BackupTrailer
 from tokar.lab.backup import Backup, BackupFile, FileRole
 from tokar.lab.database_file import DatabaseFile
 from tokar.lab.engine import ERAS, EngineError
+from tokar.server.contract import DIALECTS, BackupType
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PROFILES = sorted(ERAS)
-LOGS_ONLY = sorted(name for name, era in ERAS.items() if era.incremental)
+LOGS_ONLY = sorted(name for name in ERAS if BackupType.LOGS_ONLY in DIALECTS[name].types)
 
 
 def read_all(backup: Backup, file: BackupFile) -> bytes:

@@ -27,11 +27,12 @@ from engine_by_hand import (
 
 from tokar.lab.config import local_path
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.engine import ERAS, Chance, EngineError, LifeClock
+from tokar.lab.engine import ERAS, Chance, Clock, EngineError
 from tokar.lab.engine_recovery import RegisteredSet, hard_recovery
+from tokar.lab.instance import Life
 from tokar.lab.log_stream import closed_logs
 from tokar.lab.offline import dump
-from tokar.server.contract import BackupType, EndOfFile, Outcome
+from tokar.server.contract import DIALECTS, BackupType, EndOfFile, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from tokar.lab.lab import Lab
 
 PROFILES = sorted(ERAS)
-LOGS_ONLY = sorted(name for name, era in ERAS.items() if era.incremental)
+LOGS_ONLY = sorted(name for name in ERAS if BackupType.LOGS_ONLY in DIALECTS[name].types)
 
 
 def full_of(folder: Path, profile: str, seed: int = 1) -> tuple[Story, HandSet]:
@@ -374,7 +375,7 @@ def test_a_folder_of_their_own_holds_exactly_the_logs_of_the_set(tmp_path: Path,
 
     def recover(low: int, high: int) -> int:
         try:
-            hard_recovery(lab.place, lab.era, LifeClock(1, 1, utc=True), Chance(1), RegisteredSet(aside, low, high))
+            hard_recovery(Life(lab.place, lab.era, Clock(1, 1, utc=True), Chance(1)), RegisteredSet(aside, low, high))
         except EngineError as error:
             return error.code
         return 0

@@ -10,7 +10,7 @@ from engine_by_hand import new_story, wipe
 
 from tokar import lab as engine
 from tokar.errors import InputError
-from tokar.lab.engine import ERAS, Chance, EngineError, LifeClock, era_of
+from tokar.lab.engine import ERAS, Chance, Clock, EngineError, era_of
 from tokar.lab.lab import create_lab, open_lab
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs
@@ -179,7 +179,7 @@ def test_two_transactions_cannot_change_one_record(tmp_path: Path) -> None:
 
 
 def test_times_and_chances_follow_from_seed_and_life() -> None:
-    assert LifeClock(3, 1, utc=True).now() == LifeClock(3, 1, utc=True).now()
-    moments = {str(LifeClock(3, life, utc=utc).now()) for life in range(5) for utc in (True, False)}
+    assert Clock(3, 1, utc=True).now() == Clock(3, 1, utc=True).now()
+    moments = {str(Clock(3, life, utc=utc).now()) for life in range(5) for utc in (True, False)}
     assert len(moments) == 10
     assert Chance(1, 2).some_bytes(8) == Chance(1, 2).some_bytes(8) != Chance(1, 3).some_bytes(8)

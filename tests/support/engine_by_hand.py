@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tokar import codes
 from tokar.lab.engine import EngineError
+from tokar.lab.instance import Listener
 from tokar.lab.lab import Lab, create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupType, EndOfFile, Outcome, Registration
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 READ_SIZE = 8192
 
 
-class Account:
+class Account(Listener):
     """What must be in the databases, by dbid: now, and at the closing of each log."""
 
     def __init__(self) -> None:

@@ -21,17 +21,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from tokar.ese.values import NO_BACKUP, BackupInfo
 from tokar.lab.change_records import BackupMark
-from tokar.lab.copies import BytesCopy, DatabaseCopy, open_log_copy, patch_name
+from tokar.lab.copies import DatabaseCopy, patch_name
 from tokar.lab.engine import EngineError
+from tokar.lab.log_formats import read_log
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.lab.copies import OpenCopy
     from tokar.lab.instance import Instance
     from tokar.lab.leaf_pages import Page
 
@@ -78,7 +79,7 @@ class Backup:
         self.generation_low = low
         self.logs: list[BackupFile] | None = None
         self._copies: dict[int, DatabaseCopy] = {}
-        self._open: OpenCopy | None = None
+        self._open: DatabaseCopy | BytesIO | None = None
         self._open_file: BackupFile | None = None
         self._left = 0
         self._read_sum = 0
@@ -108,15 +109,16 @@ class Backup:
         if file.role is FileRole.DATABASE:
             self._open = self._open_database(file.number)
         elif file.role is FileRole.PATCH:
-            self._open = BytesCopy(self.patch_path(file.number).read_bytes() if not self._has_trailer else b"")
+            self._open = BytesIO(self.patch_path(file.number).read_bytes() if not self._has_trailer else b"")
         else:
             path = self._instance.log.closed().get(file.number)
             if path is None:
                 raise EngineError(-1811, f"log {file.name} is gone")
-            self._open = open_log_copy(path)
+            read_log(path, damaged=-612)
+            self._open = BytesIO(path.read_bytes())
         self._open_file = file
-        self._left = self._open.size
-        return self._open.size
+        self._left = self._open.size if isinstance(self._open, DatabaseCopy) else len(self._open.getbuffer())
+        return self._left
 
     def read(self, size: int) -> bytes:
         """Return the next bytes of the open file; none at its end.
@@ -241,7 +243,7 @@ class Backup:
         return self._read_sum >= due
 
     def _remember(self, dbid: int) -> None:
-        """Enter the backup into a header: as a full or an incremental, in later eras without truncation as a copy or a differential."""
+        """Enter the backup into a header; in later eras one without truncation counts as a copy or a differential."""
         file = self._instance.files[dbid]
         apart = self._instance.era.copy_apart and not self._truncated
         if self.full and apart:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,14 +27,12 @@ class LogRecord:
     """The base of all records."""
 
     __slots__ = ()
-    kind: ClassVar[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Opened(LogRecord):
     """The first record of every log, so that no log is empty."""
 
-    kind = 1
     generation: int
 
 
@@ -42,7 +40,6 @@ class Opened(LogRecord):
 class Begin(LogRecord):
     """A transaction begins."""
 
-    kind = 2
     transaction: int
 
 
@@ -50,7 +47,6 @@ class Begin(LogRecord):
 class Commit(LogRecord):
     """A transaction is committed: durable as soon as this record is on disk."""
 
-    kind = 3
     transaction: int
 
 
@@ -58,7 +54,6 @@ class Commit(LogRecord):
 class Rollback(LogRecord):
     """A transaction has been undone; its compensating changes stand before this as ordinary ones."""
 
-    kind = 4
     transaction: int
 
 
@@ -66,7 +61,6 @@ class Rollback(LogRecord):
 class Put(LogRecord):
     """One record on one page is set, replaced or deleted."""
 
-    kind = 5
     transaction: int  # Whose change it is
     dbid: int  # The database
     page: int  # The page number
@@ -81,7 +75,6 @@ class Put(LogRecord):
 class Split(LogRecord):
     """The upper part of a page moves to another page."""
 
-    kind = 6
     dbid: int  # The database
     source: int  # The page that was full
     target: int  # The free page that takes the records from `key` on
@@ -97,7 +90,6 @@ class Split(LogRecord):
 class Free(LogRecord):
     """An empty page leaves the chain."""
 
-    kind = 7
     dbid: int  # The database
     previous: int  # The page before it, which now points past it
     page: int  # The page that becomes free
@@ -111,7 +103,6 @@ class Free(LogRecord):
 class Attach(LogRecord):
     """A database joins the log stream."""
 
-    kind = 8
     dbid: int  # Its number from here on
     path: bytes  # Where it lies, in the server's own terms, as UTF-8
     signature: bytes  # Its signature, 28 bytes: another one after a defragmentation
@@ -121,7 +112,6 @@ class Attach(LogRecord):
 class Detach(LogRecord):
     """A database leaves the log stream in a consistent state."""
 
-    kind = 9
     dbid: int
 
 
@@ -129,12 +119,13 @@ class Detach(LogRecord):
 class BackupMark(LogRecord):
     """A backup begins here; its position is the mark in the headers of the copies."""
 
-    kind = 10
     full: int  # 1 for a full, 0 for logs only
 
 
+# The kind of a record is its place here, from 1.
 _RECORDS: Final = (Opened, Begin, Commit, Rollback, Put, Split, Free, Attach, Detach, BackupMark)
-_KINDS: Final[dict[int, Callable[..., LogRecord]]] = {record.kind: record for record in _RECORDS}
+_BY_KIND: Final[dict[int, Callable[..., LogRecord]]] = dict(enumerate(_RECORDS, 1))
+_KINDS: Final[dict[type[LogRecord], int]] = {record: kind for kind, record in enumerate(_RECORDS, 1)}
 _FIELDS: Final[dict[type[LogRecord], tuple[str, ...]]] = {
     record: tuple(field.name for field in fields(record)) for record in _RECORDS
 }
@@ -143,18 +134,18 @@ _FIELDS: Final[dict[type[LogRecord], tuple[str, ...]]] = {
 def encode_record(record: LogRecord) -> bytes:
     """Return the bytes of a record with its frame."""
     body = b"".join(_encode_value(getattr(record, name)) for name in _FIELDS[type(record)])
-    return _FRAME.pack(record.kind, len(body)) + body
+    return _FRAME.pack(_KINDS[type(record)], len(body)) + body
 
 
 def decode_records(data: bytes) -> Iterator[tuple[int, LogRecord]]:
-    """Yield the records at the start of a run, with the offset of each. Stops at a kind of 0 and at a record that is not all there."""
+    """Yield the records of a run with the offset of each, up to a kind of 0 or a record that is not all there."""
     offset = 0
     while offset + _FRAME.size <= len(data):
         kind, size = _FRAME.unpack_from(data, offset)
         end = offset + _FRAME.size + size
-        if kind not in _KINDS or end > len(data):
+        if kind not in _BY_KIND or end > len(data):
             return
-        yield offset, _KINDS[kind](*_decode_values(data[offset + _FRAME.size : end]))
+        yield offset, _BY_KIND[kind](*_decode_values(data[offset + _FRAME.size : end]))
         offset = end
 
 

@@ -1,4 +1,4 @@
-"""Files as a backup reads them (a database page by page while work goes on, a log, a patch file), and what completes a copy.
+"""A database as a backup reads it, page by page while work goes on, and what completes the copy.
 
 What the log cannot say about a copy made while work went on is in its trailer page (`tokar.ese.trailer`), and in the
 early era in a patch file, `NAME.PAT`: two copies of a database header, whose "current full backup" holds the whole
@@ -10,14 +10,13 @@ it replaces the page of the copy when it is newer.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from tokar.errors import HeaderError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.trailer import BackupTrailer
 from tokar.lab.engine import EngineError
 from tokar.lab.leaf_pages import Page
-from tokar.lab.log_formats import read_log
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -30,44 +29,6 @@ if TYPE_CHECKING:
 
 PAGES_AT_ONCE: Final = 2
 """Pages that the engine reads from disk in one go: little, so that much can change behind and before the copy."""
-
-
-class OpenCopy(Protocol):
-    """A file that is being read."""
-
-    size: int
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes, fewer than asked only at the end."""
-
-
-class BytesCopy:
-    """A file whose content is fixed when it is opened.
-
-    Args:
-        content: All of it.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self.size = len(content)
-        self._content = content
-        self._offset = 0
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes, fewer than asked only at the end."""
-        piece = self._content[self._offset : self._offset + size]
-        self._offset += len(piece)
-        return piece
-
-
-def open_log_copy(path: Path) -> BytesCopy:
-    """Open a closed log.
-
-    Raises:
-        EngineError: It is damaged (-612).
-    """
-    read_log(path, damaged=-612)
-    return BytesCopy(path.read_bytes())
 
 
 class DatabaseCopy:
@@ -118,7 +79,7 @@ class DatabaseCopy:
         return piece
 
     def page_written(self, page: Page) -> None:
-        """Take a page that received the records of a split into the patch file, if the copy has gone past it or will not reach it.
+        """Take a page that received the records of a split into the patch file, unless the copy will still reach it.
 
         The copy of the page that lost those records may still be ahead and then lacks them. Whether it is does not
         matter here: a page that is in both copies is in neither harm nor way.
@@ -129,7 +90,8 @@ class DatabaseCopy:
     def patch(self, high: int) -> bytes:
         """Return the patch file, complete up to the log `high`; nothing is collected after that."""
         self.collects = False
-        return build_patch(self.header, replace(self._started, generation_high=high), self.patches)
+        header = replace(self.header, current_full=replace(self._started, generation_high=high))
+        return header.build() * _HEADER_PAGES + b"".join(self.patches[number] for number in sorted(self.patches))
 
     def _read_on(self) -> None:
         page_size = self._file.era.page_size
@@ -142,7 +104,9 @@ class DatabaseCopy:
             self._read_ahead += data
         else:
             ended = replace(self._started, generation_high=self._generation())
-            self._read_ahead += build_trailer(self.header, ended, page_size)
+            header = self.header
+            trailer = BackupTrailer(backup=ended, signature=header.signature, log_signature=header.log_signature)
+            self._read_ahead += trailer.build(page_size)
 
 
 _HEADER_PAGES: Final = 2
@@ -151,17 +115,6 @@ _HEADER_PAGES: Final = 2
 def patch_name(database: str) -> str:
     """Return the name of the patch file of a database."""
     return database.rpartition(".")[0] + (".PAT" if database.isupper() else ".pat")
-
-
-def build_patch(header: DatabaseHeader, backup: BackupInfo, pages: dict[int, bytes]) -> bytes:
-    """Return the bytes of a patch file.
-
-    Args:
-        header: Of the copy.
-        backup: The backup it belongs to, with its whole range of logs.
-        pages: Sealed pages by number.
-    """
-    return replace(header, current_full=backup).build() * _HEADER_PAGES + b"".join(pages[key] for key in sorted(pages))
 
 
 def apply_patch(path: Path, file: DatabaseFile) -> int:
@@ -178,11 +131,8 @@ def apply_patch(path: Path, file: DatabaseFile) -> int:
     except HeaderError as error:
         raise EngineError(-535, "the patch file is not readable", path=path) from error
     ours = file.header
-    if (header.signature, header.log_signature, header.current_full.mark) != (
-        ours.signature,
-        ours.log_signature,
-        ours.current_full.mark,
-    ):
+    belongs = header.signature == ours.signature and header.log_signature == ours.log_signature
+    if not belongs or header.current_full.mark != ours.current_full.mark:
         raise EngineError(-552, "the patch file is of another backup", path=path)
     for number, data in _patch_pages(path, file.era.page_size):
         if Page.from_bytes(data, number).dbtime > file.read_page(number).dbtime:
@@ -197,12 +147,6 @@ def _patch_pages(path: Path, page_size: int) -> list[tuple[int, bytes]]:
     pages = [data[start : start + page_size] for start in range(0, len(data), page_size)]
     # Pages of that era carry their number behind the checksum.
     return [(int.from_bytes(page[4:8], "little"), page) for page in pages]
-
-
-def build_trailer(header: DatabaseHeader, backup: BackupInfo, page_size: int) -> bytes:
-    """Return the trailer page of a copy whose header is `header` and that ended as `backup` says."""
-    trailer = BackupTrailer(backup=backup, signature=header.signature, log_signature=header.log_signature)
-    return trailer.build(page_size)
 
 
 def take_over_trailer(file: DatabaseFile) -> int:

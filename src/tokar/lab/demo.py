@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tokar.errors import ArchiveError, ExistingFileError
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
+from tokar.lab.instance import Listener
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind
@@ -33,7 +34,7 @@ _SEED: Final = 4
 
 
 @dataclass
-class Account:
+class Account(Listener):
     """What was committed, by database: now, and at the closing of each log. The engine tells it and never asks it."""
 
     now: dict[int, dict[bytes, bytes]] = field(default_factory=dict)

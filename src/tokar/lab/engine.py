@@ -1,4 +1,4 @@
-"""The simulated engines: how those behind the three dialects differ, what they refuse, where times and chance come from.
+"""The simulated engines: how those behind three dialects differ, what they refuse, where times and chance come from.
 
 `Era` is data, not code. What is simulated, and why this and nothing older:
 
@@ -24,7 +24,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokar import codes
 from tokar.errors import InputError, SourceError
@@ -54,12 +54,6 @@ class Era:
     copy_apart: bool = False  # Whether a full backup without truncation is remembered as a copy, else as a full
     checks_dbtime: bool = True  # Whether redo notices a page that is older than the log expects (-566)
     deletes_after_gap: bool = False  # Whether recovery deletes the logs after a gap (Q179654), else it fails
-    incremental: bool = True  # Whether the dialect has logs-only backups at all
-
-    @property
-    def segmented(self) -> bool:
-        """Whether logs are made of checksummed segments (format 8), else of checksummed ranges (format 7)."""
-        return self.log_format[0] == 8
 
     @property
     def header_sectors(self) -> int:
@@ -91,7 +85,6 @@ _ERAS = (
         log_format=(7, 3704, 6, 0),
         sector_size=512,
         log_sectors=80,
-        incremental=False,
     ),
     Era(
         profile="certadm",
@@ -138,15 +131,8 @@ class EngineError(SourceError):
 T = TypeVar("T")
 
 
-class Clock(Protocol):
-    """Anything that can tell the time of the next event."""
-
-    def now(self) -> LogTime:
-        """Return a moment that differs from all moments returned before."""
-
-
-class LifeClock:
-    """A clock for one life of an engine, from its start to its stop. Every question is a second later than the one before.
+class Clock:
+    """A clock for one life of an engine, from its start to its stop: every answer is a second later than the last.
 
     Lives are a day apart, so two logs with the same number that were made in different lives never carry the same
     creation time: that is how a fork of the log stream is told.

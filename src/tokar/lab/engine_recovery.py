@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.lab.change_records import LogRecord
-    from tokar.lab.engine import Chance, Clock, Era
-    from tokar.lab.instance import Listener, Place
+    from tokar.lab.instance import Life, Listener, Place
     from tokar.lab.leaf_pages import Page
     from tokar.lab.log_formats import LogContent
 
@@ -54,7 +53,7 @@ class Redo:
     """
 
     def __init__(self, instance: Instance, start: LogPosition = NO_POSITION) -> None:
-        self._instance = instance
+        self.instance = instance
         self._start = start
         self.open: dict[int, Transaction] = {}  # Transactions that have begun and not ended
         # Server path and packed signature of the database that each number stands for now.
@@ -83,16 +82,16 @@ class Redo:
 
     def matches(self, dbid: int) -> bool:
         """Tell whether the database in force under a number is the one whose file is here."""
-        files = self._instance.files
+        files = self.instance.files
         return (
             dbid in files
             and dbid in self.in_force
-            and self.in_force[dbid][0].lower() == self._instance.place.names[dbid].lower()
+            and self.in_force[dbid][0].lower() == self.instance.place.names[dbid].lower()
             and self.in_force[dbid][1] == files[dbid].header.signature.pack()
         )
 
     def _note_matches(self) -> None:
-        self.matched |= {dbid for dbid in self._instance.files if self.matches(dbid)}
+        self.matched |= {dbid for dbid in self.instance.files if self.matches(dbid)}
 
     def _play(self, record: LogRecord, position: LogPosition) -> None:
         if isinstance(record, Begin):
@@ -113,10 +112,10 @@ class Redo:
         page = self._page(record.dbid, record.page)
         if self._is_due(page, record.before, record.after):
             leaf_pages.apply_put(page, record)
-            self._instance.cache.changed(record.dbid, record.page, position)
+            self.instance.cache.changed(record.dbid, record.page, position)
 
     def _split(self, record: Split, position: LogPosition) -> None:
-        cache = self._instance.cache
+        cache = self.instance.cache
         source, target = self._page(record.dbid, record.source), self._page(record.dbid, record.target)
         source_due = self._is_due(source, record.before, record.after)
         if target.dbtime < record.after:
@@ -134,19 +133,19 @@ class Redo:
         previous, page = self._page(record.dbid, record.previous), self._page(record.dbid, record.page)
         if self._is_due(previous, record.before, record.after):
             leaf_pages.apply_free_to_previous(previous, record)
-            self._instance.cache.changed(record.dbid, record.previous, position)
+            self.instance.cache.changed(record.dbid, record.previous, position)
         if self._is_due(page, record.page_before, record.after):
             leaf_pages.apply_free_to_page(page, record)
-            self._instance.cache.changed(record.dbid, record.page, position)
+            self.instance.cache.changed(record.dbid, record.page, position)
 
     def _is_due(self, page: Page, before: int, after: int) -> bool:
-        return leaf_pages.is_due(page, before, after, checked=self._instance.era.checks_dbtime)
+        return leaf_pages.is_due(page, before, after, checked=self.instance.era.checks_dbtime)
 
     def _page(self, dbid: int, number: int) -> Page:
-        file = self._instance.files[dbid]
+        file = self.instance.files[dbid]
         if number > file.page_count:
             file.grow(number - file.page_count)
-        return self._instance.cache.page(dbid, number)
+        return self.instance.cache.page(dbid, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,20 +169,18 @@ class Recovered:
     databases: tuple[int, ...]  # The databases that are clean now, by dbid
 
 
-def soft_recovery(place: Place, era: Era, clock: Clock, chance: Chance, listener: Listener | None = None) -> Recovered:
+def soft_recovery(life: Life, listener: Listener | None = None) -> Recovered:
     """Recover after a crash.
 
     Args:
-        place: Where the files lie.
-        era: The engine that recovers.
-        clock: Where times come from.
-        chance: Where chance comes from.
+        life: Where the files lie, and which engine recovers.
         listener: Told of logs that are closed because undo fills them.
 
     Raises:
         EngineError: What stands in the way.
     """
-    files = {dbid: DatabaseFile(path, era) for dbid, path in place.databases.items() if path.exists()}
+    place = life.place
+    files = {dbid: DatabaseFile(path, life.era) for dbid, path in place.databases.items() if path.exists()}
     for file in files.values():
         if file.header.current_full.generation_low:
             raise EngineError(-544, "the database comes from a backup and needs hard recovery", path=file.path)
@@ -195,25 +192,21 @@ def soft_recovery(place: Place, era: Era, clock: Clock, chance: Chance, listener
         raise EngineError(-532, "the checkpoint is of another log stream", path=place.checkpoint)
     for file in files.values():
         _check_needs(file, run, believed=checkpoint is not None)
-    instance = Instance(place, era, clock, chance, signature=run.signature or NO_SIGNATURE)
-    instance.listener = listener or instance.listener
-    instance.files.update(files)
-    redo = Redo(instance, checkpoint.checkpoint if checkpoint else NO_POSITION)
-    for log in run.logs:
-        redo.play(log)
+    redo = _redo(life, files, run, checkpoint.checkpoint if checkpoint else NO_POSITION, listener)
     for dbid, (path, _) in redo.in_force.items():
         if not redo.matches(dbid):
             raise EngineError(-1216, f"the attached database {path} is missing or another one")
-    return _finish(instance, redo, run, hard=False)
+    return _finish(redo, run, hard=False)
 
 
-def hard_recovery(place: Place, era: Era, clock: Clock, chance: Chance, restored: RegisteredSet) -> Recovered:
-    """Recover what was restored. `place` names the databases in the restore map, and no others.
+def hard_recovery(life: Life, restored: RegisteredSet) -> Recovered:
+    """Recover what was restored. The place names the databases in the restore map, and no others.
 
     Raises:
         EngineError: What stands in the way.
     """
-    files = {dbid: DatabaseFile(path, era) for dbid, path in place.databases.items()}
+    place = life.place
+    files = {dbid: DatabaseFile(path, life.era) for dbid, path in place.databases.items()}
     for file in files.values():
         _check_copy(file, restored)
     run = restored_run(restored.folder, place, restored.low, restored.high)
@@ -221,18 +214,26 @@ def hard_recovery(place: Place, era: Era, clock: Clock, chance: Chance, restored
         if file.header.log_signature != run.signature:
             raise EngineError(-555, "the logs are of another log stream than the database", path=file.path)
         _complete_copy(file, restored)
-    stray = roll_forward(run, place, era)
+    stray = roll_forward(run, place, life.era)
     for path in stray:
         path.unlink()
-    instance = Instance(place, era, clock, chance, signature=run.signature or NO_SIGNATURE)
-    instance.files.update(files)
-    redo = Redo(instance)
-    for log in run.logs:
-        redo.play(log)
+    redo = _redo(life, files, run, NO_POSITION)
     for dbid, file in files.items():
         if dbid not in redo.matched or (dbid in redo.in_force and not redo.matches(dbid)):
             raise EngineError(-531, "the logs are about another database of this name", path=file.path)
-    return _finish(instance, redo, run, hard=True, deleted=tuple(path.name for path in stray))
+    return _finish(redo, run, hard=True, deleted=tuple(path.name for path in stray))
+
+
+def _redo(
+    life: Life, files: dict[int, DatabaseFile], run: LogRun, start: LogPosition, listener: Listener | None = None
+) -> Redo:
+    """Play logs onto the databases of an instance that is not running."""
+    instance = Instance(life, run.signature or NO_SIGNATURE, listener)
+    instance.files.update(files)
+    redo = Redo(instance, start)
+    for log in run.logs:
+        redo.play(log)
+    return redo
 
 
 def _never_ran(place: Place, files: dict[int, DatabaseFile]) -> bool:
@@ -276,9 +277,9 @@ def _complete_copy(file: DatabaseFile, restored: RegisteredSet) -> None:
         raise EngineError(-553, f"the database needs logs up to {high:05X}", path=file.path)
 
 
-def _finish(instance: Instance, redo: Redo, run: LogRun, *, hard: bool, deleted: tuple[str, ...] = ()) -> Recovered:
+def _finish(redo: Redo, run: LogRun, *, hard: bool, deleted: tuple[str, ...] = ()) -> Recovered:
     """Undo, write everything, and leave clean databases."""
-    last = run.last
+    last, instance = run.last, redo.instance
     if last.path.name.lower() == f"{instance.place.base}.log".lower():
         instance.log.resume()
     else:

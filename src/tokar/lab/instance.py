@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tokar.ese.attachment import Attachment
 from tokar.ese.values import NO_POSITION, LogPosition, Signature
@@ -16,38 +16,20 @@ from tokar.lab.tables import Cache, Table, Transactions
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tokar.lab.backup import Backup
     from tokar.lab.engine import Chance, Clock, Era
     from tokar.lab.leaf_pages import Page
     from tokar.lab.tables import Change
 
 
-class Listener(Protocol):
-    """Who wants to know what becomes durable, and when: a test keeps its own account of what must be there."""
+class Listener:
+    """Who wants to know what becomes durable, and when; this one takes no notice."""
 
     def committed(self, changes: list[Change]) -> None:
-        """A transaction is committed and on disk."""
+        """Take note that a transaction is committed and on disk."""
 
     def closed(self, generation: int) -> None:
-        """A log was closed: all commits so far are in it or below it."""
-
-
-class NoListener:
-    """A listener that does not listen."""
-
-    def committed(self, changes: list[Change]) -> None:
-        """Take no notice."""
-
-    def closed(self, generation: int) -> None:
-        """Take no notice."""
-
-
-class BackupHook(Protocol):
-    """What a running backup tells and wants to know of the engine."""
-
-    generation_low: int
-
-    def page_written(self, dbid: int, page: Page, *, is_target: bool) -> None:
-        """A page went to disk."""
+        """Take note that a log was closed: all commits so far are in it or below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,47 +48,47 @@ class Place:
         return checkpoint_path(self.system, self.base)
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One life of an engine, from its start to its stop."""
+
+    place: Place  # Where it lives
+    era: Era  # Which engine it is
+    clock: Clock  # Where times come from
+    chance: Chance  # Where chance comes from
+
+    def new_signature(self) -> Signature:
+        """Return a signature for a new log stream or a new database."""
+        return Signature(random=self.chance.number(1, 0xFFFFFFFF), created=self.clock.now())
+
+
 class Instance:
     """One instance of the engine.
 
     Args:
-        place: Where it lives.
-        era: Which engine it is.
-        clock: Where times come from.
-        chance: Where chance comes from.
+        life: Where it lives, which engine it is, where times and chance come from.
         signature: Of the log stream.
         listener: Told of commits and of closed logs.
         circular: Whether logs below the checkpoint are deleted as soon as a log is closed.
     """
 
     def __init__(
-        self,
-        place: Place,
-        era: Era,
-        clock: Clock,
-        chance: Chance,
-        *,
-        signature: Signature,
-        listener: Listener | None = None,
-        circular: bool = False,
+        self, life: Life, signature: Signature, listener: Listener | None = None, *, circular: bool = False
     ) -> None:
-        self.place = place
-        self.era = era
-        self.clock = clock
-        self.chance = chance
-        self.listener = listener or NoListener()
-        self.backup: BackupHook | None = None
+        self.place, self.era, self.clock, self.chance = life.place, life.era, life.clock, life.chance
+        self.listener = listener or Listener()
+        self.backup: Backup | None = None
         self.files: dict[int, DatabaseFile] = {}
         self.tables: dict[int, Table] = {}
         self.checkpoint = NO_POSITION
-        self.log = LogStream(place.logs, place.base, era, clock, signature)
+        self.log = LogStream(self.place.logs, self.place.base, self.era, self.clock, signature)
         self.log.circular = circular
         self.log.attachments = self._attachments
         self.log.checkpoint = lambda: self.checkpoint
         self.log.on_closed = self._log_closed
         self.cache = Cache(self.files, self.log.flush)
         self.cache.on_written = self._page_written
-        self.transactions = Transactions(self.tables, self.log, self._committed)
+        self.transactions = Transactions(self.tables, self.log, self.listener)
 
     def attach(self, dbid: int) -> None:
         """Let a clean database join the log stream.
@@ -147,10 +129,8 @@ class Instance:
 
     def checkpoint_now(self) -> LogPosition:
         """Return where recovery would have to begin: the oldest change not on disk, or the oldest open transaction."""
-        held = [
-            position for position in (self.cache.oldest_change(), self.transactions.oldest()) if position is not None
-        ]
-        return min([*held, self.log.position])
+        held = (self.cache.oldest_change(), self.transactions.oldest(), self.log.position)
+        return min(position for position in held if position is not None)
 
     def write_checkpoint(self) -> None:
         """Move the checkpoint on disk as far as it may go; the headers of the databases first."""
@@ -208,11 +188,3 @@ class Instance:
     def _page_written(self, dbid: int, page: Page, is_target: bool) -> None:
         if self.backup is not None:
             self.backup.page_written(dbid, page, is_target=is_target)
-
-    def _committed(self, changes: list[Change]) -> None:
-        self.listener.committed(changes)
-
-
-def new_signature(clock: Clock, chance: Chance) -> Signature:
-    """Return a signature for a new log stream or a new database."""
-    return Signature(random=chance.number(1, 0xFFFFFFFF), created=clock.now())

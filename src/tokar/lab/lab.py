@@ -23,9 +23,9 @@ from tokar.lab.config import (
     save_config,
 )
 from tokar.lab.database_file import DatabaseFile, create_database
-from tokar.lab.engine import Chance, EngineError, Era, LifeClock, era_of
+from tokar.lab.engine import Chance, Clock, EngineError, Era, era_of
 from tokar.lab.engine_recovery import Recovered, RegisteredSet, hard_recovery, soft_recovery
-from tokar.lab.instance import Instance, new_signature
+from tokar.lab.instance import Instance, Life
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.offline import compact, dump
@@ -104,16 +104,9 @@ class Lab:
         if self._instance is not None:
             return None
         recovered = self.recover() if self._recovery_is_due() else None
-        place, clock, chance = self._new_life()
-        instance = Instance(
-            place,
-            self.era,
-            clock,
-            chance,
-            signature=self._stream_signature(place, clock, chance),
-            listener=self.listener,
-            circular=self.config.circular,
-        )
+        life = self._new_life()
+        place = life.place
+        instance = Instance(life, self._stream_signature(life), self.listener, circular=self.config.circular)
         if current_log(place.logs, place.base) or closed_logs(place.logs, place.base):
             instance.log.resume()
         else:
@@ -123,7 +116,7 @@ class Lab:
         for dbid in place.databases:
             instance.attach(dbid)
         instance.write_checkpoint()
-        self._instance, self._workload = instance, Workload(instance, chance)
+        self._instance, self._workload = instance, Workload(instance, life.chance)
         return recovered
 
     def stop(self) -> None:
@@ -171,28 +164,29 @@ class Lab:
         was_running = self.is_running
         self.start()
         self.stop()
-        place, clock, chance = self._new_life()
-        compact(place.databases[config.dbid], self.era, new_signature(clock, chance))
+        life = self._new_life()
+        compact(life.place.databases[config.dbid], self.era, life.new_signature())
         if was_running:
             self.start()
 
     def recover(self) -> Recovered:
-        """Recover what lies in the folders, as a service does before it starts: hard where a restore is registered, else soft.
+        """Recover what lies in the folders, as a service does before it starts: hard after a restore, else soft.
 
         Raises:
             EngineError: Recovery fails; a restore is registered and not completed, or was reported as failed (-506).
         """
         self.crash()
         registration = load_registration(self.folder)
-        place, clock, chance = self._new_life()
+        life = self._new_life()
         if registration is None:
-            return soft_recovery(place, self.era, clock, chance, self.listener)
+            return soft_recovery(life, self.listener)
         if registration.status != 0:
             state = "is not completed" if registration.status is None else "was reported as failed"
             raise EngineError(-506, f"the registered restore {state}", path=self.folder)
-        recovered = hard_recovery(
-            *self._restored(registration, place), clock, chance, self._restored_set(registration, place)
-        )
+        path, logs = registration.backup_log_path, life.place.logs
+        folder = local_path(self.folder, path) if path else logs
+        restored = RegisteredSet(folder, registration.low_log, registration.high_log)
+        recovered = hard_recovery(replace(life, place=self._restored(registration, life.place)), restored)
         remove_registration(self.folder)
         return recovered
 
@@ -235,7 +229,7 @@ class Lab:
         headers = [DatabaseFile(path, self.era).header for path in place.databases.values()]
         return any(not header.is_clean or header.current_full.generation_low for header in headers)
 
-    def _restored(self, registration: RestoreInProgress, place: Place) -> tuple[Place, Era]:
+    def _restored(self, registration: RestoreInProgress, place: Place) -> Place:
         """Return the place with exactly the databases of the restore map, under their old names."""
         by_path = {path.resolve(): dbid for dbid, path in place.databases.items()}
         databases, names = {}, {}
@@ -246,24 +240,18 @@ class Lab:
                 raise EngineError(-1811, f"the restore map names {new}, which is no database of this server")
             databases[dbid] = path
             names[dbid] = _drive_path(old)
-        return replace(place, databases=databases, names=names), self.era
+        return replace(place, databases=databases, names=names)
 
-    def _restored_set(self, registration: RestoreInProgress, place: Place) -> RegisteredSet:
-        path = registration.backup_log_path
-        return RegisteredSet(
-            local_path(self.folder, path) if path else place.logs, registration.low_log, registration.high_log
-        )
-
-    def _stream_signature(self, place: Place, clock: LifeClock, chance: Chance) -> Signature:
+    def _stream_signature(self, life: Life) -> Signature:
+        place = life.place
         path = current_log(place.logs, place.base)
         paths = [path] if path else list(closed_logs(place.logs, place.base).values())
-        return read_log(paths[-1]).header.signature if paths else new_signature(clock, chance)
+        return read_log(paths[-1]).header.signature if paths else life.new_signature()
 
-    def _new_life(self) -> tuple[Place, LifeClock, Chance]:
+    def _new_life(self) -> Life:
         self._change_config(lives=self.config.lives + 1)
-        config = self.config
-        clock = LifeClock(config.seed, config.lives, utc=self.era.utc)
-        return self.place, clock, Chance(config.seed, config.lives)
+        seed, lives = self.config.seed, self.config.lives
+        return Life(self.place, self.era, Clock(seed, lives, utc=self.era.utc), Chance(seed, lives))
 
     def _change_config(self, **changes: int | bool) -> None:
         self.config = replace(self.config, **changes)  # type: ignore[arg-type] # the names are those of the fields
@@ -307,10 +295,10 @@ def create_lab(
     era, place = era_of(profile), config.place(folder)
     for each in (place.logs, place.system, *(path.parent for path in place.databases.values())):
         each.mkdir(parents=True, exist_ok=True)
-    clock, chance = LifeClock(seed, 0, utc=era.utc), Chance(seed)
+    life = Life(place, era, Clock(seed, 0, utc=era.utc), Chance(seed))
     if not empty:
         for dbid, path in place.databases.items():
-            create_database(path, era, new_signature(clock, chance), dbid)
+            create_database(path, era, life.new_signature(), dbid)
     save_config(folder, config)
     return Lab(folder, config, listener)
 

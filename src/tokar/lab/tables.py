@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tokar.lab import leaf_pages
-from tokar.lab.change_records import Begin, Commit, Free, Put, Rollback, Split
+from tokar.lab.change_records import Begin, Commit, Free, LogRecord, Put, Rollback, Split
 from tokar.lab.engine import EngineError
 from tokar.lab.leaf_pages import ROOT_PAGE, pack_items
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tokar.ese.values import LogPosition
     from tokar.lab.database_file import DatabaseFile
     from tokar.lab.engine import Chance
+    from tokar.lab.instance import Listener
     from tokar.lab.leaf_pages import Page
     from tokar.lab.log_stream import LogStream
 
@@ -189,9 +190,8 @@ class Table:
         page = self._page(self._numbers[index])
         old = page.items.get(key)
         change = Put(transaction, self.dbid, page.number, page.dbtime, self._tick(), key, value, old)
-        position = self._log.append(change)
+        self._write_down(change, page)
         leaf_pages.apply_put(page, change)
-        self._cache.changed(self.dbid, page.number, position)
         if index and not page.items:
             self._free(index)
         return old
@@ -206,11 +206,9 @@ class Table:
         change = Split(
             self.dbid, source.number, target.number, source.dbtime, self._tick(), middle, source.next_page, full
         )
-        position = self._log.append(change)
+        self._write_down(change, source, target)
         leaf_pages.apply_split_to_target(source, target, change)
         leaf_pages.apply_split_to_source(source, change)
-        self._cache.changed(self.dbid, source.number, position)
-        self._cache.changed(self.dbid, target.number, position)
         if full is None:
             self._cache.must_follow(self.dbid, source.number, target.number)
         self._lows.insert(index + 1, middle)
@@ -221,15 +219,18 @@ class Table:
         change = Free(
             self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick(), page.next_page
         )
-        position = self._log.append(change)
+        self._write_down(change, previous, page)
         leaf_pages.apply_free_to_previous(previous, change)
         leaf_pages.apply_free_to_page(page, change)
-        self._cache.changed(self.dbid, previous.number, position)
-        self._cache.changed(self.dbid, page.number, position)
         del self._lows[index], self._numbers[index]
 
+    def _write_down(self, change: LogRecord, *pages: Page) -> None:
+        position = self._log.append(change)
+        for page in pages:
+            self._cache.changed(self.dbid, page.number, position)
+
     def _free_page(self) -> int:
-        """Return a free page, anywhere in the file; it is brought to disk first, so that no two splits wait for each other."""
+        """Return a free page, anywhere in the file, brought to disk first: no two splits may wait for each other."""
         used = set(self._numbers)
         free = [number for number in range(1, self.file.page_count + 1) if number not in used]
         if not free:
@@ -269,14 +270,14 @@ class Transactions:
     Args:
         tables: The attached databases by dbid.
         log: Where records go.
-        on_commit: Told of the changes of every transaction that is committed, after its commit is on disk.
+        listener: Told of the changes of every transaction that is committed, after its commit is on disk.
     """
 
-    def __init__(self, tables: dict[int, Table], log: LogStream, on_commit: Callable[[list[Change]], None]) -> None:
+    def __init__(self, tables: dict[int, Table], log: LogStream, listener: Listener) -> None:
         self.open: dict[int, Transaction] = {}
         self._tables = tables
         self._log = log
-        self._on_commit = on_commit
+        self._listener = listener
         self._next = 1
 
     def oldest(self) -> LogPosition | None:
@@ -314,7 +315,7 @@ class Transactions:
         self._log.append(Commit(number))
         self._log.flush()
         last = {change[:2] for change in transaction.undo}
-        self._on_commit([(dbid, key, self._tables[dbid].get(key)) for dbid, key in sorted(last)])
+        self._listener.committed([(dbid, key, self._tables[dbid].get(key)) for dbid, key in sorted(last)])
 
     def rollback(self, number: int) -> None:
         """Undo a transaction: its changes are set back one by one, last first, and that is logged like any change."""
