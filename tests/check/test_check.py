@@ -21,7 +21,7 @@ import tokar
 from tokar.check import rehearsal
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.rehearsal import rehearse
-from tokar.check.report import ArchiveCheck, Rung, RungResult, State
+from tokar.check.report import ArchiveCheck, Rung, RungResult, RungState
 from tokar.errors import InputError, StorageError
 from tokar.ese.database import DatabaseHeader
 from tokar.restore.place import place
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tokar.storage.bytesource import ByteSource
 
 Files = dict[str, bytes]
-PASSED, FAILED, SKIPPED = State.PASSED, State.FAILED, State.NOT_LOOKED_AT
+PASSED, FAILED, SKIPPED = RungState.PASSED, RungState.FAILED, RungState.NOT_LOOKED_AT
 
 
 def backup() -> Files:
@@ -58,7 +58,7 @@ def only(path: Path, **request: object) -> ArchiveCheck:
     return found
 
 
-def states(found: ArchiveCheck) -> dict[Rung, State]:
+def states(found: ArchiveCheck) -> dict[Rung, RungState]:
     return {result.rung: result.state for result in found.rungs}
 
 
@@ -305,7 +305,7 @@ def test_a_rehearsal_that_is_refused_fails(path: Path, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(rehearsal, "place", no_room)
     result = rung(only(path, rehearse=tmp_path), Rung.REHEARSED)
-    assert (result.state, result.exit_code) == (FAILED, 1)
+    assert (result.state, result.code) == (FAILED, 1)
     assert list(tmp_path.glob("tokar-rehearsal-*")) == []
 
 

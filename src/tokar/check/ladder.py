@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.check.rehearsal import rehearse
-from tokar.check.report import ArchiveCheck, CheckReport, Finding, Rung, RungResult, State, settled
+from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState
 from tokar.errors import (
     ArchiveError,
     FormatError,
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from tokar.sets.facts import SetFacts
+    from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
 
-_SET_NOT_RESTORABLE: Final = SetError.exit_code
-_NOT_PLACEABLE: Final = RestoreError.exit_code
-_DAMAGED: Final = FormatError.exit_code
 _NOT_REACHED: Final = {
     UnsupportedError.exit_code: Rung.READABLE,
     UnsealedError.exit_code: Rung.SEALED,
@@ -99,129 +99,143 @@ class _Check:
             self._not_opened(error)
             return
         with archive:
-            self._pass(Rung.READABLE, f"{archive.head.kind} set, profile {archive.head.profile}")
-            self._pass(Rung.SEALED, f"root {archive.root.hex()}")
+            self._note(
+                RungResult(rung=Rung.READABLE, summary=f"{archive.head.kind} set, profile {archive.head.profile}")
+            )
+            self._note(RungResult(rung=Rung.SEALED, summary=f"root {archive.root.hex()}"))
             try:
                 if self._intact(archive):
-                    self._consistent(archive)
-                    self._placeable(archive)
-                    self._rehearsed(archive)
-            except FormatError as error:  # content that only decoding shows to be damaged
-                self._fail(Rung.INTACT, [Finding.of_error(error)], error.exit_code)
+                    facts = self._consistent(archive)
+                    self._placeable(archive, facts)
+                    self._rehearsed(archive, facts)
+            except FormatError as error:  # also content that only decoding shows to be damaged
+                self._fail(Rung.INTACT, error, error.exit_code)
 
     def _not_opened(self, error: FormatError) -> None:
-        """Say on which rung an archive that cannot be opened stands."""
+        """Note how far an archive that cannot be opened comes."""
         if error.path is None:
             error.path = self.path
-        rung = _NOT_REACHED.get(error.exit_code, Rung.INTACT)
-        for below in list(Rung)[: list(Rung).index(rung)]:
-            if below is Rung.SEALED:
-                self._skip(below, "damage was found before its end could be judged")
-            else:
-                self._pass(below)
-        self._fail(rung, [Finding.of_error(error)], error.exit_code)
+        failed = _NOT_REACHED.get(error.exit_code, Rung.INTACT)
+        for rung in takewhile(lambda rung: rung is not failed, Rung):
+            self._note(RungResult(rung=rung))
+        if failed is Rung.INTACT:
+            self._skip(Rung.SEALED, "damage was found before its end could be judged")
+        self._fail(failed, error, error.exit_code)
 
     def _intact(self, archive: Archive) -> bool:
         content = self._request.content
-        try:
-            report = verify(archive, content=content, progress=self._progress)
-        except FormatError as error:
-            self._fail(Rung.INTACT, [Finding.of_error(error)], error.exit_code)
-            return False
-        summary = f"{_count(report.entries, 'entry', 'entries')}, {report.bytes_checked:,} bytes"
-        if report.faults:
-            findings = [
-                Finding.of_error(fault.error, fault.entry.name if fault.entry else None) for fault in report.faults
-            ]
-            self._fail(Rung.INTACT, findings, report.faults[0].error.exit_code, summary)
-            return False
-        self._pass(Rung.INTACT, summary, left_out=() if content else ("content and its digests (--content)",))
-        return True
+        report = verify(archive, content=content, progress=self._progress)
+        self._note(
+            RungResult(
+                rung=Rung.INTACT,
+                summary=f"{_count(report.entries, 'entry', 'entries')}, {report.bytes_checked:,} bytes",
+                findings=tuple(
+                    RungFault.of_error(fault.error, fault.entry.name if fault.entry else None)
+                    for fault in report.faults
+                ),
+                not_looked_at=() if content or report.faults else ("content and its digests (--content)",),
+                code=report.faults[0].error.exit_code if report.faults else 0,
+            )
+        )
+        return not report.faults
 
-    def _consistent(self, archive: Archive) -> None:
+    def _consistent(self, archive: Archive) -> SetFacts:
         self.backup_set = set_of_archive(archive, label=self.path, examine=self._request.content)
         facts = self.backup_set.facts
         self._verdict = judge_set(facts)
-        faults = [fault for fault in self._verdict.faults if fault.kind.scope is Scope.FILE]
-        blocking = [fault for fault in faults if fault.severity is not Severity.WARNING]
-        remarks = [Finding.of_fault(fault) for fault in faults if fault.severity is Severity.WARNING]
-        findings = [Finding.of_fault(fault) for fault in blocking]
-        left_out = []
+        findings, remarks = _faults(self._verdict.faults, Scope.FILE)
+        left_out: tuple[str, ...] = ()
         if not facts.examined:
             recorded = archive.summary.extra.get("examination") or {}
             findings += _recorded(recorded)
-            left_out.append(_not_examined(recorded))
-        summary = f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}"
-        self._rungs[Rung.CONSISTENT] = settled(
-            Rung.CONSISTENT, findings, remarks, code=_SET_NOT_RESTORABLE, summary=summary, left_out=left_out
+            left_out = (_not_examined(recorded),)
+        self._note(
+            RungResult(
+                rung=Rung.CONSISTENT,
+                summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
+                findings=findings,
+                remarks=remarks,
+                not_looked_at=left_out,
+                code=SetError.exit_code,
+            )
         )
+        return facts
 
-    def _placeable(self, archive: Archive) -> None:
+    def _placeable(self, archive: Archive, facts: SetFacts) -> None:
         request = self._request
         if not request.wants_places:
             self._skip(Rung.PLACEABLE, "no places were given (--to, --locations, --map)")
             return
         try:
             options = RestoreOptions(to=request.to, locations=request.locations, maps=request.maps)
-            chosen = choose_one(archive, facts=self.backup_set.facts if self.backup_set else None)
-            ((plan, _),) = plan_restore(chosen, options).parts
+            ((plan, _),) = plan_restore(choose_one(archive, facts=facts), options).parts
         except (RestoreError, LocationListError) as error:
-            self._fail(Rung.PLACEABLE, [Finding.of_error(error)], _NOT_PLACEABLE)
+            self._fail(Rung.PLACEABLE, error, RestoreError.exit_code)
             return
-        findings = [Finding.of_problem(problem) for problem in plan.problems]
         files, folders = _count(len(plan.steps), "file"), _count(len(plan.directories), "directory", "directories")
-        summary = f"{files} into {folders}"
-        self._rungs[Rung.PLACEABLE] = settled(Rung.PLACEABLE, findings, code=_NOT_PLACEABLE, summary=summary)
+        self._note(
+            RungResult(
+                rung=Rung.PLACEABLE,
+                summary=f"{files} into {folders}",
+                findings=tuple(RungFault.of_error(problem.error) for problem in plan.problems),
+                code=RestoreError.exit_code,
+            )
+        )
 
-    def _rehearsed(self, archive: Archive) -> None:
+    def _rehearsed(self, archive: Archive, facts: SetFacts) -> None:
         if self._request.rehearse is None:
             self._skip(Rung.REHEARSED, "not asked for (--rehearse DIR)")
             return
-        assert self.backup_set is not None
         try:
-            outcome = rehearse(archive, self._request.rehearse, self.backup_set.facts)
+            outcome = rehearse(archive, self._request.rehearse, facts)
         except ArchiveError as error:
-            self._fail(Rung.REHEARSED, [Finding.of_error(error)], error.exit_code)
+            self._fail(Rung.REHEARSED, error, error.exit_code)
             return
-        findings = [Finding(kind="rehearsal", message=message) for message in outcome.differences]
-        files = _count(outcome.files, "file")
-        summary = f"{files}, {outcome.size:,} bytes restored, read again and removed"
-        self._rungs[Rung.REHEARSED] = settled(
-            Rung.REHEARSED, findings, code=_DAMAGED, summary=summary, left_out=outcome.left_out
+        self._note(
+            RungResult(
+                rung=Rung.REHEARSED,
+                summary=f"{_count(outcome.files, 'file')}, {outcome.size:,} bytes restored, read again and removed",
+                findings=tuple(RungFault(kind="rehearsal", message=message) for message in outcome.differences),
+                not_looked_at=outcome.left_out,
+                code=FormatError.exit_code,
+            )
         )
 
     def result(self, chained: Mapping[tuple[bytes, bytes], RungResult]) -> ArchiveCheck:
         """Return the verdict, with what the archives show together."""
         if self.backup_set is not None:
             self._rungs[Rung.CHAINED] = chained[self.backup_set.id, self.backup_set.root]
-        failed = next((rung for rung in Rung if rung in self._rungs and self._is_failed(rung)), None)
+        reached = [self._rungs[rung] for rung in Rung if rung in self._rungs]
+        failed = next((one.rung for one in reached if one.state is RungState.FAILED), None)
         for rung in Rung:
             if rung not in self._rungs:
                 self._skip(rung, f"the archive is not {failed.value}" if failed else "")
-        return ArchiveCheck(
-            path=self.path,
-            rungs=tuple(self._rungs[rung] for rung in Rung),
-            backup_set=self.backup_set,
-            verdict=self._verdict,
-        )
+        rungs = tuple(self._rungs[rung] for rung in Rung)
+        return ArchiveCheck(path=self.path, rungs=rungs, backup_set=self.backup_set, verdict=self._verdict)
 
-    def _is_failed(self, rung: Rung) -> bool:
-        return self._rungs[rung].state is State.FAILED
+    def _note(self, result: RungResult) -> None:
+        self._rungs[result.rung] = result
 
-    def _pass(self, rung: Rung, summary: str = "", left_out: tuple[str, ...] = ()) -> None:
-        self._rungs[rung] = RungResult(rung=rung, state=State.PASSED, summary=summary, not_looked_at=left_out)
-
-    def _fail(self, rung: Rung, findings: Sequence[Finding], code: int, summary: str = "") -> None:
-        self._rungs[rung] = settled(rung, findings, code=code, summary=summary)
+    def _fail(self, rung: Rung, error: ArchiveError, code: int) -> None:
+        self._note(RungResult(rung=rung, findings=(RungFault.of_error(error),), code=code))
 
     def _skip(self, rung: Rung, why: str) -> None:
-        self._rungs[rung] = RungResult(rung=rung, state=State.NOT_LOOKED_AT, summary=why)
+        self._note(RungResult(rung=rung, summary=why, skipped=True))
 
 
-def _recorded(examination: Mapping[str, Any]) -> Iterable[Finding]:
+def _faults(faults: Iterable[Fault], scope: Scope) -> tuple[tuple[RungFault, ...], tuple[RungFault, ...]]:
+    """Return the faults of single files, or of how they go together: what makes a rung fail, and what does not."""
+    found = [fault for fault in faults if fault.kind.scope is scope]
+    return (
+        tuple(RungFault.of_fault(fault) for fault in found if fault.severity is not Severity.WARNING),
+        tuple(RungFault.of_fault(fault) for fault in found if fault.severity is Severity.WARNING),
+    )
+
+
+def _recorded(examination: Mapping[str, Any]) -> tuple[RungFault, ...]:
     """Return the damage that was found while the archive was made."""
-    return [
-        Finding(
+    return tuple(
+        RungFault(
             kind="recorded-damage",
             message=f"{one['name']} {problem} (found when the archive was made)",
             files=(one["name"],),
@@ -229,7 +243,7 @@ def _recorded(examination: Mapping[str, Any]) -> Iterable[Finding]:
         )
         for one in examination.get("entries", ())
         for problem in one.get("problems", ())
-    ]
+    )
 
 
 def _not_examined(examination: Mapping[str, Any]) -> str:
@@ -244,22 +258,19 @@ def _chained(sets: Sequence[BackupSet]) -> dict[tuple[bytes, bytes], RungResult]
     chain = build_chain(sets)
     results = {}
     for backup_set, verdict, at in zip(chain.sets, chain.verdicts, range(len(chain.sets)), strict=True):
-        # Faults of single files are the matter of the rung below.
-        faults = [fault for fault in verdict.faults if fault.kind.scope is Scope.SET]
-        blocking = [Finding.of_fault(fault) for fault in faults if fault.severity is not Severity.WARNING]
-        remarks = [Finding.of_fault(fault) for fault in faults if fault.severity is Severity.WARNING]
         start = chain.start_of(at)
         summary = _count(len(start.verdict.databases), "database") if start else ""
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
-        results[backup_set.id, backup_set.root] = settled(
-            Rung.CHAINED,
-            blocking,
-            remarks,
-            code=_SET_NOT_RESTORABLE,
+        findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
+        results[backup_set.id, backup_set.root] = RungResult(
+            rung=Rung.CHAINED,
             summary=summary,
-            details=[f"{one.name}: {one}" for one in start.verdict.databases] if start else (),
-            left_out=start.verdict.not_checked if start else (),
+            details=tuple(f"{one.name}: {one}" for one in start.verdict.databases) if start else (),
+            findings=findings,
+            remarks=remarks,
+            not_looked_at=start.verdict.not_checked if start else (),
+            code=SetError.exit_code,
         )
     return results
 

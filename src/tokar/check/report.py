@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar.as_json import as_json, fields_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tokar.codes import Code
     from tokar.errors import ArchiveError
-    from tokar.restore.plan import Problem
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
@@ -29,7 +28,7 @@ class Rung(StrEnum):
     REHEARSED = "rehearsed"
 
 
-class State(StrEnum):
+class RungState(StrEnum):
     """What became of a rung."""
 
     PASSED = "passed"
@@ -38,7 +37,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class RungFault:
     """One thing that a rung found."""
 
     kind: str  # Its name: a kind of fault, or the class of an error
@@ -50,45 +49,18 @@ class Finding:
     consequences: tuple[str, ...] = ()  # What follows from it
 
     @classmethod
-    def of_fault(cls, fault: Fault) -> Finding:
-        """Return a fault of a set as a finding."""
-        return cls(
-            kind=fault.kind.value,
-            message=fault.message,
-            files=fault.files,
-            databases=fault.databases,
-            engine=fault.engine,
-            next_step=fault.next_step,
-            consequences=fault.consequences,
-        )
+    def of_fault(cls, fault: Fault) -> RungFault:
+        """Return a fault of a set as what a rung found."""
+        return cls(kind=fault.kind.value, **{name: getattr(fault, name) for name in _SHARED})
 
     @classmethod
-    def of_error(cls, error: ArchiveError, entry: str | None = None) -> Finding:
-        """Return an error as a finding."""
-        return cls(
-            kind=type(error).__name__,
-            message=str(error),
-            files=(entry,) if entry else (),
-            next_step=error.hint or "",
-        )
+    def of_error(cls, error: ArchiveError, entry: str | None = None) -> RungFault:
+        """Return an error as what a rung found."""
+        files = (entry,) if entry else ()
+        return cls(kind=type(error).__name__, message=str(error), files=files, next_step=error.hint or "")
 
-    @classmethod
-    def of_problem(cls, problem: Problem) -> Finding:
-        """Return a problem of a plan as a finding."""
-        error = problem.error
-        return cls(kind=type(error).__name__, message=str(error), next_step=error.hint or "")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {
-            "kind": self.kind,
-            "message": self.message,
-            "files": list(self.files),
-            "databases": list(self.databases),
-            "engine": self.engine.to_json() if self.engine else None,
-            "next_step": self.next_step,
-            "consequences": list(self.consequences),
-        }
+_SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,58 +68,24 @@ class RungResult:
     """What became of one rung."""
 
     rung: Rung  # Which
-    state: State  # What became of it
     summary: str = ""  # What was looked at, or why it was not
     details: tuple[str, ...] = ()  # The same in more lines
-    findings: tuple[Finding, ...] = ()  # What makes it fail, the root cause first
-    remarks: tuple[Finding, ...] = ()  # What is worth knowing and does not
+    findings: tuple[RungFault, ...] = ()  # What makes it fail, the root cause first
+    remarks: tuple[RungFault, ...] = ()  # What is worth knowing and does not
     not_looked_at: tuple[str, ...] = ()  # What a rung that was looked at left out
-    exit_code: int = 0  # The exit code that the failure gives
+    skipped: bool = False  # Whether it was not looked at at all
+    code: int = 0  # The exit code where it fails
+
+    @property
+    def state(self) -> RungState:
+        """What became of it: it failed if anything was found."""
+        if self.skipped:
+            return RungState.NOT_LOOKED_AT
+        return RungState.FAILED if self.findings else RungState.PASSED
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {
-            "rung": self.rung.value,
-            "state": self.state.value,
-            "summary": self.summary,
-            "details": list(self.details),
-            "findings": [finding.to_json() for finding in self.findings],
-            "remarks": [finding.to_json() for finding in self.remarks],
-            "not_looked_at": list(self.not_looked_at),
-        }
-
-
-def settled(
-    rung: Rung,
-    findings: Sequence[Finding],
-    remarks: Sequence[Finding] = (),
-    *,
-    code: int,
-    summary: str,
-    details: Sequence[str] = (),
-    left_out: Sequence[str] = (),
-) -> RungResult:
-    """Return the result of a rung that was looked at: failed if anything was found.
-
-    Args:
-        rung: The rung.
-        findings: What makes it fail.
-        remarks: What does not.
-        code: The exit code of the failure.
-        summary: What was looked at.
-        details: The same in more lines.
-        left_out: What was not.
-    """
-    return RungResult(
-        rung=rung,
-        state=State.FAILED if findings else State.PASSED,
-        summary=summary,
-        details=tuple(details),
-        findings=tuple(findings),
-        remarks=tuple(remarks),
-        not_looked_at=tuple(left_out),
-        exit_code=code if findings else 0,
-    )
+        return fields_json(self, "rung", "state", "summary", "details", "findings", "remarks", "not_looked_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +101,9 @@ class ArchiveCheck:
         """Return it as values for JSON."""
         return {
             "path": self.path,
-            "set": self.backup_set.to_json() if self.backup_set else None,
-            "rungs": [result.to_json() for result in self.rungs],
-            "verdict": self.verdict.to_json() if self.verdict else None,
+            "set": as_json(self.backup_set),
+            "rungs": as_json(self.rungs),
+            "verdict": as_json(self.verdict),
         }
 
 
@@ -178,10 +116,9 @@ class CheckReport:
     @property
     def exit_code(self) -> int:
         """0 if every rung that was asked for passed; else that of the lowest rung that failed."""
-        order = list(Rung)
-        failed = [result for check in self.archives for result in check.rungs if result.state is State.FAILED]
-        return min(failed, key=lambda result: order.index(result.rung)).exit_code if failed else 0
+        failed = [result for check in self.archives for result in check.rungs if result.state is RungState.FAILED]
+        return min(failed, key=lambda result: list(Rung).index(result.rung)).code if failed else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {"ok": not self.exit_code, "archives": [check.to_json() for check in self.archives]}
+        return {"ok": not self.exit_code, "archives": as_json(self.archives)}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tokar.check.ladder import CheckRequest, check
-from tokar.check.report import ArchiveCheck, Finding, RungResult, State
+from tokar.check.report import ArchiveCheck, RungFault, RungResult, RungState
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 
@@ -68,7 +68,7 @@ def _print(one: ArchiveCheck) -> None:
 
 
 def _print_rung(result: RungResult) -> None:
-    state = result.state.value.upper() if result.state is State.FAILED else result.state.value
+    state = result.state.value.upper() if result.state is RungState.FAILED else result.state.value
     output.line(f"  {result.rung.value:<11} {state:<13}  {output.safe(result.summary)}".rstrip())
     for detail in result.details[:_MAX_LISTED]:
         output.line(f"    {output.safe(detail)}")
@@ -82,7 +82,7 @@ def _print_rung(result: RungResult) -> None:
         output.line(f"    not looked at: {output.safe(left_out)}")
 
 
-def _print_finding(sign: str, finding: Finding) -> None:
+def _print_finding(sign: str, finding: RungFault) -> None:
     output.line(f"    {sign} {output.safe(finding.message)}")
     if finding.databases and finding.databases != finding.files:
         output.line(f"      for: {output.safe(', '.join(finding.databases))}")
