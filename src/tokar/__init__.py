@@ -152,7 +152,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The package. Folders that are called like doors (`check`, `salvage`) do not take their names when they are imported."""
+    """The package. A folder that is called like a door (`check`, `salvage`) does not take its name when imported."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (isinstance(value, ModuleType) and name in _HOME_OF):
@@ -172,7 +172,9 @@ def create(
     archive_id: bytes | None = None,
     **head: Any,
 ) -> ArchiveWriter:
-    """Begin an archive at a path. Use the writer as a context manager: it seals at the end, and leaves nothing behind after an error.
+    """Begin an archive at a path.
+
+    Use the writer as a context manager: it seals at the end, and leaves nothing behind after an error.
 
     Args:
         path: Where the archive appears, once it is sealed.

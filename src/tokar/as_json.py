@@ -12,7 +12,7 @@ from typing import Any
 def as_json(value: object) -> Any:
     """Return a value as values for JSON.
 
-    A dataclass becomes an object with its fields in the order of their declaration, unless it has `to_json` of its own; an enum its value;
+    A dataclass becomes an object with its fields in their order, unless it has `to_json` of its own; an enum its value;
     bytes become hex digits; paths text; tuples, lists and generators arrays; sets sorted arrays.
     """
     if isinstance(value, Enum):

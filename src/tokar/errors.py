@@ -36,7 +36,7 @@ The tree, with the exit code that the command line gives for each branch::
     `-- SetError                        9   the archive is good, the set in it is not
         `-- NotRestorableError          9   no chain of the sets reaches the wanted state
 
-A class that carries more than a place is defined beside what raises it; its exit code is that of its branch, written here.
+A class that carries more than a place is defined beside what raises it; its exit code is that of its branch.
 
 Every error carries a one-line message, and where it helps `path`, `offset` (bytes from the start of the archive or
 file) and `hint` (the next step). Nothing here imports from the rest of the package.

@@ -13,10 +13,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import TIMEOUT, command, done, pipeline, process
+from command_line import TIMEOUT, command, done, one_process, pipeline, process
 from small_sets import TAKEN, contents, database, instance, write
 
 import tokar as library
+from tokar.names import UNKNOWN, display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,15 +302,20 @@ LATIN = {"PYTHONIOENCODING": "latin-1:strict"}
 def test_names_beyond_the_locale_stop_nothing(tmp_path: Path, env: dict[str, str]) -> None:
     names = [os.fsdecode(name) for name in ("журнал.log".encode(), b"caf\xe9.log", "日本\U0001f600.edb".encode())]
     write(tmp_path / "in", {name: instance()["db.edb" if name.endswith("edb") else "edb.log"] for name in names})
-    archive = tmp_path / "ü.tokar"
-    assert process("create", archive, tmp_path / "in", env=env).returncode == 0
-    assert process("inspect", "--entries", archive, env=env).returncode == 0
-    listed = json.loads(process("inspect", "--json", archive, env=env).stdout)["entries"]
-    assert len(listed) == 3
-    assert process("restore", archive, "--into", tmp_path / "out", env=env).returncode == 6  # one name is no text
-    places = [f"--to={entry['name']}={tmp_path}/out/{entry['number']}" for entry in listed if entry["leaf"] is None]
-    assert process("restore", archive, "--into", tmp_path / "out", *places, env=env).returncode == 0
-    assert len(contents(tmp_path / "out")) == 3
+    archive, out = tmp_path / "ü.tokar", tmp_path / "out"
+    no_text = [display(os.fsencode(name), UNKNOWN) for name in (names if env is ASCII_ONLY else names[1:2])]
+    places = [f"--to={name}={out}/{number}" for number, name in enumerate(no_text)]
+    codes, printed = one_process(
+        ["create", archive, tmp_path / "in"],
+        ["inspect", "--entries", archive],
+        ["inspect", "--json", archive],
+        ["restore", archive, "--into", out],  # a name is no text
+        ["restore", archive, "--into", out, *places],
+        env=env,
+    )
+    assert codes == [0, 0, 0, 6, 0]
+    assert len(json.loads(printed[2])["entries"]) == 3
+    assert len(contents(out)) == 3
 
 
 def test_a_path_that_is_no_text_is_fine(folder: Path, tmp_path: Path) -> None:

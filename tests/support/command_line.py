@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from tokar.cli import app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 TIMEOUT = 60  # seconds; only a hang takes so long
 _NOBODY = 65534
@@ -83,6 +83,30 @@ def process(
     )
     assert b"Traceback" not in completed.stderr, completed.stderr.decode(errors="replace")
     return completed
+
+
+def one_process(*commands: Sequence[str | Path], env: dict[str, str]) -> tuple[list[int], list[bytes]]:
+    """Run commands one after the other in one process of their own; return their exit codes and what each printed."""
+    code = """
+import sys
+from tokar.cli import app, output
+output.prepare()
+codes = []
+for arguments in sys.argv[1].split("\\1"):
+    codes.append(app(arguments.split("\\2"), standalone_mode=False) or 0)
+    print("\\1", end="")
+print(*codes)
+"""
+    arguments = "\1".join("\2".join(map(str, one)) for one in commands)
+    completed = subprocess.run(
+        [sys.executable, "-c", code, arguments],
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT,
+        env={**os.environ, **env},
+    )
+    *printed, codes = completed.stdout.split(b"\1")
+    return [int(one) for one in codes.split()], printed
 
 
 def pipeline(*commands: list[str]) -> tuple[list[int], bytes, bytes]:

@@ -18,7 +18,6 @@ from tokar.ese.inspect import inspect_file
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble
 from tokar.format.scanner import EntryEnded, Scan
-from tokar.restore.locations import parse_location_list
 from tokar.sets.facts import DatabaseFacts
 from tokar.sets.need import Basis, Need, need_of
 from tokar.storage.bytesource import SequentialReader
@@ -82,6 +81,8 @@ def locations_json(head: Head) -> list[dict[str, Any]]:
         kept = head.extra.get("locations", ())
         rows = [(one["token"], one["path"], one["kind"]) for one in kept]
     else:
+        from tokar.restore.locations import parse_location_list  # noqa: PLC0415 - few archives have a list
+
         try:
             found = parse_location_list(raw.data, wide=raw.form == "w")
         except LocationListError:

@@ -25,7 +25,7 @@ from tokar.errors import INTERRUPTED, ArchiveError, InputError, StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Every verb with what `tokar --help` says of it. Said here, so that the help text imports none of them; each explains itself in full.
+# Every verb with its line in `tokar --help`, which so imports none of them; each explains itself in full.
 VERBS: Final = {
     "create": "Collect files into one sealed archive.",
     "backup": "Back a server up, through its own backup procedure.",
@@ -126,8 +126,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5 unsealed, 6 plan refused, "
-    "7 procedure refused, 8 partial, 9 set not restorable, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5 unsealed, "
+    "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 130 interrupted.",
 )
 
 
@@ -144,12 +144,15 @@ def tokar(
         bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Restore-aware archives: one sealed file for the files of a database engine, each with its token, so that it goes back to the right place."""
+    """Restore-aware archives: one sealed file for the files of a database engine, each with its token.
+
+    By its token every file goes back to the right place.
+    """
     del version
 
 
 def main() -> None:
-    """Run the command line. What nobody expected becomes one line and a request too; with TOKAR_DEBUG it is shown in full."""
+    """Run the command line. What nobody expected is one line and a request too; TOKAR_DEBUG shows it in full."""
     output.prepare()
     try:
         app(prog_name="tokar")

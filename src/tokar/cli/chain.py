@@ -30,7 +30,7 @@ def show_chain(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Show how sets fit together: as a tree, on a line of log generations, and for every set whether it can be restored.
+    """Show how sets fit together: as a tree, on a line of log generations, and of every set whether it is restorable.
 
     Logs decide, labels do not: a log continues another if it is of the same stream and repeats its creation time.
     """
@@ -110,11 +110,4 @@ def _print_start(chain: Chain, start: ChainStart) -> None:
 
 
 def _print_fault(fault: Fault, indent: str) -> None:
-    sign = "note:" if fault.severity is Severity.WARNING else "!"
-    output.line(f"{indent}{sign} {output.safe(fault.message)}")
-    if fault.engine is not None:
-        output.line(f"{indent}  the engine's error: {fault.engine}")
-    for consequence in fault.consequences:
-        output.line(f"{indent}  so: {output.safe(consequence)}")
-    if fault.next_step:
-        output.line(f"{indent}  next: {output.safe(fault.next_step)}")
+    output.fault("note:" if fault.severity is Severity.WARNING else "!", fault, indent=indent)

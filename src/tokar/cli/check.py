@@ -83,12 +83,5 @@ def _print_rung(result: RungResult) -> None:
 
 
 def _print_finding(sign: str, finding: RungFault) -> None:
-    output.line(f"    {sign} {output.safe(finding.message)}")
-    if finding.databases and finding.databases != finding.files:
-        output.line(f"      for: {output.safe(', '.join(finding.databases))}")
-    if finding.engine is not None:
-        output.line(f"      the engine's error: {finding.engine}")
-    for consequence in finding.consequences:
-        output.line(f"      so: {output.safe(consequence)}")
-    if finding.next_step:
-        output.line(f"      next: {output.safe(finding.next_step)}")
+    concerns = finding.databases if finding.databases != finding.files else ()
+    output.fault(sign, finding, indent="    ", concerns=concerns)

@@ -41,7 +41,8 @@ def create(
     profile: Annotated[
         str | None,
         typer.Option(
-            help="The token profile: edbbcli, ntdsbcli, certadm or ese. [default: ese; certadm for a folder of certutil's]"
+            help="The token profile: edbbcli, ntdsbcli, certadm or ese. "
+            "[default: ese; certadm for a folder of certutil's]"
         ),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="full, logs or collected. [default: told from the files]")] = None,
@@ -58,7 +59,9 @@ def create(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Collect files into one sealed archive. Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out.
+    """Collect files into one sealed archive.
+
+    Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out.
 
     Pages of databases and segments of logs are verified on the way in. Damage is a warning and is recorded: the files
     are kept as they are.

@@ -38,7 +38,10 @@ def extract(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one file, with every byte proven on the way. To standard output the bytes are provisional until the command succeeds."""
+    """Write one file, with every byte proven on the way.
+
+    To standard output the bytes are provisional until the command succeeds.
+    """
     with open_archive(archive) as opened:
         entry = opened.find(name, None if token is None else parse_token(token, opened.head.profile))
         target = _leaf(entry) if out is None else out

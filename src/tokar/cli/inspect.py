@@ -42,7 +42,8 @@ def inspect_files(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Archives and ESE files. With --headers or --pages, what follows an archive and is no file names an entry of it.",
+            help="Archives and ESE files. With --headers or --pages, "
+            "what follows an archive and is no file names an entry of it.",
         ),
     ],
     *,
@@ -73,7 +74,7 @@ def inspect_files(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what an archive holds: a summary, or every entry, or every record; and what ESE files say of themselves: their headers and their damage.
+    """Show what an archive holds: a summary, or every entry, or every record; and headers and damage of ESE files.
 
     Of the content of archives only the headers of databases are read, unless more is asked for: `tokar verify` proves
     all of it.

@@ -16,6 +16,9 @@ from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from tokar.check.report import RungFault
+    from tokar.sets.faults import Fault
+
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
 
@@ -176,6 +179,17 @@ def size_text(size: int) -> str:
     return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
 
 
+def fault(sign: str, found: Fault | RungFault, *, indent: str = "", concerns: Iterable[str] = ()) -> None:
+    """Print what is wrong, with the engine's error for it, what follows from it and what to do."""
+    line(f"{indent}{sign} {safe(found.message)}")
+    below = [f"for: {', '.join(concerns)}"] if concerns else []
+    below += [f"the engine's error: {found.engine}"] if found.engine is not None else []
+    below += [f"so: {consequence}" for consequence in found.consequences]
+    below += [f"next: {found.next_step}"] if found.next_step else []
+    for text in below:
+        line(f"{indent}  {safe(text)}")
+
+
 def count_text(count: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: `1 entry`, `1,200 entries`."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
@@ -243,20 +257,25 @@ def _fitted_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: S
 
 @contextmanager
 def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None] | None]:
-    """Show bytes, rate and time left while the block runs; yields what is to be called with the bytes done, or None where nothing is shown."""
+    """Show bytes, rate and time left while the block runs.
+
+    Yields what is to be called with the bytes done, or None where nothing is shown.
+    """
     if quiet or not sys.stderr.isatty():
         yield None
         return
+    from rich import progress as rich_progress  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415 - start-up time: only for terminals
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
 
     columns = (
-        TextColumn("{task.description}", markup=False),  # it has names in it, and a name may have brackets
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        rich_progress.TextColumn(
+            "{task.description}", markup=False
+        ),  # it has names in it, and a name may have brackets
+        rich_progress.BarColumn(),
+        rich_progress.DownloadColumn(binary_units=True),
+        rich_progress.TransferSpeedColumn(),
+        rich_progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda size: bar.advance(task, size)

@@ -43,10 +43,12 @@ def list_tokens(
         output.table(("token", "name", "role", "meaning", "source"), rows)
         output.line()
     output.line(
-        "A token may be any byte; one without a name prints as its number. Role bits: 0x80 a directory, 0x40 goes to the database directory,"
+        "A token may be any byte; one without a name prints as its number. Role bits: 0x80 a directory, "
+        "0x40 goes to the database directory,"
     )
     output.line(
-        "0x20 goes to the log directory. The names of public headers (BFT_LOG, CSBFT_LOG) and numbers are accepted wherever a token is asked for."
+        "0x20 goes to the log directory. The names of public headers (BFT_LOG, CSBFT_LOG) and numbers are accepted "
+        "wherever a token is asked for."
     )
 
 

@@ -27,7 +27,10 @@ def verify_archives(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Check every record of archives, on all cores. Quick by default: every byte is proven, compressed content is not decoded."""
+    """Check every record of archives, on all cores.
+
+    Quick by default: every byte is proven, compressed content is not decoded.
+    """
     first: ArchiveError | None = None
     answers = []
     for path in archives:
