@@ -39,7 +39,6 @@ _MAX_UNKNOWN_SIZE: Final = records.MAX_DONE_SIZE  # the longest body of any kind
 _KINDS: Final = re.compile(rb"(?s)(?:HEAD|FILE|DATA|DONE|PROC|INDX|SUMM|ROOT|TAIL).{52}\0{4}")
 # Bytes of bodies that may turn out to be wrong, beyond the size of the input, before wrong records are jumped over.
 _SPARE_PATIENCE: Final = 64 << 20
-_NO_RECORD: Final = (None, 0)
 _PREAMBLE_CRC: Final = slice(12, 16)
 _PREAMBLE_ID: Final = slice(16, 32)
 _MAX_TAGS: Final = 1 << 16
@@ -153,7 +152,7 @@ class RecordFinder:
         data = window.data
         tag = data[offset + _TAG_AT : offset + _POSITION_AT]
         if tag != self._tag and self._tag is not None:
-            return _NO_RECORD
+            return None, 0
         checked_end = offset + CHECKED_SIZE
         position = int.from_bytes(data[offset + _POSITION_AT : checked_end], "little")
         unknown = None
@@ -163,10 +162,10 @@ class RecordFinder:
             unknown = error
             head = self._unknown_head(data, offset)
         except FormatError:
-            return _NO_RECORD
+            return None, 0
         fits = head.end <= records.MAX_ARCHIVE_SIZE and at + HEAD_SIZE + head.length <= self._size
         if position < bodies.PREAMBLE_SIZE or not fits:
-            return _NO_RECORD
+            return None, 0
         body = window.view(at + HEAD_SIZE, head.length)
         hasher = blake3(body)
         hasher.update(data[offset:checked_end])

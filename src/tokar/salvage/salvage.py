@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tokar.errors import FormatError, InputError
 from tokar.format import bodies, canonical_json, records
@@ -37,12 +37,10 @@ if TYPE_CHECKING:
     from tokar.storage.bytesource import ByteSource
     from tokar.storage.sink import Sink
 
-_ID_SIZE: Final = 16
-
 
 def random_id() -> bytes:
     """Return a new archive id."""
-    return secrets.token_bytes(_ID_SIZE)
+    return secrets.token_bytes(16)
 
 
 def salvage(
