@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tokar import codes
 from tokar.sets.faults import (
     MOST_LISTED,
     Fault,
     FaultKind,
+    Rule,
+    Rules,
     Scope,
     Severity,
     first_of,
@@ -75,3 +78,23 @@ def test_a_fault_is_data() -> None:
     assert value["kind"] == "log-missing"
     assert value["severity"] == "error"
     assert value["engine"]["hresult"] == "0xC800021F"
+
+
+RULES = {name: rule for name, rule in vars(Rules).items() if isinstance(rule, Rule)}
+
+
+def test_every_kind_has_a_rule() -> None:
+    assert {rule.kind for rule in RULES.values()} == set(FaultKind)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_every_rule_says_what_to_do_and_names_known_errors(rule: Rule) -> None:
+    assert rule.next_step
+    numbers = {rule.code, rule.hard, rule.loss} - {None}
+    assert all(codes.find(number) for number in numbers if number)
+
+
+def test_hard_recovery_and_a_loss_have_errors_of_their_own() -> None:
+    rule = Rules.LINK_BROKEN
+    assert [rule.fault("b", "a", hard=hard).code for hard in (False, True)] == [-515, -556]
+    assert rule.fault("b", "a", severity=Severity.LOSS, hard=True).code == -586

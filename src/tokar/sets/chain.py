@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.sets.faults import Fault, FaultKind, Severity, broken, first_of, in_order, some, spans
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, some, spans
 from tokar.sets.judge import judge_set
 from tokar.sets.logs import ChainLogs, LogRun, first_version, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
@@ -222,9 +222,8 @@ def end_fault(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, target: i
         return fork_fault(sets, following, run.forks)
     there = logs.versions(run.stream, following)
     if there:
-        fault = broken(run.versions[-1].facts, there[0].facts, Severity.ERROR, hard=False)
-        consequences = (f"generations {spans([range(following, target + 1)])} cannot be reached",)
-        return replace(fault, consequences=consequences)
+        before, log = run.versions[-1].facts, there[0].facts
+        return _out_of_reach(Rules.LINK_BROKEN.of_log(log, before.name, before=before), range(following, target + 1))
     present = [version.generation for version in logs.of_stream(run.stream) if version.generation > run.end]
     upto = min([*present, target + 1])
     hole = range(following, max(upto, following + 1))
@@ -233,70 +232,46 @@ def end_fault(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, target: i
         for backup_set in sets
         if backup_set.receipt and backup_set.receipt[0] <= hole[-1] and backup_set.receipt[1] >= hole[0]
     ]
-    where = f"add the archive that {some(named)} belongs to" if named else "add the archive that has them"
-    return Fault(
-        kind=FaultKind.LOG_MISSING,
-        message=f"logs {spans([hole])} are in none of the sets",
-        generations=first_of([hole]),
-        code=-543,
-        next_step=where,
-        consequences=(f"generations {spans([range(hole.stop, target + 1)])} cannot be reached",)
-        if target >= hole.stop
-        else (),
-    )
+    fault = _bring(Rules.LOGS_IN_NO_SET.fault(spans([hole]), generations=first_of([hole])), named)
+    return _out_of_reach(fault, range(hole.stop, target + 1))
+
+
+def _out_of_reach(fault: Fault, generations: range) -> Fault:
+    """Return a fault with the generations that cannot be reached because of it."""
+    consequences = (f"generations {spans([generations])} cannot be reached",) if generations else ()
+    return replace(fault, consequences=consequences)
+
+
+def _bring(fault: Fault, receipts: Sequence[str]) -> Fault:
+    """Return a fault with the receipts of the archives that would mend it, where there are any."""
+    return replace(fault, next_step=f"add the archive that {some(receipts)} belongs to") if receipts else fault
 
 
 def fork_fault(sets: Sequence[BackupSet], generation: int, versions: Sequence[Version]) -> Fault:
     """Return the fault of histories that parted: one number, several logs."""
     parts = [f"{some(labels(sets, one.sets))} (created {one.facts.created.iso()})" for one in versions]
-    return Fault(
-        kind=FaultKind.LOG_FORKED,
-        message=f"histories parted at generation 0x{generation:X}: it is another log in {' than in '.join(parts)}",
-        files=tuple(dict.fromkeys(label for one in versions for label in labels(sets, one.sets))),
-        generations=(generation,),
-        code=-515,
-        next_step="name the sets of the one history that is wanted, or a generation that only it has: --until GENERATION",
-    )
+    files = dict.fromkeys(label for one in versions for label in labels(sets, one.sets))
+    return Rules.HISTORIES_PARTED.fault(generation, " than in ".join(parts), files=files, generations=(generation,))
 
 
 def _too_old(sets: Sequence[BackupSet], start: ChainStart, number: int, run: LogRun) -> Fault:
-    full = sets[start.number].label
-    return Fault(
-        kind=FaultKind.MISSING_FULL,
-        message=f"{sets[number].label} is older than {full}, which begins with generation 0x{run.start:X}",
-        files=(sets[number].label,),
-        code=-560,
-        next_step="add the full that was taken before it",
-    )
+    label = sets[number].label
+    return Rules.OLDER_THAN_FULL.fault(label, sets[start.number].label, run.start, files=(label,))
 
 
 def _missing_full(sets: Sequence[BackupSet], backup_set: BackupSet, starts: Sequence[ChainStart]) -> Fault:
     others = [sets[start.number].label for start in starts]
     why = f"; {some(others)} is of another log stream" if others else ""
     receipts = [one.label for one in sets if one.receipt is not None and one.kind == "full"]
-    step = (
-        f"add the archive that {some(receipts)} belongs to" if receipts else "add the full that these logs go on from"
-    )
-    return Fault(
-        kind=FaultKind.MISSING_FULL,
-        message=f"{backup_set.label} has no database, and no set with the databases of its log stream is here{why}",
-        files=(backup_set.label,),
-        code=-560,
-        next_step=step,
-    )
+    return _bring(Rules.MISSING_FULL.fault(backup_set.label, why, files=(backup_set.label,)), receipts)
 
 
 def _archive_not_here(backup_set: BackupSet) -> Fault:
-    low, high = backup_set.receipt or (0, 0)
-    logs = f" with logs {spans([range(low, high + 1)])}" if low else ""
-    return Fault(
-        kind=FaultKind.MISSING_FULL if backup_set.kind == "full" else FaultKind.LOG_MISSING,
-        message=f"only the receipt {backup_set.label} is here, not its archive {backup_set.id.hex()}{logs}",
-        files=(backup_set.label,),
-        generations=first_of([range(low, high + 1)]) if low else (),
-        code=-560 if backup_set.kind == "full" else -543,
-        next_step="bring the archive here",
-    )
+    label, (low, high) = backup_set.label, backup_set.receipt or (0, 0)
+    held = [range(low, high + 1)] if low else []
+    logs = f" with logs {spans(held)}" if held else ""
+    rule = Rules.FULL_NOT_HERE if backup_set.kind == "full" else Rules.LOGS_NOT_HERE
+    return rule.fault(label, backup_set.id.hex(), logs, files=(label,), generations=first_of(held))
 
 
 def _differing(sets: Sequence[BackupSet], logs: ChainLogs, number: int) -> Iterator[Fault]:
@@ -309,46 +284,24 @@ def _differing(sets: Sequence[BackupSet], logs: ChainLogs, number: int) -> Itera
 
 def differing_fault(sets: Sequence[BackupSet], version: Version) -> Fault:
     """Return the fault of one log with unlike bytes in two sets."""
-    places = labels(sets, version.sets)
-    return Fault(
-        kind=FaultKind.LOG_DIFFERS,
-        message=f"{version.facts.name} is the same log in {some(places)}, and its bytes differ",
-        files=places,
-        generations=(version.generation,),
-        next_step="examine both with: tokar check --content; restore with the set whose copy is whole",
-    )
+    places, numbers = labels(sets, version.sets), (version.generation,)
+    return Rules.LOG_DIFFERS.fault(version.facts.name, some(places), files=places, generations=numbers)
 
 
 def _link_faults(sets: Sequence[BackupSet], backup_set: BackupSet) -> Iterator[Fault]:
     """Yield what the links in the headers of archives give to think about. None of it decides."""
+    label = backup_set.label
     if backup_set.origin:
-        yield Fault(
-            kind=FaultKind.SALVAGED,
-            message=f"{backup_set.label} was salvaged from archive {backup_set.origin}: what that had lost is lost here too",
-            severity=Severity.WARNING,
-            files=(backup_set.label,),
-            next_step="use the undamaged archive if it is found",
-        )
+        yield Rules.SALVAGED.fault(label, backup_set.origin, files=(label,))
     if backup_set.prior is None:
         return
+    prior_id, prior_root = backup_set.prior
     for other in sets:
-        same = other.id == backup_set.prior[0]
-        if same and other.root != backup_set.prior[1]:
-            yield Fault(
-                kind=FaultKind.PRIOR_DIFFERS,
-                message=f"{backup_set.label} goes on from another archive than {other.label}, although their ids are equal",
-                severity=Severity.WARNING,
-                files=(backup_set.label, other.label),
-                next_step="look for the archive with the root that it names",
-            )
-        elif other.origin == backup_set.prior[0].hex():
-            yield Fault(
-                kind=FaultKind.SALVAGED,
-                message=f"{backup_set.label} goes on from archive {other.origin}, of which {other.label} is what was salvaged",
-                severity=Severity.WARNING,
-                files=(backup_set.label, other.label),
-                next_step="use the undamaged archive if it is found",
-            )
+        files = (label, other.label)
+        if other.id == prior_id and other.root != prior_root:
+            yield Rules.PRIOR_DIFFERS.fault(label, other.label, files=files)
+        elif other.origin == prior_id.hex():
+            yield Rules.PRIOR_SALVAGED.fault(label, other.origin, other.label, files=files)
 
 
 def chain_faults(sets: Sequence[BackupSet], logs: ChainLogs) -> Iterator[Fault]:

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from tokar.sets.faults import (
     Fault,
     FaultKind,
+    Rule,
+    Rules,
     Severity,
-    altered,
-    broken,
     database_faults,
     first_of,
     forked,
     in_order,
     log_fault,
-    log_problem,
     ranges,
     some,
     spans,
@@ -133,7 +132,8 @@ class DatabaseRun:
         self._by_number = False
         self._table = table
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:
-            self.faults.append(_unusable(facts, self.need))
+            rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
+            self._note(rule.fault(facts.name, self.need.why, files=(facts.name,)))
 
     @property
     def signature(self) -> Signature | None:
@@ -168,7 +168,7 @@ class DatabaseRun:
             before, expected = log, generation + 1
         if expected <= need.committed:
             self.missing.append(range(expected, need.committed + 1))
-        self.faults += self._missing_faults(signature)
+        self._note_missing(signature)
 
     def _take(self, log: LogFacts, before: LogFacts | None, severity: Severity) -> None:
         """Add a log to the run, and note what is wrong with it."""
@@ -184,16 +184,15 @@ class DatabaseRun:
         if len(found) > 1:
             self._note(forked(log, found, Severity.WARNING if before or need.last_log else severity))
         if log.generation == need.last_log and log.created != need.last_log_created:
-            self._note(self._other_branch(log, severity))
+            # The same number and stream, and yet another log: history forked after a restore.
+            words = (log.created.iso(), self.facts.name, need.last_log_created.iso())
+            self._note(Rules.LOG_OF_OTHER_BRANCH.of_log(log, *words, severity=severity, hard=hard))
         elif before is not None:
             self._check_link(before, log, severity)
         assert self.facts.header is not None
         if log.page_size != self.facts.header.page_size:
-            message = (
-                f"{log.name} is for pages of {log.page_size} bytes, {self.facts.name} has {self.facts.header.page_size}"
-            )
-            step = "look for the right log"
-            self._note(log_problem(FaultKind.LOG_PAGE_SIZE, message, log, severity, code=-1213, step=step))
+            sizes = (log.page_size, self.facts.name, self.facts.header.page_size)
+            self._note(Rules.LOG_PAGE_SIZE.of_log(log, *sizes, severity=severity))
 
     def _note(self, fault: Fault) -> None:
         self.faults.append(replace(fault, databases=(self.facts.name,)))
@@ -204,9 +203,10 @@ class DatabaseRun:
             return
         if found is LinkFault.CONTENT:
             if not self._explains(before):
-                self._note(altered(before, log, severity))
+                self._note(Rules.LOG_ALTERED.of_log(before, log.name, severity=severity))
         elif not self._is_other_branch(before):
-            self._note(broken(before, log, severity, hard=self.need.hard))
+            hard = self.need.hard
+            self._note(Rules.LINK_BROKEN.of_log(log, before.name, before=before, severity=severity, hard=hard))
 
     def _explains(self, before: LogFacts) -> bool:
         """Tell whether the earlier log has a fault of its own, from which a broken content link only follows."""
@@ -220,41 +220,19 @@ class DatabaseRun:
     def _is_other_branch(self, before: LogFacts) -> bool:
         return any(fault.kind is FaultKind.LOG_OF_OTHER_BRANCH and before.name in fault.files for fault in self.faults)
 
-    def _other_branch(self, log: LogFacts, severity: Severity) -> Fault:
-        """The same number and stream, and yet another log: history forked after a restore."""
-        message = (
-            f"{log.name} was created {log.created.iso()}, {self.facts.name} needs the one created "
-            f"{self.need.last_log_created.iso()}: the histories parted"
-        )
-        step = "look for the log that the database was written with"
-        code = -557 if self.need.hard else -543
-        return log_problem(FaultKind.LOG_OF_OTHER_BRANCH, message, log, severity, code=code, step=step)
-
-    def _missing_faults(self, signature: Signature) -> Iterator[Fault]:
-        """Yield why needed generations are not here: nothing of that number, or something that cannot stand for it."""
-        gone: dict[Severity, list[range]] = {Severity.ERROR: [], Severity.LOSS: []}
+    def _note_missing(self, signature: Signature) -> None:
+        """Note why needed generations are not here: nothing of that number, or something that cannot stand for it."""
+        gone: list[range] = []
         for hole in self.missing:
             start = hole.start
             for generation in self._claimed(hole, signature):
-                self._add_gone(gone, range(start, generation))
-                severity = Severity.ERROR if generation <= self.need.high else Severity.LOSS
-                yield replace(self._stand_in(signature, generation, severity), databases=(self.facts.name,))
+                gone.append(range(start, generation))
+                self._note(self._stand_in(signature, generation))
                 start = generation + 1
-            self._add_gone(gone, range(start, hole.stop))
-        for severity, holes in gone.items():
-            if holes:
-                yield self._gone(holes, severity)
-
-    def _add_gone(self, gone: dict[Severity, list[range]], hole: range) -> None:
-        """Note a hole, cut in two where the required range ends and the committed one begins."""
+            gone.append(range(start, hole.stop))
         end = self.need.high + 1
-        parts = {
-            Severity.ERROR: range(hole.start, min(hole.stop, end)),
-            Severity.LOSS: range(max(hole.start, end), hole.stop),
-        }
-        for severity, part in parts.items():
-            if part:
-                gone[severity].append(part)
+        self._note_gone(Rules.LOG_MISSING, [range(hole.start, min(hole.stop, end)) for hole in gone])
+        self._note_gone(Rules.COMMITTED_LOG_MISSING, [range(max(hole.start, end), hole.stop) for hole in gone])
 
     def _claimed(self, hole: range, signature: Signature) -> list[int]:
         """Return the generations of a hole for which there is a file that cannot stand for them."""
@@ -266,15 +244,19 @@ class DatabaseRun:
         logs = self._table.claiming(generation)
         return [log for log in logs if log.signature != signature and (log.damaged or log.signature is not None)]
 
-    def _stand_in(self, signature: Signature, generation: int, severity: Severity) -> Fault:
+    def _stand_in(self, signature: Signature, generation: int) -> Fault:
         """Return the fault of what is there in place of a needed log."""
+        hard, severity = self.need.hard, Severity.ERROR if generation <= self.need.high else Severity.LOSS
         found = self._stand_ins(signature, generation)
         unreadable = [log for log in found if log.damaged] or (not found and self._damaged_current(generation)) or []
-        if not unreadable:
-            return self._foreign(found, generation, severity)
-        fault = log_fault(unreadable[0], severity, hard=self.need.hard, last=False)
-        assert fault is not None
-        return replace(fault, generations=(generation,))
+        if unreadable:
+            fault = log_fault(unreadable[0], severity, hard=hard, last=False)
+            assert fault is not None
+            return replace(fault, generations=(generation,))
+        files = [log.name for log in found]
+        numbers = (generation,)
+        words = (some(files), generation)
+        return Rules.LOG_FOREIGN.fault(*words, files=files, generations=numbers, severity=severity, hard=hard)
 
     def _damaged_current(self, generation: int) -> list[LogFacts]:
         """The current log has no number in its name: if it cannot be read, it may be the highest one that is missing."""
@@ -282,43 +264,15 @@ class DatabaseRun:
             return []
         return [log for log in self._table.logs if log.current and log.damaged]
 
-    def _foreign(self, foreign: list[LogFacts], generation: int, severity: Severity) -> Fault:
-        listed = some(log.name for log in foreign)
-        return Fault(
-            kind=FaultKind.LOG_FOREIGN,
-            message=f"{listed} stands for generation 0x{generation:X} and belongs to another log stream",
-            severity=severity,
-            files=tuple(log.name for log in foreign),
-            generations=(generation,),
-            code=-555 if self.need.hard else -530,
-            next_step="find the log of this database's own stream; never mix files of two instances",
-            databases=(self.facts.name,),
-        )
-
-    def _gone(self, holes: list[range], severity: Severity) -> Fault:
-        one = sum(map(len, holes)) == 1
-        log, is_ = ("log", "is") if one else ("logs", "are")
-        useless = [played.generation for played in self.run if played.generation and played.generation > holes[0].start]
-        follows = (f"logs {ranges(useless)} cannot be played",) if useless else ()
-        kind = FaultKind.LOG_MISSING if severity is Severity.ERROR else FaultKind.COMMITTED_LOG_MISSING
-        if kind is FaultKind.COMMITTED_LOG_MISSING:
-            message = f"{log} {spans(holes)} with committed transactions {is_} missing: the last transactions are lost"
-            code = -582
-            step = "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a"
-        else:
-            message = f"{log} {spans(holes)} {is_} missing"
-            code = -557 if self.need.hard else -543
-            step = "add the archive or folder that has it; without it the database cannot be recovered"
-        return Fault(
-            kind=kind,
-            message=message,
-            severity=severity,
-            generations=first_of(holes),
-            code=code,
-            next_step=step,
-            databases=(self.facts.name,),
-            consequences=follows,
-        )
+    def _note_gone(self, rule: Rule, holes: Iterable[range]) -> None:
+        """Note the logs of which nothing is here."""
+        gone = [hole for hole in holes if hole]
+        if not gone:
+            return
+        log, is_ = ("log", "is") if sum(map(len, gone)) == 1 else ("logs", "are")
+        useless = [played.generation for played in self.run if played.generation and played.generation > gone[0].start]
+        fault = rule.fault(log, spans(gone), is_, generations=first_of(gone), hard=self.need.hard)
+        self._note(replace(fault, consequences=(f"logs {ranges(useless)} cannot be played",) if useless else ()))
 
     def _start_forward(self, signature: Signature) -> None:
         """A clean database can be played forward from the log in which it was last consistent."""
@@ -384,17 +338,3 @@ class DatabaseRun:
             yield f"{name}: logs of a format that is not known are taken by the numbers in their names alone"
         if self.facts.pages is not None and (why := self.facts.pages.not_verified or self.facts.pages.caveat):
             yield f"{name}: {why}"
-
-
-def _unusable(facts: DatabaseFacts, need: Need) -> Fault:
-    return Fault(
-        kind=FaultKind.STATE_UNUSABLE,
-        message=f"{facts.name} cannot be recovered from this copy: {need.why}",
-        severity=Severity.WARNING if facts.temporary else Severity.ERROR,
-        files=(facts.name,),
-        code=None if facts.temporary else -550,
-        next_step="leave it out: the engine makes it anew"
-        if facts.temporary
-        else "use another backup of this database",
-        databases=(facts.name,),
-    )

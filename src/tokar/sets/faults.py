@@ -1,4 +1,4 @@
-"""Faults of a set, as data: what is wrong, which files, which error the engine would give, what to do next.
+"""What can be wrong with a set, worded in one table, and the faults that were found, as data.
 
 The members of `FaultKind` stand in the order of causes: what comes first explains what comes later, so that a sorted
 report begins with the root cause. What only follows from a fault is not a fault of its own; it is one of its
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -193,146 +192,229 @@ def first_of(runs: Iterable[range]) -> tuple[int, ...]:
 
 
 _COMMITTED_DAMAGED: Final = -586
+_ANOTHER_COPY: Final = "take another copy of this file while its source is still there"
+_ANOTHER_TRAILER: Final = (
+    "take a new full backup, or another copy of this one: without its trailer no engine restores it"
+)
+_UNDAMAGED_COPY: Final = "do not overwrite older backups; look for an undamaged copy, and check the storage"
+_UNDAMAGED_ARCHIVE: Final = "use the undamaged archive if it is found"
+_NO_CHECKPOINT: Final = "leave it out: without a checkpoint recovery begins at the lowest log"
+_ADD_ARCHIVE: Final = "add the archive that has them"
 
 
-def log_problem(
-    kind: FaultKind,
-    message: str,
-    log: LogFacts,
-    severity: Severity,
-    *,
-    code: int | None,
-    step: str,
-    before: LogFacts | None = None,
-) -> Fault:
-    """Return a fault of one log, or of it and the one before. Where only committed transactions are at stake the engine says so (-586)."""
-    return Fault(
-        kind=kind,
-        message=message,
-        severity=severity,
-        files=(before.name, log.name) if before else (log.name,),
-        generations=(log.generation,) if log.generation is not None else (),
-        code=_COMMITTED_DAMAGED if severity is Severity.LOSS else code,
-        next_step=step,
-    )
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is said of one thing that can be wrong, whoever finds it."""
+
+    kind: FaultKind  # What
+    text: str  # The sentence, with a place for each name and number
+    next_step: str = ""  # What to do; {0} is the first of these
+    code: int | None = None  # The error the engine gives
+    hard: int | None = None  # The error of hard recovery, where that is another
+    loss: int | None = None  # The error where only committed transactions are at stake, where that is another
+    severity: Severity = Severity.ERROR  # How bad it is, unless whoever finds it knows better
+
+    def fault(
+        self,
+        *words: object,
+        files: Iterable[str] = (),
+        generations: Iterable[int] = (),
+        databases: Iterable[str] = (),
+        severity: Severity | None = None,
+        hard: bool = False,
+    ) -> Fault:
+        """Return the fault, with its names and numbers."""
+        severity = self.severity if severity is None else severity
+        code = self.hard if hard and self.hard else self.code
+        return Fault(
+            kind=self.kind,
+            message=self.text.format(*words),
+            severity=severity,
+            files=tuple(files),
+            generations=tuple(generations),
+            code=self.loss if self.loss and severity is Severity.LOSS else code,
+            next_step=self.next_step.format(*words),
+            databases=tuple(databases),
+        )
+
+    def of_log(
+        self,
+        log: LogFacts,
+        *words: object,
+        before: LogFacts | None = None,
+        severity: Severity | None = None,
+        hard: bool = False,
+    ) -> Fault:
+        """Return the fault of a log, whose name is the first of the words, or of it and the one before it."""
+        files = (before.name, log.name) if before else (log.name,)
+        numbers = () if log.generation is None else (log.generation,)
+        return self.fault(log.name, *words, files=files, generations=numbers, severity=severity, hard=hard)
+
+    def of_logs(self, logs: Sequence[LogFacts], *words: object, severity: Severity | None = None) -> Fault:
+        """Return the fault of several logs, whose names are the first of the words."""
+        numbers = sorted({log.generation for log in logs if log.generation is not None})
+        files = [log.name for log in logs]
+        return self.fault(some(files), *words, files=files, generations=numbers, severity=severity)
 
 
-def broken(before: LogFacts, log: LogFacts, severity: Severity, *, hard: bool) -> Fault:
-    """Return the fault of a log that was not created right after the one before it."""
-    message = f"{log.name} does not continue {before.name}: it was created after another log of that number"
-    step = "look for the logs of one history: a restore in between starts another"
-    return log_problem(
-        FaultKind.LINK_BROKEN, message, log, severity, code=-556 if hard else -515, step=step, before=before
-    )
+# fmt: off
+class Rules:
+    """Every rule: kind, sentence, next step, and the error of the engine."""
+
+    DATABASE_UNREADABLE = Rule(FaultKind.DATABASE_UNREADABLE, "{} cannot be read: {}", _ANOTHER_COPY, -1018)
+    STATE_UNUSABLE = Rule(FaultKind.STATE_UNUSABLE, "{} cannot be recovered from this copy: {}",
+        "use another backup of this database", -550)
+    TEMPORARY = Rule(FaultKind.STATE_UNUSABLE, STATE_UNUSABLE.text,
+        "leave it out: the engine makes it anew", severity=Severity.WARNING)
+    DATABASE_CUT = Rule(FaultKind.DATABASE_CUT, "{} is cut short: {} bytes are not a whole number of pages of {}",
+        _ANOTHER_COPY, -1206, hard=-561)
+    TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
+    TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
+    TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _ANOTHER_TRAILER, -552)
+    PATCH_MISSING = Rule(FaultKind.PATCH_MISSING,
+        "{} is a backup copy from before 2001, and its patch file {}.pat is missing or empty",
+        "find the patch file of the same backup", -538)
+    PAGES_DAMAGED = Rule(FaultKind.PAGES_DAMAGED, "{} has {} damaged {}: {}", _UNDAMAGED_COPY, -1018)
+    PAGES_MISPLACED = Rule(FaultKind.PAGES_MISPLACED, "{} has {} {} in the wrong place: {}", _UNDAMAGED_COPY)
+    PAGES_CORRECTABLE = Rule(FaultKind.PAGES_CORRECTABLE, "{} has {} {} with one flipped bit: {}",
+        "the engine corrects them while reading; check the storage", severity=Severity.WARNING)
+    HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
+        "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
+    DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
+        "restore it as well, or let recovery go on without it: esentutl /r BASE /i", -1216)
+
+    LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+    LOG_NAME = Rule(FaultKind.LOG_NAME, "{} is generation 0x{:X} by its header: the engine will not find it",
+        "give it the name of its generation back", -513, loss=_COMMITTED_DAMAGED)
+    LOG_SIZE = Rule(FaultKind.LOG_SIZE, "{} has {} bytes, its header says {}",
+        _ANOTHER_COPY, LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
+    LOG_TORN = Rule(FaultKind.LOG_TORN, "{} ends in a torn write at 0x{:x}",
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-570, loss=_COMMITTED_DAMAGED)
+    LOG_DAMAGED = Rule(FaultKind.LOG_DAMAGED, "{} has {} damaged {} at {}",
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+    LOG_PAGE_SIZE = Rule(FaultKind.LOG_PAGE_SIZE, "{} is for pages of {} bytes, {} has {}",
+        "look for the right log", -1213, loss=_COMMITTED_DAMAGED)
+    LINK_BROKEN = Rule(FaultKind.LINK_BROKEN,
+        "{} does not continue {}: it was created after another log of that number",
+        "look for the logs of one history: a restore in between starts another",
+        -515, hard=-556, loss=_COMMITTED_DAMAGED)
+    LOG_ALTERED = Rule(FaultKind.LOG_ALTERED,
+        "{} is not the log that {} was written after: its content has changed or is cut",
+        "look for another copy of {0}", -590, loss=_COMMITTED_DAMAGED)
+    LOG_OF_OTHER_BRANCH = Rule(FaultKind.LOG_OF_OTHER_BRANCH,
+        "{} was created {}, {} needs the one created {}: the histories parted",
+        "look for the log that the database was written with", -543, hard=-557, loss=_COMMITTED_DAMAGED)
+    LOG_FORKED = Rule(FaultKind.LOG_FORKED,
+        "generation 0x{:X} is there more than once: beside {} there is {}, created at another time",
+        "keep the logs of one history together and the others elsewhere", -515)
+    LOG_FOREIGN = Rule(FaultKind.LOG_FOREIGN, "{} stands for generation 0x{:X} and belongs to another log stream",
+        "find the log of this database's own stream; never mix files of two instances", -530, hard=-555)
+    LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} {} missing",
+        "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
+    COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,
+        "{} {} with committed transactions {} missing: the last transactions are lost",
+        "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a",
+        -582, severity=Severity.LOSS)
+    LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "logs {} are missing between {} and {}", _ADD_ARCHIVE, -543)
+    LOGS_AFTER_GAP = Rule(FaultKind.LOGS_AFTER_GAP, "{}: not reached, the run of logs ends with {}",
+        "do not place these beside the others: recovery stops at the gap or deletes them",
+        -515, severity=Severity.WARNING)
+    STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
+        "do not place these beside the others", -530, severity=Severity.WARNING)
+
+    CHECKPOINT_DAMAGED = Rule(FaultKind.CHECKPOINT_DAMAGED, "the checkpoint {} cannot be read",
+        _NO_CHECKPOINT, -533, severity=Severity.WARNING)
+    CHECKPOINT_FOREIGN = Rule(FaultKind.CHECKPOINT_FOREIGN,
+        "the checkpoint {} belongs to another log stream than everything else here",
+        _NO_CHECKPOINT, -532, severity=Severity.WARNING)
+    CHECKPOINT_NEWER = Rule(FaultKind.CHECKPOINT_NEWER,
+        "the checkpoint {} stands at {}, after generation 0x{:X} from which {} must be played: "
+        "recovery would begin too late and damage the database",
+        _NO_CHECKPOINT, severity=Severity.WARNING)
+    FLUSH_MAP_FOREIGN = Rule(FaultKind.FLUSH_MAP_FOREIGN, "{} is out of step with every database here",
+        "leave it out: the engine makes a new one", severity=Severity.WARNING)
+
+    LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "logs {} are in none of the sets", _ADD_ARCHIVE, -543)
+    HISTORIES_PARTED = Rule(FaultKind.LOG_FORKED, "histories parted at generation 0x{:X}: it is another log in {}",
+        "name the sets of the one history that is wanted, or a generation that only it has: --until GENERATION", -515)
+    LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",
+        "examine both with: tokar check --content; restore with the set whose copy is whole")
+    OLDER_THAN_FULL = Rule(FaultKind.MISSING_FULL, "{} is older than {}, which begins with generation 0x{:X}",
+        "add the full that was taken before it", -560)
+    MISSING_FULL = Rule(FaultKind.MISSING_FULL,
+        "{} has no database, and no set with the databases of its log stream is here{}",
+        "add the full that these logs go on from", -560)
+    FULL_NOT_HERE = Rule(FaultKind.MISSING_FULL, "only the receipt {} is here, not its archive {}{}",
+        "bring the archive here", -560)
+    LOGS_NOT_HERE = Rule(FaultKind.LOG_MISSING, FULL_NOT_HERE.text, FULL_NOT_HERE.next_step, -543)
+    SALVAGED = Rule(FaultKind.SALVAGED, "{} was salvaged from archive {}: what that had lost is lost here too",
+        _UNDAMAGED_ARCHIVE, severity=Severity.WARNING)
+    PRIOR_SALVAGED = Rule(FaultKind.SALVAGED, "{} goes on from archive {}, of which {} is what was salvaged",
+        _UNDAMAGED_ARCHIVE, severity=Severity.WARNING)
+    PRIOR_DIFFERS = Rule(FaultKind.PRIOR_DIFFERS,
+        "{} goes on from another archive than {}, although their ids are equal",
+        "look for the archive with the root that it names", severity=Severity.WARNING)
+# fmt: on
 
 
-def altered(before: LogFacts, log: LogFacts, severity: Severity) -> Fault:
-    """Return the fault of a log whose content is not what the next log was written after."""
-    message = f"{before.name} is not the log that {log.name} was written after: its content has changed or is cut"
-    step = f"look for another copy of {before.name}"
-    return log_problem(FaultKind.LOG_ALTERED, message, before, severity, code=-590, step=step)
+_TRAILERS: Final = {
+    -534: Rules.TRAILER_MISSING,
+    -535: Rules.TRAILER_DAMAGED,
+    -552: Rules.TRAILER_FOREIGN,
+}
 
 
 def forked(used: LogFacts, found: Sequence[LogFacts], severity: Severity) -> Fault:
     """Return the fault of logs that share a generation and were created at different times."""
     others = [log.name for log in found if log is not used]
-    return Fault(
-        kind=FaultKind.LOG_FORKED,
-        message=f"generation 0x{used.generation or 0:X} is there more than once: beside {used.name} there is "
-        f"{some(others)}, created at another time",
-        severity=severity,
-        files=(used.name, *others),
-        generations=(used.generation,) if used.generation is not None else (),
-        code=None if severity is Severity.WARNING else -515,
-        next_step="keep the logs of one history together and the others elsewhere",
-    )
-
-
-_ANOTHER_COPY = "take another copy of this file while its source is still there"
-_TRAILERS: Final = {-534: FaultKind.TRAILER_MISSING, -535: FaultKind.TRAILER_DAMAGED, -552: FaultKind.TRAILER_FOREIGN}
+    generation = used.generation or 0
+    words = (generation, used.name, some(others))
+    numbers = (generation,) if generation else ()
+    fault = Rules.LOG_FORKED.fault(*words, files=(used.name, *others), generations=numbers, severity=severity)
+    return replace(fault, code=None) if severity is Severity.WARNING else fault
 
 
 def database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
     """Yield what is wrong with a database by itself."""
+    for fault in _database_faults(facts):
+        yield replace(fault, files=(facts.name,), databases=(facts.name,))
+
+
+def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
     name = facts.name
-    fault = partial(Fault, files=(name,), databases=(name,))
     if facts.header is None:
         if facts.damaged:
-            yield fault(
-                kind=FaultKind.DATABASE_UNREADABLE,
-                message=f"{name} cannot be read: {facts.note}",
-                code=-1018,
-                next_step=_ANOTHER_COPY,
-            )
+            yield Rules.DATABASE_UNREADABLE.fault(name, facts.note)
         return
-    yield from _size_faults(facts)
+    page_size = facts.header.page_size
+    if facts.size % page_size or facts.size < 2 * page_size:
+        # A copy that is cut short has lost its trailer too, which then is no fault of its own.
+        cut = Rules.DATABASE_CUT.fault(name, facts.size, page_size, hard=facts.is_backup_copy)
+        yield replace(cut, consequences=(facts.trailer_fault,) if facts.trailer_fault else ())
+    elif facts.trailer_fault:
+        rule = _TRAILERS.get(facts.trailer_code or 0, Rules.TRAILER_DAMAGED)
+        yield replace(rule.fault(name, facts.trailer_fault), code=facts.trailer_code)
     if not all(facts.copies_valid) or not facts.copies_identical:
         which = "first" if not facts.copies_valid[0] else "second"
         what = "is damaged" if not all(facts.copies_valid) else "is older than the first"
-        yield fault(
-            kind=FaultKind.HEADER_COPY,
-            message=f"the {which} header copy of {name} {what}; the engine uses the other one",
-            severity=Severity.WARNING,
-            next_step="nothing: the engine repairs it when it opens the database",
-        )
+        yield Rules.HEADER_COPY.fault(which, name, what)
     if facts.pages is not None and not facts.pages.not_verified:
-        yield from _page_faults(facts.name, facts.pages)
-
-
-def _size_faults(facts: DatabaseFacts) -> Iterator[Fault]:
-    """A copy that is cut short has lost its trailer too, which then is no fault of its own."""
-    assert facts.header is not None
-    name, page_size = facts.name, facts.header.page_size
-    lost = (facts.trailer_fault,) if facts.trailer_fault else ()
-    if facts.size % page_size or facts.size < 2 * page_size:
-        yield Fault(
-            kind=FaultKind.DATABASE_CUT,
-            message=f"{name} is cut short: {facts.size} bytes are not a whole number of pages of {page_size}",
-            code=-561 if facts.is_backup_copy else -1206,
-            next_step=_ANOTHER_COPY,
-            files=(name,),
-            databases=(name,),
-            consequences=lost,
-        )
-    elif facts.trailer_fault:
-        kind = _TRAILERS.get(facts.trailer_code or 0, FaultKind.TRAILER_DAMAGED)
-        yield Fault(
-            kind=kind,
-            message=f"{name}: {facts.trailer_fault}",
-            code=facts.trailer_code,
-            next_step="take a new full backup, or another copy of this one: without its trailer no engine restores it",
-            files=(name,),
-            databases=(name,),
-        )
+        yield from _page_faults(name, facts.pages)
 
 
 def _page_faults(name: str, report: PageReport) -> Iterator[Fault]:
-    fault = partial(Fault, files=(name,), databases=(name,))
     misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
-    damaged = report.bad - len(misplaced)
+    damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
     if damaged:
         bad = [one for one in report.faults if one.kind in {PageFaultKind.BAD, PageFaultKind.CHECKSUM_BIT}]
-        yield fault(
-            kind=FaultKind.PAGES_DAMAGED,
-            message=f"{name} has {damaged} damaged {_pages(damaged)}: {_places(bad)}",
-            code=-1018,
-            next_step="do not overwrite older backups; look for an undamaged copy, and check the storage",
-        )
+        yield Rules.PAGES_DAMAGED.fault(name, damaged, _pages(damaged), _places(bad))
     if misplaced:
-        yield fault(
-            kind=FaultKind.PAGES_MISPLACED,
-            message=f"{name} has {len(misplaced)} {_pages(len(misplaced))} in the wrong place: {_places(misplaced)}",
-            code=misplaced[0].code,
-            next_step="do not overwrite older backups; look for an undamaged copy, and check the storage",
-        )
-    if report.correctable:
-        flipped = [one for one in report.faults if one.kind is PageFaultKind.CORRECTABLE]
-        yield fault(
-            kind=FaultKind.PAGES_CORRECTABLE,
-            message=f"{name} has {report.correctable} {_pages(report.correctable)} with one flipped bit: {_places(flipped)}",
-            severity=Severity.WARNING,
-            next_step="the engine corrects them while reading; check the storage",
-        )
+        fault = Rules.PAGES_MISPLACED.fault(name, moved, _pages(moved), _places(misplaced))
+        yield replace(fault, code=misplaced[0].code)
+    if flipped:
+        places = _places([one for one in report.faults if one.kind is PageFaultKind.CORRECTABLE])
+        yield Rules.PAGES_CORRECTABLE.fault(name, flipped, _pages(flipped), places)
 
 
 def _pages(count: int) -> str:
@@ -355,41 +437,21 @@ def log_fault(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> F
         hard: Whether hard recovery plays it.
         last: Whether it is the last one that will be played: there soft recovery may go on without a torn end.
     """
-    found = list(_log_faults(log, severity, hard=hard, last=last))
-    if not found:
-        return None
-    first, *rest = found
-    if severity is Severity.LOSS:
-        first = replace(first, code=_COMMITTED_DAMAGED)
-    return replace(first, consequences=tuple(one.message for one in rest))
+    found = [*_log_faults(log, severity, hard=hard, last=last)]
+    return replace(found[0], consequences=tuple(one.message for one in found[1:])) if found else None
 
 
 def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> Iterator[Fault]:
     """Yield what is wrong with a log, the cause first."""
-    generations = (log.generation,) if log.generation is not None else ()
-    fault = partial(Fault, files=(log.name,), generations=generations, severity=severity, next_step=_ANOTHER_COPY)
     if log.damaged:
-        yield fault(
-            kind=FaultKind.LOG_UNREADABLE,
-            message=f"{log.name} cannot be read: {log.note}",
-            code=-573 if hard else LOG_CORRUPT,
-        )
+        yield Rules.LOG_UNREADABLE.of_log(log, log.note, severity=severity, hard=hard)
         return
     if log.signature is None:
         return
     if log.named_generation not in {None, log.generation}:
-        yield fault(
-            kind=FaultKind.LOG_NAME,
-            message=f"{log.name} is generation 0x{log.generation:X} by its header: the engine will not find it",
-            code=-513,
-            next_step="give it the name of its generation back",
-        )
+        yield Rules.LOG_NAME.of_log(log, log.generation, severity=severity)
     if log.size != log.expected_size:
-        yield fault(
-            kind=FaultKind.LOG_SIZE,
-            message=f"{log.name} has {log.size} bytes, its header says {log.expected_size}",
-            code=LOG_SIZE_DIFFERS,
-        )
+        yield Rules.LOG_SIZE.of_log(log, log.size, log.expected_size, severity=severity)
     content = log.content
     if content is None or content.not_verified or not content.bad:
         return
@@ -397,17 +459,8 @@ def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) ->
         # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on
         # without them.
         patched = last and not hard and severity is Severity.ERROR
-        yield fault(
-            kind=FaultKind.LOG_TORN,
-            message=f"{log.name} ends in a torn write at 0x{content.faults[0].offset:x}",
-            severity=Severity.LOSS if patched else severity,
-            code=-570 if hard else LOG_CORRUPT,
-        )
+        torn = Rules.LOG_TORN.of_log(log, content.faults[0].offset, severity=severity, hard=hard)
+        yield replace(torn, severity=Severity.LOSS) if patched else torn
         return
     where = some(f"0x{one.offset:x}" for one in content.faults)
-    yield fault(
-        kind=FaultKind.LOG_DAMAGED,
-        message=f"{log.name} has {content.bad} damaged {content.unit} at {where}",
-        severity=severity,
-        code=-573 if hard else LOG_CORRUPT,
-    )
+    yield Rules.LOG_DAMAGED.of_log(log, content.bad, content.unit, where, severity=severity, hard=hard)

@@ -9,27 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from tokar.ese.filenames import parse_file_name
 from tokar.sets.database_verdict import RESTORABLE, DatabaseRun, DatabaseVerdict, Verdict
-from tokar.sets.faults import (
-    Fault,
-    FaultKind,
-    Severity,
-    altered,
-    broken,
-    first_of,
-    forked,
-    in_order,
-    log_fault,
-    some,
-    spans,
-)
+from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, log_fault, spans
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from tokar.ese.values import Signature
-    from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
-    from tokar.sets.need import Need
+    from tokar.sets.facts import CheckpointFacts, LogFacts, PatchFacts, SetFacts
 
 
 class LogRole(StrEnum):
@@ -85,12 +72,12 @@ def judge_set(facts: SetFacts) -> SetVerdict:
     runs = [DatabaseRun(database, table) for database in facts.databases]
     for run in runs:
         run.walk()
-        run.faults += patch_faults(run.facts, run.need, facts.patches)
+        run.faults += patch_faults(run, facts.patches)
     verdicts = tuple(run.verdict() for run in runs)
     roles = roles_of(facts, runs)
     faults = [fault for run in runs for fault in run.faults]
     faults += remaining_log_faults(facts, table, runs, roles)
-    faults += beside_faults(facts, [(run.facts, run.need, run.run) for run in runs])
+    faults += beside_faults(facts, runs)
     return SetVerdict(
         databases=verdicts,
         log_roles=tuple((log.name, roles[id(log)]) for log in facts.logs),
@@ -197,15 +184,7 @@ def remaining_log_faults(
         yield from _run_faults(facts)
     foreign = [log for log in facts.logs if roles[id(log)] is LogRole.FOREIGN and log.name not in judged]
     if foreign and not facts.has_unreadable_database:  # they may well be its logs
-        yield Fault(
-            kind=FaultKind.STRAY_LOGS,
-            message=f"{some(log.name for log in foreign)}: of a log stream that no database here belongs to",
-            severity=Severity.WARNING,
-            files=tuple(log.name for log in foreign),
-            generations=tuple(sorted({log.generation for log in foreign if log.generation is not None})),
-            code=-530,
-            next_step="do not place these beside the others",
-        )
+        yield Rules.STRAY_LOGS.of_logs(foreign)
     for run in runs:
         yield from _after_gap_faults(run, judged)
 
@@ -215,16 +194,7 @@ def _after_gap_faults(run: DatabaseRun, judged: set[str]) -> Iterator[Fault]:
     last = run.run[-1] if run.run else None
     if not after or last is None or last.name in judged:  # what is wrong with the last one explains it
         return
-    yield Fault(
-        kind=FaultKind.LOGS_AFTER_GAP,
-        message=f"{some(log.name for log in after)}: not reached, the run of logs ends with {last.name}",
-        severity=Severity.WARNING,
-        files=tuple(log.name for log in after),
-        generations=tuple(sorted({log.generation for log in after if log.generation is not None})),
-        code=-515,
-        next_step="do not place these beside the others: recovery stops at the gap or deletes them",
-        databases=(run.facts.name,),
-    )
+    yield replace(Rules.LOGS_AFTER_GAP.of_logs(after, last.name), databases=(run.facts.name,))
 
 
 def _run_faults(facts: SetFacts) -> Iterator[Fault]:
@@ -245,51 +215,31 @@ def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
     found = link(before, log).fault
     if log.generation > before.generation + 1:
         gone = range(before.generation + 1, log.generation)
-        yield Fault(
-            kind=FaultKind.LOG_MISSING,
-            message=f"logs {spans([gone])} are missing between {before.name} and {log.name}",
-            generations=first_of([gone]),
-            code=-543,
-            next_step="add the archive that has them",
-        )
+        yield Rules.LOGS_MISSING_BETWEEN.fault(spans([gone]), before.name, log.name, generations=first_of([gone]))
     elif log.generation == before.generation and log.created != before.created:
         yield forked(before, [before, log], Severity.ERROR)
     elif found is LinkFault.TIME:
-        yield broken(before, log, Severity.ERROR, hard=False)
+        yield Rules.LINK_BROKEN.of_log(log, before.name, before=before)
     elif found is LinkFault.CONTENT:
-        yield altered(before, log, Severity.ERROR)
+        yield Rules.LOG_ALTERED.of_log(before, log.name)
 
 
-_LEAVE_OUT = "leave it out: without a checkpoint recovery begins at the lowest log"
+def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
+    """Yield what does not fit beside the databases and logs of a set: checkpoints, flush maps, databases that are not here.
 
-Judged = tuple["DatabaseFacts", "Need", "Sequence[LogFacts]"]
-"""A database, what it needs, and the logs that will be played onto it."""
-
-
-def beside_faults(facts: SetFacts, judged: Iterable[Judged]) -> Iterator[Fault]:
-    """Yield what does not fit beside the databases and logs of a set.
-
-    Args:
-        facts: The set.
-        judged: Its databases.
+    None of it is placed by a restore of its own accord, so most of this is a warning: about what happens if somebody
+    places it by hand.
     """
-    listed = list(judged)
-    yield from _databases_not_here(facts, listed)
+    yield from _databases_not_here(facts, runs)
     for checkpoint in facts.checkpoints:
-        yield from _checkpoint_faults(checkpoint, facts, listed)
+        yield from _checkpoint_faults(checkpoint, facts, runs)
     known = {database.header.flush_map_signature for database in facts.databases if database.header is not None}
     for flush_map in facts.flush_maps:
         if flush_map.signature not in known and not facts.has_unreadable_database:
-            yield Fault(
-                kind=FaultKind.FLUSH_MAP_FOREIGN,
-                message=f"{flush_map.name} is out of step with every database here",
-                severity=Severity.WARNING,
-                files=(flush_map.name,),
-                next_step="leave it out: the engine makes a new one",
-            )
+            yield Rules.FLUSH_MAP_FOREIGN.fault(flush_map.name, files=(flush_map.name,))
 
 
-def _databases_not_here(facts: SetFacts, judged: list[Judged]) -> Iterator[Fault]:
+def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     """Logs name the databases they are about. One that is not here stops soft recovery, unless that is told to go on without it.
 
     Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A
@@ -297,76 +247,50 @@ def _databases_not_here(facts: SetFacts, judged: list[Judged]) -> Iterator[Fault
     """
     here = {database.header.signature for database in facts.databases if database.header is not None}
     gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
-    for database, need, run in judged:
-        for log in run:
-            stops = need.low and not need.hard and log is run[-1]
+    for one in runs:
+        for log in one.run:
+            stops = one.need.low and not one.need.hard and log is one.run[-1]
             for attached in log.attached:
                 if attached.signature not in here:
                     _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
                     severity = Severity.LOSS if stops else worst
-                    gone[attached.signature] = (attached.path, severity, (*users, database.name))
+                    gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
     for path, severity, users in gone.values():
-        yield Fault(
-            kind=FaultKind.DATABASE_NOT_HERE,
-            message=f"the logs are also about a database that is not here: {path}",
-            severity=severity,
-            files=(path,),
-            code=-1216,
-            next_step="restore it as well, or let recovery go on without it: esentutl /r BASE /i",
-            databases=tuple(dict.fromkeys(users)),
-        )
+        named = dict.fromkeys(users)
+        yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
 
 
-def patch_faults(database: DatabaseFacts, need: Need, patches: Iterable[PatchFacts]) -> Iterator[Fault]:
+def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:
     """Yield whether a copy lacks its patch file: before trailers a copy was nothing without the pages in it (Q158526)."""
-    if not need.hard or database.header is None or database.header.file_type != 0:
+    database = run.facts
+    if not run.need.hard or database.header is None or database.header.file_type != 0:
         return
     stem = _stem(database.leaf)
     if stem not in {_stem(patch.leaf) for patch in patches if patch.size}:
-        yield Fault(
-            kind=FaultKind.PATCH_MISSING,
-            message=f"{database.name} is a backup copy from before 2001, and its patch file {stem}.pat is missing or empty",
-            files=(database.name,),
-            code=-538,
-            next_step="find the patch file of the same backup",
-            databases=(database.name,),
-        )
+        own = (database.name,)
+        yield Rules.PATCH_MISSING.fault(database.name, stem, files=own, databases=own)
 
 
 def _stem(leaf: str) -> str:
     return (parse_file_name(leaf).base or leaf.rpartition(".")[0] or leaf).lower()
 
 
-def _checkpoint_faults(checkpoint: CheckpointFacts, facts: SetFacts, judged: list[Judged]) -> Iterator[Fault]:
-    if checkpoint.signature is None:
-        yield _checkpoint_fault(checkpoint, FaultKind.CHECKPOINT_DAMAGED, "cannot be read", -533)
+def _checkpoint_faults(checkpoint: CheckpointFacts, facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
+    name, signature, generation = checkpoint.name, checkpoint.signature, checkpoint.position.generation
+    if signature is None:
+        yield Rules.CHECKPOINT_DAMAGED.fault(name, files=(name,))
         return
     streams = {log.signature for log in facts.logs}
     streams |= {database.header.log_signature for database in facts.databases if database.header is not None}
-    if checkpoint.signature not in streams and any(stream is not None and stream.is_set for stream in streams):
-        what = "belongs to another log stream than everything else here"
-        yield _checkpoint_fault(checkpoint, FaultKind.CHECKPOINT_FOREIGN, what, -532)
+    if signature not in streams and any(stream is not None and stream.is_set for stream in streams):
+        yield Rules.CHECKPOINT_FOREIGN.fault(name, files=(name,))
         return
-    for database, need, _ in judged:
-        header = database.header
-        if header is None or header.log_signature != checkpoint.signature:
+    for run in runs:
+        header = run.facts.header
+        if header is None or header.log_signature != signature:
             continue
-        start = need.low or header.consistent_position.generation
-        if start and checkpoint.position.generation > start:
-            what = (
-                f"stands at {checkpoint.position}, after generation 0x{start:X} from which {database.name} must be played: "
-                "recovery would begin too late and damage the database"
-            )
-            yield _checkpoint_fault(checkpoint, FaultKind.CHECKPOINT_NEWER, what, None)
+        start = run.need.low or header.consistent_position.generation
+        if start and generation > start:
+            words = (checkpoint.position, start, run.facts.name)
+            yield Rules.CHECKPOINT_NEWER.fault(name, *words, files=(name,))
             return
-
-
-def _checkpoint_fault(checkpoint: CheckpointFacts, kind: FaultKind, what: str, code: int | None) -> Fault:
-    return Fault(
-        kind=kind,
-        message=f"the checkpoint {checkpoint.name} {what}",
-        severity=Severity.WARNING,
-        files=(checkpoint.name,),
-        code=code,
-        next_step=_LEAVE_OUT,
-    )
