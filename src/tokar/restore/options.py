@@ -106,6 +106,13 @@ class Request:
             return self.join(self.certutil, CERTUTIL_FOLDER)
         return self.into
 
+    def path_of(self, place: Location | NameTarget) -> str | None:
+        """Return the path of this machine that a place means; None where that cannot be told."""
+        try:
+            return self.resolver.resolve(place.path, by_hand=place.by_hand)
+        except RestoreError:
+            return None
+
     def join(self, directory: str, name: str) -> str:
         """Return a path in the manner of this machine."""
         return ntpath.join(directory, name) if self.windows else posixpath.join(directory, name)
@@ -122,9 +129,8 @@ def places_to_look_at(request: Request) -> tuple[str, ...]:
     if request.folder is None:
         places = [*request.locations, *places]
     for place in places:
-        try:
-            path = request.resolver.resolve(place.path, by_hand=place.by_hand)
-        except RestoreError:
+        path = request.path_of(place)
+        if path is None:
             continue  # the plan will say so
         if place.kind is not Kind.FILE:
             wanted.append(path)

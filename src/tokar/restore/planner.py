@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
 
     from tokar.format.index import Entry
     from tokar.restore.locations import Location
-    from tokar.restore.matching import Match
     from tokar.sets.facts import LogFacts
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
@@ -245,7 +243,7 @@ class _Planner:
         general = False
         name = None
         if named is not None:
-            directory, name = self._settle(named, self._resolve(named.path, by_hand=True), leaf)
+            directory, name = self._settle(named, leaf)
             rule = f"named by {named.source}"
         elif self._request.backup_logs is not None and role(entry.token) is Role.LOG:
             directory, rule, general = self._request.backup_logs, "--backup-logs", True
@@ -255,7 +253,8 @@ class _Planner:
             directory, rule, general = folder, "certutil folder" if self._request.certutil else "one folder", True
         else:
             match = self._matcher.match(entry.token, leaf)
-            directory, name = self._located(match, leaf)
+            directory, name = self._settle(match.location, leaf)
+            name = None if match.by_bits else name
             rule = match.rule
             general = match.location.kind is Kind.DIRECTORY and not match.by_leaf
         if name is None and fault is not None:
@@ -279,26 +278,19 @@ class _Planner:
             raise found.with_traceback(None)
         return found
 
-    def _located(self, match: Match, leaf: str | None) -> tuple[str, str | None]:
-        """Return the directory and name that a matched location means for a file."""
-        location = match.location
-        path = self._resolve(location.path, by_hand=location.by_hand)
-        directory, name = self._settle(location, path, leaf)
-        return directory, None if match.by_bits else name
+    def _settle(self, place: Location | NameTarget, leaf: str | None) -> tuple[str, str | None]:
+        """Return directory and name (None for the leaf) that a place means (spec/tokens.md, LOC-8, LOC-9).
 
-    def _settle(self, place: Location | NameTarget, path: str, leaf: str | None) -> tuple[str, str | None]:
-        """Return directory and name (None for the leaf) that a place means (spec/tokens.md, LOC-8, LOC-9)."""
+        Raises:
+            RestoreError: It cannot be told.
+        """
+        path = self._resolve(place.path, by_hand=place.by_hand)
         kind = place.kind
         if kind is Kind.UNSETTLED:
-            kind = self._kind_on_disk(path) or self._kind_by_name(place, leaf)
-        if kind is Kind.DIRECTORY:
-            return path, None
-        return self._request.split(path)
-
-    def _kind_on_disk(self, path: str) -> Kind | None:
-        """Return what is at a path now, if anything."""
-        seen = self._inventory.directories.get(path)
-        return _KINDS.get(seen.state) if seen is not None else None
+            seen = self._inventory.directories.get(path)
+            on_disk = _KINDS.get(seen.state) if seen is not None else None
+            kind = on_disk or self._kind_by_name(place, leaf)
+        return (path, None) if kind is Kind.DIRECTORY else self._request.split(path)
 
     @staticmethod
     def _kind_by_name(place: Location | NameTarget, leaf: str | None) -> Kind:
@@ -338,9 +330,9 @@ class _Planner:
             message = f"the logs leave a hole at 0x{holes[0]:X}, and the engine demands a whole range"
             self._problem(RestoreError(message), urgency=BAD_TARGET)
         for location in self._request.locations:
-            if location.token == LOG_DIR:
-                with suppress(RestoreError):  # said for the location itself
-                    self._targets.watch(self._resolve(location.path, by_hand=location.by_hand))
+            path = self._request.path_of(location)
+            if location.token == LOG_DIR and path is not None:
+                self._targets.watch(path)
         if self._request.into is not None:
             self._targets.watch(self._request.into)
 
@@ -444,10 +436,5 @@ def _place_of(request: Request, token: int) -> str | None:
     """Return the directory of this machine that a directory token stands for, if that is known."""
     if request.folder is not None:
         return request.folder
-    for location in request.locations:
-        if location.token == token:
-            try:
-                return request.resolver.resolve(location.path, by_hand=location.by_hand)
-            except RestoreError:
-                return None
-    return None
+    found = next((location for location in request.locations if location.token == token), None)
+    return request.path_of(found) if found is not None else None
