@@ -50,12 +50,13 @@ def test_the_generator_makes_every_fixture_again_byte_for_byte(tmp_path: Path) -
 
 
 def test_the_worked_example_of_the_specification_is_the_fixture() -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from fixtures.generate import worked_example; sys.stdout.buffer.write(worked_example(sys.stdin.buffer.read().decode()).encode())",
-    ]
-    made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, input=SPECIFICATION.encode()).stdout
+    code = (
+        "import sys; from fixtures.generate import worked_example; "
+        "sys.stdout.buffer.write(worked_example(sys.stdin.buffer.read().decode()).encode())"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, input=SPECIFICATION.encode()
+    ).stdout
     assert made.decode() == SPECIFICATION
 
 

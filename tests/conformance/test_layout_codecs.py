@@ -1,4 +1,4 @@
-"""The fast packers and the construct declarations they come from agree on every record of every fixture, in both directions."""
+"""The fast packers and the construct declarations they come from agree on every record of every fixture."""
 
 from __future__ import annotations
 

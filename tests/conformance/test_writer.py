@@ -16,7 +16,8 @@ from tokar.format.scanner import EntryBegun, EntryEnded, RecordRead, Scan
 from tokar.format.writer import ArchiveWriter
 from tokar.storage.bytesource import BytesSource
 
-# What the writer has no reason to do: keys of PROC that nobody knows, padding, frames of its own making, zeros as they are, chunks of several sizes, records after ROOT.
+# What the writer has no reason to do: keys of PROC that nobody knows, padding, frames of its own making, zeros as they
+# are, chunks of several sizes, records after ROOT.
 OTHER_WAYS = {
     "good-codecs-mixed",
     "good-incomplete",

@@ -249,7 +249,7 @@ def test_the_index_is_proven_when_an_entry_is_asked_for() -> None:
     assert caught.value.rule == "REC-8"
 
 
-# --- bytes that no record owns --------------------------------------------------------------------------------------------------------------
+# --- bytes that no record owns ----------------------------------------------------------------------------------------
 
 
 def with_gap(where: str) -> Forge:

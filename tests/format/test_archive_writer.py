@@ -41,7 +41,7 @@ def codecs_of(data: bytes, number: int = 0) -> list[int]:
     return [chunk.codec for chunk in archive.chunks(archive.entry(number))]
 
 
-# --- what goes in comes out -------------------------------------------------------------------------------------------------------------------
+# --- what goes in comes out -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("level", [None, 1])
@@ -184,7 +184,7 @@ def test_ids_are_random_and_times_are_now() -> None:
     assert abs((datetime.now(UTC) - finished).total_seconds()) < 60
 
 
-# --- how chunks are stored --------------------------------------------------------------------------------------------------------------------
+# --- how chunks are stored --------------------------------------------------------------------------------------------
 
 
 def test_chunks_are_stored_as_it_suits_them() -> None:
@@ -232,7 +232,7 @@ def test_a_watched_stream_is_not_read_after_its_end() -> None:
         assert writer.add(0x44, "x", WatchedStream(Once(b"tokar"))).size == 5
 
 
-# --- memory -------------------------------------------------------------------------------------------------------------------------------------
+# --- memory -----------------------------------------------------------------------------------------------------------
 
 
 class Pouring:
@@ -274,7 +274,7 @@ def test_memory_is_a_few_chunks_whatever_the_size_of_a_file(unit: bytes) -> None
     assert peak < 24 << 20
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------------------------------------
+# --- what is refused --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("quick", [False, True])
@@ -353,7 +353,7 @@ def test_calls_without_names_are_refused_and_the_writer_goes_on() -> None:
     assert from_the_front(bytes(sink.data)).answer == "sealed"
 
 
-# --- failures -------------------------------------------------------------------------------------------------------------------------------------
+# --- failures ---------------------------------------------------------------------------------------------------------
 
 
 def failing_steps() -> dict[str, tuple[type[ArchiveError], Any]]:

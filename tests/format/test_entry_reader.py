@@ -43,7 +43,7 @@ class Watched:
         return bytes(out)
 
 
-# --- the window -----------------------------------------------------------------------------------------------------------------------------
+# --- the window -------------------------------------------------------------------------------------------------------
 
 
 def test_neighbouring_reads_are_served_from_one() -> None:
@@ -75,7 +75,7 @@ def test_a_read_past_the_end_is_refused() -> None:
     assert caught.value.rule == "STATE-1"
 
 
-# --- one record -----------------------------------------------------------------------------------------------------------------------------
+# --- one record -------------------------------------------------------------------------------------------------------
 
 
 def record(kind: bytes = b"PROC", body: bytes = b'{"calls":[]}', position: int = 0) -> bytes:
@@ -114,7 +114,7 @@ def test_a_kind_that_is_asked_for_and_is_no_text_gives_a_typed_error() -> None:
         read_record(memoryview(record()), TAG, 0, b"n\xff\xff\xff")
 
 
-# --- entries --------------------------------------------------------------------------------------------------------------------------------
+# --- entries ----------------------------------------------------------------------------------------------------------
 
 
 def reader_of(archive: Forge) -> tuple[EntryReader, Entry, int]:
@@ -246,11 +246,11 @@ def test_memory_is_a_few_chunks_whatever_the_size_of_a_file(tmp_path: Path, use:
     assert peak < 12 << 20
 
 
-# --- what a hostile archive can make it read ------------------------------------------------------------------------------------------------
+# --- what a hostile archive can make it read --------------------------------------------------------------------------
 
 
 def huge_entry(data_lengths: list[int], *, gap: int = 0) -> tuple[Watched, Entry, int]:
-    """An entry whose FILE and DONE are right and whose chunks are said to have these lengths; `gap` bytes follow DONE."""
+    """An entry that is right, whose chunks are said to have these lengths; `gap` bytes follow DONE."""
     file = FileRecord(0, 0, 0x44, FileList.BY_HAND, None, None, False, 16, b"x")
     body = file.build()
     head, file_check = build_head(b"FILE", TAG, 0, body)
@@ -297,7 +297,7 @@ def test_a_done_that_is_said_to_stand_too_close_is_refused(distance: int) -> Non
         small.records(row._replace(done_position=row.file_position + distance), small_end)
 
 
-# --- where an entry ends ----------------------------------------------------------------------------------------------------------------------
+# --- where an entry ends ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

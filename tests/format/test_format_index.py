@@ -143,7 +143,7 @@ def test_any_body_is_refused_or_comes_back(body: bytes) -> None:
         assert page.build() == count + body[8:]
 
 
-# --- pages in the middle of archives -------------------------------------------------------------------------------------------------------
+# --- pages in the middle of archives ----------------------------------------------------------------------------------
 
 
 def kinds_outside(data: bytes) -> str:

@@ -127,7 +127,7 @@ def test_a_record_that_is_admitted_and_never_accepted_changes_nothing() -> None:
     assert scanner.ledger.rows == []
 
 
-# --- limits, with smaller ones ------------------------------------------------------------------------------------------------------------
+# --- limits, with smaller ones ----------------------------------------------------------------------------------------
 
 
 def test_one_entry_too_many_is_refused_by_its_head(monkeypatch: pytest.MonkeyPatch) -> None:

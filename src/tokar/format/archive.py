@@ -329,7 +329,7 @@ class Archive:
     def open_entry(self, entry: Entry) -> BufferedReader:
         """Return the content of an entry as a file to read from, with any position at hand, while the archive is open.
 
-        Every chunk is proven before a byte of it is given; that the whole has its digest is for `chunks` and `verify` to say.
+        Every chunk is proven before a byte of it is given; the digest of the whole is for `chunks` and `verify`.
 
         Raises:
             FormatError: The entry is damaged, here or at a later read.

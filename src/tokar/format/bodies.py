@@ -117,13 +117,14 @@ class FileRecord(NamedTuple):
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
-        flags = FLAG_INCOMPLETE if self.incomplete else 0
-        if self.modified is not None:
+        entry, encoding, token, listed, announced, modified, incomplete, log2, name = self
+        flags = FLAG_INCOMPLETE if incomplete else 0
+        if modified is not None:
             flags |= FLAG_MODIFIED
-        if self.announced_size is not None:
+        if announced is not None:
             flags |= FLAG_ANNOUNCED
-        of_file = (self.entry, self.encoding, self.token, self.file_list, self.announced_size or 0, self.modified or 0)
-        return FILE_PACKER.pack(*of_file, flags, self.chunk_log2, 0, len(self.name), 0) + self.name
+        sizes = (announced or 0, modified or 0, flags, log2)
+        return FILE_PACKER.pack(entry, encoding, token, listed, *sizes, 0, len(name), 0) + name
 
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int) -> FileRecord:

@@ -38,8 +38,8 @@ def encode(value: dict[str, Any]) -> bytes:
     return _dump(value)
 
 
-def decode(body: bytes) -> dict[str, Any]:
-    """Return the object in a body.
+def decode(body: bytes, *, position: int | None = None) -> dict[str, Any]:
+    """Return the object in a body. `position`: of its record, for the error.
 
     Raises:
         FormatError: The body is not canonical JSON; `rule` says why.
@@ -47,7 +47,7 @@ def decode(body: bytes) -> dict[str, Any]:
     try:
         return _decode(body)
     except _BrokenRuleError as error:
-        raise FormatError(f"not canonical JSON: {error}", rule=error.rule) from error
+        raise FormatError(f"not canonical JSON: {error}", rule=error.rule, offset=position) from error
 
 
 def _dump(value: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""How the content of a chunk is stored, as zeros, compressed, or as it is, and how it is read (spec/format.md section 8)."""
+"""How the content of a chunk is stored and read: zeros, compressed, or as it is (spec/format.md section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One entry read out of an archive with proof: FILE and DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
+"""One entry read with proof: FILE and DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
 
 Only the chunks that are asked for are read. Whole files are read and hashed ahead by a second thread.
 """
@@ -212,7 +212,7 @@ class EntryReader:
         return Chunk(record.content_size, content, record.codec)
 
     def chunk_to_check(self, found: EntryRecords, number: int, data: memoryview) -> tuple[Chunk, Callable[[], None]]:
-        """Return a chunk that must not be used before what comes with it has been called: that demands the check of the record.
+        """Return a chunk, and a function to call before it is used: that demands the check of the record.
 
         So the two passes over content, for check and digest, can be in two threads. Only chunks that are stored as they
         are can wait; others are proven here.

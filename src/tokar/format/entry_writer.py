@@ -71,7 +71,7 @@ class EntryWriter:
         return head, body
 
     def absorb(self, content: Buffer) -> None:
-        """Hash the next content for the digest of the file, ahead of `add`; may run in another thread, in the order of the chunks."""
+        """Hash the next content for the digest of the file, ahead of `add`; in order, in any thread."""
         self._digest.update(content)
 
     def add(self, chunk: EncodedChunk, *, absorbed: bool = False) -> tuple[bytes, bytes, Buffer]:

@@ -100,7 +100,7 @@ def find_entries(
     numbered: bool = True,
     path: Path | str | None = None,
 ) -> list[Entry]:
-    """Return the one entry that each text names: by its name as it is shown, else by its leaf in any case, else as `#N`.
+    """Return the one entry that each text names: by its name as shown, else by its leaf in any case, else as `#N`.
 
     Args:
         entries: All entries; gone through once, however many are wanted.

@@ -24,6 +24,7 @@ from tokar.format.canonical_json import (
     object_with,
     one_of,
     to_base64,
+    to_count,
 )
 from tokar.format.records import MAX_JSON_DEPTH
 
@@ -156,11 +157,8 @@ class Head:
             FormatError: A value breaks HEAD-1 or section 5.
         """
         value = self.to_json()
-        demand_keys(value, HEAD_KEYS, rule="HEAD-1", position=0)
-        _demand_exclusive(value, 0)
         body = canonical_json.encode(value)
-        if canonical_json.depth(body) >= MAX_JSON_DEPTH:
-            raise FormatError("HEAD nests too deep to be repeated in SUMM", rule="HEAD-3", offset=0)
+        _demand_head(value, body, 0)
         return body
 
     @classmethod
@@ -171,12 +169,9 @@ class Head:
             FormatError: Section 5, or HEAD-1.
             UnsupportedError: HEAD-2, a required feature that is not known.
         """
-        value = _decode(body, position)
+        value = canonical_json.decode(body, position=position)
         _demand_features(value.get("features"), position)
-        demand_keys(value, HEAD_KEYS, rule="HEAD-1", position=position)
-        _demand_exclusive(value, position)
-        if canonical_json.depth(body) >= MAX_JSON_DEPTH:
-            raise FormatError("HEAD nests too deep to be repeated in SUMM", rule="HEAD-3", offset=position)
+        _demand_head(value, body, position)
         extra = {key: item for key, item in value.items() if key not in ("created", "kind", "profile", "software")}
         return cls(value["created"], value["kind"], value["profile"], value["software"], extra)
 
@@ -200,7 +195,7 @@ class Summary:
         """
         value = {
             **self.extra,
-            "content_size": self.content_size if self.content_size < 1 << 53 else str(self.content_size),
+            "content_size": to_count(self.content_size),
             "entries": self.entries,
             "finished": self.finished,
             "head": self.head,
@@ -216,7 +211,7 @@ class Summary:
         Raises:
             FormatError: Section 5, or SUMM-1.
         """
-        value = _decode(body, position)
+        value = canonical_json.decode(body, position=position)
         demand_keys(value, SUMM_KEYS, rule="SUMM-1", position=position)
         own = ("content_size", "entries", "finished", "head", "outcome")
         extra = {key: item for key, item in value.items() if key not in own}
@@ -233,7 +228,8 @@ class Summary:
         if canonical_json.encode(dict(self.head)) != canonical_json.encode(head.to_json()):  # in Python, True equals 1
             raise FormatError("SUMM repeats another HEAD", rule="SUMM-2", offset=position)
         if self.entries != entries or self.content_size != content_size:
-            message = f"SUMM counts {self.entries} entries of {self.content_size} bytes, there are {entries} of {content_size}"
+            own = f"{self.entries} entries of {self.content_size} bytes"
+            message = f"SUMM counts {own}, there are {entries} of {content_size}"
             raise FormatError(message, rule="SUMM-3", offset=position)
 
 
@@ -254,7 +250,7 @@ def parse_calls(body: bytes, *, position: int) -> list[dict[str, Any]]:
     Raises:
         FormatError: Section 5, or PROC-1.
     """
-    value = _decode(body, position)
+    value = canonical_json.decode(body, position=position)
     demand_keys(value, PROC_KEYS, rule="PROC-1", position=position)
     calls: list[dict[str, Any]] = value["calls"]
     return calls
@@ -274,15 +270,10 @@ def _demand_features(features: Any, position: int) -> None:
             raise UnsupportedError(message, rule="HEAD-2", offset=position)
 
 
-def _demand_exclusive(value: dict[str, Any], position: int) -> None:
+def _demand_head(value: dict[str, Any], body: bytes, position: int) -> None:
+    demand_keys(value, HEAD_KEYS, rule="HEAD-1", position=position)
     both_locations = "location_list" in value and "locations" in value
     if both_locations or ("origin" in value and ("id" in value["origin"]) == ("tag" in value["origin"])):
         raise FormatError("two keys of HEAD exclude each other", rule="HEAD-1", offset=position)
-
-
-def _decode(body: bytes, position: int) -> dict[str, Any]:
-    try:
-        return canonical_json.decode(body)
-    except FormatError as error:
-        error.offset = position
-        raise
+    if canonical_json.depth(body) >= MAX_JSON_DEPTH:
+        raise FormatError("HEAD nests too deep to be repeated in SUMM", rule="HEAD-3", offset=position)

@@ -36,7 +36,7 @@ _BEHIND: Final = 3  # chunks that wait to be written, from which on the caller h
 
 
 class Pipeline:
-    """Takes chunks of one entry after the other and hands them, encoded and in order, to a function in the output thread.
+    """Takes chunks of entries and hands them, encoded and in order, to a function in the output thread.
 
     Args:
         compression: How chunks are stored.

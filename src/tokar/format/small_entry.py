@@ -59,7 +59,7 @@ def build_small_entry(
         tag: Tag of the archive.
         position: Where FILE lands.
     """
-    number, encoding, token, file_list, *_, name = file
+    number, encoding, token, file_list, _, _, _, _, name = file
     size, at = len(content), position
     data, file_check = _record(records.FILE, file.build(), tag, at)
     if size:
@@ -147,7 +147,7 @@ def _prove_file(body: bytes, entry: Entry) -> tuple[int, int | None] | None:
 def _prove_data(
     body: bytes, entry: Entry, chunk_size: int, position: int, *, decode: bool
 ) -> tuple[bytes | None, int] | None:
-    """Return the content (None for zeros, and where it is not decoded) and how it is stored; None if the body of DATA is not as it must be."""
+    """Return the content (None: zeros, or not decoded) and its codec; None if the body of DATA is not as it must be."""
     number, size = entry.number, entry.size
     if len(body) == _DATA_SIZE + size and body.startswith(_DATA(number, 0, size, _STORED_CODEC, 0, 0)):
         return body[_DATA_SIZE:] if decode else None, _STORED_CODEC

@@ -148,7 +148,7 @@ class _Verifier:
         yield from self._spread(batch, batch_size)
 
     def _spread(self, batch: list[tuple[Entry, int]], size: int) -> Iterator[Callable[[], None]]:
-        """Yield a batch as a unit of work; one of very small entries is done at once, because it never lets go of the interpreter."""
+        """Yield a batch as a unit of work; one of tiny entries is done at once: it never lets go of the interpreter."""
         if size < _TINY_SIZE * len(batch):
             self._batch(batch)
         elif batch:

@@ -365,7 +365,7 @@ class ArchiveWriter:
     def _seal(
         self, summary: Summary, trailing: Iterable[tuple[bytes, bytes]] = (), root: bytes | None = None
     ) -> Sealed:
-        """Write SUMM, the rest of the index, ROOT, lower-case records after it, and TAIL; `root`: the one that must come out."""
+        """Write SUMM, the rest of the index, ROOT, records after it, and TAIL; `root`: the one that must come out."""
         self._put_outside(records.SUMM, summary.build())
         if len(self._ledger.page):
             self._put_outside(records.INDX, self._ledger.take_page())

@@ -1,1 +1,7 @@
-"""Where bytes live: random access to files, an output that appears only when it is whole, sync and rename, directories that no link can lead elsewhere."""
+"""Where bytes live.
+
+bytesource   random access to files, and other bytes
+sink         an output that appears only when it is whole
+durable      sync, and rename that replaces nothing
+directory    an open directory that no link can lead elsewhere
+"""

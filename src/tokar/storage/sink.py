@@ -67,7 +67,7 @@ class FileSink:
             raise StorageError(f"cannot write here: {error.strerror}", path=self.path) from error
 
     def write(self, parts: Sequence[Buffer]) -> None:
-        """Write all parts. Raises StorageError where the operating system refuses, for instance when the disk is full."""
+        """Write all parts. Raises StorageError where the operating system refuses: the disk may be full."""
         try:
             write_all(self._descriptor, parts)
         except OSError as error:
