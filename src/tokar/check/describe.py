@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
+from tokar.as_json import fields_json
 from tokar.errors import FormatError, LocationListError, UnsealedError
-from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import NameRole, parse_file_name
-from tokar.ese.identify import FileKind
-from tokar.ese.inspect import inspect_file
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble
 from tokar.format.scanner import EntryEnded, Scan
-from tokar.sets.facts import DatabaseFacts
 from tokar.sets.need import Basis, Need, need_of
+from tokar.sets.read import SetFile, database_facts, look
 from tokar.storage.bytesource import SequentialReader
 
 if TYPE_CHECKING:
@@ -56,22 +54,15 @@ def archive_json(path: str, archive: Archive) -> dict[str, Any]:
     }
 
 
-def head_json(head: Head) -> dict[str, Any]:
-    """Return the facts of HEAD."""
-    return {
-        "profile": head.profile,
-        "kind": head.kind,
-        "created": head.created,
-        "server": head.text("server"),
-        "annotation": head.text("annotation"),
-        "name": head.text("name"),
-        "software": head.software,
-        "prior": head.extra.get("prior"),
-        "origin": head.extra.get("origin"),
-    }
+def head_json(head: Head | None) -> dict[str, Any]:
+    """Return the facts of HEAD; the same keys where there is none."""
+    if head is None:
+        return dict.fromkeys(_HEAD_KEYS)
+    return {key: getattr(head, key) if key in _HEAD_FIELDS else head.extra.get(key) for key in _HEAD_KEYS}
 
 
 _HEAD_KEYS: Final = ("profile", "kind", "created", "server", "annotation", "name", "software", "prior", "origin")
+_HEAD_FIELDS: Final = ("profile", "kind", "created", "software")
 
 
 def locations_json(head: Head) -> list[dict[str, Any]]:
@@ -144,7 +135,6 @@ class Partial:
 def partial_json(path: str, state: str, partial: Partial) -> dict[str, Any]:
     """Return the facts about an archive that is not sealed, under the keys of a sealed one."""
     head = partial.head
-    facts = dict.fromkeys(_HEAD_KEYS) if head is None else head_json(head)
     profile = head.profile if head else ""
     return {
         "archive": {
@@ -154,7 +144,7 @@ def partial_json(path: str, state: str, partial: Partial) -> dict[str, Any]:
             "root": None,
             "state": state,
             "format": 1,
-            **facts,
+            **head_json(head),
         },
         "locations": locations_json(head) if head else [],
         "entries": [entry_json(entry, profile, stored) for entry, stored in partial.entries],
@@ -211,14 +201,9 @@ class DatabaseInSet:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {
-            "number": self.number,
-            "name": self.name,
-            "state": self.state,
-            "need": self.need.to_json(),
-            "missing": [{"low": low, "high": high} for low, high in self.missing],
-            "error": str(self.error) if self.error else None,
-        }
+        missing = [{"low": low, "high": high} for low, high in self.missing]
+        error = str(self.error) if self.error else None
+        return {**fields_json(self, "number", "name", "state", "need"), "missing": missing, "error": error}
 
 
 def databases(archive: Archive) -> list[DatabaseInSet]:
@@ -242,23 +227,13 @@ def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
 
 def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> DatabaseInSet:
     try:
-        inspection = inspect_file(archive.entry_source(entry))
+        seen = look(archive.entry_source(entry))
+        facts = database_facts(SetFile(name=entry.name, size=entry.size), seen)
     except FormatError as error:
         return DatabaseInSet(entry.number, entry.name, None, Need(basis=Basis.UNKNOWN), error=error)
-    identity = inspection.identity
-    header = identity.header if isinstance(identity.header, DatabaseHeader) else None
-    need = need_of(
-        DatabaseFacts(
-            name=entry.name,
-            damaged=identity.damaged,
-            note=identity.note,
-            header=header,
-            trailer=inspection.trailer,
-            temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
-        )
-    )
-    missing = tuple(_missing(need.generations, generations))
-    return DatabaseInSet(entry.number, entry.name, header.state_name if header else None, need, missing)
+    need = need_of(facts)
+    state = facts.header.state_name if facts.header else None
+    return DatabaseInSet(entry.number, entry.name, state, need, tuple(_missing(need.generations, generations)))
 
 
 def _generations(archive: Archive) -> list[int]:
@@ -272,9 +247,8 @@ def _generations(archive: Archive) -> list[int]:
         elif by_name.role is not NameRole.PATCH and opened < _MAX_OPENED:
             opened += 1
             with suppress(FormatError):  # a log that cannot be read is not there
-                generation = inspect_file(archive.entry_source(entry)).identity.generation
-                found.update(() if generation is None else (generation,))
-    return sorted(found)
+                found.add(look(archive.entry_source(entry)).identity.generation or 0)
+    return sorted(found - {0})
 
 
 def _missing(needed: range, present: list[int]) -> Iterator[tuple[int, int]]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
 from tokar import names
-from tokar.errors import StorageError, UnsafeNameError
+from tokar.errors import StorageError
 from tokar.restore.inventory import engine_file, take_inventory
 from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.place import place
@@ -66,7 +66,7 @@ def rehearse(archive: Archive, directory: Path, facts: SetFacts) -> Rehearsal:
         for number, entries in enumerate(groups):
             placed |= _restore(archive, entries, scratch / str(number))
         differences = [f"{archive.entry(number).name} is not what was archived" for number in _unlike(archive, placed)]
-        if facts_of_archive(archive, examine=facts.examined, placed=placed) != _without(facts, nameless):
+        if facts_of_archive(archive, examine=facts.examined, placed=placed) != facts:
             differences.append("the restored files say other things of themselves than the archived ones")
         size = sum(archive.entry(number).size for number in placed)
         left_out = tuple(f"{entry.name} has no safe name: it needs --to NAME=PATH" for entry in nameless)
@@ -81,11 +81,10 @@ def _groups(archive: Archive) -> tuple[list[list[Entry]], list[Entry]]:
     nameless: list[Entry] = []
     seen: Counter[str] = Counter()
     for entry in archive:
-        try:
-            key = names.collision_key(names.leaf(entry.raw_name, entry.encoding))
-        except UnsafeNameError:
+        if entry.leaf is None:
             nameless.append(entry)
             continue
+        key = names.collision_key(entry.leaf)
         at = seen[key]
         seen[key] += 1
         if at == len(groups):
@@ -120,15 +119,3 @@ def _digest(path: Path) -> bytes:
     except OSError as error:
         raise StorageError(f"cannot read what was restored: {error.strerror}", path=path) from error
     return digest.digest()
-
-
-def _without(facts: SetFacts, nameless: list[Entry]) -> SetFacts:
-    """Return facts without those of entries that were not restored."""
-    gone = {entry.number for entry in nameless}
-    return replace(
-        facts,
-        databases=tuple(one for one in facts.databases if one.number not in gone),
-        logs=tuple(one for one in facts.logs if one.number not in gone),
-        checkpoints=tuple(one for one in facts.checkpoints if one.number not in gone),
-        flush_maps=tuple(one for one in facts.flush_maps if one.number not in gone),
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokar import names, tokens
-from tokar.errors import ArchiveError, HeaderError, InputError, UnsafeNameError
+from tokar import tokens
+from tokar.errors import ArchiveError, HeaderError, InputError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import NO_TIME, LogTime, Signature
 from tokar.format.archive import Archive
@@ -67,10 +67,7 @@ def prior_log_json(log: LogFacts) -> dict[str, Any]:
 def _logs_of(archive: Archive) -> Iterator[tuple[int, Entry]]:
     """Yield the logs of an archive with the generations in their names, which the names of all backed-up logs have."""
     for entry in archive:
-        try:
-            generation = parse_file_name(names.leaf(entry.raw_name, entry.encoding)).generation
-        except UnsafeNameError:
-            continue
+        generation = parse_file_name(entry.leaf or "").generation
         if tokens.role(entry.token) is tokens.Role.LOG and generation is not None:
             yield generation, entry
 

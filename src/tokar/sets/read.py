@@ -228,7 +228,7 @@ class SetReader:
         elif identity.kind is FileKind.FLUSH_MAP:
             facts = _flush_map(file, identity.header)
         elif identity.kind in _DATABASES:
-            facts = _database(file, seen)
+            facts = database_facts(file, seen)
         elif identity.kind is FileKind.LOG:
             facts = _log(file, seen)
         else:
@@ -273,14 +273,14 @@ def facts_of_archive(
         entries: The entries to read; all by default.
         examine: Whether to check all pages and log segments as well, which reads all content.
         progress: Called with the bytes of content of each file that is done.
-        placed: Where entries have been restored to: these files are read instead, and entries without one are passed
-            over.
+        placed: Where entries have been restored to, by number: these files are read instead.
 
     Raises:
         FormatError: The index or the start of a file is damaged.
         StorageError: The archive cannot be read.
     """
     reader = SetReader(examine=examine)
+    placed = placed or {}
     for entry in archive if entries is None else entries:
         file = SetFile(
             name=entry.name,
@@ -291,11 +291,11 @@ def facts_of_archive(
             digest=entry.digest,
         )
         if reader.wants(file):
-            if placed is None:
-                reader.add(file, look(archive.entry_source(entry), examine=examine))
-            elif entry.number in placed:
+            if entry.number in placed:
                 with FileSource(placed[entry.number]) as source:
                     reader.add(file, look(source, examine=examine))
+            else:
+                reader.add(file, look(archive.entry_source(entry), examine=examine))
         if progress is not None:
             progress(entry.size)
     return reader.facts(str(archive.path or ""))
@@ -376,7 +376,8 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     return _checkpoint(file, None) if by_name is NameRole.CHECKPOINT else None
 
 
-def _database(file: SetFile, seen: Seen) -> DatabaseFacts:
+def database_facts(file: SetFile, seen: Seen) -> DatabaseFacts:
+    """Return what a file says of itself that should be a database."""
     identity = seen.identity
     header, copies = identity.header, identity.copies
     if not isinstance(header, DatabaseHeader) or copies is None:
