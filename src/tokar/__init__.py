@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
     from tokar.check.ladder import CheckRequest as CheckRequest
     from tokar.check.ladder import check as check
+    from tokar.check.report import ArchiveCheck as ArchiveCheck
     from tokar.check.report import CheckReport as CheckReport
+    from tokar.check.report import Rung as Rung
+    from tokar.check.report import RungFault as RungFault
+    from tokar.check.report import RungResult as RungResult
+    from tokar.check.report import RungState as RungState
     from tokar.errors import AmbiguousLocationError as AmbiguousLocationError
     from tokar.errors import ArchiveError as ArchiveError
     from tokar.errors import BadMagicError as BadMagicError
@@ -57,18 +62,24 @@ if TYPE_CHECKING:
     from tokar.format.index import Entry as Entry
     from tokar.format.metadata import Head as Head
     from tokar.format.metadata import Summary as Summary
+    from tokar.format.verify import VerifyFault as VerifyFault
     from tokar.format.verify import VerifyReport as VerifyReport
     from tokar.format.verify import verify as verify
     from tokar.format.writer import ArchiveWriter as ArchiveWriter
     from tokar.format.writer import Sealed as Sealed
-    from tokar.restore.options import Request as Request
-    from tokar.restore.options import make_request as make_request
+    from tokar.restore.options import RestoreOptions as RestoreOptions
     from tokar.restore.place import PlacingStoppedError as PlacingStoppedError
-    from tokar.restore.place import place as place
     from tokar.restore.plan import Existing as Existing
     from tokar.restore.plan import Plan as Plan
     from tokar.restore.plan import Problem as Problem
+    from tokar.restore.plan import Step as Step
+    from tokar.restore.prepare import ChosenSets as ChosenSets
+    from tokar.restore.prepare import OpenSets as OpenSets
+    from tokar.restore.prepare import RestorePlan as RestorePlan
+    from tokar.restore.prepare import place_sets as place  # noqa: F401 - in `__all__` by way of the table
     from tokar.restore.prepare import plan_restore as plan_restore
+    from tokar.salvage.losses import DamagedFile as DamagedFile
+    from tokar.salvage.losses import LostRange as LostRange
     from tokar.salvage.losses import SalvageReport as SalvageReport
     from tokar.salvage.salvage import salvage as salvage
     from tokar.server.backup_steps import LogsOnlyRefusedError as LogsOnlyRefusedError
@@ -98,7 +109,7 @@ if TYPE_CHECKING:
 # Where each public name lives: the doors and what they take, return and raise.
 _HOMES = {
     "check.ladder": "CheckRequest check",
-    "check.report": "CheckReport",
+    "check.report": "ArchiveCheck CheckReport Rung RungFault RungResult RungState",
     "errors": (
         "AmbiguousLocationError ArchiveError BadMagicError CheckMismatchError CollisionError "
         "DigestMismatchError ExistingFileError FormatError HeaderError InputError IntegrityError LocationListError "
@@ -110,13 +121,13 @@ _HOMES = {
     "format.compression": "Compression",
     "format.index": "Entry",
     "format.metadata": "Head Summary",
-    "format.verify": "VerifyReport verify",
+    "format.verify": "VerifyFault VerifyReport verify",
     "format.writer": "ArchiveWriter Sealed",
-    "restore.options": "Request make_request",
-    "restore.place": "PlacingStoppedError place",
-    "restore.plan": "Existing Plan Problem",
-    "restore.prepare": "plan_restore",
-    "salvage.losses": "SalvageReport",
+    "restore.options": "RestoreOptions",
+    "restore.place": "PlacingStoppedError",
+    "restore.plan": "Existing Plan Problem Step",
+    "restore.prepare": "ChosenSets OpenSets RestorePlan place plan_restore",
+    "salvage.losses": "DamagedFile LostRange SalvageReport",
     "salvage.salvage": "salvage",
     "server.backup_steps": "LogsOnlyRefusedError",
     "server.contract": "BackupKind NoAnswerError Server ServerError",
@@ -132,7 +143,7 @@ _HOMES = {
     "storage.sink": "FileSink PipeSink Sink",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
-_CALLED_THERE = {"backup": "run_backup"}
+_CALLED_THERE = {"backup": "run_backup", "place": "place_sets"}
 
 __all__ = ["__version__", "create", "open"]
 __all__ += list(_HOME_OF)

@@ -67,6 +67,15 @@ def test_a_restore_stops_at_a_generation(sets: Path, tmp_path: Path, until: str)
     assert f"takes no part: {sets}/inc2.tokar" in result.stdout.splitlines()
 
 
+def test_a_number_names_an_entry_of_one_archive_and_of_no_chain(sets: Path, tmp_path: Path) -> None:
+    done("restore", sets / "full.tokar", "--only", "#1", "--into", tmp_path / "one")
+    with tokar_open(sets / "full.tokar") as opened:
+        assert set(contents(tmp_path / "one")) == {opened.entry(1).leaf}
+    refused(
+        tokar("restore", "--chain", sets, "--only", "#1", "--into", tmp_path / "out"), "no entry has the name #1", 2
+    )
+
+
 def test_one_archive_with_a_target_is_a_chain_of_one(sets: Path, tmp_path: Path) -> None:
     done("restore", sets / "full.tokar", "--until", "0x7", "--into", tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {DATABASE, "main.pat", *logs_of(5, 7)}

@@ -298,7 +298,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     if chosen.selection is not None and options.certutil is not None:
         return _plan_apart(chosen, options.certutil, options)
     content = MergedSet(list(zip(chosen.archives, chosen.entries, strict=True)))
-    request = replace(request, roots=content.roots)
+    request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
     folders = () if request.certutil is None else (request.certutil,)
     recovery = _guidance(chosen, places_of(plan, request, base=chosen.base), folders)
@@ -416,6 +416,11 @@ class MergedSet:
     def roots(self) -> tuple[str, ...]:
         """The roots of the archives, as hex digits."""
         return tuple(archive.root.hex() for archive in self.archives)
+
+    @property
+    def keeps_numbers(self) -> bool:
+        """Whether the entries have the numbers that they have in their archive."""
+        return not self._origins
 
     def origin(self, entry: Entry) -> tuple[Archive, Entry]:
         """Return the archive that an entry came from, and the entry as that archive numbers it."""
