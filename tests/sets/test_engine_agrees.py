@@ -1,4 +1,4 @@
-"""The verdict against an engine that really recovers: what is called recoverable recovers, what is not fails, with the same error."""
+"""The verdict against an engine that recovers: what is called recoverable does, what is not fails with the same error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokar.sets.read import facts_of_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What was done to the files of a server that did not stop cleanly, and the error that the engine gives; None where it recovers.
+# What was done to the files of a server that did not stop cleanly, and the engine's error; None where it recovers.
 CASES = {
     "nothing": None,
     "delete edb.chk": None,
@@ -74,5 +74,5 @@ def test_verdict_and_engine_agree(crashed: Path, tmp_path: Path, case: str) -> N
     assert (code is None) == called_restorable
     if code is not None:
         assert str(found.blocking[0].code) == code
-        # Where the missing log is the only one that is needed, the engine finds none to begin with before it misses that one.
+        # Where only the missing log is needed, the engine finds none to begin with before it misses that one.
         assert code in result.error or (code == "-543" and "-528" in result.error)

@@ -1,4 +1,4 @@
-"""The verdict on small sets, and what every change to them brings to light: exactly the faults in the table, root cause first."""
+"""The verdict on small sets, and on every change to them: exactly the faults in the table, root cause first."""
 
 from __future__ import annotations
 

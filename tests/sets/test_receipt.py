@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,7 @@ def test_a_receipt_comes_back(tmp_path: Path) -> None:
 
 def test_a_later_receipt_replaces_an_earlier_one(tmp_path: Path) -> None:
     write_receipt(tmp_path / "a.tokar", RECEIPT)
-    path = write_receipt(tmp_path / "a.tokar", RECEIPT.with_(truncation=Truncation.DONE))
+    path = write_receipt(tmp_path / "a.tokar", replace(RECEIPT, truncation=Truncation.DONE))
     assert read_receipt(path).truncation is Truncation.DONE
     assert list(tmp_path.iterdir()) == [path]
 

@@ -1,4 +1,4 @@
-"""What the files of a set say together: is each database recoverable, and how do sets form chains. Pure judgement, no writing.
+"""What the files of a set say together: can each database be recovered, and how do sets form chains. Nothing is written.
 
 The modules, from the bottom up::
 

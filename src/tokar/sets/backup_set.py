@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokar.as_json import fields_json
 from tokar.errors import ArchiveError, InputError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.records import MAGIC
@@ -50,12 +51,7 @@ class BackupSet:
         generations = self.generations
         return {
             "path": self.label,
-            "id": self.id.hex(),
-            "root": self.root.hex(),
-            "kind": self.kind,
-            "profile": self.profile,
-            "created": self.created,
-            "server": self.server,
+            **fields_json(self, "id", "root", "kind", "profile", "created", "server"),
             "prior": {"id": self.prior[0].hex(), "root": self.prior[1].hex()} if self.prior else None,
             "origin": self.origin or None,
             "generations": {"low": generations[0], "high": generations[1]} if generations else None,
@@ -145,9 +141,9 @@ class FoundSets:
 def find_sets(
     paths: Iterable[Path | str], *, examine: bool = False, progress: Callable[[int], None] | None = None
 ) -> FoundSets:
-    """Return the sets in archives, receipts and folders. A folder is looked into, its subfolders are not.
+    """Return the sets in archives, receipts and folders, without subfolders.
 
-    What is named must be readable. What is in a folder and is not is a problem, which stops only those who need it.
+    What is named must be readable; what is in a folder and is not is a problem, and stops only who needs it.
 
     Args:
         paths: Archives, receipts and folders.
@@ -187,7 +183,7 @@ def _load(path: Path, *, examine: bool, progress: Callable[[int], None] | None) 
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """Return the files in a folder in the order of their names, without hidden ones: archives that are being written are."""
+    """Return the files in a folder by name, without hidden ones: archives that are being written are."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
     except OSError as error:

@@ -204,7 +204,7 @@ def _way_faults(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, goal: V
 
 
 def _first_off(logs: ChainLogs, run: LogRun, goal: Version) -> Version | None:
-    """Return the first log on the way to another that is not on the run: going back from there. None where the goal itself is on it."""
+    """Return the first log on the way to another that is not on the run; None where that one itself is on it."""
     if run.at(goal.generation) is goal:
         return None
     at = goal
@@ -410,7 +410,7 @@ def _place(backup_set: BackupSet) -> tuple[int, int, str, str]:
 
 
 def _parent(sets: tuple[BackupSet, ...], verdicts: tuple[ChainVerdict, ...], number: int) -> int | None:
-    """Return the set that one continues: the one it names as its prior, else the one that holds the log before its first."""
+    """Return the set that one continues: its prior by name, else the one that holds the log before its first."""
     backup_set, verdict = sets[number], verdicts[number]
     if backup_set.has_databases:
         return None

@@ -1,4 +1,4 @@
-"""Which sets, and which log from which set, bring databases to a generation. The answer is exact, or it is an error with the reason.
+"""Which sets, and which log from which set, bring databases to a generation: an exact answer, or an error with the reason.
 
 Nothing is ever given in place of what was asked for: a target that cannot be reached, and "as far as there are logs"
 where there is more than one history or a hole, are refused.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tokar.as_json import fields_json
 from tokar.errors import InputError, SetError
 from tokar.sets.chain import differing_fault, end_fault, fork_fault
 from tokar.sets.faults import Fault, Severity, in_order
@@ -53,8 +54,7 @@ class SelectedSet:
         """Return it as values for JSON."""
         return {
             "path": self.label,
-            "id": self.id.hex(),
-            "root": self.root.hex(),
+            **fields_json(self, "id", "root"),
             "generations": {"low": self.low, "high": self.high} if self.low else None,
         }
 
@@ -74,13 +74,9 @@ class SelectedLog:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
-            "generation": self.generation,
-            "name": self.name,
+            **fields_json(self, "generation", "name"),
             "set": self.at,
-            "entry": self.entry,
-            "digest": self.digest.hex(),
-            "also_in": list(self.also_in),
-            "proof": self.proof,
+            **fields_json(self, "entry", "digest", "also_in", "proof"),
         }
 
 
@@ -126,14 +122,10 @@ class ChainSelection:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
-            "sets": [one.to_json() for one in self.sets],
-            "logs": [log.to_json() for log in self.logs],
-            "left_out": [one.to_json() for one in self.left_out],
-            "unused": list(self.unused),
+            **fields_json(self, "sets", "logs", "left_out", "unused"),
             "target": self.target or None,
             "recovery": "hard" if self.hard else "soft" if self.logs else "none",
-            "remarks": [fault.to_json() for fault in self.remarks],
-            "not_checked": list(self.not_checked),
+            **fields_json(self, "remarks", "not_checked"),
         }
 
 

@@ -1,4 +1,4 @@
-"""One database and the logs that will be played onto it: followed from the lowest needed one, each held against the one before it.
+"""One database and the logs that are played onto it, from the lowest needed one on, each held against the one before.
 
 The rules are those of the engine's recovery. A clean database needs nothing. A dirty one needs every log of its
 required range, a streaming copy every log of its backup; they must be of its log stream, link to each other, and the
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from tokar.as_json import fields_json
 from tokar.sets.faults import (
     Fault,
     FaultKind,
@@ -92,15 +93,12 @@ class DatabaseVerdict:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
-            "name": self.name,
-            "verdict": self.verdict.value,
+            **fields_json(self, "name", "verdict"),
             "text": str(self),
             "state": self.state,
             "needs": self.need.to_json(),
             "missing": [{"low": run[0], "high": run[-1]} for run in self.missing],
-            "reaches": self.reaches,
-            "faults": [fault.to_json() for fault in self.faults],
-            "not_checked": list(self.not_checked),
+            **fields_json(self, "reaches", "faults", "not_checked"),
         }
 
 
@@ -153,7 +151,7 @@ class DatabaseRun:
             self._walk_forward(self.signature)
 
     def _walk_needed(self, signature: Signature) -> None:
-        """Take the needed logs in order. Only those that are there are gone over: a damaged header may ask for two billion."""
+        """Take the needed logs that are there, in order; a damaged header may ask for two billion."""
         need = self.need
         before: LogFacts | None = None
         expected = need.low
@@ -259,7 +257,7 @@ class DatabaseRun:
         return Rules.LOG_FOREIGN.fault(*words, files=files, generations=numbers, severity=severity, hard=hard)
 
     def _damaged_current(self, generation: int) -> list[LogFacts]:
-        """The current log has no number in its name: if it cannot be read, it may be the highest one that is missing."""
+        """Return the current log if it cannot be read: its name has no number, it may be the highest one that is missing."""
         if generation != self.need.committed:
             return []
         return [log for log in self._table.logs if log.current and log.damaged]

@@ -12,6 +12,7 @@ from enum import IntEnum, StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from tokar.as_json import fields_json
 from tokar.codes import Code, of_engine
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS, PageFaultKind
 
@@ -128,17 +129,9 @@ class Fault:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {
-            "kind": self.kind.value,
-            "severity": self.severity.name.lower(),
-            "message": self.message,
-            "files": list(self.files),
-            "generations": list(self.generations),
-            "engine": self.engine.to_json() if self.engine else None,
-            "next_step": self.next_step,
-            "databases": list(self.databases),
-            "consequences": list(self.consequences),
-        }
+        first = {"kind": self.kind.value, "severity": self.severity.name.lower()}
+        rest = ("message", "files", "generations", "engine", "next_step", "databases", "consequences")
+        return {**first, **fields_json(self, *rest)}
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
 from tokar.sets.database_verdict import RESTORABLE, DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, log_fault, spans
@@ -55,10 +56,9 @@ class SetVerdict:
         """Return it as values for JSON."""
         return {
             "verdict": self.worst.value if self.worst else None,
-            "databases": [one.to_json() for one in self.databases],
+            **fields_json(self, "databases"),
             "logs": [{"name": name, "role": role.value} for name, role in self.log_roles],
-            "faults": [fault.to_json() for fault in self.faults],
-            "not_checked": list(self.not_checked),
+            **fields_json(self, "faults", "not_checked"),
         }
 
 
@@ -225,7 +225,7 @@ def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
 
 
 def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
-    """Yield what does not fit beside the databases and logs of a set: checkpoints, flush maps, databases that are not here.
+    """Yield what does not fit beside the databases and logs: checkpoints, flush maps, databases that are not here.
 
     None of it is placed by a restore of its own accord, so most of this is a warning: about what happens if somebody
     places it by hand.
@@ -240,7 +240,7 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
 
 
 def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
-    """Logs name the databases they are about. One that is not here stops soft recovery, unless that is told to go on without it.
+    """Yield the databases that logs name and that are not here: soft recovery stops unless told to go on without them.
 
     Hard recovery plays logs onto the databases of its restore map alone, and a clean database needs no recovery. A
     database that only earlier logs name may have been detached since.
@@ -261,7 +261,7 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
 
 
 def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:
-    """Yield whether a copy lacks its patch file: before trailers a copy was nothing without the pages in it (Q158526)."""
+    """Yield a patch file that is missing: before trailers a copy was nothing without the pages in it (Q158526)."""
     database = run.facts
     if not run.need.hard or database.header is None or database.header.file_type != 0:
         return

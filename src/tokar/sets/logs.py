@@ -79,7 +79,7 @@ def _link_content(earlier: LogFacts, later: LogFacts) -> Link:
 
 @lru_cache(maxsize=1024)
 def stream_key(signature: Signature) -> bytes:
-    """Return the bytes of a signature, which tell a log stream. There are few streams and many logs, and packing is slow."""
+    """Return the bytes of a signature, which tell a log stream: few streams, many logs, and packing is slow."""
     return signature.pack()
 
 
@@ -111,11 +111,11 @@ class LogTable:
             self._opaque[log.generation].append(log)
 
     def of(self, signature: Signature, generation: int) -> list[LogFacts]:
-        """Return the logs of a generation in a stream; where there are none, those of unknown formats that go by that number."""
+        """Return the logs of a generation in a stream; where there are none, those of unknown formats by number."""
         return self._readable.get((stream_key(signature), generation)) or self._opaque.get(generation, [])
 
     def present(self, signature: Signature, low: int, high: int) -> list[int]:
-        """Return the generations of a range for which there is a log, in order; those of unknown formats count for every stream."""
+        """Return the generations of a range with a log, in order; those of unknown formats count for every stream."""
         key = stream_key(signature)
         found = {generation for stream, generation in self._readable if stream == key}
         return sorted(generation for generation in found | set(self._opaque) if low <= generation <= high)
@@ -135,7 +135,7 @@ class LogTable:
     def choose(
         self, signature: Signature, generation: int, before: LogFacts | None, created: LogTime | None = None
     ) -> LogFacts | None:
-        """Return the log of a generation that fits best: created when it must be, else continuing the one before it, else the first."""
+        """Return the log of a generation that fits best: created when it must be, else continuing the one before."""
         found = self.of(signature, generation)
         if created is not None:
             found = [log for log in found if log.created == created] or found
@@ -180,7 +180,7 @@ class Version:
 
     @property
     def differing(self) -> tuple[Copy, ...]:
-        """Copies whose bytes differ from the first one's, although they should be the same log. A log that was still being written may."""
+        """Copies whose bytes differ from the first one's, which only those of a log that was being written may."""
         first = self.copies[0].facts
         return tuple(
             copy
@@ -190,7 +190,7 @@ class Version:
 
 
 def stream_of(log: LogFacts) -> bytes | None:
-    """Return what tells the stream of a log, None for a damaged one. Logs of unknown formats have that of their base name."""
+    """Return what tells the stream of a log: of unknown formats the base name; None for a damaged one."""
     if log.signature is not None:
         return stream_key(log.signature)
     return None if log.damaged else b"name:" + log.base.encode()

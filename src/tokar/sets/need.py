@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from tokar.as_json import fields_json
 from tokar.ese.database import DatabaseState
 from tokar.ese.values import NO_TIME, LogTime
 
@@ -60,10 +61,7 @@ class Need:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
-            "basis": self.basis.value,
-            "low": self.low,
-            "high": self.high,
-            "committed": self.committed,
+            **fields_json(self, "basis", "low", "high", "committed"),
             "recovery": "none" if self.basis is Basis.CLEAN else "hard" if self.hard else "soft",
             "why": self.why,
         }
@@ -112,7 +110,7 @@ def _need_of_dirty(header: DatabaseHeader) -> Need:
 
 
 def _need_of_copy(facts: DatabaseFacts, header: DatabaseHeader) -> Need:
-    """The range of the backup counts: recovery begins at its lowest log and must reach the one that was current when the copy ended."""
+    """Return the range of the backup: from its lowest log to the one that was current when the copy ended."""
     low = header.current_full.generation_low
     if facts.trailer is not None:
         high = facts.trailer.backup.generation_high

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from tokar.as_json import fields_json
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage import durable
 
@@ -54,16 +55,7 @@ class Receipt:
 
     def build(self) -> bytes:
         """Return the bytes of the receipt: JSON for people, sorted and indented."""
-        value = {
-            "form": FORM,
-            "outcome": self.outcome,
-            "truncation": self.truncation.value,
-            "archive": dict(self.archive),
-            "backup": dict(self.backup),
-            "end": dict(self.end),
-            "notes": list(self.notes),
-            "calls": list(self.calls),
-        }
+        value = {"form": FORM, **fields_json(self)}
         return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode()
 
     @classmethod
@@ -88,10 +80,6 @@ class Receipt:
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError("this is no receipt", path=path) from error
-
-    def with_(self, **changes: Any) -> Self:
-        """Return a receipt with some fields changed."""
-        return replace(self, **changes)
 
 
 def receipt_path(archive: Path) -> Path:
