@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 os.environ["TOKAR_DEBUG"] = (
     "1"  # a command that fails in a way that nobody expected shows its traceback, and tests look for one
@@ -30,3 +34,11 @@ def samples() -> Path:
     if folder is None:
         pytest.skip("the real ESE samples are not here: set TOKAR_SAMPLES to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk() -> Iterator[None]:
+    """No test cuts the power, so none has to wait until bytes are on the disk; that they are synced is told by who is called."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield

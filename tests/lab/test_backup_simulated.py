@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +14,7 @@ from tokar import codes
 from tokar.errors import ArchiveError, ProcedureError, SetError
 from tokar.format.verify import verify
 from tokar.lab.calls import FaultInjector, Injection, InjectionKind
-from tokar.lab.lab import create_lab
+from tokar.lab.lab import create_lab, open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import BackupKind
@@ -19,6 +22,7 @@ from tokar.server.run_backup import BackupOptions, load_prior, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tokar.lab.lab import Lab
@@ -90,23 +94,37 @@ def test_an_incremental_that_skips_a_set_is_not_licensed(profile: str, tmp_path:
     assert read_receipt(receipt_path(out)).truncation is Truncation.NOT_LICENSED
 
 
-def clean_calls(folder: Path, profile: str, kind: BackupKind) -> list[str]:
-    server, _, options = prepared(folder, profile, kind, ())
-    run_backup(server, folder / "a.tokar", kind, options)
-    return list(server.calls)
+class Prepared:
+    """A server at rest that a backup of some kind can be taken of, and the calls of one that nothing disturbs."""
+
+    def __init__(self, folder: Path, profile: str, kind: BackupKind) -> None:
+        self.kind = kind
+        self.folder = folder / "lab"
+        lab = busy_lab(self.folder, profile)
+        self.options = BackupOptions(archive_id=bytes(16), threads=1)
+        if kind in {BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL}:
+            full = folder / "full.tokar"
+            run_backup(SimulatedServer(lab, busy=0), full, BackupKind.FULL, self.options)
+            lab.work(10)
+            self.options = replace(self.options, prior=load_prior(full))
+        lab.stop()
+        server = self.server(folder / "clean")
+        run_backup(server, folder / "clean.tokar", kind, self.options)
+        self.calls = server.calls
+
+    def server(self, folder: Path, *faults: Injection) -> SimulatedServer:
+        """Return the server in a copy of its folder, at work."""
+        shutil.copytree(self.folder, folder)
+        return SimulatedServer(open_lab(folder), faults=faults, injector=QUIET)
 
 
-def prepared(
-    folder: Path, profile: str, kind: BackupKind, faults: tuple[Injection, ...]
-) -> tuple[SimulatedServer, Lab, BackupOptions]:
-    folder.mkdir()
-    lab = busy_lab(folder / "lab", profile)
-    options = BackupOptions(archive_id=bytes(16))
-    if kind in {BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL}:
-        run_backup(SimulatedServer(lab, busy=0), folder / "full.tokar", BackupKind.FULL)
-        lab.work(10)
-        options = BackupOptions(archive_id=bytes(16), prior=load_prior(folder / "full.tokar"))
-    return SimulatedServer(lab, faults=faults, injector=QUIET), lab, options
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, BackupKind], Prepared]:
+    @cache
+    def make(profile: str, kind: BackupKind) -> Prepared:
+        return Prepared(tmp_path_factory.mktemp(profile), profile, kind)
+
+    return make
 
 
 # The directory service knows no logs only, so two of its kinds are refused before Prepare; that is tested elsewhere.
@@ -115,17 +133,19 @@ def prepared(
     [(profile, kind) for profile in WITH_LOGS_ONLY for kind in BackupKind] + [("ntdsbcli", BackupKind.FULL)],
 )
 @pytest.mark.parametrize("blow", [InjectionKind.FAIL, InjectionKind.HANG, InjectionKind.DIE])
-def test_each_call_in_turn_is_struck(profile: str, kind: BackupKind, blow: InjectionKind, tmp_path: Path) -> None:
-    calls = clean_calls(tmp_path / "clean", profile, kind)
+def test_each_call_in_turn_is_struck(
+    profile: str, kind: BackupKind, blow: InjectionKind, prepared: Callable[[str, BackupKind], Prepared], tmp_path: Path
+) -> None:
+    found = prepared(profile, kind)
+    calls = found.calls
     # Reads are alike: the first of each file stands for all of them.
     struck = [at for at, call in enumerate(calls) if call != "read" or calls[at - 1] != "read"]
     for at in struck:
-        folder = tmp_path / str(at)
-        server, lab, options = prepared(folder, profile, kind, (Injection(blow, nth=at + 1),))
-        out = folder / "a.tokar"
+        server = found.server(tmp_path / str(at), Injection(blow, nth=at + 1))
+        lab, out = server.lab, tmp_path / f"{at}.tokar"
         before = logs_on_disk(lab)
         with pytest.raises(ArchiveError):
-            run_backup(server, out, kind, options)
+            run_backup(server, out, kind, found.options)
         made = list(server.calls)
         if at:
             assert made.count("end") == 1, made
