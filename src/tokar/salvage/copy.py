@@ -203,7 +203,8 @@ class Copier:
         if self.keep and (writer.position, writer.entry_count) != (remains.position, file.entry):
             raise NotTheSameError
         try:
-            return writer.copy_entry(file._replace(entry=writer.entry_count), chunks)
+            number = writer.entry_count
+            return writer.copy_entry(file if file.entry == number else file._replace(entry=number), chunks)
         except FormatError as error:
             if error.rule != "SEQ-4":
                 raise

@@ -116,8 +116,7 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
 def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[ArchiveIdentity, RunBuilder]:
     """Return the identity of the archive and everything good with its tag."""
     for identify in (from_preamble, from_records):
-        identity = identify(source)
-        if identity is None:
+        if (identity := identify(source)) is None:
             continue
         builder = RunBuilder()
         start = bodies.PREAMBLE_SIZE if identity.preamble_is_good else 0

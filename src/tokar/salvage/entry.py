@@ -99,9 +99,7 @@ class FoundEntry:
 
     def content_size_of(self, number: int) -> int:
         """Return the bytes of content that a chunk has."""
-        if self.size is None:
-            return self.chunk_size
-        return min(self.chunk_size, self.size - number * self.chunk_size)
+        return self.chunk_size if self.size is None else min(self.chunk_size, self.size - number * self.chunk_size)
 
 
 def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:

@@ -88,10 +88,9 @@ class Losses:
 
     def add(self, file: DamagedFile) -> None:
         """Account for a file that is not whole."""
-        if file.state is EntryState.INCOMPLETE:
-            self.incomplete_count += 1
-        else:
-            self.lost_count += 1
+        is_incomplete = file.state is EntryState.INCOMPLETE
+        self.incomplete_count += is_incomplete
+        self.lost_count += not is_incomplete
         if len(self.files) < MAX_LISTED:
             self.files.append(file)
 

@@ -73,14 +73,16 @@ class IndexRows:
 
 def parts(runs: Columns) -> Iterator[tuple[range, RecordRun]]:
     """Yield entries and records outside entries in order: the places of their runs, and the first run."""
-    first, last = 0, None
+    first, begun, last = 0, None, None
     for place, run in enumerate(runs):
-        if last is not None and not run.continues(last):
-            yield range(first, place), runs[first]
-            first = place
+        if begun is None or last is None:
+            begun = run
+        elif not run.continues(last):
+            yield range(first, place), begun
+            first, begun = place, run
         last = run
-    if last is not None:
-        yield range(first, len(runs)), runs[first]
+    if begun is not None:
+        yield range(first, len(runs)), begun
 
 
 class Walk:
@@ -286,8 +288,7 @@ def new_summary(losses: Losses, found: DamageMap, writer: ArchiveWriter, *, fini
 
     def summary() -> Summary:
         outcome = "partial" if is_partial else "complete"
-        head = writer.head.to_json()
-        return Summary(head, writer.entry_count, writer.content_size, finished, outcome, extra)
+        return Summary(writer.head.to_json(), writer.entry_count, writer.content_size, finished, outcome, extra)
 
     room = _make_room(extra, losses, records.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
     kept = _fitting(lost, room)

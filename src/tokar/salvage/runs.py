@@ -222,7 +222,7 @@ class _OpenRun:
         self._entry = number
         self._file = file
         self._file_check = record.head.check
-        self._first_chunk = self._chunk_count = self._first_size = self._last_size = 0
+        self._first_chunk = self._chunk_count = self._first_size = self._last_size = self._content_size = 0
         self._chunk_size = 0 if file is None else 1 << file.chunk_log2
         self._lengths = array("I")
         self._checks = bytearray()
@@ -249,6 +249,7 @@ class _OpenRun:
             self._chunk_size = self._chunk_size or size
         self._chunk_count += 1
         self._last_size = size
+        self._content_size += size
         self._end_at = record.end
         if self._file is not None:
             self._lengths.append(record.head.length)
@@ -261,8 +262,8 @@ class _OpenRun:
         self._has_done = True
         if self._file is not None and fits_file(done, self._file):
             named = (done.file_check, array("I", done.data_lengths), done.data_checks, done.content_size, done.digest)
-            size = self.run().content_size
-            there = (self._file_check, self._lengths, bytes(self._checks), size, self._digest.digest())
+            size, digest = self._content_size, self._digest.digest()
+            there = (self._file_check, self._lengths, bytes(self._checks), size, digest)
             self._is_proven = named == there
 
     def run(self) -> RecordRun:
