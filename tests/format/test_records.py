@@ -1,13 +1,27 @@
+"""Heads of records, packers and columns."""
+
 from __future__ import annotations
+
+from array import array
+from typing import Any
 
 import pytest
 from blake3 import blake3
+from construct import Bytes, Const, Flag, GreedyBytes, Int16ub, Int16ul, Int32sl, Int64ul, PascalString, Struct, VarInt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import CheckMismatchError, FormatError, UnsupportedError
 from tokar.format import records
-from tokar.format.records import RecordHead, build_head, check_partial_head, demand_check, demand_length, parse_head
+from tokar.format.records import (
+    Packer,
+    RecordHead,
+    build_head,
+    check_partial_head,
+    demand_check,
+    demand_length,
+    parse_head,
+)
 
 TAG = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 BODY = b'{"calls":[]}'
@@ -172,3 +186,61 @@ def test_what_is_built_is_parsed(bound: tuple[bytes, int, int], position: int, b
     body = body.ljust(least, b"\0")[:greatest]
     head, check = build_head(kind, TAG, position, body)
     assert parse_head(head, TAG, position) == RecordHead(kind, len(body), position, check)
+
+
+LAYOUT = Struct("a" / Int16ul, "b" / Int32sl, "zero" / Const(0, Int16ul), "c" / Bytes(3), "d" / Int64ul)
+
+
+def test_a_packer_has_the_fields_and_the_size_of_its_layout() -> None:
+    packer = Packer(LAYOUT)
+    assert packer.fields == ("a", "b", "zero", "c", "d")
+    assert packer.size == LAYOUT.sizeof() == 19
+
+
+def test_a_packer_packs_what_construct_builds() -> None:
+    expected = LAYOUT.build({"a": 1, "b": -2, "c": b"xyz", "d": 1 << 63})
+    assert Packer(LAYOUT).pack(1, -2, 0, b"xyz", 1 << 63) == expected
+
+
+def test_a_packer_unpacks_at_an_offset() -> None:
+    packer = Packer(LAYOUT)
+    assert packer.unpack(b"__" + packer.pack(1, -2, 0, b"xyz", 4), 2) == (1, -2, 0, b"xyz", 4)
+
+
+def test_a_constant_that_is_wrong_is_returned_for_the_caller_to_judge() -> None:
+    packer = Packer(LAYOUT)
+    assert packer.unpack(packer.pack(1, -2, 9, b"xyz", 4))[2] == 9
+
+
+@pytest.mark.parametrize(
+    "field", [Int16ub, VarInt, GreedyBytes, Flag, PascalString(Int16ul, "utf8"), Bytes(lambda _: 3)]
+)
+def test_a_field_without_a_fixed_little_endian_form_is_refused(field: Any) -> None:
+    with pytest.raises(TypeError):
+        Packer(Struct("x" / field))
+
+
+WIDTHS = {"H": 2, "I": 4, "Q": 8}
+
+
+@given(st.sampled_from("HIQ"), st.data())
+def test_a_column_is_little_endian_and_comes_back(code: str, data: st.DataObject) -> None:
+    width = WIDTHS[code]
+    values = data.draw(st.lists(st.integers(0, (1 << 8 * width) - 1), max_size=20))
+    packed = records.column_bytes(array(code, values))
+    assert packed == b"".join(value.to_bytes(width, "little") for value in values)
+    assert list(records.column_integers(packed, code)) == values
+
+
+@pytest.mark.parametrize("code", "HIQ")
+def test_a_machine_of_the_other_byte_order_swaps(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    column = array(code, [1, 2])
+    monkeypatch.setattr("sys.byteorder", "big")
+    assert records.column_bytes(column) == b"".join(value.to_bytes(WIDTHS[code], "big") for value in (1, 2))
+    assert list(records.column_integers(records.column_bytes(column), code)) == [1, 2]
+    assert list(column) == [1, 2]
+
+
+def test_a_column_with_a_piece_of_an_item_is_an_error_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="multiple"):
+        records.column_integers(b"abc", "I")

@@ -1,3 +1,5 @@
+"""Entries, the pages of the index, where they stand, and the ledger that derives them."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,11 +8,86 @@ import pytest
 from format_tools import begun, from_the_front, from_the_tail, opened, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from restore_helpers import entries
 
-from tokar.errors import FormatError
+from tokar.errors import FormatError, NoSuchEntryError
 from tokar.format import index, records
-from tokar.format.bodies import FileList
-from tokar.format.index import Entry, IndexPage
+from tokar.format.bodies import FileList, Preamble, Root
+from tokar.format.index import Entry, IndexPage, Ledger, find_entries
+from tokar.format.records import RecordHead
+
+
+def entry(raw_name: bytes, encoding: int) -> Entry:
+    return Entry(0, 0x21, FileList.BY_HAND, encoding, raw_name, 0, bytes(32), 0, 0, bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("raw_name", "encoding", "name"),
+    [(b"E.LOG", 65001, "E.LOG"), ("Ü.edb".encode("utf-16-le"), 1200, "Ü.edb"), (b"\x95\x5c.log", 932, "表.log")],
+)
+def test_a_name_is_shown_as_text(raw_name: bytes, encoding: int, name: str) -> None:
+    assert entry(raw_name, encoding).name == name
+
+
+@pytest.mark.parametrize(
+    ("raw_name", "encoding"), [(b"\xff.LOG", 65001), (b"\x00\xd8", 1200), (b"E\r\n.LOG", 65001), (b"\x1b[2J", 0)]
+)
+def test_a_name_that_is_no_clean_text_is_shown_without_harm(raw_name: bytes, encoding: int) -> None:
+    shown = entry(raw_name, encoding).name
+    assert shown.isprintable()
+    shown.encode("utf-8")
+
+
+def test_the_lists_have_the_numbers_of_the_specification() -> None:
+    assert [int(listed) for listed in FileList] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="4"):
+        FileList(4)
+
+
+NAMED = entries((0x44, r"\\CA1\C$\CA.edb"), (0x21, r"a\x.log"), (0x21, r"b\x.log"), (0x25, r"b\x.log"), (0x0F, "#1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [(r"\\CA1\C$\CA.edb", 0), ("CA.edb", 0), ("ca.EDB", 0), ("#0", 0), (r"a\x.log", 1), ("#2", 2), ("#1", 4)],
+)
+def test_an_entry_is_named_by_its_name_else_by_its_leaf_else_by_its_number(text: str, number: int) -> None:
+    assert [one.number for one in find_entries(NAMED, [text])] == [number]
+
+
+def test_entries_come_in_the_order_in_which_they_are_named() -> None:
+    assert [one.number for one in find_entries(NAMED, ["#3", "CA.edb", "#3"])] == [3, 0, 3]
+    assert find_entries(NAMED, []) == []
+
+
+@pytest.mark.parametrize("text", ["none.log", "#5", "#", "#-1", "#\u0661", "#99999999999", ""])
+def test_a_text_that_names_no_entry_is_refused(text: str) -> None:
+    with pytest.raises(NoSuchEntryError, match="no entry has the name"):
+        find_entries(NAMED, [text])
+
+
+def test_a_text_that_names_several_entries_is_refused_with_the_list_of_them() -> None:
+    with pytest.raises(NoSuchEntryError) as caught:
+        find_entries(NAMED, ["X.log"], path="a.tokar")
+    assert str(caught.value) == r"3 entries have the name X.log: #1 a\x.log, #2 b\x.log, #3 b\x.log (a.tokar)"
+    assert "#NUMBER" in str(caught.value.hint)
+
+
+def test_a_token_tells_entries_of_one_name_apart_and_is_demanded_of_a_number_too() -> None:
+    assert [one.number for one in find_entries(NAMED, [r"b\x.log"], token=0x25)] == [3]
+    with pytest.raises(NoSuchEntryError, match="no entry has the name #2"):
+        find_entries(NAMED, ["#2"], token=0x25)
+
+
+def test_a_number_names_nothing_where_the_entries_were_numbered_anew() -> None:
+    with pytest.raises(NoSuchEntryError, match="no entry has the name #0"):
+        find_entries(NAMED, ["#0"], numbered=False)
+    assert [one.number for one in find_entries(NAMED, ["#1"], numbered=False)] == [4]
+
+
+def test_a_leaf_is_none_where_the_name_has_none_that_is_safe() -> None:
+    assert [one.leaf for one in entries((0x21, r"a\x.log"), (0x21, "a/.."), (0x21, "con"))] == ["x.log", None, None]
+
 
 ROWS = st.lists(
     st.tuples(
@@ -220,3 +297,95 @@ def test_real_pages_come_after_65536_entries() -> None:
     ]
     assert archive.entry(65_536).raw_name == b"65536"
     assert from_the_tail(data, content=False).answer == "sealed"
+
+
+START = Preamble(bytes(16)).build()
+
+
+def enter(ledger: Ledger, name: bytes, size: int = 5, token: int = 0x21) -> None:
+    ledger.begin(token, name, position=100)
+    ledger.end(Entry(ledger.entry_count, token, FileList.BY_HAND, 0, name, size, bytes(32), 100, 200, bytes(32)))
+
+
+def rule_of_room(ledger: Ledger, kind: bytes, end: int = 0) -> str | None:
+    with pytest.raises(FormatError) as caught:
+        ledger.demand_room(kind, position=99, end=end)
+    assert caught.value.offset == 99
+    return caught.value.rule
+
+
+def test_entries_and_their_content_are_counted() -> None:
+    ledger = Ledger(START)
+    enter(ledger, b"1", 5)
+    enter(ledger, b"2", 7)
+    assert (ledger.entry_count, ledger.content_size, len(ledger.page)) == (2, 12, 2)
+
+
+def test_a_page_that_is_taken_is_followed_by_an_empty_one() -> None:
+    ledger = Ledger(START)
+    enter(ledger, b"1")
+    assert len(IndexPage.parse(ledger.take_page(), first=0, position=0)) == 1
+    assert (len(ledger.page), ledger.page.first) == (0, 1)
+
+
+def test_root_lists_what_stands_outside_entries() -> None:
+    ledger = Ledger(START)
+    row = RecordHead(b"HEAD", 99, 32, bytes(32))
+    ledger.rows.append(row)
+    enter(ledger, b"1")
+    ledger.rows.append(row)
+    assert Root.parse(ledger.root_body(), position=0) == Root(START, 1, [row, row])
+
+
+def test_the_same_name_with_another_token_is_another_entry() -> None:
+    ledger = Ledger(START)
+    ledger.begin(0x21, b"1", position=1)
+    ledger.begin(0x22, b"1", position=2)
+
+
+def test_a_token_is_not_mistaken_for_the_end_of_a_name() -> None:
+    ledger = Ledger(START)
+    ledger.begin(0x22, b"1\x21", position=1)
+    ledger.begin(0x21, b"1", position=2)
+
+
+def test_the_same_name_with_the_same_token_is_refused() -> None:
+    ledger = Ledger(START)
+    ledger.begin(0x21, b"1", position=1)
+    with pytest.raises(FormatError, match="0x21") as caught:
+        ledger.begin(0x21, b"1", position=2)
+    assert (caught.value.rule, caught.value.offset) == ("SEQ-4", 2)
+
+
+def test_one_entry_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_ENTRIES", 1)
+    ledger = Ledger(START)
+    ledger.demand_room(b"FILE", position=99, end=0)
+    enter(ledger, b"1")
+    assert rule_of_room(ledger, b"FILE") == "LIM-1"
+    ledger.demand_room(b"PROC", position=99, end=0)
+
+
+@pytest.mark.parametrize("kind", [b"PROC", b"INDX", b"SUMM", b"note"])
+def test_one_record_outside_entries_too_many_is_refused(kind: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 1)
+    ledger = Ledger(START)
+    ledger.demand_room(kind, position=99, end=0)
+    ledger.rows.append(RecordHead(b"HEAD", 99, 32, bytes(32)))
+    assert rule_of_room(ledger, kind) == "LIM-3"
+    for other in (b"FILE", b"DATA", b"DONE", b"ROOT", b"TAIL"):
+        ledger.demand_room(other, position=99, end=0)
+
+
+def test_an_archive_that_is_too_large_is_refused() -> None:
+    ledger = Ledger(START)
+    ledger.demand_room(b"DATA", position=99, end=(1 << 63) - 1)
+    assert rule_of_room(ledger, b"DATA", 1 << 63) == "LIM-4"
+
+
+def test_content_that_is_too_large_is_refused() -> None:
+    ledger = Ledger(START)
+    enter(ledger, b"1", (1 << 63) - 1)
+    ledger.demand_room(b"FILE", position=99, end=0)
+    enter(ledger, b"2", 1)
+    assert rule_of_room(ledger, b"FILE") == "LIM-4"
