@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -28,40 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process that dies is made with fork")
 
-# Dies at the n-th change of the disk: argument 1. The rest is what `restored` takes.
-SCRIPT = """
-import json, os, sys
-sys.path[:0] = json.loads(sys.argv[1])
-from test_journal import restored
-from tokar.storage.directory import Directory
-
-count = [0]
-def dying(step, at):
-    def died(*arguments, **named):
-        count[0] += 1
-        if count[0] == at:
-            os._exit(9)
-        return step(*arguments, **named)
-    return died
-
-def run(at):
-    for name in ("create", "rename", "sync", "make", "remove", "remove_directory"):
-        setattr(Directory, name, dying(getattr(Directory, name), at))
-    restored(sys.argv[2], f"{sys.argv[3]}/{at}", sys.argv[4])
-    os._exit(0)
-
-for at in range(int(sys.argv[5]), int(sys.argv[6])):
-    child = os.fork()
-    if not child:
-        try:
-            run(at)
-        finally:
-            os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code != 9:
-        print(at, code)
-        break
-"""
+CHANGES = ("create", "rename", "sync", "make", "remove", "remove_directory")
 OLD = {"data/edb.chk": checkpoint(9), f"data/{DATABASE}": b"old", f"logs/{name_of(5)}": b"old log"}
 
 
@@ -94,21 +60,48 @@ def demand_whole(folder: Path, path: Path) -> None:
     assert not list(folder.rglob(".tokar-restore-*"))
 
 
-def die(
-    work: Path, path: Path, prepare: Callable[[Path], None], existing: str, changes: range
-) -> subprocess.CompletedProcess[bytes]:
-    """Let a restore die at each of some changes of the disk, each time in a folder of its own."""
-    for number in changes:
-        prepare(work / str(number))
-    places = json.dumps([*sys.path, str(Path(__file__).parent)])
-    arguments = [places, str(path), str(work), existing, str(changes.start), str(changes.stop)]
-    return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=True, capture_output=True, timeout=120)
+def die(work: Path, path: Path, prepare: Callable[[Path], None], existing: str, changes: range) -> tuple[int, int]:
+    """Let a restore die at each of some changes of the disk, each time in a folder of its own.
+
+    Returns the last one, and the exit code of the process: 0 if the restore came to its end before that change.
+    """
+    for at in changes:
+        prepare(work / str(at))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the copy does not need
+            child = os.fork()
+        if not child:
+            try:
+                run_until(at, path, work / str(at), existing)
+            finally:
+                os._exit(1)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code != 9:
+            break
+    return at, code
+
+
+def run_until(change: int, path: Path, folder: Path, existing: str) -> None:
+    """Restore, and die at the n-th change of the disk."""
+    count = itertools.count(1)
+
+    def dying(step: Callable[..., object]) -> Callable[..., object]:
+        def died(*arguments: object, **named: object) -> object:
+            if next(count) == change:
+                os._exit(9)
+            return step(*arguments, **named)
+
+        return died
+
+    for name in CHANGES:
+        setattr(Directory, name, dying(getattr(Directory, name)))
+    restored(path, folder, existing)
+    os._exit(0)
 
 
 def die_everywhere(tmp_path: Path, path: Path, prepare: Callable[[Path], None], existing: str) -> list[Path]:
     """Return a folder for each change of the disk at which a restore died."""
-    ended = die(tmp_path / "work", path, prepare, existing, range(1, 100))
-    last, code = map(int, ended.stdout.split())
+    last, code = die(tmp_path / "work", path, prepare, existing, range(1, 100))
     assert code == 0
     assert last > 15
     return [tmp_path / "work" / str(number) for number in range(1, last)]
