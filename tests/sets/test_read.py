@@ -1,4 +1,4 @@
-"""Facts from archives, folders and streams: the same, whatever holds the files, and never an error because of what is in them."""
+"""Facts from archives, folders and streams: the same whatever holds the files, and no content is an error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def everything() -> dict[str, bytes]:
 
 
 def of_no_place(facts: SetFacts) -> SetFacts:
-    """Return the same facts as the same files would give in a folder of their own: without numbers, digests and paths."""
+    """Return the facts that the same files give in a folder of their own: without numbers, digests and paths."""
 
     def bare(files: tuple[Any, ...]) -> tuple[Any, ...]:
         found = [replace(one, name=one.leaf, number=None, digest=None) for one in files]

@@ -207,7 +207,7 @@ class DatabaseInSet:
 
 
 def databases(archive: Archive) -> list[DatabaseInSet]:
-    """Return the databases of an archive, going by tokens. Of content only their headers are read, and those of logs without a number.
+    """Return the databases of an archive, by their tokens. Only their headers are read, and those of unnumbered logs.
 
     Raises:
         StorageError: The archive cannot be read.
@@ -237,7 +237,7 @@ def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> 
 
 
 def _generations(archive: Archive) -> list[int]:
-    """Return the generations of the logs, sorted: as their names say, and for a current log, which has no number, as its header does."""
+    """Return the generations of the logs, sorted: as their names say; for a current log, which has none, its header."""
     found: set[int] = set()
     opened = 0
     for entry in _entries_of(archive, tokens.Role.LOG):

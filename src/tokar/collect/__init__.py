@@ -1,1 +1,7 @@
-"""Archives of files that lie on disk: found, told apart by content, given tokens, and examined while their bytes go by."""
+"""Archives of files that lie on disk.
+
+collect     what is asked for, and the one place where gathered files and a writer meet
+gather      files found, told apart by content, and given tokens
+certutil    the folder that `certutil -backupDB` writes
+examine     content verified while its bytes go by, and what was found, counted
+"""

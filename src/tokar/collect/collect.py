@@ -197,7 +197,7 @@ def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> 
 
 
 def _demand_outside(gathered: Gathered, sink: Sink) -> None:
-    """Refuse to write the archive over a file that it takes, or into a folder that it takes whole: it would have to hold itself."""
+    """Refuse an archive over a file that it takes, or in a folder that it takes whole: it would have to hold itself."""
     if not isinstance(sink, FileSink):
         return
     home = sink.path.absolute().parent.resolve()
@@ -380,7 +380,7 @@ def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[st
 
 
 def _add(gatherer: Gatherer, path: str, profile: str) -> None:
-    """Add a file, a folder or `TOKEN=FILE`. What exists under the whole name is that, even with an equals sign in it."""
+    """Add a file, a folder or `TOKEN=FILE`. What exists under the whole name is that, even with an equals sign."""
     if os.path.isdir(path):  # noqa: PTH112
         gatherer.add_folder(path)
         return

@@ -190,7 +190,7 @@ class ContentExaminer:
 
 
 class BackgroundExaminer:
-    """Hands chunks to an examiner in a thread of its own. Use it as a context manager; at its end every chunk has been looked at.
+    """Hands chunks to an examiner in a thread of its own. A context manager: at its end every chunk was looked at.
 
     Args:
         examine: What is called in the thread with each chunk, in their order.

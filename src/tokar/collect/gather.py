@@ -1,4 +1,4 @@
-"""Files on disk that make up a set: found, told apart by content, given tokens. Nothing is written and nothing is changed.
+"""Files on disk that make up a set: found, told apart by content, given tokens. Nothing is written or changed.
 
 What a file is, its content says; its name is asked only where content cannot tell (a patch file, a log whose header is
 gone) and to be compared with the header. From a folder only what belongs to a set is taken, and everything else is
@@ -337,7 +337,7 @@ _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield path and name relative to the start of all files, in the order of their names. Of a folder only names are kept: it may hold millions."""
+    """Yield path and relative name of all files, in the order of names: only names are kept, there may be millions."""
     leaves, folders = [], set()
     try:
         with os.scandir(folder) as entries:

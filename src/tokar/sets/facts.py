@@ -51,7 +51,7 @@ class DatabaseFacts(FileFacts):
 
     @property
     def has_trailer_page(self) -> bool:
-        """Whether this is a copy by an engine that keeps the bookkeeping of a backup in a trailer page, not in a patch file.
+        """Whether the engine that copied it keeps the bookkeeping of a backup in a trailer page, not in a patch file.
 
         That began with log format 7.3704.5, and so did file types in headers (Microsoft Knowledge Base Q158526;
         Extensible Storage Engine, log.hxx).

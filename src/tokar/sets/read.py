@@ -1,4 +1,4 @@
-"""Makes the facts of a set, wherever its files come from: an archive, a folder, or a stream that passes by while it is archived.
+"""Makes the facts of a set, wherever its files come from: an archive, a folder, a stream that is being archived.
 
 Of each file its headers and its last page are read, or all of it where examination was asked for. In an archive every
 read is proven by the checks of the chunks it touches, and the token says what a file is meant to be. In a folder only
@@ -162,7 +162,7 @@ class PassingFile:
 
 
 class _Kept:
-    """The first and the last bytes of a file that went by, as a byte source: no header and no trailer lies elsewhere."""
+    """The first and last bytes of a file that went by, as a byte source: no header and no trailer lies elsewhere."""
 
     def __init__(self, size: int) -> None:
         self.size = size  # Bytes that were announced
@@ -364,7 +364,7 @@ def _base(file: SetFile) -> _Base:
 
 
 def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
-    """Return the facts of a file whose content says nothing: its token or its name may still say what it was meant to be."""
+    """Return the facts of a file whose content says nothing: its token or name may still say what it should be."""
     by_name = file.by_name.role
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
         if identity.kind is FileKind.STREAMING_FILE:
