@@ -40,5 +40,5 @@ def samples() -> Path:
 def nothing_waits_for_the_disk() -> Iterator[None]:
     """No test cuts the power, so none has to wait until bytes are on the disk; that they are synced is told by who is called."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(os, "fsync", os.fstat)  # fails where the descriptor is no good
         yield
