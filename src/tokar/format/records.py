@@ -34,11 +34,10 @@ MAX_ARCHIVE_SIZE: Final = (1 << 63) - 1  # LIM-4
 MIN_CHUNK_LOG2: Final = 16
 MAX_CHUNK_LOG2: Final = 24
 MAX_NAME_SIZE: Final = 65_535
-MAX_PAD_SIZE: Final = 65_535
-MAX_DATA_SIZE: Final = 16 + MAX_PAD_SIZE + (1 << MAX_CHUNK_LOG2)  # body of DATA
+MAX_DATA_SIZE: Final = 16 + (1 << MAX_CHUNK_LOG2)  # body of DATA, without encryption
 MAX_DONE_SIZE: Final = 80 + 36 * MAX_CHUNKS  # body of DONE
-MAX_HEAD_SIZE: Final = 512 * KIB  # HEAD, which SUMM repeats
-MAX_JSON_SIZE: Final = MIB  # PROC and SUMM
+MAX_JSON_SIZE: Final = MIB  # HEAD, PROC and SUMM
+MAX_HEAD_SIZE: Final = MAX_JSON_SIZE
 MAX_JSON_DEPTH: Final = 8  # JSON-7
 MAX_INTEGER: Final = (1 << 53) - 1  # JSON-4
 MAX_EXTRA_SIZE: Final = MIB  # lower-case before SUMM
@@ -46,9 +45,9 @@ MAX_TRAILING_SIZE: Final = 64 * KIB  # lower-case after ROOT
 MAX_TRAILING_RECORDS: Final = 16  # LOW-1
 
 MAX_PAGE_ENTRIES: Final = 1 << 16
-MAX_PAGE_SIZE: Final = 1 << 24
-PAGE_ENTRY_SIZE: Final = 96  # bytes of the columns for one entry, its name apart
-PAGE_FULL_SIZE: Final = MAX_PAGE_SIZE - PAGE_ENTRY_SIZE - MAX_NAME_SIZE  # section 10.1
+MAX_PAGE_NAMES: Final = 1 << 24  # bytes of all names of a page
+PAGE_ENTRY_SIZE: Final = 119  # bytes of the columns for one entry, its name apart
+MAX_PAGE_SIZE: Final = 8 + PAGE_ENTRY_SIZE * MAX_PAGE_ENTRIES + MAX_PAGE_NAMES  # body of INDX
 
 
 MAGIC: Final = bytes.fromhex("89544b520d0a1a0a")
@@ -83,18 +82,16 @@ FILE_BODY: Any = Struct(                 # section 7; the name follows
     "modified"        / Int64sl,         # nanoseconds since 1970
     "flags"           / Int16ul,         # FLAG_*
     "chunk_log2"      / Int8ul,          # 16 to 24
-    "zero_1"          / Const(0, Int8ul),
-    "name_length"     / Int16ul,         # bytes of the name
-    "zero_2"          / Const(0, Int16ul),
+    "zero"            / Const(0, Int8ul),
+    "stream"          / Int32ul,         # zero without encryption
 )
 
-DATA_BODY: Any = Struct(                 # section 8; padding and stored bytes follow
+DATA_BODY: Any = Struct(                 # section 8; behind the stored bytes
     "entry"           / Int32ul,         # number of the entry
     "chunk"           / Int32ul,         # number of the chunk
     "content_size"    / Int32ul,         # bytes of content
     "codec"           / Int8ul,          # 0 stored, 1 zstd, 2 zeros
-    "zero"            / Const(0, Int8ul),
-    "pad_length"      / Int16ul,         # bytes of padding
+    "zero"            / Const(bytes(3)),
 )
 
 DONE_BODY: Any = Struct(                 # section 9; data_lengths and data_checks follow
@@ -105,9 +102,26 @@ DONE_BODY: Any = Struct(                 # section 9; data_lengths and data_chec
     "file_check"      / Bytes(32),       # check of FILE
 )
 
-INDX_BODY: Any = Struct(                 # section 10; the columns follow
+INDX_BODY: Any = Struct(                 # section 10; the columns and the names follow
     "first"           / Int32ul,         # number of the first entry
     "count"           / Int32ul,         # entries in the page
+)
+
+INDX_COLUMNS: Any = Struct(              # section 10; one row of the columns, each of which stands by itself
+    "size"            / Int64ul,         # bytes of content
+    "file_position"   / Int64ul,         # of FILE
+    "done_position"   / Int64ul,         # of DONE
+    "announced_size"  / Int64ul,         # from FILE
+    "modified"        / Int64sl,         # from FILE
+    "digest"          / Bytes(32),       # from DONE
+    "done_check"      / Bytes(32),       # check of DONE
+    "name_end"        / Int32ul,         # where the name ends in the names
+    "stream"          / Int32ul,         # from FILE
+    "encoding"        / Int16ul,         # from FILE
+    "flags"           / Int16ul,         # from FILE
+    "token"           / Int8ul,          # from FILE
+    "list"            / Int8ul,          # from FILE
+    "chunk_log2"      / Int8ul,          # from FILE
 )
 
 ROOT_BODY: Any = Struct(                 # section 11.1; the rows follow
@@ -126,7 +140,6 @@ ROOT_ROW: Any = Struct(                  # section 11.1
 TAIL_BODY: Any = Struct(                 # section 11.2
     "root_position"   / Int64ul,
     "root"            / Bytes(32),
-    "total_size"      / Int64ul,         # of the whole archive
     "end_magic"       / Bytes(8),
 )
 # fmt: on
@@ -180,11 +193,11 @@ def _code(field: Any) -> str:
     raise TypeError(f"no fixed width: {field}")
 
 
-_COLUMN_SIZES = {"H": 2, "I": 4, "Q": 8}
+_COLUMN_SIZES = {"H": 2, "I": 4, "Q": 8, "q": 8}
 
 
 def column_integers(data: Buffer, code: str) -> array[int]:
-    """Return a column as an array. `code`: H for u16, I for u32, Q for u64.
+    """Return a column as an array. `code`: H for u16, I for u32, Q for u64, q for i64.
 
     The length of the data must be a multiple of the item size.
     """
@@ -231,10 +244,10 @@ _LENGTHS: Final = {
     DATA: (16, MAX_DATA_SIZE),
     DONE: (80, MAX_DONE_SIZE),
     PROC: (0, MAX_JSON_SIZE),
-    INDX: (105, MAX_PAGE_SIZE),
+    INDX: (128, MAX_PAGE_SIZE),
     SUMM: (0, MAX_JSON_SIZE),
-    ROOT: (136, 40 + 48 * MAX_OUTSIDE_RECORDS),
-    TAIL: (56, 56),
+    ROOT: (184, 40 + 48 * MAX_OUTSIDE_RECORDS),
+    TAIL: (48, 48),
 }
 
 
