@@ -17,7 +17,7 @@ from tokar.collect.gather import FileState, Gathered, Gatherer, is_key
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
 from tokar.format import canonical_json, metadata
 from tokar.format.metadata import Head
-from tokar.format.records import MAX_HEAD_SIZE
+from tokar.format.records import MAX_JSON_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
 from tokar.restore.locations import parse_location_list, read_location_file
 from tokar.restore.paths import take_apart
@@ -140,8 +140,8 @@ def _demand_writable(head: Head) -> None:
         size = len(head.build())
     except FormatError as error:
         raise InputError(f"the description of the set cannot be kept: {error.message}") from error
-    if size > MAX_HEAD_SIZE:
-        raise InputError(f"the description of the set and its locations take {size} bytes; {MAX_HEAD_SIZE} can be kept")
+    if size > MAX_JSON_SIZE:
+        raise InputError(f"the description of the set and its locations take {size} bytes; {MAX_JSON_SIZE} can be kept")
 
 
 def collect(
@@ -309,7 +309,7 @@ def _changed(path: str) -> SourceChangedError:
 
 def _explain(error: FormatError, path: str, name: str, token: int) -> ArchiveError:
     """Say in the caller's terms that two files would be one entry."""
-    if error.rule != "SEQ-4":
+    if error.rule != "FILE-5":
         return error
     message = f"two files would be one entry: token 0x{token:02X}, name {names.printable(name)}"
     return InputError(message, path=path, hint="archive their common folder, so that the names differ")

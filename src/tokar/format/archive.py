@@ -1,7 +1,7 @@
 """Reading an archive with random access, from the tail (spec/format.md STATE-3 and STATE-4).
 
-Opening reads the preamble, TAIL, ROOT, HEAD, SUMM; the index is read when an entry is asked for, and of an entry only
-what is asked for. Where there is no valid TAIL, the archive is read from the front to say why.
+Opening reads the preamble, TAIL, ROOT, SUMM and the HEAD after it; the index is read when an entry is asked for, and of
+an entry only what is asked for. Where there is no valid TAIL, the archive is read from the front to say why.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tokar.errors import ArchiveError, FormatError, NoSuchEntryError, UnsealedEr
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
-from tokar.format.index import IndexPage, demand_places, demand_tiling, find_entries
-from tokar.format.metadata import Head, Summary, parse_calls
+from tokar.format.index import IndexPage, demand_full, demand_tiling, find_entries
+from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
-from tokar.format.scanner import Scan
+from tokar.format.scanner import Scan, demand_trailing
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Archive:
     root_head: RecordHead  # Head of ROOT
     rows: list[RecordHead]  # Heads of the records outside entries, in order
     entry_count: int  # Number of entries
-    head: Head  # HEAD
+    head: Head  # HEAD, from the record after SUMM
     summary: Summary  # SUMM
 
     def __init__(self, source: ByteSource | Path | str) -> None:
@@ -63,7 +63,6 @@ class Archive:
         self._pages: list[IndexPage] | None = None
         self._firsts: list[int] = []
         self._proven: tuple[Entry, EntryRecords] | None = None
-        self._small: tuple[Entry, int | None] | None = None
         try:
             self._open()
         except ArchiveError as error:
@@ -92,13 +91,14 @@ class Archive:
         self.rows = list(found.rows)
         self.root_head = root_head
         self._outside = [row.position for row in self.rows] + [root_head.position]
-        self._demand_order(root_head.position)
+        at = self._demand_order(root_head.position)
         self._check_trailing()
-        self.head = Head.parse(self._row(self.rows[0]), position=self.rows[0].position)
-        row = self.rows[-2 if self.rows[-1].kind == records.INDX else -1]
+        row, copy = self.rows[at : at + 2]
+        self._head_body = self._row(copy)
+        self.head = Head.parse(self._head_body, position=copy.position)
         self.summary = summary = Summary.parse(self._row(row), position=row.position)
         count, size = self.entry_count, summary.content_size
-        summary.demand_counts(self.head, entries=count, content_size=size, position=row.position)
+        summary.demand_counts(entries=count, content_size=size, position=row.position)
         self._reader = EntryReader(source, self._tag)
 
     def _read_tail(self) -> Tail:
@@ -106,7 +106,7 @@ class Archive:
         try:
             _, body = self._read(position, records.TAIL)
             end = Tail.parse(body, position=position)
-            end.demand_place(self.size, position=position)
+            _demand_before_tail(end.root_position, position)
         except FormatError as error:
             for _ in Scan(SequentialReader(self.source), decode=False):
                 pass  # it says what is wrong: unsealed, or damaged and where
@@ -133,27 +133,28 @@ class Archive:
             raise FormatError("ROOT names another record", rule="ROOT-2", offset=row.position)
         return body
 
-    def _demand_order(self, root_position: int) -> None:
-        """Check that the rows of ROOT can stand where they say, from HEAD to SUMM."""
+    def _demand_order(self, root_position: int) -> int:
+        """Check that the rows of ROOT can stand where they say; return which of them is SUMM."""
         ends = [row.end for row in self.rows]
         ordered = all(end <= start for end, start in zip(ends, self._outside[1:], strict=True))
         kinds = [row.kind for row in self.rows]
-        at = len(kinds) - (2 if kinds[-1:] == [records.INDX] else 1)
+        at = kinds.index(records.SUMM) if records.SUMM in kinds else len(kinds)
         if (
             not ordered
             or kinds[0] != records.HEAD
             or self._outside[0] != bodies.PREAMBLE_SIZE
-            or kinds[at] != records.SUMM
-            or ends[at] != self._outside[at + 1]
-            or ends[-1] != root_position
+            or kinds[at + 1 : at + 2] != [records.HEAD]
+            or set(kinds[at + 2 :]) - {records.INDX}
+            or ends[at:] != self._outside[at + 1 :]
         ):
             raise FormatError(
                 "the rows of ROOT are not in the order of an archive", rule="ROOT-2", offset=root_position
             )
         for row in self.rows[1:at]:
-            if not row.is_extra and row.kind not in (records.PROC, records.INDX):
+            if not row.is_extra and row.kind != records.PROC:
                 self._read(row.position, row.kind)  # says so if the record is of a kind that is not known here
                 raise FormatError("ROOT lists a record that cannot stand there", rule="ROOT-2", offset=root_position)
+        return at
 
     def _check_trailing(self) -> None:
         position = self.root_head.end
@@ -164,11 +165,8 @@ class Archive:
             head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
             if head is None or not head.is_extra:
                 raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
-            if head.length > records.MAX_TRAILING_SIZE:
-                raise FormatError(f"a body of {head.length} bytes after ROOT", rule="REC-7", offset=position)
+            demand_trailing(head, count)
             count += 1
-            if count > records.MAX_TRAILING_RECORDS:
-                raise FormatError("too many records after ROOT", rule="LOW-1", offset=position)
             self._read(position, head.kind)
             position = head.end
         if position != end:
@@ -193,11 +191,13 @@ class Archive:
                 message = f"the index has {count} entries, ROOT counts {self.entry_count}"
                 raise FormatError(message, rule="INDX-3", offset=self.root_head.position)
             demand_tiling(pages, self.rows, self._outside)
-            demand_places(pages, self.rows, self.size)
-            if sum(sum(page.sizes) for page in pages) != self.summary.content_size:
-                raise FormatError(
-                    "SUMM counts other sizes than the index", rule="SUMM-3", offset=self.root_head.position
-                )
+            demand_full(pages, position=self.root_head.position)
+            size = sum(sum(page.sizes) for page in pages)
+            if size != self.summary.content_size:
+                message = "SUMM counts other sizes than the index"
+                raise FormatError(message, rule="SUMM-2", offset=self.root_head.position)
+            if size > records.MAX_ARCHIVE_SIZE:
+                raise FormatError("the content is too large", rule="LIM-4", offset=self.root_head.position)
             self._pages = pages
             self._firsts = [page.first for page in pages]
         return self._pages
@@ -241,7 +241,7 @@ class Archive:
         return find_entries(self, [name], token=token, path=self.path)[0]
 
     def demand_unique(self) -> None:
-        """Check that no two entries have the same token and name (SEQ-4).
+        """Check that no two entries have the same token and name (FILE-5).
 
         Raises:
             FormatError: Two have.
@@ -252,7 +252,7 @@ class Archive:
             seen.update(page.keys())
             if len(seen) != before + len(page):
                 raise FormatError(
-                    "two entries have the same token and name", rule="SEQ-4", offset=page.file_positions[0]
+                    "two entries have the same token and name", rule="FILE-5", offset=page.file_positions[0]
                 )
 
     def end_of(self, entry: Entry) -> int:
@@ -289,6 +289,8 @@ class Archive:
             FormatError: It is damaged.
         """
         body = self._row(row)
+        if row.kind == records.HEAD:
+            demand_same_head(body, self._head_body, position=row.position)
         if row.kind == records.PROC:
             parse_calls(body, position=row.position)
 
@@ -305,16 +307,6 @@ class Archive:
         if self._proven is None or self._proven[0] is not entry:
             self._proven = (entry, self._reader.records(entry, self.end_of(entry)))
         return self._proven[1]
-
-    def modification_time(self, entry: Entry) -> int | None:
-        """Return the modification time of a file, nanoseconds since 1970 in UTC, if it was recorded.
-
-        Raises:
-            FormatError: The entry is damaged.
-        """
-        if self._small is not None and self._small[0] is entry:
-            return self._small[1]
-        return self.records(entry).file.modified
 
     def read(self, entry: Entry, start: int = 0, stop: int | None = None) -> bytes:
         """Return content of an entry from `start` to `stop`, reading and proving only the chunks that hold it.
@@ -349,7 +341,6 @@ class Archive:
         if small is None:
             yield from self._reader.chunks(self.records(entry))
             return
-        self._small = (entry, small.modified)
         if entry.size:
             yield Chunk(entry.size, small.content, small.codec)
 
@@ -377,6 +368,11 @@ class Archive:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _demand_before_tail(root_position: int, position: int) -> None:
+    if not 0 < root_position < position:
+        raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=position)
 
 
 class Entries(Sequence["Entry"]):

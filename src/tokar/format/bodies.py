@@ -114,43 +114,45 @@ class FileRecord(NamedTuple):
     incomplete: bool  # Whether the content is known to be incomplete
     chunk_log2: int  # Size of a chunk as a power of two
     name: bytes  # The name as delivered, 1 to 65,535 bytes
+    stream: int = 0  # What the keys of an encrypted file are made from; zero without encryption
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
-        entry, encoding, token, listed, announced, modified, incomplete, log2, name = self
-        flags = FLAG_INCOMPLETE if incomplete else 0
-        if modified is not None:
-            flags |= FLAG_MODIFIED
-        if announced is not None:
-            flags |= FLAG_ANNOUNCED
+        entry, encoding, token, listed, announced, modified, incomplete, log2, name, stream = self
+        flags = file_flags(announced, modified, incomplete=incomplete)
         sizes = (announced or 0, modified or 0, flags, log2)
-        return FILE_PACKER.pack(entry, encoding, token, listed, *sizes, 0, len(name), 0) + name
+        return FILE_PACKER.pack(entry, encoding, token, listed, *sizes, 0, stream) + name
 
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int) -> FileRecord:
         """Read the body of the FILE record at `position`, which must be that of entry number `entry`.
 
         Raises:
-            FormatError: FILE-1 to FILE-4.
+            FormatError: FILE-1, FILE-3 or FILE-4.
         """
-        number, encoding, token, listed, *sizes, zero_1, length, zero_2 = FILE_PACKER.unpack(body)
-        announced, modified, flags, log2 = sizes
+        number, encoding, token, listed, announced, modified, flags, log2, zero, stream = FILE_PACKER.unpack(body)
         if number != entry:
             raise FormatError(f"entry {number} where entry {entry} must be", rule="FILE-1", offset=position)
-        view = memoryview(body)
-        if not length or view.nbytes != FILE_PACKER.size + length:
-            raise FormatError("the name does not fill the FILE record", rule="FILE-2", offset=position)
         if listed >= len(_LISTS) or not MIN_CHUNK_LOG2 <= log2 <= MAX_CHUNK_LOG2 or flags & ~ALL_FLAGS:
             raise FormatError("a field of FILE is out of range", rule="FILE-3", offset=position)
         has_modified, has_announced = flags & FLAG_MODIFIED, flags & FLAG_ANNOUNCED
-        if zero_1 or zero_2 or (announced and not has_announced) or (modified and not has_modified):
+        if zero or stream or (announced and not has_announced) or (modified and not has_modified):
             raise FormatError("a field of FILE that must be zero is not", rule="FILE-4", offset=position)
         times_and_sizes = (announced if has_announced else None, modified if has_modified else None)
-        name, incomplete = bytes(view[FILE_PACKER.size :]), bool(flags & FLAG_INCOMPLETE)
+        name, incomplete = bytes(memoryview(body)[FILE_PACKER.size :]), bool(flags & FLAG_INCOMPLETE)
         return cls(number, encoding, token, _LISTS[listed], *times_and_sizes, incomplete, log2, name)
 
 
+def file_flags(announced_size: int | None, modified: int | None, *, incomplete: bool) -> int:
+    """Return the field `flags` of FILE and INDX."""
+    flags = FLAG_INCOMPLETE if incomplete else 0
+    if modified is not None:
+        flags |= FLAG_MODIFIED
+    return flags if announced_size is None else flags | FLAG_ANNOUNCED
+
+
 DATA_PACKER: Final = Packer(DATA_BODY)
+_NO_BYTES: Final = bytes(3)
 
 
 class Codec(IntEnum):
@@ -162,18 +164,27 @@ class Codec(IntEnum):
 
 
 class DataRecord(NamedTuple):
-    """The body of DATA, without its stored bytes."""
+    """The fields of DATA, which stand behind its stored bytes."""
 
     entry: int  # Number of the entry
     chunk: int  # Number of the chunk in the entry
     content_size: int  # Bytes of content
     codec: int  # How the content is stored
-    stored_at: int  # Where the stored bytes start in the body
+
+    def build(self) -> bytes:
+        """Return the end of the body, behind the stored bytes."""
+        return DATA_PACKER.pack(*self, _NO_BYTES)
 
 
-def build_data_prefix(entry: int, chunk: int, content_size: int, codec: int) -> bytes:
-    """Return the body up to the stored bytes, without padding."""
-    return DATA_PACKER.pack(entry, chunk, content_size, codec, 0, 0)
+def data_fields(body: Buffer) -> tuple[DataRecord, bytes]:
+    """Return the fields of DATA, and its last three bytes, which must be zero. Nothing is checked."""
+    *fields, zero = DATA_PACKER.unpack(body, memoryview(body).nbytes - DATA_PACKER.size)
+    return DataRecord(*fields), zero
+
+
+def stored_bytes(body: Buffer) -> memoryview:
+    """Return the stored bytes of DATA."""
+    return memoryview(body)[: -DATA_PACKER.size]
 
 
 def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, position: int) -> DataRecord:
@@ -182,21 +193,21 @@ def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, positio
     Raises:
         FormatError: DATA-1 to DATA-5, apart from the fullness of a chunk that is not the last.
     """
-    its_entry, its_chunk, content_size, codec, zero, pad_length = DATA_PACKER.unpack(body)
-    stored_at = DATA_PACKER.size + pad_length
-    stored_size = memoryview(body).nbytes - stored_at
+    fields, zero = data_fields(body)
+    its_entry, its_chunk, content_size, codec = fields
+    stored_size = memoryview(body).nbytes - DATA_PACKER.size
     if its_entry != entry or its_chunk != chunk:
         message = f"chunk {its_chunk} of entry {its_entry} where chunk {chunk} of entry {entry} must be"
         raise FormatError(message, rule="DATA-1", offset=position)
     if not 1 <= content_size <= chunk_size:
         raise FormatError(f"a chunk of {content_size} bytes", rule="DATA-2", offset=position)
-    if codec > Codec.ZEROS or zero or stored_size < 0 or any(memoryview(body)[DATA_PACKER.size : stored_at]):
-        raise FormatError("a field of DATA is out of range, or its padding is not zero", rule="DATA-3", offset=position)
+    if codec > Codec.ZEROS or zero != _NO_BYTES:
+        raise FormatError("a field of DATA is out of range", rule="DATA-3", offset=position)
     if codec == Codec.STORED and stored_size != content_size:
         raise FormatError("stored bytes and content differ in size", rule="DATA-4", offset=position)
     if codec == Codec.ZEROS and stored_size:
         raise FormatError("a chunk of zeros with stored bytes", rule="DATA-5", offset=position)
-    return DataRecord(its_entry, its_chunk, content_size, codec, stored_at)
+    return fields
 
 
 DONE_PACKER: Final = Packer(DONE_BODY)
@@ -294,11 +305,10 @@ class Tail:
 
     root_position: int  # Where ROOT stands
     root: bytes  # The root of the archive, 32 bytes: the check of ROOT
-    total_size: int  # Bytes of the whole archive
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
-        return _TAIL.pack(self.root_position, self.root, self.total_size, END_MAGIC)
+        return _TAIL.pack(self.root_position, self.root, END_MAGIC)
 
     @classmethod
     def parse(cls, body: Buffer, *, position: int) -> Tail:
@@ -307,16 +317,7 @@ class Tail:
         Raises:
             FormatError: TAIL-1.
         """
-        root_position, root, total_size, end_magic = _TAIL.unpack(body)
+        root_position, root, end_magic = _TAIL.unpack(body)
         if end_magic != END_MAGIC:
             raise FormatError("the end magic is wrong", rule="TAIL-1", offset=position)
-        return cls(root_position, root, total_size)
-
-    def demand_place(self, size: int, *, position: int) -> None:
-        """Check that this can be the TAIL at `position` of an archive of `size` bytes.
-
-        Raises:
-            FormatError: TAIL-2.
-        """
-        if self.total_size != size or not 0 < self.root_position < position:
-            raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=position)
+        return cls(root_position, root)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError, InputError
 from tokar.format import zstd_frame
-from tokar.format.bodies import Codec
+from tokar.format.bodies import Codec, stored_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -71,7 +71,7 @@ def check_frame(record: DataRecord, body: Buffer, *, position: int) -> None:
     """
     if record.codec != Codec.ZSTD:
         return
-    stored = memoryview(body)[record.stored_at :]
+    stored = stored_bytes(body)
     if stored.nbytes >= record.content_size:
         raise FormatError("the compressed chunk is not smaller than its content", rule="DATA-6", offset=position)
     zstd_frame.check(stored, record.content_size, position=position)
@@ -85,7 +85,7 @@ def decode_content(record: DataRecord, body: Buffer, *, position: int) -> Buffer
     """
     if record.codec == Codec.ZEROS:
         return None
-    stored = memoryview(body)[record.stored_at :]
+    stored = stored_bytes(body)
     if record.codec == Codec.STORED:
         return stored
     check_frame(record, body, position=position)

@@ -1,6 +1,7 @@
-"""One entry read with proof: FILE and DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
+"""One entry read with proof: DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
 
-Only the chunks that are asked for are read. Whole files are read and hashed ahead by a second thread.
+FILE is built from the index; it is read only where DONE names another one, to say what is wrong, and by who checks every
+record. Of the chunks only those that are asked for are read. Whole files are read and hashed ahead by a second thread.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tokar.errors import FormatError
 from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord
 from tokar.format.records import HEAD_SIZE, RecordHead
-from tokar.format.small_entry import ProvenEntry, prove_small_entry
+from tokar.format.small_entry import ProvenContent, prove_small_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +46,7 @@ class Chunk(NamedTuple):
 class EntryRecords(NamedTuple):
     """FILE and DONE of an entry, both proven."""
 
-    file: FileRecord  # The FILE record
+    file: FileRecord  # The FILE record, built from the index
     done: DoneRecord  # The DONE record
     data_positions: Sequence[int]  # Where the DATA records stand, and after them where DONE stands
 
@@ -116,7 +117,7 @@ class EntryReader:
         self._tag = tag
         self._window = Window(source)
 
-    def small(self, entry: Entry, end: int, *, decode: bool = True) -> ProvenEntry | None:
+    def small(self, entry: Entry, end: int, *, decode: bool = True) -> ProvenContent | None:
         """Return a small entry, proven in one go, or None where only the long way can tell what it is.
 
         Args:
@@ -130,10 +131,10 @@ class EntryReader:
         size = end - entry.file_position
         if size > _SMALL_SIZE or entry.size > _SMALL_SIZE:
             return None
-        return prove_small_entry(bytes(self._window.read(entry.file_position, size)), entry, self._tag, decode=decode)
+        return prove_small_entry(self._window.read(entry.file_position, size), entry, self._tag, decode=decode)
 
     def records(self, entry: Entry, end: int) -> EntryRecords:
-        """Return FILE and DONE of an entry, proven against its row of the index.
+        """Return FILE and DONE of an entry, proven against its row of the index; FILE is built from that, not read.
 
         Args:
             entry: From the index.
@@ -142,41 +143,58 @@ class EntryReader:
         Raises:
             FormatError: A rule is broken; INDX-2 where entry and index disagree.
         """
-        position, done_position = entry.file_position, entry.done_position
-        if end - position <= _SMALL_SIZE:
-            whole = self._window.read(position, end - position)
-            file_data, done_data = whole[: done_position - position], whole[done_position - position :]
-        else:
-            file_data = self._window.read(position, min(done_position - position, HEAD_SIZE + 32 + 0xFFFF))
-            done_size = min(end - done_position, HEAD_SIZE + records.MAX_DONE_SIZE)
-            done_data = memoryview(self._source.read(done_position, done_size))
-        if done_position + HEAD_SIZE > end:
-            raise FormatError("there is no room for DONE", rule="STATE-4", offset=done_position)
-        file_head, file_body = read_record(file_data, self._tag, position, records.FILE)
-        file = FileRecord.parse(file_body, entry=entry.number, position=position)
-        done_head, done_body = read_record(done_data, self._tag, done_position, records.DONE)
-        done = DoneRecord.parse(done_body, entry=entry.number, position=done_position)
-        if done_head.end != end:
-            raise FormatError("something stands between entries", rule="STATE-4", offset=done_head.end)
-        self._demand_agreement(entry, file_head, file, done_head, done)
+        position, file = entry.done_position, entry.file
+        if position + HEAD_SIZE > end:
+            raise FormatError("there is no room for DONE", rule="STATE-4", offset=position)
+        size = min(end - position, HEAD_SIZE + records.MAX_DONE_SIZE)
+        data = (
+            self._window.read(position, size)
+            if end - entry.file_position <= _SMALL_SIZE
+            else memoryview(self._source.read(position, size))
+        )
+        head, body = read_record(data, self._tag, position, records.DONE)
+        done = DoneRecord.parse(body, entry=entry.number, position=position)
+        if head.end != end:
+            raise FormatError("something stands between entries", rule="STATE-4", offset=head.end)
+        file_body = file.build()
+        _, file_check = records.build_head(records.FILE, self._tag, entry.file_position, file_body)
+        if done.file_check != file_check:
+            raise self._why_other_file(entry, done.file_check)
+        done.demand_shape(file, position=position)
+        if (entry.size, entry.digest, entry.done_check) != (done.content_size, done.digest, head.check):
+            raise _says_other(entry)
         if max(done.data_lengths, default=0) > records.MAX_DATA_SIZE:  # before buffers of this size are made
-            raise FormatError("DONE names a chunk that is too long", rule="DONE-2", offset=done_position)
-        positions = list(accumulate((HEAD_SIZE + length for length in done.data_lengths), initial=file_head.end))
-        if positions[-1] != done_position:
-            raise FormatError("the chunks do not reach from FILE to DONE", rule="DONE-2", offset=done_position)
+            raise FormatError("DONE names a chunk that is too long", rule="DONE-2", offset=position)
+        start = entry.file_position + HEAD_SIZE + len(file_body)
+        positions = list(accumulate((HEAD_SIZE + length for length in done.data_lengths), initial=start))
+        if positions[-1] != position:
+            raise FormatError("the chunks do not reach from FILE to DONE", rule="DONE-2", offset=position)
         return EntryRecords(file, done, positions)
 
-    def _demand_agreement(
-        self, entry: Entry, file_head: RecordHead, file: FileRecord, done_head: RecordHead, done: DoneRecord
-    ) -> None:
-        position = done_head.position
-        if done.file_check != file_head.check:
-            raise FormatError("DONE names another FILE record", rule="DONE-2", offset=position)
-        done.demand_shape(file, position=position)
-        row = (entry.token, entry.file_list, entry.encoding, entry.raw_name, entry.size, entry.digest, entry.done_check)
-        own = (file.token, file.file_list, file.encoding, file.name, done.content_size, done.digest, done_head.check)
-        if row != own:
-            raise FormatError("the index says other than the entry", rule="INDX-2", offset=entry.file_position)
+    def demand_file(self, entry: Entry, found: EntryRecords) -> None:
+        """Read FILE, and demand that it is the one that the index has.
+
+        Raises:
+            FormatError: A rule is broken.
+        """
+        start, body = entry.file_position, found.file.build()
+        head, _ = records.build_head(records.FILE, self._tag, start, body)
+        if self._window.read(start, found.data_positions[0] - start) != head + body:
+            raise self._why_other_file(entry, found.done.file_check)
+
+    def _why_other_file(self, entry: Entry, file_check: bytes) -> FormatError:
+        """Return what is wrong with an entry whose FILE is not the one that the index has.
+
+        Raises:
+            FormatError: FILE itself breaks a rule.
+        """
+        position = entry.file_position
+        size = min(entry.done_position - position, HEAD_SIZE + 32 + records.MAX_NAME_SIZE)
+        head, body = read_record(self._window.read(position, max(size, 0)), self._tag, position, records.FILE)
+        FileRecord.parse(body, entry=entry.number, position=position)
+        if head.check != file_check:
+            return FormatError("DONE names another FILE record", rule="DONE-2", offset=entry.done_position)
+        return _says_other(entry)
 
     def chunk_record(self, found: EntryRecords, number: int, buffer: bytearray | None = None) -> Chunk:
         """Read and prove one DATA record.
@@ -228,7 +246,7 @@ class EntryReader:
         if record.codec != bodies.Codec.STORED:
             return self.prove_chunk(found, number, data), nothing
         return (
-            Chunk(record.content_size, body[record.stored_at :], record.codec),
+            Chunk(record.content_size, bodies.stored_bytes(body), record.codec),
             partial(records.demand_check, head, self._tag, body),
         )
 
@@ -303,6 +321,10 @@ class EntryReader:
             absorb(digest, chunk)
             yield chunk
         records.demand_digest(found.done.digest, digest.digest(), offset=found.data_positions[-1])
+
+
+def _says_other(entry: Entry) -> FormatError:
+    return FormatError("the index says other than the entry", rule="INDX-2", offset=entry.file_position)
 
 
 def end_of(number: int, next_file: int | None, outside: Sequence[int], done_position: int) -> int:

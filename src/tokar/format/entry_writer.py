@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
-from tokar.format import bodies, records
-from tokar.format.bodies import DoneRecord
+from tokar.format import records
+from tokar.format.bodies import DataRecord, DoneRecord
 from tokar.format.index import Entry
 
 if TYPE_CHECKING:
@@ -24,18 +24,16 @@ if TYPE_CHECKING:
 class EncodedChunk(NamedTuple):
     """A chunk that is ready but for its place in the archive."""
 
-    prefix: bytes  # The body of DATA up to the stored bytes
     stored: Buffer  # The stored bytes
-    hasher: blake3  # BLAKE3 over the body; the head is still missing from the check
+    fields: bytes  # The rest of the body of DATA, behind them
+    hasher: blake3  # BLAKE3 over the stored bytes; the rest is still missing from the check
     content: Buffer  # The content, for the digest of the file
 
 
 def encode_chunk(entry: int, chunk: int, codec: int, stored: Buffer, content: Buffer) -> EncodedChunk:
     """Build the body of a DATA record and hash it; may run in any thread."""
-    prefix = bodies.build_data_prefix(entry, chunk, memoryview(content).nbytes, codec)
-    hasher = blake3(prefix)
-    hasher.update(stored)
-    return EncodedChunk(prefix, stored, hasher, content)
+    fields = DataRecord(entry, chunk, memoryview(content).nbytes, codec).build()
+    return EncodedChunk(stored, fields, blake3(stored), content)
 
 
 class EntryWriter:
@@ -74,16 +72,16 @@ class EntryWriter:
         """Hash the next content for the digest of the file, ahead of `add`; in order, in any thread."""
         self._digest.update(content)
 
-    def add(self, chunk: EncodedChunk, *, absorbed: bool = False) -> tuple[bytes, bytes, Buffer]:
-        """Return head, body prefix and stored bytes of the next DATA.
+    def add(self, chunk: EncodedChunk, *, absorbed: bool = False) -> tuple[bytes, Buffer, bytes]:
+        """Return head, stored bytes and fields of the next DATA.
 
         Args:
             chunk: The chunk.
             absorbed: Whether its content went through `absorb` already.
         """
-        length = len(chunk.prefix) + memoryview(chunk.stored).nbytes
+        length = memoryview(chunk.stored).nbytes + len(chunk.fields)
         checked = records.checked_part(records.DATA, length, self._tag, self.position)
-        chunk.hasher.update(checked)
+        chunk.hasher.update(chunk.fields + checked)
         check = chunk.hasher.digest()
         if not absorbed:
             self._digest.update(chunk.content)
@@ -91,7 +89,7 @@ class EntryWriter:
         self._checks += check
         self.content_size += memoryview(chunk.content).nbytes
         self.position += records.HEAD_SIZE + length
-        return records.finish_head(checked, check), chunk.prefix, chunk.stored
+        return records.finish_head(checked, check), chunk.stored, chunk.fields
 
     def end(self) -> tuple[Entry, bytes]:
         """Return the entry, and the record DONE."""
@@ -99,6 +97,6 @@ class EntryWriter:
         done = DoneRecord(self.file.entry, size, digest, self._file_check, self._lengths, bytes(self._checks))
         body = done.build()
         head, check = records.build_head(records.DONE, self._tag, self.position, body)
-        entry = Entry.of(self.file, done, positions=(self.file_position, self.position), check=check)
+        entry = Entry.of(self.file, (size, digest), positions=(self.file_position, self.position), check=check)
         self.position += len(head) + len(body)
         return entry, head + body

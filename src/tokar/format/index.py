@@ -1,46 +1,50 @@
-"""The index: entries, pages, where they can stand, and what derives them (spec/format.md section 10).
+"""The index: entries, pages, and what derives them (spec/format.md section 10).
 
 A page is never turned into objects as a whole: an index of a million entries is a few arrays, and an `Entry` is made
 when somebody asks. INDX and ROOT are pure functions of earlier records: the writer writes what the `Ledger` derives; a
-scanning reader derives the same and compares bytes. A reader that starts from the tail believes no position before it
-fits all the others (STATE-4).
+scanning reader derives the same and compares. A reader that starts from the tail believes no position before it fits
+all the others (STATE-4).
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from collections import defaultdict, deque
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from blake3 import blake3
 
 from tokar import names
 from tokar.errors import FormatError, NoSuchEntryError, UnsafeNameError
 from tokar.format import records
-from tokar.format.bodies import FileList, Root
+from tokar.format.bodies import FileList, FileRecord, Root, file_flags
 from tokar.format.records import (
-    DATA,
-    DONE,
+    ALL_FLAGS,
     FILE,
-    INDX,
+    FLAG_ANNOUNCED,
+    FLAG_INCOMPLETE,
+    FLAG_MODIFIED,
     INDX_BODY,
+    INDX_COLUMNS,
+    MAX_CHUNK_LOG2,
+    MAX_NAME_SIZE,
     MAX_PAGE_ENTRIES,
+    MAX_PAGE_NAMES,
+    MIN_CHUNK_LOG2,
     PAGE_ENTRY_SIZE,
-    PAGE_FULL_SIZE,
-    ROOT,
-    TAIL,
     Packer,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from typing_extensions import Buffer
 
-    from tokar.format.bodies import DoneRecord, FileRecord
     from tokar.format.records import RecordHead
 
 
@@ -61,6 +65,11 @@ class Entry(NamedTuple):
     file_position: int  # Where the FILE record starts, bytes from the start of the archive
     done_position: int  # Where the DONE record starts
     done_check: bytes  # The check of the DONE record, 32 bytes
+    announced_size: int | None = None  # Bytes, as announced when the file was opened, or None
+    modified: int | None = None  # Modification time, nanoseconds since 1970 in UTC, or None
+    incomplete: bool = False  # Whether the content is known to be incomplete
+    chunk_log2: int = MIN_CHUNK_LOG2  # Size of a chunk as a power of two
+    stream: int = 0  # What the keys of an encrypted file are made from; zero without encryption
 
     @property
     def name(self) -> str:
@@ -78,18 +87,25 @@ class Entry(NamedTuple):
         except UnsafeNameError:
             return None
 
+    @property
+    def file(self) -> FileRecord:
+        """FILE of the entry, which INDX repeats."""
+        number, token, file_list, encoding, name, *_, announced, modified, incomplete, log2, stream = self
+        return FileRecord(number, encoding, token, file_list, announced, modified, incomplete, log2, name, stream)
+
     @classmethod
-    def of(cls, file: FileRecord, done: DoneRecord, *, positions: tuple[int, int], check: bytes) -> Entry:
+    def of(cls, file: FileRecord, done: tuple[int, bytes], *, positions: tuple[int, int], check: bytes) -> Entry:
         """Return the entry that FILE and DONE make together.
 
         Args:
             file: FILE.
-            done: DONE.
+            done: Size and digest of the content, from DONE.
             positions: Where they stand.
             check: The check of DONE.
         """
-        of_file = (file.entry, file.token, file.file_list, file.encoding, file.name)
-        return cls(*of_file, done.content_size, done.digest, *positions, check)
+        number, encoding, token, file_list, announced, modified, incomplete, log2, name, stream = file
+        own = (number, token, file_list, encoding, name)
+        return cls(*own, *done, *positions, check, announced, modified, incomplete, log2, stream)
 
 
 def find_entries(
@@ -153,39 +169,31 @@ def _not_one(text: str, found: Sequence[Entry], path: Path | str | None) -> NoSu
 
 _PACKER: Final = Packer(INDX_BODY)
 _LISTS: Final = tuple(FileList)
+_DIGEST_SIZE: Final = 32
 
 
-def _fills(count: int, names_size: int) -> bool:
-    """Whether a page with so many entries and bytes of names takes no more."""
-    return count >= MAX_PAGE_ENTRIES or _PACKER.size + PAGE_ENTRY_SIZE * count + names_size > PAGE_FULL_SIZE
-
-
-# Section 10: each column with the code of its integers, or None for bytes, and the bytes that it has for one entry.
-_COLUMNS: Final = (
-    ("sizes", "Q", 8),
-    ("file_positions", "Q", 8),
-    ("done_positions", "Q", 8),
-    ("digests", None, 32),
-    ("done_checks", None, 32),
-    ("name_ends", "I", 4),
-    ("encodings", "H", 2),
-    ("tokens", None, 1),
-    ("lists", None, 1),
-)
+def page_takes(count: int, names_size: int, name_size: int) -> bool:
+    """Whether a page with so many entries and bytes of names takes one more entry (INDX-3)."""
+    return count < MAX_PAGE_ENTRIES and names_size + name_size <= MAX_PAGE_NAMES
 
 
 class IndexPage:
-    """One page: columns for entries `first` to `first + count - 1`. Grows with `append` until `is_full`."""
+    """One page: columns for entries `first` to `first + count - 1`. Grows with `append` while it `takes` a name."""
 
     sizes: array[int]  # Bytes of content
     file_positions: array[int]  # Where FILE stands
     done_positions: array[int]  # Where DONE stands
+    announced_sizes: array[int]  # Bytes as announced; zero without its flag
+    times: array[int]  # Modification times; zero without their flag
     digests: bytearray  # Of the content, 32 bytes each
     done_checks: bytearray  # Checks of DONE, 32 bytes each
     name_ends: array[int]  # Where each name ends in `names`
+    streams: array[int]  # Zero without encryption
     encodings: array[int]  # Windows code pages of the names
+    flags: array[int]  # FLAG_*
     tokens: bytearray  # Token bytes
     lists: bytearray  # Where the files were listed
+    log2s: bytearray  # Sizes of a chunk as powers of two
     names: bytearray  # All names, one after the other
 
     def __init__(self, first: int) -> None:
@@ -195,53 +203,50 @@ class IndexPage:
         self.names = bytearray()
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return len(self.tokens)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the page must be written now (section 10.1)."""
-        return _fills(len(self.sizes), len(self.names))
-
-    @property
-    def is_overfull(self) -> bool:
-        """Whether the page should have been written before its last entry (section 10.1)."""
-        count = len(self.sizes) - 1
-        return count > 0 and _fills(count, self.name_ends[count - 1])
+    def takes(self, name: bytes) -> bool:
+        """Whether an entry with this name belongs on this page; else the page is full (INDX-3)."""
+        return page_takes(len(self), len(self.names), len(name))
 
     def append(self, entry: Entry) -> None:
         """Add the next entry."""
-        _, token, file_list, encoding, name, size, digest, file_position, done_position, done_check = entry
+        _, token, listed, encoding, name, size, digest, file_position, done_position, done_check = entry[:10]
+        announced, modified, incomplete, log2, stream = entry[10:]
+        self.names += name
+        self.digests += digest
+        self.done_checks += done_check
         self.sizes.append(size)
         self.file_positions.append(file_position)
         self.done_positions.append(done_position)
-        self.digests += digest
-        self.done_checks += done_check
-        self.names += name
+        self.announced_sizes.append(announced or 0)
+        self.times.append(modified or 0)
         self.name_ends.append(len(self.names))
+        self.streams.append(stream)
         self.encodings.append(encoding)
+        self.flags.append(file_flags(announced, modified, incomplete=incomplete))
         self.tokens.append(token)
-        self.lists.append(file_list)
+        self.lists.append(listed)
+        self.log2s.append(log2)
 
     def __iter__(self) -> Iterator[Entry]:
-        names, digests, checks = bytes(self.names), bytes(self.digests), bytes(self.done_checks)
-        start = at = 0
-        columns = (self.tokens, self.lists, self.encodings, self.name_ends, self.sizes)
-        numbers, places = range(self.first, self.first + len(self)), (self.file_positions, self.done_positions)
-        for number, token, listed, encoding, end, size, begin, done in zip(numbers, *columns, *places, strict=True):
-            name, digest, check = names[start:end], digests[at : at + 32], checks[at : at + 32]
-            yield Entry(number, token, _LISTS[listed], encoding, name, size, digest, begin, done, check)
-            start, at = end, at + 32
+        names, start = bytes(self.names), 0
+        columns = (_items(getattr(self, name), width) for name, _, width in _COLUMNS)
+        for number, row in enumerate(zip(*columns, strict=True), self.first):
+            end = row[_NAME_END]
+            yield _entry(number, names[start:end], row)
+            start = end
 
     def entry(self, number: int) -> Entry:
         """Return entry `number`, counted from the start of the archive."""
         at = number - self.first
         name = bytes(self.names[self.name_ends[at - 1] if at else 0 : self.name_ends[at]])
-        digest, check = (bytes(column[32 * at : 32 * at + 32]) for column in (self.digests, self.done_checks))
-        listed, places = _LISTS[self.lists[at]], (self.file_positions[at], self.done_positions[at])
-        return Entry(number, self.tokens[at], listed, self.encodings[at], name, self.sizes[at], digest, *places, check)
+        columns = ((getattr(self, name), width) for name, _, width in _COLUMNS)
+        row = (bytes(one[32 * at : 32 * at + 32]) if width == _DIGEST_SIZE else one[at] for one, width in columns)
+        return _entry(number, name, tuple(row))
 
     def keys(self) -> Iterator[bytes]:
-        """Yield for each entry what must be unique in an archive: its token byte and its name (SEQ-4)."""
+        """Yield for each entry what must be unique in an archive: its token byte and its name (FILE-5)."""
         start = 0
         names = bytes(self.names)
         for token, end in zip(self.tokens, self.name_ends, strict=True):
@@ -279,9 +284,60 @@ class IndexPage:
 
     def _demand_sound_columns(self, position: int) -> None:
         ends = self.name_ends
-        rising = ends[0] > 0 and all(map(int.__lt__, ends, ends[1:]))
-        if not rising or ends[-1] != len(self.names) or max(self.lists) >= len(_LISTS):
+        sizes = [*map(int.__sub__, ends, chain((0,), ends))]
+        if (
+            not 0 < min(sizes) <= max(sizes) <= MAX_NAME_SIZE
+            or ends[-1] != len(self.names)
+            or ends[-1] > MAX_PAGE_NAMES
+            or max(self.lists) >= len(_LISTS)
+            or not MIN_CHUNK_LOG2 <= min(self.log2s) <= max(self.log2s) <= MAX_CHUNK_LOG2
+            or any(flags & ~ALL_FLAGS for flags in set(self.flags))
+            or any(self.streams)
+            or _has_other_values(self.announced_sizes, self.flags, FLAG_ANNOUNCED)
+            or _has_other_values(self.times, self.flags, FLAG_MODIFIED)
+        ):
             raise FormatError("the columns of an index page do not fit", rule="INDX-1", offset=position)
+
+
+def _has_other_values(column: array[int], flags: array[int], flag: int) -> bool:
+    """Whether a column has a value other than zero where its flag is not set."""
+    return any(column) and any(value and not its & flag for value, its in zip(column, flags, strict=True))
+
+
+# Section 10: each column of a page with the code of its integers, or None for bytes, and the bytes that it has for one
+# entry, in the order of the declaration.
+_COLUMNS: Final = tuple(
+    (name, {"B": None, "32s": None, "L": "I"}.get(code, code), struct.calcsize("<" + code))
+    for name, code in zip(
+        [name for name in IndexPage.__annotations__ if name != "names"], Packer(INDX_COLUMNS).codes, strict=True
+    )
+)
+_NAME_END: Final = INDX_COLUMNS.subcons.index(INDX_COLUMNS.name_end)
+
+
+def _items(column: array[int] | bytearray, width: int) -> Iterable[Any]:
+    """Return the items of a column."""
+    return chain.from_iterable(struct.iter_unpack("32s", column)) if width == _DIGEST_SIZE else column
+
+
+def _entry(number: int, name: bytes, row: tuple[Any, ...]) -> Entry:
+    """Return the entry that a row of the columns describes."""
+    size, begin, done, announced, modified, digest, check, _, stream, encoding, flags, token, listed, log2 = row
+    of_done = (size, digest, begin, done, check)
+    announced, modified = announced if flags & FLAG_ANNOUNCED else None, modified if flags & FLAG_MODIFIED else None
+    of_file = (announced, modified, bool(flags & FLAG_INCOMPLETE), log2, stream)
+    return Entry(number, token, _LISTS[listed], encoding, name, *of_done, *of_file)
+
+
+def demand_full(pages: Sequence[IndexPage], *, position: int) -> None:
+    """Check that every page but the last is full. `position`: of ROOT.
+
+    Raises:
+        FormatError: INDX-3.
+    """
+    for page, following in pairwise(pages):
+        if page_takes(len(page), len(page.names), following.name_ends[0]):
+            raise FormatError("an index page that is not the last is not full", rule="INDX-3", offset=position)
 
 
 def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outside: Sequence[int]) -> None:
@@ -313,41 +369,34 @@ def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outsid
             raise FormatError("something stands between records that no entry owns", rule="STATE-4", offset=row.end)
 
 
-def demand_places(pages: Sequence[IndexPage], rows: Sequence[RecordHead], size: int) -> None:
-    """Check that pages stand where section 10.1 puts them: after the DONE that fills them, or after SUMM.
-
-    Args:
-        pages: The pages of the index, in order.
-        rows: The rows of ROOT.
-        size: Bytes of the archive.
-
-    Raises:
-        FormatError: SEQ-3.
-    """
-    places = [at for at, row in enumerate(rows) if row.kind == INDX]
-    followers = [*(page.file_positions[0] for page in pages[1:]), size][: len(pages)]
-    for at, page, follower in zip(places, pages, followers, strict=True):
-        position, is_last = rows[at].position, at == len(rows) - 1
-        begin = 0 if is_last else rows[at - 1].position
-        in_place = begin < page.done_positions[-1] < position < follower
-        if page.is_full == is_last or page.is_overfull or not in_place:
-            raise FormatError("an index page stands where none is due", rule="SEQ-3", offset=position)
-
-
-_NOT_IN_ROOT = frozenset({FILE, DATA, DONE, ROOT, TAIL})
 # Bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24.
 _KEY_DIGEST_SIZE = 15
 
 
-class Ledger:
-    """The running account of an archive."""
+class KeptPage(NamedTuple):
+    """A page of the index that is full."""
 
-    def __init__(self, preamble: bytes) -> None:
+    first: int  # Number of its first entry
+    length: int  # Its entries
+    kept: bytes  # What `Ledger.keep` makes of its body
+
+
+class Ledger:
+    """The running account of an archive.
+
+    Args:
+        preamble: Bytes 0-31 of the archive.
+        keep: What to keep of the body of each index page until SUMM has passed: a hash, or the body made small.
+    """
+
+    def __init__(self, preamble: bytes, keep: Callable[[bytes], bytes]) -> None:
         self.preamble = preamble  # Bytes 0-31 of the archive
         self.entry_count = 0  # Entries that are done
         self.content_size = 0  # Bytes of content of these
         self.rows: list[RecordHead] = []  # Heads of the records outside entries so far
-        self.page = IndexPage(0)  # The index page that is being filled
+        self.pages: deque[KeptPage] = deque()  # Pages of the index that are full, and have not been written or read
+        self._page = IndexPage(0)
+        self._keep = keep
         self._keys: set[int] = set()
 
     def demand_room(self, kind: bytes, *, position: int, end: int) -> None:
@@ -358,35 +407,46 @@ class Ledger:
         """
         if kind == FILE and self.entry_count >= records.MAX_ENTRIES:
             raise FormatError(f"more than {records.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
-        if kind not in _NOT_IN_ROOT and len(self.rows) >= records.MAX_OUTSIDE_RECORDS:
+        if kind not in records.NOT_IN_ROOT and len(self.rows) >= records.MAX_OUTSIDE_RECORDS:
             message = f"more than {records.MAX_OUTSIDE_RECORDS} records outside entries"
             raise FormatError(message, rule="LIM-3", offset=position)
-        if max(end, self.content_size) > records.MAX_ARCHIVE_SIZE:
-            raise FormatError("the archive or its content is too large", rule="LIM-4", offset=position)
+        if end > records.MAX_ARCHIVE_SIZE:
+            raise FormatError("the archive is too large", rule="LIM-4", offset=position)
+
+    def demand_content(self, size: int, *, position: int) -> None:
+        """Check that so much content of the entry that is open is within the limits.
+
+        Raises:
+            FormatError: LIM-4.
+        """
+        if self.content_size + size > records.MAX_ARCHIVE_SIZE:
+            raise FormatError("the content of the archive is too large", rule="LIM-4", offset=position)
 
     def begin(self, token: int, name: bytes, *, position: int) -> None:
         """Account for the FILE record of a new entry.
 
         Raises:
-            FormatError: SEQ-4, an entry has this token and name already.
+            FormatError: FILE-5, an entry has this token and name already.
         """
         key = int.from_bytes(blake3(name + token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
         if key in self._keys:
             message = f"an entry with token 0x{token:02x} and the same name is there already"
-            raise FormatError(message, rule="SEQ-4", offset=position)
+            raise FormatError(message, rule="FILE-5", offset=position)
         self._keys.add(key)
 
     def end(self, entry: Entry) -> None:
         """Account for an entry that is done."""
-        self.page.append(entry)
+        if not self._page.takes(entry.raw_name):
+            self.end_page()
+        self._page.append(entry)
         self.entry_count += 1
         self.content_size += entry.size
 
-    def take_page(self) -> bytes:
-        """Return the body of the INDX that is due, and begin the next page."""
-        body = self.page.build()
-        self.page = IndexPage(self.entry_count)
-        return body
+    def end_page(self) -> None:
+        """End the page that is being filled, if there is anything on it."""
+        if len(self._page):
+            self.pages.append(KeptPage(self._page.first, len(self._page), self._keep(self._page.build())))
+            self._page = IndexPage(self.entry_count)
 
     def root_body(self) -> bytes:
         """Return the body of ROOT."""

@@ -26,12 +26,11 @@ from tokar.format.canonical_json import (
     to_base64,
     to_count,
 )
-from tokar.format.records import MAX_JSON_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KNOWN_FEATURES: Final[frozenset[str]] = frozenset()  # version 1 has no required features
+KNOWN_FEATURES: Final[frozenset[str]] = frozenset()  # Required features (section 15) that this reader knows
 
 _LOCATION: Final = {
     "kind": Key(one_of("directory", "file", "unsettled"), required=True),
@@ -66,29 +65,6 @@ _BACKUP: Final = {
     "truncation": Key(one_of("intended", "none"), required=True),
     "refused": Key(matches(r"0x[0-9A-F]{8}")),
 }
-_EXAMINED: Final = {
-    "kind": Key(is_text, required=True),
-    "name": Key(is_text, required=True),
-    "token": Key(is_byte, required=True),
-    "bad": Key(is_count),
-    "correctable": Key(is_count),
-    "not_verified": Key(is_text),
-    "note": Key(is_text),
-    "offsets": Key(array_of(is_count)),
-    "problems": Key(array_of(is_text)),
-    "unit": Key(one_of("pages", "segments", "ranges")),
-    "units": Key(is_count),
-}
-_EXAMINATION: Final = {
-    "state": Key(one_of("done", "off", "unavailable"), required=True),
-    "bad": Key(is_count),
-    "correctable": Key(is_count),
-    "entries": Key(array_of(object_with(_EXAMINED))),
-    "files": Key(is_count),
-    "not_verified": Key(is_count),
-    "pages": Key(is_count),
-    "segments": Key(is_count),
-}
 _LEFT_OUT: Final = {"name": Key(is_text, required=True), "reason": Key(is_text, required=True)}
 _LOST: Final = {"offset": Key(is_count, required=True), "size": Key(is_count, required=True), **_LEFT_OUT}
 
@@ -96,10 +72,8 @@ SUMM_KEYS: Final = {
     "content_size": Key(is_count, required=True),
     "entries": Key(is_count, required=True),
     "finished": Key(is_time, required=True),
-    "head": Key(lambda value: isinstance(value, dict), required=True),
     "outcome": Key(one_of("complete", "partial"), required=True),
     "backup": Key(object_with(_BACKUP)),
-    "examination": Key(object_with(_EXAMINATION)),
     "generations": Key(object_with(_GENERATIONS)),
     "left_out": Key(array_of(object_with(_LEFT_OUT))),
     "left_out_count": Key(is_count),
@@ -154,11 +128,11 @@ class Head:
         """Return the bytes of the body of HEAD.
 
         Raises:
-            FormatError: A value breaks HEAD-1 or section 5.
+            FormatError: A value breaks HEAD-2 or section 5.
         """
         value = self.to_json()
         body = canonical_json.encode(value)
-        _demand_head(value, body, 0)
+        _demand_head(value, 0)
         return body
 
     @classmethod
@@ -166,12 +140,12 @@ class Head:
         """Read the body of the HEAD record at `position`.
 
         Raises:
-            FormatError: Section 5, or HEAD-1.
-            UnsupportedError: HEAD-2, a required feature that is not known.
+            FormatError: Section 5, or HEAD-2.
+            UnsupportedError: HEAD-1, a required feature that is not known.
         """
         value = canonical_json.decode(body, position=position)
         _demand_features(value.get("features"), position)
-        _demand_head(value, body, position)
+        _demand_head(value, position)
         extra = {key: item for key, item in value.items() if key not in ("created", "kind", "profile", "software")}
         return cls(value["created"], value["kind"], value["profile"], value["software"], extra)
 
@@ -180,7 +154,6 @@ class Head:
 class Summary:
     """What is known when an archive is done. `extra` holds the optional keys of section 6.2."""
 
-    head: Mapping[str, Any]  # HEAD's object
     entries: int  # Number of entries
     content_size: int  # Bytes of content of all entries
     finished: str  # Time as text
@@ -198,10 +171,9 @@ class Summary:
             "content_size": to_count(self.content_size),
             "entries": self.entries,
             "finished": self.finished,
-            "head": self.head,
             "outcome": self.outcome,
         }
-        demand_keys(value, SUMM_KEYS, rule="SUMM-1", position=0)
+        _demand_summary(value, 0)
         return canonical_json.encode(value)
 
     @classmethod
@@ -212,25 +184,31 @@ class Summary:
             FormatError: Section 5, or SUMM-1.
         """
         value = canonical_json.decode(body, position=position)
-        demand_keys(value, SUMM_KEYS, rule="SUMM-1", position=position)
-        own = ("content_size", "entries", "finished", "head", "outcome")
+        _demand_summary(value, position)
+        own = ("content_size", "entries", "finished", "outcome")
         extra = {key: item for key, item in value.items() if key not in own}
-        return cls(
-            value["head"], int(value["entries"]), int(value["content_size"]), value["finished"], value["outcome"], extra
-        )
+        return cls(int(value["entries"]), int(value["content_size"]), value["finished"], value["outcome"], extra)
 
-    def demand_counts(self, head: Head, *, entries: int, content_size: int, position: int) -> None:
+    def demand_counts(self, *, entries: int, content_size: int, position: int) -> None:
         """Compare with what the archive holds.
 
         Raises:
-            FormatError: SUMM-2 or SUMM-3.
+            FormatError: SUMM-2.
         """
-        if canonical_json.encode(dict(self.head)) != canonical_json.encode(head.to_json()):  # in Python, True equals 1
-            raise FormatError("SUMM repeats another HEAD", rule="SUMM-2", offset=position)
         if self.entries != entries or self.content_size != content_size:
             own = f"{self.entries} entries of {self.content_size} bytes"
             message = f"SUMM counts {own}, there are {entries} of {content_size}"
-            raise FormatError(message, rule="SUMM-3", offset=position)
+            raise FormatError(message, rule="SUMM-2", offset=position)
+
+
+def demand_same_head(body: bytes, other: bytes, *, position: int) -> None:
+    """Check that both HEADs have the same body. `position`: of the one that is at hand.
+
+    Raises:
+        FormatError: HEAD-3.
+    """
+    if body != other:
+        raise FormatError("the HEAD after SUMM is not the HEAD at the beginning", rule="HEAD-3", offset=position)
 
 
 def build_calls(calls: list[dict[str, Any]]) -> bytes:
@@ -267,13 +245,20 @@ def _demand_features(features: Any, position: int) -> None:
         unknown = sorted(set(features) - KNOWN_FEATURES)
         if unknown:
             message = f"the archive needs a feature that is not known here: {', '.join(unknown)}"
-            raise UnsupportedError(message, rule="HEAD-2", offset=position)
+            raise UnsupportedError(message, rule="HEAD-1", offset=position)
 
 
-def _demand_head(value: dict[str, Any], body: bytes, position: int) -> None:
-    demand_keys(value, HEAD_KEYS, rule="HEAD-1", position=position)
+def _demand_head(value: dict[str, Any], position: int) -> None:
+    demand_keys(value, HEAD_KEYS, rule="HEAD-2", position=position)
+    if "encryption" in value:
+        raise FormatError("HEAD has a key that goes with a feature it does not name", rule="HEAD-2", offset=position)
     both_locations = "location_list" in value and "locations" in value
     if both_locations or ("origin" in value and ("id" in value["origin"]) == ("tag" in value["origin"])):
-        raise FormatError("two keys of HEAD exclude each other", rule="HEAD-1", offset=position)
-    if canonical_json.depth(body) >= MAX_JSON_DEPTH:
-        raise FormatError("HEAD nests too deep to be repeated in SUMM", rule="HEAD-3", offset=position)
+        raise FormatError("two keys of HEAD exclude each other", rule="HEAD-2", offset=position)
+
+
+def _demand_summary(value: dict[str, Any], position: int) -> None:
+    demand_keys(value, SUMM_KEYS, rule="SUMM-1", position=position)
+    generations = value.get("generations")
+    if generations and int(generations["low"]) > int(generations["high"]):
+        raise FormatError("the generations of SUMM begin after their end", rule="SUMM-1", offset=position)

@@ -37,7 +37,6 @@ MAX_NAME_SIZE: Final = 65_535
 MAX_DATA_SIZE: Final = 16 + (1 << MAX_CHUNK_LOG2)  # body of DATA, without encryption
 MAX_DONE_SIZE: Final = 80 + 36 * MAX_CHUNKS  # body of DONE
 MAX_JSON_SIZE: Final = MIB  # HEAD, PROC and SUMM
-MAX_HEAD_SIZE: Final = MAX_JSON_SIZE
 MAX_JSON_DEPTH: Final = 8  # JSON-7
 MAX_INTEGER: Final = (1 << 53) - 1  # JSON-4
 MAX_EXTRA_SIZE: Final = MIB  # lower-case before SUMM
@@ -169,7 +168,8 @@ class Packer:
         fields = layout.subcons[: names.index(until) if until else None]
         self.layout = layout
         self.fields: tuple[str, ...] = tuple(field.name for field in fields)
-        self._struct = struct.Struct("<" + "".join(_code(field.subcon) for field in fields))
+        self.codes: tuple[str, ...] = tuple(_code(field.subcon) for field in fields)  # As `struct` has them
+        self._struct = struct.Struct("<" + "".join(self.codes))
         self.size = self._struct.size
         self.pack = self._struct.pack
         self.pack_into = self._struct.pack_into
@@ -227,6 +227,7 @@ SUMM: Final = b"SUMM"
 ROOT: Final = b"ROOT"
 TAIL: Final = b"TAIL"
 ENTRY_KINDS: Final = frozenset({FILE, DATA, DONE})
+NOT_IN_ROOT: Final = ENTRY_KINDS | {ROOT, TAIL}
 
 _PACKER: Final = Packer(RECORD_HEAD)
 HEAD_SIZE: Final = _PACKER.size
@@ -239,7 +240,7 @@ _LOWER: Final = frozenset(range(0x61, 0x7B))
 
 # Section 12: the least and the greatest length of a body.
 _LENGTHS: Final = {
-    HEAD: (0, MAX_HEAD_SIZE),
+    HEAD: (0, MAX_JSON_SIZE),
     FILE: (33, 32 + MAX_NAME_SIZE),
     DATA: (16, MAX_DATA_SIZE),
     DONE: (80, MAX_DONE_SIZE),

@@ -2,14 +2,6 @@
 
 `Scanner` is fed one record after the other and holds each against every rule. It reads nothing by itself, so that the
 same judge serves a pipe, a file without a valid end, and the tests. `scan` drives it over a stream.
-
-    phase       may come next
-    START       HEAD
-    BETWEEN     FILE, PROC, SUMM, lower-case; only INDX where a page is due
-    ENTRY       DATA, DONE
-    SUMMED      INDX if entries wait for their page, else ROOT
-    ROOTED      lower-case, TAIL
-    SEALED      nothing
 """
 
 from __future__ import annotations
@@ -24,8 +16,8 @@ from blake3 import blake3
 from tokar.errors import FormatError, UnsealedError
 from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
-from tokar.format.index import Entry, IndexPage, Ledger
-from tokar.format.metadata import Head, Summary, parse_calls
+from tokar.format.index import Entry, IndexPage, KeptPage, Ledger
+from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,19 +34,27 @@ class Phase(Enum):
     BETWEEN = auto()
     ENTRY = auto()
     SUMMED = auto()
+    INDEXED = auto()
     ROOTED = auto()
     SEALED = auto()
 
 
-_ALLOWED: Final = {
-    Phase.START: frozenset({records.HEAD}),
-    Phase.BETWEEN: frozenset({records.FILE, records.PROC, records.SUMM}),
-    Phase.ENTRY: frozenset({records.DATA, records.DONE}),
-    Phase.SUMMED: frozenset({records.ROOT}),
-    Phase.ROOTED: frozenset({records.TAIL}),
-    Phase.SEALED: frozenset(),
+_EXTRA: Final = b"extra"  # stands for every lower-case kind
+# Section 2: what may come in each phase, and the phase that follows.
+_GRAMMAR: Final = {
+    Phase.START: {records.HEAD: Phase.BETWEEN},
+    Phase.BETWEEN: {
+        records.FILE: Phase.ENTRY,
+        records.PROC: Phase.BETWEEN,
+        _EXTRA: Phase.BETWEEN,
+        records.SUMM: Phase.SUMMED,
+    },
+    Phase.ENTRY: {records.DATA: Phase.ENTRY, records.DONE: Phase.BETWEEN},
+    Phase.SUMMED: {records.HEAD: Phase.INDEXED},
+    Phase.INDEXED: {records.INDX: Phase.INDEXED, records.ROOT: Phase.ROOTED},
+    Phase.ROOTED: {_EXTRA: Phase.ROOTED, records.TAIL: Phase.SEALED},
+    Phase.SEALED: {},
 }
-_EXTRA_ALLOWED: Final = frozenset({Phase.BETWEEN, Phase.ROOTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,12 @@ class Scanner:
         self.tag = Preamble.parse(start).tag
         self.decode = decode
         self.phase = Phase.START  # Where in the grammar it stands
-        self.ledger = Ledger(start)  # What was counted so far
+        # What was counted so far; of a page of the index its hash is enough.
+        self.ledger = Ledger(start, keep=lambda body: blake3(body).digest())
         self.head: Head | None = None  # HEAD, once it has passed
         self.summary: Summary | None = None  # SUMM, once it has passed
         self.root: bytes | None = None  # The root, once ROOT has passed
+        self._head_body = b""
         self._root_position = 0
         self._trailing = 0
         self._open: _OpenEntry | None = None
@@ -115,38 +117,21 @@ class Scanner:
         """Decide from its head alone whether a record may stand here.
 
         Raises:
-            FormatError: SEQ-1, SEQ-2, SEQ-3, LOW-1, LIM-1 to LIM-4, or REC-7 for a record after ROOT.
+            FormatError: SEQ-1, SEQ-2, LOW-1, LIM-1 to LIM-4, or REC-7 for a record after ROOT.
         """
         if self.phase is Phase.SEALED:
             raise FormatError("something follows after TAIL", rule="SEQ-2", offset=head.position)
-        page_is_due = self._page_is_due()
-        if (head.kind == records.INDX) != page_is_due and self.phase in (Phase.BETWEEN, Phase.SUMMED):
-            message = "an index page must stand here" if page_is_due else "no index page may stand here"
-            raise FormatError(message, rule="SEQ-3", offset=head.position)
-        if head.is_extra:
-            self._admit_extra(head)
-        elif head.kind not in _ALLOWED[self.phase] and not page_is_due:
+        if (_EXTRA if head.is_extra else head.kind) not in _GRAMMAR[self.phase]:
             message = f"{head.kind.decode()} cannot stand here ({self.phase.name.lower()})"
             raise FormatError(message, rule="SEQ-1", offset=head.position)
-        if self.phase is not Phase.ROOTED:
+        if self.phase is Phase.ROOTED:
+            if head.is_extra:
+                demand_trailing(head, self._trailing)
+                self._trailing += 1
+        else:
             self.ledger.demand_room(head.kind, position=head.position, end=head.end)
         if self._open is not None and len(self._open.lengths) >= records.MAX_CHUNKS and head.kind == records.DATA:
             raise FormatError(f"more than {records.MAX_CHUNKS} chunks", rule="LIM-2", offset=head.position)
-
-    def _page_is_due(self) -> bool:
-        if self.phase is Phase.SUMMED:
-            return len(self.ledger.page) > 0
-        return self.phase is Phase.BETWEEN and self.ledger.page.is_full
-
-    def _admit_extra(self, head: RecordHead) -> None:
-        if self.phase not in _EXTRA_ALLOWED:
-            raise FormatError(f"{head.kind.decode()} cannot stand here", rule="SEQ-1", offset=head.position)
-        if self.phase is Phase.ROOTED:
-            if head.length > records.MAX_TRAILING_SIZE:
-                message = f"a body of {head.length} bytes after ROOT"
-                raise FormatError(message, rule="REC-7", offset=head.position)
-            if self._trailing >= records.MAX_TRAILING_RECORDS:
-                raise FormatError("too many records after ROOT", rule="LOW-1", offset=head.position)
 
     def accept(self, head: RecordHead, body: Buffer) -> Event:
         """Hold an admitted record and its body against all rules.
@@ -157,19 +142,22 @@ class Scanner:
         records.demand_check(head, self.tag, body)
         if head.kind == records.DATA:
             assert self._open is not None
-            return self._open.add(head, body)
-        if head.kind == records.FILE:
-            return self._accept_file(head, body)
-        if head.kind == records.DONE:
-            return self._accept_done(head, body)
-        self._accept_outside(head, bytes(body))
-        return RecordRead(head, body)
+            event: Event = self._open.add(head, body)
+            self.ledger.demand_content(self._open.content_size, position=head.position)
+        elif head.kind == records.FILE:
+            event = self._accept_file(head, body)
+        elif head.kind == records.DONE:
+            event = self._accept_done(head, body)
+        else:
+            self._accept_outside(head, bytes(body))
+            event = RecordRead(head, body)
+        self.phase = _GRAMMAR[self.phase][_EXTRA if head.is_extra else head.kind]
+        return event
 
     def _accept_file(self, head: RecordHead, body: Buffer) -> EntryBegun:
         file = FileRecord.parse(body, entry=self.ledger.entry_count, position=head.position)
         self.ledger.begin(file.token, file.name, position=head.position)
         self._open = _OpenEntry(file, head, blake3() if self.decode else None)
-        self.phase = Phase.ENTRY
         return EntryBegun(file)
 
     def _accept_done(self, head: RecordHead, body: Buffer) -> EntryEnded:
@@ -178,54 +166,71 @@ class Scanner:
         done = DoneRecord.parse(body, entry=entry.file.entry, position=head.position)
         entry.demand(done, head.position)
         self._open = None
-        self.phase = Phase.BETWEEN
-        ended = Entry.of(entry.file, done, positions=(entry.head.position, head.position), check=head.check)
+        of_done, positions = (done.content_size, done.digest), (entry.head.position, head.position)
+        ended = Entry.of(entry.file, of_done, positions=positions, check=head.check)
         self.ledger.end(ended)
         return EntryEnded(ended, entry.file)
 
     def _accept_outside(self, head: RecordHead, body: bytes) -> None:
-        if head.kind == records.TAIL:
-            self._accept_tail(head, body)
-            return
-        if head.kind == records.ROOT:
-            self._accept_root(head, body)
-            return
-        if self.phase is Phase.ROOTED:
-            self._trailing += 1
-            return
-        if head.kind == records.HEAD:
-            self.head = Head.parse(body, position=head.position)
-            self.phase = Phase.BETWEEN
-        elif head.kind == records.PROC:
-            parse_calls(body, position=head.position)
-        elif head.kind == records.INDX:
-            IndexPage.parse(body, first=self.ledger.page.first, position=head.position)
-            if body != self.ledger.take_page():
-                raise FormatError("the index page says other than the entries", rule="INDX-2", offset=head.position)
-        elif head.kind == records.SUMM:
-            self._accept_summary(head, body)
-        self.ledger.rows.append(head)
+        judges = {
+            records.HEAD: self._accept_head if self.phase is Phase.START else self._accept_copy,
+            records.PROC: lambda head, body: parse_calls(body, position=head.position),
+            records.SUMM: self._accept_summary,
+            records.INDX: self._accept_page,
+            records.ROOT: self._accept_root,
+            records.TAIL: self._accept_tail,
+        }
+        if not head.is_extra:
+            judges[head.kind](head, body)
+        if self.root is None:
+            self.ledger.rows.append(head)
+
+    def _accept_head(self, head: RecordHead, body: bytes) -> None:
+        self.head, self._head_body = Head.parse(body, position=head.position), body
+
+    def _accept_copy(self, head: RecordHead, body: bytes) -> None:
+        demand_same_head(body, self._head_body, position=head.position)
 
     def _accept_summary(self, head: RecordHead, body: bytes) -> None:
-        assert self.head is not None
-        self.summary = Summary.parse(body, position=head.position)
-        self.summary.demand_counts(
-            self.head, entries=self.ledger.entry_count, content_size=self.ledger.content_size, position=head.position
-        )
-        self.phase = Phase.SUMMED
+        summary, ledger = Summary.parse(body, position=head.position), self.ledger
+        summary.demand_counts(entries=ledger.entry_count, content_size=ledger.content_size, position=head.position)
+        self.summary = summary
+        ledger.end_page()
+
+    def _accept_page(self, head: RecordHead, body: bytes) -> None:
+        pages = self.ledger.pages
+        due = pages.popleft() if pages else KeptPage(self.ledger.entry_count, 0, b"")
+        page = IndexPage.parse(body, first=due.first, position=head.position)
+        if len(page) != due.length:
+            message = f"an index page of {len(page)} entries, not {due.length}"
+            raise FormatError(message, rule="INDX-3", offset=head.position)
+        if blake3(body).digest() != due.kept:
+            raise FormatError("the index page says other than the entries", rule="INDX-2", offset=head.position)
 
     def _accept_root(self, head: RecordHead, body: bytes) -> None:
         Root.parse(body, position=head.position)
+        if self.ledger.pages:
+            raise FormatError("entries are missing from the index", rule="INDX-3", offset=head.position)
         if body != self.ledger.root_body():
             raise FormatError("ROOT says other than the archive", rule="ROOT-2", offset=head.position)
         self.root, self._root_position = head.check, head.position
-        self.phase = Phase.ROOTED
 
     def _accept_tail(self, head: RecordHead, body: bytes) -> None:
         tail = Tail.parse(body, position=head.position)
-        if (tail.root_position, tail.root, tail.total_size) != (self._root_position, self.root, head.end):
+        if (tail.root_position, tail.root) != (self._root_position, self.root):
             raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=head.position)
-        self.phase = Phase.SEALED
+
+
+def demand_trailing(head: RecordHead, before: int) -> None:
+    """Check that one more lower-case record may stand after ROOT. `before`: how many stand there already.
+
+    Raises:
+        FormatError: REC-7 or LOW-1.
+    """
+    if head.length > records.MAX_TRAILING_SIZE:
+        raise FormatError(f"a body of {head.length} bytes after ROOT", rule="REC-7", offset=head.position)
+    if before >= records.MAX_TRAILING_RECORDS:
+        raise FormatError("too many records after ROOT", rule="LOW-1", offset=head.position)
 
 
 class _OpenEntry:

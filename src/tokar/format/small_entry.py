@@ -1,56 +1,42 @@
 """A whole entry of at most one chunk, built or proven in one go: the hot path for archives of many small files.
 
 Building gives the same bytes as `EntryWriter`, and what is proven here keeps every rule that `EntryReader` demands; a
-test holds both to that. It only spares the objects in between, which would cost more than the hashing does. Proving
-rebuilds every head and the whole of DONE and compares bytes; where anything differs it gives up without a verdict, and
-the long way finds out what is wrong.
+test holds both to that. It only spares the objects in between, which would cost more than the hashing does, and hashes
+a chunk that is stored as it is once, for the digest and on to the check. Proving builds FILE, the head of DATA and DONE
+again and compares bytes; where anything differs it gives up without a verdict, and the long way finds out what is wrong.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
-from zlib import crc32
 
 from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
-from tokar.format.bodies import Codec, FileRecord, parse_data
-from tokar.format.compression import Compression, check_frame, decode_content
+from tokar.format.bodies import Codec, parse_data, stored_bytes
+from tokar.format.compression import check_frame, decode_content
 from tokar.format.index import Entry
-from tokar.format.records import (
-    DATA_BODY,
-    DONE_BODY,
-    FILE_BODY,
-    FLAG_ANNOUNCED,
-    FLAG_MODIFIED,
-    MAX_CHUNK_LOG2,
-    MAX_NAME_SIZE,
-    MIN_CHUNK_LOG2,
-    Packer,
-)
+from tokar.format.records import DATA_BODY, DONE_BODY, HEAD_SIZE, Packer
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from tokar.format.bodies import FileRecord
     from tokar.format.compression import Compression
 
-_FILE_PACKER: Final = Packer(FILE_BODY)
-_FILE, _UNPACK_FILE, _FILE_SIZE = _FILE_PACKER.pack, _FILE_PACKER.unpack, _FILE_PACKER.size
 _DATA_PACKER: Final = Packer(DATA_BODY)
 _DATA, _DATA_SIZE = _DATA_PACKER.pack, _DATA_PACKER.size
 _DONE: Final = Packer(DONE_BODY).pack
 _NO_CONTENT: Final = blake3().digest()
-_ZERO: Final = bytes(4)
-_LENGTH: Final = struct.Struct("<I").pack
-_CHECKED: Final = records.checked_part
-_HEAD_SIZE: Final = records.HEAD_SIZE
+_NO_BYTES: Final = bytes(3)
 _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 
 
 def build_small_entry(
     file: FileRecord, content: bytes, *, compression: Compression, tag: bytes, position: int
-) -> tuple[Entry, bytes]:
-    """Return an entry and its records: FILE, DATA unless it is empty, DONE.
+) -> tuple[Entry, list[Buffer], int]:
+    """Return an entry, its records (FILE, DATA unless it is empty, DONE) in pieces, and where they end.
 
     Args:
         file: FILE.
@@ -59,116 +45,101 @@ def build_small_entry(
         tag: Tag of the archive.
         position: Where FILE lands.
     """
-    number, encoding, token, file_list, _, _, _, _, name = file
-    size, at = len(content), position
-    data, file_check = _record(records.FILE, file.build(), tag, at)
+    size, digest = len(content), _NO_CONTENT
+    parts: list[Buffer] = []
+    body = file.build()
+    head, file_check = records.build_head(records.FILE, tag, position, body)
+    at = position + HEAD_SIZE + len(body)
+    parts += (head, body)
     if size:
         codec, stored = compression.encode(content)
-        body = _DATA(number, 0, size, codec, 0, 0) + stored
-        record, data_check = _record(records.DATA, body, tag, at + len(data))
-        data += record
-        digest = blake3(content).digest()
-        body = _DONE(number, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
+        hasher = blake3(stored)
+        digest = hasher.digest() if codec == _STORED_CODEC else blake3(content).digest()
+        fields = _DATA(file.entry, 0, size, codec, _NO_BYTES)
+        length = len(stored) + _DATA_SIZE  # type: ignore[arg-type]  # bytes, as the content is
+        head, data_check = _data_head(length, tag, at, hasher, fields)
+        at += HEAD_SIZE + length
+        parts += (head, stored, fields)
+        body = _DONE(file.entry, 1, size, digest, file_check) + length.to_bytes(4, "little") + data_check
     else:
-        digest, body = _NO_CONTENT, _DONE(number, 0, 0, _NO_CONTENT, file_check)
-    at += len(data)
-    done, check = _record(records.DONE, body, tag, at)
-    return Entry(number, token, file_list, encoding, name, size, digest, position, at, check), data + done
+        body = _DONE(file.entry, 0, 0, digest, file_check)
+    head, check = records.build_head(records.DONE, tag, at, body)
+    parts += (head, body)
+    entry = Entry.of(file, (size, digest), positions=(position, at), check=check)
+    return entry, parts, at + HEAD_SIZE + len(body)
 
 
-class ProvenEntry(NamedTuple):
-    """An entry whose every rule holds."""
+class ProvenContent(NamedTuple):
+    """The content of an entry whose every rule holds."""
 
-    content: bytes | None  # The content; None for zeros, and where it is not decoded
+    content: Buffer | None  # The content; None for zeros, and where it is not decoded
     codec: int  # How it is stored
-    modified: int | None  # Modification time in nanoseconds, or None
 
 
-def prove_small_entry(data: bytes, entry: Entry, tag: bytes, *, decode: bool) -> ProvenEntry | None:
+def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: bool) -> ProvenContent | None:
     """Prove an entry of at most one chunk from its bytes; None if it is larger, or if anything is not as it must be.
 
     Args:
         data: All bytes from FILE to the end of DONE.
-        entry: Its row of the index.
+        entry: Its row of the index, which has FILE too.
         tag: Tag of the archive.
         decode: Whether the content is decoded and its digest demanded.
     """
-    number, _, _, _, name, size, digest, position, done_position, done_check = entry
-    data_at = _HEAD_SIZE + _FILE_SIZE + len(name)
-    done_at = done_position - position
-    body = data[_HEAD_SIZE:data_at]
-    described = _prove_file(body, entry)
-    if described is None or not (data_at < done_at if size else data_at == done_at):
-        return None
-    chunk_size, modified = described
-    records_so_far, file_check = _record(records.FILE, body, tag, position)
-    proven = ProvenEntry(None, _ZEROS_CODEC, modified)
-    if size:
-        body = data[data_at + _HEAD_SIZE : done_at]
-        record, data_check = _record(records.DATA, body, tag, position + data_at)
-        records_so_far += record
-        if records_so_far != data[:done_at]:
-            return None
-        content = _prove_data(body, entry, chunk_size, position + data_at, decode=decode)
-        if content is None:
-            return None
-        proven = ProvenEntry(*content, modified)
-        done_body = _DONE(number, 1, size, digest, file_check) + _LENGTH(len(body)) + data_check
-    else:
-        done_body = _DONE(number, 0, 0, digest, file_check)
-    record, check = _record(records.DONE, done_body, tag, done_position)
-    if check != done_check or records_so_far + record != data:
-        return None
-    if decode and blake3(bytes(size) if proven.content is None else proven.content).digest() != digest:
-        return None
-    return proven
-
-
-def _prove_file(body: bytes, entry: Entry) -> tuple[int, int | None] | None:
-    """Return the size of a chunk and the modification time; None if the body of FILE is not as it must be."""
-    number, token, file_list, encoding, name, size, *_ = entry
-    if len(body) < _FILE_SIZE or len(name) > MAX_NAME_SIZE:
-        return None
-    announced, modified, flags, chunk_log2 = _UNPACK_FILE(body)[4:8]
-    has_time = flags & FLAG_MODIFIED
+    size, position, file = entry.size, entry.file_position, entry.file
+    done_at = entry.done_position - position
+    body = file.build()
+    head, file_check = records.build_head(records.FILE, tag, position, body)
+    data_at = HEAD_SIZE + len(body)
     if (
-        body
-        != _FILE(number, encoding, token, file_list, announced, modified, flags, chunk_log2, 0, len(name), 0) + name
-        or flags & ~(FLAG_ANNOUNCED | FLAG_MODIFIED)
-        or announced != (size if flags & FLAG_ANNOUNCED else 0)
-        or (modified and not has_time)
-        or not MIN_CHUNK_LOG2 <= chunk_log2 <= MAX_CHUNK_LOG2
-        or size > 1 << chunk_log2
+        head + body != data[:data_at]
+        or size > 1 << file.chunk_log2
+        or (file.announced_size not in (None, size) and not file.incomplete)
+        or not (data_at + HEAD_SIZE + _DATA_SIZE <= done_at if size else data_at == done_at)
     ):
         return None
-    return 1 << chunk_log2, modified if has_time else None
+    proven: ProvenContent | None = ProvenContent(None, _ZEROS_CODEC)
+    if size:
+        chunk = data[data_at + HEAD_SIZE : done_at]
+        stored = stored_bytes(chunk)
+        hasher = blake3(stored)
+        is_stored = len(stored) == size and chunk[size:] == _DATA(file.entry, 0, size, _STORED_CODEC, _NO_BYTES)
+        if is_stored and decode and hasher.digest() != entry.digest:
+            return None
+        head, data_check = _data_head(len(chunk), tag, position + data_at, hasher, chunk[len(stored) :])
+        if head != data[data_at : data_at + HEAD_SIZE]:
+            return None
+        if is_stored:
+            proven = ProvenContent(stored if decode else None, _STORED_CODEC)
+        else:
+            proven = _decoded(chunk, entry, position + data_at, decode=decode)
+        body = _DONE(file.entry, 1, size, entry.digest, file_check) + len(chunk).to_bytes(4, "little") + data_check
+    else:
+        body = _DONE(file.entry, 0, 0, entry.digest, file_check)
+        if decode and entry.digest != _NO_CONTENT:
+            return None
+    head, check = records.build_head(records.DONE, tag, entry.done_position, body)
+    return proven if check == entry.done_check and head + body == data[done_at:] else None
 
 
-def _prove_data(
-    body: bytes, entry: Entry, chunk_size: int, position: int, *, decode: bool
-) -> tuple[bytes | None, int] | None:
-    """Return the content (None: zeros, or not decoded) and its codec; None if the body of DATA is not as it must be."""
-    number, size = entry.number, entry.size
-    if len(body) == _DATA_SIZE + size and body.startswith(_DATA(number, 0, size, _STORED_CODEC, 0, 0)):
-        return body[_DATA_SIZE:] if decode else None, _STORED_CODEC
-    if len(body) < _DATA_SIZE:
-        return None
+def _decoded(chunk: memoryview, entry: Entry, position: int, *, decode: bool) -> ProvenContent | None:
+    """Return the content of a chunk that is not stored as it is; None if anything is not as it must be."""
     try:
-        chunk = parse_data(body, entry=number, chunk=0, chunk_size=chunk_size, position=position)
-        if chunk.content_size != size:
+        record = parse_data(chunk, entry=entry.number, chunk=0, chunk_size=entry.size, position=position)
+        if record.content_size != entry.size:
             return None
         if not decode:
-            check_frame(chunk, body, position=position)
-            return None, chunk.codec
-        found = decode_content(chunk, body, position=position)
+            check_frame(record, chunk, position=position)
+            return ProvenContent(None, record.codec)
+        content = decode_content(record, chunk, position=position)
     except FormatError:
         return None
-    return None if found is None else bytes(found), chunk.codec
+    is_right = blake3(bytes(entry.size) if content is None else content).digest() == entry.digest
+    return ProvenContent(content, record.codec) if is_right else None
 
 
-def _record(kind: bytes, body: bytes, tag: bytes, position: int) -> tuple[bytes, bytes]:
-    """Return a record and its check."""
-    checked = _CHECKED(kind, len(body), tag, position)
-    check = blake3(body + checked).digest()
-    head = checked + check + _ZERO
-    return head + _LENGTH(crc32(head)) + body, check
+def _data_head(length: int, tag: bytes, position: int, hasher: blake3, fields: Buffer) -> tuple[bytes, bytes]:
+    """Return the head of DATA and its check, from a hasher that has had the stored bytes."""
+    checked = records.checked_part(records.DATA, length, tag, position)
+    hasher.update(bytes(fields) + checked)
+    check = hasher.digest()
+    return records.finish_head(checked, check), check

@@ -71,7 +71,7 @@ def verify(
     """Check every record of an archive.
 
     Args:
-        archive: The archive; opening it has checked TAIL, ROOT, HEAD and SUMM.
+        archive: The archive; opening it has checked TAIL, ROOT, SUMM and the HEAD after it.
         content: Whether to decode the content and compare digests (DONE-5).
         threads: The number of processors by default.
         progress: Called with numbers of bytes as they are done, from several threads but never at once.
@@ -123,7 +123,7 @@ class _Verifier:
         try:
             archive.demand_unique()
             for row in archive.rows:
-                if row.kind not in (records.HEAD, records.SUMM, records.INDX):
+                if row.kind not in (records.SUMM, records.INDX):
                     archive.demand_row(row)
         except FormatError as error:
             self._fault(error, None)
@@ -167,17 +167,24 @@ class _Verifier:
         self._done(sum(end - entry.file_position for entry, end in batch))
 
     def _one(self, reader: EntryReader, entry: Entry, end: int) -> None:
-        found = reader.records(entry, end)
+        found = self._records(reader, entry, end)
         if self._content:
             for _ in reader.chunks(found):
                 pass
         else:
             self._demand_chunks(reader, found, 0, found.done.chunk_count)
 
+    @staticmethod
+    def _records(reader: EntryReader, entry: Entry, end: int) -> EntryRecords:
+        """Return FILE and DONE of an entry, both read."""
+        found = reader.records(entry, end)
+        reader.demand_file(entry, found)
+        return found
+
     def _large(self, entry: Entry, end: int) -> Iterator[Callable[[], None]]:
         """Yield units for parts of one entry; its digest, which needs them in order, is one unit."""
         try:
-            found = self._reader().records(entry, end)
+            found = self._records(self._reader(), entry, end)
         except ArchiveError as error:
             self._fault(error, entry)
             self._done(end - entry.file_position)

@@ -17,7 +17,7 @@ from tokar.errors import CheckMismatchError, FormatError, InputError, SourceChan
 from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
 from tokar.format.bodies import FileList, FileRecord, Preamble, Tail
 from tokar.format.compression import Compression
-from tokar.format.entry_writer import EncodedChunk, EntryWriter, encode_chunk
+from tokar.format.entry_writer import EncodedChunk, EntryWriter
 from tokar.format.index import Entry, Ledger
 from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
@@ -132,11 +132,11 @@ class ArchiveWriter:
         self._pending_size = 0
         self._state = "open"
         start = Preamble(self.id).build()
-        self._ledger = Ledger(start)
+        self._ledger = Ledger(start, keep=bytes)
         self._position = bodies.PREAMBLE_SIZE
-        body = head.build()
+        self._head_body = head.build()
         self._push(start)
-        self._put_outside(records.HEAD, body)
+        self._put_outside(records.HEAD, self._head_body)
 
     @property
     def entry_count(self) -> int:
@@ -172,7 +172,7 @@ class ArchiveWriter:
 
         Raises:
             InputError: The token, the name or another argument is out of range.
-            FormatError: An entry with this token and name is there (SEQ-4), or a limit is reached.
+            FormatError: An entry with this token and name is there (FILE-5), or a limit is reached.
             SourceChangedError: The content has another size than was announced.
             StorageError: The archive cannot be written.
         """
@@ -214,12 +214,7 @@ class ArchiveWriter:
         )
         self._state = "broken"  # until everything is in place
         self._open_account(file)
-        entry, data = build_small_entry(
-            file, content, compression=self.compression, tag=self._tag, position=self._position
-        )
-        self._position += len(data)
-        self._push(data)
-        self._account(entry)
+        entry = self._add_small(file, content)
         self._state = "open"
         return entry
 
@@ -246,7 +241,7 @@ class ArchiveWriter:
             self._put_outside(kind, body)
 
     def seal(self, *, outcome: str = "complete", **extra: Any) -> Sealed:
-        """Write SUMM, the rest of the index, ROOT and TAIL, and make the archive durable and visible.
+        """Write SUMM, HEAD again, the index, ROOT and TAIL, and make the archive durable and visible.
 
         Args:
             outcome: `complete` or `partial`.
@@ -263,7 +258,7 @@ class ArchiveWriter:
                 extra.setdefault("zstd", zstd_frame.version())
             finished = canonical_json.to_time(self._clock())
             counts = (self._ledger.entry_count, self._ledger.content_size)
-            return self._seal(Summary(self.head.to_json(), *counts, finished, outcome, extra))
+            return self._seal(Summary(*counts, finished, outcome, extra))
 
     def discard(self) -> None:
         """Give up; nothing is left under the final name. Does nothing after `seal`."""
@@ -314,11 +309,13 @@ class ArchiveWriter:
         return FileRecord(number, encoding, token, file_list, announced_size, modified, False, log2, name)
 
     def _add_small(self, file: FileRecord, content: bytes) -> Entry:
-        writer = self._begin(file)
-        if content:
-            codec, stored = self.compression.encode(content)
-            self._push(*writer.add(encode_chunk(file.entry, 0, codec, stored, content)))
-        return self._end(writer)
+        _demand_announced(file, len(content))
+        entry, parts, self._position = build_small_entry(
+            file, content, compression=self.compression, tag=self._tag, position=self._position
+        )
+        self._push(*parts)
+        self._account(entry)
+        return entry
 
     def _add_large(self, file: FileRecord, stream: InputStream, pipeline: Pipeline, buffer: bytearray) -> Entry:
         writer = self._begin(file)
@@ -365,10 +362,12 @@ class ArchiveWriter:
     def _seal(
         self, summary: Summary, trailing: Iterable[tuple[bytes, bytes]] = (), root: bytes | None = None
     ) -> Sealed:
-        """Write SUMM, the rest of the index, ROOT, records after it, and TAIL; `root`: the one that must come out."""
+        """Write all from SUMM to TAIL, with records after ROOT; `root`: the one that must come out."""
         self._put_outside(records.SUMM, summary.build())
-        if len(self._ledger.page):
-            self._put_outside(records.INDX, self._ledger.take_page())
+        self._put_outside(records.HEAD, self._head_body)
+        self._ledger.end_page()
+        while self._ledger.pages:
+            self._put_outside(records.INDX, self._ledger.pages.popleft().kept)
         position = self._position
         own_root = self._put(records.ROOT, self._ledger.root_body()).check
         if root not in (None, own_root):
@@ -377,7 +376,7 @@ class ArchiveWriter:
         for kind, body in trailing:
             self._put(kind, body)
         size = self._position + bodies.TAIL_SIZE
-        self._put(records.TAIL, Tail(position, own_root, size).build())
+        self._put(records.TAIL, Tail(position, own_root).build())
         self._flush()
         self._stop()
         self._sink.commit()
@@ -389,9 +388,8 @@ class ArchiveWriter:
         self._ledger.begin(file.token, file.name, position=self._position)
 
     def _account(self, entry: Entry) -> None:
+        self._ledger.demand_content(entry.size, position=entry.done_position)
         self._ledger.end(entry)
-        if self._ledger.page.is_full:
-            self._put_outside(records.INDX, self._ledger.take_page())
 
     def _begin(self, file: FileRecord) -> EntryWriter:
         writer = EntryWriter(file, self._tag, self._position)
@@ -399,10 +397,7 @@ class ArchiveWriter:
         return writer
 
     def _end(self, writer: EntryWriter) -> Entry:
-        file = writer.file
-        if file.announced_size is not None and file.announced_size != writer.content_size and not file.incomplete:
-            message = f"{writer.content_size} bytes came, {file.announced_size} were announced"
-            raise SourceChangedError(message, path=names.display(file.name, file.encoding))
+        _demand_announced(writer.file, writer.content_size)
         entry, done = writer.end()
         self._push(done)
         self._position = writer.position
@@ -439,6 +434,12 @@ class ArchiveWriter:
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
+
+
+def _demand_announced(file: FileRecord, size: int) -> None:
+    if file.announced_size not in (None, size) and not file.incomplete:
+        message = f"{size} bytes came, {file.announced_size} were announced"
+        raise SourceChangedError(message, path=names.display(file.name, file.encoding))
 
 
 def _fill(stream: InputStream, buffer: memoryview) -> int:

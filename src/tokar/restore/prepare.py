@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from tokar.sets.facts import LogFacts
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
-_PARTIAL: Final = "partial"  # spec/format.md, SUMM, key `outcome`
 _HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
 _GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
 
@@ -325,7 +324,7 @@ def _plan(content: MergedSet, request: Request, chosen: ChosenSets, options: Res
     plan = look_and_plan(content.entries, request, chosen.logs)
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
     if not options.accept_incomplete:
-        problems += incomplete_files(content, (entry for _, _, entry in plan.steps.placements()))
+        problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
 
 
@@ -426,15 +425,6 @@ class MergedSet:
         """Return the archive that an entry came from, and the entry as that archive numbers it."""
         return self._origins[entry.number] if self._origins else (self.archives[0], entry)
 
-    def is_incomplete(self, entry: Entry) -> bool:
-        """Return whether salvage could save only a part of an entry.
-
-        Raises:
-            FormatError: The archive is damaged.
-        """
-        archive, own = self.origin(entry)
-        return archive.summary.outcome == _PARTIAL and archive.records(own).file.incomplete
-
     def chunks(self, entry: Entry) -> Iterator[Chunk]:
         """Yield the whole content of an entry; see `Archive.chunks`.
 
@@ -443,15 +433,6 @@ class MergedSet:
         """
         archive, own = self.origin(entry)
         return archive.chunks(own)
-
-    def modification_time(self, entry: Entry) -> int | None:
-        """Return the modification time of an entry in nanoseconds, if it was recorded.
-
-        Raises:
-            FormatError: The entry is damaged.
-        """
-        archive, own = self.origin(entry)
-        return archive.modification_time(own)
 
 
 def _demand_same(first: Entry, second: Entry) -> None:
@@ -462,15 +443,9 @@ def _demand_same(first: Entry, second: Entry) -> None:
         )
 
 
-def incomplete_files(content: MergedSet, entries: Iterable[Entry]) -> list[Problem]:
-    """Return as a problem the files of which salvage could save only a part; none where there are none.
-
-    Raises:
-        FormatError: An archive is damaged.
-    """
-    if all(archive.summary.outcome != _PARTIAL for archive in content.archives):
-        return []
-    listed = [entry for entry in entries if content.is_incomplete(entry)]
+def incomplete_files(entries: Iterable[Entry]) -> list[Problem]:
+    """Return as a problem the files of which salvage could save only a part; none where there are none."""
+    listed = [entry for entry in entries if entry.incomplete]
     if not listed:
         return []
     files, are = ("file", "is") if len(listed) == 1 else ("files", "are")

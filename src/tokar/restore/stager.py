@@ -37,9 +37,6 @@ class ContentReader(Protocol):
     def chunks(self, entry: Entry) -> Iterator[Chunk]:
         """Yield the whole content of an entry in order; raise before the end if it is not what was archived."""
 
-    def modification_time(self, entry: Entry) -> int | None:
-        """Return the modification time in nanoseconds since 1970, if there is one. Asked for after the content."""
-
 
 class Stager:
     """The contents of a plan on their way into staging directories.
@@ -165,11 +162,10 @@ class Stager:
         if not is_whole(stage.opened, name, entry):
             stage.opened.remove(name)
             return False
-        modified = self._reader.modification_time(entry)
-        if modified is not None:
+        if entry.modified is not None:
             descriptor = stage.opened.open(name)
             try:
-                self._set_time(descriptor, stage.opened, name, modified)
+                self._set_time(descriptor, stage.opened, name, entry.modified)
             finally:
                 os.close(descriptor)
         self._count(entry.size)
@@ -210,9 +206,8 @@ class Stager:
             size = self._write_chunks(descriptor, chunks)
             if size != entry.size:
                 raise IntegrityError(f"{entry.name} has {size} bytes of content, the index says {entry.size}")
-            modified = self._reader.modification_time(entry)
-            if modified is not None:
-                self._set_time(descriptor, staging, name, modified)
+            if entry.modified is not None:
+                self._set_time(descriptor, staging, name, entry.modified)
         except OSError as error:
             raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(name)) from error
         finally:

@@ -107,7 +107,7 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
             raise SetError("the set has no log, so nothing can be registered for it", path=one.label)
         if not accept_incomplete:
             content = MergedSet([(archive, entries)])
-            raise_first(incomplete_files(content, content.entries))
+            raise_first(incomplete_files(content.entries))
         parts.append(SetPart(archive, tuple(entries), one.low, one.high))
     return tuple(parts)
 
