@@ -11,7 +11,6 @@ import base64
 import binascii
 import datetime as dt
 import itertools
-import json
 import re
 import struct
 import zlib
@@ -33,31 +32,31 @@ PREAMBLE_SIZE, HEAD_SIZE = 32, 64
 SAFE_INTEGER, U64_MAX = 2**53 - 1, 2**64 - 1
 MAX_ENTRIES, MAX_CHUNKS, MAX_OUTSIDE, MAX_ARCHIVE = 2**24, 2**20, 65_536, 2**63 - 1
 MAX_AFTER_ROOT = 16
-PAGE_ENTRIES, PAGE_BYTES = 65_536, 16_711_585
+PAGE_ENTRIES, PAGE_NAMES, PAGE_ROW = 65_536, 2**24, 119
 MAX_DEPTH = 8
 ZSTD_BLOCK_MAX = 1 << 17
 
 ANY_LOWER = b"*low"
 LENGTHS: dict[bytes, tuple[int, int]] = {
-    b"HEAD": (0, 524_288),
+    b"HEAD": (0, 1_048_576),
     b"PROC": (0, 1_048_576),
     b"SUMM": (0, 1_048_576),
     b"FILE": (33, 65_567),
-    b"DATA": (16, 16_842_767),
+    b"DATA": (16, 16_777_232),
     b"DONE": (80, 37_748_816),
-    b"INDX": (105, 16_777_216),
-    b"ROOT": (136, 3_145_768),
-    b"TAIL": (56, 56),
+    b"INDX": (128, 24_576_008),
+    b"ROOT": (184, 3_145_768),
+    b"TAIL": (48, 48),
 }
 LOWER_BEFORE, LOWER_AFTER = (0, 1_048_576), (0, 65_536)
 
 # SEQ-1 as a table: in each state, the kinds that may come next.
 ALLOWED: dict[str, frozenset[bytes]] = {
     "start": frozenset({b"HEAD"}),
-    "between": frozenset({b"FILE", b"PROC", b"INDX", b"SUMM", ANY_LOWER}),
+    "between": frozenset({b"FILE", b"PROC", b"SUMM", ANY_LOWER}),
     "entry": frozenset({b"DATA", b"DONE"}),
-    "summed": frozenset({b"INDX", b"ROOT"}),
-    "paged": frozenset({b"ROOT"}),
+    "summed": frozenset({b"HEAD"}),
+    "indexed": frozenset({b"INDX", b"ROOT"}),
     "rooted": frozenset({b"TAIL", ANY_LOWER}),
 }
 
@@ -246,18 +245,6 @@ def _parse_json(body: bytes) -> dict[str, Json]:
     return _CanonicalParser(text).document()
 
 
-def _nesting(value: Json) -> int:
-    """Returns how deep objects and arrays nest."""
-    if isinstance(value, dict):
-        return 1 + max(map(_nesting, value.values()), default=0)
-    return 1 + max(map(_nesting, value), default=0) if isinstance(value, list) else 0
-
-
-def _canonical(value: Json) -> str:
-    """Encodes a parsed value again; unlike ``==`` it tells ``true`` from ``1``."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
 # --- types of JSON values (sections 5 and 6) --------------------------------------------------------------------------
 
 _TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})Z")
@@ -341,6 +328,14 @@ def _is_origin(value: Json) -> bool:
     return _ORIGIN(value) and isinstance(value, dict) and ("id" in value) != ("tag" in value)
 
 
+def _is_range(value: Json) -> bool:
+    """Tells whether the value has two counts, the lower one not above the higher one."""
+    if not isinstance(value, dict) or not {"low", "high"} <= value.keys():
+        return False
+    low, high = _count_value(value["low"]), _count_value(value["high"])
+    return low is not None and high is not None and low <= high
+
+
 _HEX16, _HEX32, _HEX64 = _matches("[0-9a-f]{16}"), _matches("[0-9a-f]{32}"), _matches("[0-9a-f]{64}")
 _ORIGIN = _shape({"id": (False, _HEX32), "tag": (False, _HEX16), "root": (False, _HEX64)})
 _LOCATION: Keys = {
@@ -354,34 +349,11 @@ _LOST: Keys = {
     "size": (True, _is_count),
     "reason": (True, _is_text),
 }
-_EXAMINED: Keys = {
-    "kind": (True, _is_text),
-    "name": (True, _is_text),
-    "token": (True, _is_byte),
-    "not_verified": (False, _is_text),
-    "unit": (False, _matches("pages|segments|ranges")),
-    "units": (False, _is_count),
-    "bad": (False, _is_count),
-    "correctable": (False, _is_count),
-    "offsets": (False, _array_of(_is_count)),
-    "problems": (False, _array_of(_is_text)),
-    "note": (False, _is_text),
-}
-_EXAMINATION: Keys = {
-    "state": (True, _matches("done|off|unavailable")),
-    "files": (False, _is_count),
-    "not_verified": (False, _is_count),
-    "pages": (False, _is_count),
-    "segments": (False, _is_count),
-    "bad": (False, _is_count),
-    "correctable": (False, _is_count),
-    "entries": (False, _array_of(_shape(_EXAMINED))),
-}
 _BACKUP: Keys = {
     "asked": (True, _matches("full|incremental|differential|copy")),
     "took": (True, _matches("full|incremental|differential|copy")),
     "truncation": (True, _matches("intended|none")),
-    "refused": (False, _matches("0x[0-9A-Fa-f]{8}")),
+    "refused": (False, _matches("0x[0-9A-F]{8}")),
 }
 HEAD_FORM = _shape(
     {
@@ -405,11 +377,9 @@ SUMM_FORM = _shape(
         "content_size": (True, _is_count),
         "entries": (True, _is_count),
         "finished": (True, _is_time),
-        "head": (True, _shape({})),
         "outcome": (True, _matches("complete|partial")),
         "backup": (False, _shape(_BACKUP)),
-        "examination": (False, _shape(_EXAMINATION)),
-        "generations": (False, _shape({"low": (True, _is_count), "high": (True, _is_count)})),
+        "generations": (False, _is_range),
         "left_out": (False, _array_of(_shape({"name": (True, _is_text), "reason": (True, _is_text)}))),
         "left_out_count": (False, _is_count),
         "lost": (False, _array_of(_shape(_LOST))),
@@ -451,12 +421,42 @@ def _end_of_blocks(stored: memoryview, at: int, block_max: int) -> int:
         _require(at + 3 <= len(stored), "DATA-6")
         header = int.from_bytes(stored[at : at + 3], "little")
         last, block_type, size = bool(header & 1), header >> 1 & 3, header >> 3
-        _require(block_type != 3 and size <= block_max, "DATA-6")
+        _require(block_type != 3 and size <= block_max and (block_type != 2 or size >= 2), "DATA-6")
         at += 3 + (1 if block_type == 1 else size)
     return at
 
 
 # --- the reader -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What a page of the index repeats of FILE besides token, list, encoding and name."""
+
+    announced_size: int
+    modified: int
+    stream: int
+    flags: int
+    chunk_log2: int
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether the announced size is present and the content must have it."""
+        return self.flags & 6 == 2
+
+    @property
+    def chunk_size(self) -> int:
+        """Bytes of content in a full chunk."""
+        return 1 << self.chunk_log2
+
+    def keeps_file_3(self, list_: int) -> bool:
+        """Tells whether FILE-3 holds."""
+        return list_ <= 3 and 16 <= self.chunk_log2 <= 24 and not self.flags & ~7
+
+    def keeps_file_4(self) -> bool:
+        """Tells whether FILE-4 holds for the fields, in an archive without encryption."""
+        announced = self.announced_size == 0 or bool(self.flags & 2)
+        return announced and (self.modified == 0 or bool(self.flags & 1)) and self.stream == 0
 
 
 @dataclass
@@ -469,9 +469,7 @@ class _Open:
     encoding: int
     token: int
     list: int
-    announced: int | None
-    incomplete: bool
-    chunk_size: int
+    listed: _Listed
     last_size: int = 0
     size: int = 0
     codecs: bytearray = field(default_factory=bytearray)
@@ -482,9 +480,10 @@ class _Open:
 
 @dataclass
 class _Row:
-    """What the next index page must say about an entry."""
+    """What a page of the index must say about an entry."""
 
     entry: Entry
+    listed: _Listed
     file_position: int
     done_position: int
     done_check: bytes
@@ -497,12 +496,10 @@ class _Reader:
         self._data = memoryview(data)
         self._at = 0
         self._state = "start"
-        self._head = ""
+        self._head = b""
         self._open: _Open | None = None
         self._names: set[tuple[int, bytes]] = set()
         self._waiting: list[_Row] = []
-        self._waiting_size = 8
-        self._page_due = False
         self._content_size = 0
         self._rows = bytearray()
         self._root_position = 0
@@ -558,7 +555,7 @@ class _Reader:
         # a lower-case record where the grammar has none gets the limit of those before SUMM.
         low, high = LENGTHS.get(kind) or (LOWER_AFTER if self._state == "rooted" else LOWER_BEFORE)
         _require(low <= length <= high, "REC-7")
-        self._check_place(kind if kind.isupper() else ANY_LOWER)
+        _require((kind if kind.isupper() else ANY_LOWER) in ALLOWED[self._state], "SEQ-1")
         self._check_limits(kind, length)
         start = self._at + HEAD_SIZE
         body = self._data[start : start + length]
@@ -573,15 +570,8 @@ class _Reader:
             self._after_root += 1
         self._at = start + length
 
-    def _check_place(self, kind: bytes) -> None:
-        """Checks SEQ-1, then SEQ-3; an INDX after the one that follows SUMM is one where none is due."""
-        _require(kind != b"INDX" or self._state != "paged", "SEQ-3")
-        _require(kind in ALLOWED[self._state], "SEQ-1")
-        due = self._page_due or (self._state == "summed" and bool(self._waiting))
-        _require((kind == b"INDX") == due, "SEQ-3")
-
     def _check_limits(self, kind: bytes, length: int) -> None:
-        """Checks LIM-1 to LIM-4 and the number in LOW-1 (before the body is read, after SEQ-3)."""
+        """Checks LIM-1 to LIM-4 and the number in LOW-1 (before the body is read, after SEQ-1)."""
         if kind == b"FILE":
             _require(len(self.entries) < MAX_ENTRIES, "LIM-1")
         elif kind == b"DATA":
@@ -594,13 +584,17 @@ class _Reader:
         _require(self._at + HEAD_SIZE + length <= MAX_ARCHIVE, "LIM-4")
 
     def _read_head(self, body: memoryview, _check: bytes) -> None:
+        if self._state == "summed":  # only its bytes count
+            _require(body == self._head, "HEAD-3")
+            self._state = "indexed"
+            return
         value = _parse_json(bytes(body))
         features = value.get("features")
         if features and isinstance(features, list) and all(map(_is_text, features)):
-            raise _StopError("HEAD-2", answer="unsupported")
-        _require(HEAD_FORM(value) and not ("locations" in value and "location_list" in value), "HEAD-1")
-        _require(_nesting(value) <= MAX_DEPTH - 1, "HEAD-3")
-        self._head = _canonical(value)
+            raise _StopError("HEAD-1", answer="unsupported")  # this reader knows no feature
+        _require(HEAD_FORM(value) and not ("locations" in value and "location_list" in value), "HEAD-2")
+        _require("encryption" not in value, "HEAD-2")  # only with the feature
+        self._head = bytes(body)
         self._state = "between"
 
     def _read_proc(self, body: memoryview, _check: bytes) -> None:
@@ -609,39 +603,34 @@ class _Reader:
     def _read_summ(self, body: memoryview, _check: bytes) -> None:
         value = _parse_json(bytes(body))
         _require(SUMM_FORM(value), "SUMM-1")
-        _require(_canonical(value["head"]) == self._head, "SUMM-2")
-        _require(_count_value(value["entries"]) == len(self.entries), "SUMM-3")
-        _require(_count_value(value["content_size"]) == self._content_size, "SUMM-3")
+        _require(_count_value(value["entries"]) == len(self.entries), "SUMM-2")
+        _require(_count_value(value["content_size"]) == self._content_size, "SUMM-2")
         self._state = "summed"
 
     def _read_file(self, body: memoryview, check: bytes) -> None:
-        entry, encoding, token, listed, announced, modified, flags, chunk_log2, zero_a, name_length, zero_b = (
-            struct.unpack_from("<IHBBQqHBBHH", body)
+        entry, encoding, token, list_, announced, modified, flags, chunk_log2, zero, stream = struct.unpack_from(
+            "<IHBBQqHBBI", body
         )
+        listed = _Listed(announced, modified, stream, flags, chunk_log2)
         _require(entry == len(self.entries), "FILE-1")
-        _require(name_length >= 1 and len(body) == 32 + name_length, "FILE-2")
-        _require(listed <= 3 and 16 <= chunk_log2 <= 24 and not flags & ~7, "FILE-3")
-        _require(zero_a == 0 and zero_b == 0, "FILE-4")
-        _require((modified == 0 or bool(flags & 1)) and (announced == 0 or bool(flags & 2)), "FILE-4")
+        _require(listed.keeps_file_3(list_), "FILE-3")
+        _require(zero == 0 and listed.keeps_file_4(), "FILE-4")
         name = bytes(body[32:])
-        _require((token, name) not in self._names, "SEQ-4")  # after FILE-4, at the second FILE
+        _require((token, name) not in self._names, "FILE-5")
         self._names.add((token, name))
-        self._open = _Open(
-            self._at, check, name, encoding, token, listed, announced if flags & 2 else None, bool(flags & 4),
-            1 << chunk_log2,
-        )  # fmt: skip
+        self._open = _Open(self._at, check, name, encoding, token, list_, listed)
         self._state = "entry"
 
     def _read_data(self, body: memoryview, check: bytes) -> None:
         now = cast("_Open", self._open)
-        entry, chunk, content_size, codec, zero, pad_length = struct.unpack_from("<IIIBBH", body)
+        stored = body[:-16]
+        entry, chunk, content_size, codec, zero = struct.unpack("<IIIB3s", body[-16:])
         _require(entry == len(self.entries) and chunk == len(now.codecs), "DATA-1")
         # that the chunk before was short is found, and reported, at the chunk that follows it.
-        _require(not now.codecs or now.last_size == now.chunk_size, "DATA-2")
-        _require(1 <= content_size <= now.chunk_size, "DATA-2")
-        start = 16 + pad_length
-        _require(codec <= 2 and zero == 0 and start <= len(body) and not any(body[16:start]), "DATA-3")
-        stored = body[start:]
+        _require(not now.codecs or now.last_size == now.listed.chunk_size, "DATA-2")
+        _require(1 <= content_size <= now.listed.chunk_size, "DATA-2")
+        _require(codec <= 2 and zero == b"\0\0\0", "DATA-3")
+        _require(self._content_size + now.size + content_size <= MAX_ARCHIVE, "LIM-4")
         if codec == 0:
             _require(len(stored) == content_size, "DATA-4")
             now.hasher.update(stored)
@@ -664,7 +653,7 @@ class _Reader:
         middle = 80 + 4 * chunk_count
         _require(body[80:middle] == now.lengths and body[middle:] == now.checks, "DONE-2")
         _require(content_size == now.size, "DONE-3")
-        _require(now.announced is None or now.incomplete or now.announced == content_size, "DONE-4")
+        _require(not now.listed.is_announced or now.listed.announced_size == content_size, "DONE-4")
         content_digest = now.hasher.digest()
         _require(digest == content_digest, "DONE-5")
         done = Entry(
@@ -672,48 +661,24 @@ class _Reader:
             content_digest,
         )  # fmt: skip
         self.entries.append(done)
-        self._waiting.append(_Row(done, now.position, self._at, check))
-        self._waiting_size += 96 + len(now.name)
-        self._page_due = len(self._waiting) >= PAGE_ENTRIES or self._waiting_size > PAGE_BYTES
+        self._waiting.append(_Row(done, now.listed, now.position, self._at, check))
         self._content_size += now.size
         self._open = None
         self._state = "between"
 
     def _read_indx(self, body: memoryview, _check: bytes) -> None:
         first, count = struct.unpack_from("<II", body)
-        _require(1 <= count <= PAGE_ENTRIES and len(body) > 8 + 96 * count, "INDX-1")
-        ends = struct.unpack_from(f"<{count}I", body, 8 + 88 * count)
-        _require(all(a < b for a, b in zip((0, *ends), ends, strict=False)), "INDX-1")
-        _require(len(body) == 8 + 96 * count + ends[-1], "INDX-1")
-        rows = self._waiting
+        _require(1 <= count <= PAGE_ENTRIES and len(body) > 8 + PAGE_ROW * count, "INDX-1")
+        _check_columns(body, count)
+        rows = self._waiting[: _page_length(self._waiting)]
         # INDX-3 first, since INDX-2 can only be asked of the right entries.
-        _require(first == len(self.entries) - len(rows) and count == len(rows), "INDX-3")
-        end, expected_ends = 0, []
-        for row in rows:
-            end += len(row.entry.name)
-            expected_ends.append(end)
-        columns = (
-            struct.pack(f"<{count}Q", *(row.entry.size for row in rows)),
-            struct.pack(f"<{count}Q", *(row.file_position for row in rows)),
-            struct.pack(f"<{count}Q", *(row.done_position for row in rows)),
-            b"".join(row.entry.digest for row in rows),
-            b"".join(row.done_check for row in rows),
-            struct.pack(f"<{count}I", *expected_ends),
-            struct.pack(f"<{count}H", *(row.entry.encoding for row in rows)),
-            bytes(row.entry.token for row in rows),
-            bytes(row.entry.list for row in rows),
-            b"".join(row.entry.name for row in rows),
-        )
-        at = 8
-        for column in columns:
-            _require(body[at : at + len(column)] == column, "INDX-2")
-            at += len(column)
-        _require(at == len(body), "INDX-2")
-        self._waiting, self._waiting_size, self._page_due = [], 8, False
-        self._state = "paged" if self._state == "summed" else "between"
+        _require(first == len(self.entries) - len(self._waiting) and count == len(rows), "INDX-3")
+        _require(body[8:] == _columns(rows), "INDX-2")
+        del self._waiting[:count]
 
     def _read_root(self, body: memoryview, check: bytes) -> None:
         preamble, entry_count, record_count = struct.unpack_from("<32sII", body)
+        _require(not self._waiting, "INDX-3")  # a page is missing
         _require(len(body) == 40 + 48 * record_count, "ROOT-1")
         _require(preamble == self._data[:PREAMBLE_SIZE] and entry_count == len(self.entries), "ROOT-2")
         _require(body[40:] == self._rows, "ROOT-2")
@@ -721,12 +686,65 @@ class _Reader:
         self._state = "rooted"
 
     def _read_tail(self, body: memoryview, _check: bytes) -> None:
-        root_position, root, total_size, end_magic = struct.unpack("<Q32sQ8s", body)
+        root_position, root, end_magic = struct.unpack("<Q32s8s", body)
         _require(end_magic == END_MAGIC, "TAIL-1")
         _require(root_position == self._root_position and root == self.root, "TAIL-2")
-        # the whole archive ends with TAIL; bytes after it are SEQ-2's business and not TAIL-2's.
-        _require(total_size == self._at + HEAD_SIZE + len(body), "TAIL-2")
         self._state = "end"
+
+
+def _page_length(rows: list[_Row]) -> int:
+    """Returns how many of these entries the next page must have: as many as make it full, or all."""
+    names = 0
+    for count, row in enumerate(rows[:PAGE_ENTRIES]):
+        names += len(row.entry.name)
+        if names > PAGE_NAMES:
+            return count
+    return min(len(rows), PAGE_ENTRIES)
+
+
+def _check_columns(body: memoryview, count: int) -> None:
+    """Checks what INDX-1 asks of the columns of a page."""
+    ends = struct.unpack_from(f"<{count}I", body, 8 + 104 * count)
+    _require(all(a < b for a, b in itertools.pairwise((0, *ends))), "INDX-1")
+    _require(len(body) == 8 + PAGE_ROW * count + ends[-1], "INDX-1")
+    lists = struct.unpack_from(f"<{count}B", body, 8 + 117 * count)
+    columns = zip(
+        struct.unpack_from(f"<{count}Q", body, 8 + 24 * count),
+        struct.unpack_from(f"<{count}q", body, 8 + 32 * count),
+        struct.unpack_from(f"<{count}I", body, 8 + 108 * count),
+        struct.unpack_from(f"<{count}H", body, 8 + 114 * count),
+        struct.unpack_from(f"<{count}B", body, 8 + 118 * count),
+        strict=True,
+    )
+    for list_, values in zip(lists, columns, strict=True):
+        listed = _Listed(*values)
+        _require(listed.keeps_file_3(list_) and listed.keeps_file_4(), "INDX-1")
+
+
+def _columns(rows: list[_Row]) -> bytes:
+    """Returns what stands in a page behind `count`."""
+    count = len(rows)
+    entries = [row.entry for row in rows]
+    listed = [row.listed for row in rows]
+    return b"".join(
+        (
+            struct.pack(f"<{count}Q", *(entry.size for entry in entries)),
+            struct.pack(f"<{count}Q", *(row.file_position for row in rows)),
+            struct.pack(f"<{count}Q", *(row.done_position for row in rows)),
+            struct.pack(f"<{count}Q", *(one.announced_size for one in listed)),
+            struct.pack(f"<{count}q", *(one.modified for one in listed)),
+            b"".join(entry.digest for entry in entries),
+            b"".join(row.done_check for row in rows),
+            struct.pack(f"<{count}I", *itertools.accumulate(len(entry.name) for entry in entries)),
+            struct.pack(f"<{count}I", *(one.stream for one in listed)),
+            struct.pack(f"<{count}H", *(entry.encoding for entry in entries)),
+            struct.pack(f"<{count}H", *(one.flags for one in listed)),
+            bytes(entry.token for entry in entries),
+            bytes(entry.list for entry in entries),
+            bytes(one.chunk_log2 for one in listed),
+            b"".join(entry.name for entry in entries),
+        )
+    )
 
 
 def _is_kind(kind: bytes) -> bool:
