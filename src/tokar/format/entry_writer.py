@@ -97,6 +97,6 @@ class EntryWriter:
         done = DoneRecord(self.file.entry, size, digest, self._file_check, self._lengths, bytes(self._checks))
         body = done.build()
         head, check = records.build_head(records.DONE, self._tag, self.position, body)
-        entry = Entry.of(self.file, (size, digest), positions=(self.file_position, self.position), check=check)
+        entry = Entry.of(self.file, size, digest, (self.file_position, self.position), check)
         self.position += len(head) + len(body)
         return entry, head + body

@@ -94,18 +94,11 @@ class Entry(NamedTuple):
         return FileRecord(number, encoding, token, file_list, announced, modified, incomplete, log2, name, stream)
 
     @classmethod
-    def of(cls, file: FileRecord, done: tuple[int, bytes], *, positions: tuple[int, int], check: bytes) -> Entry:
-        """Return the entry that FILE and DONE make together.
-
-        Args:
-            file: FILE.
-            done: Size and digest of the content, from DONE.
-            positions: Where they stand.
-            check: The check of DONE.
-        """
-        number, encoding, token, file_list, announced, modified, incomplete, log2, name, stream = file
-        own = (number, token, file_list, encoding, name)
-        return cls(*own, *done, *positions, check, announced, modified, incomplete, log2, stream)
+    def of(cls, file: FileRecord, size: int, digest: bytes, places: tuple[int, int], check: bytes) -> Entry:
+        """Return the entry that FILE makes with size and digest of the content, where both stand, and the check of DONE."""
+        number, encoding, token, listed, announced, modified, incomplete, log2, name, stream = file
+        own = (number, token, listed, encoding, name, size, digest, *places, check)
+        return cls(*own, announced, modified, incomplete, log2, stream)
 
 
 def find_entries(
@@ -211,23 +204,22 @@ class IndexPage:
 
     def append(self, entry: Entry) -> None:
         """Add the next entry."""
-        _, token, listed, encoding, name, size, digest, file_position, done_position, done_check = entry[:10]
-        announced, modified, incomplete, log2, stream = entry[10:]
+        _, token, listed, encoding, name, size, digest, begin, done, check, announced, modified, incomplete = entry[:13]
         self.names += name
         self.digests += digest
-        self.done_checks += done_check
+        self.done_checks += check
         self.sizes.append(size)
-        self.file_positions.append(file_position)
-        self.done_positions.append(done_position)
+        self.file_positions.append(begin)
+        self.done_positions.append(done)
         self.announced_sizes.append(announced or 0)
         self.times.append(modified or 0)
         self.name_ends.append(len(self.names))
-        self.streams.append(stream)
+        self.streams.append(entry.stream)
         self.encodings.append(encoding)
         self.flags.append(file_flags(announced, modified, incomplete=incomplete))
         self.tokens.append(token)
         self.lists.append(listed)
-        self.log2s.append(log2)
+        self.log2s.append(entry.chunk_log2)
 
     def __iter__(self) -> Iterator[Entry]:
         names, start = bytes(self.names), 0

@@ -282,9 +282,9 @@ def finish_head(checked: bytes, check: bytes) -> bytes:
     return head + zlib.crc32(head).to_bytes(4, "little")
 
 
-def build_head(kind: bytes, tag: bytes, position: int, body: Buffer) -> tuple[bytes, bytes]:
+def build_head(kind: bytes, tag: bytes, position: int, body: bytes) -> tuple[bytes, bytes]:
     """Return the 64 bytes of the head for a body, and the check."""
-    checked = checked_part(kind, memoryview(body).nbytes, tag, position)
+    checked = checked_part(kind, len(body), tag, position)
     hasher = blake3(body)
     hasher.update(checked)
     check = hasher.digest()

@@ -166,8 +166,8 @@ class Scanner:
         done = DoneRecord.parse(body, entry=entry.file.entry, position=head.position)
         entry.demand(done, head.position)
         self._open = None
-        of_done, positions = (done.content_size, done.digest), (entry.head.position, head.position)
-        ended = Entry.of(entry.file, of_done, positions=positions, check=head.check)
+        places = (entry.head.position, head.position)
+        ended = Entry.of(entry.file, done.content_size, done.digest, places, head.check)
         self.ledger.end(ended)
         return EntryEnded(ended, entry.file)
 

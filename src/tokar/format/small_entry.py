@@ -35,8 +35,8 @@ _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 
 def build_small_entry(
     file: FileRecord, content: bytes, *, compression: Compression, tag: bytes, position: int
-) -> tuple[Entry, list[Buffer], int]:
-    """Return an entry, its records (FILE, DATA unless it is empty, DONE) in pieces, and where they end.
+) -> tuple[Entry, tuple[bytes, bytes, bytes]]:
+    """Return an entry, and its records (FILE, DATA unless it is empty, DONE) as bytes before, of and after the content.
 
     Args:
         file: FILE.
@@ -45,28 +45,25 @@ def build_small_entry(
         tag: Tag of the archive.
         position: Where FILE lands.
     """
-    size, digest = len(content), _NO_CONTENT
-    parts: list[Buffer] = []
+    size, digest, stored, fields = len(content), _NO_CONTENT, content, b""
     body = file.build()
     head, file_check = records.build_head(records.FILE, tag, position, body)
-    at = position + HEAD_SIZE + len(body)
-    parts += (head, body)
+    before = head + body
+    at = position + len(before)
     if size:
-        codec, stored = compression.encode(content)
+        codec, stored = compression.encode(content)  # type: ignore[assignment]  # bytes, as the content is
         hasher = blake3(stored)
         digest = hasher.digest() if codec == _STORED_CODEC else blake3(content).digest()
         fields = _DATA(file.entry, 0, size, codec, _NO_BYTES)
-        length = len(stored) + _DATA_SIZE  # type: ignore[arg-type]  # bytes, as the content is
+        length = len(stored) + _DATA_SIZE
         head, data_check = _data_head(length, tag, at, hasher, fields)
+        before += head
         at += HEAD_SIZE + length
-        parts += (head, stored, fields)
         body = _DONE(file.entry, 1, size, digest, file_check) + length.to_bytes(4, "little") + data_check
     else:
         body = _DONE(file.entry, 0, 0, digest, file_check)
     head, check = records.build_head(records.DONE, tag, at, body)
-    parts += (head, body)
-    entry = Entry.of(file, (size, digest), positions=(position, at), check=check)
-    return entry, parts, at + HEAD_SIZE + len(body)
+    return Entry.of(file, size, digest, (position, at), check), (before, stored, fields + head + body)
 
 
 class ProvenContent(NamedTuple):
@@ -105,7 +102,7 @@ def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: boo
         is_stored = len(stored) == size and chunk[size:] == _DATA(file.entry, 0, size, _STORED_CODEC, _NO_BYTES)
         if is_stored and decode and hasher.digest() != entry.digest:
             return None
-        head, data_check = _data_head(len(chunk), tag, position + data_at, hasher, chunk[len(stored) :])
+        head, data_check = _data_head(len(chunk), tag, position + data_at, hasher, bytes(chunk[len(stored) :]))
         if head != data[data_at : data_at + HEAD_SIZE]:
             return None
         if is_stored:
@@ -137,9 +134,9 @@ def _decoded(chunk: memoryview, entry: Entry, position: int, *, decode: bool) ->
     return ProvenContent(content, record.codec) if is_right else None
 
 
-def _data_head(length: int, tag: bytes, position: int, hasher: blake3, fields: Buffer) -> tuple[bytes, bytes]:
+def _data_head(length: int, tag: bytes, position: int, hasher: blake3, fields: bytes) -> tuple[bytes, bytes]:
     """Return the head of DATA and its check, from a hasher that has had the stored bytes."""
     checked = records.checked_part(records.DATA, length, tag, position)
-    hasher.update(bytes(fields) + checked)
+    hasher.update(fields + checked)
     check = hasher.digest()
     return records.finish_head(checked, check), check

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+import zstandard
+
 from tokar import names
 from tokar.errors import CheckMismatchError, FormatError, InputError, SourceChangedError
 from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
@@ -132,7 +134,7 @@ class ArchiveWriter:
         self._pending_size = 0
         self._state = "open"
         start = Preamble(self.id).build()
-        self._ledger = Ledger(start, keep=bytes)
+        self._ledger = Ledger(start, keep=zstandard.compress)  # pages of many small files are half as large so
         self._position = bodies.PREAMBLE_SIZE
         self._head_body = head.build()
         self._push(start)
@@ -310,11 +312,12 @@ class ArchiveWriter:
 
     def _add_small(self, file: FileRecord, content: bytes) -> Entry:
         _demand_announced(file, len(content))
-        entry, parts, self._position = build_small_entry(
+        entry, parts = build_small_entry(
             file, content, compression=self.compression, tag=self._tag, position=self._position
         )
+        self._position += sum(map(len, parts))
         self._push(*parts)
-        self._account(entry)
+        self._ledger.end(entry)
         return entry
 
     def _add_large(self, file: FileRecord, stream: InputStream, pipeline: Pipeline, buffer: bytearray) -> Entry:
@@ -367,7 +370,7 @@ class ArchiveWriter:
         self._put_outside(records.HEAD, self._head_body)
         self._ledger.end_page()
         while self._ledger.pages:
-            self._put_outside(records.INDX, self._ledger.pages.popleft().kept)
+            self._put_outside(records.INDX, zstandard.decompress(self._ledger.pages.popleft().kept))
         position = self._position
         own_root = self._put(records.ROOT, self._ledger.root_body()).check
         if root not in (None, own_root):
@@ -387,10 +390,6 @@ class ArchiveWriter:
         self._ledger.demand_room(records.FILE, position=self._position, end=self._position)
         self._ledger.begin(file.token, file.name, position=self._position)
 
-    def _account(self, entry: Entry) -> None:
-        self._ledger.demand_content(entry.size, position=entry.done_position)
-        self._ledger.end(entry)
-
     def _begin(self, file: FileRecord) -> EntryWriter:
         writer = EntryWriter(file, self._tag, self._position)
         self._push(*writer.begin())
@@ -401,7 +400,7 @@ class ArchiveWriter:
         entry, done = writer.end()
         self._push(done)
         self._position = writer.position
-        self._account(entry)
+        self._ledger.end(entry)
         return entry
 
     def _put_outside(self, kind: bytes, body: bytes) -> None:
