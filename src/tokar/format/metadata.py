@@ -28,7 +28,7 @@ from tokar.format.canonical_json import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()  # Required features (section 15) that this reader knows
 
@@ -83,6 +83,12 @@ SUMM_KEYS: Final = {
 }
 
 PROC_KEYS: Final = {"calls": Key(array_of(object_with({"call": Key(is_text, required=True)})), required=True)}
+
+FACTS_VERSION: Final = 1
+FACT_KEYS: Final = {
+    "facts": Key(array_of(object_with({"entry": Key(is_count, required=True)})), required=True),
+    "facts_version": Key(lambda value: is_count(value) and value == FACTS_VERSION, required=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +238,23 @@ def parse_calls(body: bytes, *, position: int) -> list[dict[str, Any]]:
     demand_keys(value, PROC_KEYS, rule="PROC-1", position=position)
     calls: list[dict[str, Any]] = value["calls"]
     return calls
+
+
+def renumber_facts(body: bytes, number_of: Callable[[int], int | None]) -> bytes | None:
+    """Return the body of a record of facts for entries with other numbers; None if it says nothing of any of them.
+
+    Args:
+        body: Of the record.
+        number_of: Gives the new number of an entry, None for an entry whose facts are left out.
+
+    Raises:
+        FormatError: The facts cannot be read here, which is no damage (FACT-2).
+    """
+    value = canonical_json.decode(body, position=0)
+    demand_keys(value, FACT_KEYS, rule="FACT-2", position=0)
+    numbered = [(fact, number_of(int(fact["entry"]))) for fact in value["facts"]]
+    facts = [{**fact, "entry": number} for fact, number in numbered if number is not None]
+    return canonical_json.encode({**value, "facts": facts}) if facts else None
 
 
 def location_list_json(form: str, data: bytes) -> dict[str, str]:

@@ -226,6 +226,9 @@ INDX: Final = b"INDX"
 SUMM: Final = b"SUMM"
 ROOT: Final = b"ROOT"
 TAIL: Final = b"TAIL"
+FACT: Final = b"fact"  # these three by spec/registry.md
+SIGN: Final = b"sign"
+KEYS: Final = b"keys"
 ENTRY_KINDS: Final = frozenset({FILE, DATA, DONE})
 NOT_IN_ROOT: Final = ENTRY_KINDS | {ROOT, TAIL}
 

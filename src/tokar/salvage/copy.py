@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-
-from blake3 import blake3
 
 from tokar.errors import FormatError, SourceChangedError
 from tokar.format import bodies, records
 from tokar.format.bodies import Codec, DoneRecord, FileRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
+from tokar.format.metadata import renumber_facts
 from tokar.format.records import HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed
-from tokar.salvage.entry import EntryState, FoundEntry, lost_entry
+from tokar.salvage.entry import EntryState, FoundEntry
 from tokar.salvage.losses import DamagedFile
-from tokar.salvage.rebuild import IndexRows, Walk, parts
+from tokar.salvage.rebuild import Walk
 from tokar.salvage.runs import decoded
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class SalvageWriter(ArchiveWriter):
             chunks: All chunks of the file, in order.
 
         Raises:
-            FormatError: An entry with this token and name is there (SEQ-4), or a limit is reached. Nothing was written
+            FormatError: An entry with this token and name is there (FILE-5), or a limit is reached. Nothing was written
                 then, and more entries may be added.
             StorageError: The archive cannot be written.
         """
@@ -85,11 +85,10 @@ class SalvageWriter(ArchiveWriter):
         """
         with self._step():
             entries, size = self.entry_count, self.content_size
-            summary.demand_counts(self.head, entries=entries, content_size=size, position=self._position)
+            summary.demand_counts(entries=entries, content_size=size, position=self._position)
             return self._seal(summary, trailing, root)
 
 
-_NO_LIMIT: Final = 1 << 64
 # Chunks of zeros that may be written beyond those that the archive has room for: enough for the longest file, cut off
 # after its first chunk, and too few for an archive that was made to fill disks.
 _SPARE_FILLER: Final = records.MAX_CHUNKS
@@ -111,6 +110,9 @@ class Copier:
     partial: bool  # Whether incomplete files are written too
     progress: Callable[[int], None] | None  # Called with numbers of bytes as they are done
     _left_aside: int = 0  # Records that do not go with another root
+    _unread_facts: int = 0  # Records of facts that could not be written again
+    # The number that each complete entry has now, by the one in the damaged archive; one that no entry has for others.
+    _numbers: array[int] = field(default_factory=lambda: array("I"))
     _filler_left: int = 0  # Chunks of zeros that may still be written
 
     def run(self) -> None:
@@ -122,43 +124,53 @@ class Copier:
             FormatError: A limit of the format is reached.
             StorageError: Something cannot be read or written.
         """
-        walk, sizes, stop = Walk(self.found, self.reader), self.found.runs.sizes, self._end_of_set()
+        sizes, stop, notes = self.found.runs.sizes, self.found.set_end, self.losses.notes
         self._filler_left = _SPARE_FILLER + self.found.size // HEAD_SIZE
-        for part, run in parts(self.found.runs):
-            if run.is_outside:
+        for part, run, remains, unknown in Walk(self.found, self.reader):
+            if unknown:
+                self.losses.add_unknown(unknown.start, len(unknown))
+            elif remains is not None:
+                self._copy_found(remains)
+            elif run is not None and run.is_outside:
                 self._copy_outside(run, stop)
-            else:
-                self._account_for_gap(walk.rows, walk.gap_before(run.entry))
-                remains = walk.found_entry(part, run)
-                if remains is None:
-                    self._copy_proven(run)
-                else:
-                    self._copy_found(remains)
-            if self.progress is not None:
+            elif run is not None:
+                self._copy_proven(run)
+            if self.progress is not None and part:
                 self.progress(sum(sizes[place] for place in part))
-        self._account_for_gap(walk.rows, walk.gap_before(walk.entry_count))
         if self._left_aside:
-            note = f"{self._left_aside} records after SUMM or ROOT (such as signatures) were left out"
-            self.losses.notes.append(note)
-
-    def _end_of_set(self) -> int:
-        """Return the position from which on records do not belong to the set any more."""
-        found = self.found
-        ends = [outside.head.position for outside in (found.summary_head, found.root_head) if outside is not None]
-        if found.tail is not None:
-            ends.append(found.tail.root_position)
-        return min(ends, default=_NO_LIMIT)
+            notes.append(f"{self._left_aside} records after SUMM or ROOT (such as signatures) were left out")
+        if self._unread_facts:
+            notes.append(f"{self._unread_facts} records of facts cannot be read here and were left out")
 
     def _copy_outside(self, run: RecordRun, stop: int) -> None:
         head, at = self.found.outside[run.entry]
         if not head.is_extra and head.kind != records.PROC:
             return
-        if head.position >= stop:
-            self._left_aside += not self.keep
+        if head.position >= stop or (not self.keep and head.kind in (records.SIGN, records.KEYS)):
+            self._left_aside += not self.keep and head.kind != records.KEYS
             return
         if self.keep and self.writer.position != head.position:
             raise NotTheSameError
-        self.writer.copy_record(head.kind, bytes(self.reader.record(at).body))
+        body: bytes | None = bytes(self.reader.record(at).body)
+        if head.kind == records.FACT and not self.keep:
+            body = self._facts(body)
+        if body is not None:
+            self.writer.copy_record(head.kind, body)
+
+    def _facts(self, body: bytes) -> bytes | None:
+        """Return a record of facts with the numbers that entries have now; None if nothing is left of it."""
+        try:
+            renumbered = renumber_facts(body, self._number_now)
+            records.demand_length(records.FACT, len(renumbered or b""), 0)
+        except FormatError:
+            self._unread_facts += 1
+            return None
+        return renumbered
+
+    def _number_now(self, number: int) -> int | None:
+        """Return the number that a complete entry has in the result."""
+        now = self._numbers[number] if number < len(self._numbers) else records.MAX_ENTRIES
+        return None if now == records.MAX_ENTRIES else now
 
     def _copy_proven(self, run: RecordRun) -> None:
         """Copy an entry that is one run, which the damage map has proven."""
@@ -178,7 +190,7 @@ class Copier:
         )
         entry = self._write(remains, file, chunks())
         if entry is not None:
-            self._count_complete(entry, ends[0].digest)
+            self._count_complete(run.entry, entry, ends[0].digest)
 
     def _copy_found(self, remains: FoundEntry) -> None:
         """Copy an entry that is not one run, if it may be written."""
@@ -187,9 +199,12 @@ class Copier:
             assert file is not None
             entry = self._write(remains, file, self._chunks(remains))
             if entry is not None:
-                self._count_complete(entry, remains.digest)
+                self._count_complete(remains.number, entry, remains.digest)
         elif remains.state is EntryState.LOST or not self.partial or file is None:
             self.losses.add(DamagedFile.of(remains))
+        elif file.stream and remains.filler_count:
+            reason = f"{remains.reason}; what stands in their place must be encrypted, which takes the key"
+            self.losses.add(DamagedFile.of(remains, reason=reason))
         elif remains.filler_count > self._filler_left:
             self.losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too many to be filled with zeros"))
         else:
@@ -206,20 +221,22 @@ class Copier:
             number = writer.entry_count
             return writer.copy_entry(file if file.entry == number else file._replace(entry=number), chunks)
         except FormatError as error:
-            if error.rule != "SEQ-4":
+            if error.rule != "FILE-5":
                 raise
             if self.keep:
                 raise NotTheSameError from error
             self.losses.add(DamagedFile.of(remains, reason="another file with its token and name came first"))
             return None
 
-    def _count_complete(self, entry: Entry, expected: bytes | None) -> None:
-        """Count a complete file.
+    def _count_complete(self, number: int, entry: Entry, expected: bytes | None) -> None:
+        """Count a complete file, which had another number in the damaged archive.
 
         Raises:
             SourceChangedError: What was written is not what was proven.
         """
         self.losses.complete_count += 1
+        self._numbers.extend([records.MAX_ENTRIES] * (number + 1 - len(self._numbers)))
+        self._numbers[number] = entry.number
         if entry.digest != expected:
             raise SourceChangedError("the damaged archive changed while it was read")
 
@@ -236,24 +253,6 @@ class Copier:
 
     def _chunk(self, record: FoundRecord) -> EncodedChunk:
         """Return a chunk with the body of a DATA record as it stands, but for the number of the entry."""
-        _, content = decoded(record)
-        fields_size = bodies.DATA_PACKER.size
-        prefix = self.writer.entry_count.to_bytes(4, "little") + bytes(record.body[4:fields_size])
-        stored = record.body[fields_size:]
-        hasher = blake3(prefix)
-        hasher.update(stored)
-        return EncodedChunk(prefix, stored, hasher, content)
-
-    def _account_for_gap(self, rows: IndexRows, gap: range) -> None:
-        """Account for entries of which there is no record."""
-        number = gap.start
-        while number < gap.stop:
-            known = rows.next_known(number)
-            known = gap.stop if known is None else min(known, gap.stop)
-            if known > number:
-                self.losses.add_unknown(number, known - number)
-                number = known
-            else:
-                found = lost_entry(number, "all of its records are lost", rows.row(number))
-                self.losses.add(DamagedFile.of(found))
-                number += 1
+        (_, chunk, _, codec), _ = bodies.data_fields(record.body)
+        stored = bodies.stored_bytes(record.body)
+        return encode_chunk(self.writer.entry_count, chunk, codec, stored, decoded(record)[1])

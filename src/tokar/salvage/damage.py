@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tokar.errors import FormatError
-from tokar.format import bodies, canonical_json, records
+from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.metadata import Head, Summary
 from tokar.salvage.find import RecordFinder, RecordReader, from_preamble, from_records, moved_preamble, nothing_found
-from tokar.salvage.runs import Columns, Outside, RunBuilder
+from tokar.salvage.runs import Columns, RunBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from tokar.format.records import RecordHead
     from tokar.salvage.find import ArchiveIdentity
+    from tokar.salvage.runs import Outside
     from tokar.storage.bytesource import ByteSource
 
 
@@ -42,11 +44,10 @@ class DamageMap:
     # What is wrong with records whose check is right but which cannot be used, by where they were found.
     faults: Mapping[int, str]
     overflow: bool  # Whether there was more than any archive may hold; what is beyond that was left aside
-    head: Head | None = None  # HEAD, if it is there
+    named: Mapping[bytes, RecordHead]  # The heads of HEAD (the first one that is left), SUMM, ROOT and TAIL, by kind
+    head: Head | None = None  # HEAD, the first one that is left
     summary: Summary | None = None  # SUMM, if it is there
-    summary_head: Outside | None = None  # The head of SUMM
     root: Root | None = None  # ROOT, if it is there
-    root_head: Outside | None = None  # The head of ROOT, with the root as its check
     tail: Tail | None = None  # TAIL, if it is there
 
     @property
@@ -55,18 +56,25 @@ class DamageMap:
         return sum(run.size for run in self.runs if run.at != run.position)
 
     @property
-    def known_head(self) -> Head | None:
-        """HEAD, or its copy in SUMM."""
-        if self.head is not None or self.summary is None:
-            return self.head
-        return Head.parse(canonical_json.encode(dict(self.summary.head)), position=0)
+    def known_roots(self) -> Sequence[bytes]:
+        """The root of the original as ROOT and TAIL tell it: one, two if they contradict each other, or none."""
+        roots = [self.named[records.ROOT].check] if self.root is not None else []
+        if self.tail is not None and self.tail.root not in roots:
+            roots.append(self.tail.root)
+        return roots
 
     @property
     def known_root(self) -> bytes | None:
-        """The root of the original, if ROOT or TAIL tell it."""
-        if self.root_head is not None:
-            return self.root_head.head.check
-        return self.tail.root if self.tail is not None else None
+        """The root of the original, from ROOT if it is there, else from TAIL."""
+        return next(iter(self.known_roots), None)
+
+    @property
+    def set_end(self) -> int:
+        """The position from which on records do not belong to the set any more: all that is derived, and what follows."""
+        ends = [self.named[kind].position for kind in (records.SUMM, records.ROOT) if kind in self.named]
+        if self.tail is not None:
+            ends.append(self.tail.root_position)
+        return min(ends, default=records.MAX_ARCHIVE_SIZE)
 
 
 def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = None) -> DamageMap:
@@ -85,8 +93,9 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
     identity, good = _find(source, progress)
     reader = RecordReader(source, identity.tag)
     runs, ignored = _settle(good.runs, reader)
-    outside = (good.outside[run.entry] for run in runs if run.is_outside)
+    outside = [good.outside[run.entry] for run in runs if run.is_outside]
     last = {found.head.kind: found for found in outside}
+    last.update({found.head.kind: found for found in reversed(outside) if found.head.kind == records.HEAD})
 
     def read(kind: bytes, parse: Callable[..., _T]) -> _T | None:
         return parse(bytes(reader.record(last[kind].at).body), position=0) if kind in last else None
@@ -104,11 +113,10 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
         good.outside,
         good.faults,
         good.overflow,
+        {kind: last[kind].head for kind in (records.HEAD, records.SUMM, records.ROOT, records.TAIL) if kind in last},
         head=read(records.HEAD, Head.parse),
         summary=read(records.SUMM, Summary.parse),
-        summary_head=last.get(records.SUMM),
         root=root,
-        root_head=last.get(records.ROOT),
         tail=read(records.TAIL, Tail.parse),
     )
 

@@ -1,7 +1,8 @@
 """What is left of one file of a damaged archive: all of it, a part, or nothing (SALV-2).
 
 An entry that is one proven run needs none of this. For all others the records that are left are held against each
-other: DONE against FILE and DATA, and a row of the index in place of a record that is lost.
+other by their checks. FILE or DONE that is lost is built again from the row of the index, and counts if it has the check
+that DONE or the row names.
 """
 
 from __future__ import annotations
@@ -9,21 +10,19 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
 from tokar.format import bodies, records
 from tokar.format.bodies import DoneRecord, FileList, FileRecord
-from tokar.format.records import HEAD_SIZE
+from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.salvage.runs import decoded, fits_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tokar.format.index import Entry
-    from tokar.format.records import RecordHead
     from tokar.salvage.find import RecordReader
     from tokar.salvage.runs import RecordRun
 
@@ -67,8 +66,7 @@ class FoundEntry:
     numbers: Sequence[int] = ()  # Numbers of the chunks that are there, rising
     places: Sequence[int] = ()  # Where these are in the input
     position: int = -1  # Where the entry begins in the original, -1 if that is not known
-    # Bytes of the entry in the original; None if its records cannot all be had again exactly.
-    extent: int | None = None
+    extent: int = 0  # Bytes of the entry in the original, if it is complete
 
     @property
     def filler_count(self) -> int:
@@ -106,8 +104,7 @@ def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:
     """Return what is known of an entry of which there is nothing but perhaps a row of the index."""
     if row is None:
         return FoundEntry(number, EntryState.LOST, reason)
-    file = _file_of_row(row, records.MIN_CHUNK_LOG2)
-    return FoundEntry(number, EntryState.LOST, reason, file, is_named=True, size=row.size)
+    return FoundEntry(number, EntryState.LOST, reason, row.file, is_named=True, size=row.size)
 
 
 def find_entry(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
@@ -116,7 +113,7 @@ def find_entry(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row:
     Args:
         reader: For the records.
         tag: Of the archive.
-        runs: The runs of the entry, in order.
+        runs: The runs of the entry, in order; none for an empty file of which the index alone is left.
         row: What the index says of the entry, if a page of it is there.
 
     Raises:
@@ -139,8 +136,8 @@ class _Chunks:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def add(self, head: RecordHead, place: int, start: bytes) -> None:
-        _, number, size, *_ = bodies.DATA_PACKER.unpack(start)
+    def add(self, head: RecordHead, place: int, end: bytes) -> None:
+        (_, number, size, _), _ = bodies.data_fields(end)
         self.numbers.append(number)
         self.places.append(place)
         self.sizes.append(size)
@@ -170,18 +167,18 @@ class _EntryFinder:
         self._done: DoneRecord | None = None
         self._done_head: RecordHead | None = None
         self._chunks = _Chunks()
-        self._number = -1
-        self._first = self._end = -1
+        self._number = -1 if row is None else row.number
+        self._first, self._end = records.MAX_ARCHIVE_SIZE, -1
         for run in runs:
             self._collect(run)
 
     def _collect(self, run: RecordRun) -> None:
-        if self._number < 0:
+        if self._end < 0:
             self._number, self._first = run.entry, run.position
         self._end = run.end
-        for head, place, start in self._reader.starts(run.at, run.size):
+        for head, place, end in self._reader.ends(run.at, run.size):
             if head.kind == records.DATA:
-                self._chunks.add(head, place, start)
+                self._chunks.add(head, place, end)
                 continue
             body = self._reader.record(place).body
             if head.kind == records.FILE:
@@ -196,12 +193,11 @@ class _EntryFinder:
         self._drop_wrong_row()
         if self._file is None:
             self._rebuild_file()
-        log2 = self._file.chunk_log2 if self._file is not None else self._chunk_log2()
+        told = self._file or (None if self._row is None else self._row.file)
+        log2 = self._chunk_log2() if told is None else told.chunk_log2
         if log2 is None:
             reason = "its FILE record is lost, and where its chunks belong cannot be told"
             return lost_entry(self._number, reason if len(self._chunks) else _NOTHING_LEFT, self._row)
-        if self._row is not None and self._row.size > records.MAX_CHUNKS << log2:
-            self._row = None
         self._drop_wrong_chunks(1 << log2)
         size = self._content_size(1 << log2)
         numbers = self._chunks.numbers
@@ -211,13 +207,15 @@ class _EntryFinder:
             return lost_entry(self._number, _NOTHING_LEFT, self._row)
         if not numbers and size != 0:
             return FoundEntry(self._number, EntryState.LOST, _NOTHING_LEFT, self._file, is_named=True, size=size)
+        if self._done is None and len(numbers) == count:
+            self._rebuild_done()
         reason = self._why_incomplete(count)
         return FoundEntry(
             self._number,
             EntryState.INCOMPLETE if reason else EntryState.COMPLETE,
             reason,
-            self._file or _made_up_file(self._number, self._row, log2),
-            is_named=self._file is not None or self._row is not None,
+            told or _made_up_file(self._number, log2),
+            is_named=told is not None,
             size=size,
             digest=self._told()[1],
             chunk_size=1 << log2,
@@ -225,7 +223,7 @@ class _EntryFinder:
             numbers=numbers,
             places=self._chunks.places,
             position=self._file_head.position if self._file_head is not None else -1,
-            extent=None if reason else self._extent(),
+            extent=0 if reason else self._extent(),
         )
 
     def _told(self) -> tuple[int | None, bytes | None]:
@@ -250,10 +248,9 @@ class _EntryFinder:
             return
         reach = self._end if self._done_head is None else self._done_head.position
         fits = row.file_position <= self._first and reach <= row.done_position
+        fits &= row.size <= records.MAX_CHUNKS << row.chunk_log2
         if file is not None and self._file_head is not None:
-            own = (file.token, file.file_list, file.encoding, file.name, self._file_head.position)
-            fits &= own == (row.token, row.file_list, row.encoding, row.raw_name, row.file_position)
-            fits &= file.incomplete or file.announced_size in (None, row.size)
+            fits &= (file, self._file_head.position) == (row.file, row.file_position)
         if self._done is not None and self._done_head is not None:
             own_done = (self._done.content_size, self._done.digest, self._done_head.position, self._done_head.check)
             fits &= own_done == (row.size, row.digest, row.done_position, row.done_check)
@@ -261,19 +258,27 @@ class _EntryFinder:
             self._row = None
 
     def _rebuild_file(self) -> None:
-        """Build FILE again from the index; its check in DONE proves whether what the index lacks was guessed right."""
+        """Build FILE again from the index; if DONE is there, it must name the check that comes out."""
         row, done = self._row, self._done
-        if row is None or done is None:
-            return
-        for log2, announced in product(_LOG2S, (None, row.size)):
-            file = _file_of_row(row, log2)._replace(announced_size=announced, incomplete=False)
-            body = file.build()
+        if row is not None:
+            body = row.file.build()
             _, check = records.build_head(records.FILE, self._tag, row.file_position, body)
-            if check == done.file_check:
-                self._file = file
-                self._file_head = records.RecordHead(records.FILE, len(body), row.file_position, check)
+            if done is None or done.file_check == check:
+                self._file = row.file
+                self._file_head = RecordHead(records.FILE, len(body), row.file_position, check)
                 self._drop_wrong_done()
-                return
+
+    def _rebuild_done(self) -> None:
+        """Build DONE again from FILE, all DATA and the index, which must name the check that comes out."""
+        row, head, chunks = self._row, self._file_head, self._chunks
+        if row is None or head is None:
+            return
+        position = head.end + sum(chunks.lengths) + HEAD_SIZE * len(chunks)
+        done = DoneRecord(self._number, row.size, row.digest, head.check, chunks.lengths, bytes(chunks.checks))
+        body = done.build()
+        _, check = records.build_head(records.DONE, self._tag, position, body)
+        if (check, position) == (row.done_check, row.done_position) and self._file and fits_file(done, self._file):
+            self._done, self._done_head = done, RecordHead(records.DONE, len(body), position, check)
 
     def _chunk_log2(self) -> int | None:
         """Return the size of a chunk as a power of two from the chunks alone, None if they do not tell."""
@@ -324,40 +329,23 @@ class _EntryFinder:
         there = len(self._chunks)
         if there < count:
             return f"{count - there} of {count} chunks are lost"
-        _, digest = self._told()
-        if digest is None:
+        if self._done is None:
             return "its DONE record is lost or does not fit, so nothing proves that it is whole"
         content = blake3()
         for place in self._chunks.places:
             content.update(decoded(self._reader.record(place))[1])
-        if content.digest() != digest:
+        if content.digest() != self._done.digest:
             return "the digest of its content is wrong"
         return "" if self._file is not None else "its FILE record is lost, and with it what was known of the file"
 
-    def _extent(self) -> int | None:
-        """Return the bytes of the entry in the original, with DONE built again if it is lost."""
-        head, row, chunks = self._file_head, self._row, self._chunks
-        assert head is not None
-        if self._done_head is not None and self._done is not None:
-            return self._done_head.end - head.position
-        assert row is not None  # it stood in for DONE
-        position = head.end + sum(chunks.lengths) + HEAD_SIZE * len(chunks)
-        done = DoneRecord(self._number, row.size, row.digest, head.check, chunks.lengths, bytes(chunks.checks))
-        body = done.build()
-        _, check = records.build_head(records.DONE, self._tag, position, body)
-        if (check, position) != (row.done_check, row.done_position):
-            return None
-        return position + HEAD_SIZE + len(body) - head.position
+    def _extent(self) -> int:
+        """Return the bytes of a complete entry in the original."""
+        assert self._file_head is not None
+        assert self._done_head is not None
+        return self._done_head.end - self._file_head.position
 
 
-def _file_of_row(row: Entry, log2: int) -> FileRecord:
-    """Return a FILE record with what a row of the index tells, flagged as incomplete."""
-    return FileRecord(row.number, row.encoding, row.token, row.file_list, None, None, True, log2, row.raw_name)
-
-
-def _made_up_file(number: int, row: Entry | None, log2: int) -> FileRecord:
+def _made_up_file(number: int, log2: int) -> FileRecord:
     """Return a FILE record for content whose own is lost."""
-    if row is not None:
-        return _file_of_row(row, log2)
     name = f"lost-name-{number:08}".encode()
     return FileRecord(number, _UTF_8, _UNKNOWN_TOKEN, FileList.BY_HAND, None, None, True, log2, name)

@@ -42,6 +42,7 @@ _SPARE_PATIENCE: Final = 64 << 20
 _PREAMBLE_CRC: Final = slice(12, 16)
 _PREAMBLE_ID: Final = slice(16, 32)
 _MAX_TAGS: Final = 1 << 16
+_END_SIZE: Final = bodies.DATA_PACKER.size
 
 
 class FoundRecord(NamedTuple):
@@ -226,7 +227,7 @@ class RecordReader:
         """
         found = self._finder.record_at(at)
         if found is None:
-            raise SourceChangedError("the damaged archive changed while it was read", offset=at)
+            raise _changed(at)
         return found
 
     def walk(self, at: int, size: int) -> Iterator[FoundRecord]:
@@ -241,20 +242,32 @@ class RecordReader:
             yield found
             at = found.end
 
-    def starts(self, at: int, size: int) -> Iterator[tuple[RecordHead, int, bytes]]:
-        """Yield of each record in such a range head, place, and up to 16 bytes of its body, which is not checked.
+    def start(self, at: int, size: int) -> bytes:
+        """Return the first bytes of the body of such a record, which is not checked."""
+        return self._source.read(at + HEAD_SIZE, size)
+
+    def ends(self, at: int, size: int) -> Iterator[tuple[RecordHead, int, bytes]]:
+        """Yield of each record in such a range head, place, and the last 16 bytes of its body, which is not checked.
 
         Raises:
             SourceChangedError: They are not there any more.
         """
-        end = at + size
-        while at < end:
-            data = self._source.read(at, HEAD_SIZE + 16)
+        stop, data = at + size, self._source.read(at, HEAD_SIZE)
+        while at < stop:
             if len(data) < HEAD_SIZE or not _looks_like_head(data, 0):
-                raise SourceChangedError("the damaged archive changed while it was read", offset=at)
+                raise _changed(at)
             head = records.parse_head(data, self._tag, int.from_bytes(data[16:24], "little"))
-            yield head, at, data[HEAD_SIZE : HEAD_SIZE + min(16, head.length)]
-            at += HEAD_SIZE + head.length
+            following = at + HEAD_SIZE + head.length
+            end_size = min(_END_SIZE, head.length)
+            data = self._source.read(following - end_size, end_size + HEAD_SIZE)
+            if len(data) < end_size:
+                raise _changed(at)
+            yield head, at, data[:end_size]
+            at, data = following, data[end_size:]
+
+
+def _changed(at: int) -> SourceChangedError:
+    return SourceChangedError("the damaged archive changed while it was read", offset=at)
 
 
 def _looks_like_head(data: bytes, offset: int) -> bool:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokar import names
 from tokar._version import __version__
-from tokar.errors import FormatError
 from tokar.format import bodies, canonical_json, records
 from tokar.format.index import IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE
-from tokar.salvage.entry import EntryState, find_entry
+from tokar.salvage.entry import EntryState, find_entry, lost_entry
 from tokar.salvage.losses import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from tokar.format.index import Entry
+    from tokar.format.records import RecordHead
     from tokar.format.writer import ArchiveWriter
     from tokar.salvage.damage import DamageMap
     from tokar.salvage.entry import FoundEntry
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tokar.salvage.losses import DamagedFile, Losses
     from tokar.salvage.runs import Columns, Outside, RecordRun
 
-_PAGE_HEAD_SIZE: Final = 8
 _SOFTWARE: Final = f"tokar {__version__}"
 _SPARE_ROOM: Final = 32_768  # bytes of SUMM that are left for notes, of which there are few
 _MAX_WRITER: Final = 100  # characters
@@ -44,8 +43,8 @@ class IndexRows:
         self.stop = 0  # One more than the last entry that a page names
         for run in found.runs:
             if run.is_outside and found.outside[run.entry].head.kind == records.INDX:
-                start = next(reader.starts(run.at, run.size))[2]
-                first, count = int.from_bytes(start[:4], "little"), int.from_bytes(start[4:8], "little")
+                start = reader.start(run.at, 8)
+                first, count = int.from_bytes(start[:4], "little"), int.from_bytes(start[4:], "little")
                 if first >= self.stop:
                     self._pages.append((first, first + count, run.at))
                     self.stop = first + count
@@ -85,8 +84,17 @@ def parts(runs: Columns) -> Iterator[tuple[range, RecordRun]]:
         yield range(first, len(runs)), begun
 
 
+class Step(NamedTuple):
+    """One thing on a walk: a record outside entries, what is left of an entry, or entries of which nothing is known."""
+
+    part: range  # The places of its runs; none where there is no record
+    run: RecordRun | None  # The first of these
+    found: FoundEntry | None = None  # What is left of an entry; None if it is one proven run
+    unknown: range = range(0)  # Numbers of entries of which nothing but the number is known
+
+
 class Walk:
-    """Walks over the entries that are left, and over the numbers of those that are not.
+    """Walks over everything in the order of the original, also over entries of which there is no record.
 
     Args:
         found: What is left of the damaged archive.
@@ -96,37 +104,58 @@ class Walk:
     def __init__(self, found: DamageMap, reader: RecordReader) -> None:
         self._found = found
         self._reader = reader
-        self.rows = IndexRows(found, reader)  # What is left of the index
+        self._rows = IndexRows(found, reader)
         self._next = 0
 
-    def found_entry(self, part: range, run: RecordRun) -> FoundEntry | None:
-        """Return what is left of the next entry, None if it is one proven run.
+    def __iter__(self) -> Iterator[Step]:
+        outside: list[Step] = []
+        for part, run in parts(self._found.runs):
+            if run.is_outside:
+                outside.append(Step(part, run))
+                continue
+            yield from self._up_to(run.entry, outside)
+            outside = []
+            is_next = run.entry >= self._next
+            self._next = max(self._next, run.entry + 1)
+            if run.is_proven and len(part) == 1:
+                yield Step(part, run)
+            else:
+                row = self._rows.row(run.entry) if is_next else None
+                runs = map(self._found.runs.__getitem__, part)
+                yield Step(part, run, find_entry(self._reader, self._found.tag, runs, row))
+        yield from self._up_to(self._entry_count(), outside)
 
-        Raises:
-            SourceChangedError: The input is not what it was.
-        """
-        is_next = run.entry >= self._next
-        self._next = max(self._next, run.entry + 1)
-        if run.is_proven and len(part) == 1:
-            return None
-        row = self.rows.row(run.entry) if is_next else None
-        return find_entry(self._reader, self._found.tag, map(self._found.runs.__getitem__, part), row)
+    def _up_to(self, stop: int, outside: list[Step]) -> Iterator[Step]:
+        """Yield records outside entries, and entries without a record where the index says that they stood."""
+        for step in outside:
+            assert step.run is not None
+            yield from self._gap(stop, step.run.position)
+            yield step
+        yield from self._gap(stop, None)
 
-    def gap_before(self, number: int) -> range:
-        """Return the numbers of entries of which there is no record, before the entry with this number."""
-        gap = range(self._next, number)
-        self._next = max(self._next, number)
-        return gap
+    def _gap(self, stop: int, limit: int | None) -> Iterator[Step]:
+        """Yield entries without a record: those that begin before a position, or all up to one with a record."""
+        while self._next < stop:
+            number = self._next
+            row = self._rows.row(number)
+            if limit is not None and (row is None or row.file_position >= limit):
+                return
+            if row is None:
+                self._next = min(stop, self._rows.next_known(number) or stop)
+                yield Step(range(0), None, unknown=range(number, self._next))
+                continue
+            self._next += 1
+            if row.size:
+                yield Step(range(0), None, lost_entry(number, "all of its records are lost", row))
+            else:
+                yield Step(range(0), None, find_entry(self._reader, self._found.tag, (), row))
 
-    @property
-    def entry_count(self) -> int:
-        """The number of entries, as far as anything tells it."""
-        found = self._found
-        counts = [self._next, self.rows.stop]
-        if found.summary is not None:
-            counts.append(found.summary.entries)
-        if found.root is not None:
-            counts.append(found.root.entry_count)
+    def _entry_count(self) -> int:
+        """Return the number of entries, as far as anything tells it."""
+        summary, root = self._found.summary, self._found.root
+        counts = [self._next, self._rows.stop]
+        counts += [summary.entries] if summary is not None else []
+        counts += [root.entry_count] if root is not None else []
         return min(max(counts), records.MAX_ENTRIES)
 
 
@@ -134,9 +163,9 @@ class Assessment(NamedTuple):
     """What can be done with an archive."""
 
     is_whole: bool  # Whether everything that is not derived is there
-    complete_count: int  # Complete files; counted to the end only while `is_whole`
+    set_is_whole: bool  # Whether at most facts are missing
+    complete_count: int  # Complete files; counted to the end only while `set_is_whole`
     incomplete_count: int  # Incomplete files; likewise
-    root_position: int  # Where ROOT belongs, if `is_whole`
 
 
 def assess(found: DamageMap, reader: RecordReader) -> Assessment:
@@ -146,93 +175,82 @@ def assess(found: DamageMap, reader: RecordReader) -> Assessment:
         SourceChangedError: The input is not what it was.
     """
     replica = _Replica(found)
-    walk = Walk(found, reader)
     complete = incomplete = 0
-    for part, run in parts(found.runs):
-        if run.is_outside:
-            replica.outside(found.outside[run.entry])
+    for step in Walk(found, reader):
+        run, remains = step.run, step.found
+        if run is not None and run.is_outside:
+            replica.outside(found.outside[run.entry].head)
             continue
         if complete and not replica.fits:
             break
-        remains = walk.found_entry(part, run)
-        if remains is None:
-            replica.entry(run.entry, run.position, run.size, run.name_size, run.content_size)
-        elif remains.extent is not None and remains.file is not None:
-            replica.entry(run.entry, remains.position, remains.extent, len(remains.file.name), remains.size or 0)
+        if remains is None and run is not None:
+            replica.entry(run.entry, run.position, run.size, run.content_size)
+            complete += 1
+        elif remains is not None and remains.state is EntryState.COMPLETE:
+            replica.entry(remains.number, remains.position, remains.extent, remains.size or 0)
+            complete += 1
         else:
             replica.fits = False
-        complete += remains is None or remains.state is EntryState.COMPLETE
-        incomplete += remains is not None and remains.state is EntryState.INCOMPLETE
-    return Assessment(replica.is_whole(), complete, incomplete, replica.position)
+            incomplete += remains is not None and remains.state is EntryState.INCOMPLETE
+    whole = replica.is_whole()
+    return Assessment(whole and not replica.lacks_facts, whole, complete, incomplete)
 
 
 class _Replica:
-    """Where each record of the original stands, if nothing but derived records is missing."""
+    """Where each record up to SUMM stands in the original, if nothing but facts is missing; what follows is derived."""
 
     def __init__(self, found: DamageMap) -> None:
-        self._summary, self._head = found.summary, found.known_head
+        self._summary = found.summary
         # Whether every record so far belongs where it must then stand.
-        self.fits = self._head is not None and self._summary is not None and not found.overflow
-        # Where the next one must stand.
-        self.position = bodies.PREAMBLE_SIZE + (HEAD_SIZE + len(self._head.build()) if self._head is not None else 0)
-        self._count = self._content_size = self._page_count = self._page_names = 0
+        self.fits = found.head is not None and self._summary is not None and not found.overflow
+        self.lacks_facts = False  # Whether records of facts that ROOT names are missing
+        self._position = bodies.PREAMBLE_SIZE  # Where the next one must stand
+        if found.head is not None:
+            self._position += HEAD_SIZE + found.named[records.HEAD].length
+        self._count = self._content_size = 0
         self._is_summed = False
+        rows = found.root.rows if found.root is not None else ()
+        self._facts = {row.position: row.end for row in rows if row.kind == records.FACT}
 
-    @property
-    def _page_size(self) -> int:
-        return _PAGE_HEAD_SIZE + records.PAGE_ENTRY_SIZE * self._page_count + self._page_names
-
-    def entry(self, number: int, position: int, size: int, name_size: int, content_size: int) -> None:
-        """Place an entry, and the index page after it if one is due (section 10.1)."""
+    def entry(self, number: int, position: int, size: int, content_size: int) -> None:
+        """Place an entry."""
         self._place(position, size)
         self.fits &= number == self._count and not self._is_summed
         self._count += 1
         self._content_size += content_size
-        self._page_count += 1
-        self._page_names += name_size
-        if self._page_count == records.MAX_PAGE_ENTRIES or self._page_size > records.PAGE_FULL_SIZE:
-            self._place_page()
 
-    def outside(self, outside: Outside) -> None:
-        """Place a record outside entries. Derived ones are not looked at; ROOT must stand where it would be built."""
-        head = outside.head
-        if head.kind == records.ROOT:
-            self.fits &= self._is_summed and head.position == self.position
-        elif head.kind == records.SUMM:
+    def outside(self, head: RecordHead) -> None:
+        """Place a record outside entries; those that are derived, and those after SUMM, are not looked at."""
+        is_summary = head.kind == records.SUMM
+        if is_summary or head.kind == records.PROC or (head.is_extra and not self._is_summed):
             self.fits &= not self._is_summed
             self._place(head.position, HEAD_SIZE + head.length)
-            self._is_summed = True
-            if self._page_count:
-                self._place_page()
-        elif head.is_extra and self._is_summed:
-            self.fits &= head.position > self.position
-        elif head.is_extra or head.kind == records.PROC:
-            self.fits &= not self._is_summed
-            self._place(head.position, HEAD_SIZE + head.length)
+            self._is_summed |= is_summary
 
     def is_whole(self) -> bool:
-        """Return whether everything is there, and SUMM agrees."""
-        if not self.fits or not self._is_summed or self._summary is None or self._head is None:
+        """Return whether everything but facts is there, and SUMM agrees."""
+        summary = self._summary
+        if not self.fits or not self._is_summed or summary is None:
             return False
-        try:
-            self._summary.demand_counts(self._head, entries=self._count, content_size=self._content_size, position=0)
-        except FormatError:
-            return False
-        return True
+        return (summary.entries, summary.content_size) == (self._count, self._content_size)
 
     def _place(self, position: int, size: int) -> None:
-        self.fits &= position == self.position
-        self.position += size
+        while self._position != position and self._position in self._facts:
+            self._position = self._facts.pop(self._position)
+            self.lacks_facts = True
+        self.fits &= position == self._position
+        self._position += size
 
-    def _place_page(self) -> None:
-        self.position += HEAD_SIZE + self._page_size
-        self._page_count = self._page_names = 0
 
-
-def trailing_records(found: DamageMap, root_position: int) -> list[Outside]:
-    """Return the lower-case records that belong after ROOT."""
-    heads = (found.outside[run.entry] for run in found.runs if run.is_outside and run.position > root_position)
-    trailing = (one for one in heads if one.head.is_extra and one.head.length <= records.MAX_TRAILING_SIZE)
+def trailing_records(found: DamageMap, kind: bytes | None = None) -> list[Outside]:
+    """Return the lower-case records that belong after ROOT: those after SUMM, or all of a kind that belongs nowhere else."""
+    heads = [(run.position, found.outside[run.entry]) for run in found.runs if run.is_outside]
+    trailing = (
+        one
+        for position, one in heads
+        if one.head.is_extra and one.head.length <= records.MAX_TRAILING_SIZE
+        if (position >= found.set_end if kind is None else one.head.kind == kind)
+    )
     return list(islice(trailing, records.MAX_TRAILING_RECORDS))
 
 
@@ -244,7 +262,7 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
         created: The time now, for the case that HEAD is lost.
         notes: Where remarks go.
     """
-    base = found.known_head
+    base = found.head
     if base is None:
         base = Head(created, "collected", "unknown", _SOFTWARE)
     elif base.software != _SOFTWARE:
@@ -260,7 +278,7 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     extra = {**base.extra, "origin": origin}
     head = Head(base.created, base.kind, base.profile, _SOFTWARE, extra)
     for key in _by_size(extra, HEAD_KEYS, last="origin"):
-        if len(head.build()) <= records.MAX_HEAD_SIZE:
+        if len(head.build()) <= records.MAX_JSON_SIZE:
             break
         del extra[key]
         if key in HEAD_KEYS:
@@ -283,12 +301,11 @@ def new_summary(losses: Losses, found: DamageMap, writer: ArchiveWriter, *, fini
     is_partial = not whole or (old is not None and old.outcome == "partial")
     if losses.incomplete_count or losses.lost_count or not whole:
         extra.pop("generations", None)  # which logs are left is not for this layer to say
-        extra.pop("examination", None)  # it counts files that are not here any more
     lost = [*extra.pop("lost", ()), *_lost_items(losses)]
 
     def summary() -> Summary:
         outcome = "partial" if is_partial else "complete"
-        return Summary(writer.head.to_json(), writer.entry_count, writer.content_size, finished, outcome, extra)
+        return Summary(writer.entry_count, writer.content_size, finished, outcome, extra)
 
     room = _make_room(extra, losses, records.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
     kept = _fitting(lost, room)

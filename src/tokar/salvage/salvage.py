@@ -81,7 +81,7 @@ def salvage(
     reader = RecordReader(source, found.tag)
     assessment = assess(found, reader)
     work = _Work(found, reader, assessment, partial, canonical_json.to_time(clock()), progress)
-    if assessment.is_whole and found.id is not None:
+    if assessment.is_whole and found.id is not None and len(found.known_roots) <= 1:
         _refuse_undamaged(source, found)
         try:
             return work.rebuild(sink_factory())
@@ -137,20 +137,18 @@ class _Work:
         Raises:
             NotTheSameError: Something else would come out; the sink was discarded.
         """
-        found, notes, head = self.found, self.losses.notes, self.found.known_head
-        assert head is not None
+        found, notes = self.found, self.losses.notes
+        assert found.head is not None
         assert found.summary is not None
-        if found.head is None:
-            notes.append("HEAD was lost; it was rebuilt from its copy in SUMM")
-        last = trailing_records(found, self.assessment.root_position)
-        trailing = [(record.head.kind, bytes(self.reader.record(record.at).body)) for record in last]
-        with self._writer(sink, head, found.id) as writer:
+        if self._lacks_first_head:
+            notes.append("HEAD was lost; it was written again from the one after SUMM")
+        with self._writer(sink, found.head, found.id) as writer:
             self._copy(writer, keep=True)
             try:
-                sealed = writer.seal_as(found.summary, trailing=trailing, root=found.known_root)
+                sealed = writer.seal_as(found.summary, trailing=self._trailing(), root=found.known_root)
             except FormatError as error:
                 raise NotTheSameError from error
-        is_shorter = found.tail is not None and found.tail.total_size != sealed.size
+        is_shorter = found.tail is not None and found.named[records.TAIL].end != sealed.size
         if is_shorter:
             notes.append("records after ROOT, such as signatures, are lost")
         elif found.tail is None:
@@ -170,8 +168,9 @@ class _Work:
             self._copy(writer, keep=False)
             if not writer.entry_count:
                 raise _nothing_to_save(self.assessment)
-            whole = self.assessment.is_whole
-            sealed = writer.seal_as(new_summary(self.losses, found, writer, finished=self.now, whole=whole))
+            whole = self.assessment.set_is_whole
+            summary = new_summary(self.losses, found, writer, finished=self.now, whole=whole)
+            sealed = writer.seal_as(summary, trailing=self._trailing(records.KEYS))
         return self._report(sealed, same=False, trailing_is_lost=False)
 
     def _writer(self, sink: Sink, head: Head, archive_id: bytes | None) -> SalvageWriter:
@@ -180,12 +179,23 @@ class _Work:
     def _copy(self, writer: SalvageWriter, *, keep: bool) -> None:
         Copier(self.found, self.reader, writer, self.losses, keep, self.partial, self.progress).run()
 
+    @property
+    def _lacks_first_head(self) -> bool:
+        """Whether the second HEAD alone is left."""
+        head = self.found.named.get(records.HEAD)
+        return head is not None and head.position != bodies.PREAMBLE_SIZE
+
+    def _trailing(self, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
+        """Return kind and body of the records for after ROOT: all of them, or those of a kind."""
+        last = trailing_records(self.found, kind)
+        return [(record.head.kind, bytes(self.reader.record(record.at).body)) for record in last]
+
     def _note_what_is_lost(self) -> None:
         """Say which records outside entries are known to be lost, and what that means."""
         found = self.found
         remarks = (
-            (found.head is None and found.summary is not None, "HEAD was lost; its copy in SUMM was used"),
-            (found.known_head is None, "HEAD is lost: profile, kind, server and locations are not known any more"),
+            (self._lacks_first_head, "HEAD was lost; the one after SUMM was used"),
+            (found.head is None, "HEAD is lost: profile, kind, server and locations are not known any more"),
             (found.id is None, "the second half of the id is lost, so a new id was made"),
             (
                 found.summary is None,
@@ -196,9 +206,9 @@ class _Work:
         there = {(head.position, head.check) for head, _ in found.outside}
         rows = found.root.rows if found.root is not None else ()
         lost = Counter(
-            "lower-case" if row.is_extra else row.kind.decode("ascii", "replace")
+            "lower-case" if row.is_extra and row.kind != records.FACT else row.kind.decode("ascii", "replace")
             for row in rows
-            if row.kind in (records.HEAD, records.PROC, records.SUMM) or row.is_extra
+            if row.kind in (records.PROC, records.SUMM) or row.is_extra
             if (row.position, row.check) not in there
         )
         self.losses.notes += [text for is_so, text in remarks if is_so]
