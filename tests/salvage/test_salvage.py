@@ -110,7 +110,7 @@ def test_an_unknown_feature_is_refused() -> None:
         salvage(BytesSource(data[:-1]), never)
 
 
-def test_an_unknown_feature_in_the_copy_of_head_is_refused() -> None:
+def test_an_unknown_feature_in_the_second_head_is_refused() -> None:
     data = bytes(begun(features=["encryption"]).entry().finish().data)
     with pytest.raises(UnsupportedError, match="encryption"):
         salvage(BytesSource(broken(data, 40)), never)
@@ -155,9 +155,39 @@ def test_done_is_built_again_from_the_index() -> None:
     assert result.data == WHOLE
 
 
-def test_file_is_built_again_from_the_index_where_its_time_was_not_recorded() -> None:
-    result = rescued(broken(WHOLE, piece(WHOLE, b"FILE", 0), piece(WHOLE, b"FILE", 2)))
+def test_file_is_built_again_from_the_index() -> None:
+    files = [found for found in pieces(WHOLE) if found.kind == b"FILE"]
+    result = rescued(broken(WHOLE, *files))
     assert result.data == WHOLE
+    assert not result.report.lost
+
+
+def test_file_and_done_are_both_built_again_from_the_index() -> None:
+    ends = [found for found in pieces(WHOLE) if found.kind in (b"FILE", b"DONE")]
+    assert rescued(broken(WHOLE, *ends)).data == WHOLE
+    assert rescued(without(WHOLE, *ends)).data == WHOLE
+
+
+def test_an_empty_file_of_which_the_index_alone_is_left_is_built_again() -> None:
+    gone = entry_pieces(WHOLE)[2]
+    for data in (without(WHOLE, *gone), broken(WHOLE, *gone, piece(WHOLE, b"ROOT"), piece(WHOLE, b"TAIL"))):
+        result = rescued(data)
+        assert result.report.same
+        assert result.contents == FILES
+    many = begun().entry(b"", name=b"FIRST").proc().entry(b"", name=b"SECOND").entry(b"", name=b"THIRD").proc()
+    data = bytes(many.finish().data)
+    entries = [part for entry in entry_pieces(data) for part in entry]
+    assert rescued(without(data, *entries)).data == data
+    assert rescued(without(data, *entries[2:])).data == data
+    assert rescued(without(data, *entries[:4])).data == data
+
+
+def test_an_index_that_lies_about_an_empty_file_makes_none() -> None:
+    archive = begun().entry(b"good").entry(b"", name=b"EMPTY").summ().head()
+    data = bytes(archive.page(flags=[0, 1]).finish().data)
+    result = rescued(without(data, *entry_pieces(data)[1]))
+    assert result.contents == {"E.LOG": b"good"}
+    assert result.states == {"EMPTY": "incomplete"}
 
 
 def test_the_id_comes_from_root_if_the_preamble_is_lost() -> None:
@@ -212,11 +242,6 @@ def test_bytes_after_the_end_are_cut_off() -> None:
     assert result.data == WHOLE
     assert result.report.ranges[-1].size == 777
     assert not result.report.lost
-
-
-def test_padding_survives() -> None:
-    data = bytes(begun().file(b"P").chunk(pattern(9), padding=bytes(5000)).finish().data)
-    assert rescued(broken(data, 3)).data == data
 
 
 def test_an_archive_without_files_is_rebuilt_too() -> None:
@@ -344,11 +369,26 @@ def test_signatures_do_not_go_with_another_root() -> None:
     assert any("left out" in note for note in result.report.notes)
 
 
-def test_head_comes_from_its_copy() -> None:
+def test_head_comes_from_the_one_after_summ() -> None:
     result = rescued(broken(WHOLE, piece(WHOLE, b"HEAD"), piece(WHOLE, b"PROC")))
-    assert "HEAD was lost; its copy in SUMM was used" in result.report.notes
+    assert "HEAD was lost; the one after SUMM was used" in result.report.notes
     assert result.archive.head.profile == "ese"
     assert result.archive.head.created == "2026-01-02T03:04:05.000006Z"
+
+
+def test_two_heads_that_differ_make_a_new_archive_with_the_first() -> None:
+    data = bytes(begun().entry().summ().head({"server": "OTHER"}).finish().data)
+    result = rescued(data)
+    assert not result.report.same
+    assert result.archive.head.text("server") is None
+    assert rescued(broken(data, piece(data, b"HEAD"))).archive.head.text("server") == "OTHER"
+
+
+def test_head_is_made_up_where_both_are_lost() -> None:
+    result = rescued(broken(WHOLE, piece(WHOLE, b"HEAD"), piece(WHOLE, b"HEAD", 1)))
+    assert (result.archive.head.profile, result.archive.head.kind) == ("unknown", "collected")
+    assert result.contents == FILES
+    assert not result.report.same
 
 
 def test_head_is_made_up_where_nothing_tells_it() -> None:
@@ -361,7 +401,7 @@ def test_head_is_made_up_where_nothing_tells_it() -> None:
 
 
 def test_a_long_head_makes_room_for_its_origin() -> None:
-    room = 524_288 - 140 - len('"annotation":"",')
+    room = (1 << 20) - 140 - len('"annotation":"",')
     data = bytes(begun(annotation="a" * room, server="S").entry().proc().finish().data)
     result = rescued(data[: piece(data, b"PROC").start])
     assert "annotation" not in result.archive.head.extra
@@ -370,17 +410,17 @@ def test_a_long_head_makes_room_for_its_origin() -> None:
 
 
 def test_a_long_summary_makes_room_and_keeps_what_is_known() -> None:
-    many = {f"key_{number}": "x" * 20_000 for number in range(46)}
-    archive = begun(annotation="a" * 100_000).entry().entry(name=b"F").proc()
+    many = {f"key_{number}": "x" * 22_000 for number in range(47)}
+    archive = begun().entry().entry(name=b"F").proc()
     data = bytes(archive.summ({**many, "notes": ["kept"]}).finish().data)
     result = rescued(broken(data, piece(data, b"PROC")))
     assert result.archive.summary.extra["notes"][0] == "kept"
-    assert sum(key.startswith("key_") for key in result.archive.summary.extra) == 45
+    assert sum(key.startswith("key_") for key in result.archive.summary.extra) == 46
 
 
 def test_a_long_summary_says_which_key_it_left_out() -> None:
-    left_out = [{"name": "n" * 4000, "reason": "r"}] * 220
-    data = bytes(begun(annotation="a" * 140_000).entry().proc().summ({"left_out": left_out}).finish().data)
+    left_out = [{"name": "n" * 4000, "reason": "r"}] * 257
+    data = bytes(begun().entry().proc().summ({"left_out": left_out}).finish().data)
     result = rescued(broken(data, piece(data, b"PROC")))
     assert "left_out" not in result.archive.summary.extra
     assert "SUMM has no room for its key left_out any more" in result.archive.summary.extra["notes"]
@@ -401,7 +441,7 @@ def test_the_list_of_losses_is_shortened_where_summ_has_no_room() -> None:
 
 
 def test_a_contradiction_between_root_and_records_gives_a_new_archive() -> None:
-    archive = begun().entry().summ()
+    archive = begun().entry().summ().head()
     data = bytes(archive.page(digest=[bytes(32)]).finish().data)  # every check is right, and the index lies
     result = rescued(data)
     assert not result.report.same
@@ -438,9 +478,11 @@ def test_a_done_of_another_file_proves_nothing() -> None:
     assert rescued(broken(data, piece(data, b"INDX"))).contents == {"E.LOG": b"good"}
 
 
-def test_the_index_speaks_for_a_file_whose_done_does_not_fit() -> None:
-    data = bytes(begun().file(b"X").chunk(b"content").done(file_check=bytes(32)).finish().data)
-    assert rescued(data).contents == {"X": b"content"}
+def test_the_index_cannot_speak_for_a_file_whose_done_does_not_fit() -> None:
+    archive = begun().entry(b"good").file(b"X").chunk(b"content").done(file_check=bytes(32))
+    result = rescued(bytes(archive.finish().data))
+    assert result.contents == {"E.LOG": b"good"}
+    assert result.states == {"X": "incomplete"}
 
 
 def test_an_index_that_names_another_size_proves_nothing() -> None:
@@ -496,12 +538,26 @@ def test_an_index_that_names_an_impossible_size_is_not_believed() -> None:
     assert result.states == {"X": "incomplete"}
 
 
-def test_a_file_proven_by_an_index_that_names_another_done_is_complete_but_not_the_original() -> None:
-    archive = begun().entry(b"content").summ()
-    data = bytes(archive.page(done_check=[bytes(32)]).finish().data)
+def test_an_index_that_names_another_done_proves_nothing() -> None:
+    archive = begun().entry(b"content").entry(b"good", name=b"GOOD").summ().head()
+    checks = [bytes(32), archive.open.done_head.check]
+    data = bytes(archive.page(done_check=checks).finish().data)
     result = rescued(broken(data, piece(data, b"DONE")))
-    assert result.contents == {"E.LOG": b"content"}
-    assert not result.report.same
+    assert result.contents == {"GOOD": b"good"}
+    assert result.states == {"E.LOG": "incomplete"}
+
+
+@pytest.mark.parametrize("field", ["modified", "announced_size", "chunk_log2", "encoding", "token", "list", "flags"])
+def test_an_index_that_says_something_else_of_file_proves_nothing(field: str) -> None:
+    archive = begun().entry(b"content", flags=3, modified=1, announced_size=7).entry(b"good", name=b"GOOD").summ().head()
+    own = archive.entries[0].values[field]
+    other = archive.entries[1].values[field]
+    changed = {"chunk_log2": 17, "list": 3, "flags": 7}.get(field, own + 1)
+    data = bytes(archive.page(**{field: [changed, other]}).finish().data)
+    for lost in (b"FILE", b"DONE"):
+        result = rescued(broken(data, piece(data, lost)), partial=True)
+        assert [entry.name for entry in result.archive if not entry.incomplete] == ["GOOD"]
+        assert result.contents["E.LOG"] == b"content"
 
 
 def test_chunks_out_of_order_are_not_content() -> None:
@@ -582,15 +638,14 @@ def test_ranges_of_a_file_with_very_many_holes_are_summed_up(monkeypatch: pytest
     assert remains.missing == (MissingContent(0, 10), MissingContent(20, 10), MissingContent(40, 60))
 
 
-def test_lost_file_record_leaves_the_name_in_the_index() -> None:
-    data = broken(WHOLE, piece(WHOLE, b"FILE", 1))  # it has a modification time, which nothing else tells
-    assert "A.LOG" not in rescued(data).contents
+def test_what_the_index_repeats_of_a_lost_file_record_goes_into_an_incomplete_file() -> None:
+    data = broken(WHOLE, piece(WHOLE, b"FILE", 3), piece(WHOLE, b"DATA", 5))
     result = rescued(data, partial=True)
-    assert result.contents["A.LOG"] == FILES["A.LOG"]
-    entry = result.archive.find("A.LOG")
-    assert entry.token == 0x21
-    assert result.archive.records(entry).file.incomplete
-    assert "FILE record is lost" in result.report.files[0].reason
+    entry = result.archive.find("B.LOG")
+    assert result.contents["B.LOG"][CHUNK:] == FILES["B.LOG"][CHUNK:]
+    assert (entry.token, entry.modified, entry.announced_size) == (0x21, 1_700_000_000_000_000_003, 2 * CHUNK)
+    assert entry.incomplete
+    assert result.states == {"B.LOG": "incomplete"}
 
 
 def test_content_whose_name_is_lost_gets_a_made_up_one() -> None:
@@ -650,9 +705,9 @@ def test_an_archive_made_to_fill_disks_does_not(monkeypatch: pytest.MonkeyPatch)
 def test_lost_files_are_named_by_the_index() -> None:
     gone = entry_pieces(WHOLE)[1:4]
     result = rescued(without(WHOLE, *(found for entry in gone for found in entry)))
-    assert result.states == {"A.LOG": "lost", "EMPTY.LOG": "lost", "B.LOG": "lost"}
-    assert [file.size for file in result.report.files] == [18, 0, 2 * CHUNK]
-    assert [file.number for file in result.report.files] == [1, 2, 3]
+    assert result.states == {"A.LOG": "lost", "B.LOG": "lost"}  # nothing of the empty one is missing
+    assert [file.size for file in result.report.files] == [18, 2 * CHUNK]
+    assert [file.number for file in result.report.files] == [1, 3]
     assert result.report.unknown == ()
 
 

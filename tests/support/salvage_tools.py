@@ -138,7 +138,6 @@ def whole_archive() -> bytes:
         writer.add_extra(b"note", b"for a newer reader")
 
         summary = Summary(
-            HEAD.to_json(),
             writer.entry_count,
             writer.content_size,
             "2026-01-02T03:04:06.000007Z",

@@ -151,21 +151,22 @@ class Copier:
             return
         if self.keep and self.writer.position != head.position:
             raise NotTheSameError
-        body: bytes | None = bytes(self.reader.record(at).body)
+        body = bytes(self.reader.record(at).body)
         if head.kind == records.FACT and not self.keep:
-            body = self._facts(body)
-        if body is not None:
+            self._copy_facts(body)
+        else:
             self.writer.copy_record(head.kind, body)
 
-    def _facts(self, body: bytes) -> bytes | None:
-        """Return a record of facts with the numbers that entries have now; None if nothing is left of it."""
+    def _copy_facts(self, body: bytes) -> None:
+        """Copy a record of facts with the numbers that entries have now, if it can be read."""
         try:
             renumbered = renumber_facts(body, self._number_now)
-            records.demand_length(records.FACT, len(renumbered or b""), 0)
+            records.demand_length(records.FACT, len(renumbered or b""), self.writer.position)
         except FormatError:
             self._unread_facts += 1
-            return None
-        return renumbered
+        else:
+            if renumbered is not None:
+                self.writer.copy_record(records.FACT, renumbered)
 
     def _number_now(self, number: int) -> int | None:
         """Return the number that a complete entry has in the result."""

@@ -222,7 +222,7 @@ class _Describer:
         end = before.end if before else bodies.PREAMBLE_SIZE
         parts += self._outside_between(end, after.position if after else None)
         if after is None:
-            is_derived = self._found.summary_head is not None and not parts
+            is_derived = records.SUMM in self._found.named and not parts
             parts.append("the end of the archive, of which all is derived" if is_derived else "the end of the archive")
         return parts
 
