@@ -549,7 +549,9 @@ def test_an_index_that_names_another_done_proves_nothing() -> None:
 
 @pytest.mark.parametrize("field", ["modified", "announced_size", "chunk_log2", "encoding", "token", "list", "flags"])
 def test_an_index_that_says_something_else_of_file_proves_nothing(field: str) -> None:
-    archive = begun().entry(b"content", flags=3, modified=1, announced_size=7).entry(b"good", name=b"GOOD").summ().head()
+    archive = (
+        begun().entry(b"content", flags=3, modified=1, announced_size=7).entry(b"good", name=b"GOOD").summ().head()
+    )
     own = archive.entries[0].values[field]
     other = archive.entries[1].values[field]
     changed = {"chunk_log2": 17, "list": 3, "flags": 7}.get(field, own + 1)

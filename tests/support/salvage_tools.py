@@ -112,11 +112,17 @@ def without(data: bytes, *gone: Piece) -> bytes:
     return b"".join([*kept, data[at:]])
 
 
+def lines(size: int) -> bytes:
+    """Return content of which no two chunks are equal, and which takes few bytes when it is compressed."""
+    chunks = (b"chunk %d of %d\n" % (at, size) * (CHUNK // 12) for at in range(-(-size // CHUNK)))
+    return b"".join(chunk[:CHUNK] for chunk in chunks)[:size]
+
+
 FILES: dict[str, bytes] = {
-    "DB.EDB": pattern(2 * CHUNK) + bytes(CHUNK) + pattern(1000),
+    "DB.EDB": lines(2 * CHUNK) + bytes(CHUNK) + lines(1000),
     "A.LOG": b"a log of one chunk",
     "EMPTY.LOG": b"",
-    "B.LOG": pattern(2 * CHUNK),
+    "B.LOG": lines(2 * CHUNK),
     "ZEROS.LOG": bytes(CHUNK + 1),
     "C.LOG": pattern(300),
 }

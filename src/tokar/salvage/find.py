@@ -324,7 +324,8 @@ def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
     at = 0
     while at + bodies.PREAMBLE_SIZE <= min(stop, source.size):
         offset = window.load(at, bodies.PREAMBLE_SIZE)
-        found = window.data.find(MAGIC, offset)
+        limit = max(stop - window.start, 0)
+        found = window.data.find(MAGIC, offset, limit)
         while found >= 0:
             data = window.data[found : found + bodies.PREAMBLE_SIZE]
             if (
@@ -333,7 +334,7 @@ def moved_preamble(source: ByteSource, tag: bytes, stop: int) -> bytes | None:
                 and data == Preamble(data[_PREAMBLE_ID]).build()
             ):
                 return data[_PREAMBLE_ID]
-            found = window.data.find(MAGIC, found + 1)
+            found = window.data.find(MAGIC, found + 1, limit)
         at = window.end - bodies.PREAMBLE_SIZE + 1
     return None
 

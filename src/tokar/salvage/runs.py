@@ -310,7 +310,7 @@ def _demand_sound(record: FoundRecord) -> None:
     """Check what a record outside entries says, as far as it can be read alone.
 
     Raises:
-        UnsupportedError: HEAD-1, a required feature that is not known.
+        UnsupportedError: HEAD-1, the first HEAD names a required feature that is not known.
         FormatError: The rule that it breaks.
     """
     kind, position = record.head.kind, record.head.position
@@ -318,4 +318,8 @@ def _demand_sound(record: FoundRecord) -> None:
     if kind == records.INDX:
         IndexPage.parse(body, first=int.from_bytes(body[:4], "little"), position=position)
     elif kind in _PARSERS:
-        _PARSERS[kind](body, position=position)
+        try:
+            _PARSERS[kind](body, position=position)
+        except UnsupportedError:
+            if position == bodies.PREAMBLE_SIZE:  # another HEAD is read only where the first one is lost
+                raise
