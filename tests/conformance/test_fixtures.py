@@ -21,6 +21,11 @@ LIMITS = set(re.findall(r"^\| (LIM-\d) \|", SPECIFICATION, re.MULTILINE))
 WITHOUT_FIXTURE = {
     "ANS-1": "what a reader says first",
     "ANS-2": "what a reader says with an answer",
+    "FILE-2": "the length of the body says it, so that REC-7 is broken first",
+    "FACT-1": "a duty of writers",
+    "FACT-2": "a duty of readers that have the content",
+    "ENC-4": "a duty of readers that are given a key",
+    "ENC-5": "a duty of writers; what it adds is no damage (LOW-1)",
     "LOW-2": "a duty of writers that no reader can see",
     "LIM-1": "needs 2^24 entries; tested with a lower limit",
     "LIM-2": "needs 2^20 chunks; tested with a lower limit",
@@ -86,17 +91,42 @@ def test_every_fixture_says_in_one_sentence_what_it_shows() -> None:
         case = Expectation.load(name)
         assert case.answer in ANSWERS, name
         assert re.fullmatch(r"[^\s].{8,140}\.", case.title), name
-        assert name.startswith("good-") == (case.answer == "sealed"), name
-        assert case.rule is None or name.upper().startswith(f"{case.rule}-"), name
+        assert name.startswith(("good-", "may-")) == (case.answer == "sealed"), name
+        assert name.startswith("may-") == bool(case.permitted), name
+        rules = {case.rule, case.encryption.get("rule"), *(answer["rule"] for answer in case.permitted)} - {None}
+        assert not rules or any(name.removeprefix("may-").upper().startswith(f"{rule}-") for rule in rules), name
+
+
+def test_every_permitted_answer_is_one_that_a_reader_can_give() -> None:
+    for name in names("may-"):
+        case = Expectation.load(name)
+        for answer in case.permitted:
+            assert answer["answer"] in ANSWERS, name
+            assert answer["rule"] in RULES, name
+            assert 32 <= answer["position"] < len(case.data), name
+            assert answer["released"] <= len(case.entries), name
+
+
+def test_an_encrypted_archive_is_unsupported_without_the_feature() -> None:
+    encrypted = [case for case in map(Expectation.load, names()) if case.encryption]
+    assert len(encrypted) > 10
+    for case in encrypted:
+        assert (case.answer, case.rule, case.position, case.entries) == ("unsupported", "HEAD-1", 32, ()), case.name
+        assert (case.encryption["answer"] == "sealed") == ("rule" not in case.encryption), case.name
+
+
+def broken_rules() -> set[str]:
+    cases = [Expectation.load(name) for name in names()]
+    return {rule for case in cases for rule in (case.rule, case.encryption.get("rule")) if rule}
 
 
 def test_every_rule_that_an_archive_can_break_has_a_fixture() -> None:
-    broken = {Expectation.load(name).rule for name in names() if not name.startswith("good-")}
+    broken = broken_rules()
     assert (RULES | LIMITS) - broken - WITHOUT_FIXTURE.keys() == set()
 
 
 def test_no_rule_is_excused_that_has_a_fixture_or_does_not_exist() -> None:
-    broken = {Expectation.load(name).rule for name in names() if not name.startswith("good-")}
+    broken = broken_rules()
     assert WITHOUT_FIXTURE.keys() & broken == set()
     assert WITHOUT_FIXTURE.keys() <= RULES | LIMITS
 
@@ -104,7 +134,7 @@ def test_no_rule_is_excused_that_has_a_fixture_or_does_not_exist() -> None:
 def test_no_fixture_names_a_rule_that_does_not_exist() -> None:
     for name in names():
         case = Expectation.load(name)
-        assert {rule for rule in (case.rule, *case.also) if rule} <= RULES, name
+        assert {rule for rule in (case.rule, *case.also, *case.encryption.get("also", ())) if rule} <= RULES, name
 
 
 def test_no_two_fixtures_are_the_same_archive() -> None:

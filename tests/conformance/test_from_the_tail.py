@@ -9,32 +9,26 @@ from __future__ import annotations
 
 import pytest
 from blake3 import blake3
-from conformance_cases import Expectation, from_the_tail, names
+from conformance_cases import NEEDS_CONTENT, Expectation, from_the_tail, names, plain_names
 
 from tokar.errors import FormatError
 from tokar.format import canonical_json
 from tokar.format.archive import Archive
 from tokar.storage.bytesource import BytesSource
 
-# From the tail, a record inside an entry that DONE does not name is bytes between chunks, whatever its kind.
-OTHER_ANSWERS = {"rec-6-unknown-in-entry": "damaged"}
-NEEDS_CONTENT = {
-    "data-6-bomb",
-    "data-6-damaged-block",
-    "data-6-empty-frame",
-    "data-6-one-byte-less",
-    "data-6-one-byte-more",
-    *names("done-5-"),
-}
+# From the tail, a record inside an entry that DONE does not name is bytes between chunks, whatever its kind; and the
+# second HEAD may be the one that is used.
+OTHER_ANSWERS = {"rec-6-unknown-in-entry": "damaged", "head-3-feature": "unsupported"}
 
 
 @pytest.mark.parametrize("name", names())
 def test_the_reader_gives_the_kind_of_answer_of_the_fixture(name: str) -> None:
     case = Expectation.load(name)
     outcome = from_the_tail(case.data)
-    assert outcome.answer == OTHER_ANSWERS.get(name, case.answer)
-    assert (outcome.rule is None) == (case.answer == "sealed")
-    assert (outcome.position is None) == (case.answer == "sealed")
+    permitted = {OTHER_ANSWERS.get(name, case.answer), *(one["answer"] for one in case.permitted)}
+    assert outcome.answer in permitted
+    assert (outcome.rule is None) == (outcome.answer == "sealed")
+    assert (outcome.position is None) == (outcome.answer == "sealed")
 
 
 def test_without_content_the_reader_misses_only_what_needs_content() -> None:
@@ -77,7 +71,7 @@ def test_the_chunks_of_a_good_archive_have_their_codecs() -> None:
             assert [chunk.codec for chunk in archive.chunks(entry)] == expected["codecs"], name
 
 
-@pytest.mark.parametrize("name", [*names("data-"), *names("done-5-")])
+@pytest.mark.parametrize("name", [*plain_names("data-"), *plain_names("done-5-")])
 def test_a_damaged_entry_is_refused_when_it_is_read(name: str) -> None:
     archive = Archive(BytesSource(Expectation.load(name).data))
     damaged = archive.entry(len(archive) - 1)
@@ -87,7 +81,7 @@ def test_a_damaged_entry_is_refused_when_it_is_read(name: str) -> None:
 
 
 def test_the_entry_before_a_damaged_one_is_still_read() -> None:
-    for name in (*names("data-"), *names("done-")):
+    for name in (*plain_names("data-"), *plain_names("done-")):
         case = Expectation.load(name)
         archive = Archive(BytesSource(case.data))
         for number, expected in enumerate(case.entries):

@@ -30,7 +30,7 @@ def demand_agreement(data: bytes) -> Verdict:
     return theirs
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("may-")])
 def test_both_readers_agree_about_a_fixture(name: str) -> None:
     folder: Path = FIXTURES / name
     demand_agreement((folder / "archive.tokar").read_bytes())

@@ -16,16 +16,16 @@ from tokar.format.scanner import EntryBegun, EntryEnded, RecordRead, Scan
 from tokar.format.writer import ArchiveWriter
 from tokar.storage.bytesource import BytesSource
 
-# What the writer has no reason to do: keys of PROC that nobody knows, padding, frames of its own making, zeros as they
+# What the writer has no reason to do: keys of PROC that nobody knows, frames of its own making, zeros as they
 # are, chunks of several sizes, records after ROOT.
 OTHER_WAYS = {
     "good-codecs-mixed",
     "good-incomplete",
     "good-lower-case-after-root",
     "good-lower-case-after-root-longest",
-    "good-padding",
-    "good-padding-longest",
+    "good-keys-malformed",
     "good-proc-values",
+    "good-sign-malformed",
     "good-zeros-largest-chunk",
     "good-zeros-stored",
     *names("good-zstd"),

@@ -34,6 +34,7 @@ MAX_ENTRIES, MAX_CHUNKS, MAX_OUTSIDE, MAX_ARCHIVE = 2**24, 2**20, 65_536, 2**63 
 MAX_AFTER_ROOT = 16
 PAGE_ENTRIES, PAGE_NAMES, PAGE_ROW = 65_536, 2**24, 119
 MAX_DEPTH = 8
+MAX_NAME = 65_535
 ZSTD_BLOCK_MAX = 1 << 17
 
 ANY_LOWER = b"*low"
@@ -705,7 +706,7 @@ def _page_length(rows: list[_Row]) -> int:
 def _check_columns(body: memoryview, count: int) -> None:
     """Checks what INDX-1 asks of the columns of a page."""
     ends = struct.unpack_from(f"<{count}I", body, 8 + 104 * count)
-    _require(all(a < b for a, b in itertools.pairwise((0, *ends))), "INDX-1")
+    _require(all(0 < b - a <= MAX_NAME for a, b in itertools.pairwise((0, *ends))), "INDX-1")
     _require(len(body) == 8 + PAGE_ROW * count + ends[-1], "INDX-1")
     lists = struct.unpack_from(f"<{count}B", body, 8 + 117 * count)
     columns = zip(
