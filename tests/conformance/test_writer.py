@@ -25,7 +25,7 @@ OTHER_WAYS = {
     "good-lower-case-after-root-longest",
     "good-keys-malformed",
     "good-proc-values",
-    "good-sign-malformed",
+    *names("good-sign"),
     "good-zeros-largest-chunk",
     "good-zeros-stored",
     *names("good-zstd"),
