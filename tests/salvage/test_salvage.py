@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from salvage_tools import (
     NOW,
     OLD_ID,
     TAG,
+    Rescued,
     broken,
     entry_pieces,
     piece,
@@ -37,8 +39,9 @@ from tokar.format.metadata import parse_calls
 from tokar.format.scanner import Scan
 from tokar.salvage import copy as salvage_copy
 from tokar.salvage import entry as salvage_entry
+from tokar.salvage import rebuild as salvage_rebuild
 from tokar.salvage.copy import SalvageWriter
-from tokar.salvage.entry import EntryState, FoundEntry, MissingContent
+from tokar.salvage.entry import EntryState, FoundEntry, MissingContent, find_entry
 from tokar.salvage.salvage import random_id, salvage
 from tokar.storage.bytesource import BytesSource
 
@@ -540,6 +543,7 @@ def test_an_index_that_names_an_impossible_size_is_not_believed() -> None:
 
 def test_an_index_that_names_another_done_proves_nothing() -> None:
     archive = begun().entry(b"content").entry(b"good", name=b"GOOD").summ().head()
+    assert archive.open.done_head is not None
     checks = [bytes(32), archive.open.done_head.check]
     data = bytes(archive.page(done_check=checks).finish().data)
     result = rescued(broken(data, piece(data, b"DONE")))
@@ -552,14 +556,20 @@ def test_an_index_that_says_something_else_of_file_proves_nothing(field: str) ->
     archive = (
         begun().entry(b"content", flags=3, modified=1, announced_size=7).entry(b"good", name=b"GOOD").summ().head()
     )
-    own = archive.entries[0].values[field]
-    other = archive.entries[1].values[field]
-    changed = {"chunk_log2": 17, "list": 3, "flags": 7}.get(field, own + 1)
-    data = bytes(archive.page(**{field: [changed, other]}).finish().data)
-    for lost in (b"FILE", b"DONE"):
+    own, other = (entry.values[field] for entry in archive.entries)
+    columns: dict[str, Any] = {field: [{"chunk_log2": 17, "list": 3, "flags": 7}.get(field, own + 1), other]}
+    data = bytes(archive.page(**columns).finish().data)
+    for lost, name in ((b"FILE", "lost-name-00000000"), (b"DONE", "E.LOG")):
         result = rescued(broken(data, piece(data, lost)), partial=True)
         assert [entry.name for entry in result.archive if not entry.incomplete] == ["GOOD"]
-        assert result.contents["E.LOG"] == b"content"
+        assert result.contents[name] == b"content"
+
+
+def test_an_index_and_done_that_contradict_each_other_make_up_no_chunks() -> None:
+    archive = begun().entry(b"good", name=b"GOOD").file().chunk(b"chunk").done(data_lengths=[], data_checks=[])
+    data = bytes(archive.summ().head().page(flags=[0, 1]).finish().data)
+    result = rescued(broken(data, piece(data, b"FILE", 1)), partial=True)
+    assert result.contents == {"GOOD": b"good"}
 
 
 def test_chunks_out_of_order_are_not_content() -> None:
@@ -580,6 +590,124 @@ def test_records_of_an_archive_inside_are_content() -> None:
     data = WHOLE[: piece(WHOLE, b"FILE", 1).start] + inner + outer[piece(WHOLE, b"FILE", 1).start :]
     assert ARCHIVE_ID[:8] != TAG
     assert set(rescued(data).contents) == set(FILES) - {"A.LOG"}
+
+
+# --- facts, keys and signatures ---------------------------------------------------------------------------------------
+
+
+def facts(*numbers: int, **more: Any) -> bytes:
+    """Return the body of a record of facts for some entries."""
+    told = [{"entry": number, "kind": "log"} for number in numbers]
+    return json.dumps({"facts": told, "facts_version": 1, **more}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def with_facts(*bodies: bytes) -> bytes:
+    """Return an archive of four files with records of facts before SUMM."""
+    archive = begun()
+    for number in range(4):
+        archive.entry(b"%d" % number, name=b"F%d" % number)
+    for body in bodies:
+        archive.lower_case(body, kind=b"fact")
+    return bytes(archive.finish().data)
+
+
+def told(result: Rescued) -> list[bytes]:
+    """Return the bodies of the records of facts."""
+    return [found.data[64:] for found in pieces(result.data) if found.kind == b"fact"]
+
+
+def test_facts_are_kept_in_the_original() -> None:
+    for body in (facts(0, 1, 2, 3), b"no facts"):
+        data = with_facts(body)
+        assert rescued(broken(data, piece(data, b"INDX"))).data == data
+
+
+def test_facts_go_into_a_new_archive_with_its_numbers() -> None:
+    data = with_facts(facts(0, 1, 3), facts(2))
+    result = rescued(broken(data, piece(data, b"DATA", 1)))
+    assert [entry.name for entry in result.archive] == ["F0", "F2", "F3"]
+    assert told(result) == [facts(0, 2), facts(1)]
+
+
+def test_facts_of_lost_and_incomplete_files_are_left_out() -> None:
+    archive = begun().entry(b"good").file(b"X").chunk(pattern(CHUNK)).chunk(b"end").done()
+    data = bytes(archive.lower_case(facts(0, 1), kind=b"fact").lower_case(facts(1), kind=b"fact").finish().data)
+    result = rescued(broken(data, piece(data, b"DATA", 1)), partial=True)
+    assert len(result.archive) == 2
+    assert told(result) == [facts(0)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"no facts", b"{}", facts(1, facts_version=2), facts(1, facts=[{"kind": "log"}]), facts(1) + b" "],
+)
+def test_facts_that_cannot_be_read_are_left_out_of_a_new_archive_and_said_so(body: bytes) -> None:
+    data = with_facts(body, facts(3))
+    result = rescued(broken(data, piece(data, b"DATA", 1)))
+    assert told(result) == [facts(2)]
+    assert "1 records of facts cannot be read here and were left out" in result.report.notes
+
+
+def test_lost_facts_do_not_make_a_set_partial() -> None:
+    data = with_facts(facts(0), facts(1), facts(2))
+    for gone in ([0], [1], [2], [0, 1, 2]):
+        result = rescued(broken(data, *(piece(data, b"fact", number) for number in gone)))
+        assert len(result.archive) == 4
+        assert not result.report.same
+        assert result.archive.summary.outcome == "complete"
+        assert f"{len(gone)} fact records are lost" in result.report.notes
+        assert len(told(result)) == 3 - len(gone)
+    result = rescued(broken(data, piece(data, b"fact"), piece(data, b"ROOT")))
+    assert result.archive.summary.outcome == "partial"  # nobody knows what stood there
+    result = rescued(broken(data, piece(data, b"fact"), piece(data, b"DATA")))
+    assert result.archive.summary.outcome == "partial"
+
+
+def sealed_with_keys() -> bytes:
+    archive = begun().entry(b"one", name=b"F1").entry(b"two", name=b"F2").summ().head().page().root()
+    return bytes(archive.lower_case(kind=b"sign").lower_case(b"an age file", kind=b"keys").finish().data)
+
+
+def test_keys_go_into_a_new_archive_and_signatures_do_not() -> None:
+    data = sealed_with_keys()
+    result = rescued(broken(data, piece(data, b"DATA")))
+    assert not result.report.same
+    after = [(found.kind, found.data[64:]) for found in pieces(result.data) if found.kind in (b"sign", b"keys")]
+    assert after == [(b"keys", b"an age file")]
+    assert [found.kind for found in pieces(result.data)][-3:] == [b"ROOT", b"keys", b"TAIL"]
+    assert any("1 records after SUMM or ROOT" in note for note in result.report.notes)
+
+
+def test_keys_and_signatures_do_not_slip_into_the_set_where_its_end_is_lost() -> None:
+    data = sealed_with_keys()
+    result = rescued(broken(data, *(piece(data, kind) for kind in (b"SUMM", b"ROOT", b"TAIL"))))
+    assert [found.kind for found in pieces(result.data)][-3:] == [b"ROOT", b"keys", b"TAIL"]
+    assert b"sign" not in {row.kind for row in result.archive.rows}
+
+
+def test_keys_and_signatures_stay_with_the_original() -> None:
+    data = sealed_with_keys()
+    assert rescued(broken(data, piece(data, b"INDX"))).data == data
+
+
+def test_tail_that_names_another_root_makes_a_new_archive() -> None:
+    data = bytes(begun().entry().summ().head().page().root().tail(root=bytes(32)).data)
+    for damaged in (data, broken(data, piece(data, b"ROOT"))):
+        result = rescued(damaged)
+        assert not result.report.same
+        assert result.contents == {"E.LOG": b"tokar\n"}
+
+
+def test_holes_of_an_encrypted_file_are_not_filled_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def encrypted(*args: Any) -> FoundEntry:
+        found = find_entry(*args)
+        assert found.file is not None
+        return dataclasses.replace(found, file=found.file._replace(stream=1))
+
+    monkeypatch.setattr(salvage_rebuild, "find_entry", encrypted)
+    result = rescued(broken(WHOLE, piece(WHOLE, b"DATA", 1)), partial=True)
+    assert "DB.EDB" not in result.contents
+    assert "takes the key" in result.report.files[0].reason
 
 
 # --- incomplete files (SALV-4) ----------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class FoundEntry:
     file: FileRecord | None = None
     is_named: bool = False  # Whether token and name are those of the original
     size: int | None = None  # Bytes of content of the original, None if that is not known
-    digest: bytes | None = None  # Of the whole content, None if it is not known
+    digest: bytes | None = None  # Of the whole content, None if DONE is lost
     chunk_size: int = 1  # Bytes of a full chunk
     chunk_count: int = 0  # Number of chunks as far as they are known, lost ones included
     numbers: Sequence[int] = ()  # Numbers of the chunks that are there, rising
@@ -100,11 +100,10 @@ class FoundEntry:
         return self.chunk_size if self.size is None else min(self.chunk_size, self.size - number * self.chunk_size)
 
 
-def lost_entry(number: int, reason: str, row: Entry | None) -> FoundEntry:
-    """Return what is known of an entry of which there is nothing but perhaps a row of the index."""
-    if row is None:
-        return FoundEntry(number, EntryState.LOST, reason)
-    return FoundEntry(number, EntryState.LOST, reason, row.file, is_named=True, size=row.size)
+def lost_entry(row: Entry) -> FoundEntry:
+    """Return what is known of an entry of which there is nothing but a row of the index."""
+    reason = "all of its records are lost"
+    return FoundEntry(row.number, EntryState.LOST, reason, row.file, is_named=True, size=row.size)
 
 
 def find_entry(reader: RecordReader, tag: bytes, runs: Iterable[RecordRun], row: Entry | None) -> FoundEntry:
@@ -193,44 +192,42 @@ class _EntryFinder:
         self._drop_wrong_row()
         if self._file is None:
             self._rebuild_file()
-        told = self._file or (None if self._row is None else self._row.file)
-        log2 = self._chunk_log2() if told is None else told.chunk_log2
+        file, numbers = self._file, self._chunks.numbers
+        log2 = self._chunk_log2() if file is None else file.chunk_log2
         if log2 is None:
             reason = "its FILE record is lost, and where its chunks belong cannot be told"
-            return lost_entry(self._number, reason if len(self._chunks) else _NOTHING_LEFT, self._row)
+            return FoundEntry(self._number, EntryState.LOST, reason if numbers else _NOTHING_LEFT)
         self._drop_wrong_chunks(1 << log2)
         size = self._content_size(1 << log2)
-        numbers = self._chunks.numbers
         known_count = numbers[-1] + 1 if numbers else 0
         count = known_count if size is None else -(-size >> log2)
-        if not numbers and self._file is None:
-            return lost_entry(self._number, _NOTHING_LEFT, self._row)
-        if not numbers and size != 0:
-            return FoundEntry(self._number, EntryState.LOST, _NOTHING_LEFT, self._file, is_named=True, size=size)
+        if not numbers and (file is None or size != 0):
+            return FoundEntry(self._number, EntryState.LOST, _NOTHING_LEFT, file, is_named=file is not None, size=size)
         if self._done is None and len(numbers) == count:
             self._rebuild_done()
         reason = self._why_incomplete(count)
+        done, file_head, done_head = self._done, self._file_head, self._done_head
         return FoundEntry(
             self._number,
             EntryState.INCOMPLETE if reason else EntryState.COMPLETE,
             reason,
-            told or _made_up_file(self._number, log2),
-            is_named=told is not None,
+            file or _made_up_file(self._number, log2),
+            is_named=file is not None,
             size=size,
-            digest=self._told()[1],
+            digest=None if done is None else done.digest,
             chunk_size=1 << log2,
             chunk_count=count,
             numbers=numbers,
             places=self._chunks.places,
-            position=self._file_head.position if self._file_head is not None else -1,
-            extent=0 if reason else self._extent(),
+            position=-1 if file_head is None else file_head.position,
+            extent=0 if file_head is None or done_head is None else done_head.end - file_head.position,
         )
 
-    def _told(self) -> tuple[int | None, bytes | None]:
-        """Return size and digest of the content from DONE, else from the row of the index."""
+    def _told_size(self) -> int | None:
+        """Return the size of the content from DONE, else from the row of the index."""
         if self._done is not None:
-            return self._done.content_size, self._done.digest
-        return (self._row.size, self._row.digest) if self._row is not None else (None, None)
+            return self._done.content_size
+        return None if self._row is None else self._row.size
 
     def _drop_wrong_done(self) -> None:
         """Forget DONE if it cannot be that of FILE."""
@@ -258,15 +255,17 @@ class _EntryFinder:
             self._row = None
 
     def _rebuild_file(self) -> None:
-        """Build FILE again from the index; if DONE is there, it must name the check that comes out."""
+        """Build FILE again from the index, which is forgotten if DONE is there and names another check."""
         row, done = self._row, self._done
-        if row is not None:
-            body = row.file.build()
-            _, check = records.build_head(records.FILE, self._tag, row.file_position, body)
-            if done is None or done.file_check == check:
-                self._file = row.file
-                self._file_head = RecordHead(records.FILE, len(body), row.file_position, check)
-                self._drop_wrong_done()
+        if row is None:
+            return
+        body = row.file.build()
+        _, check = records.build_head(records.FILE, self._tag, row.file_position, body)
+        if done is not None and done.file_check != check:
+            self._row = None
+            return
+        self._file, self._file_head = row.file, RecordHead(records.FILE, len(body), row.file_position, check)
+        self._drop_wrong_done()
 
     def _rebuild_done(self) -> None:
         """Build DONE again from FILE, all DATA and the index, which must name the check that comes out."""
@@ -298,7 +297,7 @@ class _EntryFinder:
         """Forget chunks that DONE does not name, or that have another size than their place calls for."""
         chunks, done = self._chunks, self._done
         sizes, last = chunks.sizes, len(chunks) - 1
-        size, _ = self._told()
+        size = self._told_size()
         kept = []
         for at, number in enumerate(chunks.numbers):
             if size is not None:
@@ -314,7 +313,7 @@ class _EntryFinder:
 
     def _content_size(self, chunk_size: int) -> int | None:
         """Return the size of the content of the original, if something tells it."""
-        size, _ = self._told()
+        size = self._told_size()
         if size is not None or self._file is None or self._file.incomplete:
             return size
         announced = self._file.announced_size
@@ -337,12 +336,6 @@ class _EntryFinder:
         if content.digest() != self._done.digest:
             return "the digest of its content is wrong"
         return "" if self._file is not None else "its FILE record is lost, and with it what was known of the file"
-
-    def _extent(self) -> int:
-        """Return the bytes of a complete entry in the original."""
-        assert self._file_head is not None
-        assert self._done_head is not None
-        return self._done_head.end - self._file_head.position
 
 
 def _made_up_file(number: int, log2: int) -> FileRecord:

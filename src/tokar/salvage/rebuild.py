@@ -146,7 +146,7 @@ class Walk:
                 continue
             self._next += 1
             if row.size:
-                yield Step(range(0), None, lost_entry(number, "all of its records are lost", row))
+                yield Step(range(0), None, lost_entry(row))
             else:
                 yield Step(range(0), None, find_entry(self._reader, self._found.tag, (), row))
 
@@ -244,13 +244,10 @@ class _Replica:
 
 def trailing_records(found: DamageMap, kind: bytes | None = None) -> list[Outside]:
     """Return the lower-case records that belong after ROOT: those after SUMM, or all of a kind that belongs nowhere else."""
-    heads = [(run.position, found.outside[run.entry]) for run in found.runs if run.is_outside]
-    trailing = (
-        one
-        for position, one in heads
-        if one.head.is_extra and one.head.length <= records.MAX_TRAILING_SIZE
-        if (position >= found.set_end if kind is None else one.head.kind == kind)
-    )
+    outside = (found.outside[run.entry] for run in found.runs if run.is_outside)
+    extra = (one for one in outside if one.head.is_extra and one.head.length <= records.MAX_TRAILING_SIZE)
+    end = found.set_end
+    trailing = (one for one in extra if (one.head.kind == kind if kind else one.head.position >= end))
     return list(islice(trailing, records.MAX_TRAILING_RECORDS))
 
 

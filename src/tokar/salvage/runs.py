@@ -267,18 +267,10 @@ class _OpenRun:
 
     def run(self) -> RecordRun:
         """Return the run."""
+        size, has_file = self._end_at - self._at, self._file is not None
+        chunks = (self._first_chunk, self._chunk_count, self._first_size, self._last_size)
         return RecordRun(
-            self._at,
-            self._position,
-            self._end_at - self._at,
-            self._entry,
-            self._first_chunk,
-            self._chunk_count,
-            self._first_size,
-            self._last_size,
-            self._file is not None,
-            self._has_done,
-            self._is_proven,
+            self._at, self._position, size, self._entry, *chunks, has_file, self._has_done, self._is_proven
         )
 
 

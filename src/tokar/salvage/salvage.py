@@ -218,20 +218,8 @@ class _Work:
         found, losses = self.found, self.losses
         ranges = lost_ranges(found)
         listed = tuple(islice(ranges, MAX_LISTED))
-        return SalvageReport(
-            sealed,
-            same,
-            found.size,
-            found.id,
-            found.known_root,
-            losses.complete_count,
-            losses.incomplete_count,
-            losses.lost_count,
-            tuple(losses.files),
-            tuple(losses.unknown),
-            found.summary is not None or found.root is not None,
-            listed,
-            len(listed) + sum(1 for _ in ranges),
-            trailing_is_lost,
-            tuple(losses.notes),
-        )
+        about = (found.size, found.id, found.known_root)
+        counts = (losses.complete_count, losses.incomplete_count, losses.lost_count)
+        files = (tuple(losses.files), tuple(losses.unknown), found.summary is not None or found.root is not None)
+        places = (listed, len(listed) + sum(1 for _ in ranges))
+        return SalvageReport(sealed, same, *about, *counts, *files, *places, trailing_is_lost, tuple(losses.notes))
