@@ -707,7 +707,7 @@ def _check_columns(body: memoryview, count: int) -> None:
     """Checks what INDX-1 asks of the columns of a page."""
     ends = struct.unpack_from(f"<{count}I", body, 8 + 104 * count)
     _require(all(0 < b - a <= MAX_NAME for a, b in itertools.pairwise((0, *ends))), "INDX-1")
-    _require(len(body) == 8 + PAGE_ROW * count + ends[-1], "INDX-1")
+    _require(ends[-1] <= PAGE_NAMES and len(body) == 8 + PAGE_ROW * count + ends[-1], "INDX-1")
     lists = struct.unpack_from(f"<{count}B", body, 8 + 117 * count)
     columns = zip(
         struct.unpack_from(f"<{count}Q", body, 8 + 24 * count),
