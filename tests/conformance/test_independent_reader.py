@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance_cases import FIXTURES, from_the_front, names, reference_archive
+from conformance_cases import FIXTURES, from_the_front, names, reference_archive, spoil
 from independent_reader import Verdict, judge
 
 if TYPE_CHECKING:
@@ -48,3 +48,12 @@ def test_both_readers_agree_about_random_damage() -> None:
             spoiled[dice.randrange(len(spoiled))] = dice.randrange(256)
         answer = demand_agreement(bytes(spoiled)).answer
         assert answer != "sealed" or spoiled == data
+
+
+def test_both_readers_give_one_answer_at_one_place_about_records_that_were_repaired() -> None:
+    small = [data for name in names() if len(data := (FIXTURES / name / "archive.tokar").read_bytes()) < 4096]
+    dice = random.Random(8)
+    for _ in range(1000):
+        data = spoil(dice.choice(small), dice.choice(small), dice)
+        ours, theirs = from_the_front(data), judge(data)
+        assert (ours.answer, ours.position) == (theirs.answer, theirs.position)
