@@ -17,9 +17,11 @@ _DESCRIPTOR_MASK: Final = 0x3F
 _SINGLE_SEGMENT: Final = 0x20  # and no dictionary id, no checksum, nothing unused or reserved
 _SIZE_BYTES: Final = (1, 2, 4, 8)  # of the content size in a frame of a single segment
 _RLE_BLOCK: Final = 1
+_COMPRESSED_BLOCK: Final = 2
 _RESERVED_BLOCK: Final = 3
 _BLOCK_HEADER_SIZE: Final = 3
 _MAX_BLOCK_SIZE: Final = 128 * 1024
+_MIN_COMPRESSED_BLOCK_SIZE: Final = 2
 _MIN_WINDOW_LOG: Final = 10  # the least that a frame can have
 _MIN_WINDOW: Final = 1 << _MIN_WINDOW_LOG
 _local: Final = threading.local()
@@ -46,16 +48,17 @@ def check(frame: memoryview, content_size: int, *, position: int) -> None:
     if claimed != content_size or len(frame) < blocks_at:
         message = f"the frame claims {claimed} bytes of content, the chunk has {content_size}"
         raise FormatError(message, rule="DATA-7", offset=position)
-    if _walk_blocks(frame, blocks_at, position) != len(frame):
+    if _walk_blocks(frame, blocks_at, min(content_size, _MAX_BLOCK_SIZE), position) != len(frame):
         raise FormatError("the stored bytes are not exactly one frame", rule="DATA-6", offset=position)
 
 
-def _walk_blocks(frame: memoryview, at: int, position: int) -> int:
+def _walk_blocks(frame: memoryview, at: int, most: int, position: int) -> int:
     """Return where the last block ends."""
     while True:
         header = int.from_bytes(frame[at : at + _BLOCK_HEADER_SIZE], "little")
         kind, size = header >> 1 & 3, header >> 3
-        if at + _BLOCK_HEADER_SIZE > len(frame) or kind == _RESERVED_BLOCK or size > _MAX_BLOCK_SIZE:
+        least = _MIN_COMPRESSED_BLOCK_SIZE if kind == _COMPRESSED_BLOCK else 0
+        if at + _BLOCK_HEADER_SIZE > len(frame) or kind == _RESERVED_BLOCK or not least <= size <= most:
             raise FormatError("a block of the frame is not valid", rule="DATA-6", offset=position)
         at += _BLOCK_HEADER_SIZE + (1 if kind == _RLE_BLOCK else size)
         if header & 1:
