@@ -67,7 +67,7 @@ def test_an_archive_says_what_it_is() -> None:
     archive = opened(mixed())
     assert (archive.id, archive.root, archive.size) == (ARCHIVE_ID, mixed().root_digest, len(MIXED))
     assert (archive.head.profile, archive.summary.entries, archive.entry_count, len(archive)) == ("ese", 3, 3, 3)
-    assert [row.kind for row in archive.rows] == [b"HEAD", b"PROC", b"note", b"SUMM", b"INDX"]
+    assert [row.kind for row in archive.rows] == [b"HEAD", b"PROC", b"note", b"SUMM", b"HEAD", b"INDX"]
 
 
 def test_entries_come_in_order_with_what_their_records_say() -> None:
@@ -154,10 +154,25 @@ def test_damage_in_another_chunk_does_not_matter_to_a_range() -> None:
 
 
 def test_damage_in_another_entry_does_not_matter() -> None:
-    archive = opened(bytes(mixed().flip(b"FILE", 70, number=0).data))
+    archive = opened(bytes(mixed().flip(b"DONE", 70, number=0).data))
     assert archive.read(archive.entry(1)) == CONTENT
     with pytest.raises(FormatError):
         archive.read(archive.entry(0))
+
+
+def test_content_is_read_without_file_which_the_index_has() -> None:
+    archive = opened(bytes(mixed().flip(b"FILE", 70, number=1).data))
+    assert archive.read(archive.entry(1)) == CONTENT
+    assert b"".join(bytes(chunk.data or b"") for chunk in archive.chunks(archive.entry(1))) == CONTENT
+    assert archive.entry(1).modified == 12345
+
+
+def test_of_two_heads_the_near_one_is_read() -> None:
+    archive = opened(bytes(mixed().flip(b"HEAD", 70).data))
+    assert archive.head.profile == "ese"
+    with pytest.raises(FormatError) as caught:
+        opened(bytes(mixed().flip(b"HEAD", 70, number=1).data))
+    assert caught.value.rule == "REC-8"
 
 
 def test_the_transcript_comes_call_by_call() -> None:
@@ -174,7 +189,7 @@ def test_a_damaged_transcript_is_refused_when_it_is_read() -> None:
 
 def test_an_entry_knows_when_it_was_modified() -> None:
     archive = opened(MIXED)
-    assert [archive.modification_time(entry) for entry in archive] == [None, 12345, None]
+    assert [entry.modified for entry in archive] == [None, 12345, None]
 
 
 def test_an_entry_knows_how_much_room_it_takes() -> None:

@@ -266,11 +266,11 @@ def huge_entry(data_lengths: list[int], *, gap: int = 0) -> tuple[Watched, Entry
 
 
 def test_lengths_within_the_limit_are_believed() -> None:
-    source, entry, end = huge_entry([100, 16_842_767])
+    source, entry, end = huge_entry([100, 16_777_232])
     assert len(EntryReader(source, TAG).records(entry, end).data_positions) == 3
 
 
-@pytest.mark.parametrize("lengths", [[16_842_768], [0xFFFFFFFF], [16, 0xFFFFFFFF, 16]])
+@pytest.mark.parametrize("lengths", [[16_777_233], [0xFFFFFFFF], [16, 0xFFFFFFFF, 16]])
 def test_a_chunk_that_is_said_to_be_too_long_is_refused_before_memory_is_taken(lengths: list[int]) -> None:
     source, entry, end = huge_entry(lengths)
     with pytest.raises(FormatError) as caught:

@@ -1,4 +1,4 @@
-"""Entries, the pages of the index, where they stand, and the ledger that derives them."""
+"""Entries, the pages of the index, and the ledger that derives them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from restore_helpers import entries
 
 from tokar.errors import FormatError, NoSuchEntryError
 from tokar.format import index, records
-from tokar.format.bodies import FileList, Preamble, Root
+from tokar.format.bodies import FileList, FileRecord, Preamble, Root
 from tokar.format.index import Entry, IndexPage, Ledger, find_entries
 from tokar.format.records import RecordHead
 
@@ -111,14 +111,6 @@ def page_of(rows: list[tuple[Any, ...]], first: int = 0) -> IndexPage:
     return page
 
 
-def append_name(page: IndexPage, name: bytes) -> None:
-    page.append(Entry(len(page), 0, FileList.BY_HAND, 0, name, 0, bytes(32), 0, 0, bytes(32)))
-
-
-def was_full(page: IndexPage) -> bool:
-    return page.is_full  # behind a function, because a type checker takes the first answer for the last
-
-
 def named(count: int, size: int = 1) -> IndexPage:
     return page_of([(b"n" * size, 0, FileList.BY_HAND, 0, 0, 0)] * count)
 
@@ -129,7 +121,7 @@ def test_a_page_comes_back(rows: list[tuple[Any, ...]], first: int) -> None:
     page = page_of(rows, first)
     parsed = IndexPage.parse(page.build(), first=first, position=0)
     assert parsed.build() == page.build()
-    assert len(page.build()) == 8 + 96 * len(rows) + sum(len(row[0]) for row in rows)
+    assert len(page.build()) == 8 + 119 * len(rows) + sum(len(row[0]) for row in rows)
 
 
 @settings(deadline=None, max_examples=60)
@@ -149,39 +141,60 @@ def test_keys_are_unique_where_token_and_name_are(rows: list[tuple[Any, ...]]) -
     assert len(set(keys)) == len({row[:2] for row in rows})
 
 
-def test_a_page_is_full_at_its_65536th_entry() -> None:
-    page = named(records.MAX_PAGE_ENTRIES - 1)
-    assert not was_full(page)
-    append_name(page, b"x")
-    assert page.is_full
-    assert not page.is_overfull
+def test_a_page_takes_65536_entries() -> None:
+    assert index.page_takes(65_535, 65_535, 1)
+    assert not index.page_takes(65_536, 65_536, 1)
 
 
-def test_a_page_is_full_before_its_names_could_make_it_too_long() -> None:
-    entry = records.PAGE_ENTRY_SIZE + records.MAX_NAME_SIZE
-    count = records.PAGE_FULL_SIZE // entry
-    assert not named(count, records.MAX_NAME_SIZE).is_full
-    page = named(count + 1, records.MAX_NAME_SIZE)
-    assert page.is_full
-    assert not page.is_overfull
-    assert len(page.build()) <= records.MAX_PAGE_SIZE
-    assert named(count + 2, records.MAX_NAME_SIZE).is_overfull
+def test_a_page_takes_names_of_2_to_the_24_bytes_together() -> None:
+    page = named(256, 65_535)
+    assert page.takes(b"n" * 256)
+    assert not page.takes(b"n" * 257)
 
 
-def test_the_border_of_a_full_page_is_exact() -> None:
-    page = named(254, 65_534)
-    rest = records.PAGE_FULL_SIZE - len(page.build()) - 96
-    append_name(page, b"n" * rest)
-    assert len(page.build()) == records.PAGE_FULL_SIZE
-    assert not was_full(page)
-    page.names += b"n"
-    page.name_ends[-1] += 1
-    assert page.is_full
+@settings(deadline=None, max_examples=100)
+@given(
+    st.none() | st.integers(0, (1 << 64) - 1),
+    st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
+    st.booleans(),
+    st.integers(16, 24),
+)
+def test_file_comes_back_from_the_index(announced: int | None, time: int | None, incomplete: bool, log2: int) -> None:
+    file = FileRecord(5, 932, 0x44, FileList.BACKUP_LOGS, announced, time, incomplete, log2, b"x.edb")
+    page = IndexPage(5)
+    page.append(Entry.of(file, 9, bytes(32), (100, 300), bytes(32)))
+    parsed = IndexPage.parse(page.build(), first=5, position=0)
+    assert parsed.entry(5).file == next(iter(parsed)).file == file
 
 
-def test_an_empty_page_is_neither_full_nor_overfull() -> None:
-    assert not IndexPage(0).is_full
-    assert not IndexPage(0).is_overfull
+@pytest.mark.parametrize(
+    ("column", "item"),
+    [
+        ("flags", b"\x08\x00"),
+        ("log2s", b"\x0f"),
+        ("log2s", b"\x19"),
+        ("lists", b"\x04"),
+        ("streams", b"\x01\x00\x00\x00"),
+        ("announced_sizes", b"\x01" + bytes(7)),
+        ("times", b"\x01" + bytes(7)),
+    ],
+)
+def test_columns_of_file_keep_the_rules_of_file(column: str, item: bytes) -> None:
+    body = bytearray(named(2).build())
+    at = 8
+    for name, _, width in index._COLUMNS:
+        if name == column:
+            body[at + width : at + 2 * width] = item
+        at += 2 * width
+    with pytest.raises(FormatError) as caught:
+        IndexPage.parse(bytes(body), first=0, position=99)
+    assert (caught.value.rule, caught.value.offset) == ("INDX-1", 99)
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(FormatError) as caught:
+        IndexPage.parse(named(2, 65_536).build(), first=0, position=99)
+    assert caught.value.rule == "INDX-1"
 
 
 def test_a_page_of_another_first_entry_is_refused() -> None:
@@ -202,7 +215,7 @@ def test_a_page_with_another_count_is_refused(count: int) -> None:
 @pytest.mark.parametrize("ends", [(0, 2), (1, 1), (2, 1), (1, 3), (1, (1 << 32) - 1)])
 def test_ends_of_names_that_do_not_rise_to_the_last_byte_are_refused(ends: tuple[int, int]) -> None:
     body = bytearray(named(2).build())
-    start = 8 + 88 * 2
+    start = 8 + 104 * 2
     body[start : start + 8] = b"".join(end.to_bytes(4, "little") for end in ends)
     with pytest.raises(FormatError) as caught:
         IndexPage.parse(bytes(body), first=0, position=99)
@@ -210,7 +223,7 @@ def test_ends_of_names_that_do_not_rise_to_the_last_byte_are_refused(ends: tuple
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.binary(min_size=105, max_size=400))
+@given(st.binary(min_size=128, max_size=400))
 def test_any_body_is_refused_or_comes_back(body: bytes) -> None:
     for count in (body[:8], bytes(4) + b"\1\0\0\0"):
         try:
@@ -220,44 +233,34 @@ def test_any_body_is_refused_or_comes_back(body: bytes) -> None:
         assert page.build() == count + body[8:]
 
 
-# --- pages in the middle of archives ----------------------------------------------------------------------------------
+# --- pages at the end of archives -------------------------------------------------------------------------------------
 
 
-def kinds_outside(data: bytes) -> str:
-    """The rows of ROOT as initials, with the number of entries before each."""
+def pages_of(data: bytes) -> list[int]:
+    """The numbers of entries on the pages, after it was seen that all stand behind the second HEAD."""
     archive = opened(data)
-    starts = [entry.file_position for entry in archive]
-    return " ".join(f"{row.kind[:1].decode()}{sum(start < row.position for start in starts)}" for row in archive.rows)
+    kinds = [row.kind for row in archive.rows]
+    assert kinds == [b"HEAD", b"SUMM", b"HEAD", *[b"INDX"] * (len(kinds) - 3)]
+    return [len(page) for page in archive.pages]
 
 
-@pytest.mark.parametrize(
-    ("entries", "rows"),
-    [
-        (2, "H0 S2 I2"),
-        (3, "H0 I3 S3"),
-        (4, "H0 I3 S4 I4"),
-        (6, "H0 I3 I6 S6"),
-        (7, "H0 I3 I6 S7 I7"),
-    ],
-)
-def test_pages_stand_where_they_are_due(entries: int, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("entries", "pages"), [(0, []), (2, [2]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, [3, 3, 1])])
+def test_every_page_but_the_last_is_full(entries: int, pages: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 3)
     data = written(*[(0x21, b"%d" % number, b"x" * number) for number in range(entries)])
-    assert kinds_outside(data) == rows
+    assert pages_of(data) == pages
     front, tail = from_the_front(data), from_the_tail(data)
     assert front.answer == tail.answer == "sealed"
     assert front.entries == tail.entries
 
 
 @pytest.mark.parametrize("limit", [2, 4])
-def test_pages_that_stand_where_they_were_due_by_another_limit_are_refused(
-    limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_that_are_full_by_another_limit_are_refused(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", limit)
     data = written(*[(0x21, b"%d" % number, b"") for number in range(9)])
     monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 3)
     front, tail = from_the_front(data), from_the_tail(data)
-    assert (front.answer, front.rule) == ("damaged", "SEQ-3")
+    assert (front.answer, front.rule) == ("damaged", "INDX-3" if limit == 2 else "INDX-1")
     assert tail.answer == "damaged"
 
 
@@ -272,30 +275,24 @@ def test_entries_of_all_pages_are_found(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_duplicate_in_another_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 2)
     data = bytes(
-        begun().entry(name=b"1").entry(name=b"2").page().entry(name=b"3").entry(name=b"1").page().finish().data
+        begun().entry(name=b"1").entry(name=b"2").entry(name=b"3").entry(name=b"1").end().page(2).page().finish().data
     )
     front, tail = from_the_front(data), from_the_tail(data)
-    assert (front.answer, front.rule) == ("damaged", "SEQ-4")
-    assert (tail.answer, tail.rule) == ("damaged", "SEQ-4")
+    assert (front.answer, front.rule) == ("damaged", "FILE-5")
+    assert (tail.answer, tail.rule) == ("damaged", "FILE-5")
 
 
 def test_real_pages_come_from_the_longest_names() -> None:
-    files = [(0x21, number.to_bytes(2, "big") + bytes(records.MAX_NAME_SIZE - 2), b"") for number in range(256)]
+    files = [(0x21, number.to_bytes(2, "big") + bytes(records.MAX_NAME_SIZE - 2), b"") for number in range(257)]
     data = written(*files)
-    assert kinds_outside(data) == "H0 I255 S256 I256"
+    assert pages_of(data) == [256, 1]
     assert from_the_front(data).answer == from_the_tail(data).answer == "sealed"
 
 
 def test_real_pages_come_after_65536_entries() -> None:
     data = written(*[(0x21, b"%d" % number, b"") for number in range(65_537)])
-    archive = opened(data)
-    assert [(row.kind, row.length > 1000) for row in archive.rows] == [
-        (b"HEAD", False),
-        (b"INDX", True),
-        (b"SUMM", False),
-        (b"INDX", False),
-    ]
-    assert archive.entry(65_536).raw_name == b"65536"
+    assert pages_of(data) == [65_536, 1]
+    assert opened(data).entry(65_536).raw_name == b"65536"
     assert from_the_tail(data, content=False).answer == "sealed"
 
 
@@ -315,21 +312,28 @@ def rule_of_room(ledger: Ledger, kind: bytes, end: int = 0) -> str | None:
 
 
 def test_entries_and_their_content_are_counted() -> None:
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     enter(ledger, b"1", 5)
     enter(ledger, b"2", 7)
-    assert (ledger.entry_count, ledger.content_size, len(ledger.page)) == (2, 12, 2)
+    assert (ledger.entry_count, ledger.content_size) == (2, 12)
 
 
-def test_a_page_that_is_taken_is_followed_by_an_empty_one() -> None:
-    ledger = Ledger(START)
-    enter(ledger, b"1")
-    assert len(IndexPage.parse(ledger.take_page(), first=0, position=0)) == 1
-    assert (len(ledger.page), ledger.page.first) == (0, 1)
+def test_what_is_kept_of_a_page_is_for_the_caller_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 2)
+    ledger = Ledger(START, keep=lambda body: body[:8])
+    for name in (b"1", b"2", b"3"):
+        enter(ledger, name)
+    assert len(ledger.pages) == 1
+    ledger.end_page()
+    ledger.end_page()
+    assert [*ledger.pages] == [
+        (0, 2, bytes.fromhex("00000000 02000000")),
+        (2, 1, bytes.fromhex("02000000 01000000")),
+    ]
 
 
 def test_root_lists_what_stands_outside_entries() -> None:
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     row = RecordHead(b"HEAD", 99, 32, bytes(32))
     ledger.rows.append(row)
     enter(ledger, b"1")
@@ -338,28 +342,28 @@ def test_root_lists_what_stands_outside_entries() -> None:
 
 
 def test_the_same_name_with_another_token_is_another_entry() -> None:
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     ledger.begin(0x21, b"1", position=1)
     ledger.begin(0x22, b"1", position=2)
 
 
 def test_a_token_is_not_mistaken_for_the_end_of_a_name() -> None:
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     ledger.begin(0x22, b"1\x21", position=1)
     ledger.begin(0x21, b"1", position=2)
 
 
 def test_the_same_name_with_the_same_token_is_refused() -> None:
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     ledger.begin(0x21, b"1", position=1)
     with pytest.raises(FormatError, match="0x21") as caught:
         ledger.begin(0x21, b"1", position=2)
-    assert (caught.value.rule, caught.value.offset) == ("SEQ-4", 2)
+    assert (caught.value.rule, caught.value.offset) == ("FILE-5", 2)
 
 
 def test_one_entry_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "MAX_ENTRIES", 1)
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     ledger.demand_room(b"FILE", position=99, end=0)
     enter(ledger, b"1")
     assert rule_of_room(ledger, b"FILE") == "LIM-1"
@@ -369,7 +373,7 @@ def test_one_entry_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", [b"PROC", b"INDX", b"SUMM", b"note"])
 def test_one_record_outside_entries_too_many_is_refused(kind: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 1)
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     ledger.demand_room(kind, position=99, end=0)
     ledger.rows.append(RecordHead(b"HEAD", 99, 32, bytes(32)))
     assert rule_of_room(ledger, kind) == "LIM-3"
@@ -378,14 +382,15 @@ def test_one_record_outside_entries_too_many_is_refused(kind: bytes, monkeypatch
 
 
 def test_an_archive_that_is_too_large_is_refused() -> None:
-    ledger = Ledger(START)
+    ledger = Ledger(START, keep=bytes)
     ledger.demand_room(b"DATA", position=99, end=(1 << 63) - 1)
     assert rule_of_room(ledger, b"DATA", 1 << 63) == "LIM-4"
 
 
 def test_content_that_is_too_large_is_refused() -> None:
-    ledger = Ledger(START)
-    enter(ledger, b"1", (1 << 63) - 1)
-    ledger.demand_room(b"FILE", position=99, end=0)
-    enter(ledger, b"2", 1)
-    assert rule_of_room(ledger, b"FILE") == "LIM-4"
+    ledger = Ledger(START, keep=bytes)
+    enter(ledger, b"1", (1 << 63) - 2)
+    ledger.demand_content(1, position=99)
+    with pytest.raises(FormatError) as caught:
+        ledger.demand_content(2, position=99)
+    assert (caught.value.rule, caught.value.offset) == ("LIM-4", 99)

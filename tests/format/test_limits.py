@@ -76,17 +76,26 @@ def test_a_transcript_that_just_fits_is_accepted() -> None:
     assert from_the_front(bytes(archive.data)).answer == from_the_tail(bytes(archive.data)).answer == "sealed"
 
 
-def test_the_largest_head_fits_its_summary() -> None:
-    room = records.MAX_HEAD_SIZE - len(begun(annotation="").data) + 32 + 64
+def test_the_largest_head_is_accepted() -> None:
+    room = records.MAX_JSON_SIZE - len(begun(annotation="").data) + 32 + 64
     archive = begun(annotation="a" * room).finish()
-    assert archive.rows[0].length == records.MAX_HEAD_SIZE
+    assert archive.rows[0].length == records.MAX_JSON_SIZE
     assert from_the_front(bytes(archive.data)).answer == from_the_tail(bytes(archive.data)).answer == "sealed"
 
 
 def test_a_head_one_byte_too_long_is_refused() -> None:
-    room = records.MAX_HEAD_SIZE - len(begun(annotation="").data) + 32 + 64
+    room = records.MAX_JSON_SIZE - len(begun(annotation="").data) + 32 + 64
     archive = begun(annotation="a" * (room + 1)).finish()
     assert (from_the_front(bytes(archive.data)).rule, from_the_tail(bytes(archive.data)).rule) == ("REC-7", "REC-7")
+
+
+def test_more_content_than_an_archive_may_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = begun().entry(name=b"1").file(name=b"2").chunk(bytes(CHUNK), codec=ZEROS)
+    archive.fault().chunk(bytes(CHUNK), codec=ZEROS).finish()
+    monkeypatch.setattr(records, "MAX_ARCHIVE_SIZE", 2 * CHUNK)
+    front, tail = from_the_front(bytes(archive.data)), from_the_tail(bytes(archive.data))
+    assert (front.rule, front.position) == ("LIM-4", archive.fault_position)
+    assert tail.rule == "LIM-4"
 
 
 def test_a_summary_that_is_too_long_is_refused_at_the_end() -> None:

@@ -29,16 +29,16 @@ HEAD, CHECK = build_head(records.PROC, TAG, 4096, BODY)
 
 # Section 12 of the specification once more: kind, least and greatest length of a body.
 BOUNDS = [
-    (b"HEAD", 0, 524_288),
+    (b"HEAD", 0, 1_048_576),
     (b"PROC", 0, 1_048_576),
     (b"SUMM", 0, 1_048_576),
     (b"note", 0, 1_048_576),
     (b"FILE", 33, 65_567),
-    (b"DATA", 16, 16_842_767),
+    (b"DATA", 16, 16_777_232),
     (b"DONE", 80, 37_748_816),
-    (b"INDX", 105, 16_777_216),
-    (b"ROOT", 136, 3_145_768),
-    (b"TAIL", 56, 56),
+    (b"INDX", 128, 24_576_008),
+    (b"ROOT", 184, 3_145_768),
+    (b"TAIL", 48, 48),
 ]
 
 
@@ -144,7 +144,7 @@ def test_lengths_past_their_bounds_are_refused_by_reader_and_writer(kind: bytes,
 def test_the_limits_are_those_of_the_specification() -> None:
     assert (records.MAX_ENTRIES, records.MAX_CHUNKS, records.MAX_OUTSIDE_RECORDS) == (1 << 24, 1 << 20, 1 << 16)
     assert records.MAX_ARCHIVE_SIZE == (1 << 63) - 1
-    assert records.PAGE_FULL_SIZE == 16_711_585
+    assert (records.MAX_PAGE_ENTRIES, records.MAX_PAGE_NAMES) == (65_536, 1 << 24)
 
 
 def test_the_first_broken_rule_is_named() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 from format_tools import CHUNK, ZEROS, ZSTD, Forge, begun, from_the_front, pattern, rle_block, written, zstd_frame
@@ -9,6 +10,9 @@ from tokar.errors import FormatError, UnsealedError
 from tokar.format import index, records
 from tokar.format.records import RecordHead
 from tokar.format.scanner import ChunkRead, EntryBegun, EntryEnded, Phase, RecordRead, Scan, Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def scan(archive: Forge, *, decode: bool = True) -> Scan:
@@ -29,10 +33,7 @@ def test_a_walk_tells_of_every_record() -> None:
         EntryBegun,
         ChunkRead,
         EntryEnded,
-        RecordRead,
-        RecordRead,
-        RecordRead,
-        RecordRead,
+        *[RecordRead] * 5,
     ]
 
 
@@ -80,7 +81,7 @@ def test_without_decoding_there_is_no_content() -> None:
 
 def test_without_decoding_a_wrong_digest_is_not_seen() -> None:
     archive = begun().file().chunk().done(digest=bytes(32)).finish()
-    assert len(list(scan(archive, decode=False))) == 8
+    assert len(list(scan(archive, decode=False))) == 9
     with pytest.raises(FormatError, match="digest"):
         list(scan(archive))
 
@@ -102,7 +103,7 @@ def test_nothing_is_admitted_after_the_end() -> None:
         pass
     assert walk.scanner is not None
     with pytest.raises(FormatError) as caught:
-        walk.scanner.admit(RecordHead(b"TAIL", 56, 5000, bytes(32)))
+        walk.scanner.admit(RecordHead(b"TAIL", 48, 5000, bytes(32)))
     assert (caught.value.rule, caught.value.offset) == ("SEQ-2", 5000)
 
 
@@ -155,17 +156,16 @@ def test_as_many_chunks_as_are_allowed_are_accepted(monkeypatch: pytest.MonkeyPa
     assert rule_of(begun().file().chunk(bytes(CHUNK), codec=ZEROS).chunk(b"x").finish()) == (None, None)
 
 
-@pytest.mark.parametrize("allowed", [2, 3, 4])
+@pytest.mark.parametrize("allowed", [2, 3, 4, 5])
 def test_one_record_outside_entries_too_many_is_refused(allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = begun().proc().entry().lower_case().finish()
     monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", allowed)
-    starts = [archive.starts[kind][0] for kind in (b"HEAD", b"PROC", b"note", b"SUMM", b"INDX")]
-    assert rule_of(archive) == ("LIM-3", starts[allowed])
+    assert rule_of(archive) == ("LIM-3", archive.rows[allowed].position)
 
 
 def test_as_many_records_outside_entries_as_are_allowed_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 5)
-    assert rule_of(begun().proc().entry().lower_case().summ().page().root().lower_case(kind=b"sign").finish()) == (
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 6)
+    assert rule_of(begun().proc().entry().lower_case().end().page().root().lower_case(kind=b"sign").finish()) == (
         None,
         None,
     )
@@ -177,12 +177,33 @@ def test_an_archive_beyond_the_greatest_size_is_refused(monkeypatch: pytest.Monk
     assert rule_of(archive) == ("LIM-4", archive.starts[b"DONE"][0])
 
 
-def test_a_page_in_the_middle_must_stand_right_after_the_entry_that_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 2)
-    assert rule_of(begun().entry(name=b"1").entry(name=b"2").page().entry(name=b"3").finish()) == (None, None)
-    for spoil in (Forge.proc, Forge.lower_case, Forge.summ, lambda archive: archive.entry(name=b"3")):
-        archive = begun().entry(name=b"1").entry(name=b"2").fault()
-        assert rule_of(spoil(archive).finish()) == ("SEQ-3", archive.fault_position)
+@pytest.mark.parametrize("spoil", [Forge.proc, Forge.lower_case, Forge.entry, Forge.page, Forge.summ])
+def test_only_head_stands_after_summ(spoil: Callable[[Forge], Forge]) -> None:
+    archive = begun().entry(name=b"1").summ().fault()
+    assert rule_of(spoil(archive).copy().finish()) == ("SEQ-1", archive.fault_position)
+
+
+@pytest.mark.parametrize("spoil", [Forge.proc, Forge.lower_case, Forge.entry, Forge.summ, Forge.copy])
+def test_only_pages_and_root_stand_after_the_second_head(spoil: Callable[[Forge], Forge]) -> None:
+    archive = begun().entry(name=b"1").end().fault()
+    assert rule_of(spoil(archive).page().finish()) == ("SEQ-1", archive.fault_position)
+
+
+def test_a_page_in_the_middle_is_refused() -> None:
+    archive = begun().entry(name=b"1").fault().page().entry(name=b"2").finish()
+    assert rule_of(archive) == ("SEQ-1", archive.fault_position)
+
+
+def test_a_page_that_is_missing_is_reported_at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 1)
+    archive = begun().entry(name=b"1").entry(name=b"2").end().page(1).fault().root().finish()
+    assert rule_of(archive) == ("INDX-3", archive.fault_position)
+
+
+def test_a_page_of_nothing_more_is_refused() -> None:
+    archive = begun().entry(name=b"1").end().page().fault()
+    archive._indexed = 0
+    assert rule_of(archive.page().finish()) == ("INDX-3", archive.fault_position)
 
 
 def test_memory_follows_one_record_and_not_the_archive() -> None:

@@ -8,6 +8,7 @@ from format_tools import CHUNK, ZEROS, Forge, begun, opened, pattern, written
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import EntryReader
+from tokar.format.metadata import Head
 from tokar.format.verify import VerifyReport, verify
 from tokar.storage.bytesource import BytesSource
 
@@ -53,7 +54,7 @@ def test_every_byte_is_accounted_for_with_records_everywhere() -> None:
         .entry(name=b"1")
         .lower_case()
         .entry(name=b"2")
-        .summ()
+        .end()
         .page()
         .root()
         .lower_case(kind=b"sign")
@@ -127,7 +128,24 @@ def test_a_large_file_of_zeros_in_the_largest_chunks_is_checked() -> None:
 
 
 def test_duplicates_are_found() -> None:
-    assert faults_of(bytes(begun().entry(b"1").entry(b"2").finish().data)) == [("SEQ-4", None)]
+    assert faults_of(bytes(begun().entry(b"1").entry(b"2").finish().data)) == [("FILE-5", None)]
+
+
+@pytest.mark.parametrize("content", [False, True])
+@pytest.mark.parametrize("size", [6, 5 << 16, 80 << 16])
+def test_a_damaged_file_record_is_found_though_nobody_needs_it(size: int, *, content: bool) -> None:
+    data = bytearray(written((0x44, b"x.edb", pattern(size)), level=None))
+    data[opened(bytes(data)).entry(0).file_position + 70] ^= 1
+    assert faults_of(bytes(data), content=content) == [("REC-8", 0)]
+
+
+def test_a_damaged_first_head_is_found_though_nobody_needs_it() -> None:
+    assert faults_of(bytes(begun().entry().finish().flip(b"HEAD", 70).data)) == [("REC-8", None)]
+
+
+def test_a_first_head_that_is_not_the_second_is_found() -> None:
+    body = Head("2026-01-02T03:04:05.000007Z", "full", "ese", "tokar fixtures").build()
+    assert faults_of(bytes(begun().entry().summ().copy(body).finish().data)) == [("HEAD-3", None)]
 
 
 def test_an_index_that_cannot_be_read_ends_the_check() -> None:

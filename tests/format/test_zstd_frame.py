@@ -107,6 +107,11 @@ def test_a_block_larger_than_blocks_can_be_is_refused() -> None:
     assert rule_of_checking(zstd_frame(200_000, rle_block(b"z", 200_000)), 200_000) == "DATA-6"
 
 
+@pytest.mark.parametrize("block", [raw_block(b"abcde"), rle_block(b"a", 5), bytes([5, 0, 0])])
+def test_a_block_larger_than_the_content_and_a_compressed_one_of_nothing_are_refused(block: bytes) -> None:
+    assert rule_of_checking(zstd_frame(4, block), 4) == "DATA-6"
+
+
 def test_blocks_of_the_greatest_size_are_accepted() -> None:
     frame = zstd_frame(1 << 18, rle_block(b"z", 1 << 17, last=False), rle_block(b"y", 1 << 17))
     frames.check(memoryview(frame), 1 << 18, position=0)
@@ -114,7 +119,12 @@ def test_blocks_of_the_greatest_size_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    "blocks", [[raw_block(b"abc")], [raw_block(b"abcde")], [rle_block(b"a", 4, last=False), rle_block(b"b", 1)]]
+    "blocks",
+    [
+        [raw_block(b"abc")],
+        [raw_block(b"abc", last=False), raw_block(b"de")],
+        [rle_block(b"a", 4, last=False), rle_block(b"b", 1)],
+    ],
 )
 def test_blocks_that_give_another_size_than_claimed_are_refused(blocks: list[bytes]) -> None:
     frame = zstd_frame(4, *blocks)
