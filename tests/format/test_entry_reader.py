@@ -239,7 +239,7 @@ def test_memory_is_a_few_chunks_whatever_the_size_of_a_file(tmp_path: Path, use:
             elif use == "verify":
                 verify(archive, content=True, threads=2).demand()
             else:
-                assert len(list(map(type, Scan(stream, decode=True)))) == 47
+                assert len(list(map(type, Scan(stream, decode=True)))) == 48
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
