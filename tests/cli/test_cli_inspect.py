@@ -53,7 +53,7 @@ def odd(tmp_path: Path) -> Path:
 def damaged(path: Path, kind: bytes) -> Path:
     """Change a byte in the body of the record of a kind that stands outside entries."""
     with library.open(path) as opened:
-        (position,) = [head.body_position for head in (*opened.rows, opened.root_head) if head.kind == kind]
+        (*_, position) = [head.body_position for head in (*opened.rows, opened.root_head) if head.kind == kind]
     data = bytearray(path.read_bytes())
     data[position + 6] ^= 1
     path.write_bytes(data)
@@ -63,7 +63,7 @@ def damaged(path: Path, kind: bytes) -> Path:
 def test_the_summary_tells_what_it_is_at_a_glance(archive: Path) -> None:
     out = done("inspect", archive).stdout
     lines = [line.strip() for line in out.splitlines()]
-    assert lines[0] == f"{archive}: sealed tokar archive, format 1"
+    assert lines[0] == f"{archive}: sealed tokar archive, format 1; records not verified: tokar verify"
     for label, text in (
         ("kind", "collected"),
         ("profile", "ese"),
@@ -153,7 +153,7 @@ def test_the_records_are_walked_with_their_positions(archive: Path) -> None:
     lines = done("inspect", "--records", archive).stdout.splitlines()
     assert lines[0].split() == ["position", "kind", "length", "check"]
     assert lines[1].split()[:2] == ["32", "HEAD"]
-    assert [line.split()[1] for line in lines[-4:]] == ["SUMM", "INDX", "ROOT", "TAIL"]
+    assert [line.split()[1] for line in lines[-5:]] == ["SUMM", "HEAD", "INDX", "ROOT", "TAIL"]
     position, _, length, _ = lines[-1].split()
     assert int(position) + 64 + int(length) == archive.stat().st_size
 

@@ -55,7 +55,7 @@ def row(findings: Findings) -> dict[str, Any]:
 
 def in_summary(findings: Findings) -> dict[str, Any]:
     """What SUMM gives back of it: its form is demanded on both ways."""
-    body = Summary({}, 1, 1, "2026-01-02T03:04:05.000006Z", "complete", {"examination": findings.to_json()}).build()
+    body = Summary(1, 1, "2026-01-02T03:04:05.000006Z", "complete", {"examination": findings.to_json()}).build()
     return dict(Summary.parse(body, position=0).extra["examination"])
 
 

@@ -38,11 +38,7 @@ def plain_names(prefix: str) -> list[str]:
 
 # What only shows when content is decoded (spec/format.md section 9).
 NEEDS_CONTENT = {
-    "data-6-block-larger-than-content",
     "data-6-bomb",
-    "data-6-compressed-block-of-nothing",
-    "data-6-compressed-block-of-one-byte",
-    "data-6-compressed-block-too-large",
     "data-6-damaged-block",
     "data-6-empty-frame",
     "data-6-left-over-in-bit-stream",

@@ -39,6 +39,7 @@ def archive_json(path: str, archive: Archive) -> dict[str, Any]:
         "id": archive.id.hex(),
         "root": archive.root.hex(),
         "state": "sealed",
+        "verified": False,
         "format": 1,
         **head_json(archive.head),
         "entries": archive.entry_count,

@@ -187,7 +187,7 @@ def _summary(path: str, archive: Archive) -> None:
     head, summary = archive.head, archive.summary
     stored, original = output.size_text(archive.size), output.size_text(summary.content_size)
     generations = summary.extra.get("generations")
-    output.line(f"{names.printable(path)}: sealed tokar archive, format 1")
+    output.line(f"{names.printable(path)}: sealed tokar archive, format 1; records not verified: tokar verify")
     output.pairs(
         (
             *_head_rows(head),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tokar import names, tokens
 from tokar._version import __version__
 from tokar.collect import certutil
-from tokar.collect.examine import NOT_EXAMINED, BackgroundExaminer, ContentExaminer, may_be_ese
+from tokar.collect.examine import BackgroundExaminer, ContentExaminer, may_be_ese
 from tokar.collect.gather import FileState, Gathered, Gatherer, is_key
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
 from tokar.format import canonical_json, metadata
@@ -189,7 +189,7 @@ def collect(
         for path, name in rest.walk():
             work.add(path, name, tokens.UNKNOWN, None)
         rest.demand_all(writer.entry_count - count, writer.content_size - size)
-        return writer.seal(**_summary(collection, findings))
+        return writer.seal(**_summary(collection))
 
 
 def _head(kind: str, profile: str, extra: dict[str, Any], created: datetime) -> Head:
@@ -334,9 +334,9 @@ class _Bounded:
         return count
 
 
-def _summary(collection: Collection, findings: Findings | None) -> dict[str, Any]:
+def _summary(collection: Collection) -> dict[str, Any]:
     gathered = collection.gathered
-    extra: dict[str, Any] = {"examination": NOT_EXAMINED if findings is None else findings.to_json()}
+    extra: dict[str, Any] = {}
     if gathered.generations is not None:
         extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
     if gathered.left_out:

@@ -272,7 +272,7 @@ class _Run:
         facts = self._reader.facts()
         self._damaged = tuple(fault_text(fault) for fault in damage_of(judge_set(facts)))
         self._notes += [f"damaged: {text}" for text in self._damaged]
-        summary: dict[str, Any] = {"backup": backup, "examination": self._findings.to_json()}
+        summary: dict[str, Any] = {"backup": backup}
         if facts.generations is not None:
             summary["generations"] = dict(zip(("low", "high"), facts.generations, strict=True))
         if self._left_out:
