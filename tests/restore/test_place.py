@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from restore_helpers import STAMP, Reader, entries, entry, piece, plan_of, to, tree
+from restore_helpers import STAMP, Reader, entries, entry, piece, plan_of, timed, to, tree
 
 from tokar.errors import ExistingFileError, IntegrityError, PartialError, StorageError
 from tokar.restore import place as place_module
@@ -37,8 +37,8 @@ LEAVES = {"CA.edb": 0, "edb00001.log": 1, "edb00002.log": 2, "CA.pat": 3}
 CONTENT = {leaf: Reader.expected(FILES[number]) for leaf, number in LEAVES.items()}
 
 
-def ca_plan(folder: Path, **options: Any) -> Plan:
-    return plan_of(FILES, **to(f"log-dir={folder}/logs", f"database={folder}/data/"), **options)
+def ca_plan(folder: Path, times: dict[int, int] | None = None, **options: Any) -> Plan:
+    return plan_of(timed(FILES, times or {}), **to(f"log-dir={folder}/logs", f"database={folder}/data/"), **options)
 
 
 def make_directories(folder: Path) -> None:
@@ -61,7 +61,7 @@ def manner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("manner")
 def test_files_are_placed_with_content_time_and_mode(tmp_path: Path) -> None:
-    report = place(ca_plan(tmp_path), Reader(times={1: 1_500_000_000_123_456_700}))
+    report = place(ca_plan(tmp_path, {1: 1_500_000_000_123_456_700}), Reader())
     assert report == Report(files=4, size=40, asides=(), without_time=0)
     assert tree(tmp_path) == {
         "data/CA.edb": CONTENT["CA.edb"],
@@ -148,7 +148,7 @@ def test_a_time_that_cannot_be_set_is_counted(tmp_path: Path, monkeypatch: pytes
         raise OverflowError
 
     monkeypatch.setattr(os, "utime", refuse)
-    report = place(ca_plan(tmp_path), Reader(times={1: 10**18, 2: 10**18}))
+    report = place(ca_plan(tmp_path, {1: 10**18, 2: 10**18}), Reader())
     assert (report.without_time, report.files) == (2, 4)
 
 

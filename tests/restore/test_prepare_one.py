@@ -13,7 +13,7 @@ import tokar
 from tokar.errors import RestoreError
 from tokar.restore.next_steps import Recovery
 from tokar.restore.plan import UNRECOVERABLE
-from tokar.restore.prepare import MergedSet, incomplete_files
+from tokar.restore.prepare import incomplete_files
 from tokar.salvage.salvage import salvage
 from tokar.sets.judge import judge_alone
 from tokar.sets.read import facts_of_archive
@@ -140,6 +140,5 @@ def test_whole_files_of_a_partial_archive_can_be_chosen(tmp_path: Path) -> None:
 
 def test_no_incomplete_file_is_no_problem(tmp_path: Path) -> None:
     with tokar.open(partly(tmp_path)) as opened:
-        content = MergedSet([(opened, opened.entries)])
-        assert incomplete_files(content, content.entries) != []
-        assert incomplete_files(content, []) == []
+        assert incomplete_files(opened.entries) != []
+        assert incomplete_files([]) == []

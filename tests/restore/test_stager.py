@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from restore_helpers import Reader, entry, piece, plan_of, tree
+from restore_helpers import Reader, entry, piece, plan_of, timed, tree
 
 from tokar.errors import IntegrityError, StorageError
 from tokar.restore import stager as contents
@@ -82,8 +82,8 @@ def processes_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
 def test_the_result_is_the_same_for_any_number_of_processes(tmp_path: Path, processes: int) -> None:
     seen: list[int] = []
-    reader = Reader(times={one.number: 10**18 + one.number for one in FILES})
-    report = place(plan_of(FILES, into=str(tmp_path / "out")), reader, progress=seen.append, processes=processes)
+    plan = plan_of(timed(FILES, {one.number: 10**18 + one.number for one in FILES}), into=str(tmp_path / "out"))
+    report = place(plan, Reader(), progress=seen.append, processes=processes)
     assert report == Report(files=100, size=sum(SIZES), asides=(), without_time=0)
     assert tree(tmp_path / "out") == EXPECTED
     assert sum(seen) == sum(SIZES)
@@ -142,5 +142,5 @@ def test_times_that_cannot_be_set_are_counted_in_all_processes(tmp_path: Path, m
         raise OverflowError
 
     monkeypatch.setattr(os, "utime", refuse)
-    reader = Reader(times=dict.fromkeys(range(100), 1))
-    assert place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3).without_time == 100
+    plan = plan_of(timed(FILES, dict.fromkeys(range(100), 1)), into=str(tmp_path / "out"))
+    assert place(plan, Reader(), processes=3).without_time == 100

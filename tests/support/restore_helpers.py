@@ -37,6 +37,11 @@ def entry(number: int, token: int, name: str | bytes, size: int = 10, encoding: 
     )
 
 
+def timed(files: Iterable[Entry], times: dict[int, int]) -> list[Entry]:
+    """Return entries with the modification times that these numbers have."""
+    return [one._replace(modified=times.get(one.number)) for one in files]
+
+
 def entries(*files: tuple[int, str]) -> list[Entry]:
     return [entry(number, token, name) for number, (token, name) in enumerate(files)]
 
@@ -83,18 +88,14 @@ def piece(size: int, data: Buffer | None) -> Chunk:
 class Reader:
     """Content without an archive: pieces by entry number, or something made from the number."""
 
-    def __init__(self, content: dict[int, Iterable[Chunk]] | None = None, times: dict[int, int] | None = None) -> None:
+    def __init__(self, content: dict[int, Iterable[Chunk]] | None = None) -> None:
         self.content = content or {}
-        self.times = times or {}
 
     def chunks(self, entry: Entry) -> Iterator[Chunk]:
         if entry.number in self.content:
             yield from self.content[entry.number]
         elif entry.size:
             yield piece(entry.size, self.expected(entry))
-
-    def modification_time(self, entry: Entry) -> int | None:
-        return self.times.get(entry.number)
 
     @staticmethod
     def expected(entry: Entry) -> bytes:
