@@ -92,7 +92,8 @@ class Oracle:
 
     @property
     def is_whole(self) -> bool:
-        return self.kinds(*UNDERIVED) and all(map(self.is_complete, range(len(NAMES))))
+        has_head = any(self.has(found) for found in PIECES if found.kind == b"HEAD")
+        return has_head and self.kinds(*UNDERIVED) and all(map(self.is_complete, range(len(NAMES))))
 
 
 # --- damage -----------------------------------------------------------------------------------------------------------
