@@ -7,7 +7,7 @@ from format_tools import HEAD
 
 from tokar.errors import FormatError, UnsupportedError
 from tokar.format import canonical_json, metadata
-from tokar.format.metadata import Head, Summary
+from tokar.format.metadata import Head, Summary, renumber_facts
 
 FINISHED = "2026-01-02T03:04:06.000007Z"
 SUMMARY = Summary(2, 11, FINISHED, "complete")
@@ -133,3 +133,26 @@ def test_calls_with_values_beyond_json_are_not_written() -> None:
     with pytest.raises(FormatError) as caught:
         metadata.build_calls([{"call": "Read", "size": 1 << 60}])
     assert caught.value.rule == "JSON-4"
+
+
+def test_facts_get_other_numbers_and_keep_all_else() -> None:
+    body = b'{"facts":[{"entry":0,"later":"key"},{"entry":2},{"entry":7}],"facts_version":1,"other":[1]}'
+    numbered = {0: 0, 7: 1}
+    expected = b'{"facts":[{"entry":0,"later":"key"},{"entry":1}],"facts_version":1,"other":[1]}'
+    assert renumber_facts(body, numbered.get) == expected
+    assert renumber_facts(body, {}.get) is None
+
+
+@pytest.mark.parametrize("facts", ["[{}]", '[{"entry":true}]', '[{"entry":-1}]', "[7]", "{}"])
+def test_facts_without_the_numbers_of_their_entries_are_not_read(facts: str) -> None:
+    body = f'{{"facts":{facts},"facts_version":1}}'.encode()
+    with pytest.raises(FormatError) as caught:
+        renumber_facts(body, lambda number: number)
+    assert caught.value.rule == "FACT-2"
+
+
+@pytest.mark.parametrize("version", ["0", "2", "true", '"1"'])
+def test_facts_of_another_version_are_not_read(version: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        renumber_facts(f'{{"facts":[],"facts_version":{version}}}'.encode(), lambda number: number)
+    assert caught.value.rule == "FACT-2"
