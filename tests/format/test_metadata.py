@@ -137,10 +137,13 @@ def test_calls_with_values_beyond_json_are_not_written() -> None:
 
 def test_facts_get_other_numbers_and_keep_all_else() -> None:
     body = b'{"facts":[{"entry":0,"later":"key"},{"entry":2},{"entry":7}],"facts_version":1,"other":[1]}'
-    numbered = {0: 0, 7: 1}
+
+    def number_now(number: int) -> int | None:
+        return {0: 0, 7: 1}.get(number)
+
     expected = b'{"facts":[{"entry":0,"later":"key"},{"entry":1}],"facts_version":1,"other":[1]}'
-    assert renumber_facts(body, numbered.get) == expected
-    assert renumber_facts(body, {}.get) is None
+    assert renumber_facts(body, number_now) == expected
+    assert renumber_facts(body, lambda _: None) is None
 
 
 @pytest.mark.parametrize("facts", ["[{}]", '[{"entry":true}]', '[{"entry":-1}]', "[7]", "{}"])

@@ -36,8 +36,9 @@ def test_a_fixture_gives_what_it_may_release_or_a_typed_error(name: str) -> None
     case = Expectation.load(name)
     result = attempt(case.data, partial=False)
     if case.answer == "sealed" and not isinstance(result, InputError):
-        assert case.permitted
-        assert isinstance(result, Rescued)
+        released = [other.get("released") for other in case.permitted]
+        assert released
+        assert isinstance(result, Rescued) or 0 in released
     elif case.answer == "sealed":
         assert isinstance(result, InputError)
     elif case.answer == "unsupported":
