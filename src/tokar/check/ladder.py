@@ -227,7 +227,7 @@ def _faults(faults: Iterable[Fault], scope: Scope) -> tuple[tuple[RungFault, ...
     """Return the faults of single files, or of how they go together: what makes a rung fail, and what does not."""
     found = [fault for fault in faults if fault.kind.scope is scope]
     return (
-        tuple(RungFault.of_fault(fault) for fault in found if fault.severity is not Severity.WARNING),
+        tuple(RungFault.of_fault(fault) for fault in found if fault.blocks),
         tuple(RungFault.of_fault(fault) for fault in found if fault.severity is Severity.WARNING),
     )
 

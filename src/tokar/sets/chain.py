@@ -42,6 +42,11 @@ class ChainStart:
         return tuple(fault for fault in self.verdict.faults if fault.kind not in _SAID_BY_THE_CHAIN)
 
     @property
+    def blocking(self) -> tuple[Fault, ...]:
+        """What keeps it from being restored."""
+        return tuple(fault for fault in self.faults if fault.blocks)
+
+    @property
     def end(self) -> int:
         """The highest generation it can be brought to; 0 without logs."""
         return max((run.end for run in self.runs), default=0)
@@ -160,7 +165,7 @@ def chain_verdict(
 
 def _verdict_of(start: int | None, faults: Sequence[Fault]) -> ChainVerdict:
     ordered = in_order(faults)
-    blocked = any(fault.severity is not Severity.WARNING for fault in ordered)
+    blocked = any(fault.blocks for fault in ordered)
     return ChainVerdict(restorable=not blocked, start=start, faults=ordered)
 
 
@@ -178,7 +183,7 @@ def _reach(sets: Sequence[BackupSet], logs: ChainLogs, start: ChainStart, number
             continue
         faults += _way_faults(sets, logs, run, versions[-1])
     if touched:
-        faults += [fault for fault in start.faults if fault.severity is not Severity.WARNING]
+        faults += start.blocking
     return ChainVerdict(restorable=not faults, start=start.number if touched else None, faults=in_order(faults))
 
 

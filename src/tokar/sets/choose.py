@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tokar.as_json import fields_json
 from tokar.errors import InputError, SetError
 from tokar.sets.chain import differing_fault, end_fault, fork_fault
-from tokar.sets.faults import Fault, Severity, in_order
+from tokar.sets.faults import Fault, in_order
 from tokar.sets.judge import judge_set
 from tokar.sets.logs import link
 
@@ -143,13 +143,10 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
     starts = _candidates(chain, full)
-    sound = [start for start in starts if not _blocking(start)]
+    sound = [start for start in starts if not start.blocking]
     if not sound:
-        faults = in_order(_blocking(starts[-1]))
         label = chain.sets[starts[-1].number].label
-        raise NotRestorableError(
-            f"{label} cannot be restored: {faults[0].message}", faults=faults, hint=faults[0].next_step
-        )
+        raise _refusal(*in_order(starts[-1].blocking), text=f"{label} cannot be restored: ")
     if target is None:
         start = _latest(chain, sound)
         return _select(chain, start, start.runs[0].end if len(start.runs) == 1 else None)
@@ -159,10 +156,9 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
 def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
     if full is None:
         if not chain.starts:
-            faults = tuple(fault for verdict in chain.verdicts for fault in verdict.faults)
-            raise NotRestorableError(
-                "no set with databases is here", faults=in_order(faults), hint="add the archive of the full backup"
-            )
+            faults = in_order(fault for verdict in chain.verdicts for fault in verdict.faults)
+            hint = "add the archive of the full backup"
+            raise NotRestorableError("no set with databases is here", faults=faults, hint=hint)
         return list(chain.starts)
     found = [start for start in chain.starts if chain.sets[start.number].id == full]
     if not found:
@@ -170,8 +166,16 @@ def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
     return found
 
 
-def _blocking(start: ChainStart) -> list[Fault]:
-    return [fault for fault in start.faults if fault.severity is not Severity.WARNING]
+def _refusal(cause: Fault, *others: Fault, text: str = "", step: str = "") -> NotRestorableError:
+    """Return faults as an error.
+
+    Args:
+        cause: The root cause.
+        others: What else is in the way.
+        text: What comes before the cause in the message.
+        step: What comes after its next step in the hint.
+    """
+    return NotRestorableError(f"{text}{cause.message}", faults=(cause, *others), hint=f"{cause.next_step}{step}")
 
 
 def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
@@ -206,11 +210,8 @@ def _demand_all_reached(chain: Chain, run: LogRun) -> None:
             highest = max(one.generation for one in chain.logs.of_stream(run.stream))
             fault = end_fault(chain.sets, chain.logs, run, highest)
         last = f"0x{run.end:X}" if run.end else "nothing"
-        raise NotRestorableError(
-            f"not all logs can be played: {fault.message}",
-            faults=(fault,),
-            hint=f"{fault.next_step}; or stop at the last one that can be reached: --until {last}",
-        )
+        step = f"; or stop at the last one that can be reached: --until {last}"
+        raise _refusal(fault, text="not all logs can be played: ", step=step)
 
 
 def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart:
@@ -231,13 +232,10 @@ def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart
     if not there:
         start = max(below, key=lambda one: (one.end, one.floor))
         fault = end_fault(chain.sets, chain.logs, start.runs[0], target)
-        raise NotRestorableError(
-            f"generation 0x{target:X} cannot be reached: {fault.message}", faults=(fault,), hint=fault.next_step
-        )
-    found = {id(start.runs[0].at(target)): start.runs[0].at(target) for start in there}
+        raise _refusal(fault, text=f"generation 0x{target:X} cannot be reached: ")
+    found = {id(one): one for start in there if (one := start.runs[0].at(target))}
     if len(found) > 1:
-        fault = fork_fault(chain.sets, target, [one for one in found.values() if one is not None])
-        raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
+        raise _refusal(fork_fault(chain.sets, target, [*found.values()]))
     return max(there, key=lambda start: start.floor)
 
 
@@ -261,26 +259,20 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
         unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in numbers),
         target=target or max((log.generation for log in logs), default=0),
         hard=start.hard,
-        remarks=in_order(_remarks(chain, numbers)),
+        remarks=in_order(one for number in numbers for one in chain.verdicts[number].faults if not one.blocks),
         not_checked=start.verdict.not_checked,
     )
-
-
-def _remarks(chain: Chain, numbers: Sequence[int]) -> list[Fault]:
-    listed = [fault for number in numbers for fault in chain.verdicts[number].faults]
-    return [fault for fault in listed if fault.severity is Severity.WARNING]
 
 
 def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:
     for version in used:
         if version.differing:
-            fault = differing_fault(chain.sets, version)
-            raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
+            raise _refusal(differing_fault(chain.sets, version))
     for number in sorted({version.copies[0].at for version in used}):
         names = {version.facts.name for version in used if version.copies[0].at == number}
         for fault in judge_set(chain.sets[number].facts).blocking:
             if names.intersection(fault.files):
-                raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
+                raise _refusal(fault)
 
 
 def _cover(start: int, used: Sequence[Version]) -> list[int]:

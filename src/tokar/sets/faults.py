@@ -123,6 +123,11 @@ class Fault:
     consequences: tuple[str, ...] = ()  # What follows from it and is therefore not reported by itself
 
     @property
+    def blocks(self) -> bool:
+        """Whether recovery does not get past it without a loss."""
+        return self.severity is not Severity.WARNING
+
+    @property
     def engine(self) -> Code | None:
         """The error with its name."""
         return None if self.code is None else of_engine(self.code)

@@ -50,7 +50,7 @@ class SetVerdict:
     @property
     def blocking(self) -> tuple[Fault, ...]:
         """The faults that recovery does not get past without a loss."""
-        return tuple(fault for fault in self.faults if fault.severity is not Severity.WARNING)
+        return tuple(fault for fault in self.faults if fault.blocks)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
