@@ -25,10 +25,10 @@ from tokar.cli.restore_text import (
 )
 from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
-from tokar.restore.options import RestoreOptions
+from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.paths import parse_map
 from tokar.restore.plan import Existing
-from tokar.restore.prepare import OpenSets, parse_generation, place_sets, plan_restore, spooled
+from tokar.restore.prepare import OpenSets, place_sets, plan_restore, spooled
 from tokar.restore.workers import useful_processes
 from tokar.server.deadline import DeadlineServer
 

@@ -8,10 +8,11 @@ import posixpath
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, RestoreError
+from tokar.ese.filenames import parse_file_name
 from tokar.restore.locations import (
     Kind,
     Location,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 # (certsrv.h).
 CERTUTIL_FOLDER = "DataBase"
 CERTUTIL_LIST = "certbkxp.dat"
+_HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
+_GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
 _NO_ROLL_FORWARD = "--certutil makes folders to be carried elsewhere; --existing roll-forward has no meaning there"
 _NO_LOCATIONS = "--into and --certutil send all files to one folder; leave the locations out"
 
@@ -137,6 +140,27 @@ def places_to_look_at(request: Request) -> tuple[str, ...]:
         if place.kind is not Kind.DIRECTORY:
             wanted.append(request.split(path)[0])
     return tuple(dict.fromkeys(wanted))
+
+
+def parse_generation(text: str) -> int:
+    """Return the generation that a person names: `0x1A`, or the name of a log.
+
+    A number without `0x` is refused: log names are hexadecimal without saying so, and 10 could be either.
+
+    Raises:
+        InputError: It is neither.
+    """
+    number: int | None = None
+    if text[:2].lower() == "0x":
+        try:
+            number = int(text, 0)
+        except ValueError:
+            number = None
+    elif "." in text:
+        number = parse_file_name(names.leaf_of(text)).generation
+    if number is None or not 0 < number <= _HIGHEST:
+        raise InputError(f"not a log generation: {names.printable(text)}", hint=_GENERATION_HINT)
+    return number
 
 
 def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Location, ...]:

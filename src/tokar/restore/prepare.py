@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
-from tokar import names, tokens
+from tokar import tokens
 from tokar.as_json import as_json
 from tokar.errors import CollisionError, ExistingFileError, FormatError, InputError, RestoreError, StorageError
-from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import RestoreOptions, make_request
@@ -47,29 +46,6 @@ if TYPE_CHECKING:
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 _PARTIAL: Final = "partial"  # spec/format.md, SUMM, key `outcome`
-_HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
-_GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
-
-
-def parse_generation(text: str) -> int:
-    """Return the generation that a person names: `0x1A`, or the name of a log.
-
-    A number without `0x` is refused: log names are hexadecimal without saying so, and 10 could be either.
-
-    Raises:
-        InputError: It is neither.
-    """
-    number: int | None = None
-    if text[:2].lower() == "0x":
-        try:
-            number = int(text, 0)
-        except ValueError:
-            number = None
-    elif "." in text:
-        number = parse_file_name(names.leaf_of(text)).generation
-    if number is None or not 0 < number <= _HIGHEST:
-        raise InputError(f"not a log generation: {names.printable(text)}", hint=_GENERATION_HINT)
-    return number
 
 
 class OpenSets:
@@ -210,7 +186,7 @@ def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None =
 
 
 def _facts_of(archive: Archive) -> SetFacts:
-    """Return the facts of an archive; nothing is read where no file is of an engine, for there may be a million of others."""
+    """Return the facts of an archive; nothing is read where none is of an engine: there may be a million."""
     if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in archive}):
         return facts_of_archive(archive)
     return SetFacts()
