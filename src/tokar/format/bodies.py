@@ -88,6 +88,7 @@ def _preamble_crc(data: bytes) -> int:
 
 
 FILE_PACKER: Final = Packer(FILE_BODY)
+_pack_file: Final = FILE_PACKER.pack
 
 
 class FileList(IntEnum):
@@ -123,8 +124,8 @@ class FileRecord(NamedTuple):
             flags |= FLAG_MODIFIED
         if announced is not None:
             flags |= FLAG_ANNOUNCED
-        sizes = (announced or 0, modified or 0, flags, log2)
-        return FILE_PACKER.pack(entry, encoding, token, listed, *sizes, 0, len(name), 0) + name
+        announced, modified, size = announced or 0, modified or 0, len(name)
+        return _pack_file(entry, encoding, token, listed, announced, modified, flags, log2, 0, size, 0) + name
 
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int) -> FileRecord:
