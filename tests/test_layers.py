@@ -20,7 +20,7 @@ LAYERS = [
     {"collect"},
     {"check"},
     {"server"},
-    {"__init__"},
+    {"__init__", "doors"},
     {"lab"},
     {"cli"},
     {"__main__"},
