@@ -1,8 +1,8 @@
-"""Mutants: each safeguard of the procedure, the licence and the restore taken away makes a backup or a restore fail to keep its promise.
+"""Mutants: with any safeguard of procedure, licence or restore taken away, a backup or a restore breaks its promise.
 
-That is how the simulated engine proves its worth: were a mutant to pass, the tests of the sound code would show nothing. A trial is a small story
-with a fixed seed; the sound code passes all of them. Each mutant is held to how it is caught: by contents that differ, by an error of the engine,
-or by a second safeguard.
+That is how the simulated engine proves its worth: were a mutant to pass, the tests of the sound code would show
+nothing. A trial is a small story with a fixed seed; the sound code passes all of them. Each mutant is held to how it
+is caught: by contents that differ, by an error of the engine, or by a second safeguard.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def a_used_server_gets_exactly_the_backup(folder: Path, profile: str) -> None:
 
 
 def a_snapshot_comes_back_over_what_is_there(folder: Path, _profile: str) -> None:
-    """A crashed server copied as it lies, archived, and put back where the server went on: soft recovery believes a checkpoint."""
+    """A crashed server copied as it lies, archived, and put back where the server went on."""
     story = new_story(folder / "lab", "certadm", databases=1, work=60)
     lab = story.lab
     lab.crash()

@@ -1,7 +1,7 @@
 """Everything that can go wrong goes wrong once: each call of the server, each step of writing the archive.
 
-After every run three things hold: logs were truncated only after a seal that was proven; End was called, where Prepare gave a session and
-the process lived; and under the final name is a whole archive or nothing.
+After every run three things hold: logs were truncated only after a seal that was proven; End was called, where Prepare
+gave a session and the process lived; and under the final name is a whole archive or nothing.
 """
 
 from __future__ import annotations

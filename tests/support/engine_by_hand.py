@@ -1,4 +1,4 @@
-"""Backups and restores done by hand against a lab: through the contract, but without any of tokar's procedure or restore code.
+"""Backups and restores done by hand against a lab: through the contract, without tokar's procedure or restore.
 
 The test keeps its own account of what must be there: every commit, and the state at each closing of a log.
 """

@@ -31,7 +31,8 @@ def backup(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="lab:DIR, a simulated server; dir:DIR, a set that nobody writes to (only --type copy); or what an add-on brings.",
+            help="lab:DIR, a simulated server; dir:DIR, a set that nobody writes to (only --type copy); "
+            "or what an add-on brings.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make. Its receipt appears beside it.")],
@@ -40,7 +41,10 @@ def backup(
         BackupKind,
         typer.Option(
             "--type",
-            help="full: databases and logs, then the logs are truncated (certutil -backupDB). incremental: logs since the last set, then truncated. differential: logs since the last full, kept (certutil -backupDB Incremental). copy: a full that changes nothing on the server (KeepLog).",
+            help="full: databases and logs, then the logs are truncated (certutil -backupDB). "
+            "incremental: logs since the last set, then truncated. "
+            "differential: logs since the last full, kept (certutil -backupDB Incremental). "
+            "copy: a full that changes nothing on the server (KeepLog).",
             show_default=False,
         ),
     ],
@@ -72,7 +76,11 @@ def backup(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Back a server up. Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential or a copy."""
+    """Back a server up.
+
+    Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential
+    or a copy.
+    """
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")
     find_source(source)  # before anything is read or started
@@ -119,7 +127,8 @@ def _describe(result: BackupResult) -> None:
         output.line(f"logs only was refused ({result.refusal}); took a {result.took.value} instead")
     entries = output.count_text(sealed.entries, "entry", "entries")
     output.line(
-        f"sealed {result.path}: {result.took.value}, {entries}, {output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
+        f"sealed {result.path}: {result.took.value}, {entries}, "
+        f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     )
     if result.generations:
         output.line(

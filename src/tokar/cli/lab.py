@@ -29,7 +29,10 @@ _SWITCHES = {"on": True, "off": False}
 
 @app.callback()
 def lab() -> None:
-    """A simulated server with databases, logs and users at work: make one, let it work, break it, recover it. Nothing outside its folder is touched."""
+    """A simulated server with databases, logs and users at work: make one, let it work, break it, recover it.
+
+    Nothing outside its folder is touched.
+    """
 
 
 @app.command()
@@ -115,7 +118,7 @@ def defragment(
 
 @app.command()
 def recover(folder: Folder, *, as_json: Json = False) -> None:
-    """Recover what lies in the server's folders, as its service does when it starts: hard after a restore, else soft."""
+    """Recover what lies in the server's folders, as its service does at its start: hard after a restore, else soft."""
     opened = open_lab(folder)
     done = opened.recover()
     if as_json:
@@ -123,7 +126,8 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
         return
     kind = "hard" if done.hard else "soft"
     output.line(
-        f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, {output.count_text(done.undone, 'transaction')} undone"
+        f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, "
+        f"{output.count_text(done.undone, 'transaction')} undone"
     )
     for name in done.deleted:
         output.line(f"deleted after a gap: {name}")
@@ -174,7 +178,7 @@ def _facts(lab: Lab) -> dict[str, Any]:
 
 
 def _contents(lab: Lab) -> dict[str, dict[bytes, bytes] | None]:
-    """Return the records of the databases that are there; None for one that has to be recovered first: its file alone says little."""
+    """Return the records of the databases that are there; None for one that has to be recovered first."""
     found: dict[str, dict[bytes, bytes] | None] = {}
     for each in lab.config.databases:
         path = lab.place.databases[each.dbid]

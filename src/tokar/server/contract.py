@@ -62,7 +62,7 @@ __all__ = [
 
 
 class BackupType(StrEnum):
-    """What Prepare is asked for. Differential, incremental and copy are no types of the interfaces: they differ in truncation alone."""
+    """What Prepare is asked for. Differential, incremental and copy are no types: they differ in truncation alone."""
 
     FULL = "full"
     LOGS_ONLY = "logs"
@@ -120,8 +120,8 @@ _DIALECTS: Final = (
         has_expiry_token=False,
         register_first=True,
         map_with_logs_sets=True,
-        source='Exchange Server SDK, "Backing Up" and "Restoring Directory or Information Store Data"; the end of a file is '
-        "not documented, the client counts to the announced size",
+        source='Exchange Server SDK, "Backing Up" and "Restoring Directory or Information Store Data"; the end of '
+        "a file is not documented, the client counts to the announced size",
     ),
     Dialect(
         profile="ntdsbcli",
@@ -135,7 +135,8 @@ _DIALECTS: Final = (
         has_expiry_token=True,
         register_first=True,
         map_with_logs_sets=True,
-        source='Win32 documentation, "Backing Up" and "Restoring an Active Directory Server", DsBackupRead, DsBackupPrepare',
+        source='Win32 documentation, "Backing Up" and "Restoring an Active Directory Server", DsBackupRead, '
+        "DsBackupPrepare",
     ),
     Dialect(
         profile="certadm",
@@ -164,7 +165,8 @@ _DIALECTS: Final = (
         has_expiry_token=False,
         register_first=False,  # JetExternalRestore takes everything at once, when the files are there
         map_with_logs_sets=True,
-        source="Extensible Storage Engine documentation, JetReadFileInstance, JetEndExternalBackupInstance2, JetExternalRestore",
+        source="Extensible Storage Engine documentation, JetReadFileInstance, JetEndExternalBackupInstance2, "
+        "JetExternalRestore",
     ),
 )
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({dialect.profile: dialect for dialect in _DIALECTS})
@@ -204,7 +206,7 @@ class ServerError(SourceError):
 
 
 class NoAnswerError(SourceError):
-    """A call was not answered: its deadline passed, or the process that made it is gone. What it did on the server is not known.
+    """A call was not answered in time, or the process that made it is gone. What it did on the server is not known.
 
     Args:
         call: The call.
@@ -333,7 +335,7 @@ class Registration:
 
 
 class RestoreContext(ABC):
-    """What Prepare returned for a restore. Every method may raise ServerError, NoAnswerError, or another SourceError."""
+    """What Prepare returned for a restore. Every method may raise ServerError, NoAnswerError, or a SourceError."""
 
     @abstractmethod
     def database_locations(self) -> NameList:
@@ -341,7 +343,7 @@ class RestoreContext(ABC):
 
     @abstractmethod
     def register(self, registration: Registration) -> None:
-        """Leave instructions for the engine's next start. An interlock: a second one fails until `register_complete`."""
+        """Leave instructions for the engine's next start. A second one fails until `register_complete`."""
 
     @abstractmethod
     def register_complete(self, status: int) -> None:
@@ -366,12 +368,12 @@ class Server(ABC):
     truncates: bool = True
     # Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
     may_hang: bool = False
-    # What the paths in its lists stand for on this machine, where that is not what they say: a prefix there, a path here.
+    # What the paths in its lists stand for on this machine, where that is not what they say: prefix there, path here.
     path_maps: tuple[tuple[str, str], ...] = ()
     recovery_steps: tuple[str, ...] = ("start the service: its engine recovers what was registered",)  # After a restore
 
     def is_online(self) -> bool | None:
-        """Tell whether the service runs: demanded for a backup, refused for a restore. None where the dialect has no such call."""
+        """Tell whether the service runs, as a backup demands and a restore refuses. None where no call tells it."""
         return None
 
     @abstractmethod
@@ -396,7 +398,7 @@ class Server(ABC):
 
 
 class BackupKind(StrEnum):
-    """What the person asks for. The server cannot tell incremental from differential: only truncation sets them apart."""
+    """What the person asks for. To the server incremental and differential are one: only truncation differs."""
 
     FULL = "full"
     INCREMENTAL = "incremental"

@@ -1,4 +1,4 @@
-"""The restore side, driven over a server: register, place, complete, in the order of the dialect. Placing is the caller's.
+"""The restore side, driven over a server: register, place (which the caller does), complete, in the dialect's order.
 
 The rules, with their numbers in spec/procedure.md:
 
@@ -110,7 +110,7 @@ class RestoreProcedure:
         return found
 
     def take_over(self) -> None:
-        """Complete, as a failure, what a restore that died left registered (RES-8). Does nothing where there is no such thing.
+        """Complete, as a failure, what a restore that died left registered, if anything (RES-8).
 
         Raises:
             ProcedureError: A set was restored already.

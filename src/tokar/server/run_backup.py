@@ -374,7 +374,8 @@ class _Run:
             raise BackupPartialError(
                 f"the archive is good and kept, but the server's End {_HOW_ENDED[ending.result]}: {ending.detail}",
                 path=self._out,
-                hint="the server may not count this backup; see its event log, and take a full before the next incremental",
+                hint="the server may not count this backup; see its event log, and take a full before the next "
+                "incremental",
             )
         return BackupResult(
             path=self._out,
@@ -462,7 +463,7 @@ class _Run:
 
 
 def _locations(locations: NameList) -> dict[str, Any]:
-    """Return the keys of HEAD for locations: as delivered where there are bytes, else one by one (spec/format.md section 6.1)."""
+    """Return the keys of HEAD for locations: as delivered where there are bytes, else one by one."""
     if locations.data is not None:
         return {"location_list": metadata.location_list_json("w" if locations.wide else "a", locations.data)}
     rows = []
