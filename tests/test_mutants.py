@@ -39,6 +39,7 @@ from tokar.server.contract import BackupKind, EndOfFile
 from tokar.server.directory_source import DirectoryServer
 from tokar.server.restore_steps import RestoreProcedure
 from tokar.server.run_backup import BackupOptions, run_backup
+from tokar.server.transcript import Transcript
 from tokar.sets import receipt as receipt_module
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage.sink import FileSink
@@ -535,12 +536,12 @@ def report_success_after_a_failure(patch: Patch) -> None:
 
 def forget_the_expiry_token(patch: Patch) -> None:
     """The token that came with the backup is not passed on."""
-    original = RestoreProcedure._call
+    original = Transcript.call
 
-    def call(self: RestoreProcedure, name: str, function: Any, *arguments: Any, **facts: Any) -> Any:
+    def call(self: Transcript, name: str, function: Any, *arguments: Any, **facts: Any) -> Any:
         return original(self, name, function, *(() if name == "restore_prepare" else arguments), **facts)
 
-    patch.setattr(RestoreProcedure, "_call", call)
+    patch.setattr(Transcript, "call", call)
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.lab.lab import Lab
+    from tokar.namelist import ListedName
     from tokar.server.content import ContentStream, ListedFile
-    from tokar.server.contract import ListedName
 
 PROFILES = ("edbbcli", "ntdsbcli", "certadm")
 LOGS_ONLY = ("edbbcli", "certadm")

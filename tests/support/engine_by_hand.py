@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tokar.lab.tables import Change
-    from tokar.server.contract import BackupContext, ListedName
+    from tokar.namelist import ListedName
+    from tokar.server.contract import BackupContext
 
 READ_SIZE = 8192
 

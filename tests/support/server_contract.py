@@ -15,7 +15,6 @@ from tokar.server.contract import (
     BackupContext,
     BackupType,
     EndOfFile,
-    ListedName,
     NameList,
     Outcome,
     Registration,
@@ -25,6 +24,8 @@ from tokar.server.contract import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tokar.namelist import ListedName
 
 WRONG_ORDER = {codes.INVALID_BACKUP_SEQUENCE, codes.INVALID_HANDLE, codes.ALREADY_OPEN, codes.UNEXPECTED}
 

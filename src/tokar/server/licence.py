@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar.errors import ArchiveError, IntegrityError, ProcedureError, SetError
 from tokar.server.contract import BackupType
@@ -37,8 +37,8 @@ from tokar.sets.logs import LinkFault, link
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tokar.server.backup_steps import BackupProcedure
     from tokar.server.content import ListedFile
+    from tokar.server.contract import BackupKind
     from tokar.sets.facts import LogFacts, SetFacts
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
@@ -110,34 +110,49 @@ def fault_text(fault: Fault) -> str:
     return f"{fault.message} ({fault.engine})" if fault.engine else fault.message
 
 
+class Session(Protocol):
+    """What the seal check asks of a session: `tokar.server.backup_steps.BackupProcedure`."""
+
+    kind: BackupKind  # What is being done
+    listed: list[ListedFile]  # Every file that was listed, in order
+
+    @property
+    def state(self) -> BackupState:
+        """Where it stands."""
+
+    @property
+    def source_truncates(self) -> bool:
+        """Whether logs of the source may be truncated at all."""
+
+
 class TruncationLicence:
     """The right to call TruncateLogs once, in one session. Only `check_seal` makes one.
 
     Args:
         seal: What only this module has.
-        procedure: The session it is for.
+        session: The session it is for.
         archive_id: The archive it was given for.
 
     Raises:
         ProcedureError: Somebody else tried.
     """
 
-    __slots__ = ("_procedure", "_used", "archive_id")
+    __slots__ = ("_session", "_used", "archive_id")
 
-    def __init__(self, seal: object, procedure: BackupProcedure, archive_id: bytes) -> None:
+    def __init__(self, seal: object, session: Session, archive_id: bytes) -> None:
         if seal is not _SEAL:
             raise ProcedureError("a licence to truncate comes from the seal check alone")
-        self._procedure = procedure
+        self._session = session
         self._used = False
         self.archive_id = archive_id
 
-    def use(self, procedure: BackupProcedure) -> None:
+    def use(self, session: Session) -> None:
         """Use the licence up (LIC-8).
 
         Raises:
             ProcedureError: It is for another session, or it was used before.
         """
-        if procedure is not self._procedure:
+        if session is not self._session:
             raise ProcedureError("this licence to truncate is for another session")
         if self._used:
             raise ProcedureError("this licence to truncate was used before")
@@ -153,7 +168,7 @@ class TruncationLicence:
         raise ProcedureError("a licence to truncate cannot be stored")
 
 
-def check_seal(procedure: BackupProcedure, evidence: Evidence) -> TruncationLicence:
+def check_seal(session: Session, evidence: Evidence) -> TruncationLicence:
     """Hold a sealed archive against the session that filled it, and give the licence.
 
     Raises:
@@ -163,28 +178,28 @@ def check_seal(procedure: BackupProcedure, evidence: Evidence) -> TruncationLice
             were listed (LIC-3, LIC-4).
         SetError: The set has damage or lacks logs, or does not go on where its prior ends (LIC-5 to LIC-7).
     """
-    _demand_kind(procedure)
+    _demand_kind(session)
     if not evidence.durable:
         raise ProcedureError("logs are truncated only for an archive that is a durable file, never for a pipe")
     _demand_content(evidence)
-    _demand_listed(procedure.listed, evidence.entries)
+    _demand_listed(session.listed, evidence.entries)
     verdict = judge_set(evidence.facts)
     _demand_sound(evidence.facts, verdict)
     demand_contiguous(evidence.facts.logs)
     _demand_recoverable(verdict)
-    if procedure.kind.backup_type is BackupType.LOGS_ONLY:
+    if session.kind.backup_type is BackupType.LOGS_ONLY:
         demand_continues(evidence.facts.logs, evidence.prior, evidence.server)
-    return TruncationLicence(_SEAL, procedure, evidence.archive_id)
+    return TruncationLicence(_SEAL, session, evidence.archive_id)
 
 
-def _demand_kind(procedure: BackupProcedure) -> None:
+def _demand_kind(session: Session) -> None:
     """LIC-1; and the session must stand right after its seal."""
-    if not procedure.kind.truncates:
-        raise ProcedureError(f"a {procedure.kind} backup never truncates logs")
-    if not procedure.source_truncates:
+    if not session.kind.truncates:
+        raise ProcedureError(f"a {session.kind} backup never truncates logs")
+    if not session.source_truncates:
         raise ProcedureError("nothing may be deleted from this source")
-    if procedure.state is not BackupState.SEALED:
-        raise ProcedureError(f"a licence to truncate is given after the seal, not in the state {procedure.state}")
+    if session.state is not BackupState.SEALED:
+        raise ProcedureError(f"a licence to truncate is given after the seal, not in the state {session.state}")
 
 
 def _demand_content(evidence: Evidence) -> None:
