@@ -277,7 +277,9 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
     folders = () if request.certutil is None else (request.certutil,)
-    recovery = _guidance(chosen, places_of(plan, request, base=chosen.base), folders)
+    of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
+    places = places_of(plan, request, base=chosen.base) if of_an_engine else NO_PLACES
+    recovery = _guidance(chosen, places, folders)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery)
 
 
