@@ -37,7 +37,8 @@ from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.format.verify import verify
 from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, NoAnswerError, Outcome, ServerError
-from tokar.server.run_backup import BackupOptions, BackupPartialError, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, BackupPartialError, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ import tokar
 from tokar.errors import ArchiveError
 from tokar.format.verify import verify
 from tokar.server.contract import DIALECTS, BackupKind, Outcome
-from tokar.server.run_backup import BackupOptions, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage import durable, sink
 

@@ -17,7 +17,8 @@ from tokar.lab.instance import Listener
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind
-from tokar.server.run_backup import BackupOptions, BackupResult, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 from tokar.server.run_restore import RestorationResult, parts_of, restore_to_server
 from tokar.tokens import token_name
 

@@ -38,7 +38,7 @@ from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ListKind
 from tokar.server.contract import BackupKind, BackupType, NoAnswerError, ServerError
 from tokar.server.licence import Evidence, PriorSet, Stored, check_seal, damage_of, fault_text
-from tokar.server.prior import load_prior, prior_log_json
+from tokar.server.prior import prior_log_json
 from tokar.server.states import BackupState
 from tokar.server.transcript import Transcript
 from tokar.sets import receipt
@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from tokar.format.compression import Compression
     from tokar.server.content import ContentStream, ListedFile
     from tokar.server.contract import NameList, Server
-
-__all__ = ["BackupOptions", "BackupPartialError", "BackupResult", "load_prior", "run_backup"]
 
 SOFTWARE: Final = f"tokar {__version__}"
 UNVERIFIED_SUFFIX: Final = ".unverified"
