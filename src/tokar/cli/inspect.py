@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from tokar import names
 from tokar.check import describe
-from tokar.cli import ese_files, output
-from tokar.cli.ese_files import Wanted
+from tokar.cli import examination as recorded
+from tokar.cli import output
 from tokar.cli.options import Json, named, open_archive
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
-from tokar.ese.inspect import inspect_file
-from tokar.ese.show import range_text
 from tokar.format.records import MAGIC
-from tokar.sets.need import Basis
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
 
@@ -34,6 +31,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10
 _DIGEST_SHOWN = 16
 _NO_ARCHIVE = UnsupportedError.exit_code
+
+
+class Wanted(NamedTuple):
+    """What is to be shown of a file."""
+
+    headers: bool  # Its headers
+    pages: bool  # What verifying its content finds
 
 
 @app.command("inspect")
@@ -132,6 +136,9 @@ def _ese_file(path: str, inside: list[str], wanted: Wanted, *, as_json: bool) ->
         BadMagicError: It is neither that nor an archive.
         InputError: Entries of it are asked for, and it has none.
     """
+    from tokar.cli import ese_files  # noqa: PLC0415 - archives alone do not need it
+    from tokar.ese.inspect import inspect_file  # noqa: PLC0415
+
     with FileSource(path) as source:
         inspection = inspect_file(source)
     if not ese_files.is_ese(path, inspection):
@@ -145,6 +152,8 @@ def _ese_file(path: str, inside: list[str], wanted: Wanted, *, as_json: bool) ->
 
 def _ese_entries(path: str, only: list[str], wanted: Wanted, *, as_json: bool) -> int:
     """Show ESE files inside an archive; return how many are damaged."""
+    from tokar.cli import ese_files  # noqa: PLC0415 - a summary does not need it
+
     with open_archive(path) as archive:
         shown = ese_files.Shown(archive, only, wanted)
         if as_json:
@@ -264,6 +273,9 @@ def _exit_with_first_error(found: Sequence[DatabaseInSet]) -> None:
 
 
 def _needs(one: DatabaseInSet) -> str:
+    from tokar.ese.show import range_text  # noqa: PLC0415 - only databases need it
+    from tokar.sets.need import Basis  # noqa: PLC0415
+
     need = one.need
     if one.error is not None or need.basis in (Basis.UNUSABLE, Basis.UNKNOWN):
         return f"{one.state or 'its header cannot be read'}: {need.why or one.error}"
@@ -277,12 +289,12 @@ def _needs(one: DatabaseInSet) -> str:
 
 def _examination(examination: dict[str, Any] | None) -> None:
     """Say what was found while the archive was made."""
-    looked = ese_files.summary(examination) if examination else ""
+    looked = recorded.summary(examination) if examination else ""
     if examination and looked:
         output.line(f"content when it was archived: {looked}")
-        for warning in ese_files.warnings(examination):
+        for warning in recorded.warnings(examination):
             output.line(f"damaged: {warning}")
-        for remark in ese_files.remarks(examination):
+        for remark in recorded.remarks(examination):
             output.line(f"note: {remark}")
 
 

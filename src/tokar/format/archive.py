@@ -19,7 +19,6 @@ from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, 
 from tokar.format.index import IndexPage, demand_places, demand_tiling, find_entries
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
-from tokar.format.scanner import Scan
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ class Archive:
             end = Tail.parse(body, position=position)
             end.demand_place(self.size, position=position)
         except FormatError as error:
+            from tokar.format.scanner import Scan  # noqa: PLC0415 - only what has no good end needs it
+
             for _ in Scan(SequentialReader(self.source), decode=False):
                 pass  # it says what is wrong: unsealed, or damaged and where
             raise error from None  # a front-to-back reader would be content: cannot happen, but must not pass
