@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,6 @@ from tokar.lab.log_formats import read_log, resume_log
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tokar.lab.instance import Place
 
 PROFILES = sorted(ERAS)
@@ -149,3 +148,24 @@ def test_what_was_not_flushed_is_not_there(tmp_path: Path, profile: str) -> None
 def test_eras_say_which_file_types_they_write() -> None:
     assert era_of("edbbcli").file_type(3) == 0
     assert era_of("certadm").file_type(3) == 3
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_log_is_whole_as_soon_as_it_is_the_current_one(
+    tmp_path: Path, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed right after the step from one log to the next leaves nothing that is damaged."""
+    story = new_story(tmp_path, profile)
+    original = Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        moved = original(self, target)
+        if target.name == "edb.log":
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        story.lab.instance.log.roll()
+    monkeypatch.undo()
+    assert read_log(story.lab.place.logs / "edb.log").records
