@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from engine_by_hand import new_story
+from ese_files import check_log, check_pages
 
 from tokar.ese.identify import FileKind, identify
 from tokar.ese.log import LogHeader
-from tokar.ese.logcheck import check_log
-from tokar.ese.pages import check_pages
 from tokar.lab.change_records import Begin, encode_record
 from tokar.lab.engine import ERAS, EngineError, era_of
 from tokar.lab.log_formats import read_log, resume_log

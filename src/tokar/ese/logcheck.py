@@ -29,9 +29,7 @@ from tokar.ese.content_facts import FAULT_LIMIT, LogFault, LogFaultKind, LogRepo
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.pages import flipped_bit
 from tokar.ese.record import U8, U32, Record
-from tokar.storage.bytesource import ByteSource
 
-_BUFFER_SIZE: Final = 1 << 20
 _RANGES_SINCE: Final = 3704
 LARGEST_FILE: Final = 64 << 20
 """Such a log is held in memory to be checked; Exchange used 5 MiB, Active Directory 10 MiB."""
@@ -241,23 +239,6 @@ def why_not_verified(header: LogHeader) -> str:
     if header.minor < _RANGES_SINCE:
         return f"the records of format {header.format} are not known"
     return "" if header.sector_size >= 512 else f"a log with sectors of {header.sector_size} bytes"
-
-
-def check_log(source: ByteSource, header: LogHeader | None = None) -> LogReport:
-    """Check the content of a log.
-
-    Args:
-        source: The whole file.
-        header: Its header, where it has been read already.
-
-    Raises:
-        HeaderError: The header cannot be read.
-        StorageError: The source cannot be read.
-    """
-    checker = LogChecker(header or LogHeader.read(source))
-    for offset in range(0, source.size, _BUFFER_SIZE):
-        checker.update(source.read(offset, _BUFFER_SIZE))
-    return checker.finish()
 
 
 class LogChecker:

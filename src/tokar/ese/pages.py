@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tokar.ese.blocksums import Words
-    from tokar.storage.bytesource import ByteSource
 
     Flags = npt.NDArray[np.bool_]
 
@@ -65,23 +64,6 @@ def why_not_verified(header: DatabaseHeader) -> str:
     if header.file_type == 5 or header.is_new:
         return "the pages of a temporary database carry no checksums"
     return ""
-
-
-def check_pages(source: ByteSource, header: DatabaseHeader | None = None) -> PageReport:
-    """Check all pages of a database.
-
-    Args:
-        source: The whole file.
-        header: Its header, where it has been read already.
-
-    Raises:
-        HeaderError: The header cannot be read.
-        StorageError: The source cannot be read.
-    """
-    checker = PageChecker(header or DatabaseHeader.read(source).header, source.size)
-    for offset in range(0, source.size, BUFFER_SIZE):
-        checker.update(source.read(offset, BUFFER_SIZE))
-    return checker.finish()
 
 
 class PageChecker(WholeBlocks):
