@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +22,6 @@ from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tokar.restore.plan import Plan
 
 
@@ -143,3 +142,15 @@ def test_no_incomplete_file_is_no_problem(tmp_path: Path) -> None:
         content = MergedSet([(opened, opened.entries)])
         assert incomplete_files(content, content.entries) != []
         assert incomplete_files(content, []) == []
+
+
+def test_a_folder_is_one_place_in_every_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real/deep")
+    monkeypatch.chdir(tmp_path)
+    with tokar.open(archive(tmp_path / "a.tokar", {DATABASE: b"x"}, kind="full").path) as opened:
+        plans = [
+            plan_one(opened, accept_unrecoverable=True, **options)
+            for options in ({"into": Path("link/../x")}, {"to": ["database=dir:link/../x"]})
+        ]
+    assert [plan.directories[0].path for plan in plans] == [str(tmp_path / "real" / "x")] * 2

@@ -23,7 +23,7 @@ from tokar.restore.locations import (
     parse_to,
     read_location_file,
 )
-from tokar.restore.paths import PathMap, PathResolver, own_hosts, parse_map, take_apart
+from tokar.restore.paths import PathMap, PathResolver, native, own_hosts, parse_map, take_apart
 from tokar.restore.plan import Existing
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def make_request(archive: Archive, options: RestoreOptions) -> Request:
 
 
 def _absolute(path: Path | None) -> str | None:
-    return str(path.absolute()) if path else None
+    return native(str(path.absolute()), "/") if path else None
 
 
 def _kept(archive: Archive, code_page: int, *, replaced: bool) -> tuple[Location, ...]:

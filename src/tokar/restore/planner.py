@@ -118,6 +118,7 @@ class _Planner:
             self._other_locations()
         if request.backup_logs is not None:
             self._own_log_folder(steps, request.backup_logs)
+        self._files_against_directories(steps)
         self._targets.judge()
         return Plan(
             profile=request.profile,
@@ -187,6 +188,18 @@ class _Planner:
         message = f"{shown} would be the file {extra}" if extra else f"{shown} would be one file"
         numbers = tuple(step.entry.number for step in alike)
         self._targets.problems.append(Problem(CollisionError(message, path=alike[0].target), numbers))
+
+    def _files_against_directories(self, steps: Steps) -> None:
+        """Find the names that a file would have, and a directory that files go to or one above it (PLC-1)."""
+        wanted = self._targets.directories_as_files()
+        if not wanted:
+            return
+        for directory, name, entry in steps.placements():
+            place = self._targets.identity(directory), names.collision_key(name)
+            if place in wanted:
+                message = f"{entry.name} would be a file where a directory is needed for {wanted[place]}"
+                error = CollisionError(message, path=self._request.join(directory, name))
+                self._targets.problems.append(Problem(error, (entry.number,)))
 
     def _folder(self, folder: str) -> None:
         """Prepare for one folder that takes everything."""
