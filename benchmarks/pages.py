@@ -2,9 +2,9 @@
 
     python benchmarks/pages.py [--size MIB] [--rounds N] [--folder DIR]
 
-For each kind of page a file of sealed random pages is written and then, in turns, copied with `cp`, checked from memory that is already
-there (as `create` does with the buffers it has just read), and read and checked (as `tokar check` does). The best round counts. One
-process, one thread: a figure is per core.
+For each kind of page a file of sealed random pages is written and then, in turns, copied with `cp`, checked from memory
+that is already there (as `create` does with the buffers it has just read), and read and checked (as `tokar check`
+does). The best round counts. One process, one thread: a figure is per core.
 """
 
 from __future__ import annotations

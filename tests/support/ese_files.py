@@ -82,7 +82,7 @@ def old_log_header(generation: int = 5, sectors: int = 64) -> LogHeader:
 
 
 def old_log_bytes(header: LogHeader, flushes: list[tuple[int, int]]) -> bytearray:
-    """A log of format 7. Each flush is (bytes repeated from the sector's start, bytes of records); their ranges tile the log."""
+    """A log of format 7. Of a flush: bytes repeated from the sector's start, bytes of records. Ranges tile the log."""
     data = bytearray(FILL * (header.file_size // len(FILL)))
     data[:4096] = header.build()
     size = ChecksumRecord.layout_size()

@@ -1,4 +1,4 @@
-"""Builds small sets of ESE files with right checksums and links, as an engine leaves them, and makes archives of them."""
+"""Builds small sets of ESE files with right checksums and links, as an engine leaves them, and archives of them."""
 
 from __future__ import annotations
 

@@ -334,7 +334,7 @@ class ServerRestore:
         raise InputError(f"the server names no location with token 0x{token:02X}, which Register needs")
 
     def _map_row(self, entry: Entry) -> tuple[str, str]:
-        """Return the row of the restore map for a database: its names at the backup and now, in the server's spelling."""
+        """Return the row of the restore map for a database: its name at the backup and now, as the server spells it."""
         old = names.decode(entry.raw_name, entry.encoding) or entry.name
         found = self._matcher.match(entry.token, last_component(old)).location
         directory, name = self._targets[entry.token, entry.raw_name]

@@ -1,4 +1,4 @@
-"""Which sets, and which log from which set, bring databases to a generation: an exact answer, or an error with the reason.
+"""Which sets, and which log from which set, bring databases to a generation: exactly, or an error with the reason.
 
 Nothing is ever given in place of what was asked for: a target that cannot be reached, and "as far as there are logs"
 where there is more than one history or a hole, are refused.

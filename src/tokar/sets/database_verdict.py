@@ -257,7 +257,7 @@ class DatabaseRun:
         return Rules.LOG_FOREIGN.fault(*words, files=files, generations=numbers, severity=severity, hard=hard)
 
     def _damaged_current(self, generation: int) -> list[LogFacts]:
-        """Return the current log if it cannot be read: its name has no number, it may be the highest one that is missing."""
+        """Return the current log if it cannot be read: its name has no number, so it may be the highest one missing."""
         if generation != self.need.committed:
             return []
         return [log for log in self._table.logs if log.current and log.damaged]
