@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokar import names
+from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.cli.sources import find_source, open_server
@@ -142,21 +143,12 @@ def _describe(result: BackupResult) -> None:
 
 
 def _json(result: BackupResult) -> dict[str, Any]:
-    sealed = result.sealed
+    low_high = result.generations
     return {
-        "archive": {
-            "path": str(result.path),
-            "id": sealed.id.hex(),
-            "root": sealed.root.hex(),
-            "size": sealed.size,
-            "entries": sealed.entries,
-        },
-        "receipt": str(result.receipt),
-        "asked": result.asked.value,
-        "took": result.took.value,
+        "archive": {"path": str(result.path), **fields_json(result.sealed, "id", "root", "size", "entries")},
+        **fields_json(result, "receipt", "asked", "took"),
         "refusal": result.refusal or None,
         "truncation": result.truncation.value,
-        "generations": {"low": result.generations[0], "high": result.generations[1]} if result.generations else None,
-        "damaged": list(result.damaged),
-        "notes": list(result.notes),
+        "generations": {"low": low_high[0], "high": low_high[1]} if low_high else None,
+        **fields_json(result, "damaged", "notes"),
     }

@@ -10,7 +10,7 @@ import typer
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import ArchiveCheck, RungFault, RungResult, RungState
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet
+from tokar.cli.options import Json, Locations, Maps, Quiet, To
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -20,17 +20,9 @@ _MAX_LISTED = 20
 def check_archives(
     archives: Annotated[list[Path], typer.Argument(metavar="ARCHIVE...", help="Archives; several are a chain.")],
     *,
-    to: Annotated[
-        list[str] | None,
-        typer.Option("--to", metavar="TOKEN=PATH|NAME=PATH", help="Where a token, or one file, would go."),
-    ] = None,
-    locations: Annotated[
-        Path | None, typer.Option(help="A file with locations: a raw list as the API returned it, or TOML.")
-    ] = None,
-    maps: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="PREFIX=DIR", help="What a path of another machine stands for here."),
-    ] = None,
+    to: To = None,
+    locations: Locations = None,
+    maps: Maps = None,
     rehearse: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Restore to a scratch directory in DIR, read it again, and remove it."),

@@ -13,7 +13,7 @@ from tokar import names
 from tokar.check import describe
 from tokar.cli import examination as recorded
 from tokar.cli import output
-from tokar.cli.options import Json, named, open_archive
+from tokar.cli.options import Json, end_with_json, named, open_archive
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
 from tokar.format.records import MAGIC
 from tokar.storage.bytesource import FileSource
@@ -197,25 +197,19 @@ def _summary(path: str, archive: Archive) -> None:
     stored, original = output.size_text(archive.size), output.size_text(summary.content_size)
     generations = summary.extra.get("generations")
     output.line(f"{names.printable(path)}: sealed tokar archive, format 1")
-    output.pairs(
-        (
-            *_head_rows(head),
-            ("finished", summary.finished),
-            (
-                "outcome",
-                "" if summary.outcome == "complete" else f"{summary.outcome}: something is known to be missing",
-            ),
-            ("entries", f"{archive.entry_count:,} ({_tokens(archive)})"),
-            ("size", f"{original} in {stored}"),
-            (
-                "logs",
-                f"generations 0x{int(generations['low']):X} to 0x{int(generations['high']):X}" if generations else "",
-            ),
-            ("id", archive.id.hex()),
-            ("root", archive.root.hex()),
-        ),
-        indent="  ",
-    )
+    logs = f"generations 0x{int(generations['low']):X} to 0x{int(generations['high']):X}" if generations else ""
+    outcome = "" if summary.outcome == "complete" else f"{summary.outcome}: something is known to be missing"
+    rows = [
+        *_head_rows(head),
+        ("finished", summary.finished),
+        ("outcome", outcome),
+        ("entries", f"{archive.entry_count:,} ({_tokens(archive)})"),
+        ("size", f"{original} in {stored}"),
+        ("logs", logs),
+        ("id", archive.id.hex()),
+        ("root", archive.root.hex()),
+    ]
+    output.pairs(rows, indent="  ")
     _locations(head)
     found = describe.databases(archive)
     _databases(found)
@@ -366,9 +360,7 @@ def _partial(path: str, error: FormatError, *, entries: bool, as_json: bool) -> 
         partial = describe.Partial(source)
     state = "unsealed" if isinstance(error, UnsealedError) else "damaged"
     if as_json:
-        output.as_json({**describe.partial_json(path, state, partial), "error": output.error_json(error)})
-        output.report(error)
-        raise typer.Exit(error.exit_code)
+        end_with_json(describe.partial_json(path, state, partial), error)
     output.line(f"{names.printable(path)}: {state.upper()} tokar archive, {output.size_text(partial.size)}")
     count = output.count_text(len(partial.entries), "complete entry", "complete entries")
     output.pairs([*(_head_rows(partial.head) if partial.head else []), ("before it", count)], indent="  ")

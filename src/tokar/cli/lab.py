@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
@@ -141,7 +142,7 @@ def show(folder: Folder, *, as_json: Json = False) -> None:
 
 
 def _recovered(done: Recovered) -> dict[str, Any]:
-    return {"hard": done.hard, "low": done.low, "high": done.high, "undone": done.undone, "deleted": list(done.deleted)}
+    return fields_json(done, "hard", "low", "high", "undone", "deleted")
 
 
 def contents_digest(records: dict[bytes, bytes]) -> str:
@@ -165,15 +166,10 @@ def _facts(lab: Lab) -> dict[str, Any]:
     }
     return {
         "folder": str(lab.folder),
-        "profile": lab.config.profile,
-        "server": lab.config.server,
-        "circular": lab.config.circular,
+        **fields_json(lab.config, "profile", "server", "circular"),
         "databases": databases,
         "logs": {"count": len(logs), "low": logs[0] if logs else None, "high": logs[-1] if logs else None},
-        "locations": [
-            {"token": one.token, "name": one.name, "path": str(one.path), "is_directory": one.is_directory}
-            for one in lab.locations()
-        ],
+        "locations": [fields_json(one, "token", "name", "path", "is_directory") for one in lab.locations()],
     }
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tokar import names
+from tokar.as_json import fields_json
 from tokar.cli import output
 
 if TYPE_CHECKING:
@@ -113,26 +114,17 @@ def show_registrations(registrations: tuple[Registration, ...]) -> None:
 
 def report_json(report: Report) -> dict[str, object]:
     """Return what was placed as values for JSON."""
-    return {
-        "files": report.files,
-        "size": report.size,
-        "set_aside": [
-            {"directory": one.directory, "name": one.name, "new_name": one.new_name} for one in report.asides
-        ],
-        "without_time": report.without_time,
-    }
+    asides = [fields_json(one, "directory", "name", "new_name") for one in report.asides]
+    return {**fields_json(report, "files", "size"), "set_aside": asides, "without_time": report.without_time}
 
 
 def registration_json(one: Registration) -> dict[str, object]:
     """Return what a server was told about one set as values for JSON."""
     return {
-        "checkpoint_path": one.checkpoint_path,
-        "log_path": one.log_path,
-        "backup_log_path": one.backup_log_path,
+        **fields_json(one, "checkpoint_path", "log_path", "backup_log_path"),
         "restore_map": None if one.restore_map is None else [{"old": old, "new": new} for old, new in one.restore_map],
         "restore_map_count": len(one.restore_map or ()),
-        "generation_low": one.generation_low,
-        "generation_high": one.generation_high,
+        **fields_json(one, "generation_low", "generation_high"),
     }
 
 

@@ -11,7 +11,7 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.options import Force, Json, Quiet
+from tokar.cli.options import Force, Json, Quiet, end_with_json
 from tokar.errors import ArchiveError, PartialError
 from tokar.salvage.salvage import salvage as salvage_archive
 from tokar.storage.bytesource import FileSource
@@ -65,9 +65,7 @@ def _answer(out: Path, report: SalvageReport) -> None:
     try:
         report.raise_if_lossy()
     except PartialError as error:
-        output.as_json({**_json(out, report), "error": output.error_json(error)})
-        output.report(error)
-        raise typer.Exit(error.exit_code) from error
+        end_with_json(_json(out, report), error)
     output.as_json(_json(out, report))
 
 
