@@ -43,7 +43,7 @@ DATABASE_FACTS = DatabaseFacts(name="a.edb", size=4 * 4096, header=HEADER)
 
 
 OPAQUE = LogFacts(name="edb00007.log", size=12288, generation=7)
-CONTENT = LogReport(unit="segments", segments_xor=9, expected_size=12288, size=12288)
+CONTENT = LogReport(unit="segments", segments_xor=9, end=8192, expected_size=12288, size=12288)
 
 
 def log_facts(generation: int) -> LogFacts:
@@ -224,7 +224,7 @@ def test_a_full_with_logs_that_do_not_do_gets_none(logs: tuple[LogFacts, ...], m
     ("fields", "message"),
     [
         ({"log_signature": OTHER_STREAM}, "belongs to another log stream"),
-        ({"log_signature": NO_SIGNATURE}, "not known: a.edb"),
+        ({"log_signature": NO_SIGNATURE}, "belongs to another log stream"),
         ({"required_low": 0, "required_high": 0}, "names no required logs"),
         ({"raw_state": DatabaseState.BEING_CONVERTED}, "an upgrade was in progress"),
         ({"raw_state": DatabaseState.FORCE_DETACH}, "is not known"),

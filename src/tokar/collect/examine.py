@@ -30,8 +30,6 @@ _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
 _MAX_OFFSETS: Final = 16  # bad pages or segments of a file that SUMM points at; all of them are counted
 _MAX_TEXT: Final = 1000  # characters of a name or a reason in SUMM
-# Exchange before 2000 SP2 kept the bookkeeping of a streaming copy in a patch file, not in a trailer (Q158526).
-_WITHOUT_TRAILER: Final = {"edbbcli"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +176,7 @@ class ContentExaminer:
 
     def _note(self, seen: Seen) -> None:
         identity = seen.identity
-        verdict = judge_content(identity, seen.report, trailer=self._file.profile not in _WITHOUT_TRAILER)
+        verdict = judge_content(identity, seen.report)
         token = self._file.token
         assert token is not None  # whatever is archived has one
         if identity.kind not in CHECKED_KINDS:

@@ -76,7 +76,7 @@ class RangeChecker:
         self._data = bytearray()
         self._valid = 0
         self._faults: list[LogFault] = []
-        self._work = 0
+        self._work = self._end = 0
 
     def update(self, view: memoryview) -> None:
         """Take the next bytes of the log."""
@@ -93,6 +93,7 @@ class RangeChecker:
             valid=self._valid,
             bad=len(self._faults),
             faults=tuple(self._faults[:FAULT_LIMIT]),
+            end=self._end,
             expected_size=self._header.file_size,
             size=size,
             not_verified=f"a log of format 7 with more than {LARGEST_FILE} bytes" if too_large else "",
@@ -113,6 +114,8 @@ class RangeChecker:
                 self._add(LogFaultKind.BAD, suspect)
             is_right = self._is_right(record, offset)
             self._valid += is_right
+            if is_right:
+                self._end = offset + ChecksumRecord.layout_size() + record.forward
             suspect = None if is_right else offset
             if not record.next:
                 break
@@ -200,6 +203,7 @@ class SegmentChecker(WholeBlocks):
             bad=len(faults),
             faults=tuple(faults[:FAULT_LIMIT]),
             segments_xor=reduce(xor, (self._seen[first + index][0] for index in counted), 0),
+            end=(first + max(counted) + 1) * SEGMENT_SIZE if counted else 0,
             expected_size=self._header.file_size,
             size=size,
         )

@@ -105,8 +105,10 @@ class DatabaseVerdict:
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED}
 _CONTENT_FAULTS: Final = {
     FaultKind.LOG_SIZE,
+    FaultKind.LOG_BLANK,
     FaultKind.LOG_DAMAGED,
     FaultKind.LOG_TORN,
+    FaultKind.LOG_SHORT,
     FaultKind.LOG_OF_OTHER_BRANCH,
     FaultKind.LOG_NAME,
 }
@@ -141,13 +143,14 @@ class DatabaseRun:
 
     def walk(self) -> None:
         """Follow the logs from the lowest needed one on, as far as they go."""
-        if self.signature is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
+        header = self.facts.header
+        if header is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
             return
         if self.need.low:
-            self._walk_needed(self.signature)
-        else:
+            self._walk_needed(header.log_signature)  # a database that belongs to no stream has none of its logs
+        elif self.signature is not None:
             self._start_forward(self.signature)
-        if not self.missing:
+        if self.signature is not None and not self.missing:
             self._walk_forward(self.signature)
 
     def _walk_needed(self, signature: Signature) -> None:
@@ -167,6 +170,10 @@ class DatabaseRun:
         if expected <= need.committed:
             self.missing.append(range(expected, need.committed + 1))
         self._note_missing(signature)
+        contents = [log.content for log in self.run]
+        if before and not self.missing and all(one is not None and one.is_blank for one in contents):
+            # A log that was just begun may be blank, all needed ones together may not.
+            self._note(Rules.LOG_BLANK.of_log(before, "parts", hard=need.hard))
 
     def _take(self, log: LogFacts, before: LogFacts | None, severity: Severity) -> None:
         """Add a log to the run, and note what is wrong with it."""
@@ -236,7 +243,7 @@ class DatabaseRun:
         """Return the generations of a hole for which there is a file that cannot stand for them."""
         found = {generation for generation in self._table.claimed(hole) if self._stand_ins(signature, generation)}
         last = hole.stop - 1
-        return sorted(found | ({last} if self._damaged_current(last) else set()))
+        return sorted(found | ({last} if self._wrong_current(last) else set()))
 
     def _stand_ins(self, signature: Signature, generation: int) -> list[LogFacts]:
         logs = self._table.claiming(generation)
@@ -245,22 +252,33 @@ class DatabaseRun:
     def _stand_in(self, signature: Signature, generation: int) -> Fault:
         """Return the fault of what is there in place of a needed log."""
         hard, severity = self.need.hard, Severity.ERROR if generation <= self.need.high else Severity.LOSS
-        found = self._stand_ins(signature, generation)
-        unreadable = [log for log in found if log.damaged] or (not found and self._damaged_current(generation)) or []
-        if unreadable:
+        found = self._stand_ins(signature, generation) or self._wrong_current(generation)
+        if unreadable := [log for log in found if log.damaged]:
             fault = log_fault(unreadable[0], severity, hard=hard, last=False)
             assert fault is not None
             return replace(fault, generations=(generation,))
-        files = [log.name for log in found]
         numbers = (generation,)
+        foreign = [log for log in found if log.signature != signature]
+        if not foreign:
+            older = (found[0].generation, self.facts.name, generation)
+            fault = Rules.LOG_OLDER.of_log(found[0], *older, severity=severity, hard=hard)
+            return replace(fault, generations=numbers)
+        files = [log.name for log in foreign]
         words = (some(files), generation)
         return Rules.LOG_FOREIGN.fault(*words, files=files, generations=numbers, severity=severity, hard=hard)
 
-    def _damaged_current(self, generation: int) -> list[LogFacts]:
-        """Return the current log if it cannot be read: its name has no number, so it may be the highest one missing."""
+    def _wrong_current(self, generation: int) -> list[LogFacts]:
+        """Return the current log, which has no number in its name, where the highest needed one is missing."""
         if generation != self.need.committed:
             return []
-        return [log for log in self._table.logs if log.current and log.damaged]
+        bases = {log.base for log in self.run}
+        found = [log for log in self._table.logs if log.current and (not bases or log.base in bases)]
+        return [
+            log
+            for log in found
+            if log.damaged
+            or (log.signature and (log.signature != self.signature or (log.generation or 0) < generation))
+        ]
 
     def _note_gone(self, rule: Rule, holes: Iterable[range]) -> None:
         """Note the logs of which nothing is here."""
@@ -285,7 +303,10 @@ class DatabaseRun:
             last = self.run[-1]
             assert last.generation is not None
             following = self._table.choose(signature, last.generation + 1, last)
-            if following is None or link(last, following).fault is not None or following.size < following.expected_size:
+            fault = link(last, following).fault if following is not None else None
+            if fault is LinkFault.CONTENT and last.generation in self.need.generations and following is not None:
+                self._check_link(last, following, Severity.ERROR)
+            if following is None or fault is not None or following.size < following.expected_size:
                 break
             self.run.append(following)
             self._by_number |= following.is_opaque

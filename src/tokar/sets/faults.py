@@ -19,7 +19,7 @@ from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS, PageFaultKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tokar.ese.content_facts import PageFault, PageReport
+    from tokar.ese.content_facts import LogReport, PageFault, PageReport
     from tokar.sets.facts import DatabaseFacts, LogFacts
 
 _SHOWN: Final = 8
@@ -48,6 +48,7 @@ class FaultKind(StrEnum):
     DATABASE_UNREADABLE = "database-unreadable"
     STATE_UNUSABLE = "state-unusable"
     DATABASE_CUT = "database-cut"
+    DATABASE_BLANK = "database-blank"
     TRAILER_MISSING = "trailer-missing"
     TRAILER_DAMAGED = "trailer-damaged"
     TRAILER_FOREIGN = "trailer-foreign"
@@ -55,14 +56,17 @@ class FaultKind(StrEnum):
     LOG_UNREADABLE = "log-unreadable"
     LOG_MISSING = "log-missing"
     LOG_FOREIGN = "log-foreign"
+    LOG_OLDER = "log-older"
     LOG_FORKED = "log-forked"
     LOG_DIFFERS = "log-differs"
     LOG_OF_OTHER_BRANCH = "log-of-other-branch"
     LOG_NAME = "log-name"
     LOG_SIZE = "log-size"
     LOG_PAGE_SIZE = "log-page-size"
+    LOG_BLANK = "log-blank"
     LOG_DAMAGED = "log-damaged"
     LOG_TORN = "log-torn"
+    LOG_SHORT = "log-short"
     LINK_BROKEN = "link-broken"
     LOG_ALTERED = "log-altered"
     PATCH_MISSING = "patch-missing"
@@ -71,6 +75,7 @@ class FaultKind(StrEnum):
     COMMITTED_LOG_MISSING = "committed-log-missing"
     HEADER_COPY = "header-copy"
     PAGES_CORRECTABLE = "pages-correctable"
+    PAGES_BEYOND = "pages-beyond"
     DATABASE_NOT_HERE = "database-not-here"
     LOGS_AFTER_GAP = "logs-after-gap"
     STRAY_LOGS = "stray-logs"
@@ -91,14 +96,17 @@ _FILE_KINDS: Final = {
     FaultKind.DATABASE_UNREADABLE,
     FaultKind.STATE_UNUSABLE,
     FaultKind.DATABASE_CUT,
+    FaultKind.DATABASE_BLANK,
     FaultKind.TRAILER_MISSING,
     FaultKind.TRAILER_DAMAGED,
     FaultKind.TRAILER_FOREIGN,
     FaultKind.LOG_UNREADABLE,
     FaultKind.LOG_NAME,
     FaultKind.LOG_SIZE,
+    FaultKind.LOG_BLANK,
     FaultKind.LOG_DAMAGED,
     FaultKind.LOG_TORN,
+    FaultKind.LOG_SHORT,
     FaultKind.PAGES_DAMAGED,
     FaultKind.PAGES_MISPLACED,
     FaultKind.HEADER_COPY,
@@ -266,6 +274,14 @@ class Rules:
         "leave it out: the engine makes it anew", severity=Severity.WARNING)
     DATABASE_CUT = Rule(FaultKind.DATABASE_CUT, "{} is cut short: {} bytes are not a whole number of pages of {}",
         _ANOTHER_COPY, -1206, hard=-561)
+    PAGES_MISSING = Rule(FaultKind.DATABASE_CUT,
+        "{} is cut short: its last page is {}, and pages in it are about page {}", _ANOTHER_COPY, -1206)
+    PAGES_BEYOND = Rule(FaultKind.PAGES_BEYOND,
+        "{} ends with page {}, and pages in it are about page {}: the logs must say how it grew",
+        "nothing where the copy was made while the database grew; else take another copy", severity=Severity.WARNING)
+    DATABASE_BLANK = Rule(FaultKind.DATABASE_BLANK,
+        "{} has no content: of the pages that no database is without, {} blank or not there",
+        "use another copy: nothing can be recovered from this one", -1019)
     TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
     TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
     TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _ANOTHER_TRAILER, -552)
@@ -291,6 +307,10 @@ class Rules:
         _ANOTHER_COPY, LOG_CORRUPT, hard=-570, loss=_COMMITTED_DAMAGED)
     LOG_DAMAGED = Rule(FaultKind.LOG_DAMAGED, "{} has {} damaged {} at {}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+    LOG_BLANK = Rule(FaultKind.LOG_BLANK, "{} has no content: not one of its {} is valid",
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+    LOG_SHORT = Rule(FaultKind.LOG_SHORT, "{} ends at 0x{:x}, before 0x{:x}, a position in it that {} gives",
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
     LOG_PAGE_SIZE = Rule(FaultKind.LOG_PAGE_SIZE, "{} is for pages of {} bytes, {} has {}",
         "look for the right log", -1213, loss=_COMMITTED_DAMAGED)
     LINK_BROKEN = Rule(FaultKind.LINK_BROKEN,
@@ -308,6 +328,9 @@ class Rules:
         "keep the logs of one history together and the others elsewhere", -515)
     LOG_FOREIGN = Rule(FaultKind.LOG_FOREIGN, "{} stands for generation 0x{:X} and belongs to another log stream",
         "find the log of this database's own stream; never mix files of two instances", -530, hard=-555)
+    LOG_OLDER = Rule(FaultKind.LOG_OLDER,
+        "{} is the current log of an earlier time: it is generation 0x{:X}, and {} needs 0x{:X}",
+        "find the current log that was copied together with the database", -543, hard=-557, loss=-582)
     LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} {} missing",
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,
@@ -398,15 +421,24 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
         what = "is damaged" if not all(facts.copies_valid) else "is older than the first"
         yield Rules.HEADER_COPY.fault(which, name, what)
     if facts.pages is not None and not facts.pages.not_verified:
-        yield from _page_faults(name, facts.pages)
+        yield from _page_faults(facts, facts.pages)
 
 
-def _page_faults(name: str, report: PageReport) -> Iterator[Fault]:
+def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
+    name, last, reaches = facts.name, report.pages, report.reaches
+    if report.blank:
+        yield Rules.DATABASE_BLANK.fault(name, some(map(str, report.blank)))
+    if reaches > last:
+        # The logs may say how a database grew that needs them.
+        grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
+        yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
     misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
     damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
     if damaged:
         bad = [one for one in report.faults if one.kind in {PageFaultKind.BAD, PageFaultKind.CHECKSUM_BIT}]
-        yield Rules.PAGES_DAMAGED.fault(name, damaged, _pages(damaged), _places(bad))
+        behind = report.bad == len(report.faults) and report.owned and all(one.page > report.owned for one in bad)
+        where = f", behind page {report.owned}, the last one in use" if behind else ""
+        yield Rules.PAGES_DAMAGED.fault(name, damaged, _pages(damaged), _places(bad) + where)
     if misplaced:
         fault = Rules.PAGES_MISPLACED.fault(name, moved, _pages(moved), _places(misplaced))
         yield replace(fault, code=misplaced[0].code)
@@ -451,7 +483,21 @@ def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) ->
     if log.size != log.expected_size:
         yield Rules.LOG_SIZE.of_log(log, log.size, log.expected_size, severity=severity)
     content = log.content
-    if content is None or content.not_verified or not content.bad:
+    if content is None or content.not_verified:
+        return
+    if log.is_blank:
+        yield Rules.LOG_BLANK.of_log(log, content.unit, severity=severity, hard=hard)
+        return
+    yield from _content_faults(log, content, severity, hard=hard, last=last)
+    if content.end < log.reached:
+        words = (content.end, log.reached, log.reached_by)
+        yield Rules.LOG_SHORT.of_log(log, *words, severity=severity, hard=hard)
+
+
+def _content_faults(
+    log: LogFacts, content: LogReport, severity: Severity, *, hard: bool, last: bool
+) -> Iterator[Fault]:
+    if not content.bad:
         return
     if content.is_torn and content.bad == 1:
         # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on
