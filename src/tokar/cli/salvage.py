@@ -48,7 +48,12 @@ def salvage(
     """
     with FileSource(damaged) as source, output.progress("salvaging", 2 * source.size, quiet=quiet) as advance:
         try:
-            report = salvage_archive(source, lambda: FileSink(out, replace=force), partial=partial, progress=advance)
+            report = salvage_archive(
+                source,
+                lambda: FileSink(out, replace=force, reads=[damaged]),
+                partial=partial,
+                progress=advance,
+            )
         except ArchiveError as error:
             error.path = error.path or damaged
             raise

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tokar.errors import ExistingFileError, StorageError
+from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage import durable
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _EXISTS_HINT = "choose another name, or pass --force to replace it once the new archive is complete"
+
+_SPECIAL_HINT = "to write into it, name - as the output and send standard output there"
 
 _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, of 255 that file systems allow
 
@@ -46,16 +49,20 @@ class FileSink:
 
     Args:
         path: The final name.
-        replace: Whether a file of that name may be replaced at the end.
+        replace: Whether a regular file of that name may be replaced at the end; anything else never is.
+        reads: Files that the content is made from: none of them is replaced.
 
     Raises:
-        ExistingFileError: The name is taken, and `replace` was not asked for.
+        ExistingFileError: The name is taken, and `replace` was not asked for; or a pipe or a device has it.
+        InputError: It is one of `reads`, by whatever name.
         StorageError: The temporary file cannot be made.
     """
 
-    def __init__(self, path: Path | str, *, replace: bool = False) -> None:
+    def __init__(self, path: Path | str, *, replace: bool = False, reads: Sequence[Path | str] = ()) -> None:
         self.path = Path(path)
         self._replace = replace
+        self._reads = reads
+        self._demand_replaceable()
         if not replace and os.path.lexists(self.path):
             raise ExistingFileError("the archive is there already", path=self.path, hint=_EXISTS_HINT)
         self._temporary = self.path.with_name(f".{self.path.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
@@ -84,23 +91,45 @@ class FileSink:
             durable.sync_descriptor(self._descriptor, self.path)
             self._close()
             if self._replace:
+                self._demand_replaceable()
                 durable.replace(self._temporary, self.path)
             else:
                 durable.rename_no_replace(self._temporary, self.path)
         except ExistingFileError as error:
             self.discard()
-            error.hint = _EXISTS_HINT
+            error.hint = _SPECIAL_HINT if self._replace else _EXISTS_HINT
             raise
         except BaseException:
             self.discard()
             raise
-        durable.sync_directory(self.path.parent)
+        try:
+            durable.sync_directory(self.path.parent)
+        except StorageError as error:
+            done = "what was there is replaced, and the new file is whole" if self._replace else "the file is whole"
+            error.add_note(f"{done}, but a power cut may still take its name {self.path.name}")
+            raise
 
     def discard(self) -> None:
         """Remove the temporary file."""
         self._close()
         with contextlib.suppress(OSError):
             self._temporary.unlink()
+
+    def _demand_replaceable(self) -> None:
+        """Check that the name leads to nothing that must not be replaced."""
+        try:
+            there = self.path.stat()
+        except OSError:
+            return  # nothing, or a link that leads nowhere
+        if not stat.S_ISREG(there.st_mode) and not stat.S_ISDIR(there.st_mode):
+            message = f"{_kind_of(there.st_mode)} has this name, and only a file is replaced"
+            raise ExistingFileError(message, path=self.path, hint=_SPECIAL_HINT)
+        for read in self._reads:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(read), there):  # noqa: PTH116 - by whatever name, links included
+                    raise InputError(
+                        "it would replace the file that is being read", path=self.path, hint="choose another name"
+                    )
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -130,6 +159,12 @@ class PipeSink:
 
     def discard(self) -> None:
         """Do nothing: the reader sees an archive without an end, which is unsealed."""
+
+
+def _kind_of(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def write_all(descriptor: int, parts: Sequence[Buffer]) -> None:
