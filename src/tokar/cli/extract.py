@@ -15,6 +15,8 @@ from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tokar.format.index import Entry
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -72,7 +74,7 @@ def _leaf(entry: Entry) -> str:
         raise
 
 
-def _file_sink(target: str, archive: str, *, replace: bool) -> FileSink:
+def _file_sink(target: str, archive: Path, *, replace: bool) -> FileSink:
     if os.path.isdir(target):  # noqa: PTH112
         raise StorageError("it is a directory", path=target, hint="name a file with --output")
     try:
