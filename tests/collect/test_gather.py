@@ -49,12 +49,12 @@ def gather_files(*paths: Path, profile: str = "ese") -> Gathered:
 
 
 def taken(gathered: Gathered) -> dict[str, int]:
-    rest = dict.fromkeys((name for _, name in gathered.rest.walk()), 0x0F)
+    rest = dict.fromkeys((other.name for other in gathered.rest.walk()), 0x0F)
     return {one.name: one.token for one in gathered.candidates} | rest
 
 
 def look_again(rest: Rest) -> None:
-    paths = [Path(path) for path, _ in rest.walk()]
+    paths = [Path(other.path) for other in rest.walk()]
     rest.demand_all(len(paths), sum(path.stat().st_size for path in paths))
 
 

@@ -154,12 +154,7 @@ def partial_json(path: str, state: str, partial: Partial) -> dict[str, Any]:
 
 def record_json(head: RecordHead) -> dict[str, Any]:
     """Return the facts about a record."""
-    return {
-        "position": head.position,
-        "kind": head.kind.decode(),
-        "length": head.length,
-        "check": head.check.hex(),
-    }
+    return {"position": head.position, "kind": head.kind.decode(), "length": head.length, "check": head.check.hex()}
 
 
 def walk_heads(source: ByteSource) -> Iterator[RecordHead]:

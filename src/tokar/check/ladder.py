@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
 
-_NOT_REACHED: Final = {
-    UnsupportedError.exit_code: Rung.READABLE,
-    UnsealedError.exit_code: Rung.SEALED,
-}
+_NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,9 +105,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 @app.command()
 def defragment(
-    folder: Folder,
-    *,
-    database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None,
+    folder: Folder, *, database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None
 ) -> None:
     """Compact databases offline: they get new signatures, and their chain of backups ends."""
     opened = open_lab(folder)

@@ -52,8 +52,7 @@ def restore(
     *,
     chain: Annotated[Path | None, typer.Option(metavar="DIR", help="Take the archives in this folder.")] = None,
     until: Annotated[
-        str | None,
-        typer.Option(metavar="GENERATION", help="Stop at this log: 0x-hexadecimal, or the name of the log."),
+        str | None, typer.Option(metavar="GENERATION", help="Stop at this log: 0x-hexadecimal, or the name of the log.")
     ] = None,
     server: Annotated[
         str | None,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import tokens
+from tokar.as_json import fields_json
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
 from tokar.format import canonical_json
@@ -30,6 +31,7 @@ _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
 _MAX_OFFSETS: Final = 16  # bad pages or segments of a file that SUMM points at; all of them are counted
 _MAX_TEXT: Final = 1000  # characters of a name or a reason in SUMM
+_COUNTS: Final = ("bad", "correctable", "files", "not_verified", "pages", "segments")  # of findings, in SUMM
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,7 @@ class Examined:
         verdict = self.verdict
         row: dict[str, Any] = {"kind": self.kind.value, "name": self.name[:_MAX_TEXT], "token": self.token}
         if verdict.verified:
-            row |= {
-                "bad": verdict.bad,
-                "correctable": verdict.correctable,
-                "unit": verdict.unit,
-                "units": verdict.units,
-            }
+            row |= fields_json(verdict, "bad", "correctable", "unit", "units")
         else:
             row["not_verified"] = verdict.not_verified[:_MAX_TEXT]
         offsets = [offset for offset, _ in zip(verdict.bad_offsets, range(_MAX_OFFSETS), strict=False)]
@@ -101,19 +98,9 @@ class Findings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the value of the key `examination` of SUMM (spec/format.md section 6.2)."""
-        counts = {
-            "bad": self.bad,
-            "correctable": self.correctable,
-            "files": self.files,
-            "not_verified": self.not_verified,
-            "pages": self.pages,
-            "segments": self.segments,
-        }
-        value: dict[str, Any] = {key: canonical_json.to_count(count) for key, count in counts.items()}
-        value["state"] = "done"
+        counts = {name: canonical_json.to_count(getattr(self, name)) for name in _COUNTS}
         rows = _fitting(self.kept)
-        value["entries"] = rows if len(rows) == self.files else _fitting(self.remarkable)
-        return value
+        return {**counts, "state": "done", "entries": rows if len(rows) == self.files else _fitting(self.remarkable)}
 
 
 NOT_EXAMINED: Final = {"state": "off"}

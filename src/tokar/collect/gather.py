@@ -54,6 +54,14 @@ class FileState(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
 
 
+class OtherFile(NamedTuple):
+    """A file that is taken along and that nobody has looked at."""
+
+    path: str  # Where it is
+    name: str  # The name it is stored under
+    token: int = tokens.UNKNOWN  # Its token
+
+
 class Candidate(NamedTuple):
     """A file that goes into the archive."""
 
@@ -86,8 +94,8 @@ class Rest:
     count: int = 0  # How many files there are
     size: int = 0  # Bytes of all of them
 
-    def walk(self) -> Iterator[tuple[str, str]]:
-        """Yield path and name of the files, in the order of their names; nobody has looked at them yet.
+    def walk(self) -> Iterator[OtherFile]:
+        """Yield the files, in the order of their names.
 
         Raises:
             StorageError: A folder cannot be read.
@@ -95,7 +103,7 @@ class Rest:
         for folder, decided in self.folders:
             for path, name in _walk(folder, ""):
                 if name not in decided:
-                    yield path, name
+                    yield OtherFile(path, name)
 
     def demand_all(self, count: int, size: int) -> None:
         """Check that there were as many files and bytes as before.
@@ -217,9 +225,7 @@ class Gatherer:
             reason = "a link or a special file"
         elif is_key(leaf):
             reason = _KEY_LEFT_OUT
-        elif (
-            status.st_size < ese.SMALLEST_SIZE and suffix != _PATCH_SUFFIX
-        ):  # too small for any header: one look is enough
+        elif status.st_size < ese.SMALLEST_SIZE and suffix != _PATCH_SUFFIX:  # too small for any header
             if self._take_all:
                 return False
             reason = "not recognised"
