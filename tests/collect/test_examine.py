@@ -140,7 +140,10 @@ def test_what_has_no_checksums_is_not_verified_and_never_bad(data: bytes, why: s
 
 def test_a_large_file_that_begins_with_zeros_is_no_reserve_log() -> None:
     found = row(look(bytes(1 << 17) + b"x", LOG))
-    assert (found["kind"], found["not_verified"]) == ("unknown", "not recognised as a log")
+    assert (found["kind"], found["not_verified"]) == (
+        "unknown",
+        "not recognised as a log: begins like a log that was never written",
+    )
 
 
 @pytest.mark.parametrize(("data", "token"), [(checkpoint(), UNKNOWN), (b"x" * 9000, UNKNOWN), (b"x" * 9000, PATCH)])

@@ -266,6 +266,30 @@ def test_damage_of_a_log_that_no_database_needs_gets_none() -> None:
         check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, damaged)))
 
 
+def test_blank_pages_get_none() -> None:
+    blank = replace(DATABASE_FACTS, pages=PageReport(page_size=4096, pages=4, empty=4, blank=(1,)))
+    with pytest.raises(SetError, match=r"the set has damage: a\.edb has no content"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(blank,))))
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (replace(LOGS[0], content=replace(CONTENT, end=0)), "has no content"),
+        (replace(LOGS[0], content=replace(CONTENT, end=4200), reached=6000, reached_by="a.edb"), "ends at 0x1068"),
+        (replace(LOGS[0], current=True, content=replace(CONTENT, end=0), reached=6000), "has no content"),
+    ],
+)
+def test_a_log_without_the_content_it_must_have_gets_none(log: LogFacts, message: str) -> None:
+    with pytest.raises(SetError, match=rf"the set has damage: edb00005\.log {message}"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(log, LOGS[1])))
+
+
+def test_a_copy_that_grew_while_it_was_made_gets_one() -> None:
+    grown = replace(DATABASE_FACTS, pages=PageReport(page_size=4096, pages=4, linked=9))
+    check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(grown,))))
+
+
 @pytest.mark.parametrize("change", [{"examined": False}])
 def test_a_set_that_was_not_examined_gets_none(change: dict[str, Any]) -> None:
     with pytest.raises(ProcedureError, match="not examined"):

@@ -16,6 +16,7 @@ from recovery_sets import (
     dirty,
     flip,
     logs,
+    moment,
     streaming,
     write,
 )
@@ -378,6 +379,12 @@ case(
 )
 
 
+case(
+    "a-repaired-database",
+    {DATABASE: bytes(database(repair_count=1, repair_time=moment(9)))},
+    Verdict.CLEAN,
+    (Kind.DATABASE_REPAIRED, WARNING, None),
+)
 case("a-newer-checkpoint", {**crashed(), "edb.chk": checkpoint(8)}, OK, (Kind.CHECKPOINT_NEWER, WARNING, None))
 case("a-fitting-checkpoint", {**crashed(), "edb.chk": checkpoint(5)}, OK)
 case(

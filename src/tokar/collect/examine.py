@@ -170,7 +170,7 @@ class ContentExaminer:
             role = tokens.role(token)
             if role not in (tokens.Role.DATABASE, tokens.Role.LOG):
                 return
-            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}")
+            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}: {identity.lacks}")
         self._findings.add(Examined(token, self._file.name, identity.kind, verdict))
 
 

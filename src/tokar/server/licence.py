@@ -47,6 +47,7 @@ _SEAL: Final = object()
 """What the constructor asks for. Nothing outside this module may name it; tests/server/test_licence.py looks for it."""
 _LICENSED: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY}
 _HARMLESS: Final = {
+    FaultKind.DATABASE_REPAIRED,
     FaultKind.HEADER_COPY,
     FaultKind.PAGES_CORRECTABLE,
     FaultKind.STATE_UNUSABLE,  # a true copy of a database that no log helps

@@ -73,6 +73,7 @@ class FaultKind(StrEnum):
     PAGES_DAMAGED = "pages-damaged"
     PAGES_MISPLACED = "pages-misplaced"
     COMMITTED_LOG_MISSING = "committed-log-missing"
+    DATABASE_REPAIRED = "database-repaired"
     HEADER_COPY = "header-copy"
     PAGES_CORRECTABLE = "pages-correctable"
     PAGES_BEYOND = "pages-beyond"
@@ -97,6 +98,7 @@ _FILE_KINDS: Final = {
     FaultKind.STATE_UNUSABLE,
     FaultKind.DATABASE_CUT,
     FaultKind.DATABASE_BLANK,
+    FaultKind.DATABASE_REPAIRED,
     FaultKind.TRAILER_MISSING,
     FaultKind.TRAILER_DAMAGED,
     FaultKind.TRAILER_FOREIGN,
@@ -292,6 +294,9 @@ class Rules:
     PAGES_MISPLACED = Rule(FaultKind.PAGES_MISPLACED, "{} has {} {} in the wrong place: {}", _UNDAMAGED_COPY)
     PAGES_CORRECTABLE = Rule(FaultKind.PAGES_CORRECTABLE, "{} has {} {} with one flipped bit: {}",
         "the engine corrects them while reading; check the storage", severity=Severity.WARNING)
+    DATABASE_REPAIRED = Rule(FaultKind.DATABASE_REPAIRED,
+        "{} was repaired, last on {} (esentutl /p): what could not be read was dropped, and no log from before fits it",
+        "prefer a backup from before the repair, with its logs", severity=Severity.WARNING)
     HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
         "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
@@ -416,6 +421,8 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
     elif facts.trailer_fault:
         rule = _TRAILERS.get(facts.trailer_code or 0, Rules.TRAILER_DAMAGED)
         yield replace(rule.fault(name, facts.trailer_fault), code=facts.trailer_code)
+    if facts.header.repair_count:
+        yield Rules.DATABASE_REPAIRED.fault(name, facts.header.repair_time.iso() or "an unknown day")
     if not all(facts.copies_valid) or not facts.copies_identical:
         which = "first" if not facts.copies_valid[0] else "second"
         what = "is damaged" if not all(facts.copies_valid) else "is older than the first"

@@ -195,7 +195,7 @@ class _Kept:
     def identify(self) -> Identity:
         identity = identify(self)
         if identity.kind is FileKind.RESERVE and self.received < self.size:  # which only all of its bytes can tell
-            return Identity(kind=FileKind.UNKNOWN, note="begins like a reserve log")
+            return Identity(kind=FileKind.UNKNOWN, note="begins like a log that was never written")
         return identity
 
 
@@ -374,10 +374,10 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
         if identity.kind is FileKind.STREAMING_FILE:
             return None
-        note = f"not recognised as a database: {identity.note}"
-        return DatabaseFacts(**_base(file), recognised=identity.kind is not FileKind.UNKNOWN, damaged=True, note=note)
+        recognised = identity.kind is not FileKind.UNKNOWN
+        return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
     if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
-        return _named_log(file, damaged=True, note=f"not recognised as a log: {identity.note}")
+        return _named_log(file, damaged=True, note=identity.lacks)
     return _checkpoint(file, None) if by_name is NameRole.CHECKPOINT else None
 
 
