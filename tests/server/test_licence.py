@@ -29,6 +29,7 @@ from tokar.server.licence import (
 from tokar.server.prior import prior_log
 from tokar.server.transcript import Transcript
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
+from tokar.storage.durable import Capability
 
 SOURCE = Path(__file__).parents[2] / "src" / "tokar"
 HEADER = DatabaseHeader(
@@ -97,7 +98,7 @@ def full_evidence(**changes: Any) -> Evidence:
         Stored(LOG, wide("edb00006.log"), 2),
     )
     base = Evidence(
-        durable=True,
+        capabilities=frozenset(Capability),
         archive_id=b"i" * 16,
         root=b"r" * 32,
         sealed_id=b"i" * 16,
@@ -146,9 +147,11 @@ def test_a_full_of_a_source_that_nobody_may_delete_from_is_refused_at_once() -> 
         at_seal(BackupKind.FULL, truncates=False)
 
 
-def test_a_pipe_never_gets_one() -> None:
-    with pytest.raises(ProcedureError, match="never for a pipe"):
-        check_seal(at_seal(BackupKind.FULL), full_evidence(durable=False))
+@pytest.mark.parametrize("lacking", Capability)
+def test_a_place_that_cannot_promise_all_never_gets_one(lacking: Capability) -> None:
+    with pytest.raises(ProcedureError, match="a durable file, and where it lies") as caught:
+        check_seal(at_seal(BackupKind.FULL), full_evidence(capabilities=frozenset(Capability) - {lacking}))
+    assert "another file system" in (caught.value.hint or "")
 
 
 def test_there_is_none_before_the_seal() -> None:

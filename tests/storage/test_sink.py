@@ -18,6 +18,7 @@ from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.storage import durable
+from tokar.storage.durable import Capability
 from tokar.storage.sink import FileSink, PipeSink, write_all
 
 if TYPE_CHECKING:
@@ -236,6 +237,40 @@ def test_a_commit_is_durable_in_the_right_order(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(durable, step, partial(noting, step, getattr(durable, step)))
     FileSink(tmp_path / "set.tokar").commit()
     assert steps == ["sync_descriptor", "rename_no_replace", "sync_directory"]
+
+
+def test_a_commit_says_what_it_could_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = FileSink(tmp_path / "set.tokar")
+    assert not sink.has_its_name()
+    sink.commit()
+    assert sink.has_its_name()
+    assert sink.capabilities == set(Capability)
+    monkeypatch.setattr(durable, "sync_directory", lambda _: False)
+    sink = FileSink(tmp_path / "set.tokar", replace=True)
+    sink.commit()
+    assert sink.capabilities == {Capability.SYNC}
+
+
+def test_what_somebody_else_put_there_is_not_the_file_of_the_sink(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "set.tokar")
+    sink.commit()
+    (tmp_path / "set.tokar").rename(tmp_path / "elsewhere")
+    assert not sink.has_its_name()
+    (tmp_path / "set.tokar").write_bytes(b"")
+    assert not sink.has_its_name()
+
+
+@posix
+def test_the_temporary_file_is_locked_as_long_as_its_owner_lives(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "set.tokar")
+    (temporary,) = tmp_path.iterdir()
+    descriptor = os.open(temporary, os.O_RDWR)
+    try:
+        assert not durable.lock(descriptor)
+        sink.discard()
+        assert durable.lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 FULL_DISK = """

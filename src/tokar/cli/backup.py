@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,7 +87,7 @@ def backup(
         raise InputError("--after and --chain exclude each other")
     find_source(source)  # before anything is read or started
     options = BackupOptions(
-        prior=load_prior(after) if after else find_prior(chain, kind, report=_not_read) if chain else None,
+        prior=load_prior(after) if after else None,
         or_full=or_full,
         accept_damage=accept_damage,
         name=name,
@@ -98,6 +99,8 @@ def backup(
     if deadline is not None:  # how long a process takes to start has nothing to do with the server
         deadlines = Deadlines(call=deadline, first_read=deadline, read=deadline, end=deadline)
     with DeadlineServer(partial(open_server, source), deadlines) as server:
+        if chain is not None:
+            options = replace(options, prior=find_prior(chain, kind, server=server.name, report=_not_read))
         result = run_backup(server, out, kind, options)
     if as_json:
         output.as_json(_json(result))

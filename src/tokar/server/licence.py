@@ -6,8 +6,8 @@ spec/procedure.md:
 
 * LIC-1 Only for a full or an incremental, never for a differential or a copy, and never from a source that nobody may
   delete from.
-* LIC-2 The archive is a file: synced, renamed without replacing anything, its directory synced, and opened again. Never
-  a pipe.
+* LIC-2 The archive is a file: synced, renamed without replacing anything, its name durable too, and opened again. Never
+  a pipe, and never where the file system cannot promise all of that.
 * LIC-3 All of its content was decoded from that file and held against every digest, without a fault.
 * LIC-4 The names that the server listed and the entries of the archive are equal one to one: token, name, order, size.
 * LIC-5 The logs of the set are contiguous, of one log stream, and continue each other; and the verdict on the set is
@@ -33,6 +33,7 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind, Scope
 from tokar.sets.judge import judge_set
 from tokar.sets.logs import LinkFault, link
+from tokar.storage.durable import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,6 +58,11 @@ _LINKS: Final = {
     LinkFault.SIGNATURE: "belongs to another log stream",
     LinkFault.TIME: "does not follow the log before it: their creation times do not link",
     LinkFault.CONTENT: "was not written after the log before it: its content has changed or is cut",
+}
+_LACKS: Final = {
+    Capability.SYNC: "nothing can be made durable",
+    Capability.NO_REPLACE: "a file cannot be given its name without the risk of replacing another",
+    Capability.NAME_SYNC: "a name cannot be made durable",
 }
 
 
@@ -88,7 +94,7 @@ class PriorSet:
 class Evidence:
     """What was found when the sealed archive was opened again."""
 
-    durable: bool  # Synced, renamed without replacing, directory synced: a file, not a pipe
+    capabilities: frozenset[Capability]  # What the place could promise of the file: LIC-2 asks for all of it
     archive_id: bytes  # Id of the archive that was opened
     root: bytes  # Its root
     sealed_id: bytes  # Id that the writer reported
@@ -180,8 +186,11 @@ def check_seal(session: Session, evidence: Evidence) -> TruncationLicence:
         SetError: The set has damage or lacks logs, or does not go on where its prior ends (LIC-5 to LIC-7).
     """
     _demand_kind(session)
-    if not evidence.durable:
-        raise ProcedureError("logs are truncated only for an archive that is a durable file, never for a pipe")
+    if lacking := [_LACKS[one] for one in Capability if one not in evidence.capabilities]:
+        raise ProcedureError(
+            f"logs are truncated only for an archive that is a durable file, and where it lies {lacking[0]}",
+            hint="write the archive to another file system; the logs are still on the server",
+        )
     _demand_content(evidence)
     _demand_listed(session.listed, evidence.entries)
     verdict = judge_set(evidence.facts)
@@ -286,6 +295,33 @@ def _demand_recoverable(verdict: SetVerdict) -> None:
             raise SetError(f"whether this set can be recovered is not known: {why}")
 
 
+def demand_server(prior: PriorSet, server: str | None) -> None:
+    """Check that the prior set came from the same server, where both say which (LIC-7).
+
+    Raises:
+        SetError: It did not.
+    """
+    if is_other_server(prior.server, server):
+        raise SetError(
+            f"the prior set came from the server {prior.server}, this one from {server}",
+            hint="name the last set of this server, or take a full",
+        )
+
+
+def is_other_server(one: str | None, other: str | None) -> bool:
+    """Return whether two sets say that they came from different servers."""
+    return bool(one and other and one.casefold() != other.casefold())
+
+
+def demand_stream(log: LogFacts, prior: PriorSet) -> None:
+    """Check that a log is of the stream of the prior set, where both say which (LIC-7).
+
+    Raises:
+        SetError: It is not.
+    """
+    _demand_one_stream((prior.log, log))
+
+
 def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: str | None) -> None:
     """Check that logs go on where the prior set ends (LIC-7). Overlap is legal.
 
@@ -298,8 +334,7 @@ def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: s
             "logs are truncated only when the set before this one is named",
             hint="name it: --after PRIOR, or --chain DIR",
         )
-    if prior.server and server and prior.server.casefold() != server.casefold():
-        raise SetError(f"the prior set came from the server {prior.server}, this one from {server}")
+    demand_server(prior, server)
     low, high, end = logs[0].generation or 0, logs[-1].generation or 0, prior.generation_high
     if low > end + 1:
         raise SetError(

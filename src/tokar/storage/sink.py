@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage import durable
+from tokar.storage.durable import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,8 @@ class Sink(Protocol):
 class FileSink:
     """Writes to a temporary file beside the target and renames it at the end.
 
-    The temporary name is `.NAME.XXXXXXXX.part`, mode 0600. If the process dies half-way only that file is left; nothing
-    is ever half-written under the final name.
+    The temporary name is `.NAME.XXXXXXXX.part`, mode 0600, and it is locked until it has its final name. If the process
+    dies half-way only that file is left, without its lock; nothing is ever half-written under the final name.
 
     Args:
         path: The final name.
@@ -60,6 +61,7 @@ class FileSink:
 
     def __init__(self, path: Path | str, *, replace: bool = False, reads: Sequence[Path | str] = ()) -> None:
         self.path = Path(path)
+        self.capabilities: frozenset[Capability] = frozenset()  # What `commit` could promise
         self._replace = replace
         self._reads = reads
         self._demand_replaceable()
@@ -70,6 +72,8 @@ class FileSink:
         flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
             self._descriptor = os.open(self._temporary, flags, 0o600)
+            self._made = os.fstat(self._descriptor)
+            durable.lock(self._descriptor)
         except OSError as error:
             raise StorageError(f"cannot write here: {error.strerror}", path=self.path) from error
 
@@ -87,14 +91,16 @@ class FileSink:
             ExistingFileError: The name was taken in the meantime; the temporary file is removed.
             StorageError: The operating system refused; the temporary file is removed.
         """
+        kept = {Capability.SYNC}
         try:
             durable.sync_descriptor(self._descriptor, self.path)
-            self._close()
+            if os.name == "nt":
+                self._close()  # an open file is not renamed there; elsewhere it stays locked until it has its name
             if self._replace:
                 self._demand_replaceable()
                 durable.replace(self._temporary, self.path)
-            else:
-                durable.rename_no_replace(self._temporary, self.path)
+            elif durable.rename_no_replace(self._temporary, self.path):
+                kept.add(Capability.NO_REPLACE)
         except ExistingFileError as error:
             self.discard()
             error.hint = _SPECIAL_HINT if self._replace else _EXISTS_HINT
@@ -102,12 +108,22 @@ class FileSink:
         except BaseException:
             self.discard()
             raise
+        self._close()
         try:
-            durable.sync_directory(self.path.parent)
+            if durable.sync_directory(self.path.parent):
+                kept.add(Capability.NAME_SYNC)
         except StorageError as error:
             done = "what was there is replaced, and the new file is whole" if self._replace else "the file is whole"
             error.add_note(f"{done}, but a power cut may still take its name {self.path.name}")
             raise
+        self.capabilities = frozenset(kept)
+
+    def has_its_name(self) -> bool:
+        """Return whether the file that this sink wrote, and no other, is under the final name."""
+        try:
+            return os.path.samestat(self._made, self.path.lstat())
+        except OSError:
+            return False
 
     def discard(self) -> None:
         """Remove the temporary file."""
