@@ -166,7 +166,7 @@ def later_checkpoint(data: bytes) -> bytes:
 
 CASES: dict[str, Case] = {
     "drop-the-required-log": (DIRTY, remove("SRU00051.log"), [(Kind.LOG_MISSING, -543)]),
-    "drop-an-older-log": (DIRTY, remove("SRU0004F.log"), []),
+    "drop-an-older-log": (DIRTY, remove("SRU0004F.log"), [(Kind.LOGS_BEFORE_GAP, -528)]),
     "required-log-of-another-instance": (
         DIRTY,
         bring(f"{CLEAN_LOGS}/SRU00005.log", "SRU00051.log"),
@@ -305,7 +305,7 @@ CASES: dict[str, Case] = {
     "bit-in-an-old-log-to-play-forward": (
         XP,
         change("edb.log", lambda data: flip(data, 4096 + 600)),
-        [(Kind.LOG_DAMAGED, -501), (Kind.DATABASE_NOT_HERE, -1216)],
+        [(Kind.LOG_DAMAGED, -501), (Kind.LOGS_BEFORE_GAP, -528), (Kind.NEW_STREAM, None)],
     ),
     "bit-in-an-old-page": (
         XP,

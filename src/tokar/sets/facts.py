@@ -94,6 +94,11 @@ class LogFacts(FileFacts):
         return self.content is not None and self.content.is_blank and bool(self.reached or not self.current)
 
     @property
+    def has_engine_name(self) -> bool:
+        """Whether the engine finds it: the name of the current log, or one with the number that its header has."""
+        return self.current or self.named_generation == self.generation is not None
+
+    @property
     def is_opaque(self) -> bool:
         """Whether it is of a format whose header is not known: only its name says which generation it is."""
         return self.signature is None and not self.damaged

@@ -78,7 +78,9 @@ class FaultKind(StrEnum):
     PAGES_CORRECTABLE = "pages-correctable"
     PAGES_BEYOND = "pages-beyond"
     DATABASE_NOT_HERE = "database-not-here"
+    LOGS_BEFORE_GAP = "logs-before-gap"
     LOGS_AFTER_GAP = "logs-after-gap"
+    NEW_STREAM = "new-stream"
     STRAY_LOGS = "stray-logs"
     CHECKPOINT_DAMAGED = "checkpoint-damaged"
     CHECKPOINT_FOREIGN = "checkpoint-foreign"
@@ -306,6 +308,11 @@ class Rules:
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
     LOG_NAME = Rule(FaultKind.LOG_NAME, "{} is generation 0x{:X} by its header: the engine will not find it",
         "give it the name of its generation back", -513, loss=_COMMITTED_DAMAGED)
+    LOG_NOT_FOUND = Rule(FaultKind.LOG_NAME, "{} holds generation 0x{:X}, and the engine looks for another name",
+        "give it the name of its generation back", -543, loss=_COMMITTED_DAMAGED)
+    CURRENT_NOT_LAST = Rule(FaultKind.LOG_NAME,
+        "{} holds generation 0x{:X}, and {} comes after it: the engine takes the current log for the last one",
+        "give it the name of its generation", -528, loss=_COMMITTED_DAMAGED)
     LOG_SIZE = Rule(FaultKind.LOG_SIZE, "{} has {} bytes, its header says {}",
         _ANOTHER_COPY, LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
     LOG_TORN = Rule(FaultKind.LOG_TORN, "{} ends in a torn write at 0x{:x}",
@@ -343,9 +350,17 @@ class Rules:
         "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a",
         -582, severity=Severity.LOSS)
     LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "logs {} are missing between {} and {}", _ADD_ARCHIVE, -543)
+    LOGS_BEFORE_GAP = Rule(FaultKind.LOGS_BEFORE_GAP,
+        "{}: no unbroken run of logs leads from there to {}, and recovery begins with the lowest log",
+        "do not place these beside the others: recovery would stop at the hole", -528, severity=Severity.WARNING)
     LOGS_AFTER_GAP = Rule(FaultKind.LOGS_AFTER_GAP, "{}: not reached, the run of logs ends with {}",
         "do not place these beside the others: recovery stops at the gap or deletes them",
         -515, severity=Severity.WARNING)
+    LOGS_BEFORE_CLEAN = Rule(FaultKind.LOGS_BEFORE_GAP, "{}: none of them leads to the state of {}, which is shut down",
+        LOGS_BEFORE_GAP.next_step, -528, severity=Severity.WARNING)
+    NEW_STREAM = Rule(FaultKind.NEW_STREAM,
+        "no log here continues {}: the engine starts a new log stream, into which older full and incremental sets "
+        "play no more", "take a full backup after the restore", severity=Severity.WARNING)
     STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
         "do not place these beside the others", -530, severity=Severity.WARNING)
 
