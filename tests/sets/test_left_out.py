@@ -6,13 +6,29 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from recovery_sets import DATABASE, DATABASE_SIGNATURE, OTHER_STREAM, database, dirty, flip, logs, streaming, write
+from recovery_sets import (
+    DATABASE,
+    DATABASE_SIGNATURE,
+    OTHER_STREAM,
+    archive,
+    database,
+    dirty,
+    flip,
+    logs,
+    streaming,
+    write,
+)
 
+import tokar
 from tokar.ese.values import LogPosition
+from tokar.restore.prepare import choose_one
+from tokar.sets.backup_set import find_sets
+from tokar.sets.chain import build_chain
+from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.judge import judge_set
-from tokar.sets.read import facts_of_folder
+from tokar.sets.read import facts_of_archive, facts_of_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,7 +195,6 @@ row(
     {**crashed(part(5, 8), other(20, 21)), "lost.edb": b"x" * 8192},
     OK,
     set(),
-    Kind.DATABASE_UNREADABLE,
 )
 row("a needed log is missing", crashed(part(2, 8, 4, 6)), NOT, set(), Kind.LOG_MISSING)
 row(
@@ -192,14 +207,33 @@ row(
 
 
 def judged(folder: Path, files: Files, *, examine: bool = True) -> SetVerdict:
+    folder.mkdir()
     return judge_set(facts_of_folder(write(folder, files), examine=examine))
 
 
 @pytest.mark.parametrize("title", ROWS)
 def test_what_recovery_must_not_meet_is_left_out_with_its_reason(title: str, tmp_path: Path) -> None:
     files, verdict, left_out, kinds = ROWS[title]
-    found = judged(tmp_path, files)
+    found = judged(tmp_path / "set", files)
     assert {one.file.name for one in found.left_out} == left_out, found.faults
     assert [fault.kind for fault in found.faults] == kinds, [fault.message for fault in found.faults]
     assert verdict in {one.verdict for one in found.databases}
     assert all(one.reason for one in found.left_out)
+
+
+@pytest.mark.parametrize("title", [title for title in ROWS if ".bak" not in str(ROWS[title][0].keys())])
+def test_one_archive_and_a_chain_of_one_leave_out_the_same(title: str, tmp_path: Path) -> None:
+    files, _, left_out, _ = ROWS[title]
+    path = archive(tmp_path / "a.tokar", files, kind="collected").path
+    with tokar.open(path) as opened:
+        alone = choose_one(opened, facts=facts_of_archive(opened, examine=True))
+    chain = build_chain(find_sets([path], examine=True).sets)
+    assert {one.file.name for one in alone.left_out} == left_out
+    assert bool(alone.problems) == (not chain.is_restorable)
+    if chain.is_restorable:
+        found = restorable(chain)
+        assert {one.name for one in found.left_out} == left_out
+        assert [log.name for log in found.logs] == [log.name for log in alone.logs]
+    else:
+        with pytest.raises(NotRestorableError):
+            restorable(chain)

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from tokar.server.run_restore import RestorationResult
 
 _STANDARD_INPUT: Final = "-"
-_ASKED_OF_THE_SERVER: Final = ("locations", "to", "into", "certutil", "backup_logs", "only", "code_page")
+_ASKED_OF_THE_SERVER: Final = (
+    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files"),
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -89,6 +91,13 @@ def restore(
     accept_incomplete: Annotated[
         bool, typer.Option("--accept-incomplete", help="Restore files of which salvage saved only a part.")
     ] = False,
+    aside: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Put the files here that are left out because recovery must not meet them."),
+    ] = None,
+    all_files: Annotated[
+        bool, typer.Option("--all-files", help="Place everything as it lay, also what recovery must not meet.")
+    ] = False,
     take_over: Annotated[
         bool,
         typer.Option(
@@ -115,6 +124,8 @@ def restore(
         code_page=code_page,
         accept_unrecoverable=accept_unrecoverable,
         accept_incomplete=accept_incomplete,
+        aside=aside,
+        all_files=all_files,
         take_over=take_over,
     )
     showing = Showing(dry_run=dry_run, quiet=quiet, as_json=as_json)

@@ -27,7 +27,7 @@ from tokar.restore.paths import PathMap, PathResolver, native, own_hosts, parse_
 from tokar.restore.plan import Existing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tokar.format.archive import Archive
     from tokar.format.metadata import Head
@@ -58,6 +58,8 @@ class RestoreOptions:
     backup_logs: Path | None = None  # A directory of their own for the restored logs and patch files
     accept_unrecoverable: bool = False  # Restore databases that cannot be recovered; for one archive alone
     accept_incomplete: bool = False  # Restore files that are known to be incomplete
+    aside: Path | None = None  # `--aside`: where to put what the plan leaves out
+    all_files: bool = False  # Place everything as it lay, also what recovery must not meet
     take_over: bool = False  # Go on although a restore that died is still registered with the server
 
 
@@ -80,6 +82,8 @@ class Request:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     windows: bool = os.name == "nt"  # Whether this machine has drives
     hosts: frozenset[str] = field(default_factory=own_hosts)  # The names of this machine that UNC paths may use
+    left_out: Mapping[int, str] = field(default_factory=dict)  # Entries that are not placed, each with the reason
+    aside: str | None = None  # The directory that takes those all the same; absolute
     # The directory of their own that restored logs and patch files go to, in place of the log directory; absolute. The
     # engine demands exactly the registered range there (-553, -554).
     backup_logs: str | None = None
@@ -127,7 +131,7 @@ class Request:
 
 def places_to_look_at(request: Request) -> tuple[str, ...]:
     """Return the directories that the inventory must know for a plan to be made."""
-    wanted = [path for path in (request.folder, request.backup_logs) if path is not None]
+    wanted = [path for path in (request.folder, request.backup_logs, request.aside) if path is not None]
     places: list[Location | NameTarget] = [*request.targets]
     if request.folder is None:
         places = [*request.locations, *places]
@@ -213,6 +217,7 @@ def make_request(archive: Archive, options: RestoreOptions) -> Request:
         location_list=raw.data if raw else None,
         existing=Existing(options.existing),
         backup_logs=_absolute(options.backup_logs),
+        aside=_absolute(options.aside),
     )
 
 

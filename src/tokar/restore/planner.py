@@ -218,12 +218,16 @@ class _Planner:
         """Decide about one entry; return the number of the decision."""
         leaf: str | None = None
         fault: UnsafeNameError | None = None
+        reason = self._request.left_out.get(entry.number)
+        if reason is not None and self._request.aside is None:
+            decision = Decision(None, None, f"left out: {reason}", Action.LEAVE_OUT)
+            return self._decisions.setdefault(decision, len(self._decisions))
         try:
             leaf = names.leaf(entry.raw_name, entry.encoding)
         except UnsafeNameError as error:
             fault = error
         named = by_name.get(entry.number)
-        if leaf is not None and named is None and entry.token in self._routes:
+        if leaf is not None and named is None and reason is None and entry.token in self._routes:
             directory, code = self._routes[entry.token]
             self._targets.claim(directory, leaf, entry.size, number=entry.number, token=entry.token)
             return code
@@ -255,7 +259,10 @@ class _Planner:
         folder = self._request.folder
         general = False
         name = None
-        if named is not None:
+        reason = self._request.left_out.get(entry.number)
+        if reason is not None and self._request.aside is not None:
+            directory, rule = self._request.aside, f"aside: {reason}"
+        elif named is not None:
             directory, name = self._settle(named, leaf)
             rule = f"named by {named.source}"
         elif self._request.backup_logs is not None and role(entry.token) is Role.LOG:
@@ -429,6 +436,8 @@ def places_of(plan: Plan, request: Request, *, base: str = "") -> Places:
     databases: list[tuple[str, str]] = []
     folders: set[str] = set()
     for directory, name, entry in plan.steps.placements():
+        if entry.number in request.left_out:
+            continue  # it is put aside
         kind = role(entry.token)
         if kind is Role.DATABASE:
             old = names.decode(entry.raw_name, entry.encoding) or entry.name

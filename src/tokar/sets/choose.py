@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from tokar.as_json import fields_json
 from tokar.errors import InputError, SetError
 from tokar.sets.chain import differing_fault, end_fault, fork_fault
-from tokar.sets.faults import Fault, in_order
+from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import judge_set
-from tokar.sets.logs import link
+from tokar.sets.logs import link, stream_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.chain import Chain, ChainStart
-    from tokar.sets.facts import FileFacts
+    from tokar.sets.facts import FileFacts, LogFacts
     from tokar.sets.faults import Fault
     from tokar.sets.logs import LogRun, Version
 
@@ -149,7 +149,7 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
         raise _refusal(*in_order(starts[-1].blocking), text=f"{label} cannot be restored: ")
     if target is None:
         start = _latest(chain, sound)
-        return _select(chain, start, start.runs[0].end if len(start.runs) == 1 else None)
+        return _select(chain, start, None)
     return _select(chain, _reaching(chain, sound, target), target)
 
 
@@ -195,14 +195,14 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
         )
     best = max(starts, key=lambda start: (start.end, start.floor))
     for run in best.runs:
-        _demand_all_reached(chain, run)
+        _demand_all_reached(chain, run, best.number)
     return best
 
 
-def _demand_all_reached(chain: Chain, run: LogRun) -> None:
+def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
     for version in sorted(chain.logs.of_stream(run.stream), key=lambda one: one.generation):
-        if version.generation < run.start or run.at(version.generation) is version:
-            continue
+        if version.generation < run.start or run.at(version.generation) is version or version.sets == {number}:
+            continue  # what the set with the databases itself has and does not reach, its own verdict names
         reached = run.at(version.generation)
         if reached is not None:
             fault = fork_fault(chain.sets, version.generation, (reached, version))
@@ -245,19 +245,28 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
     Raises:
         NotRestorableError: A log is needed that has unlike bytes in two sets, or one that is damaged.
     """
-    if target is not None:
-        used = [version for version in start.runs[0].versions if version.generation <= target]
+    if len(start.runs) == 1:
+        used = [version for version in start.runs[0].versions if target is None or version.generation <= target]
     else:
         used = [version for run in start.runs for version in run.versions if start.number in version.sets]
-    _demand_sound(chain, used)
+    apart = {id(one.file): one.reason for one in start.verdict.left_out}
+    placed = [version for version in used if not all(id(copy.facts) in apart for copy in version.copies)]
+    _demand_sound(chain, placed)
+    highest = max((version.generation for version in placed), default=0)
+    for version in used:
+        if version.generation > highest and (target is not None or version.sets != {start.number}):
+            _demand_sound(chain, [version])
+            last = placed[-1].facts.name if placed else "no log"
+            raise _refusal(Rules.LOGS_AFTER_GAP.of_logs([version.facts], last), *start.verdict.faults)
+    used = placed
     numbers = [start.number, *_cover(start.number, used)]
-    logs = _logs(numbers, used)
+    logs = _logs(numbers, used, apart)
     return ChainSelection(
         sets=tuple(_selected(chain.sets[number], at, logs) for at, number in enumerate(numbers)),
         logs=logs,
-        left_out=_left_out(chain, numbers, logs),
+        left_out=_left_out(chain, numbers, logs, apart),
         unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in numbers),
-        target=target or max((log.generation for log in logs), default=0),
+        target=highest,
         hard=start.hard,
         remarks=in_order(one for number in numbers for one in chain.verdicts[number].faults if not one.blocks),
         not_checked=start.verdict.not_checked,
@@ -295,13 +304,13 @@ def _reach(used: Sequence[Version], at: int, number: int) -> int:
     return count
 
 
-def _logs(numbers: Sequence[int], used: Sequence[Version]) -> tuple[SelectedLog, ...]:
+def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, str]) -> tuple[SelectedLog, ...]:
     result = []
     before: Version | None = None
     for version in used:
         # A log that was still being written gives way to the same log once it was closed; else the first set counts.
         copies = sorted(
-            (copy for copy in version.copies if copy.at in numbers),
+            (copy for copy in version.copies if copy.at in numbers and id(copy.facts) not in apart),
             key=lambda copy: (copy.facts.current, numbers.index(copy.at)),
         )
         facts = copies[0].facts
@@ -340,35 +349,46 @@ def _selected(backup_set: BackupSet, at: int, logs: Sequence[SelectedLog]) -> Se
     )
 
 
-def _left_out(chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog]) -> tuple[NotPlaced, ...]:
+def _left_out(
+    chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog], apart: Mapping[int, str]
+) -> tuple[NotPlaced, ...]:
     """Return the files of the chosen sets that are not placed, each with its reason."""
     taken = {(log.at, log.entry) for log in logs}
-    return tuple(
-        NotPlaced(at=at, entry=one.number, name=one.name, reason=reason)
+    start = chain.start_of(numbers[0])
+    streams = {run.stream for run in start.runs} if start else set()
+    found = {
+        (at, one.number): NotPlaced(at=at, entry=one.number, name=one.name, reason=apart.get(id(one), reason))
         for at, number in enumerate(numbers)
-        for one, reason in _not_placed(chain.sets[number], at, logs)
+        for one, reason in _not_placed(chain.sets[number], at, logs, streams, apart)
         if one.number is not None and (at, one.number) not in taken
-    )
+    }
+    return tuple(found.values())
 
 
-def _not_placed(backup_set: BackupSet, at: int, logs: Sequence[SelectedLog]) -> Iterator[tuple[FileFacts, str]]:
-    """Yield the files of a set that are not placed, chosen logs among them."""
+def _not_placed(
+    backup_set: BackupSet, at: int, logs: Sequence[SelectedLog], streams: set[bytes], apart: Mapping[int, str]
+) -> Iterator[tuple[FileFacts, str]]:
+    """Yield the files of a set that are not placed, chosen logs among them; what the verdict leaves out says why."""
     highest = max((log.generation for log in logs), default=0)
     placed = {log.generation for log in logs}
     facts = backup_set.facts
     for log in facts.logs:
-        if log.generation in placed:
-            yield log, "this generation comes from another set or file"
-        elif (log.generation or 0) > highest:
-            yield log, "after the target"
-        else:
-            yield log, "not part of the run of logs onto these databases"
-    for checkpoint in facts.checkpoints:
-        yield checkpoint, "a checkpoint: recovery would begin where it stands"
-    for flush_map in facts.flush_maps:
-        yield flush_map, "a flush map: the engine makes it anew"
-    for database in facts.databases:
-        if at:
-            yield database, "the databases come from the first set"
-        elif database.temporary:
-            yield database, "a temporary database: the engine makes it anew"
+        if reason := _reason(log, at, highest, placed, streams):
+            yield log, reason
+    for one in (*facts.logs, *facts.checkpoints, *facts.flush_maps, *facts.databases):
+        if id(one) in apart:
+            yield one, apart[id(one)]
+    if at:
+        yield from ((one, "a checkpoint: recovery would begin where it stands") for one in facts.checkpoints)
+        yield from ((one, "a flush map: the engine makes it anew") for one in facts.flush_maps)
+        yield from ((one, "the databases come from the first set") for one in facts.databases)
+
+
+def _reason(log: LogFacts, at: int, highest: int, placed: set[int], streams: set[bytes]) -> str:
+    """Return why a log is not placed, whatever the verdict says; empty where nothing but the verdict does."""
+    other = "not part of the run of logs onto these databases" if at else ""
+    if log.signature is not None and stream_of(log) not in streams:
+        return "of another log stream than the databases" if at else ""
+    if log.generation in placed:
+        return "this generation comes from another set or file"
+    return "after the target" if highest and (log.generation or 0) > highest else other

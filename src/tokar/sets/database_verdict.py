@@ -63,7 +63,8 @@ _WORDS: Final = {
     Verdict.DAMAGED: "damaged",
     Verdict.NOT_RECOVERABLE: "NOT recoverable",
 }
-RESTORABLE: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY, Verdict.NOT_CHECKED}
+RESTORABLE: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY}
+_NOT_LOST: Final = {*RESTORABLE, Verdict.NOT_CHECKED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,11 @@ class DatabaseVerdict:
     reaches: int = 0  # The highest generation that can be played onto it; 0 where none can
     faults: tuple[Fault, ...] = ()  # What is wrong, the root cause first
     not_checked: tuple[str, ...] = ()  # What the verdict leaves open
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be recovered, or only with a loss."""
+        return self.verdict not in _NOT_LOST
 
     def __str__(self) -> str:
         """Return the verdict in a sentence."""
@@ -168,6 +174,7 @@ class DatabaseRun:
     def is_settled(self) -> bool:
         """Whether it is known which logs recovery goes through: what is needed is there, or nothing is needed."""
         unknown = self._is_forked or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}
+        unknown |= self.signature is not None and not self.start  # shut down, and not known in which log
         return not unknown and not (self.missing and self.missing[0].start <= self.need.high)
 
     @property

@@ -425,7 +425,7 @@ def database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
 def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
     name = facts.name
     if facts.header is None:
-        if facts.damaged:
+        if facts.damaged and facts.recognised:
             yield Rules.DATABASE_UNREADABLE.fault(name, facts.note)
         return
     page_size = facts.header.page_size

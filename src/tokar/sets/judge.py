@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
-from tokar.sets.database_verdict import RESTORABLE, DatabaseRun, DatabaseVerdict, Verdict
+from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, log_fault, some, spans
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 
@@ -71,6 +71,18 @@ class SetVerdict:
         """The faults that recovery does not get past without a loss."""
         return tuple(fault for fault in self.faults if fault.blocks)
 
+    @property
+    def remarks(self) -> tuple[Fault, ...]:
+        """The faults that are worth knowing and in no one's way."""
+        return tuple(fault for fault in self.faults if not fault.blocks)
+
+    def placed_logs(self, facts: SetFacts) -> tuple[LogFacts, ...]:
+        """Return the logs that are placed for its databases, in order, as far as their generations are known."""
+        apart = {id(one.file) for one in self.left_out}
+        apart |= {id(log) for log, (_, role) in zip(facts.logs, self.log_roles, strict=True) if role is LogRole.FOREIGN}
+        known = [one for one in facts.logs if one.generation is not None and id(one) not in apart]
+        return tuple(sorted(known, key=lambda one: (one.generation or 0, one.current)))
+
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
@@ -130,44 +142,9 @@ def _holes_between(runs: list[DatabaseRun]) -> Iterator[Fault]:
                 one.give_up()
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveVerdict:
-    """What becomes of the set in one archive."""
-
-    facts: SetFacts  # What its files say of themselves, without databases of formats that are not known
-    databases: tuple[DatabaseVerdict, ...] = ()  # One verdict for each of these databases
-    not_checked: tuple[str, ...] = ()  # What nobody could judge
-
-    @property
-    def unrecoverable(self) -> tuple[DatabaseVerdict, ...]:
-        """The databases that cannot be recovered from this set alone."""
-        return tuple(one for one in self.databases if one.verdict not in RESTORABLE)
-
-    @property
-    def last_logs(self) -> tuple[LogFacts, ...]:
-        """The logs in order, as far as their generations are known."""
-        known = [one for one in self.facts.logs if one.generation is not None]
-        return tuple(sorted(known, key=lambda one: (one.generation or 0, one.current)))
-
-
-def judge_alone(found: SetFacts) -> ArchiveVerdict:
-    """Return what becomes of the set in one archive.
-
-    Where nothing can be judged that is said: a file of a format that is not known, or a set of logs alone.
-
-    Args:
-        found: What the files of the archive say of themselves.
-    """
-    opaque = [one for one in found.databases if not one.recognised]
-    facts = replace(found, databases=tuple(one for one in found.databases if one.recognised))
-    verdict = judge_set(facts)
-    not_checked = [f"{one.name}: not a database of a known format" for one in opaque]
-    if not facts.databases and facts.logs:
-        not_checked.append("logs alone: what they can be played onto is not in this archive")
-    return ArchiveVerdict(facts, verdict.databases, (*not_checked, *verdict.not_checked))
-
-
 def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Iterator[str]:
+    if not facts.databases and facts.logs:
+        yield "logs alone: what they can be played onto is not in this archive"
     for verdict in verdicts:
         yield from verdict.not_checked
     for patch in facts.patches:
@@ -219,7 +196,21 @@ def _other_role(log: LogFacts, facts: SetFacts, runs: list[DatabaseRun]) -> LogR
 
 
 def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:
-    """Yield the logs that recovery must not meet, each with the reason. Where nothing is proven nothing is left out."""
+    """Yield the files that recovery must not meet, each with the reason."""
+    for checkpoint in facts.checkpoints:
+        yield LeftOut(checkpoint, "a checkpoint: recovery would begin where it stands")
+    known = {one.header.flush_map_signature for one in facts.databases if one.header is not None}
+    for flush_map in facts.flush_maps:
+        if flush_map.signature not in known:
+            yield LeftOut(flush_map, "out of step with every database here: the engine makes a new one")
+    for database in facts.databases:
+        if database.temporary and len(facts.databases) > 1:
+            yield LeftOut(database, "a temporary database: the engine makes it anew")
+    yield from _logs_left_out(facts, runs, roles)
+
+
+def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:
+    """Yield the logs that recovery must not meet; where it is not known which it needs, none is left out."""
     if not any(run.is_settled for run in runs):
         return
     open_streams = {run.signature for run in runs if not run.is_settled}

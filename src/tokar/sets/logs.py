@@ -298,7 +298,9 @@ class LogRun:
         return self.versions[place] if 0 <= place < len(self.versions) else None
 
 
-def follow(logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: int, first: Version | None) -> LogRun:
+def follow(
+    logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: int, wanted: frozenset[int] = frozenset()
+) -> LogRun:
     """Return the run of logs onto the databases of a set.
 
     Args:
@@ -307,15 +309,16 @@ def follow(logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: in
         stream: The stream of the databases.
         start: The generation with which recovery begins.
         floor: The generation below which it may not stop.
-        first: The log of the first generation; None where it is not here.
+        wanted: Its logs that its own verdict places, by identity, which tell where it holds two histories.
     """
+    first = _first_version(logs, number, stream, start, wanted)
     if first is None:
         return LogRun(stream, (), floor, start)
     run = _own_before(logs, number, first)
     forks: tuple[Version, ...] = ()
     while True:
         found = logs.following(run[-1])
-        own = [one for one in found if number in one.sets]
+        own = _own(found, number, wanted)
         if len(own or found) != 1:
             forks = tuple(own or found)
             return LogRun(stream, tuple(run), floor, start, forks)
@@ -330,10 +333,16 @@ def _own_before(logs: ChainLogs, number: int, first: Version) -> list[Version]:
     return run
 
 
-def first_version(logs: ChainLogs, number: int, stream: bytes, start: int) -> Version | None:
+def _own(found: Sequence[Version], number: int, wanted: frozenset[int]) -> list[Version]:
+    """Return the logs that a set itself holds; where it has several, those that it places."""
+    own = [one for one in found if number in one.sets]
+    return [one for one in own if any(id(copy.facts) in wanted for copy in one.copies)] or own
+
+
+def _first_version(logs: ChainLogs, number: int, stream: bytes, start: int, wanted: frozenset[int]) -> Version | None:
     """Return the log with which recovery begins: the set's own, else the only one there is."""
     found = logs.versions(stream, start)
-    own = [one for one in found if number in one.sets]
+    own = _own(found, number, wanted)
     if own:
         return own[0]
     return found[0] if len(found) == 1 else None
