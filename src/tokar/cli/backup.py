@@ -138,10 +138,8 @@ def _describe(result: BackupResult) -> None:
         output.line(
             f"logs 0x{result.generations[0]:X} to 0x{result.generations[1]:X}; truncation: {result.truncation.value}"
         )
-    for one in result.damaged:
-        output.line(f"damaged: {one}")
-    for one in result.notes:
-        output.line(f"note: {names.printable(one)}")
+    output.lines("damaged: ", result.damaged)
+    output.lines("note: ", map(names.printable, result.notes))
     output.line(f"root {sealed.root.hex()}; receipt {result.receipt}")
 
 

@@ -62,16 +62,14 @@ def _print(one: ArchiveCheck) -> None:
 def _print_rung(result: RungResult) -> None:
     state = result.state.value.upper() if result.state is RungState.FAILED else result.state.value
     output.line(f"  {result.rung.value:<11} {state:<13}  {output.safe(result.summary)}".rstrip())
-    for detail in result.details[:_MAX_LISTED]:
-        output.line(f"    {output.safe(detail)}")
+    output.lines("    ", result.details[:_MAX_LISTED])
     for finding in result.findings[:_MAX_LISTED]:
         _print_finding("!", finding)
     if len(result.findings) > _MAX_LISTED:
         output.line(f"    ... and {len(result.findings) - _MAX_LISTED} more (--json lists all)")
     for remark in result.remarks[:_MAX_LISTED]:
         _print_finding("note:", remark)
-    for left_out in result.not_looked_at[:_MAX_LISTED]:
-        output.line(f"    not looked at: {output.safe(left_out)}")
+    output.lines("    not looked at: ", result.not_looked_at[:_MAX_LISTED])
 
 
 def _print_finding(sign: str, finding: RungFault) -> None:

@@ -19,6 +19,8 @@ from tokar.storage.bytesource import FileSource
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from typing_extensions import Buffer
+
     from tokar.cli.inspect import Wanted
     from tokar.ese.content_facts import ContentVerdict, LogFault
     from tokar.format.archive import Archive
@@ -44,9 +46,8 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
         inspection = inspect_file(source)
         verdict = None
         if wanted.pages:
-            with output.progress(f"verifying {path}", source.size, quiet=as_json) as advance:
-                pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
-                verdict = check_content(inspection, _counted(pieces, advance))
+            pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
+            verdict = check_content(inspection, _counted(path, source.size, pieces, quiet=as_json))
     if as_json:
         output.as_json({"file": {"path": path, **_json(inspection, verdict)}})
     else:
@@ -94,23 +95,21 @@ class Shown:
             inspection = inspect_file(self._archive.entry_source(entry))
             if not self._only and not inspection.is_ese:
                 continue
-            verdict = check_content(inspection, self._pieces(entry)) if self._wanted.pages else None
+            content = (bytes(one.size) if one.data is None else one.data for one in self._archive.chunks(entry))
+            pieces = _counted(entry.name, entry.size, content)
+            verdict = check_content(inspection, pieces) if self._wanted.pages else None
             self.damaged += _is_damaged(verdict) or inspection.identity.damaged
             yield entry, inspection, verdict
 
-    def _pieces(self, entry: Entry) -> Iterator[memoryview]:
-        with output.progress(f"verifying {entry.name}", entry.size) as advance:
-            for chunk in self._archive.chunks(entry):
-                yield memoryview(bytes(chunk.size) if chunk.data is None else chunk.data)
-                if advance:
-                    advance(chunk.size)
 
-
-def _counted(pieces: Iterable[bytes], advance: Any) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        if advance:
-            advance(len(piece))
+def _counted(name: str, size: int, pieces: Iterable[Buffer], *, quiet: bool = False) -> Iterator[memoryview]:
+    """Yield pieces of content, and show how far it is verified."""
+    with output.progress(f"verifying {name}", size, quiet=quiet) as advance:
+        for piece in pieces:
+            view = memoryview(piece)
+            yield view
+            if advance:
+                advance(len(view))
 
 
 def _json(inspection: Inspection, verdict: ContentVerdict | None) -> dict[str, Any]:

@@ -286,10 +286,8 @@ def _examination(examination: dict[str, Any] | None) -> None:
     looked = recorded.summary(examination) if examination else ""
     if examination and looked:
         output.line(f"content when it was archived: {looked}")
-        for warning in recorded.warnings(examination):
-            output.line(f"damaged: {warning}")
-        for remark in recorded.remarks(examination):
-            output.line(f"note: {remark}")
+        output.lines("damaged: ", recorded.warnings(examination))
+        output.lines("note: ", recorded.remarks(examination))
 
 
 def _remarks(extra: dict[str, Any] | Any) -> None:
@@ -302,8 +300,7 @@ def _remarks(extra: dict[str, Any] | Any) -> None:
             output.line(f"  ... and {total - min(_MAX_LISTED, len(left_out))} more (--json lists them)")
     for lost in extra.get("lost", [])[:_MAX_LISTED]:
         output.line(f"lost: {output.safe(lost['name'])}: {lost['reason']}")
-    for note in extra.get("notes", [])[:_MAX_LISTED]:
-        output.line(f"note: {output.safe(note)}")
+    output.lines("note: ", extra.get("notes", [])[:_MAX_LISTED])
 
 
 def _entries(rows: Iterable[tuple[Entry, int]], profile: str) -> None:

@@ -128,8 +128,7 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
         f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, "
         f"{output.count_text(done.undone, 'transaction')} undone"
     )
-    for name in done.deleted:
-        output.line(f"deleted after a gap: {name}")
+    output.lines("deleted after a gap: ", done.deleted)
     _show(opened, as_json=False)
 
 

@@ -92,6 +92,12 @@ def line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def lines(prefix: str, texts: Iterable[str]) -> None:
+    """Print texts as lines of the result, each made safe."""
+    for text in texts:
+        line(prefix + safe(text))
+
+
 def note(text: str) -> None:
     """Print a line that is not part of the result."""
     sys.stderr.write(f"tokar: {text}\n")

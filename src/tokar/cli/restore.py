@@ -268,8 +268,7 @@ def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
     restore_text.show_registrations(result.registrations)
     files = output.count_text(result.files, "file")
     output.line(f"restored {files}, {output.size_text(result.size)}; every digest was right")
-    for step in next_steps:
-        output.line(f"next: {step}")
+    output.lines("next: ", next_steps)
 
 
 def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:

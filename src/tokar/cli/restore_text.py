@@ -51,8 +51,7 @@ def show_plan(plan: Plan) -> None:
     for aside in plan.asides:
         new_name = names.printable(aside.new_name)
         output.line(f"set aside: {_path(aside.directory, aside.name)} -> {new_name} ({aside.why})")
-    for note in plan.notes:
-        output.line(f"note: {output.safe(note)}")
+    output.lines("note: ", plan.notes)
     for directory in plan.directories:
         made = " (will be made)" if directory.make else ""
         files = output.count_text(directory.files, "file")
@@ -65,8 +64,7 @@ def show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> No
         logs = f"logs 0x{one.low:X} to 0x{one.high:X}" if one.low else "no logs"
         what = "databases, " if number == 1 else ""
         output.line(f"set {number}: {names.printable(one.label)}: {what}{logs}")
-    for label in selection.unused:
-        output.line(f"takes no part: {names.printable(label)}")
+    output.lines("takes no part: ", map(names.printable, selection.unused))
     for left in islice(left_out, _MAX_LISTED):
         output.line(f"left out: {output.safe(left.name)} of set {left.at + 1}: {left.reason}")
     if len(left_out) > _MAX_LISTED:
@@ -80,14 +78,11 @@ def show_recovery(found: Guidance) -> None:
     kind = "not checked" if found.recovery == "not-checked" else found.recovery.value
     played = f", logs 0x{found.low:X} to 0x{found.high:X}" if found.low else ""
     output.line(f"recovery: {kind}{played}")
-    for question in found.not_checked:
-        output.line(f"not checked: {output.safe(question)}")
+    output.lines("not checked: ", found.not_checked)
     for number, one in enumerate(found.registrations, 1):
         _show_register(number, one)
-    for step in found.next_steps:
-        output.line(f"next: {output.safe(step)}")
-    for command in found.never:
-        output.line(f"never: {output.safe(command)}")
+    output.lines("next: ", found.next_steps)
+    output.lines("never: ", found.never)
 
 
 def _show_register(number: int, one: Register) -> None:

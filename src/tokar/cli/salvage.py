@@ -85,8 +85,7 @@ def _describe(out: Path, report: SalvageReport) -> None:
         last = f" to {first + count - 1}" if count > 1 else ""
         output.line(f"lost: entry {first}{last}, of which nothing is known")
     _more(report.incomplete_count + report.lost_count, "file")
-    for note in report.notes:
-        output.line(f"note: {names.printable(note)}")
+    output.lines("note: ", map(names.printable, report.notes))
     kept = "the id and the root of the original" if report.same else "a new id; HEAD names the original as its origin"
     output.line(f"sealed {out}: {output.count_text(report.result.entries, 'entry', 'entries')}, with {kept}")
     output.line(f"  root {report.result.root.hex()}")
