@@ -2,11 +2,12 @@
 
     python -m benchmarks [--folder DIR] [--size MIB] [--files N] [--entries N] [--rounds N] [--only NAME...]
 
-Every command is a whole process, run once without counting and then in rounds, each in another order, so that what one leaves behind (dirty pages, memory
-that a host takes back) does not always meet the same other. What it wrote is removed after each run, unless a
-later group reads it, so that memory and room do not decide. Medians and best times are printed with their ratio to the named peer, so that a machine whose
-speed drifts does not decide either. Python keeps its compiled modules, as an installed program does. `--folder` should be on the file system that matters;
-for the speed of the code alone, one in memory (/dev/shm).
+Every command is a whole process, run once without counting and then in rounds, each in another order, so that what one
+leaves behind (dirty pages, memory that a host takes back) does not always meet the same other. What it wrote is removed
+after each run, unless a later group reads it, so that memory and room do not decide. Medians and best times are printed
+with their ratio to the named peer, so that a machine whose speed drifts does not decide either. Python keeps its
+compiled modules, as an installed program does. `--folder` should be on the file system that matters; for the speed of
+the code alone, one in memory (/dev/shm).
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class Group:
         make: Makes the input of the group, unless it is there.
         jobs: The commands.
         needs: Commands that are run once, before, whose outputs the others read.
-        keep: Whether outputs are moved aside and removed at the end: after a hundred thousand files have been removed, ext4 is slow at making new
-            ones for a while, and whoever comes next would pay for it.
+        keep: Whether outputs are moved aside and removed at the end: after a hundred thousand files have been removed,
+            ext4 is slow at making new ones for a while, and whoever comes next would pay for it.
     """
 
     name: str

@@ -2,9 +2,9 @@
 
     python benchmarks/examine.py [--size MIB] [--rounds N] [--folder DIR] [--compress none zstd]
 
-Three sets: databases of sealed pages of 4, 8 and 32 KiB, half of each page zeros, as in real ones; logs of 64 KiB; and files of 1 KiB that
-are no ESE files, which must cost nothing. The best round counts. Time is what a clock on the wall shows; processor time of all threads is
-given as well, since on two busy cores that is what an examination adds.
+Three sets: databases of sealed pages of 4, 8 and 32 KiB, half of each page zeros, as in real ones; logs of 64 KiB; and
+files of 1 KiB that are no ESE files, which must cost nothing. The best round counts. Time is what a clock on the wall
+shows; processor time of all threads is given as well, since on two busy cores that is what an examination adds.
 """
 
 from __future__ import annotations

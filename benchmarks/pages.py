@@ -2,9 +2,9 @@
 
     python benchmarks/pages.py [--size MIB] [--rounds N] [--folder DIR]
 
-For each kind of page a file of sealed random pages is written and then, in turns, copied with `cp`, checked from memory that is already
-there (as `create` does with the buffers it has just read), and read and checked (as `tokar check` does). The best round counts. One
-process, one thread: a figure is per core.
+For each kind of page a file of sealed random pages is written and then, in turns, copied with `cp`, checked from memory
+that is already there (as `create` does with the buffers it has just read), and read and checked (as `tokar check`
+does). The best round counts. One process, one thread: a figure is per core.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import numpy as np
 from tokar.ese.blocksums import BlockSums
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, PageHeader, block_size_of, seal_page
-from tokar.ese.pages import BUFFER_SIZE, PageChecker, check_pages
+from tokar.ese.pages import BUFFER_SIZE, PageChecker
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 CASES = [(2048, True), (4096, True), (8192, True), (16384, True), (32768, True), (4096, False)]
 
@@ -43,7 +43,11 @@ def make_database(path: Path, page_size: int, size: int, *, ecc: bool) -> Databa
     return header
 
 
-def check_memory(buffers: list[bytes], header: DatabaseHeader, size: int) -> None:
+def read_buffers(source: FileSource) -> Iterator[bytes]:
+    return (source.read(offset, BUFFER_SIZE) for offset in range(0, source.size, BUFFER_SIZE))
+
+
+def check_memory(buffers: Iterable[bytes], header: DatabaseHeader, size: int) -> None:
     checker = PageChecker(header, size)
     for buffer in buffers:
         checker.update(buffer)
@@ -67,7 +71,7 @@ def run_case(folder: Path, page_size: int, size: int, rounds: int, *, ecc: bool)
     path, copy = folder / "pages.edb", folder / "copy.edb"
     header = make_database(path, page_size, size, ecc=ecc)
     with FileSource(path) as source:
-        buffers = [source.read(offset, BUFFER_SIZE) for offset in range(0, size, BUFFER_SIZE)]
+        buffers = list(read_buffers(source))
         sums = BlockSums(block_size_of(page_size), BUFFER_SIZE // block_size_of(page_size))
         blocks = np.frombuffer(buffers[1], "<u8").reshape(-1, block_size_of(page_size) // 8)
         times = best(
@@ -75,7 +79,7 @@ def run_case(folder: Path, page_size: int, size: int, rounds: int, *, ecc: bool)
             lambda: copy.unlink(missing_ok=True),
             lambda: subprocess.run(["cp", path, copy], check=True),
             lambda: check_memory(buffers, header, size),
-            lambda: check_pages(source, header),
+            lambda: check_memory(read_buffers(source), header, size),
             lambda: [sums.sums(blocks) if ecc else sums.fold(blocks) for _ in buffers],
         )
     cp, memory, whole, kernel = (size / seconds / 1e9 for seconds in times)

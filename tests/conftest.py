@@ -38,7 +38,7 @@ def samples() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_waits_for_the_disk() -> Iterator[None]:
-    """No test cuts the power, so none has to wait until bytes are on the disk; that they are synced is told by who is called."""
+    """No test cuts the power, so none waits for the disk; that bytes are synced is told by who is called."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)  # fails where the descriptor is no good
         yield

@@ -4,8 +4,9 @@ Run it from the top of the project::
 
     python -m tests.fuzz --seconds 180 [--seed N]
 
-The run ends at the first case with: an error that is no `FormatError`; an archive that one reader accepts and the other refuses, or in which they
-find other entries; more than ten seconds or 1 GiB of memory. That case is written to a file, with the seed that makes it again.
+The run ends at the first case with: an error that is no `FormatError`; an archive that one reader accepts and the other
+refuses, or in which they find other entries; more than ten seconds or 1 GiB of memory. That case is written to a file,
+with the seed that makes it again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Imports point downwards: a folder imports only folders above it in the table; construct stays where bytes are declared."""
+"""Imports point downwards, to folders above in the table; construct stays where bytes are declared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 
-# From the bottom up. A part imports itself and every part of an earlier row; the doors in `__init__` import everything below the command line.
+# From the bottom up. A part imports itself and every part of an earlier row; `__init__` imports everything below the
+# command line.
 LAYERS = [
     {"errors", "_version"},
     {"as_json", "codes", "tokens", "names"},
@@ -20,7 +21,7 @@ LAYERS = [
     {"collect"},
     {"check"},
     {"server"},
-    {"__init__"},
+    {"__init__", "doors"},
     {"lab"},
     {"cli"},
     {"__main__"},

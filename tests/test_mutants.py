@@ -1,8 +1,8 @@
-"""Mutants: each safeguard of the procedure, the licence and the restore taken away makes a backup or a restore fail to keep its promise.
+"""Mutants: with any safeguard of procedure, licence or restore taken away, a backup or a restore breaks its promise.
 
-That is how the simulated engine proves its worth: were a mutant to pass, the tests of the sound code would show nothing. A trial is a small story
-with a fixed seed; the sound code passes all of them. Each mutant is held to how it is caught: by contents that differ, by an error of the engine,
-or by a second safeguard.
+That is how the simulated engine proves its worth: were a mutant to pass, the tests of the sound code would show
+nothing. A trial is a small story with a fixed seed; the sound code passes all of them. Each mutant is held to how it
+is caught: by contents that differ, by an error of the engine, or by a second safeguard.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from tokar.server.contract import BackupKind, EndOfFile
 from tokar.server.directory_source import DirectoryServer
 from tokar.server.restore_steps import RestoreProcedure
 from tokar.server.run_backup import BackupOptions, run_backup
+from tokar.server.transcript import Transcript
 from tokar.sets import receipt as receipt_module
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage.sink import FileSink
@@ -166,7 +167,7 @@ def a_used_server_gets_exactly_the_backup(folder: Path, profile: str) -> None:
 
 
 def a_snapshot_comes_back_over_what_is_there(folder: Path, _profile: str) -> None:
-    """A crashed server copied as it lies, archived, and put back where the server went on: soft recovery believes a checkpoint."""
+    """A crashed server copied as it lies, archived, and put back where the server went on."""
     story = new_story(folder / "lab", "certadm", databases=1, work=60)
     lab = story.lab
     lab.crash()
@@ -535,12 +536,12 @@ def report_success_after_a_failure(patch: Patch) -> None:
 
 def forget_the_expiry_token(patch: Patch) -> None:
     """The token that came with the backup is not passed on."""
-    original = RestoreProcedure._call
+    original = Transcript.call
 
-    def call(self: RestoreProcedure, name: str, function: Any, *arguments: Any, **facts: Any) -> Any:
+    def call(self: Transcript, name: str, function: Any, *arguments: Any, **facts: Any) -> Any:
         return original(self, name, function, *(() if name == "restore_prepare" else arguments), **facts)
 
-    patch.setattr(RestoreProcedure, "_call", call)
+    patch.setattr(Transcript, "call", call)
 
 
 @dataclass(frozen=True)

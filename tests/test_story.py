@@ -1,4 +1,4 @@
-"""Any interleaving of work, backups of every kind, circular logging, defragmentation, crashes and losses; then restores.
+"""Any interleaving of work, backups, circular logging, defragmentation, crashes and losses; then restores.
 
 What is demanded (the expected contents are the test's own account of every commit):
 
@@ -48,7 +48,8 @@ from tokar.lab.server import SimulatedServer
 from tokar.restore.plan import Existing
 from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import BackupKind
-from tokar.server.run_backup import BackupOptions, BackupPartialError, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, BackupPartialError, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class Machine(RuleBasedStateMachine):
         return covered == sets[-1].high
 
     def fails_by_hand(self, sets: Sequence[Kept]) -> bool:
-        """Tell whether sets do not give back what the last one must. Where two have unlike logs of one name, either may be taken."""
+        """Tell whether sets do not give back what the last one must, whichever of unlike logs of one name is taken."""
         found = [placed_by_hand(self.target("new"), sets, first_wins=first_wins) for first_wins in (False, True)]
         return any(one != sets[-1].expected for one in found)
 

@@ -1,7 +1,8 @@
-"""The wrong orders that clients were caught in: done by hand they lose data or are refused, through tokar they cannot be done.
+"""The wrong orders that clients were caught in: by hand they lose data or are refused, through tokar they cannot be.
 
-Numbers are those of the order rules that all dialects share (MS Knowledge Base Q159838, Q256347; JetGetLogInfo, JetTruncateLog;
-DsBackupTruncateLogs), then failures from the field while restoring (Q147121, Q179654, Q192657, Q200941).
+Numbers are those of the order rules that all dialects share (MS Knowledge Base Q159838, Q256347; JetGetLogInfo,
+JetTruncateLog; DsBackupTruncateLogs), then failures from the field while restoring (Q147121, Q179654, Q192657,
+Q200941).
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.lab.lab import Lab
+    from tokar.namelist import ListedName
     from tokar.server.content import ContentStream, ListedFile
-    from tokar.server.contract import ListedName
 
 PROFILES = ("edbbcli", "ntdsbcli", "certadm")
 LOGS_ONLY = ("edbbcli", "certadm")
@@ -182,7 +183,7 @@ def test_tokar_starts_nothing_while_a_file_is_open(profile: str, tmp_path: Path)
 
 
 def list_early(story: Story) -> tuple[HandSet, int]:
-    """List the logs while the last database is being read, and users go on working; return the set, and what it should reach."""
+    """List the logs while the last database is being read and users go on; return the set, and what it should reach."""
     lab = story.lab
     context = quiet(story).prepare_backup(FULL)
     first, last = context.database_names().entries

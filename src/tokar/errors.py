@@ -48,6 +48,15 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import TypedDict, Unpack
+
+    class ErrorPlace(TypedDict, total=False):
+        """Where an error is and what to do about it; every error takes these."""
+
+        path: Path | str | None
+        offset: int | None
+        hint: str | None
+
 
 INTERRUPTED: Final = 130  # the exit code of a command that was interrupted, which is no error
 
@@ -66,12 +75,7 @@ class ArchiveError(Exception):
     hint_text: ClassVar[str | None] = None
 
     def __init__(
-        self,
-        message: str,
-        *,
-        path: Path | str | None = None,
-        offset: int | None = None,
-        hint: str | None = None,
+        self, message: str, *, path: Path | str | None = None, offset: int | None = None, hint: str | None = None
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -81,12 +85,9 @@ class ArchiveError(Exception):
 
     def where(self) -> str:
         """Return the place of the error as text, empty when there is none."""
-        parts = []
-        if self.path is not None:
-            parts.append(str(self.path))
-        if self.offset is not None:
-            parts.append(f"at byte {self.offset} (0x{self.offset:x})")
-        return ", ".join(parts)
+        path = [] if self.path is None else [str(self.path)]
+        offset = [] if self.offset is None else [f"at byte {self.offset} (0x{self.offset:x})"]
+        return ", ".join(path + offset)
 
     def __str__(self) -> str:
         place = self.where()
@@ -123,16 +124,8 @@ class FormatError(ArchiveError):
     exit_code = 4
     hint_text = "tokar salvage DAMAGED OUT keeps every file that is still whole"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        rule: str | None = None,
-        path: Path | str | None = None,
-        offset: int | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message, path=path, offset=offset, hint=hint)
+    def __init__(self, message: str, *, rule: str | None = None, **place: Unpack[ErrorPlace]) -> None:
+        super().__init__(message, **place)
         self.rule = rule
 
 
@@ -163,16 +156,8 @@ class HeaderError(FormatError):
 
     hint_text = "the file is damaged or of another kind; take another copy of it while its source is still there"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: int | None = None,
-        path: Path | str | None = None,
-        offset: int | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message, path=path, offset=offset, hint=hint)
+    def __init__(self, message: str, *, code: int | None = None, **place: Unpack[ErrorPlace]) -> None:
+        super().__init__(message, **place)
         self.code = code
 
 
@@ -203,11 +188,9 @@ class IntegrityError(FormatError):
         expected: bytes | None = None,
         actual: bytes | None = None,
         rule: str | None = None,
-        path: Path | str | None = None,
-        offset: int | None = None,
-        hint: str | None = None,
+        **place: Unpack[ErrorPlace],
     ) -> None:
-        super().__init__(message, rule=rule, path=path, offset=offset, hint=hint)
+        super().__init__(message, rule=rule, **place)
         self.expected = expected
         self.actual = actual
 

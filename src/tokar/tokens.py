@@ -96,38 +96,20 @@ def _exchange(token: int, name: str, meaning: str, constant: str) -> TokenRow:
     return TokenRow(token, name, meaning, (constant,), _EXCHANGE, provisional=True)
 
 
+_DIRECTORY = TokenRow(DATABASE, "database", "directory database", ("BFT_NTDS_DATABASE",), _NTDS)
+_CA = TokenRow(DATABASE, "database", "CA database", ("CSBFT_CERTSERVER_DATABASE",), _CERT)
+_ANY = TokenRow(DATABASE, "database", "database", _DIRECTORY.constants + _CA.constants, _ESE)
+_STORES = (
+    _exchange(0x45, "private-database", "private information store", "BFT_MDB_PRIVATE_DATABASE"),
+    _exchange(0x46, "public-database", "public information store", "BFT_MDB_PUBLIC_DATABASE"),
+    _exchange(0x47, "directory-database", "directory", "BFT_DSA_DATABASE"),
+)
+_EXCHANGE_PATCH = _exchange(0x28, "patch", "patch file", "BFT_PATCH_FILE")
 _PROFILES = (
-    Profile(
-        "edbbcli",
-        "Exchange Server 4.0 to 5.5",
-        _rows(
-            _EXCHANGE_SHARED,
-            (
-                _exchange(0x45, "private-database", "private information store", "BFT_MDB_PRIVATE_DATABASE"),
-                _exchange(0x46, "public-database", "public information store", "BFT_MDB_PUBLIC_DATABASE"),
-                _exchange(0x47, "directory-database", "directory", "BFT_DSA_DATABASE"),
-            ),
-            _exchange(0x28, "patch", "patch file", "BFT_PATCH_FILE"),
-        ),
-    ),
-    Profile(
-        "ntdsbcli",
-        "Active Directory",
-        _rows(_NTDS, (TokenRow(DATABASE, "database", "directory database", ("BFT_NTDS_DATABASE",), _NTDS),)),
-    ),
-    Profile(
-        "certadm",
-        "AD CS certification authority",
-        _rows(_CERT, (TokenRow(DATABASE, "database", "CA database", ("CSBFT_CERTSERVER_DATABASE",), _CERT),)),
-    ),
-    Profile(
-        "ese",
-        "any ESE database, collected from disk",
-        _rows(
-            _ESE,
-            (TokenRow(DATABASE, "database", "database", ("BFT_NTDS_DATABASE", "CSBFT_CERTSERVER_DATABASE"), _ESE),),
-        ),
-    ),
+    Profile("edbbcli", "Exchange Server 4.0 to 5.5", _rows(_EXCHANGE_SHARED, _STORES, _EXCHANGE_PATCH)),
+    Profile("ntdsbcli", "Active Directory", _rows(_NTDS, (_DIRECTORY,))),
+    Profile("certadm", "AD CS certification authority", _rows(_CERT, (_CA,))),
+    Profile("ese", "any ESE database, collected from disk", _rows(_ESE, (_ANY,))),
 )
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({profile.name: profile for profile in _PROFILES})
 

@@ -316,7 +316,7 @@ def test_a_rehearsal_that_is_refused_fails(path: Path, tmp_path: Path, monkeypat
         ("win10-srum-belkasoft-dirty", 0),
         ("win10-srum-rathbun", 0),
         ("xp64-catroot2", 0),
-        ("dhcp-streaming-backup-redacted", 0),
+        ("dhcp-streaming-backup-redacted", 9),
         ("ual-hyperv", 9),
         ("dsinternals", 0),
         ("pfsheet-raven", 0),

@@ -104,7 +104,8 @@ def test_json_is_one_value_and_nothing_else(lab: Lab, tmp_path: Path) -> None:
         }
     assert (found["asked"], found["took"], found["refusal"], found["truncation"]) == ("full", "full", None, "done")
     assert found["generations"]["low"] <= found["generations"]["high"]
-    assert (found["damaged"], found["notes"]) == ([], [])
+    assert found["damaged"] == []
+    assert all("disk" in note or "memory" in note for note in found["notes"])  # of where this test writes
 
 
 @pytest.mark.usefixtures("here")

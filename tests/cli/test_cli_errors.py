@@ -35,7 +35,10 @@ def test_the_help_text_lists_every_verb_and_every_exit_code(option: str) -> None
 
 
 def test_the_help_text_says_a_line_of_every_verb_and_imports_none() -> None:
-    code = "import sys; from tokar.cli import main; sys.argv = ['tokar', '--help']\ntry: main()\nfinally: print(*sys.modules)"
+    code = (
+        "import sys; from tokar.cli import main; sys.argv = ['tokar', '--help']\n"
+        "try: main()\nfinally: print(*sys.modules)"
+    )
     completed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     lines = completed.stdout.splitlines()
     assert [line.split()[0] for line in lines if line.strip().startswith(tuple(VERBS))] == list(VERBS)

@@ -1,8 +1,8 @@
 r"""The worked example of the Exchange Server SDK, "Backup File Locations", through the command line.
 
 Server 1 backs up two stores, two logs and a patch file; server 2 has other directories. Each store goes to its own
-directory, both logs and the patch file go to the log directory, although the patch file came from the working directory,
-and nothing goes to the checkpoint directory.
+directory, both logs and the patch file go to the log directory, although the patch file came from the working
+directory, and nothing goes to the checkpoint directory.
 """
 
 from __future__ import annotations

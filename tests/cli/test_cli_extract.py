@@ -137,3 +137,13 @@ def test_an_option_it_does_not_know_is_refused(archive: Path) -> None:
     assert result.exit_code == 2
     assert result.error.startswith("no such option: --json")
     assert result.json()["error"]["kind"] == "InputError"
+
+
+@pytest.mark.parametrize("name", ["a.tokar", "link.tokar"])
+def test_a_file_does_not_replace_the_archive_that_it_is_read_from(archive: Path, name: str) -> None:
+    (archive.parent / "link.tokar").symlink_to("a.tokar")
+    before = archive.read_bytes()
+    result = tokar("extract", archive, "CA.edb", "--force", "-o", name)
+    assert result.exit_code == 2
+    assert result.error == f"it would replace the file that is being read ({name})"
+    assert archive.read_bytes() == before

@@ -86,3 +86,12 @@ def test_a_file_under_the_name_of_the_result_is_kept(archive: Path, tmp_path: Pa
     result = tokar("salvage", archive, tmp_path / "b.tokar")
     assert result.exit_code == 6
     assert (tmp_path / "b.tokar").read_bytes() == b"mine"
+
+
+def test_the_damaged_archive_is_not_replaced_by_what_is_saved_of_it(archive: Path) -> None:
+    spoil_content(archive, 0)
+    before = archive.read_bytes()
+    result = tokar("salvage", "--force", archive, archive)
+    assert result.exit_code == 2
+    assert result.error == f"it would replace the file that is being read ({archive})"
+    assert archive.read_bytes() == before

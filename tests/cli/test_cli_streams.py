@@ -340,7 +340,10 @@ def test_no_verb_warns(folder: Path, tmp_path: Path) -> None:
         ["tokens"],
         ["--help"],
     ]
-    code = "import json, sys; from tokar.cli import app\nfor one in json.loads(sys.argv[1]): app(one, standalone_mode=False)"
+    code = (
+        "import json, sys; from tokar.cli import app\n"
+        "for one in json.loads(sys.argv[1]): app(one, standalone_mode=False)"
+    )
     result = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", code, json.dumps(commands)],
         capture_output=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -139,7 +140,10 @@ def test_what_has_no_checksums_is_not_verified_and_never_bad(data: bytes, why: s
 
 def test_a_large_file_that_begins_with_zeros_is_no_reserve_log() -> None:
     found = row(look(bytes(1 << 17) + b"x", LOG))
-    assert (found["kind"], found["not_verified"]) == ("unknown", "not recognised as a log")
+    assert (found["kind"], found["not_verified"]) == (
+        "unknown",
+        "not recognised as a log: begins like a log that was never written",
+    )
 
 
 @pytest.mark.parametrize(("data", "token"), [(checkpoint(), UNKNOWN), (b"x" * 9000, UNKNOWN), (b"x" * 9000, PATCH)])
@@ -153,9 +157,9 @@ def test_a_database_with_the_token_for_unknown_files_is_verified() -> None:
 
 def test_an_old_exchange_copy_needs_no_trailer() -> None:
     header = DatabaseHeader(raw_page_size=4096, revision=20, current_full=BackupInfo(generation_low=5))
-    data = header.build() * 2 + bytes(3 * 4096)
-    assert "streaming copy in disorder" in row(look(data))["problems"][0]
-    assert "problems" not in row(look(data, 0x45, profile="edbbcli"))
+    body = database_file(5, 7)[2 * 4096 :]
+    assert "streaming copy in disorder" in row(look(header.build() * 2 + body))["problems"][0]
+    assert "problems" not in row(look(replace(header, file_type=0).build() * 2 + body, 0x45, profile="edbbcli"))
 
 
 def test_long_names_are_cut() -> None:

@@ -29,7 +29,7 @@ def test_it_works_in_another_thread() -> None:
 
 
 def test_a_buffer_is_not_filled_before_it_has_been_looked_at() -> None:
-    """Buffers are used in turn, as a writer does; the examiner is held up until the stream wants the first one again."""
+    """Buffers are used in turn, as a writer does; the examiner waits until the stream wants the first one again."""
     go, seen = threading.Event(), bytearray()
 
     def examine(chunk: memoryview) -> None:

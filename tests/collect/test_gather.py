@@ -49,12 +49,12 @@ def gather_files(*paths: Path, profile: str = "ese") -> Gathered:
 
 
 def taken(gathered: Gathered) -> dict[str, int]:
-    rest = dict.fromkeys((name for _, name in gathered.rest.walk()), 0x0F)
+    rest = dict.fromkeys((other.name for other in gathered.rest.walk()), 0x0F)
     return {one.name: one.token for one in gathered.candidates} | rest
 
 
 def look_again(rest: Rest) -> None:
-    paths = [Path(path) for path, _ in rest.walk()]
+    paths = [Path(other.path) for other in rest.walk()]
     rest.demand_all(len(paths), sum(path.stat().st_size for path in paths))
 
 
@@ -127,6 +127,35 @@ def test_a_numbered_log_of_zeros_is_not_mistaken_for_a_reserve_log(tmp_path: Pat
     found = gather(tmp_path, {"edb0000A.log": reserve(), "res1.log": reserve()})
     assert [(one.name, one.generation) for one in found.candidates] == [("edb0000A.log", 0xA)]
     assert found.notes == ("edb0000A.log: taken for a log by its name; there is nothing but zeros in it",)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"", "it is empty"), (b"started\n" * 1000, "its header is not that of a log")],
+    ids=["empty", "garbage"],
+)
+@pytest.mark.parametrize("name", ["edb.log", "edb00002.log"])
+def test_what_lies_in_the_place_of_a_log_is_taken_for_one(tmp_path: Path, name: str, content: bytes, why: str) -> None:
+    found = gather(tmp_path, {"edb00001.log": log(1), name: content})
+    assert {one.name for one in found.candidates if one.kind == "log"} == {"edb00001.log", name}
+    assert f"{name}: taken for a log by its name; {why}" in found.notes
+
+
+def test_a_current_log_of_zeros_is_taken_for_a_log(tmp_path: Path) -> None:
+    found = gather(tmp_path, {"edb.log": reserve()})
+    assert found.notes == ("edb.log: taken for a log by its name; there is nothing but zeros in it",)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(bytes(16 * 4096), "nothing but zeros"), (b"x" * 16 * 4096, "no header of an ESE file")],
+    ids=["zeros", "garbage"],
+)
+@pytest.mark.parametrize("name", ["priv1.edb", "ntds.dit"])
+def test_a_database_without_headers_is_taken_for_one(tmp_path: Path, name: str, content: bytes, why: str) -> None:
+    found = gather(tmp_path, {name: content})
+    assert taken(found) == {name: 0x44}
+    assert found.notes == (f"{name}: taken for a database by its name; there is {why} in it",)
 
 
 def test_a_damaged_log_is_taken_and_reported(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Every fixture, read with random access: never sealed when it is not, always when it is, with the same kind of answer.
 
-The rule may be another than from the front, because this reader meets the records in another order: TAIL, ROOT,
-HEAD, SUMM, the index, then the entries. It compares an entry with its row of the index where the other compares the index with
-the entries.
+The rule may be another than from the front, because this reader meets the records in another order: TAIL, ROOT, HEAD,
+SUMM, the index, then the entries. It compares an entry with its row of the index where the other compares the index
+with the entries.
 """
 
 from __future__ import annotations

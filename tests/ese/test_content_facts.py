@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ese_files import (
     database_bytes,
@@ -24,13 +26,13 @@ from tokar.ese.pages import PageChecker
 from tokar.storage.bytesource import BytesSource
 
 
-def verdict(data: bytes | bytearray, *, trailer: bool = True) -> ContentVerdict:
+def verdict(data: bytes | bytearray) -> ContentVerdict:
     identity = identify(BytesSource(data))
     checker = checker_for(identity, len(data))
     if checker is None:
         return judge_content(identity, None)
     checker.update(data)
-    return judge_content(identity, checker.finish(), trailer=trailer)
+    return judge_content(identity, checker.finish())
 
 
 def test_a_database_takes_the_checker_of_pages() -> None:
@@ -111,4 +113,13 @@ def test_a_trailer_is_missed_only_where_there_must_be_one() -> None:
     copy = header_for(current_full=header.current_full.__class__(generation_low=5))
     data = database_bytes(copy, 3, empty=frozenset({3}))
     assert "streaming copy in disorder" in verdict(data).problems[0]
-    assert verdict(data, trailer=False).problems == ()
+    assert verdict(database_bytes(replace(copy, file_type=0), 3, empty=frozenset({3}))).problems == ()
+
+
+def test_the_last_page_of_a_copy_without_a_trailer_is_checked_like_any_other() -> None:
+    """Before log format 7.3704.5 the patch file kept what a trailer keeps: the last page is one of data."""
+    header = header_for()
+    data = database_bytes(header_for(current_full=header.current_full.__class__(generation_low=5), file_type=0), 3)
+    data[page_offset(4096, 3) + 500 : page_offset(4096, 3) + 510] = bytes(10)
+    found = verdict(data)
+    assert (found.units, found.bad, list(found.bad_offsets)) == (3, 1, [page_offset(4096, 3)])

@@ -132,6 +132,9 @@ def test_a_streaming_copy_shows_in_the_current_full_backup() -> None:
     copy = replace(HEADER, current_full=BackupInfo(generation_low=5))
     assert copy.is_streaming_copy
     assert copy.page_count(5 * 4096) == 2
+    old = replace(copy, file_type=0)  # its trailer is in the patch file
+    assert old.is_streaming_copy
+    assert old.page_count(5 * 4096) == 3
     restored = replace(HEADER, current_full=BackupInfo(generation_low=5, generation_high=9))
     assert not restored.is_streaming_copy
     assert restored.page_count(5 * 4096) == 3

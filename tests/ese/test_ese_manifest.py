@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from ese_files import check_log, check_pages
 from ese_manifest import Sample, read_manifest
 from recovery_sets import log_facts
 
@@ -16,8 +17,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, identify, looks_like_ese
 from tokar.ese.log import LogHeader
-from tokar.ese.logcheck import check_log
-from tokar.ese.pages import check_pages, why_not_verified
+from tokar.ese.pages import why_not_verified
 from tokar.sets.logs import LinkFault, LinkProof, link
 from tokar.storage.bytesource import FileSource
 

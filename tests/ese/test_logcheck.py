@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ese_files import FILL, flip, log_bytes, log_header, old_log_bytes, old_log_header, segment_bytes
+from ese_files import FILL, check_log, flip, log_bytes, log_header, old_log_bytes, old_log_header, segment_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +13,7 @@ from tokar.errors import HeaderError
 from tokar.ese import logcheck
 from tokar.ese.content_facts import LogFaultKind, LogReport
 from tokar.ese.log import SEGMENT_SIZE
-from tokar.ese.logcheck import ChecksumRecord, LogChecker, check_log
+from tokar.ese.logcheck import ChecksumRecord, LogChecker
 from tokar.ese.page import seal_segment
 from tokar.storage.bytesource import BytesSource
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from ese_files import database_bytes, flip, header_for, page_bytes, page_offset
+from ese_files import check_pages, database_bytes, flip, header_for, page_bytes, page_offset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from tokar.ese.checksum import with_header_checksum
 from tokar.ese.content_facts import FAULT_LIMIT, PageFaultKind, PageReport
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.page import PageHeader, page_is_sealed, seal_page
-from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, check_pages, diagnose, flipped_bit
+from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, diagnose, flipped_bit
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.storage.bytesource import BytesSource

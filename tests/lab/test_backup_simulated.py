@@ -18,7 +18,8 @@ from tokar.lab.lab import create_lab, open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import BackupKind
-from tokar.server.run_backup import BackupOptions, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:

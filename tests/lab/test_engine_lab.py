@@ -70,6 +70,15 @@ def test_a_lab_is_not_made_over_another(tmp_path: Path) -> None:
         create_lab(tmp_path)
 
 
+def test_a_lab_is_not_made_over_files_of_anybody_else(tmp_path: Path) -> None:
+    (tmp_path / "PRIV.EDB").write_bytes(b"a database")
+    with pytest.raises(InputError, match="new or empty folder"):
+        create_lab(tmp_path)
+    with pytest.raises(InputError, match="new or empty folder"):
+        create_lab(tmp_path / "PRIV.EDB")
+    assert [path.name for path in tmp_path.iterdir()] == ["PRIV.EDB"]
+
+
 @pytest.mark.parametrize("content", [None, "", "{}", '{"profile": 1, "databases": []}'])
 def test_a_folder_that_is_no_lab_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from engine_by_hand import new_story
+from ese_files import check_log, check_pages
 
 from tokar.ese.identify import FileKind, identify
 from tokar.ese.log import LogHeader
-from tokar.ese.logcheck import check_log
-from tokar.ese.pages import check_pages
 from tokar.lab.change_records import Begin, encode_record
 from tokar.lab.engine import ERAS, EngineError, era_of
 from tokar.lab.log_formats import read_log, resume_log
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tokar.lab.instance import Place
 
 PROFILES = sorted(ERAS)
@@ -149,3 +147,24 @@ def test_what_was_not_flushed_is_not_there(tmp_path: Path, profile: str) -> None
 def test_eras_say_which_file_types_they_write() -> None:
     assert era_of("edbbcli").file_type(3) == 0
     assert era_of("certadm").file_type(3) == 3
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_log_is_whole_as_soon_as_it_is_the_current_one(
+    tmp_path: Path, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed right after the step from one log to the next leaves nothing that is damaged."""
+    story = new_story(tmp_path, profile)
+    original = Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        moved = original(self, target)
+        if target.name == "edb.log":
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        story.lab.instance.log.roll()
+    monkeypatch.undo()
+    assert read_log(story.lab.place.logs / "edb.log").records

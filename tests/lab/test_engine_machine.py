@@ -1,7 +1,8 @@
-"""Any interleaving of work, crashes, backups of every kind, circular logging and defragmentation, with the engine held to its word.
+"""Any interleaving of work, crashes, backups of every kind, circular logging and defragmentation.
 
-Backups are taken and restored by hand. A full with the logs sets that cover everything since, up to a target, gives exactly the contents at
-the target's roll-over. Sets with a hole, or from both sides of a defragmentation, never pass for it.
+Backups are taken and restored by hand. A full with the logs sets that cover everything since, up to a target, gives
+exactly the contents at the target's roll-over. Sets with a hole, or from both sides of a defragmentation, never pass
+for it.
 """
 
 from __future__ import annotations

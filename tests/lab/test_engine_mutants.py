@@ -1,4 +1,4 @@
-"""Mutants of the engine: each mechanism taken away must cost data or an error, or it would prove nothing that the others hold.
+"""Mutants of the engine: each mechanism taken away must cost data or an error.
 
 Each trial is a sweep over seeds; the sound engine passes every one, each mutant fails at least one.
 """

@@ -22,7 +22,7 @@ from tokar.format.metadata import location_list_json
 from tokar.namelist import build_names
 from tokar.restore.inventory import engine_file
 from tokar.restore.locations import Kind
-from tokar.restore.options import RestoreOptions, make_request, stored_locations
+from tokar.restore.options import RestoreOptions, make_request, parse_generation, stored_locations
 from tokar.restore.plan import Existing
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_the_plan_is_bound_to_the_root_of_the_archive(archive: Archive, tmp_path
 
 
 def test_a_plan_of_mapped_locations_is_complete(archive: Archive, tmp_path: Path) -> None:
-    plan = plan_one(archive, maps=[f"\\\\CA1\\C$={tmp_path}"])
+    plan = plan_one(archive, maps=[f"\\\\CA1\\C$={tmp_path}"], all_files=True)  # its logs are of no database
     assert plan.problems == ()
     assert targets(plan) == {name: str(tmp_path / "L" / name) for name in FILES}
 
@@ -243,3 +243,27 @@ def test_an_archive_with_a_damaged_index_gives_no_plan(archive: Archive, tmp_pat
     (tmp_path / "a.tokar").write_bytes(data)
     with Archive(tmp_path / "a.tokar") as opened, pytest.raises(FormatError):
         plan_one(opened, into=tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "generation"),
+    [
+        ("0x1A", 26),
+        ("0X1a", 26),
+        ("edb0001A.log", 26),
+        ("EDB0001A.LOG", 26),
+        ("C:\\logs\\edb0001A.log", 26),
+        ("E000000001A.jtx", 26),
+    ],
+)
+def test_a_generation_is_hexadecimal_or_the_name_of_a_log(text: str, generation: int) -> None:
+    assert parse_generation(text) == generation
+
+
+@pytest.mark.parametrize(
+    "text", ["", "26", "1A", "0x", "0xG1", "0x0", "-0x1", "0x100000000", "edb.log", "edb.chk", "0x1 A", "log"]
+)
+def test_what_is_no_generation_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(InputError, match="not a log generation") as caught:
+        parse_generation(text)
+    assert "0x1A" in str(caught.value.hint)

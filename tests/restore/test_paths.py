@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import InputError, RestoreError
 from tokar.restore.paths import PathMap, PathResolver, last_component, native, parse_map, same_place, take_apart
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def resolve(text: str, *maps: tuple[str, str], windows: bool = False, host: str = "HERE", by_hand: bool = False) -> str:
@@ -211,6 +216,19 @@ def test_what_is_no_map_is_refused(text: str) -> None:
 )
 def test_a_path_of_this_machine_is_made_absolute(text: str, path: str) -> None:
     assert native(text, "/base", windows=False) == path
+
+
+@pytest.mark.parametrize("text", ["link/../x", "{0}/link/../x", "a/../link/.//../x/"])
+def test_above_a_link_is_where_the_system_goes(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real/deep")
+    assert native(text.format(tmp_path), str(tmp_path)) == str(tmp_path / "real" / "x")
+
+
+@pytest.mark.parametrize(("text", "path"), [("/..", "/"), ("/../x", "/x"), ("/a/b/../../..", "/"), ("..", "/")])
+def test_nothing_is_above_the_root(text: str, path: str) -> None:
+    assert native(text, "/no-such-folder") == path
 
 
 @pytest.mark.parametrize(("text", "path"), [("logs", r"C:\base\logs"), ("/x", r"C:\x"), (r"\\S1\s\x", r"\\S1\s\x")])

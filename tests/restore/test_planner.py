@@ -548,3 +548,14 @@ def test_no_plan_without_problems_leaves_its_directories(files: list[tuple[int, 
             seen.add(step.target)
     if any(step.action is Action.REFUSE for step in plan.steps):
         assert plan.problems
+
+
+@pytest.mark.parametrize("logs", ["n/PRIV.EDB", "n/priv.edb/deep"])
+def test_a_file_where_another_needs_a_directory_is_a_problem_of_the_plan(tmp_path: Path, logs: str) -> None:
+    files = entries((0x45, r"D:\PRIV.EDB"), (0x21, r"D:\edb00001.log"))
+    places = to(f"0x45={tmp_path}/n/", f"log-dir={tmp_path}/{logs}/", profile="edbbcli")
+    plan = plan_of(files, **places)
+    assert kinds(plan) == [CollisionError]
+    assert plan.problems[0].error.path == f"{tmp_path}/n/PRIV.EDB"
+    (tmp_path / "n").mkdir()
+    assert kinds(plan_of(files, **places)) == [CollisionError]

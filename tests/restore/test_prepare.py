@@ -16,7 +16,7 @@ from tokar.errors import ExistingFileError, InputError, RestoreError, StorageErr
 from tokar.lab.server import SimulatedServer
 from tokar.restore.next_steps import Guidance, Recovery
 from tokar.restore.options import RestoreOptions
-from tokar.restore.prepare import OpenSets, RestorePlan, parse_generation, place_sets, plan_restore
+from tokar.restore.prepare import OpenSets, RestorePlan, place_sets, plan_restore
 from tokar.server.contract import BackupKind, Registration
 from tokar.sets.choose import NotRestorableError
 
@@ -56,30 +56,6 @@ def restored(folder: Path) -> set[str]:
 
 def logs_of(low: int, high: int) -> set[str]:
     return {name_of(generation) for generation in range(low, high + 1)}
-
-
-@pytest.mark.parametrize(
-    ("text", "generation"),
-    [
-        ("0x1A", 26),
-        ("0X1a", 26),
-        ("edb0001A.log", 26),
-        ("EDB0001A.LOG", 26),
-        ("C:\\logs\\edb0001A.log", 26),
-        ("E000000001A.jtx", 26),
-    ],
-)
-def test_a_generation_is_hexadecimal_or_the_name_of_a_log(text: str, generation: int) -> None:
-    assert parse_generation(text) == generation
-
-
-@pytest.mark.parametrize(
-    "text", ["", "26", "1A", "0x", "0xG1", "0x0", "-0x1", "0x100000000", "edb.log", "edb.chk", "0x1 A", "log"]
-)
-def test_what_is_no_generation_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(InputError, match="not a log generation") as caught:
-        parse_generation(text)
-    assert "0x1A" in str(caught.value.hint)
 
 
 def test_a_damaged_archive_that_the_chain_needs_is_named_with_what_is_missing(sets: Path) -> None:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_sets import DATABASE, archive, dirty, logs, part, streaming
-from restore_helpers import plan_one
+from restore_helpers import plan_one, targets
 
 import tokar
-from tokar.errors import RestoreError
+from tokar.errors import InputError, RestoreError
 from tokar.restore.next_steps import Recovery
-from tokar.restore.plan import UNRECOVERABLE
+from tokar.restore.plan import UNRECOVERABLE, Action
 from tokar.restore.prepare import incomplete_files
 from tokar.salvage.salvage import salvage
-from tokar.sets.judge import judge_alone
+from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tokar.restore.plan import Plan
 
 
@@ -112,7 +111,7 @@ def test_a_database_with_a_damaged_header_is_judged(tmp_path: Path) -> None:
     data = bytes(dirty(5, 7))
     broken = data[:100] + b"\xff\xff" + data[102:4196] + b"\xff\xff" + data[4198:]
     with tokar.open(made(tmp_path, {DATABASE: broken, **part(5, 7)})) as opened:
-        assert [one.name for one in judge_alone(facts_of_archive(opened)).unrecoverable] == [DATABASE]
+        assert [one.name for one in judge_set(facts_of_archive(opened)).databases if one.is_lost] == [DATABASE]
 
 
 def test_files_of_no_engine_get_no_guidance(tmp_path: Path) -> None:
@@ -142,3 +141,50 @@ def test_no_incomplete_file_is_no_problem(tmp_path: Path) -> None:
     with tokar.open(partly(tmp_path)) as opened:
         assert incomplete_files(opened.entries) != []
         assert incomplete_files([]) == []
+
+
+def test_a_folder_is_one_place_in_every_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real/deep")
+    monkeypatch.chdir(tmp_path)
+    with tokar.open(archive(tmp_path / "a.tokar", {DATABASE: b"x"}, kind="full").path) as opened:
+        plans = [
+            plan_one(opened, accept_unrecoverable=True, **options)
+            for options in ({"into": Path("link/../x")}, {"to": ["database=dir:link/../x"]})
+        ]
+    assert [plan.directories[0].path for plan in plans] == [str(tmp_path / "real" / "x")] * 2
+
+
+def holed(folder: Path) -> Path:
+    """A set with a log below a hole, which recovery would begin with."""
+    return made(folder, {DATABASE: bytes(dirty(7, 9)), **part(5, 5), **part(7, 9)})
+
+
+def test_what_recovery_must_not_meet_is_left_out_and_named(tmp_path: Path) -> None:
+    plan = plan_of(holed(tmp_path), tmp_path / "out")
+    steps = {step.entry.name: (step.action, step.rule) for step in plan.steps}
+    assert steps["edb00005.log"] == (
+        Action.LEAVE_OUT,
+        "left out: no unbroken run of logs leads from it to what is needed",
+    )
+    assert steps["edb00007.log"][0] is Action.PLACE
+    assert any("edb00005.log" in note for note in plan.notes)
+    assert plan.recovery is not None
+    assert plan.recovery.low == 7
+
+
+def test_what_is_left_out_can_be_put_aside(tmp_path: Path) -> None:
+    plan = plan_of(holed(tmp_path), tmp_path / "out", aside=tmp_path / "aside")
+    assert targets(plan)["edb00005.log"] == str(tmp_path / "aside" / "edb00005.log")
+    assert targets(plan)["edb00007.log"] == str(tmp_path / "out" / "edb00007.log")
+
+
+def test_everything_can_be_placed_as_it_lay_and_the_answer_of_recovery_is_said(tmp_path: Path) -> None:
+    plan = plan_of(holed(tmp_path), tmp_path / "out", all_files=True)
+    assert targets(plan)["edb00005.log"] == str(tmp_path / "out" / "edb00005.log")
+    assert any("edb00005.log is placed all the same" in note and "-528" in note for note in plan.notes)
+
+
+def test_aside_and_all_files_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give one of them"):
+        plan_of(holed(tmp_path), tmp_path / "out", all_files=True, aside=tmp_path / "aside")

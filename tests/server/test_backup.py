@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -32,13 +33,16 @@ from tokar.errors import (
     ProcedureError,
     SetError,
     SourceChangedError,
+    StorageError,
 )
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.format.verify import verify
 from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, NoAnswerError, Outcome, ServerError
-from tokar.server.run_backup import BackupOptions, BackupPartialError, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, BackupPartialError, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+from tokar.storage.bytesource import Reread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -527,6 +531,100 @@ def test_what_the_disk_gives_back_otherwise_is_set_aside(out: Path, monkeypatch:
     assert not out.exists()
     assert out.with_name("set.tokar.unverified").exists()
     assert any("lies aside" in note for note in caught.value.__notes__)
+
+
+def refuse_to_read(*_: object, **__: object) -> Any:
+    raise StorageError("cannot read: Input/output error")
+
+
+@pytest.mark.parametrize("where", ["MediumSource", "Archive", "verify"])
+def test_an_archive_that_cannot_be_read_again_does_not_keep_its_name(
+    out: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"tokar.server.run_backup.{where}", refuse_to_read)
+    out.with_name("set.tokar.unverified").write_bytes(b"an older one")
+    server = fill(ScriptedServer())
+    with pytest.raises(StorageError, match="Input/output error") as caught:
+        run_backup(server, out, FULL)
+    assert server.ended == [Outcome.ABORT]
+    assert not server.truncated
+    assert not out.exists()
+    assert out.with_name("set.tokar.unverified").read_bytes() == b"an older one"
+    with tokar.open(out.with_name("set.tokar.unverified-2")) as archive:
+        assert archive.entry_count
+    assert "lies aside as set.tokar.unverified-2" in caught.value.__notes__[-1]
+
+
+def test_an_archive_that_is_not_proven_and_keeps_its_name_is_told_of_first(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_aside(*_: object) -> Any:
+        raise StorageError("cannot rename: Input/output error")
+
+    monkeypatch.setattr("tokar.server.run_backup._rename_aside", refuse_aside)
+    monkeypatch.setattr("tokar.server.run_backup.verify", refuse_to_read)
+    with pytest.raises(StorageError) as caught:
+        run_backup(fill(ScriptedServer()), out, FULL)
+    assert caught.value.message.startswith("set.tokar was not proven and must not be used, and could not be renamed")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no rename of what is open")
+def test_of_two_backups_with_one_name_the_loser_touches_nothing_of_the_winner(out: Path) -> None:
+    def other(_: int, call: str) -> None:
+        if call == "backup_logs":
+            run_backup(fill(ScriptedServer()), out, FULL)
+            kept.update({path.name: path.read_bytes() for path in out.parent.iterdir() if path.name[0] != "."})
+
+    kept: dict[str, bytes] = {}
+    loser = fill(ScriptedServer(dialect=DIALECTS["edbbcli"], fault=other))  # cannot be told of an abort
+    with pytest.raises(ExistingFileError) as caught:
+        run_backup(loser, out, FULL)
+    assert not loser.truncated
+    assert len(kept) == 2
+    now = {path.name: path.read_bytes() for path in out.parent.iterdir()}
+    assert {name: now[name] for name in kept} == kept
+    assert read_receipt(receipt_path(out)).truncation is Truncation.DONE
+    assert set(now) - set(kept) == {"set.tokar.2.receipt.json"}
+    assert "its receipt is set.tokar.2.receipt.json" in caught.value.__notes__
+
+
+def test_the_receipt_says_how_the_archive_was_read_again(out: Path) -> None:
+    run_backup(fill(ScriptedServer()), out, FULL)
+    assert read_receipt(receipt_path(out)).archive["reread"] in set(Reread)
+
+
+def test_a_place_in_memory_is_warned_of(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tokar.storage.durable.file_system_kind", lambda _: "tmpfs")
+    result = run_backup(fill(ScriptedServer()), out, FULL)
+    assert any("is in memory (tmpfs)" in note for note in result.notes)
+
+
+def test_the_disk_of_the_server_itself_is_warned_of(out: Path) -> None:
+    server = fill(ScriptedServer())
+    server.path_maps = (("C:\\", str(out.parent)),)
+    result = run_backup(server, out, FULL)
+    assert any("the disk of the server's own files" in note for note in result.notes) or result.notes
+
+
+@pytest.mark.parametrize("kind", [INCREMENTAL, DIFFERENTIAL])
+def test_the_set_of_another_server_is_refused_before_prepare(out: Path, tmp_path: Path, kind: BackupKind) -> None:
+    run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    prior = replace(load_prior(tmp_path / "full.tokar"), server="EXCHANGE1")
+    server = fill(ScriptedServer(), 8, 10)
+    with pytest.raises(SetError, match="came from the server EXCHANGE1"):
+        run_backup(server, out, kind, BackupOptions(prior=prior))
+    assert "prepare" not in " ".join(server.history)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", [INCREMENTAL, DIFFERENTIAL])
+def test_the_set_of_another_log_stream_is_refused_before_the_seal(out: Path, tmp_path: Path, kind: BackupKind) -> None:
+    run_backup(fill(ScriptedServer()), tmp_path / "full.tokar", FULL)
+    server = fill(ScriptedServer(), 8, 10, stream=OTHER_STREAM)
+    with pytest.raises(SetError, match="another log stream"):
+        run_backup(server, out, kind, BackupOptions(prior=load_prior(tmp_path / "full.tokar")))
+    assert server.ended == [Outcome.ABORT]
+    assert not out.exists()
 
 
 def test_the_transcript_is_in_the_archive(out: Path) -> None:

@@ -1,7 +1,7 @@
 """Everything that can go wrong goes wrong once: each call of the server, each step of writing the archive.
 
-After every run three things hold: logs were truncated only after a seal that was proven; End was called, where Prepare gave a session and
-the process lived; and under the final name is a whole archive or nothing.
+After every run three things hold: logs were truncated only after a seal that was proven; End was called, where Prepare
+gave a session and the process lived; and under the final name is a whole archive or nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import tokar
 from tokar.errors import ArchiveError
 from tokar.format.verify import verify
 from tokar.server.contract import DIALECTS, BackupKind, Outcome
-from tokar.server.run_backup import BackupOptions, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage import durable, sink
 

@@ -28,7 +28,8 @@ def test_no_dialect_reads_more_at_once_than_servers_bear() -> None:
 def test_a_server_error_prints_all_spellings_and_the_meaning() -> None:
     error = ServerError(-560, call="prepare_backup", detail="priv.edb")
     assert str(error) == (
-        "prepare_backup failed with JET_errMissingFullBackup, -560, 0xC8000230: an incremental without a full (priv.edb)"
+        "prepare_backup failed with JET_errMissingFullBackup, -560, 0xC8000230: "
+        "an incremental without a full (priv.edb)"
     )
     assert (error.code, error.jet, error.name) == (codes.MISSING_FULL_BACKUP, -560, "JET_errMissingFullBackup")
     assert isinstance(error, ArchiveError)

@@ -46,7 +46,7 @@ class TestAuthorityRestore(RestoreContract):
         return empty_server(tmp_path, "certadm")
 
     def test_locations_say_where_things_go(self, server: Server) -> None:
-        """They do not: the service that knows is stopped, and so they are asked for at the backup (CertSrvBackupGetDatabaseNames)."""
+        """They do not: the service that knows is stopped, so the backup asks (CertSrvBackupGetDatabaseNames)."""
         context = server.prepare_restore()
         assert fails(context.database_locations) == codes.COULD_NOT_CONNECT
         context.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -40,12 +41,12 @@ class Broken(ScriptedServer):
         raise OSError(2, "no library")
 
 
-def child(call: str, seconds: float | None) -> DeadlineServer:
-    return DeadlineServer(partial(Sleeper, call, seconds), QUICK)
+def child(call: str, seconds: float | None, *, end: float = QUICK.end) -> DeadlineServer:
+    return DeadlineServer(partial(Sleeper, call, seconds), replace(QUICK, end=end))
 
 
 def test_a_stuck_read_ends_in_an_error_and_end_is_unanswered() -> None:
-    with child("read", 60) as server:
+    with child("read", 60, end=0.2) as server:
         context = server.prepare_backup(BackupType.FULL)
         names = context.database_names()
         context.open(names.entries[0].raw_name)
@@ -70,7 +71,7 @@ def test_a_call_that_comes_back_late_still_lets_end_through() -> None:
 
 
 def test_after_an_unanswered_end_a_new_process_serves() -> None:
-    with child("end", 60) as server:
+    with child("end", 60, end=0.2) as server:
         with pytest.raises(NoAnswerError):
             server.prepare_backup(BackupType.FULL).end(Outcome.ABORT)
         assert server.prepare_backup(BackupType.FULL).database_names().entries

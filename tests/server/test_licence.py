@@ -29,6 +29,7 @@ from tokar.server.licence import (
 from tokar.server.prior import prior_log
 from tokar.server.transcript import Transcript
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
+from tokar.storage.durable import Capability
 
 SOURCE = Path(__file__).parents[2] / "src" / "tokar"
 HEADER = DatabaseHeader(
@@ -43,7 +44,7 @@ DATABASE_FACTS = DatabaseFacts(name="a.edb", size=4 * 4096, header=HEADER)
 
 
 OPAQUE = LogFacts(name="edb00007.log", size=12288, generation=7)
-CONTENT = LogReport(unit="segments", segments_xor=9, expected_size=12288, size=12288)
+CONTENT = LogReport(unit="segments", segments_xor=9, end=8192, expected_size=12288, size=12288)
 
 
 def log_facts(generation: int) -> LogFacts:
@@ -97,7 +98,7 @@ def full_evidence(**changes: Any) -> Evidence:
         Stored(LOG, wide("edb00006.log"), 2),
     )
     base = Evidence(
-        durable=True,
+        capabilities=frozenset(Capability),
         archive_id=b"i" * 16,
         root=b"r" * 32,
         sealed_id=b"i" * 16,
@@ -146,9 +147,11 @@ def test_a_full_of_a_source_that_nobody_may_delete_from_is_refused_at_once() -> 
         at_seal(BackupKind.FULL, truncates=False)
 
 
-def test_a_pipe_never_gets_one() -> None:
-    with pytest.raises(ProcedureError, match="never for a pipe"):
-        check_seal(at_seal(BackupKind.FULL), full_evidence(durable=False))
+@pytest.mark.parametrize("lacking", Capability)
+def test_a_place_that_cannot_promise_all_never_gets_one(lacking: Capability) -> None:
+    with pytest.raises(ProcedureError, match="a durable file, and where it lies") as caught:
+        check_seal(at_seal(BackupKind.FULL), full_evidence(capabilities=frozenset(Capability) - {lacking}))
+    assert "another file system" in (caught.value.hint or "")
 
 
 def test_there_is_none_before_the_seal() -> None:
@@ -224,7 +227,7 @@ def test_a_full_with_logs_that_do_not_do_gets_none(logs: tuple[LogFacts, ...], m
     ("fields", "message"),
     [
         ({"log_signature": OTHER_STREAM}, "belongs to another log stream"),
-        ({"log_signature": NO_SIGNATURE}, "not known: a.edb"),
+        ({"log_signature": NO_SIGNATURE}, "belongs to another log stream"),
         ({"required_low": 0, "required_high": 0}, "names no required logs"),
         ({"raw_state": DatabaseState.BEING_CONVERTED}, "an upgrade was in progress"),
         ({"raw_state": DatabaseState.FORCE_DETACH}, "is not known"),
@@ -264,6 +267,30 @@ def test_damage_of_a_log_that_no_database_needs_gets_none() -> None:
     damaged = replace(log_facts(7), content=replace(CONTENT, bad=1))
     with pytest.raises(SetError, match=r"the set has damage: edb00007\.log has 1 damaged segments"):
         check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, damaged)))
+
+
+def test_blank_pages_get_none() -> None:
+    blank = replace(DATABASE_FACTS, pages=PageReport(page_size=4096, pages=4, empty=4, blank=(1,)))
+    with pytest.raises(SetError, match=r"the set has damage: a\.edb has no content"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(blank,))))
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (replace(LOGS[0], content=replace(CONTENT, end=0)), "has no content"),
+        (replace(LOGS[0], content=replace(CONTENT, end=4200), reached=6000, reached_by="a.edb"), "ends at 0x1068"),
+        (replace(LOGS[0], current=True, content=replace(CONTENT, end=0), reached=6000), "has no content"),
+    ],
+)
+def test_a_log_without_the_content_it_must_have_gets_none(log: LogFacts, message: str) -> None:
+    with pytest.raises(SetError, match=rf"the set has damage: edb00005\.log {message}"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(log, LOGS[1])))
+
+
+def test_a_copy_that_grew_while_it_was_made_gets_one() -> None:
+    grown = replace(DATABASE_FACTS, pages=PageReport(page_size=4096, pages=4, linked=9))
+    check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(grown,))))
 
 
 @pytest.mark.parametrize("change", [{"examined": False}])

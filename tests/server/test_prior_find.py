@@ -137,6 +137,15 @@ def test_a_prior_that_was_found_licenses_truncation(sets: Path) -> None:
     assert server.truncated
 
 
+def test_sets_of_other_servers_are_passed_over(sets: Path) -> None:
+    prior = find_prior(sets, INCREMENTAL, server="server1")
+    assert prior is not None
+    assert prior.generation_high == 12
+    with pytest.raises(InputError, match="no set to go on from") as caught:
+        find_prior(sets, DIFFERENTIAL, server="CA1")
+    assert caught.value.__notes__ == ["the sets there are of another server than CA1: SERVER1"]
+
+
 @pytest.mark.parametrize("kind", [INCREMENTAL, DIFFERENTIAL])
 def test_a_folder_without_sets_is_refused(tmp_path: Path, kind: BackupKind) -> None:
     with pytest.raises(InputError, match="no set to go on from") as caught:

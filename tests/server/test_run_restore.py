@@ -1,4 +1,4 @@
-"""Restores driven over a server: what is planned, judged, registered and placed, and what is refused before any of it."""
+"""Restores driven over a server: what is planned, judged, registered and placed, and what is refused before that."""
 
 from __future__ import annotations
 

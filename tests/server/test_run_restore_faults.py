@@ -1,7 +1,8 @@
-"""Each call of a restore in turn fails, is not answered or finds the server dead; each step of placing fails; the process is killed at any of them.
+"""Each call of a restore and each step of placing in turn fails, is not answered, finds the server dead, or is killed.
 
-After every run three things hold: what is registered is completed, with a failure unless all is well; the engine either refuses to start, with
-a named error, or comes to the state at a log's roll-over that a completed set reaches; and the same restore, made again, gives everything.
+After every run three things hold: what is registered is completed, with a failure unless all is well; the engine
+either refuses to start, with a named error, or comes to the state at a log's roll-over that a completed set reaches;
+and the same restore, made again, gives everything.
 """
 
 from __future__ import annotations

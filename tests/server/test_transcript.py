@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.format import metadata
-from tokar.server.contract import ListedName, NoAnswerError, ServerError
+from tokar.namelist import ListedName
+from tokar.server.contract import NoAnswerError, ServerError
 from tokar.server.transcript import Transcript, describe_failure, to_count
 
 

@@ -1,4 +1,4 @@
-"""The verdict against an engine that recovers: what is called recoverable does, what is not fails with the same error."""
+"""The verdict against an engine that recovers: what is called recoverable does, what is not fails with that error."""
 
 from __future__ import annotations
 

@@ -16,13 +16,14 @@ from recovery_sets import (
     dirty,
     flip,
     logs,
+    moment,
     streaming,
     write,
 )
 
 from tokar.ese.database import DatabaseState
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.values import BackupInfo, LogPosition, Signature
+from tokar.ese.values import NO_SIGNATURE, BackupInfo, LogPosition, Signature
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
@@ -303,6 +304,86 @@ case(
 )
 case(
     "a-trailer-that-asks-for-more", {**backup(), DATABASE: bytes(streaming(5, 8))}, NOT, (Kind.LOG_MISSING, ERROR, -557)
+)
+
+
+def up_to(segment: int) -> Callable[[bytes], bytes]:
+    """A log whose content ends with a segment, as if nothing had been written behind it."""
+    return lambda data: data[: (segment + 1) * 4096].ljust(len(data), b"\0")
+
+
+def with_current(data: bytes) -> Files:
+    """Log 7 under the name of the current log, or what lies there in its place."""
+    return {**without(crashed(), name_of(7), name_of(8)), "edb.log": data}
+
+
+NO_STREAM = bytes(dirty(5, 7, log_signature=NO_SIGNATURE))
+case("a-dirty-database-of-no-stream", {DATABASE: NO_STREAM}, NOT, (Kind.LOG_MISSING, ERROR, -543))
+case(
+    "a-dirty-database-of-no-stream-beside-logs",
+    {DATABASE: NO_STREAM, **logs(5, 7)},
+    NOT,
+    *[(Kind.LOG_FOREIGN, ERROR, -530)] * 3,
+)
+case("a-current-log", with_current(crashed()[name_of(7)]), OK)
+for one, content in {"empty": b"", "zeros": bytes(6 * 4096), "garbage": b"garbage!" * 3072}.items():
+    case(f"a-current-log-of-{one}", with_current(content), NOT, (Kind.LOG_UNREADABLE, ERROR, -501))
+case("an-older-current-log", with_current(logs(4, 4)[name_of(4)]), NOT, (Kind.LOG_OLDER, ERROR, -543))
+case(
+    "a-foreign-current-log",
+    with_current(logs(7, 7, stream=OTHER_STREAM)[name_of(7)]),
+    NOT,
+    (Kind.LOG_FOREIGN, ERROR, -530),
+)
+case("an-emptied-log", changed(crashed(), name_of(6), up_to(0)), NOT, (Kind.LOG_BLANK, ERROR, -501))
+case("an-emptied-log-of-a-backup", changed(backup(), name_of(6), up_to(0)), NOT, (Kind.LOG_BLANK, ERROR, -573))
+case("the-last-needed-log-emptied", changed(crashed(), name_of(7), up_to(0)), NOT, (Kind.LOG_BLANK, ERROR, -501))
+case("the-last-needed-log-altered", changed(crashed(), name_of(7), up_to(2)), NOT, (Kind.LOG_ALTERED, ERROR, -590))
+case("a-current-log-just-begun", with_current(up_to(0)(crashed()[name_of(7)])), OK)
+case(
+    "a-run-of-one-blank-log",
+    {DATABASE: bytes(dirty(7, 7)), "edb.log": up_to(0)(crashed()[name_of(7)])},
+    NOT,
+    (Kind.LOG_BLANK, ERROR, -501),
+)
+ATTACHED = bytes(dirty(5, 7, attach_position=LogPosition(generation=7, sector=3, byte=9)))
+case("a-log-to-the-position-of-attachment", {**crashed(), DATABASE: ATTACHED}, OK)
+case(
+    "a-log-cut-before-the-position-of-attachment",
+    {DATABASE: ATTACHED, **without(changed(crashed(), name_of(7), up_to(2)), DATABASE, name_of(8))},
+    NOT,
+    (Kind.LOG_SHORT, ERROR, -501),
+)
+case(
+    "a-log-cut-before-the-checkpoint-in-the-next",
+    {
+        DATABASE: bytes(dirty(5, 8)),
+        **changed(
+            logs(5, 8, update_minor=0, checkpoint=LogPosition(generation=6, sector=3, byte=9)), name_of(6), up_to(2)
+        ),
+    },
+    NOT,
+    (Kind.LOG_SHORT, ERROR, -501),
+)
+case(
+    "a-database-of-blank-pages",
+    changed(backup(), DATABASE, lambda data: data[:8192] + bytes(4 * 4096) + data[-4096:]),
+    NOT,
+    (Kind.DATABASE_BLANK, ERROR, -1019),
+)
+case(
+    "a-clean-database-of-nothing-but-headers",
+    {DATABASE: bytes(database(0))},
+    NOT,
+    (Kind.DATABASE_BLANK, ERROR, -1019),
+)
+
+
+case(
+    "a-repaired-database",
+    {DATABASE: bytes(database(repair_count=1, repair_time=moment(9)))},
+    Verdict.CLEAN,
+    (Kind.DATABASE_REPAIRED, WARNING, None),
 )
 case("a-newer-checkpoint", {**crashed(), "edb.chk": checkpoint(8)}, OK, (Kind.CHECKPOINT_NEWER, WARNING, None))
 case("a-fitting-checkpoint", {**crashed(), "edb.chk": checkpoint(5)}, OK)

@@ -33,8 +33,8 @@ DIRTY, CLEAN_LOGS, XP, BACKUP = (
 )
 
 
-def verdict_of(folder: Path) -> SetVerdict:
-    return judge_set(facts_of_folder(folder, examine=True))
+def verdict_of(folder: Path, *, examine: bool = True) -> SetVerdict:
+    return judge_set(facts_of_folder(folder, examine=examine))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def verdict_of(folder: Path) -> SetVerdict:
         (DIRTY, {"SRUDB.dat": Verdict.RECOVERABLE}, []),
         (CLEAN_LOGS, {"SRUDB.dat": Verdict.CLEAN}, []),
         (XP, {"F750E6C3/catdb": Verdict.CLEAN}, [Kind.DATABASE_NOT_HERE]),
-        (BACKUP, {"dhcp.mdb": Verdict.RECOVERABLE}, []),
+        (BACKUP, {"dhcp.mdb": Verdict.NOT_RECOVERABLE}, [Kind.DATABASE_BLANK, *[Kind.LOG_BLANK] * 9]),
         (
             "ual-hyperv",
             {"Current.mdb": Verdict.NOT_RECOVERABLE, "SystemIdentity.mdb": Verdict.CLEAN},
@@ -70,6 +70,16 @@ def test_every_sample_set_gets_the_right_verdict(
     found = verdict_of(samples / folder)
     assert {one.name: one.verdict for one in found.databases} == verdicts
     assert [fault.kind for fault in found.faults] == faults
+
+
+def test_pages_that_never_were_in_use_are_named_as_such(samples: Path) -> None:
+    (fault,) = verdict_of(samples / "dissect").faults
+    assert fault.message.endswith(", behind page 142, the last one in use")
+
+
+def test_by_its_headers_alone_the_backup_without_content_is_whole(samples: Path) -> None:
+    found = verdict_of(samples / BACKUP, examine=False)
+    assert ([one.verdict for one in found.databases], found.faults) == ([Verdict.RECOVERABLE], ())
 
 
 def test_the_missing_generation_is_named(samples: Path) -> None:
@@ -156,7 +166,7 @@ def later_checkpoint(data: bytes) -> bytes:
 
 CASES: dict[str, Case] = {
     "drop-the-required-log": (DIRTY, remove("SRU00051.log"), [(Kind.LOG_MISSING, -543)]),
-    "drop-an-older-log": (DIRTY, remove("SRU0004F.log"), []),
+    "drop-an-older-log": (DIRTY, remove("SRU0004F.log"), [(Kind.LOGS_BEFORE_GAP, -528)]),
     "required-log-of-another-instance": (
         DIRTY,
         bring(f"{CLEAN_LOGS}/SRU00005.log", "SRU00051.log"),
@@ -195,6 +205,57 @@ CASES: dict[str, Case] = {
         [(Kind.PAGES_DAMAGED, -1018)],
     ),
     "swap-two-pages": (DIRTY, change("SRUDB.dat", swap(4, 8)), [(Kind.PAGES_MISPLACED, -1018)]),
+    "empty-the-required-log": (
+        DIRTY,
+        change("SRU00051.log", lambda data: data[:4096].ljust(len(data), b"\0")),
+        [(Kind.LOG_BLANK, -501)],
+    ),
+    "end-the-required-log-before-the-database-was-attached": (
+        DIRTY,
+        change("SRU00051.log", lambda data: data[: 9 * 4096].ljust(len(data), b"\0")),
+        [(Kind.LOG_SHORT, -501)],
+    ),
+    "end-the-required-log-earlier-than-the-next-one-remembers": (
+        DIRTY,
+        change("SRU00051.log", lambda data: data[: 11 * 4096].ljust(len(data), b"\0")),
+        [(Kind.LOG_ALTERED, -590)],
+    ),
+    "end-an-old-log-before-the-database-was-closed": (
+        XP,
+        change("edb.log", lambda data: data[:4096] + (data[-256:] * (len(data) // 256))[: len(data) - 4096]),
+        [(Kind.LOG_BLANK, -501), (Kind.DATABASE_NOT_HERE, -1216)],
+    ),
+    "nothing-in-the-database": (
+        CLEAN_LOGS,
+        change("SRUDB.dat", lambda data: data[: 2 * 4096].ljust(len(data), b"\0")),
+        [(Kind.DATABASE_BLANK, -1019)],
+    ),
+    "nothing-in-the-catalog": (
+        DIRTY,
+        change("SRUDB.dat", lambda data: data[: 5 * 4096] + bytes(4096) + data[6 * 4096 :]),
+        [(Kind.DATABASE_BLANK, -1019)],
+    ),
+    "half-of-a-clean-database": (
+        CLEAN_LOGS,
+        change("SRUDB.dat", lambda data: data[: 90 * 4096]),
+        [(Kind.DATABASE_CUT, -1206)],
+    ),
+    "the-last-page-in-use-of-a-clean-database": (
+        CLEAN_LOGS,
+        change("SRUDB.dat", lambda data: data[: (2 + 173) * 4096]),
+        [(Kind.DATABASE_CUT, -1206)],
+    ),
+    "pages-behind-the-last-one-in-use": (CLEAN_LOGS, change("SRUDB.dat", lambda data: data[: (2 + 174) * 4096]), []),
+    "half-of-an-old-clean-database": (
+        XP,
+        change("F750E6C3/catdb", lambda data: data[: 400 * 4096]),
+        [(Kind.DATABASE_CUT, -1206), (Kind.DATABASE_NOT_HERE, -1216)],
+    ),
+    "half-of-a-dirty-database": (
+        DIRTY,
+        change("SRUDB.dat", lambda data: data[: 400 * 4096]),
+        [(Kind.PAGES_BEYOND, None)],
+    ),
     "cut-the-database": (DIRTY, change("SRUDB.dat", lambda data: data[:-1]), [(Kind.DATABASE_CUT, -1206)]),
     "newer-checkpoint": (
         DIRTY,
@@ -244,7 +305,7 @@ CASES: dict[str, Case] = {
     "bit-in-an-old-log-to-play-forward": (
         XP,
         change("edb.log", lambda data: flip(data, 4096 + 600)),
-        [(Kind.LOG_DAMAGED, -501), (Kind.DATABASE_NOT_HERE, -1216)],
+        [(Kind.LOG_DAMAGED, -501), (Kind.LOGS_BEFORE_GAP, -528), (Kind.NEW_STREAM, None)],
     ),
     "bit-in-an-old-page": (
         XP,
@@ -276,5 +337,5 @@ def test_a_changed_sample_gives_exactly_its_faults(samples: Path, tmp_path: Path
     shutil.copytree(samples / source, folder)
     Path(str(folder) + "-samples.txt").write_text(str(samples))
     mutate(folder)
-    found = verdict_of(folder)
+    found = verdict_of(folder, examine=source != BACKUP)  # of which only headers and trailer were kept
     assert [(fault.kind, fault.code) for fault in found.faults] == expected, [f.message for f in found.faults]

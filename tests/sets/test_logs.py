@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from ese_files import log_bytes, log_header, old_log_header
+from ese_files import check_log, log_bytes, log_header, old_log_header
 from recovery_sets import log_facts
 
-from tokar.ese.logcheck import check_log
 from tokar.ese.values import LogTime, Signature
 from tokar.sets.logs import Link, LinkFault, LinkProof, link
 from tokar.storage.bytesource import BytesSource

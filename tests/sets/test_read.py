@@ -234,7 +234,10 @@ def test_whatever_goes_by_gives_the_facts_of_the_whole_file(
 def test_a_log_of_zeros_that_goes_by_is_a_fault_all_the_same() -> None:
     (log,) = passed_by({"edb00005.log": bytes(1 << 17)}).logs
     assert log.damaged
-    assert "not recognised as a log" in log.note
+    assert log.note in {
+        "nothing but zeros",
+        "begins like a log that was never written",
+    }  # the start is all that was kept
 
 
 @pytest.mark.parametrize("examine", [False, True])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.sets.receipt import Receipt, Truncation, demand_free, read_receipt, receipt_path, write_receipt
+from tokar.storage import durable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +47,45 @@ def test_a_receipt_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         write_receipt(tmp_path / "missing" / "a.tokar", RECEIPT)
 
 
-def test_a_receipt_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_what_is_no_receipt_keeps_its_name(tmp_path: Path) -> None:
     receipt_path(tmp_path / "a.tokar").mkdir()
-    with pytest.raises(StorageError):
+    assert write_receipt(tmp_path / "a.tokar", RECEIPT).name == "a.tokar.2.receipt.json"
+    assert receipt_path(tmp_path / "a.tokar").is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names")
+def test_a_pipe_in_the_place_of_a_receipt_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(receipt_path(tmp_path / "a.tokar"))
+    with pytest.raises(ExistingFileError):
+        demand_free(tmp_path / "a.tokar")
+    assert write_receipt(tmp_path / "a.tokar", RECEIPT).name == "a.tokar.2.receipt.json"
+
+
+def test_a_failure_replaces_no_receipt(tmp_path: Path) -> None:
+    first = write_receipt(tmp_path / "a.tokar", RECEIPT)
+    failed = replace(RECEIPT, outcome="failed", archive={})
+    names = [write_receipt(tmp_path / "a.tokar", failed).name for _ in range(2)]
+    assert names == ["a.tokar.2.receipt.json", "a.tokar.3.receipt.json"]
+    assert read_receipt(first) == RECEIPT
+
+
+def test_a_sealed_archive_replaces_the_receipt_of_a_failure_and_no_other(tmp_path: Path) -> None:
+    failed = write_receipt(tmp_path / "a.tokar", replace(RECEIPT, outcome="failed", archive={}))
+    assert write_receipt(tmp_path / "a.tokar", RECEIPT) == failed
+    other = replace(RECEIPT, archive={**RECEIPT.archive, "id": "ff" * 16})
+    for _ in range(2):
+        assert write_receipt(tmp_path / "a.tokar", other).name == "a.tokar.2.receipt.json"
+    assert read_receipt(failed) == RECEIPT
+
+
+def test_a_receipt_that_cannot_be_named_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageError("no room")
+
+    monkeypatch.setattr(durable, "rename_no_replace", refuse)
+    with pytest.raises(StorageError, match="cannot write the receipt: no room"):
         write_receipt(tmp_path / "a.tokar", RECEIPT)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.tokar.receipt.json"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_receipt_that_is_not_there_cannot_be_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokar.errors import StorageError
-from tokar.storage.bytesource import ByteSource, BytesSource, FileSource
+from tokar.storage.bytesource import ByteSource, BytesSource, FileSource, MediumSource, Reread
 
 DATA = bytes(range(256)) * 40
 
@@ -113,3 +113,47 @@ def test_a_refused_open_leaves_no_descriptor_behind(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         FileSource(tmp_path)
     assert len(open_descriptors()) == before
+
+
+@pytest.mark.parametrize("without", [(), ("O_DIRECT",), ("O_DIRECT", "posix_fadvise")])
+def test_a_file_is_read_from_the_medium_as_it_is(
+    tmp_path: Path, without: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in without:
+        monkeypatch.delattr(os, name, raising=False)
+    content = os.urandom(3 * 4096 + 17)
+    (tmp_path / "file").write_bytes(content)
+    with MediumSource(tmp_path / "file") as source:
+        for offset, size in ((0, 1), (0, len(content)), (4095, 2), (5000, 9000), (len(content) - 1, 10), (1 << 20, 5)):
+            buffer = bytearray(size)
+            count = source.readinto(offset, memoryview(buffer))
+            assert source.read(offset, size) == buffer[:count] == content[offset : offset + size]
+        if len(without) == 2:
+            assert source.reread is Reread.CACHE
+        elif without:
+            assert source.reread in {Reread.EVICTED, Reread.CACHE}
+    source.close()
+
+
+def test_a_medium_that_cannot_be_read_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "file").write_bytes(b"content")
+    monkeypatch.setattr(MediumSource, "_read_direct", fail)
+    monkeypatch.setattr("tokar.storage.bytesource._pread", fail)
+    with MediumSource(tmp_path / "file") as source, pytest.raises(StorageError, match="Input/output error"):
+        source.read(0, 1)
+
+
+def test_a_file_system_without_reads_past_the_cache_is_read_after_it_was_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(22, "Invalid argument")
+
+    (tmp_path / "file").write_bytes(b"content")
+    monkeypatch.setattr(MediumSource, "_read_direct", fail)
+    with MediumSource(tmp_path / "file") as source:
+        assert source.read(0, 7) == b"content"
+        assert source.reread is not Reread.DIRECT

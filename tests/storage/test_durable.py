@@ -3,15 +3,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
 
 from tokar.errors import ExistingFileError, StorageError
 from tokar.storage import durable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(params=["one call", "hard links", "neither"])
@@ -85,6 +83,69 @@ def test_a_rename_can_be_relative_to_open_directories(tmp_path: Path) -> None:
         os.close(two)
     assert (tmp_path / "two" / "b").read_bytes() == b"content"
     assert not (tmp_path / "one" / "a").exists()
+
+
+def test_only_a_rename_in_one_step_promises_that_nothing_was_replaced(tmp_path: Path, way: str) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    assert durable.rename_no_replace(tmp_path / "a", tmp_path / "b") is (way != "neither")
+
+
+def test_a_rename_that_dies_leaves_nothing_empty_under_the_new_name(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "a").write_bytes(b"content")
+    for step in ("rename", "unlink"):
+        monkeypatch.setattr(os, step, die)
+    if way == "one call":
+        monkeypatch.setattr(durable, "_renameat2", die)
+    with pytest.raises(KeyboardInterrupt):
+        durable.rename_no_replace(tmp_path / "a", tmp_path / "b")
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"content"}
+
+
+def test_windows_renames_write_through_and_replace_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def move(source: str, target: str, flags: int) -> int:
+        calls.append(flags)
+        if os.path.lexists(target) and not flags & 1:
+            return errno.EEXIST
+        os.replace(source, target)  # noqa: PTH105 - as the call takes them
+        return 0
+
+    monkeypatch.setattr(durable, "_move_by_windows", move)
+    (tmp_path / "a").write_bytes(b"new")
+    (tmp_path / "b").write_bytes(b"old")
+    with pytest.raises(ExistingFileError):
+        durable.rename_no_replace(tmp_path / "a", tmp_path / "b")
+    assert durable.rename_no_replace(tmp_path / "a", tmp_path / "c")
+    durable.replace(tmp_path / "c", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"new"
+    assert calls == [8, 8, 9], "MOVEFILE_WRITE_THROUGH, and MOVEFILE_REPLACE_EXISTING only to replace"
+    assert durable.sync_directory(tmp_path), "the rename wrote through"
+
+
+def test_a_lock_keeps_others_out_until_it_is_closed(tmp_path: Path) -> None:
+    first, second = (os.open(tmp_path / "a", os.O_CREAT | os.O_RDWR) for _ in range(2))
+    try:
+        assert durable.lock(first)
+        assert not durable.lock(second)
+    finally:
+        os.close(first)
+    assert durable.lock(second)
+    os.close(second)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the table of mounts is Linux's")
+def test_the_kind_of_a_file_system_is_known(tmp_path: Path) -> None:
+    assert durable.file_system_kind(Path("/proc")) == "proc"
+    assert durable.file_system_kind(tmp_path) not in {"", "proc"}
+    assert durable.file_system_kind(tmp_path / "none") == ""
 
 
 def test_replacing_is_a_call_of_its_own(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from format_tools import CHUNK, from_the_front, new_writer, pattern, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.errors import ExistingFileError, StorageError
+from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.storage import durable
+from tokar.storage.durable import Capability
 from tokar.storage.sink import FileSink, PipeSink, write_all
 
 if TYPE_CHECKING:
@@ -99,6 +100,75 @@ def test_a_file_is_replaced_when_that_was_asked_for(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["set.tokar"]
 
 
+@posix
+@pytest.mark.parametrize("there", ["pipe", "socket", "link to a pipe"])
+@pytest.mark.parametrize("replace", [True, False])
+def test_what_is_no_file_is_never_replaced(tmp_path: Path, there: str, replace: bool) -> None:
+    target = tmp_path / "set.tokar"
+    if there == "socket":
+        os.mknod(target, stat.S_IFSOCK | 0o600)
+    else:
+        os.mkfifo(tmp_path / "pipe" if there.startswith("link") else target)
+    if there.startswith("link"):
+        target.symlink_to("pipe")
+    before = names_in(tmp_path)
+    with pytest.raises(ExistingFileError, match=r"a (pipe|socket) has this name") as caught:
+        FileSink(target, replace=replace)
+    assert "name - as the output" in (caught.value.hint or "")
+    assert names_in(tmp_path) == before
+
+
+@posix
+@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="making a device needs root")
+def test_a_device_is_never_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "null"
+    os.mknod(target, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    with pytest.raises(ExistingFileError, match="a device has this name"):
+        FileSink(target, replace=True)
+    assert stat.S_ISCHR(target.stat().st_mode)
+
+
+@posix
+def test_a_pipe_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "set.tokar", replace=True)
+    os.mkfifo(tmp_path / "set.tokar")
+    with pytest.raises(ExistingFileError, match="a pipe has this name"):
+        sink.commit()
+    assert names_in(tmp_path) == ["set.tokar"]
+    assert stat.S_ISFIFO((tmp_path / "set.tokar").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["set.tokar", "link", "other-name", "../set/set.tokar"])
+def test_what_is_being_read_is_not_replaced_by_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "set.tokar").write_bytes(b"old")
+    (folder / "link").symlink_to("set.tokar")
+    (folder / "other-name").hardlink_to(folder / "set.tokar")
+    with pytest.raises(InputError, match="would replace the file that is being read"):
+        FileSink(folder / name, replace=True, reads=[folder / "set.tokar"])
+    assert names_in(folder) == ["link", "other-name", "set.tokar"]
+    assert (folder / "set.tokar").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(("replace", "said"), [(True, "what was there is replaced"), (False, "the file is whole")])
+def test_a_directory_that_cannot_be_synced_says_what_has_the_name(
+    tmp_path: Path, replace: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise StorageError("cannot make the directory durable")
+
+    monkeypatch.setattr(durable, "sync_directory", refuse)
+    if replace:
+        (tmp_path / "set.tokar").write_bytes(b"old")
+    sink = FileSink(tmp_path / "set.tokar", replace=replace)
+    sink.write([b"new"])
+    with pytest.raises(StorageError) as caught:
+        sink.commit()
+    assert said in caught.value.__notes__[0]
+    assert (tmp_path / "set.tokar").read_bytes() == b"new"
+
+
 def test_giving_up_leaves_nothing_and_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "set.tokar").write_bytes(b"old")
     sink = FileSink(tmp_path / "set.tokar", replace=True)
@@ -167,6 +237,40 @@ def test_a_commit_is_durable_in_the_right_order(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(durable, step, partial(noting, step, getattr(durable, step)))
     FileSink(tmp_path / "set.tokar").commit()
     assert steps == ["sync_descriptor", "rename_no_replace", "sync_directory"]
+
+
+def test_a_commit_says_what_it_could_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = FileSink(tmp_path / "set.tokar")
+    assert not sink.has_its_name()
+    sink.commit()
+    assert sink.has_its_name()
+    assert sink.capabilities == set(Capability)
+    monkeypatch.setattr(durable, "sync_directory", lambda _: False)
+    sink = FileSink(tmp_path / "set.tokar", replace=True)
+    sink.commit()
+    assert sink.capabilities == {Capability.SYNC}
+
+
+def test_what_somebody_else_put_there_is_not_the_file_of_the_sink(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "set.tokar")
+    sink.commit()
+    (tmp_path / "set.tokar").rename(tmp_path / "elsewhere")
+    assert not sink.has_its_name()
+    (tmp_path / "set.tokar").write_bytes(b"")
+    assert not sink.has_its_name()
+
+
+@posix
+def test_the_temporary_file_is_locked_as_long_as_its_owner_lives(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "set.tokar")
+    (temporary,) = tmp_path.iterdir()
+    descriptor = os.open(temporary, os.O_RDWR)
+    try:
+        assert not durable.lock(descriptor)
+        sink.discard()
+        assert durable.lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 FULL_DISK = """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ese_files import segment_bytes
+
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_page
@@ -24,6 +26,7 @@ OTHER_STREAM = Signature(random=8, created=moment(1))
 
 
 def log_file(generation: int, *, stream: Signature = STREAM, sectors: int = 3, **fields: Any) -> bytes:
+    fields.setdefault("previous_segments_xor", int.from_bytes(segment_bytes(generation - 1, 1)[:8], "little"))
     header = LogHeader(
         **fields,
         generation=generation,
@@ -32,7 +35,9 @@ def log_file(generation: int, *, stream: Signature = STREAM, sectors: int = 3, *
         previous_created=moment(generation - 1),
         signature=stream,
     )
-    return header.build().ljust(header.file_size, b"\0")
+    # A closed log is never blank: some records, and zeros behind them.
+    body = segment_bytes(generation, 1) if header.major == 8 else b""
+    return (header.build() + body).ljust(header.file_size, b"\0")
 
 
 def old_log(generation: int) -> bytes:

@@ -1,7 +1,7 @@
-"""Stories of a server that is backed up through tokar, and of chains that are restored: through tokar, and by hand for comparison.
+"""Stories of a server that is backed up through tokar, and of chains restored through tokar, and by hand to compare.
 
-What must come back is in the account that the test keeps of every commit (see sources/engine_by_hand.py). By hand means: the content of the
-archives is placed and registered without any of tokar's plan, procedure or judgement.
+What must come back is in the account that the test keeps of every commit (see engine_by_hand.py). By hand means: the
+content of the archives is placed and registered without any of tokar's plan, procedure or judgement.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def placed_by_hand(lab: Lab, sets: Sequence[Kept], *, first_wins: bool = False) 
 
 
 def used_target(story: Story, folder: Path) -> Lab:
-    """Return a copy of the server as it lies on disk in this moment, as after a power cut: with databases, logs, checkpoint."""
+    """Return a copy of the server as it lies on disk in this moment, as after a power cut."""
     shutil.copytree(story.lab.folder, folder)
     return open_lab(folder)
 

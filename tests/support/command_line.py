@@ -110,7 +110,7 @@ print(*codes)
 
 
 def pipeline(*commands: list[str]) -> tuple[list[int], bytes, bytes]:
-    """Run commands as a pipeline; return their exit codes, the output of the last, and what all wrote to standard error."""
+    """Run commands as a pipeline; return exit codes, the output of the last, and what all wrote to standard error."""
     running: list[subprocess.Popen[bytes]] = []
     for one in commands:
         source = running[-1].stdout if running else subprocess.DEVNULL
@@ -131,7 +131,7 @@ def pipeline(*commands: list[str]) -> tuple[list[int], bytes, bytes]:
 
 @contextmanager
 def without_rights() -> Iterator[Path]:
-    """Yield a folder in which the block runs as a user who may not override rights, even where the tests run as root."""
+    """Yield a folder in which the block runs as a user who may not override rights, even if the tests run as root."""
     with tempfile.TemporaryDirectory(prefix="tokar-test-") as name:
         folder = Path(name)
         if os.geteuid() != 0:

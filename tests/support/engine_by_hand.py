@@ -1,4 +1,4 @@
-"""Backups and restores done by hand against a lab: through the contract, but without any of tokar's procedure or restore code.
+"""Backups and restores done by hand against a lab: through the contract, without tokar's procedure or restore.
 
 The test keeps its own account of what must be there: every commit, and the state at each closing of a log.
 """
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tokar.lab.tables import Change
-    from tokar.server.contract import BackupContext, ListedName
+    from tokar.namelist import ListedName
+    from tokar.server.contract import BackupContext
 
 READ_SIZE = 8192
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
-from tokar.ese.logcheck import SHORT_NOT_USED, SHORT_USED, ChecksumRecord
+from tokar.ese.logcheck import SHORT_NOT_USED, SHORT_USED, ChecksumRecord, LogChecker
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
+from tokar.ese.pages import BUFFER_SIZE, PageChecker
 from tokar.ese.values import LogPosition, LogTime, Signature
+
+if TYPE_CHECKING:
+    from tokar.ese.content_facts import LogReport, PageReport
+    from tokar.storage.bytesource import ByteSource
 
 STREAM = Signature(random=2, created=LogTime(year=122, month=2, day=5, low=1))
 FILL = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
@@ -76,7 +82,7 @@ def old_log_header(generation: int = 5, sectors: int = 64) -> LogHeader:
 
 
 def old_log_bytes(header: LogHeader, flushes: list[tuple[int, int]]) -> bytearray:
-    """A log of format 7. Each flush is (bytes repeated from the sector's start, bytes of records); their ranges tile the log."""
+    """A log of format 7. Of a flush: bytes repeated from the sector's start, bytes of records. Ranges tile the log."""
     data = bytearray(FILL * (header.file_size // len(FILL)))
     data[:4096] = header.build()
     size = ChecksumRecord.layout_size()
@@ -101,3 +107,19 @@ def old_log_bytes(header: LogHeader, flushes: list[tuple[int, int]]) -> bytearra
         record = replace(record, checksum=checksum, short=short if record.use == SHORT_USED else 0)
         data[at : at + size] = record.pack()
     return data
+
+
+def check_pages(source: ByteSource, header: DatabaseHeader | None = None) -> PageReport:
+    """Check all pages of a database."""
+    checker = PageChecker(header or DatabaseHeader.read(source).header, source.size)
+    for offset in range(0, source.size, BUFFER_SIZE):
+        checker.update(source.read(offset, BUFFER_SIZE))
+    return checker.finish()
+
+
+def check_log(source: ByteSource) -> LogReport:
+    """Check the whole content of a log."""
+    checker = LogChecker(LogHeader.read(source))
+    for offset in range(0, source.size, BUFFER_SIZE):
+        checker.update(source.read(offset, BUFFER_SIZE))
+    return checker.finish()

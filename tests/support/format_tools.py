@@ -1,4 +1,4 @@
-"""What the tests of the format share: archives made by hand, archives made by the writer, and the readers in the words of the fixtures."""
+"""What the tests of the format share: archives made by hand and by the writer, and readers in the fixtures' words."""
 
 from __future__ import annotations
 

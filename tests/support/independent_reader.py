@@ -1,8 +1,8 @@
 """A strict front-to-back reader of tokar archives, written from ``spec/format.md`` alone.
 
-It shares no code with the project and was written by reading the specification, not the other reader: where the two disagree about a
-fixture, one of them or the document is wrong. The reader judges; it recovers nothing. Within a record rules are checked in the order of
-their numbers unless a comment says otherwise (ANS-1 leaves that open for bodies).
+It shares no code with the project and was written by reading the specification, not the other reader: where the two
+disagree about a fixture, one of them or the document is wrong. The reader judges; it recovers nothing. Within a record
+rules are checked in the order of their numbers unless a comment says otherwise (ANS-1 leaves that open for bodies).
 """
 
 from __future__ import annotations

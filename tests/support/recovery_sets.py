@@ -1,4 +1,4 @@
-"""Builds small sets of ESE files with right checksums and links, as an engine leaves them, and makes archives of them."""
+"""Builds small sets of ESE files with right checksums and links, as an engine leaves them, and archives of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ese_files import check_log
+
 import tokar
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.filenames import log_file_name
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
-from tokar.ese.logcheck import check_log
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_TIME, BackupInfo, LogPosition, LogTime, Signature

@@ -1,7 +1,7 @@
 """The contract of `tokar.server.contract` as tests: every implementation runs them.
 
-Derive a class named `Test...` from `BackupContract` (and `RestoreContract`), and define the fixture `server`. Capabilities are class
-attributes.
+Derive a class named `Test...` from `BackupContract` (and `RestoreContract`), and define the fixture `server`.
+Capabilities are class attributes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from tokar.server.contract import (
     BackupContext,
     BackupType,
     EndOfFile,
-    ListedName,
     NameList,
     Outcome,
     Registration,
@@ -25,6 +24,8 @@ from tokar.server.contract import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tokar.namelist import ListedName
 
 WRONG_ORDER = {codes.INVALID_BACKUP_SEQUENCE, codes.INVALID_HANDLE, codes.ALREADY_OPEN, codes.UNEXPECTED}
 
@@ -53,7 +54,7 @@ def content_of(context: BackupContext, server: Server, name: ListedName) -> byte
 
 
 class BackupContract:
-    """What every server keeps while it is backed up. The server of the fixture has at least one database and one log."""
+    """What every server keeps while it is backed up. That of the fixture has a database and a log at least."""
 
     @pytest.fixture
     def context(self, server: Server) -> Iterator[BackupContext]:

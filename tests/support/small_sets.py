@@ -1,4 +1,4 @@
-"""Small sets of engine files: a few kilobytes each, with right headers and checksums, for tests of what is done with whole files."""
+"""Small sets of engine files, a few kilobytes each, with right headers and checksums, for tests with whole files."""
 
 from __future__ import annotations
 

@@ -13,11 +13,9 @@ from tokar import names, tokens
 from tokar.as_json import fields_json
 from tokar.errors import FormatError, LocationListError, UnsealedError
 from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.identify import identify
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble
-from tokar.format.scanner import EntryEnded, Scan
-from tokar.sets.need import Basis, Need, need_of
-from tokar.sets.read import SetFile, database_facts, look
 from tokar.storage.bytesource import SequentialReader
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from tokar.format.index import Entry
     from tokar.format.metadata import Head
     from tokar.format.records import RecordHead
+    from tokar.sets.need import Need
     from tokar.storage.bytesource import ByteSource
 
 
@@ -121,6 +120,8 @@ class Partial:
     """
 
     def __init__(self, source: ByteSource) -> None:
+        from tokar.format.scanner import EntryEnded, Scan  # noqa: PLC0415 - only what is not sealed needs it
+
         self.size = source.size  # Bytes that are there
         self.id: bytes | None = None  # The archive id, 16 bytes, if the preamble is whole
         self.entries: list[tuple[Entry, int]] = []  # The complete entries before the fault, with the bytes each takes
@@ -154,12 +155,7 @@ def partial_json(path: str, state: str, partial: Partial) -> dict[str, Any]:
 
 def record_json(head: RecordHead) -> dict[str, Any]:
     """Return the facts about a record."""
-    return {
-        "position": head.position,
-        "kind": head.kind.decode(),
-        "length": head.length,
-        "check": head.check.hex(),
-    }
+    return {"position": head.position, "kind": head.kind.decode(), "length": head.length, "check": head.check.hex()}
 
 
 def walk_heads(source: ByteSource) -> Iterator[RecordHead]:
@@ -227,6 +223,9 @@ def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
 
 
 def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> DatabaseInSet:
+    from tokar.sets.need import Basis, Need, need_of  # noqa: PLC0415 - only databases need it
+    from tokar.sets.read import SetFile, database_facts, look  # noqa: PLC0415
+
     try:
         seen = look(archive.entry_source(entry))
         facts = database_facts(SetFile(name=entry.name, size=entry.size), seen)
@@ -248,7 +247,7 @@ def _generations(archive: Archive) -> list[int]:
         elif by_name.role is not NameRole.PATCH and opened < _MAX_OPENED:
             opened += 1
             with suppress(FormatError):  # a log that cannot be read is not there
-                found.add(look(archive.entry_source(entry)).identity.generation or 0)
+                found.add(identify(archive.entry_source(entry)).generation or 0)
     return sorted(found - {0})
 
 

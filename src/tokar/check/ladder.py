@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
 
-_NOT_REACHED: Final = {
-    UnsupportedError.exit_code: Rung.READABLE,
-    UnsealedError.exit_code: Rung.SEALED,
-}
+_NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +96,10 @@ class _Check:
             self._not_opened(error)
             return
         with archive:
-            self._note(
-                RungResult(rung=Rung.READABLE, summary=f"{archive.head.kind} set, profile {archive.head.profile}")
+            self._rungs[Rung.READABLE] = RungResult(
+                rung=Rung.READABLE, summary=f"{archive.head.kind} set, profile {archive.head.profile}"
             )
-            self._note(RungResult(rung=Rung.SEALED, summary=f"root {archive.root.hex()}"))
+            self._rungs[Rung.SEALED] = RungResult(rung=Rung.SEALED, summary=f"root {archive.root.hex()}")
             try:
                 if self._intact(archive):
                     facts = self._consistent(archive)
@@ -117,7 +114,7 @@ class _Check:
             error.path = self.path
         failed = _NOT_REACHED.get(error.exit_code, Rung.INTACT)
         for rung in takewhile(lambda rung: rung is not failed, Rung):
-            self._note(RungResult(rung=rung))
+            self._rungs[rung] = RungResult(rung=rung)
         if failed is Rung.INTACT:
             self._skip(Rung.SEALED, "damage was found before its end could be judged")
         self._fail(failed, error, error.exit_code)
@@ -125,17 +122,14 @@ class _Check:
     def _intact(self, archive: Archive) -> bool:
         content = self._request.content
         report = verify(archive, content=content, progress=self._progress)
-        self._note(
-            RungResult(
-                rung=Rung.INTACT,
-                summary=f"{_count(report.entries, 'entry', 'entries')}, {report.bytes_checked:,} bytes",
-                findings=tuple(
-                    RungFault.of_error(fault.error, fault.entry.name if fault.entry else None)
-                    for fault in report.faults
-                ),
-                not_looked_at=() if content or report.faults else ("content and its digests (--content)",),
-                code=report.faults[0].error.exit_code if report.faults else 0,
-            )
+        self._rungs[Rung.INTACT] = RungResult(
+            rung=Rung.INTACT,
+            summary=f"{_count(report.entries, 'entry', 'entries')}, {report.bytes_checked:,} bytes",
+            findings=tuple(
+                RungFault.of_error(fault.error, fault.entry.name if fault.entry else None) for fault in report.faults
+            ),
+            not_looked_at=() if content or report.faults else ("content and its digests (--content)",),
+            code=report.faults[0].error.exit_code if report.faults else 0,
         )
         return not report.faults
 
@@ -149,15 +143,13 @@ class _Check:
             recorded = archive.summary.extra.get("examination") or {}
             findings += _recorded(recorded)
             left_out = (_not_examined(recorded),)
-        self._note(
-            RungResult(
-                rung=Rung.CONSISTENT,
-                summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
-                findings=findings,
-                remarks=remarks,
-                not_looked_at=left_out,
-                code=SetError.exit_code,
-            )
+        self._rungs[Rung.CONSISTENT] = RungResult(
+            rung=Rung.CONSISTENT,
+            summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
+            findings=findings,
+            remarks=remarks,
+            not_looked_at=left_out,
+            code=SetError.exit_code,
         )
         return facts
 
@@ -173,13 +165,11 @@ class _Check:
             self._fail(Rung.PLACEABLE, error, RestoreError.exit_code)
             return
         files, folders = _count(len(plan.steps), "file"), _count(len(plan.directories), "directory", "directories")
-        self._note(
-            RungResult(
-                rung=Rung.PLACEABLE,
-                summary=f"{files} into {folders}",
-                findings=tuple(RungFault.of_error(problem.error) for problem in plan.problems),
-                code=RestoreError.exit_code,
-            )
+        self._rungs[Rung.PLACEABLE] = RungResult(
+            rung=Rung.PLACEABLE,
+            summary=f"{files} into {folders}",
+            findings=tuple(RungFault.of_error(problem.error) for problem in plan.problems),
+            code=RestoreError.exit_code,
         )
 
     def _rehearsed(self, archive: Archive, facts: SetFacts) -> None:
@@ -191,14 +181,12 @@ class _Check:
         except ArchiveError as error:
             self._fail(Rung.REHEARSED, error, error.exit_code)
             return
-        self._note(
-            RungResult(
-                rung=Rung.REHEARSED,
-                summary=f"{_count(outcome.files, 'file')}, {outcome.size:,} bytes restored, read again and removed",
-                findings=tuple(RungFault(kind="rehearsal", message=message) for message in outcome.differences),
-                not_looked_at=outcome.left_out,
-                code=FormatError.exit_code,
-            )
+        self._rungs[Rung.REHEARSED] = RungResult(
+            rung=Rung.REHEARSED,
+            summary=f"{_count(outcome.files, 'file')}, {outcome.size:,} bytes restored, read again and removed",
+            findings=tuple(RungFault(kind="rehearsal", message=message) for message in outcome.differences),
+            not_looked_at=outcome.left_out,
+            code=FormatError.exit_code,
         )
 
     def result(self, chained: Mapping[tuple[bytes, bytes], RungResult]) -> ArchiveCheck:
@@ -213,21 +201,18 @@ class _Check:
         rungs = tuple(self._rungs[rung] for rung in Rung)
         return ArchiveCheck(path=self.path, rungs=rungs, backup_set=self.backup_set, verdict=self._verdict)
 
-    def _note(self, result: RungResult) -> None:
-        self._rungs[result.rung] = result
-
     def _fail(self, rung: Rung, error: ArchiveError, code: int) -> None:
-        self._note(RungResult(rung=rung, findings=(RungFault.of_error(error),), code=code))
+        self._rungs[rung] = RungResult(rung=rung, findings=(RungFault.of_error(error),), code=code)
 
     def _skip(self, rung: Rung, why: str) -> None:
-        self._note(RungResult(rung=rung, summary=why, skipped=True))
+        self._rungs[rung] = RungResult(rung=rung, summary=why, skipped=True)
 
 
 def _faults(faults: Iterable[Fault], scope: Scope) -> tuple[tuple[RungFault, ...], tuple[RungFault, ...]]:
     """Return the faults of single files, or of how they go together: what makes a rung fail, and what does not."""
     found = [fault for fault in faults if fault.kind.scope is scope]
     return (
-        tuple(RungFault.of_fault(fault) for fault in found if fault.severity is not Severity.WARNING),
+        tuple(RungFault.of_fault(fault) for fault in found if fault.blocks),
         tuple(RungFault.of_fault(fault) for fault in found if fault.severity is Severity.WARNING),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokar import names
+from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.cli.sources import find_source, open_server
@@ -31,7 +33,8 @@ def backup(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="lab:DIR, a simulated server; dir:DIR, a set that nobody writes to (only --type copy); or what an add-on brings.",
+            help="lab:DIR, a simulated server; dir:DIR, a set that nobody writes to (only --type copy); "
+            "or what an add-on brings.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make. Its receipt appears beside it.")],
@@ -40,7 +43,10 @@ def backup(
         BackupKind,
         typer.Option(
             "--type",
-            help="full: databases and logs, then the logs are truncated (certutil -backupDB). incremental: logs since the last set, then truncated. differential: logs since the last full, kept (certutil -backupDB Incremental). copy: a full that changes nothing on the server (KeepLog).",
+            help="full: databases and logs, then the logs are truncated (certutil -backupDB). "
+            "incremental: logs since the last set, then truncated. "
+            "differential: logs since the last full, kept (certutil -backupDB Incremental). "
+            "copy: a full that changes nothing on the server (KeepLog).",
             show_default=False,
         ),
     ],
@@ -72,12 +78,16 @@ def backup(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Back a server up. Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential or a copy."""
+    """Back a server up.
+
+    Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential
+    or a copy.
+    """
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")
     find_source(source)  # before anything is read or started
     options = BackupOptions(
-        prior=load_prior(after) if after else find_prior(chain, kind, report=_not_read) if chain else None,
+        prior=load_prior(after) if after else None,
         or_full=or_full,
         accept_damage=accept_damage,
         name=name,
@@ -89,6 +99,8 @@ def backup(
     if deadline is not None:  # how long a process takes to start has nothing to do with the server
         deadlines = Deadlines(call=deadline, first_read=deadline, read=deadline, end=deadline)
     with DeadlineServer(partial(open_server, source), deadlines) as server:
+        if chain is not None:
+            options = replace(options, prior=find_prior(chain, kind, server=server.name, report=_not_read))
         result = run_backup(server, out, kind, options)
     if as_json:
         output.as_json(_json(result))
@@ -119,35 +131,25 @@ def _describe(result: BackupResult) -> None:
         output.line(f"logs only was refused ({result.refusal}); took a {result.took.value} instead")
     entries = output.count_text(sealed.entries, "entry", "entries")
     output.line(
-        f"sealed {result.path}: {result.took.value}, {entries}, {output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
+        f"sealed {result.path}: {result.took.value}, {entries}, "
+        f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     )
     if result.generations:
         output.line(
             f"logs 0x{result.generations[0]:X} to 0x{result.generations[1]:X}; truncation: {result.truncation.value}"
         )
-    for one in result.damaged:
-        output.line(f"damaged: {one}")
-    for one in result.notes:
-        output.line(f"note: {names.printable(one)}")
+    output.lines("damaged: ", result.damaged)
+    output.lines("note: ", map(names.printable, result.notes))
     output.line(f"root {sealed.root.hex()}; receipt {result.receipt}")
 
 
 def _json(result: BackupResult) -> dict[str, Any]:
-    sealed = result.sealed
+    low_high = result.generations
     return {
-        "archive": {
-            "path": str(result.path),
-            "id": sealed.id.hex(),
-            "root": sealed.root.hex(),
-            "size": sealed.size,
-            "entries": sealed.entries,
-        },
-        "receipt": str(result.receipt),
-        "asked": result.asked.value,
-        "took": result.took.value,
+        "archive": {"path": str(result.path), **fields_json(result.sealed, "id", "root", "size", "entries")},
+        **fields_json(result, "receipt", "asked", "took"),
         "refusal": result.refusal or None,
         "truncation": result.truncation.value,
-        "generations": {"low": result.generations[0], "high": result.generations[1]} if result.generations else None,
-        "damaged": list(result.damaged),
-        "notes": list(result.notes),
+        "generations": {"low": low_high[0], "high": low_high[1]} if low_high else None,
+        **fields_json(result, "damaged", "notes"),
     }

@@ -105,8 +105,7 @@ def _print_start(chain: Chain, start: ChainStart) -> None:
         if run.versions:
             low, how = run.versions[0].generation, "hard" if start.hard else "soft"
             output.line(f"{label}: logs 0x{low:X} to 0x{run.end:X} can be played, by {how} recovery")
-    for text in start.verdict.not_checked:
-        output.line(f"not checked: {output.safe(text)}")
+    output.lines("not checked: ", start.verdict.not_checked)
 
 
 def _print_fault(fault: Fault, indent: str) -> None:

@@ -10,7 +10,7 @@ import typer
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import ArchiveCheck, RungFault, RungResult, RungState
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet
+from tokar.cli.options import Json, Locations, Maps, Quiet, To
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -20,17 +20,9 @@ _MAX_LISTED = 20
 def check_archives(
     archives: Annotated[list[Path], typer.Argument(metavar="ARCHIVE...", help="Archives; several are a chain.")],
     *,
-    to: Annotated[
-        list[str] | None,
-        typer.Option("--to", metavar="TOKEN=PATH|NAME=PATH", help="Where a token, or one file, would go."),
-    ] = None,
-    locations: Annotated[
-        Path | None, typer.Option(help="A file with locations: a raw list as the API returned it, or TOML.")
-    ] = None,
-    maps: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="PREFIX=DIR", help="What a path of another machine stands for here."),
-    ] = None,
+    to: To = None,
+    locations: Locations = None,
+    maps: Maps = None,
     rehearse: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Restore to a scratch directory in DIR, read it again, and remove it."),
@@ -70,16 +62,14 @@ def _print(one: ArchiveCheck) -> None:
 def _print_rung(result: RungResult) -> None:
     state = result.state.value.upper() if result.state is RungState.FAILED else result.state.value
     output.line(f"  {result.rung.value:<11} {state:<13}  {output.safe(result.summary)}".rstrip())
-    for detail in result.details[:_MAX_LISTED]:
-        output.line(f"    {output.safe(detail)}")
+    output.lines("    ", result.details[:_MAX_LISTED])
     for finding in result.findings[:_MAX_LISTED]:
         _print_finding("!", finding)
     if len(result.findings) > _MAX_LISTED:
         output.line(f"    ... and {len(result.findings) - _MAX_LISTED} more (--json lists all)")
     for remark in result.remarks[:_MAX_LISTED]:
         _print_finding("note:", remark)
-    for left_out in result.not_looked_at[:_MAX_LISTED]:
-        output.line(f"    not looked at: {output.safe(left_out)}")
+    output.lines("    not looked at: ", result.not_looked_at[:_MAX_LISTED])
 
 
 def _print_finding(sign: str, finding: RungFault) -> None:

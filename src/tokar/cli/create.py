@@ -9,7 +9,8 @@ import typer
 
 from tokar import names
 from tokar.as_json import fields_json
-from tokar.cli import ese_files, output
+from tokar.cli import examination as recorded
+from tokar.cli import output
 from tokar.cli.options import Force, Json, Quiet
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
@@ -97,7 +98,7 @@ def create(
 
 def _warn(out: str, examination: dict[str, Any]) -> None:
     """Say what is wrong with the files, also with --quiet: their source is still there."""
-    found = list(ese_files.warnings(examination))
+    found = list(recorded.warnings(examination))
     for warning in found:
         output.note(f"warning: {warning}")
     if found:
@@ -137,12 +138,12 @@ def _describe(out: str, collection: Collection, sealed: Sealed, examination: dic
         output.note(f"  ... and {len(gathered.left_out) - _MAX_LISTED} more left out; all are listed in the archive")
     for remark in collection.notes:
         output.note(f"note: {names.printable(remark)}")
-    for remark in ese_files.remarks(examination):
+    for remark in recorded.remarks(examination):
         output.note(f"note: {remark}")
     entries = output.count_text(sealed.entries, "entry", "entries")
     sizes = f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     output.note(f"sealed {names.printable(out)}: {entries}, {sizes}, root {sealed.root.hex()}")
-    if looked := ese_files.summary(examination):
+    if looked := recorded.summary(examination):
         output.note(f"content: {looked}")
 
 

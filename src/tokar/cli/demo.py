@@ -20,7 +20,10 @@ def demo(
         Path, typer.Argument(metavar="DIR", help="A folder to make for it; one of an earlier demo is replaced.")
     ],
 ) -> None:
-    """Back a simulated server up, damage a copy, lose the server, restore the chain elsewhere, recover, and prove that nothing is missing."""
+    """Back a simulated server up, damage a copy, lose the server, restore the chain elsewhere, and recover.
+
+    The end proves that nothing is missing.
+    """
     result = run_demo(folder, output.line)
     if not result.equal:
         raise SetError("the restored databases do not hold what was committed", path=folder)

@@ -1,9 +1,9 @@
-"""What is printed of ESE files, on disk and inside archives: headers, what verifying finds, and what SUMM recorded."""
+"""What is printed of ESE files, on disk and inside archives: headers, and what verifying finds."""
 
 from __future__ import annotations
 
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names
 from tokar.cli import output
@@ -17,23 +17,17 @@ from tokar.format.index import find_entries
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from typing_extensions import Buffer
+
+    from tokar.cli.inspect import Wanted
     from tokar.ese.content_facts import ContentVerdict, LogFault
     from tokar.format.archive import Archive
     from tokar.format.index import Entry
 
 _PIECE: Final = 1 << 20
 _INDENT: Final = "  "
-_MAX_FILES: Final = 20
-_MAX_OFFSETS: Final = 3
-
-
-class Wanted(NamedTuple):
-    """What is to be shown of a file."""
-
-    headers: bool  # Its headers
-    pages: bool  # What verifying its content finds
 
 
 def is_ese(path: str, inspection: Inspection) -> bool:
@@ -52,9 +46,8 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
         inspection = inspect_file(source)
         verdict = None
         if wanted.pages:
-            with output.progress(f"verifying {path}", source.size, quiet=as_json) as advance:
-                pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
-                verdict = check_content(inspection, _counted(pieces, advance))
+            pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
+            verdict = check_content(inspection, _counted(path, source.size, pieces, quiet=as_json))
     if as_json:
         output.as_json({"file": {"path": path, **_json(inspection, verdict)}})
     else:
@@ -102,23 +95,21 @@ class Shown:
             inspection = inspect_file(self._archive.entry_source(entry))
             if not self._only and not inspection.is_ese:
                 continue
-            verdict = check_content(inspection, self._pieces(entry)) if self._wanted.pages else None
+            content = (bytes(one.size) if one.data is None else one.data for one in self._archive.chunks(entry))
+            pieces = _counted(entry.name, entry.size, content)
+            verdict = check_content(inspection, pieces) if self._wanted.pages else None
             self.damaged += _is_damaged(verdict) or inspection.identity.damaged
             yield entry, inspection, verdict
 
-    def _pieces(self, entry: Entry) -> Iterator[memoryview]:
-        with output.progress(f"verifying {entry.name}", entry.size) as advance:
-            for chunk in self._archive.chunks(entry):
-                yield memoryview(bytes(chunk.size) if chunk.data is None else chunk.data)
-                if advance:
-                    advance(chunk.size)
 
-
-def _counted(pieces: Iterable[bytes], advance: Any) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece
-        if advance:
-            advance(len(piece))
+def _counted(name: str, size: int, pieces: Iterable[Buffer], *, quiet: bool = False) -> Iterator[memoryview]:
+    """Yield pieces of content, and show how far it is verified."""
+    with output.progress(f"verifying {name}", size, quiet=quiet) as advance:
+        for piece in pieces:
+            view = memoryview(piece)
+            yield view
+            if advance:
+                advance(len(view))
 
 
 def _json(inspection: Inspection, verdict: ContentVerdict | None) -> dict[str, Any]:
@@ -182,60 +173,3 @@ def _fault_row(fault: PageFault | LogFault) -> tuple[str, ...]:
         place = "" if fault.segment is None else f"segment {fault.segment}"
     error = "" if fault.code is None else str(fault.code)
     return f"0x{fault.offset:X}", place, fault.kind.value, error, ", ".join(more)
-
-
-def warnings(examination: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong: one line for each problem of a file, the first twenty files."""
-    bad = [one for one in examination.get("entries", ()) if one.get("problems")]
-    for one in bad[:_MAX_FILES]:
-        for number, problem in enumerate(one["problems"]):
-            where = _where(one) if number == 0 and int(one.get("bad", 0)) else ""
-            yield f"{output.safe(one['name'])} {output.safe(problem)}{where}"
-    if len(bad) > _MAX_FILES:
-        yield f"{len(bad) - _MAX_FILES} more files have damage; the archive lists them"
-
-
-def remarks(examination: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is worth knowing and not wrong, and why something was not verified."""
-    yield from islice(_remarks(examination), _MAX_FILES)
-
-
-def summary(examination: Mapping[str, Any]) -> str:
-    """Return all of it in one line."""
-    if examination["state"] != "done":
-        what = "not wanted" if examination["state"] == "off" else "not possible where the archive was made"
-        return f"not verified: {what}"
-    counts = {key: int(examination.get(key, 0)) for key in ("pages", "segments", "bad", "correctable", "not_verified")}
-    if not int(examination.get("files", 0)):
-        return ""
-    verified = [
-        output.count_text(counts["pages"], "page") if counts["pages"] else "",
-        output.count_text(counts["segments"], "log segment") if counts["segments"] else "",
-    ]
-    bad = f"{counts['bad']:,} BAD" if counts["bad"] else "none bad"
-    parts = [
-        " and ".join(part for part in verified if part) + f" verified, {bad}" if any(verified) else "",
-        f"{counts['correctable']:,} correctable" if counts["correctable"] else "",
-        f"{output.count_text(counts['not_verified'], 'file')} not verified" if counts["not_verified"] else "",
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def _remarks(examination: Mapping[str, Any]) -> Iterator[str]:
-    for one in examination.get("entries", ()):
-        name = output.safe(one["name"])
-        correctable = int(one.get("correctable", 0))
-        if correctable:
-            yield f"{name} has {output.count_text(correctable, 'page')} with a flipped bit that the engine corrects"
-        if "not_verified" in one and not one.get("problems"):
-            yield f"{name} is not verified: {output.safe(one['not_verified'])}"
-        if "note" in one:
-            yield f"{name}: {output.safe(one['note'])}"
-
-
-def _where(one: Mapping[str, Any]) -> str:
-    """Return where the first bad pages or segments begin."""
-    offsets = [f"0x{int(offset):X}" for offset in one.get("offsets", ())]
-    shown = ", ".join(offsets[:_MAX_OFFSETS])
-    more = ", ..." if int(one["bad"]) > _MAX_OFFSETS else ""
-    return f", of {int(one.get('units', 0)):,}, at byte {shown}{more}" if shown else ""

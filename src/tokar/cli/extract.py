@@ -15,6 +15,8 @@ from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tokar.format.index import Entry
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -45,7 +47,7 @@ def extract(
     with open_archive(archive) as opened:
         entry = opened.find(name, None if token is None else parse_token(token, opened.head.profile))
         target = _leaf(entry) if out is None else out
-        sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, replace=force)
+        sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, archive, replace=force)
         try:
             with output.progress(f"extracting {entry.name}", entry.size, quiet=quiet) as advance:
                 for chunk in opened.chunks(entry):
@@ -72,11 +74,12 @@ def _leaf(entry: Entry) -> str:
         raise
 
 
-def _file_sink(target: str, *, replace: bool) -> FileSink:
+def _file_sink(target: str, archive: Path, *, replace: bool) -> FileSink:
     if os.path.isdir(target):  # noqa: PTH112
         raise StorageError("it is a directory", path=target, hint="name a file with --output")
     try:
-        return FileSink(target, replace=replace)
+        return FileSink(target, replace=replace, reads=[archive])
     except ExistingFileError as error:
-        error.message, error.hint = "a file is there already", "choose another name with --output, or pass --force"
+        if not replace and os.path.isfile(target):  # noqa: PTH113
+            error.message, error.hint = "a file is there already", "choose another name with --output, or pass --force"
         raise

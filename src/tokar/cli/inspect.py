@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from tokar import names
 from tokar.check import describe
-from tokar.cli import ese_files, output
-from tokar.cli.ese_files import Wanted
-from tokar.cli.options import Json, named, open_archive
+from tokar.cli import examination as recorded
+from tokar.cli import output
+from tokar.cli.options import Json, end_with_json, named, open_archive
 from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
-from tokar.ese.inspect import inspect_file
-from tokar.ese.show import range_text
 from tokar.format.records import MAGIC
-from tokar.sets.need import Basis
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
 
@@ -34,6 +31,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10
 _DIGEST_SHOWN = 16
 _NO_ARCHIVE = UnsupportedError.exit_code
+
+
+class Wanted(NamedTuple):
+    """What is to be shown of a file."""
+
+    headers: bool  # Its headers
+    pages: bool  # What verifying its content finds
 
 
 @app.command("inspect")
@@ -132,6 +136,9 @@ def _ese_file(path: str, inside: list[str], wanted: Wanted, *, as_json: bool) ->
         BadMagicError: It is neither that nor an archive.
         InputError: Entries of it are asked for, and it has none.
     """
+    from tokar.cli import ese_files  # noqa: PLC0415 - archives alone do not need it
+    from tokar.ese.inspect import inspect_file  # noqa: PLC0415
+
     with FileSource(path) as source:
         inspection = inspect_file(source)
     if not ese_files.is_ese(path, inspection):
@@ -145,6 +152,8 @@ def _ese_file(path: str, inside: list[str], wanted: Wanted, *, as_json: bool) ->
 
 def _ese_entries(path: str, only: list[str], wanted: Wanted, *, as_json: bool) -> int:
     """Show ESE files inside an archive; return how many are damaged."""
+    from tokar.cli import ese_files  # noqa: PLC0415 - a summary does not need it
+
     with open_archive(path) as archive:
         shown = ese_files.Shown(archive, only, wanted)
         if as_json:
@@ -188,25 +197,19 @@ def _summary(path: str, archive: Archive) -> None:
     stored, original = output.size_text(archive.size), output.size_text(summary.content_size)
     generations = summary.extra.get("generations")
     output.line(f"{names.printable(path)}: sealed tokar archive, format 1; records not verified: tokar verify")
-    output.pairs(
-        (
-            *_head_rows(head),
-            ("finished", summary.finished),
-            (
-                "outcome",
-                "" if summary.outcome == "complete" else f"{summary.outcome}: something is known to be missing",
-            ),
-            ("entries", f"{archive.entry_count:,} ({_tokens(archive)})"),
-            ("size", f"{original} in {stored}"),
-            (
-                "logs",
-                f"generations 0x{int(generations['low']):X} to 0x{int(generations['high']):X}" if generations else "",
-            ),
-            ("id", archive.id.hex()),
-            ("root", archive.root.hex()),
-        ),
-        indent="  ",
-    )
+    logs = f"generations 0x{int(generations['low']):X} to 0x{int(generations['high']):X}" if generations else ""
+    outcome = "" if summary.outcome == "complete" else f"{summary.outcome}: something is known to be missing"
+    rows = [
+        *_head_rows(head),
+        ("finished", summary.finished),
+        ("outcome", outcome),
+        ("entries", f"{archive.entry_count:,} ({_tokens(archive)})"),
+        ("size", f"{original} in {stored}"),
+        ("logs", logs),
+        ("id", archive.id.hex()),
+        ("root", archive.root.hex()),
+    ]
+    output.pairs(rows, indent="  ")
     _locations(head)
     found = describe.databases(archive)
     _databases(found)
@@ -264,6 +267,9 @@ def _exit_with_first_error(found: Sequence[DatabaseInSet]) -> None:
 
 
 def _needs(one: DatabaseInSet) -> str:
+    from tokar.ese.show import range_text  # noqa: PLC0415 - only databases need it
+    from tokar.sets.need import Basis  # noqa: PLC0415
+
     need = one.need
     if one.error is not None or need.basis in (Basis.UNUSABLE, Basis.UNKNOWN):
         return f"{one.state or 'its header cannot be read'}: {need.why or one.error}"
@@ -277,13 +283,11 @@ def _needs(one: DatabaseInSet) -> str:
 
 def _examination(examination: dict[str, Any] | None) -> None:
     """Say what was found while the archive was made."""
-    looked = ese_files.summary(examination) if examination else ""
+    looked = recorded.summary(examination) if examination else ""
     if examination and looked:
         output.line(f"content when it was archived: {looked}")
-        for warning in ese_files.warnings(examination):
-            output.line(f"damaged: {warning}")
-        for remark in ese_files.remarks(examination):
-            output.line(f"note: {remark}")
+        output.lines("damaged: ", recorded.warnings(examination))
+        output.lines("note: ", recorded.remarks(examination))
 
 
 def _remarks(extra: dict[str, Any] | Any) -> None:
@@ -296,8 +300,7 @@ def _remarks(extra: dict[str, Any] | Any) -> None:
             output.line(f"  ... and {total - min(_MAX_LISTED, len(left_out))} more (--json lists them)")
     for lost in extra.get("lost", [])[:_MAX_LISTED]:
         output.line(f"lost: {output.safe(lost['name'])}: {lost['reason']}")
-    for note in extra.get("notes", [])[:_MAX_LISTED]:
-        output.line(f"note: {output.safe(note)}")
+    output.lines("note: ", extra.get("notes", [])[:_MAX_LISTED])
 
 
 def _entries(rows: Iterable[tuple[Entry, int]], profile: str) -> None:
@@ -354,9 +357,7 @@ def _partial(path: str, error: FormatError, *, entries: bool, as_json: bool) -> 
         partial = describe.Partial(source)
     state = "unsealed" if isinstance(error, UnsealedError) else "damaged"
     if as_json:
-        output.as_json({**describe.partial_json(path, state, partial), "error": output.error_json(error)})
-        output.report(error)
-        raise typer.Exit(error.exit_code)
+        end_with_json(describe.partial_json(path, state, partial), error)
     output.line(f"{names.printable(path)}: {state.upper()} tokar archive, {output.size_text(partial.size)}")
     count = output.count_text(len(partial.entries), "complete entry", "complete entries")
     output.pairs([*(_head_rows(partial.head) if partial.head else []), ("before it", count)], indent="  ")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
@@ -29,7 +30,10 @@ _SWITCHES = {"on": True, "off": False}
 
 @app.callback()
 def lab() -> None:
-    """A simulated server with databases, logs and users at work: make one, let it work, break it, recover it. Nothing outside its folder is touched."""
+    """A simulated server with databases, logs and users at work: make one, let it work, break it, recover it.
+
+    Nothing outside its folder is touched.
+    """
 
 
 @app.command()
@@ -101,9 +105,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 @app.command()
 def defragment(
-    folder: Folder,
-    *,
-    database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None,
+    folder: Folder, *, database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None
 ) -> None:
     """Compact databases offline: they get new signatures, and their chain of backups ends."""
     opened = open_lab(folder)
@@ -115,7 +117,7 @@ def defragment(
 
 @app.command()
 def recover(folder: Folder, *, as_json: Json = False) -> None:
-    """Recover what lies in the server's folders, as its service does when it starts: hard after a restore, else soft."""
+    """Recover what lies in the server's folders, as its service does at its start: hard after a restore, else soft."""
     opened = open_lab(folder)
     done = opened.recover()
     if as_json:
@@ -123,10 +125,10 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
         return
     kind = "hard" if done.hard else "soft"
     output.line(
-        f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, {output.count_text(done.undone, 'transaction')} undone"
+        f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, "
+        f"{output.count_text(done.undone, 'transaction')} undone"
     )
-    for name in done.deleted:
-        output.line(f"deleted after a gap: {name}")
+    output.lines("deleted after a gap: ", done.deleted)
     _show(opened, as_json=False)
 
 
@@ -137,7 +139,7 @@ def show(folder: Folder, *, as_json: Json = False) -> None:
 
 
 def _recovered(done: Recovered) -> dict[str, Any]:
-    return {"hard": done.hard, "low": done.low, "high": done.high, "undone": done.undone, "deleted": list(done.deleted)}
+    return fields_json(done, "hard", "low", "high", "undone", "deleted")
 
 
 def contents_digest(records: dict[bytes, bytes]) -> str:
@@ -161,20 +163,15 @@ def _facts(lab: Lab) -> dict[str, Any]:
     }
     return {
         "folder": str(lab.folder),
-        "profile": lab.config.profile,
-        "server": lab.config.server,
-        "circular": lab.config.circular,
+        **fields_json(lab.config, "profile", "server", "circular"),
         "databases": databases,
         "logs": {"count": len(logs), "low": logs[0] if logs else None, "high": logs[-1] if logs else None},
-        "locations": [
-            {"token": one.token, "name": one.name, "path": str(one.path), "is_directory": one.is_directory}
-            for one in lab.locations()
-        ],
+        "locations": [fields_json(one, "token", "name", "path", "is_directory") for one in lab.locations()],
     }
 
 
 def _contents(lab: Lab) -> dict[str, dict[bytes, bytes] | None]:
-    """Return the records of the databases that are there; None for one that has to be recovered first: its file alone says little."""
+    """Return the records of the databases that are there; None for one that has to be recovered first."""
     found: dict[str, dict[bytes, bytes] | None] = {}
     for each in lab.config.databases:
         path = lab.place.databases[each.dbid]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from tokar.errors import FormatError
+from tokar.cli import output
+from tokar.errors import ArchiveError, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,22 @@ ArchivePath = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The archiv
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace OUT if it is there, once the new one is complete.")]
+
+To = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to",
+        metavar="TOKEN=PATH|NAME=PATH",
+        help="Where a token, or one file, goes. dir:PATH or a trailing separator means a directory, file:PATH a file.",
+    ),
+]
+Locations = Annotated[
+    Path | None, typer.Option(help="A file with locations: a raw list as the API returned it, or TOML.")
+]
+Maps = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="PREFIX=DIR", help="What a path of another machine stands for here."),
+]
 
 
 @contextmanager
@@ -56,3 +73,14 @@ def named(path: Path | str, *, always: bool = False) -> Iterator[None]:
         if error.path is None or always:
             error.path = path
         raise
+
+
+def end_with_json(value: dict[str, Any], error: ArchiveError) -> NoReturn:
+    """Print one JSON value of what is known and the error that ends the command, and end it.
+
+    Raises:
+        typer.Exit: With the exit code of the error.
+    """
+    output.as_json({**value, "error": output.error_json(error)})
+    output.report(error)
+    raise typer.Exit(error.exit_code) from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from tokar.as_json import fields_json
 from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, StorageError
 
 if TYPE_CHECKING:
@@ -91,6 +92,12 @@ def line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def lines(prefix: str, texts: Iterable[str]) -> None:
+    """Print texts as lines of the result, each made safe."""
+    for text in texts:
+        line(prefix + safe(text))
+
+
 def note(text: str) -> None:
     """Print a line that is not part of the result."""
     sys.stderr.write(f"tokar: {text}\n")
@@ -156,10 +163,7 @@ def error_json(error: ArchiveError) -> dict[str, Any]:
     """Return an error as a JSON object."""
     value: dict[str, Any] = {
         "kind": type(error).__name__,
-        "message": error.message,
-        "path": None if error.path is None else str(error.path),
-        "offset": error.offset,
-        "hint": error.hint,
+        **fields_json(error, "message", "path", "offset", "hint"),
         "notes": list(getattr(error, "__notes__", ())),
         "exit_code": error.exit_code,
     }
@@ -268,9 +272,7 @@ def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
     from rich.console import Console  # noqa: PLC0415 - start-up time: only for terminals
 
     columns = (
-        rich_progress.TextColumn(
-            "{task.description}", markup=False
-        ),  # it has names in it, and a name may have brackets
+        rich_progress.TextColumn("{task.description}", markup=False),  # a name in it may have brackets
         rich_progress.BarColumn(),
         rich_progress.DownloadColumn(binary_units=True),
         rich_progress.TransferSpeedColumn(),

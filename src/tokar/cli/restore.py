@@ -11,24 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tokar import names
-from tokar.cli import output
-from tokar.cli.options import Json, Quiet, open_archive
-from tokar.cli.restore_text import (
-    Showing,
-    registration_json,
-    report_json,
-    show_chain,
-    show_plan,
-    show_recovery,
-    show_registrations,
-    show_report,
-)
+from tokar.cli import output, restore_text
+from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, open_archive
+from tokar.cli.restore_text import Showing
 from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
-from tokar.restore.options import RestoreOptions
+from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.paths import parse_map
 from tokar.restore.plan import Existing
-from tokar.restore.prepare import OpenSets, parse_generation, place_sets, plan_restore, spooled
+from tokar.restore.prepare import OpenSets, place_sets, plan_restore, spooled
 from tokar.restore.workers import useful_processes
 from tokar.server.deadline import DeadlineServer
 
@@ -43,7 +34,9 @@ if TYPE_CHECKING:
     from tokar.server.run_restore import RestorationResult
 
 _STANDARD_INPUT: Final = "-"
-_ASKED_OF_THE_SERVER: Final = ("locations", "to", "into", "certutil", "backup_logs", "only", "code_page")
+_ASKED_OF_THE_SERVER: Final = (
+    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files"),
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -61,29 +54,15 @@ def restore(
     *,
     chain: Annotated[Path | None, typer.Option(metavar="DIR", help="Take the archives in this folder.")] = None,
     until: Annotated[
-        str | None,
-        typer.Option(metavar="GENERATION", help="Stop at this log: 0x-hexadecimal, or the name of the log."),
+        str | None, typer.Option(metavar="GENERATION", help="Stop at this log: 0x-hexadecimal, or the name of the log.")
     ] = None,
     server: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="Drive the restore procedure of a server: lab:DIR, its service stopped."),
     ] = None,
-    to: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--to",
-            metavar="TOKEN=PATH|NAME=PATH",
-            help="Where a token, or one file, goes. "
-            "dir:PATH or a trailing separator means a directory, file:PATH a file.",
-        ),
-    ] = None,
-    locations: Annotated[
-        Path | None, typer.Option(help="A file with locations: a raw list as the API returned it, or TOML.")
-    ] = None,
-    maps: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="PREFIX=DIR", help="What a path of another machine stands for here."),
-    ] = None,
+    to: To = None,
+    locations: Locations = None,
+    maps: Maps = None,
     into: Annotated[Path | None, typer.Option(help="Put all files into this one directory.")] = None,
     certutil: Annotated[
         Path | None,
@@ -112,6 +91,13 @@ def restore(
     accept_incomplete: Annotated[
         bool, typer.Option("--accept-incomplete", help="Restore files of which salvage saved only a part.")
     ] = False,
+    aside: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Put the files here that are left out because recovery must not meet them."),
+    ] = None,
+    all_files: Annotated[
+        bool, typer.Option("--all-files", help="Place everything as it lay, also what recovery must not meet.")
+    ] = False,
     take_over: Annotated[
         bool,
         typer.Option(
@@ -138,6 +124,8 @@ def restore(
         code_page=code_page,
         accept_unrecoverable=accept_unrecoverable,
         accept_incomplete=accept_incomplete,
+        aside=aside,
+        all_files=all_files,
         take_over=take_over,
     )
     showing = Showing(dry_run=dry_run, quiet=quiet, as_json=as_json)
@@ -188,11 +176,11 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     plan = plan_restore(sets, options)
     if showing.talks:
         if plan.chosen.selection is not None:
-            show_chain(plan.chosen.selection, plan.left_out)
+            restore_text.show_chain(plan.chosen.selection, plan.left_out)
         for part, _ in plan.parts:
-            show_plan(part)
+            restore_text.show_plan(part)
         if plan.recovery is not None:
-            show_recovery(plan.recovery)
+            restore_text.show_recovery(plan.recovery)
     report: Report | None = None
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
         plan.raise_for_problems()
@@ -200,9 +188,9 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             with output.progress("restoring", plan.size, quiet=showing.quiet) as advance:
                 report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        output.as_json({**plan.to_json(), "placed": report_json(report) if report else None})
+        output.as_json({**plan.to_json(), "placed": restore_text.report_json(report) if report else None})
     elif report is not None and showing.talks:
-        show_report(report)
+        restore_text.show_report(report)
 
 
 @contextmanager
@@ -213,9 +201,7 @@ def _error_as_json(showing: Showing, value: Callable[[], dict[str, object]]) -> 
     except ArchiveError as error:
         if not showing.as_json:
             raise
-        output.as_json({**value(), "error": output.error_json(error)})
-        output.report(error)
-        raise typer.Exit(error.exit_code) from error
+        end_with_json(value(), error)
 
 
 def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showing: Showing) -> None:
@@ -224,7 +210,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     find_source(source)
     _check_for_server(options)
     if showing.talks:
-        show_chain(chosen.selection, chosen.selection.left_out)
+        restore_text.show_chain(chosen.selection, chosen.selection.left_out)
     run = _ServerRun()
     opening = partial(open_server, source, restoring=True)
     with _error_as_json(showing, lambda: _json(chosen, run)), DeadlineServer(opening) as server:
@@ -271,7 +257,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
     with prepared_restore(server, parts, maps=maps, existing=existing, take_over=take_over) as restoring:
         run.plans.append(restoring.plan)
         if showing.talks:
-            show_plan(restoring.plan)
+            restore_text.show_plan(restoring.plan)
         restoring.plan.raise_for_problems()
         if not showing.dry_run:
             with output.progress("restoring", size, quiet=showing.quiet) as advance:
@@ -279,11 +265,10 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
 
 
 def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
-    show_registrations(result.registrations)
+    restore_text.show_registrations(result.registrations)
     files = output.count_text(result.files, "file")
     output.line(f"restored {files}, {output.size_text(result.size)}; every digest was right")
-    for step in next_steps:
-        output.line(f"next: {step}")
+    output.lines("next: ", next_steps)
 
 
 def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
@@ -295,7 +280,7 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
         "plans": [plan.to_json() for plan in run.plans],
         "recovery": {
             "kind": chosen.recovery.value,
-            "registrations": [registration_json(one) for one in result.registrations] if result else [],
+            "registrations": [restore_text.registration_json(one) for one in result.registrations] if result else [],
             "next": list(run.next_steps),
         },
         "placed": {"files": result.files, "size": result.size} if result else None,

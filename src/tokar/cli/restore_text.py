@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tokar import names
+from tokar.as_json import fields_json
 from tokar.cli import output
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def show_plan(plan: Plan) -> None:
     for aside in plan.asides:
         new_name = names.printable(aside.new_name)
         output.line(f"set aside: {_path(aside.directory, aside.name)} -> {new_name} ({aside.why})")
-    for note in plan.notes:
-        output.line(f"note: {output.safe(note)}")
+    output.lines("note: ", plan.notes)
     for directory in plan.directories:
         made = " (will be made)" if directory.make else ""
         files = output.count_text(directory.files, "file")
@@ -64,8 +64,7 @@ def show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> No
         logs = f"logs 0x{one.low:X} to 0x{one.high:X}" if one.low else "no logs"
         what = "databases, " if number == 1 else ""
         output.line(f"set {number}: {names.printable(one.label)}: {what}{logs}")
-    for label in selection.unused:
-        output.line(f"takes no part: {names.printable(label)}")
+    output.lines("takes no part: ", map(names.printable, selection.unused))
     for left in islice(left_out, _MAX_LISTED):
         output.line(f"left out: {output.safe(left.name)} of set {left.at + 1}: {left.reason}")
     if len(left_out) > _MAX_LISTED:
@@ -79,14 +78,11 @@ def show_recovery(found: Guidance) -> None:
     kind = "not checked" if found.recovery == "not-checked" else found.recovery.value
     played = f", logs 0x{found.low:X} to 0x{found.high:X}" if found.low else ""
     output.line(f"recovery: {kind}{played}")
-    for question in found.not_checked:
-        output.line(f"not checked: {output.safe(question)}")
+    output.lines("not checked: ", found.not_checked)
     for number, one in enumerate(found.registrations, 1):
         _show_register(number, one)
-    for step in found.next_steps:
-        output.line(f"next: {output.safe(step)}")
-    for command in found.never:
-        output.line(f"never: {output.safe(command)}")
+    output.lines("next: ", found.next_steps)
+    output.lines("never: ", found.never)
 
 
 def _show_register(number: int, one: Register) -> None:
@@ -113,26 +109,17 @@ def show_registrations(registrations: tuple[Registration, ...]) -> None:
 
 def report_json(report: Report) -> dict[str, object]:
     """Return what was placed as values for JSON."""
-    return {
-        "files": report.files,
-        "size": report.size,
-        "set_aside": [
-            {"directory": one.directory, "name": one.name, "new_name": one.new_name} for one in report.asides
-        ],
-        "without_time": report.without_time,
-    }
+    asides = [fields_json(one, "directory", "name", "new_name") for one in report.asides]
+    return {**fields_json(report, "files", "size"), "set_aside": asides, "without_time": report.without_time}
 
 
 def registration_json(one: Registration) -> dict[str, object]:
     """Return what a server was told about one set as values for JSON."""
     return {
-        "checkpoint_path": one.checkpoint_path,
-        "log_path": one.log_path,
-        "backup_log_path": one.backup_log_path,
+        **fields_json(one, "checkpoint_path", "log_path", "backup_log_path"),
         "restore_map": None if one.restore_map is None else [{"old": old, "new": new} for old, new in one.restore_map],
         "restore_map_count": len(one.restore_map or ()),
-        "generation_low": one.generation_low,
-        "generation_high": one.generation_high,
+        **fields_json(one, "generation_low", "generation_high"),
     }
 
 

@@ -11,7 +11,7 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.options import Force, Json, Quiet
+from tokar.cli.options import Force, Json, Quiet, end_with_json
 from tokar.errors import ArchiveError, PartialError
 from tokar.salvage.salvage import salvage as salvage_archive
 from tokar.storage.bytesource import FileSource
@@ -48,7 +48,12 @@ def salvage(
     """
     with FileSource(damaged) as source, output.progress("salvaging", 2 * source.size, quiet=quiet) as advance:
         try:
-            report = salvage_archive(source, lambda: FileSink(out, replace=force), partial=partial, progress=advance)
+            report = salvage_archive(
+                source,
+                lambda: FileSink(out, replace=force, reads=[damaged]),
+                partial=partial,
+                progress=advance,
+            )
         except ArchiveError as error:
             error.path = error.path or damaged
             raise
@@ -65,9 +70,7 @@ def _answer(out: Path, report: SalvageReport) -> None:
     try:
         report.raise_if_lossy()
     except PartialError as error:
-        output.as_json({**_json(out, report), "error": output.error_json(error)})
-        output.report(error)
-        raise typer.Exit(error.exit_code) from error
+        end_with_json(_json(out, report), error)
     output.as_json(_json(out, report))
 
 
@@ -82,8 +85,7 @@ def _describe(out: Path, report: SalvageReport) -> None:
         last = f" to {first + count - 1}" if count > 1 else ""
         output.line(f"lost: entry {first}{last}, of which nothing is known")
     _more(report.incomplete_count + report.lost_count, "file")
-    for note in report.notes:
-        output.line(f"note: {names.printable(note)}")
+    output.lines("note: ", map(names.printable, report.notes))
     kept = "the id and the root of the original" if report.same else "a new id; HEAD names the original as its origin"
     output.line(f"sealed {out}: {output.count_text(report.result.entries, 'entry', 'entries')}, with {kept}")
     output.line(f"  root {report.result.root.hex()}")

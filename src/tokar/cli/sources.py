@@ -1,7 +1,8 @@
 """The servers that a person can name, by scheme: `lab:DIR` and `dir:DIR`, and what add-ons bring.
 
-A distribution adds a scheme by an entry point of the group `tokar.sources`: the name is the scheme, the object a factory
-that is called with the place and with `restoring`, and returns a `tokar.server.contract.Server` or raises InputError.
+A distribution adds a scheme by an entry point of the group `tokar.sources`: the name is the scheme, the object a
+factory that is called with the place and with `restoring`, and returns a `tokar.server.contract.Server` or raises
+InputError.
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command("tokens")
 def list_tokens(
-    *,
-    profile: Annotated[str | None, typer.Option(help="Only this profile.")] = None,
-    as_json: Json = False,
+    *, profile: Annotated[str | None, typer.Option(help="Only this profile.")] = None, as_json: Json = False
 ) -> None:
     """Print the token profiles: names, bytes, roles and where each comes from."""
     if profile is not None and profile not in tokens.PROFILES:

@@ -10,7 +10,6 @@ from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet, named, open_archive
 from tokar.errors import ArchiveError
-from tokar.format.scanner import EntryEnded, Scan
 from tokar.format.verify import VerifyReport, verify
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -69,6 +68,8 @@ def _from_stream(*, content: bool) -> tuple[dict[str, Any], None]:
     Raises:
         FormatError: It is no archive, unsealed or damaged.
     """
+    from tokar.format.scanner import EntryEnded, Scan  # noqa: PLC0415 - only streams need it
+
     scan = Scan(output.standard_input(), decode=content)
     with named("standard input", always=True):
         entries = sum(isinstance(event, EntryEnded) for event in scan)

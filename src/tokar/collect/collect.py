@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.collect.examine import Findings
+    from tokar.collect.gather import Candidate, OtherFile
     from tokar.format.compression import Compression
     from tokar.format.writer import InputStream
     from tokar.storage.sink import Sink
@@ -39,13 +40,11 @@ SOFTWARE: Final = f"tokar {__version__}"
 KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
 _MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
-_MAX_LIST_SIZE: Final = (
-    180 * 1024
-)  # bytes of each of two lists in SUMM, which holds 1 MiB: half for a copy of HEAD, 128 KiB for findings
+# Bytes of each of two lists in SUMM, which holds 1 MiB: half for a copy of HEAD, 128 KiB for findings.
+_MAX_LIST_SIZE: Final = 180 * 1024
 _Item = TypeVar("_Item", str, dict[str, str])
-_OPEN_FLAGS: Final = (
-    os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-)  # the last one so that a pipe that took the place of a file does not keep us waiting
+# O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
+_OPEN_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -122,12 +121,10 @@ def gather(request: CollectRequest) -> Collection:
 
 
 def _demand_known(request: CollectRequest) -> None:
-    if request.profile is not None and request.profile not in tokens.PROFILES:
-        known = ", ".join(tokens.PROFILES)
-        raise InputError(f"there is no profile {names.printable(request.profile)}", hint=f"choose one of {known}")
-    if request.kind is not None and request.kind not in KINDS:
-        message = f"there is no kind {names.printable(request.kind)}"
-        raise InputError(message, hint=f"choose one of {', '.join(KINDS)}")
+    for what, asked, known in (("profile", request.profile, tokens.PROFILES), ("kind", request.kind, KINDS)):
+        if asked is not None and asked not in known:
+            hint = f"choose one of {', '.join(known)}"
+            raise InputError(f"there is no {what} {names.printable(asked)}", hint=hint)
 
 
 def _demand_writable(head: Head) -> None:
@@ -183,11 +180,11 @@ def collect(
     with writer:
         work = _Collecting(writer, collection.profile, progress, findings)
         for one in collection.gathered.candidates:
-            work.add(one.path, one.name, one.token, one.state)
+            work.add(one, one.state)
         rest = collection.gathered.rest
         count, size = writer.entry_count, writer.content_size
-        for path, name in rest.walk():
-            work.add(path, name, tokens.UNKNOWN, None)
+        for other in rest.walk():
+            work.add(other, None)
         rest.demand_all(writer.entry_count - count, writer.content_size - size)
         return writer.seal(**_summary(collection))
 
@@ -211,9 +208,8 @@ def _demand_outside(gathered: Gathered, sink: Sink) -> None:
         return
     if any((one.state.inode, one.state.device) == (there.inode, there.device) for one in gathered.candidates):
         message = "the archive would replace a file that it takes"
-        raise InputError(
-            message, path=sink.path, hint="the first argument is the archive to make; give it another name"
-        )
+        hint = "the first argument is the archive to make; give it another name"
+        raise InputError(message, path=sink.path, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,36 +221,34 @@ class _Collecting:
     progress: Callable[[int], None] | None
     findings: Findings | None
 
-    def add(self, path: str, name: str, token: int, first: FileState | None) -> None:
+    def add(self, one: Candidate | OtherFile, first: FileState | None) -> None:
         """Add a file.
 
         Args:
-            path: Where it is.
-            name: The name it is stored under.
-            token: Its token.
+            one: Where it is, and what it is stored as.
             first: What it looked like when it was gathered; None if this is its first look. Then it is no link.
         """
         try:
-            descriptor = os.open(path, _OPEN_FLAGS if first is not None else _OPEN_FLAGS | _NO_LINK)
+            descriptor = os.open(one.path, _OPEN_FLAGS if first is not None else _OPEN_FLAGS | _NO_LINK)
         except OSError as error:
-            raise self._unreadable(path, error) from error
+            raise self._unreadable(one.path, error) from error
         try:
             now = os.fstat(descriptor)
             state = first or FileState.of(now)
             if not stat.S_ISREG(now.st_mode) or (first is not None and FileState.of(now) != first):
-                raise _changed(path)
+                raise _changed(one.path)
             try:
                 if state.size <= _SMALL_SIZE:
-                    self._add_small(descriptor, path, name, token, state)
+                    self._add_small(descriptor, one, state)
                 else:
-                    self._add_large(descriptor, path, name, token, state)
+                    self._add_large(descriptor, one, state)
             except FormatError as error:
-                raise _explain(error, path, name, token) from error
+                raise _explain(error, one) from error
         except SourceChangedError as error:
-            error.path = path
+            error.path = one.path
             raise
         except OSError as error:
-            raise self._unreadable(path, error) from error
+            raise self._unreadable(one.path, error) from error
         finally:
             os.close(descriptor)
 
@@ -264,22 +258,22 @@ class _Collecting:
             return _changed(path)
         return StorageError(f"cannot read it: {error.strerror}", path=path)
 
-    def _add_small(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
+    def _add_small(self, descriptor: int, one: Candidate | OtherFile, state: FileState) -> None:
         """Add a file in one piece."""
         content = os.read(descriptor, state.size + 1)
         if len(content) != state.size or FileState.of(os.fstat(descriptor)) != state:
-            raise _changed(path)
-        self.writer.add_bytes(token, name, content, modified=state.modified)
-        if self.findings is not None and may_be_ese(content, token):
-            examiner = self._examiner(self.findings, name, token, state.size)
+            raise _changed(one.path)
+        self.writer.add_bytes(one.token, one.name, content, modified=state.modified)
+        if self.findings is not None and may_be_ese(content, one.token):
+            examiner = self._examiner(self.findings, one, state.size)
             examiner(memoryview(content))
             examiner.finish()
         if self.progress:
             self.progress(state.size)
 
-    def _add_large(self, descriptor: int, path: str, name: str, token: int, state: FileState) -> None:
+    def _add_large(self, descriptor: int, one: Candidate | OtherFile, state: FileState) -> None:
         """Add a file chunk by chunk; pages and segments are examined in a thread of their own."""
-        examiner = self._examiner(self.findings, name, token, state.size) if self.findings is not None else None
+        examiner = self._examiner(self.findings, one, state.size) if self.findings is not None else None
         with (
             open(descriptor, "rb", buffering=0, closefd=False) as file,
             BackgroundExaminer(examiner) if examiner else nullcontext() as background,
@@ -292,27 +286,27 @@ class _Collecting:
             if progress := self.progress:
                 watchers.append(lambda content: progress(len(content)))
             watched = WatchedStream(stream, *watchers)
-            added = self.writer.add(token, name, watched, announced_size=state.size, modified=state.modified)
+            added = self.writer.add(one.token, one.name, watched, announced_size=state.size, modified=state.modified)
         if added.size != state.size or FileState.of(os.fstat(descriptor)) != state:
-            raise _changed(path)
+            raise _changed(one.path)
         if examiner is not None:
             examiner.finish()
 
-    def _examiner(self, findings: Findings, name: str, token: int, size: int) -> ContentExaminer:
-        shown = names.display(*names.encode(name))
-        return ContentExaminer(findings, SetFile(name=shown, size=size, token=token, profile=self.profile))
+    def _examiner(self, findings: Findings, one: Candidate | OtherFile, size: int) -> ContentExaminer:
+        shown = names.display(*names.encode(one.name))
+        return ContentExaminer(findings, SetFile(name=shown, size=size, token=one.token, profile=self.profile))
 
 
 def _changed(path: str) -> SourceChangedError:
     return SourceChangedError("the file changed while it was being archived", path=path)
 
 
-def _explain(error: FormatError, path: str, name: str, token: int) -> ArchiveError:
+def _explain(error: FormatError, one: Candidate | OtherFile) -> ArchiveError:
     """Say in the caller's terms that two files would be one entry."""
     if error.rule != "FILE-5":
         return error
-    message = f"two files would be one entry: token 0x{token:02X}, name {names.printable(name)}"
-    return InputError(message, path=path, hint="archive their common folder, so that the names differ")
+    message = f"two files would be one entry: token 0x{one.token:02X}, name {names.printable(one.name)}"
+    return InputError(message, path=one.path, hint="archive their common folder, so that the names differ")
 
 
 class _Bounded:

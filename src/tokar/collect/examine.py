@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import tokens
+from tokar.as_json import fields_json
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
 from tokar.format import canonical_json
@@ -30,8 +31,7 @@ _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
 _MAX_OFFSETS: Final = 16  # bad pages or segments of a file that SUMM points at; all of them are counted
 _MAX_TEXT: Final = 1000  # characters of a name or a reason in SUMM
-# Exchange before 2000 SP2 kept the bookkeeping of a streaming copy in a patch file, not in a trailer (Q158526).
-_WITHOUT_TRAILER: Final = {"edbbcli"}
+_COUNTS: Final = ("bad", "correctable", "files", "not_verified", "pages", "segments")  # of findings, in SUMM
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,7 @@ class Examined:
         verdict = self.verdict
         row: dict[str, Any] = {"kind": self.kind.value, "name": self.name[:_MAX_TEXT], "token": self.token}
         if verdict.verified:
-            row |= {
-                "bad": verdict.bad,
-                "correctable": verdict.correctable,
-                "unit": verdict.unit,
-                "units": verdict.units,
-            }
+            row |= fields_json(verdict, "bad", "correctable", "unit", "units")
         else:
             row["not_verified"] = verdict.not_verified[:_MAX_TEXT]
         offsets = [offset for offset, _ in zip(verdict.bad_offsets, range(_MAX_OFFSETS), strict=False)]
@@ -103,19 +98,9 @@ class Findings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the value of the key `examination` of SUMM (spec/format.md section 6.2)."""
-        counts = {
-            "bad": self.bad,
-            "correctable": self.correctable,
-            "files": self.files,
-            "not_verified": self.not_verified,
-            "pages": self.pages,
-            "segments": self.segments,
-        }
-        value: dict[str, Any] = {key: canonical_json.to_count(count) for key, count in counts.items()}
-        value["state"] = "done"
+        counts = {name: canonical_json.to_count(getattr(self, name)) for name in _COUNTS}
         rows = _fitting(self.kept)
-        value["entries"] = rows if len(rows) == self.files else _fitting(self.remarkable)
-        return value
+        return {**counts, "state": "done", "entries": rows if len(rows) == self.files else _fitting(self.remarkable)}
 
 
 NOT_EXAMINED: Final = {"state": "off"}
@@ -178,14 +163,14 @@ class ContentExaminer:
 
     def _note(self, seen: Seen) -> None:
         identity = seen.identity
-        verdict = judge_content(identity, seen.report, trailer=self._file.profile not in _WITHOUT_TRAILER)
+        verdict = judge_content(identity, seen.report)
         token = self._file.token
         assert token is not None  # whatever is archived has one
         if identity.kind not in CHECKED_KINDS:
             role = tokens.role(token)
             if role not in (tokens.Role.DATABASE, tokens.Role.LOG):
                 return
-            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}")
+            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}: {identity.lacks}")
         self._findings.add(Examined(token, self._file.name, identity.kind, verdict))
 
 

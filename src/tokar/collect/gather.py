@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
-_PATCH_SUFFIX: Final = ".pat"
+_NAMES_COUNT: Final = {".pat", ".log", ".jtx"}
+"""Endings of names that say something where there is no content."""
 _EXCHANGE_DATABASES: Final = {
     "priv.edb": "private-database",
     "pub.edb": "public-database",
     "dir.edb": "directory-database",
 }
 _TAKEN: Final = {FileKind.DATABASE, FileKind.STREAMING_FILE, FileKind.LOG}
+_DATABASE_SUFFIXES: Final = (".edb", ".dit")
+_BY_NAME: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEVER_BY_NAME: Final = {
     NameRole.NEXT_LOG: "the next log being prepared, never part of a set",
     NameRole.TEMPORARY_DATABASE: "a temporary database",
@@ -52,6 +55,14 @@ class FileState(NamedTuple):
     def of(cls, status: os.stat_result) -> FileState:
         """Take it from a stat result."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+
+
+class OtherFile(NamedTuple):
+    """A file that is taken along and that nobody has looked at."""
+
+    path: str  # Where it is
+    name: str  # The name it is stored under
+    token: int = tokens.UNKNOWN  # Its token
 
 
 class Candidate(NamedTuple):
@@ -86,8 +97,8 @@ class Rest:
     count: int = 0  # How many files there are
     size: int = 0  # Bytes of all of them
 
-    def walk(self) -> Iterator[tuple[str, str]]:
-        """Yield path and name of the files, in the order of their names; nobody has looked at them yet.
+    def walk(self) -> Iterator[OtherFile]:
+        """Yield the files, in the order of their names.
 
         Raises:
             StorageError: A folder cannot be read.
@@ -95,7 +106,7 @@ class Rest:
         for folder, decided in self.folders:
             for path, name in _walk(folder, ""):
                 if name not in decided:
-                    yield path, name
+                    yield OtherFile(path, name)
 
     def demand_all(self, count: int, size: int) -> None:
         """Check that there were as many files and bytes as before.
@@ -150,6 +161,7 @@ class Gatherer:
         self._take_all = take_all
         self._base = base.lower() if base else None
         self._candidates: list[Candidate] = []
+        self._doubtful: list[Candidate] = []  # files with names of logs, whose content does not say so
         self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
         self._folders: list[tuple[str, frozenset[str]]] = []
@@ -217,9 +229,7 @@ class Gatherer:
             reason = "a link or a special file"
         elif is_key(leaf):
             reason = _KEY_LEFT_OUT
-        elif (
-            status.st_size < ese.SMALLEST_SIZE and suffix != _PATCH_SUFFIX
-        ):  # too small for any header: one look is enough
+        elif status.st_size < ese.SMALLEST_SIZE and suffix not in _NAMES_COUNT:  # too small for any header
             if self._take_all:
                 return False
             reason = "not recognised"
@@ -232,6 +242,10 @@ class Gatherer:
                 return True
             if self._take_all:
                 return False
+            if by_name.role in _BY_NAME and identity.kind is FileKind.UNKNOWN:
+                one = Candidate(path, name, self._token(name, "log"), "log", FileState.of(status), by_name.generation)
+                self._doubtful.append(one._replace(base=(by_name.base or "").lower()))
+                return True
         self._left_out.append(NotTaken(name, reason or "not recognised"))
         return True
 
@@ -250,9 +264,13 @@ class Gatherer:
             if identity.damaged:
                 self._notes.append(f"{leaf}: {identity.note or 'its header is damaged'}")
             return identity.kind.value, None
-        if identity.kind is FileKind.RESERVE and by_name.role is NameRole.NUMBERED_LOG:  # no reserve log has a number
-            self._notes.append(f"{leaf}: taken for a log by its name; there is {identity.note.split(':')[0]} in it")
+        if identity.kind is FileKind.RESERVE and by_name.role in _BY_NAME:  # no reserve log is called that
+            self._notes.append(f"{leaf}: taken for a log by its name; there is {identity.lacks} in it")
             return "log", None
+        headless = identity.kind in {FileKind.RESERVE, FileKind.UNKNOWN} and leaf.lower().endswith(_DATABASE_SUFFIXES)
+        if headless and size and not size % ese.SMALLEST_SIZE:  # whole pages
+            self._notes.append(f"{leaf}: taken for a database by its name; there is {identity.lacks} in it")
+            return "database", None
         if identity.kind is not FileKind.UNKNOWN:
             return None, f"a {identity.kind.value.replace('-', ' ')} file, rebuilt by the engine"
         return self._kind_by_name(by_name, leaf, size)
@@ -303,17 +321,29 @@ class Gatherer:
         Raises:
             InputError: A folder holds the logs of two streams, or there is no log of the stream that was named.
         """
+        self._decide_doubtful()
         self._choose_stream()
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
         rest = Rest(tuple(self._folders), self._rest_count, self._rest_size) if self._rest_count else Rest()
         return Gathered(tuple(ordered), tuple(self._left_out), tuple(self._notes), rest)
+
+    def _decide_doubtful(self) -> None:
+        """Take what is no log by its content where logs of its base name are beside it; leave out the rest."""
+        streams = {(_folder_of(one), one.base) for one in self._candidates}
+        for one in self._doubtful:
+            if (_folder_of(one), one.base) in streams:
+                what = "its header is not that of a log" if one.state.size else "it is empty"
+                self._notes.append(f"{one.name}: taken for a log by its name; {what}")
+                self._candidates.append(one)
+            else:
+                self._left_out.append(NotTaken(one.name, "not recognised"))
 
     def _choose_stream(self) -> None:
         """Keep the logs of one stream in each folder."""
         streams: defaultdict[str, set[str]] = defaultdict(set)
         for one in self._candidates:
             if one.base is not None:
-                streams[one.path[: -len(one.name.rpartition("/")[2])]].add(one.base)
+                streams[_folder_of(one)].add(one.base)
         for folder, bases in streams.items():
             if len(bases) > 1 and self._base is None:
                 message = f"the logs of {len(bases)} streams are in one folder: {', '.join(sorted(bases))}"
@@ -326,6 +356,10 @@ class Gatherer:
                 raise InputError(f"no log has the base name {self._base}", hint=f"--base may be {found}")
             self._candidates = kept
             self._left_out += [NotTaken(one.name, f"a log of another stream, {one.base}") for one in others]
+
+
+def _folder_of(one: Candidate) -> str:
+    return one.path[: -len(one.name.rpartition("/")[2])]
 
 
 def is_key(name: str) -> bool:

@@ -14,8 +14,8 @@ The modules, from the bottom up::
     filenames      what a file's name claims
     content_facts  what checking pages or a log found, and what that comes to
     blocksums      the checksums of many blocks at once, with numpy
-    pages          PageChecker, check_pages; which bit of a page is wrong, or which page it is instead
-    logcheck       LogChecker, check_log, for both formats
+    pages          PageChecker; which bit of a page is wrong, or which page it is instead
+    logcheck       LogChecker, for both formats
     inspect        all of this for one file
     show           the same for people, and as JSON
 

@@ -80,6 +80,16 @@ class PageReport:
     trailer_code: int | None = None  # The error the engine gives for that
     not_verified: str = ""  # Why no page was verified; empty when they were
     caveat: str = ""  # What weakens the findings; empty when nothing does
+    # The pages that no database is without, and that are zeros here or not there: page 1, and the roots of space and
+    # catalog where page 1 is the engine's own.
+    blank: tuple[int, ...] = ()
+    owned: int = 0  # The last page that the space tree gives to the database; 0 where that is not beyond doubt
+    linked: int = 0  # The highest page that a page in use names as its neighbour; 0 where that proves nothing
+
+    @property
+    def reaches(self) -> int:
+        """The highest page that there must be, going by the pages that are there."""
+        return max(self.owned, self.linked)
 
     @property
     def is_good(self) -> bool:
@@ -127,9 +137,15 @@ class LogReport:
     faults: tuple[LogFault, ...] = ()  # The first faults, at most `FAULT_LIMIT`
     # The accumulated segment checksum, which the next log must repeat; None in format 7.
     segments_xor: int | None = None
+    end: int = 0  # Where the valid content ends, in bytes from the start of the file; 0 where there is none
     expected_size: int  # The file size that the header calls for
     size: int  # The bytes that came
     not_verified: str = ""  # Why the content was not verified; empty when it was
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing in it is valid, and nothing damaged: zeros, or what was there before it was written."""
+        return not (self.end or self.bad or self.not_verified)
 
     @property
     def size_differs(self) -> bool:
@@ -173,17 +189,15 @@ class ContentVerdict:
         return (fault.offset for fault in self.faults if fault.kind is not PageFaultKind.CORRECTABLE)
 
 
-def judge_content(identity: Identity, report: PageReport | LogReport | None, *, trailer: bool = True) -> ContentVerdict:
+def judge_content(identity: Identity, report: PageReport | LogReport | None) -> ContentVerdict:
     """Return what a report comes to.
 
     Args:
         identity: What the file is.
         report: What its checker found; None where it has none.
-        trailer: Whether a streaming copy must have a backup trailer: from Exchange 2000 SP2 and Windows XP on
-            (Q158526).
     """
     if isinstance(report, PageReport):
-        return _judge_pages(identity, report, trailer=trailer)
+        return _judge_pages(identity, report)
     if isinstance(report, LogReport):
         return _judge_log(identity, report)
     if identity.damaged:
@@ -192,14 +206,17 @@ def judge_content(identity: Identity, report: PageReport | LogReport | None, *, 
     return ContentVerdict(not_verified=identity.note)
 
 
-def _judge_pages(identity: Identity, report: PageReport, *, trailer: bool) -> ContentVerdict:
+def _judge_pages(identity: Identity, report: PageReport) -> ContentVerdict:
     problems = []
     if report.bad:
         problems.append(f"has {report.bad} damaged pages (JET_errReadVerifyFailure, {_READ_VERIFY})")
     if report.extra_bytes:
         extra = f"has {report.extra_bytes} bytes after its last page"
         problems.append(f"{extra}: it is cut short (JET_errBadBackupDatabaseSize, {_CUT_SHORT})")
-    if report.trailer_fault and trailer:
+    if report.blank:
+        numbers = ", ".join(map(str, report.blank))
+        problems.append(f"has no content: of the pages that no database is without, {numbers} blank or not there")
+    if report.trailer_fault:
         problems.append(f"is a streaming copy in disorder: {report.trailer_fault}")
     # The first header copy is spoken of where the file is identified.
     header = "the second header copy is damaged" if report.headers_valid == (True, False) else ""

@@ -264,13 +264,22 @@ class DatabaseHeader(Record):
         return self.current_full.generation_low != 0 and self.current_full.generation_high == 0
 
     @property
+    def has_trailer_page(self) -> bool:
+        """Whether the last page of this file is the bookkeeping of a streaming backup, not a page of data.
+
+        Engines before log format 7.3704.5 kept that in a patch file, and had no file types in headers (Microsoft
+        Knowledge Base Q158526; Extensible Storage Engine, log.hxx).
+        """
+        return self.is_streaming_copy and self.file_type != 0
+
+    @property
     def uses_ecc(self) -> bool:
         """Whether new pages get an ECC checksum: from revision 0xB on. Each page says for itself which it has."""
         return self.revision >= 0xB
 
     def page_count(self, file_size: int) -> int:
         """Return how many pages a file of that many bytes holds, without headers and without a backup trailer."""
-        return max(file_size // self.page_size - 2 - self.is_streaming_copy, 0)
+        return max(file_size // self.page_size - 2 - self.has_trailer_page, 0)
 
 
 def _candidates(head: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -87,6 +87,11 @@ class Identity:
     damaged: bool = False  # It is clearly of this kind, and its header is damaged
     note: str = ""  # Why it is unknown or damaged, or what else is worth saying; empty when there is nothing
 
+    @property
+    def lacks(self) -> str:
+        """What there is in place of a header, of a file that must have one: `nothing but zeros`, `empty`."""
+        return self.note.partition(":")[0]
+
 
 def looks_like_ese(first_bytes: bytes | bytearray | memoryview, size: int) -> bool:
     """Return whether a file may be an ESE file, going by its first bytes. False is certain, True is worth `identify`.

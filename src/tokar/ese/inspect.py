@@ -41,7 +41,7 @@ def inspect_file(source: ByteSource) -> Inspection:
     """
     identity = identify(source)
     header = identity.header
-    if not isinstance(header, DatabaseHeader) or not header.is_streaming_copy:
+    if not isinstance(header, DatabaseHeader) or not header.has_trailer_page:
         return Inspection(size=source.size, identity=identity)
     try:
         return Inspection(size=source.size, identity=identity, trailer=BackupTrailer.read(source, header))

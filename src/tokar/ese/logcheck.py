@@ -29,9 +29,7 @@ from tokar.ese.content_facts import FAULT_LIMIT, LogFault, LogFaultKind, LogRepo
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.pages import flipped_bit
 from tokar.ese.record import U8, U32, Record
-from tokar.storage.bytesource import ByteSource
 
-_BUFFER_SIZE: Final = 1 << 20
 _RANGES_SINCE: Final = 3704
 LARGEST_FILE: Final = 64 << 20
 """Such a log is held in memory to be checked; Exchange used 5 MiB, Active Directory 10 MiB."""
@@ -78,7 +76,7 @@ class RangeChecker:
         self._data = bytearray()
         self._valid = 0
         self._faults: list[LogFault] = []
-        self._work = 0
+        self._work = self._end = 0
 
     def update(self, view: memoryview) -> None:
         """Take the next bytes of the log."""
@@ -95,6 +93,7 @@ class RangeChecker:
             valid=self._valid,
             bad=len(self._faults),
             faults=tuple(self._faults[:FAULT_LIMIT]),
+            end=self._end,
             expected_size=self._header.file_size,
             size=size,
             not_verified=f"a log of format 7 with more than {LARGEST_FILE} bytes" if too_large else "",
@@ -115,6 +114,8 @@ class RangeChecker:
                 self._add(LogFaultKind.BAD, suspect)
             is_right = self._is_right(record, offset)
             self._valid += is_right
+            if is_right:
+                self._end = offset + ChecksumRecord.layout_size() + record.forward
             suspect = None if is_right else offset
             if not record.next:
                 break
@@ -202,6 +203,7 @@ class SegmentChecker(WholeBlocks):
             bad=len(faults),
             faults=tuple(faults[:FAULT_LIMIT]),
             segments_xor=reduce(xor, (self._seen[first + index][0] for index in counted), 0),
+            end=(first + max(counted) + 1) * SEGMENT_SIZE if counted else 0,
             expected_size=self._header.file_size,
             size=size,
         )
@@ -241,23 +243,6 @@ def why_not_verified(header: LogHeader) -> str:
     if header.minor < _RANGES_SINCE:
         return f"the records of format {header.format} are not known"
     return "" if header.sector_size >= 512 else f"a log with sectors of {header.sector_size} bytes"
-
-
-def check_log(source: ByteSource, header: LogHeader | None = None) -> LogReport:
-    """Check the content of a log.
-
-    Args:
-        source: The whole file.
-        header: Its header, where it has been read already.
-
-    Raises:
-        HeaderError: The header cannot be read.
-        StorageError: The source cannot be read.
-    """
-    checker = LogChecker(header or LogHeader.read(source))
-    for offset in range(0, source.size, _BUFFER_SIZE):
-        checker.update(source.read(offset, _BUFFER_SIZE))
-    return checker.finish()
 
 
 class LogChecker:

@@ -9,6 +9,7 @@ Database File (EDB) format specification".
 
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,15 @@ LARGE_PAGE_SIZE: Final = 16384
 _LARGE_HEADER_SIZE: Final = 80
 _LARGE_CHECKSUMS_OFFSET: Final = 40
 _LARGE_NUMBER_OFFSET: Final = 64
+SYSTEM_OBJECT: Final = 1
+"""The object that page 1 belongs to: the root of the whole database."""
+EMPTY_PAGE: Final = 8
+"""The flag of a page that is out of its tree: its links mean nothing."""
+_TREE_FLAGS: Final = 0x27
+_SPACE_ROOT: Final = 0x23  # root, leaf, space tree, and no parent of leaves
+_EXTENT: Final = struct.Struct("<HII")
+_DELETED: Final = 2
+_COMPRESSED: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,34 @@ class PageHeader(Record):
     tag_count:        U16 = 0           # 34
     flags:            U32 = NEW_FORMAT  # 36
     # fmt: on
+
+
+def last_owned(page: bytes) -> int:
+    """Return the last page that a database owns, going by page 2, the root of its space tree; 0 where that is in doubt.
+
+    Each node is an extent: the last page of it as a key of four bytes, and how many pages it has. All of them together
+    tile the database from its first page on. A tree of more than this page is not followed.
+    """
+    header = PageHeader.unpack(page)
+    links = header.previous_page or header.next_page
+    if header.flags & _TREE_FLAGS != _SPACE_ROOT or header.object_id != SYSTEM_OBJECT or links:
+        return 0
+    large = len(page) >= LARGE_PAGE_SIZE
+    start, mask = (_LARGE_HEADER_SIZE, 0x7FFF) if large else (PageHeader.layout_size(), 0x1FFF)
+    end = 0
+    for tag in range(1, header.tag_count & 0xFFF):
+        size, offset = struct.unpack_from("<HH", page, len(page) - 4 * (tag + 1))
+        node = page[start + (offset & mask) :][: size & mask]
+        if len(node) != _EXTENT.size:
+            return 0
+        key_size, last, count = _EXTENT.unpack(node[:2] + node[5:1:-1] + node[6:])
+        flags = (key_size if large else offset) >> 13
+        if flags & _DELETED:
+            continue
+        if flags & _COMPRESSED or key_size & 0x1FFF != 4 or last - count != end:
+            return 0
+        end = last
+    return end
 
 
 def block_size_of(page_size: int) -> int:

@@ -24,12 +24,16 @@ from tokar.ese.checksum import HEADER_SEED, ecc_checksum, header_is_valid, xor_w
 from tokar.ese.content_facts import FAULT_LIMIT, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import FORMAT_VERSION, DatabaseHeader
 from tokar.ese.page import (
+    EMPTY_PAGE,
     FORMAT_BIT,
     LARGE_PAGE_SIZE,
     NEW_FORMAT,
+    SYSTEM_OBJECT,
+    PageHeader,
     block_difference,
     block_size_of,
     has_ecc,
+    last_owned,
     number_in,
     page_is_sealed,
 )
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tokar.ese.blocksums import Words
-    from tokar.storage.bytesource import ByteSource
 
     Flags = npt.NDArray[np.bool_]
 
@@ -50,6 +53,8 @@ DIAGNOSIS_LIMIT: Final = 10_000
 _HEADER_PAGES: Final = 2
 _TRIED_PAGE_SIZES: Final = {4096, 8192, 32768}
 _HEAD_WORDS: Final = 9  # the u64 words of a page that are looked at one by one: up to the page number of large pages
+_ROOTS: Final = (1, 2, 3, 4, 24)
+"""Pages that no database leaves blank: its root, both roots of its space tree, the catalog and the copy of that."""
 _LOW_HALF: Final = 0xFFFFFFFF
 _HIGHEST_NUMBER: Final = 0x7FFFFFFF
 _Diagnosis = tuple[PageFaultKind, tuple[int, ...], int | None]
@@ -67,23 +72,6 @@ def why_not_verified(header: DatabaseHeader) -> str:
     return ""
 
 
-def check_pages(source: ByteSource, header: DatabaseHeader | None = None) -> PageReport:
-    """Check all pages of a database.
-
-    Args:
-        source: The whole file.
-        header: Its header, where it has been read already.
-
-    Raises:
-        HeaderError: The header cannot be read.
-        StorageError: The source cannot be read.
-    """
-    checker = PageChecker(header or DatabaseHeader.read(source).header, source.size)
-    for offset in range(0, source.size, BUFFER_SIZE):
-        checker.update(source.read(offset, BUFFER_SIZE))
-    return checker.finish()
-
-
 class PageChecker(WholeBlocks):
     """Checks the pages of one database while its bytes go by.
 
@@ -97,7 +85,7 @@ class PageChecker(WholeBlocks):
         self._header = header
         self._page_size = header.page_size
         self._last_page = max(file_size // self._page_size - _HEADER_PAGES, 0)
-        self._trailer_index = file_size // self._page_size - 1 if header.is_streaming_copy else -1
+        self._trailer_index = file_size // self._page_size - 1 if header.has_trailer_page else -1
         self._why_not = why_not_verified(header)
         self._block_size = block_size_of(self._page_size)
         self._large = self._page_size >= LARGE_PAGE_SIZE
@@ -106,6 +94,8 @@ class PageChecker(WholeBlocks):
         self._trailer_page = b""
         self._headers_valid = [False, False]
         self._pages = self._empty = self._old_ok = self._ecc_ok = self._highest_dbtime = 0
+        self._blank: list[int] = []
+        self._root_object = self._owned = self._linked = 0
         self._fault_counts = dict.fromkeys(PageFaultKind, 0)
         self._faults: list[PageFault] = []
 
@@ -130,8 +120,18 @@ class PageChecker(WholeBlocks):
             trailer_fault=fault,
             trailer_code=code,
             not_verified=self._why_not,
+            blank=self._blank_roots(),
+            owned=self._owned,
+            linked=0 if self._header.shrunk.count else self._linked,  # what is left of freed pages may lead anywhere
             caveat="" if tried else f"no file with pages of {self._page_size} bytes was at hand to try the rules on",
         )
+
+    def _blank_roots(self) -> tuple[int, ...]:
+        """Return the roots that are blank or not there."""
+        if self._why_not:
+            return ()
+        roots = _ROOTS if self._root_object == SYSTEM_OBJECT else _ROOTS[:1]
+        return tuple(number for number in roots if number in self._blank or number > self._pages)
 
     def _take(self, view: memoryview) -> None:
         """Take whole pages, put header copies and the trailer aside, check the others."""
@@ -167,8 +167,27 @@ class PageChecker(WholeBlocks):
         self._ecc_ok += int(np.count_nonzero(ecc_ok))
         if good.any():
             self._highest_dbtime = max(self._highest_dbtime, int(heads[good, 1].max()))
+            links = heads[good & (heads[:, 4] >> np.uint64(32) & np.uint64(EMPTY_PAGE) == 0), 2]
+            halves = (links & np.uint64(_LOW_HALF), links >> np.uint64(32))
+            self._linked = max(self._linked, *(int(half.max(initial=0)) for half in halves))
+        if first_number <= _ROOTS[-1]:
+            self._note_roots(pages, good, first_number)
         if not good.all():
             self._look_closer(pages, np.flatnonzero(~good), first_number)
+
+    def _note_roots(self, pages: Words, good: Flags, first_number: int) -> None:
+        """Keep what the first pages prove of the whole."""
+        for number in _ROOTS:
+            row = number - first_number
+            if not 0 <= row < len(pages):
+                continue
+            page = pages[row].tobytes()
+            if not any(page):
+                self._blank.append(number)
+            elif number == 1:
+                self._root_object = PageHeader.unpack(page).object_id
+            elif number == 2 and good[row]:
+                self._owned = last_owned(page)
 
     def _small_pages_ok(self, pages: Words, heads: Words, numbers: Words) -> tuple[Flags, Flags]:
         """Return which pages verify as old and which as new. Where no page claims to be new, half the work is saved."""
@@ -213,7 +232,7 @@ class PageChecker(WholeBlocks):
                 self._faults.append(fault)
 
     def _examine_trailer(self) -> tuple[BackupTrailer | None, str, int | None]:
-        if not self._header.is_streaming_copy:
+        if not self._header.has_trailer_page:
             return None, "", None
         try:
             return BackupTrailer.of_last_page(self._trailer_page, self._header), "", None

@@ -111,9 +111,7 @@ def _codes(record: type[Record]) -> Iterator[str]:
 
 
 def _assemble(record: Any, values: Iterator[Any]) -> Any:
-    return record(
-        **{name: _assemble(kind, values) if kind else next(values) for name, kind, _ in _members(record)},
-    )
+    return record(**{name: _assemble(kind, values) if kind else next(values) for name, kind, _ in _members(record)})
 
 
 def _flatten(record: Record) -> Iterator[Any]:

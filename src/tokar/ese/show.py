@@ -21,7 +21,7 @@ from tokar.ese.record import U32, Record
 from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tokar.ese.inspect import Inspection
     from tokar.ese.trailer import BackupTrailer
@@ -31,6 +31,34 @@ _COUNTS: Final = ("empty", "old_ok", "ecc_ok", "highest_dbtime", "extra_bytes", 
 _VERDICT: Final = ("verified", "not_verified", "unit", "units", "bad", "correctable", "problems", "note")
 _SETTINGS: Final = tuple(field.name for field in fields(Environment) if field.type is U32)
 _AREAS: Final = {"attachment_area", "raw_system_path", "raw_log_path"}  # shown as what is in them
+_MOMENTS: Final = {
+    "last consistent": "consistent",
+    "last attach": "attach",
+    "last detach": "detach",
+    "last re-attach": "reattach",
+}
+_BACKUPS: Final = {
+    "previous full backup": "previous_full",
+    "previous incremental": "previous_incremental",
+    "previous copy backup": "previous_copy",
+    "previous differential": "previous_differential",
+    "current full backup": "current_full",
+    "current shadow copy": "current_shadow_copy",
+}
+_HISTORY: Final = {
+    "repairs before defragmentation": "old_repair_count",
+    "corrected bits": "ecc_fixes",
+    "failed corrections": "failed_ecc_fixes",
+    "bad checksums": "bad_checksums",
+    "incremental reseeds": "incremental_reseed",
+    "patched pages": "patched_pages",
+    "extended": "extended",
+    "shrunk": "shrunk",
+    "creation of last log": "last_log_time",
+    "last scrub": "scrub_time",
+    "last scan finished": "scan_finish_time",
+    "flush map signature": "flush_map_signature",
+}
 _BACKUP_TYPES: Final = {0: "streaming", 1: "shadow copy", 2: "snapshot"}
 
 
@@ -74,15 +102,10 @@ def _database_rows(header: DatabaseHeader, size: int) -> Iterator[Row]:
     yield "state", header.state_name
     yield "log required", range_text(header.required_low, header.required_high)
     yield "log committed", range_text(0, header.committed_high)
-    yield from _numbers(("log recovering", header.recovering_generation), ("log consistency", header.consistency_low))
+    yield from _set_rows(header, {"log recovering": "recovering_generation", "log consistency": "consistency_low"})
     yield "signature", _or_none(header.signature)
     yield "log signature", _or_none(header.log_signature)
-    yield from _moments(
-        ("last consistent", header.consistent_position, header.consistent_time),
-        ("last attach", header.attach_position, header.attach_time),
-        ("last detach", header.detach_position, header.detach_time),
-        ("last re-attach", header.reattach_position, header.reattach_time),
-    )
+    yield from _moments(header, _MOMENTS)
     yield "page size", str(header.page_size)
     yield "pages", str(header.page_count(size))
     yield "format", f"0x{header.version:x},{header.revision},{header.minor_revision}"
@@ -93,48 +116,22 @@ def _database_rows(header: DatabaseHeader, size: int) -> Iterator[Row]:
     yield "shadowed", "no" if header.flags[0] & 1 else "yes"
     yield "operating system", f"{header.os_major}.{header.os_minor}.{header.os_build} SP {header.os_service_pack}"
     yield from _database_backups(header)
-    yield from _database_history(header)
+    repairs = Repairs(count=header.repair_count, time=header.repair_time)
+    if repairs.count:
+        yield "repairs", _spelled(repairs)
+    yield from _set_rows(header, _HISTORY)
     yield "checksum", f"0x{header.checksum:08x}"
 
 
 def _database_backups(header: DatabaseHeader) -> Iterator[Row]:
     """What is in parentheses says how the backup was made, where the header knows."""
-    for label, backup, kind in (
-        ("previous full backup", header.previous_full, header.previous_full_type),
-        ("previous incremental", header.previous_incremental, header.previous_incremental_type),
-        ("previous copy backup", header.previous_copy, header.previous_copy_type),
-        ("previous differential", header.previous_differential, header.previous_differential_type),
-        ("current full backup", header.current_full, None),
-        ("current shadow copy", header.current_shadow_copy, None),
-    ):
+    for label, name in _BACKUPS.items():
+        backup, kind = getattr(header, name), getattr(header, f"{name}_type", None)
         if backup.is_set:
             made = "" if kind is None else f" ({_BACKUP_TYPES.get(kind, f'type {kind}')})"
             yield label, f"{_backup(backup)}{made}"
     if header.is_streaming_copy:
         yield "streaming copy", "yes: hard recovery has not run on it yet"
-
-
-def _database_history(header: DatabaseHeader) -> Iterator[Row]:
-    yield from _repairs("repairs", Repairs(count=header.repair_count, time=header.repair_time))
-    yield from _numbers(("repairs before defragmentation", header.old_repair_count))
-    for label, repairs in (
-        ("corrected bits", header.ecc_fixes),
-        ("failed corrections", header.failed_ecc_fixes),
-        ("bad checksums", header.bad_checksums),
-        ("incremental reseeds", header.incremental_reseed),
-        ("patched pages", header.patched_pages),
-        ("extended", header.extended),
-        ("shrunk", header.shrunk),
-    ):
-        yield from _repairs(label, repairs)
-    for label, value in (
-        ("creation of last log", header.last_log_time),
-        ("last scrub", header.scrub_time),
-        ("last scan finished", header.scan_finish_time),
-        ("flush map signature", header.flush_map_signature),
-    ):
-        if value.is_set:
-            yield label, str(value)
 
 
 def _log_rows(header: LogHeader, size: int) -> Iterator[Row]:
@@ -150,8 +147,7 @@ def _log_rows(header: LogHeader, size: int) -> Iterator[Row]:
     yield "circular logging", "yes" if header.circular_logging else "no"
     if header.flags & 1:
         yield "reserve log", "yes: written when there was no room left"
-    if header.checkpoint.is_set:
-        yield "checkpoint then", str(header.checkpoint)
+    yield from _set_rows(header, {"checkpoint then": "checkpoint"})
     if header.has_segments_link:
         yield "previous log's content", f"0x{header.previous_segments_xor:016x}"
     yield from _environment_rows(header.environment)
@@ -163,10 +159,7 @@ def _checkpoint_rows(header: Checkpoint) -> Iterator[Row]:
     yield "checkpoint", str(header.checkpoint)
     yield "consistency", str(header.consistency) if header.consistency.is_set else "the same"
     yield "checkpoint of full backup", _or_none(header.full_backup_checkpoint)
-    yield from _moments(
-        ("full backup", header.full_backup_position, header.full_backup_time),
-        ("incremental backup", header.incremental_backup_position, header.incremental_backup_time),
-    )
+    yield from _moments(header, {"full backup": "full_backup", "incremental backup": "incremental_backup"})
     yield "signature", _or_none(header.signature)
     yield from _environment_rows(header.environment)
     yield from _attachment_rows(header.attachments)
@@ -179,7 +172,7 @@ def _flush_map_rows(header: FlushMap) -> Iterator[Row]:
     yield "created", _or_none(header.created)
     yield "attached", _or_none(header.attach_time)
     yield "detached", _or_none(header.detach_time)
-    yield from _numbers(("log required", header.required_low))
+    yield from _set_rows(header, {"log required": "required_low"})
     yield "signature", _or_none(header.signature)
     yield "database header signature", _or_none(header.header_flush_signature)
     yield "checksum", f"0x{header.checksum:08x}"
@@ -208,21 +201,28 @@ def _attachment_rows(attachments: tuple[Attachment, ...]) -> Iterator[Row]:
             yield "  attached, consistent", f"{one.attach_position}, {one.consistent_position}"
 
 
-def _moments(*rows: tuple[str, LogPosition, LogTime]) -> Iterator[Row]:
-    for label, position, moment in rows:
+def _moments(header: DatabaseHeader | Checkpoint, labels: Mapping[str, str]) -> Iterator[Row]:
+    """Yield places in the log with their times, where either is set."""
+    for label, name in labels.items():
+        position, moment = getattr(header, f"{name}_position"), getattr(header, f"{name}_time")
         if position.is_set or moment.is_set:
             yield label, f"{position}  {_or_none(moment)}"
 
 
-def _numbers(*rows: tuple[str, int]) -> Iterator[Row]:
-    for label, number in rows:
-        if number:
-            yield label, _number(number)
+def _set_rows(header: Record, labels: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the fields that are set, each spelled by its type."""
+    for label, name in labels.items():
+        if spelled := _spelled(getattr(header, name)):
+            yield label, spelled
 
 
-def _repairs(label: str, repairs: Repairs | Event) -> Iterator[Row]:
-    if repairs.count:
-        yield label, f"{repairs.count}, last {_or_none(repairs.time)}"
+def _spelled(value: int | Event | Repairs | LogPosition | LogTime | Signature) -> str:
+    """Return a value as text, empty where it is not set."""
+    if isinstance(value, int):
+        return _number(value) if value else ""
+    if isinstance(value, Event | Repairs):
+        return f"{value.count}, last {_or_none(value.time)}" if value.count else ""
+    return str(value) if value.is_set else ""
 
 
 def _number(value: int) -> str:
@@ -230,7 +230,7 @@ def _number(value: int) -> str:
 
 
 def _or_none(value: LogPosition | LogTime | Signature) -> str:
-    return str(value) if value.is_set else "none"
+    return _spelled(value) or "none"
 
 
 def _backup(backup: BackupInfo) -> str:
@@ -314,7 +314,5 @@ def verdict_json(verdict: ContentVerdict) -> dict[str, Any]:
 
 
 def _fault_json(fault: PageFault | LogFault) -> dict[str, Any]:
-    where = {"page": fault.page, "belongs_to": fault.belongs_to} if isinstance(fault, PageFault) else {}
-    if isinstance(fault, LogFault):
-        where = {"segment": fault.segment}
-    return {"kind": fault.kind.value, "offset": fault.offset, **where, "bits": list(fault.bits), "code": fault.code}
+    where = fields_json(fault, *(("page", "belongs_to") if isinstance(fault, PageFault) else ("segment",)))
+    return {**fields_json(fault, "kind", "offset"), **where, **fields_json(fault, "bits", "code")}

@@ -19,7 +19,6 @@ from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, 
 from tokar.format.index import IndexPage, demand_full, demand_tiling, find_entries
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
-from tokar.format.scanner import Scan, demand_trailing
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ class Archive:
             end = Tail.parse(body, position=position)
             _demand_before_tail(end.root_position, position)
         except FormatError as error:
+            from tokar.format.scanner import Scan  # noqa: PLC0415 - only what has no good end needs it
+
             for _ in Scan(SequentialReader(self.source), decode=False):
                 pass  # it says what is wrong: unsealed, or damaged and where
             raise error from None  # a front-to-back reader would be content: cannot happen, but must not pass
@@ -161,6 +162,8 @@ class Archive:
         end = self.size - bodies.TAIL_SIZE
         count = 0
         while position < end:
+            from tokar.format.scanner import demand_trailing  # noqa: PLC0415 - few archives have records there
+
             data = self.source.read(position, HEAD_SIZE)
             head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
             if head is None or not head.is_extra:

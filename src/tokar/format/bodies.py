@@ -88,6 +88,7 @@ def _preamble_crc(data: bytes) -> int:
 
 
 FILE_PACKER: Final = Packer(FILE_BODY)
+_pack_file: Final = FILE_PACKER.pack
 
 
 class FileList(IntEnum):

@@ -1,7 +1,8 @@
 """One entry read with proof: DONE against the index, every chunk against DONE (STATE-3 and STATE-4).
 
-FILE is built from the index; it is read only where DONE names another one, to say what is wrong, and by who checks every
-record. Of the chunks only those that are asked for are read. Whole files are read and hashed ahead by a second thread.
+FILE is built from the index; it is read only where DONE names another one, to say what is wrong, and by who checks
+every record. Of the chunks only those that are asked for are read. Whole files are read and hashed ahead by a second
+thread.
 """
 
 from __future__ import annotations

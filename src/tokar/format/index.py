@@ -95,7 +95,7 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, file: FileRecord, size: int, digest: bytes, places: tuple[int, int], check: bytes) -> Entry:
-        """Return the entry that FILE makes with size and digest of the content, where both stand, and the check of DONE."""
+        """Return the entry that FILE makes with size, digest, where both stand, and the check of DONE."""
         number, encoding, token, listed, announced, modified, incomplete, log2, name, stream = file
         own = (number, token, listed, encoding, name, size, digest, *places, check)
         return cls(*own, announced, modified, incomplete, log2, stream)

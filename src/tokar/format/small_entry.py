@@ -3,7 +3,8 @@
 Building gives the same bytes as `EntryWriter`, and what is proven here keeps every rule that `EntryReader` demands; a
 test holds both to that. It only spares the objects in between, which would cost more than the hashing does, and hashes
 a chunk that is stored as it is once, for the digest and on to the check. Proving builds FILE, the head of DATA and DONE
-again and compares bytes; where anything differs it gives up without a verdict, and the long way finds out what is wrong.
+again and compares bytes; where anything differs it gives up without a verdict, and the long way finds out what is
+wrong.
 """
 
 from __future__ import annotations

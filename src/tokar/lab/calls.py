@@ -94,7 +94,7 @@ T = TypeVar("T")
 
 
 class Calls:
-    """What stands around every call: work of the users, faults, engine errors as result codes, lists in the server's width.
+    """What stands around every call: users at work, faults, engine errors as codes, lists in the server's width.
 
     Args:
         lab: The server.

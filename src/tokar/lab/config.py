@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from tokar import tokens
 from tokar.errors import InputError
+from tokar.lab.engine import era_of
 from tokar.lab.instance import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tokar.server.contract import Registration
 
-
 CONFIG_NAME: Final = "lab.json"
+_REGISTRATION_NAME: Final = "restore-in-progress.json"
 _MOST_DATABASES: Final = 12
 """More attachments than this do not fit a log header."""
 
@@ -97,10 +96,37 @@ def default_config(profile: str, databases: int, seed: int) -> Config:
     """
     if not 0 < databases <= _MOST_DATABASES:
         raise InputError(f"a lab has 1 to {_MOST_DATABASES} databases, not {databases}")
-    makers = {"edbbcli": _exchange, "ntdsbcli": _directory, "certadm": _authority}
-    if profile not in makers:
-        raise InputError(f"there is no simulated server of the profile {profile!r}", hint=f"one of {', '.join(makers)}")
-    return replace(makers[profile](databases), seed=seed)
+    era_of(profile)
+    server, root, logs, system, paths = _SERVERS[profile]
+    rows = [*paths[:-1], *(paths[-1].format(number) for number in range(len(paths), databases + 1))][:databases]
+    found = tuple(
+        DatabaseConfig(dbid, f"{root}\\{path}", _token(profile, path)) for dbid, path in enumerate(rows, start=1)
+    )
+    return Config(
+        profile, server, seed, 0, circular=False, incremental_disabled=False, logs=logs, system=system, databases=found
+    )
+
+
+_NTDS, _CERT, _EXCHSRVR = "C:\\WINDOWS\\NTDS", "C:\\Windows\\System32\\CertLog", "D:\\exchsrvr"
+# Name, folder of databases, of logs and of the checkpoint, databases; the last one stands for all further ones.
+_SERVERS: Final = {
+    "edbbcli": (
+        "EXCHANGE1",
+        _EXCHSRVR,
+        f"{_EXCHSRVR}\\logs",
+        f"{_EXCHSRVR}\\working",
+        ("priv\\PRIV.EDB", "pub\\PUB.EDB", "dir\\DIR.EDB", "priv{0}\\PRIV{0}.EDB"),
+    ),
+    "ntdsbcli": ("DC1", _NTDS, "E:\\NTDSLOG", _NTDS, ("ntds.dit", "adam{0}\\adamntds{0}.dit")),
+    "certadm": ("CA1.lab.example", _CERT, _CERT, _CERT, ("Lab CA.edb", "Lab CA {0}.edb")),
+}
+
+
+def _token(profile: str, path: str) -> int:
+    """Return the token of a database: Exchange tells its stores apart."""
+    if profile != "edbbcli":
+        return tokens.DATABASE
+    return {"pub": 0x46, "dir": 0x47}.get(path[:3], 0x45)
 
 
 def load_config(folder: Path) -> Config:
@@ -127,50 +153,6 @@ def save_json(path: Path, content: object) -> None:
     draft = path.with_suffix(".tmp")
     draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
     draft.replace(path)
-
-
-def _exchange(count: int) -> Config:
-    root = "D:\\exchsrvr"
-    rows = [("priv\\PRIV.EDB", 0x45), ("pub\\PUB.EDB", 0x46), ("dir\\DIR.EDB", 0x47)]
-    rows += [(f"priv{number}\\PRIV{number}.EDB", 0x45) for number in range(4, count + 1)]
-    return _config("edbbcli", "EXCHANGE1", root + "\\logs", root + "\\working", _numbered(root, rows[:count]))
-
-
-def _directory(count: int) -> Config:
-    root = "C:\\WINDOWS\\NTDS"
-    rows = [
-        ("ntds.dit", tokens.DATABASE),
-        *((f"adam{number}\\adamntds{number}.dit", tokens.DATABASE) for number in range(2, count + 1)),
-    ]
-    return _config("ntdsbcli", "DC1", "E:\\NTDSLOG", root, _numbered(root, rows))
-
-
-def _authority(count: int) -> Config:
-    root = "C:\\Windows\\System32\\CertLog"
-    rows = [(f"Lab CA{'' if number == 1 else f' {number}'}.edb", tokens.DATABASE) for number in range(1, count + 1)]
-    return _config("certadm", "CA1.lab.example", root, root, _numbered(root, rows))
-
-
-def _numbered(root: str, rows: list[tuple[str, int]]) -> Iterator[DatabaseConfig]:
-    for dbid, (path, token) in enumerate(rows, start=1):
-        yield DatabaseConfig(dbid, f"{root}\\{path}", token)
-
-
-def _config(profile: str, server: str, logs: str, system: str, databases: Iterator[DatabaseConfig]) -> Config:
-    return Config(
-        profile=profile,
-        server=server,
-        seed=0,
-        lives=0,
-        circular=False,
-        incremental_disabled=False,
-        logs=logs,
-        system=system,
-        databases=tuple(databases),
-    )
-
-
-NAME: Final = "restore-in-progress.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +186,7 @@ class RestoreInProgress:
 
 def load_registration(folder: Path) -> RestoreInProgress | None:
     """Return the registered restore of a lab, or None."""
-    path = folder / NAME
+    path = folder / _REGISTRATION_NAME
     if not path.exists():
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -214,9 +196,9 @@ def load_registration(folder: Path) -> RestoreInProgress | None:
 
 def save_registration(folder: Path, registration: RestoreInProgress) -> None:
     """Write a registration down."""
-    save_json(folder / NAME, asdict(registration))
+    save_json(folder / _REGISTRATION_NAME, asdict(registration))
 
 
 def remove_registration(folder: Path) -> None:
     """Forget the registration, after a recovery that went well."""
-    (folder / NAME).unlink(missing_ok=True)
+    (folder / _REGISTRATION_NAME).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A database on disk: two copies of a real ESE header, then pages. And the checkpoint, which lags behind on purpose, as the real one does."""
+"""A database on disk: two copies of a real ESE header, then pages. And the checkpoint, which lags behind on purpose."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from tokar.lab.instance import Listener
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind
-from tokar.server.run_backup import BackupOptions, BackupResult, load_prior, run_backup
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 from tokar.server.run_restore import RestorationResult, parts_of, restore_to_server
 from tokar.tokens import token_name
 
@@ -123,7 +124,8 @@ class _Story:
 
     def _back_up(self, lab: Lab) -> tuple[Path, ...]:
         self._chapter(
-            "Four backups by procedure, while users go on working. Logs are truncated only after the archive is sealed and re-read."
+            "Four backups by procedure, while users go on working. "
+            "Logs are truncated only after the archive is sealed and re-read."
         )
         server = SimulatedServer(lab)
         kinds = (BackupKind.FULL, BackupKind.INCREMENTAL, BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL)
@@ -164,7 +166,8 @@ class _Story:
 
     def _restore(self, target: Lab, archives: Sequence[Path]) -> RestorationResult:
         self._chapter(
-            "The server is lost. The chain goes to another one, whose directories are elsewhere: every file where its token belongs."
+            "The server is lost. The chain goes to another one, whose directories are elsewhere: "
+            "every file where its token belongs."
         )
         self._say(f"  $ tokar restore {' '.join(path.name for path in archives)} --server lab:other-server")
         opened = [Archive(path) for path in archives]
@@ -178,7 +181,8 @@ class _Story:
             self._say(f"    {directory.files:>3} files to {directory.path}")
         full, last = result.registrations[0], result.registrations[-1]
         self._say(
-            f"    registered: logs 0x{full.generation_low:X} to 0x{last.generation_high:X}, {len(full.restore_map or ())} databases in the restore map"
+            f"    registered: logs 0x{full.generation_low:X} to 0x{last.generation_high:X}, "
+            f"{len(full.restore_map or ())} databases in the restore map"
         )
         return result
 
@@ -189,7 +193,8 @@ class _Story:
         self._say("  $ tokar lab recover other-server")
         recovered = target.recover()
         self._say(
-            f"    hard recovery: logs 0x{recovered.low:X} to 0x{recovered.high:X}, {recovered.undone} transactions undone"
+            f"    hard recovery: logs 0x{recovered.low:X} to 0x{recovered.high:X}, "
+            f"{recovered.undone} transactions undone"
         )
         committed = self._account.at[result.registrations[-1].generation_high]
         expected = {each.name: committed.get(each.dbid, {}) for each in target.config.databases}
@@ -208,4 +213,5 @@ class _Story:
 def _summary(result: BackupResult) -> str:
     low, high = result.generations or (0, 0)
     sealed = result.sealed
-    return f"{sealed.entries} files, logs 0x{low:X} to 0x{high:X}, truncation: {result.truncation.value}, root {sealed.root.hex()[:16]}..."
+    logs = f"logs 0x{low:X} to 0x{high:X}"
+    return f"{sealed.entries} files, {logs}, truncation: {result.truncation.value}, root {sealed.root.hex()[:16]}..."

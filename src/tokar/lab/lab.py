@@ -291,6 +291,8 @@ def create_lab(
     """
     if (folder / CONFIG_NAME).exists():
         raise InputError("there is a lab already", path=folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("a lab is made in a new or empty folder", path=folder, hint="name another folder")
     config = default_config(profile, databases or (2 if profile == "edbbcli" else 1), seed)
     era, place = era_of(profile), config.place(folder)
     for each in (place.logs, place.system, *(path.parent for path in place.databases.values())):

@@ -221,7 +221,7 @@ class RangeLog:
 
 
 def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[tuple[LogPosition, LogRecord]], bool]:
-    """Return where the last range ends, where its checksum record begins, the records, and whether every range is sound."""
+    """Return where the last range ends, where its checksum record begins, the records, and whether all is sound."""
     records: list[tuple[LogPosition, LogRecord]] = []
     start, end, last = HEADER_SIZE, HEADER_SIZE, None
     while start + _CHECKSUM.size <= len(data) and data[start] == _KIND:

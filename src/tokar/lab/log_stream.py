@@ -117,9 +117,9 @@ class LogStream:
         )
         # Prepared under another name, so that there is never a current log that is half made.
         self._current = create_log(self.folder / f"{self.base}tmp.log", header)
-        self._current.path = self._current.path.rename(self.folder / log_file_name(self.base))
         self.append(Opened(generation))
         self.flush()
+        self._current.path = self._current.path.rename(self.folder / log_file_name(self.base))
 
     def resume(self) -> None:
         """Go on with the current log, or make the one that follows the highest closed log."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def dump(path: Path, era: Era) -> dict[bytes, bytes]:
-    """Return the records of a database as it lies on disk. In one that is not clean these are what happens to have been written.
+    """Return the records of a database as it lies on disk: all of them only where it is clean.
 
     Raises:
         EngineError: It is not there (-1811), damaged (-1018), or its chain of pages is broken (-1019, -1206).

@@ -8,10 +8,11 @@ import posixpath
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, RestoreError
+from tokar.ese.filenames import parse_file_name
 from tokar.restore.locations import (
     Kind,
     Location,
@@ -22,11 +23,11 @@ from tokar.restore.locations import (
     parse_to,
     read_location_file,
 )
-from tokar.restore.paths import PathMap, PathResolver, own_hosts, parse_map, take_apart
+from tokar.restore.paths import PathMap, PathResolver, native, own_hosts, parse_map, take_apart
 from tokar.restore.plan import Existing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tokar.format.archive import Archive
     from tokar.format.metadata import Head
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 # (certsrv.h).
 CERTUTIL_FOLDER = "DataBase"
 CERTUTIL_LIST = "certbkxp.dat"
+_HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
+_GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
 _NO_ROLL_FORWARD = "--certutil makes folders to be carried elsewhere; --existing roll-forward has no meaning there"
 _NO_LOCATIONS = "--into and --certutil send all files to one folder; leave the locations out"
 
@@ -55,6 +58,8 @@ class RestoreOptions:
     backup_logs: Path | None = None  # A directory of their own for the restored logs and patch files
     accept_unrecoverable: bool = False  # Restore databases that cannot be recovered; for one archive alone
     accept_incomplete: bool = False  # Restore files that are known to be incomplete
+    aside: Path | None = None  # `--aside`: where to put what the plan leaves out
+    all_files: bool = False  # Place everything as it lay, also what recovery must not meet
     take_over: bool = False  # Go on although a restore that died is still registered with the server
 
 
@@ -77,6 +82,8 @@ class Request:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     windows: bool = os.name == "nt"  # Whether this machine has drives
     hosts: frozenset[str] = field(default_factory=own_hosts)  # The names of this machine that UNC paths may use
+    left_out: Mapping[int, str] = field(default_factory=dict)  # Entries that are not placed, each with the reason
+    aside: str | None = None  # The directory that takes those all the same; absolute
     # The directory of their own that restored logs and patch files go to, in place of the log directory; absolute. The
     # engine demands exactly the registered range there (-553, -554).
     backup_logs: str | None = None
@@ -124,7 +131,7 @@ class Request:
 
 def places_to_look_at(request: Request) -> tuple[str, ...]:
     """Return the directories that the inventory must know for a plan to be made."""
-    wanted = [path for path in (request.folder, request.backup_logs) if path is not None]
+    wanted = [path for path in (request.folder, request.backup_logs, request.aside) if path is not None]
     places: list[Location | NameTarget] = [*request.targets]
     if request.folder is None:
         places = [*request.locations, *places]
@@ -137,6 +144,27 @@ def places_to_look_at(request: Request) -> tuple[str, ...]:
         if place.kind is not Kind.DIRECTORY:
             wanted.append(request.split(path)[0])
     return tuple(dict.fromkeys(wanted))
+
+
+def parse_generation(text: str) -> int:
+    """Return the generation that a person names: `0x1A`, or the name of a log.
+
+    A number without `0x` is refused: log names are hexadecimal without saying so, and 10 could be either.
+
+    Raises:
+        InputError: It is neither.
+    """
+    number: int | None = None
+    if text[:2].lower() == "0x":
+        try:
+            number = int(text, 0)
+        except ValueError:
+            number = None
+    elif "." in text:
+        number = parse_file_name(names.leaf_of(text)).generation
+    if number is None or not 0 < number <= _HIGHEST:
+        raise InputError(f"not a log generation: {names.printable(text)}", hint=_GENERATION_HINT)
+    return number
 
 
 def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Location, ...]:
@@ -189,11 +217,12 @@ def make_request(archive: Archive, options: RestoreOptions) -> Request:
         location_list=raw.data if raw else None,
         existing=Existing(options.existing),
         backup_logs=_absolute(options.backup_logs),
+        aside=_absolute(options.aside),
     )
 
 
 def _absolute(path: Path | None) -> str | None:
-    return str(path.absolute()) if path else None
+    return native(str(path.absolute()), "/") if path else None
 
 
 def _kept(archive: Archive, code_page: int, *, replaced: bool) -> tuple[Location, ...]:

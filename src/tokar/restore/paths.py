@@ -121,7 +121,16 @@ def native(text: str, base: str, *, windows: bool = os.name == "nt") -> str:
         return text
     if windows:
         return ntpath.normpath(ntpath.join(base, text))
-    return posixpath.normpath(posixpath.join(base, text))
+    return posixpath.normpath(_without_parents(posixpath.join(base, text)))
+
+
+def _without_parents(path: str) -> str:
+    """Return a POSIX path without `..`: after a link it leads to where the system goes, above what the link names."""
+    while ".." in (parts := path.split("/")):
+        at = parts.index("..")
+        above = os.path.realpath("/".join(parts[:at]) or "/")
+        path = "/".join((posixpath.dirname(above).rstrip("/"), *parts[at + 1 :])) or "/"
+    return path
 
 
 def own_hosts() -> frozenset[str]:

@@ -118,6 +118,7 @@ class _Planner:
             self._other_locations()
         if request.backup_logs is not None:
             self._own_log_folder(steps, request.backup_logs)
+        self._files_against_directories(steps)
         self._targets.judge()
         return Plan(
             profile=request.profile,
@@ -188,6 +189,18 @@ class _Planner:
         numbers = tuple(step.entry.number for step in alike)
         self._targets.problems.append(Problem(CollisionError(message, path=alike[0].target), numbers))
 
+    def _files_against_directories(self, steps: Steps) -> None:
+        """Find the names that a file would have, and a directory that files go to or one above it (PLC-1)."""
+        wanted = self._targets.directories_as_files()
+        if not wanted:
+            return
+        for directory, name, entry in steps.placements():
+            place = self._targets.identity(directory), names.collision_key(name)
+            if place in wanted:
+                message = f"{entry.name} would be a file where a directory is needed for {wanted[place]}"
+                error = CollisionError(message, path=self._request.join(directory, name))
+                self._targets.problems.append(Problem(error, (entry.number,)))
+
     def _folder(self, folder: str) -> None:
         """Prepare for one folder that takes everything."""
         request = self._request
@@ -205,12 +218,16 @@ class _Planner:
         """Decide about one entry; return the number of the decision."""
         leaf: str | None = None
         fault: UnsafeNameError | None = None
+        reason = self._request.left_out.get(entry.number)
+        if reason is not None and self._request.aside is None:
+            decision = Decision(None, None, f"left out: {reason}", Action.LEAVE_OUT)
+            return self._decisions.setdefault(decision, len(self._decisions))
         try:
             leaf = names.leaf(entry.raw_name, entry.encoding)
         except UnsafeNameError as error:
             fault = error
         named = by_name.get(entry.number)
-        if leaf is not None and named is None and entry.token in self._routes:
+        if leaf is not None and named is None and reason is None and entry.token in self._routes:
             directory, code = self._routes[entry.token]
             self._targets.claim(directory, leaf, entry.size, number=entry.number, token=entry.token)
             return code
@@ -242,7 +259,10 @@ class _Planner:
         folder = self._request.folder
         general = False
         name = None
-        if named is not None:
+        reason = self._request.left_out.get(entry.number)
+        if reason is not None and self._request.aside is not None:
+            directory, rule = self._request.aside, f"aside: {reason}"
+        elif named is not None:
             directory, name = self._settle(named, leaf)
             rule = f"named by {named.source}"
         elif self._request.backup_logs is not None and role(entry.token) is Role.LOG:
@@ -416,6 +436,8 @@ def places_of(plan: Plan, request: Request, *, base: str = "") -> Places:
     databases: list[tuple[str, str]] = []
     folders: set[str] = set()
     for directory, name, entry in plan.steps.placements():
+        if entry.number in request.left_out:
+            continue  # it is put aside
         kind = role(entry.token)
         if kind is Role.DATABASE:
             old = names.decode(entry.raw_name, entry.encoding) or entry.name

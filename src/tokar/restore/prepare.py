@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
-from tokar import names, tokens
+from tokar import tokens
 from tokar.as_json import as_json
+from tokar.codes import of_engine
 from tokar.errors import CollisionError, ExistingFileError, FormatError, InputError, RestoreError, StorageError
-from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import RestoreOptions, make_request
@@ -30,7 +30,7 @@ from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
-from tokar.sets.judge import judge_alone
+from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
@@ -42,33 +42,11 @@ if TYPE_CHECKING:
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.chain import Chain
     from tokar.sets.choose import ChainSelection, NotPlaced
-    from tokar.sets.database_verdict import DatabaseVerdict
     from tokar.sets.facts import LogFacts
+    from tokar.sets.faults import Fault
+    from tokar.sets.judge import LeftOut, SetVerdict
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
-_HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
-_GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
-
-
-def parse_generation(text: str) -> int:
-    """Return the generation that a person names: `0x1A`, or the name of a log.
-
-    A number without `0x` is refused: log names are hexadecimal without saying so, and 10 could be either.
-
-    Raises:
-        InputError: It is neither.
-    """
-    number: int | None = None
-    if text[:2].lower() == "0x":
-        try:
-            number = int(text, 0)
-        except ValueError:
-            number = None
-    elif "." in text:
-        number = parse_file_name(names.leaf_of(text)).generation
-    if number is None or not 0 < number <= _HIGHEST:
-        raise InputError(f"not a log generation: {names.printable(text)}", hint=_GENERATION_HINT)
-    return number
 
 
 class OpenSets:
@@ -161,6 +139,8 @@ class ChosenSets:
     base: str = ""  # The base name of the logs; empty where it is not known
     recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
     not_checked: tuple[str, ...] = ()  # What nobody could judge
+    left_out: tuple[LeftOut, ...] = ()  # The files of a single archive that recovery must not meet
+    notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
     problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
     whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
@@ -192,37 +172,53 @@ def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None =
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if not judge:
         return replace(chosen, whole=False)
-    found = judge_alone(_facts_of(archive) if facts is None else facts)
-    facts = found.facts
-    low, high = facts.generations or (0, 0)
+    facts = _facts_of(archive) if facts is None else facts
+    found = judge_set(facts)
+    logs = found.placed_logs(facts)
+    generations = [one.generation or 0 for one in logs]
+    low, high = min(generations, default=0), max(generations, default=0)
     label = str(archive.path or archive.id.hex())
     of_an_engine = facts.databases or facts.logs or found.not_checked
     return replace(
         chosen,
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
-        logs=found.last_logs,
+        logs=logs,
         base=facts.logs[0].base if facts.logs else "",
         recovery=recovery_of(facts.databases) if of_an_engine else None,
         not_checked=found.not_checked,
-        problems=tuple(_unrecoverable(one) for one in found.unrecoverable),
+        left_out=found.left_out,
+        notes=tuple(fault.message for fault in found.remarks),
+        problems=tuple(_unrecoverable(found)),
     )
 
 
 def _facts_of(archive: Archive) -> SetFacts:
-    """Return the facts of an archive; nothing is read where no file is of an engine, for there may be a million of others."""
+    """Return the facts of an archive; nothing is read where none is of an engine: there may be a million."""
     if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in archive}):
         return facts_of_archive(archive)
     return SetFacts()
 
 
-def _unrecoverable(found: DatabaseVerdict) -> Problem:
-    """Return a database that cannot be recovered as a problem, with the root cause."""
-    cause = found.faults[0] if found.faults else None
+def _unrecoverable(found: SetVerdict) -> Iterator[Problem]:
+    """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
+    said: set[str] = set()
+    for database in found.databases:
+        blocking = [fault for fault in database.faults if fault.blocks]
+        said.update(fault.message for fault in blocking)
+        if database.is_lost:
+            yield _problem_of(database.name, blocking[0] if blocking else None)
+    for fault in found.blocking:
+        if fault.message not in said and found.databases:
+            yield _problem_of(", ".join(fault.databases) or "the set", fault)
+
+
+def _problem_of(name: str, cause: Fault | None) -> Problem:
+    """Return what cannot be recovered as a problem, with the root cause."""
     why = f": {cause.message}" if cause else ""
     code = f" ({cause.engine})" if cause and cause.engine else ""
     step = f"{cause.next_step}; " if cause and cause.next_step else ""
     error = RestoreError(
-        f"{found.name} cannot be recovered from this set{why}{code}",
+        f"{name} cannot be recovered from this set{why}{code}",
         hint=f"{step}--accept-unrecoverable restores the files all the same",
     )
     return Problem(error, urgency=UNRECOVERABLE)
@@ -296,11 +292,20 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         )
     if chosen.selection is not None and options.certutil is not None:
         return _plan_apart(chosen, options.certutil, options)
+    if chosen.selection is not None and (options.aside or options.all_files):
+        raise InputError("--aside and --all-files are for one archive")
+    if options.aside and options.all_files:
+        raise InputError("--all-files leaves nothing to put aside; give one of them")
     content = MergedSet(list(zip(chosen.archives, chosen.entries, strict=True)))
+    if not options.all_files:
+        apart = {one.file.number: one.reason for one in chosen.left_out if one.file.number is not None}
+        request = replace(request, left_out=apart)
     request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
     folders = () if request.certutil is None else (request.certutil,)
-    recovery = _guidance(chosen, places_of(plan, request, base=chosen.base), folders)
+    of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
+    places = places_of(plan, request, base=chosen.base) if of_an_engine else NO_PLACES
+    recovery = _guidance(chosen, places, folders)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery)
 
 
@@ -322,10 +327,18 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
 def _plan(content: MergedSet, request: Request, chosen: ChosenSets, options: RestoreOptions) -> Plan:
     """Return the plan of some content, with what is wrong with it unless that was accepted."""
     plan = look_and_plan(content.entries, request, chosen.logs)
+    notes = [*chosen.notes, *(_answer(one) for one in chosen.left_out if options.all_files)]
+    plan = replace(plan, notes=(*plan.notes, *notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
     if not options.accept_incomplete:
         problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
+
+
+def _answer(one: LeftOut) -> str:
+    """Return what recovery answers to a file that is placed although it must not meet it."""
+    code = f": recovery will answer {of_engine(one.code)}" if one.code is not None else ""
+    return f"{one.file.name} is placed all the same ({one.reason}){code}"
 
 
 def _strays(folder: Path, count: int) -> list[Problem]:

@@ -78,10 +78,14 @@ class _Names:
                         result.add(value)
         return result
 
+    def is_claimed(self, key: str) -> bool:
+        """Return whether a file may have claimed a name with this key."""
+        value = hash(key)
+        return value in self._buckets[value & (_BUCKETS - 1)]
+
     def is_free(self, key: str) -> bool:
         """Return whether a name with this key is neither there nor claimed."""
-        value = hash(key)
-        return value not in self._found and value not in self._buckets[value & (_BUCKETS - 1)]
+        return hash(key) not in self._found and not self.is_claimed(key)
 
 
 class _Target:
@@ -178,6 +182,17 @@ class Targets:
             for path, target in self._targets.items()
             if (identity := target.info.identity or path) in shared
         }
+
+    def directories_as_files(self) -> dict[tuple[str, str], str]:
+        """Return the directories, or those above them, whose names files may claim too: where, the key, and a path."""
+        found = {}
+        for path, target in self._targets.items():
+            above, *missing = target.info.identity.split("/")
+            for part in missing:
+                if above in self._names and self._names[above].is_claimed(part):
+                    found[above, part] = path
+                above = f"{above}/{part}"
+        return found
 
     def identity(self, path: str) -> str:
         """Return what all paths of one directory share."""

@@ -70,7 +70,7 @@ class DamageMap:
 
     @property
     def set_end(self) -> int:
-        """The position from which on records do not belong to the set any more: all that is derived, and what follows."""
+        """Where records begin that are not of the set itself: all that is derived, and what follows."""
         ends = [self.named[kind].position for kind in (records.SUMM, records.ROOT) if kind in self.named]
         if self.tail is not None:
             ends.append(self.tail.root_position)

@@ -1,8 +1,8 @@
 """What is left of one file of a damaged archive: all of it, a part, or nothing (SALV-2).
 
 An entry that is one proven run needs none of this. For all others the records that are left are held against each
-other by their checks. FILE or DONE that is lost is built again from the row of the index, and counts if it has the check
-that DONE or the row names.
+other by their checks. FILE or DONE that is lost is built again from the row of the index, and counts if it has the
+check that DONE or the row names.
 """
 
 from __future__ import annotations

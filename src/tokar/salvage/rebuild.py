@@ -243,7 +243,7 @@ class _Replica:
 
 
 def trailing_records(found: DamageMap, kind: bytes | None = None) -> list[Outside]:
-    """Return the lower-case records that belong after ROOT: those after SUMM, or all of a kind that belongs nowhere else."""
+    """Return the lower-case records of after ROOT: those after SUMM, and all of a kind that belongs nowhere else."""
     outside = (found.outside[run.entry] for run in found.runs if run.is_outside)
     extra = (one for one in outside if one.head.is_extra and one.head.length <= records.MAX_TRAILING_SIZE)
     end = found.set_end

@@ -17,9 +17,8 @@ The rules, with their numbers in spec/procedure.md:
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from tokar import codes
 from tokar.errors import ProcedureError
@@ -29,10 +28,10 @@ from tokar.server.states import BACKUP, BackupEvent, BackupState, Machine
 from tokar.server.transcript import describe_failure, to_base64, to_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
-    from tokar.server.contract import BackupContext, BackupKind, ListedName, NameList, Server
+    from tokar.namelist import ListedName
+    from tokar.server.contract import BackupContext, BackupKind, NameList, Server
     from tokar.server.licence import TruncationLicence
     from tokar.server.transcript import Transcript
 
@@ -195,7 +194,7 @@ class BackupProcedure:
         licence.use(self)
         self._machine.fire(BackupEvent.TRUNCATE)
         try:
-            self._call("truncate_logs", self._live().truncate_logs)
+            self._transcript.call("truncate_logs", self._live().truncate_logs)
         except BaseException:
             self._machine.fire(BackupEvent.TRUNCATION_FAILED)
             raise
@@ -221,7 +220,7 @@ class BackupProcedure:
         told = outcome is Outcome.SUCCESS or self._server.dialect.has_abort
         self.ending = Ending(outcome, "unanswered", told, "it was interrupted")  # stands unless the next line returns
         try:
-            self._call("end", self._context.end, outcome, facts={"outcome": outcome.value})
+            self._transcript.call("end", self._context.end, outcome, facts={"outcome": outcome.value})
             self.ending = Ending(outcome, "ok", told)
         except NoAnswerError as error:
             self.ending = Ending(outcome, "unanswered", told, str(error))
@@ -257,7 +256,7 @@ class BackupProcedure:
     def _prepare(self, backup_type: BackupType) -> None:
         event = _PREPARE[backup_type]
         self._machine.demand(event)
-        self._context = self._call(
+        self._context = self._transcript.call(
             "prepare", self._server.prepare_backup, backup_type, facts={"type": backup_type.value}
         )
         self._machine.fire(event)
@@ -265,7 +264,7 @@ class BackupProcedure:
     def _configuration(self, event: BackupEvent, call: str) -> NameList:
         """Ask for a list that reads configuration only, and free it; its entries stay."""
         self._machine.demand(event)
-        found: NameList = self._call(call, getattr(self._live(), call), note=False)
+        found: NameList = self._transcript.call(call, getattr(self._live(), call), note=False)
         self._transcript.add_list(call, found.entries)
         found.free()
         self._machine.fire(event)
@@ -274,7 +273,7 @@ class BackupProcedure:
     def _take_list(self, kind: ListKind, store: Store) -> None:
         call = _CALLS[kind]
         self._machine.demand(_GET[kind])
-        listed: NameList = self._call(call, getattr(self._live(), call), note=False)
+        listed: NameList = self._transcript.call(call, getattr(self._live(), call), note=False)
         self._held[kind] = listed
         self._machine.fire(_GET[kind])
         self._transcript.add_list(call, listed.entries)
@@ -282,7 +281,7 @@ class BackupProcedure:
         for entry in listed.entries:
             self._take_file(kind, entry, store)
         self._machine.demand(_FREE[kind])
-        self._call("free", self._held.pop(kind).free, facts={"list": call})
+        self._transcript.call("free", self._held.pop(kind).free, facts={"list": call})
         self._machine.fire(_FREE[kind])
 
     def _demand_files(self, kind: ListKind, listed: NameList) -> None:
@@ -307,7 +306,7 @@ class BackupProcedure:
         context = self._live()
         self._file_open = True  # also while Open is under way, since a call that was not answered may have opened it
         try:
-            size = self._call("open", context.open, entry.raw_name, facts={"name": name}, note=False)
+            size = self._transcript.call("open", context.open, entry.raw_name, facts={"name": name}, note=False)
         except ServerError:
             self._file_open = False
             raise
@@ -323,7 +322,7 @@ class BackupProcedure:
             raise
         self._transcript.add("read", name=name, reads=stream.reads, size=to_count(stream.size))
         self._machine.demand(BackupEvent.CLOSE)
-        self._call("close", context.close, facts={"name": name})
+        self._transcript.call("close", context.close, facts={"name": name})
         self._file_open = False
         self._machine.fire(BackupEvent.CLOSE)
         self.listed.append(file)
@@ -337,35 +336,12 @@ class BackupProcedure:
         context = self._live()
         if self._file_open:
             self._machine.demand(BackupEvent.CLOSE)
-            self._quietly("close", context.close)
+            self._transcript.quietly("close", context.close)
             self._file_open = False
         for kind, held in list(self._held.items()):
             self._machine.demand(_FREE[kind])
-            self._quietly("free", held.free)
+            self._transcript.quietly("free", held.free)
             del self._held[kind]
-
-    def _quietly(self, call: str, function: Callable[[], object]) -> None:
-        # The transcript has it, and what led here is the one to report.
-        with contextlib.suppress(Exception):
-            self._call(call, function)
-
-    def _call(
-        self,
-        call: str,
-        function: Callable[..., Any],
-        *arguments: object,
-        facts: dict[str, Any] | None = None,
-        note: bool = True,
-    ) -> Any:
-        """Make a call and note it; a failure is always noted, a success with `note`."""
-        try:
-            result = function(*arguments)
-        except BaseException as error:
-            self._transcript.add(call, **(facts or {}), **describe_failure(error))
-            raise
-        if note:
-            self._transcript.add(call, **(facts or {}))
-        return result
 
     def _live(self) -> BackupContext:
         if self._context is None:

@@ -44,25 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-__all__ = [
-    "DIALECTS",
-    "BackupContext",
-    "BackupType",
-    "Dialect",
-    "EndOfFile",
-    "ListedName",
-    "NameList",
-    "NoAnswerError",
-    "Outcome",
-    "Registration",
-    "RestoreContext",
-    "Server",
-    "ServerError",
-]
-
-
 class BackupType(StrEnum):
-    """What Prepare is asked for. Differential, incremental and copy are no types of the interfaces: they differ in truncation alone."""
+    """What Prepare is asked for. Differential, incremental and copy are no types: they differ in truncation alone."""
 
     FULL = "full"
     LOGS_ONLY = "logs"
@@ -83,88 +66,68 @@ class Outcome(StrEnum):
     ABORT = "abort"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """Facts about one family of interfaces, as data."""
 
     profile: str  # The token profile of its names, and the name of the dialect (see `tokar.tokens`)
     title: str  # What it belongs to
-    wide: bool  # Whether lists are made of 16-bit units
-    types: frozenset[BackupType]  # The types that Prepare knows
-    end_of_file: EndOfFile  # How `read` shows the end
-    # Whether `end` can say that the backup failed. Where not, the server may believe in a backup that does not exist.
-    has_abort: bool
-    locations_in_backup: bool  # Whether the database locations may be asked for in a backup
-    has_dynamic_files: bool  # Whether there is a list of dynamic files
-    has_expiry_token: bool  # Whether Prepare returns a token that restore demands
-    # Whether Register comes before the files are placed; where not, files are placed first, set by set.
-    register_first: bool
-    map_with_logs_sets: bool  # Whether Register of a logs-only set takes a restore map; where not, it takes none
     source: str  # Where these facts come from
+    end_of_file: EndOfFile  # How `read` shows the end
+    wide: bool = True  # Whether lists are made of 16-bit units
+    types: frozenset[BackupType] = frozenset(BackupType)  # The types that Prepare knows
+    # Whether `end` can say that the backup failed. Where not, the server may believe in a backup that does not exist.
+    has_abort: bool = False
+    locations_in_backup: bool = True  # Whether the database locations may be asked for in a backup
+    has_dynamic_files: bool = False  # Whether there is a list of dynamic files
+    has_expiry_token: bool = False  # Whether Prepare returns a token that restore demands
+    # Whether Register comes before the files are placed; where not, files are placed first, set by set.
+    register_first: bool = False
+    map_with_logs_sets: bool = True  # Whether Register of a logs-only set takes a restore map; where not, it takes none
     # Bytes to ask for in one read. 64 KiB everywhere: larger buffers hung servers (Q197500) and hid or invented damage
     # (Q237953, Q253216).
     read_size: int = 65536
 
 
-_BOTH: Final = frozenset(BackupType)
 _DIALECTS: Final = (
     Dialect(
         profile="edbbcli",
         title="Exchange Server 4.0 to 5.5",
-        wide=False,
-        types=_BOTH,
+        source='Exchange Server SDK, "Backing Up" and "Restoring Directory or Information Store Data"; the end of '
+        "a file is not documented, the client counts to the announced size",
         end_of_file=EndOfFile.HANDLE_EOF,
-        has_abort=False,  # HrBackupEnd takes the context alone
-        locations_in_backup=False,  # documented for restore only
-        has_dynamic_files=False,
-        has_expiry_token=False,
+        wide=False,
+        locations_in_backup=False,  # documented for restore only; and HrBackupEnd takes the context alone: no abort
         register_first=True,
-        map_with_logs_sets=True,
-        source='Exchange Server SDK, "Backing Up" and "Restoring Directory or Information Store Data"; the end of a file is '
-        "not documented, the client counts to the announced size",
     ),
     Dialect(
         profile="ntdsbcli",
         title="Active Directory",
-        wide=True,
-        types=frozenset({BackupType.FULL}),  # Win32 documentation, DsBackupPrepare: only full works
+        source='Win32 documentation, "Backing Up" and "Restoring an Active Directory Server", DsBackupRead, '
+        "DsBackupPrepare",
         end_of_file=EndOfFile.HANDLE_EOF,  # DsBackupRead
-        has_abort=False,
-        locations_in_backup=True,
-        has_dynamic_files=False,
+        types=frozenset({BackupType.FULL}),  # Win32 documentation, DsBackupPrepare: only full works
         has_expiry_token=True,
         register_first=True,
-        map_with_logs_sets=True,
-        source='Win32 documentation, "Backing Up" and "Restoring an Active Directory Server", DsBackupRead, DsBackupPrepare',
     ),
     Dialect(
         profile="certadm",
         title="AD CS certification authority",
-        wide=True,
-        types=_BOTH,
-        end_of_file=EndOfFile.SHORT_READ,  # CertSrvBackupRead
-        has_abort=False,
-        locations_in_backup=True,  # and only then: at restore the service must be stopped
-        has_dynamic_files=True,
-        has_expiry_token=False,
-        register_first=False,  # CertSrvRestoreRegisterW: copy, then register, set by set
-        map_with_logs_sets=False,  # NULL and 0 for an incremental
         source='Win32 documentation, "Using the Certificate Services Backup and Restore Functions", CertSrvBackupRead, '
         "CertSrvRestoreRegisterW; MS-CSRA 3.1.4.1",
+        # Locations are given in a backup, and only then: at restore the service must be stopped. Copy, then register,
+        # set by set (CertSrvRestoreRegisterW).
+        end_of_file=EndOfFile.SHORT_READ,  # CertSrvBackupRead
+        has_dynamic_files=True,
+        map_with_logs_sets=False,  # NULL and 0 for an incremental
     ),
     Dialect(
         profile="ese",
         title="the engine itself, or a set on disk",
-        wide=True,
-        types=_BOTH,
+        source="Extensible Storage Engine documentation, JetReadFileInstance, JetEndExternalBackupInstance2, "
+        "JetExternalRestore",  # this takes everything at once, when the files are there
         end_of_file=EndOfFile.ZERO,
         has_abort=True,  # JetEndExternalBackupInstance2, JET_bitBackupEndAbort
-        locations_in_backup=True,
-        has_dynamic_files=False,
-        has_expiry_token=False,
-        register_first=False,  # JetExternalRestore takes everything at once, when the files are there
-        map_with_logs_sets=True,
-        source="Extensible Storage Engine documentation, JetReadFileInstance, JetEndExternalBackupInstance2, JetExternalRestore",
     ),
 )
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({dialect.profile: dialect for dialect in _DIALECTS})
@@ -204,7 +167,7 @@ class ServerError(SourceError):
 
 
 class NoAnswerError(SourceError):
-    """A call was not answered: its deadline passed, or the process that made it is gone. What it did on the server is not known.
+    """A call was not answered in time, or the process that made it is gone. What it did on the server is not known.
 
     Args:
         call: The call.
@@ -333,7 +296,7 @@ class Registration:
 
 
 class RestoreContext(ABC):
-    """What Prepare returned for a restore. Every method may raise ServerError, NoAnswerError, or another SourceError."""
+    """What Prepare returned for a restore. Every method may raise ServerError, NoAnswerError, or a SourceError."""
 
     @abstractmethod
     def database_locations(self) -> NameList:
@@ -341,7 +304,7 @@ class RestoreContext(ABC):
 
     @abstractmethod
     def register(self, registration: Registration) -> None:
-        """Leave instructions for the engine's next start. An interlock: a second one fails until `register_complete`."""
+        """Leave instructions for the engine's next start. A second one fails until `register_complete`."""
 
     @abstractmethod
     def register_complete(self, status: int) -> None:
@@ -366,12 +329,12 @@ class Server(ABC):
     truncates: bool = True
     # Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
     may_hang: bool = False
-    # What the paths in its lists stand for on this machine, where that is not what they say: a prefix there, a path here.
+    # What the paths in its lists stand for on this machine, where that is not what they say: prefix there, path here.
     path_maps: tuple[tuple[str, str], ...] = ()
     recovery_steps: tuple[str, ...] = ("start the service: its engine recovers what was registered",)  # After a restore
 
     def is_online(self) -> bool | None:
-        """Tell whether the service runs: demanded for a backup, refused for a restore. None where the dialect has no such call."""
+        """Tell whether the service runs, as a backup demands and a restore refuses. None where no call tells it."""
         return None
 
     @abstractmethod
@@ -396,7 +359,7 @@ class Server(ABC):
 
 
 class BackupKind(StrEnum):
-    """What the person asks for. The server cannot tell incremental from differential: only truncation sets them apart."""
+    """What the person asks for. To the server incremental and differential are one: only truncation differs."""
 
     FULL = "full"
     INCREMENTAL = "incremental"

@@ -108,7 +108,7 @@ class DeadlineServer(Server):
         self.close()
 
     def _running(self) -> _Link:
-        """Return the process, a new one where there is none or the last one is lost; a new one has its server made first."""
+        """Return the process; a new one, with its server made, where there is none or the last one is lost."""
         if self._link is None or self._link.is_lost:
             self.close()
             link = self._link = _Link(self._factory)
@@ -183,7 +183,7 @@ class _Link:
         raise SourceError(value)
 
     def _receive(self, deadline: float) -> tuple[str, Any] | None:
-        """Return the answer to the last call, dropping late ones to calls that were given up; None when the deadline passes."""
+        """Return the answer to the last call, dropping late ones to earlier calls; None when the deadline passes."""
         until = time.monotonic() + deadline
         while self._connection.poll(max(0.0, until - time.monotonic())):
             number, kind, value = self._connection.recv()

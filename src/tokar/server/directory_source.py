@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 from tokar import codes, names, tokens
 from tokar.collect.gather import FileState, Gatherer
 from tokar.errors import InputError, SourceChangedError, StorageError
+from tokar.namelist import ListedName
 from tokar.server.contract import (
     DIALECTS,
     BackupContext,
     BackupType,
-    ListedName,
     NameList,
     Outcome,
     RestoreContext,

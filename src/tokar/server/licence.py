@@ -6,8 +6,8 @@ spec/procedure.md:
 
 * LIC-1 Only for a full or an incremental, never for a differential or a copy, and never from a source that nobody may
   delete from.
-* LIC-2 The archive is a file: synced, renamed without replacing anything, its directory synced, and opened again. Never
-  a pipe.
+* LIC-2 The archive is a file: synced, renamed without replacing anything, its name durable too, and opened again. Never
+  a pipe, and never where the file system cannot promise all of that.
 * LIC-3 All of its content was decoded from that file and held against every digest, without a fault.
 * LIC-4 The names that the server listed and the entries of the archive are equal one to one: token, name, order, size.
 * LIC-5 The logs of the set are contiguous, of one log stream, and continue each other; and the verdict on the set is
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar.errors import ArchiveError, IntegrityError, ProcedureError, SetError
 from tokar.server.contract import BackupType
@@ -33,12 +33,13 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind, Scope
 from tokar.sets.judge import judge_set
 from tokar.sets.logs import LinkFault, link
+from tokar.storage.durable import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tokar.server.backup_steps import BackupProcedure
     from tokar.server.content import ListedFile
+    from tokar.server.contract import BackupKind
     from tokar.sets.facts import LogFacts, SetFacts
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
@@ -47,6 +48,7 @@ _SEAL: Final = object()
 """What the constructor asks for. Nothing outside this module may name it; tests/server/test_licence.py looks for it."""
 _LICENSED: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY}
 _HARMLESS: Final = {
+    FaultKind.DATABASE_REPAIRED,
     FaultKind.HEADER_COPY,
     FaultKind.PAGES_CORRECTABLE,
     FaultKind.STATE_UNUSABLE,  # a true copy of a database that no log helps
@@ -56,6 +58,11 @@ _LINKS: Final = {
     LinkFault.SIGNATURE: "belongs to another log stream",
     LinkFault.TIME: "does not follow the log before it: their creation times do not link",
     LinkFault.CONTENT: "was not written after the log before it: its content has changed or is cut",
+}
+_LACKS: Final = {
+    Capability.SYNC: "nothing can be made durable",
+    Capability.NO_REPLACE: "a file cannot be given its name without the risk of replacing another",
+    Capability.NAME_SYNC: "a name cannot be made durable",
 }
 
 
@@ -87,7 +94,7 @@ class PriorSet:
 class Evidence:
     """What was found when the sealed archive was opened again."""
 
-    durable: bool  # Synced, renamed without replacing, directory synced: a file, not a pipe
+    capabilities: frozenset[Capability]  # What the place could promise of the file: LIC-2 asks for all of it
     archive_id: bytes  # Id of the archive that was opened
     root: bytes  # Its root
     sealed_id: bytes  # Id that the writer reported
@@ -110,34 +117,49 @@ def fault_text(fault: Fault) -> str:
     return f"{fault.message} ({fault.engine})" if fault.engine else fault.message
 
 
+class Session(Protocol):
+    """What the seal check asks of a session: `tokar.server.backup_steps.BackupProcedure`."""
+
+    kind: BackupKind  # What is being done
+    listed: list[ListedFile]  # Every file that was listed, in order
+
+    @property
+    def state(self) -> BackupState:
+        """Where it stands."""
+
+    @property
+    def source_truncates(self) -> bool:
+        """Whether logs of the source may be truncated at all."""
+
+
 class TruncationLicence:
     """The right to call TruncateLogs once, in one session. Only `check_seal` makes one.
 
     Args:
         seal: What only this module has.
-        procedure: The session it is for.
+        session: The session it is for.
         archive_id: The archive it was given for.
 
     Raises:
         ProcedureError: Somebody else tried.
     """
 
-    __slots__ = ("_procedure", "_used", "archive_id")
+    __slots__ = ("_session", "_used", "archive_id")
 
-    def __init__(self, seal: object, procedure: BackupProcedure, archive_id: bytes) -> None:
+    def __init__(self, seal: object, session: Session, archive_id: bytes) -> None:
         if seal is not _SEAL:
             raise ProcedureError("a licence to truncate comes from the seal check alone")
-        self._procedure = procedure
+        self._session = session
         self._used = False
         self.archive_id = archive_id
 
-    def use(self, procedure: BackupProcedure) -> None:
+    def use(self, session: Session) -> None:
         """Use the licence up (LIC-8).
 
         Raises:
             ProcedureError: It is for another session, or it was used before.
         """
-        if procedure is not self._procedure:
+        if session is not self._session:
             raise ProcedureError("this licence to truncate is for another session")
         if self._used:
             raise ProcedureError("this licence to truncate was used before")
@@ -153,7 +175,7 @@ class TruncationLicence:
         raise ProcedureError("a licence to truncate cannot be stored")
 
 
-def check_seal(procedure: BackupProcedure, evidence: Evidence) -> TruncationLicence:
+def check_seal(session: Session, evidence: Evidence) -> TruncationLicence:
     """Hold a sealed archive against the session that filled it, and give the licence.
 
     Raises:
@@ -163,28 +185,31 @@ def check_seal(procedure: BackupProcedure, evidence: Evidence) -> TruncationLice
             were listed (LIC-3, LIC-4).
         SetError: The set has damage or lacks logs, or does not go on where its prior ends (LIC-5 to LIC-7).
     """
-    _demand_kind(procedure)
-    if not evidence.durable:
-        raise ProcedureError("logs are truncated only for an archive that is a durable file, never for a pipe")
+    _demand_kind(session)
+    if lacking := [_LACKS[one] for one in Capability if one not in evidence.capabilities]:
+        raise ProcedureError(
+            f"logs are truncated only for an archive that is a durable file, and where it lies {lacking[0]}",
+            hint="write the archive to another file system; the logs are still on the server",
+        )
     _demand_content(evidence)
-    _demand_listed(procedure.listed, evidence.entries)
+    _demand_listed(session.listed, evidence.entries)
     verdict = judge_set(evidence.facts)
     _demand_sound(evidence.facts, verdict)
     demand_contiguous(evidence.facts.logs)
     _demand_recoverable(verdict)
-    if procedure.kind.backup_type is BackupType.LOGS_ONLY:
+    if session.kind.backup_type is BackupType.LOGS_ONLY:
         demand_continues(evidence.facts.logs, evidence.prior, evidence.server)
-    return TruncationLicence(_SEAL, procedure, evidence.archive_id)
+    return TruncationLicence(_SEAL, session, evidence.archive_id)
 
 
-def _demand_kind(procedure: BackupProcedure) -> None:
+def _demand_kind(session: Session) -> None:
     """LIC-1; and the session must stand right after its seal."""
-    if not procedure.kind.truncates:
-        raise ProcedureError(f"a {procedure.kind} backup never truncates logs")
-    if not procedure.source_truncates:
+    if not session.kind.truncates:
+        raise ProcedureError(f"a {session.kind} backup never truncates logs")
+    if not session.source_truncates:
         raise ProcedureError("nothing may be deleted from this source")
-    if procedure.state is not BackupState.SEALED:
-        raise ProcedureError(f"a licence to truncate is given after the seal, not in the state {procedure.state}")
+    if session.state is not BackupState.SEALED:
+        raise ProcedureError(f"a licence to truncate is given after the seal, not in the state {session.state}")
 
 
 def _demand_content(evidence: Evidence) -> None:
@@ -270,6 +295,33 @@ def _demand_recoverable(verdict: SetVerdict) -> None:
             raise SetError(f"whether this set can be recovered is not known: {why}")
 
 
+def demand_server(prior: PriorSet, server: str | None) -> None:
+    """Check that the prior set came from the same server, where both say which (LIC-7).
+
+    Raises:
+        SetError: It did not.
+    """
+    if is_other_server(prior.server, server):
+        raise SetError(
+            f"the prior set came from the server {prior.server}, this one from {server}",
+            hint="name the last set of this server, or take a full",
+        )
+
+
+def is_other_server(one: str | None, other: str | None) -> bool:
+    """Return whether two sets say that they came from different servers."""
+    return bool(one and other and one.casefold() != other.casefold())
+
+
+def demand_stream(log: LogFacts, prior: PriorSet) -> None:
+    """Check that a log is of the stream of the prior set, where both say which (LIC-7).
+
+    Raises:
+        SetError: It is not.
+    """
+    _demand_one_stream((prior.log, log))
+
+
 def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: str | None) -> None:
     """Check that logs go on where the prior set ends (LIC-7). Overlap is legal.
 
@@ -282,8 +334,7 @@ def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: s
             "logs are truncated only when the set before this one is named",
             hint="name it: --after PRIOR, or --chain DIR",
         )
-    if prior.server and server and prior.server.casefold() != server.casefold():
-        raise SetError(f"the prior set came from the server {prior.server}, this one from {server}")
+    demand_server(prior, server)
     low, high, end = logs[0].generation or 0, logs[-1].generation or 0, prior.generation_high
     if low > end + 1:
         raise SetError(

@@ -11,7 +11,7 @@ from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import NO_TIME, LogTime, Signature
 from tokar.format.archive import Archive
 from tokar.server.contract import BackupKind
-from tokar.server.licence import PriorSet
+from tokar.server.licence import PriorSet, is_other_server
 from tokar.sets.backup_set import FoundSets, find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.facts import LogFacts
@@ -92,7 +92,11 @@ def _prior_from_receipt(path: Path) -> PriorSet:
 
 
 def find_prior(
-    folder: Path, kind: BackupKind, *, report: Callable[[ArchiveError], None] | None = None
+    folder: Path,
+    kind: BackupKind,
+    *,
+    server: str | None = None,
+    report: Callable[[ArchiveError], None] | None = None,
 ) -> PriorSet | None:
     """Return the set before a new one, found among the archives of a folder; None for kinds that begin a chain.
 
@@ -101,6 +105,7 @@ def find_prior(
     Args:
         folder: The folder.
         kind: The kind of the new set.
+        server: The server of the new set: sets of others are passed over.
         report: Called with each archive and receipt that cannot be read, where the chain does not need it.
 
     Raises:
@@ -116,8 +121,14 @@ def find_prior(
     except InputError:
         found = FoundSets((), ())
     usable = [one for one in found.sets if one.kind in wanted and one.generations and not one.receipt]
+    others = {one.server for one in usable if is_other_server(one.server, server)}
+    usable = [one for one in usable if one.server not in others]
     if not usable:
         error = InputError("no set to go on from", path=folder, hint="take a full backup into this folder first")
+        if others:
+            error.add_note(
+                f"the sets there are of another server than {server}: {', '.join(sorted(filter(None, others)))}"
+            )
         for problem in found.problems:
             error.add_note(f"also: cannot be read: {problem}")
         raise error

@@ -1,4 +1,4 @@
-"""The restore side, driven over a server: register, place, complete, in the order of the dialect. Placing is the caller's.
+"""The restore side, driven over a server: register, place (which the caller does), complete, in the dialect's order.
 
 The rules, with their numbers in spec/procedure.md:
 
@@ -24,13 +24,12 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from tokar import codes
 from tokar.errors import ProcedureError
 from tokar.server.contract import BackupType, NameList, ServerError
 from tokar.server.states import RESTORE, Machine, RestoreEvent, RestoreState
-from tokar.server.transcript import describe_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +92,7 @@ class RestoreProcedure:
             )
         event = RestoreEvent.PREPARE_REGISTER_FIRST if dialect.register_first else RestoreEvent.PREPARE_PLACE_FIRST
         self._machine.demand(event)
-        self._context = self._call("restore_prepare", self._server.prepare_restore, expiry_token)
+        self._context = self.transcript.call("restore_prepare", self._server.prepare_restore, expiry_token)
         self._machine.fire(event)
 
     def locations(self) -> NameList:
@@ -104,13 +103,13 @@ class RestoreProcedure:
         """
         self._machine.demand(RestoreEvent.GET_LOCATIONS)
         context = self._live()
-        found: NameList = self._call("database_locations", context.database_locations)
+        found: NameList = self.transcript.call("database_locations", context.database_locations)
         found.free()
         self._machine.fire(RestoreEvent.GET_LOCATIONS)
         return found
 
     def take_over(self) -> None:
-        """Complete, as a failure, what a restore that died left registered (RES-8). Does nothing where there is no such thing.
+        """Complete, as a failure, what a restore that died left registered, if anything (RES-8).
 
         Raises:
             ProcedureError: A set was restored already.
@@ -121,7 +120,7 @@ class RestoreProcedure:
             raise ProcedureError("an earlier restore is taken over before anything is restored, not afterwards")
         complete = self._live().register_complete
         with contextlib.suppress(ServerError):  # nothing is registered
-            self._call("register_complete", complete, codes.ERROR, facts={"status": f"0x{codes.ERROR:08X}"})
+            self.transcript.call("register_complete", complete, codes.ERROR, facts={"status": f"0x{codes.ERROR:08X}"})
         self._machine.fire(RestoreEvent.TAKE_OVER)
 
     def restore(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
@@ -144,7 +143,9 @@ class RestoreProcedure:
                 self._place(item, place)
                 self._register(item)
             self._machine.demand(RestoreEvent.COMPLETE_SUCCESS)
-            self._call("register_complete", self._live().register_complete, codes.NONE, facts={"status": "0x00000000"})
+            self.transcript.call(
+                "register_complete", self._live().register_complete, codes.NONE, facts={"status": "0x00000000"}
+            )
         except BaseException as error:
             self._fail(error)
             raise
@@ -156,7 +157,7 @@ class RestoreProcedure:
         if self._context is None or self.state is RestoreState.ENDED:
             return
         self._machine.demand(RestoreEvent.END)
-        self._quietly("restore_end", self._context.end)
+        self.transcript.quietly("restore_end", self._context.end)
         self._machine.fire(RestoreEvent.END)
 
     def __enter__(self) -> Self:
@@ -190,7 +191,7 @@ class RestoreProcedure:
         self._machine.demand(RestoreEvent.REGISTER)
         low, high = item.registration.generation_low, item.registration.generation_high
         try:
-            self._call(
+            self.transcript.call(
                 "register",
                 self._live().register,
                 item.registration,
@@ -218,26 +219,8 @@ class RestoreProcedure:
         if registered:
             status = error.code if isinstance(error, ServerError) else codes.ERROR
             complete = self._live().register_complete
-            self._quietly("register_complete", complete, status, facts={"status": f"0x{status:08X}"})
+            self.transcript.quietly("register_complete", complete, status, status=f"0x{status:08X}")
             self._machine.fire(RestoreEvent.COMPLETE_FAILURE)
-
-    def _quietly(
-        self, call: str, function: Callable[..., object], *arguments: object, facts: dict[str, Any] | None = None
-    ) -> None:
-        # The transcript has it, and what led here is the one to report.
-        with contextlib.suppress(Exception):
-            self._call(call, function, *arguments, facts=facts)
-
-    def _call(
-        self, call: str, function: Callable[..., Any], *arguments: object, facts: dict[str, Any] | None = None
-    ) -> Any:
-        try:
-            result = function(*arguments)
-        except BaseException as error:
-            self.transcript.add(call, **(facts or {}), **describe_failure(error))
-            raise
-        self.transcript.add(call, **(facts or {}))
-        return result
 
     def _live(self) -> RestoreContext:
         if self._context is None:

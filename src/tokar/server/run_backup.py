@@ -13,7 +13,9 @@ then may logs be truncated; End comes last, always; the receipt beside the archi
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
@@ -30,34 +32,41 @@ from tokar.errors import (
 )
 from tokar.format import canonical_json, metadata
 from tokar.format.archive import Archive
-from tokar.format.bodies import PREAMBLE_SIZE, FileList, Preamble
+from tokar.format.bodies import FileList
 from tokar.format.metadata import Head
 from tokar.format.verify import verify
 from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
 from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ListKind
 from tokar.server.contract import BackupKind, BackupType, NoAnswerError, ServerError
-from tokar.server.licence import Evidence, PriorSet, Stored, check_seal, damage_of, fault_text
-from tokar.server.prior import load_prior, prior_log_json
+from tokar.server.licence import (
+    Evidence,
+    PriorSet,
+    Stored,
+    check_seal,
+    damage_of,
+    demand_server,
+    demand_stream,
+    fault_text,
+)
+from tokar.server.prior import prior_log_json
 from tokar.server.states import BackupState
 from tokar.server.transcript import Transcript
 from tokar.sets import receipt
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
-from tokar.sets.receipt import Receipt, Truncation, write_receipt
+from tokar.sets.receipt import Receipt, Truncation, receipt_path, write_receipt
 from tokar.storage import durable
+from tokar.storage.bytesource import MediumSource, Reread
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from tokar.format.compression import Compression
     from tokar.server.content import ContentStream, ListedFile
     from tokar.server.contract import NameList, Server
-
-__all__ = ["BackupOptions", "BackupPartialError", "BackupResult", "load_prior", "run_backup"]
 
 SOFTWARE: Final = f"tokar {__version__}"
 UNVERIFIED_SUFFIX: Final = ".unverified"
@@ -157,17 +166,18 @@ class _Run:
         self._procedure = BackupProcedure(server, kind, self._transcript)
         self._calls_in_archive = 0
         self._aside: Path | None = None
+        self._reread: Reread | None = None
+        self._stream_is_checked = False
 
     def run(self) -> BackupResult:
         self._demand_possible()
         receipt.demand_free(self._out)
-        sink = FileSink(
-            self._out
-        )  # an existing archive is refused here, and so is a place where nothing can be written
+        # An existing archive is refused here, and so is a place where nothing can be written.
+        sink = FileSink(self._out)
         try:
             with self._procedure:
                 self._copy(sink)
-                self._after_seal()
+                self._after_seal(sink)
         except BaseException as error:
             self._tell_of_failure(error)
             raise
@@ -180,6 +190,8 @@ class _Run:
         kind, prior = self._asked, self._options.prior
         if kind.backup_type is BackupType.FULL and prior is not None:
             raise InputError(f"a {kind} backup follows no other", hint="leave out the prior set")
+        if prior is not None:
+            demand_server(prior, self._server.name)
         if not kind.truncates or not self._server.truncates:
             return
         if kind is BackupKind.INCREMENTAL and prior is None:
@@ -216,7 +228,7 @@ class _Run:
         except BaseException as error:
             writer.discard()
             if not isinstance(error, ExistingFileError):
-                self._set_aside(writer.id)
+                self._set_aside(sink, error)
             raise
         procedure.sealed()
 
@@ -237,8 +249,18 @@ class _Run:
             announced_size=file.announced_size,
         )
         examiner.finish()
+        self._demand_stream()
         if file.origin is ListKind.DATABASE_NAMES or self._transcript.pending >= _FLUSH_ITEMS:
             self._flush_calls(writer)
+
+    def _demand_stream(self) -> None:
+        """Refuse another log stream than that of the prior set, which HEAD names, as soon as a log shows it."""
+        prior = self._options.prior
+        if prior is None or self._stream_is_checked or self._procedure.kind.backup_type is BackupType.FULL:
+            return
+        for log in self._reader.facts().logs[:1]:
+            demand_stream(log, prior)
+            self._stream_is_checked = True
 
     def _flush_calls(self, writer: ArchiveWriter) -> None:
         for part in self._transcript.take():
@@ -283,10 +305,11 @@ class _Run:
             summary["notes"] = self._notes[:_MAX_LEFT_OUT]
         return summary
 
-    def _after_seal(self) -> None:
+    def _after_seal(self, sink: FileSink) -> None:
         """From the seal to truncation."""
         procedure = self._procedure
-        evidence = self._look_again() if procedure.kind.truncates else None
+        self._notes += _place_notes(self._out, self._server)
+        evidence = self._look_again(sink) if procedure.kind.truncates else None
         self._demand_sound()
         if evidence is None or procedure.state is not BackupState.SEALED:
             return
@@ -333,16 +356,17 @@ class _Run:
         if self._procedure.kind.truncates:
             self._notes.append("logs were not truncated: accepting damage does not license it")
 
-    def _look_again(self) -> Evidence:
-        """Open the sealed archive again and read all of it. Whatever goes wrong, it does not keep its name."""
+    def _look_again(self, sink: FileSink) -> Evidence:
+        """Open the sealed archive again and read all of it from the medium. Without proof it does not keep its name."""
         sealed = self._sealed
         assert sealed is not None
         try:
-            with Archive(self._out) as archive:
+            with MediumSource(self._out) as source, Archive(source) as archive:
+                self._reread = source.reread
                 report = verify(archive, content=True, threads=self._options.threads)
                 report.demand()
                 return Evidence(
-                    durable=True,  # FileSink.commit synced it, renamed it without replacing, and synced the directory
+                    capabilities=sink.capabilities,
                     archive_id=archive.id,
                     root=archive.root,
                     sealed_id=sealed.id,
@@ -354,9 +378,11 @@ class _Run:
                     prior=self._options.prior,
                     server=self._server.name or None,
                 )
-        except BaseException:
-            self._set_aside(sealed.id)
+        except BaseException as error:
+            if isinstance(error, ArchiveError):
+                error.path = error.path or self._out
             self._sealed = None
+            self._set_aside(sink, error)
             raise
 
     def _finish(self) -> BackupResult:
@@ -374,7 +400,8 @@ class _Run:
             raise BackupPartialError(
                 f"the archive is good and kept, but the server's End {_HOW_ENDED[ending.result]}: {ending.detail}",
                 path=self._out,
-                hint="the server may not count this backup; see its event log, and take a full before the next incremental",
+                hint="the server may not count this backup; see its event log, and take a full before the next "
+                "incremental",
             )
         return BackupResult(
             path=self._out,
@@ -402,7 +429,9 @@ class _Run:
             return
         self._notes.append(f"failed: {error}" if str(error) else f"failed: {type(error).__name__}")
         try:
-            self._write_receipt()
+            written = self._write_receipt()
+            if written != receipt_path(self._out):  # that one is another backup's
+                error.add_note(f"its receipt is {written.name}")
         except StorageError as second:
             error.add_note(f"the receipt could not be written either: {second}")
 
@@ -425,6 +454,8 @@ class _Run:
         archive: dict[str, Any] = {}
         if sealed is not None:
             archive = {"name": self._out.name, "id": sealed.id.hex(), "root": sealed.root.hex(), "size": sealed.size}
+            if self._reread is not None:
+                archive["reread"] = self._reread.value
         end: dict[str, Any] = {}
         notes = list(self._notes)
         if ending is not None:
@@ -445,24 +476,55 @@ class _Run:
             calls=tuple(self._transcript.calls[self._calls_in_archive :][:_MAX_CALLS]),
         )
 
-    def _set_aside(self, archive_id: bytes) -> None:
+    def _set_aside(self, sink: FileSink, error: BaseException) -> None:
         """Take the final name from an archive that this run put there and cannot vouch for.
 
-        It is renamed, not deleted, since it may hold the only copy of something. A file that somebody else put there is
-        left alone.
+        It is renamed to a free name, not deleted, since it may hold the only copy of something. A file that somebody
+        else put there is left alone. Where it cannot be renamed, the error says so first.
         """
-        with contextlib.suppress(ArchiveError, OSError):
-            with self._out.open("rb") as file:
-                if Preamble.parse(file.read(PREAMBLE_SIZE)).id != archive_id:
-                    return
-            aside = self._out.with_name(self._out.name + UNVERIFIED_SUFFIX)
-            durable.rename_no_replace(self._out, aside)
-            self._aside = aside
+        if not sink.has_its_name():
+            return
+        try:
+            self._aside = _rename_aside(self._out)
             durable.sync_directory(self._out.parent)
+        except StorageError as second:
+            if self._aside is not None:
+                return  # only the sync failed
+            text = f"{self._out.name} was not proven and must not be used, and could not be renamed: {second.message}"
+            if isinstance(error, ArchiveError):
+                error.message = f"{text}; what was wrong first: {error.message}"
+            else:
+                error.add_note(text)
+
+
+def _rename_aside(path: Path) -> Path:
+    """Rename an archive that was not proven to `NAME.unverified`, or the first free `NAME.unverified-N`; return that.
+
+    Raises:
+        StorageError: The operating system refused.
+    """
+    for number in itertools.count(1):
+        aside = path.with_name(path.name + UNVERIFIED_SUFFIX + (f"-{number}" if number > 1 else ""))
+        with contextlib.suppress(ExistingFileError):
+            durable.rename_no_replace(path, aside)
+            break
+    return aside
+
+
+def _place_notes(out: Path, server: Server) -> Iterator[str]:
+    """Yield what a person should know of the place of an archive: what it does not survive."""
+    kind = durable.file_system_kind(out.parent)
+    if kind in {"tmpfs", "ramfs"}:
+        yield f"{out.parent} is in memory ({kind}): the archive is gone with the next start of this machine"
+        return
+    with contextlib.suppress(OSError):
+        own = out.parent.stat().st_dev
+        if any(Path(place).stat().st_dev == own for _, place in server.path_maps if Path(place).exists()):
+            yield "the archive lies on the disk of the server's own files: what takes that disk takes both"
 
 
 def _locations(locations: NameList) -> dict[str, Any]:
-    """Return the keys of HEAD for locations: as delivered where there are bytes, else one by one (spec/format.md section 6.1)."""
+    """Return the keys of HEAD for locations: as delivered where there are bytes, else one by one."""
     if locations.data is not None:
         return {"location_list": metadata.location_list_json("w" if locations.wide else "a", locations.data)}
     rows = []

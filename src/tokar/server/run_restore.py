@@ -82,7 +82,9 @@ class RestorationResult:
 
 
 def parts_of(archives: Sequence[Archive]) -> tuple[SetPart, ...]:
-    """Return archives as the parts of a chain. Logs below the lowest of the full are not needed: it stands in for the checkpoint (Q200941).
+    """Return archives as the parts of a chain, without logs below the lowest of the full.
+
+    These are not needed: the lowest of the full stands in for the checkpoint (Q200941).
 
     Raises:
         SetError: An archive has no log that is needed, so that nothing can be registered for it.
@@ -134,7 +136,7 @@ def generation_of(entry: Entry) -> int | None:
 
 
 def demand_reachable(parts: Sequence[SetPart]) -> None:
-    """Check that recovery gets from the full to the highest log of the sets, going by what their files say of themselves.
+    """Check that recovery gets from the full to the highest log of the sets, by what their files say.
 
     Raises:
         SetError: It does not: a log is missing, is of another history, or is about another database; or a file is
@@ -150,7 +152,7 @@ def demand_reachable(parts: Sequence[SetPart]) -> None:
 
 
 def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts]) -> None:
-    """Check that the logs after those of the full are about its databases (Q183380: defragmentation and repair end a chain).
+    """Check that the logs after those of the full are about its databases; defragmentation ends a chain (Q183380).
 
     Logs of the full itself may begin before such a change, and say nothing of what was attached when it was copied.
     """
@@ -160,13 +162,14 @@ def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts]) -> None:
             own = restored.get(_place(attached.path))
             if own is not None and own.header is not None and own.header.signature != attached.signature:
                 raise SetError(
-                    f"{log.name} is about another database in the place of {own.name}: that was defragmented or repaired meanwhile",
+                    f"{log.name} is about another database in the place of {own.name}: "
+                    "that was defragmented or repaired meanwhile",
                     hint="take the full that was made after that",
                 )
 
 
 def _place(path: str) -> tuple[str, ...]:
-    """Return what two spellings of a path on the server have in common, whichever host a share names; nothing for a bare name."""
+    """Return what two spellings of a path on the server have in common, whichever host a share names."""
     return same_place(path)[1:]
 
 
@@ -331,7 +334,7 @@ class ServerRestore:
         raise InputError(f"the server names no location with token 0x{token:02X}, which Register needs")
 
     def _map_row(self, entry: Entry) -> tuple[str, str]:
-        """Return the row of the restore map for a database: its name at the backup, and its name now, both as the server spells them."""
+        """Return the row of the restore map for a database: its name at the backup and now, as the server spells it."""
         old = names.decode(entry.raw_name, entry.encoding) or entry.name
         found = self._matcher.match(entry.token, last_component(old)).location
         directory, name = self._targets[entry.token, entry.raw_name]

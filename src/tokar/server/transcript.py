@@ -8,6 +8,7 @@ record.
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.server.contract import NoAnswerError, ServerError
@@ -15,7 +16,8 @@ from tokar.server.contract import NoAnswerError, ServerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tokar.server.contract import ListedName
+    from tokar.namelist import ListedName
+
 
 _SAFE_INTEGER: Final = (1 << 53) - 1
 _LIST_ITEMS: Final = 2000
@@ -63,6 +65,29 @@ class Transcript:
         """Add an item; facts that are None are left out."""
         known = {key: value for key, value in facts.items() if value is not None}
         self.calls.append({"call": call, "at": self._clock(), **known})
+
+    def call(
+        self,
+        call: str,
+        function: Callable[..., Any],
+        *arguments: object,
+        facts: dict[str, Any] | None = None,
+        note: bool = True,
+    ) -> Any:
+        """Make a call of the server and add it; a failure is always added, a success with `note`."""
+        try:
+            result = function(*arguments)
+        except BaseException as error:
+            self.add(call, **(facts or {}), **describe_failure(error))
+            raise
+        if note:
+            self.add(call, **(facts or {}))
+        return result
+
+    def quietly(self, call: str, function: Callable[..., Any], *arguments: object, **facts: Any) -> None:
+        """Make a call after a failure: should it fail as well, what led here is the one to report."""
+        with contextlib.suppress(Exception):
+            self.call(call, function, *arguments, facts=facts)
 
     def add_list(self, call: str, entries: Iterable[ListedName]) -> None:
         """Add a list as it was delivered, in as many items as it takes."""

@@ -1,4 +1,4 @@
-"""What the files of a set say together: can each database be recovered, and how do sets form chains. Nothing is written.
+"""What the files of a set say together: can each database be recovered, how do sets form chains. Nothing is written.
 
 The modules, from the bottom up::
 

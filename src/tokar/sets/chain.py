@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, some, spans
 from tokar.sets.judge import judge_set
-from tokar.sets.logs import ChainLogs, LogRun, first_version, follow, labels, stream_of
+from tokar.sets.logs import ChainLogs, LogRun, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tokar.sets.logs import LogRun, Version
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
-_SAID_BY_THE_CHAIN: Final = {FaultKind.LOGS_AFTER_GAP, FaultKind.STRAY_LOGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,13 @@ class ChainStart:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What is wrong with it, apart from logs that the chain as a whole answers for."""
-        return tuple(fault for fault in self.verdict.faults if fault.kind not in _SAID_BY_THE_CHAIN)
+        """What is wrong with it."""
+        return self.verdict.faults
+
+    @property
+    def blocking(self) -> tuple[Fault, ...]:
+        """What keeps it from being restored."""
+        return tuple(fault for fault in self.faults if fault.blocks)
 
     @property
     def end(self) -> int:
@@ -91,13 +95,16 @@ def _run(
     sets: Sequence[BackupSet], logs: ChainLogs, number: int, stream: bytes, databases: Sequence[DatabaseFacts]
 ) -> LogRun:
     starts, floors = [], []
+    dirty = any(need_of(database).low for database in databases)
     for database in databases:
         need = need_of(database)
         assert database.header is not None
-        starts.append(need.low or database.header.consistent_position.generation)
+        if need.low or not dirty:
+            starts.append(need.low or database.header.consistent_position.generation)
         floors.append(need.committed or database.header.consistent_position.generation)
     start, floor = min(starts), max(floors)
-    run = follow(logs, number, stream, start=start, floor=floor, first=first_version(logs, number, stream, start))
+    wanted = frozenset(map(id, judge_set(sets[number].facts).placed_logs(sets[number].facts)))
+    run = follow(logs, number, stream, start=start, floor=floor, wanted=wanted)
     if sets[number].kind != "full":
         return run
     # Everything that a full backup holds belongs to it: a restore may not stop before its last log.
@@ -108,13 +115,22 @@ def _run(
 def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: ChainLogs) -> SetFacts:
     """Return the facts of a set with the logs that other sets add to it."""
     added = [log for run in runs for log in _added(number, run, logs)]
-    return replace(facts, logs=(*facts.logs, *added))
+    own = [log for log in facts.logs if not _is_closed_elsewhere(log, number, logs)]
+    return replace(facts, logs=(*own, *added))
+
+
+def _is_closed_elsewhere(log: LogFacts, number: int, logs: ChainLogs) -> bool:
+    """Return whether the current log of a set gives way to the same log in another set, which has all of it."""
+    version = logs.version_of(log)
+    closed = version is not None and not version.facts.current and version.copies[0].at != number
+    return log.current and closed
 
 
 def _added(number: int, run: LogRun, logs: ChainLogs) -> Iterator[LogFacts]:
     """Yield the logs of other sets that belong to the run, and those that would belong to it if it were not broken."""
     for version in run.versions:
-        if number not in version.sets:
+        own = [copy.facts for copy in version.copies if copy.at == number]
+        if not own or _is_closed_elsewhere(own[0], number, logs):
             yield version.facts
     for version in logs.of_stream(run.stream):
         if max(run.end + 1, run.start) <= version.generation <= run.floor and number not in version.sets:
@@ -160,7 +176,7 @@ def chain_verdict(
 
 def _verdict_of(start: int | None, faults: Sequence[Fault]) -> ChainVerdict:
     ordered = in_order(faults)
-    blocked = any(fault.severity is not Severity.WARNING for fault in ordered)
+    blocked = any(fault.blocks for fault in ordered)
     return ChainVerdict(restorable=not blocked, start=start, faults=ordered)
 
 
@@ -178,7 +194,7 @@ def _reach(sets: Sequence[BackupSet], logs: ChainLogs, start: ChainStart, number
             continue
         faults += _way_faults(sets, logs, run, versions[-1])
     if touched:
-        faults += [fault for fault in start.faults if fault.severity is not Severity.WARNING]
+        faults += start.blocking
     return ChainVerdict(restorable=not faults, start=start.number if touched else None, faults=in_order(faults))
 
 

@@ -1,4 +1,4 @@
-"""Which sets, and which log from which set, bring databases to a generation: an exact answer, or an error with the reason.
+"""Which sets, and which log from which set, bring databases to a generation: exactly, or an error with the reason.
 
 Nothing is ever given in place of what was asked for: a target that cannot be reached, and "as far as there are logs"
 where there is more than one history or a hole, are refused.
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from tokar.as_json import fields_json
 from tokar.errors import InputError, SetError
 from tokar.sets.chain import differing_fault, end_fault, fork_fault
-from tokar.sets.faults import Fault, Severity, in_order
+from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import judge_set
-from tokar.sets.logs import link
+from tokar.sets.logs import link, stream_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.chain import Chain, ChainStart
-    from tokar.sets.facts import FileFacts
+    from tokar.sets.facts import FileFacts, LogFacts
     from tokar.sets.faults import Fault
     from tokar.sets.logs import LogRun, Version
 
@@ -143,26 +143,22 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
         NotRestorableError: The target cannot be reached, or more than one history leads there.
     """
     starts = _candidates(chain, full)
-    sound = [start for start in starts if not _blocking(start)]
+    sound = [start for start in starts if not start.blocking]
     if not sound:
-        faults = in_order(_blocking(starts[-1]))
         label = chain.sets[starts[-1].number].label
-        raise NotRestorableError(
-            f"{label} cannot be restored: {faults[0].message}", faults=faults, hint=faults[0].next_step
-        )
+        raise _refusal(*in_order(starts[-1].blocking), text=f"{label} cannot be restored: ")
     if target is None:
         start = _latest(chain, sound)
-        return _select(chain, start, start.runs[0].end if len(start.runs) == 1 else None)
+        return _select(chain, start, None)
     return _select(chain, _reaching(chain, sound, target), target)
 
 
 def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
     if full is None:
         if not chain.starts:
-            faults = tuple(fault for verdict in chain.verdicts for fault in verdict.faults)
-            raise NotRestorableError(
-                "no set with databases is here", faults=in_order(faults), hint="add the archive of the full backup"
-            )
+            faults = in_order(fault for verdict in chain.verdicts for fault in verdict.faults)
+            hint = "add the archive of the full backup"
+            raise NotRestorableError("no set with databases is here", faults=faults, hint=hint)
         return list(chain.starts)
     found = [start for start in chain.starts if chain.sets[start.number].id == full]
     if not found:
@@ -170,8 +166,16 @@ def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
     return found
 
 
-def _blocking(start: ChainStart) -> list[Fault]:
-    return [fault for fault in start.faults if fault.severity is not Severity.WARNING]
+def _refusal(cause: Fault, *others: Fault, text: str = "", step: str = "") -> NotRestorableError:
+    """Return faults as an error.
+
+    Args:
+        cause: The root cause.
+        others: What else is in the way.
+        text: What comes before the cause in the message.
+        step: What comes after its next step in the hint.
+    """
+    return NotRestorableError(f"{text}{cause.message}", faults=(cause, *others), hint=f"{cause.next_step}{step}")
 
 
 def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
@@ -191,14 +195,14 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
         )
     best = max(starts, key=lambda start: (start.end, start.floor))
     for run in best.runs:
-        _demand_all_reached(chain, run)
+        _demand_all_reached(chain, run, best.number)
     return best
 
 
-def _demand_all_reached(chain: Chain, run: LogRun) -> None:
+def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
     for version in sorted(chain.logs.of_stream(run.stream), key=lambda one: one.generation):
-        if version.generation < run.start or run.at(version.generation) is version:
-            continue
+        if version.generation < run.start or run.at(version.generation) is version or version.sets == {number}:
+            continue  # what the set with the databases itself has and does not reach, its own verdict names
         reached = run.at(version.generation)
         if reached is not None:
             fault = fork_fault(chain.sets, version.generation, (reached, version))
@@ -206,11 +210,8 @@ def _demand_all_reached(chain: Chain, run: LogRun) -> None:
             highest = max(one.generation for one in chain.logs.of_stream(run.stream))
             fault = end_fault(chain.sets, chain.logs, run, highest)
         last = f"0x{run.end:X}" if run.end else "nothing"
-        raise NotRestorableError(
-            f"not all logs can be played: {fault.message}",
-            faults=(fault,),
-            hint=f"{fault.next_step}; or stop at the last one that can be reached: --until {last}",
-        )
+        step = f"; or stop at the last one that can be reached: --until {last}"
+        raise _refusal(fault, text="not all logs can be played: ", step=step)
 
 
 def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart:
@@ -231,13 +232,10 @@ def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart
     if not there:
         start = max(below, key=lambda one: (one.end, one.floor))
         fault = end_fault(chain.sets, chain.logs, start.runs[0], target)
-        raise NotRestorableError(
-            f"generation 0x{target:X} cannot be reached: {fault.message}", faults=(fault,), hint=fault.next_step
-        )
-    found = {id(start.runs[0].at(target)): start.runs[0].at(target) for start in there}
+        raise _refusal(fault, text=f"generation 0x{target:X} cannot be reached: ")
+    found = {id(one): one for start in there if (one := start.runs[0].at(target))}
     if len(found) > 1:
-        fault = fork_fault(chain.sets, target, [one for one in found.values() if one is not None])
-        raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
+        raise _refusal(fork_fault(chain.sets, target, [*found.values()]))
     return max(there, key=lambda start: start.floor)
 
 
@@ -247,40 +245,43 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
     Raises:
         NotRestorableError: A log is needed that has unlike bytes in two sets, or one that is damaged.
     """
-    if target is not None:
-        used = [version for version in start.runs[0].versions if version.generation <= target]
+    if len(start.runs) == 1:
+        used = [version for version in start.runs[0].versions if target is None or version.generation <= target]
     else:
         used = [version for run in start.runs for version in run.versions if start.number in version.sets]
-    _demand_sound(chain, used)
+    apart = {id(one.file): one.reason for one in start.verdict.left_out}
+    placed = [version for version in used if not all(id(copy.facts) in apart for copy in version.copies)]
+    _demand_sound(chain, placed)
+    highest = max((version.generation for version in placed), default=0)
+    for version in used:
+        if version.generation > highest and (target is not None or version.sets != {start.number}):
+            _demand_sound(chain, [version])
+            last = placed[-1].facts.name if placed else "no log"
+            raise _refusal(Rules.LOGS_AFTER_GAP.of_logs([version.facts], last), *start.verdict.faults)
+    used = placed
     numbers = [start.number, *_cover(start.number, used)]
-    logs = _logs(numbers, used)
+    logs = _logs(numbers, used, apart)
     return ChainSelection(
         sets=tuple(_selected(chain.sets[number], at, logs) for at, number in enumerate(numbers)),
         logs=logs,
-        left_out=_left_out(chain, numbers, logs),
+        left_out=_left_out(chain, numbers, logs, apart),
         unused=tuple(one.label for at, one in enumerate(chain.sets) if at not in numbers),
-        target=target or max((log.generation for log in logs), default=0),
+        target=highest,
         hard=start.hard,
-        remarks=in_order(_remarks(chain, numbers)),
+        remarks=in_order(one for number in numbers for one in chain.verdicts[number].faults if not one.blocks),
         not_checked=start.verdict.not_checked,
     )
-
-
-def _remarks(chain: Chain, numbers: Sequence[int]) -> list[Fault]:
-    listed = [fault for number in numbers for fault in chain.verdicts[number].faults]
-    return [fault for fault in listed if fault.severity is Severity.WARNING]
 
 
 def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:
     for version in used:
         if version.differing:
-            fault = differing_fault(chain.sets, version)
-            raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
+            raise _refusal(differing_fault(chain.sets, version))
     for number in sorted({version.copies[0].at for version in used}):
         names = {version.facts.name for version in used if version.copies[0].at == number}
         for fault in judge_set(chain.sets[number].facts).blocking:
             if names.intersection(fault.files):
-                raise NotRestorableError(fault.message, faults=(fault,), hint=fault.next_step)
+                raise _refusal(fault)
 
 
 def _cover(start: int, used: Sequence[Version]) -> list[int]:
@@ -303,13 +304,13 @@ def _reach(used: Sequence[Version], at: int, number: int) -> int:
     return count
 
 
-def _logs(numbers: Sequence[int], used: Sequence[Version]) -> tuple[SelectedLog, ...]:
+def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, str]) -> tuple[SelectedLog, ...]:
     result = []
     before: Version | None = None
     for version in used:
         # A log that was still being written gives way to the same log once it was closed; else the first set counts.
         copies = sorted(
-            (copy for copy in version.copies if copy.at in numbers),
+            (copy for copy in version.copies if copy.at in numbers and id(copy.facts) not in apart),
             key=lambda copy: (copy.facts.current, numbers.index(copy.at)),
         )
         facts = copies[0].facts
@@ -348,35 +349,46 @@ def _selected(backup_set: BackupSet, at: int, logs: Sequence[SelectedLog]) -> Se
     )
 
 
-def _left_out(chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog]) -> tuple[NotPlaced, ...]:
+def _left_out(
+    chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog], apart: Mapping[int, str]
+) -> tuple[NotPlaced, ...]:
     """Return the files of the chosen sets that are not placed, each with its reason."""
     taken = {(log.at, log.entry) for log in logs}
-    return tuple(
-        NotPlaced(at=at, entry=one.number, name=one.name, reason=reason)
+    start = chain.start_of(numbers[0])
+    streams = {run.stream for run in start.runs} if start else set()
+    found = {
+        (at, one.number): NotPlaced(at=at, entry=one.number, name=one.name, reason=apart.get(id(one), reason))
         for at, number in enumerate(numbers)
-        for one, reason in _not_placed(chain.sets[number], at, logs)
+        for one, reason in _not_placed(chain.sets[number], at, logs, streams, apart)
         if one.number is not None and (at, one.number) not in taken
-    )
+    }
+    return tuple(found.values())
 
 
-def _not_placed(backup_set: BackupSet, at: int, logs: Sequence[SelectedLog]) -> Iterator[tuple[FileFacts, str]]:
-    """Yield the files of a set that are not placed, chosen logs among them."""
+def _not_placed(
+    backup_set: BackupSet, at: int, logs: Sequence[SelectedLog], streams: set[bytes], apart: Mapping[int, str]
+) -> Iterator[tuple[FileFacts, str]]:
+    """Yield the files of a set that are not placed, chosen logs among them; what the verdict leaves out says why."""
     highest = max((log.generation for log in logs), default=0)
     placed = {log.generation for log in logs}
     facts = backup_set.facts
     for log in facts.logs:
-        if log.generation in placed:
-            yield log, "this generation comes from another set or file"
-        elif (log.generation or 0) > highest:
-            yield log, "after the target"
-        else:
-            yield log, "not part of the run of logs onto these databases"
-    for checkpoint in facts.checkpoints:
-        yield checkpoint, "a checkpoint: recovery would begin where it stands"
-    for flush_map in facts.flush_maps:
-        yield flush_map, "a flush map: the engine makes it anew"
-    for database in facts.databases:
-        if at:
-            yield database, "the databases come from the first set"
-        elif database.temporary:
-            yield database, "a temporary database: the engine makes it anew"
+        if reason := _reason(log, at, highest, placed, streams):
+            yield log, reason
+    for one in (*facts.logs, *facts.checkpoints, *facts.flush_maps, *facts.databases):
+        if id(one) in apart:
+            yield one, apart[id(one)]
+    if at:
+        yield from ((one, "a checkpoint: recovery would begin where it stands") for one in facts.checkpoints)
+        yield from ((one, "a flush map: the engine makes it anew") for one in facts.flush_maps)
+        yield from ((one, "the databases come from the first set") for one in facts.databases)
+
+
+def _reason(log: LogFacts, at: int, highest: int, placed: set[int], streams: set[bytes]) -> str:
+    """Return why a log is not placed, whatever the verdict says; empty where nothing but the verdict does."""
+    other = "not part of the run of logs onto these databases" if at else ""
+    if log.signature is not None and stream_of(log) not in streams:
+        return "of another log stream than the databases" if at else ""
+    if log.generation in placed:
+        return "this generation comes from another set or file"
+    return "after the target" if highest and (log.generation or 0) > highest else other

@@ -37,7 +37,7 @@ from tokar.sets.need import Basis, Need, need_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tokar.ese.values import Signature
+    from tokar.ese.values import LogTime, Signature
     from tokar.sets.facts import DatabaseFacts, LogFacts
     from tokar.sets.need import Need
 
@@ -63,7 +63,8 @@ _WORDS: Final = {
     Verdict.DAMAGED: "damaged",
     Verdict.NOT_RECOVERABLE: "NOT recoverable",
 }
-RESTORABLE: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY, Verdict.NOT_CHECKED}
+RESTORABLE: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY}
+_NOT_LOST: Final = {*RESTORABLE, Verdict.NOT_CHECKED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,11 @@ class DatabaseVerdict:
     reaches: int = 0  # The highest generation that can be played onto it; 0 where none can
     faults: tuple[Fault, ...] = ()  # What is wrong, the root cause first
     not_checked: tuple[str, ...] = ()  # What the verdict leaves open
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be recovered, or only with a loss."""
+        return self.verdict not in _NOT_LOST
 
     def __str__(self) -> str:
         """Return the verdict in a sentence."""
@@ -105,8 +111,10 @@ class DatabaseVerdict:
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED}
 _CONTENT_FAULTS: Final = {
     FaultKind.LOG_SIZE,
+    FaultKind.LOG_BLANK,
     FaultKind.LOG_DAMAGED,
     FaultKind.LOG_TORN,
+    FaultKind.LOG_SHORT,
     FaultKind.LOG_OF_OTHER_BRANCH,
     FaultKind.LOG_NAME,
 }
@@ -125,9 +133,11 @@ class DatabaseRun:
         self.need = need_of(facts)  # The logs it needs
         self.faults: list[Fault] = [*database_faults(facts)]  # What is wrong, as found
         self.run: list[LogFacts] = []  # The logs that will be played, in order; with holes where some are missing
+        self.before: list[LogFacts] = []  # Older logs that lead to the run, from the lowest one on
         self.missing: list[range] = []  # Needed generations that are not here, as runs
-        self.after_gap: list[LogFacts] = []  # Logs of its stream that the run does not reach
         self._by_number = False
+        self._is_forked = False  # Whether two histories lead on, and nothing says which is wanted
+        self._proven: dict[int, LogTime] = {}  # When the logs up to the one that the header names were created
         self._table = table
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:
             rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
@@ -141,32 +151,92 @@ class DatabaseRun:
 
     def walk(self) -> None:
         """Follow the logs from the lowest needed one on, as far as they go."""
-        if self.signature is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
+        header = self.facts.header
+        if header is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
             return
         if self.need.low:
-            self._walk_needed(self.signature)
-        else:
+            self._walk_needed(header.log_signature)  # a database that belongs to no stream has none of its logs
+        elif self.signature is not None:
             self._start_forward(self.signature)
-        if not self.missing:
+        if self.signature is not None and not self.missing:
             self._walk_forward(self.signature)
+        elif self.missing[0].start > self.need.high:  # recovery goes on with a loss, and ends before the hole
+            self.run = [log for log in self.run if (log.generation or 0) < self.missing[0].start]
+        self._walk_back(header.log_signature)
+
+    @property
+    def start(self) -> int:
+        """The generation with which recovery must begin at the latest; 0 where that is not known."""
+        header = self.facts.header
+        return self.need.low or (header.consistent_position.generation if header is not None else 0)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known which logs recovery goes through: what is needed is there, or nothing is needed."""
+        unknown = self._is_forked or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}
+        unknown |= self.signature is not None and not self.start  # shut down, and not known in which log
+        return not unknown and not (self.missing and self.missing[0].start <= self.need.high)
+
+    @property
+    def end(self) -> int:
+        """The generation with which the run ends; 0 where there is none."""
+        return (self.run[-1].generation or 0) if self.run else 0
+
+    @property
+    def placed(self) -> list[LogFacts]:
+        """All logs that recovery goes through, in order: it begins with the lowest one in the folder."""
+        return [*self.before, *self.run]
+
+    def give_up(self) -> None:
+        """Play no log onto a database that needs none."""
+        self.before, self.run = [], []
+
+    def _prove(self, signature: Signature) -> None:
+        """Note which logs are proven by the one that the header names, each by the one after it."""
+        generation, created = self.need.last_log, self.need.last_log_created
+        while generation >= self.need.low > 0:
+            self._proven[generation] = created
+            log = self._table.choose(signature, generation, None, created)
+            if log is None or log.is_opaque or log.created != created:
+                return
+            generation, created = generation - 1, log.previous_created
+
+    def _plays(self, log: LogFacts) -> bool:
+        """Return whether recovery gets through a log that is not needed, going by the log alone."""
+        last = log.signature is not None and not self._table.of(log.signature, (log.generation or 0) + 1)
+        fault = log_fault(log, Severity.ERROR, hard=self.need.hard, last=last)
+        return self._table.finds(log) and (fault is None or fault.severity is not Severity.ERROR)
+
+    def _walk_back(self, signature: Signature) -> None:
+        """Take the older logs that lead to the run: recovery begins with the lowest log that it finds."""
+        while self.run:
+            first = self.placed[0]
+            log = self._table.choose(signature, (first.generation or 0) - 1, None, first.previous_created)
+            if log is None or log.current or link(log, first).fault is not None or not self._plays(log):
+                return
+            self.before.insert(0, log)
 
     def _walk_needed(self, signature: Signature) -> None:
         """Take the needed logs that are there, in order; a damaged header may ask for two billion."""
         need = self.need
         before: LogFacts | None = None
         expected = need.low
+        self._prove(signature)
         for generation in self._table.present(signature, need.low, need.committed):
-            must = need.last_log_created if generation == need.last_log else None
             if generation > expected:
                 self.missing.append(range(expected, generation))
                 before = None
-            log = self._table.choose(signature, generation, before, must)
+            log = self._table.choose(signature, generation, before, self._proven.get(generation))
             assert log is not None
             self._take(log, before, Severity.ERROR if generation <= need.high else Severity.LOSS)
             before, expected = log, generation + 1
         if expected <= need.committed:
             self.missing.append(range(expected, need.committed + 1))
         self._note_missing(signature)
+        contents = [log.content for log in self.run]
+        if before and not self.missing and all(one is not None and one.is_blank for one in contents):
+            # A log that was just begun may be blank, all needed ones together may not.
+            self._note(Rules.LOG_BLANK.of_log(before, "parts", hard=need.hard))
 
     def _take(self, log: LogFacts, before: LogFacts | None, severity: Severity) -> None:
         """Add a log to the run, and note what is wrong with it."""
@@ -176,11 +246,17 @@ class DatabaseRun:
         own = log_fault(log, severity, hard=hard, last=log.generation == need.committed)
         if own is not None:
             self._note(own)
+        elif not self._table.finds(log):
+            self._note(Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity))
+        if before is not None and before.current:
+            self._note(Rules.CURRENT_NOT_LAST.of_log(before, before.generation, log.name, severity=severity))
         if log.is_opaque or log.generation is None:
             return
         found = distinct(self._table.of(log.signature, log.generation)) if log.signature else []
-        if len(found) > 1:
-            self._note(forked(log, found, Severity.WARNING if before or need.last_log else severity))
+        if len(found) > 1 and log.signature:
+            only = before is not None and len(self._table.continuing(log.signature, before)) == 1
+            sure = only or log.generation in self._proven
+            self._note(forked(log, found, Severity.WARNING if sure else severity))
         if log.generation == need.last_log and log.created != need.last_log_created:
             # The same number and stream, and yet another log: history forked after a restore.
             words = (log.created.iso(), self.facts.name, need.last_log_created.iso())
@@ -236,7 +312,7 @@ class DatabaseRun:
         """Return the generations of a hole for which there is a file that cannot stand for them."""
         found = {generation for generation in self._table.claimed(hole) if self._stand_ins(signature, generation)}
         last = hole.stop - 1
-        return sorted(found | ({last} if self._damaged_current(last) else set()))
+        return sorted(found | ({last} if self._wrong_current(last) else set()))
 
     def _stand_ins(self, signature: Signature, generation: int) -> list[LogFacts]:
         logs = self._table.claiming(generation)
@@ -245,22 +321,33 @@ class DatabaseRun:
     def _stand_in(self, signature: Signature, generation: int) -> Fault:
         """Return the fault of what is there in place of a needed log."""
         hard, severity = self.need.hard, Severity.ERROR if generation <= self.need.high else Severity.LOSS
-        found = self._stand_ins(signature, generation)
-        unreadable = [log for log in found if log.damaged] or (not found and self._damaged_current(generation)) or []
-        if unreadable:
+        found = self._stand_ins(signature, generation) or self._wrong_current(generation)
+        if unreadable := [log for log in found if log.damaged]:
             fault = log_fault(unreadable[0], severity, hard=hard, last=False)
             assert fault is not None
             return replace(fault, generations=(generation,))
-        files = [log.name for log in found]
         numbers = (generation,)
+        foreign = [log for log in found if log.signature != signature]
+        if not foreign:
+            older = (found[0].generation, self.facts.name, generation)
+            fault = Rules.LOG_OLDER.of_log(found[0], *older, severity=severity, hard=hard)
+            return replace(fault, generations=numbers)
+        files = [log.name for log in foreign]
         words = (some(files), generation)
         return Rules.LOG_FOREIGN.fault(*words, files=files, generations=numbers, severity=severity, hard=hard)
 
-    def _damaged_current(self, generation: int) -> list[LogFacts]:
-        """Return the current log if it cannot be read: its name has no number, it may be the highest one that is missing."""
+    def _wrong_current(self, generation: int) -> list[LogFacts]:
+        """Return the current log, which has no number in its name, where the highest needed one is missing."""
         if generation != self.need.committed:
             return []
-        return [log for log in self._table.logs if log.current and log.damaged]
+        bases = {log.base for log in self.run}
+        found = [log for log in self._table.logs if log.current and (not bases or log.base in bases)]
+        return [
+            log
+            for log in found
+            if log.damaged
+            or (log.signature and (log.signature != self.signature or (log.generation or 0) < generation))
+        ]
 
     def _note_gone(self, rule: Rule, holes: Iterable[range]) -> None:
         """Note the logs of which nothing is here."""
@@ -275,25 +362,34 @@ class DatabaseRun:
     def _start_forward(self, signature: Signature) -> None:
         """A clean database can be played forward from the log in which it was last consistent."""
         assert self.facts.header is not None
-        log = self._table.choose(signature, self.facts.header.consistent_position.generation, None)
-        if log is not None:
+        header = self.facts.header
+        generation = header.consistent_position.generation
+        log = self._table.choose(signature, generation, None, header.last_log_time)
+        found = distinct(self._table.of(signature, generation))
+        if log is not None and len(found) > 1 and log.created != header.last_log_time:
+            self._note(forked(log, found, Severity.ERROR))
+            self._is_forked = True
+        if log is not None and self._plays(log):
             self.run.append(log)
 
     def _walk_forward(self, signature: Signature) -> None:
         """Go on while each log continues the one before it."""
-        while self.run:
+        while self.run and not self.run[-1].current:
             last = self.run[-1]
-            assert last.generation is not None
-            following = self._table.choose(signature, last.generation + 1, last)
-            if following is None or link(last, following).fault is not None or following.size < following.expected_size:
-                break
+            found = self._table.continuing(signature, last)
+            if len(found) > 1:
+                self._note(forked(found[0], found, Severity.ERROR))
+                self._is_forked = True
+                return
+            following = self._table.choose(signature, (last.generation or 0) + 1, last)
+            if following is not None and not found:
+                if last.generation in self.need.generations and link(last, following).fault is LinkFault.CONTENT:
+                    self._check_link(last, following, Severity.ERROR)
+                return
+            if following is None or not self._plays(following):
+                return
             self.run.append(following)
             self._by_number |= following.is_opaque
-        end = self.run[-1].generation if self.run else None
-        if end is not None:
-            self.after_gap = [
-                log for log in self._table.logs if log.signature == signature and (log.generation or 0) > end
-            ]
 
     def verdict(self) -> DatabaseVerdict:
         """Return what becomes of the database."""

@@ -50,15 +50,6 @@ class DatabaseFacts(FileFacts):
     pages: PageReport | None = None  # What checking its pages found; None where that was not asked for
 
     @property
-    def has_trailer_page(self) -> bool:
-        """Whether the engine that copied it keeps the bookkeeping of a backup in a trailer page, not in a patch file.
-
-        That began with log format 7.3704.5, and so did file types in headers (Microsoft Knowledge Base Q158526;
-        Extensible Storage Engine, log.hxx).
-        """
-        return self.header is not None and self.header.is_streaming_copy and self.header.file_type != 0
-
-    @property
     def is_backup_copy(self) -> bool:
         """Whether a streaming backup made this file, whether or not its trailer has been taken over."""
         return self.header is not None and self.header.current_full.generation_low != 0
@@ -87,10 +78,25 @@ class LogFacts(FileFacts):
     format: str = ""  # Version as four numbers; empty where the header cannot be read
     expected_size: int = 0  # Bytes that the header calls for
     page_size: int = 0  # Bytes in a page of its databases
+    sector_size: int = 0  # Bytes in a sector, which positions count
+    positions: tuple[LogPosition, ...] = ()  # Positions in the log before that its header gives
+    # The furthest position in it that the header of a database or of the next log gives, in bytes, and that file.
+    reached: int = 0
+    reached_by: str = ""
     # The accumulated segment checksum of the log before; None where the format has none.
     previous_segments_xor: int | None = None
     attached: tuple[AttachedDatabase, ...] = ()  # The databases attached when it was created
     content: LogReport | None = None  # What checking its content found; None where that was not asked for
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is in it although there must be: a closed log has content, and so has one that is written."""
+        return self.content is not None and self.content.is_blank and bool(self.reached or not self.current)
+
+    @property
+    def has_engine_name(self) -> bool:
+        """Whether the engine finds it: the name of the current log, or one with the number that its header has."""
+        return self.current or self.named_generation == self.generation is not None
 
     @property
     def is_opaque(self) -> bool:

@@ -19,7 +19,7 @@ from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS, PageFaultKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tokar.ese.content_facts import PageFault, PageReport
+    from tokar.ese.content_facts import LogReport, PageFault, PageReport
     from tokar.sets.facts import DatabaseFacts, LogFacts
 
 _SHOWN: Final = 8
@@ -48,6 +48,7 @@ class FaultKind(StrEnum):
     DATABASE_UNREADABLE = "database-unreadable"
     STATE_UNUSABLE = "state-unusable"
     DATABASE_CUT = "database-cut"
+    DATABASE_BLANK = "database-blank"
     TRAILER_MISSING = "trailer-missing"
     TRAILER_DAMAGED = "trailer-damaged"
     TRAILER_FOREIGN = "trailer-foreign"
@@ -55,24 +56,31 @@ class FaultKind(StrEnum):
     LOG_UNREADABLE = "log-unreadable"
     LOG_MISSING = "log-missing"
     LOG_FOREIGN = "log-foreign"
+    LOG_OLDER = "log-older"
     LOG_FORKED = "log-forked"
     LOG_DIFFERS = "log-differs"
     LOG_OF_OTHER_BRANCH = "log-of-other-branch"
     LOG_NAME = "log-name"
     LOG_SIZE = "log-size"
     LOG_PAGE_SIZE = "log-page-size"
+    LOG_BLANK = "log-blank"
     LOG_DAMAGED = "log-damaged"
     LOG_TORN = "log-torn"
+    LOG_SHORT = "log-short"
     LINK_BROKEN = "link-broken"
     LOG_ALTERED = "log-altered"
     PATCH_MISSING = "patch-missing"
     PAGES_DAMAGED = "pages-damaged"
     PAGES_MISPLACED = "pages-misplaced"
     COMMITTED_LOG_MISSING = "committed-log-missing"
+    DATABASE_REPAIRED = "database-repaired"
     HEADER_COPY = "header-copy"
     PAGES_CORRECTABLE = "pages-correctable"
+    PAGES_BEYOND = "pages-beyond"
     DATABASE_NOT_HERE = "database-not-here"
+    LOGS_BEFORE_GAP = "logs-before-gap"
     LOGS_AFTER_GAP = "logs-after-gap"
+    NEW_STREAM = "new-stream"
     STRAY_LOGS = "stray-logs"
     CHECKPOINT_DAMAGED = "checkpoint-damaged"
     CHECKPOINT_FOREIGN = "checkpoint-foreign"
@@ -91,14 +99,18 @@ _FILE_KINDS: Final = {
     FaultKind.DATABASE_UNREADABLE,
     FaultKind.STATE_UNUSABLE,
     FaultKind.DATABASE_CUT,
+    FaultKind.DATABASE_BLANK,
+    FaultKind.DATABASE_REPAIRED,
     FaultKind.TRAILER_MISSING,
     FaultKind.TRAILER_DAMAGED,
     FaultKind.TRAILER_FOREIGN,
     FaultKind.LOG_UNREADABLE,
     FaultKind.LOG_NAME,
     FaultKind.LOG_SIZE,
+    FaultKind.LOG_BLANK,
     FaultKind.LOG_DAMAGED,
     FaultKind.LOG_TORN,
+    FaultKind.LOG_SHORT,
     FaultKind.PAGES_DAMAGED,
     FaultKind.PAGES_MISPLACED,
     FaultKind.HEADER_COPY,
@@ -121,6 +133,11 @@ class Fault:
     next_step: str = ""  # What to do
     databases: tuple[str, ...] = ()  # Names of the databases that suffer
     consequences: tuple[str, ...] = ()  # What follows from it and is therefore not reported by itself
+
+    @property
+    def blocks(self) -> bool:
+        """Whether recovery does not get past it without a loss."""
+        return self.severity is not Severity.WARNING
 
     @property
     def engine(self) -> Code | None:
@@ -261,6 +278,14 @@ class Rules:
         "leave it out: the engine makes it anew", severity=Severity.WARNING)
     DATABASE_CUT = Rule(FaultKind.DATABASE_CUT, "{} is cut short: {} bytes are not a whole number of pages of {}",
         _ANOTHER_COPY, -1206, hard=-561)
+    PAGES_MISSING = Rule(FaultKind.DATABASE_CUT,
+        "{} is cut short: its last page is {}, and pages in it are about page {}", _ANOTHER_COPY, -1206)
+    PAGES_BEYOND = Rule(FaultKind.PAGES_BEYOND,
+        "{} ends with page {}, and pages in it are about page {}: the logs must say how it grew",
+        "nothing where the copy was made while the database grew; else take another copy", severity=Severity.WARNING)
+    DATABASE_BLANK = Rule(FaultKind.DATABASE_BLANK,
+        "{} has no content: of the pages that no database is without, {} blank or not there",
+        "use another copy: nothing can be recovered from this one", -1019)
     TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
     TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
     TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _ANOTHER_TRAILER, -552)
@@ -271,6 +296,9 @@ class Rules:
     PAGES_MISPLACED = Rule(FaultKind.PAGES_MISPLACED, "{} has {} {} in the wrong place: {}", _UNDAMAGED_COPY)
     PAGES_CORRECTABLE = Rule(FaultKind.PAGES_CORRECTABLE, "{} has {} {} with one flipped bit: {}",
         "the engine corrects them while reading; check the storage", severity=Severity.WARNING)
+    DATABASE_REPAIRED = Rule(FaultKind.DATABASE_REPAIRED,
+        "{} was repaired, last on {} (esentutl /p): what could not be read was dropped, and no log from before fits it",
+        "prefer a backup from before the repair, with its logs", severity=Severity.WARNING)
     HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
         "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
@@ -280,11 +308,20 @@ class Rules:
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
     LOG_NAME = Rule(FaultKind.LOG_NAME, "{} is generation 0x{:X} by its header: the engine will not find it",
         "give it the name of its generation back", -513, loss=_COMMITTED_DAMAGED)
+    LOG_NOT_FOUND = Rule(FaultKind.LOG_NAME, "{} holds generation 0x{:X}, and the engine looks for another name",
+        "give it the name of its generation back", -543, loss=_COMMITTED_DAMAGED)
+    CURRENT_NOT_LAST = Rule(FaultKind.LOG_NAME,
+        "{} holds generation 0x{:X}, and {} comes after it: the engine takes the current log for the last one",
+        "give it the name of its generation", -528, loss=_COMMITTED_DAMAGED)
     LOG_SIZE = Rule(FaultKind.LOG_SIZE, "{} has {} bytes, its header says {}",
         _ANOTHER_COPY, LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
     LOG_TORN = Rule(FaultKind.LOG_TORN, "{} ends in a torn write at 0x{:x}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-570, loss=_COMMITTED_DAMAGED)
     LOG_DAMAGED = Rule(FaultKind.LOG_DAMAGED, "{} has {} damaged {} at {}",
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+    LOG_BLANK = Rule(FaultKind.LOG_BLANK, "{} has no content: not one of its {} is valid",
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+    LOG_SHORT = Rule(FaultKind.LOG_SHORT, "{} ends at 0x{:x}, before 0x{:x}, a position in it that {} gives",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
     LOG_PAGE_SIZE = Rule(FaultKind.LOG_PAGE_SIZE, "{} is for pages of {} bytes, {} has {}",
         "look for the right log", -1213, loss=_COMMITTED_DAMAGED)
@@ -303,6 +340,9 @@ class Rules:
         "keep the logs of one history together and the others elsewhere", -515)
     LOG_FOREIGN = Rule(FaultKind.LOG_FOREIGN, "{} stands for generation 0x{:X} and belongs to another log stream",
         "find the log of this database's own stream; never mix files of two instances", -530, hard=-555)
+    LOG_OLDER = Rule(FaultKind.LOG_OLDER,
+        "{} is the current log of an earlier time: it is generation 0x{:X}, and {} needs 0x{:X}",
+        "find the current log that was copied together with the database", -543, hard=-557, loss=-582)
     LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} {} missing",
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,
@@ -310,9 +350,17 @@ class Rules:
         "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a",
         -582, severity=Severity.LOSS)
     LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "logs {} are missing between {} and {}", _ADD_ARCHIVE, -543)
+    LOGS_BEFORE_GAP = Rule(FaultKind.LOGS_BEFORE_GAP,
+        "{}: no unbroken run of logs leads from there to {}, and recovery begins with the lowest log",
+        "do not place these beside the others: recovery would stop at the hole", -528, severity=Severity.WARNING)
     LOGS_AFTER_GAP = Rule(FaultKind.LOGS_AFTER_GAP, "{}: not reached, the run of logs ends with {}",
         "do not place these beside the others: recovery stops at the gap or deletes them",
         -515, severity=Severity.WARNING)
+    LOGS_BEFORE_CLEAN = Rule(FaultKind.LOGS_BEFORE_GAP, "{}: none of them leads to the state of {}, which is shut down",
+        LOGS_BEFORE_GAP.next_step, -528, severity=Severity.WARNING)
+    NEW_STREAM = Rule(FaultKind.NEW_STREAM,
+        "no log here continues {}: the engine starts a new log stream, into which older full and incremental sets "
+        "play no more", "take a full backup after the restore", severity=Severity.WARNING)
     STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
         "do not place these beside the others", -530, severity=Severity.WARNING)
 
@@ -377,7 +425,7 @@ def database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
 def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
     name = facts.name
     if facts.header is None:
-        if facts.damaged:
+        if facts.damaged and facts.recognised:
             yield Rules.DATABASE_UNREADABLE.fault(name, facts.note)
         return
     page_size = facts.header.page_size
@@ -388,20 +436,31 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
     elif facts.trailer_fault:
         rule = _TRAILERS.get(facts.trailer_code or 0, Rules.TRAILER_DAMAGED)
         yield replace(rule.fault(name, facts.trailer_fault), code=facts.trailer_code)
+    if facts.header.repair_count:
+        yield Rules.DATABASE_REPAIRED.fault(name, facts.header.repair_time.iso() or "an unknown day")
     if not all(facts.copies_valid) or not facts.copies_identical:
         which = "first" if not facts.copies_valid[0] else "second"
         what = "is damaged" if not all(facts.copies_valid) else "is older than the first"
         yield Rules.HEADER_COPY.fault(which, name, what)
     if facts.pages is not None and not facts.pages.not_verified:
-        yield from _page_faults(name, facts.pages)
+        yield from _page_faults(facts, facts.pages)
 
 
-def _page_faults(name: str, report: PageReport) -> Iterator[Fault]:
+def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
+    name, last, reaches = facts.name, report.pages, report.reaches
+    if report.blank:
+        yield Rules.DATABASE_BLANK.fault(name, some(map(str, report.blank)))
+    if reaches > last:
+        # The logs may say how a database grew that needs them.
+        grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
+        yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
     misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
     damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
     if damaged:
         bad = [one for one in report.faults if one.kind in {PageFaultKind.BAD, PageFaultKind.CHECKSUM_BIT}]
-        yield Rules.PAGES_DAMAGED.fault(name, damaged, _pages(damaged), _places(bad))
+        behind = report.bad == len(report.faults) and report.owned and all(one.page > report.owned for one in bad)
+        where = f", behind page {report.owned}, the last one in use" if behind else ""
+        yield Rules.PAGES_DAMAGED.fault(name, damaged, _pages(damaged), _places(bad) + where)
     if misplaced:
         fault = Rules.PAGES_MISPLACED.fault(name, moved, _pages(moved), _places(misplaced))
         yield replace(fault, code=misplaced[0].code)
@@ -446,7 +505,21 @@ def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) ->
     if log.size != log.expected_size:
         yield Rules.LOG_SIZE.of_log(log, log.size, log.expected_size, severity=severity)
     content = log.content
-    if content is None or content.not_verified or not content.bad:
+    if content is None or content.not_verified:
+        return
+    if log.is_blank:
+        yield Rules.LOG_BLANK.of_log(log, content.unit, severity=severity, hard=hard)
+        return
+    yield from _content_faults(log, content, severity, hard=hard, last=last)
+    if content.end < log.reached:
+        words = (content.end, log.reached, log.reached_by)
+        yield Rules.LOG_SHORT.of_log(log, *words, severity=severity, hard=hard)
+
+
+def _content_faults(
+    log: LogFacts, content: LogReport, severity: Severity, *, hard: bool, last: bool
+) -> Iterator[Fault]:
+    if not content.bad:
         return
     if content.is_torn and content.bad == 1:
         # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
-from tokar.sets.database_verdict import RESTORABLE, DatabaseRun, DatabaseVerdict, Verdict
-from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, log_fault, spans
+from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
+from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, log_fault, some, spans
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tokar.ese.values import Signature
-    from tokar.sets.facts import CheckpointFacts, LogFacts, PatchFacts, SetFacts
+    from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 
 
 class LogRole(StrEnum):
@@ -27,9 +27,27 @@ class LogRole(StrEnum):
     COMMITTED = "committed"  # holds committed transactions beyond the required range
     FORWARD = "forward"  # continues the run: play forward
     SUPERSEDED = "superseded"  # older than anything a database needs
+    BEFORE_GAP = "before-gap"  # older, and no unbroken run leads from it to what is needed
     AFTER_GAP = "after-gap"  # the run does not reach it
     FOREIGN = "foreign"  # of another stream
     UNUSED = "unused"  # unreadable, or another log stands for its generation
+
+
+_PLAYED: Final = {LogRole.NEEDED, LogRole.COMMITTED, LogRole.FORWARD}
+_NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that no restore places beside the others."""
+
+    file: FileFacts  # The file
+    reason: str  # Why
+    code: int | None = None  # What the engine would answer to it; None where that is not said
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"name": self.file.name, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +58,7 @@ class SetVerdict:
     log_roles: tuple[tuple[str, LogRole], ...]  # What each log is, by its name
     faults: tuple[Fault, ...]  # Everything that is wrong, the worst and its root cause first
     not_checked: tuple[str, ...]  # What the verdict leaves open
+    left_out: tuple[LeftOut, ...] = ()  # The files that recovery must not meet
 
     @property
     def worst(self) -> Verdict | None:
@@ -50,7 +69,19 @@ class SetVerdict:
     @property
     def blocking(self) -> tuple[Fault, ...]:
         """The faults that recovery does not get past without a loss."""
-        return tuple(fault for fault in self.faults if fault.severity is not Severity.WARNING)
+        return tuple(fault for fault in self.faults if fault.blocks)
+
+    @property
+    def remarks(self) -> tuple[Fault, ...]:
+        """The faults that are worth knowing and in no one's way."""
+        return tuple(fault for fault in self.faults if not fault.blocks)
+
+    def placed_logs(self, facts: SetFacts) -> tuple[LogFacts, ...]:
+        """Return the logs that are placed for its databases, in order, as far as their generations are known."""
+        apart = {id(one.file) for one in self.left_out}
+        apart |= {id(log) for log, (_, role) in zip(facts.logs, self.log_roles, strict=True) if role is LogRole.FOREIGN}
+        known = [one for one in facts.logs if one.generation is not None and id(one) not in apart]
+        return tuple(sorted(known, key=lambda one: (one.generation or 0, one.current)))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -58,7 +89,7 @@ class SetVerdict:
             "verdict": self.worst.value if self.worst else None,
             **fields_json(self, "databases"),
             "logs": [{"name": name, "role": role.value} for name, role in self.log_roles],
-            **fields_json(self, "faults", "not_checked"),
+            **fields_json(self, "faults", "not_checked", "left_out"),
         }
 
 
@@ -73,9 +104,10 @@ def judge_set(facts: SetFacts) -> SetVerdict:
     for run in runs:
         run.walk()
         run.faults += patch_faults(run, facts.patches)
+    between = [*_holes_between(runs)]
     verdicts = tuple(run.verdict() for run in runs)
     roles = roles_of(facts, runs)
-    faults = [fault for run in runs for fault in run.faults]
+    faults = [*between, *(fault for run in runs for fault in run.faults)]
     faults += remaining_log_faults(facts, table, runs, roles)
     faults += beside_faults(facts, runs)
     return SetVerdict(
@@ -83,47 +115,36 @@ def judge_set(facts: SetFacts) -> SetVerdict:
         log_roles=tuple((log.name, roles[id(log)]) for log in facts.logs),
         faults=in_order(faults),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
+        left_out=tuple(_left_out(facts, runs, roles)),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveVerdict:
-    """What becomes of the set in one archive."""
-
-    facts: SetFacts  # What its files say of themselves, without databases of formats that are not known
-    databases: tuple[DatabaseVerdict, ...] = ()  # One verdict for each of these databases
-    not_checked: tuple[str, ...] = ()  # What nobody could judge
-
-    @property
-    def unrecoverable(self) -> tuple[DatabaseVerdict, ...]:
-        """The databases that cannot be recovered from this set alone."""
-        return tuple(one for one in self.databases if one.verdict not in RESTORABLE)
-
-    @property
-    def last_logs(self) -> tuple[LogFacts, ...]:
-        """The logs in order, as far as their generations are known."""
-        known = [one for one in self.facts.logs if one.generation is not None]
-        return tuple(sorted(known, key=lambda one: (one.generation or 0, one.current)))
-
-
-def judge_alone(found: SetFacts) -> ArchiveVerdict:
-    """Return what becomes of the set in one archive.
-
-    Where nothing can be judged that is said: a file of a format that is not known, or a set of logs alone.
-
-    Args:
-        found: What the files of the archive say of themselves.
-    """
-    opaque = [one for one in found.databases if not one.recognised]
-    facts = replace(found, databases=tuple(one for one in found.databases if one.recognised))
-    verdict = judge_set(facts)
-    not_checked = [f"{one.name}: not a database of a known format" for one in opaque]
-    if not facts.databases and facts.logs:
-        not_checked.append("logs alone: what they can be played onto is not in this archive")
-    return ArchiveVerdict(facts, verdict.databases, (*not_checked, *verdict.not_checked))
+def _holes_between(runs: list[DatabaseRun]) -> Iterator[Fault]:
+    """Yield the holes between what two databases of one stream need; logs of clean ones beyond a hole are given up."""
+    streams: dict[bytes, list[DatabaseRun]] = {}
+    for run in runs:
+        if run.signature is not None and run.run:
+            streams.setdefault(stream_key(run.signature), []).append(run)
+    for together in streams.values():
+        ordered = sorted(together, key=lambda one: one.placed[0].generation or 0)
+        for at, (lower, upper) in enumerate(pairwise(ordered)):
+            low, high = max(one.end for one in ordered[: at + 1]) + 1, upper.placed[0].generation or 0
+            if high <= low:
+                continue
+            if any(one.need.low for one in ordered[: at + 1]) and any(one.need.low for one in ordered[at + 1 :]):
+                words = (spans([range(low, high)]), lower.run[-1].name, upper.placed[0].name)
+                names = (lower.facts.name, upper.facts.name)
+                yield Rules.LOGS_MISSING_BETWEEN.fault(
+                    *words, generations=first_of([range(low, high)]), databases=names
+                )
+                break
+            for one in ordered[: at + 1] if any(one.need.low for one in ordered[at + 1 :]) else ordered[at + 1 :]:
+                one.give_up()
 
 
 def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Iterator[str]:
+    if not facts.databases and facts.logs:
+        yield "logs alone: what they can be played onto is not in this archive"
     for verdict in verdicts:
         yield from verdict.not_checked
     for patch in facts.patches:
@@ -136,33 +157,78 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
 
 def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:
     """Return what each log is, by identity of its facts."""
-    streams = {stream_key(run.signature): run for run in runs if run.signature is not None}
-    lowest: dict[bytes, int] = {}
+    streams: dict[bytes, list[DatabaseRun]] = {}
     roles: dict[int, LogRole] = {}
     for run in runs:
-        for log in run.run:
+        if run.signature is not None:
+            streams.setdefault(stream_key(run.signature), []).append(run)
+        for log in run.placed:
             generation = log.generation or 0
-            role = LogRole.NEEDED if generation in run.need.generations else LogRole.FORWARD
+            role = LogRole.SUPERSEDED if log in run.before else LogRole.FORWARD
+            role = LogRole.NEEDED if generation in run.need.generations else role
             role = LogRole.COMMITTED if generation in run.need.only_committed else role
-            before = roles.get(id(log), role)
-            roles[id(log)] = min(before, role, key=list(LogRole).index)
-            if run.signature is not None:
-                key = stream_key(run.signature)
-                lowest[key] = min(lowest.get(key, generation), generation)
-    after = {id(log) for run in runs for log in run.after_gap}
+            roles[id(log)] = min(roles.get(id(log), role), role, key=list(LogRole).index)
     for log in facts.logs:
-        if id(log) in roles:
-            continue
-        key = stream_key(log.signature) if log.signature is not None else b""
-        if log.signature is None:
-            roles[id(log)] = LogRole.UNUSED
-        elif key not in streams:
-            roles[id(log)] = LogRole.FOREIGN if facts.databases else LogRole.FORWARD
-        elif key not in lowest or (log.generation or 0) < lowest[key]:
-            roles[id(log)] = LogRole.SUPERSEDED
-        else:
-            roles[id(log)] = LogRole.AFTER_GAP if id(log) in after or streams[key].missing else LogRole.UNUSED
+        if id(log) not in roles:
+            of_its_stream = streams.get(stream_key(log.signature), []) if log.signature is not None else []
+            roles[id(log)] = _other_role(log, facts, of_its_stream)
     return roles
+
+
+def _other_role(log: LogFacts, facts: SetFacts, runs: list[DatabaseRun]) -> LogRole:
+    """Return what a log is that no run goes through.
+
+    Args:
+        log: The log.
+        facts: The set.
+        runs: The runs of its stream.
+    """
+    if log.signature is None:
+        return LogRole.UNUSED
+    if not runs:
+        return LogRole.FOREIGN if facts.databases else LogRole.FORWARD
+    generation = log.generation or 0
+    starts = [(one.placed[0].generation or 0) if one.run else one.start for one in runs]
+    if generation < min(starts):
+        return LogRole.BEFORE_GAP if all(one.is_settled for one in runs) else LogRole.SUPERSEDED
+    beyond = any(one.missing for one in runs) or generation > max(one.end for one in runs)
+    return LogRole.AFTER_GAP if beyond else LogRole.UNUSED
+
+
+def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:
+    """Yield the files that recovery must not meet, each with the reason."""
+    for checkpoint in facts.checkpoints:
+        yield LeftOut(checkpoint, "a checkpoint: recovery would begin where it stands")
+    known = {one.header.flush_map_signature for one in facts.databases if one.header is not None}
+    for flush_map in facts.flush_maps:
+        if flush_map.signature not in known:
+            yield LeftOut(flush_map, "out of step with every database here: the engine makes a new one")
+    for database in facts.databases:
+        if database.temporary and len(facts.databases) > 1:
+            yield LeftOut(database, "a temporary database: the engine makes it anew")
+    yield from _logs_left_out(facts, runs, roles)
+
+
+def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:
+    """Yield the logs that recovery must not meet; where it is not known which it needs, none is left out."""
+    if not any(run.is_settled for run in runs):
+        return
+    open_streams = {run.signature for run in runs if not run.is_settled}
+    names = {run.run[-1].name: run for run in runs if run.run}
+    for log in facts.logs:
+        role = roles[id(log)]
+        if role not in _NOT_PLACED or log.is_opaque or (log.signature in open_streams and log.signature is not None):
+            continue
+        if role is LogRole.FOREIGN and not facts.has_unreadable_database:
+            yield LeftOut(log, "of another log stream than the databases here", -530)
+        elif role is LogRole.BEFORE_GAP:
+            yield LeftOut(log, "no unbroken run of logs leads from it to what is needed", -528)
+        elif role is LogRole.AFTER_GAP:
+            yield LeftOut(log, f"the run of logs ends before it{f', with {some(names)}' if names else ''}", -515)
+        elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
+            yield LeftOut(log, f"cannot be read, and is not needed: {log.note}", -501)
+        elif role is LogRole.UNUSED and not log.damaged:
+            yield LeftOut(log, f"another file is placed as generation 0x{log.generation or 0:X}", -515)
 
 
 def remaining_log_faults(
@@ -186,15 +252,26 @@ def remaining_log_faults(
     if foreign and not facts.has_unreadable_database:  # they may well be its logs
         yield Rules.STRAY_LOGS.of_logs(foreign)
     for run in runs:
-        yield from _after_gap_faults(run, judged)
+        yield from _unreached(run, facts, roles, judged)
 
 
-def _after_gap_faults(run: DatabaseRun, judged: set[str]) -> Iterator[Fault]:
-    after = [log for log in run.after_gap if log.name not in judged]
-    last = run.run[-1] if run.run else None
-    if not after or last is None or last.name in judged:  # what is wrong with the last one explains it
+def _unreached(run: DatabaseRun, facts: SetFacts, roles: dict[int, LogRole], judged: set[str]) -> Iterator[Fault]:
+    """Yield the logs of the stream of a database that recovery of it does not reach, unless a fault explains it."""
+    if not run.is_settled or run.signature is None:
         return
-    yield replace(Rules.LOGS_AFTER_GAP.of_logs(after, last.name), databases=(run.facts.name,))
+    own = [log for log in facts.logs if log.signature == run.signature and log.name not in judged]
+    name, of = run.facts.name, (run.facts.name,)
+    if not run.run:
+        if own and all(roles[id(log)] in _NOT_PLACED for log in own):
+            yield replace(Rules.LOGS_BEFORE_CLEAN.of_logs(own, name), databases=of)
+        if facts.logs and not any(role in _PLAYED for role in roles.values()):
+            yield Rules.NEW_STREAM.fault(name, databases=of)
+        return
+    before, after = ([log for log in own if roles[id(log)] is role] for role in (LogRole.BEFORE_GAP, LogRole.AFTER_GAP))
+    if before:
+        yield replace(Rules.LOGS_BEFORE_GAP.of_logs(before, run.placed[0].name), databases=of)
+    if after and not run.missing and run.run[-1].name not in judged:  # what is wrong with the last one explains it
+        yield replace(Rules.LOGS_AFTER_GAP.of_logs(after, run.run[-1].name), databases=of)
 
 
 def _run_faults(facts: SetFacts) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ Source: Microsoft, Extensible Storage Engine, logredo.cxx and logdump.cxx.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -96,6 +96,7 @@ class LogTable:
         self._opaque: dict[int, list[LogFacts]] = defaultdict(list)
         self._stand_ins: dict[int, list[LogFacts]] = defaultdict(list)
         self._highest: dict[bytes, int] = {}
+        self._bases: dict[bytes, Counter[str]] = defaultdict(Counter)
         for log in self.logs:
             self._add(log)
 
@@ -107,6 +108,7 @@ class LogTable:
             key = stream_key(log.signature)
             self._readable[key, log.generation].append(log)
             self._highest[key] = max(self._highest.get(key, 0), log.generation)
+            self._bases[key][log.base] += log.has_engine_name
         elif log.is_opaque and log.generation is not None:
             self._opaque[log.generation].append(log)
 
@@ -132,16 +134,40 @@ class LogTable:
         """Return the highest generation of a stream, 0 where there is none."""
         return max((self._highest.get(stream_key(signature), 0), *self._opaque), default=0)
 
+    def finds(self, log: LogFacts) -> bool:
+        """Return whether the engine finds a log, going by its name and by the base name of most logs of its stream."""
+        bases = self._bases.get(stream_key(log.signature)) if log.signature is not None else None
+        return log.has_engine_name and (not bases or log.base == bases.most_common(1)[0][0])
+
+    def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
+        """Return the logs that continue one, each once: more than one where histories parted after it."""
+        found = self.of(signature, (log.generation or 0) + 1)
+        return distinct(one for one in found if link(log, one).fault is None)
+
     def choose(
         self, signature: Signature, generation: int, before: LogFacts | None, created: LogTime | None = None
     ) -> LogFacts | None:
-        """Return the log of a generation that fits best: created when it must be, else continuing the one before."""
+        """Return the log of a generation that fits best: created when it must be, else continuing the one before.
+
+        Of copies of one log the engine must find it by its name; the current log counts where none follows it, unless
+        the numbered copy holds more.
+        """
         found = self.of(signature, generation)
         if created is not None:
             found = [log for log in found if log.created == created] or found
         if before is not None:
             found = [log for log in found if link(before, log).fault is None] or found
-        return min(found, key=lambda log: (log.current, log.name), default=None)
+        follows = any(self.continuing(signature, log) for log in found)
+        return min(
+            found, key=lambda log: (not self.finds(log), *_fullness(log, follows=follows), log.name), default=None
+        )
+
+
+def _fullness(log: LogFacts, *, follows: bool) -> tuple[int, bool]:
+    """Return the place of a log among copies of it, the one to play first."""
+    if follows:
+        return 0, log.current
+    return -log.content.valid if log.content is not None else 0, not log.current
 
 
 def distinct(logs: Iterable[LogFacts]) -> list[LogFacts]:
@@ -272,7 +298,9 @@ class LogRun:
         return self.versions[place] if 0 <= place < len(self.versions) else None
 
 
-def follow(logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: int, first: Version | None) -> LogRun:
+def follow(
+    logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: int, wanted: frozenset[int] = frozenset()
+) -> LogRun:
     """Return the run of logs onto the databases of a set.
 
     Args:
@@ -281,15 +309,16 @@ def follow(logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: in
         stream: The stream of the databases.
         start: The generation with which recovery begins.
         floor: The generation below which it may not stop.
-        first: The log of the first generation; None where it is not here.
+        wanted: Its logs that its own verdict places, by identity, which tell where it holds two histories.
     """
+    first = _first_version(logs, number, stream, start, wanted)
     if first is None:
         return LogRun(stream, (), floor, start)
     run = _own_before(logs, number, first)
     forks: tuple[Version, ...] = ()
     while True:
         found = logs.following(run[-1])
-        own = [one for one in found if number in one.sets]
+        own = _own(found, number, wanted)
         if len(own or found) != 1:
             forks = tuple(own or found)
             return LogRun(stream, tuple(run), floor, start, forks)
@@ -304,10 +333,16 @@ def _own_before(logs: ChainLogs, number: int, first: Version) -> list[Version]:
     return run
 
 
-def first_version(logs: ChainLogs, number: int, stream: bytes, start: int) -> Version | None:
+def _own(found: Sequence[Version], number: int, wanted: frozenset[int]) -> list[Version]:
+    """Return the logs that a set itself holds; where it has several, those that it places."""
+    own = [one for one in found if number in one.sets]
+    return [one for one in own if any(id(copy.facts) in wanted for copy in one.copies)] or own
+
+
+def _first_version(logs: ChainLogs, number: int, stream: bytes, start: int, wanted: frozenset[int]) -> Version | None:
     """Return the log with which recovery begins: the set's own, else the only one there is."""
     found = logs.versions(stream, start)
-    own = [one for one in found if number in one.sets]
+    own = _own(found, number, wanted)
     if own:
         return own[0]
     return found[0] if len(found) == 1 else None

@@ -71,7 +71,8 @@ def need_of(facts: DatabaseFacts) -> Need:
     """Return which logs a database needs."""
     header = facts.header
     if header is None:
-        return Need(basis=Basis.UNKNOWN if not facts.damaged else Basis.UNUSABLE, why=facts.note)
+        why = facts.note if facts.recognised else "not a database of a known format"
+        return Need(basis=Basis.UNUSABLE if facts.damaged and facts.recognised else Basis.UNKNOWN, why=why)
     if facts.temporary or header.state in _UNUSABLE:
         why = _UNUSABLE.get(header.state, "") if header.state else ""
         return Need(basis=Basis.UNUSABLE, why=f"state {header.state_name}: {why}")

@@ -8,8 +8,10 @@ content tells, and names where content cannot (a patch file, a log whose header 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
@@ -24,6 +26,7 @@ from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.inspect import Checker, checker_for
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
+from tokar.ese.values import NO_POSITION
 from tokar.sets.facts import (
     AttachedDatabase,
     CheckpointFacts,
@@ -37,8 +40,9 @@ from tokar.sets.facts import (
 from tokar.storage.bytesource import ByteSource, FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from tokar.ese.values import LogPosition
     from tokar.format.archive import Archive
     from tokar.format.index import Entry
 
@@ -191,7 +195,7 @@ class _Kept:
     def identify(self) -> Identity:
         identity = identify(self)
         if identity.kind is FileKind.RESERVE and self.received < self.size:  # which only all of its bytes can tell
-            return Identity(kind=FileKind.UNKNOWN, note="begins like a reserve log")
+            return Identity(kind=FileKind.UNKNOWN, note="begins like a log that was never written")
         return identity
 
 
@@ -245,10 +249,11 @@ class SetReader:
             source: The archive or folder.
         """
         found = self._files
-        logs = [one for one in found if isinstance(one, LogFacts)]
+        databases = tuple(one for one in found if isinstance(one, DatabaseFacts))
+        logs = _with_reach([one for one in found if isinstance(one, LogFacts)], databases)
         return SetFacts(
             source=source,
-            databases=tuple(one for one in found if isinstance(one, DatabaseFacts)),
+            databases=databases,
             logs=tuple(sorted(logs, key=lambda log: (log.generation or 0, log.name))),
             patches=tuple(one for one in found if isinstance(one, PatchFacts)),
             checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
@@ -369,10 +374,10 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
         if identity.kind is FileKind.STREAMING_FILE:
             return None
-        note = f"not recognised as a database: {identity.note}"
-        return DatabaseFacts(**_base(file), recognised=identity.kind is not FileKind.UNKNOWN, damaged=True, note=note)
+        recognised = identity.kind is not FileKind.UNKNOWN
+        return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
     if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
-        return _named_log(file, damaged=True, note=f"not recognised as a log: {identity.note}")
+        return _named_log(file, damaged=True, note=identity.lacks)
     return _checkpoint(file, None) if by_name is NameRole.CHECKPOINT else None
 
 
@@ -391,7 +396,7 @@ def database_facts(file: SetFile, seen: Seen) -> DatabaseFacts:
         temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
         pages=seen.report if isinstance(seen.report, PageReport) else None,
     )
-    if not facts.has_trailer_page:
+    if not header.has_trailer_page:
         return facts
     try:
         return replace(facts, trailer=BackupTrailer.read(seen.source, header))
@@ -412,10 +417,43 @@ def _log(file: SetFile, seen: Seen) -> LogFacts:
         format=header.format,
         expected_size=header.file_size,
         page_size=header.page_size,
+        sector_size=header.sector_size,
+        positions=_positions_before(header),
         previous_segments_xor=header.previous_segments_xor if header.has_segments_link else None,
         attached=tuple(AttachedDatabase(one.path, one.signature) for one in header.attachments),
         content=seen.report if isinstance(seen.report, LogReport) else None,
     )
+
+
+def _positions_before(header: LogHeader) -> tuple[LogPosition, ...]:
+    """Return the positions in the log before that a header gives; others may be of a history that was left."""
+    pairs = [(one.attach_position, one.consistent_position) for one in header.attachments]
+    found = dict.fromkeys((header.checkpoint, *chain.from_iterable(pairs)))
+    return tuple(at for at in found if at.generation + 1 == header.generation)
+
+
+def _with_reach(logs: Sequence[LogFacts], databases: Iterable[DatabaseFacts]) -> list[LogFacts]:
+    """Return logs with the furthest position in each that is known from elsewhere: its content must reach it."""
+    known: dict[object, list[tuple[LogPosition, str]]] = defaultdict(list)
+    for one in databases:
+        if (header := one.header) is not None:
+            # Of a dirty database the position of its last shutdown, of any other the mark may be of another stream.
+            mark = header.current_full.mark if header.is_streaming_copy else NO_POSITION
+            end = header.consistent_position if header.is_clean else NO_POSITION
+            for at in (header.attach_position, end, mark):
+                known[header.log_signature, at.generation].append((at, one.name))
+    for log in logs:
+        known[log.signature, log.previous_created] += [(at, log.name) for at in log.positions]
+    return [_reaching(log, known) for log in logs]
+
+
+def _reaching(log: LogFacts, known: Mapping[object, list[tuple[LogPosition, str]]]) -> LogFacts:
+    if log.signature is None:
+        return log
+    named = (*known.get((log.signature, log.generation), ()), *known.get((log.signature, log.created), ()))
+    found = [(at.sector * log.sector_size + at.byte, name) for at, name in named if at.generation == log.generation]
+    reached, name = max(found, default=(0, ""))
+    return replace(log, reached=reached, reached_by=name) if reached else log
 
 
 def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generation: int | None = None) -> LogFacts:

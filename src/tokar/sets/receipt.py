@@ -8,16 +8,16 @@ a later backup can go on from the receipt alone.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar.as_json import fields_json
 from tokar.errors import ExistingFileError, InputError, StorageError
-from tokar.storage import durable
+from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +95,8 @@ def read_receipt(path: Path) -> Receipt:
         InputError: It is no receipt.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise InputError("this is no receipt", path=path)
         with path.open("rb") as file:
             return Receipt.parse(file.read(_MAX_SIZE), path)
     except OSError as error:
@@ -123,25 +125,38 @@ def demand_free(archive: Path) -> None:
 
 
 def write_receipt(archive: Path, receipt: Receipt) -> Path:
-    """Write the receipt of an archive, durably. If it dies half-way, the receipt that was there before stands.
+    """Write the receipt of a backup, durably. If it dies half-way, the receipt that was there before stands.
+
+    A receipt of a backup that sealed its archive replaces what the same backup, or one that failed, wrote there. One of
+    a failure replaces nothing: it gets the first free name of `NAME.receipt.json`, `NAME.2.receipt.json` and so on.
+
+    Returns:
+        Where it is.
 
     Raises:
         StorageError: It cannot be written.
     """
-    path = receipt_path(archive)
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(receipt.build())
-            file.flush()
-            durable.sync_descriptor(file.fileno(), temporary)
-        durable.replace(temporary, path)
-        durable.sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"cannot write the receipt: {error.strerror}", path=path) from error
-    except StorageError:
-        temporary.unlink(missing_ok=True)
-        raise
+    for number in itertools.count(1):
+        path = receipt_path(archive if number == 1 else archive.with_name(f"{archive.name}.{number}"))
+        try:
+            sink = FileSink(path, replace=_may_replace(path, receipt))
+            try:
+                sink.write([receipt.build()])
+                sink.commit()
+            finally:
+                sink.discard()
+            break
+        except ExistingFileError:
+            continue
+        except StorageError as error:
+            raise StorageError(f"cannot write the receipt: {error.message}", path=path) from error
     return path
+
+
+def _may_replace(path: Path, receipt: Receipt) -> bool:
+    """Return whether what is at a path tells of the same archive as a receipt, or of a failure before it."""
+    try:
+        there = read_receipt(path)
+    except (InputError, StorageError):
+        return False
+    return receipt.outcome == "sealed" and (there.outcome == "failed" or there.archive["id"] == receipt.archive["id"])

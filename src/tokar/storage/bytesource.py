@@ -6,9 +6,14 @@ remote storage.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import mmap
 import os
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+import threading
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from tokar.errors import InputError, StorageError
 
@@ -128,6 +133,97 @@ class FileSource:
         self.close()
 
 
+class Reread(StrEnum):
+    """Where the bytes of a file that was just written come from when it is read again."""
+
+    DIRECT = "direct"  # From the medium: the page cache is bypassed
+    EVICTED = "evicted"  # From the medium as far as is known: the system was asked to drop what it kept
+    CACHE = "cache"  # From memory, perhaps: this system offers nothing better
+
+
+_ALIGNMENT: Final = 4096  # of offsets, sizes and memory for reads past the cache
+
+
+class MediumSource(FileSource):
+    """A file that was made durable, read from the medium and not from the page cache, as far as the system allows.
+
+    Args:
+        path: The file.
+
+    Raises:
+        StorageError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path)
+        self.reread = Reread.CACHE  # How it is read
+        self._direct: io.FileIO | None = None
+        self._lock = threading.Lock()
+        if hasattr(os, "posix_fadvise"):
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+                self.reread = Reread.EVICTED
+        if hasattr(os, "O_DIRECT"):
+            with contextlib.suppress(OSError):
+                flags = os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC
+                self._direct = io.FileIO(path, opener=lambda name, _: os.open(name, flags))
+                try:
+                    self._read_direct(0, _ALIGNMENT)
+                except OSError as error:
+                    if error.errno == errno.EINVAL:  # not on this file system; any other error shows when it is read
+                        self._close_direct()
+        if self._direct is not None:
+            self.reread = Reread.DIRECT
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return the bytes at `offset`, fewer than `size` only at the end.
+
+        Raises:
+            StorageError: The operating system refused the read.
+        """
+        if self._direct is None:
+            return super().read(offset, size)
+        start = offset - offset % _ALIGNMENT
+        try:
+            return self._read_direct(start, offset + size - start)[offset - start :]
+        except OSError as error:
+            raise StorageError(f"cannot read: {error.strerror}", path=self.path, offset=offset) from error
+
+    def readinto(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`; return the bytes read, fewer than asked only at the end.
+
+        Raises:
+            StorageError: The operating system refused the read.
+        """
+        data = self.read(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _read_direct(self, start: int, size: int) -> bytes:
+        """Read from an aligned offset into aligned memory."""
+        assert self._direct is not None
+        with mmap.mmap(-1, -(-size // _ALIGNMENT) * _ALIGNMENT) as memory, memoryview(memory) as whole, self._lock:
+            self._direct.seek(start)
+            done = 0
+            while done < size:
+                with whole[done:] as part:
+                    count = self._direct.readinto(part) or 0
+                done += count
+                if not count or count % _ALIGNMENT:
+                    break  # the end of the file
+            return bytes(whole[: min(done, size)])
+
+    def _close_direct(self) -> None:
+        if self._direct is not None:
+            self._direct.close()
+            self._direct = None
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        super().close()
+        self._close_direct()
+
+
 class SourceFile(io.RawIOBase):
     """A byte source as a file that is read.
 
@@ -194,8 +290,6 @@ if hasattr(os, "preadv"):
         return os.preadv(descriptor, [buffer], offset)
 
 else:  # Windows has no positioned read: one lock makes seek and read a pair
-    import threading
-
     _LOCK = threading.Lock()
 
     def _pread(descriptor: int, size: int, offset: int) -> bytes:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from typing import Final, Self
 
 from tokar.errors import ExistingFileError, StorageError
@@ -145,16 +144,8 @@ class Directory:
         Raises:
             StorageError: Another one is at work in it.
         """
-        if sys.platform == "win32" or self.descriptor is None:
-            return
-        import fcntl  # noqa: PLC0415 - not there on Windows
-
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(message, path=self.path) from error
-        except OSError:
-            return  # a file system without locks
+        if self.descriptor is not None and not durable.lock(self.descriptor):
+            raise StorageError(message, path=self.path)
 
     def sync(self) -> None:
         """Make the renames in it durable."""

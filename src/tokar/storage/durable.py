@@ -8,17 +8,31 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import stat
 import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import ExistingFileError, StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+
+class Capability(StrEnum):
+    """What a place can promise of a file that was written there."""
+
+    SYNC = "sync"  # Its content is on the medium
+    NO_REPLACE = "no-replace"  # It got its name in one step that cannot have replaced anything
+    NAME_SYNC = "name-sync"  # Its name is on the medium: the directory was synced, or the rename written through
+
 
 # From how many files on one sync of the file system is quicker than a sync of each.
 SYNC_BATCH: Final = 256
+
+_WINDOWS_REPLACE: Final = 1  # MOVEFILE_REPLACE_EXISTING
+_WINDOWS_WRITE_THROUGH: Final = 8  # MOVEFILE_WRITE_THROUGH: returns when the new name is on the disk
+_LOCK_AT: Final = 1 << 62  # where Windows locks a byte, far behind all content
 
 _AT_FDCWD = -2 if sys.platform == "darwin" else -100
 _RENAME_NOREPLACE = 1
@@ -46,8 +60,23 @@ _renameatx_np = _library_function("renameatx_np", *_RENAME_ARGUMENTS) if sys.pla
 _syncfs = _library_function("syncfs", ctypes.c_int) if sys.platform.startswith("linux") else None
 
 
+_move_by_windows: Callable[[str, str, int], int] | None = None
+"""Renames on Windows, where directories cannot be synced: returns an errno, 0 when it is done."""
+if sys.platform == "win32":
+
+    def _move_file(source: str, target: str, flags: int) -> int:
+        library = ctypes.WinDLL("kernel32", use_last_error=True)
+        if library.MoveFileExW(ctypes.c_wchar_p(source), ctypes.c_wchar_p(target), ctypes.c_uint(flags)):
+            return 0
+        return ctypes.WinError(ctypes.get_last_error()).errno or errno.EIO
+
+    _move_by_windows = _move_file
+
+
 def _rename_exclusively(source: str, target: str, source_directory: int | None, target_directory: int | None) -> int:
     """Rename with the call that refuses to replace; return an errno, ENOSYS where there is no such call."""
+    if _move_by_windows is not None:
+        return _move_by_windows(source, target, _WINDOWS_WRITE_THROUGH)
     call, flag = (_renameat2, _RENAME_NOREPLACE) if _renameat2 is not None else (_renameatx_np, _RENAME_EXCL)
     if call is None:
         return errno.ENOSYS
@@ -61,15 +90,15 @@ def _rename_exclusively(source: str, target: str, source_directory: int | None, 
     return ctypes.get_errno() if failed else 0
 
 
-def _rename_in_two_steps(source: str, target: str, source_directory: int | None, target_directory: int | None) -> None:
-    """Rename without replacing where no single call does it: claim the new name, then give up the old one.
+def _rename_in_two_steps(source: str, target: str, source_directory: int | None, target_directory: int | None) -> bool:
+    """Rename where no single call refuses to replace; return whether nothing can have been replaced even so.
+
+    A hard link is as good. Where there are none either (exFAT), or for a directory, the name is looked at just before
+    the rename: claiming it with something empty would leave that behind if it died in between.
 
     Raises:
         OSError: The operating system refused; EEXIST if something is at `target`.
     """
-    if os.name == "nt":
-        os.rename(source, target)  # noqa: PTH104 - Windows refuses by itself when the target exists
-        return
     try:
         os.link(source, target, src_dir_fd=source_directory, dst_dir_fd=target_directory, follow_symlinks=False)
     except OSError as error:
@@ -77,34 +106,32 @@ def _rename_in_two_steps(source: str, target: str, source_directory: int | None,
             raise
     else:
         os.unlink(source, dir_fd=source_directory)
-        return
-    # No hard links either (exFAT), or a directory: something empty made exclusively claims the name, and only that is
-    # replaced.
-    is_directory = stat.S_ISDIR(os.stat(source, dir_fd=source_directory, follow_symlinks=False).st_mode)
-    if is_directory:
-        os.mkdir(target, 0o700, dir_fd=target_directory)
-    else:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=target_directory))
+        return True
     try:
+        os.stat(target, dir_fd=target_directory, follow_symlinks=False)
+    except FileNotFoundError:
         os.rename(source, target, src_dir_fd=source_directory, dst_dir_fd=target_directory)
-    except OSError:
-        (os.rmdir if is_directory else os.unlink)(target, dir_fd=target_directory)
-        raise
+        return False
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def rename_at(
     source: str, target: str, *, source_directory: int | None = None, target_directory: int | None = None
-) -> None:
+) -> bool:
     """Rename within or between open directories, atomically, and never over something that is there.
 
-    If it dies half-way, either the old or the new name exists. On file systems without an exclusive rename, for a
-    moment both do (a hard link), or the new one is an empty file (where there are no hard links).
+    If it dies half-way, either the old or the new name exists; on file systems without an exclusive rename, for a
+    moment both do (a hard link). Nothing that is not whole ever has the new name.
 
     Args:
         source: The name in `source_directory`.
         target: The name in `target_directory`.
         source_directory: A descriptor; None if `source` is a path.
         target_directory: A descriptor; None if `target` is a path.
+
+    Returns:
+        Whether nothing can have been replaced. False where the file system has neither an exclusive rename nor hard
+        links, so that what somebody put there in the last moment may be lost.
 
     Raises:
         ExistingFileError: Something is at `target`.
@@ -113,28 +140,27 @@ def rename_at(
     code = _rename_exclusively(source, target, source_directory, target_directory)
     if code in _NOT_SUPPORTED:
         try:
-            _rename_in_two_steps(source, target, source_directory, target_directory)
+            return _rename_in_two_steps(source, target, source_directory, target_directory)
         except OSError as error:
             code = error.errno or errno.EIO
-        else:
-            return
     if code == errno.EEXIST:
         raise ExistingFileError("something is there already", path=target)
     if code:
         raise StorageError(f"cannot rename {os.path.basename(source)} to this: {os.strerror(code)}", path=target)  # noqa: PTH119 - text
+    return True
 
 
-def rename_no_replace(source: Path, target: Path) -> None:
+def rename_no_replace(source: Path, target: Path) -> bool:
     """Rename `source` to `target`, atomically, and never over something that is there.
 
-    If it dies half-way: as `rename_at`.
+    If it dies half-way, and what it returns: as `rename_at`.
 
     Raises:
         ExistingFileError: Something is at `target`.
         StorageError: The operating system refused.
     """
     try:
-        rename_at(str(source), str(target))
+        return rename_at(str(source), str(target))
     except (ExistingFileError, StorageError) as error:
         error.path = target
         raise
@@ -142,24 +168,35 @@ def rename_no_replace(source: Path, target: Path) -> None:
 
 def replace(source: Path, target: Path) -> None:
     """Rename `source` to `target`, replacing what is there."""
-    try:
-        source.replace(target)
-    except OSError as error:
-        raise StorageError(f"cannot rename {source.name} to this: {error.strerror}", path=target) from error
+    code = 0
+    if _move_by_windows is not None:
+        code = _move_by_windows(str(source), str(target), _WINDOWS_REPLACE | _WINDOWS_WRITE_THROUGH)
+    else:
+        try:
+            source.replace(target)
+        except OSError as error:
+            code = error.errno or errno.EIO
+    if code:
+        raise StorageError(f"cannot rename {source.name} to this: {os.strerror(code)}", path=target)
 
 
 def sync_descriptor(descriptor: int, path: Path | str) -> None:
-    """Make the content of an open file durable."""
+    """Make the content of an open file durable (on Windows: FlushFileBuffers)."""
     try:
         os.fsync(descriptor)
     except OSError as error:
         raise StorageError(f"cannot make it durable: {error.strerror}", path=path) from error
 
 
-def sync_directory(directory: Path) -> None:
-    """Make renames in a directory durable. Does nothing on Windows, where directories cannot be synced."""
-    if os.name == "nt":
-        return
+def sync_directory(directory: Path) -> bool:
+    """Make renames in a directory durable.
+
+    Returns:
+        Whether they are. On Windows nothing is to be done: directories cannot be synced, and the renames here write
+        through. False where the file system has no sync of directories.
+    """
+    if _move_by_windows is not None:
+        return True
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -167,8 +204,10 @@ def sync_directory(directory: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        if error.errno not in _NOT_SUPPORTED:
-            raise StorageError(f"cannot make the directory durable: {error.strerror}", path=directory) from error
+        if error.errno in _NOT_SUPPORTED:
+            return False
+        raise StorageError(f"cannot make the directory durable: {error.strerror}", path=directory) from error
+    return True
 
 
 def sync_file_system(descriptor: int, path: Path | str) -> bool:
@@ -188,3 +227,43 @@ def sync_file_system(descriptor: int, path: Path | str) -> bool:
     if _syncfs(descriptor):
         raise StorageError(f"cannot make it durable: {os.strerror(ctypes.get_errno())}", path=path)
     return True
+
+
+def lock(descriptor: int) -> bool:
+    """Keep others out of an open file or directory until it is closed or the process ends, however it ends.
+
+    Returns:
+        Whether that is so; False if somebody else has it. True also where the file system has no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - only there
+
+            position = os.lseek(descriptor, 0, os.SEEK_CUR)
+            os.lseek(descriptor, _LOCK_AT, os.SEEK_SET)
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            finally:
+                os.lseek(descriptor, position, os.SEEK_SET)
+        else:
+            import fcntl  # noqa: PLC0415 - not there on Windows
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+    return True
+
+
+def file_system_kind(path: Path) -> str:
+    """Return the kind of the file system that something is on, such as `ext4`; empty where it is not known."""
+    try:
+        device = path.stat().st_dev
+        wanted = f"{os.major(device)}:{os.minor(device)}"
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:  # noqa: PTH123 - of Linux
+            for row in table:
+                place, _, rest = row.partition(" - ")
+                if place.split()[2] == wanted:
+                    return rest.split()[0]
+    except (OSError, AttributeError, IndexError):
+        pass  # another system
+    return ""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tokar.errors import ExistingFileError, StorageError
+from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage import durable
+from tokar.storage.durable import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _EXISTS_HINT = "choose another name, or pass --force to replace it once the new archive is complete"
+
+_SPECIAL_HINT = "to write into it, name - as the output and send standard output there"
 
 _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, of 255 that file systems allow
 
@@ -41,21 +45,26 @@ class Sink(Protocol):
 class FileSink:
     """Writes to a temporary file beside the target and renames it at the end.
 
-    The temporary name is `.NAME.XXXXXXXX.part`, mode 0600. If the process dies half-way only that file is left; nothing
-    is ever half-written under the final name.
+    The temporary name is `.NAME.XXXXXXXX.part`, mode 0600, and it is locked until it has its final name. If the process
+    dies half-way only that file is left, without its lock; nothing is ever half-written under the final name.
 
     Args:
         path: The final name.
-        replace: Whether a file of that name may be replaced at the end.
+        replace: Whether a regular file of that name may be replaced at the end; anything else never is.
+        reads: Files that the content is made from: none of them is replaced.
 
     Raises:
-        ExistingFileError: The name is taken, and `replace` was not asked for.
+        ExistingFileError: The name is taken, and `replace` was not asked for; or a pipe or a device has it.
+        InputError: It is one of `reads`, by whatever name.
         StorageError: The temporary file cannot be made.
     """
 
-    def __init__(self, path: Path | str, *, replace: bool = False) -> None:
+    def __init__(self, path: Path | str, *, replace: bool = False, reads: Sequence[Path | str] = ()) -> None:
         self.path = Path(path)
+        self.capabilities: frozenset[Capability] = frozenset()  # What `commit` could promise
         self._replace = replace
+        self._reads = reads
+        self._demand_replaceable()
         if not replace and os.path.lexists(self.path):
             raise ExistingFileError("the archive is there already", path=self.path, hint=_EXISTS_HINT)
         self._temporary = self.path.with_name(f".{self.path.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
@@ -63,6 +72,8 @@ class FileSink:
         flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
             self._descriptor = os.open(self._temporary, flags, 0o600)
+            self._made = os.fstat(self._descriptor)
+            durable.lock(self._descriptor)
         except OSError as error:
             raise StorageError(f"cannot write here: {error.strerror}", path=self.path) from error
 
@@ -80,27 +91,61 @@ class FileSink:
             ExistingFileError: The name was taken in the meantime; the temporary file is removed.
             StorageError: The operating system refused; the temporary file is removed.
         """
+        kept = {Capability.SYNC}
         try:
             durable.sync_descriptor(self._descriptor, self.path)
-            self._close()
+            if os.name == "nt":
+                self._close()  # an open file is not renamed there; elsewhere it stays locked until it has its name
             if self._replace:
+                self._demand_replaceable()
                 durable.replace(self._temporary, self.path)
-            else:
-                durable.rename_no_replace(self._temporary, self.path)
+            elif durable.rename_no_replace(self._temporary, self.path):
+                kept.add(Capability.NO_REPLACE)
         except ExistingFileError as error:
             self.discard()
-            error.hint = _EXISTS_HINT
+            error.hint = _SPECIAL_HINT if self._replace else _EXISTS_HINT
             raise
         except BaseException:
             self.discard()
             raise
-        durable.sync_directory(self.path.parent)
+        self._close()
+        try:
+            if durable.sync_directory(self.path.parent):
+                kept.add(Capability.NAME_SYNC)
+        except StorageError as error:
+            done = "what was there is replaced, and the new file is whole" if self._replace else "the file is whole"
+            error.add_note(f"{done}, but a power cut may still take its name {self.path.name}")
+            raise
+        self.capabilities = frozenset(kept)
+
+    def has_its_name(self) -> bool:
+        """Return whether the file that this sink wrote, and no other, is under the final name."""
+        try:
+            return os.path.samestat(self._made, self.path.lstat())
+        except OSError:
+            return False
 
     def discard(self) -> None:
         """Remove the temporary file."""
         self._close()
         with contextlib.suppress(OSError):
             self._temporary.unlink()
+
+    def _demand_replaceable(self) -> None:
+        """Check that the name leads to nothing that must not be replaced."""
+        try:
+            there = self.path.stat()
+        except OSError:
+            return  # nothing, or a link that leads nowhere
+        if not stat.S_ISREG(there.st_mode) and not stat.S_ISDIR(there.st_mode):
+            message = f"{_kind_of(there.st_mode)} has this name, and only a file is replaced"
+            raise ExistingFileError(message, path=self.path, hint=_SPECIAL_HINT)
+        for read in self._reads:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(read), there):  # noqa: PTH116 - by whatever name, links included
+                    raise InputError(
+                        "it would replace the file that is being read", path=self.path, hint="choose another name"
+                    )
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -130,6 +175,12 @@ class PipeSink:
 
     def discard(self) -> None:
         """Do nothing: the reader sees an archive without an end, which is unsealed."""
+
+
+def _kind_of(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def write_all(descriptor: int, parts: Sequence[Buffer]) -> None:

@@ -1,0 +1,148 @@
+# What type checkers see of the package; `__init__.py` loads the same names when they are first used.
+
+from tokar._version import __version__
+from tokar.check.ladder import CheckRequest, check
+from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState
+from tokar.doors import create, open  # noqa: A004 - as in gzip.open and tarfile.open
+from tokar.errors import (
+    AmbiguousLocationError,
+    ArchiveError,
+    BadMagicError,
+    CheckMismatchError,
+    CollisionError,
+    DigestMismatchError,
+    ExistingFileError,
+    FormatError,
+    HeaderError,
+    InputError,
+    IntegrityError,
+    LocationListError,
+    NoRoomError,
+    NoSuchEntryError,
+    PartialError,
+    ProcedureError,
+    RestoreError,
+    SetError,
+    SourceChangedError,
+    SourceError,
+    StorageError,
+    UnknownTokenError,
+    UnsafeNameError,
+    UnsealedError,
+    UnsupportedError,
+)
+from tokar.format.archive import Archive
+from tokar.format.bodies import FileList
+from tokar.format.compression import Compression
+from tokar.format.index import Entry
+from tokar.format.metadata import Head, Summary
+from tokar.format.verify import VerifyFault, VerifyReport, verify
+from tokar.format.writer import ArchiveWriter, Sealed
+from tokar.restore.options import RestoreOptions
+from tokar.restore.place import PlacingStoppedError
+from tokar.restore.plan import Existing, Plan, Problem, Step
+from tokar.restore.prepare import ChosenSets, OpenSets, RestorePlan, plan_restore
+from tokar.restore.prepare import place_sets as place
+from tokar.salvage.losses import DamagedFile, LostRange, SalvageReport
+from tokar.salvage.salvage import salvage
+from tokar.server.backup_steps import LogsOnlyRefusedError
+from tokar.server.contract import BackupKind, NoAnswerError, Server, ServerError
+from tokar.server.deadline import Deadlines, DeadlineServer
+from tokar.server.directory_source import DirectoryServer
+from tokar.server.licence import PriorSet
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, BackupPartialError, BackupResult
+from tokar.server.run_backup import run_backup as backup
+from tokar.server.states import OutOfOrderError
+from tokar.sets.choose import NotRestorableError
+from tokar.sets.receipt import Receipt
+from tokar.storage.bytesource import ByteSource, BytesSource, FileSource
+from tokar.storage.sink import FileSink, PipeSink, Sink
+
+__all__ = [
+    "AmbiguousLocationError",
+    "Archive",
+    "ArchiveCheck",
+    "ArchiveError",
+    "ArchiveWriter",
+    "BackupKind",
+    "BackupOptions",
+    "BackupPartialError",
+    "BackupResult",
+    "BadMagicError",
+    "ByteSource",
+    "BytesSource",
+    "CheckMismatchError",
+    "CheckReport",
+    "CheckRequest",
+    "ChosenSets",
+    "CollisionError",
+    "Compression",
+    "DamagedFile",
+    "DeadlineServer",
+    "Deadlines",
+    "DigestMismatchError",
+    "DirectoryServer",
+    "Entry",
+    "Existing",
+    "ExistingFileError",
+    "FileList",
+    "FileSink",
+    "FileSource",
+    "FormatError",
+    "Head",
+    "HeaderError",
+    "InputError",
+    "IntegrityError",
+    "LocationListError",
+    "LogsOnlyRefusedError",
+    "LostRange",
+    "NoAnswerError",
+    "NoRoomError",
+    "NoSuchEntryError",
+    "NotRestorableError",
+    "OpenSets",
+    "OutOfOrderError",
+    "PartialError",
+    "PipeSink",
+    "PlacingStoppedError",
+    "Plan",
+    "PriorSet",
+    "Problem",
+    "ProcedureError",
+    "Receipt",
+    "RestoreError",
+    "RestoreOptions",
+    "RestorePlan",
+    "Rung",
+    "RungFault",
+    "RungResult",
+    "RungState",
+    "SalvageReport",
+    "Sealed",
+    "Server",
+    "ServerError",
+    "SetError",
+    "Sink",
+    "SourceChangedError",
+    "SourceError",
+    "Step",
+    "StorageError",
+    "Summary",
+    "UnknownTokenError",
+    "UnsafeNameError",
+    "UnsealedError",
+    "UnsupportedError",
+    "VerifyFault",
+    "VerifyReport",
+    "__version__",
+    "backup",
+    "check",
+    "create",
+    "load_prior",
+    "open",
+    "place",
+    "plan_restore",
+    "salvage",
+    "verify",
+]

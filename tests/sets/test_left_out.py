@@ -1,0 +1,239 @@
+"""What no restore places beside the databases, because recovery would meet it: exactly that, and with its reason."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from recovery_sets import (
+    DATABASE,
+    DATABASE_SIGNATURE,
+    OTHER_STREAM,
+    archive,
+    database,
+    dirty,
+    flip,
+    logs,
+    streaming,
+    write,
+)
+
+import tokar
+from tokar.ese.values import LogPosition
+from tokar.restore.prepare import choose_one
+from tokar.sets.backup_set import find_sets
+from tokar.sets.chain import build_chain
+from tokar.sets.choose import NotRestorableError, restorable
+from tokar.sets.database_verdict import Verdict
+from tokar.sets.faults import FaultKind as Kind
+from tokar.sets.judge import judge_set
+from tokar.sets.read import facts_of_archive, facts_of_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.sets.judge import SetVerdict
+
+Files = dict[str, bytes]
+BOTH = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER_STREAM))
+CLEAN, OK, NOT = Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.NOT_RECOVERABLE
+ROWS: dict[str, tuple[Files, Verdict, set[str], list[Kind]]] = {}
+
+
+@cache
+def stream() -> Files:
+    return logs(1, 12)
+
+
+def name(generation: int) -> str:
+    return f"edb{generation:05X}.log"
+
+
+def part(low: int, high: int, *without: int) -> Files:
+    return {name(at): stream()[name(at)] for at in range(low, high + 1) if at not in without}
+
+
+def current(low: int, high: int, *without: int) -> Files:
+    """The same, the highest one under the name of the current log."""
+    return {**part(low, high - 1, *without), "edb.log": stream()[name(high)]}
+
+
+def other(low: int, high: int, base: str = "edb") -> Files:
+    return logs(low, high, stream=OTHER_STREAM, base=base)
+
+
+def fork(low: int, high: int) -> Files:
+    return logs(low, high, after=stream()[name(low - 1)], branch=1000)
+
+
+def crashed(*parts: Files, low: int = 5, high: int = 7) -> Files:
+    return {DATABASE: bytes(dirty(low, high)), **{key: data for one in parts for key, data in one.items()}}
+
+
+def stopped(*parts: Files, at: int = 7) -> Files:
+    position = LogPosition(generation=at, sector=1)
+    return {DATABASE: bytes(database(consistent_position=position)), **{k: d for one in parts for k, d in one.items()}}
+
+
+def row(title: str, files: Files, verdict: Verdict, left_out: set[str], *kinds: Kind) -> None:
+    ROWS[title] = (files, verdict, left_out, list(kinds))
+
+
+row("all of it", crashed(current(1, 9)), OK, set())
+row("a hole below the need", crashed(current(1, 9, 3)), OK, {name(1), name(2)}, Kind.LOGS_BEFORE_GAP)
+row("a hole above the need", crashed(current(5, 11, 9)), OK, {name(10), "edb.log"}, Kind.LOGS_AFTER_GAP)
+row("a hole right below the need", crashed(current(1, 9, 4)), OK, {name(1), name(2), name(3)}, Kind.LOGS_BEFORE_GAP)
+row("a foreign log below", crashed(other(4, 4), current(5, 9)), OK, {name(4)}, Kind.STRAY_LOGS)
+row("a foreign log of another base", crashed(other(4, 4, "E00"), current(5, 9)), OK, {"E0000004.log"}, Kind.STRAY_LOGS)
+row(
+    "an older log of another history",
+    crashed(logs(3, 3, branch=1000), current(4, 9)),
+    OK,
+    {name(3)},
+    Kind.LOGS_BEFORE_GAP,
+)
+row(
+    "later logs of another history",
+    crashed(part(5, 8), logs(9, 10, branch=500)),
+    OK,
+    {name(9), name(10)},
+    Kind.LOGS_AFTER_GAP,
+)
+row("a cut log below", crashed({name(3): stream()[name(3)][:5000]}, part(4, 8)), OK, {name(3)}, Kind.LOG_SIZE)
+row(
+    "a damaged log below",
+    crashed({name(3): flip(stream()[name(3)], 5000)}, part(4, 8)),
+    OK,
+    {name(3)},
+    Kind.LOG_DAMAGED,
+)
+row("a log without a header below", crashed({name(3): b"x" * 9000}, part(4, 8)), OK, {name(3)}, Kind.LOG_UNREADABLE)
+row("a cut log above", crashed(part(4, 8), {name(9): stream()[name(9)][:5000]}), OK, {name(9)}, Kind.LOG_SIZE)
+row("a copy of a log", crashed(part(4, 8), {"edb00006 - Copy.log": stream()[name(6)]}), OK, {"edb00006 - Copy.log"})
+row(
+    "a log under another number",
+    crashed(part(4, 8), {name(20): stream()[name(6)]}),
+    OK,
+    {name(20)},
+    Kind.LOG_NAME,
+)
+row(
+    "an older log under another name",
+    crashed(part(4, 8), {"edb00003.bak": stream()[name(3)]}),
+    OK,
+    {"edb00003.bak"},
+    Kind.LOGS_BEFORE_GAP,
+)
+row(
+    "a needed log under another name",
+    crashed(part(5, 7, 6), {"edb00006.bak": stream()[name(6)]}),
+    NOT,
+    set(),
+    Kind.LOG_NAME,
+)
+row("the current log and its numbered self", crashed(current(4, 8), part(8, 8)), OK, {name(8)})
+row("a current log that is not the last one", crashed(part(4, 8), {"edb.log": stream()[name(6)]}), OK, {"edb.log"})
+row(
+    "two histories after the need",
+    crashed(part(5, 8), {f"old/{key}": data for key, data in fork(8, 9).items()}),
+    NOT,
+    set(),
+    Kind.LOG_FORKED,
+)
+row(
+    "two histories, and the header tells which",
+    crashed(part(5, 7), {f"old/{key}": data for key, data in fork(6, 7).items()}),
+    OK,
+    {f"old/{name(6)}", f"old/{name(7)}"},
+    Kind.LOG_FORKED,
+    Kind.LOG_FORKED,
+)
+row("shut down, with all its logs", stopped(current(3, 9)), CLEAN, set())
+row("shut down, without logs", stopped(), CLEAN, set())
+row("shut down, a lagged copy", stopped(current(2, 12), at=3), CLEAN, set())
+row("shut down, with a hole", stopped(current(3, 9, 5)), CLEAN, {name(3), name(4)}, Kind.LOGS_BEFORE_GAP)
+row(
+    "shut down, with logs that end before",
+    stopped(current(3, 6), at=9),
+    CLEAN,
+    {name(3), name(4), name(5), "edb.log"},
+    Kind.LOGS_BEFORE_GAP,
+    Kind.NEW_STREAM,
+)
+row(
+    "shut down, with logs of another server",
+    stopped(other(3, 5)),
+    CLEAN,
+    {name(3), name(4), name(5)},
+    Kind.NEW_STREAM,
+    Kind.STRAY_LOGS,
+)
+row(
+    "a backup, with an older log beyond a hole",
+    {DATABASE: bytes(streaming(5, 7)), **part(3, 7, 4)},
+    OK,
+    {name(3)},
+    Kind.LOGS_BEFORE_GAP,
+)
+row(
+    "two databases and a hole between what they need",
+    {**crashed(part(4, 12, 9)), "pub.edb": bytes(dirty(11, 12, signature=OTHER_STREAM))} | logs(1, 0, attached=BOTH),
+    OK,
+    set(),
+    Kind.LOG_MISSING,
+)
+row(
+    "a database that was shut down long before the other",
+    {**crashed(part(2, 8, 4), low=6), "pub.edb": bytes(database(consistent_position=LogPosition(generation=3)))},
+    OK,
+    {name(2), name(3)},
+    Kind.LOGS_BEFORE_GAP,
+)
+row(
+    "a database whose header is gone may need the foreign logs",
+    {**crashed(part(5, 8), other(20, 21)), "lost.edb": b"x" * 8192},
+    OK,
+    set(),
+)
+row("a needed log is missing", crashed(part(2, 8, 4, 6)), NOT, set(), Kind.LOG_MISSING)
+row(
+    "the committed ones are missing",
+    {DATABASE: bytes(dirty(5, 6, 8)), **part(5, 8, 7)},
+    Verdict.WITH_LOSS,
+    {name(8)},
+    Kind.COMMITTED_LOG_MISSING,
+)
+
+
+def judged(folder: Path, files: Files, *, examine: bool = True) -> SetVerdict:
+    folder.mkdir()
+    return judge_set(facts_of_folder(write(folder, files), examine=examine))
+
+
+@pytest.mark.parametrize("title", ROWS)
+def test_what_recovery_must_not_meet_is_left_out_with_its_reason(title: str, tmp_path: Path) -> None:
+    files, verdict, left_out, kinds = ROWS[title]
+    found = judged(tmp_path / "set", files)
+    assert {one.file.name for one in found.left_out} == left_out, found.faults
+    assert [fault.kind for fault in found.faults] == kinds, [fault.message for fault in found.faults]
+    assert verdict in {one.verdict for one in found.databases}
+    assert all(one.reason for one in found.left_out)
+
+
+@pytest.mark.parametrize("title", [title for title in ROWS if ".bak" not in str(ROWS[title][0].keys())])
+def test_one_archive_and_a_chain_of_one_leave_out_the_same(title: str, tmp_path: Path) -> None:
+    files, _, left_out, _ = ROWS[title]
+    path = archive(tmp_path / "a.tokar", files, kind="collected").path
+    with tokar.open(path) as opened:
+        alone = choose_one(opened, facts=facts_of_archive(opened, examine=True))
+    chain = build_chain(find_sets([path], examine=True).sets)
+    assert {one.file.name for one in alone.left_out} == left_out
+    assert bool(alone.problems) == (not chain.is_restorable)
+    if chain.is_restorable:
+        found = restorable(chain)
+        assert {one.name for one in found.left_out} == left_out
+        assert [log.name for log in found.logs] == [log.name for log in alone.logs]
+    else:
+        with pytest.raises(NotRestorableError):
+            restorable(chain)
