@@ -119,7 +119,7 @@ def test_compression_changes_the_size_and_nothing_else(tmp_path: Path, compress:
         ({"compress": "zstd:23"}, InputError),
         ({"compress": "zstd:"}, InputError),
         ({"archive_id": b"short"}, InputError),
-        ({"annotation": "x" * 600_000}, FormatError),
+        ({"annotation": "x" * 1_100_000}, FormatError),
     ],
 )
 def test_an_argument_out_of_range_is_refused_and_leaves_nothing(
