@@ -7,14 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chain_sets import checkpoint
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from restore_helpers import STAMP, Reader, entries, entry, piece, plan_of, timed, to, tree
 
-from tokar.errors import ExistingFileError, IntegrityError, PartialError, StorageError
+from tokar.errors import ExistingFileError, IntegrityError, PartialError, RestoreError, StorageError
 from tokar.restore import place as place_module
 from tokar.restore import staging
-from tokar.restore.place import PlacingStoppedError, Report, place
+from tokar.restore.place import Placing, PlacingStoppedError, Report, place
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.staging import whole_directories
 from tokar.storage import durable
@@ -249,7 +250,9 @@ def test_directories_that_were_there_stay(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("manner")
 @pytest.mark.parametrize("intruder", ["file", "link", "directory"])
-def test_what_appears_at_the_target_after_the_plan_is_never_replaced(tmp_path: Path, intruder: str) -> None:
+def test_what_appears_at_the_target_after_the_plan_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, intruder: str
+) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"precious")
     make_directories(tmp_path)
@@ -261,12 +264,16 @@ def test_what_appears_at_the_target_after_the_plan_is_never_replaced(tmp_path: P
         target.symlink_to(outside)
     else:
         target.mkdir()
-    with pytest.raises(ExistingFileError, match="something is there already") as caught:
-        place(plan, Reader())
-    assert caught.value.path == str(target)
-    assert outside.read_bytes() == b"precious"
-    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["edb00001.log"]
-    assert list((tmp_path / "data").iterdir()) == []
+    for look, match, where in ((True, "appeared since the plan was made", target.parent), (False, "already", target)):
+        with monkeypatch.context() as context:
+            if not look:  # it appears even later
+                context.setattr(Placing, "_look_again", lambda _: None)
+            with pytest.raises(ExistingFileError, match=match) as caught:
+                place(plan, Reader())
+        assert caught.value.path == str(where)
+        assert outside.read_bytes() == b"precious"
+        assert [path.name for path in (tmp_path / "logs").iterdir()] == ["edb00001.log"]
+        assert list((tmp_path / "data").iterdir()) == []
 
 
 @pytest.mark.usefixtures("manner")
@@ -314,7 +321,8 @@ def test_a_missing_directory_gets_its_name_with_all_its_files(tmp_path: Path, mo
     plan = ca_plan(tmp_path / "new")
     watch(monkeypatch, lambda _, method, name: order.append(name) if method == "rename" else None)
     place(plan, Reader())
-    assert [name.startswith(".tokar-restore-") for name in order] == [True, True]
+    assert [name for name in order if name.endswith((".log", ".edb", ".draft"))] == [order[0]], "only the journal"
+    assert [name.startswith(".tokar-restore-") for name in order[1:]] == [True, True]
     assert placed(tmp_path) == CONTENT
 
 
@@ -349,20 +357,170 @@ def test_two_directories_that_mix_databases_and_logs_are_not_staged_as_a_whole(t
     assert set(tree(tmp_path)) == {"a/a.edb", "a/a.log", "b/b.edb", "b/b.pat"}
 
 
-def test_a_directory_swapped_for_a_link_while_placing_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "elsewhere").mkdir()
+class Disturbed(Reader):
+    """Content during which something happens to the disk."""
 
-    class Swapping(Reader):
-        def chunks(self, entry: Entry) -> Iterator[Chunk]:
-            if entry.number == 1:
-                (tmp_path / "logs").rename(tmp_path / "moved")
-                (tmp_path / "logs").symlink_to("elsewhere")
-            yield from super().chunks(entry)
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.act = act
 
-    place(ca_plan(tmp_path), Swapping())
-    assert list((tmp_path / "elsewhere").iterdir()) == []
-    assert {path.name for path in (tmp_path / "moved").iterdir()} == set(LEAVES) - {"CA.edb"}
+    def chunks(self, entry: Entry) -> Iterator[Chunk]:
+        if entry.number == 1:
+            self.act()
+        yield from super().chunks(entry)
+
+
+@pytest.mark.usefixtures("manner")
+@pytest.mark.parametrize("made", ["logs", "data", ""], ids=["all there", "one missing", "both missing"])
+@pytest.mark.parametrize("swapped", ["logs", "."], ids=["the directory", "the one above"])
+def test_a_directory_swapped_for_a_link_while_placing_refuses_the_restore(
+    tmp_path: Path, made: str, swapped: str
+) -> None:
+    base = tmp_path / "base"
+    for name in {"logs": ("logs", "data"), "data": ("data",), "": ()}[made]:
+        (base / name).mkdir(parents=True)
+    base.mkdir(exist_ok=True)
+    for name in ("elsewhere", "elsewhere/logs", "elsewhere/data"):
+        (tmp_path / name).mkdir()
+    plan = ca_plan(base)
+
+    def swap() -> None:
+        path = base / swapped
+        if path.exists():
+            path.rename(tmp_path / "moved")
+        path.symlink_to(tmp_path / ("elsewhere" if swapped == "." else "elsewhere/logs"))
+
+    with pytest.raises((RestoreError, StorageError)):
+        place(plan, Disturbed(swap))
+    assert not any(path.is_file() for path in (tmp_path / "elsewhere").rglob("*"))
+    left = [path for path in tmp_path.rglob("*") if path.name in LEAVES]
+    assert all(".tokar-restore-" in path.parent.name for path in left), "without descriptors it cannot be removed"
+
+
+@pytest.mark.parametrize("swapped", ["logs", ""], ids=["the directory", "the one above"])
+def test_a_directory_swapped_for_another_after_the_plan_refuses_the_restore(tmp_path: Path, swapped: str) -> None:
+    make_directories(tmp_path / "base")
+    plan = ca_plan(tmp_path / "base")
+    (tmp_path / "base" / swapped).rename(tmp_path / "moved")
+    make_directories(tmp_path / "base")
+    with pytest.raises(RestoreError, match="not the one that the plan was made for"):
+        place(plan, Reader())
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.usefixtures("manner")
+@pytest.mark.parametrize("name", ["logs/edb.chk", "logs/other.edb", "data/strange", "check/edb.chk"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_of_the_engine_that_appears_while_placing_refuses_the_restore(
+    tmp_path: Path, name: str, there: bool
+) -> None:
+    if there:
+        make_directories(tmp_path)
+    if there or name.startswith("check"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+    options = to(f"log-dir={tmp_path}/logs", f"database={tmp_path}/data/", f"checkpoint-dir={tmp_path}/check")
+    plan = plan_of(FILES, **options)
+
+    def appear() -> None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(checkpoint(9))
+
+    with pytest.raises(ExistingFileError, match=r"appeared since|is there now"):
+        place(plan, Disturbed(appear))
+    assert tree(tmp_path) == {name: checkpoint(9)}
+
+
+def test_a_checkpoint_that_appears_while_logs_are_renamed_stops_it_before_the_databases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_directories(tmp_path)
+    plan = ca_plan(tmp_path)
+
+    def appear(_: int, method: str, name: str) -> None:
+        if method == "rename" and name == "CA.pat":
+            (tmp_path / "logs" / "edb.chk").write_bytes(b"old")
+
+    watch(monkeypatch, appear)
+    with pytest.raises(PlacingStoppedError, match=r"3 of 4 files .* appeared since the plan was made: edb\.chk"):
+        place(plan, Reader())
+    assert not (tmp_path / "data" / "CA.edb").exists()
+
+
+def test_an_old_file_that_goes_away_while_placing_refuses_the_restore(tmp_path: Path) -> None:
+    put_old_files(tmp_path)
+    plan = ca_plan(tmp_path, existing=Existing.SET_ASIDE)
+    with pytest.raises(ExistingFileError, match=r"gone since the plan was made: edb\.chk"):
+        place(plan, Disturbed((tmp_path / "logs" / "edb.chk").unlink))
+    assert set(tree(tmp_path)) == {*OLD} - {"logs/edb.chk"}
+
+
+def test_other_files_may_come_and_go_while_placing(tmp_path: Path) -> None:
+    make_directories(tmp_path)
+    (tmp_path / "logs" / "readme.txt").write_bytes(b"x")
+    plan = ca_plan(tmp_path)
+    place(plan, Disturbed(lambda: (tmp_path / "logs" / "readme.txt").rename(tmp_path / "logs" / "other.txt")))
+    assert {name: data for name, data in placed(tmp_path).items() if name != "other.txt"} == CONTENT
+
+
+@pytest.mark.usefixtures("manner")
+@pytest.mark.parametrize("there", [True, False])
+def test_another_set_is_not_restored_into_the_same_folder_at_the_same_time(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "new").mkdir()
+    plan = plan_of(FILES, into=str(tmp_path / "new"))
+    other = plan_of([entry(0, 0x21, "other.log")], into=str(tmp_path / "new"))
+    assert other.problems == ()
+    refused: list[object] = []
+
+    def second() -> None:
+        with pytest.raises(StorageError, match="another restore is at work here"):
+            place(other, Reader())
+        again = plan_of([entry(0, 0x21, "other.log")], into=str(tmp_path / "new"))
+        refused.extend(one.error.message for one in again.problems)
+        assert not any("interrupted" in note for note in again.notes)
+
+    place(plan, Disturbed(second))
+    assert refused == ["another restore is at work here; wait until it has ended"]
+    assert placed(tmp_path) == CONTENT
+
+
+def test_neighbours_are_restored_at_the_same_time(tmp_path: Path) -> None:
+    other = plan_of([entry(0, 0x21, "other.log")], into=str(tmp_path / "b"))
+    place(plan_of(FILES, into=str(tmp_path / "a")), Disturbed(lambda: place(other, Reader())))
+    assert len(tree(tmp_path)) == 5
+
+
+def test_a_staging_directory_that_was_replaced_is_not_given_a_final_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(FILES, into=str(tmp_path / "new"))
+
+    def replace_it(_: int, method: str, name: str) -> None:
+        if method == "create" and name.endswith(".draft"):
+            (staging_folder,) = tmp_path.glob(".tokar-restore-*-0")
+            staging_folder.rename(tmp_path / "taken")
+            staging_folder.mkdir()
+
+    watch(monkeypatch, replace_it)
+    with pytest.raises(StorageError, match="moved or replaced"):
+        place(plan, Reader())
+    assert not (tmp_path / "new").exists()
+
+
+def test_in_place_is_said_only_of_what_was_read_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_directories(tmp_path)
+    plan = ca_plan(tmp_path)
+
+    def fail(_: int, method: str, name: str) -> None:
+        if method == "rename" and name == "CA.pat":
+            (tmp_path / "logs" / "edb00001.log").write_bytes(b"torn")
+            raise StorageError("no")
+
+    watch(monkeypatch, fail)
+    with pytest.raises(PlacingStoppedError, match="1 of 4 files are in place") as caught:
+        place(plan, Reader())
+    assert caught.value.placed == (str(tmp_path / "logs" / "edb00002.log"),)
+    assert f"neither staged nor whole in its place: {tmp_path / 'logs' / 'edb00001.log'}" in caught.value.__notes__
 
 
 OLD = {"logs/edb.chk": b"old checkpoint", "logs/edb00001.log": b"old log", "data/old.edb": b"old database"}
@@ -425,6 +583,7 @@ def test_the_order_is_asides_then_logs_then_databases(tmp_path: Path, monkeypatc
     plan = ca_plan(tmp_path, existing=Existing.SET_ASIDE)
     watch(monkeypatch, lambda _, method, name: order.append(name) if method == "rename" else None)
     place(plan, Reader())
+    assert order.pop(0).endswith(".draft"), "the journal comes first"
     assert order == ["edb.chk", "old.edb", "edb00001.log", "edb00001.log", "edb00002.log", "CA.pat", "CA.edb"]
 
 
@@ -497,8 +656,9 @@ def test_a_failure_at_any_change_is_cleaned_up_and_reported(
             with pytest.raises((kind, PartialError)) as caught:
                 place(plan, Reader())
         demand_invariants(folder, over_old_files=over_old_files)
-        assert not list(folder.rglob(".tokar-restore-*"))
         notes = getattr(caught.value, "__notes__", [])
+        left = {path.name.partition("-restore-")[2][16:] for path in folder.rglob(".tokar-restore-*")}
+        assert left == ({".journal-1", "-0", "-1"} - ({"-0", "-1"} - left) if notes else set()), "as after a crash"
         told = {note.removeprefix("in place: ") for note in notes if note.startswith("in place: ")}
         fresh = {str(folder / path) for path, data in tree(folder).items() if path not in OLD and ".tokar-" not in path}
         fresh |= {
@@ -549,7 +709,8 @@ def test_a_stopped_restore_says_what_is_in_place(tmp_path: Path, monkeypatch: py
     assert error.exit_code == 8
     assert error.placed == (str(tmp_path / "logs" / "edb00001.log"), str(tmp_path / "logs" / "edb00002.log"))
     assert (error.missing, error.asides) == (2, ())
-    assert set(tree(tmp_path)) == {"logs/edb00001.log", "logs/edb00002.log"}
+    found = {name for name in tree(tmp_path) if ".tokar-" not in name}
+    assert found == {"logs/edb00001.log", "logs/edb00002.log"}
 
 
 def test_a_restore_that_was_stopped_can_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -502,7 +502,7 @@ def test_a_plan_is_json(tmp_path: Path) -> None:
         "token_name": "private-database",
         "leaf": "PRIV.EDB",
         "size": 10,
-        "digest": "00" * 32,
+        "digest": EXCHANGE[0].digest.hex(),
         "rule": "same token 0x45",
         "target": str(tmp_path / "PRIVATE" / "PRIV.EDB"),
         "action": "place",

@@ -28,6 +28,7 @@ from tokar.format.metadata import Head
 from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
 from tokar.restore.paths import PathMap
+from tokar.restore.place import Placing, PlacingStoppedError
 from tokar.restore.plan import Existing
 from tokar.server.contract import DIALECTS, BackupKind, BackupType, NameList, NoAnswerError, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
@@ -426,14 +427,14 @@ def test_damage_that_shows_early_is_found_before_the_server_is_called(token: int
     assert not tree(lab)
 
 
-def test_damage_that_shows_while_placing_is_told_to_the_server(tmp_path: Path) -> None:
+def test_damage_that_shows_while_staging_is_met_before_anything_is_registered(tmp_path: Path) -> None:
     story, full = full_of(tmp_path, "edbbcli")
     damage(full.path, 0x28)
     lab = target_for(story, tmp_path / "target")
     with pytest.raises(tokar.errors.FormatError):
         restore(lab, [full])
-    assert outcome_of(lab) == -506
-    assert [path.name for path in tree(lab)] == ["restore-in-progress.json"]
+    assert load_registration(lab.folder) is None
+    assert tree(lab) == set()
 
 
 def test_a_disk_that_is_full_is_told_to_the_server_as_a_failure(
@@ -445,7 +446,7 @@ def test_a_disk_that_is_full_is_told_to_the_server_as_a_failure(
     def refuse(*_: object, **__: object) -> None:
         raise StorageError("no space left on device")
 
-    monkeypatch.setattr("tokar.server.run_restore.place", refuse)
+    monkeypatch.setattr(Placing, "commit", refuse)
     with pytest.raises(StorageError):
         restore(lab, [full])
     assert outcome_of(lab) == -506, "the service does not start on half a database"
@@ -466,3 +467,97 @@ def test_a_registration_is_written_where_the_engine_looks_for_it(tmp_path: Path)
     restore(lab, [full])
     found = json.loads((lab.folder / "restore-in-progress.json").read_text())
     assert (found["low_log"], found["high_log"], found["status"]) == (full.low, full.high, 0)
+
+
+def chain_of(folder: Path, profile: str) -> tuple[Story, list[Kept]]:
+    story, full = full_of(folder, profile)
+    sets = [full]
+    for name in ("1.tokar", "2.tokar"):
+        sets.append(after(story, sets, name, BackupKind.INCREMENTAL))
+    return story, sets
+
+
+@pytest.mark.parametrize("profile", LOGS_ONLY)
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_failure_after_the_first_set_keeps_the_service_down_and_names_every_set(
+    profile: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story, sets = chain_of(tmp_path, profile)
+    lab = target_for(story, tmp_path / "target")
+    commit = Placing.commit
+
+    def refuse(self: Placing, group: int = 0) -> None:
+        if group == at:
+            raise StorageError("input/output error")
+        commit(self, group)
+
+    with monkeypatch.context() as context:
+        context.setattr(Placing, "commit", refuse)
+        with pytest.raises(PlacingStoppedError) as caught:
+            restore(lab, sets)
+    assert caught.value.exit_code == 8
+    assert outcome_of(lab) == -506, "not on half a chain"
+    notes = [note for note in caught.value.__notes__ if note.startswith("set ")]
+    assert [note.partition(": ")[2].partition(";")[0] for note in notes] == [
+        *["registered and complete"] * at,
+        *["not complete"] * (3 - at),
+    ]
+    assert all(str(one.path) in note for one, note in zip(sets, notes, strict=True))
+    assert caught.value.__notes__[-1].startswith("the service was told of the failure")
+    restore(lab, sets)
+    assert outcome_of(lab) == sets[-1].expected, "the same restore, made again, goes on"
+    assert not [path for path in tree(lab) if ".tokar-" in str(path)]
+
+
+@pytest.mark.parametrize("profile", LOGS_ONLY)
+def test_everything_is_staged_before_the_first_register(
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story, sets = chain_of(tmp_path, profile)
+    damage(sets[-1].path, 0x21)
+    lab = target_for(story, tmp_path / "target")
+    calls: list[str] = []
+    monkeypatch.setattr(RestoreProcedure, "_register", lambda *_: calls.append("register"))
+    with pytest.raises(tokar.errors.FormatError):
+        restore(lab, sets)
+    assert calls == []
+    assert tree(lab) == set()
+
+
+def test_a_service_that_cannot_be_told_is_said_to_be_left_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archives: ExitStack
+) -> None:
+    story, sets = chain_of(tmp_path, "certadm")
+    lab = target_for(story, tmp_path / "target")
+    commit = Placing.commit
+
+    def refuse(self: Placing, group: int = 0) -> None:
+        if group == 1:
+            monkeypatch.setattr("tokar.lab.server.SimulatedRestore.register", gone)
+            raise StorageError("input/output error")
+        commit(self, group)
+
+    def gone(*_: object) -> None:
+        raise ServerError(0xC7FF0064, call="register")
+
+    server = SimulatedServer(lab, running=False)
+    monkeypatch.setattr(Placing, "commit", refuse)
+    with pytest.raises(PlacingStoppedError) as caught:
+        restore_to_server(server, parts_of(opened(archives, *(one.path for one in sets))))
+    assert "leave it stopped" in caught.value.__notes__[-1]
+
+
+def test_a_registration_of_another_restore_is_not_taken_over_by_a_rerun(tmp_path: Path) -> None:
+    story, full = full_of(tmp_path)
+    lab = target_for(story, tmp_path / "target")
+    context = SimulatedServer(lab, running=False).prepare_restore()
+    logs = lab.config.unc(lab.config.logs)
+    rows = tuple((lab.config.unc(one.path), lab.config.unc(one.path)) for one in lab.config.databases)
+    context.register(Registration(logs, logs, rows, logs, full.low, full.high))
+    for _ in range(2):
+        with pytest.raises(PlacingStoppedError, match="a restore is registered") as caught:
+            restore(lab, [full])
+        assert "take it over" in str(caught.value.hint)
+    context.register_complete(codes.ERROR)
+    restore(lab, [full])
+    assert outcome_of(lab) == full.expected

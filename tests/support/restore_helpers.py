@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from blake3 import blake3
+
 from tokar.format.bodies import FileList
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
@@ -32,9 +34,10 @@ STAMP = "20240131T235958Z"
 
 def entry(number: int, token: int, name: str | bytes, size: int = 10, encoding: int = 1200) -> Entry:
     raw = name.encode("utf-16-le") if isinstance(name, str) else name
-    return Entry(
+    made = Entry(
         number, token, FileList.BY_HAND, encoding, raw, size, bytes(32), number * 1000, number * 1000 + 500, b""
     )
+    return made._replace(digest=blake3(Reader.expected(made)).digest())
 
 
 def timed(files: Iterable[Entry], times: dict[int, int]) -> list[Entry]:

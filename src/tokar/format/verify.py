@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
@@ -21,7 +21,7 @@ from tokar.format.entry_reader import EntryReader, EntryRecords, absorb
 from tokar.format.records import HEAD_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from tokar.format.archive import Archive
@@ -101,15 +101,22 @@ class _Verifier:
 
     def run(self) -> VerifyReport:
         self._outside()
-        slots = threading.BoundedSemaphore(4 * self._threads)
-        with ThreadPoolExecutor(self._threads, "tokar-verify") as pool:
-            for unit in self._units():
-                slots.acquire()
-                pool.submit(unit).add_done_callback(lambda future: self._finished(future, slots))
+        units = self._units()
+        if (first := next(units, None)) is not None:  # else nothing but tiny entries, which were checked on the way
+            self._in_threads(chain((first,), units))
         if self._failure is not None:
             raise self._failure
         self._report.faults.sort(key=lambda fault: fault.error.offset or 0)
         return self._report
+
+    def _in_threads(self, units: Iterable[Callable[[], None]]) -> None:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up time: small archives need none
+
+        slots = threading.BoundedSemaphore(4 * self._threads)
+        with ThreadPoolExecutor(self._threads, "tokar-verify") as pool:
+            for unit in units:
+                slots.acquire()
+                pool.submit(unit).add_done_callback(lambda future: self._finished(future, slots))
 
     def _finished(self, future: Future[None], slots: threading.BoundedSemaphore) -> None:
         """Keep what a unit did not expect: an archive is not good because its check fell over."""

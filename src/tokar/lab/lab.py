@@ -173,13 +173,18 @@ class Lab:
         """Recover what lies in the folders, as a service does before it starts: hard after a restore, else soft.
 
         Raises:
-            EngineError: Recovery fails; a restore is registered and not completed, or was reported as failed (-506).
+            EngineError: Recovery fails; a database is missing (-1811); a restore is registered and not completed, or
+                was reported as failed (-506).
         """
         self.crash()
         registration = load_registration(self.folder)
         life = self._new_life()
         if registration is None:
-            return soft_recovery(life, self.listener)
+            recovered = soft_recovery(life, self.listener)
+            for file in life.place.databases.values():
+                if not file.exists():
+                    raise EngineError(-1811, "the database is missing, so the service does not start", path=file)
+            return recovered
         if registration.status != 0:
             state = "is not completed" if registration.status is None else "was reported as failed"
             raise EngineError(-506, f"the registered restore {state}", path=self.folder)

@@ -10,19 +10,23 @@ import os
 import re
 import stat
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from shutil import disk_usage
 from typing import TYPE_CHECKING, Final
 
+from blake3 import blake3
+
 from tokar import names
-from tokar.errors import ArchiveError
+from tokar.errors import ArchiveError, RestoreError
 from tokar.ese.identify import FileKind, identify
 from tokar.storage.bytesource import FileSource
+from tokar.storage.directory import inode_of
+from tokar.storage.lock import is_held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from tokar.restore.plan import Interrupted
 
@@ -42,9 +46,13 @@ _ENGINE_EXTENSIONS: Final = {
 }
 
 STAGING_PREFIX = ".tokar-restore-"
+LOCK_NAME: Final = f"{STAGING_PREFIX}lock"  # held in a target directory as long as a restore is at work there
 ASIDE_MARK = ".tokar-aside-"
 # NAME.tokar-aside-20240131T235959Z-1: what an earlier restore put aside is out of the way for good.
 _ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
+
+
+AT_WORK: Final = "another restore is at work here; wait until it has ended"
 
 
 class NameKind(StrEnum):
@@ -91,6 +99,7 @@ class TargetDirectory:
     name_limit: int | None = 255  # The longest name in bytes; None where names are not measured in bytes
     writable: bool = True  # Whether files can be made in it, or in the directory in which it would be made
     found: tuple[Found, ...] = ()  # What is in it
+    busy: bool = False  # Whether another restore is at work in it
 
     def fault_as_target(self) -> str | None:
         """Return why no file can be placed here, or None where one can."""
@@ -98,6 +107,8 @@ class TargetDirectory:
             return f"the target directory is {self.state.value}"
         if self.state is TargetState.UNREADABLE:
             return f"the target directory cannot be looked at: {self.fault}"
+        if self.busy:
+            return AT_WORK
         return None if self.writable else "there is no right to write in the target directory"
 
 
@@ -116,6 +127,12 @@ def engine_kind(name: str) -> str | None:
     """Return what a file is to the engine by its name, or None."""
     _, dot, extension = name.rpartition(".")
     return _ENGINE_EXTENSIONS.get(extension.lower()) if dot else None
+
+
+def lock_beside(path: str) -> str:
+    """Return the name of the lock of a directory that has yet to be made, in the directory above it."""
+    key = names.collision_key(os.path.basename(path))  # noqa: PTH119 - text, as everywhere in a plan
+    return f"{LOCK_NAME}-{blake3(key.encode(errors='surrogateescape')).hexdigest(8)}"
 
 
 def is_aside(name: str) -> bool:
@@ -157,7 +174,8 @@ def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDir
         found = tuple(_list(path, identify))
     except OSError as error:
         return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
-    return _with_room(path, TargetState.DIRECTORY, Path(path), f"{info.st_dev}:{info.st_ino}", found)
+    seen = _with_room(path, TargetState.DIRECTORY, Path(path), inode_of(info), found)
+    return replace(seen, busy=is_held(path, LOCK_NAME))
 
 
 def _missing(path: str) -> TargetDirectory:
@@ -175,8 +193,9 @@ def _missing(path: str) -> TargetDirectory:
             return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
         if not stat.S_ISDIR(info.st_mode):
             return TargetDirectory(path, TargetState.UNREADABLE, fault=f"{ancestor} is not a directory")
-        identity = "/".join((f"{info.st_dev}:{info.st_ino}", *reversed(missing)))
-        return _with_room(path, TargetState.MISSING, ancestor, identity, ())
+        identity = "/".join((inode_of(info), *reversed(missing)))
+        seen = _with_room(path, TargetState.MISSING, ancestor, identity, ())
+        return replace(seen, busy=len(missing) == 1 and is_held(os.path.realpath(ancestor), lock_beside(path)))
     return TargetDirectory(path, TargetState.UNREADABLE, fault="no directory above it exists")
 
 
@@ -199,17 +218,81 @@ def _with_room(
     return TargetDirectory(path, state, "", identity, device, free, files, block, limit, writable, found)
 
 
+def look_again(
+    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None, known: Container[str]
+) -> tuple[set[str], dict[str, str | None]]:
+    """Hold a directory against what was seen of it when the plan was made.
+
+    Args:
+        seen: What was seen.
+        identity: The identity that it must have now.
+        identify: As in `take_inventory`.
+        known: Names that are no news.
+
+    Returns:
+        The names that are gone, and those that are new, each with what it is to the engine; names of tokar's own work
+        and files that were set aside are no news.
+
+    Raises:
+        RestoreError: The path leads elsewhere now.
+    """
+    try:
+        info = os.lstat(seen.path)
+        if not stat.S_ISDIR(info.st_mode) or inode_of(info) != identity:
+            raise MovedError(seen.path)
+        before = {one.name for one in seen.found}
+        gone, new = set(before), {}
+        with os.scandir(seen.path) as entries:
+            for entry in entries:
+                gone.discard(name := entry.name)
+                if name in before or name in known or name.startswith(STAGING_PREFIX) or is_aside(name):
+                    continue
+                new[name] = _engine(entry, _kind(entry), identify)
+    except OSError as error:
+        raise MovedError(seen.path) from error
+    return gone, new
+
+
+def demand_ancestor(seen: TargetDirectory) -> None:
+    """Check that what is above a missing directory is still what was seen there.
+
+    Raises:
+        RestoreError: It is not.
+    """
+    above, *missing = seen.identity.split("/")
+    try:
+        same = inode_of(os.stat(Path(seen.path).parents[len(missing) - 1])) == above  # noqa: PTH116 - as `_missing`
+    except OSError:
+        same = False
+    if not same:
+        raise MovedError(seen.path)
+
+
+class MovedError(RestoreError):
+    """A path does not lead to the directory that the plan was made for."""
+
+    hint_text = "see who moves directories or links there, and restore again"
+
+    def __init__(self, path: str) -> None:
+        super().__init__("the directory is not the one that the plan was made for", path=path)
+
+
 def _list(path: str, identify: Callable[[Path], str | None] | None) -> Iterable[Found]:
     """Yield what is in a directory."""
     with os.scandir(path) as entries:
         for entry in entries:
             kind = _kind(entry)
-            engine = None
-            if kind is not NameKind.DIRECTORY and not is_aside(entry.name):
-                engine = engine_kind(entry.name)
-                if engine is None and kind is NameKind.FILE and identify is not None:
-                    engine = _identified(Path(entry.path), identify)
-            yield Found(entry.name, kind, engine)
+            yield Found(entry.name, kind, None if is_aside(entry.name) else _engine(entry, kind, identify))
+
+
+def _engine(entry: os.DirEntry[str], kind: NameKind, identify: Callable[[Path], str | None] | None) -> str | None:
+    """Return what is found is to the engine, by its name or else by its content."""
+    if kind is NameKind.DIRECTORY:
+        return None
+    engine = engine_kind(entry.name)
+    if engine is None and kind is NameKind.FILE and identify is not None:
+        return _identified(Path(entry.path), identify)
+    return engine
 
 
 def _kind(entry: os.DirEntry[str]) -> NameKind:

@@ -20,14 +20,14 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from blake3 import blake3
 
 from tokar.errors import ArchiveError, StorageError
 from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted
-from tokar.storage.directory import Directory
+from tokar.storage.directory import Directory, inode_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _FORM: Final = "tokar restore journal 1"
 _SUFFIX: Final = ".journal-"
+DRAFT: Final = ".draft"  # the end of the name of a journal that is being written
 _KEY_SIZE: Final = 8  # bytes of the digest that a name is made of
 _MAX_JOURNAL: Final = 1 << 24
 _PIECE: Final = 1 << 20
@@ -60,8 +61,11 @@ def numbered(name: str, number: int) -> str:
     return f"{name}-{number}"
 
 
-def is_whole(directory: Directory, name: str, entry: Entry) -> bool:
-    """Return whether a file, read anew, has size and digest of an entry, and nobody else can change it."""
+def is_whole(directory: Directory, name: str, entry: Entry, *, sync: bool = False) -> bool:
+    """Return whether a file, read anew, has size and digest of an entry, and nobody else can change it.
+
+    With `sync` it is made durable first, by the descriptor that it is read with; one that cannot be is not whole.
+    """
     try:
         descriptor = directory.open(name)
     except StorageError:
@@ -71,6 +75,8 @@ def is_whole(directory: Directory, name: str, entry: Entry) -> bool:
         own = os.name == "nt" or (info.st_uid == os.geteuid() and info.st_nlink == 1)
         if not stat.S_ISREG(info.st_mode) or not own or info.st_size != entry.size:
             return False
+        if sync:
+            os.fsync(descriptor)
         digest = blake3()
         while piece := os.read(descriptor, _PIECE):
             digest.update(piece)
@@ -91,16 +97,17 @@ def find_interrupted(plan: Plan) -> Interrupted | None:
         return None
     name = staging_name(plan)
     journals = [(holder, one) for holder in holders for one in _names(holder) if one.startswith(name + _SUFFIX)]
-    written = [rows for place in journals if (rows := _read(*place)) is not None]
+    written = [found for place in journals if (found := _read(*place)) is not None]
     if not any(one.startswith(name) for holder in holders for one in _names(holder)):
         return None
-    asides = dict.fromkeys(aside for rows in written for aside in rows if _is_done(aside))
+    asides = dict.fromkeys(aside for one in written for aside in one.asides if _is_done(aside))
     return Interrupted(
         name=name,
         placed=frozenset(_placed(plan)) if written else frozenset(),
         staged=frozenset(_staged(plan, name)),
         asides=tuple(asides),
-        journals=tuple(journals),
+        journals=tuple((*place, _identity(*place)) for place in journals),
+        registered=any(one.registered for one in written),
     )
 
 
@@ -116,23 +123,33 @@ def journal_name(holder: Directory, name: str) -> str:
     return own
 
 
-def write_journal(holder: Directory, own: str, asides: Iterable[Aside]) -> None:
-    """Write a journal before the first rename, durably. If it dies half-way, part of it is there, which says nothing.
+def write_journal(holder: Directory, own: str, asides: Iterable[Aside], *, registered: bool = False) -> None:
+    """Write a journal before the first rename, durably. It has its name only when it is whole.
+
+    Args:
+        holder: The directory that it is in.
+        own: Its name.
+        asides: The files that are to be set aside.
+        registered: Whether something is going to be registered with a server.
 
     Raises:
         StorageError: The operating system refused.
     """
     rows = [{"directory": one.directory, "name": one.name, "new_name": one.new_name, "why": one.why} for one in asides]
-    data = json.dumps({"form": _FORM, "set_aside": rows}).encode()
-    descriptor = holder.create(own)
+    data = json.dumps({"form": _FORM, "set_aside": rows, "registered": registered}).encode()
+    draft = own.partition(_SUFFIX)[0] + DRAFT
+    if holder.has(draft):
+        holder.remove(draft)
+    descriptor = holder.create(draft)
     try:
         while data:
             data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
     except OSError as error:
-        raise StorageError(f"cannot write: {error.strerror}", path=holder.path_of(own)) from error
+        raise StorageError(f"cannot write: {error.strerror}", path=holder.path_of(draft)) from error
     finally:
         os.close(descriptor)
+    holder.rename(draft, holder, own)
     holder.sync()
 
 
@@ -153,8 +170,15 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def _read(directory: str, name: str) -> list[Aside] | None:
-    """Return the files that a journal says were to be set aside; None for one that is cut short or not ours."""
+class _Journal(NamedTuple):
+    """What a journal says."""
+
+    asides: tuple[Aside, ...]
+    registered: bool
+
+
+def _read(directory: str, name: str) -> _Journal | None:
+    """Return what a journal says; None for one that is cut short or not ours."""
     try:
         path = Path(directory, name)
         info = path.lstat()
@@ -162,11 +186,19 @@ def _read(directory: str, name: str) -> list[Aside] | None:
         if not stat.S_ISREG(info.st_mode) or not own or info.st_size > _MAX_JOURNAL:
             return None
         found: Any = json.loads(path.read_bytes())
-        if found["form"] != _FORM:
+        rows = [[one[key] for key in ("directory", "name", "new_name", "why")] for one in found["set_aside"]]
+        if found["form"] != _FORM or not all(isinstance(text, str) for row in rows for text in row):
             return None
-        return [Aside(one["directory"], one["name"], one["new_name"], one["why"]) for one in found["set_aside"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return _Journal(tuple(Aside(*row) for row in rows), found.get("registered") is True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _identity(directory: str, name: str) -> str:
+    try:
+        return inode_of(os.lstat(os.path.join(directory, name)))  # noqa: PTH118 - text
+    except OSError:
+        return ""
 
 
 def _is_done(aside: Aside) -> bool:

@@ -2,54 +2,79 @@
 
 What the disk looks like, step by step, also if the machine dies in the middle of one:
 
-1. **Open.** In each target directory a private staging directory `.tokar-restore-KEY-N` is made; for one that is
-   missing, beside its final place, after the directories above it (all 0700). KEY follows from the plan, so that a
-   rerun finds it; it is locked as long as the run lives. *Dies here: empty directories are left.*
+1. **Open.** Every path must still lead to the directory that the plan was made for. Each target directory is locked
+   (`.tokar-restore-lock`, removed at the end), so that one restore is at work in it. In each a private staging folder
+   `.tokar-restore-KEY-N` is made; for one that is missing, beside its final place, after the directories above it (all
+   0700). KEY follows from the plan, so that a rerun finds it. *Dies here: empty directories and locks that nobody holds
+   are left.*
 2. **Stage.** Every file is written into the staging directory of its target, under its final name, exclusively,
    readable by its owner alone. The archive proves every chunk, and the digest of the whole, while it is read. *Dies
    here: files in the staging directories are left. Nothing that was there has been touched. A rerun of the same restore
    reads them again, and keeps those whose digest is right.*
 3. **Sync.** All contents are made durable. *As before.*
 4. **Journal.** `.tokar-restore-KEY.journal-1` is written beside the first staging directory, and made durable:
-   everything is staged, and these files are going to be set aside. *Dies here: as before; half a journal says nothing.*
-5. **Set aside.** Old files are renamed: checkpoints first, then databases, then the rest. *Dies here: some of what was
+   everything is staged, and these files are going to be set aside. *Dies here: as before.*
+5. **Look again.** What the plan was made from is looked at once more: a directory that is another one, a file of the
+   engine that appeared or one that went away refuses the restore, and all is undone.
+6. **Set aside.** Old files are renamed: checkpoints first, then databases, then the rest. *Dies here: some of what was
    there has its new name `NAME.tokar-aside-...`. Nothing new has a final name. A rerun sets the rest aside, if it is
    allowed to.*
-6. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing
+7. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing
    is renamed once, with all that is in it. Each rename is atomic and replaces nothing; directories are synced between
-   the two, so no database can be there durably while a log is not. *Dies here: every file with a final name is whole,
-   the rest is still staged. As long as something is missing, a database is. Because there is a journal, a rerun takes
-   a file under a final name that has exactly the right digest for one that is in place, and goes on with the others.*
-7. **Clear.** The staging directories are removed, and last of all the journal. *Dies here: the set is whole; a rerun
-   only clears.*
+   the two, so no database can be there durably while a log is not, and looked at again. *Dies here: every file with a
+   final name is whole, the rest is still staged. As long as something is missing, a database is. Because there is a
+   journal, a rerun takes a file under a final name that has exactly the right digest for one that is in place, and goes
+   on with the others.* Of a chain that is registered with a server, this step is made set by set.
+8. **Clear.** The staging directories are removed, the locks, and last of all the journal. *Dies here: the set is whole;
+   a rerun only clears.*
 
-An error or an interrupt before step 5 undoes everything, but what an interrupted run before this one had put in place.
-Afterwards nothing is undone: what is in place stays, the staged rest and the journal are removed, and the error says
-exactly which files are in place and which were set aside.
+An error or an interrupt before step 6 undoes everything, but what an interrupted run before this one had put in place.
+Afterwards nothing is undone: what is in place stays, and so do the staged rest and the journal, as after a crash. The
+error says exactly which files are in place, read anew, and which were set aside; the same restore goes on from there.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Self
 
-from tokar.errors import ArchiveError, PartialError, StorageError
-from tokar.restore.journal import journal_name, numbered, staging_name, write_journal
+from tokar import names
+from tokar.errors import ArchiveError, ExistingFileError, PartialError, SourceError, StorageError
+from tokar.restore.inventory import (
+    AT_WORK,
+    LOCK_NAME,
+    MovedError,
+    TargetState,
+    demand_ancestor,
+    engine_file,
+    lock_beside,
+    look_again,
+)
+from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.stager import Stager
 from tokar.restore.staging import Stage, whole_directories
+from tokar.restore.targets import some
 from tokar.restore.workers import Tally
 from tokar.storage import durable
 from tokar.storage.directory import Directory
+from tokar.storage.lock import Lock
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import TracebackType
 
+    from tokar.format.index import Entry
+    from tokar.restore.inventory import TargetDirectory
     from tokar.restore.plan import Aside, Plan
     from tokar.restore.stager import ContentReader
+
+
+IN_PLACE: Final = "in place: "  # how a note begins that names a file
 
 
 def place(
@@ -67,50 +92,48 @@ def place(
             its own should leave it at one.
 
     Raises:
-        RestoreError: The plan has problems; nothing was written.
+        RestoreError: The plan has problems, or does not fit what is there any more; nothing was written.
         FormatError: The archive is damaged; nothing is left but what was there.
         StorageError: The operating system refused before anything had a final name; as above.
         PlacingStoppedError: It stopped after that. An interrupt then passes through, with the same report as notes.
     """
     plan.raise_for_problems()
-    work = _Placing(plan, reader, progress, processes)
-    try:
-        work.prepare()
-    except BaseException:
-        work.clear()
-        raise
-    try:
+    with Placing(plan, reader, progress=progress, processes=processes) as work:
+        work.stage()
         work.commit()
-    except BaseException as error:
-        try:
-            stopped = work.stopped(error)
-        finally:
-            work.clear()
-        if stopped is None:
-            raise
-        if isinstance(error, Exception):
-            raise stopped from error
-        for note in (str(stopped), *stopped.__notes__):
-            error.add_note(note)
-        raise
-    work.clear()
-    return work.report()
+        return work.report()
 
 
-class _Placing:
-    """The state of carrying out one plan."""
+class Placing:
+    """Carrying out one plan: `stage`, then `commit`. Use it as a context manager: leaving it clears up.
+
+    Args:
+        plan: The plan; it must have no problems.
+        reader: Where content comes from.
+        progress: Called with the number of bytes that were written since the last call.
+        processes: How many processes may stage many small files.
+        group_of: For a chain that is registered with a server set by set, the number of the set that an entry is of.
+    """
 
     def __init__(
-        self, plan: Plan, reader: ContentReader, progress: Callable[[int], None] | None, processes: int
+        self,
+        plan: Plan,
+        reader: ContentReader,
+        *,
+        progress: Callable[[int], None] | None = None,
+        processes: int = 1,
+        group_of: Callable[[Entry], int] | None = None,
     ) -> None:
         self._plan = plan
         self._reader = reader
         self._progress = progress
         self._processes = processes
+        self._group_of = group_of
         self._directories = {directory.path: directory for directory in plan.directories}
-        self._whole = whole_directories(plan)
+        self._whole = whole_directories(plan) if group_of is None else set()
         self._stages: dict[str, Stage] = {}
         self._others: dict[str, Directory] = {}
+        self._locks: dict[tuple[str, str], Lock] = {}
         self._made: list[Path] = []
         self._staged = Tally(0, 0, 0)
         self._began_renaming = False
@@ -118,8 +141,28 @@ class _Placing:
         self._journals = list(plan.interrupted.journals) if plan.interrupted else []
         self._done = plan.interrupted.placed if plan.interrupted else frozenset()
 
-    def prepare(self) -> None:
-        """Make directories, write and sync all files under staging names (steps 1 to 3)."""
+    def stage(self) -> None:
+        """Make directories, write and sync all files under staging names, and write the journal (steps 1 to 4).
+
+        Raises:
+            RestoreError: What is there is not what the plan was made for.
+            FormatError: The archive is damaged.
+            StorageError: The operating system refused, or another restore is at work here.
+        """
+        self._open()
+        stager = Stager(self._plan, self._reader, self._stages, self._progress)
+        self._staged = stager.stage(self._processes)
+        stager.sync()
+        if self._stages:
+            self._write_journal(registered=self._group_of is not None)
+        if self._group_of is not None:
+            self._look_again()  # before anything is registered; and again before the first rename
+
+    def _open(self) -> None:
+        """Make what is missing, open and lock the directories, and make the staging directories (step 1)."""
+        for seen in self._plan.seen:
+            if seen.state is TargetState.MISSING:
+                demand_ancestor(seen)
         for path, directory in self._directories.items():
             if directory.make:
                 self._make(Path(path).parent if path in self._whole else Path(path))
@@ -127,10 +170,13 @@ class _Placing:
             durable.sync_directory(made.parent)
         for number, path in enumerate(self._directories):
             stage = self._stages[path] = Stage(path, whole=path in self._whole, name=numbered(self._name, number))
+            self._lock(stage.holder, stage.lock_name)
+            self._lock_beside(path)
+        for aside in self._plan.asides:
+            self._lock(self._directory(aside.directory), LOCK_NAME)
+        self._demand_unmoved()
+        for stage in self._stages.values():
             stage.open()
-        stager = Stager(self._plan, self._reader, self._stages, self._progress)
-        self._staged = stager.stage(self._processes)
-        stager.sync()
 
     def _make(self, path: Path) -> None:
         """Make a directory and what is missing above it, and remember what was made."""
@@ -146,17 +192,124 @@ class _Placing:
                 raise StorageError(f"cannot make the directory: {error.strerror}", path=directory) from error
             self._made.append(directory)
 
-    def commit(self) -> None:
-        """Rename: old files aside, then logs and patch files into place, then databases (steps 4 to 6)."""
-        if self._stages:
-            self._write_journal()
-        self._began_renaming = True
-        for aside in self._plan.asides:
-            directory = self._directory(aside.directory)
-            directory.rename(aside.name, directory, aside.new_name)
+    def _lock(self, holder: Directory, name: str) -> None:
+        """Keep other restores out of a directory, which two paths of the plan may mean."""
+        key = holder.identity(), name
+        if key not in self._locks:
+            self._locks[key] = Lock(holder, name, AT_WORK)
+
+    def _lock_beside(self, path: str) -> None:
+        """Take a lock from when the directory was not there yet: another restore holds it still, or died with it."""
+        above = os.path.realpath(os.path.dirname(path))  # noqa: PTH120 - text, as everywhere in a plan
+        if os.path.lexists(os.path.join(above, lock_beside(path))):  # noqa: PTH118 - as above
+            self._lock(self._directory(above), lock_beside(path))
+
+    def _identity(self, seen: TargetDirectory) -> str | None:
+        """Return the identity that a path must have now; None where nothing may be there."""
+        if seen.state is TargetState.DIRECTORY:
+            return seen.identity
+        if seen.path in self._stages and not self._stages[seen.path].whole:
+            return self._stages[seen.path].holder.identity()
+        return None
+
+    def _demand_unmoved(self) -> None:
+        """Check that what was opened is what the plan was made for.
+
+        Raises:
+            RestoreError: It is not.
+        """
+        opened = {**self._others, **{path: stage.holder for path, stage in self._stages.items() if not stage.whole}}
+        for seen in self._plan.seen:
+            holder = opened.get(seen.path) if seen.state is TargetState.DIRECTORY else None
+            if holder is not None and holder.identity() != seen.identity:
+                raise MovedError(seen.path)
+
+    def _look_again(self) -> None:
+        """Hold what is there against what the plan was made from, just before the first rename (step 5).
+
+        Raises:
+            RestoreError: A path leads elsewhere, a file of the engine or of a name to be placed appeared, or a file
+                that is to be set aside or to stay went away.
+            StorageError: A staging directory was moved.
+        """
+        needed = {(one.directory, one.name) for one in self._plan.asides} | self._plan.stays
+        for seen in self._plan.seen:
+            identity = self._identity(seen)
+            if seen.state is TargetState.MISSING:
+                demand_ancestor(seen)
+            if identity is None:
+                self._demand_missing(seen.path)
+                continue
+            gone, new = look_again(seen, identity, engine_file, ())
+            if lost := [name for name in gone if (seen.path, name) in needed]:
+                raise ExistingFileError(f"gone since the plan was made: {some(sorted(lost))}", path=seen.path)
+            self._demand_nothing_new(seen.path, new, self._keys_in(seen.path) if new else set())
+        for stage in self._stages.values():
+            stage.demand_unmoved()
+        for directory, name, identity in self._journals:
+            with Directory(directory) as holder:
+                if holder.identity_of(name) not in {identity, None}:
+                    raise StorageError("the journal of this restore was moved or replaced", path=holder.path_of(name))
+
+    def _look_before_databases(self) -> None:
+        """Look for files of the engine that appeared while the others were placed.
+
+        Raises:
+            RestoreError: There are some, or a path leads elsewhere.
+        """
+        for seen in self._plan.seen:
+            identity = self._identity(seen)
+            if identity is None:
+                continue
+            _, new = look_again(seen, identity, None, ())
+            engine = {name: kind for name, kind in new.items() if kind is not None}
+            if engine:
+                own = self._keys_in(seen.path)
+                engine = {name: kind for name, kind in engine.items() if names.collision_key(name) not in own}
+                self._demand_nothing_new(seen.path, engine, set())
+
+    @staticmethod
+    def _demand_missing(path: str) -> None:
+        if Path(path).is_symlink() or Path(path).exists():
+            raise ExistingFileError("it was missing when the plan was made, and is there now", path=path)
+
+    @staticmethod
+    def _demand_nothing_new(path: str, new: Mapping[str, str | None], keys: set[str]) -> None:
+        """Refuse files that appeared and are of the engine, or have a name that is going to be placed."""
+        bad = sorted(name for name, kind in new.items() if kind or names.collision_key(name) in keys)
+        if bad:
+            listed = some(f"{names.printable(name)} ({new[name] or 'same name'})" for name in bad)
+            raise ExistingFileError(f"appeared since the plan was made: {listed}", path=path)
+
+    def _keys_in(self, path: str) -> set[str]:
+        """Return the keys of the names that are placed in a directory, under whatever path."""
+        own = self._directories[path].identity if path in self._directories else None
+        paths = {one.path for one in self._directories.values() if one.identity == own}
+        extras = [one.name for one in self._plan.extras if one.directory in paths]
+        placed = [name for directory, name, _ in self._plan.steps.placements() if directory in paths]
+        return {names.collision_key(name) for name in (*extras, *placed)}
+
+    def commit(self, group: int = 0) -> None:
+        """Rename: old files aside, then logs and patch files into place, then databases (steps 5 to 7).
+
+        Args:
+            group: The set whose files get their names, where sets are registered one by one; 0 comes first.
+
+        Raises:
+            RestoreError: What is there is not what the plan was made for.
+            StorageError: The operating system refused.
+        """
+        if not self._began_renaming:
+            self._look_again()
+            self._began_renaming = True
+            for aside in self._plan.asides:
+                directory = self._directory(aside.directory)
+                directory.rename(aside.name, directory, aside.new_name)
+            self._sync_directories()
+        databases = self._commit_others(group)
         self._sync_directories()
-        databases = self._commit_others()
-        self._sync_directories()
+        if databases:
+            self._look_before_databases()
         for path in self._whole_with(databases=True, others=True):
             self._stages[path].commit_whole()
             self._sync_directories()
@@ -166,27 +319,35 @@ class _Placing:
             stage.commit(name)
         self._sync_directories()
 
-    def _write_journal(self) -> None:
+    def forget_registration(self) -> None:
+        """Write down that nothing of this restore is registered with the server after all: it refused."""
+        before = list(self._journals)
+        self._write_journal(registered=False)
+        del self._journals[: len(before)]
+        _remove_journals(before)
+
+    def _write_journal(self, *, registered: bool) -> None:
         """Write down that everything is staged, and what is set aside, before the first rename."""
         holder = next(iter(self._stages.values())).holder
         earlier = self._plan.interrupted.asides if self._plan.interrupted else ()
         own = journal_name(holder, self._name)
-        self._journals.append((holder.path, own))  # before it is written, so that half of one is removed too
-        write_journal(holder, own, (*earlier, *self._plan.asides))
+        self._journals.append((holder.path, own, ""))  # before it is written, so that it is removed after an error too
+        write_journal(holder, own, (*earlier, *self._plan.asides), registered=registered)
+        self._journals[-1] = holder.path, own, holder.identity_of(own) or ""
 
-    def _commit_others(self) -> list[tuple[Stage, str]]:
+    def _commit_others(self, group: int) -> list[tuple[Stage, str]]:
         """Rename everything but databases; return the databases that are to be renamed one by one."""
         databases: list[tuple[Stage, str]] = []
         for path in self._whole_with(databases=False):
             self._stages[path].commit_whole()
-        for extra in self._plan.extras:
+        for extra in self._plan.extras if group == 0 else ():
             if extra.directory not in self._whole and (extra.directory, extra.name) not in self._done:
                 self._stages[extra.directory].commit(extra.name)
         if len(self._whole) == len(self._stages):
             return databases
         for path, name, entry in self._plan.steps.placements():
             stage = self._stages[path]
-            if stage.whole:
+            if stage.whole or (self._group_of is not None and self._group_of(entry) != group):
                 continue
             if (path, name) in self._done:
                 self._demand_there(stage, name)
@@ -214,7 +375,7 @@ class _Placing:
 
     def _directory(self, path: str) -> Directory:
         """Return an open directory, also one that gets no file but has something to be set aside."""
-        if path in self._stages:
+        if path in self._stages and not self._stages[path].whole:
             return self._stages[path].holder
         if path not in self._others:
             self._others[path] = Directory(path)
@@ -226,24 +387,63 @@ class _Placing:
         for directory in self._others.values():
             directory.sync()
 
-    def clear(self) -> None:
-        """Remove the staging directories; where nothing was renamed, also the directories that were made."""
+    def _clear(self) -> None:
+        """Remove what is staged, and give back the locks; the journals last, so that a rerun knows what was begun."""
         for stage in self._stages.values():
             stage.clear()
+            with suppress(StorageError):
+                if stage.holder.has(self._name + DRAFT):
+                    stage.holder.remove(self._name + DRAFT)
+        self._release()
+        _remove_journals(self._journals)
+
+    def _release(self) -> None:
+        for lock in self._locks.values():
+            lock.release()
+
+    def _close(self) -> None:
+        """Give back the locks, and close everything."""
+        self._release()
+        for stage in self._stages.values():
+            stage.close()
         for directory in self._others.values():
             directory.close()
-        if self._began_renaming or self._plan.interrupted is None:
-            self._remove_journals()
-        if not self._began_renaming:
-            for made in reversed(self._made):
-                with suppress(OSError):
-                    made.rmdir()
 
-    def _remove_journals(self) -> None:
-        """Remove the journals, last of all: as long as one is there, a rerun knows what was begun."""
-        for directory, name in self._journals:
-            with suppress(StorageError), Directory(directory) as holder:
-                holder.remove(name)
+    def _undo(self) -> None:
+        """Remove what was staged, and the directories that were made; what an earlier run has begun to place stays."""
+        if self._plan.interrupted is None or not self._plan.interrupted.journals:
+            self._clear()
+        self._close()
+        for made in reversed(self._made):
+            with suppress(OSError):
+                made.rmdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._began_renaming:
+            self._undo()
+            return
+        if error is None:
+            self._clear()
+            self._close()
+            return
+        try:
+            stopped = self._stopped(error)
+        except BaseException:
+            self._close()
+            raise
+        if stopped is None:
+            self._undo()
+            return
+        self._close()
+        if isinstance(error, Exception):
+            raise stopped from error
+        for note in (str(stopped), *stopped.__notes__):
+            error.add_note(note)
 
     def report(self) -> Report:
         """Return what was done, after all went well."""
@@ -251,38 +451,55 @@ class _Placing:
         files, size, without_time = self._staged
         return Report(files, size, (*earlier, *self._plan.asides), without_time)
 
-    def stopped(self, error: BaseException) -> PlacingStoppedError | None:
+    def _stopped(self, error: BaseException) -> PlacingStoppedError | None:
         """Return the report of what is in place; None where nothing was renamed, so that all can be undone.
 
         It is told from the disk, since an interrupt can come after any rename and before anything could be noted.
         """
         staged = {path: stage.staged() for path, stage in self._stages.items()}
         placed: list[str] = []
+        lost: list[str] = []
         missing = 0
-        extras = ((extra.directory, extra.name) for extra in self._plan.extras)
-        for directory_path, name in chain(extras, (placement[:2] for placement in self._plan.steps.placements())):
-            if name in staged[directory_path]:
+        contents: Iterator[tuple[str, str, Entry | bytes]] = chain(
+            ((extra.directory, extra.name, extra.data) for extra in self._plan.extras),
+            self._plan.steps.placements(),
+        )
+        for path, name, content in contents:
+            if name in staged[path]:
                 missing += 1
-            else:
-                placed.append(self._stages[directory_path].final_path(name))
+                continue
+            final = self._stages[path].final_path(name)
+            (placed if self._is_in_place(path, name, content) else lost).append(final)
         new = set(placed)
         asides = tuple(aside for aside in self._plan.asides if self._is_done(aside, new))
-        if not placed and not asides:
-            self._began_renaming = False
+        if not placed and not asides and not lost:
             return None
         why = error.message if isinstance(error, ArchiveError) else str(error) or type(error).__name__
         result = PlacingStoppedError(
-            f"{len(placed)} of {len(placed) + missing} files are in place, then it stopped: {why}",
+            f"{len(placed)} of {len(placed) + len(lost) + missing} files are in place, then it stopped: {why}",
             placed=tuple(placed),
             asides=asides,
-            missing=missing,
+            missing=missing + len(lost),
             path=getattr(error, "path", None),
+            hint=error.hint if isinstance(error, SourceError) else None,
         )
-        for path in placed:
-            result.add_note(f"in place: {path}")
+        for final in placed:
+            result.add_note(f"{IN_PLACE}{final}")
+        for final in lost:
+            result.add_note(f"neither staged nor whole in its place: {final}")
         for aside in asides:
             result.add_note(f"set aside in {aside.directory}: {aside.name} is now {aside.new_name}")
         return result
+
+    def _is_in_place(self, path: str, name: str, content: Entry | bytes) -> bool:
+        """Return whether a file, read anew by its path, is there and whole."""
+        try:
+            with Directory(path) as directory:
+                if isinstance(content, bytes):
+                    return Path(path, name).read_bytes() == content
+                return directory.has(name) and is_whole(directory, name, content)
+        except (OSError, StorageError):
+            return False
 
     def _is_done(self, aside: Aside, placed: set[str]) -> bool:
         """Return whether a file was set aside: it has its new name, and its old one is free or has a new file."""
@@ -290,6 +507,14 @@ class _Placing:
         if not directory.has(aside.new_name):
             return False
         return not directory.has(aside.name) or directory.path_of(aside.name) in placed
+
+
+def _remove_journals(journals: Iterable[tuple[str, str, str]]) -> None:
+    """Remove journals by directory, name and identity, as far as that can be done."""
+    for directory, name, identity in journals:
+        with suppress(StorageError), Directory(directory) as holder:
+            if identity in {"", holder.identity_of(name)}:
+                holder.remove(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +536,10 @@ class PlacingStoppedError(PartialError):
         asides: The renames of old files that were done.
         missing: How many files are not in place.
         path: The file at which it stopped.
+        hint: What to do next, where it is not only to run the same restore again.
     """
 
-    hint_text = "run it again with --existing set-aside; nothing was deleted"
+    hint_text = "run the same restore again: it goes on from here; nothing was deleted"
 
     def __init__(
         self,
@@ -323,8 +549,9 @@ class PlacingStoppedError(PartialError):
         asides: tuple[Aside, ...],
         missing: int,
         path: Path | str | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, path=path)
+        super().__init__(message, path=path, hint=hint)
         self.placed = placed
         self.asides = asides
         self.missing = missing

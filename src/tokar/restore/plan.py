@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tokar.format.index import Entry
+    from tokar.restore.inventory import TargetDirectory
     from tokar.restore.next_steps import Guidance
 
 
@@ -222,7 +223,8 @@ class Interrupted:
     placed: frozenset[tuple[str, str]]  # Directory and name of the files that are in place, and whole
     staged: frozenset[tuple[str, str]]  # Directory and name of the files that are staged with the right size
     asides: tuple[Aside, ...]  # The renames of old files that it has done
-    journals: tuple[tuple[str, str], ...]  # Directory and name of its journals
+    journals: tuple[tuple[str, str, str], ...]  # Directory, name and identity of its journals
+    registered: bool = False  # Whether it may have registered something with a server
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -243,6 +245,7 @@ class PlannedDirectory:
     databases: int  # How many of them are databases, and so placed last
     size: int  # How many bytes
     identity: str  # The same for two paths that mean one directory
+    room: int = 0  # How many bytes its files take on the file system, but for those that are written already
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,8 @@ class Plan:
     recovery: Guidance | None = None  # What follows the restore; None where nobody has looked at the files
     # What an interrupted run of the same plan left behind, from where this one goes on; None where there is nothing.
     interrupted: Interrupted | None = None
+    seen: tuple[TargetDirectory, ...] = ()  # The directories as they were when the plan was made; placing looks again
+    stays: frozenset[tuple[str, str]] = frozenset()  # Directory and name of logs that are there and stay
 
     @property
     def size(self) -> int:

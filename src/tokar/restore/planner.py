@@ -130,6 +130,8 @@ class _Planner:
             problems=sort_problems((*self._own_problems(), *self._targets.problems)),
             notes=(*self._notes, *self._targets.notes),
             interrupted=self._inventory.interrupted,
+            seen=self._targets.seen,
+            stays=self._inventory.stays or frozenset(),
         )
 
     def _problem(self, error: RestoreError, *concerned: Entry, urgency: int = UNPLACED) -> None:

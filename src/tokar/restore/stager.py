@@ -159,7 +159,7 @@ class Stager:
         if name not in stage.left:
             return False
         stage.left.remove(name)
-        if not is_whole(stage.opened, name, entry):
+        if not is_whole(stage.opened, name, entry, sync=True):
             stage.opened.remove(name)
             return False
         if entry.modified is not None:

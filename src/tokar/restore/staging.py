@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tokar.errors import StorageError
+from tokar.restore.inventory import LOCK_NAME, lock_beside
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Stage:
         self._opened: Directory | None = None
         self._is_own = False
         self.left: set[str] = set()  # The names that an interrupted run left in it
+        self.lock_name = lock_beside(path) if whole else LOCK_NAME  # In the holder
 
     def open(self) -> None:
         """Make the staging directory, or take over the one that an interrupted run of the same plan left.
@@ -58,6 +60,15 @@ class Stage:
             self._opened = self.holder.make(self._name)
         self._opened.lock("another run of this restore is at work")
         self._is_own = True
+
+    def demand_unmoved(self) -> None:
+        """Check that the staging directory still has its name: a directory is renamed as a whole by it.
+
+        Raises:
+            StorageError: Something else has.
+        """
+        if self._opened is not None and self.holder.identity_of(self._name) != self._opened.identity():
+            raise StorageError("the staging directory was moved or replaced", path=self.holder.path_of(self._name))
 
     @property
     def _by_path(self) -> bool:
@@ -97,13 +108,16 @@ class Stage:
             return set(staging.names())
 
     def clear(self) -> None:
-        """Remove what is still staged, as far as that can be done, and close everything."""
+        """Remove what is still staged, as far as that can be done."""
         with suppress(StorageError):
             if self._is_own and self.holder.has(self._name):  # by name, for the reason above
                 with Directory(self.holder.path_of(self._name), within=self.holder) as staging:
                     for name in staging.names():
                         staging.remove(name)
                 self.holder.remove_directory(self._name)
+
+    def close(self) -> None:
+        """Close everything; what is staged stays."""
         if self._opened is not None:
             self._opened.close()
         self.holder.close()

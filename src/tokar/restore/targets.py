@@ -14,6 +14,7 @@ from tokar import names
 from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNameError
 from tokar.restore.inventory import (
     ASIDE_MARK,
+    LOCK_NAME,
     STAGING_PREFIX,
     Found,
     Inventory,
@@ -25,7 +26,7 @@ from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Existing, PlannedDir
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
 
@@ -125,6 +126,11 @@ class Targets:
         self.directories: tuple[PlannedDirectory, ...] = ()  # The directories that get files
         self.notes: list[str] = []  # What is good to know
 
+    @property
+    def seen(self) -> tuple[TargetDirectory, ...]:
+        """The directories that are judged, as they are now."""
+        return tuple(target.info for target in self._targets.values())
+
     def watch(self, path: str) -> _Target:
         """Have a directory judged although it may get no file."""
         target = self._targets.get(path)
@@ -219,10 +225,11 @@ class Targets:
                 databases=target.databases,
                 size=target.size,
                 identity=target.info.identity,
+                room=target.room,
             )
             for target in receiving
         )
-        self._judge_room([target for target in receiving if target.info.device])
+        self.problems.extend(room_problems(self.directories, self.seen))
 
     def _judge_existing(self, target: _Target) -> list[tuple[int, Aside]]:
         """Judge what is in a directory: refuse it, or return the renames that put it aside, with their order."""
@@ -254,8 +261,10 @@ class Targets:
         return []
 
     def _is_known(self, path: str, name: str) -> bool:
-        """Return whether a name is in no one's way: it stays, or an interrupted run of the same plan left it."""
+        """Return whether a name is in no one's way: it stays, is a lock, or an interrupted run of the plan left it."""
         left = self._inventory.interrupted
+        if name.startswith(LOCK_NAME):
+            return True
         if left is not None and (name.startswith(left.name) or (path, name) in left.placed):
             return True
         return (path, name) in (self._inventory.stays or frozenset())
@@ -283,18 +292,19 @@ class Targets:
                 return name + ending
             number += 1
 
-    def _judge_room(self, targets: list[_Target]) -> None:
-        """Hold what is to be written against what is free, for each file system."""
-        by_device: dict[str, list[_Target]] = defaultdict(list)
-        for target in targets:
-            by_device[target.info.device].append(target)
-        for sharing in by_device.values():
-            info = sharing[0].info
-            needed = sum(target.room for target in sharing)
-            files = sum(target.files for target in sharing)
-            if needed > info.free:
-                message = f"{needed:,} bytes are needed and {info.free:,} are free"
-                self._problem(NoRoomError(message, path=info.path))
-            if info.free_files is not None and files > info.free_files:
-                message = f"{files:,} files are to be placed, and the file system takes {info.free_files:,} more"
-                self._problem(NoRoomError(message, path=info.path))
+
+def room_problems(directories: Iterable[PlannedDirectory], seen: Iterable[TargetDirectory]) -> Iterator[Problem]:
+    """Hold what is to be written against what is free, for each file system."""
+    infos = {one.path: one for one in seen}
+    by_device: dict[str, list[PlannedDirectory]] = defaultdict(list)
+    for directory in directories:
+        if device := infos[directory.path].device:
+            by_device[device].append(directory)
+    for sharing in by_device.values():
+        info = infos[sharing[0].path]
+        needed, files = (sum(getattr(one, what) for one in sharing) for what in ("room", "files"))
+        if needed > info.free:
+            yield Problem(NoRoomError(f"{needed:,} bytes are needed and {info.free:,} are free", path=info.path))
+        if info.free_files is not None and files > info.free_files:
+            message = f"{files:,} files are to be placed, and the file system takes {info.free_files:,} more"
+            yield Problem(NoRoomError(message, path=info.path))

@@ -9,6 +9,8 @@ The rules, with their numbers in spec/procedure.md:
 * RES-3 Exchange and AD: Register, then place. The CA and the engine: place, then Register. Per set.
 * RES-4 Every Register is answered by one RegisterComplete, with the status of placing, also after a failure: a service
   that comes up on half a database is worse than one that refuses.
+* RES-9 A chain is one restore: where it fails after a set that is complete, the next Register is still made, and
+  completed as a failure, or the service would come up on half a chain.
 * RES-5 Where the dialect takes no restore map with logs sets, none is passed (CertSrvRestoreRegisterW: NULL and 0).
 * RES-6 Where the dialect has an expiry token, it is passed to Prepare as it was stored.
 * RES-7 A Register that was not answered counts as done: its completion is tried with a failure.
@@ -32,7 +34,7 @@ from tokar.server.contract import BackupType, NameList, ServerError
 from tokar.server.states import RESTORE, Machine, RestoreEvent, RestoreState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from tokar.server.contract import Registration, RestoreContext, Server
@@ -61,6 +63,11 @@ class RestoreProcedure:
     def __init__(self, server: Server, transcript: Transcript) -> None:
         self.restored: list[SetToRestore] = []  # Sets that were registered, placed and completed
         self.transcript = transcript  # Where every call is noted
+        self.has_taken_over = False  # Whether `take_over` was called
+        self.has_registered = False  # Whether a Register of this restore was accepted, or not answered
+        self.keeps_down = False  # Whether, after a failure, the server was told of it, so that the service stays down
+        self._coming: list[SetToRestore] = []  # Sets that are to come, the one at work first
+        self._may_be_complete = False  # Whether the server was told that the set at work is complete
         self._server = server
         self._machine: Machine[RestoreState, RestoreEvent] = Machine(RESTORE, RestoreState.IDLE)
         self._context: RestoreContext | None = None
@@ -121,7 +128,12 @@ class RestoreProcedure:
         complete = self._live().register_complete
         with contextlib.suppress(ServerError):  # nothing is registered
             self.transcript.call("register_complete", complete, codes.ERROR, facts={"status": f"0x{codes.ERROR:08X}"})
+        self.has_taken_over = True
         self._machine.fire(RestoreEvent.TAKE_OVER)
+
+    def expect(self, items: Sequence[SetToRestore]) -> None:
+        """Say which sets are going to be restored, in order, so that a failure can be told to the server (RES-9)."""
+        self._coming = list(items)
 
     def restore(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
         """Register, place and complete one set, in the order of the dialect.
@@ -135,6 +147,8 @@ class RestoreProcedure:
             ServerError: A call failed.
         """
         self._demand_next(item)
+        if item not in self._coming:
+            self._coming = [item]
         try:
             if self._server.dialect.register_first:
                 self._register(item)
@@ -143,14 +157,17 @@ class RestoreProcedure:
                 self._place(item, place)
                 self._register(item)
             self._machine.demand(RestoreEvent.COMPLETE_SUCCESS)
+            self._may_be_complete = True
             self.transcript.call(
                 "register_complete", self._live().register_complete, codes.NONE, facts={"status": "0x00000000"}
             )
         except BaseException as error:
             self._fail(error)
             raise
-        self._machine.fire(RestoreEvent.COMPLETE_SUCCESS)
         self.restored.append(item)
+        self._coming.remove(item)
+        self._may_be_complete = False
+        self._machine.fire(RestoreEvent.COMPLETE_SUCCESS)
 
     def end(self) -> None:
         """End the restore. Never raises because of the server; a failure is in the transcript."""
@@ -202,8 +219,12 @@ class RestoreProcedure:
                 error.hint = "another restore is under way, or one died; in that case let this one take it over"
             raise
         except BaseException:
-            self._machine.fire(RestoreEvent.REGISTER)  # RES-7
+            self._registered()  # RES-7
             raise
+        self._registered()
+
+    def _registered(self) -> None:
+        self.has_registered = True
         self._machine.fire(RestoreEvent.REGISTER)
 
     def _place(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
@@ -213,14 +234,30 @@ class RestoreProcedure:
         self._machine.fire(RestoreEvent.PLACE)
 
     def _fail(self, error: BaseException) -> None:
-        """Pass a failure on to RegisterComplete, where something is registered (RES-4)."""
+        """Tell the server of a failure: by RegisterComplete where something is registered (RES-4), else by RES-9."""
         registered = self.state in _AFTER_REGISTER
+        status = error.code if isinstance(error, ServerError) else codes.ERROR
         self._machine.fire(RestoreEvent.FAIL)
         if registered:
-            status = error.code if isinstance(error, ServerError) else codes.ERROR
-            complete = self._live().register_complete
-            self.transcript.quietly("register_complete", complete, status, status=f"0x{status:08X}")
-            self._machine.fire(RestoreEvent.COMPLETE_FAILURE)
+            self._complete_failure(status)
+        if self.keeps_down or not (self.restored or self._may_be_complete):
+            return
+        for item in self._coming[self._may_be_complete :][:1]:
+            if isinstance(self._quietly_register(item), ServerError):
+                continue  # it said no; whatever else it is, the Register counts as done (RES-7)
+            self._registered()
+            self._complete_failure(status)
+
+    def _quietly_register(self, item: SetToRestore) -> Exception | None:
+        low, high = item.registration.generation_low, item.registration.generation_high
+        facts = {"set": item.label, "generation_low": low, "generation_high": high}
+        return self.transcript.quietly("register", self._live().register, item.registration, **facts)
+
+    def _complete_failure(self, status: int) -> None:
+        complete = self._live().register_complete
+        failed = self.transcript.quietly("register_complete", complete, status, status=f"0x{status:08X}")
+        self.keeps_down = failed is None
+        self._machine.fire(RestoreEvent.COMPLETE_FAILURE)
 
     def _live(self) -> RestoreContext:
         if self._context is None:

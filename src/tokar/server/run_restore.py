@@ -2,14 +2,15 @@
 
 Everything is judged and planned before anything is written or registered: whether recovery can reach the highest log of
 the sets (Q179654: the engine plays up to a gap and deletes what comes after it), and where every file goes, all sets
-together. Then, set by set, in the order of the server's dialect: register and place, or place and register, and the
-status to RegisterComplete, also after a failure. What is registered is recovered by the engine at its next start.
+together; then all of them are staged and proven on the target volumes. Only then, set by set, in the order of the
+server's dialect: register and place, or place and register, and the status to RegisterComplete, also after a failure.
+What is registered is recovered by the engine at its next start.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,13 @@ from tokar.errors import InputError, LocationListError, SetError, UnsafeNameErro
 from tokar.ese.filenames import parse_file_name
 from tokar.format import canonical_json
 from tokar.format.writer import system_clock
-from tokar.restore.inventory import Inventory, engine_file, take_inventory
 from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
-from tokar.restore.options import Request, places_to_look_at, stored_locations
+from tokar.restore.options import Request, stored_locations
 from tokar.restore.paths import PathMap, last_component, same_place
-from tokar.restore.place import place
+from tokar.restore.place import IN_PLACE, Placing, PlacingStoppedError
 from tokar.restore.plan import Existing, raise_first
-from tokar.restore.planner import make_plan
+from tokar.restore.planner import look_and_plan
 from tokar.restore.prepare import MergedSet, incomplete_files
 from tokar.server.contract import BackupType, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tokar.server.contract import Server
     from tokar.sets.facts import LogFacts, SetFacts
 
+_MAY_START = "could not be told of the failure: leave it stopped until a restore is complete"
 _EXPIRY_TOKEN = "expiry_token"  # noqa: S105 - the name of a blob in HEAD, not a secret
 
 
@@ -266,52 +267,79 @@ class ServerRestore:
         self._parts = parts
         self._procedure = procedure
         self._request = request
-        self._placed: set[tuple[int, bytes]] = set()
-        self._paths: set[tuple[str, str]] = set()
         self._matcher = Matcher(request.locations, {one.token for one in parts[0].entries}, request.profile)
-        merged = MergedSet([(part.archive, part.entries) for part in parts])
-        self.plan = make_plan(merged.entries, request, self._inventory())  # Where everything goes, all sets together
+        self._merged = MergedSet([(part.archive, part.entries) for part in parts])
+        self.plan = look_and_plan(self._merged.entries, request)  # Where everything goes, all sets together
         self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in self.plan.steps.placements()}
 
     def run(self, progress: Callable[[int], None] | None = None) -> RestorationResult:
-        """Register and place every set.
+        """Stage all sets, then register and place each: between two sets there are only renames and calls (RES-9).
 
         Args:
-            progress: Called with numbers of bytes as they are placed.
+            progress: Called with numbers of bytes as they are staged.
 
         Raises:
             RestoreError: The plan is not safe or not complete; nothing was written or registered.
-            SourceError: The server failed.
-            FormatError: An archive is damaged; the server was told that the restore failed.
-            StorageError: A file could not be written; the server was told as well.
+            FormatError: An archive is damaged; as above.
+            SourceError: The server failed before any file had its final name.
+            StorageError: A file could not be written; as above.
+            PlacingStoppedError: It stopped after that; the server was told as well.
         """
         self.plan.raise_for_problems()
-        registrations = []
-        for part in self._parts:
-            registration = self._registration(part)
-            item = SetToRestore(part.label, part.backup_type, registration)
-            self._procedure.restore(item, partial(self._place, part, progress))
-            registrations.append(registration)
+        items = [SetToRestore(one.label, one.backup_type, self._registration(one)) for one in self._parts]
+        self._procedure.expect(items)
+        left = self.plan.interrupted
+        try:
+            with Placing(self.plan, self._merged, progress=progress, group_of=self._set_of) as placing:
+                placing.stage()
+                if left is not None and left.registered and not self._procedure.has_taken_over:
+                    self._procedure.take_over()  # its journal says that this restore died with it (RES-8)
+                self._restore(items, placing)
+        except BaseException as error:
+            self._describe(error)
+            raise
         calls = tuple(self._procedure.transcript.calls)
-        return RestorationResult(self.plan, tuple(registrations), len(self._targets), self.plan.size, calls)
+        registrations = tuple(item.registration for item in items)
+        return RestorationResult(self.plan, registrations, len(self._targets), self.plan.size, calls)
 
-    def _place(self, part: SetPart, progress: Callable[[int], None] | None, _item: SetToRestore) -> None:
-        """Place what the sets before did not bring already."""
-        entries = [one for one in part.entries if (one.token, one.raw_name) not in self._placed]
-        merged = MergedSet([(part.archive, entries)])
-        plan = make_plan(merged.entries, self._request, self._inventory())
-        place(plan, merged, progress=progress)
-        self._placed.update((one.token, one.raw_name) for one in entries)
-        self._paths.update((directory, name) for directory, name, _ in plan.steps.placements())
+    def _restore(self, items: Sequence[SetToRestore], placing: Placing) -> None:
+        try:
+            for number, item in enumerate(items):
+                self._procedure.restore(item, partial(self._place, placing, number))
+        except BaseException:
+            if not self._procedure.has_registered:
+                placing.forget_registration()  # what is registered is of another restore
+            raise
 
-    def _inventory(self) -> Inventory:
-        """Look at the targets; the files of earlier sets are not in the way of later ones."""
-        inventory = take_inventory(places_to_look_at(self._request), engine_file)
-        directories = {
-            path: replace(one, found=tuple(file for file in one.found if (path, file.name) not in self._paths))
-            for path, one in inventory.directories.items()
-        }
-        return Inventory(directories)
+    @staticmethod
+    def _place(placing: Placing, number: int, _item: SetToRestore) -> None:
+        placing.commit(number)
+
+    def _set_of(self, entry: Entry) -> int:
+        """Return which set brings a file; one that several sets have comes with the first."""
+        origin = self._merged.origin(entry)[0]
+        return next(number for number, part in enumerate(self._parts) if part.archive is origin)
+
+    def _describe(self, error: BaseException) -> None:
+        """Note with an error what became of each set, and of the service, where anything has."""
+        stopped = error if isinstance(error, PlacingStoppedError) else error.__cause__
+        notes = getattr(error, "__notes__", [])
+        placed = set(stopped.placed) if isinstance(stopped, PlacingStoppedError) else set()
+        placed |= {note.removeprefix(IN_PLACE) for note in notes if note.startswith(IN_PLACE)}
+        if not placed and not self._procedure.restored:
+            return
+        complete = {item.label for item in self._procedure.restored}
+        for number, part in enumerate(self._parts):
+            own = [
+                self._request.join(path, name)
+                for path, name, entry in self.plan.steps.placements()
+                if self._set_of(entry) == number
+            ]
+            became = "registered and complete" if part.label in complete else "not complete"
+            there = sum(path in placed for path in own)
+            error.add_note(f"set {number + 1}, {part.label}: {became}; {there} of {len(own)} files are in place")
+        down = "was told of the failure, and does not start until a restore is complete"
+        error.add_note(f"the service {down if self._procedure.keeps_down else _MAY_START}")
 
     def _registration(self, part: SetPart) -> Registration:
         full = part.backup_type is BackupType.FULL

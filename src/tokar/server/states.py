@@ -185,6 +185,8 @@ def _restore_table() -> Mapping[tuple[RestoreState, RestoreEvent], RestoreState]
         (s.PLACED, e.FAIL): s.FAILED,
         (s.PLACED_THEN_REGISTERED, e.FAIL): s.FAILED_REGISTERED,
         (s.FAILED_REGISTERED, e.COMPLETE_FAILURE): s.FAILED,
+        # after a set that is complete the next one is registered, only to be completed as a failure
+        (s.FAILED, e.REGISTER): s.FAILED_REGISTERED,
         # End, also after a failure
         (s.REGISTER_NEXT, e.END): s.ENDED,
         (s.PLACE_NEXT, e.END): s.ENDED,

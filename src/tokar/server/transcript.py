@@ -8,7 +8,6 @@ record.
 from __future__ import annotations
 
 import base64
-import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.server.contract import NoAnswerError, ServerError
@@ -84,10 +83,13 @@ class Transcript:
             self.add(call, **(facts or {}))
         return result
 
-    def quietly(self, call: str, function: Callable[..., Any], *arguments: object, **facts: Any) -> None:
-        """Make a call after a failure: should it fail as well, what led here is the one to report."""
-        with contextlib.suppress(Exception):
+    def quietly(self, call: str, function: Callable[..., Any], *arguments: object, **facts: Any) -> Exception | None:
+        """Make a call after a failure: should it fail as well, what led here is the one to report; this is returned."""
+        try:
             self.call(call, function, *arguments, facts=facts)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is in the transcript
+            return error
+        return None
 
     def add_list(self, call: str, entries: Iterable[ListedName]) -> None:
         """Add a list as it was delivered, in as many items as it takes."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import Final, Self
 
 from tokar.errors import ExistingFileError, StorageError
@@ -20,6 +21,11 @@ HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECT
 
 _FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _FLAGS
+
+
+def inode_of(info: os.stat_result) -> str:
+    """Return device and inode as text: the same for two names of one file or directory."""
+    return f"{info.st_dev}:{info.st_ino}"
 
 
 class Directory:
@@ -70,6 +76,13 @@ class Directory:
         except OSError as error:
             raise self._refused("open the file", name, error) from error
 
+    def open_or_create(self, name: str) -> int:
+        """Open a file, and make it if it is not there; no link is followed."""
+        try:
+            return os.open(self.at(name), os.O_CREAT | os.O_RDWR | _FLAGS, 0o600, dir_fd=self.descriptor)
+        except OSError as error:
+            raise self._refused("open the file", name, error) from error
+
     def make(self, name: str) -> Directory:
         """Make a directory in it that must not be there, private to its owner, and open it."""
         try:
@@ -104,6 +117,21 @@ class Directory:
         except OSError as error:
             raise self._refused("look at the file", name, error) from error
         return True
+
+    def identity(self) -> str:
+        """Return what no other directory of this machine has, in the form of `inode_of`."""
+        return inode_of(Path(self.path).stat() if self.descriptor is None else os.fstat(self.descriptor))
+
+    def identity_of(self, name: str) -> str | None:
+        """Return the identity of what has this name, without following a link; None where nothing has."""
+        try:
+            return inode_of(os.stat(self.at(name), dir_fd=self.descriptor, follow_symlinks=False))
+        except OSError:
+            return None
+
+    def is_same(self, name: str, descriptor: int) -> bool:
+        """Return whether a name still stands for an open file."""
+        return self.identity_of(name) == inode_of(os.fstat(descriptor))
 
     def names(self) -> list[str]:
         """Return all names in it."""
