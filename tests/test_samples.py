@@ -31,8 +31,8 @@ GENERATIONS = {
     "win10-srum-rathbun": (3, 9),
     "xp64-catroot2": (0x81, 0x83),
 }
-NOT_RECOVERABLE = {"ual-hyperv"}
-"""Sets that lack a log which a database in them needs."""
+NOT_RECOVERABLE = {"ual-hyperv", "dissect", "dhcp-streaming-backup-redacted"}
+"""Sets that lack a log, or have damaged pages, or only headers."""
 
 
 def options(name: str) -> list[str]:

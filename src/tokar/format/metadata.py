@@ -66,12 +66,28 @@ _BACKUP: Final = {
     "truncation": Key(one_of("intended", "none"), required=True),
     "refused": Key(matches(r"0x[0-9A-F]{8}")),
 }
+_COUNT_FACTS: Final = (
+    *("bad", "correctable", "ecc_ok", "empty", "end", "extra_bytes", "linked", "old_ok", "owned", "pages", "rescued"),
+    *("segments_xor", "shadow", "stale", "valid"),
+)
+_FAULT_FACTS: Final = {
+    "kind": Key(is_text, required=True),
+    "offset": Key(is_count, required=True),
+    "belongs_to": Key(is_count),
+    "bits": Key(array_of(is_count)),
+}
+_FACTS: Final = {
+    **dict.fromkeys(_COUNT_FACTS, Key(is_count)),
+    "blank": Key(array_of(is_count)),
+    "faults": Key(array_of(object_with(_FAULT_FACTS))),
+}
 _EXAMINED: Final = {
     "kind": Key(is_text, required=True),
     "name": Key(is_text, required=True),
     "token": Key(is_byte, required=True),
     "bad": Key(is_count),
     "correctable": Key(is_count),
+    "facts": Key(object_with(_FACTS)),
     "not_verified": Key(is_text),
     "note": Key(is_text),
     "offsets": Key(array_of(is_count)),
@@ -84,6 +100,7 @@ _EXAMINATION: Final = {
     "bad": Key(is_count),
     "correctable": Key(is_count),
     "entries": Key(array_of(object_with(_EXAMINED))),
+    "facts_version": Key(is_count),
     "files": Key(is_count),
     "not_verified": Key(is_count),
     "pages": Key(is_count),
