@@ -92,7 +92,7 @@ def test_a_set_is_told_from_all_sides(samples: Path, tmp_path: Path, name: str) 
 def test_a_whole_folder_comes_back(samples: Path, tmp_path: Path, name: str) -> None:
     archive, folder = tmp_path / "a.tokar", samples / name
     done("create", "-q", "--all", archive, folder)
-    done("restore", "-q", archive, "--into", tmp_path / "out", *options(name))
+    done("restore", "-q", archive, "--into", tmp_path / "out", "--all-files", *options(name))
     assert contents(tmp_path / "out") == {
         path.rpartition("/")[2]: content for path, content in contents(folder).items()
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -299,15 +299,12 @@ def facts_of_archive(
             digest=entry.digest,
         )
         if reader.wants(file):
-            if entry.number in placed:
-                with FileSource(placed[entry.number]) as source:
-                    seen = look(source, examine=examine)
-            else:
-                seen = look(archive.entry_source(entry), examine=examine)
-            if recorded is not None:
-                report = recorded.report(entry.token, entry.name, entry.size, seen.identity)
-                seen = replace(seen, report=report)
-            reader.add(file, seen)
+            path = placed.get(entry.number)
+            with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
+                seen = look(source, examine=examine)
+                if recorded is not None:
+                    seen = replace(seen, report=recorded.report(file, seen.identity))
+                reader.add(file, seen)
         if progress is not None:
             progress(entry.size)
     return reader.facts(str(archive.path or ""))

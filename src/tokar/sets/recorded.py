@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tokar.ese.identify import Identity
     from tokar.format.archive import Archive
+    from tokar.sets.read import SetFile
 
 FACTS_VERSION: Final = 1
 """Grows with every change of what the facts mean."""
@@ -63,16 +64,14 @@ class RecordedFacts:
             named = Counter((one["token"], one["name"]) for one in rows)
             self._rows = {key: one for one in rows if named[key := (one["token"], one["name"])] == 1}
 
-    def report(self, token: int | None, name: str, size: int, identity: Identity) -> PageReport | LogReport | None:
+    def report(self, file: SetFile, identity: Identity) -> PageReport | LogReport | None:
         """Return what was found in a file; None where that was not kept.
 
         Args:
-            token: Its token.
-            name: Its name, safe to print.
-            size: Its bytes.
+            file: The file.
             identity: What its headers say.
         """
-        row = self._rows.get((token or 0, name[:MOST_NAME]))
+        row = self._rows.get((file.token or 0, file.name[:MOST_NAME]))
         header = identity.header
         if row is None:
             return None
@@ -80,7 +79,7 @@ class RecordedFacts:
         if isinstance(header, DatabaseHeader) and unit == "pages":
             return _page_report(facts, header.page_size)
         if isinstance(header, LogHeader) and unit in {"segments", "ranges"}:
-            return _log_report(facts, unit, header.file_size, size)
+            return _log_report(facts, unit, header.file_size, file.size)
         return None
 
 
