@@ -87,7 +87,7 @@ def test_it_can_be_turned_off(tmp_path: Path, folder: Path) -> None:
 def test_good_content_is_said_to_be_good(tmp_path: Path) -> None:
     folder = write(tmp_path / "in", {"a.edb": database_file(5, 5), "edb00005.log": log_file(5)})
     result = done("create", tmp_path / "a.tokar", folder)
-    assert "tokar: content: 5 pages verified, none bad" in result.stderr
+    assert "tokar: content: 5 pages and 1 log segment verified, none bad" in result.stderr
     assert warnings(result.stderr) == []
 
 
@@ -108,7 +108,7 @@ def test_a_bit_that_the_engine_corrects_is_a_note(tmp_path: Path) -> None:
     result = done("create", tmp_path / "a.tokar", folder)
     assert warnings(result.stderr) == []
     assert "note: a.edb has 1 page with a flipped bit that the engine corrects" in result.stderr
-    assert "content: 3 pages verified, none bad, 1 correctable" in result.stderr
+    assert "content: 3 pages and 1 log segment verified, none bad, 1 correctable" in result.stderr
 
 
 def test_a_damaged_log_header_is_a_warning(tmp_path: Path) -> None:

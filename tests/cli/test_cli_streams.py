@@ -77,14 +77,16 @@ def on_terminal(*arguments: str | Path, stdout: bool = False) -> tuple[int, str]
     return running.wait(TIMEOUT), shown.decode()
 
 
-def interrupt(running: subprocess.Popen[bytes], ready: Callable[[], object]) -> tuple[int, bytes]:
+def interrupt(
+    running: subprocess.Popen[bytes], ready: Callable[[], object], *, by: int = signal.SIGINT
+) -> tuple[int, bytes]:
     """Wait until a process is at work, interrupt it, and return its exit code and what it wrote to standard error."""
     deadline = time.monotonic() + TIMEOUT
     while not ready():
         assert running.poll() is None, "it ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(by)
     _, messages = running.communicate(timeout=TIMEOUT)
     assert b"Traceback" not in messages, messages.decode(errors="replace")
     return running.returncode, messages
@@ -233,6 +235,85 @@ def test_an_interrupt_of_create_leaves_nothing(tmp_path: Path) -> None:
     assert code == 130
     assert b"tokar: interrupted" in messages
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_asks_to_end_leaves_nothing(tmp_path: Path, by: signal.Signals, code: int) -> None:
+    write(tmp_path / "in", {"huge.edb": database()})
+    os.truncate(tmp_path / "in" / "huge.edb", HUGE)
+    running = subprocess.Popen(
+        [*INTERRUPTIBLE, "create", str(tmp_path / "a.tokar"), str(tmp_path / "in")], stderr=subprocess.PIPE
+    )
+    ready = lambda: any(one.stat().st_size for one in tmp_path.glob(".a.tokar.*.part"))  # noqa: E731 - as above
+    exit_code, messages = interrupt(running, ready, by=by)
+    assert exit_code == code
+    assert f"tokar: stopped by {by.name}".encode() in messages
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_signal_ends_a_backup_as_an_abort_with_a_receipt(tmp_path: Path) -> None:
+    done("lab", "new", tmp_path / "lab", "--profile", "edbbcli", "--databases", "1")
+    parked = (
+        "import time, tokar.storage.durable; once = iter([600]); "
+        "tokar.storage.durable.sync_descriptor = lambda *_: time.sleep(next(once, 0)); "
+    )
+    python, option, code = INTERRUPTIBLE
+    arguments = ["backup", f"lab:{tmp_path / 'lab'}", str(tmp_path / "a.tokar"), "--type", "full"]
+    running = subprocess.Popen([python, option, parked + code, *arguments], stderr=subprocess.PIPE)
+    ready = lambda: any(b"SUMM" in one.read_bytes() for one in tmp_path.glob(".a.tokar.*.part"))  # noqa: E731
+    exit_code, messages = interrupt(running, ready, by=signal.SIGTERM)
+    assert exit_code == 143, messages
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tokar.receipt.json", "lab"]
+    receipt = json.loads((tmp_path / "a.tokar.receipt.json").read_text())
+    assert (receipt["outcome"], receipt["end"]["outcome"], receipt["end"]["result"]) == ("failed", "abort", "ok")
+    done("backup", f"lab:{tmp_path / 'lab'}", tmp_path / "a.tokar", "--type", "full")
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"huge.edb": database()})
+    os.truncate(tmp_path / "in" / "huge.edb", HUGE)
+    nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    python, option, code = INTERRUPTIBLE
+    running = subprocess.Popen(
+        [python, option, nohup + code, "create", str(tmp_path / "a.tokar"), str(tmp_path / "in")],
+        stderr=subprocess.PIPE,
+    )
+
+    def ready() -> bool:
+        at_work = any(one.stat().st_size for one in tmp_path.glob(".a.tokar.*.part"))
+        if at_work:
+            running.send_signal(signal.SIGHUP)
+        return at_work
+
+    exit_code, messages = interrupt(running, ready, by=signal.SIGTERM)
+    assert exit_code == 143
+    assert b"stopped by SIGTERM" in messages
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "message"),
+    [
+        (">/dev/full", 8, "all was done, but the output could not be written: No space left on device"),
+        ("2>/dev/full", 0, ""),
+        (">/dev/full 2>/dev/full", 8, ""),
+    ],
+)
+@pytest.mark.parametrize("form", ["--type=full", "--type=copy --json"])
+def test_an_output_that_fails_never_stops_a_backup(
+    tmp_path: Path, redirection: str, code: int, message: str, form: str
+) -> None:
+    done("lab", "new", tmp_path / "lab", "--profile", "edbbcli", "--databases", "1")
+    result = shell(f'exec "$@" {redirection}', "backup", f"lab:{tmp_path / 'lab'}", tmp_path / "a.tokar", *form.split())
+    assert result.returncode == code
+    assert message in result.stderr.decode()
+    assert json.loads((tmp_path / "a.tokar.receipt.json").read_text())["end"]["outcome"] == "success"
+    done("verify", "--content", tmp_path / "a.tokar")
+
+
+def test_work_that_failed_is_told_before_its_output(archive: Path) -> None:
+    result = shell('exec "$@" >/dev/full', "restore", archive, "--to", "database=/nowhere/at/all", "--json")
+    assert result.returncode == 6
+    assert b"tokar: error: " in result.stderr
 
 
 def test_an_interrupt_of_create_into_a_pipe_leaves_an_unsealed_archive(tmp_path: Path) -> None:

@@ -314,6 +314,12 @@ def overwrite(path: Path) -> None:
         file.write(b"other")
 
 
+def overwrite_and_put_the_time_back(path: Path) -> None:
+    status = path.stat()
+    overwrite(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 def swap(path: Path) -> None:
     """Put another file of the same size and time in its place."""
     status, content = path.stat(), path.read_bytes()
@@ -322,7 +328,7 @@ def swap(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-@pytest.mark.parametrize("change", [append, shorten, overwrite, swap])
+@pytest.mark.parametrize("change", [append, shorten, overwrite, overwrite_and_put_the_time_back, swap])
 @pytest.mark.parametrize("content", [database(), LARGE], ids=["small", "large"])
 def test_a_file_that_changes_between_the_first_and_the_last_look_is_an_error(
     tmp_path: Path, content: bytes, change: Callable[[Path], None]

@@ -223,7 +223,7 @@ CASES: dict[str, Case] = {
     "end-an-old-log-before-the-database-was-closed": (
         XP,
         change("edb.log", lambda data: data[:4096] + (data[-256:] * (len(data) // 256))[: len(data) - 4096]),
-        [(Kind.LOG_BLANK, -501), (Kind.DATABASE_NOT_HERE, -1216)],
+        [(Kind.LOG_BLANK, -501), (Kind.LOGS_BEFORE_GAP, -528), (Kind.NEW_STREAM, None)],
     ),
     "nothing-in-the-database": (
         CLEAN_LOGS,

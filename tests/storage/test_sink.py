@@ -151,14 +151,26 @@ def test_what_is_being_read_is_not_replaced_by_any_name(tmp_path: Path, name: st
     assert (folder / "set.tokar").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize(("replace", "said"), [(True, "what was there is replaced"), (False, "the file is whole")])
+@pytest.mark.parametrize(
+    ("replace", "links", "said", "there"),
+    [
+        (True, True, "what was there has its name again", b"old"),
+        (True, False, "what was there is replaced", b"new"),
+        (False, True, "the file is whole", b"new"),
+    ],
+)
 def test_a_directory_that_cannot_be_synced_says_what_has_the_name(
-    tmp_path: Path, replace: bool, said: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replace: bool, links: bool, said: str, there: bytes
 ) -> None:
     def refuse(*_: Any) -> None:
         raise StorageError("cannot make the directory durable")
 
+    def no_links(*_: Any, **__: Any) -> None:
+        raise OSError(1, "Operation not permitted")
+
     monkeypatch.setattr(durable, "sync_directory", refuse)
+    if not links:
+        monkeypatch.setattr("os.link", no_links)
     if replace:
         (tmp_path / "set.tokar").write_bytes(b"old")
     sink = FileSink(tmp_path / "set.tokar", replace=replace)
@@ -166,7 +178,8 @@ def test_a_directory_that_cannot_be_synced_says_what_has_the_name(
     with pytest.raises(StorageError) as caught:
         sink.commit()
     assert said in caught.value.__notes__[0]
-    assert (tmp_path / "set.tokar").read_bytes() == b"new"
+    assert names_in(tmp_path) == ["set.tokar"]
+    assert (tmp_path / "set.tokar").read_bytes() == there
 
 
 def test_giving_up_leaves_nothing_and_replaces_nothing(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.faults import Scope, Severity
 from tokar.sets.judge import judge_set
+from tokar.sets.recorded import FACTS_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -227,6 +228,7 @@ def _recorded(examination: Mapping[str, Any]) -> tuple[RungFault, ...]:
             next_step="look for an undamaged copy; tokar check --content shows more",
         )
         for one in examination.get("entries", ())
+        if "facts" not in one or examination.get("facts_version") != FACTS_VERSION  # else they are faults of the set
         for problem in one.get("problems", ())
     )
 
@@ -235,6 +237,8 @@ def _not_examined(examination: Mapping[str, Any]) -> str:
     what = "pages and log segments (--content)"
     if examination.get("state") != "done":
         return what
+    if examination.get("facts_version") != FACTS_VERSION:
+        return f"{what}; when the archive was made they were verified by other rules: --content derives them anew"
     return f"{what}; when the archive was made they were verified"
 
 

@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 failed (input, output, source); 2 usage; 3 not an archive, or an unsupported one; 4 damaged; 5
 unsealed; 6 refused: the plan is not safe or not complete; 7 refused: the procedure does not allow it; 8 partial; 9 the
-archive is good, the set is not; 130 interrupted.
+archive is good, the set is not; 130 interrupted,
+or 128 and the number of another signal.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import typer.core
 import typer.main
 
 from tokar._version import __version__
-from tokar.cli import output
-from tokar.errors import INTERRUPTED, ArchiveError, InputError, StorageError
+from tokar.cli import output, signals
+from tokar.errors import ArchiveError, InputError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,8 @@ VERBS: Final = {
     "lab": "Make a simulated server, and work, break and recover it.",
     "demo": "Show backup, loss, restore and recovery on a simulated server.",
 }
+# Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
+CHANGE_THINGS: Final = {"create", "backup", "restore", "extract", "salvage", "lab", "demo"}
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of its own; its help texts are one as well
 
@@ -77,13 +80,14 @@ class VerbGroup(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn what it raises into a message and an exit code."""
+        output.begin(patient=False)
         with _reported(ctx):
             try:
                 result = super().invoke(ctx)
-            except typer.Exit:
-                output.flush()
+            except typer.Exit as ending:
+                output.finish(failed=ending.exit_code != 0)
                 raise
-            output.flush()
+            output.finish()
             return result
 
 
@@ -99,7 +103,7 @@ def _reported(ctx: Any) -> Iterator[None]:
         problem = _usage(error, ctx)
     except KeyboardInterrupt as error:
         output.report_interrupt(error)
-        raise typer.Exit(INTERRUPTED) from error
+        raise typer.Exit(signals.exit_code(error)) from error
     except BrokenPipeError:
         output.give_up()
         raise typer.Exit(StorageError.exit_code) from None
@@ -127,7 +131,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5 unsealed, "
-    "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 130 interrupted.",
+    "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 130 interrupted, 128 + N by signal N.",
 )
 
 
@@ -139,6 +143,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def tokar(
+    context: typer.Context,
     *,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
@@ -149,13 +154,17 @@ def tokar(
     By its token every file goes back to the right place.
     """
     del version
+    output.begin(patient=context.invoked_subcommand in CHANGE_THINGS)
 
 
 def main() -> None:
     """Run the command line. What nobody expected is one line and a request too; TOKAR_DEBUG shows it in full."""
     output.prepare()
+    signals.catch()
     try:
         app(prog_name="tokar")
+    except KeyboardInterrupt as error:  # before any verb was at work
+        sys.exit(signals.exit_code(error))
     except Exception as error:
         if os.environ.get("TOKAR_DEBUG"):
             raise

@@ -9,10 +9,11 @@ import sys
 import unicodedata
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 
 from tokar.as_json import fields_json
-from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, StorageError
+from tokar.cli import signals
+from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, PartialError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -87,9 +88,81 @@ def safe(text: str) -> str:
     return "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in text)
 
 
+class OutputError(PartialError):
+    """All was done, and what was to be printed of it could not be written."""
+
+    hint_text = "do not repeat the work: only its report is lost"
+
+
+class _Output:
+    """What becomes of standard output in a command."""
+
+    patient: bool = False  # Whether the work goes on although its output fails
+    failure: OSError | None = None  # Why it failed
+
+
+def begin(*, patient: bool) -> None:
+    """Begin a command.
+
+    Args:
+        patient: Whether its work goes on although its output fails, which is then told at the end.
+    """
+    _Output.patient, _Output.failure = patient, None
+
+
+def finish(*, failed: bool = False) -> None:
+    """End a command.
+
+    Args:
+        failed: Whether it failed, or did its work in part: then it ends so, whatever became of its output.
+
+    Raises:
+        OutputError: All was done but the output.
+        OSError: The output failed, and it was all that there was to do.
+    """
+    try:
+        flush()
+    except OSError as error:
+        _lose_output(error)
+    if _Output.failure is None:
+        return
+    text = f"the output could not be written: {_Output.failure.strerror}"
+    if not failed:
+        raise OutputError(f"all was done, but {text}")
+    note(text)
+
+
+def _lose_output(error: OSError) -> None:
+    if not _Output.patient:
+        raise error
+    _Output.failure = _Output.failure or error
+    give_up()
+
+
+def _print(text: str) -> None:
+    """Print to standard output.
+
+    Raises:
+        OSError: It was refused, and printing is all that this command does.
+    """
+    try:
+        sys.stdout.write(text)
+    except OSError as error:
+        _lose_output(error)
+
+
+def _say(text: str) -> None:
+    """Print to standard error, if that can be done: no message is worth the work that it tells of."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _to_nothing(sys.stderr)
+
+
 def line(text: str = "") -> None:
     """Print a line of the result."""
-    sys.stdout.write(text + "\n")
+    _print(text + "\n")
 
 
 def lines(prefix: str, texts: Iterable[str]) -> None:
@@ -100,7 +173,7 @@ def lines(prefix: str, texts: Iterable[str]) -> None:
 
 def note(text: str) -> None:
     """Print a line that is not part of the result."""
-    sys.stderr.write(f"tokar: {text}\n")
+    _say(f"tokar: {text}\n")
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -110,7 +183,7 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 def as_json(value: Any) -> None:
     """Print a JSON value as the result."""
-    sys.stdout.write(json_text(value, indent=2) + "\n")
+    _print(json_text(value, indent=2) + "\n")
 
 
 def flush() -> None:
@@ -124,8 +197,12 @@ def flush() -> None:
 
 def give_up() -> None:
     """Point standard output at nothing: it failed, and the interpreter must not try again when it ends."""
-    with suppress(OSError, ValueError):  # not every standard output has a descriptor
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _to_nothing(sys.stdout)
+
+
+def _to_nothing(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):  # not every stream has a descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report(error: ArchiveError, *, as_json: bool = False) -> None:
@@ -137,26 +214,26 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
             flush()
     except OSError:
         give_up()
-    sys.stderr.write(f"tokar: error: {safe(str(error))}\n")
+    _say(f"tokar: error: {safe(str(error))}\n")
     rule = error.rule if isinstance(error, FormatError) else None
     if rule:
-        sys.stderr.write(f"rule: {rule} of the format\n")
+        _say(f"rule: {rule} of the format\n")
     _print_notes(error)
     if error.hint:
-        sys.stderr.write(f"hint: {safe(error.hint)}\n")
+        _say(f"hint: {safe(error.hint)}\n")
 
 
 def report_interrupt(error: KeyboardInterrupt) -> None:
     """Print that the work was interrupted, and what was done until then."""
     with suppress(OSError):
         flush()
-    note("interrupted; nothing was left under a final name that is not whole")
+    note(f"{signals.describe(error)}; nothing was left under a final name that is not whole")
     _print_notes(error)
 
 
 def _print_notes(error: BaseException) -> None:
     for also in getattr(error, "__notes__", ()):
-        sys.stderr.write(f"{safe(also)}\n")
+        _say(f"{safe(also)}\n")
 
 
 def error_json(error: ArchiveError) -> dict[str, Any]:
@@ -223,7 +300,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequen
         widths = [
             max(width, *map(_cells, column)) for width, column in zip(widths, zip(*batch, strict=True), strict=True)
         ]
-        sys.stdout.write("".join(_aligned(row, widths, right) for row in batch))
+        _print("".join(_aligned(row, widths, right) for row in batch))
         batch = list(islice(remaining, _TABLE_BATCH))
 
 
@@ -256,7 +333,10 @@ def _fitted_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: S
         made.add_column(title, justify="right" if at in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(made)
+    try:
+        Console(highlight=False).print(made)
+    except OSError as error:
+        _lose_output(error)
 
 
 @contextmanager
@@ -278,6 +358,17 @@ def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
         rich_progress.TransferSpeedColumn(),
         rich_progress.TimeRemainingColumn(),
     )
-    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda size: bar.advance(task, size)
+    bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(title, total=total)
+
+    def advance(size: int) -> None:
+        with suppress(OSError):  # the terminal may be gone
+            bar.advance(task, size)
+
+    with suppress(OSError):
+        bar.start()
+    try:
+        yield advance
+    finally:
+        with suppress(OSError):
+            bar.stop()

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import tokens
 from tokar.as_json import fields_json
-from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, judge_content
+from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
 from tokar.format import canonical_json
 from tokar.sets.read import PassingFile, Seen, SetFile, SetReader
+from tokar.sets.recorded import FACTS_VERSION, MOST_NAME, facts_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
 _MAX_OFFSETS: Final = 16  # bad pages or segments of a file that SUMM points at; all of them are counted
-_MAX_TEXT: Final = 1000  # characters of a name or a reason in SUMM
+_MAX_TEXT: Final = MOST_NAME  # characters of a reason in SUMM
 _COUNTS: Final = ("bad", "correctable", "files", "not_verified", "pages", "segments")  # of findings, in SUMM
 
 
@@ -47,7 +48,8 @@ class Examined:
     def is_remarkable(self) -> bool:
         """Whether there is more to say than that all of it was verified and is good."""
         verdict = self.verdict
-        return bool(verdict.problems or verdict.correctable or verdict.not_verified or verdict.note)
+        blank = isinstance(verdict.report, LogReport) and verdict.report.is_blank
+        return bool(verdict.problems or verdict.correctable or verdict.not_verified or verdict.note or blank)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as an element of `entries` (spec/format.md section 6.2)."""
@@ -55,6 +57,8 @@ class Examined:
         row: dict[str, Any] = {"kind": self.kind.value, "name": self.name[:_MAX_TEXT], "token": self.token}
         if verdict.verified:
             row |= fields_json(verdict, "bad", "correctable", "unit", "units")
+            if verdict.report is not None:
+                row["facts"] = facts_json(verdict.report)
         else:
             row["not_verified"] = verdict.not_verified[:_MAX_TEXT]
         offsets = [offset for offset, _ in zip(verdict.bad_offsets, range(_MAX_OFFSETS), strict=False)]
@@ -100,7 +104,8 @@ class Findings:
         """Return the value of the key `examination` of SUMM (spec/format.md section 6.2)."""
         counts = {name: canonical_json.to_count(getattr(self, name)) for name in _COUNTS}
         rows = _fitting(self.kept)
-        return {**counts, "state": "done", "entries": rows if len(rows) == self.files else _fitting(self.remarkable)}
+        entries = rows if len(rows) == self.files else _fitting(self.remarkable)
+        return {**counts, "state": "done", "facts_version": FACTS_VERSION, "entries": entries}
 
 
 NOT_EXAMINED: Final = {"state": "off"}

@@ -44,17 +44,18 @@ _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unkn
 
 
 class FileState(NamedTuple):
-    """What changes when a file is written to: size, modification time in nanoseconds, and which file it is."""
+    """What changes when a file is written to: size, times in nanoseconds, and which file it is."""
 
     size: int
-    modified: int
+    modified: int  # Whoever writes can put it back
+    changed: int  # That of the inode, which nobody can put back; on Windows that at which the file was made
     inode: int
     device: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
         """Take it from a stat result."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
 class OtherFile(NamedTuple):

@@ -87,6 +87,12 @@ class PageReport:
     linked: int = 0  # The highest page that a page in use names as its neighbour; 0 where that proves nothing
 
     @property
+    def blank_pages(self) -> str:
+        """The pages that are blank, in words: `page 1 is blank or not there`."""
+        pages, are = ("page", "is") if len(self.blank) == 1 else ("pages", "are")
+        return f"{pages} {', '.join(map(str, self.blank))} {are} blank or not there"
+
+    @property
     def reaches(self) -> int:
         """The highest page that there must be, going by the pages that are there."""
         return max(self.owned, self.linked)
@@ -214,8 +220,7 @@ def _judge_pages(identity: Identity, report: PageReport) -> ContentVerdict:
         extra = f"has {report.extra_bytes} bytes after its last page"
         problems.append(f"{extra}: it is cut short (JET_errBadBackupDatabaseSize, {_CUT_SHORT})")
     if report.blank:
-        numbers = ", ".join(map(str, report.blank))
-        problems.append(f"has no content: of the pages that no database is without, {numbers} blank or not there")
+        problems.append(f"has no content: {report.blank_pages}")
     if report.trailer_fault:
         problems.append(f"is a streaming copy in disorder: {report.trailer_fault}")
     # The first header copy is spoken of where the file is identified.

@@ -286,8 +286,10 @@ class _RemoteRestore(_RemoteContext, RestoreContext):
 
 def _serve(connection: Connection[Any, Any], factory: Callable[[], Server]) -> None:
     """Serve calls until told to stop, or until the parent is gone. Runs in the child."""
-    # An interrupt from the keyboard reaches both processes; the parent decides, and still has to call End.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What asks a program to end often reaches both processes; the parent decides, and still has to call End.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     child = _Child(factory)
     while True:
         try:

@@ -160,7 +160,9 @@ class DatabaseRun:
             self._start_forward(self.signature)
         if self.signature is not None and not self.missing:
             self._walk_forward(self.signature)
-        elif self.missing[0].start > self.need.high:  # recovery goes on with a loss, and ends before the hole
+        elif (
+            self.missing and self.missing[0].start > self.need.high
+        ):  # recovery goes on with a loss, and ends before the hole
             self.run = [log for log in self.run if (log.generation or 0) < self.missing[0].start]
         self._walk_back(header.log_signature)
 

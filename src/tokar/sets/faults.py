@@ -284,7 +284,7 @@ class Rules:
         "{} ends with page {}, and pages in it are about page {}: the logs must say how it grew",
         "nothing where the copy was made while the database grew; else take another copy", severity=Severity.WARNING)
     DATABASE_BLANK = Rule(FaultKind.DATABASE_BLANK,
-        "{} has no content: of the pages that no database is without, {} blank or not there",
+        "{} has no content: {}",
         "use another copy: nothing can be recovered from this one", -1019)
     TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
     TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
@@ -449,7 +449,7 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
 def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
     name, last, reaches = facts.name, report.pages, report.reaches
     if report.blank:
-        yield Rules.DATABASE_BLANK.fault(name, some(map(str, report.blank)))
+        yield Rules.DATABASE_BLANK.fault(name, report.blank_pages)
     if reaches > last:
         # The logs may say how a database grew that needs them.
         grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -37,6 +37,7 @@ from tokar.sets.facts import (
     PatchFacts,
     SetFacts,
 )
+from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import ByteSource, FileSource
 
 if TYPE_CHECKING:
@@ -276,7 +277,8 @@ def facts_of_archive(
     Args:
         archive: The archive.
         entries: The entries to read; all by default.
-        examine: Whether to check all pages and log segments as well, which reads all content.
+        examine: Whether to check all pages and log segments as well, which reads all content. Without it, what was
+            found while the set was archived is taken, where the archive keeps it.
         progress: Called with the bytes of content of each file that is done.
         placed: Where entries have been restored to, by number: these files are read instead.
 
@@ -286,6 +288,7 @@ def facts_of_archive(
     """
     reader = SetReader(examine=examine)
     placed = placed or {}
+    recorded = None if examine else RecordedFacts(archive)
     for entry in archive if entries is None else entries:
         file = SetFile(
             name=entry.name,
@@ -296,11 +299,12 @@ def facts_of_archive(
             digest=entry.digest,
         )
         if reader.wants(file):
-            if entry.number in placed:
-                with FileSource(placed[entry.number]) as source:
-                    reader.add(file, look(source, examine=examine))
-            else:
-                reader.add(file, look(archive.entry_source(entry), examine=examine))
+            path = placed.get(entry.number)
+            with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
+                seen = look(source, examine=examine)
+                if recorded is not None:
+                    seen = replace(seen, report=recorded.report(file, seen.identity))
+                reader.add(file, seen)
         if progress is not None:
             progress(entry.size)
     return reader.facts(str(archive.path or ""))

@@ -63,6 +63,7 @@ class FileSink:
         self.path = Path(path)
         self.capabilities: frozenset[Capability] = frozenset()  # What `commit` could promise
         self._replace = replace
+        self._old: Path | None = None  # The second name of what is going to be replaced
         self._reads = reads
         self._demand_replaceable()
         if not replace and os.path.lexists(self.path):
@@ -89,7 +90,8 @@ class FileSink:
 
         Raises:
             ExistingFileError: The name was taken in the meantime; the temporary file is removed.
-            StorageError: The operating system refused; the temporary file is removed.
+            StorageError: The operating system refused; the temporary file is removed. Where only the sync of the
+                directory failed, what was replaced is put back, or a note says that it could not be.
         """
         kept = {Capability.SYNC}
         try:
@@ -98,6 +100,7 @@ class FileSink:
                 self._close()  # an open file is not renamed there; elsewhere it stays locked until it has its name
             if self._replace:
                 self._demand_replaceable()
+                self._keep_old()
                 durable.replace(self._temporary, self.path)
             elif durable.rename_no_replace(self._temporary, self.path):
                 kept.add(Capability.NO_REPLACE)
@@ -114,9 +117,34 @@ class FileSink:
                 kept.add(Capability.NAME_SYNC)
         except StorageError as error:
             done = "what was there is replaced, and the new file is whole" if self._replace else "the file is whole"
-            error.add_note(f"{done}, but a power cut may still take its name {self.path.name}")
+            note = f"{done}, but a power cut may still take its name {self.path.name}"
+            error.add_note("what was there has its name again" if self._put_old_back() else note)
             raise
+        self._drop_old()
         self.capabilities = frozenset(kept)
+
+    def _keep_old(self) -> None:
+        """Give what is going to be replaced a second name, where there are such, until the new file is durable."""
+        name = self._temporary.with_suffix(".old.part")
+        with contextlib.suppress(OSError):
+            os.link(self.path, name, follow_symlinks=False)
+            self._old = name
+
+    def _put_old_back(self) -> bool:
+        """Put what was there back under its name, if it is kept; return whether that was done."""
+        if self._old is None:
+            return False
+        try:
+            durable.replace(self._old, self.path)
+        except StorageError:
+            return False
+        self._old = None
+        return True
+
+    def _drop_old(self) -> None:
+        if self._old is not None:
+            with contextlib.suppress(OSError):
+                self._old.unlink()
 
     def has_its_name(self) -> bool:
         """Return whether the file that this sink wrote, and no other, is under the final name."""
@@ -128,6 +156,7 @@ class FileSink:
     def discard(self) -> None:
         """Remove the temporary file."""
         self._close()
+        self._drop_old()
         with contextlib.suppress(OSError):
             self._temporary.unlink()
 
