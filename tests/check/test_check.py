@@ -11,6 +11,7 @@ from recovery_sets import (
     PAGE_SIZE,
     archive,
     checkpoint,
+    database,
     dirty,
     flip,
     logs,
@@ -193,7 +194,9 @@ def test_logs_are_chained_with_their_full_and_not_without(tmp_path: Path) -> Non
     full = archive(tmp_path / "full.tokar", {DATABASE: bytes(streaming(5, 7)), **logs(5, 7)}).path
     later = {name: files[name] for name in ("edb00008.log", "edb00009.log")}
     inc = archive(tmp_path / "inc.tokar", later, kind="logs").path
-    assert code(inc) == 9
+    assert code(inc) == 0
+    assert str(only(inc).outcome) == "PART OF A CHAIN: needs a full that reaches 0x7"
+    assert code(inc, complete=True) == 9
     together = check([full, inc], CheckRequest())
     assert together.exit_code == 0
     assert rung(together.archives[1], Rung.CHAINED).summary == f"goes on from {full}"
@@ -336,3 +339,34 @@ def test_real_sets_are_graded(samples: Path, tmp_path: Path, folder: str, expect
             with one.open("rb") as file:
                 writer.add(token, name, file)
     assert code(path, content=True, rehearse=tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "word", "exit_code"),
+    [
+        (backup(), "RESTORABLE", 0),
+        ({DATABASE: bytes(dirty(5, 6, 8)), **logs(5, 6)}, "RESTORABLE WITH LOSS: log", 9),
+        ({DATABASE: bytes(dirty(5, 7)), **logs(5, 6)}, "NOT RESTORABLE: log 0x7 is missing", 9),
+        ({DATABASE: bytes(dirty(0, 0))}, "NOT PROVEN: main.edb", 9),
+        ({DATABASE: bytes(dirty(7, 5)), **logs(5, 7)}, "NOT PROVEN: main.edb", 9),
+        ({DATABASE: bytes(database(raw_state=5))}, "NOT PROVEN: main.edb", 9),
+        (logs(8, 9), "PART OF A CHAIN: needs a full that reaches 0x7", 0),
+    ],
+)
+def test_the_last_line_says_it(files: Files, word: str, exit_code: int, tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.tokar", files).path
+    found = only(path, content=True)
+    assert str(found.outcome).startswith(word)
+    assert code(path, content=True) == code(path) == exit_code
+    assert found.to_json()["outcome"]["word"] == word.partition(":")[0]
+
+
+def test_pages_that_nobody_looked_at_are_not_proven_and_no_fault(path: Path) -> None:
+    assert str(only(path).outcome) == "NOT PROVEN: pages and log segments were not verified (--content)"
+    assert code(path) == 0
+
+
+def test_what_could_not_be_judged_did_not_pass(tmp_path: Path) -> None:
+    found = only(archive(tmp_path / "a.tokar", {DATABASE: bytes(database(raw_state=9))}).path)
+    assert rung(found, Rung.CHAINED).state is SKIPPED
+    assert "not known" in rung(found, Rung.CHAINED).unproven[0]

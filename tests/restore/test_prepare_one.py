@@ -13,8 +13,9 @@ from restore_helpers import plan_one, targets
 import tokar
 from tokar.errors import InputError, RestoreError
 from tokar.restore.next_steps import Recovery
+from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import UNRECOVERABLE, Action
-from tokar.restore.prepare import incomplete_files
+from tokar.restore.prepare import incomplete_files, plan_restore
 from tokar.salvage.salvage import salvage
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
@@ -188,3 +189,11 @@ def test_everything_can_be_placed_as_it_lay_and_the_answer_of_recovery_is_said(t
 def test_aside_and_all_files_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give one of them"):
         plan_of(holed(tmp_path), tmp_path / "out", all_files=True, aside=tmp_path / "aside")
+
+
+def test_a_restore_of_what_nobody_could_judge_goes_through_and_is_not_proven(tmp_path: Path) -> None:
+    with tokar.open(made(tmp_path, {DATABASE: bytes(dirty(0, 0))})) as opened:
+        plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out"))
+    assert plan.parts[0][0].problems == ()
+    assert str(plan.chosen.outcome).startswith("NOT PROVEN: main.edb")
+    assert plan.to_json()["outcome"]["word"] == "NOT PROVEN"

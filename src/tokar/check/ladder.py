@@ -24,8 +24,9 @@ from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import choose_one, plan_restore
 from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
-from tokar.sets.faults import Scope, Severity
+from tokar.sets.faults import FaultKind, Scope, Severity
 from tokar.sets.judge import judge_set
+from tokar.sets.outcome import pages_unproven, part_of, unproven
 from tokar.sets.recorded import FACTS_VERSION
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class CheckRequest:
     to: tuple[str, ...] = ()  # `TOKEN=PATH` and `NAME=PATH`
     locations: Path | None = None  # A file with locations
     maps: tuple[str, ...] = ()  # `PREFIX=DIR`
+    complete: bool = False  # Whether a set of nothing but logs must be given together with its full
     rehearse: Path | None = None  # The directory in which to make a scratch directory for a rehearsal
 
     @property
@@ -74,7 +76,8 @@ def check(
     opened = [_Check(str(path), request, progress) for path in paths]
     for one in opened:
         one.look()
-    chained = _chained([one.backup_set for one in opened if one.backup_set is not None])
+    sets = [one.backup_set for one in opened if one.backup_set is not None]
+    chained = _chained(sets, complete=request.complete)
     return CheckReport(archives=tuple(one.result(chained) for one in opened))
 
 
@@ -87,6 +90,7 @@ class _Check:
         self._request = request
         self._progress = progress
         self._verdict: SetVerdict | None = None
+        self._examined = False
         self._rungs: dict[Rung, RungResult] = {}
 
     def look(self) -> None:
@@ -140,8 +144,9 @@ class _Check:
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
         left_out: tuple[str, ...] = ()
+        recorded = archive.summary.extra.get("examination") or {}
+        self._examined = facts.examined or recorded.get("state") == "done"
         if not facts.examined:
-            recorded = archive.summary.extra.get("examination") or {}
             findings += _recorded(recorded)
             left_out = (_not_examined(recorded),)
         self._rungs[Rung.CONSISTENT] = RungResult(
@@ -149,6 +154,7 @@ class _Check:
             summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
             findings=findings,
             remarks=remarks,
+            unproven=tuple(pages_unproven(facts)),
             not_looked_at=left_out,
             code=SetError.exit_code,
         )
@@ -200,7 +206,13 @@ class _Check:
             if rung not in self._rungs:
                 self._skip(rung, f"the archive is not {failed.value}" if failed else "")
         rungs = tuple(self._rungs[rung] for rung in Rung)
-        return ArchiveCheck(path=self.path, rungs=rungs, backup_set=self.backup_set, verdict=self._verdict)
+        return ArchiveCheck(
+            path=self.path,
+            rungs=rungs,
+            backup_set=self.backup_set,
+            verdict=self._verdict,
+            examined=self._examined,
+        )
 
     def _fail(self, rung: Rung, error: ArchiveError, code: int) -> None:
         self._rungs[rung] = RungResult(rung=rung, findings=(RungFault.of_error(error),), code=code)
@@ -242,7 +254,7 @@ def _not_examined(examination: Mapping[str, Any]) -> str:
     return f"{what}; when the archive was made they were verified"
 
 
-def _chained(sets: Sequence[BackupSet]) -> dict[tuple[bytes, bytes], RungResult]:
+def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, bytes], RungResult]:
     """Return for each set whether its databases can be recovered from the logs that are here, all sets together."""
     chain = build_chain(sets)
     results = {}
@@ -252,13 +264,20 @@ def _chained(sets: Sequence[BackupSet]) -> dict[tuple[bytes, bytes], RungResult]
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
         findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
+        part = None
+        if verdict.start is None and not backup_set.has_databases and not complete:
+            part = part_of(backup_set.generations)
+            remarks = (*(one for one in findings if one.kind == FaultKind.MISSING_FULL), *remarks)
+            findings = tuple(one for one in findings if one.kind != FaultKind.MISSING_FULL)
         results[backup_set.id, backup_set.root] = RungResult(
             rung=Rung.CHAINED,
             summary=summary,
             details=tuple(f"{one.name}: {one}" for one in start.verdict.databases) if start else (),
             findings=findings,
             remarks=remarks,
+            unproven=tuple(unproven(start.verdict)) if start else (),
             not_looked_at=start.verdict.not_checked if start else (),
+            part=part,
             code=SetError.exit_code,
         )
     return results

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import as_json, fields_json
+from tokar.sets.faults import Severity
+from tokar.sets.outcome import NOT_EXAMINED, Outcome, Word
 
 if TYPE_CHECKING:
     from tokar.codes import Code
@@ -47,11 +49,13 @@ class RungFault:
     engine: Code | None = None  # The error that the engine would give
     next_step: str = ""  # What to do
     consequences: tuple[str, ...] = ()  # What follows from it
+    loss: bool = False  # Whether recovery goes on without what is lost by it
 
     @classmethod
     def of_fault(cls, fault: Fault) -> RungFault:
         """Return a fault of a set as what a rung found."""
-        return cls(kind=fault.kind.value, **{name: getattr(fault, name) for name in _SHARED})
+        loss = fault.severity is Severity.LOSS
+        return cls(kind=fault.kind.value, loss=loss, **{name: getattr(fault, name) for name in _SHARED})
 
     @classmethod
     def of_error(cls, error: ArchiveError, entry: str | None = None) -> RungFault:
@@ -60,7 +64,7 @@ class RungFault:
         return cls(kind=type(error).__name__, message=str(error), files=files, next_step=error.hint or "")
 
 
-_SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")
+_SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name not in {"kind", "loss"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +77,23 @@ class RungResult:
     findings: tuple[RungFault, ...] = ()  # What makes it fail, the root cause first
     remarks: tuple[RungFault, ...] = ()  # What is worth knowing and does not
     not_looked_at: tuple[str, ...] = ()  # What a rung that was looked at left out
+    unproven: tuple[str, ...] = ()  # What was asked for and nobody could judge: that is not passed
+    part: Outcome | None = None  # Where it needs a full that is not here, and is no worse for that
     skipped: bool = False  # Whether it was not looked at at all
     code: int = 0  # The exit code where it fails
 
     @property
     def state(self) -> RungState:
         """What became of it: it failed if anything was found."""
-        if self.skipped:
-            return RungState.NOT_LOOKED_AT
-        return RungState.FAILED if self.findings else RungState.PASSED
+        if self.findings:
+            return RungState.FAILED
+        return RungState.NOT_LOOKED_AT if self.skipped or self.unproven else RungState.PASSED
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return fields_json(self, "rung", "state", "summary", "details", "findings", "remarks", "not_looked_at")
+        return fields_json(
+            self, "rung", "state", "summary", "details", "findings", "remarks", "unproven", "not_looked_at"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +104,26 @@ class ArchiveCheck:
     rungs: tuple[RungResult, ...]  # One result for each rung
     backup_set: BackupSet | None = None  # What it says of itself as a set; None where that could not be read
     verdict: SetVerdict | None = None  # What becomes of its databases, going by this archive alone
+    examined: bool = False  # Whether its pages and log segments were verified, now or when it was made
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it comes to, all rungs together."""
+        found = [finding for result in self.rungs for finding in result.findings]
+        for cause in found:
+            if not cause.loss:
+                return Outcome(Word.NOT_RESTORABLE, cause.message)
+        if found:
+            return Outcome(Word.WITH_LOSS, found[0].message)
+        part = next((result.part for result in self.rungs if result.part), None)
+        if part is not None:
+            return part
+        left_open = [one for result in self.rungs for one in result.unproven]
+        left_open += [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
+        of_an_engine = self.backup_set is not None and (self.backup_set.facts.databases or self.backup_set.facts.logs)
+        if of_an_engine and not self.examined:
+            left_open.append(f"{NOT_EXAMINED} (--content)")
+        return Outcome(Word.NOT_PROVEN, left_open[0]) if left_open else Outcome(Word.RESTORABLE)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -104,6 +132,7 @@ class ArchiveCheck:
             "set": as_json(self.backup_set),
             "rungs": as_json(self.rungs),
             "verdict": as_json(self.verdict),
+            "outcome": as_json(self.outcome),
         }
 
 
@@ -115,8 +144,9 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 if every rung that was asked for passed; else that of the lowest rung that failed."""
-        failed = [result for check in self.archives for result in check.rungs if result.state is RungState.FAILED]
+        """0 if every rung that was asked for passed; else that of the lowest one that failed or was not judged."""
+        rungs = [result for check in self.archives for result in check.rungs]
+        failed = [result for result in rungs if result.findings] or [result for result in rungs if result.unproven]
         return min(failed, key=lambda result: list(Rung).index(result.rung)).code if failed else 0
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import ArchiveCheck, RungFault, RungResult, RungState
 from tokar.cli import output
+from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -27,6 +28,10 @@ def check_archives(
         Path | None,
         typer.Option(metavar="DIR", help="Restore to a scratch directory in DIR, read it again, and remove it."),
     ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option("--complete", help="Take a set of nothing but logs for incomplete, unless its full is given."),
+    ] = False,
     content: Annotated[
         bool, typer.Option("--content", help="Decode all content: every digest, every page, every log segment.")
     ] = False,
@@ -39,7 +44,12 @@ def check_archives(
     9 if the archive is good and the set in it is not.
     """
     request = CheckRequest(
-        content=content, to=tuple(to or ()), locations=locations, maps=tuple(maps or ()), rehearse=rehearse
+        content=content,
+        complete=complete,
+        to=tuple(to or ()),
+        locations=locations,
+        maps=tuple(maps or ()),
+        rehearse=rehearse,
     )
     size = sum(path.stat().st_size for path in archives if path.is_file())
     with output.progress("checking", size, quiet=quiet or as_json) as advance:
@@ -57,6 +67,7 @@ def _print(one: ArchiveCheck) -> None:
     output.line(output.safe(one.path))
     for result in one.rungs:
         _print_rung(result)
+    show_outcome(one.outcome, one.backup_set.profile if one.backup_set else "")
 
 
 def _print_rung(result: RungResult) -> None:
@@ -69,6 +80,7 @@ def _print_rung(result: RungResult) -> None:
         output.line(f"    ... and {len(result.findings) - _MAX_LISTED} more (--json lists all)")
     for remark in result.remarks[:_MAX_LISTED]:
         _print_finding("note:", remark)
+    output.lines("    not judged: ", result.unproven[:_MAX_LISTED])
     output.lines("    not looked at: ", result.not_looked_at[:_MAX_LISTED])
 
 

@@ -12,6 +12,7 @@ import typer
 
 from tokar import names
 from tokar.cli import output, restore_text
+from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, open_archive
 from tokar.cli.restore_text import Showing
 from tokar.cli.sources import find_source, open_server
@@ -179,7 +180,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             restore_text.show_chain(plan.chosen.selection, plan.left_out)
         for part, _ in plan.parts:
             restore_text.show_plan(part)
-        if plan.recovery is not None:
+        if plan.recovery is not None and not any(part.problems for part, _ in plan.parts):
             restore_text.show_recovery(plan.recovery)
     report: Report | None = None
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
@@ -189,8 +190,11 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
                 report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
         output.as_json({**plan.to_json(), "placed": restore_text.report_json(report) if report else None})
-    elif report is not None and showing.talks:
-        restore_text.show_report(report)
+    elif showing.talks:
+        if report is not None:
+            restore_text.show_report(report)
+        if plan.chosen.outcome is not None:
+            show_outcome(plan.chosen.outcome, plan.chosen.archives[0].head.profile)
 
 
 @contextmanager

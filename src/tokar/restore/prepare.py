@@ -31,6 +31,7 @@ from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import SetFacts
 from tokar.sets.judge import judge_set
+from tokar.sets.outcome import outcome_of
 from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tokar.sets.facts import LogFacts
     from tokar.sets.faults import Fault
     from tokar.sets.judge import LeftOut, SetVerdict
+    from tokar.sets.outcome import Outcome
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 
@@ -105,9 +107,16 @@ class OpenSets:
             base=placed[0].base if placed else "",
             recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
             not_checked=selection.not_checked,
+            outcome=self._outcome(sets[0], archives),
             selection=selection,
             whole=until is None,
         )
+
+    def _outcome(self, first: BackupSet, archives: Iterable[Archive]) -> Outcome | None:
+        """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
+        start = self.chain.start_of(self.chain.sets.index(first))
+        examined = all(map(_is_examined, archives))
+        return outcome_of(start.verdict, first.facts, examined=examined) if start else None
 
     def _open(self, backup_set: BackupSet) -> Archive:
         path = Path(backup_set.label)
@@ -140,6 +149,7 @@ class ChosenSets:
     recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
     not_checked: tuple[str, ...] = ()  # What nobody could judge
     left_out: tuple[LeftOut, ...] = ()  # The files of a single archive that recovery must not meet
+    outcome: Outcome | None = None  # What the verdict comes to; None where nothing was judged
     notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
     problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
@@ -187,9 +197,15 @@ def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None =
         recovery=recovery_of(facts.databases) if of_an_engine else None,
         not_checked=found.not_checked,
         left_out=found.left_out,
+        outcome=outcome_of(found, facts, examined=_is_examined(archive)) if of_an_engine else None,
         notes=tuple(fault.message for fault in found.remarks),
         problems=tuple(_unrecoverable(found)),
     )
+
+
+def _is_examined(archive: Archive) -> bool:
+    """Return whether pages and log segments were verified when an archive was made."""
+    return (archive.summary.extra.get("examination") or {}).get("state") == "done"
 
 
 def _facts_of(archive: Archive) -> SetFacts:
@@ -262,9 +278,9 @@ class RestorePlan:
         recovery = as_json(self.recovery)
         selection = self.chosen.selection
         if selection is None:
-            return {"plan": plans[0], "recovery": recovery}
+            return {"plan": plans[0], "recovery": recovery, "outcome": as_json(self.chosen.outcome)}
         chain = {**selection.to_json(), "left_out": as_json(self.left_out)}
-        return {"chain": chain, "plans": plans, "recovery": recovery}
+        return {"chain": chain, "plans": plans, "recovery": recovery, "outcome": as_json(self.chosen.outcome)}
 
 
 def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> RestorePlan:

@@ -1,0 +1,96 @@
+"""The last line of a verdict: one of five words, and why. It is about files; what is outside of them stands beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from tokar.sets.database_verdict import Verdict
+from tokar.sets.faults import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.sets.facts import SetFacts
+    from tokar.sets.judge import SetVerdict
+
+
+class Word(StrEnum):
+    """What a verdict comes to, the best first."""
+
+    RESTORABLE = "RESTORABLE"
+    PART_OF_A_CHAIN = "PART OF A CHAIN"
+    NOT_PROVEN = "NOT PROVEN"
+    WITH_LOSS = "RESTORABLE WITH LOSS"
+    NOT_RESTORABLE = "NOT RESTORABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a verdict comes to."""
+
+    word: Word  # The word
+    why: str = ""  # What is needed, not looked at or lost, or the root cause
+
+    def __str__(self) -> str:
+        """Return the last line."""
+        return f"{self.word}: {self.why}" if self.why else str(self.word)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"word": self.word.value, "why": self.why or None}
+
+
+def part_of(generations: tuple[int, int] | None) -> Outcome:
+    """Return what a set of nothing but logs comes to, whose own files are in order."""
+    before = max(generations[0] - 1, 1) if generations else 0
+    return Outcome(Word.PART_OF_A_CHAIN, f"needs a full that reaches 0x{before:X}" if before else "needs a full")
+
+
+def unproven(verdict: SetVerdict) -> Iterator[str]:
+    """Yield the databases that nobody could judge, each with the reason."""
+    for database in verdict.databases:
+        if database.verdict is Verdict.NOT_CHECKED:
+            yield from database.not_checked or (f"{database.name}: {database.need.why}",)
+
+
+def pages_unproven(facts: SetFacts) -> Iterator[str]:
+    """Yield the databases whose pages were to be verified and could not be, each with the reason."""
+    for one in facts.databases:
+        if one.pages is not None and one.pages.not_verified and not one.temporary:
+            yield f"{one.name}: {one.pages.not_verified}"
+
+
+def outcome_of(verdict: SetVerdict, facts: SetFacts, *, examined: bool) -> Outcome:
+    """Return what the verdict on a set comes to.
+
+    Args:
+        verdict: The verdict.
+        facts: What the files say.
+        examined: Whether pages and log segments were verified, now or when the archive was made.
+    """
+    for severity, word in ((Severity.ERROR, Word.NOT_RESTORABLE), (Severity.LOSS, Word.WITH_LOSS)):
+        cause = next((fault for fault in verdict.faults if fault.severity is severity), None)
+        if cause is not None:
+            return Outcome(word, cause.message)
+    if not verdict.databases and facts.logs:
+        return part_of(facts.generations)
+    left_open = [*unproven(verdict), *pages_unproven(facts), *verdict.not_checked]
+    if not examined and (facts.databases or facts.logs):
+        left_open.append(NOT_EXAMINED)
+    return Outcome(Word.NOT_PROVEN, left_open[0]) if left_open else Outcome(Word.RESTORABLE)
+
+
+NOT_EXAMINED: Final = "pages and log segments were not verified"
+
+_BESIDE: Final = {
+    "certadm": "the key and certificate of the authority, the registry key CertSvc\\Configuration, CAPolicy.inf",
+    "ntdsbcli": "SYSVOL, the registry, and whether the backup is younger than the tombstone lifetime",
+}
+
+
+def beside(profile: str) -> tuple[str, ...]:
+    """Return what is outside a set and no verdict on its files says."""
+    own = (f"not in the set: {_BESIDE[profile]}",) if profile in _BESIDE else ()
+    return (*own, "after the restore take a full, and never mix it with sets from before") if own else ()
