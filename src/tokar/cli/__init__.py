@@ -37,12 +37,13 @@ VERBS: Final = {
     "restore": "Put files back into the directories that their tokens call for.",
     "extract": "Write one file, with every byte proven on the way.",
     "salvage": "Seal again what is whole of a damaged archive.",
+    "clean": "List what runs that died left in a folder, and remove it when asked.",
     "tokens": "Print the token profiles.",
     "lab": "Make a simulated server, and work, break and recover it.",
     "demo": "Show backup, loss, restore and recovery on a simulated server.",
 }
 # Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
-CHANGE_THINGS: Final = {"create", "backup", "restore", "extract", "salvage", "lab", "demo"}
+CHANGE_THINGS: Final = {"create", "backup", "restore", "extract", "salvage", "clean", "lab", "demo"}
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of its own; its help texts are one as well
 

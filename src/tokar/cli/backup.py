@@ -12,7 +12,7 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet
+from tokar.cli.options import Json, Quiet, name_leftovers
 from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
@@ -86,6 +86,8 @@ def backup(
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")
     find_source(source)  # before anything is read or started
+    if not quiet:
+        name_leftovers(out)
     options = BackupOptions(
         prior=load_prior(after) if after else None,
         or_full=or_full,

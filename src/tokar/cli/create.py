@@ -11,7 +11,7 @@ from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import examination as recorded
 from tokar.cli import output
-from tokar.cli.options import Force, Json, Quiet
+from tokar.cli.options import Force, Json, Quiet, name_leftovers
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
 from tokar.errors import InputError
@@ -69,6 +69,8 @@ def create(
     """
     if as_json and out == "-":
         raise InputError("--json and the archive both want standard output", hint="name a file as OUT")
+    if out != "-" and not quiet:
+        name_leftovers(out)
     compression = Compression.parse(compress)
     request = CollectRequest(
         paths=paths,

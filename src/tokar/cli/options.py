@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from tokar import names
 from tokar.cli import output
-from tokar.errors import ArchiveError, FormatError
+from tokar.errors import ArchiveError, FormatError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,3 +85,22 @@ def end_with_json(value: dict[str, Any], error: ArchiveError) -> NoReturn:
     output.as_json({**value, "error": output.error_json(error)})
     output.report(error)
     raise typer.Exit(error.exit_code) from error
+
+
+def name_leftovers(out: Path | str) -> None:
+    """Say which temporary files lie beside a file that is about to be written, of runs that died."""
+    from tokar.storage.sink import temporary_files  # noqa: PLC0415 - options alone load little
+
+    folder = Path(out).parent
+    try:
+        if not temporary_files(folder):
+            return
+        from tokar.restore.leftovers import Owner, find_leftovers  # noqa: PLC0415 - loads much, and is rarely needed
+
+        gone = [one.path.name for one in find_leftovers(folder) if one.owner is Owner.GONE]
+    except StorageError:
+        return
+    if gone:
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        command = f"tokar clean {names.printable(str(folder))}"
+        output.note(f"left over of a run that died: {names.printable(gone[0])}{more}; to list and remove: {command}")

@@ -229,11 +229,11 @@ def sync_file_system(descriptor: int, path: Path | str) -> bool:
     return True
 
 
-def lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool | None:
     """Keep others out of an open file or directory until it is closed or the process ends, however it ends.
 
     Returns:
-        Whether that is so; False if somebody else has it. True also where the file system has no locks.
+        Whether that is so; False if somebody else has it, None where the file system has no locks.
     """
     try:
         if sys.platform == "win32":
@@ -250,8 +250,13 @@ def lock(descriptor: int) -> bool:
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+        return False if error.errno in {errno.EAGAIN, errno.EACCES, errno.EDEADLK} else None
     return True
+
+
+def lock(descriptor: int) -> bool:
+    """Lock as `try_lock` does; return whether nobody else has it. Where there are no locks, nobody has."""
+    return try_lock(descriptor) is not False
 
 
 def file_system_kind(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -22,6 +23,7 @@ _EXISTS_HINT = "choose another name, or pass --force to replace it once the new 
 
 _SPECIAL_HINT = "to write into it, name - as the output and send standard output there"
 
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.part", re.DOTALL)
 _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, of 255 that file systems allow
 
 
@@ -180,6 +182,18 @@ class FileSink:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def temporary_files(folder: Path) -> list[str]:
+    """Return the names of the temporary files in a folder, those that are being written and those left over.
+
+    Raises:
+        StorageError: The folder cannot be listed.
+    """
+    try:
+        return sorted(name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name))  # noqa: PTH208 - names alone
+    except OSError as error:
+        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
 
 
 class PipeSink:

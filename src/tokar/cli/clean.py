@@ -1,0 +1,59 @@
+"""`tokar clean`: what runs that died left in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokar import names
+from tokar.as_json import fields_json
+from tokar.cli import output
+from tokar.cli.options import Json
+from tokar.errors import PartialError, StorageError
+from tokar.restore.leftovers import Leftover, Owner, find_leftovers, remove_leftover
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def clean(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; its subfolders are not looked at.")],
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is listed, where its owner is gone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what runs that died left in a folder, and remove it when asked.
+
+    Those are temporary files of archives, and what restores had staged. An interrupted restore goes on with what it
+    staged when it is run again, so remove that only if it is not to go on. What is still being written is kept.
+    """
+    found = find_leftovers(folder)
+    removed: list[Leftover] = []
+    failed: list[StorageError] = []
+    for one in found if remove else ():
+        if one.owner is Owner.GONE:
+            try:
+                remove_leftover(one)
+                removed.append(one)
+            except StorageError as error:
+                failed.append(error)
+    if as_json:
+        rows = [{**fields_json(one, "path", "what", "size", "owner"), "removed": one in removed} for one in found]
+        output.as_json({"leftovers": rows})
+    else:
+        for one in found:
+            state = "removed" if one in removed else f"owner {one.owner.value}"
+            output.line(f"{names.printable(one.path.name)}: {one.what}, {output.size_text(one.size)}; {state}")
+        _sum_up(folder, found, remove=remove)
+    if failed:
+        raise PartialError(f"not all could be removed: {failed[0].message}", path=failed[0].path)
+
+
+def _sum_up(folder: Path, found: list[Leftover], *, remove: bool) -> None:
+    gone = [one for one in found if one.owner is Owner.GONE]
+    if not found:
+        output.line("nothing is left over here")
+    elif gone and not remove:
+        output.line(f"tokar clean --remove {names.printable(str(folder))} removes what has no owner any more")
