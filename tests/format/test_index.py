@@ -171,21 +171,18 @@ def test_file_comes_back_from_the_index(announced: int | None, time: int | None,
     ("column", "item"),
     [
         ("flags", b"\x08\x00"),
-        ("log2s", b"\x0f"),
-        ("log2s", b"\x19"),
-        ("lists", b"\x04"),
-        ("streams", b"\x01\x00\x00\x00"),
-        ("announced_sizes", b"\x01" + bytes(7)),
-        ("times", b"\x01" + bytes(7)),
+        ("chunk_log2", b"\x0f"),
+        ("chunk_log2", b"\x19"),
+        ("list", b"\x04"),
+        ("stream", b"\x01\x00\x00\x00"),
+        ("announced_size", b"\x01" + bytes(7)),
+        ("modified", b"\x01" + bytes(7)),
     ],
 )
 def test_columns_of_file_keep_the_rules_of_file(column: str, item: bytes) -> None:
     body = bytearray(named(2).build())
-    at = 8
-    for name, _, width in index._COLUMNS:
-        if name == column:
-            body[at + width : at + 2 * width] = item
-        at += 2 * width
+    at, width = records.Packer(records.INDX_COLUMNS).place(column)
+    body[8 + 2 * at + width : 8 + 2 * (at + width)] = item
     with pytest.raises(FormatError) as caught:
         IndexPage.parse(bytes(body), first=0, position=99)
     assert (caught.value.rule, caught.value.offset) == ("INDX-1", 99)

@@ -108,7 +108,7 @@ def token_counts(archive: Archive) -> Counter[int]:
     """Return how many entries have each token."""
     counts: Counter[int] = Counter()
     for page in archive.pages:
-        counts.update(page.tokens)
+        counts.update(page.column("token"))
     return counts
 
 
@@ -217,7 +217,7 @@ def databases(archive: Archive) -> list[DatabaseInSet]:
 def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
     chosen = {token for token in range(256) if tokens.role(token) is wanted}
     for page in archive.pages:
-        for at, token in enumerate(page.tokens):
+        for at, token in enumerate(page.column("token")):
             if token in chosen:
                 yield page.entry(page.first + at)
 

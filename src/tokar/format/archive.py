@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from io import BufferedReader
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
 
@@ -22,6 +24,7 @@ from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterator
     from typing import Any
 
@@ -59,8 +62,6 @@ class Archive:
         self._owned = FileSource(source) if isinstance(source, Path | str) else None
         self.source = self._owned or source  # type: ignore[assignment]
         self.path = self._owned.path if self._owned else None
-        self._pages: list[IndexPage] | None = None
-        self._firsts: list[int] = []
         self._proven: tuple[Entry, EntryRecords] | None = None
         try:
             self._open()
@@ -182,28 +183,28 @@ class Archive:
         Raises:
             FormatError: A page is damaged, or the pages do not fit the archive.
         """
-        if self._pages is None:
-            pages: list[IndexPage] = []
-            count = 0
-            for row in self.rows:
-                if row.kind == records.INDX:
-                    page = IndexPage.parse(self._row(row), first=count, position=row.position)
-                    pages.append(page)
-                    count += len(page)
-            if count != self.entry_count:
-                message = f"the index has {count} entries, ROOT counts {self.entry_count}"
-                raise FormatError(message, rule="INDX-3", offset=self.root_head.position)
-            demand_tiling(pages, self.rows, self._outside)
-            demand_full(pages, position=self.root_head.position)
-            size = sum(sum(page.sizes) for page in pages)
-            if size != self.summary.content_size:
-                message = "SUMM counts other sizes than the index"
-                raise FormatError(message, rule="SUMM-2", offset=self.root_head.position)
-            if size > records.MAX_ARCHIVE_SIZE:
-                raise FormatError("the content is too large", rule="LIM-4", offset=self.root_head.position)
-            self._pages = pages
-            self._firsts = [page.first for page in pages]
-        return self._pages
+        return self._index[0]
+
+    @cached_property
+    def _index(self) -> tuple[list[IndexPage], array[int]]:
+        """The pages of the index, and where all FILE stand."""
+        pages: list[IndexPage] = []
+        count, position = 0, self.root_head.position
+        for row in self.rows:
+            if row.kind == records.INDX:
+                pages.append(IndexPage.parse(self._row(row), first=count, position=row.position))
+                count += len(pages[-1])
+        if count != self.entry_count:
+            message = f"the index has {count} entries, ROOT counts {self.entry_count}"
+            raise FormatError(message, rule="INDX-3", offset=position)
+        files = demand_tiling(pages, self.rows, self._outside)
+        demand_full(pages, position=position)
+        size = sum(sum(page.column("size")) for page in pages)
+        if size != self.summary.content_size:
+            raise FormatError("SUMM counts other sizes than the index", rule="SUMM-2", offset=position)
+        if size > records.MAX_ARCHIVE_SIZE:
+            raise FormatError("the content is too large", rule="LIM-4", offset=position)
+        return pages, files
 
     def __repr__(self) -> str:
         return f"<Archive {self.path or self.id.hex()}: {self.entry_count} entries, root {self.root.hex()[:16]}>"
@@ -228,8 +229,7 @@ class Archive:
         """
         if not 0 <= number < self.entry_count:
             raise NoSuchEntryError(f"there is no entry {number}; the archive has {self.entry_count}", path=self.path)
-        pages = self.pages
-        return pages[bisect_right(self._firsts, number) - 1].entry(number)
+        return self.pages[bisect_right(self.pages, number, key=attrgetter("first")) - 1].entry(number)
 
     def find(self, name: str, token: int | None = None) -> Entry:
         """Return the entry that a person means: by its name as it is shown, else by its leaf in any case, else as `#N`.
@@ -255,7 +255,7 @@ class Archive:
             seen.update(page.keys())
             if len(seen) != before + len(page):
                 raise FormatError(
-                    "two entries have the same token and name", rule="FILE-5", offset=page.file_positions[0]
+                    "two entries have the same token and name", rule="FILE-5", offset=self.root_head.position
                 )
 
     def end_of(self, entry: Entry) -> int:
@@ -264,12 +264,9 @@ class Archive:
         Raises:
             FormatError: STATE-4.
         """
-        number = entry.number
-        following = None
-        if number + 1 < self.entry_count:
-            page = self.pages[bisect_right(self._firsts, number + 1) - 1]
-            following = page.file_positions[number + 1 - page.first]
-        return end_of(number, following, self._outside, entry.done_position)
+        following = entry.number + 1
+        next_file = self._index[1][following] if following < self.entry_count else None
+        return end_of(entry.number, next_file, self._outside, entry.done_position)
 
     def entries_with_ends(self) -> Iterator[tuple[Entry, int]]:
         """Yield all entries, each with the position of the record after it.
@@ -277,13 +274,8 @@ class Archive:
         Raises:
             FormatError: The index is damaged, or STATE-4.
         """
-        previous: Entry | None = None
         for entry in self:
-            if previous is not None:
-                yield previous, end_of(previous.number, entry.file_position, self._outside, previous.done_position)
-            previous = entry
-        if previous is not None:
-            yield previous, end_of(previous.number, None, self._outside, previous.done_position)
+            yield entry, self.end_of(entry)
 
     def demand_row(self, row: RecordHead) -> None:
         """Read a record outside entries and hold it against ROOT.

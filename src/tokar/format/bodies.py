@@ -10,27 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
 from tokar.format import records
-from tokar.format.records import (
-    ALL_FLAGS,
-    DATA_BODY,
-    DONE_BODY,
-    END_MAGIC,
-    FILE_BODY,
-    FLAG_ANNOUNCED,
-    FLAG_INCOMPLETE,
-    FLAG_MODIFIED,
-    HEAD_SIZE,
-    MAGIC,
-    MAJOR,
-    MAX_CHUNK_LOG2,
-    MIN_CHUNK_LOG2,
-    PREAMBLE,
-    ROOT_BODY,
-    ROOT_ROW,
-    TAIL_BODY,
-    Packer,
-    RecordHead,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-_PREAMBLE = Packer(PREAMBLE)
+_PREAMBLE = records.Packer(records.PREAMBLE)
 PREAMBLE_SIZE = _PREAMBLE.size
 
 
@@ -55,8 +34,8 @@ class Preamble:
 
     def build(self) -> bytes:
         """Return the 32 bytes."""
-        without_crc = _PREAMBLE.pack(MAGIC, MAJOR, 0, 0, self.id)
-        return _PREAMBLE.pack(MAGIC, MAJOR, 0, _preamble_crc(without_crc), self.id)
+        without_crc = _PREAMBLE.pack(records.MAGIC, records.MAJOR, 0, 0, self.id)
+        return _PREAMBLE.pack(records.MAGIC, records.MAJOR, 0, _preamble_crc(without_crc), self.id)
 
     @classmethod
     def parse(cls, data: bytes) -> Preamble:
@@ -68,10 +47,10 @@ class Preamble:
             FormatError: PRE-3 or PRE-4.
             UnsealedError: The input ends inside the preamble (STATE-1).
         """
-        if data[:8] != MAGIC:
+        if data[:8] != records.MAGIC:
             raise BadMagicError("not a tokar archive", rule="PRE-1", offset=0)
         major = int.from_bytes(data[8:10], "little")
-        if len(data) >= 10 and major != MAJOR:
+        if len(data) >= 10 and major != records.MAJOR:
             raise UnsupportedError(f"format version {major} is not known here", rule="PRE-2", offset=0)
         if len(data) >= 12 and any(data[10:12]):
             raise FormatError("reserved bytes of the preamble are not zero", rule="PRE-3", offset=0)
@@ -87,7 +66,7 @@ def _preamble_crc(data: bytes) -> int:
     return zlib.crc32(data[16:32], zlib.crc32(data[:12]))
 
 
-FILE_PACKER: Final = Packer(FILE_BODY)
+FILE_PACKER: Final = records.Packer(records.FILE_BODY)
 _pack_file: Final = FILE_PACKER.pack
 
 
@@ -134,25 +113,29 @@ class FileRecord(NamedTuple):
         number, encoding, token, listed, announced, modified, flags, log2, zero, stream = FILE_PACKER.unpack(body)
         if number != entry:
             raise FormatError(f"entry {number} where entry {entry} must be", rule="FILE-1", offset=position)
-        if listed >= len(_LISTS) or not MIN_CHUNK_LOG2 <= log2 <= MAX_CHUNK_LOG2 or flags & ~ALL_FLAGS:
+        if (
+            listed >= len(_LISTS)
+            or not records.MIN_CHUNK_LOG2 <= log2 <= records.MAX_CHUNK_LOG2
+            or flags & ~records.ALL_FLAGS
+        ):
             raise FormatError("a field of FILE is out of range", rule="FILE-3", offset=position)
-        has_modified, has_announced = flags & FLAG_MODIFIED, flags & FLAG_ANNOUNCED
+        has_modified, has_announced = flags & records.FLAG_MODIFIED, flags & records.FLAG_ANNOUNCED
         if zero or stream or (announced and not has_announced) or (modified and not has_modified):
             raise FormatError("a field of FILE that must be zero is not", rule="FILE-4", offset=position)
         times_and_sizes = (announced if has_announced else None, modified if has_modified else None)
-        name, incomplete = bytes(memoryview(body)[FILE_PACKER.size :]), bool(flags & FLAG_INCOMPLETE)
+        name, incomplete = bytes(memoryview(body)[FILE_PACKER.size :]), bool(flags & records.FLAG_INCOMPLETE)
         return cls(number, encoding, token, _LISTS[listed], *times_and_sizes, incomplete, log2, name)
 
 
 def file_flags(announced_size: int | None, modified: int | None, *, incomplete: bool) -> int:
     """Return the field `flags` of FILE and INDX."""
-    flags = FLAG_INCOMPLETE if incomplete else 0
+    flags = records.FLAG_INCOMPLETE if incomplete else 0
     if modified is not None:
-        flags |= FLAG_MODIFIED
-    return flags if announced_size is None else flags | FLAG_ANNOUNCED
+        flags |= records.FLAG_MODIFIED
+    return flags if announced_size is None else flags | records.FLAG_ANNOUNCED
 
 
-DATA_PACKER: Final = Packer(DATA_BODY)
+DATA_PACKER: Final = records.Packer(records.DATA_BODY)
 _NO_BYTES: Final = bytes(3)
 
 
@@ -211,7 +194,7 @@ def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, positio
     return fields
 
 
-DONE_PACKER: Final = Packer(DONE_BODY)
+DONE_PACKER: Final = records.Packer(records.DONE_BODY)
 DONE_ROW_SIZE: Final = 36  # a length and a check for each DATA record
 
 
@@ -264,8 +247,8 @@ class DoneRecord:
             raise FormatError(message, rule="DONE-4", offset=position)
 
 
-_ROOT: Final = Packer(ROOT_BODY)
-_ROOT_ROW: Final = Packer(ROOT_ROW)
+_ROOT: Final = records.Packer(records.ROOT_BODY)
+_ROOT_ROW: Final = records.Packer(records.ROOT_ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +257,7 @@ class Root:
 
     preamble: bytes  # Bytes 0-31 of the archive
     entry_count: int  # Number of entries
-    rows: Sequence[RecordHead]  # The heads of all records outside entries that stand before ROOT, in order
+    rows: Sequence[records.RecordHead]  # The heads of all records outside entries that stand before ROOT, in order
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
@@ -291,13 +274,15 @@ class Root:
         preamble, entry_count, row_count = _ROOT.unpack(body)
         if memoryview(body).nbytes != _ROOT.size + _ROOT_ROW.size * row_count:
             raise FormatError("the rows do not fill the ROOT record", rule="ROOT-1", offset=position)
-        rows = [RecordHead(*_ROOT_ROW.unpack(body, _ROOT.size + _ROOT_ROW.size * at)) for at in range(row_count)]
+        rows = [
+            records.RecordHead(*_ROOT_ROW.unpack(body, _ROOT.size + _ROOT_ROW.size * at)) for at in range(row_count)
+        ]
         return cls(preamble, entry_count, rows)
 
 
-_TAIL: Final = Packer(TAIL_BODY)
+_TAIL: Final = records.Packer(records.TAIL_BODY)
 TAIL_BODY_SIZE: Final = _TAIL.size
-TAIL_SIZE: Final = HEAD_SIZE + TAIL_BODY_SIZE
+TAIL_SIZE: Final = records.HEAD_SIZE + TAIL_BODY_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +294,7 @@ class Tail:
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
-        return _TAIL.pack(self.root_position, self.root, END_MAGIC)
+        return _TAIL.pack(self.root_position, self.root, records.END_MAGIC)
 
     @classmethod
     def parse(cls, body: Buffer, *, position: int) -> Tail:
@@ -319,6 +304,6 @@ class Tail:
             FormatError: TAIL-1.
         """
         root_position, root, end_magic = _TAIL.unpack(body)
-        if end_magic != END_MAGIC:
+        if end_magic != records.END_MAGIC:
             raise FormatError("the end magic is wrong", rule="TAIL-1", offset=position)
         return cls(root_position, root)

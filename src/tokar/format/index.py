@@ -9,9 +9,8 @@ all the others (STATE-4).
 from __future__ import annotations
 
 import re
-import struct
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import defaultdict, deque
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -22,22 +21,6 @@ from tokar import names
 from tokar.errors import FormatError, NoSuchEntryError, UnsafeNameError
 from tokar.format import records
 from tokar.format.bodies import FileList, FileRecord, Root, file_flags
-from tokar.format.records import (
-    ALL_FLAGS,
-    FILE,
-    FLAG_ANNOUNCED,
-    FLAG_INCOMPLETE,
-    FLAG_MODIFIED,
-    INDX_BODY,
-    INDX_COLUMNS,
-    MAX_CHUNK_LOG2,
-    MAX_NAME_SIZE,
-    MAX_PAGE_ENTRIES,
-    MAX_PAGE_NAMES,
-    MIN_CHUNK_LOG2,
-    PAGE_ENTRY_SIZE,
-    Packer,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,13 +45,13 @@ class Entry(NamedTuple):
     raw_name: bytes  # The name as delivered, without its token
     size: int  # Bytes of content
     digest: bytes  # BLAKE3-256 of the content, 32 bytes
-    file_position: int  # Where the FILE record starts, bytes from the start of the archive
+    file_position: int  # Where the records.FILE record starts, bytes from the start of the archive
     done_position: int  # Where the DONE record starts
     done_check: bytes  # The check of the DONE record, 32 bytes
     announced_size: int | None = None  # Bytes, as announced when the file was opened, or None
     modified: int | None = None  # Modification time, nanoseconds since 1970 in UTC, or None
     incomplete: bool = False  # Whether the content is known to be incomplete
-    chunk_log2: int = MIN_CHUNK_LOG2  # Size of a chunk as a power of two
+    chunk_log2: int = records.MIN_CHUNK_LOG2  # Size of a chunk as a power of two
     stream: int = 0  # What the keys of an encrypted file are made from; zero without encryption
 
     @property
@@ -89,7 +72,7 @@ class Entry(NamedTuple):
 
     @property
     def file(self) -> FileRecord:
-        """FILE of the entry, which INDX repeats."""
+        """records.FILE of the entry, which INDX repeats."""
         number, token, file_list, encoding, name, *_, announced, modified, incomplete, log2, stream = self
         return FileRecord(number, encoding, token, file_list, announced, modified, incomplete, log2, name, stream)
 
@@ -160,43 +143,32 @@ def _not_one(text: str, found: Sequence[Entry], path: Path | str | None) -> NoSu
     )
 
 
-_PACKER: Final = Packer(INDX_BODY)
+_PACKER: Final = records.Packer(records.INDX_BODY)
+_ROW: Final = records.Packer(records.INDX_COLUMNS)
+# Code, place in a row and bytes of each column.
+_COLUMNS: Final = {name: (_ROW.codes[at], *_ROW.place(name)) for at, name in enumerate(_ROW.fields)}
+_NAME_END: Final = _ROW.fields.index("name_end")
 _LISTS: Final = tuple(FileList)
-_DIGEST_SIZE: Final = 32
 
 
 def page_takes(count: int, names_size: int, name_size: int) -> bool:
     """Whether a page with so many entries and bytes of names takes one more entry (INDX-3)."""
-    return count < MAX_PAGE_ENTRIES and names_size + name_size <= MAX_PAGE_NAMES
+    return count < records.MAX_PAGE_ENTRIES and names_size + name_size <= records.MAX_PAGE_NAMES
 
 
 class IndexPage:
-    """One page: columns for entries `first` to `first + count - 1`. Grows with `append` while it `takes` a name."""
+    """One page: a row for each of the entries `first` to `first + count - 1`, and their names.
 
-    sizes: array[int]  # Bytes of content
-    file_positions: array[int]  # Where FILE stands
-    done_positions: array[int]  # Where DONE stands
-    announced_sizes: array[int]  # Bytes as announced; zero without its flag
-    times: array[int]  # Modification times; zero without their flag
-    digests: bytearray  # Of the content, 32 bytes each
-    done_checks: bytearray  # Checks of DONE, 32 bytes each
-    name_ends: array[int]  # Where each name ends in `names`
-    streams: array[int]  # Zero without encryption
-    encodings: array[int]  # Windows code pages of the names
-    flags: array[int]  # FLAG_*
-    tokens: bytearray  # Token bytes
-    lists: bytearray  # Where the files were listed
-    log2s: bytearray  # Sizes of a chunk as powers of two
-    names: bytearray  # All names, one after the other
+    In memory the rows follow each other; in the body each column stands by itself.
+    """
 
     def __init__(self, first: int) -> None:
         self.first = first
-        for name, code, _ in _COLUMNS:
-            setattr(self, name, array(code) if code else bytearray())
-        self.names = bytearray()
+        self.rows = bytearray()  # As `records.INDX_COLUMNS` declares them
+        self.names = bytearray()  # All names, one after the other
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.rows) // records.PAGE_ENTRY_SIZE
 
     def takes(self, name: bytes) -> bool:
         """Whether an entry with this name belongs on this page; else the page is full (INDX-3)."""
@@ -204,27 +176,17 @@ class IndexPage:
 
     def append(self, entry: Entry) -> None:
         """Add the next entry."""
-        _, token, listed, encoding, name, size, digest, begin, done, check, announced, modified, incomplete = entry[:13]
+        _, token, listed, encoding, name, *of_done, announced, modified, incomplete, log2, stream = entry
+        size, digest, begin, done, check = of_done
+        flags = file_flags(announced, modified, incomplete=incomplete)
         self.names += name
-        self.digests += digest
-        self.done_checks += check
-        self.sizes.append(size)
-        self.file_positions.append(begin)
-        self.done_positions.append(done)
-        self.announced_sizes.append(announced or 0)
-        self.times.append(modified or 0)
-        self.name_ends.append(len(self.names))
-        self.streams.append(entry.stream)
-        self.encodings.append(encoding)
-        self.flags.append(file_flags(announced, modified, incomplete=incomplete))
-        self.tokens.append(token)
-        self.lists.append(listed)
-        self.log2s.append(entry.chunk_log2)
+        numbers = (size, begin, done, announced or 0, modified or 0)
+        of_file = (stream, encoding, flags, token, listed, log2)
+        self.rows += _ROW.pack(*numbers, digest, check, len(self.names), *of_file)
 
     def __iter__(self) -> Iterator[Entry]:
         names, start = bytes(self.names), 0
-        columns = (_items(getattr(self, name), width) for name, _, width in _COLUMNS)
-        for number, row in enumerate(zip(*columns, strict=True), self.first):
+        for number, row in enumerate(_ROW.iter_unpack(self.rows), self.first):
             end = row[_NAME_END]
             yield _entry(number, names[start:end], row)
             start = end
@@ -232,24 +194,27 @@ class IndexPage:
     def entry(self, number: int) -> Entry:
         """Return entry `number`, counted from the start of the archive."""
         at = number - self.first
-        name = bytes(self.names[self.name_ends[at - 1] if at else 0 : self.name_ends[at]])
-        columns = ((getattr(self, name), width) for name, _, width in _COLUMNS)
-        row = (bytes(one[32 * at : 32 * at + 32]) if width == _DIGEST_SIZE else one[at] for one, width in columns)
-        return _entry(number, name, tuple(row))
+        row = _ROW.unpack(self.rows, records.PAGE_ENTRY_SIZE * at)
+        start = _ROW.unpack(self.rows, records.PAGE_ENTRY_SIZE * (at - 1))[_NAME_END] if at else 0
+        return _entry(number, bytes(self.names[start : row[_NAME_END]]), row)
+
+    def column(self, name: str) -> array[int]:
+        """Return a column of integers, by its name in `records.INDX_COLUMNS`."""
+        code, at, width = _COLUMNS[name]
+        return records.column_integers(_from_rows(self.rows, at, width), code)
 
     def keys(self) -> Iterator[bytes]:
-        """Yield for each entry what must be unique in an archive: its token byte and its name (FILE-5)."""
+        """Yield for each entry what must be unique in an archive: its token byte and its name (records.FILE-5)."""
         start = 0
         names = bytes(self.names)
-        for token, end in zip(self.tokens, self.name_ends, strict=True):
+        for token, end in zip(self.column("token"), self.column("name_end"), strict=True):
             yield names[start:end] + token.to_bytes()
             start = end
 
     def build(self) -> bytes:
         """Return the bytes of the body."""
-        columns = (getattr(self, name) for name, _, _ in _COLUMNS)
-        parts = (column if isinstance(column, bytearray) else records.column_bytes(column) for column in columns)
-        return b"".join((_PACKER.pack(self.first, len(self)), *parts, self.names))
+        columns = (_from_rows(self.rows, at, width) for _, at, width in _COLUMNS.values())
+        return b"".join((_PACKER.pack(self.first, len(self)), *columns, self.names))
 
     @classmethod
     def parse(cls, body: Buffer, *, first: int, position: int) -> Self:
@@ -259,34 +224,34 @@ class IndexPage:
             FormatError: INDX-1 or INDX-3.
         """
         its_first, count = _PACKER.unpack(body)
-        view = memoryview(body)
-        at = _PACKER.size
-        if not 1 <= count <= MAX_PAGE_ENTRIES or view.nbytes < at + PAGE_ENTRY_SIZE * count:
+        data, names_at = bytes(body), _PACKER.size + records.PAGE_ENTRY_SIZE * count
+        if not 1 <= count <= records.MAX_PAGE_ENTRIES or len(data) < names_at:
             raise FormatError(f"an index page with {count} entries", rule="INDX-1", offset=position)
         if its_first != first:
             raise FormatError(f"index page of entry {its_first}, not {first}", rule="INDX-3", offset=position)
         page = cls(first)
-        for name, code, width in _COLUMNS:
-            part = view[at : at + width * count]
-            setattr(page, name, records.column_integers(part, code) if code else bytearray(part))
-            at += width * count
-        page.names = bytearray(view[at:])
+        page.rows = bytearray(records.PAGE_ENTRY_SIZE * count)
+        for _, at, width in _COLUMNS.values():
+            column = data[_PACKER.size + at * count : _PACKER.size + (at + width) * count]
+            for byte in range(width):
+                page.rows[at + byte :: records.PAGE_ENTRY_SIZE] = column[byte::width]
+        page.names += data[names_at:]
         page._demand_sound_columns(position)
         return page
 
     def _demand_sound_columns(self, position: int) -> None:
-        ends = self.name_ends
+        ends, flags, log2s = self.column("name_end"), self.column("flags"), self.column("chunk_log2")
         sizes = [*map(int.__sub__, ends, chain((0,), ends))]
         if (
-            not 0 < min(sizes) <= max(sizes) <= MAX_NAME_SIZE
+            not 0 < min(sizes) <= max(sizes) <= records.MAX_NAME_SIZE
             or ends[-1] != len(self.names)
-            or ends[-1] > MAX_PAGE_NAMES
-            or max(self.lists) >= len(_LISTS)
-            or not MIN_CHUNK_LOG2 <= min(self.log2s) <= max(self.log2s) <= MAX_CHUNK_LOG2
-            or any(flags & ~ALL_FLAGS for flags in set(self.flags))
-            or any(self.streams)
-            or _has_other_values(self.announced_sizes, self.flags, FLAG_ANNOUNCED)
-            or _has_other_values(self.times, self.flags, FLAG_MODIFIED)
+            or ends[-1] > records.MAX_PAGE_NAMES
+            or max(self.column("list")) >= len(_LISTS)
+            or not records.MIN_CHUNK_LOG2 <= min(log2s) <= max(log2s) <= records.MAX_CHUNK_LOG2
+            or any(one & ~records.ALL_FLAGS for one in set(flags))
+            or any(self.column("stream"))
+            or _has_other_values(self.column("announced_size"), flags, records.FLAG_ANNOUNCED)
+            or _has_other_values(self.column("modified"), flags, records.FLAG_MODIFIED)
         ):
             raise FormatError("the columns of an index page do not fit", rule="INDX-1", offset=position)
 
@@ -296,28 +261,23 @@ def _has_other_values(column: array[int], flags: array[int], flag: int) -> bool:
     return any(column) and any(value and not its & flag for value, its in zip(column, flags, strict=True))
 
 
-# Section 10: each column of a page with the code of its integers, or None for bytes, and the bytes that it has for one
-# entry, in the order of the declaration.
-_COLUMNS: Final = tuple(
-    (name, {"B": None, "32s": None, "L": "I"}.get(code, code), struct.calcsize("<" + code))
-    for name, code in zip(
-        [name for name in IndexPage.__annotations__ if name != "names"], Packer(INDX_COLUMNS).codes, strict=True
-    )
-)
-_NAME_END: Final = INDX_COLUMNS.subcons.index(INDX_COLUMNS.name_end)
-
-
-def _items(column: array[int] | bytearray, width: int) -> Iterable[Any]:
-    """Return the items of a column."""
-    return chain.from_iterable(struct.iter_unpack("32s", column)) if width == _DIGEST_SIZE else column
+def _from_rows(rows: bytearray, at: int, width: int) -> bytearray:
+    """Return a column, whose items have `width` bytes that stand at `at` in each row."""
+    column = bytearray(len(rows) // records.PAGE_ENTRY_SIZE * width)
+    for byte in range(width):
+        column[byte::width] = rows[at + byte :: records.PAGE_ENTRY_SIZE]
+    return column
 
 
 def _entry(number: int, name: bytes, row: tuple[Any, ...]) -> Entry:
     """Return the entry that a row of the columns describes."""
     size, begin, done, announced, modified, digest, check, _, stream, encoding, flags, token, listed, log2 = row
     of_done = (size, digest, begin, done, check)
-    announced, modified = announced if flags & FLAG_ANNOUNCED else None, modified if flags & FLAG_MODIFIED else None
-    of_file = (announced, modified, bool(flags & FLAG_INCOMPLETE), log2, stream)
+    announced, modified = (
+        announced if flags & records.FLAG_ANNOUNCED else None,
+        modified if flags & records.FLAG_MODIFIED else None,
+    )
+    of_file = (announced, modified, bool(flags & records.FLAG_INCOMPLETE), log2, stream)
     return Entry(number, token, _LISTS[listed], encoding, name, *of_done, *of_file)
 
 
@@ -328,12 +288,12 @@ def demand_full(pages: Sequence[IndexPage], *, position: int) -> None:
         FormatError: INDX-3.
     """
     for page, following in pairwise(pages):
-        if page_takes(len(page), len(page.names), following.name_ends[0]):
+        if page_takes(len(page), len(page.names), following.column("name_end")[0]):
             raise FormatError("an index page that is not the last is not full", rule="INDX-3", offset=position)
 
 
-def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outside: Sequence[int]) -> None:
-    """Check that entries rise, and that each gap between rows of ROOT begins with one.
+def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outside: Sequence[int]) -> array[int]:
+    """Check that entries rise, and that each gap between rows of ROOT begins with one; return where all records.FILE stand.
 
     Args:
         pages: The pages of the index, in order.
@@ -343,22 +303,18 @@ def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outsid
     Raises:
         FormatError: INDX-2 or STATE-4.
     """
-    last = -1
+    files, last = array("Q"), -1
     for page in pages:
-        files, dones = page.file_positions, page.done_positions
-        rising = all(map(int.__lt__, files, dones)) and all(map(int.__lt__, dones, files[1:]))
-        if not rising or files[0] <= last:
-            raise FormatError("the positions of an index page do not rise", rule="INDX-2", offset=files[0])
-        last = dones[-1]
-    firsts = [page.file_positions[0] for page in pages]
+        begun, dones = page.column("file_position"), page.column("done_position")
+        rising = all(map(int.__lt__, begun, dones)) and all(map(int.__lt__, dones, begun[1:]))
+        if not rising or begun[0] <= last:
+            raise FormatError("the positions of an index page do not rise", rule="INDX-2", offset=begun[0])
+        files, last = files + begun, dones[-1]
     for row, following in zip(rows, outside[1:], strict=True):
-        if row.end == following:
-            continue
-        at = bisect_right(firsts, row.end) - 1
-        begun = pages[at].file_positions if at >= 0 else ()
-        place = bisect_left(begun, row.end)
-        if place == len(begun) or begun[place] != row.end:
+        place = bisect_left(files, row.end)
+        if row.end != following and files[place : place + 1] != array("Q", [row.end]):
             raise FormatError("something stands between records that no entry owns", rule="STATE-4", offset=row.end)
+    return files
 
 
 # Bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24.
@@ -397,7 +353,7 @@ class Ledger:
         Raises:
             FormatError: LIM-1, LIM-3 or LIM-4.
         """
-        if kind == FILE and self.entry_count >= records.MAX_ENTRIES:
+        if kind == records.FILE and self.entry_count >= records.MAX_ENTRIES:
             raise FormatError(f"more than {records.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
         if kind not in records.NOT_IN_ROOT and len(self.rows) >= records.MAX_OUTSIDE_RECORDS:
             message = f"more than {records.MAX_OUTSIDE_RECORDS} records outside entries"
@@ -415,15 +371,15 @@ class Ledger:
             raise FormatError("the content of the archive is too large", rule="LIM-4", offset=position)
 
     def begin(self, token: int, name: bytes, *, position: int) -> None:
-        """Account for the FILE record of a new entry.
+        """Account for the records.FILE record of a new entry.
 
         Raises:
-            FormatError: FILE-5, an entry has this token and name already.
+            FormatError: records.FILE-5, an entry has this token and name already.
         """
         key = int.from_bytes(blake3(name + token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
         if key in self._keys:
             message = f"an entry with token 0x{token:02x} and the same name is there already"
-            raise FormatError(message, rule="FILE-5", offset=position)
+            raise FormatError(message, rule="records.FILE-5", offset=position)
         self._keys.add(key)
 
     def end(self, entry: Entry) -> None:

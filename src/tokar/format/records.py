@@ -173,6 +173,12 @@ class Packer:
         self.size = self._struct.size
         self.pack = self._struct.pack
         self.pack_into = self._struct.pack_into
+        self.iter_unpack = self._struct.iter_unpack
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Return where a field stands, and its bytes."""
+        at = self.fields.index(name)
+        return struct.calcsize("<" + "".join(self.codes[:at])), struct.calcsize("<" + self.codes[at])
 
     def unpack(self, data: Buffer, offset: int = 0) -> tuple[Any, ...]:
         """Return the fields at `offset` in the order of the declaration."""
@@ -193,16 +199,10 @@ def _code(field: Any) -> str:
     raise TypeError(f"no fixed width: {field}")
 
 
-_COLUMN_SIZES = {"H": 2, "I": 4, "Q": 8, "q": 8}
-
-
 def column_integers(data: Buffer, code: str) -> array[int]:
-    """Return a column as an array. `code`: H for u16, I for u32, Q for u64, q for i64.
-
-    The length of the data must be a multiple of the item size.
-    """
-    column: array[int] = array(code)
-    assert column.itemsize == _COLUMN_SIZES[code]
+    """Return a column as an array; `code` is that of `Packer.codes`. The data must be whole items."""
+    column: array[int] = array("I" if code == "L" else code)
+    assert column.itemsize == struct.calcsize("<" + code)
     column.frombytes(data)
     if sys.byteorder == "big":
         column.byteswap()
