@@ -243,7 +243,7 @@ def pages_of(data: bytes) -> list[int]:
 
 @pytest.mark.parametrize(("entries", "pages"), [(0, []), (2, [2]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, [3, 3, 1])])
 def test_every_page_but_the_last_is_full(entries: int, pages: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 3)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 3)
     data = written(*[(0x21, b"%d" % number, b"x" * number) for number in range(entries)])
     assert pages_of(data) == pages
     front, tail = from_the_front(data), from_the_tail(data)
@@ -253,16 +253,16 @@ def test_every_page_but_the_last_is_full(entries: int, pages: list[int], monkeyp
 
 @pytest.mark.parametrize("limit", [2, 4])
 def test_pages_that_are_full_by_another_limit_are_refused(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", limit)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", limit)
     data = written(*[(0x21, b"%d" % number, b"") for number in range(9)])
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 3)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 3)
     front, tail = from_the_front(data), from_the_tail(data)
     assert (front.answer, front.rule) == ("damaged", "INDX-3" if limit == 2 else "INDX-1")
     assert tail.answer == "damaged"
 
 
 def test_entries_of_all_pages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 3)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 3)
     archive = opened(written(*[(0x21, b"%d" % number, b"x" * number) for number in range(11)]))
     assert [archive.entry(number).size for number in range(11)] == list(range(11))
     assert [archive.find(str(number)).number for number in range(11)] == list(range(11))
@@ -270,7 +270,7 @@ def test_entries_of_all_pages_are_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_duplicate_in_another_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 2)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 2)
     data = bytes(
         begun().entry(name=b"1").entry(name=b"2").entry(name=b"3").entry(name=b"1").end().page(2).page().finish().data
     )
@@ -316,7 +316,7 @@ def test_entries_and_their_content_are_counted() -> None:
 
 
 def test_what_is_kept_of_a_page_is_for_the_caller_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 2)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 2)
     ledger = Ledger(START, keep=lambda body: body[:8])
     for name in (b"1", b"2", b"3"):
         enter(ledger, name)

@@ -7,7 +7,7 @@ import pytest
 from format_tools import CHUNK, ZEROS, ZSTD, Forge, begun, from_the_front, pattern, rle_block, written, zstd_frame
 
 from tokar.errors import FormatError, UnsealedError
-from tokar.format import index, records
+from tokar.format import records
 from tokar.format.records import RecordHead
 from tokar.format.scanner import ChunkRead, EntryBegun, EntryEnded, Phase, RecordRead, Scan, Scanner
 
@@ -195,7 +195,7 @@ def test_a_page_in_the_middle_is_refused() -> None:
 
 
 def test_a_page_that_is_missing_is_reported_at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "MAX_PAGE_ENTRIES", 1)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 1)
     archive = begun().entry(name=b"1").entry(name=b"2").end().page(1).fault().root().finish()
     assert rule_of(archive) == ("INDX-3", archive.fault_position)
 

@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     raw_name: bytes  # The name as delivered, without its token
     size: int  # Bytes of content
     digest: bytes  # BLAKE3-256 of the content, 32 bytes
-    file_position: int  # Where the records.FILE record starts, bytes from the start of the archive
+    file_position: int  # Where the FILE record starts, bytes from the start of the archive
     done_position: int  # Where the DONE record starts
     done_check: bytes  # The check of the DONE record, 32 bytes
     announced_size: int | None = None  # Bytes, as announced when the file was opened, or None
@@ -72,9 +72,9 @@ class Entry(NamedTuple):
 
     @property
     def file(self) -> FileRecord:
-        """records.FILE of the entry, which INDX repeats."""
-        number, token, file_list, encoding, name, *_, announced, modified, incomplete, log2, stream = self
-        return FileRecord(number, encoding, token, file_list, announced, modified, incomplete, log2, name, stream)
+        """FILE of the entry, which INDX repeats."""
+        number, token, listed, encoding, name, _, _, _, _, _, announced, modified, incomplete, log2, stream = self
+        return FileRecord(number, encoding, token, listed, announced, modified, incomplete, log2, name, stream)
 
     @classmethod
     def of(cls, file: FileRecord, size: int, digest: bytes, places: tuple[int, int], check: bytes) -> Entry:
@@ -204,7 +204,7 @@ class IndexPage:
         return records.column_integers(_from_rows(self.rows, at, width), code)
 
     def keys(self) -> Iterator[bytes]:
-        """Yield for each entry what must be unique in an archive: its token byte and its name (records.FILE-5)."""
+        """Yield for each entry what must be unique in an archive: its token byte and its name (FILE-5)."""
         start = 0
         names = bytes(self.names)
         for token, end in zip(self.column("token"), self.column("name_end"), strict=True):
@@ -293,7 +293,7 @@ def demand_full(pages: Sequence[IndexPage], *, position: int) -> None:
 
 
 def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outside: Sequence[int]) -> array[int]:
-    """Check that entries rise, and that each gap between rows of ROOT begins with one; return where all records.FILE stand.
+    """Check that entries rise, and each gap between rows of ROOT begins with one; return where all FILE stand.
 
     Args:
         pages: The pages of the index, in order.
@@ -371,15 +371,15 @@ class Ledger:
             raise FormatError("the content of the archive is too large", rule="LIM-4", offset=position)
 
     def begin(self, token: int, name: bytes, *, position: int) -> None:
-        """Account for the records.FILE record of a new entry.
+        """Account for the FILE record of a new entry.
 
         Raises:
-            FormatError: records.FILE-5, an entry has this token and name already.
+            FormatError: FILE-5, an entry has this token and name already.
         """
         key = int.from_bytes(blake3(name + token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
         if key in self._keys:
             message = f"an entry with token 0x{token:02x} and the same name is there already"
-            raise FormatError(message, rule="records.FILE-5", offset=position)
+            raise FormatError(message, rule="FILE-5", offset=position)
         self._keys.add(key)
 
     def end(self, entry: Entry) -> None:

@@ -89,7 +89,7 @@ def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: boo
     head, file_check = records.build_head(records.FILE, tag, position, body)
     data_at = HEAD_SIZE + len(body)
     if (
-        head + body != data[:data_at]
+        head + body != bytes(data[:data_at])
         or size > 1 << file.chunk_log2
         or (file.announced_size not in (None, size) and not file.incomplete)
         or not (data_at + HEAD_SIZE + _DATA_SIZE <= done_at if size else data_at == done_at)
@@ -104,7 +104,7 @@ def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: boo
         if is_stored and decode and hasher.digest() != entry.digest:
             return None
         head, data_check = _data_head(len(chunk), tag, position + data_at, hasher, bytes(chunk[len(stored) :]))
-        if head != data[data_at : data_at + HEAD_SIZE]:
+        if head != bytes(data[data_at : data_at + HEAD_SIZE]):
             return None
         if is_stored:
             proven = ProvenContent(stored if decode else None, _STORED_CODEC)
@@ -116,7 +116,7 @@ def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: boo
         if decode and entry.digest != _NO_CONTENT:
             return None
     head, check = records.build_head(records.DONE, tag, entry.done_position, body)
-    return proven if check == entry.done_check and head + body == data[done_at:] else None
+    return proven if check == entry.done_check and head + body == bytes(data[done_at:]) else None
 
 
 def _decoded(chunk: memoryview, entry: Entry, position: int, *, decode: bool) -> ProvenContent | None:
