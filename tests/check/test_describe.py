@@ -132,7 +132,7 @@ def test_the_walk_over_the_heads_meets_every_record(data: bytes, archive: Archiv
     heads = list(describe.walk_heads(BytesSource(data)))
     assert [head.kind.decode() for head in heads] == [
         *("HEAD", "FILE", "DATA", "DONE", "FILE", "DATA", "DONE", "FILE", "DONE", "FILE", "DATA", "DONE"),
-        *("SUMM", "INDX", "ROOT", "TAIL"),
+        *("SUMM", "HEAD", "INDX", "ROOT", "TAIL"),
     ]
     assert heads[-1].end == len(data) == archive.size
     assert describe.record_json(heads[0]) == {
