@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tokar.collect.examine import ContentExaminer, Findings
 from tokar.server.licence import damage_of, fault_text
+from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts
 from tokar.sets.judge import judge_set
 from tokar.sets.need import need_of
@@ -72,9 +73,13 @@ def test_a_log_under_another_number_is_damage() -> None:
     assert "by its header" in damage(look("edb00006.log", log_file(5), LOG))[0]
 
 
-@pytest.mark.parametrize(("name", "token"), [("a.edb", DATABASE), ("edb0000A.log", LOG)])
-def test_a_file_that_is_not_what_its_token_says_is_damage(name: str, token: int) -> None:
-    assert "cannot be read: no header of an ESE file" in damage(look(name, b"x" * 9000, token))[0]
+def test_a_file_that_should_be_a_log_and_is_none_is_damage() -> None:
+    assert "cannot be read: no header of an ESE file" in damage(look("edb0000A.log", b"x" * 9000, LOG))[0]
+
+
+def test_a_file_that_should_be_a_database_and_is_none_is_not_proven() -> None:
+    (verdict,) = judge_set(look("a.edb", b"x" * 9000, DATABASE)).databases
+    assert (verdict.verdict, "not a database of a known format" in str(verdict)) == (Verdict.NOT_CHECKED, True)
 
 
 def test_a_log_of_an_old_format_is_taken_as_it_is() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from recovery_sets import (
@@ -384,6 +384,31 @@ case(
     {DATABASE: bytes(database(repair_count=1, repair_time=moment(9)))},
     Verdict.CLEAN,
     (Kind.DATABASE_REPAIRED, WARNING, None),
+)
+
+
+@cache
+def with_trailer_in_patch(*, file_type: int = 1, **fields: Any) -> Files:
+    """A copy without a trailer page of its own, which its patch file has instead, twice."""
+    whole = streaming(5, 7, **fields)
+    mark = BackupInfo(mark=LogPosition(generation=5, sector=2), time=moment(500), generation_low=5)
+    copy = bytes(dirty(5, 6, current_full=mark, file_type=file_type))
+    return {DATABASE: copy, **logs(5, 7), "main.pat": bytes(whole[-PAGE_SIZE:]) * 2}
+
+
+case("a-trailer-in-the-patch-file", with_trailer_in_patch(), OK)
+case("a-trailer-in-the-patch-file-of-an-old-copy", with_trailer_in_patch(file_type=0), OK)
+case(
+    "the-last-log-of-a-trailer-in-the-patch-file",
+    without(with_trailer_in_patch(file_type=0), name_of(7)),
+    NOT,
+    (Kind.LOG_MISSING, ERROR, -557),
+)
+case(
+    "a-trailer-in-the-patch-file-of-another-backup",
+    with_trailer_in_patch(log_signature=OTHER_STREAM),
+    NOT,
+    (Kind.TRAILER_DAMAGED, ERROR, -535),
 )
 case("a-newer-checkpoint", {**crashed(), "edb.chk": checkpoint(8)}, OK, (Kind.CHECKPOINT_NEWER, WARNING, None))
 case("a-fitting-checkpoint", {**crashed(), "edb.chk": checkpoint(5)}, OK)

@@ -150,20 +150,18 @@ class ContentExaminer:
         self._findings = findings
         self._file = file
         self._facts = facts
-        # Pages in a layout of which no public description is known are kept, never judged.
-        self._passing = None if file.is_patch else PassingFile(file.size)
+        self._passing = PassingFile(file.size)
 
     def __call__(self, chunk: memoryview) -> None:
         """Take the next bytes. They may be changed afterwards."""
-        if self._passing is not None:
-            self._passing(chunk)
+        self._passing(chunk)
 
     def finish(self) -> None:
         """Note what was found. Nothing may follow."""
-        seen = self._passing.finish() if self._passing is not None else None
-        if self._facts is not None and self._facts.wants(self._file) and seen is not None:
+        seen = self._passing.finish()
+        if self._facts is not None and self._facts.wants(self._file):
             self._facts.add(self._file, seen)
-        if seen is not None:
+        if not self._file.is_patch:  # pages in a layout that is not public are kept, never judged
             self._note(seen)
 
     def _note(self, seen: Seen) -> None:

@@ -30,6 +30,11 @@ class FileFacts:
     note: str = ""  # Why it cannot be read, or what else is worth saying; empty when there is nothing
 
     @property
+    def stem(self) -> str:
+        """The same without its ending, in lower case: what a database shares with its patch file."""
+        return (self.leaf.rpartition(".")[0] or self.leaf).lower()
+
+    @property
     def leaf(self) -> str:
         """The part of the name after the last separator."""
         return names.leaf_of(self.name)
@@ -106,7 +111,9 @@ class LogFacts(FileFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchFacts(FileFacts):
-    """A patch file: empty in every modern backup; with content it is kept and never interpreted."""
+    """A patch file: mostly empty in a modern backup; with pages of data it is kept and never interpreted."""
+
+    trailer: BackupTrailer | None = None  # The bookkeeping of the backup, where it has that and nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

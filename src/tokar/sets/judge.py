@@ -148,7 +148,7 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
     for verdict in verdicts:
         yield from verdict.not_checked
     for patch in facts.patches:
-        if patch.size:
+        if patch.size and patch.trailer is None:
             yield f"{patch.name}: a patch file with content; its layout is not known, it is kept as it is"
     for log in facts.logs:
         if log.is_opaque:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from tokar import names, tokens
 from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import LogReport, PageReport
-from tokar.ese.database import DatabaseHeader
+from tokar.ese.database import PAGE_SIZES, DatabaseHeader
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity, identify
@@ -53,6 +53,8 @@ _LARGEST_PAGE: Final = 32768
 _START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
 _DATABASE_SUFFIXES: Final = (".edb", ".dit")
 """A file of such a name is a database even where nothing in it says so any more."""
+_PATCH_SIZES: Final = {2 * size for size in PAGE_SIZES}
+"""Bytes of a patch file that can be a trailer page, twice."""
 _NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them: the log being prepared may carry an old header."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
@@ -214,9 +216,9 @@ class SetReader:
 
     def wants(self, file: SetFile) -> bool:
         """Return whether a file must be opened; else it is noted by what is known of it."""
-        if file.is_patch:
+        if file.is_patch and file.size not in _PATCH_SIZES:
             self._files.append(PatchFacts(**_base(file)))
-        elif file.is_worth_opening:
+        elif file.is_patch or file.is_worth_opening:
             return True
         else:
             self._other_count += 1
@@ -228,7 +230,9 @@ class SetReader:
         if seen.source.size != file.size:  # other bytes came than were announced
             file = replace(file, size=seen.source.size)
         facts: FileFacts | None
-        if identity.kind is FileKind.CHECKPOINT:
+        if file.is_patch:
+            facts = PatchFacts(**_base(file), trailer=_patch_trailer(seen.source))
+        elif identity.kind is FileKind.CHECKPOINT:
             facts = _checkpoint(file, identity.header)
         elif identity.kind is FileKind.FLUSH_MAP:
             facts = _flush_map(file, identity.header)
@@ -250,13 +254,14 @@ class SetReader:
             source: The archive or folder.
         """
         found = self._files
-        databases = tuple(one for one in found if isinstance(one, DatabaseFacts))
+        patches = tuple(one for one in found if isinstance(one, PatchFacts))
+        databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
         logs = _with_reach([one for one in found if isinstance(one, LogFacts)], databases)
         return SetFacts(
             source=source,
             databases=databases,
             logs=tuple(sorted(logs, key=lambda log: (log.generation or 0, log.name))),
-            patches=tuple(one for one in found if isinstance(one, PatchFacts)),
+            patches=patches,
             checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
             flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
             other_count=self._other_count,
@@ -427,6 +432,23 @@ def _log(file: SetFile, seen: Seen) -> LogFacts:
         attached=tuple(AttachedDatabase(one.path, one.signature) for one in header.attachments),
         content=seen.report if isinstance(seen.report, LogReport) else None,
     )
+
+
+def _patch_trailer(source: ByteSource) -> BackupTrailer | None:
+    """Return the trailer page that some copies have in their patch file, twice, in place of one at their own end."""
+    with suppress(HeaderError):
+        return BackupTrailer.parse(source.read(0, source.size // 2))
+    return None
+
+
+def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> DatabaseFacts:
+    """Return a streaming copy with the trailer of its patch file, where it has none itself and that one fits."""
+    header = database.header
+    if header is None or database.trailer is not None or not header.is_streaming_copy:
+        return database
+    trailers = [one.trailer for one in patches if one.stem == database.stem and one.trailer is not None]
+    fitting = [one for one in trailers if not one.mismatch(header)]
+    return replace(database, trailer=fitting[0], trailer_fault="", trailer_code=None) if fitting else database
 
 
 def _positions_before(header: LogHeader) -> tuple[LogPosition, ...]:
