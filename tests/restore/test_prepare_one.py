@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, archive, dirty, logs, part, streaming
+from chain_sets import DATABASE, archive, branch, dirty, logs, part, streaming
 from restore_helpers import plan_one, targets
 
 import tokar
@@ -197,3 +197,33 @@ def test_a_restore_of_what_nobody_could_judge_goes_through_and_is_not_proven(tmp
     assert plan.parts[0][0].problems == ()
     assert str(plan.chosen.outcome).startswith("NOT PROVEN: main.edb")
     assert plan.to_json()["outcome"]["word"] == "NOT PROVEN"
+
+
+def two_histories(folder: Path) -> Path:
+    files = {DATABASE: bytes(dirty(5, 7)), **part(5, 8)}
+    return made(folder, {**files, **{f"old/{name}": data for name, data in branch(8, 9).items()}})
+
+
+def test_two_histories_are_refused_and_a_branch_decides(tmp_path: Path) -> None:
+    path = two_histories(tmp_path)
+    with pytest.raises(RestoreError, match=r"0x8 is there more than once.*old/edb00008\.log") as caught:
+        plan_of(path, tmp_path / "out").raise_for_problems()
+    assert "--branch" in str(caught.value.hint)
+    one = plan_of(path, tmp_path / "out", branch="edb00008.log")
+    assert one.problems == ()
+    assert {name for name, target in targets(one).items() if target is None} == {"old/edb00008.log", "old/edb00009.log"}
+    other = plan_of(path, tmp_path / "out", branch="old/edb00008.log")
+    assert {name for name, target in targets(other).items() if target is None} == {"edb00008.log"}
+    with pytest.raises(InputError, match="no log here is called"):
+        plan_of(path, tmp_path / "out", branch="nothing.log")
+
+
+@pytest.mark.parametrize(("profile", "steps"), [("ese", ["ren ", "only if"]), ("certadm", ["net start"])])
+def test_without_a_current_log_the_highest_is_renamed_first_but_never_for_a_service(
+    profile: str, steps: list[str], tmp_path: Path
+) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}
+    plan = plan_of(archive(tmp_path / "a.tokar", files, profile=profile).path, tmp_path / "out")
+    assert plan.recovery is not None
+    assert [step[: len(start)] for step, start in zip(plan.recovery.next_steps, steps, strict=True)] == steps
+    assert profile == "certadm" or "edb00007.log edb.log && esentutl /r edb" in plan.recovery.next_steps[0]

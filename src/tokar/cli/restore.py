@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _STANDARD_INPUT: Final = "-"
 _ASKED_OF_THE_SERVER: Final = (
-    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files"),
+    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files", "branch"),
 )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -96,6 +96,9 @@ def restore(
         Path | None,
         typer.Option(metavar="DIR", help="Put the files here that are left out because recovery must not meet them."),
     ] = None,
+    branch: Annotated[
+        str, typer.Option(metavar="LOG", help="Where two histories of logs are in the set: a log of the wanted one.")
+    ] = "",
     all_files: Annotated[
         bool, typer.Option("--all-files", help="Place everything as it lay, also what recovery must not meet.")
     ] = False,
@@ -126,6 +129,7 @@ def restore(
         accept_unrecoverable=accept_unrecoverable,
         accept_incomplete=accept_incomplete,
         aside=aside,
+        branch=branch,
         all_files=all_files,
         take_over=take_over,
     )

@@ -20,7 +20,7 @@ from tokar.as_json import as_json, fields_json
 from tokar.sets.need import Basis, need_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tokar.sets.facts import DatabaseFacts
 
@@ -54,6 +54,8 @@ class Places:
     checkpoint_path: str | None = None  # The directory of the checkpoint
     backup_log_path: str | None = None  # The directory with the restored logs
     base: str = ""  # The base name of the logs; empty where it is not known
+    # The highest log, where no current one is placed: the engine looks for the current one and answers -528.
+    highest_log: str = ""
 
 
 NO_PLACES: Final = Places()
@@ -230,12 +232,30 @@ def _next_steps(profile: str, recovery: Recovery, places: Places) -> tuple[str, 
         return tuple(f"esentutl /mh {_quoted(new)} shows what the database needs" for _, new in places.databases[:1])
     if recovery is Recovery.NONE:
         shown = tuple(f"esentutl /mh {_quoted(new)} shows the state: Clean Shutdown" for _, new in places.databases)
-        return (*shown, *_start(profile, "no recovery is needed"))
-    return _start(profile, "soft recovery runs at its start") or (_soft_command(places),)
+        step = (f"{_rename(places)}: the engine begins with no log after it",) if places.highest_log else ()
+        return (*shown, *(_start(profile, "no recovery is needed") or step))
+    return _start(profile, "soft recovery runs at its start") or tuple(_soft_steps(places))
 
 
 def _start(profile: str, what: str) -> tuple[str, ...]:
     return (f"{_SERVICES[profile]}: {what}",) if profile in _SERVICES else ()
+
+
+def _rename(places: Places) -> str:
+    """Return the command that makes the highest log the current one (Q296787)."""
+    folder = places.backup_log_path or places.log_path
+    suffix = places.highest_log.rpartition(".")[2]
+    path = f"{folder}/{places.highest_log}" if folder else places.highest_log
+    return f"ren {_quoted(path)} {places.base or 'BASE'}.{suffix}"
+
+
+def _soft_steps(places: Places) -> Iterator[str]:
+    command = _soft_command(places)
+    if not places.highest_log:
+        yield command
+        return
+    yield f"{_rename(places)} && {command}"
+    yield f"only if that fails for want of the current log: {command} /a, which gives up what was committed in it"
 
 
 def _soft_command(places: Places) -> str:

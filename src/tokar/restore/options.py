@@ -59,6 +59,7 @@ class RestoreOptions:
     accept_unrecoverable: bool = False  # Restore databases that cannot be recovered; for one archive alone
     accept_incomplete: bool = False  # Restore files that are known to be incomplete
     aside: Path | None = None  # `--aside`: where to put what the plan leaves out
+    branch: str = ""  # `--branch`: the name of a log of the history that is wanted, where there are two
     all_files: bool = False  # Place everything as it lay, also what recovery must not meet
     take_over: bool = False  # Go on although a restore that died is still registered with the server
 

@@ -167,15 +167,17 @@ class ChosenSets:
         )
 
 
-def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None = None) -> ChosenSets:
+def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None = None, branch: str = "") -> ChosenSets:
     """Return a single archive as the set that is restored, with the verdict on its databases.
 
     Args:
         archive: The archive.
         judge: Whether to look at its files; a choice of them says nothing of the whole.
         facts: What its files say of themselves, where that was read already.
+        branch: The name of a log of the history that is wanted, where there are two.
 
     Raises:
+        InputError: No log of that name is in the set.
         FormatError: Its index, or the start of a database or log, is damaged.
     """
     archive.demand_unique()
@@ -183,7 +185,7 @@ def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None =
     if not judge:
         return replace(chosen, whole=False)
     facts = _facts_of(archive) if facts is None else facts
-    found = judge_set(facts)
+    found = judge_set(facts, branch=branch)
     logs = found.placed_logs(facts)
     generations = [one.generation or 0 for one in logs]
     low, high = min(generations, default=0), max(generations, default=0)
@@ -298,7 +300,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         StorageError: A log that may stay cannot be read.
     """
     request = make_request(sets if isinstance(sets, Archive) else sets.archives[0], options)
-    chosen = choose_one(sets, judge=not options.only) if isinstance(sets, Archive) else sets
+    chosen = choose_one(sets, judge=not options.only, branch=options.branch) if isinstance(sets, Archive) else sets
     if request.existing is Existing.ROLL_FORWARD and not chosen.whole:
         if chosen.selection is None:
             raise InputError("--existing roll-forward takes a whole set; leave --only out")
@@ -308,8 +310,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         )
     if chosen.selection is not None and options.certutil is not None:
         return _plan_apart(chosen, options.certutil, options)
-    if chosen.selection is not None and (options.aside or options.all_files):
-        raise InputError("--aside and --all-files are for one archive")
+    if chosen.selection is not None and (options.aside or options.all_files or options.branch):
+        raise InputError("--aside, --all-files and --branch are for one archive")
     if options.aside and options.all_files:
         raise InputError("--all-files leaves nothing to put aside; give one of them")
     content = MergedSet(list(zip(chosen.archives, chosen.entries, strict=True)))
@@ -374,6 +376,9 @@ def _guidance(chosen: ChosenSets, places: Places, certutil: Sequence[str]) -> Gu
     """Return what follows the restore; None where nothing is of an engine."""
     if chosen.recovery is None:
         return None
+    last = chosen.logs[-1] if chosen.logs else None
+    if last is not None and not any(log.current for log in chosen.logs) and chosen.recovery is not Recovery.HARD:
+        places = replace(places, highest_log=last.leaf)
     return make_guidance(
         profile=chosen.archives[0].head.profile,
         recovery=chosen.recovery,

@@ -337,7 +337,7 @@ class Rules:
         "look for the log that the database was written with", -543, hard=-557, loss=_COMMITTED_DAMAGED)
     LOG_FORKED = Rule(FaultKind.LOG_FORKED,
         "generation 0x{:X} is there more than once: beside {} there is {}, created at another time",
-        "keep the logs of one history together and the others elsewhere", -515)
+        "restore with --branch LOG, a log of the history that is wanted; the others belong elsewhere", -515)
     LOG_FOREIGN = Rule(FaultKind.LOG_FOREIGN, "{} stands for generation 0x{:X} and belongs to another log stream",
         "find the log of this database's own stream; never mix files of two instances", -530, hard=-555)
     LOG_OLDER = Rule(FaultKind.LOG_OLDER,

@@ -8,13 +8,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import fields_json
+from tokar.errors import InputError
 from tokar.ese.filenames import parse_file_name
+from tokar.names import printable
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, log_fault, some, spans
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tokar.ese.values import Signature
     from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
@@ -93,13 +95,17 @@ class SetVerdict:
         }
 
 
-def judge_set(facts: SetFacts) -> SetVerdict:
+def judge_set(facts: SetFacts, *, branch: str = "") -> SetVerdict:
     """Return what becomes of the databases of a set.
 
     Args:
         facts: What its files say; of several archives together, where they form a chain.
+        branch: The name of a log of the history that is wanted, where there are two.
+
+    Raises:
+        InputError: No log of that name is there.
     """
-    table = LogTable(facts.logs)
+    table = LogTable(_on_branch(facts.logs, branch) if branch else facts.logs)
     runs = [DatabaseRun(database, table) for database in facts.databases]
     for run in runs:
         run.walk()
@@ -117,6 +123,17 @@ def judge_set(facts: SetFacts) -> SetVerdict:
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
         left_out=tuple(_left_out(facts, runs, roles)),
     )
+
+
+def _on_branch(logs: Sequence[LogFacts], name: str) -> Iterator[LogFacts]:
+    """Yield the logs without those in whose place the named one was written."""
+    named = next((log for log in logs if name in {log.name, log.leaf}), None)
+    if named is None:
+        raise InputError(f"no log here is called {printable(name)}", hint="name one of the logs that are listed")
+    for log in logs:
+        same = (log.signature, log.generation) == (named.signature, named.generation)
+        if not same or log.created == named.created:
+            yield log
 
 
 def _holes_between(runs: list[DatabaseRun]) -> Iterator[Fault]:
