@@ -259,7 +259,9 @@ def test_a_database_that_was_not_shut_down_gets_soft_recovery(tmp_path: Path) ->
         plan = planned(found, into=tmp_path / "out")
     assert guidance(plan).recovery is Recovery.SOFT
     assert guidance(plan).registrations == ()
-    assert guidance(plan).next_steps == (f"esentutl /r edb /l {tmp_path}/out /s {tmp_path}/out /d {tmp_path}/out",)
+    command = f"esentutl /r edb /l {tmp_path}/out /s {tmp_path}/out /d {tmp_path}/out"
+    assert guidance(plan).next_steps[0] == f"ren {tmp_path}/out/edb00007.log edb.log && {command}"
+    assert f"{command} /a, which gives up" in guidance(plan).next_steps[1]
 
 
 def test_the_plan_as_json_says_what_is_taken_from_where(opened: OpenSets, tmp_path: Path) -> None:

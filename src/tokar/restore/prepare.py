@@ -323,6 +323,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     folders = () if request.certutil is None else (request.certutil,)
     of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
     places = places_of(plan, request, base=chosen.base) if of_an_engine else NO_PLACES
+    if request.existing is not Existing.ROLL_FORWARD and chosen.logs and not any(log.current for log in chosen.logs):
+        places = replace(places, highest_log=chosen.logs[-1].leaf)
     recovery = _guidance(chosen, places, folders)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery)
 
@@ -376,9 +378,6 @@ def _guidance(chosen: ChosenSets, places: Places, certutil: Sequence[str]) -> Gu
     """Return what follows the restore; None where nothing is of an engine."""
     if chosen.recovery is None:
         return None
-    last = chosen.logs[-1] if chosen.logs else None
-    if last is not None and not any(log.current for log in chosen.logs) and chosen.recovery is not Recovery.HARD:
-        places = replace(places, highest_log=last.leaf)
     return make_guidance(
         profile=chosen.archives[0].head.profile,
         recovery=chosen.recovery,
