@@ -52,6 +52,8 @@ def log_facts(generation: int) -> LogFacts:
         name=f"edb{generation:05X}.log",
         size=12288,
         generation=generation,
+        named_generation=generation,
+        base="edb",
         signature=STREAM,
         created=moment(generation),
         previous_created=moment(generation - 1),
@@ -275,17 +277,21 @@ def test_blank_pages_get_none() -> None:
         check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(blank,))))
 
 
+BLANK = replace(CONTENT, end=0)
+
+
 @pytest.mark.parametrize(
-    ("log", "message"),
+    ("at", "fields", "message"),
     [
-        (replace(LOGS[0], content=replace(CONTENT, end=0)), "has no content"),
-        (replace(LOGS[0], content=replace(CONTENT, end=4200), reached=6000, reached_by="a.edb"), "ends at 0x1068"),
-        (replace(LOGS[0], current=True, content=replace(CONTENT, end=0), reached=6000), "has no content"),
+        (0, {"content": BLANK}, r"edb00005\.log has no content"),
+        (0, {"content": replace(CONTENT, end=4200), "reached": 6000}, r"edb00005\.log ends at 0x1068"),
+        (1, {"content": BLANK, "reached": 6000, "current": True, "named_generation": None}, "has no content"),
     ],
 )
-def test_a_log_without_the_content_it_must_have_gets_none(log: LogFacts, message: str) -> None:
-    with pytest.raises(SetError, match=rf"the set has damage: edb00005\.log {message}"):
-        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(log, LOGS[1])))
+def test_a_log_without_the_content_it_must_have_gets_none(at: int, fields: dict[str, Any], message: str) -> None:
+    logs = [replace(log, **fields) if number == at else log for number, log in enumerate(LOGS)]
+    with pytest.raises(SetError, match=rf"the set has damage: .*{message}"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*logs)))
 
 
 def test_a_copy_that_grew_while_it_was_made_gets_one() -> None:
