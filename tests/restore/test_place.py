@@ -15,8 +15,9 @@ from restore_helpers import STAMP, Reader, entries, entry, piece, plan_of, timed
 from tokar.errors import ExistingFileError, IntegrityError, PartialError, RestoreError, StorageError
 from tokar.restore import place as place_module
 from tokar.restore import staging
-from tokar.restore.place import Placing, PlacingStoppedError, Report, place
+from tokar.restore.place import PlacingStoppedError, Report, place
 from tokar.restore.plan import Existing, Plan
+from tokar.restore.second_look import SecondLook
 from tokar.restore.staging import whole_directories
 from tokar.storage import durable
 from tokar.storage.directory import Directory
@@ -267,7 +268,7 @@ def test_what_appears_at_the_target_after_the_plan_is_never_replaced(
     for look, match, where in ((True, "appeared since the plan was made", target.parent), (False, "already", target)):
         with monkeypatch.context() as context:
             if not look:  # it appears even later
-                context.setattr(Placing, "_look_again", lambda _: None)
+                context.setattr(SecondLook, "before_renaming", lambda *_: None)
             with pytest.raises(ExistingFileError, match=match) as caught:
                 place(plan, Reader())
         assert caught.value.path == str(where)

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar import names
-from tokar.errors import ArchiveError, RestoreError
+from tokar.errors import ArchiveError
 from tokar.ese.identify import FileKind, identify
 from tokar.storage.bytesource import FileSource
 from tokar.storage.directory import inode_of
 from tokar.storage.lock import is_held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tokar.restore.plan import Interrupted
 
@@ -218,74 +218,15 @@ def _with_room(
     return TargetDirectory(path, state, "", identity, device, free, files, block, limit, writable, found)
 
 
-def look_again(
-    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None, known: Container[str]
-) -> tuple[set[str], dict[str, str | None]]:
-    """Hold a directory against what was seen of it when the plan was made.
-
-    Args:
-        seen: What was seen.
-        identity: The identity that it must have now.
-        identify: As in `take_inventory`.
-        known: Names that are no news.
-
-    Returns:
-        The names that are gone, and those that are new, each with what it is to the engine; names of tokar's own work
-        and files that were set aside are no news.
-
-    Raises:
-        RestoreError: The path leads elsewhere now.
-    """
-    try:
-        info = os.lstat(seen.path)
-        if not stat.S_ISDIR(info.st_mode) or inode_of(info) != identity:
-            raise MovedError(seen.path)
-        before = {one.name for one in seen.found}
-        gone, new = set(before), {}
-        with os.scandir(seen.path) as entries:
-            for entry in entries:
-                gone.discard(name := entry.name)
-                if name in before or name in known or name.startswith(STAGING_PREFIX) or is_aside(name):
-                    continue
-                new[name] = _engine(entry, _kind(entry), identify)
-    except OSError as error:
-        raise MovedError(seen.path) from error
-    return gone, new
-
-
-def demand_ancestor(seen: TargetDirectory) -> None:
-    """Check that what is above a missing directory is still what was seen there.
-
-    Raises:
-        RestoreError: It is not.
-    """
-    above, *missing = seen.identity.split("/")
-    try:
-        same = inode_of(os.stat(Path(seen.path).parents[len(missing) - 1])) == above  # noqa: PTH116 - as `_missing`
-    except OSError:
-        same = False
-    if not same:
-        raise MovedError(seen.path)
-
-
-class MovedError(RestoreError):
-    """A path does not lead to the directory that the plan was made for."""
-
-    hint_text = "see who moves directories or links there, and restore again"
-
-    def __init__(self, path: str) -> None:
-        super().__init__("the directory is not the one that the plan was made for", path=path)
-
-
 def _list(path: str, identify: Callable[[Path], str | None] | None) -> Iterable[Found]:
     """Yield what is in a directory."""
     with os.scandir(path) as entries:
         for entry in entries:
-            kind = _kind(entry)
-            yield Found(entry.name, kind, None if is_aside(entry.name) else _engine(entry, kind, identify))
+            kind = kind_of(entry)
+            yield Found(entry.name, kind, None if is_aside(entry.name) else engine_of(entry, kind, identify))
 
 
-def _engine(entry: os.DirEntry[str], kind: NameKind, identify: Callable[[Path], str | None] | None) -> str | None:
+def engine_of(entry: os.DirEntry[str], kind: NameKind, identify: Callable[[Path], str | None] | None) -> str | None:
     """Return what is found is to the engine, by its name or else by its content."""
     if kind is NameKind.DIRECTORY:
         return None
@@ -295,7 +236,8 @@ def _engine(entry: os.DirEntry[str], kind: NameKind, identify: Callable[[Path], 
     return engine
 
 
-def _kind(entry: os.DirEntry[str]) -> NameKind:
+def kind_of(entry: os.DirEntry[str]) -> NameKind:
+    """Return what a name is, without following a link."""
     if entry.is_symlink():
         return NameKind.LINK
     if entry.is_dir(follow_symlinks=False):

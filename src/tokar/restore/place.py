@@ -42,22 +42,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from tokar import names
-from tokar.errors import ArchiveError, ExistingFileError, PartialError, SourceError, StorageError
-from tokar.restore.inventory import (
-    AT_WORK,
-    LOCK_NAME,
-    MovedError,
-    TargetState,
-    demand_ancestor,
-    engine_file,
-    lock_beside,
-    look_again,
-)
+from tokar.errors import ArchiveError, PartialError, SourceError, StorageError
+from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
+from tokar.restore.second_look import SecondLook, demand_ancestor
 from tokar.restore.stager import Stager
 from tokar.restore.staging import Stage, whole_directories
-from tokar.restore.targets import some
 from tokar.restore.workers import Tally
 from tokar.storage import durable
 from tokar.storage.directory import Directory
@@ -65,11 +55,10 @@ from tokar.storage.lock import Lock
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from tokar.format.index import Entry
-    from tokar.restore.inventory import TargetDirectory
     from tokar.restore.plan import Aside, Plan
     from tokar.restore.stager import ContentReader
 
@@ -132,6 +121,7 @@ class Placing:
         self._directories = {directory.path: directory for directory in plan.directories}
         self._whole = whole_directories(plan) if group_of is None else set()
         self._stages: dict[str, Stage] = {}
+        self._look = SecondLook(plan, self._stages)
         self._others: dict[str, Directory] = {}
         self._locks: dict[tuple[str, str], Lock] = {}
         self._made: list[Path] = []
@@ -156,7 +146,7 @@ class Placing:
         if self._stages:
             self._write_journal(registered=self._group_of is not None)
         if self._group_of is not None:
-            self._look_again()  # before anything is registered; and again before the first rename
+            self._look.before_renaming(self._journals)  # before anything is registered, and later again
 
     def _open(self) -> None:
         """Make what is missing, open and lock the directories, and make the staging directories (step 1)."""
@@ -174,7 +164,7 @@ class Placing:
             self._lock_beside(path)
         for aside in self._plan.asides:
             self._lock(self._directory(aside.directory), LOCK_NAME)
-        self._demand_unmoved()
+        self._look.demand_unmoved(self._others)
         for stage in self._stages.values():
             stage.open()
 
@@ -204,91 +194,6 @@ class Placing:
         if os.path.lexists(os.path.join(above, lock_beside(path))):  # noqa: PTH118 - as above
             self._lock(self._directory(above), lock_beside(path))
 
-    def _identity(self, seen: TargetDirectory) -> str | None:
-        """Return the identity that a path must have now; None where nothing may be there."""
-        if seen.state is TargetState.DIRECTORY:
-            return seen.identity
-        if seen.path in self._stages and not self._stages[seen.path].whole:
-            return self._stages[seen.path].holder.identity()
-        return None
-
-    def _demand_unmoved(self) -> None:
-        """Check that what was opened is what the plan was made for.
-
-        Raises:
-            RestoreError: It is not.
-        """
-        opened = {**self._others, **{path: stage.holder for path, stage in self._stages.items() if not stage.whole}}
-        for seen in self._plan.seen:
-            holder = opened.get(seen.path) if seen.state is TargetState.DIRECTORY else None
-            if holder is not None and holder.identity() != seen.identity:
-                raise MovedError(seen.path)
-
-    def _look_again(self) -> None:
-        """Hold what is there against what the plan was made from, just before the first rename (step 5).
-
-        Raises:
-            RestoreError: A path leads elsewhere, a file of the engine or of a name to be placed appeared, or a file
-                that is to be set aside or to stay went away.
-            StorageError: A staging directory was moved.
-        """
-        needed = {(one.directory, one.name) for one in self._plan.asides} | self._plan.stays
-        for seen in self._plan.seen:
-            identity = self._identity(seen)
-            if seen.state is TargetState.MISSING:
-                demand_ancestor(seen)
-            if identity is None:
-                self._demand_missing(seen.path)
-                continue
-            gone, new = look_again(seen, identity, engine_file, ())
-            if lost := [name for name in gone if (seen.path, name) in needed]:
-                raise ExistingFileError(f"gone since the plan was made: {some(sorted(lost))}", path=seen.path)
-            self._demand_nothing_new(seen.path, new, self._keys_in(seen.path) if new else set())
-        for stage in self._stages.values():
-            stage.demand_unmoved()
-        for directory, name, identity in self._journals:
-            with Directory(directory) as holder:
-                if holder.identity_of(name) not in {identity, None}:
-                    raise StorageError("the journal of this restore was moved or replaced", path=holder.path_of(name))
-
-    def _look_before_databases(self) -> None:
-        """Look for files of the engine that appeared while the others were placed.
-
-        Raises:
-            RestoreError: There are some, or a path leads elsewhere.
-        """
-        for seen in self._plan.seen:
-            identity = self._identity(seen)
-            if identity is None:
-                continue
-            _, new = look_again(seen, identity, None, ())
-            engine = {name: kind for name, kind in new.items() if kind is not None}
-            if engine:
-                own = self._keys_in(seen.path)
-                engine = {name: kind for name, kind in engine.items() if names.collision_key(name) not in own}
-                self._demand_nothing_new(seen.path, engine, set())
-
-    @staticmethod
-    def _demand_missing(path: str) -> None:
-        if Path(path).is_symlink() or Path(path).exists():
-            raise ExistingFileError("it was missing when the plan was made, and is there now", path=path)
-
-    @staticmethod
-    def _demand_nothing_new(path: str, new: Mapping[str, str | None], keys: set[str]) -> None:
-        """Refuse files that appeared and are of the engine, or have a name that is going to be placed."""
-        bad = sorted(name for name, kind in new.items() if kind or names.collision_key(name) in keys)
-        if bad:
-            listed = some(f"{names.printable(name)} ({new[name] or 'same name'})" for name in bad)
-            raise ExistingFileError(f"appeared since the plan was made: {listed}", path=path)
-
-    def _keys_in(self, path: str) -> set[str]:
-        """Return the keys of the names that are placed in a directory, under whatever path."""
-        own = self._directories[path].identity if path in self._directories else None
-        paths = {one.path for one in self._directories.values() if one.identity == own}
-        extras = [one.name for one in self._plan.extras if one.directory in paths]
-        placed = [name for directory, name, _ in self._plan.steps.placements() if directory in paths]
-        return {names.collision_key(name) for name in (*extras, *placed)}
-
     def commit(self, group: int = 0) -> None:
         """Rename: old files aside, then logs and patch files into place, then databases (steps 5 to 7).
 
@@ -300,7 +205,7 @@ class Placing:
             StorageError: The operating system refused.
         """
         if not self._began_renaming:
-            self._look_again()
+            self._look.before_renaming(self._journals)
             self._began_renaming = True
             for aside in self._plan.asides:
                 directory = self._directory(aside.directory)
@@ -309,7 +214,7 @@ class Placing:
         databases = self._commit_others(group)
         self._sync_directories()
         if databases:
-            self._look_before_databases()
+            self._look.before_databases()
         for path in self._whole_with(databases=True, others=True):
             self._stages[path].commit_whole()
             self._sync_directories()
@@ -427,10 +332,22 @@ class Placing:
         if not self._began_renaming:
             self._undo()
             return
-        if error is None:
-            self._clear()
-            self._close()
+        if error is not None:
+            self._report(error)
             return
+        try:
+            self._clear()
+        except BaseException as interrupt:
+            self._report(interrupt)
+            raise
+        self._close()
+
+    def _report(self, error: BaseException) -> None:
+        """Say with an error what is in place; what is staged and the journal stay.
+
+        Raises:
+            PlacingStoppedError: It is no interrupt.
+        """
         try:
             stopped = self._stopped(error)
         except BaseException:
@@ -507,6 +424,26 @@ class Placing:
         if not directory.has(aside.new_name):
             return False
         return not directory.has(aside.name) or directory.path_of(aside.name) in placed
+
+
+def note_sets(error: BaseException, sets: Iterable[tuple[str, Sequence[str]]]) -> bool:
+    """Note with an error that stopped placing what is in place of each set of a chain.
+
+    Args:
+        error: The error; one that says nothing of placing stays as it is.
+        sets: What each set is called, and the paths of its files, in the order of the chain.
+
+    Returns:
+        Whether it says anything of placing.
+    """
+    notes = getattr(error, "__notes__", ())
+    placed = {note.removeprefix(IN_PLACE) for note in notes if note.startswith(IN_PLACE)}
+    if not placed and not isinstance(error, PlacingStoppedError):
+        return False
+    for number, (label, paths) in enumerate(sets, 1):
+        there = sum(path in placed for path in paths)
+        error.add_note(f"set {number}, {label}; {there} of {len(paths)} files are in place")
+    return True
 
 
 def _remove_journals(journals: Iterable[tuple[str, str, str]]) -> None:

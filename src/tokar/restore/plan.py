@@ -9,16 +9,17 @@ from __future__ import annotations
 import base64
 import operator
 import os
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tokar import errors, names
 from tokar.as_json import as_json, fields_json
 
 if TYPE_CHECKING:
-    from array import array
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from tokar.format.index import Entry
     from tokar.restore.inventory import TargetDirectory
@@ -166,6 +167,20 @@ class Steps:
         self._codes = codes
         self._token_names = token_names
 
+    @classmethod
+    def joined(cls, parts: Iterable[Steps]) -> Steps:
+        """Return the steps of several plans as those of one, with the entries numbered anew from 0."""
+        entries: list[Entry] = []
+        decisions: dict[Decision, int] = {}
+        codes = array("I")
+        token_names: dict[int, str] = {}
+        for step in chain.from_iterable(parts):
+            entries.append(step.entry._replace(number=len(entries)))
+            decision = Decision(step.directory, step.name, step.rule, step.action)
+            codes.append(decisions.setdefault(decision, len(decisions)))
+            token_names[step.entry.token] = step.token_name
+        return cls(entries, tuple(decisions), codes, token_names)
+
     def __len__(self) -> int:
         return len(self._codes)
 
@@ -225,6 +240,14 @@ class Interrupted:
     asides: tuple[Aside, ...]  # The renames of old files that it has done
     journals: tuple[tuple[str, str, str], ...]  # Directory, name and identity of its journals
     registered: bool = False  # Whether it may have registered something with a server
+
+    def within(self, directories: Container[str]) -> Interrupted:
+        """Return what of it is in some directories."""
+        placed, staged = (
+            frozenset(one for one in which if one[0] in directories) for which in (self.placed, self.staged)
+        )
+        asides = tuple(one for one in self.asides if one.directory in directories)
+        return replace(self, placed=placed, staged=staged, asides=asides)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

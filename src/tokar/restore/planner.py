@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from tokar.format.index import Entry
     from tokar.restore.locations import Location
+    from tokar.restore.plan import Interrupted
     from tokar.sets.facts import LogFacts
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
@@ -376,13 +377,16 @@ class _Planner:
                 self._notes.append(f"nothing is placed in the checkpoint directory for its own sake: {path}")
 
 
-def look_and_plan(entries: Sequence[Entry], request: Request, logs: Sequence[LogFacts] = ()) -> Plan:
+def look_and_plan(
+    entries: Sequence[Entry], request: Request, logs: Sequence[LogFacts] = (), left: Interrupted | None = None
+) -> Plan:
     """Look at the targets and return the plan. Nothing is written.
 
     Args:
         entries: The entries of the set, or of all sets of a chain.
         request: What is asked for.
         logs: The logs that are placed, in order; needed where logs that are there may stay.
+        left: What an interrupted run left, where this plan is a part of a restore; else it is looked for.
 
     Raises:
         NoSuchEntryError: A name in `only` or in a target fits no entry.
@@ -392,7 +396,7 @@ def look_and_plan(entries: Sequence[Entry], request: Request, logs: Sequence[Log
     # Where the files go is not known before there is a plan; what is there already does not change that.
     roll_forward = request.existing is Existing.ROLL_FORWARD
     first = make_plan(entries, replace(request, existing=Existing.SET_ASIDE) if roll_forward else request, inventory)
-    left = find_interrupted(first)
+    left = find_interrupted(first) if left is None else left.within({one.path for one in first.directories})
     if left is not None:
         inventory = replace(inventory, interrupted=left)
     if roll_forward:

@@ -8,6 +8,7 @@ its place. What takes no part is named.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 from tokar import tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
-from tokar.errors import CollisionError, ExistingFileError, FormatError, InputError, RestoreError, StorageError
+from tokar.errors import ExistingFileError, FormatError, InputError, NoRoomError, RestoreError, StorageError
 from tokar.format.archive import Archive
+from tokar.restore.joined import MergedSet, join_plans, joined
+from tokar.restore.journal import find_interrupted
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import RestoreOptions, make_request
-from tokar.restore.place import Report, place
+from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import INCOMPLETE, UNRECOVERABLE, Existing, Plan, Problem, raise_first, sort_problems
 from tokar.restore.planner import add_problems, look_and_plan, places_of
-from tokar.restore.targets import some
+from tokar.restore.targets import room_problems, some
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
@@ -37,9 +40,9 @@ from tokar.sets.read import facts_of_archive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
     from tokar.restore.options import Request
+    from tokar.restore.plan import Interrupted
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.chain import Chain
     from tokar.sets.choose import ChainSelection, NotPlaced
@@ -335,18 +338,39 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
         raise InputError("--certutil with several sets takes them whole; leave --to and --only out")
     folders = [folder / str(at) for at in range(1, len(chosen.archives) + 1)]
     recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])
-    parts = []
-    for at, archive in enumerate(chosen.archives):
-        content = MergedSet([(archive, chosen.alone(at))])
-        plan = _plan(content, make_request(archive, replace(options, certutil=folders[at])), chosen, options)
-        strays = _strays(folder, len(folders)) if at == 0 else []
-        parts.append((replace(add_problems(plan, strays), recovery=recovery), content))
-    return RestorePlan(chosen, tuple(parts), recovery)
+    contents = [MergedSet([(archive, chosen.alone(at))]) for at, archive in enumerate(chosen.archives)]
+    requests = [
+        make_request(archive, replace(options, certutil=one))
+        for archive, one in zip(chosen.archives, folders, strict=True)
+    ]
+
+    def plans(left: Interrupted | None = None) -> list[Plan]:
+        return [
+            replace(_plan(content, request, chosen, options, left), recovery=recovery)
+            for content, request in zip(contents, requests, strict=True)
+        ]
+
+    parts = plans()
+    left = find_interrupted(join_plans(parts))
+    if left is not None:
+        parts = plans(left)
+    whole = join_plans(parts)
+    problems = _strays(folder, len(folders))
+    if not any(isinstance(one.error, NoRoomError) for plan in parts for one in plan.problems):
+        problems += room_problems(whole.directories, whole.seen)  # of all sets together
+    parts[0] = add_problems(parts[0], problems)
+    return RestorePlan(chosen, tuple(zip(parts, contents, strict=True)), recovery)
 
 
-def _plan(content: MergedSet, request: Request, chosen: ChosenSets, options: RestoreOptions) -> Plan:
+def _plan(
+    content: MergedSet,
+    request: Request,
+    chosen: ChosenSets,
+    options: RestoreOptions,
+    left: Interrupted | None = None,
+) -> Plan:
     """Return the plan of some content, with what is wrong with it unless that was accepted."""
-    plan = look_and_plan(content.entries, request, chosen.logs)
+    plan = look_and_plan(content.entries, request, chosen.logs, left)
     notes = [*chosen.notes, *(_answer(one) for one in chosen.left_out if options.all_files)]
     plan = replace(plan, notes=(*plan.notes, *notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
@@ -398,82 +422,30 @@ def place_sets(plan: RestorePlan, *, progress: Callable[[int], None] | None = No
 
     Raises:
         RestoreError: The plan has problems; nothing was written.
-        FormatError: An archive is damaged. With sets that stay apart, those before it are in place.
-        StorageError: The operating system refused.
-        PlacingStoppedError: It stopped after the first rename.
+        FormatError: An archive is damaged; nothing is in place.
+        StorageError: The operating system refused; as above.
+        PlacingStoppedError: It stopped after the first rename; of a chain, what is in place of each set is noted.
     """
     plan.raise_for_problems()
-    reports = [place(part, content, progress=progress, processes=processes) for part, content in plan.parts]
-    return Report(
-        sum(one.files for one in reports),
-        sum(one.size for one in reports),
-        tuple(aside for one in reports for aside in one.asides),
-        sum(one.without_time for one in reports),
-    )
+    whole, reader = joined(plan.parts)
+    try:
+        return place(whole, reader, progress=progress, processes=processes)
+    except BaseException as error:
+        if plan.chosen.selection is not None:
+            note_sets(error, _paths_of_sets(plan))
+        raise
 
 
-class MergedSet:
-    """The chosen entries of several archives, read as if they were in one.
-
-    The same file in two sets (same token, name and digest) is taken once, from the first; the same name with another
-    digest is refused.
-
-    Args:
-        parts: Archives, each with the entries that are needed from it, in the order of the chain.
-
-    Raises:
-        CollisionError: Two sets have a file of the same token and name with different content.
-    """
-
-    def __init__(self, parts: Sequence[tuple[Archive, Sequence[Entry]]]) -> None:
-        self.archives = tuple(archive for archive, _ in parts)
-        self.entries: Sequence[Entry]  # The entries; of several archives, numbered anew from 0
-        self._origins: list[tuple[Archive, Entry]] = []
-        if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0]):
-            self.entries = parts[0][1]  # there may be a million
-            return
-        entries: list[Entry] = []
-        self.entries = entries
-        seen: dict[tuple[int, bytes], Entry] = {}
-        for archive, chosen in parts:
-            for entry in chosen:
-                other = seen.setdefault((entry.token, entry.raw_name), entry)
-                if other is not entry:
-                    _demand_same(other, entry)
-                    continue
-                entries.append(entry._replace(number=len(entries)))
-                self._origins.append((archive, entry))
-
-    @property
-    def roots(self) -> tuple[str, ...]:
-        """The roots of the archives, as hex digits."""
-        return tuple(archive.root.hex() for archive in self.archives)
-
-    @property
-    def keeps_numbers(self) -> bool:
-        """Whether the entries have the numbers that they have in their archive."""
-        return not self._origins
-
-    def origin(self, entry: Entry) -> tuple[Archive, Entry]:
-        """Return the archive that an entry came from, and the entry as that archive numbers it."""
-        return self._origins[entry.number] if self._origins else (self.archives[0], entry)
-
-    def chunks(self, entry: Entry) -> Iterator[Chunk]:
-        """Yield the whole content of an entry; see `Archive.chunks`.
-
-        Raises:
-            FormatError: The entry is damaged.
-        """
-        archive, own = self.origin(entry)
-        return archive.chunks(own)
-
-
-def _demand_same(first: Entry, second: Entry) -> None:
-    if first.digest != second.digest or first.size != second.size:
-        raise CollisionError(
-            f"{first.name} is in two sets with different content",
-            hint="the sets do not belong together: tokar chain shows where they part",
-        )
+def _paths_of_sets(plan: RestorePlan) -> Iterator[tuple[str, list[str]]]:
+    """Yield what each set of a chain is called, and the paths of its files."""
+    for one, archive in zip(plan.chosen.ranges, plan.chosen.archives, strict=True):
+        paths = [
+            os.path.join(directory, name)  # noqa: PTH118 - text, as everywhere in a plan
+            for part, content in plan.parts
+            for directory, name, entry in part.steps.placements()
+            if content.origin(entry)[0] is archive
+        ]
+        yield one.label, paths
 
 
 def incomplete_files(entries: Iterable[Entry]) -> list[Problem]:

@@ -19,14 +19,15 @@ from tokar.errors import InputError, LocationListError, SetError, UnsafeNameErro
 from tokar.ese.filenames import parse_file_name
 from tokar.format import canonical_json
 from tokar.format.writer import system_clock
+from tokar.restore.joined import MergedSet
 from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
 from tokar.restore.options import Request, stored_locations
 from tokar.restore.paths import PathMap, last_component, same_place
-from tokar.restore.place import IN_PLACE, Placing, PlacingStoppedError
+from tokar.restore.place import Placing, note_sets
 from tokar.restore.plan import Existing, raise_first
 from tokar.restore.planner import look_and_plan
-from tokar.restore.prepare import MergedSet, incomplete_files
+from tokar.restore.prepare import incomplete_files
 from tokar.server.contract import BackupType, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from tokar.server.contract import Server
     from tokar.sets.facts import LogFacts, SetFacts
 
+_TOLD = "was told of the failure, and does not start until a restore is complete"
 _MAY_START = "could not be told of the failure: leave it stopped until a restore is complete"
 _EXPIRY_TOKEN = "expiry_token"  # noqa: S105 - the name of a blob in HEAD, not a secret
 
@@ -322,24 +324,14 @@ class ServerRestore:
 
     def _describe(self, error: BaseException) -> None:
         """Note with an error what became of each set, and of the service, where anything has."""
-        stopped = error if isinstance(error, PlacingStoppedError) else error.__cause__
-        notes = getattr(error, "__notes__", [])
-        placed = set(stopped.placed) if isinstance(stopped, PlacingStoppedError) else set()
-        placed |= {note.removeprefix(IN_PLACE) for note in notes if note.startswith(IN_PLACE)}
-        if not placed and not self._procedure.restored:
-            return
+        own: list[list[str]] = [[] for _ in self._parts]
+        for path, name, entry in self.plan.steps.placements():
+            own[self._set_of(entry)].append(self._request.join(path, name))
         complete = {item.label for item in self._procedure.restored}
-        for number, part in enumerate(self._parts):
-            own = [
-                self._request.join(path, name)
-                for path, name, entry in self.plan.steps.placements()
-                if self._set_of(entry) == number
-            ]
-            became = "registered and complete" if part.label in complete else "not complete"
-            there = sum(path in placed for path in own)
-            error.add_note(f"set {number + 1}, {part.label}: {became}; {there} of {len(own)} files are in place")
-        down = "was told of the failure, and does not start until a restore is complete"
-        error.add_note(f"the service {down if self._procedure.keeps_down else _MAY_START}")
+        became = ("registered and complete" if part.label in complete else "not complete" for part in self._parts)
+        sets = [(f"{one.label}: {what}", paths) for one, what, paths in zip(self._parts, became, own, strict=True)]
+        if note_sets(error, sets):
+            error.add_note(f"the service {_TOLD if self._procedure.keeps_down else _MAY_START}")
 
     def _registration(self, part: SetPart) -> Registration:
         full = part.backup_type is BackupType.FULL

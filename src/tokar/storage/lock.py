@@ -53,12 +53,17 @@ class Lock:
         """Remove its file and give it back, as far as that can be done; a second call does nothing."""
         if self._descriptor < 0:
             return
-        descriptor, self._descriptor = self._descriptor, -1
         if os.name == "nt":
-            os.close(descriptor)  # an open file cannot be removed there
-        with suppress(StorageError):
-            self._directory.remove(self._name)
-        if os.name != "nt":
+            self._close()  # an open file cannot be removed there
+        try:
+            with suppress(StorageError):
+                self._directory.remove(self._name)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
     def __enter__(self) -> Self:
