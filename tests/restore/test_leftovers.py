@@ -70,6 +70,16 @@ def test_a_file_that_is_being_written_is_kept(folder: Path) -> None:
     assert (folder / "c.tokar").exists()
 
 
+def test_what_is_going_to_be_replaced_is_kept_as_long_as_its_successor_is_at_work(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "c.tokar")
+    (part,) = tmp_path.iterdir()
+    old = part.with_suffix(".old.part")
+    old.write_bytes(b"old")
+    assert set(owners(tmp_path).values()) == {Owner.AT_WORK}
+    sink.commit()
+    assert owners(tmp_path) == {old.name: Owner.GONE}
+
+
 @pytest.mark.parametrize("name", [LOCK_NAME, lock_beside("/x/new")])
 def test_what_a_restore_at_work_has_staged_is_kept(folder: Path, name: str) -> None:
     found = find_leftovers(folder)

@@ -182,6 +182,21 @@ def test_a_directory_that_cannot_be_synced_says_what_has_the_name(
     assert (tmp_path / "set.tokar").read_bytes() == there
 
 
+@posix
+def test_an_interrupt_after_the_rename_leaves_no_second_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "set.tokar").write_bytes(b"old")
+    monkeypatch.setattr(durable, "sync_directory", interrupt)
+    sink = FileSink(tmp_path / "set.tokar", replace=True)
+    sink.write([b"new"])
+    with pytest.raises(KeyboardInterrupt):
+        sink.commit()
+    assert names_in(tmp_path) == ["set.tokar"]
+    assert (tmp_path / "set.tokar").read_bytes() == b"new"
+
+
 def test_giving_up_leaves_nothing_and_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "set.tokar").write_bytes(b"old")
     sink = FileSink(tmp_path / "set.tokar", replace=True)

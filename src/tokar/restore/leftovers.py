@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,7 @@ from tokar.restore.inventory import LOCK_NAME, STAGING_PREFIX
 from tokar.storage import durable
 from tokar.storage.directory import Directory
 from tokar.storage.lock import Lock, is_held
-from tokar.storage.sink import temporary_files
+from tokar.storage.sink import OLD_SUFFIX, temporary_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def find_leftovers(folder: Path) -> list[Leftover]:
     Raises:
         StorageError: The folder cannot be listed.
     """
-    parts = [_of_file(folder / name, "an archive or file that was being written") for name in temporary_files(folder)]
+    parts = [_of_temporary(folder / name) for name in temporary_files(folder)]
     with Directory(os.path.realpath(folder)) as holder:
         listed = sorted(name for name in holder.names() if name.startswith(STAGING_PREFIX))
     busy = _is_busy(folder)
@@ -114,6 +114,15 @@ def _remove_staged(holder: Directory, name: str) -> None:
         for file in staging.names():
             staging.remove(file)
         holder.remove_directory(name)
+
+
+def _of_temporary(path: Path) -> Leftover | None:
+    """Return what is known of a temporary file of a sink."""
+    if not path.name.endswith(OLD_SUFFIX):
+        return _of_file(path, "an archive or file that was being written")
+    found = _of_file(path, "what was going to be replaced, under a second name")
+    of = _of_file(path.with_name(path.name.removesuffix(OLD_SUFFIX) + ".part"), "")
+    return replace(found, owner=of.owner) if found is not None and of is not None else found
 
 
 def _of_file(path: Path, what: str) -> Leftover | None:

@@ -8,7 +8,7 @@ import re
 import secrets
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage import durable
@@ -23,7 +23,8 @@ _EXISTS_HINT = "choose another name, or pass --force to replace it once the new 
 
 _SPECIAL_HINT = "to write into it, name - as the output and send standard output there"
 
-_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.part", re.DOTALL)
+OLD_SUFFIX: Final = ".old.part"  # in place of `.part`: the second name of what is going to be replaced
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}(\.old)?\.part", re.DOTALL)
 _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, of 255 that file systems allow
 
 
@@ -122,12 +123,13 @@ class FileSink:
             note = f"{done}, but a power cut may still take its name {self.path.name}"
             error.add_note("what was there has its name again" if self._put_old_back() else note)
             raise
-        self._drop_old()
+        finally:
+            self._drop_old()
         self.capabilities = frozenset(kept)
 
     def _keep_old(self) -> None:
         """Give what is going to be replaced a second name, where there are such, until the new file is durable."""
-        name = self._temporary.with_suffix(".old.part")
+        name = self._temporary.with_suffix(OLD_SUFFIX)
         with contextlib.suppress(OSError):
             os.link(self.path, name, follow_symlinks=False)
             self._old = name
@@ -147,6 +149,7 @@ class FileSink:
         if self._old is not None:
             with contextlib.suppress(OSError):
                 self._old.unlink()
+            self._old = None
 
     def has_its_name(self) -> bool:
         """Return whether the file that this sink wrote, and no other, is under the final name."""

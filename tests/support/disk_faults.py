@@ -1,0 +1,87 @@
+"""Makes one call of the file system fail, be cut short, be interrupted, or be the last that the process makes."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tokar.cli.signals import Stopped
+from tokar.storage import durable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KILLED = 9  # the exit code of a process that died
+
+
+class Strike:
+    """Counts the calls that change something, and strikes one.
+
+    Args:
+        at: The number of the call to strike, from 1 on.
+        how: An errno; `short` for a write that writes half; `signal`; `before` or `after`: the process dies there.
+        sticky: Whether every later call of the same name fails as well.
+    """
+
+    def __init__(self, at: int, how: int | str, *, sticky: bool = False) -> None:
+        self.at = at
+        self.how = how
+        self.sticky = sticky
+        self.count = 0
+        self.struck = ""  # The call that was struck
+
+    def around(self, name: str, original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Make a call, or strike it."""
+        if name == "open" and not arguments[1] & os.O_CREAT:
+            return original(*arguments, **options)
+        self.count += 1
+        if self.count != self.at and not (self.sticky and name == self.struck):
+            return original(*arguments, **options)
+        self.struck = name
+        if self.how == "before":
+            os._exit(KILLED)
+        if self.how == "signal":
+            raise Stopped(15)
+        if self.how == "short" and name == "write":
+            return original(arguments[0], memoryview(arguments[1])[: max(1, len(arguments[1]) // 2)])
+        if isinstance(self.how, int):
+            raise OSError(self.how, os.strerror(self.how))
+        result = original(*arguments, **options)
+        if self.how == "after":
+            os._exit(KILLED)
+        return result
+
+    def rename(self, original: Callable[..., int], *arguments: Any) -> int:
+        """Make the exclusive rename, or strike it: it returns what others raise."""
+        try:
+            code: int = self.around("rename", original, *arguments)
+        except OSError as error:
+            return error.errno or 5
+        return code
+
+
+@contextmanager
+def struck(strike: Strike) -> Iterator[None]:
+    """Strike in the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open", "write", "writev", "fsync", "unlink", "mkdir", "rmdir", "replace", "rename", "link"):
+            original = getattr(os, name)
+            patch.setattr(os, name, lambda *a, _n=name, _o=original, **k: strike.around(_n, _o, *a, **k))
+        original_rename = durable._rename_exclusively
+        patch.setattr(durable, "_rename_exclusively", lambda *a: strike.rename(original_rename, *a))
+        yield
+
+
+def dies(strike: Strike, work: Callable[[], object]) -> bool:
+    """Return whether a copy of this process died at its strike while it did some work."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+    try:
+        with struck(strike):
+            work()
+    finally:
+        os._exit(0)

@@ -1,0 +1,207 @@
+"""Every write, sync and rename of what writes archives and files fails, is interrupted, or is the last one.
+
+After each point: under a final name is what was there before, or all of the new; inputs are as they were; and the plain
+rerun succeeds, or says that all is there already. A sample of the points runs always, all of them with `-m torture`.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from backup_files import fill
+from command_line import done, tokar
+from disk_faults import Strike, dies, struck
+from scripted_server import ScriptedServer
+
+import tokar as library
+from tokar.errors import ArchiveError
+from tokar.format.verify import verify
+from tokar.server.contract import DIALECTS, BackupKind
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, run_backup
+from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, and descriptors of directories")
+
+FAULTS: dict[str, int | str] = {
+    "EIO": errno.EIO,
+    "ENOSPC": errno.ENOSPC,
+    "EDQUOT": errno.EDQUOT,
+    "EROFS": errno.EROFS,
+    "short": "short",
+    "signal": "signal",
+    "killed before": "before",
+    "killed after": "after",
+}
+# Each fault, with the step from point to point.
+ALL = [pytest.param((fault, 1), marks=pytest.mark.torture, id=fault) for fault in FAULTS]
+SAMPLE = [pytest.param((fault, 3), id=f"sample {fault}") for fault in ("EIO", "signal", "killed after")]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that writes a file."""
+
+    arguments: tuple[str, ...]  # Of the command, in the folder that the test is in
+    out: str  # What it writes
+    replaces: bool = False  # Whether there is an older one, which it replaces
+
+
+JOBS = {
+    "create": Job(("create", "-q", "--all", "new.tokar", "in"), "new.tokar"),
+    "create --force": Job(("create", "-q", "--all", "--force", "old.tokar", "in"), "old.tokar", replaces=True),
+    "extract": Job(("extract", "-q", "a.tokar", "one"), "one"),
+    "extract --force": Job(("extract", "-q", "--force", "a.tokar", "one", "-o", "old"), "old", replaces=True),
+    "salvage": Job(("salvage", "-q", "cut.tokar", "new.tokar"), "new.tokar"),
+    "salvage --force": Job(("salvage", "-q", "--force", "cut.tokar", "old.tokar"), "old.tokar", replaces=True),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that the jobs need."""
+    folder = tmp_path_factory.mktemp("torture")
+    (folder / "in").mkdir()
+    for name, size in (("one", 300_000), ("two", 10)):
+        (folder / "in" / name).write_bytes(os.urandom(size))
+    with library.create(folder / "a.tokar", profile="ese", compress="none") as writer:
+        for name in ("one", "two"):
+            writer.add(0x0F, name, io.BytesIO((folder / "in" / name).read_bytes()))
+    (folder / "cut.tokar").write_bytes((folder / "a.tokar").read_bytes()[:-60])
+    with library.create(folder / "old.tokar", profile="ese") as writer:
+        writer.add_bytes(0x0F, "old", b"old")
+    (folder / "old").write_bytes(b"old")
+    return folder
+
+
+def content(path: Path) -> object:
+    """What a file says, so that two that say the same are equal; an archive is proven for it."""
+    if path.suffix != ".tokar":
+        return path.read_bytes()
+    with library.open(path) as archive:
+        verify(archive, content=True).demand()
+        return {entry.name: archive.read(entry) for entry in archive}
+
+
+@pytest.mark.parametrize("blow", [*SAMPLE, *ALL])
+@pytest.mark.parametrize("job", JOBS)
+def test_a_command_that_is_struck_anywhere_is_just_run_again(
+    job: str, blow: tuple[str, int], template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, how, stride = JOBS[job], FAULTS[blow[0]], blow[1]
+    for number, point in enumerate(range(1, 500, stride)):
+        folder = shutil.copytree(template, tmp_path / str(number))
+        monkeypatch.chdir(folder)
+        strike = Strike(point, how)
+        if how in ("before", "after"):
+            hit = killed(strike, lambda: tokar(*one.arguments))
+        else:
+            with struck(strike):
+                tokar(*one.arguments)
+            hit = strike.count >= point
+        demand_kept(folder, template, one)
+        demand_clean(folder, template, one, killed=how in ("before", "after"), strike=strike)
+        result = tokar(*one.arguments)
+        assert result.exit_code == 0 or (result.exit_code == 6 and (folder / one.out).exists()), result.stderr
+        assert content(folder / one.out) == expected(template, one)
+        shutil.rmtree(folder)
+        if not hit:
+            break
+    assert number >= 6 // stride - 1, "it opens, writes, syncs, renames and syncs the directory"
+
+
+def killed(strike: Strike, work: Callable[[], object]) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that the copy does not have
+        return dies(strike, work)
+
+
+def expected(template: Path, job: Job) -> object:
+    if job.out in {"one", "old"}:
+        return (template / "in" / "one").read_bytes()
+    return {name: (template / "in" / name).read_bytes() for name in ("one", "two")}
+
+
+def demand_kept(folder: Path, template: Path, job: Job) -> None:
+    """Check inputs, and what is under the final name."""
+    for path in template.rglob("*"):
+        if path.is_file() and path.name != job.out:
+            assert (folder / path.relative_to(template)).read_bytes() == path.read_bytes()
+    out = folder / job.out
+    old = content(template / job.out) if job.replaces else None
+    assert (content(out) if out.exists() else None) in (old, expected(template, job))
+
+
+def demand_clean(folder: Path, template: Path, job: Job, *, killed: bool, strike: Strike) -> None:
+    """Check that nothing is left but what a dead process or a failed removal leaves, which `clean` removes."""
+    known = {path.name for path in template.iterdir()} | {job.out}
+    left = {path.name for path in folder.iterdir()} - known
+    assert len(left) <= (2 if job.replaces and killed else 1)
+    assert all(name.endswith(".part") for name in left)
+    assert not left or killed or strike.struck == "unlink"
+    done("clean", "--remove", folder)
+    assert not {path.name for path in folder.iterdir()} - known
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blow", [*SAMPLE, *ALL])
+@pytest.mark.parametrize("kind", list(BackupKind))
+@pytest.mark.parametrize("profile", ["edbbcli", "certadm", "ese"])
+def test_a_backup_that_is_struck_anywhere_is_just_run_again(
+    profile: str, kind: BackupKind, blow: tuple[str, int], tmp_path: Path
+) -> None:
+    how, stride = FAULTS[blow[0]], blow[1]
+    prior = None
+    if kind in {BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL}:
+        run_backup(server(profile, 3, 4), tmp_path / "full.tokar", BackupKind.FULL)
+        prior = load_prior(tmp_path / "full.tokar")
+    options = BackupOptions(prior=prior, threads=1)
+    for number, point in enumerate(range(1, 500, stride)):
+        out = tmp_path / str(number) / "a.tokar"
+        out.parent.mkdir()
+        strike, source = Strike(point, how), server(profile, 5, 6)
+        if how in ("before", "after"):
+            hit = killed(strike, lambda out=out, source=source: run_backup(source, out, kind, options))  # type: ignore[misc]
+        else:
+            try:
+                with struck(strike):
+                    run_backup(source, out, kind, options)
+            except (ArchiveError, KeyboardInterrupt):
+                pass
+            hit = strike.count >= point
+            assert not source.truncated or out.exists()
+            assert source.leaks == 0
+            assert len(source.ended) == (1 if "prepare" in " ".join(source.history) else 0)
+        if out.exists():
+            content(out)
+            demand_receipt_agrees(out, source)
+        else:
+            done("clean", "--remove", out.parent)
+            run_backup(server(profile, 5, 6), out, kind, options)
+        assert set(content(out)) == {*source.databases, *source.logs} or kind.backup_type == "logs"  # type: ignore[call-overload]
+        if not hit:
+            break
+    assert number >= 6 // stride
+
+
+def server(profile: str, low: int, high: int) -> ScriptedServer:
+    return fill(ScriptedServer(dialect=DIALECTS[profile]), low, high)
+
+
+def demand_receipt_agrees(out: Path, source: ScriptedServer) -> None:
+    """Check that a receipt never says less than happened."""
+    if source.truncated:
+        assert read_receipt(receipt_path(out)).truncation in {Truncation.TRUNCATING, Truncation.DONE}
