@@ -49,10 +49,11 @@ class Strike:
             return original(arguments[0], memoryview(arguments[1])[: max(1, len(arguments[1]) // 2)])
         if isinstance(self.how, int):
             raise OSError(self.how, os.strerror(self.how))
-        result = original(*arguments, **options)
-        if self.how == "after":
-            os._exit(KILLED)
-        return result
+        try:
+            return original(*arguments, **options)
+        finally:
+            if self.how == "after":
+                os._exit(KILLED)
 
     def rename(self, original: Callable[..., int], *arguments: Any) -> int:
         """Make the exclusive rename, or strike it: it returns what others raise."""

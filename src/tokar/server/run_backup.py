@@ -12,14 +12,12 @@ then may logs be truncated; End comes last, always; the receipt beside the archi
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
 from tokar._version import __version__
+from tokar.as_json import fields_json
 from tokar.collect.examine import ContentExaminer, Findings
 from tokar.errors import (
     ArchiveError,
@@ -39,6 +37,7 @@ from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clo
 from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ListKind
 from tokar.server.contract import BackupKind, BackupType, NoAnswerError, ServerError
+from tokar.server.keeping import place_notes, rename_aside
 from tokar.server.licence import (
     Evidence,
     PriorSet,
@@ -56,26 +55,23 @@ from tokar.sets import receipt
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import Receipt, Truncation, receipt_path, write_receipt
-from tokar.storage import durable
 from tokar.storage.bytesource import MediumSource, Reread
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from tokar.format.compression import Compression
     from tokar.server.content import ContentStream, ListedFile
     from tokar.server.contract import NameList, Server
 
 SOFTWARE: Final = f"tokar {__version__}"
-UNVERIFIED_SUFFIX: Final = ".unverified"
-"""What is put behind the name of an archive that was sealed and could not be proven afterwards."""
-_FLUSH_ITEMS: Final = (
-    256  # transcript items in a PROC record; a format limit of 65,536 records outside entries stands behind it
-)
+_FLUSH_ITEMS: Final = 256  # transcript items in a PROC record: the format allows 65,536 records outside entries
 _MAX_LEFT_OUT: Final = 1000
 _MAX_CALLS: Final = 1000  # calls after the seal are few; after a failure before it, the last part of the story
+_NOT_TOLD: Final = "this interface cannot say that a backup failed: the server may believe in one that does not exist"
 _HOW_ENDED: Final = {"failed": "failed", "unanswered": "was not answered"}
 _LISTS: Final = {ListKind.DATABASE_NAMES: FileList.DATABASE_NAMES, ListKind.BACKUP_LOGS: FileList.BACKUP_LOGS}
 
@@ -308,7 +304,7 @@ class _Run:
     def _after_seal(self, sink: FileSink) -> None:
         """From the seal to truncation."""
         procedure = self._procedure
-        self._notes += _place_notes(self._out, self._server)
+        self._notes += place_notes(self._out, self._server)
         evidence = self._look_again(sink) if procedure.kind.truncates else None
         self._demand_sound()
         if evidence is None or procedure.state is not BackupState.SEALED:
@@ -459,13 +455,9 @@ class _Run:
         end: dict[str, Any] = {}
         notes = list(self._notes)
         if ending is not None:
-            end = {"outcome": ending.outcome.value, "result": ending.result, "told": ending.told}
-            if ending.detail:
-                end["detail"] = ending.detail
+            end = fields_json(ending, "outcome", "result", "told", *(["detail"] if ending.detail else []))
             if not ending.told:
-                notes.append(
-                    "this interface cannot say that a backup failed: the server may believe in one that does not exist"
-                )
+                notes.append(_NOT_TOLD)
         return Receipt(
             outcome="sealed" if sealed is not None else "failed",
             truncation=self._truncation,
@@ -485,42 +477,13 @@ class _Run:
         if not sink.has_its_name():
             return
         try:
-            self._aside = _rename_aside(self._out)
-            durable.sync_directory(self._out.parent)
+            self._aside = rename_aside(self._out)
         except StorageError as second:
-            if self._aside is not None:
-                return  # only the sync failed
             text = f"{self._out.name} was not proven and must not be used, and could not be renamed: {second.message}"
             if isinstance(error, ArchiveError):
                 error.message = f"{text}; what was wrong first: {error.message}"
             else:
                 error.add_note(text)
-
-
-def _rename_aside(path: Path) -> Path:
-    """Rename an archive that was not proven to `NAME.unverified`, or the first free `NAME.unverified-N`; return that.
-
-    Raises:
-        StorageError: The operating system refused.
-    """
-    for number in itertools.count(1):
-        aside = path.with_name(path.name + UNVERIFIED_SUFFIX + (f"-{number}" if number > 1 else ""))
-        with contextlib.suppress(ExistingFileError):
-            durable.rename_no_replace(path, aside)
-            break
-    return aside
-
-
-def _place_notes(out: Path, server: Server) -> Iterator[str]:
-    """Yield what a person should know of the place of an archive: what it does not survive."""
-    kind = durable.file_system_kind(out.parent)
-    if kind in {"tmpfs", "ramfs"}:
-        yield f"{out.parent} is in memory ({kind}): the archive is gone with the next start of this machine"
-        return
-    with contextlib.suppress(OSError):
-        own = out.parent.stat().st_dev
-        if any(Path(place).stat().st_dev == own for _, place in server.path_maps if Path(place).exists()):
-            yield "the archive lies on the disk of the server's own files: what takes that disk takes both"
 
 
 def _locations(locations: NameList) -> dict[str, Any]:
