@@ -77,6 +77,13 @@ def test_a_page_the_engine_refuses_is_a_problem_with_its_place() -> None:
     assert found.problems == ("has 1 damaged pages (JET_errReadVerifyFailure, -1018)",)
 
 
+def test_a_file_that_ends_inside_a_page_has_the_code_of_its_kind() -> None:
+    header = header_for()
+    copy = header_for(current_full=replace(header.current_full, generation_low=5, generation_high=6))
+    assert "-1206)" in verdict(database_bytes(header, 3)[:-100]).problems[0]
+    assert "-561)" in verdict(database_bytes(copy, 3)[:-100]).problems[0]
+
+
 def test_a_page_size_nobody_tried_is_noted() -> None:
     assert "no file with pages of 16384 bytes" in verdict(database_bytes(header_for(16384), 2)).note
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from tokar.ese.identify import FileKind, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tokar.ese.database import DatabaseHeader
     from tokar.ese.trailer import BackupTrailer
 
 CHECKED_KINDS: Final = {FileKind.DATABASE, FileKind.LOG, FileKind.STREAMING_FILE, FileKind.TEMPORARY_DATABASE}
@@ -22,7 +23,8 @@ FAULT_LIMIT: Final = 1000
 """How many faults a report lists; all of them are counted."""
 LOG_CORRUPT: Final = -501
 LOG_SIZE_DIFFERS: Final = -541
-_CUT_SHORT: Final = -561
+_CUT_COPY: Final = "JET_errBadBackupDatabaseSize, -561"
+_CUT_SHORT: Final = "JET_errDatabaseCorrupted, -1206"
 _READ_VERIFY: Final = -1018
 _WRONG_NUMBER: Final = -1118
 
@@ -218,7 +220,8 @@ def _judge_pages(identity: Identity, report: PageReport) -> ContentVerdict:
         problems.append(f"has {report.bad} damaged pages (JET_errReadVerifyFailure, {_READ_VERIFY})")
     if report.extra_bytes:
         extra = f"has {report.extra_bytes} bytes after its last page"
-        problems.append(f"{extra}: it is cut short (JET_errBadBackupDatabaseSize, {_CUT_SHORT})")
+        is_copy = cast("DatabaseHeader", identity.header).current_full.generation_low
+        problems.append(f"{extra}: it is cut short ({_CUT_COPY if is_copy else _CUT_SHORT})")
     if report.blank:
         problems.append(f"has no content: {report.blank_pages}")
     if report.trailer_fault:
