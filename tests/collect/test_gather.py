@@ -81,7 +81,7 @@ def test_everything_else_is_listed_with_the_reason(tmp_path: Path) -> None:
         "edb.chk": "a checkpoint file, rebuilt by the engine",
         "db.jfm": "a flush map file, rebuilt by the engine",
         "edbres00001.jrs": "a reserve file, rebuilt by the engine",
-        "edbtmp.log": "the next log being prepared, never part of a set",
+        "edbtmp.log": "the next log being prepared, which nobody needs beside a current log",
         "tmp.edb": "a temporary database",
         "readme.txt": "not recognised",
     }
@@ -113,8 +113,15 @@ def test_a_log_named_like_a_database_has_its_generation_from_its_header(tmp_path
 
 
 @pytest.mark.parametrize("name", ["edbtmp.log", "EDBTMP.LOG", "sruTmp.jtx"])
-def test_the_next_log_is_left_out_even_with_a_good_header(tmp_path: Path, name: str) -> None:
+def test_the_next_log_alone_is_left_out_even_with_a_good_header(tmp_path: Path, name: str) -> None:
     assert not gather(tmp_path, {name: log(9)}).candidates
+
+
+def test_the_next_log_is_taken_where_there_is_no_current_one(tmp_path: Path) -> None:
+    """A snapshot in the moment between closing the current log and making the next one current."""
+    found = gather(tmp_path, {"edb00008.log": log(8), "edbtmp.log": bytes(8192)})
+    assert taken(found) == {"edb00008.log": 0x21, "edbtmp.log": 0x21}
+    assert "so it is taken" in found.notes[0]
 
 
 def test_a_numbered_log_whose_header_is_gone_is_taken_by_its_name(tmp_path: Path) -> None:

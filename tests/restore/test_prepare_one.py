@@ -227,3 +227,12 @@ def test_without_a_current_log_the_highest_is_renamed_first_but_never_for_a_serv
     assert plan.recovery is not None
     assert [step[: len(start)] for step, start in zip(plan.recovery.next_steps, steps, strict=True)] == steps
     assert profile == "certadm" or "edb00007.log edb.log && esentutl /r edb" in plan.recovery.next_steps[0]
+
+
+def test_with_a_log_being_prepared_nothing_has_to_be_renamed(tmp_path: Path) -> None:
+    plan = plan_of(
+        made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7), "edbtmp.log": bytes(8192)}), tmp_path / "out"
+    )
+    assert targets(plan)["edbtmp.log"] is not None
+    assert plan.recovery is not None
+    assert plan.recovery.next_steps[0].startswith("esentutl /r edb")

@@ -100,6 +100,8 @@ row(
     {name(9), name(10)},
     Kind.LOGS_AFTER_GAP,
 )
+row("a snapshot in the moment without a current log", crashed(part(5, 8), {"edbtmp.log": stream()[name(2)]}), OK, set())
+row("the next log beside the current one", crashed(current(5, 8), {"edbtmp.log": bytes(8192)}), OK, {"edbtmp.log"})
 row("a cut log below", crashed({name(3): stream()[name(3)][:5000]}, part(4, 8)), OK, {name(3)}, Kind.LOG_SIZE)
 row(
     "a damaged log below",

@@ -161,7 +161,8 @@ class ContentExaminer:
         seen = self._passing.finish()
         if self._facts is not None and self._facts.wants(self._file):
             self._facts.add(self._file, seen)
-        if not self._file.is_patch:  # pages in a layout that is not public are kept, never judged
+        # Pages in a layout that is not public are kept, never judged; a log being prepared may hold anything.
+        if not self._file.is_patch and not self._file.is_next_log:
             self._note(seen)
 
     def _note(self, seen: Seen) -> None:

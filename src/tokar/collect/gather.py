@@ -18,6 +18,7 @@ from tokar.errors import InputError, SourceChangedError, SourceError, StorageErr
 from tokar.ese import identify as ese
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
+from tokar.names import leaf_of
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ _EXCHANGE_DATABASES: Final = {
 _TAKEN: Final = {FileKind.DATABASE, FileKind.STREAMING_FILE, FileKind.LOG}
 _DATABASE_SUFFIXES: Final = (".edb", ".dit")
 _BY_NAME: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
+_NEXT_LEFT_OUT: Final = "the next log being prepared, which nobody needs beside a current log"
 _NEVER_BY_NAME: Final = {
-    NameRole.NEXT_LOG: "the next log being prepared, never part of a set",
+    NameRole.NEXT_LOG: _NEXT_LEFT_OUT,
     NameRole.TEMPORARY_DATABASE: "a temporary database",
 }
 _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
@@ -163,6 +165,7 @@ class Gatherer:
         self._base = base.lower() if base else None
         self._candidates: list[Candidate] = []
         self._doubtful: list[Candidate] = []  # files with names of logs, whose content does not say so
+        self._next: list[Candidate] = []  # logs that were being prepared
         self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
         self._folders: list[tuple[str, frozenset[str]]] = []
@@ -243,6 +246,10 @@ class Gatherer:
                 return True
             if self._take_all:
                 return False
+            if by_name.role is NameRole.NEXT_LOG:
+                one = Candidate(path, name, self._token(name, "log"), "log", FileState.of(status))
+                self._next.append(one._replace(base=(by_name.base or "").lower()))
+                return True
             if by_name.role in _BY_NAME and identity.kind is FileKind.UNKNOWN:
                 one = Candidate(path, name, self._token(name, "log"), "log", FileState.of(status), by_name.generation)
                 self._doubtful.append(one._replace(base=(by_name.base or "").lower()))
@@ -323,6 +330,7 @@ class Gatherer:
             InputError: A folder holds the logs of two streams, or there is no log of the stream that was named.
         """
         self._decide_doubtful()
+        self._decide_next()
         self._choose_stream()
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
         rest = Rest(tuple(self._folders), self._rest_count, self._rest_size) if self._rest_count else Rest()
@@ -338,6 +346,21 @@ class Gatherer:
                 self._candidates.append(one)
             else:
                 self._left_out.append(NotTaken(one.name, "not recognised"))
+
+    def _decide_next(self) -> None:
+        """Take a log that was being prepared where there is no current log: the engine goes on with that one."""
+        logs = [one for one in self._candidates if one.kind == "log"]
+        for one in self._next:
+            beside = [log for log in logs if (_folder_of(log), log.base) == (_folder_of(one), one.base)]
+            current = any(self._look_at_name(log).role is NameRole.CURRENT_LOG for log in beside)
+            if beside and not current:
+                self._notes.append(f"{one.name}: the next log being prepared; there is no current log, so it is taken")
+                self._candidates.append(one)
+            else:
+                self._left_out.append(NotTaken(one.name, _NEXT_LEFT_OUT))
+
+    def _look_at_name(self, one: Candidate) -> FileName:
+        return parse_file_name(leaf_of(one.name), self._base)
 
     def _choose_stream(self) -> None:
         """Keep the logs of one stream in each folder."""

@@ -20,6 +20,7 @@ from tokar import tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
 from tokar.errors import ExistingFileError, FormatError, InputError, NoRoomError, RestoreError, StorageError
+from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive
 from tokar.restore.joined import MergedSet, join_plans, joined
 from tokar.restore.journal import find_interrupted
@@ -326,7 +327,10 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     folders = () if request.certutil is None else (request.certutil,)
     of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
     places = places_of(plan, request, base=chosen.base) if of_an_engine else NO_PLACES
-    if request.existing is not Existing.ROLL_FORWARD and chosen.logs and not any(log.current for log in chosen.logs):
+    goes_on = request.existing is Existing.ROLL_FORWARD or any(log.current for log in chosen.logs) or not chosen.logs
+    if not goes_on and not any(
+        parse_file_name(name).role is NameRole.NEXT_LOG for _, name, _ in plan.steps.placements()
+    ):
         places = replace(places, highest_log=chosen.logs[-1].leaf)
     recovery = _guidance(chosen, places, folders)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery)

@@ -375,7 +375,7 @@ def _not_placed(
     for log in facts.logs:
         if reason := _reason(log, at, highest, placed, streams):
             yield log, reason
-    for one in (*facts.logs, *facts.checkpoints, *facts.flush_maps, *facts.databases):
+    for one in (*facts.logs, *facts.next_logs, *facts.checkpoints, *facts.flush_maps, *facts.databases):
         if id(one) in apart:
             yield one, apart[id(one)]
     if at:

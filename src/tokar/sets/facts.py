@@ -117,6 +117,11 @@ class PatchFacts(FileFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NextLogFacts(FileFacts):
+    """A log that was being prepared: with no current log the engine goes on with it. Its content is never judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFacts(FileFacts):
     """What a checkpoint file says."""
 
@@ -140,6 +145,7 @@ class SetFacts:
     databases: tuple[DatabaseFacts, ...] = ()  # The databases
     logs: tuple[LogFacts, ...] = ()  # The logs
     patches: tuple[PatchFacts, ...] = ()  # The patch files
+    next_logs: tuple[NextLogFacts, ...] = ()  # Logs that were being prepared
     checkpoints: tuple[CheckpointFacts, ...] = ()  # Checkpoint files, which are no part of a backup by procedure
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
     other_count: int = 0  # Files that are none of these

@@ -223,7 +223,13 @@ def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole
     for database in facts.databases:
         if database.temporary and len(facts.databases) > 1:
             yield LeftOut(database, "a temporary database: the engine makes it anew")
-    yield from _logs_left_out(facts, runs, roles)
+    left_out = [*_logs_left_out(facts, runs, roles)]
+    yield from left_out
+    apart = {id(one.file) for one in left_out}
+    current = {log.base for log in facts.logs if log.current and id(log) not in apart}
+    for log in facts.next_logs:
+        if (parse_file_name(log.leaf).base or "").lower() in current:
+            yield LeftOut(log, "the next log being prepared, which nobody needs beside a current log")
 
 
 def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:

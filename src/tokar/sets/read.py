@@ -34,6 +34,7 @@ from tokar.sets.facts import (
     FileFacts,
     FlushMapFacts,
     LogFacts,
+    NextLogFacts,
     PatchFacts,
     SetFacts,
 )
@@ -87,6 +88,11 @@ class SetFile:
         """Whether it is a patch file, which is kept and never interpreted."""
         by_token = self.token is not None and tokens.token_name(self.token, self.profile) == "patch"
         return by_token or self.by_name.role is NameRole.PATCH
+
+    @property
+    def is_next_log(self) -> bool:
+        """Whether it is a log that was being prepared, which is kept and never interpreted."""
+        return self.role in {None, tokens.Role.LOG} and self.by_name.role is NameRole.NEXT_LOG
 
     @property
     def is_worth_opening(self) -> bool:
@@ -218,6 +224,8 @@ class SetReader:
         """Return whether a file must be opened; else it is noted by what is known of it."""
         if file.is_patch and file.size not in _PATCH_SIZES:
             self._files.append(PatchFacts(**_base(file)))
+        elif file.is_next_log:
+            self._files.append(NextLogFacts(**_base(file)))
         elif file.is_patch or file.is_worth_opening:
             return True
         else:
@@ -262,6 +270,7 @@ class SetReader:
             databases=databases,
             logs=tuple(sorted(logs, key=lambda log: (log.generation or 0, log.name))),
             patches=patches,
+            next_logs=tuple(one for one in found if isinstance(one, NextLogFacts)),
             checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
             flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
             other_count=self._other_count,
