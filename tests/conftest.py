@@ -11,9 +11,11 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-os.environ["TOKAR_DEBUG"] = (
-    "1"  # a command that fails in a way that nobody expected shows its traceback, and tests look for one
-)
+# A command that fails in a way that nobody expected shows its traceback, and tests look for one.
+os.environ["TOKAR_DEBUG"] = "1"
+# Commands that tests start as processes share their compiled modules, also where the environment says to keep none.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / "build" / "pycache")
 
 
 def samples_folder() -> Path | None:
