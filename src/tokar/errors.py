@@ -25,14 +25,16 @@ The tree, with the exit code that the command line gives for each branch::
     |   |-- UnsafeNameError             6   the name cannot be used as a file name
     |   |-- CollisionError              6   two entries would land on one path
     |   |-- ExistingFileError           6   something is there already
-    |   `-- NoRoomError                 6   the file system is too small
+    |   |-- NoRoomError                 6   the file system is too small
+    |   `-- MovedError                  6   a directory is not the one that the plan looked at
     |-- LocationListError               6   a location list cannot be read
     |-- ProcedureError                  7   the backup or restore procedure does not allow it
     |   |-- LogsOnlyRefusedError        7   the server refuses logs only, with its reason
     |   `-- OutOfOrderError             7   a step that the state does not allow
     |-- PartialError                    8   done in part: something was lost, and the report says what
     |   |-- BackupPartialError          8   the archive is good, what should have followed failed
-    |   `-- PlacingStoppedError         8   some files are in place, others are not
+    |   |-- PlacingStoppedError         8   some files are in place, others are not
+    |   `-- OutputError                 8   the work is done, and what should be printed about it was not
     `-- SetError                        9   the archive is good, the set in it is not
         `-- NotRestorableError          9   no chain of the sets reaches the wanted state
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FEW = settings(deadline=None, max_examples=25)
 
 
+RESTORED = {"db.edb": database(), "edb00001.log": log(1), "db.pat": b""}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a good archive in it."""
@@ -65,7 +68,9 @@ def test_a_changed_byte_is_found_by_whoever_reads_it(
     assert set(codes) <= {0, 3, 4, 5, 6}
     assert codes[0] in {3, 4, 5}
     assert codes[1] in {3, 4, 5}
-    assert codes[5] != 0
+    # A restore reads one HEAD, and FILE from the index: what it has not read may be damaged, what it writes is right.
+    out = path.parent / "out"
+    assert codes[5] != 0 or {one.name: one.read_bytes() for one in out.iterdir()} == RESTORED
 
 
 @FEW

@@ -86,7 +86,7 @@ class VerbGroup(typer.core.TyperGroup):
             try:
                 result = super().invoke(ctx)
             except typer.Exit as ending:
-                output.finish(failed=ending.exit_code != 0)
+                output.finish(failed=bool(ending.exit_code))
                 raise
             output.finish()
             return result
