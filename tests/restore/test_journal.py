@@ -17,7 +17,8 @@ from small_sets import contents, write
 
 import tokar
 from tokar.errors import ExistingFileError, StorageError
-from tokar.restore.place import Report, place
+from tokar.restore.place import PlacingStoppedError, Report, place
+from tokar.restore.stager import Stager
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
@@ -187,6 +188,126 @@ def test_what_is_staged_and_whole_is_not_written_again(
     report = restored(path, folder, "refuse")
     assert [name for name in made if not name.endswith(".draft")] == [], "but a new journal"
     assert report.files == 5
+    demand_whole(folder, path)
+
+
+def test_what_is_kept_is_made_durable_by_the_descriptor_that_it_is_read_with(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    staged_names = {one.name for one in folder.rglob("*") if one.is_file() and one.parent.name.startswith(".tokar-")}
+    synced: set[str] = set()
+    fsync, opening = os.fsync, Directory.open
+    names: dict[int, str] = {}
+
+    def opened(self: Directory, name: str) -> int:
+        names[descriptor := opening(self, name)] = name
+        return descriptor
+
+    def noted(descriptor: int) -> None:
+        if os.lseek(descriptor, 0, os.SEEK_CUR) == 0:
+            synced.add(names.get(descriptor, ""))
+        fsync(descriptor)
+
+    def refuse(*_: object) -> None:
+        raise StorageError("looked far enough")
+
+    monkeypatch.setattr(Directory, "open", opened)
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Stager, "sync", refuse)
+    with pytest.raises(StorageError, match="far enough"):
+        restored(path, folder, "refuse")
+    assert staged_names <= synced
+
+
+def test_a_kept_file_that_cannot_be_made_durable_is_written_again(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dead(tmp_path, path, is_all_staged)
+    made: list[str] = []
+    create, fsync, failed = Directory.create, os.fsync, itertools.count()
+
+    def watched(self: Directory, name: str) -> int:
+        made.append(name)
+        return create(self, name)
+
+    def fail_once(descriptor: int) -> None:
+        if next(failed) == 0:
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(Directory, "create", watched)
+    monkeypatch.setattr(os, "fsync", fail_once)
+    restored(path, folder, "refuse")
+    assert len([name for name in made if not name.endswith(".draft")]) == 1
+    demand_whole(folder, path)
+
+
+def test_a_journal_that_is_replaced_meanwhile_refuses_the_restore(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    (journal,) = folder.rglob("*.journal-1")
+    sync = Stager.sync
+
+    def swap(self: Stager) -> None:
+        sync(self)
+        data = journal.read_bytes()
+        journal.rename(tmp_path / "taken")
+        journal.write_bytes(data)
+
+    monkeypatch.setattr(Stager, "sync", swap)
+    with pytest.raises(StorageError, match="journal of this restore was moved or replaced"):
+        restored(path, folder, "refuse")
+    assert not (folder / "data" / DATABASE).exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "5",
+        "null",
+        '{"form": "tokar restore journal 1", "set_aside": [{"directory": 5, "name": "", "new_name": "", "why": ""}]}',
+        '{"form": "tokar restore journal 1", "set_aside": 7}',
+        "[" * 100_000,
+    ],
+)
+def test_a_journal_that_is_none_says_nothing(tmp_path: Path, path: Path, text: str) -> None:
+    folder = dead(tmp_path, path, has_some_in_place)
+    (journal,) = folder.rglob("*.journal-1")
+    journal.write_text(text)
+    with pytest.raises(ExistingFileError):
+        restored(path, folder, "refuse")
+
+
+def test_after_an_error_between_renames_nothing_is_read_from_the_archive_again(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    empty_directories(folder)
+    rename = Directory.rename
+
+    def fail(self: Directory, name: str, target: Directory, new_name: str) -> None:
+        if name == name_of(6):
+            raise StorageError("input/output error")
+        rename(self, name, target, new_name)
+
+    with monkeypatch.context() as context:
+        context.setattr(Directory, "rename", fail)
+        with pytest.raises(PlacingStoppedError) as caught:
+            restored(path, folder, "refuse")
+    assert "run the same restore again" in str(caught.value.hint)
+    made: list[str] = []
+    create = Directory.create
+
+    def watched(self: Directory, name: str) -> int:
+        made.append(name)
+        return create(self, name)
+
+    monkeypatch.setattr(Directory, "create", watched)
+    restored(path, folder, "refuse")
+    assert [name for name in made if not name.endswith(".draft")] == []
     demand_whole(folder, path)
 
 
