@@ -15,6 +15,7 @@ from recovery_sets import (
     dirty,
     flip,
     logs,
+    segment,
     streaming,
     write,
 )
@@ -135,6 +136,18 @@ row(
     Kind.LOG_NAME,
 )
 row("the current log and its numbered self", crashed(current(4, 8), part(8, 8)), OK, {name(8)})
+SHORTER = stream()[name(8)][: 3 * 4096].ljust(len(stream()[name(8)]), b"\0")
+OTHER_WORDS = stream()[name(8)][:4096] + b"".join(segment(8, at, 90 + at) for at in range(1, 4))
+OTHER_WORDS = OTHER_WORDS.ljust(len(SHORTER), b"\0")
+row("the numbered self holds more than the current log", crashed(part(4, 8), {"edb.log": SHORTER}), OK, {"edb.log"})
+row("the current log holds more than its numbered self", crashed(current(4, 8), {name(8): SHORTER}), OK, {name(8)})
+row(
+    "the current log and its numbered self disagree",
+    crashed(current(4, 8), {name(8): OTHER_WORDS}),
+    NOT,
+    {name(8)},
+    Kind.LOG_DIFFERS,
+)
 row("a current log that is not the last one", crashed(part(4, 8), {"edb.log": stream()[name(6)]}), OK, {"edb.log"})
 row(
     "two histories after the need",

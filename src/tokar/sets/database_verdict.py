@@ -136,6 +136,7 @@ class DatabaseRun:
         self.before: list[LogFacts] = []  # Older logs that lead to the run, from the lowest one on
         self.missing: list[range] = []  # Needed generations that are not here, as runs
         self._by_number = False
+        self._uncompared: list[str] = []  # Copies of one log that nobody has compared
         self._is_forked = False  # Whether two histories lead on, and nothing says which is wanted
         self._proven: dict[int, LogTime] = {}  # When the logs up to the one that the header names were created
         self._table = table
@@ -165,6 +166,24 @@ class DatabaseRun:
         ):  # recovery goes on with a loss, and ends before the hole
             self.run = [log for log in self.run if (log.generation or 0) < self.missing[0].start]
         self._walk_back(header.log_signature)
+        for log in self.run:
+            self._check_copies(header.log_signature, log)
+
+    def _check_copies(self, signature: Signature, log: LogFacts) -> None:
+        """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
+        if self._table.continuing(signature, log):
+            return
+        for other in self._table.of(signature, log.generation or 0):
+            same = other is log or other.created != log.created or (log.digest and other.digest == log.digest)
+            if same:
+                continue
+            if log.content is None or other.content is None:
+                self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
+            elif log.content.valid == other.content.valid and (
+                log.content.segments_xor != other.content.segments_xor
+                or (log.digest and log.content.segments_xor is None)
+            ):
+                self._note(Rules.LOG_TWICE.of_log(log, other.name))
 
     @property
     def start(self) -> int:
@@ -428,6 +447,7 @@ class DatabaseRun:
         name, need = self.facts.name, self.need
         if need.basis is Basis.UNKNOWN:
             yield f"{name}: {need.why}"
+        yield from self._uncompared
         if need.not_checked:
             yield f"{name}: {need.not_checked}"
         if self._by_number:

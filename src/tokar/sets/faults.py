@@ -381,6 +381,8 @@ class Rules:
         "name the sets of the one history that is wanted, or a generation that only it has: --until GENERATION", -515)
     LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",
         "examine both with: tokar check --content; restore with the set whose copy is whole")
+    LOG_TWICE = Rule(FaultKind.LOG_DIFFERS, "{} and {} are the same log, and their content disagrees",
+        "leave the one out that was not copied last; tokar check --content shows what is in both", -515)
     OLDER_THAN_FULL = Rule(FaultKind.MISSING_FULL, "{} is older than {}, which begins with generation 0x{:X}",
         "add the full that was taken before it", -560)
     MISSING_FULL = Rule(FaultKind.MISSING_FULL,
