@@ -1,0 +1,414 @@
+"""Real sets, changed in more than a hundred ways, and what must be said of each: written from the rules, not the tool.
+
+One row a change: the set, what happened to it, the last line, the root cause with the engine's error, and what a
+restore leaves out. Every verb must say the same: create and then check, check --content, restore --dry-run, chain.
+
+    crashed  needs logs 3 to 5, the last of them current    dirty   needs log 0x51; 0x4E to 0x50 and 0x52 are there too
+    clean    shut down in SRU.log (9), with logs 3 to 8     xp      shut down in edb.log (0x83), with 0x81 and 0x82
+    before   shut down in SRU.log (2), with log 1           after   shut down in SRU.log (5), with logs 3 and 4
+    ual      needs log 0x7C, which is not there             backup  a streaming copy with nine logs, all of it blank
+
+With a + after its name everything in the folder is taken (create --all): checkpoint, flush map, reserve logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import done, tokar
+from real_sets import (
+    Files,
+    bits,
+    blank,
+    both,
+    bring,
+    checkpoint_at,
+    consistent,
+    copy,
+    cut,
+    dirty,
+    drop,
+    empty,
+    garbage,
+    header,
+    load,
+    needs,
+    only,
+    rename,
+    rewritten,
+    state,
+    swap,
+    swap_pages,
+    u32,
+    zero,
+    zero_page,
+)
+from recovery_sets import write
+
+from conftest import samples_folder
+from tokar.sets.faults import FaultKind as Kind
+from tokar.sets.outcome import Word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.samples, pytest.mark.usefixtures("samples")]
+
+YES, LOSS, PART, OPEN, NOT = (
+    Word.RESTORABLE, Word.WITH_LOSS, Word.PART_OF_A_CHAIN, Word.NOT_PROVEN, Word.NOT_RESTORABLE,
+)  # fmt: skip
+FOLDERS = {
+    "dirty": "ese/win10-srum-belkasoft-dirty",
+    "clean": "ese/win10-srum-rathbun",
+    "xp": "ese/xp64-catroot2",
+    "after": "replay/server2022-after",
+    "before": "replay/server2022-before",
+    "crashed": "replay/server2022-after",
+    "ual": "ese/ual-hyperv",
+    "raven": "ese/pfsheet-raven",
+    "lds": "ese/dsinternals",
+    "basic": "ese/dissect",
+    "backup": "ese/dhcp-streaming-backup-redacted",
+}
+DB = "SRUDB.dat"
+XP_DB = "F750E6C3/catdb"
+
+
+def sample(name: str) -> Files:
+    """The files of a set by its short name."""
+    name = name.rstrip("+")
+    found = samples_folder()
+    assert found is not None
+    folder = found.parent / FOLDERS[name] if found.name == "ese" else found / FOLDERS[name].removeprefix("ese/")
+    if not folder.is_dir():
+        pytest.skip(f"{FOLDERS[name]} is not here")
+    files = load(folder)
+    if name == "crashed":
+        dirty(DB, "SRU.log", 3, 5)(files)
+    if name == "basic":
+        only("basic.edb")(files)
+    return files
+
+
+def log(generation: int, base: str = "SRU") -> str:
+    return f"{base}{generation:05X}.log"
+
+
+def of(name: str) -> Callable[[], Files]:
+    return partial(sample, name)
+
+
+def logs(*generations: int) -> str:
+    return " ".join(log(one) for one in generations)
+
+
+OF_CONTENT = {Kind.LOG_DAMAGED, Kind.LOG_ALTERED, Kind.LOG_SHORT, Kind.LOG_BLANK, Kind.PAGES_DAMAGED}
+Row = tuple[str, "Callable[[Files], None]", Word, Kind | None, int | None, list[str]]
+ROWS: dict[str, Row] = {}
+LOST = "a database without any header is only taken for one by the endings .edb and .dit"
+WRONG = {  # rows of which the tool does not say what it must, each with the reason
+    "crashed: patched and not shut down": "more logs than needed are enough, and count as not judged",
+    "clean: the current log and its number disagree": "two copies of one log are never held against each other",
+    "clean: a page in use is zeros": "a blank page that other pages lead to is not found",
+    "clean: no database, no log 5": "check judges a set of nothing but logs by its files alone",
+    "clean: no database, garbage in log 8": "restore places logs alone that it calls not restorable",
+    "clean: no database, log 7 as 8": "restore places logs alone that it calls not restorable",
+    **{
+        f"{name}: the database is {what}": LOST
+        for name in ("clean", "crashed")
+        for what in ("empty", "zeros", "garbage")
+    },
+}
+
+
+def row(  # noqa: PLR0917 - it is a row of the table
+    name: str,
+    title: str,
+    work: Callable[[Files], None],
+    word: Word,
+    kind: Kind | None = None,
+    code: int | None = None,
+    left_out: str = "",
+) -> None:
+    """Add a row; the files that are left out are parted by blanks."""
+    assert f"{name}: {title}" not in ROWS
+    apart = left_out.replace(" - ", "_").split()
+    ROWS[f"{name}: {title}"] = (name, work, word, kind, code, [one.replace("_", " - ") for one in apart])
+
+
+def nothing(files: Files) -> None:
+    assert files
+
+
+# fmt: off
+N3, N4, CUR = log(3), log(4), "SRU.log"
+
+# --- A crashed database with three needed logs; the last one is the current log ---
+row("crashed", "as it is", nothing, YES)
+row("crashed", "no first log", drop(N3), NOT, Kind.LOG_MISSING, -543)
+row("crashed", "no middle log", drop(N4), NOT, Kind.LOG_MISSING, -543)
+row("crashed", "no current log", drop(CUR), NOT, Kind.LOG_MISSING, -543)
+row("crashed", "no logs at all", drop(N3, N4, CUR), NOT, Kind.LOG_MISSING, -543)
+for at in (N3, N4, CUR):
+    row("crashed", f"{at} is empty", empty(at), NOT, Kind.LOG_UNREADABLE, -501)
+    row("crashed", f"{at} is zeros", zero(at), NOT, Kind.LOG_UNREADABLE, -501)
+    row("crashed", f"{at} is garbage", garbage(at), NOT, Kind.LOG_UNREADABLE, -501)
+    row("crashed", f"{at} is cut", cut(at, 30000), NOT, Kind.LOG_SIZE, -541)
+    row("crashed", f"a bit in the header of {at}", bits(at, 30), NOT, Kind.LOG_UNREADABLE, -501)
+    row("crashed", f"bits in a segment of {at}", bits(at, 8192 + 500, 8192 + 900), NOT, Kind.LOG_DAMAGED, -501)
+    row("crashed", f"{at} of another server", bring(of("clean"), log(7), at), NOT, Kind.LOG_FOREIGN, -530)
+for at in (N3, N4):
+    row("crashed", f"{at} has a header and nothing more", blank(at), NOT, Kind.LOG_BLANK, -501)
+row("crashed", "a current log that was just begun", blank(CUR), YES)
+row("crashed", "log 3 ends too early", blank(N3, 5 * 4096), NOT, Kind.LOG_ALTERED, -590)
+row("crashed", "log 4 ends before a position that log 5 gives", blank(N4, 5 * 4096), NOT, Kind.LOG_SHORT, -501)
+row("crashed", "other records in log 4", rewritten(N4, 3), NOT, Kind.LOG_ALTERED, -590)
+row("crashed", "logs 3 and 4 changed places", swap(N3, N4), NOT, Kind.LOG_NAME, -513)
+row("crashed", "log 4 and the current one changed places", swap(N4, CUR), NOT, Kind.LOG_NAME, -528)
+row("crashed", "log 4 is called 7", rename(N4, log(7)), NOT, Kind.LOG_NAME, -513)
+row("crashed", "log 4 is called a copy", rename(N4, "SRU00004 - Copy.log"), NOT, Kind.LOG_NAME, -543)
+row("crashed", "log 4 is called .bak", rename(N4, "SRU00004.bak"), NOT, Kind.LOG_NAME, -543)
+row("crashed", "log 4 has six digits", rename(N4, "SRU000004.log"), NOT, Kind.LOG_NAME, -543)
+row("crashed", "log 4 twice", copy(N4, "SRU00004 - Copy.log"), YES, None, None, "SRU00004 - Copy.log")
+row("crashed", "log 4 also as 9", copy(N4, log(9)), YES, Kind.LOG_NAME, -513, log(9))
+row("crashed", "log 3 also as 1", copy(N3, log(1)), YES, Kind.LOG_NAME, -513, log(1))
+row("crashed", "the current log is log 4", copy(N4, CUR), NOT, Kind.LOG_OLDER, -543)
+row("crashed", "the current log of the day before", bring(of("before"), CUR, CUR), NOT, Kind.LOG_OLDER, -543)
+row("crashed", "the current log also by number", copy(CUR, log(5)), YES, None, None, log(5))
+row("crashed", "the current log by number only", rename(CUR, log(5)), YES)
+row("crashed", "the recycled log 2 under its name", copy("SRUtmp.log", log(2)), YES)
+row("crashed", "log 1 beyond a hole", bring(of("before"), log(1), log(1)), YES, Kind.LOGS_BEFORE_GAP, -528, log(1))
+row("crashed", "an earlier log of another server", bring(of("clean"), log(4), log(2)), YES, None, None, log(2))
+row("crashed", "a later log of another server", bring(of("clean"), log(8), log(8)), YES, Kind.STRAY_LOGS, -530, log(8))
+row("crashed", "no database", drop(DB), PART)
+row("crashed", "the database of the day before", bring(of("before"), DB, DB), YES, Kind.NEW_STREAM, None,
+    f"{logs(3, 4)} {CUR}")
+row("crashed", "the database of another server", bring(of("clean"), DB, DB), YES, Kind.STRAY_LOGS, -530,
+    f"{logs(3, 4)} {CUR}")
+row("crashed", "needs 2 as well", dirty(DB, CUR, 2, 5), NOT, Kind.LOG_MISSING, -543)
+row("crashed", "needs 4 to 5", dirty(DB, CUR, 4, 5), YES)
+row("crashed", "needs 5, and 4 is gone", both(dirty(DB, CUR, 5, 5), drop(N4)), YES, Kind.LOGS_BEFORE_GAP, -528, N3)
+row("crashed", "needs 5, and 4 is damaged", both(dirty(DB, CUR, 5, 5), bits(N4, 9000, 9100)), YES, Kind.LOG_DAMAGED,
+    -501, logs(3, 4))
+row("crashed", "needs 3 to 4, 5 is committed", dirty(DB, CUR, 3, 4, 5), YES)
+row("crashed", "5 is committed and gone", both(dirty(DB, CUR, 3, 4, 5), drop(CUR)), LOSS, Kind.COMMITTED_LOG_MISSING,
+    -582)
+row("crashed", "5 is committed and cut", both(dirty(DB, CUR, 3, 4, 5), cut(CUR, 30000)), LOSS, Kind.LOG_SIZE, -586)
+row("crashed", "6 is committed, the current log is older", dirty(DB, CUR, 3, 5, 6), LOSS, Kind.LOG_OLDER, -582)
+row("crashed", "the header names another last log", header(DB, (348, bytes(8)), (348, b"\1\2\3\4\5\6\7\0")), NOT,
+    Kind.LOG_OF_OTHER_BRANCH, -543)
+row("crashed", "the header names another log stream", header(DB, (108, b"\1\2\3\4")), NOT, Kind.LOG_FOREIGN, -530)
+row("crashed", "patched and not shut down", header(DB, state(7)), YES)
+for number in (4, 6, 8):
+    row("crashed", f"in state {number}", header(DB, state(number)), NOT, Kind.STATE_UNUSABLE, -550)
+for number in (5, 9):
+    row("crashed", f"in state {number}", header(DB, state(number)), OPEN)
+row("crashed", "names no needed logs", header(DB, *needs(0, 0)), OPEN)
+row("crashed", "its range runs backward", header(DB, *needs(5, 3)), OPEN)
+row("crashed", "a newer revision", header(DB, (232, u32(999))), YES)
+
+# --- A database that was shut down, its logs and its current log ---
+row("clean", "as it is", nothing, YES)
+row("clean", "no logs", only(DB), YES)
+row("clean", "only the current log", only(DB, CUR), YES)
+row("clean", "no log 8", drop(log(8)), YES, Kind.LOGS_BEFORE_GAP, -528, logs(3, 4, 5, 6, 7))
+row("clean", "no log 5", drop(log(5)), YES, Kind.LOGS_BEFORE_GAP, -528, logs(3, 4))
+row("clean", "no log 3", drop(log(3)), YES)
+ALL = logs(3, 4, 5, 6, 7, 8)
+row("clean", "no current log", drop(CUR), YES, Kind.NEW_STREAM, None, ALL)
+row("clean", "an empty current log", empty(CUR), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
+row("clean", "a current log of zeros", zero(CUR), YES, Kind.LOG_UNREADABLE, -501, f"{ALL} {CUR}")
+row("clean", "a current log of garbage", garbage(CUR), YES, Kind.LOG_UNREADABLE, -501, f"{ALL} {CUR}")
+row("clean", "a current log cut short", cut(CUR, 20000), YES, Kind.LOG_SIZE, -541, f"{ALL} {CUR}")
+row("clean", "a blank current log", blank(CUR), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
+row("clean", "a current log of another server", bring(of("after"), CUR, CUR), YES, Kind.STRAY_LOGS, -530,
+    f"{ALL} {CUR}")
+row("clean", "an older current log", both(drop(CUR), rename(log(8), CUR)), YES, Kind.NEW_STREAM, None,
+    f"{logs(3, 4, 5, 6, 7)} {CUR}")
+row("clean", "bits in log 8", bits(log(8), 9000, 9100), YES, Kind.LOG_DAMAGED, -501, ALL)
+row("clean", "log 6 cut short", cut(log(6), 20000), YES, Kind.LOG_SIZE, -541, logs(3, 4, 5, 6))
+row("clean", "log 6 of another server", bring(of("dirty"), log(0x50), log(6)), YES, Kind.LOGS_BEFORE_GAP, -528,
+    logs(3, 4, 5, 6))
+row("clean", "log 0x50 of another server", bring(of("dirty"), log(0x50), log(0x50)), YES, Kind.STRAY_LOGS, -530,
+    log(0x50))
+row("clean", "logs 7 and 8 changed places", swap(log(7), log(8)), YES, Kind.LOG_NAME, -513, ALL)
+row("clean", "log 8 also as 0x18", copy(log(8), log(0x18)), YES, Kind.LOG_NAME, -513, log(0x18))
+row("clean", "the current log also by number", copy(CUR, log(9)), YES, None, None, log(9))
+row("clean", "the current log and its number disagree", both(copy(CUR, log(9)), rewritten(log(9), 3)), NOT,
+    Kind.LOG_DIFFERS)
+row("clean", "a lagged copy, shut down in log 5", header(DB, consistent(5)), YES)
+row("clean", "shut down in log 12", header(DB, consistent(12)), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
+row("clean", "shut down in log 2", header(DB, consistent(2)), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
+row("clean", "repaired", header(DB, (240, u32(1))), YES, Kind.DATABASE_REPAIRED)
+row("clean", "not shut down, no range", header(DB, state(2)), OPEN)
+row("clean", "no database", drop(DB), PART)
+row("clean", "no database, no log 5", drop(DB, log(5)), NOT, Kind.LOG_MISSING, -543)
+row("clean", "no database, other records in log 6", both(drop(DB), rewritten(log(6), 3)), NOT, Kind.LOG_ALTERED, -590)
+row("clean", "no database, garbage in log 8", both(drop(DB), garbage(log(8))), NOT, Kind.LOG_UNREADABLE, -501)
+row("clean", "no database, log 7 as 8", both(drop(DB), copy(log(7), log(8))), NOT, Kind.LOG_NAME, -513)
+
+# --- What can happen to a database ---
+for name, file in (("clean", DB), ("crashed", DB)):
+    row(name, "the database is empty", empty(file), NOT, Kind.DATABASE_UNREADABLE, -1018)
+    row(name, "the database is zeros", zero(file), NOT, Kind.DATABASE_UNREADABLE, -1018)
+    row(name, "the database is garbage", garbage(file), NOT, Kind.DATABASE_UNREADABLE, -1018)
+    row(name, "both headers damaged", bits(file, 60, 4096 + 60), NOT, Kind.DATABASE_UNREADABLE, -1018)
+    row(name, "first header damaged", bits(file, 60), YES, Kind.HEADER_COPY)
+    row(name, "second header damaged", bits(file, 4096 + 60), YES, Kind.HEADER_COPY)
+    row(name, "page 1 is zeros", zero_page(file, 1), NOT, Kind.DATABASE_BLANK, -1019)
+    row(name, "the catalog is zeros", zero_page(file, 4), NOT, Kind.DATABASE_BLANK, -1019)
+    row(name, "a headless copy", blank(file, 2 * 4096), NOT, Kind.DATABASE_BLANK, -1019)
+    row(name, "cut inside a page", cut(file, -100), NOT, Kind.DATABASE_CUT, -1206)
+    row(name, "two pages changed places", swap_pages(file, 6, 9), NOT, Kind.PAGES_MISPLACED, -1018)
+    row(name, "a bit in a page", bits(file, 9 * 4096 + 500), YES, Kind.PAGES_CORRECTABLE)
+    row(name, "bits in a page", bits(file, 9 * 4096 + 500, 9 * 4096 + 1000), NOT, Kind.PAGES_DAMAGED, -1018)
+row("clean", "half a database", cut(DB, 60 * 4096), NOT, Kind.DATABASE_CUT, -1206)
+row("clean", "a page in use is zeros", zero_page(DB, 40), NOT, Kind.DATABASE_BLANK, -1019)
+row("crashed", "half a database", cut(DB, 60 * 4096), YES, Kind.PAGES_BEYOND)
+row("basic", "as it is", nothing, YES)
+row("basic", "half of what is in use", cut("basic.edb", 14 * 4096), NOT, Kind.DATABASE_CUT, -1206)
+row("basic", "two pages changed places", swap_pages("basic.edb", 5, 7), NOT, Kind.PAGES_MISPLACED, -1018)
+row("basic", "logs of another server beside", bring(of("clean"), log(3), log(3)), YES, Kind.STRAY_LOGS, -530, log(3))
+row("raven", "as it is", nothing, YES)
+row("raven", "bits in a page", bits("Data", 9 * 4096 + 500, 9 * 4096 + 1000), NOT, Kind.PAGES_DAMAGED, -1018)
+
+# --- A crashed database of another version, and logs on both sides of what it needs ---
+D4E, D4F, D50, D51 = (log(at) for at in (0x4E, 0x4F, 0x50, 0x51))
+row("dirty", "as it is", nothing, YES)
+row("dirty", "no needed log", drop(D51), NOT, Kind.LOG_MISSING, -543)
+row("dirty", "no log 0x50", drop(D50), YES, Kind.LOGS_BEFORE_GAP, -528, f"{D4E} {D4F}")
+row("dirty", "no log 0x4F", drop(D4F), YES, Kind.LOGS_BEFORE_GAP, -528, D4E)
+row("dirty", "no current log", drop(CUR), YES)
+row("dirty", "a garbage current log", garbage(CUR), YES, Kind.LOG_UNREADABLE, -501, CUR)
+row("dirty", "a current log of another server", bring(of("clean"), CUR, CUR), YES, Kind.STRAY_LOGS, -530, CUR)
+row("dirty", "the needed log is the current one", both(drop(CUR), rename(D51, CUR)), YES)
+row("dirty", "the current log is 0x50", both(drop(D51, CUR), rename(D50, CUR)), NOT, Kind.LOG_OLDER, -543)
+row("dirty", "a garbage current log, and no 0x51", both(drop(D51), garbage(CUR)), NOT, Kind.LOG_UNREADABLE, -501)
+row("dirty", "a foreign current log, and no 0x51", both(drop(D51), bring(of("clean"), CUR, CUR)), NOT,
+    Kind.LOG_FOREIGN, -530)
+row("dirty", "0x53 is committed, the current log is 0x52", header(DB, *needs(0x51, 0x51, 0x53)), LOSS, Kind.LOG_OLDER,
+    -582)
+row("dirty", "0x53 is committed, and no current log", both(header(DB, *needs(0x51, 0x51, 0x53)), drop(CUR)), LOSS,
+    Kind.COMMITTED_LOG_MISSING, -582)
+
+row("dirty+", "as it is", nothing, YES, None, None, "SRU.chk")
+row("dirty+", "a later checkpoint", checkpoint_at("SRU.chk", 0x52), YES, Kind.CHECKPOINT_NEWER, None, "SRU.chk")
+row("dirty+", "a checkpoint of another server", bring(of("clean"), "SRU.chk", "SRU.chk"), YES,
+    Kind.CHECKPOINT_FOREIGN, -532, "SRU.chk")
+row("dirty+", "a damaged checkpoint", bits("SRU.chk", 20, 4116), YES, Kind.CHECKPOINT_DAMAGED, -533, "SRU.chk")
+row("dirty+", "a flush map of another server", bring(of("clean"), "SRUDB.jfm", "SRUDB.jfm"), YES,
+    Kind.FLUSH_MAP_FOREIGN, None, "SRU.chk SRUDB.jfm")
+
+# --- The old format: two databases on one stream, of which one is here ---
+X81, X82, XC = "edb00081.log", "edb00082.log", "edb.log"
+XALL = f"{X81} {X82} {XC}"
+row("xp", "as it is", nothing, YES, Kind.DATABASE_NOT_HERE, -1216)
+row("xp", "no log 0x82", drop(X82), YES, Kind.LOGS_BEFORE_GAP, -528, X81)
+row("xp", "no current log", drop(XC), YES, Kind.NEW_STREAM, None, f"{X81} {X82}")
+row("xp", "bits in the current log", bits(XC, 4096 + 600, 4096 + 700), YES, Kind.LOG_DAMAGED, -501, XALL)
+row("xp", "a database in the old format that crashed", dirty(XP_DB, XC, 0x83, 0x83), LOSS, Kind.DATABASE_NOT_HERE,
+    -1216)
+row("xp", "crashed, and no current log", both(dirty(XP_DB, XC, 0x83, 0x83), drop(XC)), NOT, Kind.LOG_MISSING, -543)
+row("xp", "crashed, and bits in the log", both(dirty(XP_DB, XC, 0x82, 0x83), bits(X82, 5000, 5100)), NOT,
+    Kind.LOG_DAMAGED, -501)
+row("xp", "bits in a page", bits(XP_DB, 8 * 4096 + 600), NOT, Kind.PAGES_DAMAGED, -1018)
+row("xp", "half of the database", cut(XP_DB, 400 * 4096), NOT, Kind.DATABASE_CUT, -1206)
+
+# --- Two states of one database, a day apart ---
+LATER = both(*(bring(of("after"), one, one) for one in (N3, N4, CUR)), bring(of("after"), "SRUtmp.log", log(2)))
+row("before", "as it is", nothing, YES)
+row("before", "with the logs of the next day", LATER, YES)
+row("before", "with the next day's logs but 2", both(LATER, drop(log(2))), YES, Kind.NEW_STREAM, None,
+    f"{logs(1, 3, 4)} {CUR}")
+row("before", "with the next day's logs but 4", both(LATER, drop(N4)), YES, Kind.LOGS_AFTER_GAP, -515, CUR)
+row("before", "copied during the roll-over", bring(of("after"), "SRUtmp.log", log(2)), YES, None, None, CUR)
+row("after", "as it is", nothing, YES)
+row("after", "the current log of the day before", bring(of("before"), CUR, CUR), YES, Kind.NEW_STREAM, None,
+    f"{logs(3, 4)} {CUR}")
+
+# --- A database that cannot be recovered as it is ---
+row("ual", "as it is", nothing, NOT, Kind.LOG_MISSING, -543)
+row("ual", "the one that was shut down", drop("Current.mdb"), YES)
+row("ual", "a foreign log by the right name", bring(of("clean"), log(7), log(0x7C, "edb")), NOT, Kind.LOG_FOREIGN, -530)
+row("lds", "as it is", nothing, YES)
+
+# --- A streaming copy that has lost its content ---
+row("backup", "as it is", nothing, NOT, Kind.DATABASE_BLANK, -1019)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a verb says of a set."""
+
+    word: str
+    why: str
+    exit_code: int
+    left_out: set[str]
+    causes: list[tuple[str, int | None]] = field(default_factory=list)  # kinds and codes, the root cause first
+    remarks: list[tuple[str, int | None]] = field(default_factory=list)
+
+
+def checked(path: Path, *options: str) -> Said:
+    result = tokar("check", "--json", *options, path)
+    (one,) = result.json()["archives"]
+    causes, remarks = (
+        [(each["kind"], (each["engine"] or {}).get("number")) for rung in one["rungs"] for each in rung[key]]
+        for key in ("findings", "remarks")
+    )
+    apart = {each["name"] for each in one["verdict"]["left_out"]}
+    outcome = one["outcome"]
+    return Said(outcome["word"], outcome["why"] or "", result.exit_code, apart, causes, remarks)
+
+
+def planned(path: Path, files: Files) -> Said:
+    result = tokar("restore", "--dry-run", "--json", "--into", path.parent / "out", path)
+    plan = result.json()
+    placed = {step["name"] for step in plan["plan"]["steps"] if step["action"] == "place"}
+    apart = {name for name in files if name.rpartition("/")[2] not in placed}
+    return Said(plan["outcome"]["word"], plan["outcome"]["why"] or "", result.exit_code, apart)
+
+
+def differences(title: str, folder: Path) -> Iterator[str]:
+    """Yield everything in which a verb does not say of a row what it must, or verbs contradict each other."""
+    name, work, word, kind, code, left_out = ROWS[title]
+    files = sample(name)
+    work(files)
+    path = folder / "a.tokar"
+    options = ["--quiet", "--compress", "none", *(["--all"] if name.endswith("+") else [])]
+    done("create", *options, path, write(folder / "set", files))
+    full, quick, plan = checked(path, "--content"), checked(path), planned(path, files)
+    if full.word != word:
+        yield f"check --content says {full.word}: {full.why}"
+    if kind and (kind.value, code) not in (full.remarks if word is YES else full.causes[:1]):
+        yield f"the cause is not {kind} {code}, but {full.causes}, remarks {full.remarks}"
+    if word in {YES, LOSS} and full.left_out != set(left_out):
+        yield f"left out are {sorted(full.left_out)}"
+    if full.exit_code != (0 if word in {YES, PART} else 9):
+        yield f"check --content ends with {full.exit_code}"
+    less = {OPEN} if kind not in OF_CONTENT else {OPEN, PART, LOSS}  # where nobody looked at content
+    if quick.word not in {word, *less}:  # less, never other
+        yield f"check says {quick.word}: {quick.why}"
+    if plan.word != quick.word:
+        yield f"restore says {plan.word}: {plan.why}"
+    if plan.exit_code != (6 if plan.word in {NOT, LOSS} else 0):
+        yield f"restore ends with {plan.exit_code}"
+    for way, alone in (("", quick), ("--content", full)):
+        chain = tokar("chain", "--json", *way.split(), path)
+        if (chain.exit_code == 0) != (alone.word in {YES, OPEN}):
+            yield f"chain {way} ends with {chain.exit_code}"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        pytest.param(one, marks=pytest.mark.xfail(strict=True, reason=WRONG[one]) if one in WRONG else ())
+        for one in ROWS
+    ],
+)
+def test_a_changed_set_gets_its_verdict_from_every_verb(title: str, tmp_path: Path) -> None:
+    assert [*differences(title, tmp_path)] == []
