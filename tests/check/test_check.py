@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import done
 from recovery_sets import (
     DATABASE,
     PAGE_SIZE,
@@ -16,6 +17,7 @@ from recovery_sets import (
     flip,
     logs,
     streaming,
+    write,
 )
 
 import tokar
@@ -26,7 +28,7 @@ from tokar.check.report import ArchiveCheck, Rung, RungResult, RungState
 from tokar.errors import InputError, StorageError
 from tokar.ese.database import DatabaseHeader
 from tokar.restore.place import place
-from tokar.sets import read
+from tokar.sets import read, seen
 from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
     from tokar.restore.stager import ContentReader
+    from tokar.sets.seen import Seen
     from tokar.storage.bytesource import ByteSource
 
 Files = dict[str, bytes]
@@ -149,18 +152,11 @@ def test_a_damaged_page_is_found_with_content_only(tmp_path: Path) -> None:
 
 def test_damage_that_was_found_while_archiving_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "set.tokar"
-    record = {
-        "state": "done",
-        "files": 1,
-        "bad": 1,
-        "entries": [{"kind": "log", "name": "edb00005.log", "token": 0x21, "problems": ["has 1 damaged segments"]}],
-    }
-    with tokar.create(path, profile="ese") as writer:
-        for name, data in logs(5, 5).items():
-            writer.add_bytes(0x21, name, data)
-        writer.seal(examination=record)
-    found = only(path)
-    assert rung(found, Rung.CONSISTENT).findings[0].kind == "recorded-damage"
+    (data,) = logs(5, 5).values()
+    done("create", "-q", path, write(tmp_path / "set", {"edb00005.log": flip(flip(data, 5000), 5001, 3)}))
+    result = rung(only(path), Rung.CONSISTENT)
+    assert result.findings[0].kind == "log-damaged"
+    assert "when the archive was made they were verified" in result.not_looked_at[0]
 
 
 def test_a_missing_log_is_no_fault_of_any_file(tmp_path: Path) -> None:
@@ -223,9 +219,9 @@ def test_facts_of_each_file_are_read_once(
 ) -> None:
     files: list[int] = []
     headers: list[int] = []
-    really, parse = read.look, DatabaseHeader.parse
+    really, parse = seen.look, DatabaseHeader.parse
 
-    def look(source: ByteSource, *, examine: bool = False) -> read.Seen:
+    def look(source: ByteSource, *, examine: bool = False) -> Seen:
         files.append(source.size)
         return really(source, examine=examine)
 

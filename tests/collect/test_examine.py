@@ -1,4 +1,4 @@
-"""What verifying content finds, and how SUMM keeps it."""
+"""What verifying content finds, and the list of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from tokar.ese.content_facts import ContentVerdict
 from tokar.ese.database import MAGIC, DatabaseHeader
 from tokar.ese.identify import FileKind
 from tokar.ese.values import BackupInfo
-from tokar.format.metadata import Summary
 from tokar.sets.read import SetFile
 
 if TYPE_CHECKING:
@@ -54,15 +53,9 @@ def row(findings: Findings) -> dict[str, Any]:
     return dict(only)
 
 
-def in_summary(findings: Findings) -> dict[str, Any]:
-    """What SUMM gives back of it: its form is demanded on both ways."""
-    body = Summary(1, 1, "2026-01-02T03:04:05.000006Z", "complete", {"examination": findings.to_json()}).build()
-    return dict(Summary.parse(body, position=0).extra["examination"])
-
-
 def test_good_files_are_counted() -> None:
     findings = look(log_file(5), LOG, name="edb00005.log", findings=look(database_file(5, 7)))
-    value = in_summary(findings)
+    value = findings.to_json()
     assert {key: value[key] for key in ("state", "files", "pages", "bad", "not_verified")} == {
         "state": "done",
         "files": 2,
@@ -135,7 +128,7 @@ def test_what_has_no_checksums_is_not_verified_and_never_bad(data: bytes, why: s
     found = row(findings)
     assert why in found["not_verified"]
     assert "problems" not in found
-    assert (findings.bad, findings.not_verified, in_summary(findings)["files"]) == (0, 1, 1)
+    assert (findings.bad, findings.not_verified, findings.to_json()["files"]) == (0, 1, 1)
 
 
 def test_a_large_file_that_begins_with_zeros_is_no_reserve_log() -> None:
@@ -179,7 +172,7 @@ def test_of_many_files_only_those_with_findings_are_listed() -> None:
     findings = examined(f"good{number}" for number in range(500))
     assert len(findings.to_json()["entries"]) == 500
     findings.add(Examined(DATABASE, "bad", FileKind.DATABASE, ContentVerdict(unit="pages", problems=("is bad",))))
-    value = in_summary(findings)
+    value = findings.to_json()
     assert ([one["name"] for one in value["entries"]], value["files"], value["pages"]) == (["bad"], 501, 5000)
 
 
@@ -192,7 +185,7 @@ def test_the_list_keeps_the_order_of_the_archive() -> None:
 
 def test_the_list_has_a_limit_and_the_counts_have_none() -> None:
     findings = examined((f"{number:04}" + "ü" * 900 for number in range(2000)), bad=3)
-    value = in_summary(findings)
+    value = findings.to_json()
     assert value["bad"] == 6000
     assert 50 < len(value["entries"]) < 100
     assert value["entries"][0]["name"].startswith("0000")
@@ -221,7 +214,7 @@ def test_no_content_crashes_it(
     for at, value in change:
         if at < len(data):
             data[at] = value
-    in_summary(look(bytes(data), token, step=step))
+    look(bytes(data), token, step=step).to_json()
 
 
 @pytest.mark.parametrize(("token", "profile"), [(PATCH, "ese"), (0x28, "edbbcli")])

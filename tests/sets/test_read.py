@@ -29,7 +29,8 @@ from tokar.errors import CheckMismatchError, StorageError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import FlushMap
 from tokar.sets.judge import judge_set
-from tokar.sets.read import PassingFile, SetFile, SetReader, facts_of_archive, facts_of_folder
+from tokar.sets.read import SetFile, SetReader, facts_of_archive, facts_of_folder
+from tokar.sets.seen import PassingFile
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import json
+import re
+from base64 import b64encode
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from backup_files import database_file, log_file
 from command_line import done, tokar
-from recovery_sets import DATABASE, PAGE_SIZE, database, dirty, flip, logs, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recovery_sets import DATABASE, PAGE_SIZE, database, dirty, flip, logs, streaming, write
+from small_sets import checkpoint, flush_map
 
+import tokar as library
 from tokar.check.ladder import CheckRequest, check
-from tokar.ese.content_facts import LogReport, PageReport
+from tokar.check.report import RungState
+from tokar.ese.content_facts import LogFault, LogReport, PageFault, PageReport
 from tokar.ese.page import PageHeader, seal_page
 from tokar.format.archive import Archive
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
-
-pytestmark = pytest.mark.skip("until facts have their record: SUMM keeps none, and nothing writes fact records yet")
+from tokar.sets.recorded import Fact, FactWriter, RecordedFacts
+from tokar.sets.seen import PassingFile, Seen, look
+from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
+    from tokar.format.archive import EntrySource
+    from tokar.format.index import Entry
     from tokar.sets.facts import SetFacts
 
 LOG = "edb00006.log"
@@ -52,6 +64,7 @@ SETS = {
     "a torn log": {**CRASHED, LOG: CRASHED[LOG][:13000] + bytes(len(CRASHED[LOG]) - 13000)},
     "an emptied log": {**CRASHED, LOG: CRASHED[LOG][:4096].ljust(len(CRASHED[LOG]), b"\0")},
     "an altered log": {**CRASHED, LOG: CRASHED[LOG][: 3 * 4096].ljust(len(CRASHED[LOG]), b"\0")},
+    "a streaming backup": {DATABASE: bytes(streaming(5, 7)), **logs(5, 7), "main.pat": b""},
     "a half of a clean database": {DATABASE: bytes(database(2)) + LINKED},
 }
 
@@ -62,48 +75,286 @@ def archive_of(folder: Path, name: str, *options: str) -> Path:
     return path
 
 
-def facts_of(path: Path, *, examine: bool) -> SetFacts:
+def facts_of(path: Path, *, examine: bool = False) -> SetFacts:
+    """The facts that the archive keeps, or those of its content."""
     with Archive(path) as archive:
-        return facts_of_archive(archive, examine=examine)
+        return facts_of_archive(archive, examine=examine, recorded=None if examine else RecordedFacts(archive))
 
 
-def kept(report: PageReport | LogReport | None) -> PageReport | LogReport | None:
-    """A report without what is read anew, or of no account for the verdict."""
-    if isinstance(report, PageReport):
-        return replace(report, highest_dbtime=0, headers_valid=(True, True))
-    return report and replace(report, faults=tuple(replace(fault, segment=None) for fault in report.faults))
+def fact_bodies(path: Path) -> list[bytes]:
+    with Archive(path) as archive:
+        return [*archive.extras(b"fact")]
+
+
+class Bodies:
+    """Stands for an archive that keeps these records."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        self.bodies = bodies
+
+    def extras(self, kind: bytes) -> tuple[bytes, ...]:
+        assert kind == b"fact"
+        return self.bodies
+
+
+class Written:
+    """Stands for the writer of an archive."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def add_extra(self, kind: bytes, body: bytes) -> None:
+        assert kind == b"fact"
+        assert len(body) <= 1 << 20
+        self.bodies.append(body)
+
+
+def recorded(*bodies: bytes) -> RecordedFacts:
+    return RecordedFacts(Bodies(*bodies))  # type: ignore[arg-type]
+
+
+def body(*facts: Mapping[str, Any], version: int = 1) -> bytes:
+    value = {"facts": facts, "facts_version": version}
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def passed(data: bytes) -> Seen:
+    passing = PassingFile(len(data))
+    for start in range(0, len(data), 1 << 16):
+        passing(memoryview(data)[start : start + (1 << 16)])
+    return passing.finish()
+
+
+def kept(*seen: Seen) -> RecordedFacts:
+    """What an archive keeps of files."""
+    written = Written()
+    writer = FactWriter(written)  # type: ignore[arg-type]
+    for number, one in enumerate(seen):
+        writer.add(number, one)
+    writer.flush()
+    return recorded(*written.bodies)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_what_the_archive_keeps_is_what_its_content_gives(tmp_path: Path, name: str) -> None:
     path = archive_of(tmp_path, name)
-    recorded, derived = facts_of(path, examine=False), facts_of(path, examine=True)
-    assert [kept(one.pages) for one in recorded.databases] == [kept(one.pages) for one in derived.databases]
-    assert [kept(one.content) for one in recorded.logs] == [kept(one.content) for one in derived.logs]
-    assert judge_set(recorded).faults == judge_set(derived).faults
+    stored, derived = facts_of(path), facts_of(path, examine=True)
+    assert (stored.examined, derived.examined) == (False, True)
+    assert replace(stored, examined=True) == derived
+    assert judge_set(stored).faults == judge_set(derived).faults
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    "name", ["dissect", "dhcp-streaming-backup-redacted", "xp64-catroot2", "win10-srum-belkasoft-dirty", "ntds-temp"]
+)
+def test_what_an_archive_keeps_of_real_files_is_what_they_give(tmp_path: Path, samples: Path, name: str) -> None:
+    path = tmp_path / "set.tokar"
+    done("create", "-q", path, samples / name)
+    assert replace(facts_of(path), examined=True) == facts_of(path, examine=True)
+    assert check([path], CheckRequest(content=True)).archives[0].rungs[3].findings == (
+        check([path], CheckRequest()).archives[0].rungs[3].findings
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    data=st.sampled_from(
+        [
+            database_file(5, 7, pages=6),
+            bytes(streaming(5, 7)),
+            log_file(5),
+            checkpoint(),
+            flush_map(),
+            bytes(9000),
+            bytes(1 << 17) + b"x",
+        ]
+    ),
+    change=st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 255)), max_size=6),
+    cut=st.integers(0, 30_000) | st.none(),
+)
+def test_a_file_that_went_by_is_kept_as_one_that_is_read_again(
+    data: bytes, change: list[tuple[int, int]], cut: int | None
+) -> None:
+    changed = bytearray(data[:cut])
+    for at, value in change:
+        if at < len(changed):
+            changed[at] = value
+    seen = passed(bytes(changed))
+    again = kept(seen).seen(0, len(changed))
+    assert again == (seen if Fact.of(seen) else None)
+    if seen.is_sure:
+        assert seen == look(BytesSource(changed), examine=True)
 
 
 @pytest.mark.parametrize("name", [name for name in SETS if name not in {"whole", "a bit that the engine corrects"}])
 def test_known_damage_is_in_the_check_the_plan_and_the_chain(tmp_path: Path, name: str) -> None:
-    path = archive_of(tmp_path, name)
+    if not judge_set(facts_of(path := archive_of(tmp_path, name))).blocking:
+        return
     assert check([path], CheckRequest()).exit_code == check([path], CheckRequest(content=True)).exit_code
     refused = tokar("restore", path, "--into", tmp_path / "out")
-    (fault, *_) = judge_set(facts_of(path, examine=False)).faults
+    (fault, *_) = judge_set(facts_of(path)).faults
     assert (refused.exit_code, fault.message in refused.stderr) == (6, True)
     assert fault.message in tokar("chain", path).stdout
 
 
 def test_without_examination_nothing_is_kept(tmp_path: Path) -> None:
-    facts = facts_of(archive_of(tmp_path, "a damaged page", "--no-examine"), examine=False)
-    assert facts.databases[0].pages is None
+    path = archive_of(tmp_path, "a damaged page", "--no-examine")
+    assert fact_bodies(path) == []
+    assert facts_of(path).databases[0].pages is None
 
 
-def test_facts_of_other_rules_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = archive_of(tmp_path, "a damaged page")
-    for module in ("tokar.sets.recorded", "tokar.check.ladder"):
-        monkeypatch.setattr(sys.modules[module], "FACTS_VERSION", 2)
-    assert facts_of(path, examine=False).databases[0].pages is None
-    (found,) = check([path], CheckRequest()).archives
-    consistent = found.rungs[3]
-    assert consistent.findings[0].kind == "recorded-damage"
-    assert "--content derives them anew" in consistent.not_looked_at[0]
+def test_check_chain_and_plan_open_no_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive_of(tmp_path, "whole")
+    opened: list[str] = []
+    really = Archive.entry_source
+
+    def entry_source(archive: Archive, entry: Entry) -> EntrySource:
+        opened.append(entry.name)
+        return really(archive, entry)
+
+    monkeypatch.setattr(Archive, "entry_source", entry_source)
+    assert check([path], CheckRequest()).exit_code == 0
+    done("chain", path)
+    done("restore", path, "--into", tmp_path / "out", "--dry-run")
+    assert opened == []
+    check([path], CheckRequest(content=True))
+    assert len(opened) == len(SETS["whole"])
+
+
+def test_facts_are_in_the_order_of_the_entries_in_records_of_at_most_a_mebibyte() -> None:
+    seen = passed(bytes(SETS["a damaged segment"][LOG]))
+    written = Written()
+    writer = FactWriter(written)  # type: ignore[arg-type]
+    for number in range(3000):
+        writer.add(number, seen)
+    writer.flush()
+    writer.flush()
+    numbers = [[one["entry"] for one in json.loads(body)["facts"]] for body in written.bodies]
+    assert [number for part in numbers for number in part] == [*range(3000)]
+    longest = len(json.dumps(json.loads(written.bodies[0])["facts"][-1], separators=(",", ":"))) + 1
+    assert all((1 << 20) - longest <= len(body) for body in written.bodies[:-1])
+    assert len(written.bodies) > 1
+
+
+LOG_FACT = {"entry": 0, "kind": "log", "note": "a log of an old kind", "generation": 5}
+
+
+def test_a_fact_is_read() -> None:
+    facts = recorded(body(LOG_FACT))
+    seen = facts.seen(0, 4096)
+    assert seen is not None
+    assert (seen.identity.generation, seen.size, facts.passed_over, facts.seen(1, 4096)) == (5, 4096, False, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "strange"},
+        {"kind": 7},
+        {"note": None},
+        {"damaged": 1},
+        {"generation": "5"},
+        {"generation": 1 << 31},
+        {"generation": True},
+        {"header": "AAAA="},
+        {"header": "A" * 8000},
+        {"kind": "unknown", "header": ""},
+        {"kind": "database", "header": "AAAA", "copy": "first"},
+        {"kind": "database", "header": b64encode(bytes(236) + b"\7").decode()},
+        {"copies_valid": [True]},
+        {"copies_valid": True},
+        {"pages": {}},
+        {"pages": {"page_size": 4096, "faults": [{"kind": "bad"}]}},
+        {"pages": []},
+        {"log": {"unit": "segments", "size": 1}},
+        {"trailer": "%"},
+    ],
+    ids=str,
+)
+def test_what_is_malformed_is_not_looked_at(change: dict[str, Any]) -> None:
+    facts = recorded(body({**LOG_FACT, **change}))
+    assert facts.seen(0, 4096) is None
+    assert facts.passed_over
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        (b"",),
+        (b"[]",),
+        (body(LOG_FACT) + b" ",),
+        (body(LOG_FACT, version=2),),
+        (body(LOG_FACT, LOG_FACT),),
+        (body(LOG_FACT), body(LOG_FACT)),
+        (body({"kind": "log"}),),
+    ],
+    ids=["empty", "no object", "not canonical", "other version", "twice", "in two records", "of no entry"],
+)
+def test_records_that_are_not_in_order_are_not_looked_at(bodies: tuple[bytes, ...]) -> None:
+    facts = recorded(*bodies)
+    assert facts.passed_over
+    assert facts.seen(0, 4096) is None
+
+
+def test_keys_that_are_not_known_are_ignored() -> None:
+    assert recorded(body({**LOG_FACT, "later": [1]})).seen(0, 4096) == recorded(body(LOG_FACT)).seen(0, 4096)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in fields(Fact)]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-9, 1 << 40) | st.text(max_size=9) | st.just("log"),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["unit", "kind"]), inner),
+        ),
+    )
+)
+def test_no_fact_crashes_it(fact: dict[str, Any]) -> None:
+    recorded(body({"entry": 0, **fact})).seen(0, 4096)
+
+
+def archive_with(folder: Path, *bodies: bytes) -> Path:
+    """An archive of the crashed set that keeps these records of facts."""
+    path = folder / "set.tokar"
+    with library.create(path, profile="ese") as writer:
+        for name, data in CRASHED.items():
+            writer.add_bytes(0x44 if name == DATABASE else 0x21, name, bytes(data))
+        for one in bodies:
+            writer.add_extra(b"fact", one)
+    return path
+
+
+def test_facts_of_another_version_are_derived_anew(tmp_path: Path) -> None:
+    (kept_of_it,) = fact_bodies(archive_of(tmp_path, "a damaged page"))
+    (tmp_path / "other").mkdir()
+    path = archive_with(tmp_path / "other", kept_of_it.replace(b'"facts_version":1', b'"facts_version":2'))
+    assert facts_of(path).databases[0].pages is None
+    consistent = check([path], CheckRequest()).archives[0].rungs[3]
+    assert consistent.findings == ()
+    assert "--content derives them" in consistent.not_looked_at[0]
+
+
+def test_content_wins_over_other_facts_and_check_says_so(tmp_path: Path) -> None:
+    (lie,) = fact_bodies(archive_of(tmp_path, "a damaged page"))
+    (tmp_path / "other").mkdir()
+    path = archive_with(tmp_path / "other", lie)
+    assert check([path], CheckRequest()).archives[0].rungs[3].findings[0].kind == "pages-damaged"
+    (found,) = check([path], CheckRequest(content=True)).archives
+    assert [one.kind for one in found.rungs[3].findings] == ["facts-differ"]
+    assert found.rungs[3].state is RungState.FAILED
+    assert found.verdict is not None
+    assert found.verdict.faults == ()
+
+
+def test_the_registry_names_every_key() -> None:
+    page = Path(__file__).parents[2] / "spec" / "registry.md"
+    section = page.read_text(encoding="utf-8").partition("## 3. Facts")[2]
+    tables = re.split(r"^### ", section, flags=re.MULTILINE)[1:]
+    rows = [re.findall(r"^\| `(\w+)` \| [^|]+ \| (\w+) \|", table, re.MULTILINE) for table in tables]
+    for keys, kinds in zip(rows, ((Fact,), (PageReport,), (LogReport,), (PageFault, LogFault)), strict=True):
+        for kind in kinds:
+            assert {name for name, _ in keys} >= {field.name for field in fields(kind)}
+        names = {field.name for kind in kinds for field in fields(kind)}
+        assert {name for name, _ in keys} == names

@@ -18,7 +18,8 @@ from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_TIME, BackupInfo, LogPosition, LogTime, Signature
-from tokar.sets.read import SetFile, SetReader, look
+from tokar.sets.read import SetFile, SetReader
+from tokar.sets.seen import look
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

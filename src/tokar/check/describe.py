@@ -50,8 +50,25 @@ def archive_json(path: str, archive: Archive) -> dict[str, Any]:
         "left_out_count": int(summary.extra.get("left_out_count", 0)),
         "lost": summary.extra.get("lost", []),
         "notes": summary.extra.get("notes", []),
-        "examination": summary.extra.get("examination"),
+        "examination": examination(archive),
     }
+
+
+def examination(archive: Archive) -> dict[str, Any] | None:
+    """Return what was found in the content while it was archived; None where the archive keeps no facts of it."""
+    if all(row.kind != records.FACT for row in archive.rows):
+        return None
+    from tokar.collect.examine import Findings  # noqa: PLC0415 - loads all headers
+    from tokar.sets.read import SetFile  # noqa: PLC0415
+    from tokar.sets.recorded import RecordedFacts  # noqa: PLC0415
+
+    findings, recorded, profile = Findings(), RecordedFacts(archive), archive.head.profile
+    for number in recorded.numbers():
+        if number < archive.entry_count:
+            entry = archive.entry(number)
+            if (seen := recorded.seen(number, entry.size)) is not None:
+                findings.note(SetFile(name=entry.name, size=entry.size, token=entry.token, profile=profile), seen)
+    return findings.to_json() if findings.files else None
 
 
 def head_json(head: Head | None) -> dict[str, Any]:
@@ -224,7 +241,8 @@ def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
 
 def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> DatabaseInSet:
     from tokar.sets.need import Basis, Need, need_of  # noqa: PLC0415 - only databases need it
-    from tokar.sets.read import SetFile, database_facts, look  # noqa: PLC0415
+    from tokar.sets.read import SetFile, database_facts  # noqa: PLC0415
+    from tokar.sets.seen import look  # noqa: PLC0415
 
     try:
         seen = look(archive.entry_source(entry))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState
@@ -27,7 +27,7 @@ from tokar.sets.chain import build_chain
 from tokar.sets.faults import FaultKind, Scope, Severity
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import pages_unproven, part_of, unproven
-from tokar.sets.recorded import FACTS_VERSION
+from tokar.sets.recorded import RecordedFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -139,23 +139,20 @@ class _Check:
         return not report.faults
 
     def _consistent(self, archive: Archive) -> SetFacts:
-        self.backup_set = set_of_archive(archive, label=self.path, examine=self._request.content)
+        recorded = RecordedFacts(archive)
+        self.backup_set = set_of_archive(archive, label=self.path, examine=self._request.content, recorded=recorded)
         facts = self.backup_set.facts
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
-        left_out: tuple[str, ...] = ()
-        recorded = archive.summary.extra.get("examination") or {}
-        self._examined = facts.examined or recorded.get("state") == "done"
-        if not facts.examined:
-            findings += _recorded(recorded)
-            left_out = (_not_examined(recorded),)
+        findings += tuple(_unlike(name) for name in recorded.unlike)
+        self._examined = facts.examined or _were_verified(facts)
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,
             summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
             findings=findings,
             remarks=remarks,
             unproven=tuple(pages_unproven(facts)),
-            not_looked_at=left_out,
+            not_looked_at=() if facts.examined else (_not_examined(facts, recorded),),
             code=SetError.exit_code,
         )
         return facts
@@ -230,28 +227,28 @@ def _faults(faults: Iterable[Fault], scope: Scope) -> tuple[tuple[RungFault, ...
     )
 
 
-def _recorded(examination: Mapping[str, Any]) -> tuple[RungFault, ...]:
-    """Return the damage that was found while the archive was made."""
-    return tuple(
-        RungFault(
-            kind="recorded-damage",
-            message=f"{one['name']} {problem} (found when the archive was made)",
-            files=(one["name"],),
-            next_step="look for an undamaged copy; tokar check --content shows more",
-        )
-        for one in examination.get("entries", ())
-        if "facts" not in one or examination.get("facts_version") != FACTS_VERSION  # else they are faults of the set
-        for problem in one.get("problems", ())
+def _unlike(name: str) -> RungFault:
+    """Return the fault of facts that are not those of the content (FACT-2)."""
+    return RungFault(
+        kind="facts-differ",
+        message=f"the archive keeps other facts of {name} than its content gives",
+        files=(name,),
+        next_step="believe the content, which was taken here; do not rely on a check of this archive without --content",
     )
 
 
-def _not_examined(examination: Mapping[str, Any]) -> str:
+def _not_examined(facts: SetFacts, recorded: RecordedFacts) -> str:
     what = "pages and log segments (--content)"
-    if examination.get("state") != "done":
-        return what
-    if examination.get("facts_version") != FACTS_VERSION:
-        return f"{what}; when the archive was made they were verified by other rules: --content derives them anew"
-    return f"{what}; when the archive was made they were verified"
+    if recorded.passed_over:
+        return f"{what}; facts that the archive keeps are not in order or of another version: --content derives them"
+    return f"{what}; when the archive was made they were verified" if _were_verified(facts) else what
+
+
+def _were_verified(facts: SetFacts) -> bool:
+    """Return whether what verifying found is there of each database and log whose header can be read."""
+    looked_at = [one.pages is not None for one in facts.databases if one.header is not None]
+    looked_at += [one.content is not None for one in facts.logs if one.signature is not None]
+    return bool(looked_at) and all(looked_at)
 
 
 def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, bytes], RungResult]:

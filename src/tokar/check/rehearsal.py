@@ -23,6 +23,7 @@ from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.place import place
 from tokar.restore.planner import make_plan
 from tokar.sets.read import facts_of_archive
+from tokar.sets.recorded import RecordedFacts
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
@@ -66,7 +67,8 @@ def rehearse(archive: Archive, directory: Path, facts: SetFacts) -> Rehearsal:
         for number, entries in enumerate(groups):
             placed |= _restore(archive, entries, scratch / str(number))
         differences = [f"{archive.entry(number).name} is not what was archived" for number in _unlike(archive, placed)]
-        if facts_of_archive(archive, examine=facts.examined, placed=placed) != facts:
+        recorded = RecordedFacts(archive)
+        if facts_of_archive(archive, examine=facts.examined, placed=placed, recorded=recorded) != facts:
             differences.append("the restored files say other things of themselves than the archived ones")
         size = sum(archive.entry(number).size for number in placed)
         left_out = tuple(f"{entry.name} has no safe name: it needs --to NAME=PATH" for entry in nameless)

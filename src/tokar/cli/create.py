@@ -114,9 +114,10 @@ def _warn_of_recovery(out: str) -> None:
     from tokar.sets.faults import Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415
     from tokar.sets.read import facts_of_archive  # noqa: PLC0415
+    from tokar.sets.recorded import RecordedFacts  # noqa: PLC0415
 
     with Archive(out) as archive:
-        verdict = judge_set(facts_of_archive(archive))
+        verdict = judge_set(facts_of_archive(archive, recorded=RecordedFacts(archive)))
     # What is wrong inside a single file was said by the examination already.
     missing = [fault for fault in verdict.blocking if fault.kind.scope is Scope.SET]
     for fault in missing:

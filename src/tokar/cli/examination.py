@@ -1,4 +1,4 @@
-"""What is printed of the examination that SUMM records: what was verified while the archive was made, and found."""
+"""What is printed of the examination of content: what was verified while the archive was made, and found."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def _summary(path: str, archive: Archive) -> None:
     _locations(head)
     found = describe.databases(archive)
     _databases(found)
-    _examination(summary.extra.get("examination"))
+    _examination(describe.examination(archive))
     _remarks(summary.extra)
     _exit_with_first_error(found)
 

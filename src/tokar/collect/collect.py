@@ -22,6 +22,7 @@ from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clo
 from tokar.restore.locations import parse_location_list, read_location_file
 from tokar.restore.paths import take_apart
 from tokar.sets.read import SetFile
+from tokar.sets.recorded import FactWriter
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tokar.collect.examine import Findings
     from tokar.collect.gather import Candidate, OtherFile
     from tokar.format.compression import Compression
+    from tokar.format.index import Entry
     from tokar.format.writer import InputStream
     from tokar.storage.sink import Sink
 
@@ -40,7 +42,7 @@ SOFTWARE: Final = f"tokar {__version__}"
 KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
 _MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
-# Bytes of each of two lists in SUMM, which holds 1 MiB: half for a copy of HEAD, 128 KiB for findings.
+# Bytes of each of two lists in SUMM, which holds 1 MiB.
 _MAX_LIST_SIZE: Final = 180 * 1024
 _Item = TypeVar("_Item", str, dict[str, str])
 # O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
@@ -178,7 +180,8 @@ def collect(
         sink.discard()
         raise
     with writer:
-        work = _Collecting(writer, collection.profile, progress, findings)
+        facts = FactWriter(writer)
+        work = _Collecting(writer, collection.profile, progress, findings, facts)
         for one in collection.gathered.candidates:
             work.add(one, one.state)
         rest = collection.gathered.rest
@@ -186,6 +189,7 @@ def collect(
         for other in rest.walk():
             work.add(other, None)
         rest.demand_all(writer.entry_count - count, writer.content_size - size)
+        facts.flush()
         return writer.seal(**_summary(collection))
 
 
@@ -220,6 +224,7 @@ class _Collecting:
     profile: str
     progress: Callable[[int], None] | None
     findings: Findings | None
+    facts: FactWriter
 
     def add(self, one: Candidate | OtherFile, first: FileState | None) -> None:
         """Add a file.
@@ -263,11 +268,11 @@ class _Collecting:
         content = os.read(descriptor, state.size + 1)
         if len(content) != state.size or FileState.of(os.fstat(descriptor)) != state:
             raise _changed(one.path)
-        self.writer.add_bytes(one.token, one.name, content, modified=state.modified)
+        added = self.writer.add_bytes(one.token, one.name, content, modified=state.modified)
         if self.findings is not None and may_be_ese(content, one.token):
             examiner = self._examiner(self.findings, one, state.size)
             examiner(memoryview(content))
-            examiner.finish()
+            self._keep(added, examiner)
         if self.progress:
             self.progress(state.size)
 
@@ -290,7 +295,12 @@ class _Collecting:
         if added.size != state.size or FileState.of(os.fstat(descriptor)) != state:
             raise _changed(one.path)
         if examiner is not None:
-            examiner.finish()
+            self._keep(added, examiner)
+
+    def _keep(self, added: Entry, examiner: ContentExaminer) -> None:
+        """Keep what was read of a file as a fact of the archive."""
+        if (seen := examiner.finish()) is not None:
+            self.facts.add(added.number, seen)
 
     def _examiner(self, findings: Findings, one: Candidate | OtherFile, size: int) -> ContentExaminer:
         shown = names.display(*names.encode(one.name))

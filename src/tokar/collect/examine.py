@@ -1,6 +1,7 @@
 """Verifies the content of files while their bytes go by, whatever kind of file they are, and counts what it finds.
 
-What is found stands in SUMM (spec/format.md section 6.2). Large files are examined in a thread of their own, on the
+What is read of each file becomes a fact of the archive (spec/format.md section 6.4), and what `create` and `inspect`
+say of all files together is made from those. Large files are examined in a thread of their own, on the
 same bytes, without a copy of them: whoever archives reads into a few buffers in turn, and a buffer may be read into
 again only when it has been looked at, so the stream that is read from is asked to wait for that: see
 `BackgroundExaminer.guard`.
@@ -19,20 +20,21 @@ from tokar.as_json import fields_json
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
 from tokar.format import canonical_json
-from tokar.sets.read import PassingFile, Seen, SetFile, SetReader
-from tokar.sets.recorded import FACTS_VERSION, MOST_NAME, facts_json
+from tokar.sets.seen import PassingFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from tokar.format.writer import InputStream
+    from tokar.sets.read import SetFile, SetReader
+    from tokar.sets.seen import Seen
 
 _MAX_LISTED: Final = 500  # files
-_MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list in SUMM, which has 1 MiB for everything
-_MAX_OFFSETS: Final = 16  # bad pages or segments of a file that SUMM points at; all of them are counted
-_MAX_TEXT: Final = MOST_NAME  # characters of a reason in SUMM
-_COUNTS: Final = ("bad", "correctable", "files", "not_verified", "pages", "segments")  # of findings, in SUMM
+_MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list of files
+_MAX_OFFSETS: Final = 16  # bad pages or segments of a file that are pointed at; all of them are counted
+_MAX_TEXT: Final = 1000  # characters of a name or a reason
+_COUNTS: Final = ("bad", "correctable", "files", "not_verified", "pages", "segments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,11 @@ class Examined:
         return bool(verdict.problems or verdict.correctable or verdict.not_verified or verdict.note or blank)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as an element of `entries` (spec/format.md section 6.2)."""
+        """Return it as values for JSON."""
         verdict = self.verdict
         row: dict[str, Any] = {"kind": self.kind.value, "name": self.name[:_MAX_TEXT], "token": self.token}
         if verdict.verified:
             row |= fields_json(verdict, "bad", "correctable", "unit", "units")
-            if verdict.report is not None:
-                row["facts"] = facts_json(verdict.report)
         else:
             row["not_verified"] = verdict.not_verified[:_MAX_TEXT]
         offsets = [offset for offset, _ in zip(verdict.bad_offsets, range(_MAX_OFFSETS), strict=False)]
@@ -95,25 +95,39 @@ class Findings:
         if len(self.kept) < _MAX_LISTED and (self.files <= _MAX_LISTED or examined.is_remarkable):
             self.kept.append(examined)
 
+    def note(self, file: SetFile, seen: Seen) -> None:
+        """Note what was read of the next file, where that is or should be a database or a log."""
+        if not file.is_interpreted:
+            return
+        identity, token = seen.identity, file.token
+        assert token is not None  # whatever is archived has one
+        verdict = judge_content(identity, seen.report)
+        if identity.kind not in CHECKED_KINDS:
+            role = tokens.role(token)
+            if role not in (tokens.Role.DATABASE, tokens.Role.LOG):
+                return
+            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}: {identity.lacks}")
+        self.add(Examined(token, file.name, identity.kind, verdict))
+
     @property
     def remarkable(self) -> list[Examined]:
         """The files with something to say, in their order."""
         return [one for one in self.kept if one.is_remarkable]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the value of the key `examination` of SUMM (spec/format.md section 6.2)."""
+        """Return it as values for JSON: all counts, and the files in a list that has a limit."""
         counts = {name: canonical_json.to_count(getattr(self, name)) for name in _COUNTS}
         rows = _fitting(self.kept)
         entries = rows if len(rows) == self.files else _fitting(self.remarkable)
-        return {**counts, "state": "done", "facts_version": FACTS_VERSION, "entries": entries}
+        return {**counts, "state": "done", "entries": entries}
 
 
 NOT_EXAMINED: Final = {"state": "off"}
-"""The value of the key `examination` where nobody looked."""
+"""The same where nobody looked."""
 
 
 def _fitting(files: Iterable[Examined]) -> list[dict[str, Any]]:
-    """Return the elements of the list in SUMM for as many files as there is room for."""
+    """Return the elements of the list for as many files as there is room for."""
     rows = []
     room = _MAX_LIST_SIZE
     for one in files:
@@ -156,26 +170,18 @@ class ContentExaminer:
         """Take the next bytes. They may be changed afterwards."""
         self._passing(chunk)
 
-    def finish(self) -> None:
-        """Note what was found. Nothing may follow."""
-        seen = self._passing.finish()
-        if self._facts is not None and self._facts.wants(self._file):
-            self._facts.add(self._file, seen)
-        # Pages in a layout that is not public are kept, never judged; a log being prepared may hold anything.
-        if not self._file.is_patch and not self._file.is_next_log:
-            self._note(seen)
+    def finish(self) -> Seen | None:
+        """Note what was found. Nothing may follow.
 
-    def _note(self, seen: Seen) -> None:
-        identity = seen.identity
-        verdict = judge_content(identity, seen.report)
-        token = self._file.token
-        assert token is not None  # whatever is archived has one
-        if identity.kind not in CHECKED_KINDS:
-            role = tokens.role(token)
-            if role not in (tokens.Role.DATABASE, tokens.Role.LOG):
-                return
-            verdict = ContentVerdict(not_verified=f"not recognised as a {role.value}: {identity.lacks}")
-        self._findings.add(Examined(token, self._file.name, identity.kind, verdict))
+        Returns:
+            What is worth keeping as a fact of the file; None where nothing is.
+        """
+        file, seen = self._file, self._passing.finish()
+        if self._facts is not None and self._facts.wants(file):
+            self._facts.add(file, seen)
+        self._findings.note(file, seen)
+        recognised = seen.identity.kind is not FileKind.UNKNOWN and file.is_interpreted
+        return seen if file.is_worth_opening or recognised else None
 
 
 class BackgroundExaminer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from io import BufferedReader
 from operator import attrgetter
@@ -348,6 +349,13 @@ class Archive:
         for row in self.rows:
             if row.kind == records.PROC:
                 yield from parse_calls(self._row(row), position=row.position)
+
+    def extras(self, kind: bytes) -> Iterator[bytes]:
+        """Yield the bodies of the lower-case records of a kind before SUMM; damaged ones are left to `verify`."""
+        for row in self.rows:
+            if row.kind == kind:
+                with suppress(FormatError):
+                    yield self._row(row)
 
     def entry_source(self, entry: Entry) -> EntrySource:
         """Return the content of an entry as a byte source, for readers that need random access."""

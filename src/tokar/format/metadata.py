@@ -240,6 +240,22 @@ def parse_calls(body: bytes, *, position: int) -> list[dict[str, Any]]:
     return calls
 
 
+def parse_facts(body: bytes) -> list[dict[str, Any]]:
+    """Return the facts in the body of a record, each with the number of its `entry` (section 6.4).
+
+    Raises:
+        FormatError: They cannot be read here, which is no damage (FACT-2).
+    """
+    facts: list[dict[str, Any]] = _facts_object(body)["facts"]
+    return facts
+
+
+def _facts_object(body: bytes) -> dict[str, Any]:
+    value = canonical_json.decode(body, position=0)
+    demand_keys(value, FACT_KEYS, rule="FACT-2", position=0)
+    return value
+
+
 def renumber_facts(body: bytes, number_of: Callable[[int], int | None]) -> bytes | None:
     """Return the body of a record of facts for entries with other numbers; None if it says nothing of any of them.
 
@@ -250,8 +266,7 @@ def renumber_facts(body: bytes, number_of: Callable[[int], int | None]) -> bytes
     Raises:
         FormatError: The facts cannot be read here, which is no damage (FACT-2).
     """
-    value = canonical_json.decode(body, position=0)
-    demand_keys(value, FACT_KEYS, rule="FACT-2", position=0)
+    value = _facts_object(body)
     numbered = [(fact, number_of(int(fact["entry"]))) for fact in value["facts"]]
     facts = [{**fact, "entry": number} for fact, number in numbered if number is not None]
     return canonical_json.encode({**value, "facts": facts}) if facts else None

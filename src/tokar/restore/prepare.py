@@ -37,6 +37,7 @@ from tokar.sets.facts import SetFacts
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import outcome_of
 from tokar.sets.read import facts_of_archive
+from tokar.sets.recorded import RecordedFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -217,7 +218,7 @@ def _is_examined(archive: Archive) -> bool:
 def _facts_of(archive: Archive) -> SetFacts:
     """Return the facts of an archive; nothing is read where none is of an engine: there may be a million."""
     if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in archive}):
-        return facts_of_archive(archive)
+        return facts_of_archive(archive, recorded=RecordedFacts(archive))
     return SetFacts()
 
 

@@ -55,6 +55,7 @@ from tokar.sets import receipt
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import Receipt, Truncation, receipt_path, write_receipt
+from tokar.sets.recorded import FactWriter
 from tokar.storage.bytesource import MediumSource, Reread
 from tokar.storage.sink import FileSink
 
@@ -214,12 +215,14 @@ class _Run:
             clock=options.clock,
             threads=options.threads,
         )
+        facts = FactWriter(writer)
         try:
             if procedure.kind.backup_type is BackupType.FULL:
-                procedure.take_databases(lambda file, stream: self._store(writer, file, stream))
+                procedure.take_databases(lambda file, stream: self._store(writer, facts, file, stream))
                 self._flush_calls(writer)
-            procedure.take_logs(lambda file, stream: self._store(writer, file, stream))
+            procedure.take_logs(lambda file, stream: self._store(writer, facts, file, stream))
             self._flush_calls(writer)
+            facts.flush()
             self._sealed = writer.seal(**self._summary())
         except BaseException as error:
             writer.discard()
@@ -228,7 +231,7 @@ class _Run:
             raise
         procedure.sealed()
 
-    def _store(self, writer: ArchiveWriter, file: ListedFile, stream: ContentStream) -> None:
+    def _store(self, writer: ArchiveWriter, facts: FactWriter, file: ListedFile, stream: ContentStream) -> None:
         of_set = SetFile(
             name=file.name, size=file.announced_size, token=file.token, profile=self._server.dialect.profile
         )
@@ -236,7 +239,7 @@ class _Run:
         watchers: list[Callable[[memoryview], object]] = [examiner]
         if progress := self._options.progress:
             watchers.append(lambda content: progress(file, len(content)))
-        writer.add(
+        added = writer.add(
             file.token,
             file.raw_name,
             WatchedStream(stream, *watchers),
@@ -244,7 +247,8 @@ class _Run:
             file_list=_LISTS[file.origin],
             announced_size=file.announced_size,
         )
-        examiner.finish()
+        if (seen := examiner.finish()) is not None:
+            facts.add(added.number, seen)
         self._demand_stream()
         if file.origin is ListKind.DATABASE_NAMES or self._transcript.pending >= _FLUSH_ITEMS:
             self._flush_calls(writer)

@@ -3,7 +3,9 @@
 The modules, from the bottom up::
 
     facts             what every file of a set says of itself: SetFacts
-    read              reads those facts from an archive or a folder
+    seen              reads one file, whole or while it goes by
+    recorded          the same from the facts that an archive keeps, and writes those
+    read              makes the facts of an archive or a folder
     need              which logs a database needs, and why
     faults            what is wrong, the files concerned, the error that follows, the next step
     logs              logs by generation, whether one continues another, and runs of them through several sets

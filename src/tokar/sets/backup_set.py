@@ -14,6 +14,7 @@ from tokar.sets.facts import SetFacts
 from tokar.sets.faults import spans
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
+from tokar.sets.recorded import RecordedFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,9 +61,14 @@ class BackupSet:
 
 
 def set_of_archive(
-    archive: Archive, *, label: str = "", examine: bool = False, progress: Callable[[int], None] | None = None
+    archive: Archive,
+    *,
+    label: str = "",
+    examine: bool = False,
+    progress: Callable[[int], None] | None = None,
+    recorded: RecordedFacts | None = None,
 ) -> BackupSet:
-    """Return what an archive says of itself as a set of a chain.
+    """Return what an archive says of itself as a set of a chain. `recorded`: what it keeps, if that is at hand.
 
     Raises:
         FormatError: The index or the start of a file is damaged.
@@ -80,7 +86,9 @@ def set_of_archive(
         server=head.text("server"),
         prior=(bytes.fromhex(prior["id"]), bytes.fromhex(prior["root"])) if prior else None,
         origin=origin.get("id") or origin.get("tag") or "",
-        facts=facts_of_archive(archive, examine=examine, progress=progress),
+        facts=facts_of_archive(
+            archive, examine=examine, progress=progress, recorded=recorded or RecordedFacts(archive)
+        ),
     )
 
 

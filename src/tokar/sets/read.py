@@ -1,31 +1,29 @@
 """Makes the facts of a set, wherever its files come from: an archive, a folder, a stream that is being archived.
 
-Of each file its headers and its last page are read, or all of it where examination was asked for. In an archive every
-read is proven by the checks of the chunks it touches, and the token says what a file is meant to be. In a folder only
-content tells, and names where content cannot (a patch file, a log whose header is gone).
+Of each file its headers and its last page are read, or all of it where examination was asked for, or nothing where an
+archive keeps what was read. In an archive every read is proven, and the token says what a file is meant to be. In a
+folder only content tells, and names where content cannot (a patch file, a log whose header is gone).
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from tokar import names, tokens
-from tokar.errors import HeaderError, StorageError
+from tokar.errors import StorageError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import LogReport, PageReport
-from tokar.ese.database import PAGE_SIZES, DatabaseHeader
+from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.identify import FileKind, Identity, identify
-from tokar.ese.inspect import Checker, checker_for
+from tokar.ese.identify import FileKind, Identity
 from tokar.ese.log import LogHeader
-from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_POSITION
 from tokar.sets.facts import (
     AttachedDatabase,
@@ -38,8 +36,8 @@ from tokar.sets.facts import (
     PatchFacts,
     SetFacts,
 )
-from tokar.sets.recorded import RecordedFacts
-from tokar.storage.bytesource import ByteSource, FileSource
+from tokar.sets.seen import PATCH_SIZES, Seen, look
+from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -47,19 +45,14 @@ if TYPE_CHECKING:
     from tokar.ese.values import LogPosition
     from tokar.format.archive import Archive
     from tokar.format.index import Entry
+    from tokar.sets.recorded import RecordedFacts
 
 _CHECKPOINT_SIZE: Final = 8192
-_CHUNK_SIZE: Final = 1 << 20
-_LARGEST_PAGE: Final = 32768
-_START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
 _DATABASE_SUFFIXES: Final = (".edb", ".dit")
 """A file of such a name is a database even where nothing in it says so any more."""
-_PATCH_SIZES: Final = {2 * size for size in PAGE_SIZES}
-"""Bytes of a patch file that can be a trailer page, twice."""
 _NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them: the log being prepared may carry an old header."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
-_EXAMINED: Final = {*_DATABASES, FileKind.LOG}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,117 +88,21 @@ class SetFile:
         return self.role in {None, tokens.Role.LOG} and self.by_name.role is NameRole.NEXT_LOG
 
     @property
+    def is_interpreted(self) -> bool:
+        """Whether its content means anything: pages of a patch file are in a layout that is not public."""
+        return not self.is_patch and not self.is_next_log
+
+    @property
     def is_worth_opening(self) -> bool:
         """Whether it can say anything: archives may hold a million files that were merely taken along."""
+        if self.is_patch:
+            return self.size in PATCH_SIZES
         role = self.by_name.role
         if self.role is None:
             return role not in _NEVER
         if self.role in {tokens.Role.DATABASE, tokens.Role.LOG}:
             return role is not NameRole.NEXT_LOG
         return self.size == _CHECKPOINT_SIZE or role in {NameRole.CHECKPOINT, NameRole.FLUSH_MAP}
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was read of one file."""
-
-    identity: Identity  # What it is, with its header
-    source: ByteSource  # Its bytes: all of them, or no more than the first and the last ones
-    report: PageReport | LogReport | None = None  # What checking its content found; None where nobody checked it
-
-
-def look(source: ByteSource, *, examine: bool = False) -> Seen:
-    """Read a file that is all there.
-
-    Args:
-        source: Its content.
-        examine: Whether to check its pages or segments, which reads all of it.
-
-    Raises:
-        FormatError: It lies in an archive, and that is damaged there.
-        StorageError: It cannot be read.
-    """
-    identity = identify(source)
-    if not examine or identity.kind not in _EXAMINED:
-        return Seen(identity, source)
-    checker = checker_for(identity, source.size)
-    if checker is None:
-        return Seen(identity, source)
-    for offset in range(0, source.size, _CHUNK_SIZE):
-        checker.update(source.read(offset, _CHUNK_SIZE))
-    return Seen(identity, source, checker.finish())
-
-
-class PassingFile:
-    """Reads a file that goes by once. Call it with all of its bytes in their order, then `finish`.
-
-    Args:
-        size: Bytes that will come.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._kept = _Kept(size)
-        self._identity: Identity | None = None
-        self._checker: Checker | None = None
-
-    def __call__(self, chunk: memoryview) -> None:
-        """Take the next bytes. They may be changed afterwards."""
-        self._kept.add(chunk)
-        if self._identity is not None:
-            if self._checker is not None:
-                self._checker.update(chunk)
-        elif self._kept.has_start:
-            self._begin(chunk)
-
-    def _begin(self, chunk: memoryview) -> Identity:
-        """Recognise the file by its start, of which this chunk is the end; what came before it was only kept."""
-        self._identity = identity = self._kept.identify()
-        self._checker = checker_for(identity, self._kept.size)
-        if self._checker is not None:
-            self._checker.update(self._kept.read(0, self._kept.received - len(chunk)))
-            self._checker.update(chunk)
-        return identity
-
-    def finish(self) -> Seen:
-        """Return what was read. Nothing may follow."""
-        identity = self._identity or self._begin(memoryview(b""))
-        report = self._checker.finish() if self._checker is not None else None
-        self._kept.size = self._kept.received
-        return Seen(identity, self._kept, report)
-
-
-class _Kept:
-    """The first and last bytes of a file that went by, as a byte source: no header and no trailer lies elsewhere."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size  # Bytes that were announced
-        self.received = 0  # Bytes that came
-        self._start = bytearray()
-        self._end = bytearray()
-
-    def add(self, chunk: memoryview) -> None:
-        if len(self._start) < _START_SIZE:
-            self._start += chunk[: _START_SIZE - len(self._start)]
-        self.received += len(chunk)
-        if self.received > self.size - _LARGEST_PAGE:
-            self._end += chunk[-_LARGEST_PAGE:]
-            del self._end[:-_LARGEST_PAGE]
-
-    @property
-    def has_start(self) -> bool:
-        return len(self._start) >= min(_START_SIZE, self.size)
-
-    def read(self, offset: int, size: int) -> bytes:
-        start_of_end = self.received - len(self._end)
-        if offset >= start_of_end:
-            return bytes(self._end[offset - start_of_end :][:size])
-        return bytes(self._start[offset : offset + size])
-
-    def identify(self) -> Identity:
-        identity = identify(self)
-        if identity.kind is FileKind.RESERVE and self.received < self.size:  # which only all of its bytes can tell
-            return Identity(kind=FileKind.UNKNOWN, note="begins like a log that was never written")
-        return identity
 
 
 class SetReader:
@@ -222,12 +119,11 @@ class SetReader:
 
     def wants(self, file: SetFile) -> bool:
         """Return whether a file must be opened; else it is noted by what is known of it."""
-        if file.is_patch and file.size not in _PATCH_SIZES:
-            self._files.append(PatchFacts(**_base(file)))
-        elif file.is_next_log:
-            self._files.append(NextLogFacts(**_base(file)))
-        elif file.is_patch or file.is_worth_opening:
+        if file.is_worth_opening:
             return True
+        if not file.is_interpreted:
+            kind = PatchFacts if file.is_patch else NextLogFacts
+            self._files.append(kind(**_base(file)))
         else:
             self._other_count += 1
         return False
@@ -235,11 +131,11 @@ class SetReader:
     def add(self, file: SetFile, seen: Seen) -> None:
         """Note what a file says of itself."""
         identity = seen.identity
-        if seen.source.size != file.size:  # other bytes came than were announced
-            file = replace(file, size=seen.source.size)
+        if seen.size != file.size:  # other bytes came than were announced
+            file = replace(file, size=seen.size)
         facts: FileFacts | None
         if file.is_patch:
-            facts = PatchFacts(**_base(file), trailer=_patch_trailer(seen.source))
+            facts = PatchFacts(**_base(file), trailer=seen.trailer)
         elif identity.kind is FileKind.CHECKPOINT:
             facts = _checkpoint(file, identity.header)
         elif identity.kind is FileKind.FLUSH_MAP:
@@ -285,16 +181,17 @@ def facts_of_archive(
     examine: bool = False,
     progress: Callable[[int], None] | None = None,
     placed: Mapping[int, Path] | None = None,
+    recorded: RecordedFacts | None = None,
 ) -> SetFacts:
     """Return what the files in an archive say of themselves.
 
     Args:
         archive: The archive.
         entries: The entries to read; all by default.
-        examine: Whether to check all pages and log segments as well, which reads all content. Without it, what was
-            found while the set was archived is taken, where the archive keeps it.
+        examine: Whether to check all pages and log segments as well, which reads all content.
         progress: Called with the bytes of content of each file that is done.
         placed: Where entries have been restored to, by number: these files are read instead.
+        recorded: What the archive keeps. It is taken in place of content; with `examine`, held against it.
 
     Raises:
         FormatError: The index or the start of a file is damaged.
@@ -302,7 +199,6 @@ def facts_of_archive(
     """
     reader = SetReader(examine=examine)
     placed = placed or {}
-    recorded = None if examine else RecordedFacts(archive)
     for entry in archive if entries is None else entries:
         file = SetFile(
             name=entry.name,
@@ -314,11 +210,17 @@ def facts_of_archive(
         )
         if reader.wants(file):
             path = placed.get(entry.number)
-            with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
-                seen = look(source, examine=examine)
-                if recorded is not None:
-                    seen = replace(seen, report=recorded.report(file, seen.identity))
-                reader.add(file, seen)
+            kept = None if recorded is None else recorded.seen(entry.number, entry.size)
+            if kept is None or examine or path is not None:
+                with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
+                    seen = look(source, examine=examine)
+                if kept is not None and not examine:
+                    seen = replace(seen, report=kept.report)
+                elif recorded is not None and kept not in (None, seen):
+                    recorded.unlike.append(entry.name)
+            else:
+                seen = kept
+            reader.add(file, seen)
         if progress is not None:
             progress(entry.size)
     return reader.facts(str(archive.path or ""))
@@ -405,21 +307,18 @@ def database_facts(file: SetFile, seen: Seen) -> DatabaseFacts:
     header, copies = identity.header, identity.copies
     if not isinstance(header, DatabaseHeader) or copies is None:
         return DatabaseFacts(**_base(file), damaged=identity.damaged, note=identity.note)
-    facts = DatabaseFacts(
+    return DatabaseFacts(
         **_base(file),
         note=identity.note,
         header=header,
         copies_valid=copies.valid,
         copies_identical=copies.identical,
+        trailer=seen.trailer,
+        trailer_fault=seen.trailer_fault,
+        trailer_code=seen.trailer_code,
         temporary=identity.kind is FileKind.TEMPORARY_DATABASE,
         pages=seen.report if isinstance(seen.report, PageReport) else None,
     )
-    if not header.has_trailer_page:
-        return facts
-    try:
-        return replace(facts, trailer=BackupTrailer.read(seen.source, header))
-    except HeaderError as error:
-        return replace(facts, trailer_fault=error.message, trailer_code=error.code)
 
 
 def _log(file: SetFile, seen: Seen) -> LogFacts:
@@ -441,13 +340,6 @@ def _log(file: SetFile, seen: Seen) -> LogFacts:
         attached=tuple(AttachedDatabase(one.path, one.signature) for one in header.attachments),
         content=seen.report if isinstance(seen.report, LogReport) else None,
     )
-
-
-def _patch_trailer(source: ByteSource) -> BackupTrailer | None:
-    """Return the trailer page that some copies have in their patch file, twice, in place of one at their own end."""
-    with suppress(HeaderError):
-        return BackupTrailer.parse(source.read(0, source.size // 2))
-    return None
 
 
 def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> DatabaseFacts:

@@ -1,113 +1,265 @@
-"""What examination found while a set was archived, as SUMM keeps it: facts, which nobody need derive anew.
+"""What was read of the files of a set while it was archived, as `fact` records keep it (spec/registry.md section 3).
 
-Kept is what only the whole content tells; headers, sizes and trailers are read again wherever the set is judged. Of
-each file with damage only the first faults are listed. A reader takes facts of its own version alone: other ones may
-rest on other rules.
+A fact is the header of a file, byte for byte, and what checking its content found: all that `Seen` holds. So the facts
+of the set are made from a record as from content, by the same code. One rule writes every value and one reads it; what
+has its default is left out. What cannot be read, or is of another version, is not taken.
 """
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
-from tokar.ese.content_facts import LogFault, LogFaultKind, LogReport, PageFault, PageFaultKind, PageReport
-from tokar.ese.database import DatabaseHeader
+from tokar.errors import FormatError
+from tokar.ese.checkpoint import Checkpoint
+from tokar.ese.content_facts import LogReport, PageReport
+from tokar.ese.database import PAGE_SIZES, DatabaseHeader
+from tokar.ese.flushmap import FlushMap
+from tokar.ese.identify import FileKind, Identity
 from tokar.ese.log import LogHeader
-from tokar.format.canonical_json import to_count
+from tokar.ese.record import Record
+from tokar.ese.trailer import BackupTrailer
+from tokar.ese.values import Copies
+from tokar.format import canonical_json, metadata, records
+from tokar.format.canonical_json import is_base64, is_count, to_base64, to_count
+from tokar.sets.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from tokar.ese.identify import Identity
     from tokar.format.archive import Archive
-    from tokar.sets.read import SetFile
+    from tokar.format.writer import ArchiveWriter
 
-FACTS_VERSION: Final = 1
-"""Grows with every change of what the facts mean."""
-MOST_NAME: Final = 1000
-"""Characters of a name in SUMM."""
-_MOST_FAULTS: Final = 64
-_PAGES: Final = ("pages", "empty", "old_ok", "ecc_ok", "correctable", "bad", "extra_bytes", "owned", "linked")
-_SEGMENTS: Final = ("valid", "shadow", "stale", "empty", "rescued", "bad", "end", "segments_xor")
-
-
-def facts_json(report: PageReport | LogReport) -> dict[str, Any]:
-    """Return the facts in a report as an element of SUMM (spec/format.md section 6.2); what is zero is left out."""
-    names = _PAGES if isinstance(report, PageReport) else _SEGMENTS
-    found: dict[str, Any] = {name: to_count(value) for name in names if (value := getattr(report, name))}
-    blank = list(report.blank) if isinstance(report, PageReport) else []
-    faults = [_fault_json(fault) for fault in report.faults[:_MOST_FAULTS]]
-    return found | {name: value for name, value in (("blank", blank), ("faults", faults)) if value}
+_HEADERS: Final[dict[FileKind, type[DatabaseHeader | LogHeader | Checkpoint | FlushMap]]] = {
+    **dict.fromkeys((FileKind.DATABASE, FileKind.TEMPORARY_DATABASE, FileKind.STREAMING_FILE), DatabaseHeader),
+    FileKind.LOG: LogHeader,
+    FileKind.CHECKPOINT: Checkpoint,
+    FileKind.FLUSH_MAP: FlushMap,
+}
+_GENERATIONS: Final = range(-(1 << 31), 1 << 31)  # those that a header can hold
 
 
-def _fault_json(fault: PageFault | LogFault) -> dict[str, Any]:
-    value: dict[str, Any] = {"kind": fault.kind.value, "offset": to_count(fault.offset)}
-    if fault.bits:
-        value["bits"] = list(fault.bits)
-    if isinstance(fault, PageFault) and fault.belongs_to is not None:
-        value["belongs_to"] = fault.belongs_to
-    return value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One element of a `fact` record, without the number of its entry."""
+
+    kind: FileKind  # What the file is
+    header: bytes | None = None  # The header that was believed, from its first byte, without the zeros at its end
+    copy: int = 0  # Which of two copies that is
+    copies_valid: tuple[bool, bool] = (True, True)  # Whether the checksum of each copy is right
+    copies_identical: bool = True  # Whether both hold the same bytes
+    generation: int | None = None  # Of a log without a header that is known here
+    damaged: bool = False  # It is clearly of its kind, and its header is damaged
+    note: str = ""  # Why it cannot be read, or what else is worth saying
+    trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy, where it is in order
+    trailer_fault: str = ""  # Why it is not in order
+    trailer_code: int | None = None  # The error the engine gives for that
+    pages: PageReport | None = None  # What checking the pages of a database found
+    log: LogReport | None = None  # What checking the content of a log found
+
+    @classmethod
+    def of(cls, seen: Seen) -> Fact | None:
+        """Return the fact of a file; None where a reader of the whole file may see more."""
+        identity, header, report = seen.identity, seen.identity.header, seen.report
+        if not seen.is_sure or (header is not None and type(header) is not _HEADERS.get(identity.kind)):
+            return None
+        copies = identity.copies or Copies(header, 0, (True, True), identical=True)
+        return cls(
+            kind=identity.kind,
+            header=None if header is None else header.pack().rstrip(b"\0"),
+            copy=copies.used,
+            copies_valid=copies.valid,
+            copies_identical=copies.identical,
+            generation=identity.generation if header is None else None,
+            damaged=identity.damaged,
+            note=identity.note,
+            trailer=seen.trailer,
+            trailer_fault=seen.trailer_fault,
+            trailer_code=seen.trailer_code,
+            pages=report if isinstance(report, PageReport) else None,
+            log=report if isinstance(report, LogReport) else None,
+        )
+
+    def seen(self, size: int) -> Seen:
+        """Return what was read of the file.
+
+        Args:
+            size: Bytes of its content.
+
+        Raises:
+            ValueError: It is not well-formed.
+        """
+        trailer = {name: getattr(self, name) for name in ("trailer", "trailer_fault", "trailer_code")}
+        return Seen(self._identity(), size, self.pages or self.log, **trailer)
+
+    def _identity(self) -> Identity:
+        common: dict[str, Any] = {"kind": self.kind, "damaged": self.damaged, "note": self.note}
+        if self.header is None:
+            _demand(self.generation is None or self.generation in _GENERATIONS)
+            return Identity(generation=self.generation, **common)
+        _demand(self.kind in _HEADERS)
+        header = _unpacked(_HEADERS[self.kind], self.header)
+        copies = Copies(header, self.copy, self.copies_valid, self.copies_identical)
+        if isinstance(header, DatabaseHeader):
+            _demand(header.page_size in PAGE_SIZES)
+            common |= {"copies": copies, "page_size": header.page_size, "log_signature": header.log_signature}
+        elif isinstance(header, LogHeader):
+            common |= {"generation": header.generation, "page_size": header.page_size}
+            common["log_signature"] = header.signature
+        elif isinstance(header, Checkpoint):
+            common |= {"copies": copies, "log_signature": header.signature}
+        return Identity(header=header, **common)
+
+
+class FactWriter:
+    """Writes facts into an archive, in the order of its entries.
+
+    Args:
+        writer: Of the archive.
+    """
+
+    _START: Final = b'{"facts":['
+    _END: Final = b'],"facts_version":%d}' % metadata.FACTS_VERSION
+
+    def __init__(self, writer: ArchiveWriter) -> None:
+        self._writer = writer
+        self._waiting: list[bytes] = []
+        self._size = len(self._START + self._END)
+
+    def add(self, number: int, seen: Seen) -> None:
+        """Note what was read of an entry; writes what waits where it does not fit beside that (FACT-1).
+
+        Raises:
+            FormatError: A limit of the format is reached.
+            StorageError: The archive cannot be written.
+        """
+        fact = Fact.of(seen)
+        if fact is None:
+            return
+        piece = canonical_json.encode({"entry": number, **_plain(fact)})
+        if self._size + len(piece) + 1 > records.MAX_EXTRA_SIZE:
+            self.flush()
+        self._waiting.append(piece)
+        self._size += len(piece) + 1
+
+    def flush(self) -> None:
+        """Write what waits. Raises as `add` does."""
+        if self._waiting:
+            self._writer.add_extra(records.FACT, self._START + b",".join(self._waiting) + self._END)
+            self._waiting.clear()
+            self._size = len(self._START + self._END)
 
 
 class RecordedFacts:
-    """The facts that an archive keeps.
+    """The facts that an archive keeps. Only the records are read now; what they say of a file, when it is asked for.
 
     Args:
         archive: The archive.
     """
 
     def __init__(self, archive: Archive) -> None:
-        examination = archive.summary.extra.get("examination") or {}
-        self._rows: dict[tuple[int, str], Mapping[str, Any]] = {}
-        if examination.get("facts_version") == FACTS_VERSION:
-            rows = [one for one in examination.get("entries", ()) if "facts" in one]
-            named = Counter((one["token"], one["name"]) for one in rows)
-            self._rows = {key: one for one in rows if named[key := (one["token"], one["name"])] == 1}
+        self.passed_over = False  # Whether there are facts that cannot be taken: malformed, or of another version
+        self.unlike: list[str] = []  # Files whose content gives other facts: it wins (FACT-2)
+        found: list[Mapping[str, Any]] = []
+        for body in archive.extras(records.FACT):
+            try:
+                found += metadata.parse_facts(body)
+            except FormatError:
+                self.passed_over = True
+        times = Counter(int(one["entry"]) for one in found)
+        self._facts = {number: one for one in found if times[number := int(one["entry"])] == 1}
+        self.passed_over |= len(self._facts) < len(found)
 
-    def report(self, file: SetFile, identity: Identity) -> PageReport | LogReport | None:
-        """Return what was found in a file; None where that was not kept.
+    def __contains__(self, number: int | None) -> bool:
+        return number in self._facts
+
+    def numbers(self) -> Iterator[int]:
+        """Yield the numbers of the entries that there are facts of, in order."""
+        yield from sorted(self._facts)
+
+    def seen(self, number: int | None, size: int) -> Seen | None:
+        """Return what was read of an entry when it was archived; None where that is not kept, or not well-formed.
 
         Args:
-            file: The file.
-            identity: What its headers say.
+            number: The number of the entry.
+            size: Bytes of its content.
         """
-        row = self._rows.get((file.token or 0, file.name[:MOST_NAME]))
-        header = identity.header
-        if row is None:
+        if number is None or number not in self._facts:
             return None
-        facts, unit = row["facts"], row.get("unit", "")
-        if isinstance(header, DatabaseHeader) and unit == "pages":
-            return _page_report(facts, header.page_size)
-        if isinstance(header, LogHeader) and unit in {"segments", "ranges"}:
-            return _log_report(facts, unit, header.file_size, file.size)
-        return None
+        try:
+            fact: Fact = _value(Fact, self._facts[number])
+            return fact.seen(size)
+        except ValueError:
+            self.passed_over = True
+            del self._facts[number]
+            return None
 
 
-def _page_report(facts: Mapping[str, Any], page_size: int) -> PageReport:
-    faults = (
-        PageFault(
-            PageFaultKind(one["kind"]),
-            int(one["offset"]) // page_size - 1,
-            int(one["offset"]),
-            tuple(map(int, one.get("bits", ()))),
-            one.get("belongs_to"),
-        )
-        for one in facts.get("faults", ())
-        if one["kind"] in set(PageFaultKind)
-    )
-    counts: dict[str, Any] = {name: int(facts.get(name, 0)) for name in _PAGES}
-    return PageReport(
-        **counts, page_size=page_size, faults=tuple(faults), blank=tuple(map(int, facts.get("blank", ())))
-    )
+def _demand(condition: object) -> None:
+    if not condition:
+        raise ValueError("not well-formed")
 
 
-def _log_report(facts: Mapping[str, Any], unit: str, expected_size: int, size: int) -> LogReport:
-    counts: dict[str, Any] = {name: int(facts.get(name, 0)) for name in _SEGMENTS}
-    if unit == "ranges":
-        counts["segments_xor"] = None
-    faults = (
-        LogFault(LogFaultKind(one["kind"]), int(one["offset"]), bits=tuple(map(int, one.get("bits", ()))))
-        for one in facts.get("faults", ())
-        if one["kind"] in set(LogFaultKind)
-    )
-    return LogReport(**counts, unit=unit, faults=tuple(faults), expected_size=expected_size, size=size)
+def _plain(value: Any) -> Any:
+    """Return a value as a fact spells it."""
+    if isinstance(value, Record):  # as in the file; no zeros at the end, of which old and short headers have many
+        value = value.pack().rstrip(b"\0")
+    if isinstance(value, bytes):
+        return to_base64(value)
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if is_dataclass(value):
+        pairs = ((field, getattr(value, field.name)) for field in fields(value))
+        return {field.name: _plain(one) for field, one in pairs if one != field.default}
+    if isinstance(value, Enum):
+        return value.value
+    return to_count(value) if type(value) is int else value
+
+
+def _value(kind: Any, value: Any) -> Any:
+    """Return the value of a type that a fact spells.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if get_origin(kind) is tuple:
+        _demand(isinstance(value, list))
+        arguments = get_args(kind)
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        return tuple(_value(one, item) for one, item in zip(kinds, value, strict=True))
+    if kind is bytes or issubclass(kind, Record):
+        _demand(is_base64(value))
+        data = base64.b64decode(value)
+        return data if kind is bytes else _unpacked(kind, data)
+    if is_dataclass(kind):
+        return _object(kind, value)
+    if issubclass(kind, Enum):
+        return kind(value)
+    if kind is int and is_count(value):
+        return int(value)
+    _demand(type(value) is kind)
+    return value
+
+
+def _object(kind: Any, value: Any) -> Any:
+    _demand(isinstance(value, dict))
+    _demand(all(field.name in value for field in fields(kind) if field.default is MISSING))
+    return kind(**{name: _value(one, value[name]) for name, one in _hints(kind).items() if name in value})
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass, without None: that is never written."""
+    hints = get_type_hints(kind, localns={"BackupTrailer": BackupTrailer}).items()
+    return {name: get_args(one)[0] if get_origin(one) is UnionType else one for name, one in hints}
+
+
+def _unpacked(kind: Any, data: bytes) -> Any:
+    size = kind.layout_size()
+    _demand(len(data) <= size)
+    return kind.unpack(data.ljust(size, b"\0"))
