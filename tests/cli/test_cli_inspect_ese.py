@@ -18,6 +18,7 @@ from small_sets import checkpoint, flush_map, reserve, temporary_database, write
 import tokar as library
 from tokar.ese.database import MAGIC
 from tokar.ese.log import LogHeader
+from tokar.format import canonical_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -351,12 +352,14 @@ def test_an_archive_without_an_examination_says_nothing_of_it(tmp_path: Path) ->
 
 def test_text_of_a_hostile_archive_is_made_safe(tmp_path: Path) -> None:
     evil = "\x1b[31mevil\u202e"
-    row = {"kind": "database", "name": evil, "token": 68, "problems": [evil], "unit": "pages", "units": 1, "bad": 1}
+    fact = {"damaged": True, "entry": 1, "kind": "database", "note": evil}
     header = LogHeader(generation=5, sectors=1)
     environment = header.environment.__class__(raw_log_path=b"C:\x1b[31m".ljust(261, b"\0"))
     writer = library.create(tmp_path / "a.tokar", profile="ese")
     writer.add_bytes(0x21, "x.log", LogHeader(generation=5, sectors=1, environment=environment).build())
-    writer.seal(examination={"state": "done", "files": 1, "pages": 1, "bad": 1, "entries": [row]})
+    writer.add_bytes(0x44, evil, b"no database")
+    writer.add_extra(b"fact", canonical_json.encode({"facts": [fact], "facts_version": 1}))
+    writer.seal()
     text = summary(tmp_path / "a.tokar") + done("inspect", "--headers", tmp_path / "a.tokar").stdout
     assert "\x1b" not in text
     assert "\u202e" not in text

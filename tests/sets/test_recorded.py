@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +150,7 @@ def test_what_the_archive_keeps_is_what_its_content_gives(tmp_path: Path, name: 
 )
 def test_what_an_archive_keeps_of_real_files_is_what_they_give(tmp_path: Path, samples: Path, name: str) -> None:
     path = tmp_path / "set.tokar"
-    done("create", "-q", path, samples / name)
+    done("create", "-q", "--all", path, samples / name)
     assert replace(facts_of(path), examined=True) == facts_of(path, examine=True)
     assert check([path], CheckRequest(content=True)).archives[0].rungs[3].findings == (
         check([path], CheckRequest()).archives[0].rungs[3].findings
@@ -352,9 +352,10 @@ def test_the_registry_names_every_key() -> None:
     page = Path(__file__).parents[2] / "spec" / "registry.md"
     section = page.read_text(encoding="utf-8").partition("## 3. Facts")[2]
     tables = re.split(r"^### ", section, flags=re.MULTILINE)[1:]
-    rows = [re.findall(r"^\| `(\w+)` \| [^|]+ \| (\w+) \|", table, re.MULTILINE) for table in tables]
+    rows = [re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]+) \|", table, re.MULTILINE) for table in tables]
     for keys, kinds in zip(rows, ((Fact,), (PageReport,), (LogReport,), (PageFault, LogFault)), strict=True):
-        for kind in kinds:
-            assert {name for name, _ in keys} >= {field.name for field in fields(kind)}
-        names = {field.name for kind in kinds for field in fields(kind)}
-        assert {name for name, _ in keys} == names
+        found = {field.name: field.default for kind in kinds for field in fields(kind)}
+        assert dict(keys).keys() == found.keys()
+        assert {name for name, default in keys if default == "required"} == {
+            name for name, default in found.items() if default is MISSING
+        }
