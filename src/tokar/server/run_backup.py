@@ -283,11 +283,8 @@ class _Run:
     def _summary(self) -> dict[str, Any]:
         """Return the keys of SUMM (spec/format.md section 6.2)."""
         procedure = self._procedure
-        backup = {
-            "asked": self._asked.value,
-            "took": procedure.kind.value,
-            "truncation": "intended" if procedure.kind.truncates else "none",
-        }
+        truncation = "intended" if procedure.kind.truncates else "none"
+        backup = {"asked": self._asked.value, "took": procedure.kind.value, "truncation": truncation}
         if procedure.refusal is not None:
             backup["refused"] = f"0x{procedure.refusal.code:08X}"
             self._notes.append(f"logs only was refused, a full was taken instead: {procedure.refusal.message}")
