@@ -416,3 +416,12 @@ def test_the_chain_and_the_selection_are_data(store: Store) -> None:
     chosen = restorable(store.chain).to_json()
     assert chosen["recovery"] == "hard"
     assert [log["generation"] for log in chosen["logs"]] == [5, 6, 7, 8, 9]
+
+
+def test_logs_go_on_from_the_full_of_their_server_whichever_comes_first(store: Store) -> None:
+    other = {DATABASE: bytes(dirty(1, 2, log_signature=OTHER_STREAM)), **logs(1, 2, stream=OTHER_STREAM)}
+    store.add("a", other, "collected")
+    store.full("b", 5, 7)
+    store.add("inc-b", part(8, 9))
+    assert store.verdict("inc-b") == (True, [])
+    assert store.chain.is_restorable

@@ -167,7 +167,7 @@ def chain_verdict(
         return _verdict_of(number, (*own.faults, *remarks))
     damaged = [fault for fault in judge_set(backup_set.facts).faults if fault.kind is not FaultKind.LOG_MISSING]
     found = [_reach(sets, logs, start, number) for start in starts]
-    best = min(found, key=lambda one: (not one.restorable, len(one.faults)), default=None)
+    best = min(found, key=lambda one: (one.start is None, not one.restorable, len(one.faults)), default=None)
     if best is None or best.start is None:
         others = [start for start in starts if sets[start.number].facts.logs or start.runs]
         return _verdict_of(None, (_missing_full(sets, backup_set, others), *damaged, *remarks))

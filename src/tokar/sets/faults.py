@@ -302,7 +302,7 @@ class Rules:
     HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
         "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
-        "restore it as well, or let recovery go on without it: esentutl /r BASE /i", -1216)
+        "restore it as well; where no service owns it, recovery can do without: esentutl /r BASE /i", -1216)
 
     LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
@@ -347,7 +347,7 @@ class Rules:
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,
         "{} {} with committed transactions {} missing: the last transactions are lost",
-        "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a",
+        "find the log; only if it is gone for good and no service owns it, recover with loss: esentutl /r BASE /a",
         -582, severity=Severity.LOSS)
     LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "logs {} are missing between {} and {}", _ADD_ARCHIVE, -543)
     LOGS_BEFORE_GAP = Rule(FaultKind.LOGS_BEFORE_GAP,
