@@ -206,7 +206,7 @@ def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None =
         left_out=found.left_out,
         outcome=outcome_of(found, facts, examined=_is_examined(archive)) if of_an_engine else None,
         notes=tuple(fault.message for fault in found.remarks),
-        problems=tuple(_unrecoverable(found)),
+        problems=tuple(_unrecoverable(found, facts)),
     )
 
 
@@ -222,17 +222,19 @@ def _facts_of(archive: Archive) -> SetFacts:
     return SetFacts()
 
 
-def _unrecoverable(found: SetVerdict) -> Iterator[Problem]:
+def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
     """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
     said: set[str] = set()
+    of_a_stream = any(log.signature is not None for log in facts.logs)
     for database in found.databases:
         blocking = [fault for fault in database.faults if fault.blocks]
         said.update(fault.message for fault in blocking)
         if database.is_lost:
             yield _problem_of(database.name, blocking[0] if blocking else None)
     for fault in found.blocking:
-        if fault.message not in said and found.databases:
-            yield _problem_of(", ".join(fault.databases) or "the set", fault)
+        if fault.message not in said and (found.databases or of_a_stream):
+            whole = "the set" if found.databases else "what these logs are for"
+            yield _problem_of(", ".join(fault.databases) or whole, fault)
 
 
 def _problem_of(name: str, cause: Fault | None) -> Problem:

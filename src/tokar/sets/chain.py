@@ -165,11 +165,16 @@ def chain_verdict(
     remarks = [*_link_faults(sets, backup_set), *_differing(sets, logs, number)]
     if own is not None:
         return _verdict_of(number, (*own.faults, *remarks))
-    damaged = [fault for fault in judge_set(backup_set.facts).faults if fault.kind is not FaultKind.LOG_MISSING]
+    alone = judge_set(backup_set.facts).faults
+    damaged = [fault for fault in alone if fault.kind is not FaultKind.LOG_MISSING]
     found = [_reach(sets, logs, start, number) for start in starts]
     best = min(found, key=lambda one: (one.start is None, not one.restorable, len(one.faults)), default=None)
     if best is None or best.start is None:
         others = [start for start in starts if sets[start.number].facts.logs or start.runs]
+        here = {one.generation for one in logs.all()}
+        damaged += [
+            fault for fault in alone if fault.kind is FaultKind.LOG_MISSING and not here >= {*fault.generations}
+        ]
         return _verdict_of(None, (_missing_full(sets, backup_set, others), *damaged, *remarks))
     return _verdict_of(best.start, (*best.faults, *damaged, *remarks))
 

@@ -448,7 +448,7 @@ class DatabaseRun:
         if need.basis is Basis.UNKNOWN:
             yield f"{name}: {need.why}"
         yield from self._uncompared
-        if need.not_checked:
+        if need.not_checked and (need.hard or self.missing):  # more logs than are needed are enough
             yield f"{name}: {need.not_checked}"
         if self._by_number:
             yield f"{name}: logs of a format that is not known are taken by the numbers in their names alone"
