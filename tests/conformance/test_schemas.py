@@ -62,7 +62,9 @@ def test_only_the_facts_that_are_facts_keep_their_schema() -> None:
                 valid.add(name)
         except json.JSONDecodeError:
             continue
-    assert valid == {f"good-fact-{name}" for name in ("frame", "none", "not-canonical", "of-no-entry", "other-version")}
+    assert valid == {
+        f"good-fact-{name}" for name in ("file", "none", "not-canonical", "other-version", "twice", "untrue")
+    }
 
 
 @pytest.mark.parametrize("name", BREAKING)
@@ -86,3 +88,16 @@ def test_a_schema_has_the_keys_of_its_table(name: str) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", section, re.MULTILINE))
     assert set(schema(name)["properties"]) == set(rows)
     assert set(schema(name)["required"]) == {key for key, presence in rows.items() if presence == "required"}
+
+
+def test_the_schema_of_facts_has_the_keys_of_their_tables() -> None:
+    section = (ROOT / "spec" / "registry.md").read_text(encoding="utf-8").partition("## 3. Facts")[2]
+    tables = [set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) for table in section.split("\n### ")[1:]]
+    defined = schema("fact")["$defs"]
+    faults = defined["page_fault"]["properties"].keys() | defined["log_fault"]["properties"].keys()
+    assert tables == [
+        defined["fact"]["properties"].keys() - {"entry"},
+        defined["pages"]["properties"].keys(),
+        defined["log"]["properties"].keys(),
+        faults,
+    ]

@@ -23,6 +23,10 @@ from tokar.check.report import RungState
 from tokar.ese.content_facts import LogFault, LogReport, PageFault, PageReport
 from tokar.ese.page import PageHeader, seal_page
 from tokar.format.archive import Archive
+from tokar.lab.lab import create_lab
+from tokar.lab.server import SimulatedServer
+from tokar.server.contract import BackupKind
+from tokar.server.run_backup import run_backup
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import Fact, FactWriter, RecordedFacts
@@ -142,6 +146,34 @@ def test_what_the_archive_keeps_is_what_its_content_gives(tmp_path: Path, name: 
     assert (stored.examined, derived.examined) == (False, True)
     assert replace(stored, examined=True) == derived
     assert judge_set(stored).faults == judge_set(derived).faults
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
+def test_what_a_backup_keeps_is_what_its_content_gives(tmp_path: Path, profile: str) -> None:
+    lab = create_lab(tmp_path / "lab", profile)
+    lab.start()
+    lab.work(30)
+    path = run_backup(SimulatedServer(lab), tmp_path / "full.tokar", BackupKind.FULL).path
+    stored = facts_of(path)
+    assert stored.databases
+    assert stored.logs
+    assert replace(stored, examined=True) == facts_of(path, examine=True)
+    with Archive(path) as archive:
+        numbers = set(RecordedFacts(archive).numbers())
+    assert {one.number for one in (*stored.databases, *stored.logs)} <= numbers
+
+
+def test_what_is_salvaged_keeps_the_facts_of_its_own_files(tmp_path: Path) -> None:
+    path = archive_of(tmp_path, "a torn log")
+    with Archive(path) as archive:
+        lost = archive.find(DATABASE)
+    data = bytearray(path.read_bytes())
+    data[lost.file_position + 400] ^= 1
+    path.write_bytes(data)
+    assert tokar("salvage", path, tmp_path / "rest.tokar").exit_code == 8
+    stored = facts_of(tmp_path / "rest.tokar")
+    assert (stored.databases, len(stored.logs)) == ((), 4)
+    assert replace(stored, examined=True) == facts_of(tmp_path / "rest.tokar", examine=True)
 
 
 @pytest.mark.samples
