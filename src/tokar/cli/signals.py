@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final
 from tokar.errors import INTERRUPTED
 
 _NAMES: Final = ("SIGTERM", "SIGHUP", "SIGBREAK")
-_AGAIN: Final = 0.01  # seconds until a signal that was dropped is sent again
+_AGAIN: Final = 0.1  # seconds until a signal that was dropped is sent again
 _REPEATED: Final = 5.0  # seconds in which further signals belong to the first: both may come, and to all of a group
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from types import FrameType
 
 _last = -_REPEATED  # when the last one came
 
@@ -48,8 +49,11 @@ def catch() -> None:
     sys.unraisablehook = _send_again
 
 
-def _stop(number: int, _frame: object) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
     global _last  # noqa: PLW0603 - a handler has no other place
+    if frame is not None and frame.f_code is _send_again.__code__:
+        _send_later(number)  # an exception in the hook is dropped for good
+        return
     now = time.monotonic()
     if now - _last >= _REPEATED:
         _last = now
@@ -64,6 +68,11 @@ def _send_again(dropped: UnraisableHookArgs) -> None:
         return
     _last = -_REPEATED
     number = error.number if isinstance(error, Stopped) else signal.SIGINT
+    _send_later(number)
+
+
+def _send_later(number: int) -> None:
+    """Send a signal in a moment, from a thread: the hook that asks for it must have returned by then."""
     timer = threading.Timer(_AGAIN, _send, (number,))
     timer.daemon = True
     timer.start()
