@@ -8,9 +8,11 @@ The modules, from the bottom up::
     read              makes the facts of an archive or a folder
     need              which logs a database needs, and why
     faults            what is wrong, the files concerned, the error that follows, the next step
+    file_faults       what is wrong with a database or a log by itself
     logs              logs by generation, whether one continues another, and runs of them through several sets
     database_verdict  one database and the logs that are played onto it
     judge             the verdict on a set
+    outcome           what a verdict comes to, in five words: the last line
 
 and for several sets::
 

@@ -22,15 +22,14 @@ from tokar.sets.faults import (
     Rule,
     Rules,
     Severity,
-    database_faults,
     first_of,
     forked,
     in_order,
-    log_fault,
     ranges,
     some,
     spans,
 )
+from tokar.sets.file_faults import database_faults, log_fault
 from tokar.sets.logs import LinkFault, LogTable, distinct, link
 from tokar.sets.need import Basis, Need, need_of
 

@@ -12,7 +12,8 @@ from tokar.errors import InputError
 from tokar.ese.filenames import parse_file_name
 from tokar.names import printable
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
-from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, log_fault, some, spans
+from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, some, spans
+from tokar.sets.file_faults import log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 
 if TYPE_CHECKING:

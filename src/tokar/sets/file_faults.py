@@ -1,0 +1,137 @@
+"""What is wrong with a database or a log by itself, whatever lies beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tokar.ese.content_facts import PageFaultKind
+from tokar.sets.faults import Fault, Rules, Severity, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokar.ese.content_facts import LogReport, PageFault, PageReport
+    from tokar.sets.facts import DatabaseFacts, LogFacts
+
+_TRAILERS: Final = {
+    -534: Rules.TRAILER_MISSING,
+    -535: Rules.TRAILER_DAMAGED,
+    -552: Rules.TRAILER_FOREIGN,
+}
+
+
+def database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
+    """Yield what is wrong with a database by itself."""
+    for fault in _database_faults(facts):
+        yield replace(fault, files=(facts.name,), databases=(facts.name,))
+
+
+def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
+    name = facts.name
+    if facts.header is None:
+        if facts.damaged and facts.recognised:
+            yield Rules.DATABASE_UNREADABLE.fault(name, facts.note)
+        return
+    page_size = facts.header.page_size
+    if facts.size % page_size or facts.size < 2 * page_size:
+        # A copy that is cut short has lost its trailer too, which then is no fault of its own.
+        cut = Rules.DATABASE_CUT.fault(name, facts.size, page_size, hard=facts.is_backup_copy)
+        yield replace(cut, consequences=(facts.trailer_fault,) if facts.trailer_fault else ())
+    elif facts.trailer_fault:
+        rule = _TRAILERS.get(facts.trailer_code or 0, Rules.TRAILER_DAMAGED)
+        yield replace(rule.fault(name, facts.trailer_fault), code=facts.trailer_code)
+    if facts.header.repair_count:
+        yield Rules.DATABASE_REPAIRED.fault(name, facts.header.repair_time.iso() or "an unknown day")
+    if not all(facts.copies_valid) or not facts.copies_identical:
+        which = "first" if not facts.copies_valid[0] else "second"
+        what = "is damaged" if not all(facts.copies_valid) else "is older than the first"
+        yield Rules.HEADER_COPY.fault(which, name, what)
+    if facts.pages is not None and not facts.pages.not_verified:
+        yield from _page_faults(facts, facts.pages)
+
+
+def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
+    name, last, reaches = facts.name, report.pages, report.reaches
+    if report.blank:
+        yield Rules.DATABASE_BLANK.fault(name, report.blank_pages)
+    if reaches > last:
+        # The logs may say how a database grew that needs them.
+        grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
+        yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
+    misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
+    damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
+    if damaged:
+        bad = [one for one in report.faults if one.kind in {PageFaultKind.BAD, PageFaultKind.CHECKSUM_BIT}]
+        behind = report.bad == len(report.faults) and report.owned and all(one.page > report.owned for one in bad)
+        where = f", behind page {report.owned}, the last one in use" if behind else ""
+        yield Rules.PAGES_DAMAGED.fault(name, damaged, _pages(damaged), _places(bad) + where)
+    if misplaced:
+        fault = Rules.PAGES_MISPLACED.fault(name, moved, _pages(moved), _places(misplaced))
+        yield replace(fault, code=misplaced[0].code)
+    if flipped:
+        places = _places([one for one in report.faults if one.kind is PageFaultKind.CORRECTABLE])
+        yield Rules.PAGES_CORRECTABLE.fault(name, flipped, _pages(flipped), places)
+
+
+def _pages(count: int) -> str:
+    return "page" if count == 1 else "pages"
+
+
+def _places(faults: list[PageFault]) -> str:
+    return some(
+        f"page {one.page} at 0x{one.offset:x}" + (f" (it is page {one.belongs_to})" if one.belongs_to else "")
+        for one in faults
+    )
+
+
+def log_fault(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> Fault | None:
+    """Return what is wrong with a log by itself, as one fault with the rest as its consequences; None where nothing is.
+
+    Args:
+        log: The log.
+        severity: How bad it is that this log has a fault.
+        hard: Whether hard recovery plays it.
+        last: Whether it is the last one that will be played: there soft recovery may go on without a torn end.
+    """
+    found = [*_log_faults(log, severity, hard=hard, last=last)]
+    return replace(found[0], consequences=tuple(one.message for one in found[1:])) if found else None
+
+
+def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> Iterator[Fault]:
+    """Yield what is wrong with a log, the cause first."""
+    if log.damaged:
+        yield Rules.LOG_UNREADABLE.of_log(log, log.note, severity=severity, hard=hard)
+        return
+    if log.signature is None:
+        return
+    if log.named_generation not in {None, log.generation}:
+        yield Rules.LOG_NAME.of_log(log, log.generation, severity=severity)
+    if log.size != log.expected_size:
+        yield Rules.LOG_SIZE.of_log(log, log.size, log.expected_size, severity=severity)
+    content = log.content
+    if content is None or content.not_verified:
+        return
+    if log.is_blank:
+        yield Rules.LOG_BLANK.of_log(log, content.unit, severity=severity, hard=hard)
+        return
+    yield from _content_faults(log, content, severity, hard=hard, last=last)
+    if content.end < log.reached:
+        words = (content.end, log.reached, log.reached_by)
+        yield Rules.LOG_SHORT.of_log(log, *words, severity=severity, hard=hard)
+
+
+def _content_faults(
+    log: LogFacts, content: LogReport, severity: Severity, *, hard: bool, last: bool
+) -> Iterator[Fault]:
+    if not content.bad:
+        return
+    if content.is_torn and content.bad == 1:
+        # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on
+        # without them.
+        patched = last and not hard and severity is Severity.ERROR
+        torn = Rules.LOG_TORN.of_log(log, content.faults[0].offset, severity=severity, hard=hard)
+        yield replace(torn, severity=Severity.LOSS) if patched else torn
+        return
+    where = some(f"0x{one.offset:x}" for one in content.faults)
+    yield Rules.LOG_DAMAGED.of_log(log, content.bad, content.unit, where, severity=severity, hard=hard)
