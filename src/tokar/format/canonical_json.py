@@ -15,7 +15,7 @@ from tokar.format.records import MAX_INTEGER, MAX_JSON_DEPTH
 
 _KEY = re.compile(r"[a-z0-9_]+")
 # A string that never ends is taken to the end of the body, so that the search stays linear on hostile input.
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _MAX_DIGITS = 17  # a minus sign and the 16 digits of 2^53
 
 
