@@ -4,6 +4,7 @@ The tree, with the exit code that the command line gives for each branch::
 
     ArchiveError                        1   the base: catch this to catch all of them
     |-- StorageError                    1   the operating system refused a read, a write or a rename
+    |-- ExhaustedError                  1   memory or another resource gave out; the input may well be good
     |-- InputError                      2   the caller asked for something that makes no sense
     |   `-- NoSuchEntryError            2   no entry of that name, or more than one
     |-- FormatError                     4   the bytes break a rule of spec/format.md, which `rule` names
@@ -98,6 +99,12 @@ class ArchiveError(Exception):
 
 class StorageError(ArchiveError):
     """The operating system refused a read, a write or a rename."""
+
+
+class ExhaustedError(ArchiveError):
+    """Memory, or another resource of the system, gave out. The input may well be good."""
+
+    hint_text = "end other programs or raise the limit (ulimit -v and -u, of the container), and run again"
 
 
 class InputError(ArchiveError):

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import json
+import math
+import os
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import tokar
+import zstandard
+from command_line import done, tokar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_sets import database, log
@@ -14,7 +23,7 @@ from small_sets import database, log
 import tokar as library
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from command_line import Result
 
 FEW = settings(deadline=None, max_examples=25)
 
@@ -143,3 +152,164 @@ def test_words_of_any_kind_end_in_usage_or_an_error(tmp_path_factory: pytest.Tem
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("words"))
         assert tokar(*words).exit_code in {0, 1, 2, 3, 6}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab with a full backup `f.tokar` beside it, and work since then."""
+    path = tmp_path_factory.mktemp("server")
+    done("lab", "new", path / "a", "--profile", "certadm")
+    done("lab", "work", path / "a", "-n", "40")
+    done("backup", f"lab:{path / 'a'}", path / "f.tokar", "--type", "full", "--quiet")
+    done("lab", "work", path / "a", "-n", "40")
+    return path
+
+
+def refused_kindly(result: Result) -> None:
+    """An error of ours, with a next step or at least a reason, and not the last net."""
+    assert result.exit_code in range(1, 10)
+    assert result.error
+    assert "fault of tokar" not in result.stderr
+
+
+RECEIPTS = [
+    {"backup": {"server": 7}},
+    {"backup": {"log": {"generation": math.inf}}},
+    {"backup": {"log": [1]}},
+    {"backup": {"generations": {"low": 1, "high": math.inf}}},
+    {"backup": {"generations": {"low": 1, "high": 1 << 60}}},
+    {"backup": {"generations": [1]}},
+    {"backup": {"generations": 5}},
+    {"backup": {"took": ["full"]}},
+    {"archive": {"id": "zz"}},
+    {"archive": {"id": 5, "root": 5}},
+    {"calls": [5]},
+    {"notes": 5},
+]
+
+
+@pytest.mark.parametrize("change", RECEIPTS, ids=str)
+def test_a_receipt_that_was_changed_is_refused_by_whoever_reads_it(
+    change: dict[str, Any], server: Path, tmp_path: Path
+) -> None:
+    found = json.loads((server / "f.tokar.receipt.json").read_text())
+    for key, value in change.items():
+        found[key] = {**found[key], **value} if isinstance(value, dict) else value
+    (tmp_path / "x.receipt.json").write_text(json.dumps(found))
+    shutil.copytree(server / "a", tmp_path / "a")
+    refused_kindly(tokar("chain", tmp_path / "x.receipt.json"))
+    shutil.copy(server / "f.tokar", tmp_path / "f.tokar")
+    assert "fault of tokar" not in tokar("chain", tmp_path).stderr
+    assert "fault of tokar" not in tokar("restore", "--chain", tmp_path, "--into", tmp_path / "z", "--dry-run").stderr
+    after = ("--type", "incremental", "--after", tmp_path / "x.receipt.json", "--quiet")
+    result = tokar("backup", f"lab:{tmp_path / 'a'}", tmp_path / "y.tokar", *after)
+    assert "fault of tokar" not in result.stderr
+
+
+REGISTERED = (
+    '{"low_log":1,"high_log":2,"restore_map":%s,"log_path":null,'
+    '"backup_log_path":null,"checkpoint_path":null,"status":0}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "x",
+        "[" * 100_000,
+        REGISTERED % "5",
+        REGISTERED % '[["a","b","c"]]',
+    ],
+    ids=lambda text: str(text)[:60],
+)
+def test_a_registration_that_was_changed_is_refused(text: str, server: Path, tmp_path: Path) -> None:
+    shutil.copytree(server / "a", tmp_path / "a")
+    (tmp_path / "a" / "restore-in-progress.json").write_text(text)
+    for command in ("recover", "show"):
+        result = tokar("lab", command, tmp_path / "a")
+        assert result.exit_code == 0 or "registration" in result.error
+        assert "fault of tokar" not in result.stderr
+    assert "remove it" in tokar("lab", "recover", tmp_path / "a").hint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"logs": 5},
+        {"logs": ""},
+        {"logs": "C:\\..\\..\\x"},
+        {"logs": "\\\\other\\C$\\x"},
+        {"logs": "/tmp/x"},
+        {"logs": "C:\\a\x00"},
+        {"lives": "x"},
+        {"lives": 10**9},
+        {"lives": -1},
+        {"lives": True},
+        {"seed": None},
+        {"profile": "none"},
+        {"databases": []},
+        {"databases": [{"dbid": 1, "path": "C:\\x.edb", "token": 300}]},
+        {"databases": [{"dbid": 1, "path": "C:\\x.edb", "token": 68}, {"dbid": 1, "path": "C:\\y.edb", "token": 68}]},
+        {"databases": [{"dbid": 1, "path": "x.edb", "token": 68}]},
+        {"databases": [5]},
+    ],
+    ids=str,
+)
+def test_what_a_lab_remembers_and_was_changed_is_refused(change: dict[str, Any], server: Path, tmp_path: Path) -> None:
+    shutil.copytree(server / "a", tmp_path / "a")
+    found = json.loads((tmp_path / "a" / "lab.json").read_text())
+    (tmp_path / "a" / "lab.json").write_text(json.dumps(found | change))
+    for command in (("lab", "work", tmp_path / "a", "-n", "1"), ("lab", "show", tmp_path / "a")):
+        result = tokar(*command)
+        refused_kindly(result)
+        assert "lab.json of this lab was changed" in result.error
+
+
+def test_a_folder_may_be_deeper_than_the_interpreter_recurses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = sys.getrecursionlimit() + 200
+    monkeypatch.chdir(tmp_path)
+    Path("deep").mkdir()
+    with ExitStack() as stack:
+        monkeypatch.chdir("deep")
+        for level in range(depth):
+            Path("a").mkdir()
+            stack.callback(os.rmdir, "a")
+            stack.callback(os.chdir, "..")
+            os.chdir("a")
+            if level == depth // 2:
+                Path("x").write_bytes(b"x")
+                stack.callback(os.remove, "x")
+        monkeypatch.chdir(tmp_path)
+        done("create", "y.tokar", "deep", "--all")
+        assert "1 " in done("inspect", "y.tokar").stdout
+        os.chdir(Path("deep", *["a"] * depth))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("can't start new thread"), zstandard.ZstdError("cannot allocate memory")],
+    ids=repr,
+)
+def test_a_resource_that_gives_out_is_an_error_with_a_next_step(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tokar.tokens.role", fail)
+    result = tokar("tokens")
+    assert (result.exit_code, "ulimit" in result.hint) == (1, True)
+
+
+def test_too_little_memory_is_never_taken_for_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decompressor() -> Any:
+        return SimpleNamespace(decompress=fail)
+
+    def fail(*_: object, **__: object) -> None:
+        raise zstandard.ZstdError("decompression error: Allocation error : not enough memory")
+
+    monkeypatch.setattr("tokar.format.zstd_frame._decompressor", decompressor)
+    result = tokar("extract", folder / "good.tokar", "db.edb", "-o", folder / "never")
+    assert (result.exit_code, result.error) == (1, "there is too little memory")

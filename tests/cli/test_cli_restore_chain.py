@@ -16,7 +16,7 @@ from tokar import open as tokar_open
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind, Registration
-from tokar.sets.receipt import Receipt, Truncation, write_receipt
+from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from chain_stories import Kept
@@ -108,8 +108,8 @@ def test_a_damaged_archive_that_the_chain_needs_is_named_in_the_error(sets: Path
 def test_a_damaged_archive_whose_receipt_goes_beyond_the_others_is_needed(sets: Path, tmp_path: Path) -> None:
     data = (sets / "inc2.tokar").read_bytes()
     with tokar_open(sets / "inc2.tokar") as opened:
-        named = {"id": opened.id.hex(), "root": opened.root.hex()}
-    backup = {"took": "incremental", "generations": {"low": 9, "high": 11}}
+        named: ArchiveTold = {"id": opened.id.hex(), "root": opened.root.hex()}
+    backup: BackupTold = {"took": "incremental", "generations": {"low": 9, "high": 11}}
     write_receipt(sets / "inc2.tokar", Receipt("sealed", Truncation.DONE, archive=named, backup=backup))
     (sets / "inc2.tokar").write_bytes(data[:-9])
     result = tokar("restore", "--chain", sets, "--into", tmp_path / "out")

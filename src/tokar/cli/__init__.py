@@ -21,7 +21,7 @@ import typer.main
 
 from tokar._version import __version__
 from tokar.cli import output, signals
-from tokar.errors import ArchiveError, InputError, StorageError
+from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,8 @@ VERBS: Final = {
 }
 # Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
 CHANGE_THINGS: Final = {"create", "backup", "restore", "extract", "salvage", "clean", "lab", "demo"}
+# In the messages of libraries that have no MemoryError: of a loader, of compressors.
+_SHORT_OF_MEMORY: Final = ("failed to map", "cannot allocate", "memory", "alloc")
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of its own; its help texts are one as well
 
@@ -111,10 +113,28 @@ def _reported(ctx: Any) -> Iterator[None]:
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else None
         problem = StorageError(error.strerror or str(error), path=place)
+    except Exception as error:
+        found = _exhausted(error)
+        if found is None:
+            raise
+        problem = found
     else:
         return
     output.report(problem, as_json=ctx.meta[_WANTS_JSON])
     raise typer.Exit(problem.exit_code) from problem
+
+
+def _exhausted(error: Exception) -> ArchiveError | None:
+    """Return an error of ours for a resource that gave out; None for any other exception."""
+    text = str(error)
+    if isinstance(error, MemoryError):
+        return ExhaustedError("there is too little memory")
+    if isinstance(error, RuntimeError) and text.startswith("can't "):  # start new thread, allocate lock ...
+        return ExhaustedError("the system gives no more threads")
+    short = isinstance(error, ImportError) or type(error).__name__ in {"ZstdError", "error"}
+    if short and any(word in text.lower() for word in _SHORT_OF_MEMORY):
+        return ExhaustedError("there is too little memory")
+    return None
 
 
 def _usage(error: Any, ctx: Any) -> InputError:
@@ -169,7 +189,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TOKAR_DEBUG"):
             raise
-        output.report(_own_fault(error), as_json="--json" in sys.argv)
+        output.report(_exhausted(error) or _own_fault(error), as_json="--json" in sys.argv)
         sys.exit(ArchiveError.exit_code)
 
 

@@ -396,22 +396,39 @@ _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
     """Yield path and relative name of all files, in the order of names: only names are kept, there may be millions."""
-    leaves, folders = [], set()
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                leaves.append(entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    folders.add(entry.name)
-    except OSError as error:
-        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
-    leaves.sort()
-    start = os.path.join(folder, "")  # noqa: PTH118 - called once a file
-    for leaf in leaves:
-        if leaf in folders:
-            yield from _walk(start + leaf, f"{prefix}{leaf}/")
+    levels = [_Level(folder, prefix)]  # not by recursion: folders may be thousands deep
+    while levels:
+        level = levels[-1]
+        for leaf in level.leaves:
+            if leaf in level.folders:
+                levels.append(_Level(level.start + leaf, f"{level.prefix}{leaf}/"))
+                break
+            yield level.start + leaf, level.prefix + leaf
         else:
-            yield start + leaf, prefix + leaf
+            levels.pop()
+
+
+class _Level:
+    """A folder that is being walked.
+
+    Raises:
+        StorageError: It cannot be listed.
+    """
+
+    def __init__(self, folder: str, prefix: str) -> None:
+        self.prefix = prefix
+        self.start = os.path.join(folder, "")  # noqa: PTH118 - called once a file
+        self.folders: set[str] = set()
+        leaves = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    leaves.append(entry.name)
+                    if entry.is_dir(follow_symlinks=False):
+                        self.folders.add(entry.name)
+        except OSError as error:
+            raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
+        self.leaves = iter(sorted(leaves))  # those that are still to come
 
 
 def _status(path: str) -> os.stat_result:

@@ -74,10 +74,21 @@ def decompress(frame: memoryview, content_size: int, *, position: int) -> bytes:
     try:
         data = _decompressor().decompress(frame, max_output_size=content_size)
     except zstandard.ZstdError as error:
+        _demand_memory(error)
         raise FormatError(f"the chunk does not decompress: {error}", rule="DATA-6", offset=position) from error
     if len(data) != content_size:
         raise FormatError("the chunk decompresses to another size", rule="DATA-6", offset=position)
     return data
+
+
+def _demand_memory(error: zstandard.ZstdError) -> None:
+    """Tell too little memory from a bad frame.
+
+    Raises:
+        MemoryError: It was that.
+    """
+    if "alloc" in str(error).lower() or "memory" in str(error).lower():
+        raise MemoryError(str(error)) from error
 
 
 def version() -> str:

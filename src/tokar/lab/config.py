@@ -8,22 +8,28 @@ registered one after the other, the full first: LowLog stays that of the full, H
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
 from tokar import tokens
-from tokar.errors import InputError
+from tokar.errors import InputError, StorageError
 from tokar.lab.engine import era_of
 from tokar.lab.instance import Place
+from tokar.storage.bytesource import read_start
+from tokar.storage.stored_json import parse_json, typed
 
 if TYPE_CHECKING:
     from tokar.server.contract import Registration
 
 CONFIG_NAME: Final = "lab.json"
 _REGISTRATION_NAME: Final = "restore-in-progress.json"
-_MOST_DATABASES: Final = 12
-"""More attachments than this do not fit a log header."""
+_MOST_DATABASES: Final = 12  # more attachments do not fit a log header
+_DBIDS: Final = frozenset(range(1, 256))
+_MOST_LIVES: Final = 30_000  # a life is a day of a calendar that ends
+_MAX_SIZE: Final = 1 << 20
+_DRIVE: Final = re.compile(r"[A-Za-z]:\\")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +142,35 @@ def load_config(folder: Path) -> Config:
         InputError: The folder is no lab.
     """
     try:
-        found = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-        found["databases"] = tuple(DatabaseConfig(**database) for database in found["databases"])
-        return Config(**found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = typed(Config, parse_json(read_start(folder / CONFIG_NAME, _MAX_SIZE)))
+        _demand_sense(found)
+    except StorageError as error:
         raise InputError("this is no lab", path=folder, hint="make one with: tokar lab new DIR") from error
+    except InputError as error:
+        hint = "put back what it was, or make another lab with: tokar lab new DIR"
+        raise InputError(f"{CONFIG_NAME} of this lab was changed: {error.message}", path=folder, hint=hint) from error
+    return found
+
+
+def _demand_sense(config: Config) -> None:
+    """Check what a lab remembers: a server that there can be, all of whose files lie in the lab's folder.
+
+    Raises:
+        InputError: It was not written by a lab.
+    """
+    era_of(config.profile)
+    default_config(config.profile, len(config.databases), config.seed)
+    if not 0 <= config.lives <= _MOST_LIVES:
+        raise InputError(f"lives: {config.lives}")
+    for path in (config.logs, config.system, *(one.path for one in config.databases)):
+        parts = PureWindowsPath(path)
+        if not _DRIVE.fullmatch(parts.anchor) or ".." in parts.parts or len(parts.parts) < 2 or ":" in path[2:]:
+            raise InputError(f"it has a path that is none of the server: {path!r}")
+    ids, paths = ({getattr(one, key) for one in config.databases} for key in ("dbid", "path"))
+    if min(len(ids), len(paths)) < len(config.databases) or not ids <= _DBIDS:
+        raise InputError("databases: numbers or paths that it cannot have")
+    if not all(0 <= one.token <= 0xFF for one in config.databases):
+        raise InputError("databases: a token that it cannot have")
 
 
 def save_config(folder: Path, config: Config) -> None:
@@ -185,13 +215,20 @@ class RestoreInProgress:
 
 
 def load_registration(folder: Path) -> RestoreInProgress | None:
-    """Return the registered restore of a lab, or None."""
+    """Return the registered restore of a lab, or None.
+
+    Raises:
+        InputError: It is there, and is not what a lab writes.
+        StorageError: It cannot be read.
+    """
     path = folder / _REGISTRATION_NAME
     if not path.exists():
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    found["restore_map"] = tuple((old, new) for old, new in found["restore_map"])
-    return RestoreInProgress(**found)
+    try:
+        return typed(RestoreInProgress, parse_json(read_start(path, _MAX_SIZE)))
+    except InputError as error:
+        hint = "remove it, and restore again with: tokar restore --server"
+        raise InputError(f"this registration was changed: {error.message}", path=path, hint=hint) from error
 
 
 def save_registration(folder: Path, registration: RestoreInProgress) -> None:

@@ -20,14 +20,16 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from blake3 import blake3
 
 from tokar.errors import ArchiveError, StorageError
 from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted
+from tokar.storage.bytesource import read_start
 from tokar.storage.directory import Directory, inode_of
+from tokar.storage.stored_json import parse_json, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,14 +102,14 @@ def find_interrupted(plan: Plan) -> Interrupted | None:
     written = [found for place in journals if (found := _read(*place)) is not None]
     if not any(one.startswith(name) for holder in holders for one in _names(holder)):
         return None
-    asides = dict.fromkeys(aside for one in written for aside in one.asides if _is_done(aside))
+    asides = dict.fromkeys(aside for one in written for aside in one["set_aside"] if _is_done(aside))
     return Interrupted(
         name=name,
         placed=frozenset(_placed(plan)) if written else frozenset(),
         staged=frozenset(_staged(plan, name)),
         asides=tuple(asides),
         journals=tuple((*place, _identity(*place)) for place in journals),
-        registered=any(one.registered for one in written),
+        registered=any(one.get("registered") for one in written),
     )
 
 
@@ -170,11 +172,12 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-class _Journal(NamedTuple):
+class _Journal(TypedDict):
     """What a journal says."""
 
-    asides: tuple[Aside, ...]
-    registered: bool
+    form: str
+    set_aside: tuple[Aside, ...]
+    registered: NotRequired[bool]
 
 
 def _read(directory: str, name: str) -> _Journal | None:
@@ -185,13 +188,10 @@ def _read(directory: str, name: str) -> _Journal | None:
         own = os.name == "nt" or info.st_uid == os.geteuid()
         if not stat.S_ISREG(info.st_mode) or not own or info.st_size > _MAX_JOURNAL:
             return None
-        found: Any = json.loads(path.read_bytes())
-        rows = [[one[key] for key in ("directory", "name", "new_name", "why")] for one in found["set_aside"]]
-        if found["form"] != _FORM or not all(isinstance(text, str) for row in rows for text in row):
-            return None
-        return _Journal(tuple(Aside(*row) for row in rows), found.get("registered") is True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        found = typed(_Journal, parse_json(read_start(path, _MAX_JOURNAL)))
+    except (OSError, ArchiveError):
         return None
+    return found if found["form"] == _FORM else None
 
 
 def _identity(directory: str, name: str) -> str:

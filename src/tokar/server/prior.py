@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokar import tokens
 from tokar.errors import ArchiveError, HeaderError, InputError
@@ -16,7 +16,7 @@ from tokar.sets.backup_set import FoundSets, find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.facts import LogFacts
 from tokar.sets.read import facts_of_archive
-from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
+from tokar.sets.receipt import RECEIPT_SUFFIX, LogTold, read_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,8 +53,9 @@ def prior_log(generation: int | None, signature: Signature | None = None, create
     return LogFacts(name=name, generation=generation, signature=signature, created=created)
 
 
-def prior_log_json(log: LogFacts) -> dict[str, Any]:
+def prior_log_json(log: LogFacts) -> LogTold:
     """Return the same as values for the receipt (spec/procedure.md section 6)."""
+    assert log.generation is not None
     if log.signature is None:
         return {"generation": log.generation}
     return {
@@ -75,14 +76,14 @@ def _logs_of(archive: Archive) -> Iterator[tuple[int, Entry]]:
 def _prior_from_receipt(path: Path) -> PriorSet:
     found = read_receipt(path)
     log = found.backup.get("log")
-    if found.outcome != "sealed" or not isinstance(log, dict):
+    if found.outcome != "sealed" or log is None:
         raise InputError("this receipt tells of no set with logs to go on from", path=path)
     try:
-        known = {"stream", "created"} <= log.keys()
+        stream, created = log.get("stream"), log.get("created")
         last = prior_log(
-            int(log["generation"]),
-            Signature.unpack(bytes.fromhex(log["stream"])) if known else None,
-            LogTime.unpack(bytes.fromhex(log["created"])) if known else NO_TIME,
+            log["generation"],
+            Signature.unpack(bytes.fromhex(stream)) if stream and created else None,
+            LogTime.unpack(bytes.fromhex(created)) if stream and created else NO_TIME,
         )
         return PriorSet(
             bytes.fromhex(found.archive["id"]), bytes.fromhex(found.archive["root"]), last, found.backup.get("server")

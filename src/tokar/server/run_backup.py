@@ -54,7 +54,7 @@ from tokar.server.transcript import Transcript
 from tokar.sets import receipt
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
-from tokar.sets.receipt import Receipt, Truncation, receipt_path, write_receipt
+from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, receipt_path, write_receipt
 from tokar.sets.recorded import FactWriter
 from tokar.storage.bytesource import MediumSource, Reread
 from tokar.storage.sink import FileSink
@@ -437,7 +437,7 @@ class _Run:
 
     def _receipt(self) -> Receipt:
         sealed, ending, procedure = self._sealed, self._procedure.ending, self._procedure
-        backup: dict[str, Any] = {
+        backup: BackupTold = {
             "asked": self._asked.value,
             "took": procedure.kind.value,
             "profile": self._server.dialect.profile,
@@ -446,9 +446,12 @@ class _Run:
             backup["server"] = self._server.name
         logs = [log for log in self._reader.facts().logs if log.generation is not None]
         if logs:
-            backup["generations"] = {"low": logs[0].generation, "high": logs[-1].generation}
+            low, high = logs[0].generation, logs[-1].generation
+            assert low is not None
+            assert high is not None
+            backup["generations"] = {"low": low, "high": high}
             backup["log"] = prior_log_json(logs[-1])
-        archive: dict[str, Any] = {}
+        archive: ArchiveTold = {}
         if sealed is not None:
             archive = {"name": self._out.name, "id": sealed.id.hex(), "root": sealed.root.hex(), "size": sealed.size}
             if self._reread is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import fields_json
 from tokar.errors import ArchiveError, InputError, StorageError
@@ -15,9 +15,15 @@ from tokar.sets.faults import spans
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
 from tokar.sets.recorded import RecordedFacts
+from tokar.storage.bytesource import read_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from tokar.sets.receipt import Generations
+
+
+_MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,25 +109,27 @@ def set_of_receipt(path: Path) -> BackupSet:
     if found.outcome != "sealed":
         raise InputError("this receipt tells of a backup that made no archive", path=path)
     try:
-        generations = found.backup.get("generations")
         return BackupSet(
             label=str(path),
             id=bytes.fromhex(found.archive["id"]),
             root=bytes.fromhex(found.archive["root"]),
             kind="full" if found.backup.get("took") in {"full", "copy"} else "logs",
-            profile=str(found.backup.get("profile", "")),
+            profile=found.backup.get("profile", ""),
             server=found.backup.get("server"),
-            receipt=_range_of(generations),
+            receipt=_range_of(found.backup.get("generations")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("this receipt lacks what a set is known by", path=path) from error
 
 
-def _range_of(generations: Any) -> tuple[int, int]:
+def _range_of(generations: Generations | tuple[int, int] | None) -> tuple[int, int]:
     """Return the generations in a receipt, whether as an object or as a pair; (0, 0) where there are none."""
-    if isinstance(generations, dict):
-        return int(generations["low"]), int(generations["high"])
-    return (int(generations[0]), int(generations[1])) if generations else (0, 0)
+    if generations is None:
+        return 0, 0
+    low, high = (generations["low"], generations["high"]) if isinstance(generations, dict) else generations
+    if not 0 <= low <= high <= _MAX_GENERATION:
+        raise ValueError(low, high)
+    return low, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +207,4 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _is_archive(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise StorageError(f"cannot read it: {error.strerror}", path=path) from error
+    return read_start(path, len(MAGIC)) == MAGIC

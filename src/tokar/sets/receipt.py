@@ -11,16 +11,18 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from collections.abc import Mapping  # noqa: TC003 - the parser asks for the types of fields
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NotRequired, Self, TypedDict
 
 from tokar.as_json import fields_json
 from tokar.errors import ExistingFileError, InputError, StorageError
+from tokar.storage.bytesource import read_start
 from tokar.storage.sink import FileSink
+from tokar.storage.stored_json import parse_json, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 FORM: Final = "tokar receipt 1"
@@ -39,6 +41,42 @@ class Truncation(StrEnum):
     UNKNOWN = "unknown"  # it was called and not answered
 
 
+class ArchiveTold(TypedDict, total=False):
+    """What a receipt says of the archive."""
+
+    name: str
+    id: str
+    root: str
+    size: int
+    reread: str
+
+
+class LogTold(TypedDict):
+    """What a receipt says of the highest log of the set, in the form of `prior_log_json`."""
+
+    generation: int
+    stream: NotRequired[str]
+    created: NotRequired[str]
+
+
+class Generations(TypedDict):
+    """The lowest and the highest generation of a set."""
+
+    low: int
+    high: int
+
+
+class BackupTold(TypedDict, total=False):
+    """What a receipt says of the backup."""
+
+    asked: str
+    took: str
+    server: str | None
+    profile: str
+    generations: Generations | tuple[int, int] | None
+    log: LogTold | None
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """A receipt."""
@@ -46,9 +84,9 @@ class Receipt:
     outcome: str  # `sealed` where the archive exists, `failed` where a backup was begun and no archive came of it
     truncation: Truncation  # What became of the logs
     # Name, id and root of the archive, and its size; empty without an archive.
-    archive: Mapping[str, Any] = field(default_factory=dict)
+    archive: ArchiveTold = field(default_factory=ArchiveTold)
     # What was asked for and what was done: `asked`, `took`, `server`, `profile`, `generations`, `log`.
-    backup: Mapping[str, Any] = field(default_factory=dict)
+    backup: BackupTold = field(default_factory=BackupTold)
     end: Mapping[str, Any] = field(default_factory=dict)  # How End went; empty until then
     notes: tuple[str, ...] = ()  # What a person should know
     calls: tuple[Mapping[str, Any], ...] = ()  # The calls from the seal on, in the form of the transcript
@@ -66,20 +104,12 @@ class Receipt:
             InputError: It is none.
         """
         try:
-            value = json.loads(data)
-            if value["form"] != FORM:
-                raise InputError(f"this is no receipt of form {FORM!r}", path=path)
-            return cls(
-                outcome=str(value["outcome"]),
-                truncation=Truncation(value["truncation"]),
-                archive=dict(value["archive"]),
-                backup=dict(value["backup"]),
-                end=dict(value["end"]),
-                notes=tuple(map(str, value["notes"])),
-                calls=tuple(map(dict, value["calls"])),
-            )
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError("this is no receipt", path=path) from error
+            value = parse_json(data)
+            if isinstance(value, dict) and value.get("form") == FORM:
+                return typed(cls, value)
+        except InputError as error:
+            raise InputError(f"this is no receipt: {error.message}", path=path) from error
+        raise InputError(f"this is no receipt of form {FORM!r}", path=path)
 
 
 def receipt_path(archive: Path) -> Path:
@@ -95,12 +125,10 @@ def read_receipt(path: Path) -> Receipt:
         InputError: It is no receipt.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise InputError("this is no receipt", path=path)
-        with path.open("rb") as file:
-            return Receipt.parse(file.read(_MAX_SIZE), path)
-    except OSError as error:
-        raise StorageError(f"cannot read the receipt: {error.strerror}", path=path) from error
+        data = read_start(path, _MAX_SIZE)
+    except StorageError as error:
+        raise StorageError(f"cannot read the receipt: {error.message}", path=path) from error
+    return Receipt.parse(data, path)
 
 
 def demand_free(archive: Path) -> None:
@@ -159,4 +187,6 @@ def _may_replace(path: Path, receipt: Receipt) -> bool:
         there = read_receipt(path)
     except (InputError, StorageError):
         return False
-    return receipt.outcome == "sealed" and (there.outcome == "failed" or there.archive["id"] == receipt.archive["id"])
+    return receipt.outcome == "sealed" and (
+        there.outcome == "failed" or there.archive.get("id") == receipt.archive["id"]
+    )

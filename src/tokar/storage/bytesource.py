@@ -11,6 +11,7 @@ import errno
 import io
 import mmap
 import os
+import stat
 import threading
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from typing_extensions import Buffer
+
+
+# O_NONBLOCK so that a pipe that took the place of a file is not waited for.
+_OPEN_FLAGS: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 
 
 @runtime_checkable
@@ -51,6 +56,49 @@ class BytesSource:
         return bytes(self._data[offset : offset + size])
 
 
+def open_file(path: Path | str) -> int:
+    """Open a file for reading, and return its descriptor. A pipe or a device is never waited for.
+
+    Raises:
+        StorageError: It cannot be opened, or is neither a regular file nor a block device.
+    """
+    descriptor = -1
+    try:
+        _demand_file(os.stat(path), path)  # noqa: PTH116 - before it is opened: that alone does something to a device
+        descriptor = os.open(path, _OPEN_FLAGS)
+        _demand_file(os.fstat(descriptor), path)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cannot open: {getattr(error, 'strerror', error)}", path=path) from error
+    except StorageError:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _demand_file(info: os.stat_result, path: Path | str) -> None:
+    if stat.S_ISDIR(info.st_mode):
+        raise StorageError("cannot read: it is a directory", path=path)
+    if stat.S_ISFIFO(info.st_mode):
+        hint = "a pipe is read from standard input: give - in its place, where the command takes it"
+        raise StorageError("it is a pipe, and a file is wanted", path=path, hint=hint)
+    if not (stat.S_ISREG(info.st_mode) or stat.S_ISBLK(info.st_mode)):
+        raise StorageError("it is a device or a socket, and a file is wanted", path=path)
+
+
+def read_start(path: Path | str, size: int) -> bytes:
+    """Return the first bytes of a file, fewer where it ends.
+
+    Raises:
+        StorageError: It cannot be read, or is neither a regular file nor a block device.
+    """
+    try:
+        with open(open_file(path), "rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise StorageError(f"cannot read: {error.strerror}", path=path) from error
+
+
 class FileSource:
     """A byte source over a regular file, opened for reading. Safe to use from several threads.
 
@@ -63,14 +111,9 @@ class FileSource:
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
-        except OSError as error:
-            raise StorageError(f"cannot open: {error.strerror}", path=path) from error
+        self._descriptor = open_file(path)
         try:
             self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
-            if os.path.isdir(path):  # noqa: PTH112 - a descriptor of a directory opens without complaint on POSIX
-                raise IsADirectoryError(21, "it is a directory")
         except OSError as error:
             os.close(self._descriptor)
             raise StorageError(f"cannot read: {error.strerror}", path=path) from error
