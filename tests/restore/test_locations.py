@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -315,3 +316,14 @@ def test_any_bytes_give_locations_or_a_typed_error(data: bytes) -> None:
         parse(data)
     except LocationListError as error:
         assert str(error).isprintable()  # noqa: PT017 - both outcomes are right
+
+
+def test_the_time_to_read_a_file_grows_with_its_size() -> None:
+    def seconds(rows: int) -> float:
+        text = "".join(f'[[location]]\ntoken = "log-dir"\npath = "C:/a{number}"\n' for number in range(rows))
+        begun = process_time()
+        assert len(parse_location_file(text.encode(), "ese", base="/").locations) == rows
+        return process_time() - begun
+
+    few = min(seconds(1000) for _ in range(3))
+    assert min(seconds(8000) for _ in range(2)) < 24 * few  # 8 where it is linear, 64 where it is not

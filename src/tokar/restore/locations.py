@@ -32,9 +32,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, StorageError
@@ -257,11 +258,17 @@ def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFi
     )
 
 
+_TABLE_HEADER: Final = re.compile(r"[ \t]*\[\[?[ \t]*(\w+)[ \t]*\]")
+
+
 class _TomlReader:
     """Checks a parsed document against the form above and builds its rows."""
 
     def __init__(self, text: str, profile: str, base: str, source: str) -> None:
-        self._text = text
+        self._lines: defaultdict[str, list[int]] = defaultdict(list)  # of the header of each row, by table
+        for number, line in enumerate(text.split("\n"), 1):
+            if header := _TABLE_HEADER.match(line):
+                self._lines[header[1]].append(number)
         self._profile = profile
         self._base = base
         self._source = source
@@ -280,10 +287,8 @@ class _TomlReader:
 
     def _line(self, table: str, number: int) -> str:
         """Return the line of a row, as the end of a message; empty where the text is written in another way."""
-        headers = list(re.finditer(rf"^[ \t]*\[\[?[ \t]*{table}[ \t]*\]", self._text, re.MULTILINE))
-        if number >= len(headers):
-            return ""
-        return f" (line {self._text.count(chr(10), 0, headers[number].end()) + 1})"
+        lines = self._lines[table]
+        return f" (line {lines[number]})" if number < len(lines) else ""
 
     def _row(self, table: str, number: int, row: dict[str, Any]) -> dict[str, str]:
         """Return a row of text values, after a look at its keys."""

@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 from collections.abc import Mapping  # noqa: TC003 - the parser asks for the types of fields
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NotRequired, Self, TypedDict
 
@@ -106,6 +106,8 @@ class Receipt:
         try:
             value = parse_json(data)
             if isinstance(value, dict) and value.get("form") == FORM:
+                if missing := {one.name for one in fields(cls)} - value.keys():
+                    raise InputError(f"{min(missing)} is missing")  # noqa: TRY301 - told as all others
                 return typed(cls, value)
         except InputError as error:
             raise InputError(f"this is no receipt: {error.message}", path=path) from error
