@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= auto
 
-.PHONY: demo test torture lint format fixtures fuzz bench clean
+.PHONY: demo test quick torture lint format fixtures fuzz bench clean
 
 $(BIN)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokar needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
@@ -17,6 +17,9 @@ demo: $(BIN)/.ready
 
 test: lint
 	$(BIN)/pytest -n $(JOBS)
+
+quick: $(BIN)/.ready
+	$(BIN)/pytest -n $(JOBS) -q -m "not torture and not slow"
 
 torture: $(BIN)/.ready
 	$(BIN)/pytest -n $(JOBS) -m torture

@@ -18,6 +18,32 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / "build" / "pycache")
 
 
+# Tests that start processes, tell whole stories, or try every point and many random cases: `make quick` leaves them out.
+SLOW = {
+    *("test_backup_faults", "test_backup_killed", "test_backup_simulated", "test_cli_backup", "test_cli_demo"),
+    *("test_cli_hostile", "test_cli_inspect_ese", "test_cli_lab", "test_cli_restore", "test_cli_restore_chain"),
+    *("test_cli_streams", "test_deadline", "test_demo", "test_engine_backup", "test_engine_hard_recovery"),
+    *("test_engine_killed", "test_engine_machine", "test_engine_mutants", "test_engine_soft_recovery"),
+    *("test_flips_and_cuts", "test_full_pages", "test_journal", "test_mutants", "test_mutations", "test_run_restore"),
+    *("test_run_restore_faults", "test_salvage_fixtures", "test_salvage_properties", "test_samples", "test_simulated"),
+    *(
+        "test_simulated_faults",
+        "test_simulated_restore",
+        "test_story",
+        "test_torture",
+        "test_workers",
+        "test_wrong_orders",
+    ),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests."""
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
+
+
 def samples_folder() -> Path | None:
     """Return the folder with the real ESE files, or None where it is not at hand."""
     named = os.environ.get("TOKAR_SAMPLES")
