@@ -18,7 +18,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / "build" / "pycache")
 
 
-# Tests that start processes, tell whole stories, or try every point and many random cases: `make quick` leaves them out.
+# Tests that start processes, tell whole stories, or try every point and many random cases; not in `make quick`.
 SLOW = {
     *("test_backup_faults", "test_backup_killed", "test_backup_simulated", "test_cli_backup", "test_cli_demo"),
     *("test_cli_hostile", "test_cli_inspect_ese", "test_cli_lab", "test_cli_restore", "test_cli_restore_chain"),

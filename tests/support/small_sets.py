@@ -41,11 +41,15 @@ def streaming_file() -> bytes:
 
 
 def log(generation: int, *, stream: Signature = STREAM) -> bytes:
-    """A log with one segment of records."""
-    header = LogHeader(generation=generation, sectors=3, signature=stream)
+    """A log with one segment of records, which knows the checksum of the segment in the log before."""
+    before = int.from_bytes(_segment(generation - 1)[:8], "little") if generation > 1 else 0
+    header = LogHeader(generation=generation, sectors=3, signature=stream, previous_segments_xor=before)
+    return (header.build() + _segment(generation)).ljust(header.file_size, b"\0")
+
+
+def _segment(generation: int) -> bytes:
     start = bytes(8) + LogPosition(generation=generation, sector=1).pack() + bytes(20) + b"\x00\x20\0\0"
-    segment = seal_segment(start + random.Random(generation).randbytes(SEGMENT_SIZE - len(start)), 1)
-    return (header.build() + segment).ljust(header.file_size, b"\0")
+    return seal_segment(start + random.Random(generation).randbytes(SEGMENT_SIZE - len(start)), 1)
 
 
 def checkpoint() -> bytes:
