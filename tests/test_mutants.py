@@ -24,9 +24,10 @@ from tokar.format.writer import ArchiveWriter
 from tokar.lab.calls import Injection, InjectionKind
 from tokar.lab.config import load_registration
 from tokar.lab.server import SimulatedServer
-from tokar.restore import prepare as merged_module
+from tokar.restore import joined as joined_module
 from tokar.restore.matching import Matcher
 from tokar.restore.options import RestoreOptions
+from tokar.restore.place import Placing
 from tokar.restore.plan import Existing
 from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.targets import Targets
@@ -140,12 +141,13 @@ def a_disk_that_lies_loses_nothing(folder: Path, profile: str) -> None:
 
     def flip(sink: FileSink) -> None:
         commit(sink)
-        path = folder / "1.tokar"
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.write_bytes(data)
+        if sink.path == folder / "1.tokar":  # not its receipt
+            data = bytearray(sink.path.read_bytes())
+            data[len(data) // 2] ^= 1
+            sink.path.write_bytes(data)
 
     a_mishap_loses_nothing(folder, profile, flip, FormatError)
+    assert not (folder / "1.tokar").exists(), "an archive that was not proven has its name"
 
 
 def a_wrong_prior_truncates_nothing(folder: Path, profile: str) -> None:
@@ -192,7 +194,7 @@ def a_failed_restore_is_not_started(folder: Path, profile: str) -> None:
         raise StorageError("no space left on device")
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(StorageError):
-        patch.setattr(restoration_module, "place", refuse)
+        patch.setattr(Placing, "commit", refuse)
         restore(lab, [full])
     assert outcome_of(lab) == -506, "the service starts on half a database"
 
@@ -412,8 +414,9 @@ def leave_the_receipt_as_it_was(patch: Patch) -> None:
 
 
 def overwrite_a_receipt(patch: Patch) -> None:
-    """Nobody looks whether a receipt is there already."""
+    """Nobody looks whether a receipt is there already, neither at the start nor when it is written."""
     patch.setattr(receipt_module, "demand_free", lambda _: None)
+    patch.setattr(receipt_module, "_may_replace", lambda *_: True)
 
 
 def change_registration(patch: Patch, change: Callable[[Any, Any], dict[str, Any]]) -> None:
@@ -507,7 +510,7 @@ def drop_the_last_log_of_the_restore(patch: Patch) -> None:
 def mix_histories(patch: Patch) -> None:
     """Nobody judges the chain, and one of two unlike logs of a name is taken."""
     patch.setattr(restoration_module, "demand_reachable", lambda _: None)
-    patch.setattr(merged_module, "_demand_same", lambda *_: None)
+    patch.setattr(joined_module, "_demand_same", lambda *_: None)
 
 
 def leave_in_place(patch: Patch, kind: str) -> None:

@@ -13,8 +13,10 @@ from command_line import Result, done, tokar
 from small_sets import contents, write
 
 from tokar import open as tokar_open
+from tokar.format.metadata import location_list_json
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
+from tokar.namelist import build_names
 from tokar.server.contract import BackupKind, Registration
 from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, write_receipt
 
@@ -52,7 +54,8 @@ def test_a_folder_of_sets_is_restored_as_a_chain(sets: Path, tmp_path: Path) -> 
     assert lines[0] == f"set 1: {sets}/full.tokar: databases, logs 0x5 to 0x7"
     assert f"left out: {name_of(9)} of set 3: this generation comes from another set or file" in lines
     assert "recovery: hard, logs 0x5 to 0xB" in lines
-    assert lines[-1].startswith("restored 9 files")
+    assert lines[-2].startswith("restored 9 files")
+    assert lines[-1] == "NOT PROVEN: pages and log segments were not verified"
 
 
 def test_the_order_of_the_archives_does_not_matter(sets: Path, tmp_path: Path) -> None:
@@ -205,9 +208,23 @@ def test_json_of_a_refusal_has_the_plan_and_the_error(sets: Path, tmp_path: Path
 
 
 def test_a_chain_for_certutil_is_one_folder_a_set(sets: Path, tmp_path: Path) -> None:
+    (sets / "full.tokar").unlink()
+    listed = build_names([(0x82, "C:\\CA".encode("utf-16-le"))], wide=True)
+    full(sets, location_list=location_list_json("w", listed))
+    result = done("restore", "--chain", sets, "--certutil", tmp_path / "out")
+    steps = [line for line in result.stdout.splitlines() if line.startswith("next: certutil ")]
+    assert steps == [f"next: certutil -f -restoreDB {tmp_path}/out/{number}" for number in (1, 2, 3)]
+    assert {path.name for path in (tmp_path / "out" / "3" / "DataBase").iterdir()} == logs_of(9, 11)
+
+
+def test_a_chain_for_certutil_without_a_location_list_is_refused_and_has_no_next_steps(
+    sets: Path, tmp_path: Path
+) -> None:
     result = tokar("restore", "--chain", sets, "--certutil", tmp_path / "out")
     refused(result, "keeps no location list", 6)
-    assert f"certutil -f -restoreDB {tmp_path}/out/3" in result.stdout
+    assert "next: " not in result.stdout
+    assert f"{tmp_path}/out/3/DataBase: 3 files" in result.stdout
+    assert not (tmp_path / "out").exists()
 
 
 def test_logs_of_their_own_and_a_stray_one(sets: Path, tmp_path: Path) -> None:
