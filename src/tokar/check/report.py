@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import as_json, fields_json
 from tokar.sets.faults import Severity
-from tokar.sets.outcome import NOT_EXAMINED, Outcome, Word
+from tokar.sets.outcome import NOT_EXAMINED, LastLine, Word
 
 if TYPE_CHECKING:
     from tokar.codes import Code
@@ -78,7 +78,7 @@ class RungResult:
     remarks: tuple[RungFault, ...] = ()  # What is worth knowing and does not
     not_looked_at: tuple[str, ...] = ()  # What a rung that was looked at left out
     unproven: tuple[str, ...] = ()  # What was asked for and nobody could judge: that is not passed
-    part: Outcome | None = None  # Where it needs a full that is not here, and is no worse for that
+    part: LastLine | None = None  # Where it needs a full that is not here, and is no worse for that
     skipped: bool = False  # Whether it was not looked at at all
     code: int = 0  # The exit code where it fails
 
@@ -107,14 +107,14 @@ class ArchiveCheck:
     examined: bool = False  # Whether its pages and log segments were verified, now or when it was made
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> LastLine:
         """What it comes to, all rungs together."""
         found = [finding for result in self.rungs for finding in result.findings]
         for cause in found:
             if not cause.loss:
-                return Outcome(Word.NOT_RESTORABLE, cause.message)
+                return LastLine(Word.NOT_RESTORABLE, cause.message)
         if found:
-            return Outcome(Word.WITH_LOSS, found[0].message)
+            return LastLine(Word.WITH_LOSS, found[0].message)
         part = next((result.part for result in self.rungs if result.part), None)
         if part is not None:
             return part
@@ -123,7 +123,7 @@ class ArchiveCheck:
         of_an_engine = self.backup_set is not None and (self.backup_set.facts.databases or self.backup_set.facts.logs)
         if of_an_engine and not self.examined:
             left_open.append(f"{NOT_EXAMINED} (--content)")
-        return Outcome(Word.NOT_PROVEN, left_open[0]) if left_open else Outcome(Word.RESTORABLE)
+        return LastLine(Word.NOT_PROVEN, left_open[0]) if left_open else LastLine(Word.RESTORABLE)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

@@ -10,13 +10,13 @@ from tokar.cli import output
 from tokar.sets.outcome import Word, beside
 
 if TYPE_CHECKING:
-    from tokar.sets.outcome import Outcome
+    from tokar.sets.outcome import LastLine
 
 _COLOURS: Final = {Word.RESTORABLE: 32, Word.PART_OF_A_CHAIN: 32, Word.NOT_RESTORABLE: 31}
 _YELLOW: Final = 33
 
 
-def show_outcome(found: Outcome, profile: str = "") -> None:
+def show_outcome(found: LastLine, profile: str = "") -> None:
     """Print the last line of a verdict, in colour on a terminal."""
     for text in beside(profile):
         output.line(f"beside: {text}")

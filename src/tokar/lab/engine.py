@@ -162,7 +162,7 @@ class Chance:
     """
 
     def __init__(self, seed: int, life: int = 0) -> None:
-        self._random = random.Random(f"{seed}/{life}")  # noqa: S311 - a simulation must be repeatable, nothing is secret
+        self._random = random.Random(f"{seed}/{life}")  # noqa: S311 - must be repeatable
 
     def happens(self, probability: float) -> bool:
         """Tell whether something of that probability happens this time."""

@@ -29,7 +29,7 @@ from tokar.lab.database_file import DatabaseFile, read_checkpoint
 from tokar.lab.engine import EngineError
 from tokar.lab.instance import Instance
 from tokar.lab.log_stream import closed_logs, current_log
-from tokar.lab.restore_logs import LogRun, restored_run, roll_forward, soft_run
+from tokar.lab.restore_logs import LogsToPlay, restored_run, roll_forward, soft_run
 from tokar.lab.tables import Table, Transaction
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def hard_recovery(life: Life, restored: RegisteredSet) -> Recovered:
 
 
 def _redo(
-    life: Life, files: dict[int, DatabaseFile], run: LogRun, start: LogPosition, listener: Listener | None = None
+    life: Life, files: dict[int, DatabaseFile], run: LogsToPlay, start: LogPosition, listener: Listener | None = None
 ) -> Redo:
     """Play logs onto the databases of an instance that is not running."""
     instance = Instance(life, run.signature or NO_SIGNATURE, listener)
@@ -242,7 +242,7 @@ def _never_ran(place: Place, files: dict[int, DatabaseFile]) -> bool:
     return not logs and all(file.header.is_clean for file in files.values())
 
 
-def _check_needs(file: DatabaseFile, run: LogRun, *, believed: bool) -> None:
+def _check_needs(file: DatabaseFile, run: LogsToPlay, *, believed: bool) -> None:
     """Check that the logs a crashed database needs are there. What lies before a checkpoint is taken for not needed."""
     header, present = file.header, run.generations()
     if header.is_clean:
@@ -277,7 +277,7 @@ def _complete_copy(file: DatabaseFile, restored: RegisteredSet) -> None:
         raise EngineError(-553, f"the database needs logs up to {high:05X}", path=file.path)
 
 
-def _finish(redo: Redo, run: LogRun, *, hard: bool, deleted: tuple[str, ...] = ()) -> Recovered:
+def _finish(redo: Redo, run: LogsToPlay, *, hard: bool, deleted: tuple[str, ...] = ()) -> Recovered:
     """Undo, write everything, and leave clean databases."""
     last, instance = run.last, redo.instance
     if last.path.name.lower() == f"{instance.place.base}.log".lower():

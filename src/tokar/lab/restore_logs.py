@@ -32,7 +32,7 @@ SOFT = Refusals(missing=-528, signature=-530, order=-515, damaged=-501)
 RESTORED = Refusals(missing=-557, signature=-555, order=-556, damaged=-573)
 
 
-class LogRun:
+class LogsToPlay:
     """Logs that are known to follow each other.
 
     Args:
@@ -83,13 +83,13 @@ class LogRun:
             raise EngineError(-590, "the log before is not the one that this log continues", path=log.path)
 
 
-def soft_run(place: Place, start: int | None) -> LogRun:
+def soft_run(place: Place, start: int | None) -> LogsToPlay:
     """Return the logs that a soft recovery plays: from `start`, or else the lowest there is, to the end.
 
     Raises:
         EngineError: A log is missing (-528), damaged (-501), or does not belong (-513, -515, -530, -590).
     """
-    run = LogRun()
+    run = LogsToPlay()
     closed = closed_logs(place.logs, place.base)
     for generation, path in closed.items():
         if start is None or generation >= start:
@@ -102,14 +102,14 @@ def soft_run(place: Place, start: int | None) -> LogRun:
     return run
 
 
-def restored_run(folder: Path, place: Place, low: int, high: int) -> LogRun:
+def restored_run(folder: Path, place: Place, low: int, high: int) -> LogsToPlay:
     """Return the logs of a restored set, exactly `low` to `high`.
 
     Raises:
         EngineError: One is missing (-557), damaged (-573), or does not belong (-555, -556, -590); in a folder of their
             own a log lies below (-554) or above (-553) the range.
     """
-    run = LogRun()
+    run = LogsToPlay()
     closed = closed_logs(folder, place.base)
     if folder.resolve() != place.logs.resolve():
         if any(generation < low for generation in closed):
@@ -123,7 +123,7 @@ def restored_run(folder: Path, place: Place, low: int, high: int) -> LogRun:
     return run
 
 
-def roll_forward(run: LogRun, place: Place, era: Era) -> list[Path]:
+def roll_forward(run: LogsToPlay, place: Place, era: Era) -> list[Path]:
     """Add the logs in the log folder that continue a restored set, and return those that recovery deletes.
 
     A later log that does not continue ends the run: the early engine deletes it and all after it without a word

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from tokar.sets.facts import LogFacts
     from tokar.sets.faults import Fault
     from tokar.sets.judge import LeftOut, SetVerdict
-    from tokar.sets.outcome import Outcome
+    from tokar.sets.outcome import LastLine
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 
@@ -117,7 +117,7 @@ class OpenSets:
             whole=until is None,
         )
 
-    def _outcome(self, first: BackupSet, archives: Iterable[Archive]) -> Outcome | None:
+    def _outcome(self, first: BackupSet, archives: Iterable[Archive]) -> LastLine | None:
         """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
         start = self.chain.start_of(self.chain.sets.index(first))
         examined = all(map(_is_examined, archives))
@@ -154,7 +154,7 @@ class ChosenSets:
     recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
     not_checked: tuple[str, ...] = ()  # What nobody could judge
     left_out: tuple[LeftOut, ...] = ()  # The files of a single archive that recovery must not meet
-    outcome: Outcome | None = None  # What the verdict comes to; None where nothing was judged
+    outcome: LastLine | None = None  # What the verdict comes to; None where nothing was judged
     notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
     problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive

@@ -84,7 +84,7 @@ def parts(runs: Columns) -> Iterator[tuple[range, RecordRun]]:
         yield range(first, len(runs)), begun
 
 
-class Step(NamedTuple):
+class RebuildStep(NamedTuple):
     """One thing on a walk: a record outside entries, what is left of an entry, or entries of which nothing is known."""
 
     part: range  # The places of its runs; none where there is no record
@@ -107,25 +107,25 @@ class Walk:
         self._rows = IndexRows(found, reader)
         self._next = 0
 
-    def __iter__(self) -> Iterator[Step]:
-        outside: list[Step] = []
+    def __iter__(self) -> Iterator[RebuildStep]:
+        outside: list[RebuildStep] = []
         for part, run in parts(self._found.runs):
             if run.is_outside:
-                outside.append(Step(part, run))
+                outside.append(RebuildStep(part, run))
                 continue
             yield from self._up_to(run.entry, outside)
             outside = []
             is_next = run.entry >= self._next
             self._next = max(self._next, run.entry + 1)
             if run.is_proven and len(part) == 1:
-                yield Step(part, run)
+                yield RebuildStep(part, run)
             else:
                 row = self._rows.row(run.entry) if is_next else None
                 runs = map(self._found.runs.__getitem__, part)
-                yield Step(part, run, find_entry(self._reader, self._found.tag, runs, row))
+                yield RebuildStep(part, run, find_entry(self._reader, self._found.tag, runs, row))
         yield from self._up_to(self._entry_count(), outside)
 
-    def _up_to(self, stop: int, outside: list[Step]) -> Iterator[Step]:
+    def _up_to(self, stop: int, outside: list[RebuildStep]) -> Iterator[RebuildStep]:
         """Yield records outside entries, and entries without a record where the index says that they stood."""
         for step in outside:
             assert step.run is not None
@@ -133,7 +133,7 @@ class Walk:
             yield step
         yield from self._gap(stop, None)
 
-    def _gap(self, stop: int, limit: int | None) -> Iterator[Step]:
+    def _gap(self, stop: int, limit: int | None) -> Iterator[RebuildStep]:
         """Yield entries without a record: those that begin before a position, or all up to one with a record."""
         while self._next < stop:
             number = self._next
@@ -142,13 +142,13 @@ class Walk:
                 return
             if row is None:
                 self._next = min(stop, self._rows.next_known(number) or stop)
-                yield Step(range(0), None, unknown=range(number, self._next))
+                yield RebuildStep(range(0), None, unknown=range(number, self._next))
                 continue
             self._next += 1
             if row.size:
-                yield Step(range(0), None, lost_entry(row))
+                yield RebuildStep(range(0), None, lost_entry(row))
             else:
-                yield Step(range(0), None, find_entry(self._reader, self._found.tag, (), row))
+                yield RebuildStep(range(0), None, find_entry(self._reader, self._found.tag, (), row))
 
     def _entry_count(self) -> int:
         """Return the number of entries, as far as anything tells it."""

@@ -88,7 +88,7 @@ class DirectoryServer(Server):
         self._busy = True
         return _DirectoryBackup(self, gatherer.result().candidates)
 
-    def prepare_restore(self, expiry_token: bytes | None = None) -> RestoreContext:  # noqa: ARG002 - the contract has it
+    def prepare_restore(self, expiry_token: bytes | None = None) -> RestoreContext:  # noqa: ARG002 - the contract's
         """Refuse: restoring into a directory takes no server."""
         raise ServerError(
             codes.INVALID_PARAM, call="prepare_restore", detail="a directory is restored to without a server"
@@ -97,6 +97,10 @@ class DirectoryServer(Server):
     def release(self) -> None:
         """Note that the backup is over."""
         self._busy = False
+
+
+def _folder_of(candidate: Candidate) -> str:
+    return os.path.dirname(os.path.abspath(candidate.path))  # noqa: PTH100, PTH120 - paths are text here
 
 
 class _DirectoryBackup(BackupContext):
@@ -119,10 +123,10 @@ class _DirectoryBackup(BackupContext):
         self._demand_live("database_locations")
         folders: dict[int, set[str]] = {}
         for one in self._databases.values():
-            folders.setdefault(one.token, set()).add(os.path.dirname(os.path.abspath(one.path)))  # noqa: PTH100, PTH120 - paths are text here
+            folders.setdefault(one.token, set()).add(_folder_of(one))
         for one in self._others.values():
             if one.kind == "log":
-                folders.setdefault(tokens.LOG_DIR, set()).add(os.path.dirname(os.path.abspath(one.path)))  # noqa: PTH100, PTH120 - paths are text here
+                folders.setdefault(tokens.LOG_DIR, set()).add(_folder_of(one))
         rows = [(token, *names.encode(next(iter(found)))) for token, found in folders.items() if len(found) == 1]
         return NameList(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
     from tokar.sets.judge import SetVerdict
-    from tokar.sets.logs import LogRun, Version
+    from tokar.sets.logs import Version
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
 

@@ -27,7 +27,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LastLine:
     """What a verdict comes to."""
 
     word: Word  # The word
@@ -42,10 +42,10 @@ class Outcome:
         return {"word": self.word.value, "why": self.why or None}
 
 
-def part_of(generations: tuple[int, int] | None) -> Outcome:
+def part_of(generations: tuple[int, int] | None) -> LastLine:
     """Return what a set of nothing but logs comes to, whose own files are in order."""
     before = max(generations[0] - 1, 1) if generations else 0
-    return Outcome(Word.PART_OF_A_CHAIN, f"needs a full that reaches 0x{before:X}" if before else "needs a full")
+    return LastLine(Word.PART_OF_A_CHAIN, f"needs a full that reaches 0x{before:X}" if before else "needs a full")
 
 
 def unproven(verdict: SetVerdict) -> Iterator[str]:
@@ -62,7 +62,7 @@ def pages_unproven(facts: SetFacts) -> Iterator[str]:
             yield f"{one.name}: {one.pages.not_verified}"
 
 
-def outcome_of(verdict: SetVerdict, facts: SetFacts, *, examined: bool) -> Outcome:
+def outcome_of(verdict: SetVerdict, facts: SetFacts, *, examined: bool) -> LastLine:
     """Return what the verdict on a set comes to.
 
     Args:
@@ -73,13 +73,13 @@ def outcome_of(verdict: SetVerdict, facts: SetFacts, *, examined: bool) -> Outco
     for severity, word in ((Severity.ERROR, Word.NOT_RESTORABLE), (Severity.LOSS, Word.WITH_LOSS)):
         cause = next((fault for fault in verdict.faults if fault.severity is severity), None)
         if cause is not None:
-            return Outcome(word, cause.message)
+            return LastLine(word, cause.message)
     if not verdict.databases and facts.logs:
         return part_of(facts.generations)
     left_open = [*unproven(verdict), *pages_unproven(facts), *verdict.not_checked]
     if not examined and (facts.databases or facts.logs):
         left_open.append(NOT_EXAMINED)
-    return Outcome(Word.NOT_PROVEN, left_open[0]) if left_open else Outcome(Word.RESTORABLE)
+    return LastLine(Word.NOT_PROVEN, left_open[0]) if left_open else LastLine(Word.RESTORABLE)
 
 
 NOT_EXAMINED: Final = "pages and log segments were not verified"

@@ -146,7 +146,8 @@ def rename_at(
     if code == errno.EEXIST:
         raise ExistingFileError("something is there already", path=target)
     if code:
-        raise StorageError(f"cannot rename {os.path.basename(source)} to this: {os.strerror(code)}", path=target)  # noqa: PTH119 - text
+        name = os.path.basename(source)  # noqa: PTH119 - text
+        raise StorageError(f"cannot rename {name} to this: {os.strerror(code)}", path=target)
     return True
 
 
