@@ -145,7 +145,7 @@ class _Check:
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
         findings += tuple(_unlike(name) for name in recorded.unlike)
-        self._examined = facts.examined or _were_verified(facts)
+        self._examined = facts.were_verified
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,
             summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
@@ -241,14 +241,7 @@ def _not_examined(facts: SetFacts, recorded: RecordedFacts) -> str:
     what = "pages and log segments (--content)"
     if recorded.passed_over:
         return f"{what}; facts that the archive keeps are not in order or of another version: --content derives them"
-    return f"{what}; when the archive was made they were verified" if _were_verified(facts) else what
-
-
-def _were_verified(facts: SetFacts) -> bool:
-    """Return whether what verifying found is there of each database and log whose header can be read."""
-    looked_at = [one.pages is not None for one in facts.databases if one.header is not None]
-    looked_at += [one.content is not None for one in facts.logs if one.signature is not None]
-    return bool(looked_at) and all(looked_at)
+    return f"{what}; when the archive was made they were verified" if facts.were_verified else what
 
 
 def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, bytes], RungResult]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
-_NAMES_COUNT: Final = {".pat", ".log", ".jtx"}
+_NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".dat", ".mdb"}
 """Endings of names that say something where there is no content."""
 _EXCHANGE_DATABASES: Final = {
     "priv.edb": "private-database",
@@ -35,6 +35,7 @@ _EXCHANGE_DATABASES: Final = {
 }
 _TAKEN: Final = {FileKind.DATABASE, FileKind.STREAMING_FILE, FileKind.LOG}
 _DATABASE_SUFFIXES: Final = (".edb", ".dit")
+_MAY_BE_DATABASES: Final = (*_DATABASE_SUFFIXES, ".dat", ".mdb")  # beside logs that no other database is there for
 _BY_NAME: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEXT_LEFT_OUT: Final = "the next log being prepared, which nobody needs beside a current log"
 _NEVER_BY_NAME: Final = {
@@ -42,6 +43,7 @@ _NEVER_BY_NAME: Final = {
     NameRole.TEMPORARY_DATABASE: "a temporary database",
 }
 _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
+_LOG_DATABASE: Final = ("log", "database")
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
 
 
@@ -166,6 +168,7 @@ class Gatherer:
         self._candidates: list[Candidate] = []
         self._doubtful: list[Candidate] = []  # files with names of logs, whose content does not say so
         self._next: list[Candidate] = []  # logs that were being prepared
+        self._headless: list[Candidate] = []  # files with names of databases, and no header of one
         self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
         self._folders: list[tuple[str, frozenset[str]]] = []
@@ -246,15 +249,23 @@ class Gatherer:
                 return True
             if self._take_all:
                 return False
-            if by_name.role is NameRole.NEXT_LOG:
-                one = Candidate(path, name, self._token(name, "log"), "log", FileState.of(status))
-                self._next.append(one._replace(base=(by_name.base or "").lower()))
-                return True
-            if by_name.role in _BY_NAME and identity.kind is FileKind.UNKNOWN:
-                one = Candidate(path, name, self._token(name, "log"), "log", FileState.of(status), by_name.generation)
-                self._doubtful.append(one._replace(base=(by_name.base or "").lower()))
+            if self._wait(Candidate(path, name, tokens.UNKNOWN, "", FileState.of(status)), identity, by_name):
                 return True
         self._left_out.append(NotTaken(name, reason or "not recognised"))
+        return True
+
+    def _wait(self, one: Candidate, identity: Identity, by_name: FileName) -> bool:
+        """Keep a file of which only what is beside it tells whether it belongs to the set; return whether it is one."""
+        log = one._replace(kind="log", base=(by_name.base or "").lower(), generation=by_name.generation)
+        headless = identity.kind in {FileKind.RESERVE, FileKind.UNKNOWN} and not one.state.size % ese.SMALLEST_SIZE
+        if by_name.role is NameRole.NEXT_LOG:
+            self._next.append(log._replace(token=self._token(one.name, "log")))
+        elif by_name.role in _BY_NAME and identity.kind is FileKind.UNKNOWN:
+            self._doubtful.append(log._replace(token=self._token(one.name, "log")))
+        elif headless and one.name.lower().endswith(_MAY_BE_DATABASES):
+            self._headless.append(one._replace(kind="database"))
+        else:
+            return False
         return True
 
     def _look(self, path: str, leaf: str, size: int) -> tuple[Identity, FileName]:
@@ -330,6 +341,7 @@ class Gatherer:
             InputError: A folder holds the logs of two streams, or there is no log of the stream that was named.
         """
         self._decide_doubtful()
+        self._decide_headless()
         self._decide_next()
         self._choose_stream()
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
@@ -344,6 +356,17 @@ class Gatherer:
                 what = "its header is not that of a log" if one.state.size else "it is empty"
                 self._notes.append(f"{one.name}: taken for a log by its name; {what}")
                 self._candidates.append(one)
+            else:
+                self._left_out.append(NotTaken(one.name, "not recognised"))
+
+    def _decide_headless(self) -> None:
+        """Take what has the name of a database where there are logs and no other database; leave out the rest."""
+        logs, databases = ({_folder_of(one) for one in self._candidates if one.kind == kind} for kind in _LOG_DATABASE)
+        for one in self._headless:
+            if _folder_of(one) in logs - databases:
+                what = "there is no header in it" if one.state.size else "it is empty"
+                self._notes.append(f"{one.name}: taken for the database that the logs beside it are for; {what}")
+                self._candidates.append(one._replace(token=self._token(one.name, "database")))
             else:
                 self._left_out.append(NotTaken(one.name, "not recognised"))
 

@@ -158,6 +158,13 @@ class SetFacts:
         return (min(found), max(found)) if found else None
 
     @property
+    def were_verified(self) -> bool:
+        """Whether pages and segments of each database and log with a readable header were verified, now or before."""
+        looked_at = [one.pages is not None for one in self.databases if one.header is not None]
+        looked_at += [one.content is not None for one in self.logs if one.signature is not None]
+        return self.examined or (bool(looked_at) and all(looked_at))
+
+    @property
     def has_unreadable_database(self) -> bool:
         """Whether there is a database that does not say which logs and flush map are its own."""
         return any(database.header is None for database in self.databases)

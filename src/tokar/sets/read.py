@@ -161,6 +161,8 @@ class SetReader:
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
         databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
         logs = _with_reach([one for one in found if isinstance(one, LogFacts)], databases)
+        if not any(one.recognised for one in databases) and any(log.signature is not None for log in logs):
+            databases = tuple(replace(one, recognised=True) for one in databases)  # the logs are for something
         return SetFacts(
             source=source,
             databases=databases,
