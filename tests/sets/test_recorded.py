@@ -26,6 +26,7 @@ from tokar.format.archive import Archive
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind
+from tokar.server.prior import load_prior
 from tokar.server.run_backup import run_backup
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
@@ -378,6 +379,12 @@ def test_content_wins_over_other_facts_and_check_says_so(tmp_path: Path) -> None
     assert found.rungs[3].state is RungState.FAILED
     assert found.verdict is not None
     assert found.verdict.faults == ()
+
+
+def test_a_backup_goes_on_from_the_content_of_the_prior_set_not_from_its_facts(tmp_path: Path) -> None:
+    path = archive_with(tmp_path, body({"entry": 4, "kind": "log", "generation": 99}))
+    assert facts_of(path).logs[-1].generation == 99
+    assert load_prior(path).log.generation == 8
 
 
 def test_the_registry_names_every_key() -> None:
