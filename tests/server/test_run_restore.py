@@ -407,11 +407,11 @@ def test_a_server_that_does_not_say_where_things_go_is_an_error_where_nothing_el
     assert server.completed == []
 
 
-def damage(path: Path, token: int) -> None:
-    """Flip a bit in the content of the first entry with a token."""
+def damage(path: Path, token: int, at: int = -1) -> None:
+    """Flip a bit in the content of an entry with a token, by default the last: of logs, one that no other set has."""
     data = bytearray(path.read_bytes())
     with Archive(path) as archive:
-        entry = next(entry for entry in archive if entry.token == token)
+        entry = [entry for entry in archive if entry.token == token][at]
         data[archive.records(entry).data_positions[0] + 100] ^= 1
     path.write_bytes(data)
 
@@ -522,6 +522,14 @@ def test_everything_is_staged_before_the_first_register(
         restore(lab, sets)
     assert calls == []
     assert tree(lab) == set()
+
+
+def test_a_damaged_log_that_comes_from_another_set_hinders_nothing(tmp_path: Path) -> None:
+    story, sets = chain_of(tmp_path, "certadm")
+    damage(sets[-1].path, 0x21, 0)
+    lab = target_for(story, tmp_path / "target")
+    restore(lab, sets)
+    assert outcome_of(lab) == sets[-1].expected
 
 
 def test_a_service_that_cannot_be_told_is_said_to_be_left_stopped(
