@@ -313,3 +313,65 @@ def test_too_little_memory_is_never_taken_for_damage(folder: Path, monkeypatch: 
     monkeypatch.setattr("tokar.format.zstd_frame._decompressor", decompressor)
     result = tokar("extract", folder / "good.tokar", "db.edb", "-o", folder / "never")
     assert (result.exit_code, result.error) == (1, "there is too little memory")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its file times end elsewhere")
+@pytest.mark.parametrize("year", [1600, 2400])
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_modification_time_that_cannot_be_kept_is_left_out_and_named(
+    year: int, everything: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "edb00001.log").write_bytes(log(1))
+    (tmp_path / "set" / "x.txt").write_bytes(b"x")
+    for path in (tmp_path / "set").iterdir():
+        os.utime(path, ns=(0, (year - 1970) * 31_556_952 * 10**9))
+    if abs((tmp_path / "set" / "x.txt").stat().st_mtime_ns) < 1 << 63:
+        pytest.skip("the file system keeps no such time")
+    result = done("create", tmp_path / "a.tokar", tmp_path / "set", *(["--all"] if everything else []))
+    assert "edb00001.log and 1 more: the modification time is not kept" in result.stderr
+    done("restore", tmp_path / "a.tokar", "--into", tmp_path / "z")
+    assert [path.stat().st_mtime > 1e9 for path in (tmp_path / "z").iterdir()] == [True] * (1 + everything)
+
+
+def test_inspect_goes_on_after_a_file_that_cannot_be_shown(folder: Path) -> None:
+    good = folder / "good.tokar"
+    again = shutil.copy(good, folder / "again.tokar")
+    result = tokar("inspect", good, folder / "nothere", again)
+    assert (result.exit_code, result.stdout.count("sealed tokar archive")) == (1, 2)
+    assert "nothere" in result.error
+
+
+def test_an_archive_from_a_pipe_is_shown_and_extracted_like_any_other(folder: Path, tmp_path: Path) -> None:
+    data = (folder / "good.tokar").read_bytes()
+    assert "sealed tokar archive" in tokar("inspect", "-", stdin=data).stdout
+    assert len(tokar("inspect", "--json", "--entries", "-", stdin=data).json()["entries"]) == 3
+    assert tokar("inspect", "-", stdin=database()).exit_code == 0
+    done("extract", "-", "edb00001.log", "-o", tmp_path / "x", stdin=data)
+    assert (tmp_path / "x").read_bytes() == log(1)
+    assert tokar("extract", "-", "edb00001.log", "-o", tmp_path / "y", stdin=data[:-50]).exit_code == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names")
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_refused_at_once(folder: Path, tmp_path: Path) -> None:
+    good = folder / "good.tokar"
+    os.mkfifo(tmp_path / "p")
+    os.mkfifo(tmp_path / "p.receipt.json")
+    for path in (tmp_path / "p", Path(os.devnull)):
+        for command in (
+            ("verify", path),
+            ("inspect", path),
+            ("inspect", "--records", path),
+            ("salvage", path, tmp_path / "s"),
+            ("extract", path, "x", "-o", tmp_path / "s"),
+            ("check", path),
+            ("chain", path),
+            ("restore", path, "--into", tmp_path / "z"),
+            ("restore", good, "--locations", path, "--dry-run"),
+            ("create", tmp_path / "s", "--locations", path, folder),
+            ("check", good, "--locations", path),
+        ):
+            result = tokar(*command)
+            assert result.exit_code
+            assert "a file is wanted" in result.stdout + result.stderr, command
+    assert tokar("chain", tmp_path / "p.receipt.json").exit_code == 1

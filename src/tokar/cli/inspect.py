@@ -13,14 +13,14 @@ from tokar import names
 from tokar.check import describe
 from tokar.cli import examination as recorded
 from tokar.cli import output
-from tokar.cli.options import Json, end_with_json, named, open_archive
-from tokar.errors import BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
+from tokar.cli.options import Json, end_with_json, local_file, named, open_archive
+from tokar.errors import ArchiveError, BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
 from tokar.format.records import MAGIC
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tokar.check.describe import DatabaseInSet
     from tokar.format.archive import Archive
@@ -46,7 +46,7 @@ def inspect_files(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Archives and ESE files. With --headers or --pages, "
+            help="Archives and ESE files; - for standard input. With --headers or --pages, "
             "what follows an archive and is no file names an entry of it.",
         ),
     ],
@@ -88,18 +88,45 @@ def inspect_files(
     _demand_sense(files=len(asked), listed=entries + records + b3sums, wanted=wanted, only=bool(only), as_json=as_json)
     if as_json and b3sums:
         raise InputError("--b3sums and --json exclude each other")
-    damaged = 0
-    for path, inside in asked.items():
+
+    def show(path: str, names_inside: list[str]) -> bool:
         if not (entries or records or b3sums or _is_archive(path)):
-            damaged += _ese_file(path, [*(only or []), *inside], wanted, as_json=as_json)
-        elif any(wanted):
-            damaged += _ese_entries(path, [*(only or []), *inside], wanted, as_json=as_json)
-        elif records:
+            return _ese_file(path, names_inside, wanted, as_json=as_json)
+        if any(wanted):
+            return bool(_ese_entries(path, names_inside, wanted, as_json=as_json))
+        if records:
             _records(path, as_json=as_json)
         else:
             _inspect(path, entries=entries, b3sums=b3sums, as_json=as_json)
-    if damaged:
-        raise typer.Exit(SetError.exit_code)
+        return False
+
+    codes = [_code_of(show, path, [*(only or []), *inside], alone=len(asked) == 1) for path, inside in asked.items()]
+    if any(codes):
+        raise typer.Exit(next(filter(None, codes)))
+
+
+def _code_of(show: Callable[[str, list[str]], bool], path: str, inside: list[str], *, alone: bool) -> int:
+    """Show one file and return its exit code: what is wrong with it does not keep the others from being shown.
+
+    Args:
+        show: Shows it, and returns whether its content is damaged.
+        path: The file; `-` for standard input.
+        inside: The entries that are wanted.
+        alone: Whether there is no other: then its error ends the command.
+
+    Raises:
+        ArchiveError: It cannot be shown, and there is no other.
+    """
+    try:
+        with local_file(path) as real:
+            return SetError.exit_code if show(real, inside) else 0
+    except typer.Exit as ending:
+        return ending.exit_code
+    except ArchiveError as error:
+        if alone:
+            raise
+        output.report(error)
+        return error.exit_code
 
 
 def _demand_sense(*, files: int, listed: int, wanted: Wanted, only: bool, as_json: bool) -> None:
@@ -117,7 +144,7 @@ def _named_entries(files: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     last: list[str] | None = None
     for path in files:
-        if last is not None and not os.path.lexists(path):
+        if last is not None and path != "-" and not os.path.lexists(path):
             last.append(path)
         else:
             last = found.setdefault(path, [])

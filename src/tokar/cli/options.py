@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from tokar.format.archive import Archive
 
-ArchivePath = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The archive.", show_default=False)]
+ArchivePath = Annotated[
+    Path, typer.Argument(metavar="ARCHIVE", help="The archive; - for standard input.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace OUT if it is there, once the new one is complete.")]
@@ -37,6 +39,30 @@ Maps = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="PREFIX=DIR", help="What a path of another machine stands for here."),
 ]
+
+
+@contextmanager
+def local_file(path: str) -> Iterator[str]:
+    """Give the path of a file that can be read anywhere: `-` is copied from standard input to a temporary file first.
+
+    Raises:
+        StorageError: Standard input cannot be read, or there is no room for it.
+    """
+    if path != "-":
+        yield path
+        return
+    import shutil  # noqa: PLC0415 - only pipes need it
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="tokar-") as folder:
+        copy = Path(folder, "standard input")
+        try:
+            with copy.open("xb") as file:
+                shutil.copyfileobj(output.standard_input(), file, 1 << 20)
+        except OSError as error:
+            hint = "it is copied first; TMPDIR says where to"
+            raise StorageError(f"cannot copy standard input: {error.strerror}", path=copy, hint=hint) from error
+        yield str(copy)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tokar.errors import LocationListError, StorageError
+from tokar.storage.bytesource import read_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,11 +75,7 @@ def _list(folder: str) -> Sequence[str]:
 
 
 def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            data = file.read(_MAX_LOCATION_SIZE + 1)
-    except OSError as error:
-        raise StorageError(f"cannot read it: {error.strerror}", path=path) from error
+    data = read_start(path, _MAX_LOCATION_SIZE + 1)
     if len(data) > _MAX_LOCATION_SIZE:
         raise LocationListError("it is too large to be a location list", path=path)
     return data

@@ -268,7 +268,7 @@ class _Collecting:
         content = os.read(descriptor, state.size + 1)
         if len(content) != state.size or FileState.of(os.fstat(descriptor)) != state:
             raise _changed(one.path)
-        added = self.writer.add_bytes(one.token, one.name, content, modified=state.modified)
+        added = self.writer.add_bytes(one.token, one.name, content, modified=state.kept_time)
         if self.findings is not None and may_be_ese(content, one.token):
             examiner = self._examiner(self.findings, one, state.size)
             examiner(memoryview(content))
@@ -291,7 +291,7 @@ class _Collecting:
             if progress := self.progress:
                 watchers.append(lambda content: progress(len(content)))
             watched = WatchedStream(stream, *watchers)
-            added = self.writer.add(one.token, one.name, watched, announced_size=state.size, modified=state.modified)
+            added = self.writer.add(one.token, one.name, watched, announced_size=state.size, modified=state.kept_time)
         if added.size != state.size or FileState.of(os.fstat(descriptor)) != state:
             raise _changed(one.path)
         if examiner is not None:

@@ -47,6 +47,9 @@ _LOG_DATABASE: Final = ("log", "database")
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
 
 
+_TIME_BOUND: Final = 1 << 63
+
+
 class FileState(NamedTuple):
     """What changes when a file is written to: size, times in nanoseconds, and which file it is."""
 
@@ -60,6 +63,11 @@ class FileState(NamedTuple):
     def of(cls, status: os.stat_result) -> FileState:
         """Take it from a stat result."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+
+    @property
+    def kept_time(self) -> int | None:
+        """The modification time as an archive keeps it: None outside the years 1677 to 2262, which 64 bits hold."""
+        return self.modified if -_TIME_BOUND <= self.modified < _TIME_BOUND else None
 
 
 class OtherFile(NamedTuple):
@@ -172,6 +180,8 @@ class Gatherer:
         self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
         self._folders: list[tuple[str, frozenset[str]]] = []
+        self._odd_times: list[str] = []  # the first file whose modification time cannot be kept
+        self._odd_count = 0
         self._rest_count = 0
         self._rest_size = 0
 
@@ -190,6 +200,7 @@ class Gatherer:
         if not stat.S_ISREG(status.st_mode):
             raise SourceError("not a regular file", path=path)
         name = os.path.basename(path)  # noqa: PTH119
+        self._see_time(name, status)
         identity, by_name = self._look(path, name, status.st_size)
         kind, reason = self._kind(identity, by_name, name, status.st_size)
         if is_key(name):
@@ -199,6 +210,17 @@ class Gatherer:
         kind = kind or "unknown"
         token = self._token(name, kind) if token is None else token
         self._take(Candidate(path, name, token, kind, FileState.of(status)), identity, by_name)
+
+    def _see_time(self, name: str, status: os.stat_result) -> None:
+        """Note a file whose modification time cannot be kept."""
+        if not -_TIME_BOUND <= status.st_mtime_ns < _TIME_BOUND:
+            self._odd_count += 1
+            self._odd_times = self._odd_times or [name]
+
+    def _time_notes(self) -> tuple[str, ...]:
+        more = f" and {self._odd_count - 1} more" if self._odd_count > 1 else ""
+        why = "outside the years 1677 to 2262: a wrong clock, perhaps"
+        return tuple(f"{name}{more}: the modification time is not kept, it is {why}" for name in self._odd_times)
 
     def leave_out(self, path: str, reason: str) -> None:
         """List a file as left out, unless it was taken; a private key as one, whatever the reason."""
@@ -220,6 +242,7 @@ class Gatherer:
         decided = set()
         for path, name in _walk(folder, ""):
             status = _status(path)
+            self._see_time(name, status)
             if name.lower() in skip or self._consider(path, name, status):
                 decided.add(name)
             else:
@@ -346,7 +369,7 @@ class Gatherer:
         self._choose_stream()
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
         rest = Rest(tuple(self._folders), self._rest_count, self._rest_size) if self._rest_count else Rest()
-        return Gathered(tuple(ordered), tuple(self._left_out), tuple(self._notes), rest)
+        return Gathered(tuple(ordered), tuple(self._left_out), (*self._notes, *self._time_notes()), rest)
 
     def _decide_doubtful(self) -> None:
         """Take what is no log by its content where logs of its base name are beside it; leave out the rest."""

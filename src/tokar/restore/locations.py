@@ -41,6 +41,7 @@ from tokar import names
 from tokar.errors import InputError, LocationListError, StorageError
 from tokar.namelist import ListedName, parse_names
 from tokar.restore import paths
+from tokar.storage.bytesource import read_start
 from tokar.tokens import DIRECTORY, location_token, parse_token
 
 if TYPE_CHECKING:
@@ -204,10 +205,10 @@ def read_location_file(path: Path, profile: str, *, encoding: int = names.UNKNOW
         StorageError: It cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_SIZE + 1)
-    except OSError as error:
-        raise StorageError(f"cannot read the locations: {error.strerror}", path=path) from error
+        data = read_start(path, MAX_FILE_SIZE + 1)
+    except StorageError as error:
+        error.message = f"cannot read the locations: {error.message.removeprefix('cannot open: ')}"
+        raise
     if len(data) > MAX_FILE_SIZE:
         raise LocationListError("it is too large to be a location list", path=path)
     try:
