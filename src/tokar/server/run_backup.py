@@ -444,13 +444,10 @@ class _Run:
         }
         if self._server.name:
             backup["server"] = self._server.name
-        logs = [log for log in self._reader.facts().logs if log.generation is not None]
+        logs = [(log.generation, log) for log in self._reader.facts().logs if log.generation is not None]
         if logs:
-            low, high = logs[0].generation, logs[-1].generation
-            assert low is not None
-            assert high is not None
-            backup["generations"] = {"low": low, "high": high}
-            backup["log"] = prior_log_json(logs[-1])
+            backup["generations"] = {"low": logs[0][0], "high": logs[-1][0]}
+            backup["log"] = prior_log_json(logs[-1][1])
         archive: ArchiveTold = {}
         if sealed is not None:
             archive = {"name": self._out.name, "id": sealed.id.hex(), "root": sealed.root.hex(), "size": sealed.size}
