@@ -66,10 +66,33 @@ def test_a_receipt_tells_which_archive_is_missing(folder: Path) -> None:
     assert f"next: add the archive that {folder}/inc1.tokar.receipt.json belongs to" in out
 
 
-def test_logs_without_a_full_exit_9(folder: Path) -> None:
-    result = tokar("chain", folder / "inc1.tokar")
+def test_logs_without_a_full_are_part_of_a_chain_as_check_says(folder: Path) -> None:
+    lines = done("chain", folder / "inc1.tokar", folder / "inc2.tokar").stdout.splitlines()
+    assert [line.rsplit("  ", 1)[1] for line in lines if " logs  " in line] == ["part of a chain"] * 2
+    assert (
+        f"  note: {folder}/inc1.tokar has no database, and no set with the databases of its log stream is here" in lines
+    )
+    assert lines[-1] == "PART OF A CHAIN: needs a full that reaches 0x7"
+    checked = done("check", folder / "inc1.tokar").stdout.splitlines()
+    assert checked[-1] == lines[-1]
+
+
+def test_damaged_logs_without_a_full_exit_9(folder: Path) -> None:
+    gone = archive(folder / "gone.tokar", {**part(8, 8), **part(10, 10)}, kind="logs")
+    result = tokar("chain", gone.path)
     assert result.exit_code == 9
-    assert "JET_errMissingFullBackup, -560, 0xC8000230" in result.stdout
+    assert "NOT RESTORABLE" in result.stdout.splitlines()[0]
+    assert result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: logs 0x9 are missing between")
+
+
+def test_the_last_line_is_about_the_worst_set(folder: Path) -> None:
+    assert done("chain", folder).stdout.splitlines()[-1] == "NOT PROVEN: pages and log segments were not verified"
+    assert done("chain", "--content", folder).stdout.splitlines()[-1] == "RESTORABLE"
+    (folder / "inc1.tokar").unlink()
+    last = tokar("chain", folder).stdout.splitlines()[-1]
+    assert last == "NOT RESTORABLE: logs 0x8-0x9 are in none of the sets"
+    (folder / "full.tokar").write_bytes((folder / "full.tokar").read_bytes()[:-20])
+    assert tokar("chain", folder).stdout.splitlines()[-1].startswith("NOT RESTORABLE: cannot be read: ")
 
 
 def test_an_archive_that_cannot_be_read_does_not_hide_the_others(folder: Path) -> None:
@@ -97,6 +120,8 @@ def test_json_holds_sets_runs_and_faults(folder: Path) -> None:
     ]
     assert value["runs"][0]["not_below"] == 7
     assert value["unreadable"] == []
+    assert value["outcome"] == {"word": "NOT PROVEN", "why": "pages and log segments were not verified"}
+    assert [one["outcome"] for one in value["sets"]] == [value["outcome"]] * 3
 
 
 def test_content_is_examined_when_asked(folder: Path) -> None:

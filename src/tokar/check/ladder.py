@@ -26,7 +26,7 @@ from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.faults import FaultKind, Scope, Severity
 from tokar.sets.judge import judge_set
-from tokar.sets.outcome import pages_unproven, part_of, unproven
+from tokar.sets.outcome import pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
 
 if TYPE_CHECKING:
@@ -90,7 +90,6 @@ class _Check:
         self._request = request
         self._progress = progress
         self._verdict: SetVerdict | None = None
-        self._examined = False
         self._rungs: dict[Rung, RungResult] = {}
 
     def look(self) -> None:
@@ -145,7 +144,6 @@ class _Check:
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
         findings += tuple(_unlike(name) for name in recorded.unlike)
-        self._examined = facts.were_verified
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,
             summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
@@ -208,7 +206,6 @@ class _Check:
             rungs=rungs,
             backup_set=self.backup_set,
             verdict=self._verdict,
-            examined=self._examined,
         )
 
     def _fail(self, rung: Rung, error: ArchiveError, code: int) -> None:
@@ -254,11 +251,10 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
         findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
-        part = None
-        if verdict.start is None and not backup_set.has_databases and not complete:
-            part = part_of(backup_set.generations)
+        part = None if complete else verdict.part
+        if part is not None:
             remarks = (*(one for one in findings if one.kind == FaultKind.MISSING_FULL), *remarks)
-            findings = tuple(one for one in findings if one.kind != FaultKind.MISSING_FULL)
+            findings, _ = _faults(verdict.blocking, Scope.SET)
         results[backup_set.id, backup_set.root] = RungResult(
             rung=Rung.CHAINED,
             summary=summary,

@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import as_json, fields_json
-from tokar.sets.faults import Severity
-from tokar.sets.outcome import NOT_EXAMINED, LastLine, Word
+from tokar.sets.outcome import not_verified, weigh
 
 if TYPE_CHECKING:
     from tokar.codes import Code
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.faults import Fault
     from tokar.sets.judge import SetVerdict
+    from tokar.sets.outcome import LastLine
 
 
 class Rung(StrEnum):
@@ -49,13 +49,12 @@ class RungFault:
     engine: Code | None = None  # The error that the engine would give
     next_step: str = ""  # What to do
     consequences: tuple[str, ...] = ()  # What follows from it
-    loss: bool = False  # Whether recovery goes on without what is lost by it
+    is_loss: bool = False  # Whether recovery goes on without what is lost by it
 
     @classmethod
     def of_fault(cls, fault: Fault) -> RungFault:
         """Return a fault of a set as what a rung found."""
-        loss = fault.severity is Severity.LOSS
-        return cls(kind=fault.kind.value, loss=loss, **{name: getattr(fault, name) for name in _SHARED})
+        return cls(kind=fault.kind.value, **{name: getattr(fault, name) for name in _SHARED})
 
     @classmethod
     def of_error(cls, error: ArchiveError, entry: str | None = None) -> RungFault:
@@ -64,7 +63,7 @@ class RungFault:
         return cls(kind=type(error).__name__, message=str(error), files=files, next_step=error.hint or "")
 
 
-_SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name not in {"kind", "loss"})
+_SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,26 +103,17 @@ class ArchiveCheck:
     rungs: tuple[RungResult, ...]  # One result for each rung
     backup_set: BackupSet | None = None  # What it says of itself as a set; None where that could not be read
     verdict: SetVerdict | None = None  # What becomes of its databases, going by this archive alone
-    examined: bool = False  # Whether its pages and log segments were verified, now or when it was made
 
     @property
     def outcome(self) -> LastLine:
         """What it comes to, all rungs together."""
         found = [finding for result in self.rungs for finding in result.findings]
-        for cause in found:
-            if not cause.loss:
-                return LastLine(Word.NOT_RESTORABLE, cause.message)
-        if found:
-            return LastLine(Word.WITH_LOSS, found[0].message)
         part = next((result.part for result in self.rungs if result.part), None)
-        if part is not None:
-            return part
         left_open = [one for result in self.rungs for one in result.unproven]
         left_open += [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
-        of_an_engine = self.backup_set is not None and (self.backup_set.facts.databases or self.backup_set.facts.logs)
-        if of_an_engine and not self.examined:
-            left_open.append(f"{NOT_EXAMINED} (--content)")
-        return LastLine(Word.NOT_PROVEN, left_open[0]) if left_open else LastLine(Word.RESTORABLE)
+        if self.backup_set is not None:
+            left_open += [f"{one} (--content)" for one in not_verified(self.backup_set.facts)]
+        return weigh(found, left_open, part)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

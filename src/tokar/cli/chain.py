@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from tokar.cli import output
+from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Quiet
 from tokar.errors import SetError
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import Chain, ChainStart, build_chain
-from tokar.sets.faults import Fault, Severity
+from tokar.sets.faults import Fault
+from tokar.sets.outcome import LastLine, Word
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _TIMELINE_WIDTH = 40
@@ -33,19 +35,25 @@ def show_chain(
     """Show how sets fit together: as a tree, on a line of log generations, and of every set whether it is restorable.
 
     Logs decide, labels do not: a log continues another if it is of the same stream and repeats its creation time.
+    A set of nothing but logs whose full is not named is part of a chain, and in order. Exit 9 where a set is not.
     """
     found = find_sets(paths, examine=content)
     chain = build_chain(found.sets)
+    unreadable = [LastLine(Word.NOT_RESTORABLE, f"cannot be read: {error}") for error in found.problems]
+    outcome = unreadable[0] if unreadable else chain.outcome
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
-        output.as_json({**chain.to_json(), "unreadable": problems})
+        output.as_json({**chain.to_json(), "outcome": outcome.to_json() if outcome else None, "unreadable": problems})
     elif not quiet:
         _print(chain)
-        for error in found.problems:
-            output.line(f"cannot be read: {output.safe(str(error))}")
+        for one in unreadable:
+            output.line(output.safe(one.why))
+        if outcome is not None:
+            profiles = {one.profile for one in chain.sets}
+            show_outcome(outcome, profiles.pop() if len(profiles) == 1 else "")
     if found.problems:
         raise typer.Exit(found.problems[0].exit_code)
-    if not chain.is_restorable:
+    if chain.blocking:
         raise typer.Exit(SetError.exit_code)
 
 
@@ -63,7 +71,7 @@ def _print(chain: Chain) -> None:
     for start in chain.starts:
         _print_start(chain, start)
     for fault in chain.faults:
-        _print_fault(fault, "")
+        _print_fault(fault, "", blocks=fault.blocks)
 
 
 def _span(chain: Chain) -> tuple[int, int]:
@@ -78,11 +86,12 @@ def _print_set(chain: Chain, number: int, depth: int, span: tuple[int, int], wid
     logs = "no logs"
     if backup_set.generations and backup_set.generations[1]:
         logs = f"0x{backup_set.generations[0]:X}-0x{backup_set.generations[1]:X}"
-    state = "restorable" if verdict.restorable else "NOT RESTORABLE"
+    part = "part of a chain" if verdict.part else "restorable"
+    state = "NOT RESTORABLE" if verdict.blocking else part
     kind = "receipt" if backup_set.receipt else backup_set.kind
     output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(backup_set.generations, span)}  {state}")
     for fault in verdict.faults:
-        _print_fault(fault, "  " * (depth + 1))
+        _print_fault(fault, "  " * (depth + 1), blocks=fault in verdict.blocking)
 
 
 def _bar(generations: tuple[int, int] | None, span: tuple[int, int]) -> str:
@@ -108,5 +117,5 @@ def _print_start(chain: Chain, start: ChainStart) -> None:
     output.lines("not checked: ", start.verdict.not_checked)
 
 
-def _print_fault(fault: Fault, indent: str) -> None:
-    output.fault("note:" if fault.severity is Severity.WARNING else "!", fault, indent=indent)
+def _print_fault(fault: Fault, indent: str, *, blocks: bool) -> None:
+    output.fault("!" if blocks else "note:", fault, indent=indent)

@@ -112,16 +112,15 @@ class OpenSets:
             base=placed[0].base if placed else "",
             recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
             not_checked=selection.not_checked,
-            outcome=self._outcome(sets),
+            outcome=self._outcome(sets[0]),
             selection=selection,
             whole=until is None,
         )
 
-    def _outcome(self, sets: Sequence[BackupSet]) -> LastLine | None:
+    def _outcome(self, first: BackupSet) -> LastLine | None:
         """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
-        start = self.chain.start_of(self.chain.sets.index(sets[0]))
-        examined = all(one.facts.were_verified for one in sets)
-        return outcome_of(start.verdict, sets[0].facts, examined=examined) if start else None
+        start = self.chain.start_of(self.chain.sets.index(first))
+        return outcome_of(start.verdict, start.facts) if start else None
 
     def _open(self, backup_set: BackupSet) -> Archive:
         path = Path(backup_set.label)
@@ -204,7 +203,7 @@ def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None =
         recovery=recovery_of(facts.databases) if of_an_engine else None,
         not_checked=found.not_checked,
         left_out=found.left_out,
-        outcome=outcome_of(found, facts, examined=facts.were_verified) if of_an_engine else None,
+        outcome=outcome_of(found, facts) if of_an_engine else None,
         notes=tuple(fault.message for fault in found.remarks),
         problems=tuple(_unrecoverable(found, facts)),
     )

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from tokar.as_json import as_json
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, some, spans
 from tokar.sets.judge import judge_set
 from tokar.sets.logs import ChainLogs, LogRun, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
+from tokar.sets.outcome import Word, left_open, not_verified, part_of, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
     from tokar.sets.judge import SetVerdict
     from tokar.sets.logs import Version
+    from tokar.sets.outcome import LastLine
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
 
@@ -33,7 +36,8 @@ class ChainStart:
     number: int  # Its number in the chain
     runs: tuple[LogRun, ...]  # The logs that can be played onto its databases, one run for each log stream
     hard: bool  # Whether its databases are copies from a streaming backup
-    verdict: SetVerdict  # What becomes of its databases with those logs
+    facts: SetFacts  # What its files say, with those logs
+    verdict: SetVerdict  # What becomes of its databases with them
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -75,8 +79,8 @@ def make_start(sets: Sequence[BackupSet], logs: ChainLogs, number: int) -> Chain
         if stream is not None:
             streams.setdefault(stream, []).append(database)
     runs = tuple(_run(sets, logs, number, stream, databases) for stream, databases in streams.items())
-    verdict = judge_set(_together(backup_set.facts, number, runs, logs))
-    return ChainStart(number, runs, any(need_of(one).hard for one in backup_set.facts.databases), verdict)
+    facts = _together(backup_set.facts, number, runs, logs)
+    return ChainStart(number, runs, any(need_of(one).hard for one in facts.databases), facts, judge_set(facts))
 
 
 def _stream_of(database: DatabaseFacts, logs: ChainLogs) -> bytes | None:
@@ -144,6 +148,15 @@ class ChainVerdict:
     restorable: bool  # Whether the databases it belongs to can be brought to its highest log
     start: int | None  # The number of the set with those databases; None where there is none
     faults: tuple[Fault, ...] = ()  # What is in the way or worth knowing, the root cause first
+    part: LastLine | None = (
+        None  # What it comes to where it holds no databases, and no set is here that it goes on from
+    )
+
+    @property
+    def blocking(self) -> tuple[Fault, ...]:
+        """What is in the way; that the full of a set is elsewhere is not."""
+        elsewhere = {FaultKind.MISSING_FULL} if self.part else set()
+        return tuple(fault for fault in self.faults if fault.blocks and fault.kind not in elsewhere)
 
     def to_json(self, sets: Sequence[BackupSet]) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -175,7 +188,8 @@ def chain_verdict(
         damaged += [
             fault for fault in alone if fault.kind is FaultKind.LOG_MISSING and not here >= {*fault.generations}
         ]
-        return _verdict_of(None, (_missing_full(sets, backup_set, others), *damaged, *remarks))
+        verdict = _verdict_of(None, (_missing_full(sets, backup_set, others), *damaged, *remarks))
+        return replace(verdict, part=part_of(backup_set.generations))
     return _verdict_of(best.start, (*best.faults, *damaged, *remarks))
 
 
@@ -373,13 +387,36 @@ class Chain:
         """Whether every set can be restored."""
         return all(verdict.restorable for verdict in self.verdicts) and bool(self.sets)
 
+    @property
+    def blocking(self) -> tuple[Fault, ...]:
+        """What keeps any of the sets from being restored; that a full is elsewhere does not."""
+        return tuple(fault for verdict in self.verdicts for fault in verdict.blocking)
+
+    @property
+    def outcome(self) -> LastLine | None:
+        """What the worst of the sets comes to, the first of those; None without sets."""
+        order = list(Word)
+        return max(map(self.outcome_of, range(len(self.sets))), key=lambda one: order.index(one.word), default=None)
+
+    def outcome_of(self, number: int) -> LastLine:
+        """Return what one set comes to, with the others."""
+        verdict, start, facts = self.verdicts[number], self.start_of(number), self.sets[number].facts
+        unjudged = left_open(start.verdict, start.facts) if start else [*not_verified(facts)]
+        return weigh(verdict.blocking, unjudged, verdict.part)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {
             "restorable": self.is_restorable,
+            "outcome": as_json(self.outcome),
             "sets": [
-                {**backup_set.to_json(), **verdict.to_json(self.sets), "parent": self._label(parent)}
-                for backup_set, verdict, parent in zip(self.sets, self.verdicts, self.parents, strict=True)
+                {
+                    **backup_set.to_json(),
+                    **self.verdicts[number].to_json(self.sets),
+                    "outcome": as_json(self.outcome_of(number)),
+                    "parent": self._label(self.parents[number]),
+                }
+                for number, backup_set in enumerate(self.sets)
             ],
             "runs": [
                 {

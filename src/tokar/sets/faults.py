@@ -139,6 +139,11 @@ class Fault:
         return self.severity is not Severity.WARNING
 
     @property
+    def is_loss(self) -> bool:
+        """Whether recovery goes on, and only without what is lost by it."""
+        return self.severity is Severity.LOSS
+
+    @property
     def engine(self) -> Code | None:
         """The error with its name."""
         return None if self.code is None else of_engine(self.code)

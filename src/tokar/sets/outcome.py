@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tokar.sets.database_verdict import Verdict
-from tokar.sets.faults import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tokar.sets.facts import SetFacts
     from tokar.sets.judge import SetVerdict
@@ -24,6 +23,18 @@ class Word(StrEnum):
     NOT_PROVEN = "NOT PROVEN"
     WITH_LOSS = "RESTORABLE WITH LOSS"
     NOT_RESTORABLE = "NOT RESTORABLE"
+
+
+class Blocking(Protocol):
+    """What is in the way of a restore."""
+
+    @property
+    def message(self) -> str:
+        """What is wrong, in one sentence."""
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether recovery goes on without what is lost by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +73,37 @@ def pages_unproven(facts: SetFacts) -> Iterator[str]:
             yield f"{one.name}: {one.pages.not_verified}"
 
 
-def outcome_of(verdict: SetVerdict, facts: SetFacts, *, examined: bool) -> LastLine:
-    """Return what the verdict on a set comes to.
+def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
+    """Return what the verdict on a set comes to, and what its files say."""
+    part = part_of(facts.generations) if facts.logs and not verdict.databases else None
+    return weigh(verdict.blocking, left_open(verdict, facts), part)
+
+
+def left_open(verdict: SetVerdict, facts: SetFacts) -> list[str]:
+    """Return what nobody could judge of a set."""
+    return [*unproven(verdict), *pages_unproven(facts), *verdict.not_checked, *not_verified(facts)]
+
+
+def not_verified(facts: SetFacts) -> Iterator[str]:
+    """Yield that pages and log segments were not verified, where there are any and that is so."""
+    if not facts.were_verified and (facts.databases or facts.logs):
+        yield NOT_EXAMINED
+
+
+def weigh(blocking: Sequence[Blocking], unjudged: Sequence[str], part: LastLine | None = None) -> LastLine:
+    """Return what something comes to.
 
     Args:
-        verdict: The verdict.
-        facts: What the files say.
-        examined: Whether pages and log segments were verified, now or when the archive was made.
+        blocking: What is in the way, the root cause first.
+        unjudged: What nobody could judge.
+        part: What it comes to where nothing is in the way but that its full is elsewhere.
     """
-    for severity, word in ((Severity.ERROR, Word.NOT_RESTORABLE), (Severity.LOSS, Word.WITH_LOSS)):
-        cause = next((fault for fault in verdict.faults if fault.severity is severity), None)
-        if cause is not None:
-            return LastLine(word, cause.message)
-    if not verdict.databases and facts.logs:
-        return part_of(facts.generations)
-    left_open = [*unproven(verdict), *pages_unproven(facts), *verdict.not_checked]
-    if not examined and (facts.databases or facts.logs):
-        left_open.append(NOT_EXAMINED)
-    return LastLine(Word.NOT_PROVEN, left_open[0]) if left_open else LastLine(Word.RESTORABLE)
+    cause = next((one for one in blocking if not one.is_loss), None)
+    if cause is not None:
+        return LastLine(Word.NOT_RESTORABLE, cause.message)
+    if blocking:
+        return LastLine(Word.WITH_LOSS, blocking[0].message)
+    return part or (LastLine(Word.NOT_PROVEN, unjudged[0]) if unjudged else LastLine(Word.RESTORABLE))
 
 
 NOT_EXAMINED: Final = "pages and log segments were not verified"
