@@ -58,5 +58,6 @@ def contradictions(path: Path, full: Said) -> Iterator[str]:
         yield f"left out are {sorted(quick.left_out)} by check, {sorted(plan.left_out)} by restore"
     for options in ([], ["--content"]):
         chain = tokar("chain", "--json", *options, path)
-        if (chain.exit_code == 0) != (full.word in {YES, OPEN}):
-            yield f"chain {options} ends with {chain.exit_code}"
+        outcome = chain.json()["outcome"]
+        if (outcome["word"], chain.exit_code == 0) != (full.word, full.word in {YES, Word.PART_OF_A_CHAIN, OPEN}):
+            yield f"chain {options} says {outcome['word']}: {outcome['why']}, and ends with {chain.exit_code}"
