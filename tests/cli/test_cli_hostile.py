@@ -375,3 +375,18 @@ def test_a_pipe_or_a_device_in_the_place_of_a_file_is_refused_at_once(folder: Pa
             assert result.exit_code
             assert "a file is wanted" in result.stdout + result.stderr, command
     assert tokar("chain", tmp_path / "p.receipt.json").exit_code == 1
+
+
+def test_several_certutil_folders_are_refused_with_the_commands_to_type(tmp_path: Path) -> None:
+    for name in ("mon/DataBase", "tue/DataBase"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        (tmp_path / "p" / name / "certbkxp.dat").write_bytes(b"\0\0")
+        (tmp_path / "p" / name / "CA.edb").write_bytes(database())
+    result = tokar("create", tmp_path / "a.tokar", tmp_path / "p")
+    assert (result.exit_code, (tmp_path / "a.tokar").exists()) == (2, False)
+    for at, name in enumerate(("mon", "tue"), 1):
+        assert f"tokar create OUT{at} {tmp_path / 'p' / name}" in result.hint
+    shutil.rmtree(tmp_path / "p" / "tue")
+    (tmp_path / "p" / "mon" / "DataBase").rename(tmp_path / "p" / "mon" / "DataBase-1")
+    result = done("create", tmp_path / "a.tokar", tmp_path / "p" / "mon")
+    assert f"tokar create OUT {tmp_path / 'p' / 'mon' / 'DataBase-1'}" in result.stderr

@@ -115,6 +115,7 @@ def gather(request: CollectRequest) -> Collection:
             "there is nothing to archive: no database, log or patch file was recognised",
             hint="name files one by one as TOKEN=FILE, or take everything with --all",
         )
+    notes += _certutil_inside(request, gathered)
     if folder is not None and not any(is_key(one.name) for one in gathered.candidates):
         notes.append(certutil.KEY_REMINDER)
     kind = request.kind or (folder.kind if folder else "collected")
@@ -370,6 +371,31 @@ def _certutil_folder(request: CollectRequest) -> certutil.CertutilFolder | None:
     if len(folders) != 1 or request.profile not in (None, "certadm"):
         return None
     return certutil.recognise(folders[0])
+
+
+def _certutil_inside(request: CollectRequest, gathered: Gathered) -> list[str]:
+    """Return a remark where one folder of certutil's lies inside what was named: its location list is not kept.
+
+    Raises:
+        InputError: Several do, and would become one set.
+    """
+    given = [path for path in request.paths if os.path.isdir(path)]  # noqa: PTH112
+    inside = []
+    for one in gathered.left_out:
+        inner, _, leaf = one.name.rpartition("/")
+        if inner and leaf.lower() == certutil.LOCATION_FILE:
+            path = os.path.join(given[0], inner) if len(given) == 1 else inner  # noqa: PTH118
+            is_named = path.lower().endswith(f"/{certutil.DATABASE_FOLDER.lower()}")
+            inside.append(os.path.dirname(path) if is_named else path)  # noqa: PTH120
+    if not inside or request.locations is not None:
+        return []
+    if len(inside) == 1:
+        text = "certutil wrote this folder, and its location list is kept only where it is archived alone"
+        return [f"warning: {text}: tokar create OUT {names.printable(inside[0])}"]
+    commands = "; ".join(f"tokar create OUT{at} {names.printable(one)}" for at, one in enumerate(inside[:9], 1))
+    more = f"; and {len(inside) - 9} more" if len(inside) > 9 else ""
+    message = f"{len(inside)} folders that certutil wrote are in it, each a set of its own"
+    raise InputError(message, path=given[0] if given else None, hint=f"make an archive of each: {commands}{more}")
 
 
 def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[str, Any]:
