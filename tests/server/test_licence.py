@@ -267,7 +267,7 @@ def test_damage_gets_none(damaged: DatabaseFacts) -> None:
 
 def test_damage_of_a_log_that_no_database_needs_gets_none() -> None:
     damaged = replace(log_facts(7), content=replace(CONTENT, bad=1))
-    with pytest.raises(SetError, match=r"the set has damage: edb00007\.log has 1 damaged segments"):
+    with pytest.raises(SetError, match=r"the set has damage: edb00007\.log has 1 damaged segment"):
         check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, damaged)))
 
 

@@ -283,7 +283,7 @@ def test_a_damaged_log_of_the_run_is_refused(tmp_path: Path) -> None:
     store.full()
     store.add("inc1", {**part(8, 8), "edb00009.log": flip(TOP[9], 8200)})
     assert store.verdict("inc1") == (False, [Kind.LOG_DAMAGED])
-    with pytest.raises(NotRestorableError, match="damaged segments"):
+    with pytest.raises(NotRestorableError, match="damaged segment"):
         restorable(store.chain, 9)
     assert restorable(store.chain, 8).target == 8
 

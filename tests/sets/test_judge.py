@@ -502,7 +502,7 @@ def test_what_is_not_recoverable_says_what_to_do_next(name: str, tmp_path: Path)
 def test_a_missing_log_explains_why_later_ones_cannot_be_played(tmp_path: Path) -> None:
     (fault,) = verdict_of(tmp_path, without(crashed(), name_of(6))).faults
     assert fault.generations == (6,)
-    assert fault.consequences == ("logs 0x7 cannot be played",)
+    assert fault.consequences == ("log 0x7 cannot be played",)
 
 
 def test_a_cut_log_explains_its_content_and_the_link(tmp_path: Path) -> None:

@@ -251,6 +251,8 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
         findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
+        left_open = tuple(unproven(start.verdict)) if start else ()
+        lost = start is not None and any(one.is_lost for one in start.verdict.databases)
         part = None if complete else verdict.part
         if part is not None:
             remarks = (*(one for one in findings if one.kind == FaultKind.MISSING_FULL), *remarks)
@@ -261,9 +263,10 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
             details=tuple(f"{one.name}: {one}" for one in start.verdict.databases) if start else (),
             findings=findings,
             remarks=remarks,
-            unproven=tuple(unproven(start.verdict)) if start else (),
-            not_looked_at=start.verdict.not_checked if start else (),
+            unproven=left_open,
+            not_looked_at=tuple(one for one in start.verdict.not_checked if one not in left_open) if start else (),
             part=part,
+            skipped=lost and not findings,  # the rung above says what is wrong: nothing passes after it
             code=SetError.exit_code,
         )
     return results

@@ -377,7 +377,12 @@ class DatabaseRun:
         log, is_ = ("log", "is") if sum(map(len, gone)) == 1 else ("logs", "are")
         useless = [played.generation for played in self.run if played.generation and played.generation > gone[0].start]
         fault = rule.fault(log, spans(gone), is_, generations=first_of(gone), hard=self.need.hard)
-        self._note(replace(fault, consequences=(f"logs {ranges(useless)} cannot be played",) if useless else ()))
+        self._note(
+            replace(
+                fault,
+                consequences=(f"log{'s' * (len(useless) > 1)} {ranges(useless)} cannot be played",) if useless else (),
+            )
+        )
 
     def _start_forward(self, signature: Signature) -> None:
         """A clean database can be played forward from the log in which it was last consistent."""

@@ -134,4 +134,5 @@ def _content_faults(
         yield replace(torn, severity=Severity.LOSS) if patched else torn
         return
     where = some(f"0x{one.offset:x}" for one in content.faults)
-    yield Rules.LOG_DAMAGED.of_log(log, content.bad, content.unit, where, severity=severity, hard=hard)
+    unit = content.unit.removesuffix("s") if content.bad == 1 else content.unit
+    yield Rules.LOG_DAMAGED.of_log(log, content.bad, unit, where, severity=severity, hard=hard)
