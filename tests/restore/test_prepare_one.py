@@ -85,12 +85,35 @@ def test_a_recoverable_set_is_not_refused(tmp_path: Path) -> None:
     assert plan.problems == ()
 
 
-def test_a_choice_of_files_is_not_judged(tmp_path: Path) -> None:
-    path = made(tmp_path, {DATABASE: bytes(dirty(5, 7))})
+@pytest.mark.parametrize(
+    ("only", "last_line"),
+    [
+        ([DATABASE], "NOT RESTORABLE: logs 0x5-0x7 are missing"),
+        ([DATABASE, *part(5, 7)], "NOT PROVEN: pages and log segments were not verified"),
+        ([*part(5, 7)], "PART OF A CHAIN: needs a full that reaches 0x4"),
+        (["notes.txt"], "None"),
+    ],
+)
+def test_a_choice_of_files_gets_its_own_verdict_and_is_not_refused(
+    tmp_path: Path, only: list[str], last_line: str
+) -> None:
+    path = made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7), "notes.txt": b"x"})
     with tokar.open(path) as opened:
-        plan = plan_one(opened, into=tmp_path / "out", only=[DATABASE])
-    assert plan.problems == ()
-    assert plan.recovery is None
+        plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=only))
+    assert str(plan.chosen.outcome) == last_line
+    assert [(one.problems, one.recovery, len(one.steps)) for one, _ in plan.parts] == [((), None, len(only))]
+
+
+def test_files_of_the_engine_never_stand_beside_a_choice(tmp_path: Path) -> None:
+    path = made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7)})
+    there = tmp_path / "out"
+    there.mkdir()
+    (there / "edb00007.log").write_bytes(part(7, 7)["edb00007.log"])
+    with tokar.open(path) as opened:
+        plan = plan_one(opened, into=there, only=[DATABASE])
+        assert [type(one.error).__name__ for one in plan.problems] == ["ExistingFileError"]
+        plan = plan_one(opened, into=there, only=[DATABASE], existing="set-aside")
+    assert [one.name for one in plan.asides] == ["edb00007.log"]
 
 
 def test_logs_alone_are_not_judged_and_that_is_said(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tokar.codes import of_engine
 from tokar.errors import ExistingFileError, FormatError, InputError, NoRoomError, RestoreError, StorageError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive
+from tokar.format.index import find_entries
 from tokar.restore.joined import MergedSet, join_plans, joined
 from tokar.restore.journal import find_interrupted
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
@@ -171,48 +172,58 @@ class ChosenSets:
         )
 
 
-def choose_one(archive: Archive, *, judge: bool = True, facts: SetFacts | None = None, branch: str = "") -> ChosenSets:
+def choose_one(
+    archive: Archive, *, only: Sequence[str] = (), facts: SetFacts | None = None, branch: str = ""
+) -> ChosenSets:
     """Return a single archive as the set that is restored, with the verdict on its databases.
 
     Args:
         archive: The archive.
-        judge: Whether to look at its files; a choice of them says nothing of the whole.
+        only: The names of the entries that are asked for; empty for all. A verdict on a choice refuses nothing and
+            leaves nothing out: each file was asked for. No file of the engine stays beside it, so it is about these.
         facts: What its files say of themselves, where that was read already.
         branch: The name of a log of the history that is wanted, where there are two.
 
     Raises:
         InputError: No log of that name is in the set.
+        NoSuchEntryError: A name in `only` fits no entry, or more than one.
         FormatError: Its index, or the start of a database or log, is damaged.
     """
     archive.demand_unique()
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
-    if not judge:
-        return replace(chosen, whole=False)
-    facts = _facts_of(archive) if facts is None else facts
+    if only:
+        facts = _facts_of(archive, find_entries(archive.entries, only))
+        return replace(chosen, whole=False, outcome=_outcome_of(judge_set(facts), facts))
+    facts = _facts_of(archive, archive.entries) if facts is None else facts
     found = judge_set(facts, branch=branch)
     logs = found.placed_logs(facts)
     generations = [one.generation or 0 for one in logs]
     low, high = min(generations, default=0), max(generations, default=0)
     label = str(archive.path or archive.id.hex())
-    of_an_engine = facts.databases or facts.logs or found.not_checked
+    outcome = _outcome_of(found, facts)
     return replace(
         chosen,
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
         logs=logs,
         base=facts.logs[0].base if facts.logs else "",
-        recovery=recovery_of(facts.databases) if of_an_engine else None,
+        recovery=recovery_of(facts.databases) if outcome else None,
         not_checked=found.not_checked,
         left_out=found.left_out,
-        outcome=outcome_of(found, facts) if of_an_engine else None,
+        outcome=outcome,
         notes=tuple(fault.message for fault in found.remarks),
         problems=tuple(_unrecoverable(found, facts)),
     )
 
 
-def _facts_of(archive: Archive) -> SetFacts:
-    """Return the facts of an archive; nothing is read where none is of an engine: there may be a million."""
-    if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in archive}):
-        return facts_of_archive(archive, recorded=RecordedFacts(archive))
+def _outcome_of(found: SetVerdict, facts: SetFacts) -> LastLine | None:
+    """Return what a verdict comes to; None where nothing is of an engine."""
+    return outcome_of(found, facts) if facts.databases or facts.logs or found.not_checked else None
+
+
+def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
+    """Return the facts of entries; nothing is read where none is of an engine: there may be a million."""
+    if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in entries}):
+        return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
     return SetFacts()
 
 
@@ -301,7 +312,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         StorageError: A log that may stay cannot be read.
     """
     request = make_request(sets if isinstance(sets, Archive) else sets.archives[0], options)
-    chosen = choose_one(sets, judge=not options.only, branch=options.branch) if isinstance(sets, Archive) else sets
+    chosen = choose_one(sets, only=options.only, branch=options.branch) if isinstance(sets, Archive) else sets
     if request.existing is Existing.ROLL_FORWARD and not chosen.whole:
         if chosen.selection is None:
             raise InputError("--existing roll-forward takes a whole set; leave --only out")
