@@ -90,7 +90,7 @@ def test_a_location_file_of_absurd_size_is_refused(tmp_path: Path) -> None:
 
 def test_a_location_file_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "certbkxp.dat").mkdir()
-    with pytest.raises(StorageError, match="cannot read it"):
+    with pytest.raises(StorageError, match="it is a directory"):
         recognise(str(tmp_path))
 
 
