@@ -79,11 +79,19 @@ def test_a_lab_is_not_made_over_files_of_anybody_else(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["PRIV.EDB"]
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", '{"profile": 1, "databases": []}'])
-def test_a_folder_that_is_no_lab_is_refused(tmp_path: Path, content: str | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "this is no lab"),
+        ("", "lab.json of this lab was changed: it is not JSON"),
+        ("{}", "lab.json of this lab was changed: profile is missing"),
+        ('{"profile": 1, "databases": []}', "lab.json of this lab was changed: profile: not what belongs there: 1"),
+    ],
+)
+def test_a_folder_that_is_no_lab_is_refused(tmp_path: Path, content: str | None, words: str) -> None:
     if content is not None:
         (tmp_path / "lab.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match="no lab"):
+    with pytest.raises(InputError, match=words):
         open_lab(tmp_path)
 
 

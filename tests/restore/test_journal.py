@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, TOP, archive, checkpoint, full, name_of, part
+from chain_sets import DATABASE, TOP, archive, checkpoint, full, name_of, part, streaming
 from command_line import done
 from restore_helpers import plan_one
 from small_sets import contents, write
@@ -386,7 +386,7 @@ def test_without_a_whole_journal_files_in_place_are_in_the_way(tmp_path: Path, p
 
 def test_another_restore_does_not_go_on_from_it(tmp_path: Path, path: Path) -> None:
     folder = dead(tmp_path, path, has_some_in_place)
-    other = archive(tmp_path / "b.tokar", {DATABASE: b"another", **part(5, 7)}, kind="full")
+    other = archive(tmp_path / "b.tokar", {DATABASE: bytes(streaming(5, 7)), **part(5, 7)}, kind="full")
     plan = planned(other.path, folder, "refuse")
     assert plan.interrupted is None
     assert any("left of an interrupted restore" in note for note in plan.notes)
