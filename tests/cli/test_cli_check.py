@@ -84,3 +84,12 @@ def test_a_directory_that_is_not_there_is_a_usage_error(good: Path, tmp_path: Pa
 
 def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert tokar("check", tmp_path / "none.tokar").exit_code == 1
+
+
+@pytest.mark.parametrize("verb", ["check", "chain"])
+def test_files_of_no_engine_are_part_of_nothing(tmp_path: Path, verb: str) -> None:
+    (tmp_path / "plain.bin").write_bytes(b"hello")
+    done("create", "-q", "--all", tmp_path / "a.tokar", tmp_path / "plain.bin")
+    result = done(verb, tmp_path / "a.tokar")
+    assert "CHAIN" not in result.stdout
+    assert "-560" not in result.stdout

@@ -178,6 +178,8 @@ def chain_verdict(
     remarks = [*_link_faults(sets, backup_set), *_differing(sets, logs, number)]
     if own is not None:
         return _verdict_of(number, (*own.faults, *remarks))
+    if not backup_set.facts.databases and not backup_set.facts.logs:
+        return _verdict_of(None, remarks)  # files of no engine: they are part of nothing and need nothing
     alone = judge_set(backup_set.facts).faults
     damaged = [fault for fault in alone if fault.kind is not FaultKind.LOG_MISSING]
     found = [_reach(sets, logs, start, number) for start in starts]
