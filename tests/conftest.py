@@ -31,6 +31,7 @@ SLOW = {
         "test_simulated_restore",
         "test_story",
         "test_torture",
+        "test_torture_restore",
         "test_workers",
         "test_wrong_orders",
     ),

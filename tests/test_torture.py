@@ -6,18 +6,17 @@ rerun succeeds, or says that all is there already. A sample of the points runs a
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import shutil
-import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from backup_files import fill
 from command_line import done, tokar
-from disk_faults import Strike, dies, struck
+from disk_faults import Strike, blows, hit
 from scripted_server import ScriptedServer
 
 import tokar as library
@@ -29,24 +28,11 @@ from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, and descriptors of directories")
 
-FAULTS: dict[str, int | str] = {
-    "EIO": errno.EIO,
-    "ENOSPC": errno.ENOSPC,
-    "EDQUOT": errno.EDQUOT,
-    "EROFS": errno.EROFS,
-    "short": "short",
-    "signal": "signal",
-    "killed before": "before",
-    "killed after": "after",
-}
-# Each fault, with the step from point to point.
-ALL = [pytest.param((fault, 1), marks=pytest.mark.torture, id=fault) for fault in FAULTS]
-SAMPLE = [pytest.param((fault, 3), id=f"sample {fault}") for fault in ("EIO", "signal", "killed after")]
+BLOWS = blows(3)
 
 
 @dataclass(frozen=True)
@@ -94,37 +80,26 @@ def content(path: Path) -> object:
         return {entry.name: archive.read(entry) for entry in archive}
 
 
-@pytest.mark.parametrize("blow", [*SAMPLE, *ALL])
+@pytest.mark.parametrize("blow", BLOWS)
 @pytest.mark.parametrize("job", JOBS)
 def test_a_command_that_is_struck_anywhere_is_just_run_again(
-    job: str, blow: tuple[str, int], template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: str, blow: tuple[int | str, int], template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, how, stride = JOBS[job], FAULTS[blow[0]], blow[1]
+    one, (how, stride) = JOBS[job], blow
     for number, point in enumerate(range(1, 500, stride)):
         folder = shutil.copytree(template, tmp_path / str(number))
         monkeypatch.chdir(folder)
         strike = Strike(point, how)
-        if how in ("before", "after"):
-            hit = killed(strike, lambda: tokar(*one.arguments))
-        else:
-            with struck(strike):
-                tokar(*one.arguments)
-            hit = strike.count >= point
+        is_hit = hit(strike, lambda: tokar(*one.arguments))
         demand_kept(folder, template, one)
         demand_clean(folder, template, one, killed=how in ("before", "after"), strike=strike)
         result = tokar(*one.arguments)
         assert result.exit_code == 0 or (result.exit_code == 6 and (folder / one.out).exists()), result.stderr
         assert content(folder / one.out) == expected(template, one)
         shutil.rmtree(folder)
-        if not hit:
+        if not is_hit:
             break
     assert number >= 6 // stride - 1, "it opens, writes, syncs, renames and syncs the directory"
-
-
-def killed(strike: Strike, work: Callable[[], object]) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that the copy does not have
-        return dies(strike, work)
 
 
 def expected(template: Path, job: Job) -> object:
@@ -157,13 +132,13 @@ def demand_clean(folder: Path, template: Path, job: Job, *, killed: bool, strike
 # --- backups ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("blow", [*SAMPLE, *ALL])
+@pytest.mark.parametrize("blow", BLOWS)
 @pytest.mark.parametrize("kind", list(BackupKind))
 @pytest.mark.parametrize("profile", ["edbbcli", "certadm", "ese"])
 def test_a_backup_that_is_struck_anywhere_is_just_run_again(
-    profile: str, kind: BackupKind, blow: tuple[str, int], tmp_path: Path
+    profile: str, kind: BackupKind, blow: tuple[int | str, int], tmp_path: Path
 ) -> None:
-    how, stride = FAULTS[blow[0]], blow[1]
+    how, stride = blow
     prior = None
     if kind in {BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL}:
         run_backup(server(profile, 3, 4), tmp_path / "full.tokar", BackupKind.FULL)
@@ -173,15 +148,8 @@ def test_a_backup_that_is_struck_anywhere_is_just_run_again(
         out = tmp_path / str(number) / "a.tokar"
         out.parent.mkdir()
         strike, source = Strike(point, how), server(profile, 5, 6)
-        if how in ("before", "after"):
-            hit = killed(strike, lambda out=out, source=source: run_backup(source, out, kind, options))  # type: ignore[misc]
-        else:
-            try:
-                with struck(strike):
-                    run_backup(source, out, kind, options)
-            except (ArchiveError, KeyboardInterrupt):
-                pass
-            hit = strike.count >= point
+        is_hit = hit(strike, partial(run_backup, source, out, kind, options), ArchiveError, KeyboardInterrupt)
+        if how not in {"before", "after"}:
             assert not source.truncated or out.exists()
             assert source.leaks == 0
             assert len(source.ended) == (1 if "prepare" in " ".join(source.history) else 0)
@@ -192,7 +160,7 @@ def test_a_backup_that_is_struck_anywhere_is_just_run_again(
             done("clean", "--remove", out.parent)
             run_backup(server(profile, 5, 6), out, kind, options)
         assert set(content(out)) == {*source.databases, *source.logs} or kind.backup_type == "logs"  # type: ignore[call-overload]
-        if not hit:
+        if not is_hit:
             break
     assert number >= 6 // stride
 

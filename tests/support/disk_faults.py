@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KILLED = 9  # the exit code of a process that died
+
+FAULTS: dict[str, int | str] = {
+    "EIO": errno.EIO,
+    "ENOSPC": errno.ENOSPC,
+    "EDQUOT": errno.EDQUOT,
+    "EROFS": errno.EROFS,
+    "short": "short",
+    "signal": "signal",
+    "killed before": "before",
+    "killed after": "after",
+}
+
+
+def blows(stride: int) -> list[Any]:
+    """Return parameters of a test: each fault with every point, and a sample of faults with a step between points."""
+    sample = ("EIO", "signal", "killed after")
+    return [
+        *(pytest.param((FAULTS[one], stride), id=f"sample {one}") for one in sample),
+        *(pytest.param((how, 1), marks=pytest.mark.torture, id=name) for name, how in FAULTS.items()),
+    ]
 
 
 class Strike:
@@ -31,11 +53,12 @@ class Strike:
         self.how = how
         self.sticky = sticky
         self.count = 0
+        self.paused = False  # Whether calls are another process's, and are not counted
         self.struck = ""  # The call that was struck
 
     def around(self, name: str, original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Make a call, or strike it."""
-        if name == "open" and not arguments[1] & os.O_CREAT:
+        if self.paused or (name == "open" and not arguments[1] & os.O_CREAT):
             return original(*arguments, **options)
         self.count += 1
         if self.count != self.at and not (self.sticky and name == self.struck):
@@ -68,7 +91,19 @@ class Strike:
 def struck(strike: Strike) -> Iterator[None]:
     """Strike in the block."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("open", "write", "writev", "fsync", "unlink", "mkdir", "rmdir", "replace", "rename", "link"):
+        for name in (
+            "open",
+            "write",
+            "writev",
+            "fsync",
+            "unlink",
+            "mkdir",
+            "rmdir",
+            "replace",
+            "rename",
+            "link",
+            "ftruncate",
+        ):
             original = getattr(os, name)
             patch.setattr(os, name, lambda *a, _n=name, _o=original, **k: strike.around(_n, _o, *a, **k))
         original_rename = durable._rename_exclusively
@@ -78,7 +113,9 @@ def struck(strike: Strike) -> Iterator[None]:
 
 def dies(strike: Strike, work: Callable[[], object]) -> bool:
     """Return whether a copy of this process died at its strike while it did some work."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that the copy does not have
+        child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
     try:
@@ -86,3 +123,18 @@ def dies(strike: Strike, work: Callable[[], object]) -> bool:
             work()
     finally:
         os._exit(0)
+
+
+def hit(strike: Strike, work: Callable[[], object], *expected: type[BaseException]) -> bool:
+    """Do some work, in a copy of this process where it is to die; return whether it came to its strike.
+
+    Args:
+        strike: What to strike.
+        work: The work.
+        expected: What it may raise.
+    """
+    if strike.how in {"before", "after"}:
+        return dies(strike, work)
+    with suppress(*expected), struck(strike):
+        work()
+    return strike.count >= strike.at
