@@ -27,9 +27,9 @@ _HOMES = {
     "doors": "create open",
     "errors": (
         "AmbiguousLocationError ArchiveError BadMagicError CheckMismatchError CollisionError "
-        "DigestMismatchError ExistingFileError FormatError HeaderError InputError IntegrityError LocationListError "
-        "NoRoomError NoSuchEntryError PartialError ProcedureError RestoreError SetError SourceChangedError "
-        "SourceError StorageError UnknownTokenError UnsafeNameError UnsealedError UnsupportedError"
+        "DigestMismatchError ExhaustedError ExistingFileError FormatError HeaderError InputError IntegrityError "
+        "LocationListError NoRoomError NoSuchEntryError PartialError ProcedureError RestoreError SetError "
+        "SourceChangedError SourceError StorageError UnknownTokenError UnsafeNameError UnsealedError UnsupportedError"
     ),
     "format.archive": "Archive",
     "format.bodies": "FileList",
