@@ -107,7 +107,10 @@ def _setting(text: str) -> tuple[str, str]:
 def defragment(
     folder: Folder, *, database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None
 ) -> None:
-    """Compact databases offline: they get new signatures, and their chain of backups ends."""
+    """Compact databases offline.
+
+    They get new signatures, and their chain of backups ends.
+    """
     opened = open_lab(folder)
     for name in [database] if database else [each.name for each in opened.config.databases]:
         opened.defragment(name)
@@ -117,7 +120,10 @@ def defragment(
 
 @app.command()
 def recover(folder: Folder, *, as_json: Json = False) -> None:
-    """Recover what lies in the server's folders, as its service does at its start: hard after a restore, else soft."""
+    """Recover what lies in the server's folders.
+
+    Its service does so at its start: hard after a restore, else soft.
+    """
     opened = open_lab(folder)
     done = opened.recover()
     if as_json:
@@ -134,7 +140,10 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
 
 @app.command()
 def show(folder: Folder, *, as_json: Json = False) -> None:
-    """Show what the server has: databases with a digest of their records, logs, and where its files belong."""
+    """Show databases, logs, and where files belong.
+
+    Of each database there is a digest of its records, to compare two servers by.
+    """
     _show(open_lab(folder), as_json=as_json)
 
 

@@ -22,7 +22,7 @@ ArchivePath = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace OUT if it is there, once the new one is complete.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it is there, once the new one is complete.")]
 
 To = Annotated[
     list[str] | None,
