@@ -30,6 +30,7 @@ SLOW = {
         "test_simulated_faults",
         "test_simulated_restore",
         "test_story",
+        "test_power_cut",
         "test_torture",
         "test_torture_restore",
         "test_workers",

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tokar.cli.signals import Stopped
-from tokar.storage import durable
+from tokar.storage import directory, durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+assert hasattr(os, "fork") == directory.HAS_DESCRIPTORS, "it is loaded before calls are replaced"
 
 KILLED = 9  # the exit code of a process that died
 
