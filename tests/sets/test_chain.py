@@ -22,6 +22,8 @@ from recovery_sets import (
 
 import tokar
 from tokar.errors import InputError, SetError
+from tokar.ese.database import DatabaseState
+from tokar.ese.values import LogPosition
 from tokar.sets.backup_set import BackupSet, set_of_archive, set_of_receipt
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotRestorableError, restorable
@@ -233,6 +235,25 @@ def test_a_full_stays_on_its_own_history(store: Store) -> None:
         restorable(store.chain)
     assert sources(restorable(store.chain, 9)) == [("full", 5, 9)]
     assert store.verdict("two") == (False, [Kind.LOG_FORKED])
+
+
+def test_a_clean_database_that_says_no_log_goes_on_from_the_first(store: Store) -> None:
+    clean = database(raw_state=int(DatabaseState.CLEAN_SHUTDOWN), consistent_position=LogPosition())
+    first = logs(1, 4)
+    store.add("full", {DATABASE: bytes(clean), **dict(list(first.items())[:2])}, "full")
+    store.add("later", dict(list(first.items())[2:]))
+    assert restorable(store.chain).target == 4
+
+
+def test_of_two_first_logs_after_a_clean_database_none_is_chosen(store: Store) -> None:
+    clean = database(
+        raw_state=int(DatabaseState.CLEAN_SHUTDOWN), consistent_position=LogPosition(generation=1, sector=1)
+    )
+    store.add("full", {DATABASE: bytes(clean)}, "full")
+    store.add("a", logs(1, 2))
+    store.add("b", logs(1, 2, branch=1000))
+    with pytest.raises(NotRestorableError, match="generation 0x1 is there more than once"):
+        restorable(store.chain)
 
 
 def test_a_log_that_does_not_continue_ends_the_run(store: Store) -> None:

@@ -106,7 +106,7 @@ def _run(
         if need.low or not dirty:
             starts.append(need.low or database.header.consistent_position.generation)
         floors.append(need.committed or database.header.consistent_position.generation)
-    start, floor = min(starts), max(floors)
+    start, floor = max(1, min(starts)), max(floors)  # a database that names no log goes on from the first there is
     wanted = frozenset(map(id, judge_set(sets[number].facts).placed_logs(sets[number].facts)))
     run = follow(logs, number, stream, start=start, floor=floor, wanted=wanted)
     if sets[number].kind != "full":
@@ -254,10 +254,10 @@ def _first_off(logs: ChainLogs, run: LogRun, goal: Version) -> Version | None:
 
 def end_fault(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, target: int) -> Fault:
     """Return why a run of logs ends before a generation: a fork, a hole, or a log that does not continue it."""
-    following = run.end + 1
-    if run.forks:
-        return fork_fault(sets, following, run.forks)
+    following = run.end + 1 if run.versions else run.start
     there = logs.versions(run.stream, following)
+    if run.forks or (there and not run.versions):
+        return fork_fault(sets, following, run.forks or there)
     if there:
         before, log = run.versions[-1].facts, there[0].facts
         return _out_of_reach(Rules.LINK_BROKEN.of_log(log, before.name, before=before), range(following, target + 1))
