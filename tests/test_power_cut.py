@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backup_files import fill
-from chain_sets import DATABASE, checkpoint, full, increment, name_of, part
+from chain_sets import DATABASE, certutil_folder, checkpoint, full, increment, name_of, part
 from command_line import done, tokar
 from power_cut import WAYS, Recorder, build, left
 from scripted_server import ScriptedServer
@@ -25,6 +25,7 @@ from tokar.errors import ArchiveError
 from tokar.format.verify import verify
 from tokar.restore.stager import Stager
 from tokar.server.contract import DIALECTS, BackupKind
+from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.storage import durable
 from tokar.storage.directory import Directory
@@ -64,6 +65,7 @@ JOBS = {
     "salvage": Job(("salvage", "-q", "../cut.tokar", "new.tokar"), "new.tokar"),
     "restore": Job(("restore", "-q", "../full.tokar", *TO), "out"),
     "restore, set aside": Job(("restore", "-q", "../full.tokar", *TO, "--existing", "set-aside"), "out"),
+    "restore, certutil": Job(("restore", "-q", "../ca.tokar", "--certutil", "out"), "out"),
     "restore, chain": Job(("restore", "-q", "../full.tokar", "../inc1.tokar", *TO), "out"),
 }
 
@@ -79,6 +81,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cut.tokar").write_bytes((folder / "a.tokar").read_bytes()[:-60])
     full(folder)
     increment(folder, "inc1", part(8, 9))
+    done("create", "-q", folder / "ca.tokar", write(folder / "backup", certutil_folder()))
     return folder
 
 
@@ -194,15 +197,20 @@ def demand_nothing_half(
 
 
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("kind", [BackupKind.FULL, BackupKind.INCREMENTAL])
 @pytest.mark.parametrize("profile", ["edbbcli", "certadm", "ese"])
 def test_no_log_is_gone_without_a_whole_archive_on_the_disk(
-    profile: str, step: int, tmp_path: Path, record_property: Note
+    profile: str, kind: BackupKind, step: int, tmp_path: Path, record_property: Note
 ) -> None:
     work = write(tmp_path / "work", {})
+    options = BackupOptions(threads=1)
+    if kind is BackupKind.INCREMENTAL:
+        run_backup(fill(ScriptedServer(dialect=DIALECTS[profile]), 1, 2), tmp_path / "full.tokar", BackupKind.FULL)
+        options = BackupOptions(threads=1, prior=load_prior(tmp_path / "full.tokar"))
     source = server(profile)
     recorder = Recorder(work, lambda: bool(source.truncated))
     with recorder.recording():
-        run_backup(source, work / "a.tokar", BackupKind.FULL, BackupOptions(threads=1))
+        run_backup(source, work / "a.tokar", kind, options)
     assert source.truncated
     wanted = archived(work / "a.tokar")
     count = 0
@@ -212,7 +220,7 @@ def test_no_log_is_gone_without_a_whole_archive_on_the_disk(
         out = build(work, found) / "a.tokar"
         assert out.exists() or not moment.told, f"the logs are gone and the archive is lost, after {moment.what}"
         if not out.exists():
-            run_backup(server(profile), out, BackupKind.FULL, BackupOptions(threads=1))
+            run_backup(server(profile), out, kind, options)
         assert archived(out) == wanted
     record_property("states", count)
     assert any(one.told for one in recorder.moments)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from chain_sets import DATABASE, checkpoint, full, increment, name_of, part, streaming
+from chain_sets import DATABASE, certutil_folder, checkpoint, full, increment, name_of, part
 from chain_stories import new_story, outcome_of, take
 from command_line import Result, done, tokar
 from disk_faults import Strike, blows, hit
@@ -28,7 +28,6 @@ from tokar.format.archive import Archive
 from tokar.lab.calls import Calls
 from tokar.lab.lab import create_lab, open_lab
 from tokar.lab.server import SimulatedServer
-from tokar.namelist import build_names
 from tokar.restore.place import PlacingStoppedError
 from tokar.server.contract import BackupKind, ServerError
 from tokar.server.run_restore import parts_of, restore_to_server
@@ -45,13 +44,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, and
 TO = ("--to", "database=dir:out/data", "--to", "log-dir=out/logs")
 CHAIN = ("full.tokar", "inc1.tokar", "inc2.tokar")
 OLD = {"data/edb.chk": checkpoint(9), f"data/{DATABASE}": b"old", f"logs/{name_of(5)}": b"old log"}
-FOLDER = r"\\HOST\C$\CertLog"
-ROWS = ((0x44, rf"{FOLDER}\{DATABASE}"), (0x82, FOLDER), (0x83, FOLDER))
-CERTUTIL = {
-    "DataBase/certbkxp.dat": build_names([(token, path.encode("utf-16-le")) for token, path in ROWS], wide=True),
-    f"DataBase/{DATABASE}": bytes(streaming(5, 7)),
-    **{f"DataBase/{name}": data for name, data in part(5, 7).items()},
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +72,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     full(folder)
     increment(folder, "inc1", part(8, 9))
     increment(folder, "inc2", part(9, 11))
-    done("create", "-q", folder / "ca.tokar", write(folder / "backup", CERTUTIL))
+    done("create", "-q", folder / "ca.tokar", write(folder / "backup", certutil_folder()))
     later = {f"DataBase/{name}": data for name, data in part(8, 9).items()}
     done("create", "-q", folder / "ca2.tokar", write(folder / "backup2", later))
     return folder

@@ -16,6 +16,8 @@ from recovery_sets import (
     streaming,
 )
 
+from tokar.namelist import build_names
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,6 +28,7 @@ __all__ = [
     "Made",
     "archive",
     "branch",
+    "certutil_folder",
     "checkpoint",
     "database",
     "dirty",
@@ -66,3 +69,12 @@ def full(folder: Path, name: str = "full", *, low: int = 5, high: int = 7, **hea
 def increment(folder: Path, name: str, files: dict[str, bytes], **head: Any) -> Made:
     """A logs-only set."""
     return archive(folder / f"{name}.tokar", files, kind="logs", **head)
+
+
+def certutil_folder() -> dict[str, bytes]:
+    """A folder that `certutil -backupDB` made of the full: its database, logs, and where they belong."""
+    folder = r"\\HOST\C$\CertLog"
+    rows = ((0x44, rf"{folder}\{DATABASE}"), (0x82, folder), (0x83, folder))
+    listed = build_names([(token, path.encode("utf-16-le")) for token, path in rows], wide=True)
+    files = {"certbkxp.dat": listed, DATABASE: bytes(streaming(5, 7)), **part(5, 7)}
+    return {f"DataBase/{name}": data for name, data in files.items()}
