@@ -253,15 +253,16 @@ def test_a_signal_that_asks_to_end_leaves_nothing(tmp_path: Path, by: signal.Sig
 
 def test_a_signal_ends_a_backup_as_an_abort_with_a_receipt(tmp_path: Path) -> None:
     done("lab", "new", tmp_path / "lab", "--profile", "edbbcli", "--databases", "1")
+    mark = tmp_path / "lab" / "parked"  # tells that the process waits in its first sync, and not a moment before it
     parked = (
-        "import time, tokar.storage.durable; once = iter([600]); "
-        "tokar.storage.durable.sync_descriptor = lambda *_: time.sleep(next(once, 0)); "
+        "import pathlib, time, tokar.storage.durable; once = iter([600]); "
+        f"park = lambda seconds: seconds and (pathlib.Path({str(mark)!r}).touch(), time.sleep(seconds)); "
+        "tokar.storage.durable.sync_descriptor = lambda *_: park(next(once, 0)); "
     )
     python, option, code = INTERRUPTIBLE
     arguments = ["backup", f"lab:{tmp_path / 'lab'}", str(tmp_path / "a.tokar"), "--type", "full"]
     running = subprocess.Popen([python, option, parked + code, *arguments], stderr=subprocess.PIPE)
-    ready = lambda: any(b"SUMM" in one.read_bytes() for one in tmp_path.glob(".a.tokar.*.part"))  # noqa: E731
-    exit_code, messages = interrupt(running, ready, by=signal.SIGTERM)
+    exit_code, messages = interrupt(running, mark.exists, by=signal.SIGTERM)
     assert exit_code == 143, messages
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tokar.receipt.json", "lab"]
     receipt = json.loads((tmp_path / "a.tokar.receipt.json").read_text())
