@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from blake3 import blake3
 from command_line import done, tokar
-from small_sets import TAKEN, instance, write
+from small_sets import TAKEN, instance, log, write
 
 import tokar as library
 from tokar.format.metadata import location_list_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ARCHIVE_KEYS = ("path", "size", "id", "root", "state", "format", "profile", "kind", "created", "server", "annotation")
-ENTRY_KEYS = ["number", "token", "token_name", "role", "name", "leaf", "size", "stored_size", "digest"]
+ENTRY_KEYS = ["number", "token", "token_name", "role", "name", "leaf", "size", "stored_size", "digest", "modified"]
 
 
 @pytest.fixture
@@ -290,3 +291,11 @@ def test_two_forms_at_once_are_refused(archive: Path, options: list[str]) -> Non
     result = tokar("inspect", archive, *options)
     assert result.exit_code == 2
     assert "exclude each other" in result.error
+
+
+def test_the_modification_time_of_an_entry_is_in_json(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_bytes(log(1))
+    os.utime(tmp_path / "x.log", ns=(0, 1_580_608_922_000_000_999))
+    done("create", "-q", tmp_path / "a.tokar", f"0x21={tmp_path / 'x.log'}")
+    (entry,) = done("inspect", "--json", tmp_path / "a.tokar").json()["entries"]
+    assert entry["modified"] == "2020-02-02T02:02:02.000000Z"

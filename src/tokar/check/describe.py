@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
@@ -16,6 +17,7 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import identify
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble
+from tokar.format.canonical_json import to_time
 from tokar.storage.bytesource import SequentialReader
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def locations_json(head: Head) -> list[dict[str, Any]]:
 
 
 def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
-    """Return the facts about an entry. `name_base64` is there where the name does not survive as text."""
+    """Return the facts about an entry: `modified` where it is known, `name_base64` where the name is no text."""
     value: dict[str, Any] = {
         "number": entry.number,
         "token": entry.token,
@@ -115,6 +117,9 @@ def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
         "stored_size": stored_size,
         "digest": entry.digest.hex(),
     }
+    if entry.modified is not None:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=entry.modified // 1000)
+        value["modified"] = to_time(moment)
     if names.decode(entry.raw_name, entry.encoding) != entry.name:
         value["name_base64"] = base64.b64encode(entry.raw_name).decode()
         value["encoding"] = entry.encoding
