@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar import codes
+from tokar.errors import InputError
 from tokar.lab.engine import EngineError
 from tokar.sets.faults import Fault, FaultKind
 
@@ -114,3 +115,70 @@ def test_every_engine_code_in_the_tree_has_a_name() -> None:
     }
     unknown = {number for number in written if number <= -500 and codes.find(number) is None}
     assert unknown == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("-1216", "JET_errAttachedDatabaseMismatch"),
+        ("0xC80004C0", "JET_errAttachedDatabaseMismatch"),
+        ("c80004c0", "JET_errAttachedDatabaseMismatch"),
+        ("3355444416", "JET_errAttachedDatabaseMismatch"),
+        ("4294966080", "JET_errAttachedDatabaseMismatch"),
+        ("0xFFFFFB40", "JET_errAttachedDatabaseMismatch"),
+        ("1216", "JET_errAttachedDatabaseMismatch"),  # its sign was lost
+        ("JET_errAttachedDatabaseMismatch", "JET_errAttachedDatabaseMismatch"),
+        ("jet_errattacheddatabasemismatch", "JET_errAttachedDatabaseMismatch"),
+        ("AttachedDatabaseMismatch", "JET_errAttachedDatabaseMismatch"),
+        ("errAttachedDatabaseMismatch", "JET_errAttachedDatabaseMismatch"),
+        ("hrAttachedDatabaseMismatch", "JET_errAttachedDatabaseMismatch"),
+        ("0xC8000713", "JET_errFileNotFound"),
+        ("-939522285", "JET_errFileNotFound"),
+        ("939523546", "JET_errDatabaseDirtyShutdown"),  # how CertSvc gives it
+        ("%%939523546", "JET_errDatabaseDirtyShutdown"),
+        ("(-550)", "JET_errDatabaseDirtyShutdown"),
+        ("JET_errDatabaseInconsistent", "JET_errDatabaseDirtyShutdown"),
+        ("3355443765", "JET_errMissingCurrentLogFiles"),
+        ("4294965882", "JET_errSecondaryIndexCorrupted"),
+        ("558", "JET_wrnExistingLogFileHasBadSignature"),
+        ("2281701934", "JET_wrnExistingLogFileHasBadSignature"),
+        ("0xC7FF000B", "hrCircularLogging"),
+        ("CircularLogging", "hrCircularLogging"),
+        ("32", "ERROR_SHARING_VIOLATION"),
+        ("0x20", "ERROR_SHARING_VIOLATION"),
+        ("0x80070020", "ERROR_SHARING_VIOLATION"),
+        ("2147942432", "ERROR_SHARING_VIOLATION"),
+        ("-2147024864", "ERROR_SHARING_VIOLATION"),
+        ("sharing_violation", "ERROR_SHARING_VIOLATION"),
+        ("ERROR_FILE_NOT_FOUND", "ERROR_FILE_NOT_FOUND"),
+        ("FileNotFound", "JET_errFileNotFound"),  # Windows has one of that name, and gives way
+        ("0x57", "ERROR_INVALID_PARAMETER"),
+        ("0", "hrNone"),
+    ],
+)
+def test_whatever_a_person_writes_is_one_code(text: str, name: str) -> None:
+    code = codes.find(codes.parse(text))
+    assert code is not None
+    assert code.name == name
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "foo", "0x", "0x123456789", "-99999999999", "9" * 5000, "\0", "²", "JET_err"]
+)
+def test_what_is_no_code_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is no code"):
+        codes.parse(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("57", 57), ("-4999", 0xC8001387), ("939519097", 0xC8001387)])
+def test_a_code_that_is_not_in_the_table_is_still_told_apart(text: str, value: int) -> None:
+    assert codes.parse(text) == value
+    assert codes.find(value) is None
+
+
+@pytest.mark.parametrize("code", codes.CODES.values(), ids=lambda code: code.name)
+def test_every_spelling_that_is_shown_is_read_and_says_what_to_do(code: codes.Code) -> None:
+    assert code.next_step
+    for text in (code.name, *codes.spellings(code.value)):
+        found = codes.find(codes.parse(text))
+        assert found is code, text
