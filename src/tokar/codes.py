@@ -20,14 +20,12 @@ documentation, "Extensible Storage Engine Error Codes"; MS-CSRA 3.1.4.1.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _U32: Final = 0xFFFFFFFF
 _ENGINE_ERROR: Final = 0xC8000000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tokar._version import __version__
 from tokar.format import canonical_json
@@ -10,12 +11,8 @@ from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
 from tokar.format.writer import ArchiveWriter, system_clock
+from tokar.storage.bytesource import ByteSource
 from tokar.storage.sink import FileSink
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tokar.storage.bytesource import ByteSource
 
 
 def create(

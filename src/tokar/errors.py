@@ -47,11 +47,10 @@ file) and `hint` (the next step). Nothing here imports from the rest of the pack
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import TypedDict, Unpack
 
     class ErrorPlace(TypedDict, total=False):
         """Where an error is and what to do about it; every error takes these."""

@@ -18,14 +18,11 @@ This is the format alone. Both those who read lists from a server and those who 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import LocationListError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,12 @@ import codecs
 import os
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import UnsafeNameError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 UNKNOWN: Final = 0
 UTF_16: Final = 1200

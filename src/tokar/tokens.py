@@ -11,15 +11,13 @@ Profiles are data; each row says where it comes from.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Role bits (Win32 documentation, "BFT Constants"; the same in ntdsbcli.h and certbcli.h).
 DIRECTORY: Final = 0x80  # the path is a directory, not a file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,17 +19,14 @@ from tokar.ese.identify import identify
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble
 from tokar.format.canonical_json import to_time
-from tokar.storage.bytesource import SequentialReader
+from tokar.format.index import Entry
+from tokar.format.metadata import Head
+from tokar.format.records import RecordHead
+from tokar.sets.need import Need
+from tokar.storage.bytesource import ByteSource, SequentialReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tokar.format.archive import Archive
-    from tokar.format.index import Entry
-    from tokar.format.metadata import Head
-    from tokar.format.records import RecordHead
-    from tokar.sets.need import Need
-    from tokar.storage.bytesource import ByteSource
 
 
 def archive_json(path: str, archive: Archive) -> dict[str, Any]:

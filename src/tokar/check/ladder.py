@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState
@@ -24,18 +26,11 @@ from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import choose_one, plan_restore
 from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
-from tokar.sets.faults import FaultKind, Scope, Severity
-from tokar.sets.judge import judge_set
+from tokar.sets.facts import SetFacts
+from tokar.sets.faults import Fault, FaultKind, Scope, Severity
+from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.outcome import pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from tokar.sets.facts import SetFacts
-    from tokar.sets.faults import Fault
-    from tokar.sets.judge import SetVerdict
 
 _NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
 

@@ -18,17 +18,17 @@ from blake3 import blake3
 
 from tokar import names
 from tokar.errors import StorageError
+from tokar.format.index import Entry
 from tokar.restore.inventory import engine_file, take_inventory
 from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.place import place
 from tokar.restore.planner import make_plan
+from tokar.sets.facts import SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
-    from tokar.format.index import Entry
-    from tokar.sets.facts import SetFacts
 
 _CHUNK_SIZE: Final = 1 << 20
 _PREFIX: Final = "tokar-rehearsal-"

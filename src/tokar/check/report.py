@@ -7,15 +7,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import as_json, fields_json
-from tokar.sets.outcome import not_verified, weigh
+from tokar.codes import Code
+from tokar.errors import ArchiveError
+from tokar.sets.faults import Fault
+from tokar.sets.judge import SetVerdict
+from tokar.sets.outcome import LastLine, not_verified, weigh
 
 if TYPE_CHECKING:
-    from tokar.codes import Code
-    from tokar.errors import ArchiveError
     from tokar.sets.backup_set import BackupSet
-    from tokar.sets.faults import Fault
-    from tokar.sets.judge import SetVerdict
-    from tokar.sets.outcome import LastLine
 
 
 class Rung(StrEnum):

@@ -11,9 +11,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 import typer.core
@@ -22,9 +23,6 @@ import typer.main
 from tokar._version import __version__
 from tokar.cli import output, signals
 from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Every verb with its line in `tokar --help`, which so imports none of them; each explains itself in full.
 VERBS: Final = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,13 +16,11 @@ from tokar.cli.options import Json, Quiet, name_leftovers
 from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
+from tokar.server.content import ListedFile
 from tokar.server.contract import BackupKind
 from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
-
-if TYPE_CHECKING:
-    from tokar.server.content import ListedFile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,9 @@ from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
 from tokar.errors import InputError
 from tokar.format.compression import Compression
+from tokar.format.writer import Sealed
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import token_name
-
-if TYPE_CHECKING:
-    from tokar.format.writer import Sealed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names
 from tokar.cli import output
 from tokar.errors import HeaderError
-from tokar.ese.content_facts import CHECKED_KINDS, PageFault
+from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogFault, PageFault
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.show import copies_text, inspection_json, inspection_rows, verdict_json
-from tokar.format.index import find_entries
+from tokar.format.index import Entry, find_entries
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from typing_extensions import Buffer
 
     from tokar.cli.inspect import Wanted
-    from tokar.ese.content_facts import ContentVerdict, LogFault
     from tokar.format.archive import Archive
-    from tokar.format.index import Entry
 
 _PIECE: Final = 1 << 20
 _INDENT: Final = "  "

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.cli import output
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _MAX_FILES: Final = 20
 _MAX_OFFSETS: Final = 3

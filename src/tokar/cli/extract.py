@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +16,6 @@ from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tokar.format.index import Entry
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -11,21 +12,19 @@ import typer
 
 from tokar import names
 from tokar.check import describe
+from tokar.check.describe import DatabaseInSet
 from tokar.cli import examination as recorded
 from tokar.cli import output
 from tokar.cli.options import Json, end_with_json, local_file, named, open_archive
 from tokar.errors import ArchiveError, BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
+from tokar.format.index import Entry
+from tokar.format.metadata import Head
 from tokar.format.records import MAGIC
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from tokar.check.describe import DatabaseInSet
     from tokar.format.archive import Archive
-    from tokar.format.index import Entry
-    from tokar.format.metadata import Head
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10

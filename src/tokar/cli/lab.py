@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,13 +13,10 @@ from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.lab import create_lab, open_lab
+from tokar.lab.engine_recovery import Recovered
+from tokar.lab.lab import Lab, create_lab, open_lab
 from tokar.lab.log_stream import closed_logs
 from tokar.lab.offline import dump
-
-if TYPE_CHECKING:
-    from tokar.lab.engine_recovery import Recovered
-    from tokar.lab.lab import Lab
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 Folder = Annotated[

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.cli import output
-from tokar.sets.outcome import Word, beside
-
-if TYPE_CHECKING:
-    from tokar.sets.outcome import LastLine
+from tokar.sets.outcome import LastLine, Word, beside
 
 _COLOURS: Final = {Word.RESTORABLE: 32, Word.PART_OF_A_CHAIN: 32, Word.NOT_RESTORABLE: 31}
 _YELLOW: Final = 33

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -13,8 +14,6 @@ from tokar.cli import output
 from tokar.errors import ArchiveError, FormatError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tokar.format.archive import Archive
 
 ArchivePath = Annotated[

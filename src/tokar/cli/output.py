@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
@@ -16,8 +17,6 @@ from tokar.cli import signals
 from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, PartialError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from tokar.check.report import RungFault
     from tokar.sets.faults import Fault
 

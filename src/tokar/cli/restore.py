@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,21 +18,17 @@ from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, o
 from tokar.cli.restore_text import Showing
 from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
+from tokar.format.archive import Archive
 from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.paths import parse_map
-from tokar.restore.plan import Existing
-from tokar.restore.prepare import OpenSets, place_sets, plan_restore, spooled
+from tokar.restore.place import Report
+from tokar.restore.plan import Existing, Plan
+from tokar.restore.prepare import ChosenSets, OpenSets, place_sets, plan_restore, spooled
 from tokar.restore.workers import useful_processes
+from tokar.server.contract import Server
 from tokar.server.deadline import DeadlineServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tokar.format.archive import Archive
-    from tokar.restore.place import Report
-    from tokar.restore.plan import Plan
-    from tokar.restore.prepare import ChosenSets
-    from tokar.server.contract import Server
     from tokar.server.run_restore import RestorationResult
 
 _STANDARD_INPUT: Final = "-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,12 +13,10 @@ from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Force, Json, Quiet, end_with_json
 from tokar.errors import ArchiveError, PartialError
+from tokar.salvage.losses import SalvageReport
 from tokar.salvage.salvage import salvage as salvage_archive
 from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
-
-if TYPE_CHECKING:
-    from tokar.salvage.losses import SalvageReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 50

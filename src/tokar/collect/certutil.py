@@ -12,14 +12,12 @@ mixed up).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import LocationListError, StorageError
 from tokar.storage.bytesource import read_start
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DATABASE_FOLDER: Final = "DataBase"
 LOCATION_FILE: Final = "certbkxp.dat"

@@ -5,38 +5,31 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from datetime import datetime
+from io import FileIO
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from tokar import names, tokens
 from tokar._version import __version__
 from tokar.collect import certutil
-from tokar.collect.examine import BackgroundExaminer, ContentExaminer, may_be_ese
-from tokar.collect.gather import FileState, Gathered, Gatherer, is_key
+from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
+from tokar.collect.gather import Candidate, FileState, Gathered, Gatherer, OtherFile, is_key
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
 from tokar.format import canonical_json, metadata
+from tokar.format.compression import Compression
+from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.records import MAX_JSON_SIZE
-from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
+from tokar.format.writer import ArchiveWriter, InputStream, Sealed, WatchedStream, system_clock
 from tokar.restore.locations import parse_location_list, read_location_file
 from tokar.restore.paths import take_apart
 from tokar.sets.read import SetFile
 from tokar.sets.recorded import FactWriter
-from tokar.storage.sink import FileSink
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-    from io import FileIO
-    from pathlib import Path
-
-    from tokar.collect.examine import Findings
-    from tokar.collect.gather import Candidate, OtherFile
-    from tokar.format.compression import Compression
-    from tokar.format.index import Entry
-    from tokar.format.writer import InputStream
-    from tokar.storage.sink import Sink
+from tokar.storage.sink import FileSink, Sink
 
 SOFTWARE: Final = f"tokar {__version__}"
 KINDS: Final = ("full", "logs", "collected")

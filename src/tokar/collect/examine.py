@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import tokens
@@ -20,15 +22,11 @@ from tokar.as_json import fields_json
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
 from tokar.format import canonical_json
-from tokar.sets.seen import PassingFile
+from tokar.sets.read import SetFile, SetReader
+from tokar.sets.seen import PassingFile, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import TracebackType
-
     from tokar.format.writer import InputStream
-    from tokar.sets.read import SetFile, SetReader
-    from tokar.sets.seen import Seen
 
 _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list of files

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tokar import tokens
 from tokar.errors import InputError, SourceChangedError, SourceError, StorageError
@@ -20,9 +21,6 @@ from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
 from tokar.names import leaf_of
 from tokar.storage.bytesource import FileSource
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"

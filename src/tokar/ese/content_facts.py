@@ -5,6 +5,7 @@ Importing this loads neither construct nor numpy; `tokar.ese.inspect` loads the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
@@ -12,8 +13,6 @@ from typing import TYPE_CHECKING, Final, cast
 from tokar.ese.identify import FileKind, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tokar.ese.database import DatabaseHeader
     from tokar.ese.trailer import BackupTrailer
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tokar.errors import HeaderError
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, PageReport, judge_content
@@ -11,11 +12,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from tokar.storage.bytesource import ByteSource
+from tokar.storage.bytesource import ByteSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,9 @@ it safe. JSON has every field that has a meaning, under the name it has in the d
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import fields_json
 from tokar.ese.attachment import Attachment, Environment
@@ -16,15 +17,11 @@ from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import ContentVerdict, LogFault, PageFault
 from tokar.ese.database import DatabaseHeader, Event, Repairs
 from tokar.ese.flushmap import FlushMap
+from tokar.ese.inspect import Inspection
 from tokar.ese.log import LogHeader
 from tokar.ese.record import U32, Record
+from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature, text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from tokar.ese.inspect import Inspection
-    from tokar.ese.trailer import BackupTrailer
 
 Row = tuple[str, str]
 _COUNTS: Final = ("empty", "old_ok", "ecc_ok", "highest_dbtime", "extra_bytes", "valid", "shadow", "stale", "rescued")

@@ -7,29 +7,26 @@ an entry only what is asked for. Where there is no valid TAIL, the archive is re
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from io import BufferedReader
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from tokar.errors import ArchiveError, FormatError, NoSuchEntryError, UnsealedError
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
-from tokar.format.index import IndexPage, demand_full, demand_tiling, find_entries
+from tokar.format.index import Entry, IndexPage, demand_full, demand_tiling, find_entries
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterator
-    from typing import Any
 
-    from tokar.format.index import Entry
 
 _CHUNK_SIZE = 1 << 20  # of most entries: a reader of all content decodes each chunk once
 

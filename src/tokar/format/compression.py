@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.errors import FormatError, InputError
 from tokar.format import zstd_frame
-from tokar.format.bodies import Codec, stored_bytes
+from tokar.format.bodies import Codec, DataRecord, stored_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tokar.format.bodies import DataRecord
 
 _STORED_CODEC, _ZSTD_CODEC, _ZEROS_CODEC = (int(codec) for codec in (Codec.STORED, Codec.ZSTD, Codec.ZEROS))
 _ZEROS: Final = bytes(1 << 16)

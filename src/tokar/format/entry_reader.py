@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from queue import SimpleQueue
@@ -18,18 +19,14 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import bodies, compression, records
-from tokar.format.bodies import DoneRecord, FileRecord
+from tokar.format.bodies import DataRecord, DoneRecord, FileRecord
+from tokar.format.index import Entry
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.small_entry import ProvenContent, prove_small_entry
+from tokar.storage.bytesource import ByteSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from typing_extensions import Buffer
-
-    from tokar.format.bodies import DataRecord
-    from tokar.format.index import Entry
-    from tokar.storage.bytesource import ByteSource
 
 
 _SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece

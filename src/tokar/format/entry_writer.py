@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from blake3 import blake3
 
 from tokar.format import records
-from tokar.format.bodies import DataRecord, DoneRecord
+from tokar.format.bodies import DataRecord, DoneRecord, FileRecord
 from tokar.format.index import Entry
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-    from tokar.format.bodies import FileRecord
 
 
 class EncodedChunk(NamedTuple):

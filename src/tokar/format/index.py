@@ -12,7 +12,9 @@ import re
 from array import array
 from bisect import bisect_left
 from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from blake3 import blake3
@@ -21,14 +23,10 @@ from tokar import names
 from tokar.errors import FormatError, NoSuchEntryError, UnsafeNameError
 from tokar.format import records
 from tokar.format.bodies import FileList, FileRecord, Root, file_flags
+from tokar.format.records import RecordHead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-
     from typing_extensions import Buffer
-
-    from tokar.format.records import RecordHead
 
 
 _NUMBER = re.compile(r"#([0-9]{1,10})", re.ASCII)

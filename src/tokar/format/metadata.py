@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.errors import FormatError, UnsupportedError
 from tokar.format import canonical_json
@@ -26,9 +27,6 @@ from tokar.format.canonical_json import (
     to_base64,
     to_count,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()  # Required features (section 15) that this reader knows
 

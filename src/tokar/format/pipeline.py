@@ -15,20 +15,18 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokar.format.entry_writer import encode_chunk
+from tokar.format.entry_writer import EncodedChunk, encode_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Buffer
 
     from tokar.format.compression import Compression
-    from tokar.format.entry_writer import EncodedChunk
 
 _SPARE_BUFFERS: Final = 8
 _SPARE_SIZE: Final = 1 << 26  # bytes of all of them together, as far as there are more than it takes

@@ -7,6 +7,7 @@ same judge serves a pipe, a file without a valid end, and the tests. `scan` driv
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
@@ -18,13 +19,10 @@ from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
 from tokar.format.index import Entry, IndexPage, KeptPage, Ledger
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
+from tokar.format.records import RecordHead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from typing_extensions import Buffer
-
-    from tokar.format.records import RecordHead
 
 
 class Phase(Enum):

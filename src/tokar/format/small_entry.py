@@ -15,16 +15,14 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
-from tokar.format.bodies import Codec, parse_data, stored_bytes
-from tokar.format.compression import check_frame, decode_content
+from tokar.format.bodies import Codec, FileRecord, parse_data, stored_bytes
+from tokar.format.compression import Compression, check_frame, decode_content
 from tokar.format.index import Entry
 from tokar.format.records import DATA_BODY, DONE_BODY, HEAD_SIZE, Packer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tokar.format.bodies import FileRecord
-    from tokar.format.compression import Compression
 
 _DATA_PACKER: Final = Packer(DATA_BODY)
 _DATA, _DATA_SIZE = _DATA_PACKER.pack, _DATA_PACKER.size

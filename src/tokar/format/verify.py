@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from blake3 import blake3
 
 from tokar.errors import ArchiveError, FormatError
 from tokar.format import records
+from tokar.format.archive import Archive
 from tokar.format.entry_reader import EntryReader, EntryRecords, absorb
+from tokar.format.index import Entry
 from tokar.format.records import HEAD_SIZE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
-
-    from tokar.format.archive import Archive
-    from tokar.format.index import Entry
 
 _BATCH_SIZE: Final = 8 << 20  # bytes of records in one unit of work
 _LARGE_SIZE: Final = 4 << 20  # bytes of an entry from which on its chunks are spread over the threads

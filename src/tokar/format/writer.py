@@ -7,6 +7,7 @@ through the pipeline. Nothing is written under the final name before `seal`.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,13 +26,11 @@ from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
 from tokar.format.records import RecordHead
 from tokar.format.small_entry import build_small_entry
+from tokar.storage.sink import Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from typing_extensions import Buffer
 
-    from tokar.storage.sink import Sink
 
 DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
 _ID_SIZE: Final = 16

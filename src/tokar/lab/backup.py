@@ -22,19 +22,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tokar.ese.values import NO_BACKUP, BackupInfo
 from tokar.lab.change_records import BackupMark
 from tokar.lab.copies import DatabaseCopy, patch_name
 from tokar.lab.engine import EngineError
+from tokar.lab.instance import Instance
+from tokar.lab.leaf_pages import Page
 from tokar.lab.log_formats import read_log
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tokar.lab.instance import Instance
-    from tokar.lab.leaf_pages import Page
 
 
 class FileRole(Enum):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from tokar.lab.engine import Chance, EngineError
+from tokar.lab.lab import Lab
 from tokar.namelist import build_names
 from tokar.server.contract import DIALECTS, NameList, NoAnswerError, ServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from tokar.lab.lab import Lab
 
 
 class InjectionKind(StrEnum):

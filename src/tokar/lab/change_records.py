@@ -12,11 +12,9 @@ change; a page at `before` gets it; an older page misses something (-566).
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from typing import Final
 
 _FRAME: Final = struct.Struct("<BI")
 _NUMBER: Final = struct.Struct("<BQ")

@@ -11,17 +11,15 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar import tokens
 from tokar.errors import InputError, StorageError
 from tokar.lab.engine import era_of
 from tokar.lab.instance import Place
+from tokar.server.contract import Registration
 from tokar.storage.bytesource import read_start
 from tokar.storage.stored_json import parse_json, typed
-
-if TYPE_CHECKING:
-    from tokar.server.contract import Registration
 
 CONFIG_NAME: Final = "lab.json"
 _REGISTRATION_NAME: Final = "restore-in-progress.json"

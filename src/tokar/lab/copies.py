@@ -9,23 +9,19 @@ it replaces the page of the copy when it is newer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from tokar.errors import HeaderError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.trailer import BackupTrailer
+from tokar.ese.values import BackupInfo
+from tokar.lab.database_file import DatabaseFile
 from tokar.lab.engine import EngineError
 from tokar.lab.leaf_pages import Page
 from tokar.storage.bytesource import FileSource
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tokar.ese.values import BackupInfo
-    from tokar.lab.database_file import DatabaseFile
-
 
 PAGES_AT_ONCE: Final = 2
 """Pages that the engine reads from disk in one go: little, so that much can change behind and before the copy."""

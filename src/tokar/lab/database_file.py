@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
-from tokar.lab.engine import EngineError
+from tokar.lab.engine import EngineError, Era
 from tokar.lab.leaf_pages import ROOT_PAGE, Page
 from tokar.storage.bytesource import FileSource
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from tokar.ese.values import LogPosition, Signature
-    from tokar.lab.engine import Era
-
 
 FIRST_PAGES: Final = 24
 """Pages of a new database: most are free, so that splits find targets below and above."""

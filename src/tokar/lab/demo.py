@@ -7,27 +7,23 @@ back is kept by an account of every committed transaction that neither the engin
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from tokar.errors import ArchiveError, ExistingFileError
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
 from tokar.lab.instance import Listener
-from tokar.lab.lab import create_lab
+from tokar.lab.lab import Lab, create_lab
 from tokar.lab.server import SimulatedServer
+from tokar.lab.tables import Change
 from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 from tokar.server.run_restore import RestorationResult, parts_of, restore_to_server
 from tokar.tokens import token_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from tokar.lab.lab import Lab
-    from tokar.lab.tables import Change
 
 PROFILE: Final = "edbbcli"
 _TRANSACTIONS: Final = 150

@@ -19,26 +19,20 @@ Microsoft, Extensible Storage Engine, logredo.cxx (behaviour only).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, LogPosition
 from tokar.lab import leaf_pages
-from tokar.lab.change_records import Attach, Begin, Commit, Detach, Free, Put, Rollback, Split
+from tokar.lab.change_records import Attach, Begin, Commit, Detach, Free, LogRecord, Put, Rollback, Split
 from tokar.lab.copies import apply_patch, patch_name, take_over_trailer
 from tokar.lab.database_file import DatabaseFile, read_checkpoint
 from tokar.lab.engine import EngineError
-from tokar.lab.instance import Instance
+from tokar.lab.instance import Instance, Life, Listener, Place
+from tokar.lab.leaf_pages import Page
+from tokar.lab.log_formats import LogContent
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.restore_logs import LogsToPlay, restored_run, roll_forward, soft_run
 from tokar.lab.tables import Table, Transaction
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tokar.lab.change_records import LogRecord
-    from tokar.lab.instance import Life, Listener, Place
-    from tokar.lab.leaf_pages import Page
-    from tokar.lab.log_formats import LogContent
 
 
 class Redo:

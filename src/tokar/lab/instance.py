@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokar.ese.attachment import Attachment
 from tokar.ese.values import NO_POSITION, LogPosition, Signature
 from tokar.lab.change_records import Attach, Detach
 from tokar.lab.database_file import DatabaseFile, checkpoint_path, write_checkpoint
-from tokar.lab.engine import EngineError
+from tokar.lab.engine import Chance, Clock, EngineError, Era
+from tokar.lab.leaf_pages import Page
 from tokar.lab.log_stream import LogStream
-from tokar.lab.tables import Cache, Table, Transactions
+from tokar.lab.tables import Cache, Change, Table, Transactions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tokar.lab.backup import Backup
-    from tokar.lab.engine import Chance, Clock, Era
-    from tokar.lab.leaf_pages import Page
-    from tokar.lab.tables import Change
 
 
 class Listener:

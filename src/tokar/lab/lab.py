@@ -7,14 +7,16 @@ paths of the server are kept below it: `D:\exchsrvr\logs` is `FOLDER/D/exchsrvr/
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tokar import tokens
 from tokar.errors import InputError
+from tokar.ese.values import Signature
 from tokar.lab.backup import Backup
 from tokar.lab.config import (
     CONFIG_NAME,
     Config,
+    RestoreInProgress,
     default_config,
     load_config,
     load_registration,
@@ -25,18 +27,11 @@ from tokar.lab.config import (
 from tokar.lab.database_file import DatabaseFile, create_database
 from tokar.lab.engine import Chance, Clock, EngineError, Era, era_of
 from tokar.lab.engine_recovery import Recovered, RegisteredSet, hard_recovery, soft_recovery
-from tokar.lab.instance import Instance, Life
+from tokar.lab.instance import Instance, Life, Listener, Place
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.offline import compact, dump
 from tokar.lab.work import Workload
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tokar.ese.values import Signature
-    from tokar.lab.config import RestoreInProgress
-    from tokar.lab.instance import Listener, Place
 
 
 @dataclass(frozen=True, slots=True)

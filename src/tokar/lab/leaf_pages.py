@@ -15,14 +15,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.ese.page import NEW_FORMAT, PageHeader, page_is_sealed, seal_page
+from tokar.lab.change_records import Free, Put, Split
 from tokar.lab.engine import EngineError
-
-if TYPE_CHECKING:
-    from tokar.lab.change_records import Free, Put, Split
-
 
 HEADER_SIZE: Final = 40
 ROOT_PAGE: Final = 1

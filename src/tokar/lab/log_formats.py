@@ -15,22 +15,17 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import xor_words
 from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
 from tokar.ese.values import LogPosition
-from tokar.lab.change_records import decode_records, record_size
+from tokar.lab.change_records import LogRecord, decode_records, record_size
 from tokar.lab.engine import EngineError
 from tokar.storage.bytesource import BytesSource
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tokar.lab.change_records import LogRecord
-
 
 _HEAD_SIZE: Final = 40
 PAYLOAD_SIZE: Final = SEGMENT_SIZE - _HEAD_SIZE

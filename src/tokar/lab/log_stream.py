@@ -8,24 +8,16 @@ the highest closed one ends the stream.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
-from tokar.ese.attachment import Environment, build_attachments, path_bytes
+from tokar.ese.attachment import Attachment, Environment, build_attachments, path_bytes
 from tokar.ese.filenames import NameRole, log_file_name, parse_file_name
 from tokar.ese.log import LogHeader
-from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition
-from tokar.lab.change_records import Opened, encode_record
-from tokar.lab.log_formats import create_log, read_log, resume_log
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tokar.ese.attachment import Attachment
-    from tokar.ese.values import Signature
-    from tokar.lab.change_records import LogRecord
-    from tokar.lab.engine import Clock, Era
-    from tokar.lab.log_formats import WritableLog
+from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, Signature
+from tokar.lab.change_records import LogRecord, Opened, encode_record
+from tokar.lab.engine import Clock, Era
+from tokar.lab.log_formats import WritableLog, create_log, read_log, resume_log
 
 
 def closed_logs(folder: Path, base: str) -> dict[int, Path]:

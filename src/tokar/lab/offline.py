@@ -7,18 +7,13 @@ are about the old one and cannot be played onto it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from tokar.ese.values import Signature
 from tokar.lab.database_file import DatabaseFile, create_database
-from tokar.lab.engine import EngineError
+from tokar.lab.engine import EngineError, Era
 from tokar.lab.leaf_pages import ROOT_PAGE, Page
 from tokar.lab.tables import Cache, walk_chain
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tokar.ese.values import Signature
-    from tokar.lab.engine import Era
 
 
 def dump(path: Path, era: Era) -> dict[bytes, bytes]:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from tokar.lab.engine import EngineError
-from tokar.lab.log_formats import read_log
+from tokar.ese.values import Signature
+from tokar.lab.engine import EngineError, Era
+from tokar.lab.instance import Place
+from tokar.lab.log_formats import LogContent, read_log
 from tokar.lab.log_stream import closed_logs, current_log
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tokar.ese.values import Signature
-    from tokar.lab.engine import Era
-    from tokar.lab.instance import Place
-    from tokar.lab.log_formats import LogContent
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,17 @@ How the dialects differ here, beside `tokar.server.contract.DIALECTS`:
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from tokar import codes, tokens
 from tokar.lab.backup import BackupFile, FileRole
-from tokar.lab.calls import Calls, FaultInjector, InjectionKind, InjectionPlan, called
+from tokar.lab.calls import Calls, FaultInjector, Injection, InjectionKind, InjectionPlan, called
 from tokar.lab.config import RestoreInProgress, load_registration, save_registration
 from tokar.lab.engine import EngineError
-from tokar.lab.lab import open_lab
+from tokar.lab.lab import Lab, open_lab
 from tokar.server.contract import (
     DIALECTS,
     BackupContext,
@@ -39,12 +40,6 @@ from tokar.server.contract import (
     Server,
     ServerError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from tokar.lab.calls import Injection
-    from tokar.lab.lab import Lab
 
 T = TypeVar("T")
 

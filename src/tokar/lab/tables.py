@@ -15,23 +15,20 @@ each over several pages, databases and log generations, until one commit or one 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tokar.ese.values import LogPosition
 from tokar.lab import leaf_pages
 from tokar.lab.change_records import Begin, Commit, Free, LogRecord, Put, Rollback, Split
-from tokar.lab.engine import EngineError
-from tokar.lab.leaf_pages import ROOT_PAGE, pack_items
+from tokar.lab.database_file import DatabaseFile
+from tokar.lab.engine import Chance, EngineError
+from tokar.lab.leaf_pages import ROOT_PAGE, Page, pack_items
+from tokar.lab.log_stream import LogStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tokar.ese.values import LogPosition
-    from tokar.lab.database_file import DatabaseFile
-    from tokar.lab.engine import Chance
     from tokar.lab.instance import Listener
-    from tokar.lab.leaf_pages import Page
-    from tokar.lab.log_stream import LogStream
 
 
 PageKey = tuple[int, int]

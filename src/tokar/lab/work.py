@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from tokar.lab.engine import EngineError
-
-if TYPE_CHECKING:
-    from tokar.lab.engine import Chance
-    from tokar.lab.instance import Instance
+from tokar.lab.engine import Chance, EngineError
+from tokar.lab.instance import Instance
 
 KEYS: Final = 400
 """Different keys in a database."""

@@ -10,25 +10,22 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from shutil import disk_usage
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from blake3 import blake3
 
 from tokar import names
 from tokar.errors import ArchiveError
 from tokar.ese.identify import FileKind, identify
+from tokar.restore.plan import Interrupted
 from tokar.storage.bytesource import FileSource
 from tokar.storage.directory import inode_of
 from tokar.storage.lock import is_held
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from tokar.restore.plan import Interrupted
 
 # Names that files of the engine have (ESE documentation, "Extensible Storage Engine Files"). A name alone is enough for
 # a file to be in the way of a restore: an old checkpoint or log that stays is believed by recovery.

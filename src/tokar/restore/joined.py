@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from tokar.errors import CollisionError
-from tokar.restore.plan import Plan, Steps
+from tokar.restore.plan import Interrupted, Plan, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from tokar.format.archive import Archive
     from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
-    from tokar.restore.plan import Interrupted
     from tokar.restore.stager import ContentReader
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
@@ -26,16 +27,13 @@ from blake3 import blake3
 
 from tokar.errors import ArchiveError, StorageError
 from tokar.restore.inventory import STAGING_PREFIX
-from tokar.restore.plan import Aside, Interrupted
+from tokar.restore.plan import Aside, Interrupted, Plan
 from tokar.storage.bytesource import read_start
 from tokar.storage.directory import Directory, inode_of
 from tokar.storage.stored_json import parse_json, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from tokar.format.index import Entry
-    from tokar.restore.plan import Plan
 
 _FORM: Final = "tokar restore journal 1"
 _SUFFIX: Final = ".journal-"

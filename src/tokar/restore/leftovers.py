@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from tokar.errors import StorageError
 from tokar.restore.inventory import LOCK_NAME, STAGING_PREFIX
@@ -20,10 +22,6 @@ from tokar.storage import durable
 from tokar.storage.directory import Directory
 from tokar.storage.lock import Lock, is_held
 from tokar.storage.sink import OLD_SUFFIX, temporary_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _STAGED: Final = re.compile(re.escape(STAGING_PREFIX) + r"[0-9a-f]+-\d+")
 _OPEN: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)

@@ -33,9 +33,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, StorageError
@@ -43,10 +45,6 @@ from tokar.namelist import ListedName, parse_names
 from tokar.restore import paths
 from tokar.storage.bytesource import read_start
 from tokar.tokens import DIRECTORY, location_token, parse_token
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 COMMAND_LINE = "--to"
 _TO_HINT = "write TOKEN=PATH or NAME=PATH; dir:PATH or a trailing separator makes it a directory, file:PATH a file"

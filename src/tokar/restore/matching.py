@@ -15,18 +15,14 @@ Pure: a matcher is made from data and touches nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tokar.errors import AmbiguousLocationError, RestoreError, UnknownTokenError
 from tokar.names import collision_key, printable
+from tokar.restore.locations import Location
 from tokar.restore.paths import last_component, same_place
 from tokar.tokens import DATABASE_DIRECTORY, DIRECTORY, LOG_DIR, Role, role, token_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from tokar.restore.locations import Location
 
 
 @dataclass(frozen=True, slots=True)

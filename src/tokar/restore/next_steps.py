@@ -11,18 +11,15 @@ documentation, JetExternalRestore; Microsoft Knowledge Base Q200941, Q179654, Q1
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import as_json, fields_json
+from tokar.sets.facts import DatabaseFacts
 from tokar.sets.need import Basis, need_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from tokar.sets.facts import DatabaseFacts
 
 
 class Recovery(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ntpath
 import os
 import posixpath
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +28,6 @@ from tokar.restore.paths import PathMap, PathResolver, native, own_hosts, parse_
 from tokar.restore.plan import Existing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from tokar.format.archive import Archive
     from tokar.format.metadata import Head
 

@@ -15,14 +15,11 @@ import platform
 import posixpath
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import InputError, RestoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _DRIVE = re.compile(r"([A-Za-z]):(?=[\\/]|\Z)")
 _ADMINISTRATIVE_SHARE = re.compile(r"([A-Za-z])\$")

@@ -36,17 +36,20 @@ error says exactly which files are in place, read anew, and which were set aside
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from tokar.errors import ArchiveError, PartialError, SourceError, StorageError
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
+from tokar.restore.plan import Aside, Plan
 from tokar.restore.second_look import SecondLook, demand_ancestor
-from tokar.restore.stager import Stager
+from tokar.restore.stager import ContentReader, Stager
 from tokar.restore.staging import Stage, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable
@@ -55,12 +58,7 @@ from tokar.storage.lock import Lock
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
-
     from tokar.format.index import Entry
-    from tokar.restore.plan import Aside, Plan
-    from tokar.restore.stager import ContentReader
 
 
 IN_PLACE: Final = "in place: "  # how a note begins that names a file

@@ -10,6 +10,7 @@ import base64
 import operator
 import os
 from array import array
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
@@ -19,8 +20,6 @@ from tokar import errors, names
 from tokar.as_json import as_json, fields_json
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-
     from tokar.format.index import Entry
     from tokar.restore.inventory import TargetDirectory
     from tokar.restore.next_steps import Guidance

@@ -18,17 +18,17 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import CollisionError, ExistingFileError, InputError, RestoreError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
-from tokar.format.index import find_entries
+from tokar.format.index import Entry, find_entries
 from tokar.restore.inventory import Inventory, TargetState, engine_file, take_inventory
 from tokar.restore.journal import find_interrupted
-from tokar.restore.locations import Kind, NameTarget
+from tokar.restore.locations import Kind, Location, NameTarget
 from tokar.restore.matching import Matcher
 from tokar.restore.next_steps import Places
 from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
@@ -40,6 +40,7 @@ from tokar.restore.plan import (
     Decision,
     Existing,
     Extra,
+    Interrupted,
     Plan,
     Problem,
     Step,
@@ -48,15 +49,8 @@ from tokar.restore.plan import (
 )
 from tokar.restore.rollforward import look_for_continuing
 from tokar.restore.targets import Targets, some
+from tokar.sets.facts import LogFacts
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from tokar.format.index import Entry
-    from tokar.restore.locations import Location
-    from tokar.restore.plan import Interrupted
-    from tokar.sets.facts import LogFacts
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from tokar import tokens
 from tokar.as_json import as_json
@@ -22,37 +23,33 @@ from tokar.codes import of_engine
 from tokar.errors import ExistingFileError, FormatError, InputError, NoRoomError, RestoreError, StorageError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive
-from tokar.format.index import find_entries
+from tokar.format.index import Entry, find_entries
 from tokar.restore.joined import MergedSet, join_plans, joined
 from tokar.restore.journal import find_interrupted
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
-from tokar.restore.options import RestoreOptions, make_request
+from tokar.restore.options import Request, RestoreOptions, make_request
 from tokar.restore.place import Report, note_sets, place
-from tokar.restore.plan import INCOMPLETE, UNRECOVERABLE, Existing, Plan, Problem, raise_first, sort_problems
+from tokar.restore.plan import (
+    INCOMPLETE,
+    UNRECOVERABLE,
+    Existing,
+    Interrupted,
+    Plan,
+    Problem,
+    raise_first,
+    sort_problems,
+)
 from tokar.restore.planner import add_problems, look_and_plan, places_of
 from tokar.restore.targets import room_problems, some
-from tokar.sets.backup_set import find_sets
-from tokar.sets.chain import build_chain
-from tokar.sets.choose import NotRestorableError, restorable
-from tokar.sets.facts import SetFacts
-from tokar.sets.judge import judge_set
-from tokar.sets.outcome import outcome_of
+from tokar.sets.backup_set import BackupSet, find_sets
+from tokar.sets.chain import Chain, build_chain
+from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
+from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.faults import Fault
+from tokar.sets.judge import LeftOut, SetVerdict, judge_set
+from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from tokar.format.index import Entry
-    from tokar.restore.options import Request
-    from tokar.restore.plan import Interrupted
-    from tokar.sets.backup_set import BackupSet
-    from tokar.sets.chain import Chain
-    from tokar.sets.choose import ChainSelection, NotPlaced
-    from tokar.sets.facts import LogFacts
-    from tokar.sets.faults import Fault
-    from tokar.sets.judge import LeftOut, SetVerdict
-    from tokar.sets.outcome import LastLine
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 

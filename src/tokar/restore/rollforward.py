@@ -8,9 +8,10 @@ do not continue without a word (Q179654), and later ones fail on them (-565, -61
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from blake3 import blake3
 
@@ -18,15 +19,10 @@ from tokar import names
 from tokar.errors import ExistingFileError, HeaderError
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.log import LogHeader
-from tokar.restore.inventory import NameKind
+from tokar.restore.inventory import NameKind, TargetDirectory
 from tokar.restore.plan import Problem
+from tokar.sets.facts import LogFacts
 from tokar.storage.bytesource import FileSource
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tokar.restore.inventory import TargetDirectory
-    from tokar.sets.facts import LogFacts
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _HINT: Final = "move it elsewhere, or give up the logs that are there: --existing set-aside"

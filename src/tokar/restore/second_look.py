@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import ExistingFileError, RestoreError, StorageError
-from tokar.restore.inventory import STAGING_PREFIX, TargetState, engine_file, engine_of, is_aside, kind_of
+from tokar.restore.inventory import (
+    STAGING_PREFIX,
+    TargetDirectory,
+    TargetState,
+    engine_file,
+    engine_of,
+    is_aside,
+    kind_of,
+)
+from tokar.restore.plan import Plan
+from tokar.restore.staging import Stage
 from tokar.restore.targets import some
 from tokar.storage.directory import Directory, inode_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from tokar.restore.inventory import TargetDirectory
-    from tokar.restore.plan import Plan
-    from tokar.restore.staging import Stage
 
 
 class MovedError(RestoreError):

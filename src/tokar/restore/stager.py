@@ -6,23 +6,22 @@ Many small files are shared among the processors (`workers`).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tokar.errors import IntegrityError, StorageError
 from tokar.restore.journal import is_whole
+from tokar.restore.plan import Extra, Plan
+from tokar.restore.staging import Stage
 from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable
+from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from typing_extensions import Buffer
 
     from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
-    from tokar.restore.plan import Extra, Plan
-    from tokar.restore.staging import Stage
-    from tokar.storage.directory import Directory
 
 _PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
 _TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd

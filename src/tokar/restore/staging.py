@@ -11,14 +11,11 @@ import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from tokar.errors import StorageError
 from tokar.restore.inventory import LOCK_NAME, lock_beside
+from tokar.restore.plan import Plan
 from tokar.storage.directory import Directory
-
-if TYPE_CHECKING:
-    from tokar.restore.plan import Plan
 
 
 class Stage:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from array import array
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from tokar import names
 from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNameError
@@ -24,11 +25,6 @@ from tokar.restore.inventory import (
 )
 from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Existing, PlannedDirectory, Problem
 from tokar.tokens import DATABASE_DIRECTORY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-
 
 # Old checkpoints and databases go aside first: what is left if it stops there cannot be taken for a whole set.
 _ASIDE_ORDER = {"checkpoint": 0, "database": 1, "streaming-file": 1}

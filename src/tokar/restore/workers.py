@@ -17,11 +17,9 @@ import signal
 import struct
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, NoReturn
 
 _TALLY: Final = struct.Struct("<QQQ")
 _READ_SIZE: Final = _TALLY.size * 256

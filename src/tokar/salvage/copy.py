@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import FormatError, SourceChangedError
 from tokar.format import bodies, records
 from tokar.format.bodies import Codec, DoneRecord, FileRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
-from tokar.format.metadata import renumber_facts
+from tokar.format.index import Entry
+from tokar.format.metadata import Summary, renumber_facts
 from tokar.format.records import HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed
+from tokar.salvage.damage import DamageMap
 from tokar.salvage.entry import EntryState, FoundEntry
-from tokar.salvage.losses import DamagedFile
+from tokar.salvage.find import FoundRecord, RecordReader
+from tokar.salvage.losses import DamagedFile, Losses
 from tokar.salvage.rebuild import Walk
-from tokar.salvage.runs import decoded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from tokar.format.index import Entry
-    from tokar.format.metadata import Summary
-    from tokar.salvage.damage import DamageMap
-    from tokar.salvage.find import FoundRecord, RecordReader
-    from tokar.salvage.losses import Losses
-    from tokar.salvage.runs import RecordRun
+from tokar.salvage.runs import RecordRun, decoded
 
 
 class SalvageWriter(ArchiveWriter):

@@ -7,24 +7,26 @@ count once.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from tokar.errors import FormatError
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.metadata import Head, Summary
-from tokar.salvage.find import RecordFinder, RecordReader, from_preamble, from_records, moved_preamble, nothing_found
-from tokar.salvage.runs import Columns, RunBuilder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from tokar.format.records import RecordHead
-    from tokar.salvage.find import ArchiveIdentity
-    from tokar.salvage.runs import Outside
-    from tokar.storage.bytesource import ByteSource
-
+from tokar.format.records import RecordHead
+from tokar.salvage.find import (
+    ArchiveIdentity,
+    RecordFinder,
+    RecordReader,
+    from_preamble,
+    from_records,
+    moved_preamble,
+    nothing_found,
+)
+from tokar.salvage.runs import Columns, Outside, RunBuilder
+from tokar.storage.bytesource import ByteSource
 
 _T = TypeVar("_T")
 

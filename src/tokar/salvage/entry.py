@@ -8,23 +8,19 @@ check that DONE or the row names.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from blake3 import blake3
 
 from tokar.format import bodies, records
 from tokar.format.bodies import DoneRecord, FileList, FileRecord
+from tokar.format.index import Entry
 from tokar.format.records import HEAD_SIZE, RecordHead
-from tokar.salvage.runs import decoded, fits_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from tokar.format.index import Entry
-    from tokar.salvage.find import RecordReader
-    from tokar.salvage.runs import RecordRun
+from tokar.salvage.find import RecordReader
+from tokar.salvage.runs import RecordRun, decoded, fits_file
 
 _MAX_RANGES: Final = 1000
 _UNKNOWN_TOKEN: Final = 0x0F  # spec/tokens.md: no role is known

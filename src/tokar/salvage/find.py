@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
@@ -21,11 +22,7 @@ from tokar.errors import BadMagicError, FormatError, SourceChangedError, Unsuppo
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble
 from tokar.format.records import CHECKED_SIZE, HEAD_SIZE, MAGIC, RECORD_HEAD, Packer, RecordHead
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tokar.storage.bytesource import ByteSource
+from tokar.storage.bytesource import ByteSource
 
 _HEAD: Final = Packer(RECORD_HEAD)
 _FIRST_WINDOW_SIZE: Final = 4 << 10

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar import names
 from tokar.errors import PartialError
 from tokar.format import bodies, records
-from tokar.salvage.entry import EntryState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from tokar.format.writer import Sealed
-    from tokar.salvage.damage import DamageMap
-    from tokar.salvage.entry import FoundEntry, MissingContent
-    from tokar.salvage.runs import RecordRun
+from tokar.format.writer import Sealed
+from tokar.salvage.damage import DamageMap
+from tokar.salvage.entry import EntryState, FoundEntry, MissingContent
+from tokar.salvage.runs import RecordRun
 
 MAX_LISTED: Final = 100_000
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator, Mapping
 from itertools import accumulate, islice, takewhile
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tokar import names
 from tokar._version import __version__
 from tokar.format import bodies, canonical_json, records
-from tokar.format.index import IndexPage
+from tokar.format.index import Entry, IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
-from tokar.format.records import HEAD_SIZE
-from tokar.salvage.entry import EntryState, find_entry, lost_entry
-from tokar.salvage.losses import numbered
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
-
-    from tokar.format.index import Entry
-    from tokar.format.records import RecordHead
-    from tokar.format.writer import ArchiveWriter
-    from tokar.salvage.damage import DamageMap
-    from tokar.salvage.entry import FoundEntry
-    from tokar.salvage.find import RecordReader
-    from tokar.salvage.losses import DamagedFile, Losses
-    from tokar.salvage.runs import Columns, Outside, RecordRun
+from tokar.format.records import HEAD_SIZE, RecordHead
+from tokar.format.writer import ArchiveWriter
+from tokar.salvage.damage import DamageMap
+from tokar.salvage.entry import EntryState, FoundEntry, find_entry, lost_entry
+from tokar.salvage.find import RecordReader
+from tokar.salvage.losses import DamagedFile, Losses, numbered
+from tokar.salvage.runs import Columns, Outside, RecordRun
 
 _SOFTWARE: Final = f"tokar {__version__}"
 _SPARE_ROOM: Final = 32_768  # bytes of SUMM that are left for notes, of which there are few

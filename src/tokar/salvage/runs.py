@@ -8,6 +8,7 @@ never kept.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
@@ -18,13 +19,11 @@ from tokar.format.bodies import DoneRecord, FileRecord, Root, Tail
 from tokar.format.index import IndexPage
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
+from tokar.salvage.find import FoundRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from typing_extensions import Buffer
 
-    from tokar.salvage.find import FoundRecord
 
 _CODES: Final = "QQQIIIIIBBBB"
 _MAX_RUNS: Final = records.MAX_ENTRIES + (1 << 20)

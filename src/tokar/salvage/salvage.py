@@ -10,32 +10,24 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from tokar.errors import FormatError, InputError
 from tokar.format import bodies, canonical_json, records
 from tokar.format.compression import Compression
+from tokar.format.metadata import Head
 from tokar.format.scanner import Scan
-from tokar.format.writer import system_clock
+from tokar.format.writer import Sealed, system_clock
 from tokar.salvage.copy import Copier, NotTheSameError, SalvageWriter
-from tokar.salvage.damage import map_damage
+from tokar.salvage.damage import DamageMap, map_damage
 from tokar.salvage.find import RecordReader
 from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport, lost_ranges
-from tokar.salvage.rebuild import assess, new_head, new_summary, trailing_records
-from tokar.storage.bytesource import SequentialReader
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from tokar.format.metadata import Head
-    from tokar.format.writer import Sealed
-    from tokar.salvage.damage import DamageMap
-    from tokar.salvage.rebuild import Assessment
-    from tokar.storage.bytesource import ByteSource
-    from tokar.storage.sink import Sink
+from tokar.salvage.rebuild import Assessment, assess, new_head, new_summary, trailing_records
+from tokar.storage.bytesource import ByteSource, SequentialReader
+from tokar.storage.sink import Sink
 
 
 def random_id() -> bytes:

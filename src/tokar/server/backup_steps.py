@@ -18,22 +18,28 @@ The rules, with their numbers in spec/procedure.md:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tokar import codes
 from tokar.errors import ProcedureError
+from tokar.namelist import ListedName
 from tokar.server.content import ContentStream, ListedFile, ListKind
-from tokar.server.contract import BackupType, NoAnswerError, Outcome, ServerError
+from tokar.server.contract import (
+    BackupContext,
+    BackupKind,
+    BackupType,
+    NameList,
+    NoAnswerError,
+    Outcome,
+    Server,
+    ServerError,
+)
 from tokar.server.states import BACKUP, BackupEvent, BackupState, Machine
-from tokar.server.transcript import describe_failure, to_base64, to_count
+from tokar.server.transcript import Transcript, describe_failure, to_base64, to_count
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from tokar.namelist import ListedName
-    from tokar.server.contract import BackupContext, BackupKind, NameList, Server
     from tokar.server.licence import TruncationLicence
-    from tokar.server.transcript import Transcript
 
 _PREPARE = {BackupType.FULL: BackupEvent.PREPARE_FULL, BackupType.LOGS_ONLY: BackupEvent.PREPARE_LOGS}
 _GET = {ListKind.DATABASE_NAMES: BackupEvent.GET_DATABASE_NAMES, ListKind.BACKUP_LOGS: BackupEvent.GET_BACKUP_LOGS}

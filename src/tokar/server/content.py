@@ -7,18 +7,14 @@ agree. It never asks for more than was announced: servers hung on reads past the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokar import codes, names
 from tokar.errors import SourceChangedError, SourceError
-from tokar.server.contract import EndOfFile, ServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tokar.server.contract import Dialect
+from tokar.server.contract import Dialect, EndOfFile, ServerError
 
 
 class ListKind(StrEnum):

@@ -31,17 +31,15 @@ documentation, "Directory Backup Functions" and "Using the Certificate Services 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar import codes
 from tokar.errors import SourceError
 from tokar.namelist import ListedName, parse_names
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 
 class BackupType(StrEnum):

@@ -19,7 +19,9 @@ import contextlib
 import multiprocessing
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import codes
@@ -37,9 +39,7 @@ from tokar.server.contract import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from types import TracebackType
 
 _HINT: Final = "the server hangs; see its event log, and restart its service if a new try hangs as well"
 _FACTS: Final = ("dialect", "name", "annotation", "truncates", "path_maps", "recovery_steps")

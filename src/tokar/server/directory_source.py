@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar import codes, names, tokens
-from tokar.collect.gather import FileState, Gatherer
+from tokar.collect.gather import Candidate, FileState, Gatherer
 from tokar.errors import InputError, SourceChangedError, StorageError
 from tokar.namelist import ListedName
 from tokar.server.contract import (
@@ -25,9 +25,6 @@ from tokar.server.contract import (
     Server,
     ServerError,
 )
-
-if TYPE_CHECKING:
-    from tokar.collect.gather import Candidate
 
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _DATABASES: Final = {"database", "streaming-file"}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import ExistingFileError, StorageError
+from tokar.server.contract import Server
 from tokar.storage import durable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tokar.server.contract import Server
 
 UNVERIFIED_SUFFIX: Final = ".unverified"
 """What is put behind the name of an archive that was sealed and could not be proven afterwards."""

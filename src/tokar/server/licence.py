@@ -22,27 +22,21 @@ set is asked of `tokar.sets` alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from tokar.errors import ArchiveError, IntegrityError, ProcedureError, SetError
-from tokar.server.contract import BackupType
+from tokar.server.content import ListedFile
+from tokar.server.contract import BackupKind, BackupType
 from tokar.server.states import BackupState
 from tokar.sets.database_verdict import Verdict
-from tokar.sets.faults import FaultKind, Scope
-from tokar.sets.judge import judge_set
+from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.faults import Fault, FaultKind, Scope
+from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.logs import LinkFault, link
 from tokar.storage.durable import Capability
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from tokar.server.content import ListedFile
-    from tokar.server.contract import BackupKind
-    from tokar.sets.facts import LogFacts, SetFacts
-    from tokar.sets.faults import Fault
-    from tokar.sets.judge import SetVerdict
 
 _SEAL: Final = object()
 """What the constructor asks for. Nothing outside this module may name it; tests/server/test_licence.py looks for it."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tokar import tokens
 from tokar.errors import ArchiveError, HeaderError, InputError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import NO_TIME, LogTime, Signature
 from tokar.format.archive import Archive
+from tokar.format.index import Entry
 from tokar.server.contract import BackupKind
 from tokar.server.licence import PriorSet, is_other_server
 from tokar.sets.backup_set import FoundSets, find_sets
@@ -17,11 +18,6 @@ from tokar.sets.chain import build_chain
 from tokar.sets.facts import LogFacts
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, LogTold, read_receipt
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tokar.format.index import Entry
 
 
 def load_prior(path: Path) -> PriorSet:

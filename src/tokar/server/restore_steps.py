@@ -25,20 +25,16 @@ CertSrvRestoreRegisterW; MS Knowledge Base Q147121.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
 from tokar import codes
 from tokar.errors import ProcedureError
-from tokar.server.contract import BackupType, NameList, ServerError
+from tokar.server.contract import BackupType, NameList, Registration, RestoreContext, Server, ServerError
 from tokar.server.states import RESTORE, Machine, RestoreEvent, RestoreState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import TracebackType
-
-    from tokar.server.contract import Registration, RestoreContext, Server
-    from tokar.server.transcript import Transcript
+from tokar.server.transcript import Transcript
 
 _AFTER_REGISTER = {RestoreState.REGISTERED, RestoreState.REGISTERED_THEN_PLACED, RestoreState.PLACED_THEN_REGISTERED}
 

@@ -12,8 +12,11 @@ then may logs be truncated; End comes last, always; the receipt beside the archi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
 
 from tokar import names, tokens
 from tokar._version import __version__
@@ -31,12 +34,13 @@ from tokar.errors import (
 from tokar.format import canonical_json, metadata
 from tokar.format.archive import Archive
 from tokar.format.bodies import FileList
+from tokar.format.compression import Compression
 from tokar.format.metadata import Head
 from tokar.format.verify import verify
 from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
 from tokar.server.backup_steps import BackupProcedure, Ending
-from tokar.server.content import ListKind
-from tokar.server.contract import BackupKind, BackupType, NoAnswerError, ServerError
+from tokar.server.content import ContentStream, ListedFile, ListKind
+from tokar.server.contract import BackupKind, BackupType, NameList, NoAnswerError, Server, ServerError
 from tokar.server.keeping import place_notes, rename_aside
 from tokar.server.licence import (
     Evidence,
@@ -58,15 +62,6 @@ from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, rec
 from tokar.sets.recorded import FactWriter
 from tokar.storage.bytesource import MediumSource, Reread
 from tokar.storage.sink import FileSink
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-    from pathlib import Path
-
-    from tokar.format.compression import Compression
-    from tokar.server.content import ContentStream, ListedFile
-    from tokar.server.contract import NameList, Server
 
 SOFTWARE: Final = f"tokar {__version__}"
 _FLUSH_ITEMS: Final = 256  # transcript items in a PROC record: the format allows 65,536 records outside entries

@@ -9,15 +9,19 @@ What is registered is recovered by the engine at its next start.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tokar import names, tokens
 from tokar.errors import InputError, LocationListError, SetError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
 from tokar.format import canonical_json
+from tokar.format.archive import Archive
+from tokar.format.index import Entry
+from tokar.format.metadata import Head
 from tokar.format.writer import system_clock
 from tokar.restore.joined import MergedSet
 from tokar.restore.locations import Location, parse_location_list
@@ -25,27 +29,16 @@ from tokar.restore.matching import Matcher
 from tokar.restore.options import Request, stored_locations
 from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import Placing, note_sets
-from tokar.restore.plan import Existing, raise_first
+from tokar.restore.plan import Existing, Plan, raise_first
 from tokar.restore.planner import look_and_plan
-from tokar.restore.prepare import incomplete_files
-from tokar.server.contract import BackupType, Registration, ServerError
+from tokar.restore.prepare import ChosenSets, incomplete_files
+from tokar.server.contract import BackupType, Registration, Server, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
 from tokar.sets.backup_set import set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
-
-    from tokar.format.archive import Archive
-    from tokar.format.index import Entry
-    from tokar.format.metadata import Head
-    from tokar.restore.plan import Plan
-    from tokar.restore.prepare import ChosenSets
-    from tokar.server.contract import Server
-    from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.facts import LogFacts, SetFacts
 
 _TOLD = "was told of the failure, and does not start until a restore is complete"
 _MAY_START = "could not be told of the failure: leave it stopped until a restore is complete"

@@ -25,14 +25,12 @@ documentation, "JetBeginExternalBackupInstance".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from tokar.errors import ProcedureError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class BackupState(StrEnum):

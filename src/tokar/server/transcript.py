@@ -8,15 +8,11 @@ record.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
+from tokar.namelist import ListedName
 from tokar.server.contract import NoAnswerError, ServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from tokar.namelist import ListedName
-
 
 _SAFE_INTEGER: Final = (1 << 53) - 1
 _LIST_ITEMS: Final = 2000

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import fields_json
 from tokar.errors import ArchiveError, InputError, StorageError
@@ -13,15 +14,9 @@ from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import spans
 from tokar.sets.read import facts_of_archive
-from tokar.sets.receipt import RECEIPT_SUFFIX, read_receipt
+from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import read_start
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from tokar.sets.receipt import Generations
-
 
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
 

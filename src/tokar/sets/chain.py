@@ -7,24 +7,20 @@ and decide nothing: the incrementals of a certification authority hold all logs 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import as_json
+from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, some, spans
-from tokar.sets.judge import judge_set
-from tokar.sets.logs import ChainLogs, LogRun, follow, labels, stream_of
+from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.logs import ChainLogs, LogRun, Version, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
-from tokar.sets.outcome import Word, left_open, not_verified, part_of, weigh
+from tokar.sets.outcome import LastLine, Word, left_open, not_verified, part_of, weigh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from tokar.sets.backup_set import BackupSet
-    from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
-    from tokar.sets.judge import SetVerdict
-    from tokar.sets.logs import Version
-    from tokar.sets.outcome import LastLine
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
 

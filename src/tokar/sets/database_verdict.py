@@ -11,11 +11,14 @@ Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import fields_json
+from tokar.ese.values import LogTime, Signature
+from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import (
     Fault,
     FaultKind,
@@ -32,13 +35,6 @@ from tokar.sets.faults import (
 from tokar.sets.file_faults import database_faults, log_fault
 from tokar.sets.logs import LinkFault, LogTable, distinct, link
 from tokar.sets.need import Basis, Need, need_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from tokar.ese.values import LogTime, Signature
-    from tokar.sets.facts import DatabaseFacts, LogFacts
-    from tokar.sets.need import Need
 
 
 class Verdict(StrEnum):

@@ -7,15 +7,12 @@ header is one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tokar import names
+from tokar.ese.content_facts import LogReport, PageReport
+from tokar.ese.database import DatabaseHeader
+from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
-
-if TYPE_CHECKING:
-    from tokar.ese.content_facts import LogReport, PageReport
-    from tokar.ese.database import DatabaseHeader
-    from tokar.ese.trailer import BackupTrailer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ consequences.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from itertools import chain, islice
@@ -17,8 +18,6 @@ from tokar.codes import Code, of_engine
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from tokar.sets.facts import LogFacts
 
 _SHOWN: Final = 8

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from tokar.ese.content_facts import PageFaultKind
+from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
 from tokar.sets.faults import Fault, Rules, Severity, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tokar.ese.content_facts import LogReport, PageFault, PageReport
     from tokar.sets.facts import DatabaseFacts, LogFacts
 
 _TRAILERS: Final = {

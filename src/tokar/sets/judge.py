@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import fields_json
 from tokar.errors import InputError
 from tokar.ese.filenames import parse_file_name
+from tokar.ese.values import Signature
 from tokar.names import printable
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
+from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, some, spans
 from tokar.sets.file_faults import log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from tokar.ese.values import Signature
-    from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 
 
 class LogRole(StrEnum):

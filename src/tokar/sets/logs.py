@@ -15,14 +15,13 @@ Source: Microsoft, Extensible Storage Engine, logredo.cxx and logdump.cxx.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from tokar.ese.values import LogTime, Signature
     from tokar.sets.backup_set import BackupSet
     from tokar.sets.facts import LogFacts

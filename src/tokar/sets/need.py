@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.ese.database import DatabaseState
+from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.values import NO_TIME, LogTime
-
-if TYPE_CHECKING:
-    from tokar.ese.database import DatabaseHeader
-    from tokar.sets.facts import DatabaseFacts
+from tokar.sets.facts import DatabaseFacts
 
 _UNUSABLE: Final = {
     DatabaseState.JUST_CREATED: "its creation was never finished; recovery from the log that created it makes it anew",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from tokar.sets.database_verdict import Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from tokar.sets.facts import SetFacts
-    from tokar.sets.judge import SetVerdict
+from tokar.sets.facts import SetFacts
+from tokar.sets.judge import SetVerdict
 
 
 class Word(StrEnum):

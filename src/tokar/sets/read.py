@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -24,7 +25,7 @@ from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity
 from tokar.ese.log import LogHeader
-from tokar.ese.values import NO_POSITION
+from tokar.ese.values import NO_POSITION, LogPosition
 from tokar.sets.facts import (
     AttachedDatabase,
     CheckpointFacts,
@@ -40,9 +41,6 @@ from tokar.sets.seen import PATCH_SIZES, Seen, look
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from tokar.ese.values import LogPosition
     from tokar.format.archive import Archive
     from tokar.format.index import Entry
     from tokar.sets.recorded import RecordedFacts

@@ -11,19 +11,17 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Mapping  # noqa: TC003 - the parser asks for the types of fields
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NotRequired, Self, TypedDict
+from pathlib import Path
+from typing import Any, Final, NotRequired, Self, TypedDict
 
 from tokar.as_json import fields_json
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage.bytesource import read_start
 from tokar.storage.sink import FileSink
 from tokar.storage.stored_json import parse_json, typed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FORM: Final = "tokar receipt 1"
 RECEIPT_SUFFIX: Final = ".receipt.json"

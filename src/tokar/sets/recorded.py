@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -30,8 +31,6 @@ from tokar.format.canonical_json import is_base64, is_count, to_base64, to_count
 from tokar.sets.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from tokar.format.archive import Archive
     from tokar.format.writer import ArchiveWriter
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import HeaderError
+from tokar.ese.content_facts import LogReport, PageReport
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.inspect import Checker, checker_for
 from tokar.ese.trailer import BackupTrailer
-
-if TYPE_CHECKING:
-    from tokar.ese.content_facts import LogReport, PageReport
-    from tokar.storage.bytesource import ByteSource
+from tokar.storage.bytesource import ByteSource
 
 PATCH_SIZES: Final = {2 * size for size in PAGE_SIZES}
 """Bytes of a patch file that can be a trailer page, twice."""

@@ -14,13 +14,12 @@ import os
 import stat
 import threading
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from tokar.errors import InputError, StorageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from typing_extensions import Buffer
 
 

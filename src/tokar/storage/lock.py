@@ -9,14 +9,11 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final, Self
 
 from tokar.errors import StorageError
 from tokar.storage import durable
 from tokar.storage.directory import Directory
-
-if TYPE_CHECKING:
-    from typing import Self
 
 _TRIES: Final = 4  # somebody may only be looking whether it is held
 _PAUSE: Final = 0.02

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -15,8 +16,6 @@ from tokar.storage import durable
 from tokar.storage.durable import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from typing_extensions import Buffer
 
 _EXISTS_HINT = "choose another name, or pass --force to replace it once the new archive is complete"
