@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 # command line.
 LAYERS = [
     {"errors", "_version"},
-    {"as_json", "codes", "tokens", "names"},
+    {"as_json", "codes", "tokens", "names", "words"},
     {"namelist"},
     {"storage"},
     {"ese", "format"},

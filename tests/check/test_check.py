@@ -156,7 +156,7 @@ def test_damage_that_was_found_while_archiving_is_remembered(tmp_path: Path) -> 
     done("create", "-q", path, write(tmp_path / "set", {"edb00005.log": flip(flip(data, 5000), 5001, 3)}))
     result = rung(only(path), Rung.CONSISTENT)
     assert result.findings[0].kind == "log-damaged"
-    assert "when the archive was made they were verified" in result.not_looked_at[0]
+    assert result.details == ("verified when the archive was made; --content does it again",)
 
 
 def test_a_missing_log_is_no_fault_of_any_file(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_rehearsal_that_is_refused_fails(path: Path, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(rehearsal, "place", no_room)
     result = rung(only(path, rehearse=tmp_path), Rung.REHEARSED)
-    assert (result.state, result.code) == (FAILED, 1)
+    assert (result.state, result.findings[0].exit_code) == (FAILED, 1)
     assert list(tmp_path.glob("tokar-rehearsal-*")) == []
 
 
@@ -358,7 +358,7 @@ def test_the_last_line_says_it(files: Files, word: str, exit_code: int, tmp_path
 
 
 def test_pages_that_nobody_looked_at_are_not_proven_and_no_fault(path: Path) -> None:
-    assert str(only(path).outcome) == "NOT PROVEN: pages and log segments were not verified (--content)"
+    assert str(only(path).outcome) == "NOT PROVEN: pages and log segments were not verified (tokar check --content)"
     assert code(path) == 0
 
 

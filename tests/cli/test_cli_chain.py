@@ -82,11 +82,14 @@ def test_damaged_logs_without_a_full_exit_9(folder: Path) -> None:
     result = tokar("chain", gone.path)
     assert result.exit_code == 9
     assert "NOT RESTORABLE" in result.stdout.splitlines()[0]
-    assert result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: logs 0x9 are missing between")
+    assert result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: log 0x9 is missing between")
 
 
 def test_the_last_line_is_about_the_worst_set(folder: Path) -> None:
-    assert done("chain", folder).stdout.splitlines()[-1] == "NOT PROVEN: pages and log segments were not verified"
+    assert (
+        done("chain", folder).stdout.splitlines()[-1]
+        == "NOT PROVEN: pages and log segments were not verified (tokar check --content)"
+    )
     assert done("chain", "--content", folder).stdout.splitlines()[-1] == "RESTORABLE"
     (folder / "inc1.tokar").unlink()
     last = tokar("chain", folder).stdout.splitlines()[-1]
@@ -120,7 +123,10 @@ def test_json_holds_sets_runs_and_faults(folder: Path) -> None:
     ]
     assert value["runs"][0]["not_below"] == 7
     assert value["unreadable"] == []
-    assert value["outcome"] == {"word": "NOT PROVEN", "why": "pages and log segments were not verified"}
+    assert value["outcome"] == {
+        "word": "NOT PROVEN",
+        "why": "pages and log segments were not verified (tokar check --content)",
+    }
     assert [one["outcome"] for one in value["sets"]] == [value["outcome"]] * 3
 
 

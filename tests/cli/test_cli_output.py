@@ -30,15 +30,6 @@ def test_a_size_is_shown_for_a_person(size: int, text: str) -> None:
     assert output.size_text(size) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 entries"), (1, "1 entry"), (1200, "1,200 entries")])
-def test_a_number_comes_with_its_noun(count: int, text: str) -> None:
-    assert output.count_text(count, "entry", "entries") == text
-
-
-def test_a_noun_takes_an_s_unless_told_otherwise() -> None:
-    assert output.count_text(2, "file") == "2 files"
-
-
 def test_pairs_are_aligned_and_empty_ones_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     output.pairs([("a", "1"), ("long", "2"), ("none", "")], indent="  ")
     assert capsys.readouterr().out == "  a     1\n  long  2\n"

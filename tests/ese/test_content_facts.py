@@ -74,7 +74,7 @@ def test_a_page_the_engine_refuses_is_a_problem_with_its_place() -> None:
     flip(data, page_offset(4096, 3), 5001)
     found = verdict(data)
     assert (found.bad, list(found.bad_offsets)) == (1, [page_offset(4096, 3)])
-    assert found.problems == ("has 1 damaged pages (JET_errReadVerifyFailure, -1018)",)
+    assert found.problems == ("has 1 damaged page (JET_errReadVerifyFailure, -1018)",)
 
 
 def test_a_file_that_ends_inside_a_page_has_the_code_of_its_kind() -> None:

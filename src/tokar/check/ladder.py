@@ -16,7 +16,6 @@ from tokar.errors import (
     InputError,
     LocationListError,
     RestoreError,
-    SetError,
     UnsealedError,
     UnsupportedError,
 )
@@ -29,8 +28,9 @@ from tokar.sets.chain import build_chain
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.outcome import pages_unproven, unproven
+from tokar.sets.outcome import not_verified, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
+from tokar.words import count_text
 
 _NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
 
@@ -105,7 +105,7 @@ class _Check:
                     self._placeable(archive, facts)
                     self._rehearsed(archive, facts)
             except FormatError as error:  # also content that only decoding shows to be damaged
-                self._fail(Rung.INTACT, error, error.exit_code)
+                self._fail(Rung.INTACT, error)
 
     def _not_opened(self, error: FormatError) -> None:
         """Note how far an archive that cannot be opened comes."""
@@ -116,19 +116,18 @@ class _Check:
             self._rungs[rung] = RungResult(rung=rung)
         if failed is Rung.INTACT:
             self._skip(Rung.SEALED, "damage was found before its end could be judged")
-        self._fail(failed, error, error.exit_code)
+        self._fail(failed, error)
 
     def _intact(self, archive: Archive) -> bool:
         content = self._request.content
         report = verify(archive, content=content, progress=self._progress)
         self._rungs[Rung.INTACT] = RungResult(
             rung=Rung.INTACT,
-            summary=f"{_count(report.entries, 'entry', 'entries')}, {report.bytes_checked:,} bytes",
+            summary=f"{count_text(report.entries, 'entry', 'entries')}, {report.bytes_checked:,} bytes",
             findings=tuple(
                 RungFault.of_error(fault.error, fault.entry.name if fault.entry else None) for fault in report.faults
             ),
             not_looked_at=() if content or report.faults else ("content and its digests (--content)",),
-            code=report.faults[0].error.exit_code if report.faults else 0,
         )
         return not report.faults
 
@@ -139,14 +138,15 @@ class _Check:
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
         findings += tuple(_unlike(name) for name in recorded.unlike)
+        kept = facts.were_verified and not facts.examined
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,
-            summary=f"{_count(len(facts.databases), 'database')}, {_count(len(facts.logs), 'log')}",
+            summary=f"{count_text(len(facts.databases), 'database')}, {count_text(len(facts.logs), 'log')}",
             findings=findings,
             remarks=remarks,
             unproven=tuple(pages_unproven(facts)),
-            not_looked_at=() if facts.examined else (_not_examined(facts, recorded),),
-            code=SetError.exit_code,
+            details=("verified when the archive was made; --content does it again",) if kept else (),
+            not_looked_at=(_not_examined(recorded),) if any(not_verified(facts)) else (),
         )
         return facts
 
@@ -159,14 +159,14 @@ class _Check:
             options = RestoreOptions(to=request.to, locations=request.locations, maps=request.maps)
             ((plan, _),) = plan_restore(choose_one(archive, facts=facts), options).parts
         except (RestoreError, LocationListError) as error:
-            self._fail(Rung.PLACEABLE, error, RestoreError.exit_code)
+            self._fail(Rung.PLACEABLE, error)
             return
-        files, folders = _count(len(plan.steps), "file"), _count(len(plan.directories), "directory", "directories")
+        files = count_text(len(plan.steps), "file")
+        folders = count_text(len(plan.directories), "directory", "directories")
         self._rungs[Rung.PLACEABLE] = RungResult(
             rung=Rung.PLACEABLE,
             summary=f"{files} into {folders}",
             findings=tuple(RungFault.of_error(problem.error) for problem in plan.problems),
-            code=RestoreError.exit_code,
         )
 
     def _rehearsed(self, archive: Archive, facts: SetFacts) -> None:
@@ -176,14 +176,16 @@ class _Check:
         try:
             outcome = rehearse(archive, self._request.rehearse, facts)
         except ArchiveError as error:
-            self._fail(Rung.REHEARSED, error, error.exit_code)
+            self._fail(Rung.REHEARSED, error)
             return
         self._rungs[Rung.REHEARSED] = RungResult(
             rung=Rung.REHEARSED,
-            summary=f"{_count(outcome.files, 'file')}, {outcome.size:,} bytes restored, read again and removed",
-            findings=tuple(RungFault(kind="rehearsal", message=message) for message in outcome.differences),
+            summary=f"{count_text(outcome.files, 'file')}, {outcome.size:,} bytes restored, read again and removed",
+            findings=tuple(
+                RungFault(kind="rehearsal", message=message, exit_code=FormatError.exit_code)
+                for message in outcome.differences
+            ),
             not_looked_at=outcome.left_out,
-            code=FormatError.exit_code,
         )
 
     def result(self, chained: Mapping[tuple[bytes, bytes], RungResult]) -> ArchiveCheck:
@@ -203,8 +205,8 @@ class _Check:
             verdict=self._verdict,
         )
 
-    def _fail(self, rung: Rung, error: ArchiveError, code: int) -> None:
-        self._rungs[rung] = RungResult(rung=rung, findings=(RungFault.of_error(error),), code=code)
+    def _fail(self, rung: Rung, error: ArchiveError) -> None:
+        self._rungs[rung] = RungResult(rung=rung, findings=(RungFault.of_error(error),))
 
     def _skip(self, rung: Rung, why: str) -> None:
         self._rungs[rung] = RungResult(rung=rung, summary=why, skipped=True)
@@ -229,11 +231,11 @@ def _unlike(name: str) -> RungFault:
     )
 
 
-def _not_examined(facts: SetFacts, recorded: RecordedFacts) -> str:
+def _not_examined(recorded: RecordedFacts) -> str:
     what = "pages and log segments (--content)"
     if recorded.passed_over:
         return f"{what}; facts that the archive keeps are not in order or of another version: --content derives them"
-    return f"{what}; when the archive was made they were verified" if facts.were_verified else what
+    return what
 
 
 def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, bytes], RungResult]:
@@ -242,7 +244,7 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
     results = {}
     for backup_set, verdict, at in zip(chain.sets, chain.verdicts, range(len(chain.sets)), strict=True):
         start = chain.start_of(at)
-        summary = _count(len(start.verdict.databases), "database") if start else ""
+        summary = count_text(len(start.verdict.databases), "database") if start else ""
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
         findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
@@ -262,10 +264,5 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
             not_looked_at=tuple(one for one in start.verdict.not_checked if one not in left_open) if start else (),
             part=part,
             skipped=lost and not findings,  # the rung above says what is wrong: nothing passes after it
-            code=SetError.exit_code,
         )
     return results
-
-
-def _count(count: int, singular: str, plural: str = "") -> str:
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
-from tokar.errors import ArchiveError
+from tokar.errors import ArchiveError, SetError
 from tokar.sets.faults import Fault
 from tokar.sets.judge import SetVerdict
-from tokar.sets.outcome import LastLine, not_verified, weigh
+from tokar.sets.outcome import LastLine, LeftOpen, not_verified, weigh, worst
 
 if TYPE_CHECKING:
     from tokar.sets.backup_set import BackupSet
@@ -49,6 +49,7 @@ class RungFault:
     next_step: str = ""  # What to do
     consequences: tuple[str, ...] = ()  # What follows from it
     is_loss: bool = False  # Whether recovery goes on without what is lost by it
+    exit_code: int = SetError.exit_code  # The exit code of the archive
 
     @classmethod
     def of_fault(cls, fault: Fault) -> RungFault:
@@ -59,7 +60,12 @@ class RungFault:
     def of_error(cls, error: ArchiveError, entry: str | None = None) -> RungFault:
         """Return an error as what a rung found."""
         files = (entry,) if entry else ()
-        return cls(kind=type(error).__name__, message=str(error), files=files, next_step=error.hint or "")
+        kind, step = type(error).__name__, error.hint or ""
+        return cls(kind=kind, message=str(error), files=files, next_step=step, exit_code=error.exit_code)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {"kind": self.kind, **fields_json(self, *_SHARED[:-1])}
 
 
 _SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")
@@ -78,7 +84,6 @@ class RungResult:
     unproven: tuple[str, ...] = ()  # What was asked for and nobody could judge: that is not passed
     part: LastLine | None = None  # Where it needs a full that is not here, and is no worse for that
     skipped: bool = False  # Whether it was not looked at at all
-    code: int = 0  # The exit code where it fails
 
     @property
     def state(self) -> RungState:
@@ -108,11 +113,11 @@ class ArchiveCheck:
         """What it comes to, all rungs together."""
         found = [finding for result in self.rungs for finding in result.findings]
         part = next((result.part for result in self.rungs if result.part), None)
-        left_open = [one for result in self.rungs for one in result.unproven]
-        left_open += [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
+        unjudged = [one for result in self.rungs for one in result.unproven]
+        unasked = [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
         if self.backup_set is not None:
-            left_open += [f"{one} (--content)" for one in not_verified(self.backup_set.facts)]
-        return weigh(found, left_open, part)
+            unasked += not_verified(self.backup_set.facts)
+        return weigh(found, LeftOpen(unjudged, unasked), part)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -133,10 +138,9 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 if every rung that was asked for passed; else that of the lowest one that failed or was not judged."""
-        rungs = [result for check in self.archives for result in check.rungs]
-        failed = [result for result in rungs if result.findings] or [result for result in rungs if result.unproven]
-        return min(failed, key=lambda result: list(Rung).index(result.rung)).code if failed else 0
+        """That of the worst last line: 0 if every rung that was asked for passed."""
+        found = worst(one.outcome for one in self.archives)
+        return found.exit_code if found else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

@@ -21,6 +21,7 @@ from tokar.server.contract import BackupKind
 from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
+from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -129,7 +130,7 @@ def _describe(result: BackupResult) -> None:
     sealed = result.sealed
     if result.refusal:
         output.line(f"logs only was refused ({result.refusal}); took a {result.took.value} instead")
-    entries = output.count_text(sealed.entries, "entry", "entries")
+    entries = count_text(sealed.entries, "entry", "entries")
     output.line(
         f"sealed {result.path}: {result.took.value}, {entries}, "
         f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"

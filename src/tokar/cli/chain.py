@@ -10,11 +10,10 @@ import typer
 from tokar.cli import output
 from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Quiet
-from tokar.errors import SetError
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import Chain, ChainStart, build_chain
 from tokar.sets.faults import Fault
-from tokar.sets.outcome import LastLine, Word
+from tokar.sets.outcome import LastLine, Word, worst
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _TIMELINE_WIDTH = 40
@@ -35,12 +34,15 @@ def show_chain(
     """Show how sets fit together: as a tree, on a line of log generations, and of every set whether it is restorable.
 
     Logs decide, labels do not: a log continues another if it is of the same stream and repeats its creation time.
-    A set of nothing but logs whose full is not named is part of a chain, and in order. Exit 9 where a set is not.
+    A set of nothing but logs whose full is not named is part of a chain, and in order. Exit 9 where a set cannot be
+    restored, or not without a loss, or where nobody could judge it: as check.
     """
     found = find_sets(paths, examine=content)
     chain = build_chain(found.sets)
-    unreadable = [LastLine(Word.NOT_RESTORABLE, f"cannot be read: {error}") for error in found.problems]
-    outcome = unreadable[0] if unreadable else chain.outcome
+    unreadable = [
+        LastLine(Word.NOT_RESTORABLE, f"cannot be read: {error}", error.exit_code) for error in found.problems
+    ]
+    outcome = worst([*unreadable, *([chain.outcome] if chain.outcome else [])])
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
         output.as_json({**chain.to_json(), "outcome": outcome.to_json() if outcome else None, "unreadable": problems})
@@ -51,10 +53,8 @@ def show_chain(
         if outcome is not None:
             profiles = {one.profile for one in chain.sets}
             show_outcome(outcome, profiles.pop() if len(profiles) == 1 else "")
-    if found.problems:
-        raise typer.Exit(found.problems[0].exit_code)
-    if chain.blocking:
-        raise typer.Exit(SetError.exit_code)
+    if outcome is not None and outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
 
 
 def _print(chain: Chain) -> None:

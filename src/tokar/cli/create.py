@@ -19,6 +19,7 @@ from tokar.format.compression import Compression
 from tokar.format.writer import Sealed
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import token_name
+from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -141,7 +142,7 @@ def _describe(out: str, collection: Collection, sealed: Sealed, examination: dic
         output.note(f"note: {names.printable(remark)}")
     for remark in recorded.remarks(examination):
         output.note(f"note: {remark}")
-    entries = output.count_text(sealed.entries, "entry", "entries")
+    entries = count_text(sealed.entries, "entry", "entries")
     sizes = f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     output.note(f"sealed {names.printable(out)}: {entries}, {sizes}, root {sealed.root.hex()}")
     if looked := recorded.summary(examination):

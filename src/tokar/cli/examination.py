@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from tokar.cli import output
+from tokar.words import count_text
 
 _MAX_FILES: Final = 20
 _MAX_OFFSETS: Final = 3
@@ -37,14 +38,14 @@ def summary(examination: Mapping[str, Any]) -> str:
     if not int(examination.get("files", 0)):
         return ""
     verified = [
-        output.count_text(counts["pages"], "page") if counts["pages"] else "",
-        output.count_text(counts["segments"], "log segment") if counts["segments"] else "",
+        count_text(counts["pages"], "page") if counts["pages"] else "",
+        count_text(counts["segments"], "log segment") if counts["segments"] else "",
     ]
     bad = f"{counts['bad']:,} BAD" if counts["bad"] else "none bad"
     parts = [
         " and ".join(part for part in verified if part) + f" verified, {bad}" if any(verified) else "",
         f"{counts['correctable']:,} correctable" if counts["correctable"] else "",
-        f"{output.count_text(counts['not_verified'], 'file')} not verified" if counts["not_verified"] else "",
+        f"{count_text(counts['not_verified'], 'file')} not verified" if counts["not_verified"] else "",
     ]
     return ", ".join(part for part in parts if part)
 
@@ -54,7 +55,7 @@ def _remarks(examination: Mapping[str, Any]) -> Iterator[str]:
         name = output.safe(one["name"])
         correctable = int(one.get("correctable", 0))
         if correctable:
-            yield f"{name} has {output.count_text(correctable, 'page')} with a flipped bit that the engine corrects"
+            yield f"{name} has {count_text(correctable, 'page')} with a flipped bit that the engine corrects"
         if "not_verified" in one and not one.get("problems"):
             yield f"{name} is not verified: {output.safe(one['not_verified'])}"
         if "note" in one:

@@ -22,6 +22,7 @@ from tokar.format.metadata import Head
 from tokar.format.records import MAGIC
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
+from tokar.words import count_text
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
@@ -320,7 +321,7 @@ def _remarks(extra: dict[str, Any] | Any) -> None:
     left_out = extra.get("left_out", [])
     if left_out:
         total = int(extra.get("left_out_count", len(left_out)))
-        output.line(f"not in it ({output.count_text(total, 'file')} left out):")
+        output.line(f"not in it ({count_text(total, 'file')} left out):")
         output.pairs([(output.safe(one["name"]), one["reason"]) for one in left_out[:_MAX_LISTED]], indent="  ")
         if total > _MAX_LISTED:
             output.line(f"  ... and {total - min(_MAX_LISTED, len(left_out))} more (--json lists them)")
@@ -385,7 +386,7 @@ def _partial(path: str, error: FormatError, *, entries: bool, as_json: bool) -> 
     if as_json:
         end_with_json(describe.partial_json(path, state, partial), error)
     output.line(f"{names.printable(path)}: {state.upper()} tokar archive, {output.size_text(partial.size)}")
-    count = output.count_text(len(partial.entries), "complete entry", "complete entries")
+    count = count_text(len(partial.entries), "complete entry", "complete entries")
     output.pairs([*(_head_rows(partial.head) if partial.head else []), ("before it", count)], indent="  ")
     if entries:
         _entries(partial.entries, partial.head.profile if partial.head else "")

@@ -17,6 +17,7 @@ from tokar.lab.engine_recovery import Recovered
 from tokar.lab.lab import Lab, create_lab, open_lab
 from tokar.lab.log_stream import closed_logs
 from tokar.lab.offline import dump
+from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 Folder = Annotated[
@@ -129,7 +130,7 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
     kind = "hard" if done.hard else "soft"
     output.line(
         f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, "
-        f"{output.count_text(done.undone, 'transaction')} undone"
+        f"{count_text(done.undone, 'transaction')} undone"
     )
     output.lines("deleted after a gap: ", done.deleted)
     _show(opened, as_json=False)
@@ -195,7 +196,7 @@ def _show(lab: Lab, *, as_json: bool) -> None:
     output.line(f"{facts['folder']}: simulated server {facts['server']}, {facts['profile']}")
     for name, one in facts["databases"].items():
         if one["clean"]:
-            output.line(f"  {name:<12}  {output.count_text(one['records'], 'record'):>14}  contents {one['digest']}")
+            output.line(f"  {name:<12}  {count_text(one['records'], 'record'):>14}  contents {one['digest']}")
         else:
             output.line(f"  {name:<12}  to be recovered first: tokar lab recover {facts['folder']}")
     logs = facts["logs"]

@@ -270,11 +270,6 @@ def fault(sign: str, found: Fault | RungFault, *, indent: str = "", concerns: It
         line(f"{indent}  {safe(text)}")
 
 
-def count_text(count: int, singular: str, plural: str | None = None) -> str:
-    """Return a number with its noun: `1 entry`, `1,200 entries`."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-
-
 def pairs(rows: Iterable[tuple[str, str]], *, indent: str = "") -> None:
     """Print names and values in two aligned columns."""
     listed = [(label, text) for label, text in rows if text]

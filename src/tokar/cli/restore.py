@@ -27,6 +27,7 @@ from tokar.restore.prepare import ChosenSets, OpenSets, place_sets, plan_restore
 from tokar.restore.workers import useful_processes
 from tokar.server.contract import Server
 from tokar.server.deadline import DeadlineServer
+from tokar.words import count_text
 
 if TYPE_CHECKING:
     from tokar.server.run_restore import RestorationResult
@@ -271,7 +272,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
 
 def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
     restore_text.show_registrations(result.registrations)
-    files = output.count_text(result.files, "file")
+    files = count_text(result.files, "file")
     output.line(f"restored {files}, {output.size_text(result.size)}; every digest was right")
     output.lines("next: ", next_steps)
 

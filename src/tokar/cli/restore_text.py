@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
+from tokar.words import count_text
 
 if TYPE_CHECKING:
     from tokar.restore.next_steps import Guidance, Register
@@ -54,7 +55,7 @@ def show_plan(plan: Plan) -> None:
     output.lines("note: ", plan.notes)
     for directory in plan.directories:
         made = " (will be made)" if directory.make else ""
-        files = output.count_text(directory.files, "file")
+        files = count_text(directory.files, "file")
         output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
 
 
@@ -87,7 +88,7 @@ def show_recovery(found: Guidance) -> None:
 
 def _show_register(number: int, one: Register) -> None:
     rows = one.restore_map
-    count = "no restore map, count 0" if rows is None else output.count_text(len(rows), "row") + " in the restore map"
+    count = "no restore map, count 0" if rows is None else count_text(len(rows), "row") + " in the restore map"
     output.line(
         f"register {number}: {names.printable(one.label)}: logs 0x{one.low:X} to 0x{one.high:X}, {count}; "
         f"checkpoint path {_known(one.checkpoint_path)}, log path {_known(one.log_path)}, "
@@ -101,7 +102,7 @@ def show_registrations(registrations: tuple[Registration, ...]) -> None:
     """Print what a server was told."""
     for number, one in enumerate(registrations, 1):
         rows = one.restore_map or ()
-        count = output.count_text(len(rows), "row") + " in the restore map" if rows else "no restore map"
+        count = count_text(len(rows), "row") + " in the restore map" if rows else "no restore map"
         output.line(f"registered {number}: logs 0x{one.generation_low:X} to 0x{one.generation_high:X}, {count}")
         for old, new in rows:
             output.line(f"  {names.printable(old)} -> {names.printable(new)}")
@@ -125,10 +126,10 @@ def registration_json(one: Registration) -> dict[str, object]:
 
 def show_report(report: Report) -> None:
     """Print what was placed."""
-    files = output.count_text(report.files, "file")
+    files = count_text(report.files, "file")
     output.line(f"restored {files}, {output.size_text(report.size)}; every digest was right")
     if report.without_time:
-        output.line(f"note: {output.count_text(report.without_time, 'file')} could not be given the modification time")
+        output.line(f"note: {count_text(report.without_time, 'file')} could not be given the modification time")
 
 
 def _known(path: str | None) -> str:

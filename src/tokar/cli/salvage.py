@@ -17,6 +17,7 @@ from tokar.salvage.losses import SalvageReport
 from tokar.salvage.salvage import salvage as salvage_archive
 from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
+from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 50
@@ -85,13 +86,13 @@ def _describe(out: Path, report: SalvageReport) -> None:
     _more(report.incomplete_count + report.lost_count, "file")
     output.lines("note: ", map(names.printable, report.notes))
     kept = "the id and the root of the original" if report.same else "a new id; HEAD names the original as its origin"
-    output.line(f"sealed {out}: {output.count_text(report.result.entries, 'entry', 'entries')}, with {kept}")
+    output.line(f"sealed {out}: {count_text(report.result.entries, 'entry', 'entries')}, with {kept}")
     output.line(f"  root {report.result.root.hex()}")
 
 
 def _more(count: int, noun: str) -> None:
     if count > _MAX_LISTED:
-        output.line(f"... {output.count_text(count - _MAX_LISTED, noun)} more (--json lists them)")
+        output.line(f"... {count_text(count - _MAX_LISTED, noun)} more (--json lists them)")
 
 
 def _json(out: Path, report: SalvageReport) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tokar.cli import output
 from tokar.cli.options import Json, Quiet, named, open_archive
 from tokar.errors import ArchiveError
 from tokar.format.verify import VerifyReport, verify
+from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_PRINTED = 20
@@ -99,10 +100,10 @@ def _fault(error: ArchiveError, entry: int | None) -> dict[str, Any]:
 
 def _print(answer: dict[str, Any]) -> None:
     if not answer["ok"]:
-        faults = output.count_text(answer["fault_count"], "fault")
+        faults = count_text(answer["fault_count"], "fault")
         output.line(f"{names.printable(answer['path'])}: DAMAGED, {faults}")
         return
-    checked = f"{output.count_text(answer['entries'], 'entry', 'entries')}, {output.size_text(answer['bytes_checked'])}"
+    checked = f"{count_text(answer['entries'], 'entry', 'entries')}, {output.size_text(answer['bytes_checked'])}"
     missing = ", ".join(answer["not_checked"])
     looked = (
         "content decoded, all digests right" if answer["content_decoded"] else f"not checked: {missing} (--content)"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
 from tokar.ese.identify import FileKind, Identity
+from tokar.words import count_text, noun
 
 if TYPE_CHECKING:
     from tokar.ese.database import DatabaseHeader
@@ -90,8 +91,8 @@ class PageReport:
     @property
     def blank_pages(self) -> str:
         """The pages that are blank, in words: `page 1 is blank or not there`."""
-        pages, are = ("page", "is") if len(self.blank) == 1 else ("pages", "are")
-        return f"{pages} {', '.join(map(str, self.blank))} {are} blank or not there"
+        count = len(self.blank)
+        return f"{noun(count, 'page')} {', '.join(map(str, self.blank))} {noun(count, 'is', 'are')} blank or not there"
 
     @property
     def reaches(self) -> int:
@@ -216,9 +217,9 @@ def judge_content(identity: Identity, report: PageReport | LogReport | None) -> 
 def _judge_pages(identity: Identity, report: PageReport) -> ContentVerdict:
     problems = []
     if report.bad:
-        problems.append(f"has {report.bad} damaged pages (JET_errReadVerifyFailure, {_READ_VERIFY})")
+        problems.append(f"has {count_text(report.bad, 'damaged page')} (JET_errReadVerifyFailure, {_READ_VERIFY})")
     if report.extra_bytes:
-        extra = f"has {report.extra_bytes} bytes after its last page"
+        extra = f"has {count_text(report.extra_bytes, 'byte')} after its last page"
         is_copy = cast("DatabaseHeader", identity.header).current_full.generation_low
         problems.append(f"{extra}: it is cut short ({_CUT_COPY if is_copy else _CUT_SHORT})")
     if report.blank:
@@ -244,7 +245,8 @@ def _judge_pages(identity: Identity, report: PageReport) -> ContentVerdict:
 def _judge_log(identity: Identity, report: LogReport) -> ContentVerdict:
     problems = []
     if report.bad:
-        problems.append(f"has {report.bad} damaged {report.unit} (JET_errLogFileCorrupt, {LOG_CORRUPT})")
+        damaged = count_text(report.bad, f"damaged {report.unit.removesuffix('s')}")
+        problems.append(f"has {damaged} (JET_errLogFileCorrupt, {LOG_CORRUPT})")
     if report.size_differs:
         problems.append(f"has {report.size} bytes, its header says {report.expected_size} ({LOG_SIZE_DIFFERS})")
     return ContentVerdict(

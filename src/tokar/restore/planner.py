@@ -48,9 +48,10 @@ from tokar.restore.plan import (
     sort_problems,
 )
 from tokar.restore.rollforward import look_for_continuing
-from tokar.restore.targets import Targets, some
+from tokar.restore.targets import Targets
 from tokar.sets.facts import LogFacts
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
+from tokar.words import some
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).

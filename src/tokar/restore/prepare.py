@@ -40,7 +40,7 @@ from tokar.restore.plan import (
     sort_problems,
 )
 from tokar.restore.planner import add_problems, look_and_plan, places_of
-from tokar.restore.targets import room_problems, some
+from tokar.restore.targets import room_problems
 from tokar.sets.backup_set import BackupSet, find_sets
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
@@ -50,6 +50,7 @@ from tokar.sets.judge import LeftOut, SetVerdict, judge_set
 from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
+from tokar.words import count_text, noun, some
 
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 
@@ -462,10 +463,9 @@ def incomplete_files(entries: Iterable[Entry]) -> list[Problem]:
     listed = [entry for entry in entries if entry.incomplete]
     if not listed:
         return []
-    files, are = ("file", "is") if len(listed) == 1 else ("files", "are")
-    shown = some(one.name for one in listed)
+    files, are = count_text(len(listed), "file"), noun(len(listed), "is", "are")
     error = RestoreError(
-        f"{len(listed)} {files} {are} incomplete, with zeros where content was lost: {shown}",
+        f"{files} {are} incomplete, with zeros where content was lost: {some(one.name for one in listed)}",
         hint="choose the others with --only, or take them as they are with --accept-incomplete",
     )
     return [Problem(error, tuple(one.number for one in listed), INCOMPLETE)]

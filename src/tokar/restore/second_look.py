@@ -20,8 +20,8 @@ from tokar.restore.inventory import (
 )
 from tokar.restore.plan import Plan
 from tokar.restore.staging import Stage
-from tokar.restore.targets import some
 from tokar.storage.directory import Directory, inode_of
+from tokar.words import some
 
 
 class MovedError(RestoreError):

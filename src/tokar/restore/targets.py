@@ -25,18 +25,11 @@ from tokar.restore.inventory import (
 )
 from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Existing, PlannedDirectory, Problem
 from tokar.tokens import DATABASE_DIRECTORY
+from tokar.words import some
 
 # Old checkpoints and databases go aside first: what is left if it stops there cannot be taken for a whole set.
 _ASIDE_ORDER = {"checkpoint": 0, "database": 1, "streaming-file": 1}
-_SHOWN = 5
 _BUCKETS = 64  # a power of two
-
-
-def some(words: Iterable[str]) -> str:
-    """Return the first few of many words as text."""
-    listed = list(words)
-    more = len(listed) - _SHOWN
-    return ", ".join(listed[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Names:

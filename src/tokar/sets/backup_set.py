@@ -12,7 +12,7 @@ from tokar.errors import ArchiveError, InputError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
-from tokar.sets.faults import spans
+from tokar.sets.faults import logs_text
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
@@ -144,7 +144,7 @@ class FoundSets:
         for problem in self.problems:
             low, high = told.get(f"{problem.path}{RECEIPT_SUFFIX}", (0, 0))
             if high > generation:
-                problem.add_note(f"its receipt says that it holds logs {spans([range(low, high + 1)])}")
+                problem.add_note(f"its receipt says that it holds {logs_text([range(low, high + 1)])[0]}")
                 problem.hint = problem.hint or f"leave it out with --until 0x{generation:X}"
                 raise problem
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import as_json
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, some, spans
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.logs import ChainLogs, LogRun, Version, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
-from tokar.sets.outcome import LastLine, Word, left_open, not_verified, part_of, weigh
+from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, part_of, weigh, worst
+from tokar.words import noun, some
 
 if TYPE_CHECKING:
     from tokar.sets.backup_set import BackupSet
@@ -265,14 +266,16 @@ def end_fault(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, target: i
         for backup_set in sets
         if backup_set.receipt and backup_set.receipt[0] <= hole[-1] and backup_set.receipt[1] >= hole[0]
     ]
-    fault = _bring(Rules.LOGS_IN_NO_SET.fault(spans([hole]), generations=first_of([hole])), named)
+    fault = _bring(Rules.LOGS_IN_NO_SET.fault(*logs_text([hole]), generations=first_of([hole])), named)
     return _out_of_reach(fault, range(hole.stop, target + 1))
 
 
 def _out_of_reach(fault: Fault, generations: range) -> Fault:
     """Return a fault with the generations that cannot be reached because of it."""
-    consequences = (f"generations {spans([generations])} cannot be reached",) if generations else ()
-    return replace(fault, consequences=consequences)
+    if not generations:
+        return fault
+    words = f"{noun(len(generations), 'generation')} {spans([generations])} cannot be reached"
+    return replace(fault, consequences=(words,))
 
 
 def _bring(fault: Fault, receipts: Sequence[str]) -> Fault:
@@ -302,7 +305,7 @@ def _missing_full(sets: Sequence[BackupSet], backup_set: BackupSet, starts: Sequ
 def _archive_not_here(backup_set: BackupSet) -> Fault:
     label, (low, high) = backup_set.label, backup_set.receipt or (0, 0)
     held = [range(low, high + 1)] if low else []
-    logs = f" with logs {spans(held)}" if held else ""
+    logs = f" with {logs_text(held)[0]}" if held else ""
     rule = Rules.FULL_NOT_HERE if backup_set.kind == "full" else Rules.LOGS_NOT_HERE
     return rule.fault(label, backup_set.id.hex(), logs, files=(label,), generations=first_of(held))
 
@@ -386,21 +389,16 @@ class Chain:
         return all(verdict.restorable for verdict in self.verdicts) and bool(self.sets)
 
     @property
-    def blocking(self) -> tuple[Fault, ...]:
-        """What keeps any of the sets from being restored; that a full is elsewhere does not."""
-        return tuple(fault for verdict in self.verdicts for fault in verdict.blocking)
-
-    @property
     def outcome(self) -> LastLine | None:
-        """What the worst of the sets comes to, the first of those; None without sets."""
-        order = list(Word)
-        return max(map(self.outcome_of, range(len(self.sets))), key=lambda one: order.index(one.word), default=None)
+        """What the worst of the sets comes to; None without sets."""
+        return worst(map(self.outcome_of, range(len(self.sets))))
 
     def outcome_of(self, number: int) -> LastLine:
         """Return what one set comes to, with the others."""
-        verdict, start, facts = self.verdicts[number], self.start_of(number), self.sets[number].facts
-        unjudged = left_open(start.verdict, start.facts) if start else [*not_verified(facts)]
-        return weigh(verdict.blocking, unjudged, verdict.part)
+        verdict = self.verdicts[number]
+        start = None if verdict.start is None else self.start_of(verdict.start)
+        alone = LeftOpen(unasked=[*not_verified(self.sets[number].facts)])
+        return weigh(verdict.blocking, left_open(start.verdict, start.facts) if start else alone, verdict.part)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

@@ -28,13 +28,14 @@ from tokar.sets.faults import (
     first_of,
     forked,
     in_order,
+    logs_text,
     ranges,
-    some,
     spans,
 )
 from tokar.sets.file_faults import database_faults, log_fault
 from tokar.sets.logs import LinkFault, LogTable, distinct, link
 from tokar.sets.need import Basis, Need, need_of
+from tokar.words import noun, some
 
 
 class Verdict(StrEnum):
@@ -89,7 +90,7 @@ class DatabaseVerdict:
         if not need.low:
             return "" if need.basis is Basis.CLEAN else f": {need.why}" if need.why else ""
         present = f"missing {spans(self.missing)}" if self.missing else "present"
-        return f": {need.why}, needs logs {spans([range(need.low, need.committed + 1)])}: {present}"
+        return f": {need.why}, needs {logs_text([range(need.low, need.committed + 1)])[0]}: {present}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -370,13 +371,12 @@ class DatabaseRun:
         gone = [hole for hole in holes if hole]
         if not gone:
             return
-        log, is_ = ("log", "is") if sum(map(len, gone)) == 1 else ("logs", "are")
         useless = [played.generation for played in self.run if played.generation and played.generation > gone[0].start]
-        fault = rule.fault(log, spans(gone), is_, generations=first_of(gone), hard=self.need.hard)
+        fault = rule.fault(*logs_text(gone), generations=first_of(gone), hard=self.need.hard)
         self._note(
             replace(
                 fault,
-                consequences=(f"log{'s' * (len(useless) > 1)} {ranges(useless)} cannot be played",) if useless else (),
+                consequences=(f"{noun(len(useless), 'log')} {ranges(useless)} cannot be played",) if useless else (),
             )
         )
 

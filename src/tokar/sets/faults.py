@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.as_json import fields_json
 from tokar.codes import Code, of_engine
+from tokar.errors import SetError
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS
+from tokar.words import noun, some
 
 if TYPE_CHECKING:
     from tokar.sets.facts import LogFacts
 
-_SHOWN: Final = 8
 MOST_LISTED: Final = 1000
 """How many generations a fault lists; its message names all of them."""
 
@@ -143,6 +144,11 @@ class Fault:
         return self.severity is Severity.LOSS
 
     @property
+    def exit_code(self) -> int:
+        """The exit code of a set that has it."""
+        return SetError.exit_code
+
+    @property
     def engine(self) -> Code | None:
         """The error with its name."""
         return None if self.code is None else of_engine(self.code)
@@ -176,13 +182,6 @@ def _place(fault: Fault) -> tuple[int, int, int, tuple[str, ...]]:
     return fault.severity, _ORDER[fault.kind], min(fault.generations, default=0), fault.files
 
 
-def some(items: Iterable[str]) -> str:
-    """Return a list in words, cut off where it grows long."""
-    listed = list(items)
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return ", ".join(listed[:_SHOWN]) + more
-
-
 def ranges(generations: Iterable[int]) -> str:
     """Return generations in words: `0x5`, `0x5-0x7, 0x9`."""
     runs: list[list[int]] = []
@@ -197,6 +196,12 @@ def ranges(generations: Iterable[int]) -> str:
 def spans(runs: Iterable[range]) -> str:
     """Return runs of generations in words; however long a run is, it costs nothing."""
     return some(f"0x{run[0]:X}" if len(run) == 1 else f"0x{run[0]:X}-0x{run[-1]:X}" for run in runs)
+
+
+def logs_text(runs: Sequence[range]) -> tuple[str, str]:
+    """Return runs of logs in words, and the verb that goes with them: `log 0x5`, `is`."""
+    count = sum(map(len, runs))
+    return f"{noun(count, 'log')} {spans(runs)}", noun(count, "is", "are")
 
 
 def first_of(runs: Iterable[range]) -> tuple[int, ...]:
@@ -346,13 +351,13 @@ class Rules:
     LOG_OLDER = Rule(FaultKind.LOG_OLDER,
         "{} is the current log of an earlier time: it is generation 0x{:X}, and {} needs 0x{:X}",
         "find the current log that was copied together with the database", -543, hard=-557, loss=-582)
-    LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} {} missing",
+    LOG_MISSING = Rule(FaultKind.LOG_MISSING, "{} {} missing",
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,
-        "{} {} with committed transactions {} missing: the last transactions are lost",
+        "{} with committed transactions {} missing: the last transactions are lost",
         "find the log; only if it is gone for good and no service owns it, recover with loss: esentutl /r BASE /a",
         -582, severity=Severity.LOSS)
-    LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "logs {} are missing between {} and {}", _ADD_ARCHIVE, -543)
+    LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "{} {} missing between {} and {}", _ADD_ARCHIVE, -543)
     LOGS_BEFORE_GAP = Rule(FaultKind.LOGS_BEFORE_GAP,
         "{}: no unbroken run of logs leads from there to {}, and recovery begins with the lowest log",
         "do not place these beside the others: recovery would stop at the hole", -528, severity=Severity.WARNING)
@@ -379,7 +384,7 @@ class Rules:
     FLUSH_MAP_FOREIGN = Rule(FaultKind.FLUSH_MAP_FOREIGN, "{} is out of step with every database here",
         "leave it out: the engine makes a new one", severity=Severity.WARNING)
 
-    LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "logs {} are in none of the sets", _ADD_ARCHIVE, -543)
+    LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "{} {} in none of the sets", _ADD_ARCHIVE, -543)
     HISTORIES_PARTED = Rule(FaultKind.LOG_FORKED, "histories parted at generation 0x{:X}: it is another log in {}",
         "name the sets of the one history that is wanted, or a generation that only it has: --until GENERATION", -515)
     LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",

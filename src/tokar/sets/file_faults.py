@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
-from tokar.sets.faults import Fault, Rules, Severity, some
+from tokar.sets.faults import Fault, Rules, Severity
+from tokar.words import noun, some
 
 if TYPE_CHECKING:
     from tokar.sets.facts import DatabaseFacts, LogFacts
@@ -63,17 +64,13 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
         bad = [one for one in report.faults if one.kind in {PageFaultKind.BAD, PageFaultKind.CHECKSUM_BIT}]
         behind = report.bad == len(report.faults) and report.owned and all(one.page > report.owned for one in bad)
         where = f", behind page {report.owned}, the last one in use" if behind else ""
-        yield Rules.PAGES_DAMAGED.fault(name, damaged, _pages(damaged), _places(bad) + where)
+        yield Rules.PAGES_DAMAGED.fault(name, damaged, noun(damaged, "page"), _places(bad) + where)
     if misplaced:
-        fault = Rules.PAGES_MISPLACED.fault(name, moved, _pages(moved), _places(misplaced))
+        fault = Rules.PAGES_MISPLACED.fault(name, moved, noun(moved, "page"), _places(misplaced))
         yield replace(fault, code=misplaced[0].code)
     if flipped:
         places = _places([one for one in report.faults if one.kind is PageFaultKind.CORRECTABLE])
-        yield Rules.PAGES_CORRECTABLE.fault(name, flipped, _pages(flipped), places)
-
-
-def _pages(count: int) -> str:
-    return "page" if count == 1 else "pages"
+        yield Rules.PAGES_CORRECTABLE.fault(name, flipped, noun(flipped, "page"), places)
 
 
 def _places(faults: list[PageFault]) -> str:
@@ -132,5 +129,5 @@ def _content_faults(
         yield replace(torn, severity=Severity.LOSS) if patched else torn
         return
     where = some(f"0x{one.offset:x}" for one in content.faults)
-    unit = content.unit.removesuffix("s") if content.bad == 1 else content.unit
+    unit = noun(content.bad, content.unit.removesuffix("s"))
     yield Rules.LOG_DAMAGED.of_log(log, content.bad, unit, where, severity=severity, hard=hard)

@@ -15,9 +15,10 @@ from tokar.ese.values import Signature
 from tokar.names import printable
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
-from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, some, spans
+from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, logs_text
 from tokar.sets.file_faults import log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
+from tokar.words import some
 
 
 class LogRole(StrEnum):
@@ -147,7 +148,7 @@ def _holes_between(runs: list[DatabaseRun]) -> Iterator[Fault]:
             if high <= low:
                 continue
             if any(one.need.low for one in ordered[: at + 1]) and any(one.need.low for one in ordered[at + 1 :]):
-                words = (spans([range(low, high)]), lower.run[-1].name, upper.placed[0].name)
+                words = (*logs_text([range(low, high)]), lower.run[-1].name, upper.placed[0].name)
                 names = (lower.facts.name, upper.facts.name)
                 yield Rules.LOGS_MISSING_BETWEEN.fault(
                     *words, generations=first_of([range(low, high)]), databases=names
@@ -313,7 +314,7 @@ def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
     found = link(before, log).fault
     if log.generation > before.generation + 1:
         gone = range(before.generation + 1, log.generation)
-        yield Rules.LOGS_MISSING_BETWEEN.fault(spans([gone]), before.name, log.name, generations=first_of([gone]))
+        yield Rules.LOGS_MISSING_BETWEEN.fault(*logs_text([gone]), before.name, log.name, generations=first_of([gone]))
     elif log.generation == before.generation and log.created != before.created:
         yield forked(before, [before, log], Severity.ERROR)
     elif found is LinkFault.TIME:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from tokar.errors import SetError
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts
 from tokar.sets.judge import SetVerdict
@@ -30,6 +31,10 @@ class Blocking(Protocol):
         """What is wrong, in one sentence."""
 
     @property
+    def exit_code(self) -> int:
+        """The exit code of what is judged."""
+
+    @property
     def is_loss(self) -> bool:
         """Whether recovery goes on without what is lost by it."""
 
@@ -40,6 +45,8 @@ class LastLine:
 
     word: Word  # The word
     why: str = ""  # What is needed, not looked at or lost, or the root cause
+    # The exit code of `check` and `chain`. What nobody asked for is no error, what nobody could judge is one (OUT-2).
+    exit_code: int = 0
 
     def __str__(self) -> str:
         """Return the last line."""
@@ -76,34 +83,50 @@ def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
     return weigh(verdict.blocking, left_open(verdict, facts), part)
 
 
-def left_open(verdict: SetVerdict, facts: SetFacts) -> list[str]:
-    """Return what nobody could judge of a set."""
-    return [*unproven(verdict), *pages_unproven(facts), *verdict.not_checked, *not_verified(facts)]
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """What a verdict does not answer."""
+
+    unjudged: Sequence[str] = ()  # What was asked for, and nobody could judge
+    unasked: Sequence[str] = ()  # What was not asked for, or what only a file of a layout that is not known tells
+
+
+def left_open(verdict: SetVerdict, facts: SetFacts) -> LeftOpen:
+    """Return what the verdict on a set does not answer."""
+    return LeftOpen([*unproven(verdict), *pages_unproven(facts)], [*verdict.not_checked, *not_verified(facts)])
 
 
 def not_verified(facts: SetFacts) -> Iterator[str]:
     """Yield that pages and log segments were not verified, where there are any and that is so."""
     if not facts.were_verified and (facts.databases or facts.logs):
-        yield NOT_EXAMINED
+        yield "pages and log segments were not verified (tokar check --content)"
 
 
-def weigh(blocking: Sequence[Blocking], unjudged: Sequence[str], part: LastLine | None = None) -> LastLine:
+def weigh(blocking: Sequence[Blocking], left: LeftOpen, part: LastLine | None = None) -> LastLine:
     """Return what something comes to.
 
     Args:
         blocking: What is in the way, the root cause first.
-        unjudged: What nobody could judge.
+        left: What is not answered.
         part: What it comes to where nothing is in the way but that its full is elsewhere.
     """
     cause = next((one for one in blocking if not one.is_loss), None)
     if cause is not None:
-        return LastLine(Word.NOT_RESTORABLE, cause.message)
+        return LastLine(Word.NOT_RESTORABLE, cause.message, cause.exit_code)
     if blocking:
-        return LastLine(Word.WITH_LOSS, blocking[0].message)
-    return part or (LastLine(Word.NOT_PROVEN, unjudged[0]) if unjudged else LastLine(Word.RESTORABLE))
+        return LastLine(Word.WITH_LOSS, blocking[0].message, blocking[0].exit_code)
+    if part is not None:
+        return part
+    if left.unjudged:
+        return LastLine(Word.NOT_PROVEN, left.unjudged[0], SetError.exit_code)
+    return LastLine(Word.NOT_PROVEN, left.unasked[0]) if left.unasked else LastLine(Word.RESTORABLE)
 
 
-NOT_EXAMINED: Final = "pages and log segments were not verified"
+def worst(found: Iterable[LastLine]) -> LastLine | None:
+    """Return the worst of several last lines, damage of archives first; None where there are none."""
+    order = list(Word)
+    return max(found, key=lambda one: (order.index(one.word), one.exit_code > 0, -one.exit_code), default=None)
+
 
 _BESIDE: Final = {
     "certadm": "the key and certificate of the authority, the registry key CertSvc\\Configuration, CAPolicy.inf",
