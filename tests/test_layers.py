@@ -17,6 +17,7 @@ LAYERS = [
     {"ese", "format"},
     {"salvage"},
     {"sets"},
+    {"replay"},
     {"restore"},
     {"collect"},
     {"check"},

@@ -46,15 +46,23 @@ def inspect_files(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Archives and ESE files; - for standard input. With --headers or --pages, "
+            help="Archives and ESE files; - for standard input. With --headers, --pages or --records, "
             "what follows an archive and is no file names an entry of it.",
         ),
     ],
     *,
     entries: Annotated[bool, typer.Option("--entries", help="List every entry.")] = False,
     records: Annotated[
-        bool, typer.Option("--records", help="List every record with its position, without reading bodies.")
+        bool,
+        typer.Option(
+            "--records",
+            help="List every record of an archive with its position, without reading bodies; of a log, also one inside "
+            "an archive, every log record, and prove that they fill it.",
+        ),
     ] = False,
+    page: Annotated[
+        int | None, typer.Option(metavar="N", help="With --records of a log: only records that change this page.")
+    ] = None,
     b3sums: Annotated[
         bool,
         typer.Option(
@@ -74,7 +82,7 @@ def inspect_files(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="With --headers or --pages: only this entry; may be repeated."),
+        typer.Option(metavar="NAME", help="With --headers, --pages or --records: only this entry; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -84,13 +92,19 @@ def inspect_files(
     all of it.
     """
     wanted = Wanted(headers, pages)
-    asked = _named_entries(files) if any(wanted) else {path: [] for path in files}
-    _demand_sense(files=len(asked), listed=entries + records + b3sums, wanted=wanted, only=bool(only), as_json=as_json)
+    asked = _named_entries(files) if any(wanted) or records else {path: [] for path in files}
+    listed = entries + records + b3sums
+    _demand_sense(files=len(asked), listed=listed, wanted=wanted, only=bool(only) and not records, as_json=as_json)
     if as_json and b3sums:
         raise InputError("--b3sums and --json exclude each other")
+    if page is not None and not records:
+        raise InputError("--page goes with --records of a log")
 
     def show(path: str, names_inside: list[str]) -> bool:
-        if not (entries or records or b3sums or _is_archive(path)):
+        if records and (names_inside or page is not None or not _is_archive(path)):
+            _log_records(path, names_inside, page, as_json=as_json)
+            return False
+        if not (entries or b3sums or _is_archive(path)):
             return _ese_file(path, names_inside, wanted, as_json=as_json)
         if any(wanted):
             return bool(_ese_entries(path, names_inside, wanted, as_json=as_json))
@@ -349,10 +363,16 @@ def _row(entry: Entry, stored: int, profile: str) -> tuple[str, ...]:
     )
 
 
-def _stream_json(path: str, facts: dict[str, Any], key: str, rows: Iterable[dict[str, Any]]) -> None:
+def _stream_json(
+    path: str,
+    facts: dict[str, Any],
+    key: str,
+    rows: Iterable[dict[str, Any]],
+    summary: Callable[[], dict[str, Any]] = dict,
+) -> None:
     """Print facts and a list as one JSON value without holding the list: an archive may have millions of entries.
 
-    An error that ends the list becomes a part of the value.
+    An error that ends the list becomes a part of the value; what `summary` returns follows a list that is whole.
     """
     write = sys.stdout.write
     write(output.json_text(facts, indent=2).removesuffix("\n}") + f',\n  "{key}": [')
@@ -366,7 +386,10 @@ def _stream_json(path: str, facts: dict[str, Any], key: str, rows: Iterable[dict
         write(f'\n  ],\n  "error": {output.json_text(output.error_json(error))}\n}}\n')
         output.report(error)
         raise typer.Exit(error.exit_code) from error
-    write("\n  ]\n}\n")
+    write("\n  ]")
+    for name, value in summary().items():
+        write(f',\n  "{name}": {output.json_text(value)}')
+    write("\n}\n")
 
 
 def _b3sums(archive: Archive) -> None:
@@ -390,6 +413,34 @@ def _partial(path: str, error: FormatError, *, entries: bool, as_json: bool) -> 
     output.pairs([*(_head_rows(partial.head) if partial.head else []), ("before it", count)], indent="  ")
     if entries:
         _entries(partial.entries, partial.head.profile if partial.head else "")
+
+
+def _log_records(path: str, inside: list[str], page: int | None, *, as_json: bool) -> None:
+    """Show the records of a log, or of logs inside an archive."""
+    from tokar.cli.log_records import ShownRecords  # noqa: PLC0415 - archives alone do not need it
+    from tokar.format.index import find_entries  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        if not _is_archive(path):
+            if inside:
+                raise InputError(
+                    f"there is no file {names.printable(inside[0])}", path=path, hint="only archives have entries"
+                )
+            shown = [ShownRecords(path, stack.enter_context(FileSource(path)), page)]
+        else:
+            archive = stack.enter_context(open_archive(path))
+            if not inside:
+                raise InputError("--page needs a log: name an entry", path=path)
+            found = find_entries(archive, inside, path=path)
+            shown = [ShownRecords(entry.name, archive.entry_source(entry), page) for entry in found]
+        if as_json and len(shown) > 1:
+            raise InputError("--json takes one log at a time")
+        for one in shown:
+            if as_json:
+                _stream_json(one.name, one.facts(), "records", one.json(), one.summary)
+                return
+            with named(one.name):
+                one.show()
 
 
 def _records(path: str, *, as_json: bool) -> None:
