@@ -16,6 +16,7 @@ from tokar.ese.pagerecords import NodeRecord, PageRecord, SessionRecord
 from tokar.ese.show import record_json
 from tokar.replay.effects import changes_of
 from tokar.replay.stream import RecordStream, decode, position_of, size_at
+from tokar.words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +120,7 @@ def _account(stream: RecordStream) -> str:
     tiling = stream.tiling
     parts = (
         f"{tiling.heads:,} of heads",
-        f"{tiling.record_bytes:,} of {output.count_text(tiling.records, 'record')}",
+        f"{tiling.record_bytes:,} of {count_text(tiling.records, 'record')}",
         f"{tiling.frames:,} around pieces of {tiling.in_pieces:,}",
         f"{tiling.filler:,} of filler",
     )
