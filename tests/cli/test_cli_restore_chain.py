@@ -102,7 +102,7 @@ def test_a_damaged_archive_that_the_chain_does_not_need_is_reported(sets: Path, 
 def test_a_damaged_archive_that_the_chain_needs_is_named_in_the_error(sets: Path, tmp_path: Path) -> None:
     (sets / "inc1.tokar").write_bytes((sets / "inc1.tokar").read_bytes()[:-9])
     result = tokar("restore", "--chain", sets, "--into", tmp_path / "out")
-    refused(result, "logs 0x8 are in none of the sets", 9)
+    refused(result, "log 0x8 is in none of the sets", 9)
     assert "also: cannot be read: " in result.stderr
     assert f"{sets}/inc1.tokar" in result.stderr
     assert not (tmp_path / "out").exists()
@@ -138,7 +138,7 @@ def test_a_target_that_is_no_generation_is_refused_before_anything_is_read(tmp_p
 
 def test_a_set_that_is_missing_is_an_error_with_what_can_be_reached(sets: Path, tmp_path: Path) -> None:
     result = tokar("restore", sets / "full.tokar", sets / "inc2.tokar", "--into", tmp_path / "out")
-    refused(result, "logs 0x8 are in none of the sets", 9)
+    refused(result, "log 0x8 is in none of the sets", 9)
     assert "--until 0x7" in result.hint
 
 

@@ -63,7 +63,7 @@ def test_a_damaged_archive_that_the_chain_needs_is_named_with_what_is_missing(se
     data[len(data) // 2] ^= 1
     del data[-10:]
     (sets / "inc1.tokar").write_bytes(data)
-    with OpenSets([sets]) as found, pytest.raises(NotRestorableError, match="logs 0x8 are in none") as caught:
+    with OpenSets([sets]) as found, pytest.raises(NotRestorableError, match="log 0x8 is in none") as caught:
         found.select()
     assert "inc1.tokar" in caught.value.__notes__[0]
 
@@ -110,7 +110,7 @@ def test_a_target_below_the_full_is_refused(opened: OpenSets) -> None:
 
 def test_a_hole_is_an_error_with_the_sets_that_are_missing(sets: Path) -> None:
     (sets / "inc1.tokar").unlink()
-    with OpenSets([sets]) as found, pytest.raises(NotRestorableError, match="logs 0x8 are in none"):
+    with OpenSets([sets]) as found, pytest.raises(NotRestorableError, match="log 0x8 is in none"):
         found.select()
 
 

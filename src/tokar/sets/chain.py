@@ -15,7 +15,7 @@ from tokar.as_json import as_json
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.logs import ChainLogs, LogRun, Version, follow, labels, stream_of
+from tokar.sets.logs import LogRun, LogTable, Version, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, part_of, weigh, worst
 from tokar.words import noun, some
@@ -61,7 +61,7 @@ class ChainStart:
         return next((run for run in self.runs if run.stream == stream), None)
 
 
-def make_start(sets: Sequence[BackupSet], logs: ChainLogs, number: int) -> ChainStart:
+def make_start(sets: Sequence[BackupSet], logs: LogTable, number: int) -> ChainStart:
     """Return a set with databases as the beginning of a restore.
 
     Args:
@@ -80,7 +80,7 @@ def make_start(sets: Sequence[BackupSet], logs: ChainLogs, number: int) -> Chain
     return ChainStart(number, runs, any(need_of(one).hard for one in facts.databases), facts, judge_set(facts))
 
 
-def _stream_of(database: DatabaseFacts, logs: ChainLogs) -> bytes | None:
+def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
     """Return the stream of a database; where only logs of unknown formats could be its own, theirs."""
     header = database.header
     if header is None or not header.log_signature.is_set or need_of(database).basis in _NO_LOGS:
@@ -93,7 +93,7 @@ def _stream_of(database: DatabaseFacts, logs: ChainLogs) -> bytes | None:
 
 
 def _run(
-    sets: Sequence[BackupSet], logs: ChainLogs, number: int, stream: bytes, databases: Sequence[DatabaseFacts]
+    sets: Sequence[BackupSet], logs: LogTable, number: int, stream: bytes, databases: Sequence[DatabaseFacts]
 ) -> LogRun:
     starts, floors = [], []
     dirty = any(need_of(database).low for database in databases)
@@ -113,21 +113,21 @@ def _run(
     return replace(run, floor=max([floor, *own]))
 
 
-def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: ChainLogs) -> SetFacts:
+def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: LogTable) -> SetFacts:
     """Return the facts of a set with the logs that other sets add to it."""
     added = [log for run in runs for log in _added(number, run, logs)]
     own = [log for log in facts.logs if not _is_closed_elsewhere(log, number, logs)]
     return replace(facts, logs=(*own, *added))
 
 
-def _is_closed_elsewhere(log: LogFacts, number: int, logs: ChainLogs) -> bool:
+def _is_closed_elsewhere(log: LogFacts, number: int, logs: LogTable) -> bool:
     """Return whether the current log of a set gives way to the same log in another set, which has all of it."""
     version = logs.version_of(log)
     closed = version is not None and not version.facts.current and version.copies[0].at != number
     return log.current and closed
 
 
-def _added(number: int, run: LogRun, logs: ChainLogs) -> Iterator[LogFacts]:
+def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
     """Yield the logs of other sets that belong to the run, and those that would belong to it if it were not broken."""
     for version in run.versions:
         own = [copy.facts for copy in version.copies if copy.at == number]
@@ -164,9 +164,7 @@ class ChainVerdict:
         }
 
 
-def chain_verdict(
-    sets: Sequence[BackupSet], logs: ChainLogs, starts: Sequence[ChainStart], number: int
-) -> ChainVerdict:
+def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[ChainStart], number: int) -> ChainVerdict:
     """Return whether one set of a chain can be restored."""
     backup_set = sets[number]
     if backup_set.receipt is not None:
@@ -198,7 +196,7 @@ def _verdict_of(start: int | None, faults: Sequence[Fault]) -> ChainVerdict:
     return ChainVerdict(restorable=not blocked, start=start, faults=ordered)
 
 
-def _reach(sets: Sequence[BackupSet], logs: ChainLogs, start: ChainStart, number: int) -> ChainVerdict:
+def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number: int) -> ChainVerdict:
     """Return whether the logs of a set are on the run onto the databases of another."""
     faults: list[Fault] = []
     touched = False
@@ -216,7 +214,7 @@ def _reach(sets: Sequence[BackupSet], logs: ChainLogs, start: ChainStart, number
     return ChainVerdict(restorable=not faults, start=start.number if touched else None, faults=in_order(faults))
 
 
-def _streams(backup_set: BackupSet, logs: ChainLogs) -> dict[bytes, list[Version]]:
+def _streams(backup_set: BackupSet, logs: LogTable) -> dict[bytes, list[Version]]:
     found: dict[bytes, list[Version]] = {}
     for log in backup_set.facts.logs:
         version = logs.version_of(log)
@@ -225,7 +223,7 @@ def _streams(backup_set: BackupSet, logs: ChainLogs) -> dict[bytes, list[Version
     return {stream: sorted(versions, key=lambda one: one.generation) for stream, versions in found.items()}
 
 
-def _way_faults(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, goal: Version) -> Iterator[Fault]:
+def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Version) -> Iterator[Fault]:
     """Yield why a run does not come to a log."""
     first = _first_off(logs, run, goal)
     if first is None or not run.versions:
@@ -237,7 +235,7 @@ def _way_faults(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, goal: V
         yield end_fault(sets, logs, run, goal.generation)
 
 
-def _first_off(logs: ChainLogs, run: LogRun, goal: Version) -> Version | None:
+def _first_off(logs: LogTable, run: LogRun, goal: Version) -> Version | None:
     """Return the first log on the way to another that is not on the run; None where that one itself is on it."""
     if run.at(goal.generation) is goal:
         return None
@@ -249,7 +247,7 @@ def _first_off(logs: ChainLogs, run: LogRun, goal: Version) -> Version | None:
     return at
 
 
-def end_fault(sets: Sequence[BackupSet], logs: ChainLogs, run: LogRun, target: int) -> Fault:
+def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: int) -> Fault:
     """Return why a run of logs ends before a generation: a fork, a hole, or a log that does not continue it."""
     following = run.end + 1 if run.versions else run.start
     there = logs.versions(run.stream, following)
@@ -310,7 +308,7 @@ def _archive_not_here(backup_set: BackupSet) -> Fault:
     return rule.fault(label, backup_set.id.hex(), logs, files=(label,), generations=first_of(held))
 
 
-def _differing(sets: Sequence[BackupSet], logs: ChainLogs, number: int) -> Iterator[Fault]:
+def _differing(sets: Sequence[BackupSet], logs: LogTable, number: int) -> Iterator[Fault]:
     """Yield the logs of a set that are in another set too, with other bytes."""
     for log in sets[number].facts.logs:
         version = logs.version_of(log)
@@ -340,7 +338,7 @@ def _link_faults(sets: Sequence[BackupSet], backup_set: BackupSet) -> Iterator[F
             yield Rules.PRIOR_SALVAGED.fault(label, other.origin, other.label, files=files)
 
 
-def chain_faults(sets: Sequence[BackupSet], logs: ChainLogs) -> Iterator[Fault]:
+def chain_faults(sets: Sequence[BackupSet], logs: LogTable) -> Iterator[Fault]:
     """Yield what is wrong with sets together, whichever of them is restored."""
     seen: dict[tuple[bytes, int], list[Version]] = {}
     for version in logs.all():
@@ -353,7 +351,7 @@ def chain_faults(sets: Sequence[BackupSet], logs: ChainLogs) -> Iterator[Fault]:
             yield replace(fork_fault(sets, generation, versions), severity=Severity.WARNING)
 
 
-def _parted_before(logs: ChainLogs, versions: Sequence[Version]) -> bool:
+def _parted_before(logs: LogTable, versions: Sequence[Version]) -> bool:
     """Tell whether each of these logs continues another one: then histories parted earlier, and that is reported."""
     before = [logs.preceding(one) for one in versions]
     return all(before) and len({id(one) for found in before for one in found}) == len(versions)
@@ -369,7 +367,7 @@ class Chain:
     # For each set, the number of the one that it continues; None for one with databases, and where there is none.
     parents: tuple[int | None, ...]
     faults: tuple[Fault, ...]  # What is wrong with the chain as a whole
-    logs: ChainLogs = field(repr=False, compare=False)  # All logs
+    logs: LogTable = field(repr=False, compare=False)  # All logs
 
     def start_of(self, number: int) -> ChainStart | None:
         """Return a set as the beginning of a restore, if it is one."""
@@ -441,7 +439,7 @@ def build_chain(sets: Iterable[BackupSet]) -> Chain:
             them.
     """
     listed = tuple(sorted(_unique(sets), key=_place))
-    logs = ChainLogs(listed)
+    logs = LogTable(*(one.facts.logs for one in listed))
     starts = tuple(
         make_start(listed, logs, number) for number, backup_set in enumerate(listed) if backup_set.has_databases
     )

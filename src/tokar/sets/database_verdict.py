@@ -33,7 +33,7 @@ from tokar.sets.faults import (
     spans,
 )
 from tokar.sets.file_faults import database_faults, log_fault
-from tokar.sets.logs import LinkFault, LogTable, distinct, link
+from tokar.sets.logs import LinkFault, LogTable, link
 from tokar.sets.need import Basis, Need, need_of
 from tokar.words import noun, some
 
@@ -269,7 +269,7 @@ class DatabaseRun:
             self._note(Rules.CURRENT_NOT_LAST.of_log(before, before.generation, log.name, severity=severity))
         if log.is_opaque or log.generation is None:
             return
-        found = distinct(self._table.of(log.signature, log.generation)) if log.signature else []
+        found = self._table.distinct(log.signature, log.generation) if log.signature else []
         if len(found) > 1 and log.signature:
             only = before is not None and len(self._table.continuing(log.signature, before)) == 1
             sure = only or log.generation in self._proven
@@ -386,7 +386,7 @@ class DatabaseRun:
         header = self.facts.header
         generation = header.consistent_position.generation
         log = self._table.choose(signature, generation, None, header.last_log_time)
-        found = distinct(self._table.of(signature, generation))
+        found = self._table.distinct(signature, generation)
         if log is not None and len(found) > 1 and log.created != header.last_log_time:
             self._note(forked(log, found, Severity.ERROR))
             self._is_forked = True

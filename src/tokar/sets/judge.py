@@ -104,7 +104,7 @@ def judge_set(facts: SetFacts, *, branch: str = "") -> SetVerdict:
     Raises:
         InputError: No log of that name is there.
     """
-    table = LogTable(_on_branch(facts.logs, branch) if branch else facts.logs)
+    table = LogTable([*_on_branch(facts.logs, branch)] if branch else facts.logs)
     runs = [DatabaseRun(database, table) for database in facts.databases]
     for run in runs:
         run.walk()

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -82,99 +83,11 @@ def stream_key(signature: Signature) -> bytes:
     return signature.pack()
 
 
-class LogTable:
-    """The logs of a set by generation. Built once, asked for each database.
-
-    Args:
-        logs: All logs of the set.
-    """
-
-    def __init__(self, logs: Iterable[LogFacts]) -> None:
-        self.logs = tuple(logs)
-        self._readable: dict[tuple[bytes, int], list[LogFacts]] = defaultdict(list)
-        self._opaque: dict[int, list[LogFacts]] = defaultdict(list)
-        self._stand_ins: dict[int, list[LogFacts]] = defaultdict(list)
-        self._highest: dict[bytes, int] = {}
-        self._bases: dict[bytes, Counter[str]] = defaultdict(Counter)
-        for log in self.logs:
-            self._add(log)
-
-    def _add(self, log: LogFacts) -> None:
-        for generation in {log.generation, log.named_generation} - {None}:
-            assert generation is not None
-            self._stand_ins[generation].append(log)
-        if log.signature is not None and log.generation is not None:
-            key = stream_key(log.signature)
-            self._readable[key, log.generation].append(log)
-            self._highest[key] = max(self._highest.get(key, 0), log.generation)
-            self._bases[key][log.base] += log.has_engine_name
-        elif log.is_opaque and log.generation is not None:
-            self._opaque[log.generation].append(log)
-
-    def of(self, signature: Signature, generation: int) -> list[LogFacts]:
-        """Return the logs of a generation in a stream; where there are none, those of unknown formats by number."""
-        return self._readable.get((stream_key(signature), generation)) or self._opaque.get(generation, [])
-
-    def present(self, signature: Signature, low: int, high: int) -> list[int]:
-        """Return the generations of a range with a log, in order; those of unknown formats count for every stream."""
-        key = stream_key(signature)
-        found = {generation for stream, generation in self._readable if stream == key}
-        return sorted(generation for generation in found | set(self._opaque) if low <= generation <= high)
-
-    def claimed(self, generations: range) -> list[int]:
-        """Return the generations of a range for which some file says that it is of it."""
-        return [generation for generation in self._stand_ins if generation in generations]
-
-    def claiming(self, generation: int) -> list[LogFacts]:
-        """Return all logs that say they are of a generation, in header or name, whatever their stream."""
-        return self._stand_ins.get(generation, [])
-
-    def highest(self, signature: Signature) -> int:
-        """Return the highest generation of a stream, 0 where there is none."""
-        return max((self._highest.get(stream_key(signature), 0), *self._opaque), default=0)
-
-    def finds(self, log: LogFacts) -> bool:
-        """Return whether the engine finds a log, going by its name and by the base name of most logs of its stream."""
-        bases = self._bases.get(stream_key(log.signature)) if log.signature is not None else None
-        return log.has_engine_name and (not bases or log.base == bases.most_common(1)[0][0])
-
-    def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
-        """Return the logs that continue one, each once: more than one where histories parted after it."""
-        found = self.of(signature, (log.generation or 0) + 1)
-        return distinct(one for one in found if link(log, one).fault is None)
-
-    def choose(
-        self, signature: Signature, generation: int, before: LogFacts | None, created: LogTime | None = None
-    ) -> LogFacts | None:
-        """Return the log of a generation that fits best: created when it must be, else continuing the one before.
-
-        Of copies of one log the engine must find it by its name; the current log counts where none follows it, unless
-        the numbered copy holds more.
-        """
-        found = self.of(signature, generation)
-        if created is not None:
-            found = [log for log in found if log.created == created] or found
-        if before is not None:
-            found = [log for log in found if link(before, log).fault is None] or found
-        follows = any(self.continuing(signature, log) for log in found)
-        return min(
-            found, key=lambda log: (not self.finds(log), *_fullness(log, follows=follows), log.name), default=None
-        )
-
-
-def _fullness(log: LogFacts, *, follows: bool) -> tuple[int, bool]:
-    """Return the place of a log among copies of it, the one to play first."""
-    if follows:
-        return 0, log.current
-    return -log.content.valid if log.content is not None else 0, not log.current
-
-
-def distinct(logs: Iterable[LogFacts]) -> list[LogFacts]:
-    """Return logs of one generation without those that repeat another: created at the same moment."""
-    seen: dict[LogTime, LogFacts] = {}
-    for log in logs:
-        seen.setdefault(log.created, log)
-    return list(seen.values())
+def stream_of(log: LogFacts) -> bytes | None:
+    """Return what tells the stream of a log: of unknown formats the base name; None for a damaged one."""
+    if log.signature is not None:
+        return stream_key(log.signature)
+    return None if log.damaged else b"name:" + log.base.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,35 +127,49 @@ class Version:
         )
 
 
-def stream_of(log: LogFacts) -> bytes | None:
-    """Return what tells the stream of a log: of unknown formats the base name; None for a damaged one."""
-    if log.signature is not None:
-        return stream_key(log.signature)
-    return None if log.damaged else b"name:" + log.base.encode()
-
-
-class ChainLogs:
-    """All logs of several sets.
+class LogTable:
+    """The logs of a set, or of several, each log once with all of its copies.
 
     Args:
-        sets: The sets.
+        sets: The logs of each set.
     """
 
-    def __init__(self, sets: Sequence[BackupSet]) -> None:
+    def __init__(self, *sets: Sequence[LogFacts]) -> None:
+        self.logs = tuple(chain.from_iterable(sets))
+        self._versions: dict[tuple[bytes, int], list[Version]] = defaultdict(list)
+        self._by_facts: dict[int, Version] = {}
+        self._opaque: dict[int, list[Version]] = defaultdict(list)
+        self._stand_ins: dict[int, list[LogFacts]] = defaultdict(list)
+        self._highest: dict[bytes, int] = {}
+        self._bases: dict[bytes, Counter[str]] = defaultdict(Counter)
         groups: dict[tuple[bytes, int, LogTime | bytes | None], list[Copy]] = defaultdict(list)
-        for number, backup_set in enumerate(sets):
-            for log in backup_set.facts.logs:
+        for number, logs in enumerate(sets):
+            for log in logs:
+                self._note_claims(log)
                 stream = stream_of(log)
                 if stream is not None and log.generation is not None:
                     own = log.created if log.signature is not None else log.digest
                     groups[stream, log.generation, own].append(Copy(number, log))
-        self._versions: dict[tuple[bytes, int], list[Version]] = defaultdict(list)
-        self._by_facts: dict[int, Version] = {}
         for (stream, generation, _), copies in groups.items():
-            ordered = tuple(sorted(copies, key=lambda copy: (copy.facts.current, copy.at)))
-            version = Version(stream, generation, ordered)
-            self._versions[stream, generation].append(version)
-            self._by_facts.update((id(copy.facts), version) for copy in ordered)
+            self._add(
+                Version(stream, generation, tuple(sorted(copies, key=lambda copy: (copy.facts.current, copy.at))))
+            )
+
+    def _note_claims(self, log: LogFacts) -> None:
+        for generation in {log.generation, log.named_generation} - {None}:
+            assert generation is not None
+            self._stand_ins[generation].append(log)
+        if log.signature is not None and log.generation is not None:
+            self._bases[stream_key(log.signature)][log.base] += log.has_engine_name
+
+    def _add(self, version: Version) -> None:
+        stream, generation = version.stream, version.generation
+        self._versions[stream, generation].append(version)
+        self._by_facts.update((id(copy.facts), version) for copy in version.copies)
+        if version.facts.is_opaque:
+            self._opaque[generation].append(version)
+        else:
+            self._highest[stream] = max(self._highest.get(stream, 0), generation)
 
     def versions(self, stream: bytes, generation: int) -> list[Version]:
         """Return the logs that share a stream and a generation: more than one where histories parted."""
@@ -254,14 +181,11 @@ class ChainLogs:
 
     def of_stream(self, stream: bytes) -> Iterator[Version]:
         """Yield all logs of a stream."""
-        for (own, _), versions in self._versions.items():
-            if own == stream:
-                yield from versions
+        return (one for one in self.all() if one.stream == stream)
 
     def all(self) -> Iterator[Version]:
         """Yield all logs."""
-        for versions in self._versions.values():
-            yield from versions
+        return chain.from_iterable(self._versions.values())
 
     def following(self, version: Version) -> list[Version]:
         """Return the logs that continue one: more than one where histories parted after it."""
@@ -272,6 +196,70 @@ class ChainLogs:
         """Return the logs that one continues; there can only be one, unless numbers are all there is to go by."""
         found = self.versions(version.stream, version.generation - 1)
         return [one for one in found if link(one.facts, version.facts).fault is None]
+
+    def _found(self, signature: Signature, generation: int) -> list[Version]:
+        return self.versions(stream_key(signature), generation) or self._opaque.get(generation, [])
+
+    def distinct(self, signature: Signature, generation: int) -> list[LogFacts]:
+        """Return the logs of a generation in a stream, each once; where there are none, those of unknown formats."""
+        return [version.facts for version in self._found(signature, generation)]
+
+    def of(self, signature: Signature, generation: int) -> list[LogFacts]:
+        """Return all copies of the logs of a generation in a stream, as `distinct` does."""
+        return [copy.facts for version in self._found(signature, generation) for copy in version.copies]
+
+    def present(self, signature: Signature, low: int, high: int) -> list[int]:
+        """Return the generations of a range with a log, in order; those of unknown formats count for every stream."""
+        key = stream_key(signature)
+        found = {generation for stream, generation in self._versions if stream == key}
+        return sorted(generation for generation in found | set(self._opaque) if low <= generation <= high)
+
+    def claimed(self, generations: range) -> list[int]:
+        """Return the generations of a range for which some file says that it is of it."""
+        return [generation for generation in self._stand_ins if generation in generations]
+
+    def claiming(self, generation: int) -> list[LogFacts]:
+        """Return all logs that say they are of a generation, in header or name, whatever their stream."""
+        return self._stand_ins.get(generation, [])
+
+    def highest(self, signature: Signature) -> int:
+        """Return the highest generation of a stream, 0 where there is none."""
+        return max((self._highest.get(stream_key(signature), 0), *self._opaque), default=0)
+
+    def finds(self, log: LogFacts) -> bool:
+        """Return whether the engine finds a log, going by its name and by the base name of most logs of its stream."""
+        bases = self._bases.get(stream_key(log.signature)) if log.signature is not None else None
+        return log.has_engine_name and (not bases or log.base == bases.most_common(1)[0][0])
+
+    def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
+        """Return the logs that continue one, each once: more than one where histories parted after it."""
+        found = self.distinct(signature, (log.generation or 0) + 1)
+        return [one for one in found if link(log, one).fault is None]
+
+    def choose(
+        self, signature: Signature, generation: int, before: LogFacts | None, created: LogTime | None = None
+    ) -> LogFacts | None:
+        """Return the log of a generation that fits best: created when it must be, else continuing the one before.
+
+        Of copies of one log the engine must find it by its name; the current log counts where none follows it, unless
+        the numbered copy holds more.
+        """
+        found = self.of(signature, generation)
+        if created is not None:
+            found = [log for log in found if log.created == created] or found
+        if before is not None:
+            found = [log for log in found if link(before, log).fault is None] or found
+        follows = any(self.continuing(signature, log) for log in found)
+        return min(
+            found, key=lambda log: (not self.finds(log), *_fullness(log, follows=follows), log.name), default=None
+        )
+
+
+def _fullness(log: LogFacts, *, follows: bool) -> tuple[int, bool]:
+    """Return the place of a log among copies of it, the one to play first."""
+    if follows:
+        return 0, log.current
+    return -log.content.valid if log.content is not None else 0, not log.current
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +286,7 @@ class LogRun:
 
 
 def follow(
-    logs: ChainLogs, number: int, stream: bytes, *, start: int, floor: int, wanted: frozenset[int] = frozenset()
+    logs: LogTable, number: int, stream: bytes, *, start: int, floor: int, wanted: frozenset[int] = frozenset()
 ) -> LogRun:
     """Return the run of logs onto the databases of a set.
 
@@ -324,7 +312,7 @@ def follow(
         run.append((own or found)[0])
 
 
-def _own_before(logs: ChainLogs, number: int, first: Version) -> list[Version]:
+def _own_before(logs: LogTable, number: int, first: Version) -> list[Version]:
     """Return a log and those before it that the set itself holds: a restore places them too."""
     run = [first]
     while found := [one for one in logs.preceding(run[0]) if number in one.sets]:
@@ -338,7 +326,7 @@ def _own(found: Sequence[Version], number: int, wanted: frozenset[int]) -> list[
     return [one for one in own if any(id(copy.facts) in wanted for copy in one.copies)] or own
 
 
-def _first_version(logs: ChainLogs, number: int, stream: bytes, start: int, wanted: frozenset[int]) -> Version | None:
+def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wanted: frozenset[int]) -> Version | None:
     """Return the log with which recovery begins: the set's own, else the only one there is."""
     found = logs.versions(stream, start)
     own = _own(found, number, wanted)
