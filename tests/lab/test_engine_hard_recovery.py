@@ -31,7 +31,7 @@ from tokar.lab.engine import ERAS, Chance, Clock, EngineError
 from tokar.lab.engine_recovery import RegisteredSet, hard_recovery
 from tokar.lab.instance import Life
 from tokar.lab.log_stream import closed_logs
-from tokar.lab.offline import dump
+from tokar.lab.tables import dump
 from tokar.server.contract import DIALECTS, BackupType, EndOfFile, Outcome
 
 if TYPE_CHECKING:

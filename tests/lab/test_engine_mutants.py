@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from engine_by_hand import back_up, new_story, outcome_of, restore, server_of
 
-from tokar.lab import leaf_pages
-from tokar.lab.backup import Backup
-from tokar.lab.copies import DatabaseCopy
+from tokar.lab import database_file
+from tokar.lab.backup import Backup, DatabaseCopy
 from tokar.lab.engine import EngineError
 from tokar.lab.engine_recovery import Redo
 from tokar.lab.log_stream import LogStream
@@ -145,7 +144,7 @@ def note_the_lowest_log_too_late(patch: Patch) -> None:
 
 
 def log_no_freed_pages(patch: Patch) -> None:
-    patch.setattr(leaf_pages, "apply_free_to_previous", lambda *_: None)
+    patch.setattr(database_file, "apply_free_to_previous", lambda *_: None)
 
 
 CRASH_MUTANTS = [

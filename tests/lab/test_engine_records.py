@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tokar.ese.page import page_is_sealed
 from tokar.lab.change_records import Begin, Commit, Free, Put, Split, decode_records, encode_record
+from tokar.lab.database_file import Page, pack_items, unpack_items
 from tokar.lab.engine import EngineError
-from tokar.lab.leaf_pages import Page, pack_items, unpack_items
 
 numbers = st.integers(0, 2**64 - 1)
 some_bytes = st.binary(max_size=40)

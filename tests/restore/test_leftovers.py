@@ -11,8 +11,7 @@ from tokar.errors import StorageError
 from tokar.restore.inventory import LOCK_NAME, lock_beside
 from tokar.restore.leftovers import Owner, find_leftovers, remove_leftover
 from tokar.storage import durable
-from tokar.storage.directory import Directory
-from tokar.storage.lock import Lock
+from tokar.storage.directory import Directory, Lock
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tokar.lab.database_file import DatabaseFile
 from tokar.lab.engine_recovery import Recovered
 from tokar.lab.lab import Lab, create_lab, open_lab
 from tokar.lab.log_stream import closed_logs
-from tokar.lab.offline import dump
+from tokar.lab.tables import dump
 from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

@@ -5,11 +5,10 @@ late, several transactions are open at once and end in later log generations, pa
 running copy. Recovery is by redo and undo from the files alone. The modules, from the bottom up::
 
     engine                      how three engines differ; what they refuse; seeded clock and chance
-    change_records, leaf_pages  log records; leaf pages, and what the one does to the other
+    change_records              log records
     log_formats, log_stream     one log of format 7 or 8; the stream of logs
-    database_file, tables       a database and the checkpoint on disk; pages, records and transactions in memory
-    offline, instance, work     database files at rest; the running engine; random work
-    copies, backup              what a backup reads, and its rules
+    database_file, tables       databases, leaf pages and the checkpoint on disk; pages and transactions in memory
+    instance, backup            the running engine, and random work; what a backup reads, and its rules
     restore_logs                which logs a recovery plays
     engine_recovery             soft and hard recovery; reads placed files and nothing else
     config, lab                 a server in a folder

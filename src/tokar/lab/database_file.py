@@ -1,18 +1,20 @@
-"""A database on disk: two copies of a real ESE header, then pages. And the checkpoint, which lags behind on purpose."""
+"""A database on disk: two copies of a real ESE header, then leaf pages. And the checkpoint, which lags on purpose."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader, DatabaseState
+from tokar.ese.page import NEW_FORMAT, PageHeader, page_is_sealed, seal_page
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
+from tokar.lab.change_records import Free, Put, Split
 from tokar.lab.engine import EngineError, Era
-from tokar.lab.leaf_pages import ROOT_PAGE, Page
 from tokar.storage.bytesource import FileSource
 
 FIRST_PAGES: Final = 24
@@ -181,3 +183,178 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
             return Checkpoint.read(source).header
     except HeaderError as error:
         raise EngineError(-533, "the checkpoint is not readable", path=path) from error
+
+
+HEADER_SIZE: Final = 40
+ROOT_PAGE: Final = 1
+_ROOT, _LEAF, _EMPTY = 1, 2, 8
+_OBJECT: Final = 2
+_PAIR: Final = struct.Struct("<HH")
+_SHORT: Final = struct.Struct("<H")
+
+
+@dataclass(slots=True)
+class Page:
+    """A leaf page in memory; on disk it is sealed with the checksum of its era, behind a real ESE page header.
+
+    The leaves of a database form one chain from page 1 by their `next_page`; each knows the lowest key it may hold.
+    Body, behind the 40 bytes of header: u16 length and bytes of the low key; then, for each record, u16 and u16
+    lengths, key, value. There is no tree above the leaves: the engine keeps their order in memory and finds it again by
+    walking the chain.
+
+    What a log record does to pages (`apply_*`) is used when the change is made and again when it is redone, so that the
+    two cannot differ. Redo by page dbtime: a page at `after` or later has the change already. Otherwise it must be at
+    `before`; an engine that checks this answers -566 for an older page (a log or a patch is missing, or redo began too
+    late), an early one changes what it finds and loses data silently.
+    """
+
+    number: int  # The page number, from 1
+    dbtime: int = 0  # Of the last change; 0: never used
+    next_page: int = 0  # The next leaf; 0 ends the chain
+    low: bytes = b""  # The lowest key that the page may hold
+    items: dict[bytes, bytes] = field(default_factory=dict)  # The records
+    free: bool = True  # Whether the page is out of the chain
+
+    @property
+    def used(self) -> int:
+        """The bytes that low key and records take."""
+        return (
+            _SHORT.size + len(self.low) + sum(_PAIR.size + len(key) + len(value) for key, value in self.items.items())
+        )
+
+    def fits(self, key: bytes, value: bytes, page_size: int) -> bool:
+        """Tell whether the page has room for a record, in place of the one of that key where there is one."""
+        old = self.items.get(key)
+        released = _PAIR.size + len(key) + len(old) if old is not None else 0
+        return self.used - released + _PAIR.size + len(key) + len(value) <= page_size - HEADER_SIZE
+
+    def to_bytes(self, page_size: int, *, ecc: bool) -> bytes:
+        """Return the page as it lies on disk, sealed.
+
+        Raises:
+            EngineError: The records do not fit (-1206): they were redone onto a page in another state.
+        """
+        body = _SHORT.pack(len(self.low)) + self.low + pack_items(self.items)
+        room = page_size - HEADER_SIZE - len(body)
+        if room < 0:
+            raise EngineError(-1206, f"page {self.number} overflows")
+        flags = _LEAF | (_ROOT if self.number == ROOT_PAGE else 0) | (_EMPTY if self.free else 0)
+        header = PageHeader(
+            dbtime=self.dbtime,
+            next_page=self.next_page,
+            object_id=_OBJECT,
+            free_size=room,
+            uncommitted_size=room,
+            first_free=len(body),
+            tag_count=len(self.items),
+            flags=flags | (NEW_FORMAT if ecc else 0),
+        )
+        return seal_page((header.pack() + body).ljust(page_size, b"\0"), self.number)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, number: int) -> Page:
+        """Return the page with that number; an all-zero page is a free one that was never used.
+
+        Raises:
+            EngineError: A checksum is wrong (-1018).
+        """
+        if not any(data):
+            return cls(number)
+        if not page_is_sealed(data, number):
+            raise EngineError(-1018, f"page {number} failed verification")
+        header = PageHeader.unpack(data)
+        body = data[HEADER_SIZE : HEADER_SIZE + header.first_free]
+        (size,) = _SHORT.unpack_from(body)
+        start = _SHORT.size + size
+        return cls(
+            number,
+            header.dbtime,
+            header.next_page,
+            body[_SHORT.size : start],
+            unpack_items(body[start:]),
+            bool(header.flags & _EMPTY),
+        )
+
+
+def pack_items(items: dict[bytes, bytes]) -> bytes:
+    """Return records as bytes, in the order of their keys."""
+    return b"".join(_PAIR.pack(len(key), len(items[key])) + key + items[key] for key in sorted(items))
+
+
+def unpack_items(data: bytes) -> dict[bytes, bytes]:
+    """Return the records in bytes that `pack_items` made."""
+    items = {}
+    offset = 0
+    while offset < len(data):
+        key_size, value_size = _PAIR.unpack_from(data, offset)
+        middle = offset + _PAIR.size + key_size
+        end = middle + value_size
+        items[data[offset + _PAIR.size : middle]] = data[middle:end]
+        offset = end
+    return items
+
+
+def is_due(page: Page, before: int, after: int, *, checked: bool) -> bool:
+    """Tell whether a change is still to be made to a page.
+
+    Raises:
+        EngineError: The page is not in the state that the change was made to (-566 older, -567 newer), where that is
+            checked.
+    """
+    if page.dbtime >= after:
+        return False
+    if checked and page.dbtime != before:
+        code = -566 if page.dbtime < before else -567
+        raise EngineError(code, f"page {page.number} has dbtime {page.dbtime}, the log expects {before}")
+    return True
+
+
+def apply_put(page: Page, change: Put) -> None:
+    """Set, replace or delete one record."""
+    page.free = False
+    page.dbtime = change.after
+    if change.value is None:
+        page.items.pop(change.key, None)
+    else:
+        page.items[change.key] = change.value
+
+
+def apply_split_to_target(source: Page, target: Page, change: Split) -> None:
+    """Fill the target, from the record where it says what moves, else from the source, which must still hold it.
+
+    Where the source has been split already and the record does not say what moved, the data is lost: what a patch file
+    is there for.
+    """
+    if change.moved is not None:
+        target.items = unpack_items(change.moved)
+    elif source.dbtime < change.after:
+        target.items = {key: value for key, value in source.items.items() if key >= change.key}
+    else:
+        target.items = {}
+    target.low = change.key
+    target.next_page = change.next_page
+    target.free = False
+    target.dbtime = change.after
+
+
+def apply_split_to_source(source: Page, change: Split) -> None:
+    """Take from the source what has moved."""
+    source.items = {key: value for key, value in source.items.items() if key < change.key}
+    source.next_page = change.target
+    source.free = False
+    source.dbtime = change.after
+
+
+def apply_free_to_previous(previous: Page, change: Free) -> None:
+    """Point past the page that becomes free."""
+    previous.next_page = change.next_page
+    previous.dbtime = change.after
+
+
+def apply_free_to_page(page: Page, change: Free) -> None:
+    """Empty the page that becomes free."""
+    page.items = {}
+    page.low = b""
+    page.next_page = 0
+    page.free = True
+    page.dbtime = change.after

@@ -22,13 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, LogPosition
-from tokar.lab import leaf_pages
+from tokar.lab import database_file
+from tokar.lab.backup import apply_patch, patch_name, take_over_trailer
 from tokar.lab.change_records import Attach, Begin, Commit, Detach, Free, LogRecord, Put, Rollback, Split
-from tokar.lab.copies import apply_patch, patch_name, take_over_trailer
-from tokar.lab.database_file import DatabaseFile, read_checkpoint
+from tokar.lab.database_file import DatabaseFile, Page, read_checkpoint
 from tokar.lab.engine import EngineError
 from tokar.lab.instance import Instance, Life, Listener, Place
-from tokar.lab.leaf_pages import Page
 from tokar.lab.log_formats import LogContent
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.restore_logs import LogsToPlay, restored_run, roll_forward, soft_run
@@ -105,7 +104,7 @@ class Redo:
     def _put(self, record: Put, position: LogPosition) -> None:
         page = self._page(record.dbid, record.page)
         if self._is_due(page, record.before, record.after):
-            leaf_pages.apply_put(page, record)
+            database_file.apply_put(page, record)
             self.instance.cache.changed(record.dbid, record.page, position)
 
     def _split(self, record: Split, position: LogPosition) -> None:
@@ -115,25 +114,25 @@ class Redo:
         if target.dbtime < record.after:
             # As when it was taken into use: to disk first, so that no two splits wait for each other.
             cache.flush(record.dbid, record.target)
-            leaf_pages.apply_split_to_target(source, target, record)
+            database_file.apply_split_to_target(source, target, record)
             cache.changed(record.dbid, record.target, position)
             if record.moved is None:
                 cache.must_follow(record.dbid, record.source, record.target)
         if source_due:
-            leaf_pages.apply_split_to_source(source, record)
+            database_file.apply_split_to_source(source, record)
             cache.changed(record.dbid, record.source, position)
 
     def _free(self, record: Free, position: LogPosition) -> None:
         previous, page = self._page(record.dbid, record.previous), self._page(record.dbid, record.page)
         if self._is_due(previous, record.before, record.after):
-            leaf_pages.apply_free_to_previous(previous, record)
+            database_file.apply_free_to_previous(previous, record)
             self.instance.cache.changed(record.dbid, record.previous, position)
         if self._is_due(page, record.page_before, record.after):
-            leaf_pages.apply_free_to_page(page, record)
+            database_file.apply_free_to_page(page, record)
             self.instance.cache.changed(record.dbid, record.page, position)
 
     def _is_due(self, page: Page, before: int, after: int) -> bool:
-        return leaf_pages.is_due(page, before, after, checked=self.instance.era.checks_dbtime)
+        return database_file.is_due(page, before, after, checked=self.instance.era.checks_dbtime)
 
     def _page(self, dbid: int, number: int) -> Page:
         file = self.instance.files[dbid]

@@ -27,11 +27,10 @@ from tokar.lab.config import (
 from tokar.lab.database_file import DatabaseFile, create_database
 from tokar.lab.engine import Chance, Clock, EngineError, Era, era_of
 from tokar.lab.engine_recovery import Recovered, RegisteredSet, hard_recovery, soft_recovery
-from tokar.lab.instance import Instance, Life, Listener, Place
+from tokar.lab.instance import Instance, Life, Listener, Place, Workload
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
-from tokar.lab.offline import compact, dump
-from tokar.lab.work import Workload
+from tokar.lab.tables import compact, dump
 
 
 @dataclass(frozen=True, slots=True)

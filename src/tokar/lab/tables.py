@@ -17,14 +17,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tokar.ese.values import LogPosition
-from tokar.lab import leaf_pages
+from tokar.ese.values import LogPosition, Signature
+from tokar.lab import database_file
 from tokar.lab.change_records import Begin, Commit, Free, LogRecord, Put, Rollback, Split
-from tokar.lab.database_file import DatabaseFile
-from tokar.lab.engine import Chance, EngineError
-from tokar.lab.leaf_pages import ROOT_PAGE, Page, pack_items
+from tokar.lab.database_file import ROOT_PAGE, DatabaseFile, Page, create_database, pack_items
+from tokar.lab.engine import Chance, EngineError, Era
 from tokar.lab.log_stream import LogStream
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Table:
         old = page.items.get(key)
         change = Put(transaction, self.dbid, page.number, page.dbtime, self._tick(), key, value, old)
         self._write_down(change, page)
-        leaf_pages.apply_put(page, change)
+        database_file.apply_put(page, change)
         if index and not page.items:
             self._free(index)
         return old
@@ -204,8 +204,8 @@ class Table:
             self.dbid, source.number, target.number, source.dbtime, self._tick(), middle, source.next_page, full
         )
         self._write_down(change, source, target)
-        leaf_pages.apply_split_to_target(source, target, change)
-        leaf_pages.apply_split_to_source(source, change)
+        database_file.apply_split_to_target(source, target, change)
+        database_file.apply_split_to_source(source, change)
         if full is None:
             self._cache.must_follow(self.dbid, source.number, target.number)
         self._lows.insert(index + 1, middle)
@@ -217,8 +217,8 @@ class Table:
             self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick(), page.next_page
         )
         self._write_down(change, previous, page)
-        leaf_pages.apply_free_to_previous(previous, change)
-        leaf_pages.apply_free_to_page(page, change)
+        database_file.apply_free_to_previous(previous, change)
+        database_file.apply_free_to_page(page, change)
         del self._lows[index], self._numbers[index]
 
     def _write_down(self, change: LogRecord, *pages: Page) -> None:
@@ -330,3 +330,45 @@ class Transactions:
                 if changed == dbid:
                     before.setdefault(key, old)
         return before
+
+
+def dump(path: Path, era: Era) -> dict[bytes, bytes]:
+    """Return the records of a database as it lies on disk: all of them only where it is clean.
+
+    Raises:
+        EngineError: It is not there (-1811), damaged (-1018), or its chain of pages is broken (-1019, -1206).
+    """
+    file = DatabaseFile(path, era)
+    cache = Cache({0: file}, lambda: None)
+    return {key: value for page in walk_chain(cache, 0, file.page_count) for key, value in page.items.items()}
+
+
+def compact(path: Path, era: Era, signature: Signature) -> None:
+    """Defragment a clean database: its records go into a new one, which takes its place.
+
+    That has a new signature and remembers no backup, so logs-only backups are refused until the next full (Q183380);
+    logs from before it are about the old one and cannot be played onto it.
+
+    If it dies half-way, the old or the new database lies there, whole.
+
+    Raises:
+        EngineError: The database is not clean (-550).
+    """
+    file = DatabaseFile(path, era)
+    if not file.header.is_clean:
+        raise EngineError(-550, "the database was not shut down cleanly", path=path)
+    dbtime = file.header.dbtime + 1
+    pages = _full_pages(dump(path, era), era.page_size, dbtime)
+    draft = path.with_name("tempdfrg.edb")
+    create_database(draft, era, signature, file.header.dbid, pages=pages, dbtime=dbtime)
+    draft.replace(path)
+
+
+def _full_pages(items: dict[bytes, bytes], page_size: int, dbtime: int) -> list[Page]:
+    pages = [Page(ROOT_PAGE, dbtime=dbtime, free=False)]
+    for key in sorted(items):
+        if not pages[-1].fits(key, items[key], page_size):
+            pages[-1].next_page = pages[-1].number + 1
+            pages.append(Page(pages[-1].number + 1, dbtime=dbtime, low=key, free=False))
+        pages[-1].items[key] = items[key]
+    return pages

@@ -24,8 +24,7 @@ from tokar.errors import ArchiveError
 from tokar.ese.identify import FileKind, identify
 from tokar.restore.plan import Interrupted
 from tokar.storage.bytesource import FileSource
-from tokar.storage.directory import inode_of
-from tokar.storage.lock import is_held
+from tokar.storage.directory import inode_of, is_held
 
 # Names that files of the engine have (ESE documentation, "Extensible Storage Engine Files"). A name alone is enough for
 # a file to be in the way of a restore: an old checkpoint or log that stays is believed by recovery.

@@ -19,8 +19,7 @@ from typing import Final
 from tokar.errors import StorageError
 from tokar.restore.inventory import LOCK_NAME, STAGING_PREFIX
 from tokar.storage import durable
-from tokar.storage.directory import Directory
-from tokar.storage.lock import Lock, is_held
+from tokar.storage.directory import Directory, Lock, is_held
 from tokar.storage.sink import OLD_SUFFIX, temporary_files
 
 _STAGED: Final = re.compile(re.escape(STAGING_PREFIX) + r"[0-9a-f]+-\d+")

@@ -53,8 +53,7 @@ from tokar.restore.stager import ContentReader, Stager
 from tokar.restore.staging import Stage, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable
-from tokar.storage.directory import Directory
-from tokar.storage.lock import Lock
+from tokar.storage.directory import Directory, Lock
 from tokar.tokens import DATABASE_DIRECTORY
 
 if TYPE_CHECKING:

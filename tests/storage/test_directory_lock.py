@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tokar.errors import StorageError
-from tokar.storage.directory import Directory
-from tokar.storage.lock import Lock, is_held
+from tokar.storage.directory import Directory, Lock, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +80,7 @@ def test_a_link_is_not_followed(folder: Directory, tmp_path: Path) -> None:
 
 def test_a_lock_ends_with_its_process(folder: Directory) -> None:
     script = (
-        "import os, sys; from tokar.storage.directory import Directory; from tokar.storage.lock import Lock; "
+        "import os, sys; from tokar.storage.directory import Directory; from tokar.storage.directory import Lock; "
         "lock = Lock(Directory(sys.argv[1]), 'lock', 'busy'); print('held', flush=True); sys.stdin.read(); os._exit(9)"
     )
     arguments = [sys.executable, "-c", script, folder.path]
