@@ -137,7 +137,8 @@ def without_rights() -> Iterator[Path]:
         if os.geteuid() != 0:
             yield folder
             return
-        tokar("tokens")  # all modules that are needed may be out of reach later
+        for arguments in ("tokens",), ("lab", "new", "x", "--databases", "x"):  # text, and what typer converts
+            tokar(*arguments)  # all modules that are needed may be out of reach later
         os.chown(folder, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, 0)
         try:

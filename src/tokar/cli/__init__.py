@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,6 +23,7 @@ import typer.main
 
 from tokar._version import __version__
 from tokar.cli import output, signals
+from tokar.cli.arguments import take_directly
 from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError
 
 # Every verb with its line in `tokar --help`, which so imports none of them; each explains itself in full.
@@ -52,6 +54,10 @@ _UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of it
 class VerbGroup(typer.core.TyperGroup):
     """The verbs, each imported when it is asked for, and the one place where errors become messages and exit codes."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        take_directly(self)
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the verbs in the order of the help text."""
         del ctx
@@ -60,11 +66,7 @@ class VerbGroup(typer.core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command for a verb, or None."""
         del ctx
-        if cmd_name not in VERBS:
-            return None
-        command = typer.main.get_command(importlib.import_module(f"tokar.cli.{cmd_name}").app)
-        command.name = cmd_name
-        return command
+        return _command(cmd_name) if cmd_name in VERBS else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the verbs without importing them."""
@@ -91,6 +93,14 @@ class VerbGroup(typer.core.TyperGroup):
                 raise
             output.finish()
             return result
+
+
+@cache
+def _command(verb: str) -> Any:
+    """Import a verb and return its command."""
+    command = typer.main.get_command(importlib.import_module(f"tokar.cli.{verb}").app)
+    command.name = verb
+    return take_directly(command)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from tokar.cli import output, restore_text
 from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, open_archive
 from tokar.cli.restore_text import Showing
-from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
 from tokar.restore.options import RestoreOptions, parse_generation
@@ -25,11 +24,10 @@ from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import ChosenSets, OpenSets, place_sets, plan_restore, spooled
 from tokar.restore.workers import useful_processes
-from tokar.server.contract import Server
-from tokar.server.deadline import DeadlineServer
 from tokar.words import count_text
 
 if TYPE_CHECKING:
+    from tokar.server.contract import Server
     from tokar.server.run_restore import RestorationResult
 
 _STANDARD_INPUT: Final = "-"
@@ -212,6 +210,9 @@ def _error_as_json(showing: Showing, value: Callable[[], dict[str, object]]) -> 
 
 def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showing: Showing) -> None:
     """Restore sets to a server and print what it was told."""
+    from tokar.cli.sources import find_source, open_server  # noqa: PLC0415 - start-up time
+    from tokar.server.deadline import DeadlineServer  # noqa: PLC0415
+
     assert chosen.selection is not None
     find_source(source)
     _check_for_server(options)

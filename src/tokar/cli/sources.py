@@ -7,33 +7,34 @@ InputError.
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokar.server.contract import Server
 
 GROUP: Final = "tokar.sources"
-_BUILT_IN: Final = {
-    "lab": EntryPoint("lab", "tokar.lab.server:open_source", GROUP),
-    "dir": EntryPoint("dir", "tokar.server.directory_source:open_source", GROUP),
-}
+_BUILT_IN: Final = {"lab": "tokar.lab.server", "dir": "tokar.server.directory_source"}  # each has `open_source`
 
 
-def find_source(source: str) -> tuple[EntryPoint, str]:
-    """Return the factory for `SCHEME:PLACE`, not loaded yet, and the place.
+def find_source(source: str) -> tuple[Callable[[], Any], str]:
+    """Return what loads the factory for `SCHEME:PLACE`, and the place.
 
     Raises:
         InputError: There is no such scheme.
     """
     scheme, colon, place = source.partition(":")
     if colon and scheme in _BUILT_IN:
-        return _BUILT_IN[scheme], place
+        return lambda: import_module(_BUILT_IN[scheme]).open_source, place
+    from importlib.metadata import entry_points  # noqa: PLC0415 - start-up time
+
     added = {one.name: one for one in entry_points(group=GROUP)}
     if colon and scheme in added:
-        return added[scheme], place
+        return added[scheme].load, place
     more = "".join(f", {name}:PLACE comes from an add-on" for name in sorted(added))
     raise InputError(f"not a source: {source}", hint=f"lab:DIR is a simulated server, dir:DIR a set on disk{more}")
 
@@ -49,12 +50,12 @@ def open_server(source: str, *, restoring: bool = False) -> Server:
         InputError: There is no such scheme, it cannot be loaded, or the place is not one.
         SourceError: The server cannot be opened.
     """
-    found, place = find_source(source)
+    load, place = find_source(source)
     try:
-        factory = found.load()
+        factory = load()
     except (ImportError, AttributeError) as error:
         raise InputError(
-            f"the source {found.name}: cannot be loaded: {error}", hint="install its add-on anew"
+            f"the source {source.partition(':')[0]}: cannot be loaded: {error}", hint="install its add-on anew"
         ) from error
     server: Server = factory(place, restoring=restoring)
     return server

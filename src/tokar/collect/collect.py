@@ -25,8 +25,6 @@ from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.records import MAX_JSON_SIZE
 from tokar.format.writer import ArchiveWriter, InputStream, Sealed, WatchedStream, system_clock
-from tokar.restore.locations import parse_location_list, read_location_file
-from tokar.restore.paths import take_apart
 from tokar.sets.read import SetFile
 from tokar.sets.recorded import FactWriter
 from tokar.storage.sink import FileSink, Sink
@@ -395,6 +393,8 @@ def _location_list(folder: certutil.CertutilFolder, notes: list[str]) -> dict[st
     """Return the key of HEAD for the location file of certutil, which is kept even if it cannot be read."""
     if folder.location_list is None:
         return {}
+    from tokar.restore.locations import parse_location_list  # noqa: PLC0415 - start-up time
+
     try:
         parse_location_list(folder.location_list, wide=True)
     except LocationListError as error:
@@ -421,6 +421,9 @@ def _described(request: CollectRequest) -> dict[str, Any]:
 
 def _locations(path: Path, profile: str) -> dict[str, Any]:
     """Return the key of HEAD for a locations file."""
+    from tokar.restore.locations import read_location_file  # noqa: PLC0415 - start-up time
+    from tokar.restore.paths import take_apart  # noqa: PLC0415
+
     # Any bytes are text in ISO 8859-1: of a raw list only the grammar is judged, its code page is asked for at restore.
     file = read_location_file(path, profile, encoding=28591)
     for one in file.locations:

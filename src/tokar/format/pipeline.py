@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,6 +23,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from typing_extensions import Buffer
 
     from tokar.format.compression import Compression
@@ -46,7 +47,7 @@ class Pipeline:
         self._compression = compression
         self.chunk_size = chunk_size
         count = threads or os.cpu_count() or 1
-        self._encoders = ThreadPoolExecutor(count, "tokar-encode") if compression.level is not None else None
+        self._encoders = _encoders(count) if compression.level is not None else None
         self._buffers: SimpleQueue[bytearray] = SimpleQueue()
         spare = min(_SPARE_BUFFERS, max(_SPARE_SIZE // chunk_size, _BEHIND + 1))
         for _ in range(spare + (count if self._encoders else 0)):
@@ -112,6 +113,12 @@ class Pipeline:
                 except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                     self._failure = error
             self._buffers.put(job.buffer)
+
+
+def _encoders(count: int) -> Executor:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up time
+
+    return ThreadPoolExecutor(count, "tokar-encode")
 
 
 class _Job(NamedTuple):

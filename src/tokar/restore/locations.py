@@ -31,7 +31,6 @@ An unknown table or key is an error, so that a slip of the pen never sends a fil
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -240,6 +239,8 @@ def parse_location_file(
 
 def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFile:
     """Return what a TOML file says."""
+    import tomllib  # noqa: PLC0415 - start-up time
+
     try:
         text = data.decode("utf-8-sig")
         document = tomllib.loads(text)

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import ntpath
 import os
-import platform
 import posixpath
 import re
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -134,6 +132,9 @@ def own_hosts() -> frozenset[str]:
     """Return the names of this machine that a UNC path may use; none except on Windows."""
     if os.name != "nt":
         return frozenset()
+    import platform  # noqa: PLC0415 - start-up time
+    import socket  # noqa: PLC0415
+
     return frozenset({platform.node(), socket.gethostname(), socket.getfqdn(), "localhost"})
 
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import done, tokar, without_rights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_usual_commands_load_neither_pydantic_nor_add_ons(tmp_path: Path) -> None:
+    archive, content = tmp_path / "a.tokar", tmp_path / "f"
+    content.write_bytes(b"x")
+    code = """
+import sys
+from tokar.cli import app
+archive, content, out = sys.argv[1:]
+for arguments in (
+    ["create", "-q", archive, f"0x0F={content}"],
+    ["verify", "-q", archive],
+    ["inspect", "--entries", archive],
+    ["restore", "-q", archive, "--into", out, "--only", "f"],
+):
+    assert not app(arguments, standalone_mode=False)
+print(*[one for one in ("pydantic", "importlib.metadata", "tomllib", "socket") if one in sys.modules])
+"""
+    arguments: list[str | Path] = [sys.executable, "-c", code, archive, content, tmp_path / "out"]
+    printed = subprocess.run(arguments, capture_output=True, check=True, text=True).stdout
+    assert printed.splitlines()[-1] == ""
+    assert (tmp_path / "out" / "f").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(
+    ("option", "error"), [("x", "input should be a valid integer"), ("0", "greater than or equal to 1")]
+)
+def test_a_number_is_converted_and_judged_by_typer(tmp_path: Path, option: str, error: str) -> None:
+    result = tokar("lab", "new", tmp_path / "lab", "--databases", option)
+    assert result.exit_code == 2
+    assert "'--databases'" in result.error
+    assert error in result.error.lower()
+    assert not (tmp_path / "lab").exists()
+
+
+def test_a_number_is_taken(tmp_path: Path) -> None:
+    done("lab", "new", tmp_path / "lab", "--databases", "3")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are not in the mode")
+def test_a_path_that_may_not_be_read_is_refused_by_typer() -> None:
+    with without_rights() as folder:
+        path = folder / "a.tokar"
+        path.touch(0o000)
+        result = tokar("salvage", path, folder / "b.tokar")
+    assert result.exit_code == 2
+    assert "is not readable" in result.error
+
+
+def test_what_must_be_given_is_missed() -> None:
+    result = tokar("create", "x.tokar")
+    assert (result.exit_code, result.error) == (2, "missing argument 'PATH...'")
+
+
+def test_options_that_may_be_repeated_are_all_taken(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x")
+    (tmp_path / "g").write_bytes(b"y")
+    done("create", tmp_path / "a.tokar", f"0x0F={tmp_path / 'f'}", f"0x0F={tmp_path / 'g'}")
+    done("restore", tmp_path / "a.tokar", "--into", tmp_path / "out", "--only", "f", "--only", "g")
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {"f", "g"}
