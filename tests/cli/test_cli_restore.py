@@ -351,6 +351,7 @@ def test_the_copy_of_standard_input_is_removed(archive: Path, tmp_path: Path, mo
     (tmp_path / "spool").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "spool"))
     done("restore", "-", "--into", tmp_path / "out", stdin=archive.read_bytes())
+    (tmp_path / "out" / "edb.chk").write_bytes(b"")
     assert tokar("restore", "-", "--into", tmp_path / "out", stdin=archive.read_bytes()).exit_code == 6
     assert contents(tmp_path / "spool") == {}
     assert not list((tmp_path / "spool").iterdir())
@@ -360,7 +361,7 @@ def test_a_full_disk_for_the_copy_is_an_error(archive: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("tokar.storage.sink.write_all", full)
     result = tokar("restore", "-", "--into", "out", stdin=archive.read_bytes())
     refused(result, "cannot keep what comes from standard input: No space left on device", 1)
     assert result.hint == "TMPDIR says where it is kept"

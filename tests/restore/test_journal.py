@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,18 +133,12 @@ def test_wherever_it_dies_the_same_restore_goes_on(
         before = {name for name in contents(folder) if ".tokar-" not in name}
         if f"data/{DATABASE}" in before and contents(folder)[f"data/{DATABASE}"] != b"old":
             assert {*WHOLE, f"data/{DATABASE}"} <= before, "it looks whole and is not"
-        if not any(name.startswith(".tokar-restore-") for name in all_names(folder)) and before >= {*WHOLE}:
-            continue  # it had ended: the same restore is refused as any other, or done again
         continued += planned(path, folder, existing).interrupted is not None
         restored(path, folder, existing)
         demand_whole(folder, path)
         asides = [data for name, data in contents(folder).items() if ".tokar-aside-" in name]
         assert sorted(asides) == (sorted(OLD.values()) if existing == "set-aside" else [])
     assert continued > 10
-
-
-def all_names(folder: Path) -> set[str]:
-    return {one.name for one in folder.rglob("*")}
 
 
 _FOUND: dict[Callable[[Path], bool], int] = {}
@@ -437,3 +432,65 @@ def test_room_that_is_used_already_is_not_asked_for_twice(
     plan = planned(path, folder, "refuse")
     assert plan.problems == ()
     assert plan.size > 10
+
+
+# --- after all was done -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(tmp_path: Path, path: Path) -> Path:
+    """A folder in which the restore came to its end."""
+    restored(path, tmp_path / "out", "refuse")
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("existing", ["refuse", "set-aside", "roll-forward"])
+def test_what_is_done_is_done_already(finished: Path, path: Path, existing: str) -> None:
+    before = {one: one.stat().st_ino for one in finished.rglob("*") if one.is_file()}
+    plan = planned(path, finished, existing)
+    assert (plan.problems, plan.asides) == ((), ())
+    assert plan.notes[-1] == "all is done already: 5 files are in place, each with the content that it must have"
+    report = restored(path, finished, existing)
+    assert (report.files, report.found) == (5, 5)
+    assert {one: one.stat().st_ino for one in finished.rglob("*") if one.is_file()} == before
+
+
+def test_the_command_says_that_all_is_done(finished: Path, path: Path) -> None:
+    result = done("restore", path, "--to", f"database=dir:{finished}/data", "--to", f"log-dir={finished}/logs")
+    assert "all is done already: 5 files, " in result.stdout
+
+
+@pytest.mark.parametrize("name", [f"data/{DATABASE}", f"logs/{name_of(6)}"])
+def test_one_byte_that_differs_is_in_the_way(finished: Path, path: Path, name: str) -> None:
+    data = bytearray((finished / name).read_bytes())
+    data[-1] ^= 1
+    (finished / name).write_bytes(data)
+    with pytest.raises(ExistingFileError, match="there already"):
+        restored(path, finished, "refuse")
+
+
+def test_beside_another_file_of_the_engine_nothing_is_read(
+    finished: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (finished / "logs" / "edb.chk").write_bytes(checkpoint(9))
+    monkeypatch.setattr("tokar.restore.journal.is_whole", None)
+    with pytest.raises(ExistingFileError, match=r"files of the engine are there already: edb\.chk"):
+        restored(path, finished, "refuse")
+
+
+def test_a_file_that_is_missing_again_is_not_called_done(finished: Path, path: Path) -> None:
+    (finished / "logs" / name_of(6)).unlink()
+    with pytest.raises(ExistingFileError) as caught:
+        restored(path, finished, "refuse")
+    assert "--existing set-aside" in str(caught.value.hint)
+    restored(path, finished, "set-aside")
+    demand_whole(finished, path)
+
+
+def test_a_rerun_that_died_although_all_was_done_leaves_it_done(tmp_path: Path, path: Path, finished: Path) -> None:
+    def prepare(folder: Path) -> None:
+        shutil.copytree(finished, folder)
+
+    for folder in die_everywhere(tmp_path, path, prepare, "refuse"):
+        restored(path, folder, "refuse")
+        demand_whole(folder, path)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from disk_faults import KILLED, Strike, dies
 from format_tools import CHUNK, from_the_front, new_writer, pattern, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.compression import Compression
+from tokar.restore.leftovers import Owner, find_leftovers, remove_leftover
 from tokar.storage import durable
 from tokar.storage.durable import Capability
-from tokar.storage.sink import FileSink, PipeSink, write_all
+from tokar.storage.sink import FileSink, PipeSink, spooled, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -405,3 +407,100 @@ def test_an_archive_that_was_written_to_disk_is_read_from_disk(tmp_path: Path) -
         writer.add(0x44, "x", io.BytesIO(content))
     with Archive(path) as archive:
         assert archive.read(archive.find("x")) == content
+
+
+# --- what `clean` could take for dead ---------------------------------------------------------------------------------
+
+
+@posix
+def test_a_temporary_file_that_is_taken_for_dead_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = durable.lock
+    removed: list[Path] = []
+
+    def late(descriptor: int) -> bool:
+        if not removed:
+            (found,) = find_leftovers(tmp_path)
+            remove_leftover(found)
+            removed.append(found.path)
+        return lock(descriptor)
+
+    monkeypatch.setattr(durable, "lock", late)
+    sink = FileSink(tmp_path / "set.tokar")
+    assert [one.owner for one in find_leftovers(tmp_path)] == [Owner.AT_WORK]
+    sink.write([b"all"])
+    sink.commit()
+    assert removed
+    assert (tmp_path / "set.tokar").read_bytes() == b"all"
+
+
+@posix
+def test_a_temporary_file_that_somebody_locks_first_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, refused = durable.lock, iter([False, False])
+    monkeypatch.setattr(durable, "lock", lambda descriptor: next(refused, None) is not False and lock(descriptor))
+    sink = FileSink(tmp_path / "set.tokar")
+    assert len(names_in(tmp_path)) == 1
+    sink.discard()
+    assert names_in(tmp_path) == []
+
+
+def test_a_place_where_everything_is_locked_at_once_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "lock", lambda _: False)
+    with pytest.raises(StorageError, match="removed or locked at once by somebody else"):
+        FileSink(tmp_path / "set.tokar")
+    assert names_in(tmp_path) == []
+
+
+@posix
+def test_what_is_going_to_be_replaced_is_at_work_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set.tokar").write_bytes(b"old")
+    sync, seen = durable.sync_directory, []
+
+    def look(folder: Path) -> bool:
+        seen.extend(find_leftovers(folder))
+        return sync(folder)
+
+    monkeypatch.setattr(durable, "sync_directory", look)
+    sink = FileSink(tmp_path / "set.tokar", replace=True)
+    sink.commit()
+    assert [one.owner for one in seen] == [Owner.AT_WORK]
+    assert names_in(tmp_path) == ["set.tokar"]
+
+
+# --- spools -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_spool_is_at_work_and_then_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with spooled(io.BytesIO(pattern(3 * CHUNK))) as path:
+        assert path.read_bytes() == pattern(3 * CHUNK)
+        assert [one.owner for one in find_leftovers(tmp_path)] == [Owner.AT_WORK]
+    assert names_in(tmp_path) == []
+
+
+@posix
+def test_the_spool_of_a_process_that_died_is_found_by_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def die() -> None:
+        with spooled(io.BytesIO(b"half")):
+            os._exit(KILLED)
+
+    assert dies(Strike(0, "before"), die)
+    (found,) = find_leftovers(tmp_path)
+    assert found.owner is Owner.GONE
+    remove_leftover(found)
+    assert names_in(tmp_path) == []
+
+
+def test_a_spool_that_has_no_place_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with (
+        pytest.raises(StorageError, match="cannot keep what comes from standard input") as caught,
+        spooled(io.BytesIO()),
+    ):
+        pass
+    assert "TMPDIR" in str(caught.value.hint)

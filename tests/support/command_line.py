@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
 
+import tokar as library
 from tokar.cli import app
 
 if TYPE_CHECKING:
@@ -137,8 +140,12 @@ def without_rights() -> Iterator[Path]:
         if os.geteuid() != 0:
             yield folder
             return
-        for arguments in ("tokens",), ("lab", "new", "x", "--databases", "x"):  # text, and what typer converts
-            tokar(*arguments)  # all modules that are needed may be out of reach later
+        # All modules that are needed may be out of reach later: ours, and those for text and for what typer converts.
+        for _, module, _ in pkgutil.walk_packages(library.__path__, "tokar."):
+            if not module.endswith("__main__"):
+                importlib.import_module(module)
+        for arguments in ("tokens",), ("lab", "new", "x", "--databases", "x"):
+            tokar(*arguments)
         os.chown(folder, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, 0)
         try:

@@ -86,7 +86,7 @@ def backup(
         raise InputError("--after and --chain exclude each other")
     find_source(source)  # before anything is read or started
     if not quiet:
-        name_leftovers(out)
+        name_leftovers(out.parent)
     options = BackupOptions(
         prior=load_prior(after) if after else None,
         or_full=or_full,

@@ -69,7 +69,7 @@ def create(
     if as_json and out == "-":
         raise InputError("--json and the archive both want standard output", hint="name a file as OUT")
     if out != "-" and not quiet:
-        name_leftovers(out)
+        name_leftovers(Path(out).parent)
     compression = Compression.parse(compress)
     request = CollectRequest(
         paths=paths,

@@ -10,7 +10,7 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.options import ArchivePath, Force, Quiet, local_file, open_archive
+from tokar.cli.options import ArchivePath, Force, Quiet, open_given
 from tokar.errors import ExistingFileError, StorageError, UnsafeNameError
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
@@ -43,7 +43,7 @@ def extract(
 
     To standard output the bytes are provisional until the command succeeds.
     """
-    with local_file(str(archive)) as real, open_archive(real) as opened:
+    with open_given(str(archive)) as opened:
         entry = opened.find(name, None if token is None else parse_token(token, opened.head.profile))
         target = _leaf(entry) if out is None else out
         sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, archive, replace=force)

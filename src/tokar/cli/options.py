@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -50,18 +51,22 @@ def local_file(path: str) -> Iterator[str]:
     if path != "-":
         yield path
         return
-    import shutil  # noqa: PLC0415 - only pipes need it
-    import tempfile  # noqa: PLC0415
+    from tokar.storage.sink import spooled  # noqa: PLC0415 - only pipes need it
 
-    with tempfile.TemporaryDirectory(prefix="tokar-") as folder:
-        copy = Path(folder, "standard input")
-        try:
-            with copy.open("xb") as file:
-                shutil.copyfileobj(output.standard_input(), file, 1 << 20)
-        except OSError as error:
-            hint = "it is copied first; TMPDIR says where to"
-            raise StorageError(f"cannot copy standard input: {error.strerror}", path=copy, hint=hint) from error
+    with spooled(output.standard_input()) as copy:
         yield str(copy)
+
+
+@contextmanager
+def open_given(path: str) -> Iterator[Archive]:
+    """Open an archive as `open_archive` does; `-` is standard input, and called that in every error.
+
+    Raises:
+        StorageError: It cannot be read.
+        FormatError: As for `open_archive`.
+    """
+    with local_file(path) as real, open_archive(real, shown="standard input" if path == "-" else None) as opened:
+        yield opened
 
 
 @contextmanager
@@ -112,20 +117,18 @@ def end_with_json(value: dict[str, Any], error: ArchiveError) -> NoReturn:
     raise typer.Exit(error.exit_code) from error
 
 
-def name_leftovers(out: Path | str) -> None:
-    """Say which temporary files lie beside a file that is about to be written, of runs that died."""
-    from tokar.storage.sink import temporary_files  # noqa: PLC0415 - options alone load little
+def name_leftovers(*folders: Path | str) -> None:
+    """Say what runs that died left in folders that are about to be written to, or were."""
+    gone: list[tuple[str, str]] = []
+    for folder in dict.fromkeys(map(str, folders)):
+        with suppress(OSError, StorageError):
+            if any(name.startswith(".") for name in os.listdir(folder)):  # noqa: PTH208 - names alone
+                from tokar.restore.leftovers import Owner, find_leftovers  # noqa: PLC0415 - loads much, rarely needed
 
-    folder = Path(out).parent
-    try:
-        if not temporary_files(folder):
-            return
-        from tokar.restore.leftovers import Owner, find_leftovers  # noqa: PLC0415 - loads much, and is rarely needed
-
-        gone = [one.path.name for one in find_leftovers(folder) if one.owner is Owner.GONE]
-    except StorageError:
-        return
+                found = find_leftovers(Path(folder))
+                gone += [(one.path.name, folder) for one in found if one.owner is Owner.GONE]
     if gone:
+        name, folder = gone[0]
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        command = f"tokar clean {names.printable(str(folder))}"
-        output.note(f"left over of a run that died: {names.printable(gone[0])}{more}; to list and remove: {command}")
+        command = f"tokar clean {names.printable(folder)}"
+        output.note(f"left over of a run that died: {names.printable(name)}{more}; to list and remove: {command}")

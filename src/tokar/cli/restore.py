@@ -14,7 +14,7 @@ import typer
 from tokar import names
 from tokar.cli import output, restore_text
 from tokar.cli.last_line import show_outcome
-from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, open_archive
+from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, name_leftovers, open_given
 from tokar.cli.restore_text import Showing
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
@@ -22,7 +22,7 @@ from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.paths import parse_map
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
-from tokar.restore.prepare import ChosenSets, OpenSets, place_sets, plan_restore, spooled
+from tokar.restore.prepare import ChosenSets, OpenSets, place_sets, plan_restore
 from tokar.restore.workers import useful_processes
 from tokar.words import count_text
 
@@ -136,7 +136,7 @@ def restore(
     if take_over and server is None:
         raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:
-        with _open_one(named[0]) as archive:
+        with open_given(named[0]) as archive:
             _restore(archive, options, showing)
         return
     if accept_unrecoverable:
@@ -150,17 +150,6 @@ def restore(
             _restore(chosen, options, showing)
         else:
             _restore_to(server, chosen, options, showing)
-
-
-@contextmanager
-def _open_one(path: str) -> Iterator[Archive]:
-    """Open an archive; one from standard input is first written to a temporary file."""
-    if path == _STANDARD_INPUT:
-        with spooled(output.standard_input()) as spool, open_archive(spool, shown="standard input") as opened:
-            yield opened
-    else:
-        with open_archive(path) as opened:
-            yield opened
 
 
 def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
@@ -193,6 +182,8 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     elif showing.talks:
         if report is not None:
             restore_text.show_report(report)
+            places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
+            name_leftovers(*places, *(one.parent for one in places))
         if plan.chosen.outcome is not None:
             show_outcome(plan.chosen.outcome, plan.chosen.archives[0].head.profile)
 

@@ -127,7 +127,8 @@ def registration_json(one: Registration) -> dict[str, object]:
 def show_report(report: Report) -> None:
     """Print what was placed."""
     files = count_text(report.files, "file")
-    output.line(f"restored {files}, {output.size_text(report.size)}; every digest was right")
+    done = "all is done already:" if report.found == report.files > 0 else "restored"
+    output.line(f"{done} {files}, {output.size_text(report.size)}; every digest was right")
     if report.without_time:
         output.line(f"note: {count_text(report.without_time, 'file')} could not be given the modification time")
 

@@ -9,6 +9,7 @@ made durable, `NAME.journal-N` beside the first staging directory, with the file
 * With a journal: everything had been staged, and renaming may have begun. A file under a final name that has exactly
   the size and the digest that it must have is taken for one that was renamed. Any other file there is in the way, as
   always.
+* Where all files of the plan are there so, and nothing else is in the way, all is done already, journal or not.
 
 Nothing in a staging directory is believed: it must be private to this user, and every file in it a regular one with a
 single name.
@@ -19,7 +20,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
@@ -34,6 +36,8 @@ from tokar.storage.stored_json import parse_json, typed
 
 if TYPE_CHECKING:
     from tokar.format.index import Entry
+
+Planned = Callable[[Interrupted | None], list[Plan]]  # Makes plans, with what an earlier run left
 
 _FORM: Final = "tokar restore journal 1"
 _SUFFIX: Final = ".journal-"
@@ -109,6 +113,42 @@ def find_interrupted(plan: Plan) -> Interrupted | None:
         journals=tuple((*place, _identity(*place)) for place in journals),
         registered=any(one.get("registered") for one in written),
     )
+
+
+def plans_that_go_on(first: Plan, planned: Planned) -> list[Plan]:
+    """Return plans that go on from what an earlier run of the same restore left, also where that has done all.
+
+    Args:
+        first: The plan, all plans of a chain as one, as if nothing had been left.
+        planned: Makes the plans anew, with what was left.
+    """
+    left = find_interrupted(first)
+    if left is None or not left.placed:
+        done = _all_in_place(first, left)
+        plans = planned(done) if done is not None else []
+        # All is read only where nothing is in the way: a recovered database has the size that it had, but a checkpoint
+        # lies beside it.
+        is_free = not any(one.problems or one.asides for one in plans)
+        if done is not None and is_free and frozenset(_placed(first)) == done.placed:
+            return plans
+    return planned(left)
+
+
+def _all_in_place(plan: Plan, left: Interrupted | None) -> Interrupted | None:
+    """Return what would be left if all was done; None where a file is missing or has another size."""
+    placed = set()
+    for extra in plan.extras:
+        if _size(extra.directory, extra.name) != len(extra.data):
+            return None
+        placed.add((extra.directory, extra.name))
+    for directory, name, entry in plan.steps.placements():
+        if _size(directory, name) != entry.size:
+            return None
+        placed.add((directory, name))
+    if not placed:
+        return None
+    found = left or Interrupted(staging_name(plan), frozenset(), frozenset(), (), ())
+    return replace(found, placed=frozenset(placed), is_done=True)
 
 
 def journal_name(holder: Directory, name: str) -> str:

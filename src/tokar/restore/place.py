@@ -363,7 +363,7 @@ class Placing:
         """Return what was done, after all went well."""
         earlier = self._plan.interrupted.asides if self._plan.interrupted else ()
         files, size, without_time = self._staged
-        return Report(files, size, (*earlier, *self._plan.asides), without_time)
+        return Report(files, size, (*earlier, *self._plan.asides), without_time, len(self._done))
 
     def _stopped(self, error: BaseException) -> PlacingStoppedError | None:
         """Return the report of what is in place; None where nothing was renamed, so that all can be undone.
@@ -459,6 +459,7 @@ class Report:
     size: int  # Their bytes
     asides: tuple[Aside, ...]  # The files that were set aside
     without_time: int  # How many files could not be given their modification time
+    found: int = 0  # How many of the files were in place already, from an earlier run of the same restore
 
 
 class PlacingStoppedError(PartialError):

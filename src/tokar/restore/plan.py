@@ -239,6 +239,7 @@ class Interrupted:
     asides: tuple[Aside, ...]  # The renames of old files that it has done
     journals: tuple[tuple[str, str, str], ...]  # Directory, name and identity of its journals
     registered: bool = False  # Whether it may have registered something with a server
+    is_done: bool = False  # Whether all files are in place already
 
     def within(self, directories: Container[str]) -> Interrupted:
         """Return what of it is in some directories."""

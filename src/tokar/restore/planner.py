@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -27,7 +27,7 @@ from tokar.errors import CollisionError, ExistingFileError, InputError, RestoreE
 from tokar.ese.filenames import parse_file_name
 from tokar.format.index import Entry, find_entries
 from tokar.restore.inventory import Inventory, TargetState, engine_file, take_inventory
-from tokar.restore.journal import find_interrupted
+from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import Kind, Location, NameTarget
 from tokar.restore.matching import Matcher
 from tokar.restore.next_steps import Places
@@ -373,7 +373,10 @@ class _Planner:
 
 
 def look_and_plan(
-    entries: Sequence[Entry], request: Request, logs: Sequence[LogFacts] = (), left: Interrupted | None = None
+    entries: Sequence[Entry],
+    request: Request,
+    logs: Sequence[LogFacts] = (),
+    go_on: Callable[[Plan, Planned], list[Plan]] = plans_that_go_on,
 ) -> Plan:
     """Look at the targets and return the plan. Nothing is written.
 
@@ -381,7 +384,7 @@ def look_and_plan(
         entries: The entries of the set, or of all sets of a chain.
         request: What is asked for.
         logs: The logs that are placed, in order; needed where logs that are there may stay.
-        left: What an interrupted run left, where this plan is a part of a restore; else it is looked for.
+        go_on: Looks for what an interrupted run left; else where this plan is a part of a restore.
 
     Raises:
         NoSuchEntryError: A name in `only` or in a target fits no entry.
@@ -391,17 +394,28 @@ def look_and_plan(
     # Where the files go is not known before there is a plan; what is there already does not change that.
     roll_forward = request.existing is Existing.ROLL_FORWARD
     first = make_plan(entries, replace(request, existing=Existing.SET_ASIDE) if roll_forward else request, inventory)
-    left = find_interrupted(first) if left is None else left.within({one.path for one in first.directories})
-    if left is not None:
-        inventory = replace(inventory, interrupted=left)
-    if roll_forward:
-        plan = _roll_forward(entries, request, first, inventory, logs)
-    else:
-        plan = first if left is None else make_plan(entries, request, inventory)
+
+    def planned(left: Interrupted | None) -> list[Plan]:
+        own = left.within({one.path for one in first.directories}) if left else None
+        seen = replace(inventory, interrupted=own)
+        if roll_forward:
+            plan = _roll_forward(entries, request, first, seen, logs)
+        else:
+            plan = make_plan(entries, request, seen) if own else first
+        return [replace(plan, notes=(*plan.notes, *_goes_on(own)))]
+
+    return go_on(first, planned)[0]
+
+
+def _goes_on(left: Interrupted | None) -> Iterator[str]:
+    """Yield what a person should know of an earlier run."""
     if left is None:
-        return plan
-    done = f"{len(left.placed)} files are in place and {len(left.staged)} are staged"
-    return replace(plan, notes=(*plan.notes, f"goes on from an interrupted run of this restore: {done}"))
+        return
+    placed = f"{len(left.placed)} files are in place"
+    if left.is_done:
+        yield f"all is done already: {placed}, each with the content that it must have"
+    else:
+        yield f"goes on from an interrupted run of this restore: {placed} and {len(left.staged)} are staged"
 
 
 def _roll_forward(

@@ -9,13 +9,11 @@ its place. What takes no part is named.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final, Self
 
 from tokar import tokens
 from tokar.as_json import as_json
@@ -25,7 +23,7 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive
 from tokar.format.index import Entry, find_entries
 from tokar.restore.joined import MergedSet, join_plans, joined
-from tokar.restore.journal import find_interrupted
+from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import Request, RestoreOptions, make_request
 from tokar.restore.place import Report, note_sets, place
@@ -356,14 +354,11 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
 
     def plans(left: Interrupted | None = None) -> list[Plan]:
         return [
-            replace(_plan(content, request, chosen, options, left), recovery=recovery)
+            replace(_plan(content, request, chosen, options, lambda _, planned: planned(left)), recovery=recovery)
             for content, request in zip(contents, requests, strict=True)
         ]
 
-    parts = plans()
-    left = find_interrupted(join_plans(parts))
-    if left is not None:
-        parts = plans(left)
+    parts = plans_that_go_on(join_plans(plans()), plans)
     whole = join_plans(parts)
     problems = _strays(folder, len(folders))
     if not any(isinstance(one.error, NoRoomError) for plan in parts for one in plan.problems):
@@ -377,10 +372,10 @@ def _plan(
     request: Request,
     chosen: ChosenSets,
     options: RestoreOptions,
-    left: Interrupted | None = None,
+    go_on: Callable[[Plan, Planned], list[Plan]] = plans_that_go_on,
 ) -> Plan:
     """Return the plan of some content, with what is wrong with it unless that was accepted."""
-    plan = look_and_plan(content.entries, request, chosen.logs, left)
+    plan = look_and_plan(content.entries, request, chosen.logs, go_on)
     notes = [*chosen.notes, *(_answer(one) for one in chosen.left_out if options.all_files)]
     plan = replace(plan, notes=(*plan.notes, *notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
@@ -469,21 +464,3 @@ def incomplete_files(entries: Iterable[Entry]) -> list[Problem]:
         hint="choose the others with --only, or take them as they are with --accept-incomplete",
     )
     return [Problem(error, tuple(one.number for one in listed), INCOMPLETE)]
-
-
-@contextmanager
-def spooled(stream: BinaryIO) -> Iterator[Path]:
-    """Write a stream to a temporary file that only its owner can read, and remove it at the end.
-
-    Raises:
-        StorageError: It cannot be kept.
-    """
-    with tempfile.TemporaryDirectory(prefix="tokar-spool-") as folder:
-        spool = Path(folder, "standard-input.tokar")
-        try:
-            with spool.open("wb") as file:
-                shutil.copyfileobj(stream, file, 1 << 20)
-        except OSError as error:
-            message = f"cannot keep what comes from standard input: {error.strerror}"
-            raise StorageError(message, path=folder, hint="TMPDIR says where it is kept") from error
-        yield spool

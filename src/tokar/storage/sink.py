@@ -7,9 +7,9 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage import durable
@@ -25,6 +25,10 @@ _SPECIAL_HINT = "to write into it, name - as the output and send standard output
 OLD_SUFFIX: Final = ".old.part"  # in place of `.part`: the second name of what is going to be replaced
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}(\.old)?\.part", re.DOTALL)
 _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, of 255 that file systems allow
+_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+_TRIES: Final = 8
+_PIECE: Final = 1 << 20
 
 
 class Sink(Protocol):
@@ -66,19 +70,13 @@ class FileSink:
         self.capabilities: frozenset[Capability] = frozenset()  # What `commit` could promise
         self._replace = replace
         self._old: Path | None = None  # The second name of what is going to be replaced
+        self._old_descriptor = -1  # Holds its lock, so that `clean` lets it be
         self._reads = reads
         self._demand_replaceable()
         if not replace and os.path.lexists(self.path):
             raise ExistingFileError("the archive is there already", path=self.path, hint=_EXISTS_HINT)
-        self._temporary = self.path.with_name(f".{self.path.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-        try:
-            self._descriptor = os.open(self._temporary, flags, 0o600)
-            self._made = os.fstat(self._descriptor)
-            durable.lock(self._descriptor)
-        except OSError as error:
-            raise StorageError(f"cannot write here: {error.strerror}", path=self.path) from error
+        self._temporary, self._descriptor = make_temporary(self.path)
+        self._made = os.fstat(self._descriptor)
 
     def write(self, parts: Sequence[Buffer]) -> None:
         """Write all parts. Raises StorageError where the operating system refuses: the disk may be full."""
@@ -132,6 +130,9 @@ class FileSink:
         with contextlib.suppress(OSError):
             os.link(self.path, name, follow_symlinks=False)
             self._old = name
+            if os.name != "nt":  # an open file is not replaced there
+                self._old_descriptor = os.open(name, os.O_RDONLY | _FLAGS)
+                durable.lock(self._old_descriptor)
 
     def _put_old_back(self) -> bool:
         """Put what was there back under its name, if it is kept; return whether that was done."""
@@ -149,6 +150,9 @@ class FileSink:
             with contextlib.suppress(OSError):
                 self._old.unlink()
             self._old = None
+        if self._old_descriptor >= 0:
+            os.close(self._old_descriptor)
+            self._old_descriptor = -1
 
     def has_its_name(self) -> bool:
         """Return whether the file that this sink wrote, and no other, is under the final name."""
@@ -184,6 +188,69 @@ class FileSink:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def make_temporary(beside: Path) -> tuple[Path, int]:
+    """Make a temporary file `.NAME.XXXXXXXX.part` beside a path, and lock it; return its path and its descriptor.
+
+    Until it is locked, `clean` may take it for one of a run that died; then another one is made.
+
+    Raises:
+        StorageError: It cannot be made.
+    """
+    try:
+        for _ in range(_TRIES):
+            path = beside.with_name(f".{beside.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
+            descriptor = os.open(path, _CREATE, 0o600)
+            if durable.lock(descriptor) and _is_name_of(path, descriptor):
+                return path, descriptor
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write here: {error.strerror}", path=beside) from error
+    raise StorageError("cannot write here: what is made is removed or locked at once by somebody else", path=beside)
+
+
+def _is_name_of(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def spooled(stream: BinaryIO) -> Iterator[Path]:
+    """Write a stream to a temporary file that only its owner can read, and remove it at the end.
+
+    If the process dies, it is left in the folder for temporary files as one of a sink is, and `clean` finds it there.
+
+    Raises:
+        StorageError: It cannot be kept.
+    """
+    import tempfile  # noqa: PLC0415 - start-up time: only for pipes
+
+    try:
+        path, descriptor = make_temporary(Path(tempfile.gettempdir(), "standard-input"))
+    except OSError as error:
+        raise _not_kept(error.strerror) from error
+    except StorageError as error:
+        raise _not_kept(error.message, error.path) from error
+    try:
+        try:
+            while piece := stream.read(_PIECE):
+                write_all(descriptor, [piece])
+        except OSError as error:
+            raise _not_kept(error.strerror, path) from error
+        yield path
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _not_kept(why: str | None, path: Path | str | None = None) -> StorageError:
+    hint = "TMPDIR says where it is kept"
+    return StorageError(f"cannot keep what comes from standard input: {why}", path=path, hint=hint)
 
 
 def temporary_files(folder: Path) -> list[str]:
