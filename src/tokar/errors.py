@@ -47,6 +47,8 @@ file) and `hint` (the next step). Nothing here imports from the rest of the pack
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypedDict, Unpack
 
@@ -98,6 +100,15 @@ class ArchiveError(Exception):
 
 class StorageError(ArchiveError):
     """The operating system refused a read, a write or a rename."""
+
+
+@contextmanager
+def storage_errors(what: str, path: Path | str | None = None) -> Iterator[None]:
+    """Raise what the operating system refuses in a block as a StorageError: `cannot WHAT: why`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot {what}: {error.strerror}", path=path) from error
 
 
 class ExhaustedError(ArchiveError):

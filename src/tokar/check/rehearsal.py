@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from tokar import names
-from tokar.errors import StorageError
+from tokar.errors import storage_errors
 from tokar.format.index import Entry
 from tokar.restore.inventory import engine_file, take_inventory
 from tokar.restore.options import Request, places_to_look_at
@@ -57,10 +57,8 @@ def rehearse(archive: Archive, directory: Path, facts: SetFacts) -> Rehearsal:
         FormatError: The archive is damaged.
         StorageError: The operating system refused.
     """
-    try:
+    with storage_errors("make a scratch directory", directory):
         scratch = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=directory)).absolute()
-    except OSError as error:
-        raise StorageError(f"cannot make a scratch directory: {error.strerror}", path=directory) from error
     try:
         groups, nameless = _groups(archive)
         placed: dict[int, Path] = {}
@@ -114,10 +112,7 @@ def _unlike(archive: Archive, placed: dict[int, Path]) -> list[int]:
 
 def _digest(path: Path) -> bytes:
     digest = blake3()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_SIZE):
-                digest.update(chunk)
-    except OSError as error:
-        raise StorageError(f"cannot read what was restored: {error.strerror}", path=path) from error
+    with storage_errors("read what was restored", path), path.open("rb") as file:
+        while chunk := file.read(_CHUNK_SIZE):
+            digest.update(chunk)
     return digest.digest()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tokar.errors import LocationListError, StorageError
+from tokar.errors import LocationListError, storage_errors
 from tokar.storage.bytesource import read_start
 
 DATABASE_FOLDER: Final = "DataBase"
@@ -66,10 +66,8 @@ def recognise(folder: str) -> CertutilFolder | None:
 
 
 def _list(folder: str) -> Sequence[str]:
-    try:
+    with storage_errors("list the folder", folder):
         return sorted(os.listdir(folder))  # noqa: PTH208 - names are enough
-    except OSError as error:
-        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
 
 
 def _read(path: str) -> bytes:

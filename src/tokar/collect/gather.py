@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tokar import tokens
-from tokar.errors import InputError, SourceChangedError, SourceError, StorageError
+from tokar.errors import InputError, SourceChangedError, SourceError, StorageError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
@@ -191,10 +191,8 @@ class Gatherer:
             SourceError: It is not a regular file.
             InputError: It is a database, and the profile has several tokens for databases.
         """
-        try:
+        with storage_errors("look at it", path):
             status = os.stat(path)  # noqa: PTH116 - one call for thousands of files
-        except OSError as error:
-            raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
         if not stat.S_ISREG(status.st_mode):
             raise SourceError("not a regular file", path=path)
         name = os.path.basename(path)  # noqa: PTH119
@@ -464,19 +462,16 @@ class _Level:
         self.start = os.path.join(folder, "")  # noqa: PTH118 - called once a file
         self.folders: set[str] = set()
         leaves = []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    leaves.append(entry.name)
-                    if entry.is_dir(follow_symlinks=False):
-                        self.folders.add(entry.name)
-        except OSError as error:
-            raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
+        with storage_errors("list the folder", folder), os.scandir(folder) as entries:
+            for entry in entries:
+                leaves.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    self.folders.add(entry.name)
         self.leaves = iter(sorted(leaves))  # those that are still to come
 
 
 def _status(path: str) -> os.stat_result:
-    try:
+    try:  # called once a file: a context would take as long as the call
         return os.lstat(path)
     except OSError as error:
         raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from blake3 import blake3
 
-from tokar.errors import ArchiveError, StorageError
+from tokar.errors import ArchiveError, StorageError, storage_errors
 from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted, Plan
 from tokar.storage.bytesource import read_start
@@ -182,11 +182,10 @@ def write_journal(holder: Directory, own: str, asides: Iterable[Aside], *, regis
         holder.remove(draft)
     descriptor = holder.create(draft)
     try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.fsync(descriptor)
-    except OSError as error:
-        raise StorageError(f"cannot write: {error.strerror}", path=holder.path_of(draft)) from error
+        with storage_errors("write", holder.path_of(draft)):
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     holder.rename(draft, holder, own)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tokar.errors import IntegrityError, StorageError
+from tokar.errors import IntegrityError, StorageError, storage_errors
 from tokar.restore.journal import is_whole
 from tokar.restore.plan import Extra, Plan
 from tokar.restore.staging import Stage
@@ -189,9 +189,8 @@ class Stager:
             staging.remove(extra.name)
         descriptor = staging.create(extra.name)
         try:
-            _write(descriptor, extra.data)
-        except OSError as error:
-            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(extra.name)) from error
+            with storage_errors("write", staging.path_of(extra.name)):
+                _write(descriptor, extra.data)
         finally:
             os.close(descriptor)
         self._files += 1

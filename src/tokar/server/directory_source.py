@@ -13,7 +13,7 @@ from typing import Final
 
 from tokar import codes, names, tokens
 from tokar.collect.gather import Candidate, FileState, Gatherer
-from tokar.errors import InputError, SourceChangedError, StorageError
+from tokar.errors import InputError, SourceChangedError, storage_errors
 from tokar.namelist import ListedName
 from tokar.server.contract import (
     DIALECTS,
@@ -170,10 +170,8 @@ class _DirectoryBackup(BackupContext):
         found = listed.get(raw_name)
         if found is None:
             raise ServerError(codes.FILE_NOT_FOUND, call="open", detail=names.display(raw_name, names.UTF_8))
-        try:
+        with storage_errors("open", found.path):
             self._descriptor = os.open(found.path, _OPEN_FLAGS)
-        except OSError as error:
-            raise StorageError(f"cannot open: {error.strerror}", path=found.path) from error
         self._open = found
         self._demand_state(found, os.fstat(self._descriptor))
         return found.state.size
@@ -188,10 +186,8 @@ class _DirectoryBackup(BackupContext):
         self._demand_live("read")
         if self._open is None:
             raise ServerError(codes.INVALID_HANDLE, call="read")
-        try:
+        with storage_errors("read", self._open.path):
             data = os.read(self._descriptor, len(buffer))
-        except OSError as error:
-            raise StorageError(f"cannot read: {error.strerror}", path=self._open.path) from error
         buffer[: len(data)] = data
         return len(data)
 

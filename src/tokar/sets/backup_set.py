@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.errors import ArchiveError, InputError, StorageError
+from tokar.errors import ArchiveError, InputError, storage_errors
 from tokar.format.archive import Archive
 from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
@@ -195,10 +195,8 @@ def _load(path: Path, *, examine: bool, progress: Callable[[int], None] | None) 
 
 def _files_in(folder: Path) -> list[Path]:
     """Return the files in a folder by name, without hidden ones: archives that are being written are."""
-    try:
+    with storage_errors("read the folder", folder):
         return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
-    except OSError as error:
-        raise StorageError(f"cannot read the folder: {error.strerror}", path=folder) from error
 
 
 def _is_archive(path: Path) -> bool:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
-from tokar.errors import InputError, StorageError
+from tokar.errors import InputError, StorageError, storage_errors
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -91,11 +91,8 @@ def read_start(path: Path | str, size: int) -> bytes:
     Raises:
         StorageError: It cannot be read, or is neither a regular file nor a block device.
     """
-    try:
-        with open(open_file(path), "rb") as file:
-            return file.read(size)
-    except OSError as error:
-        raise StorageError(f"cannot read: {error.strerror}", path=path) from error
+    with storage_errors("read", path), open(open_file(path), "rb") as file:
+        return file.read(size)
 
 
 class FileSource:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from tokar.errors import ExistingFileError, StorageError
+from tokar.errors import ExistingFileError, StorageError, storage_errors
 from tokar.storage import durable
 
 HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
@@ -46,15 +46,13 @@ class Directory:
         self.path = path
         self.descriptor: int | None = None
         above = within.descriptor if within is not None else None
-        try:
+        with storage_errors("open the directory", path):
             if by_path:
                 if not stat.S_ISDIR(os.lstat(path).st_mode):
                     raise NotADirectoryError(20, "it is a link or no directory")
             else:
                 name = path if above is None else os.path.basename(path)  # noqa: PTH119 - relative to a descriptor
                 self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _FLAGS, dir_fd=above)
-        except OSError as error:
-            raise StorageError(f"cannot open the directory: {error.strerror}", path=path) from error
 
     def at(self, name: str) -> str:
         """Return a name as the calls below need it: relative to the descriptor, or as a path."""
@@ -73,24 +71,18 @@ class Directory:
 
     def open(self, name: str) -> int:
         """Open a file that is there, to make it durable."""
-        try:
+        with storage_errors("open the file", self.path_of(name)):
             return os.open(self.at(name), os.O_RDWR | _FLAGS, dir_fd=self.descriptor)
-        except OSError as error:
-            raise self._refused("open the file", name, error) from error
 
     def open_or_create(self, name: str) -> int:
         """Open a file, and make it if it is not there; no link is followed."""
-        try:
+        with storage_errors("open the file", self.path_of(name)):
             return os.open(self.at(name), os.O_CREAT | os.O_RDWR | _FLAGS, 0o600, dir_fd=self.descriptor)
-        except OSError as error:
-            raise self._refused("open the file", name, error) from error
 
     def make(self, name: str) -> Directory:
         """Make a directory in it that must not be there, private to its owner, and open it."""
-        try:
+        with storage_errors("make the directory", self.path_of(name)):
             os.mkdir(self.at(name), 0o700, dir_fd=self.descriptor)
-        except OSError as error:
-            raise self._refused("make the directory", name, error) from error
         return Directory(self.path_of(name), within=self, by_path=self.descriptor is None)
 
     def rename(self, name: str, target: Directory, new_name: str) -> None:
@@ -137,24 +129,18 @@ class Directory:
 
     def names(self) -> list[str]:
         """Return all names in it."""
-        try:
+        with storage_errors("list the directory", self.path):
             return os.listdir(self.path if self.descriptor is None else self.descriptor)  # noqa: PTH208 - as above
-        except OSError as error:
-            raise StorageError(f"cannot list the directory: {error.strerror}", path=self.path) from error
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        try:
+        with storage_errors("remove the file", self.path_of(name)):
             os.unlink(self.at(name), dir_fd=self.descriptor)
-        except OSError as error:
-            raise self._refused("remove the file", name, error) from error
 
     def remove_directory(self, name: str) -> None:
         """Remove an empty directory."""
-        try:
+        with storage_errors("remove the directory", self.path_of(name)):
             os.rmdir(self.at(name), dir_fd=self.descriptor)
-        except OSError as error:
-            raise self._refused("remove the directory", name, error) from error
 
     def demand_private(self, message: str) -> None:
         """Check that it belongs to this user and that nobody else can write in it. `message`: what the error says.

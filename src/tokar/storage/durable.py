@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from tokar.errors import ExistingFileError, StorageError
+from tokar.errors import ExistingFileError, StorageError, storage_errors
 
 
 class Capability(StrEnum):
@@ -181,10 +181,8 @@ def replace(source: Path, target: Path) -> None:
 
 def sync_descriptor(descriptor: int, path: Path | str) -> None:
     """Make the content of an open file durable (on Windows: FlushFileBuffers)."""
-    try:
+    with storage_errors("make it durable", path):
         os.fsync(descriptor)
-    except OSError as error:
-        raise StorageError(f"cannot make it durable: {error.strerror}", path=path) from error
 
 
 def sync_directory(directory: Path) -> bool:

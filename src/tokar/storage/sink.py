@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-from tokar.errors import ExistingFileError, InputError, StorageError
+from tokar.errors import ExistingFileError, InputError, StorageError, storage_errors
 from tokar.storage import durable
 from tokar.storage.durable import Capability
 
@@ -80,10 +80,8 @@ class FileSink:
 
     def write(self, parts: Sequence[Buffer]) -> None:
         """Write all parts. Raises StorageError where the operating system refuses: the disk may be full."""
-        try:
+        with storage_errors("write", self.path):
             write_all(self._descriptor, parts)
-        except OSError as error:
-            raise StorageError(f"cannot write: {error.strerror}", path=self.path) from error
 
     def commit(self) -> None:
         """Sync the file, give it its name, sync the directory.
@@ -198,7 +196,7 @@ def make_temporary(beside: Path) -> tuple[Path, int]:
     Raises:
         StorageError: It cannot be made.
     """
-    try:
+    with storage_errors("write here", beside):
         for _ in range(_TRIES):
             path = beside.with_name(f".{beside.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
             descriptor = os.open(path, _CREATE, 0o600)
@@ -206,8 +204,6 @@ def make_temporary(beside: Path) -> tuple[Path, int]:
                 return path, descriptor
             os.close(descriptor)
             path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write here: {error.strerror}", path=beside) from error
     raise StorageError("cannot write here: what is made is removed or locked at once by somebody else", path=beside)
 
 
@@ -259,10 +255,8 @@ def temporary_files(folder: Path) -> list[str]:
     Raises:
         StorageError: The folder cannot be listed.
     """
-    try:
+    with storage_errors("list the folder", folder):
         return sorted(name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name))  # noqa: PTH208 - names alone
-    except OSError as error:
-        raise StorageError(f"cannot list the folder: {error.strerror}", path=folder) from error
 
 
 class PipeSink:
@@ -277,10 +271,8 @@ class PipeSink:
 
     def write(self, parts: Sequence[Buffer]) -> None:
         """Write all parts. Raises StorageError where the reader has gone away."""
-        try:
+        with storage_errors("write to the pipe"):
             write_all(self._descriptor, parts)
-        except OSError as error:
-            raise StorageError(f"cannot write to the pipe: {error.strerror}") from error
 
     def commit(self) -> None:
         """Do nothing: whoever reads the pipe decides what is durable."""
