@@ -42,6 +42,7 @@ from tokar.server.restore_steps import RestoreProcedure
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.server.transcript import Transcript
 from tokar.sets import receipt as receipt_module
+from tokar.sets.facts import SetFacts
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage.sink import FileSink
 
@@ -487,7 +488,7 @@ def skip_a_set(patch: Patch) -> None:
 def skip_a_set_and_do_not_look(patch: Patch) -> None:
     """The same, and nobody judges the chain."""
     skip_a_set(patch)
-    patch.setattr(restoration_module, "demand_reachable", lambda _: None)
+    patch.setattr(restoration_module, "demand_reachable", lambda _: SetFacts())
 
 
 def restore_in_the_wrong_order(patch: Patch) -> None:
@@ -509,7 +510,7 @@ def drop_the_last_log_of_the_restore(patch: Patch) -> None:
 
 def mix_histories(patch: Patch) -> None:
     """Nobody judges the chain, and one of two unlike logs of a name is taken."""
-    patch.setattr(restoration_module, "demand_reachable", lambda _: None)
+    patch.setattr(restoration_module, "demand_reachable", lambda _: SetFacts())
     patch.setattr(joined_module, "_demand_same", lambda *_: None)
 
 

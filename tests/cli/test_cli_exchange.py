@@ -134,7 +134,7 @@ def test_paths_of_server_two_mean_nothing_here_without_a_map(archive: Path, tmp_
     result = tokar("restore", archive, "--locations", location_list(tmp_path / "list"))
     assert result.exit_code == 6
     assert "names another machine" in result.error
-    assert "--map PREFIX=DIR" in result.hint
+    assert result.hint == r"--map '\\SERVER2\MDBDATA=DIR' or --to private-database=DIR/"
 
 
 def test_the_locations_may_travel_in_the_archive(archive: Path, tmp_path: Path) -> None:

@@ -135,9 +135,14 @@ def test_json_of_a_refusal_is_one_value_with_plan_and_error(archive: Path) -> No
 def test_without_any_location_every_missing_one_is_named(archive: Path) -> None:
     result = tokar("restore", archive)
     refused(result, "no location has the token database (0x44)")
-    assert "also: no location has the token log (0x21)" in result.stderr
-    assert "also: no location has the token patch (0x25)" in result.stderr
-    assert result.hint == "name the place: --to TOKEN=PATH, or --to NAME=PATH"
+    assert result.hint == "--to database=DIR/"
+    ready = "(--to log-dir=DIR/ takes logs and patch files)"
+    also = [line for line in result.stderr.splitlines() if line.startswith("also: ")]
+    assert [line.partition(",")[0] for line in also] == [
+        "also: no location has the token log (0x21)",
+        "also: no location has the token patch (0x25)",
+    ]
+    assert all(line.endswith(ready) for line in also)
 
 
 def test_a_set_with_a_location_missing_is_refused_as_a_whole(archive: Path, tmp_path: Path) -> None:
@@ -194,8 +199,8 @@ def test_a_path_of_another_machine_needs_a_map(tmp_path: Path) -> None:
     raw = build_names([(0x82, "\\\\DC1\\D$\\logs".encode("utf-16-le"))], wide=True)
     path = made(tmp_path / "b.tokar", (0x21, "edb.log", b"2"), location_list=location_list_json("w", raw))
     result = tokar("restore", path)
-    refused(result, "the location \\\\DC1\\D$\\logs names another machine; needed for edb.log")
-    assert "--map PREFIX=DIR" in result.hint
+    refused(result, "log-dir (0x82): the location \\\\DC1\\D$\\logs names another machine; needed for edb.log")
+    assert result.hint == "--map '\\\\DC1\\D$=DIR' or --to log-dir=DIR/"
     done("restore", path, "--map", f"\\\\dc1\\d:={tmp_path}/d")
     assert contents(tmp_path / "d") == {"logs/edb.log": b"2"}
 

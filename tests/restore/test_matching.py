@@ -123,7 +123,7 @@ def test_a_location_for_logs_alone_does_not_take_patch_files() -> None:
     assert match(0x21, [logs]) == logs
     with pytest.raises(UnknownTokenError, match="no log directory") as caught:
         match(0x25, [logs])
-    assert "--to log-dir=PATH" in str(caught.value.hint)
+    assert "--to log-dir=DIR/" in str(caught.value.hint)
 
 
 def test_a_patch_file_goes_to_the_log_directory_not_to_the_checkpoint() -> None:

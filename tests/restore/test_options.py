@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chain_sets import certutil_folder, full, part, streaming
+from command_line import done
+from command_line import tokar as tokar_command
 from restore_helpers import plan_one
 from small_sets import checkpoint, contents, database, log, reserve, write
 
@@ -24,6 +27,7 @@ from tokar.restore.inventory import engine_file
 from tokar.restore.locations import Kind
 from tokar.restore.options import RestoreOptions, make_request, parse_generation, stored_locations
 from tokar.restore.plan import Existing
+from tokar.restore.prepare import plan_restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,7 +196,7 @@ def test_locations_of_another_machine_are_refused_without_a_map(archive: Archive
     with pytest.raises(RestoreError, match="names another machine") as caught:
         plan.raise_for_problems()
     assert caught.value.hint is not None
-    assert "--map PREFIX=DIR" in caught.value.hint
+    assert r"--map '\\CA1\C$=DIR'" in caught.value.hint
 
 
 @pytest.mark.parametrize("folder", ["into", "certutil"])
@@ -267,3 +271,58 @@ def test_what_is_no_generation_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InputError, match="not a log generation") as caught:
         parse_generation(text)
     assert "0x1A" in str(caught.value.hint)
+
+
+def rows_of(path: Path, out: Path) -> tuple[tuple[str, str], ...] | None:
+    """The restore map that Register gets of a single archive."""
+    with Archive(path) as opened:
+        recovery = plan_restore(opened, RestoreOptions(to=(f"0x44={out}/", f"0x45={out}/", f"log-dir={out}/"))).recovery
+    assert recovery is not None
+    (one,) = recovery.registrations
+    assert (one.low, one.high) == (5, 7)
+    return one.restore_map
+
+
+def test_the_restore_map_has_the_path_in_the_logs_where_the_stored_name_has_none(tmp_path: Path) -> None:
+    path = full(tmp_path).path
+    assert rows_of(path, tmp_path / "out") == ((r"C:\db\main.edb", f"{tmp_path}/out/main.edb"),)
+
+
+def test_the_restore_map_has_the_path_as_the_list_of_the_service_spells_it(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "ca", certutil_folder()))
+    rows = rows_of(tmp_path / "a.tokar", tmp_path / "out")
+    assert rows == ((r"\\HOST\C$\CertLog\main.edb", f"{tmp_path}/out/main.edb"),)
+
+
+def test_a_stored_name_with_a_path_is_what_the_restore_map_has(tmp_path: Path) -> None:
+    with tokar.create(tmp_path / "a.tokar", profile="certadm") as writer:
+        writer.add_bytes(0x44, r"\\HOST\D$\main.edb", bytes(streaming(5, 7)))
+        for name, content in part(5, 7).items():
+            writer.add_bytes(0x21, rf"\\HOST\D$\{name}", content)
+    assert rows_of(tmp_path / "a.tokar", tmp_path / "out") == ((r"\\HOST\D$\main.edb", f"{tmp_path}/out/main.edb"),)
+
+
+def test_an_opaque_database_has_its_row_too(tmp_path: Path) -> None:
+    """Exchange 4.0 and 5.0: neither the database nor the logs say anything, and the tokens are enough."""
+    with tokar.create(tmp_path / "a.tokar", profile="edbbcli") as writer:
+        writer.add_bytes(0x45, r"\\MAIL\D$\PRIV.EDB", b"no header here".ljust(8192, b"\1"))
+        for generation in (5, 6, 7):
+            content = bytes(24) + (4).to_bytes(4, "little") + (909).to_bytes(4, "little")
+            writer.add_bytes(0x21, rf"\\MAIL\D$\EDB{generation:05X}.LOG", content.ljust(8192, b"\0"))
+    rows = rows_of(tmp_path / "a.tokar", tmp_path / "out")
+    assert rows == ((r"\\MAIL\D$\PRIV.EDB", f"{tmp_path}/out/PRIV.EDB"),)
+    checked = tokar_command("check", tmp_path / "a.tokar").stdout
+    assert "logs alone" not in checked
+    assert "PRIV.EDB: not a database of a known format" in checked
+
+
+@pytest.mark.samples
+def test_the_row_of_a_real_set_has_the_path_that_its_logs_hold(samples: Path, tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", samples / "dhcp-streaming-backup-redacted")
+    options = RestoreOptions(to=(f"database={tmp_path}/d/", f"log-dir={tmp_path}/l/"), accept_unrecoverable=True)
+    with Archive(tmp_path / "a.tokar") as opened:
+        recovery = plan_restore(opened, options).recovery
+    assert recovery is not None
+    (one,) = recovery.registrations
+    assert (one.low, one.high) == (0x1E2E4, 0x1E2EC)
+    assert one.restore_map == ((r"C:\Windows\system32\dhcp\dhcp.mdb", f"{tmp_path}/d/dhcp.mdb"),)

@@ -87,12 +87,30 @@ def test_the_sdk_example_without_the_private_location_is_refused(tmp_path: Path)
         plan.raise_for_problems()
 
 
-def test_the_sdk_example_without_a_map_is_refused_for_every_location() -> None:
+def test_the_sdk_example_without_a_map_is_refused_for_every_location_that_a_file_needs() -> None:
     plan = plan_of(EXCHANGE, profile="edbbcli", locations=listed(*SERVER2))
-    assert kinds(plan) == [RestoreError] * 4
-    with pytest.raises(RestoreError, match="names another machine") as caught:
+    assert kinds(plan) == [RestoreError] * 3
+    with pytest.raises(RestoreError, match=r"^private-database \(0x45\): the location .* names another") as caught:
         plan.raise_for_problems()
-    assert len(caught.value.__notes__) == 3
+    assert caught.value.hint == r"--map '\\SERVER2\MDBDATA=DIR' or --to private-database=DIR/"
+    assert [note.partition(":")[2].partition(":")[0] for note in caught.value.__notes__] == [
+        " public-database (0x46)",
+        " log-dir (0x82)",
+    ]
+    assert all(r"--map '\\SERVER2\MDBDATA=DIR'" in note for note in caught.value.__notes__)
+
+
+def test_on_windows_the_ready_made_line_is_quoted_for_its_shell() -> None:
+    plan = plan_of(EXCHANGE[:1], profile="edbbcli", locations=listed(*SERVER2), windows=True, hosts=frozenset())
+    assert str(plan.problems[0].error.hint).startswith(r'--map "\\SERVER2\MDBDATA=DIR" or ')
+
+
+def test_a_location_that_no_file_needs_is_not_asked_for(tmp_path: Path) -> None:
+    kept = listed((0x83, r"\\CA1\C$\L"), (0x45, r"\\CA1\C$\M"))
+    places = to(f"database={tmp_path}/x/", f"log-dir={tmp_path}/y/")["locations"]
+    plan = plan_of(CA, locations=(*kept, *places))
+    assert plan.problems == ()
+    assert plan.notes == (r"the checkpoint directory \\CA1\C$\L is not known here: no old checkpoint may stay in it",)
 
 
 def test_a_plan_makes_nothing(tmp_path: Path) -> None:
@@ -183,7 +201,12 @@ def test_all_problems_are_collected_the_most_important_first(tmp_path: Path) -> 
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "edb.chk").write_bytes(b"")
     files = entries((0x44, "a.edb"), (0x21, "x.log"), (0x21, "X.LOG"), (0x21, "nul"), (0x0F, "odd"), (0x25, "x.pat"))
-    locations = (*to(f"log-dir={tmp_path}/logs")["locations"], *listed((0x44, r"\\S\a"), (0x44, r"\\S\b")))
+    files += entries((0x45, "z.edb"))
+    locations = (
+        *to(f"log-dir={tmp_path}/logs")["locations"],
+        *listed((0x44, r"\\S\a"), (0x44, r"\\S\b"), (0x45, r"\\S\c")),
+        *to(f"checkpoint-dir={tmp_path}/logs")["locations"],
+    )
     plan = plan_of(files, locations=locations)
     assert list(dict.fromkeys(kinds(plan))) == [
         RestoreError,
@@ -431,7 +454,8 @@ def test_only_some_entries_can_be_asked_for(tmp_path: Path) -> None:
 def test_only_what_is_asked_for_needs_a_location(tmp_path: Path) -> None:
     locations = (*listed(*CA_LIST[:1]), *to(f"log-dir={tmp_path}")["locations"])
     assert plan_of(CA, only=("edb00001.log",), locations=locations).problems == ()
-    assert kinds(plan_of(CA[1:], locations=locations)) == [RestoreError]
+    assert plan_of(CA[1:], locations=locations).problems == ()
+    assert kinds(plan_of(CA, locations=locations)) == [RestoreError]
 
 
 @pytest.mark.parametrize("option", ["only", "to"])

@@ -148,7 +148,7 @@ def test_register_is_told_each_sets_own_range_and_the_map_once(opened: OpenSets,
     recovery = guidance(planned(opened, into=tmp_path / "out"))
     assert recovery.recovery is Recovery.HARD
     assert [(one.low, one.high) for one in recovery.registrations] == [(5, 7), (8, 9), (9, 11)]
-    assert recovery.registrations[0].restore_map == ((DATABASE, str(tmp_path / "out" / DATABASE)),)
+    assert recovery.registrations[0].restore_map == ((r"C:\db\main.edb", str(tmp_path / "out" / DATABASE)),)
     assert [one.restore_map for one in recovery.registrations[1:]] == [None, None]
 
 

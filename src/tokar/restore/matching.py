@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tokar.errors import AmbiguousLocationError, RestoreError, UnknownTokenError
 from tokar.names import collision_key, printable
 from tokar.restore.locations import Location
 from tokar.restore.paths import last_component, same_place
 from tokar.tokens import DATABASE_DIRECTORY, DIRECTORY, LOG_DIR, Role, role, token_name
+
+_BY_NAME: Final = "--to NAME=PATH places a file by its name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Matcher:
         """Return the answer for a token, where it does not depend on the leaf."""
         kind = role(token)
         if kind is Role.DIRECTORY:
-            return UnknownTokenError(f"the token {self._word(token)} names a directory, not a file")
+            return UnknownTokenError(f"the token {self._word(token)} names a directory, not a file", hint=_BY_NAME)
         if same:
             return Match(same[0], f"same token 0x{token:02X}")
         if kind is Role.DATABASE:
@@ -84,7 +87,8 @@ class Matcher:
         if kind is Role.LOG:
             return self._log(token)
         why = "has the bits of a database and of a log" if kind is Role.CONTRADICTORY else "has no bit that says where"
-        return UnknownTokenError(f"no location has the token {self._word(token)}, and it {why}")
+        message = f"no location has the token {self._word(token)}, and it {why}"
+        return UnknownTokenError(message, hint=self._to(token))
 
     def _by_leaf(self, token: int, same: list[Location], leaf: str | None) -> Match:
         """Return the one of several locations that names the file."""
@@ -96,22 +100,26 @@ class Matcher:
             return Match(named[0], f"same token 0x{token:02X}, and the location names the file", by_leaf=True)
         raise AmbiguousLocationError(
             f"{len(same)} locations have the token {self._word(token)}, "
-            f"and not exactly one names the file: {_listed(same)}"
+            f"and not exactly one names the file: {_listed(same)}",
+            hint=f"{_BY_NAME}; {self._to(token)} takes all of them",
         )
 
     def _database(self, token: int) -> Match | RestoreError:
         """Return the database location for a token that has none of its own."""
         found = [one for one in self._locations if one.token & DATABASE_DIRECTORY]
         if not found:
-            return UnknownTokenError(f"no location has the token {self._word(token)}, and none is for databases")
+            message = f"no location has the token {self._word(token)}, and none is for databases"
+            return UnknownTokenError(message, hint=self._to(token))
         if len(self._databases) > 1:
             return UnknownTokenError(
                 f"no location has the token {self._word(token)}, and the databases of this set have "
-                f"{len(self._databases)} tokens, so one may not stand in for another"
+                f"{len(self._databases)} tokens, so one may not stand in for another",
+                hint=self._to(token),
             )
         if len(found) > 1:
             return AmbiguousLocationError(
-                f"no location has the token {self._word(token)}, and {len(found)} are for databases: {_listed(found)}"
+                f"no location has the token {self._word(token)}, and {len(found)} are for databases: {_listed(found)}",
+                hint=self._to(token),
             )
         return Match(found[0], "bit 0x40: the one database location", by_bits=True)
 
@@ -121,18 +129,32 @@ class Matcher:
         if not found:
             return UnknownTokenError(
                 f"no location has the token {self._word(token)}, and there is no log directory",
-                hint="name it: --to log-dir=PATH takes logs and patch files",
+                hint=f"{self._to(LOG_DIR)} takes logs and patch files",
             )
         if len(found) > 1:
             return AmbiguousLocationError(
-                f"no location has the token {self._word(token)}, and {len(found)} are log directories: {_listed(found)}"
+                f"no location has the token {self._word(token)}, and {len(found)} are log directories: "
+                f"{_listed(found)}",
+                hint=f"{self._to(LOG_DIR)} takes logs and patch files",
             )
         return Match(found[0], "bit 0x20: the log directory", by_bits=True)
 
     def _word(self, token: int) -> str:
-        """Return a token as a person reads it: name and number."""
-        name = token_name(token, self._profile)
-        return name if name.startswith("0x") else f"{name} (0x{token:02X})"
+        return token_text(token, self._profile)
+
+    def _to(self, token: int) -> str:
+        return to_line(token, self._profile)
+
+
+def token_text(token: int, profile: str) -> str:
+    """Return a token as a person reads it: name and number."""
+    name = token_name(token, profile)
+    return name if name.startswith("0x") else f"{name} (0x{token:02X})"
+
+
+def to_line(token: int, profile: str) -> str:
+    """Return the option that says where a token goes, ready to be typed but for the directory."""
+    return f"--to {token_name(token, profile)}=DIR/"
 
 
 def _distinct(locations: Sequence[Location]) -> list[Location]:

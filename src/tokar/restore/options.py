@@ -24,8 +24,9 @@ from tokar.restore.locations import (
     parse_to,
     read_location_file,
 )
-from tokar.restore.paths import PathMap, PathResolver, native, own_hosts, parse_map, take_apart
+from tokar.restore.paths import PathMap, PathResolver, last_component, native, own_hosts, parse_map, take_apart
 from tokar.restore.plan import Existing
+from tokar.sets.facts import SetFacts
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
@@ -183,6 +184,26 @@ def stored_locations(head: Head, *, encoding: int = names.UNKNOWN) -> tuple[Loca
     return tuple(
         Location(one["token"], one["path"], Kind(one["kind"]), "the archive") for one in head.extra.get("locations", ())
     )
+
+
+def old_paths(archive: Archive, facts: SetFacts) -> dict[str, str]:
+    """Return where databases lay at the backup, by name, of those whose names do not say it.
+
+    The restore map wants these paths. The list that the archive keeps says them as the service does; else the logs do.
+    """
+    try:
+        kept = stored_locations(archive.head)
+    except LocationListError:
+        kept = ()
+    listed = {(one.token, names.collision_key(last_component(one.path))): one.path for one in kept}
+    found = {}
+    for one in facts.databases:
+        path = facts.paths.get(one.name)
+        if one.number is not None:
+            path = listed.get((archive.entry(one.number).token, names.collision_key(one.leaf)), path)
+        if path is not None and take_apart(one.name) is None:
+            found[one.name] = path
+    return found
 
 
 def make_request(archive: Archive, options: RestoreOptions) -> Request:

@@ -13,6 +13,7 @@ import ntpath
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,7 +23,6 @@ from tokar.errors import InputError, RestoreError
 _DRIVE = re.compile(r"([A-Za-z]):(?=[\\/]|\Z)")
 _ADMINISTRATIVE_SHARE = re.compile(r"([A-Za-z])\$")
 _SEPARATORS = re.compile(r"[\\/]+")
-_MAP_HINT = r"say what it stands for here: --map PREFIX=DIR, such as --map '\\SERVER\D$=/srv/restore'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +83,29 @@ class PathMap:
         if take_apart(self.prefix) is None:
             raise InputError(f"the prefix {names.printable(self.prefix)!r} of a map is no absolute path")
 
-    def apply(self, path: ForeignPath) -> tuple[int, tuple[str, ...]] | None:
-        """Return how many components the prefix takes, and those that are left; None where it does not match."""
+    def apply(self, path: ForeignPath) -> tuple[tuple[int, bool], tuple[str, ...]] | None:
+        """Return how well the prefix fits, and the components that are left; None where it does not fit.
+
+        More components fit better, and of as many a host that is written in the same way.
+        """
         prefix = take_apart(self.prefix)
         if prefix is None:
             return None
         wanted, actual = prefix.key, path.key
         if not prefix.host and path.host != "/":  # a drive, of whatever machine
             wanted, actual = wanted[1:], actual[1:]
+        elif _is_same_host(wanted[0], actual[0]):
+            actual = (wanted[0], *actual[1:])
         if actual[: len(wanted)] != wanted:
             return None
         left = len(actual) - len(wanted)
-        return len(wanted), path.parts[len(path.parts) - left :]
+        return (len(wanted), actual is path.key), path.parts[len(path.parts) - left :]
+
+
+def _is_same_host(one: str, other: str) -> bool:
+    """Return whether one is the first label of the other: the NetBIOS name of a machine, and its full name."""
+    short, full = sorted((one, other), key=len)
+    return "." not in short and full.startswith(f"{short}.") and not full.replace(".", "").isdigit()
 
 
 def parse_map(text: str, base: str) -> PathMap:
@@ -161,7 +172,7 @@ class PathResolver:
         shown = names.printable(text)
         path = take_apart(text)
         if path is None:
-            raise RestoreError(f"the location {shown} is not an absolute path", hint=_MAP_HINT)
+            raise RestoreError(f"the location {shown} is not an absolute path")
         mapped = self._mapped(path, shown)
         if mapped is not None:
             return mapped
@@ -173,7 +184,14 @@ class PathResolver:
             if local or by_hand:
                 _check(path.parts if path.host else path.parts[1:], path, shown)  # a drive has a colon
                 return self._on_windows(path, local=local)
-        raise RestoreError(f"the location {shown} names another machine", hint=_MAP_HINT)
+        raise RestoreError(f"the location {shown} names another machine", hint=self._map_line(path))
+
+    def _map_line(self, path: ForeignPath) -> str:
+        """Return the option that brings a path here, ready to be typed but for the directory."""
+        root = path.parts[0] if path.parts else ""
+        prefix = f"/{root}" if path.host == "/" else f"\\\\{path.host}\\{root}" if path.host else root
+        text = names.printable(f"{prefix}=DIR")
+        return f'--map "{text}"' if self.windows else f"--map {shlex.quote(text)}"
 
     @staticmethod
     def _on_windows(path: ForeignPath, *, local: bool) -> str:

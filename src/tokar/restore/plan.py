@@ -91,7 +91,8 @@ def raise_first(problems: Sequence[Problem]) -> None:
     """
     if problems:
         first, *others = (problem.error for problem in problems)
-        first.__notes__ = [f"also: {other}" for other in others]
+        said = {first.hint, None}
+        first.__notes__ = [f"also: {one}" + (f" ({one.hint})" if one.hint not in said else "") for one in others]
         raise first.with_traceback(None)
 
 

@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from types import MappingProxyType
 
 from tokar import names
 from tokar.errors import CollisionError, ExistingFileError, InputError, RestoreError, UnsafeNameError
@@ -29,7 +30,7 @@ from tokar.format.index import Entry, find_entries
 from tokar.restore.inventory import Inventory, TargetState, engine_file, take_inventory
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import Kind, Location, NameTarget
-from tokar.restore.matching import Matcher
+from tokar.restore.matching import Matcher, to_line, token_text
 from tokar.restore.next_steps import Places
 from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.paths import last_component
@@ -57,6 +58,7 @@ from tokar.words import some
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
 DATABASE_EXTENSIONS = frozenset({"edb", "dit", "mdb", "stm", "dat"})
 
+_NO_PATHS: Mapping[str, str] = MappingProxyType({})
 _KINDS = {TargetState.DIRECTORY: Kind.DIRECTORY, TargetState.NOT_A_DIRECTORY: Kind.FILE}
 
 
@@ -302,13 +304,24 @@ class _Planner:
         Raises:
             RestoreError: It cannot be told.
         """
-        path = self._resolve(place.path, by_hand=place.by_hand)
+        try:
+            path = self._resolve(place.path, by_hand=place.by_hand)
+        except RestoreError as error:
+            raise self._with_token(error, place) from None
         kind = place.kind
         if kind is Kind.UNSETTLED:
             seen = self._inventory.directories.get(path)
             on_disk = _KINDS.get(seen.state) if seen is not None else None
             kind = on_disk or self._kind_by_name(place, leaf)
         return (path, None) if kind is Kind.DIRECTORY else self._request.split(path)
+
+    def _with_token(self, error: RestoreError, place: Location | NameTarget) -> RestoreError:
+        """Return why a place is not known, with the token that goes there, and the options that say where."""
+        if isinstance(place, NameTarget):
+            return error
+        token, profile = place.token, self._request.profile
+        ways = " or ".join(filter(None, (error.hint, to_line(token, profile))))
+        return RestoreError(f"{token_text(token, profile)}: {error.message}", hint=ways)
 
     @staticmethod
     def _kind_by_name(place: Location | NameTarget, leaf: str | None) -> Kind:
@@ -355,21 +368,22 @@ class _Planner:
             self._targets.watch(self._request.into)
 
     def _other_locations(self) -> None:
-        """Look at the locations that take no file: all must be known, and an old checkpoint must not stay.
+        """Look into the checkpoint directory, which takes no file: an old checkpoint must not stay (MAT-9).
 
-        The engine asks for every location of its list, so one that stands for nothing here makes the plan incomplete.
-        With `--only` the rest is not asked for.
+        What no file needs is not asked for.
         """
         for location in self._request.locations:
+            if location.token != CHECKPOINT_DIR:
+                continue
             try:
                 path = self._resolve(location.path, by_hand=location.by_hand)
-            except RestoreError as error:
-                if not self._request.only:
-                    self._problem(error)
+            except RestoreError:
+                shown = names.printable(location.path)
+                note = f"the checkpoint directory {shown} is not known here: no old checkpoint may stay in it"
+                self._notes.append(note)
                 continue
-            if location.token == CHECKPOINT_DIR:
-                self._targets.watch(path)
-                self._notes.append(f"nothing is placed in the checkpoint directory for its own sake: {path}")
+            self._targets.watch(path)
+            self._notes.append(f"nothing is placed in the checkpoint directory for its own sake: {path}")
 
 
 def look_and_plan(
@@ -440,13 +454,14 @@ def add_problems(plan: Plan, problems: Sequence[Problem]) -> Plan:
     return replace(plan, problems=sort_problems((*plan.problems, *problems)))
 
 
-def places_of(plan: Plan, request: Request, *, base: str = "") -> Places:
+def places_of(plan: Plan, request: Request, *, base: str = "", paths: Mapping[str, str] = _NO_PATHS) -> Places:
     """Return where a plan puts what recovery needs.
 
     Args:
         plan: The plan.
         request: What it was made from.
         base: The base name of the logs.
+        paths: Where databases lay at the backup, by name, unless their names say it.
     """
     databases: list[tuple[str, str]] = []
     folders: set[str] = set()
@@ -456,6 +471,7 @@ def places_of(plan: Plan, request: Request, *, base: str = "") -> Places:
         kind = role(entry.token)
         if kind is Role.DATABASE:
             old = names.decode(entry.raw_name, entry.encoding) or entry.name
+            old = paths.get(entry.name, old)
             databases.append((old, request.join(directory, name)))
         elif kind is Role.LOG:
             folders.add(directory)

@@ -9,9 +9,9 @@ its place. What takes no part is named.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,7 +25,7 @@ from tokar.format.index import Entry, find_entries
 from tokar.restore.joined import MergedSet, join_plans, joined
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
-from tokar.restore.options import Request, RestoreOptions, make_request
+from tokar.restore.options import Request, RestoreOptions, make_request, old_paths
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (
     INCOMPLETE,
@@ -107,6 +107,7 @@ class OpenSets:
             ),
             logs=placed,
             base=placed[0].base if placed else "",
+            paths=old_paths(archives[0], sets[0].facts),
             recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
             not_checked=selection.not_checked,
             outcome=self._outcome(sets[0]),
@@ -147,6 +148,7 @@ class ChosenSets:
     ranges: tuple[RestoredSet, ...] = ()  # Their logs and databases, set by set
     logs: tuple[LogFacts, ...] = ()  # What the logs that are placed say of themselves, in order
     base: str = ""  # The base name of the logs; empty where it is not known
+    paths: Mapping[str, str] = field(default_factory=dict)  # Where databases lay at the backup, by name
     recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
     not_checked: tuple[str, ...] = ()  # What nobody could judge
     left_out: tuple[LeftOut, ...] = ()  # The files of a single archive that recovery must not meet
@@ -202,6 +204,7 @@ def choose_one(
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
         logs=logs,
         base=facts.logs[0].base if facts.logs else "",
+        paths=old_paths(archive, facts),
         recovery=recovery_of(facts.databases) if outcome else None,
         not_checked=found.not_checked,
         left_out=found.left_out,
@@ -330,7 +333,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     plan = _plan(content, request, chosen, options)
     folders = () if request.certutil is None else (request.certutil,)
     of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
-    places = places_of(plan, request, base=chosen.base) if of_an_engine else NO_PLACES
+    places = places_of(plan, request, base=chosen.base, paths=chosen.paths) if of_an_engine else NO_PLACES
     goes_on = request.existing is Existing.ROLL_FORWARD or any(log.current for log in chosen.logs) or not chosen.logs
     if not goes_on and not any(
         parse_file_name(name).role is NameRole.NEXT_LOG for _, name, _ in plan.steps.placements()

@@ -9,7 +9,7 @@ What is registered is recovered by the engine at its next start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ from tokar.format.writer import system_clock
 from tokar.restore.joined import MergedSet
 from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
-from tokar.restore.options import Request, stored_locations
+from tokar.restore.options import Request, old_paths, stored_locations
 from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import Placing, note_sets
 from tokar.restore.plan import Existing, Plan, raise_first
@@ -131,8 +131,11 @@ def generation_of(entry: Entry) -> int | None:
         return None
 
 
-def demand_reachable(parts: Sequence[SetPart]) -> None:
+def demand_reachable(parts: Sequence[SetPart]) -> SetFacts:
     """Check that recovery gets from the full to the highest log of the sets, by what their files say.
+
+    Returns:
+        What the files of the full say.
 
     Raises:
         SetError: It does not: a log is missing, is of another history, or is about another database; or a file is
@@ -145,6 +148,7 @@ def demand_reachable(parts: Sequence[SetPart]) -> None:
     full, *later = sets
     added = range(parts[0].generation_high + 1, target + 1)
     _demand_same_databases(full.facts, [log for one in later for log in one.facts.logs if log.generation in added])
+    return full.facts
 
 
 def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts]) -> None:
@@ -195,7 +199,7 @@ def prepared_restore(
         ProcedureError: The procedure does not allow it.
         SourceError: The server failed.
     """
-    demand_reachable(parts)
+    facts = demand_reachable(parts)
     transcript = Transcript(lambda: canonical_json.to_time(clock()))
     with RestoreProcedure(server, transcript) as procedure:
         head = parts[0].archive.head
@@ -211,7 +215,7 @@ def prepared_restore(
             existing=existing,
             now=clock(),
         )
-        yield ServerRestore(server, parts, procedure, request)
+        yield ServerRestore(server, parts, procedure, request, old_paths(parts[0].archive, facts))
 
 
 def restore_to_server(
@@ -255,9 +259,18 @@ class ServerRestore:
         parts: The sets.
         procedure: The procedure, after Prepare.
         request: Where files go, and how.
+        paths: Where databases lay at the backup, by name, of those whose names do not say it.
     """
 
-    def __init__(self, server: Server, parts: Sequence[SetPart], procedure: RestoreProcedure, request: Request) -> None:
+    def __init__(
+        self,
+        server: Server,
+        parts: Sequence[SetPart],
+        procedure: RestoreProcedure,
+        request: Request,
+        paths: Mapping[str, str],
+    ) -> None:
+        self._paths = paths
         self._server = server
         self._parts = parts
         self._procedure = procedure
@@ -348,8 +361,9 @@ class ServerRestore:
 
     def _map_row(self, entry: Entry) -> tuple[str, str]:
         """Return the row of the restore map for a database: its name at the backup and now, as the server spells it."""
-        old = names.decode(entry.raw_name, entry.encoding) or entry.name
-        found = self._matcher.match(entry.token, last_component(old)).location
+        name = names.decode(entry.raw_name, entry.encoding) or entry.name
+        old = self._paths.get(entry.name, name)
+        found = self._matcher.match(entry.token, last_component(name)).location
         directory, name = self._targets[entry.token, entry.raw_name]
         path = found.path.rstrip("\\/")
         here = self._request.resolver.resolve(found.path, by_hand=found.by_hand)

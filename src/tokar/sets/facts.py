@@ -6,6 +6,7 @@ header is one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tokar import names
@@ -153,6 +154,13 @@ class SetFacts:
         """The lowest and the highest generation of its logs; None without logs."""
         found = [log.generation for log in self.logs if log.generation is not None]
         return (min(found), max(found)) if found else None
+
+    @property
+    def paths(self) -> Mapping[str, str]:
+        """Where its databases lay when they were copied, as the last log says, by name; of those that logs name."""
+        lay = {one.signature: one.path for log in self.logs for one in log.attached}
+        known = {one.name: one.header.signature for one in self.databases if one.header is not None}
+        return {name: lay[signature] for name, signature in known.items() if signature in lay}
 
     @property
     def were_verified(self) -> bool:
