@@ -222,11 +222,13 @@ def test_all_problems_are_collected_the_most_important_first(tmp_path: Path) -> 
 
 
 def test_one_cause_is_one_problem_for_all_its_files(tmp_path: Path) -> None:
-    files = entries(*((0x25, f"{number}.pat") for number in range(8)))
+    files = entries(*((0x25, f"{number}.pat") for number in range(11)))
     plan = plan_of(files, **to(f"database={tmp_path}/"))
     (problem,) = plan.problems
-    assert problem.entries == tuple(range(8))
-    assert problem.error.message.endswith("needed for 0.pat, 1.pat, 2.pat, 3.pat, 4.pat and 3 more")
+    assert problem.entries == tuple(range(11))
+    assert problem.error.message.endswith(
+        "needed for 0.pat, 1.pat, 2.pat, 3.pat, 4.pat, 5.pat, 6.pat, 7.pat and 3 more"
+    )
 
 
 @pytest.mark.parametrize(("one", "other"), [("EDB.LOG", "edb.log"), ("A\u0308.log", "ä.log"), (r"a\x.log", r"b\x.log")])
