@@ -39,10 +39,11 @@ from tokar.format.index import Entry
 from tokar.format.metadata import Head, Summary
 from tokar.format.verify import VerifyFault, VerifyReport, verify
 from tokar.format.writer import ArchiveWriter, Sealed
+from tokar.restore.chosen import ChosenSets, OpenSets
 from tokar.restore.options import RestoreOptions
 from tokar.restore.place import PlacingStoppedError
 from tokar.restore.plan import Existing, Plan, Problem, Step
-from tokar.restore.prepare import ChosenSets, OpenSets, RestorePlan, plan_restore
+from tokar.restore.prepare import RestorePlan, plan_restore
 from tokar.restore.prepare import place_sets as place
 from tokar.salvage.losses import DamagedFile, LostRange, SalvageReport
 from tokar.salvage.salvage import salvage

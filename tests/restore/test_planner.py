@@ -226,9 +226,7 @@ def test_one_cause_is_one_problem_for_all_its_files(tmp_path: Path) -> None:
     plan = plan_of(files, **to(f"database={tmp_path}/"))
     (problem,) = plan.problems
     assert problem.entries == tuple(range(11))
-    assert problem.error.message.endswith(
-        "needed for 0.pat, 1.pat, 2.pat, 3.pat, 4.pat, 5.pat, 6.pat, 7.pat and 3 more"
-    )
+    assert problem.error.message.endswith("7.pat and 3 more")
 
 
 @pytest.mark.parametrize(("one", "other"), [("EDB.LOG", "edb.log"), ("A\u0308.log", "ä.log"), (r"a\x.log", r"b\x.log")])

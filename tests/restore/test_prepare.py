@@ -7,16 +7,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, TOP, archive, branch, checkpoint, dirty, full, increment, name_of, part, streaming
+from chain_sets import (
+    DATABASE,
+    OTHER_STREAM,
+    TOP,
+    archive,
+    branch,
+    checkpoint,
+    dirty,
+    full,
+    increment,
+    logs,
+    name_of,
+    part,
+    streaming,
+)
 from chain_stories import Story, new_story, outcome_of, take
 from small_sets import contents, write
 
 from tokar import codes
 from tokar.errors import ExistingFileError, InputError, RestoreError, StorageError
 from tokar.lab.server import SimulatedServer
+from tokar.restore.chosen import OpenSets
 from tokar.restore.next_steps import Guidance, Recovery
 from tokar.restore.options import RestoreOptions
-from tokar.restore.prepare import OpenSets, RestorePlan, place_sets, plan_restore
+from tokar.restore.prepare import RestorePlan, place_sets, plan_restore
 from tokar.server.contract import BackupKind, Registration
 from tokar.sets.choose import NotRestorableError
 
@@ -329,3 +344,83 @@ def test_logs_in_a_folder_of_their_own_are_recovered_from_there(tmp_path: Path) 
         place_sets(plan)
         registered(story, plan, story.lab.config.unc("D:\\restored"))
     assert outcome_of(story.lab) == story.expected()
+
+
+@pytest.mark.parametrize(
+    ("log", "top", "unused"),
+    [(f"inc1.tokar:{name_of(9)}", 11, "fork"), (f"fork.tokar:{name_of(9)}", 9, "inc2"), (name_of(11), 11, "fork")],
+)
+def test_two_histories_in_a_chain_are_refused_and_a_branch_decides(sets: Path, log: str, top: int, unused: str) -> None:
+    increment(sets, "fork", branch(8, 9))
+    with OpenSets([sets]) as found:
+        with pytest.raises(NotRestorableError, match="parted at generation 0x8") as caught:
+            found.select()
+        assert "--branch" in str(caught.value.hint)
+        chosen = found.select(branch=log)
+        assert chosen.logs[-1].generation == top
+        assert f"{sets}/{unused}.tokar" in (chosen.selection.unused if chosen.selection else ())
+
+
+def test_a_branch_decides_between_two_histories_within_a_set_of_a_chain(sets: Path) -> None:
+    full(sets, "both", files={f"old/{name}": data for name, data in branch(6, 7).items()}, high=8)
+    with OpenSets([sets / "both.tokar", sets / "inc2.tokar"]) as found:
+        chosen = found.select(branch=name_of(7))
+        assert {one.name: one.reason for one in chosen.left_out}.keys() == {f"old/{name_of(at)}" for at in (6, 7)}
+
+
+def test_a_name_that_several_logs_have_is_refused_with_the_ones_to_choose_from(sets: Path) -> None:
+    increment(sets, "fork", branch(8, 9))
+    with OpenSets([sets]) as found, pytest.raises(InputError, match="several logs are called") as caught:
+        found.select(branch=name_of(8))
+    assert f"fork.tokar:{name_of(8)}" in str(caught.value.hint)
+
+
+def test_a_branch_of_a_log_that_is_nowhere_is_refused(opened: OpenSets) -> None:
+    with pytest.raises(InputError, match="no log here is called nothing"):
+        opened.select(branch="nothing.log")
+
+
+@pytest.fixture
+def littered(tmp_path: Path) -> list[Path]:
+    """A full with a checkpoint and an older log beyond a hole, and an incremental with a log of another server."""
+    more = {"edb.chk": checkpoint(6), name_of(3): logs(3, 3)[name_of(3)]}
+    first = archive(tmp_path / "a.tokar", {DATABASE: bytes(streaming(5, 7)), **part(5, 7), **more}, kind="collected")
+    second = increment(tmp_path, "b", {**part(8, 9), **logs(12, 12, stream=OTHER_STREAM)})
+    return [first.path, second.path]
+
+
+def test_what_a_chain_leaves_out_can_be_put_aside_set_by_set(littered: list[Path], tmp_path: Path) -> None:
+    with OpenSets(littered) as found:
+        plan = planned(found, into=tmp_path / "out", aside=tmp_path / "aside")
+        place_sets(plan)
+    assert restored(tmp_path / "out") == {DATABASE, *logs_of(5, 9)}
+    assert restored(tmp_path / "aside") == {"1/edb.chk", f"1/{name_of(3)}", f"2/{name_of(12)}"}
+    assert all(str(tmp_path / "aside") not in str(one) for one in guidance(plan).registrations)
+
+
+def test_all_files_of_a_chain_can_be_placed_and_the_last_line_says_what_comes_of_it(
+    littered: list[Path], tmp_path: Path
+) -> None:
+    with OpenSets(littered) as found:
+        plan = planned(found, into=tmp_path / "out", all_files=True)
+        place_sets(plan)
+    assert restored(tmp_path / "out") == {DATABASE, "edb.chk", name_of(3), *logs_of(5, 9), name_of(12)}
+    assert str(plan.outcome).startswith(f"NOT RESTORABLE: {name_of(3)}: no unbroken run")
+    assert plan.left_out == ()
+
+
+def test_the_sets_of_certutil_take_no_choice_of_files(opened: OpenSets, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="takes them whole"):
+        planned(opened, certutil=tmp_path / "out", aside=tmp_path / "aside")
+
+
+def test_a_chain_plays_the_logs_of_each_stream_of_its_full(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}
+    other = {"pub.edb": bytes(dirty(3, 4, signature=OTHER_STREAM, log_signature=OTHER_STREAM))}
+    second = logs(3, 6, stream=OTHER_STREAM, base="E00", attached=((r"C:\db\pub.edb", OTHER_STREAM),))
+    first = archive(tmp_path / "a.tokar", {**files, **other, **dict(list(second.items())[:2])}, kind="collected").path
+    later = increment(tmp_path, "b", {**part(8, 9), **dict(list(second.items())[2:])}).path
+    with OpenSets([first, later]) as found:
+        plan = planned(found, into=tmp_path / "out")
+        place_sets(plan)
+    assert restored(tmp_path / "out") == {DATABASE, "pub.edb", *logs_of(5, 9), *second}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, archive, branch, dirty, logs, part, streaming
+from chain_sets import DATABASE, OTHER_STREAM, archive, branch, checkpoint, dirty, logs, part, streaming
 from restore_helpers import plan_one, targets
 
 import tokar
@@ -102,6 +103,33 @@ def test_a_choice_of_files_gets_its_own_verdict_and_is_not_refused(
         plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=only))
     assert str(plan.chosen.outcome) == last_line
     assert [(one.problems, one.recovery, len(one.steps)) for one, _ in plan.parts] == [((), None, len(only))]
+
+
+def test_a_choice_with_what_recovery_must_not_meet_says_so_in_the_last_line(tmp_path: Path) -> None:
+    foreign = {"edb00009.log": logs(9, 9, stream=OTHER_STREAM)["edb00009.log"]}
+    path = made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7), **foreign, "edb.chk": checkpoint(5)})
+    for more, last_line in (
+        (["edb00009.log"], "NOT RESTORABLE: edb00009.log: of another log stream than the databases here"),
+        (["edb.chk"], "NOT PROVEN: edb.chk: a checkpoint: recovery would begin where it stands"),
+    ):
+        with tokar.open(path) as opened:
+            plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out", only=[DATABASE, *part(5, 7), *more]))
+        assert str(plan.outcome) == last_line
+
+
+def test_a_branch_decides_for_a_choice_too(tmp_path: Path) -> None:
+    both = [DATABASE, *part(5, 8)]
+    with tokar.open(two_histories(tmp_path)) as opened:
+        options = RestoreOptions(into=tmp_path / "out", only=[*both, "old/edb00008.log"], branch="edb00008.log")
+        assert str(plan_restore(opened, options).outcome).startswith("NOT RESTORABLE: old/edb00008.log")
+        with pytest.raises(InputError, match="no log here is called"):
+            plan_restore(opened, replace(options, only=both, branch="old/edb00008.log"))
+
+
+def test_a_branch_is_the_history_of_its_log_on_both_sides(tmp_path: Path) -> None:
+    plan = plan_of(two_histories(tmp_path), tmp_path / "out", branch="old/edb00009.log")
+    assert plan.problems == ()
+    assert {name for name, target in targets(plan).items() if target is None} == {"edb00008.log"}
 
 
 def test_files_of_the_engine_never_stand_beside_a_choice(tmp_path: Path) -> None:

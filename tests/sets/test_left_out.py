@@ -22,7 +22,7 @@ from recovery_sets import (
 
 import tokar
 from tokar.ese.values import LogPosition
-from tokar.restore.prepare import choose_one
+from tokar.restore.chosen import choose_one
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import NotRestorableError, restorable
@@ -243,7 +243,7 @@ def test_one_archive_and_a_chain_of_one_leave_out_the_same(title: str, tmp_path:
     with tokar.open(path) as opened:
         alone = choose_one(opened, facts=facts_of_archive(opened, examine=True))
     chain = build_chain(find_sets([path], examine=True).sets)
-    assert {one.file.name for one in alone.left_out} == left_out
+    assert {one.name for one in alone.left_out} == left_out
     assert bool(alone.problems) == (not chain.is_restorable)
     if chain.is_restorable:
         found = restorable(chain)

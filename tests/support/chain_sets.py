@@ -60,10 +60,12 @@ def branch(low: int, high: int, number: int = 1000) -> dict[str, bytes]:
     return logs(low, high, after=TOP[low - 1], branch=number)
 
 
-def full(folder: Path, name: str = "full", *, low: int = 5, high: int = 7, **head: Any) -> Made:
-    """A full backup: a streaming copy and its logs."""
-    files = {DATABASE: bytes(streaming(low, high)), **part(low, high), "main.pat": b""}
-    return archive(folder / f"{name}.tokar", files, kind="full", **head)
+def full(
+    folder: Path, name: str = "full", *, low: int = 5, high: int = 7, files: dict[str, bytes] | None = None, **head: Any
+) -> Made:
+    """A full backup: a streaming copy and its logs, and other files that lay beside them."""
+    own = {DATABASE: bytes(streaming(low, high)), **part(low, high), "main.pat": b""}
+    return archive(folder / f"{name}.tokar", {**own, **(files or {})}, kind="full", **head)
 
 
 def increment(folder: Path, name: str, files: dict[str, bytes], **head: Any) -> Made:

@@ -21,8 +21,9 @@ from tokar.errors import (
 )
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
+from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
-from tokar.restore.prepare import choose_one, plan_restore
+from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import BackupSet, set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.facts import SetFacts

@@ -18,11 +18,12 @@ from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, n
 from tokar.cli.restore_text import Showing
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
+from tokar.restore.chosen import ChosenSets, OpenSets
 from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.paths import parse_map
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
-from tokar.restore.prepare import ChosenSets, OpenSets, place_sets, plan_restore
+from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.workers import useful_processes
 from tokar.words import count_text
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _STANDARD_INPUT: Final = "-"
 _ASKED_OF_THE_SERVER: Final = (
-    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files", "branch"),
+    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files"),
 )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -143,7 +144,7 @@ def restore(
         raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
     target = None if until is None else parse_generation(until)
     with _open_sets(named, chain) as sets:
-        chosen = sets.select(target)
+        chosen = sets.select(target, branch=branch)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
         if server is None:
@@ -184,8 +185,8 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             restore_text.show_report(report)
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
-        if plan.chosen.outcome is not None:
-            show_outcome(plan.chosen.outcome, plan.chosen.archives[0].head.profile)
+        if plan.outcome is not None:
+            show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)
 
 
 @contextmanager

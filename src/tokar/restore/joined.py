@@ -78,16 +78,19 @@ class MergedSet:
 
     Args:
         parts: Archives, each with the entries that are needed from it, in the order of the chain.
+        apart: Entries that go elsewhere, whatever their names, each with its archive; they come last.
 
     Raises:
         CollisionError: Two sets have a file of the same token and name with different content.
     """
 
-    def __init__(self, parts: Sequence[tuple[Archive, Sequence[Entry]]]) -> None:
+    def __init__(
+        self, parts: Sequence[tuple[Archive, Sequence[Entry]]], apart: Sequence[tuple[Archive, Entry]] = ()
+    ) -> None:
         self.archives = tuple(archive for archive, _ in parts)
         self.entries: Sequence[Entry]  # The entries; of several archives, numbered anew from 0
         self._origins: list[tuple[Archive, Entry]] = []
-        if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0]):
+        if len(parts) == 1 and not apart and len(parts[0][1]) == len(parts[0][0]):
             self.entries = parts[0][1]  # there may be a million
             return
         entries: list[Entry] = []
@@ -99,8 +102,9 @@ class MergedSet:
                 if other is not entry:
                     _demand_same(other, entry)
                     continue
-                entries.append(entry._replace(number=len(entries)))
                 self._origins.append((archive, entry))
+        self._origins += apart
+        entries += (entry._replace(number=at) for at, (_, entry) in enumerate(self._origins))
 
     @property
     def roots(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, RestoreError
@@ -64,6 +64,13 @@ class RestoreOptions:
     take_over: bool = False  # Go on although a restore that died is still registered with the server
 
 
+class Apart(NamedTuple):
+    """Why an entry is not placed beside the others, and where it goes under the directory that takes such files."""
+
+    reason: str
+    folder: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What the options mean for an archive: tokens and paths are read, and its own locations are taken in."""
@@ -83,7 +90,7 @@ class Request:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     windows: bool = os.name == "nt"  # Whether this machine has drives
     hosts: frozenset[str] = field(default_factory=own_hosts)  # The names of this machine that UNC paths may use
-    left_out: Mapping[int, str] = field(default_factory=dict)  # Entries that are not placed, each with the reason
+    left_out: Mapping[int, Apart] = field(default_factory=dict)  # Entries that are not placed
     aside: str | None = None  # The directory that takes those all the same; absolute
     # The directory of their own that restored logs and patch files go to, in place of the log directory; absolute. The
     # engine demands exactly the registered range there (-553, -554).
@@ -114,6 +121,12 @@ class Request:
             return self.join(self.certutil, CERTUTIL_FOLDER)
         return self.into
 
+    def aside_of(self, apart: Apart) -> str | None:
+        """Return the directory that takes an entry which is not placed; None where none does."""
+        if self.aside is None or not apart.folder:
+            return self.aside
+        return self.join(self.aside, apart.folder)
+
     def path_of(self, place: Location | NameTarget) -> str | None:
         """Return the path of this machine that a place means; None where that cannot be told."""
         try:
@@ -132,7 +145,8 @@ class Request:
 
 def places_to_look_at(request: Request) -> tuple[str, ...]:
     """Return the directories that the inventory must know for a plan to be made."""
-    wanted = [path for path in (request.folder, request.backup_logs, request.aside) if path is not None]
+    asides = {request.aside_of(one) for one in request.left_out.values()}
+    wanted = [path for path in (request.folder, request.backup_logs, *sorted(asides, key=str)) if path is not None]
     places: list[Location | NameTarget] = [*request.targets]
     if request.folder is None:
         places = [*request.locations, *places]

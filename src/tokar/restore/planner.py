@@ -218,16 +218,16 @@ class _Planner:
         """Decide about one entry; return the number of the decision."""
         leaf: str | None = None
         fault: UnsafeNameError | None = None
-        reason = self._request.left_out.get(entry.number)
-        if reason is not None and self._request.aside is None:
-            decision = Decision(None, None, f"left out: {reason}", Action.LEAVE_OUT)
+        apart = self._request.left_out.get(entry.number)
+        if apart is not None and self._request.aside is None:
+            decision = Decision(None, None, f"left out: {apart.reason}", Action.LEAVE_OUT)
             return self._decisions.setdefault(decision, len(self._decisions))
         try:
             leaf = names.leaf(entry.raw_name, entry.encoding)
         except UnsafeNameError as error:
             fault = error
         named = by_name.get(entry.number)
-        if leaf is not None and named is None and reason is None and entry.token in self._routes:
+        if leaf is not None and named is None and apart is None and entry.token in self._routes:
             directory, code = self._routes[entry.token]
             self._targets.claim(directory, leaf, entry.size, number=entry.number, token=entry.token)
             return code
@@ -259,9 +259,9 @@ class _Planner:
         folder = self._request.folder
         general = False
         name = None
-        reason = self._request.left_out.get(entry.number)
-        if reason is not None and self._request.aside is not None:
-            directory, rule = self._request.aside, f"aside: {reason}"
+        apart = self._request.left_out.get(entry.number)
+        if apart is not None and (aside := self._request.aside_of(apart)) is not None:
+            directory, rule = aside, f"aside: {apart.reason}"
         elif named is not None:
             directory, name = self._settle(named, leaf)
             rule = f"named by {named.source}"

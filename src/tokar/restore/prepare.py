@@ -10,26 +10,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any
 
 from tokar import tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
-from tokar.errors import ExistingFileError, FormatError, InputError, NoRoomError, RestoreError, StorageError
+from tokar.errors import ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive
-from tokar.format.index import Entry, find_entries
+from tokar.format.index import Entry
+from tokar.restore.chosen import ChosenSets, choose_one
 from tokar.restore.joined import MergedSet, join_plans, joined
 from tokar.restore.journal import Planned, plans_that_go_on
-from tokar.restore.next_steps import NO_PLACES, Guidance, Places, Recovery, RestoredSet, make_guidance, recovery_of
-from tokar.restore.options import Request, RestoreOptions, make_request, old_paths
+from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance
+from tokar.restore.options import Apart, Request, RestoreOptions, make_request
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (
     INCOMPLETE,
-    UNRECOVERABLE,
     Existing,
     Interrupted,
     Plan,
@@ -39,218 +38,9 @@ from tokar.restore.plan import (
 )
 from tokar.restore.planner import add_problems, look_and_plan, places_of
 from tokar.restore.targets import room_problems
-from tokar.sets.backup_set import BackupSet, find_sets
-from tokar.sets.chain import Chain, build_chain
-from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
-from tokar.sets.facts import LogFacts, SetFacts
-from tokar.sets.faults import Fault
-from tokar.sets.judge import LeftOut, SetVerdict, judge_set
-from tokar.sets.outcome import LastLine, outcome_of
-from tokar.sets.read import facts_of_archive
-from tokar.sets.recorded import RecordedFacts
+from tokar.sets.choose import NotPlaced
+from tokar.sets.outcome import LastLine, with_met
 from tokar.words import count_text, noun, some
-
-_OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
-
-
-class OpenSets:
-    """Several archives and how they fit together. Use it as a context manager: those that are restored from are open.
-
-    Args:
-        paths: The archives, and folders with archives.
-
-    Raises:
-        ArchiveError: An archive that was named cannot be read.
-        InputError: There is no archive.
-    """
-
-    def __init__(self, paths: Iterable[Path | str]) -> None:
-        self._stack = ExitStack()
-        self._found = find_sets(paths)
-        self.problems = self._found.problems  # What is in the folders and cannot be read
-        self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
-
-    def select(self, until: int | None = None) -> ChosenSets:
-        """Return what a restore takes from which set.
-
-        Args:
-            until: The generation to reach; None for everything that is here.
-
-        Raises:
-            InputError: The generation is below what the databases need.
-            NotRestorableError: It cannot be reached, or more than one history leads there.
-            ArchiveError: An archive that is needed cannot be read, or has changed.
-        """
-        try:
-            selection = restorable(self.chain, until)
-        except NotRestorableError as error:
-            for problem in self.problems:
-                error.add_note(f"also: cannot be read: {problem}")
-            raise
-        if until is None:
-            self._found.demand_none_beyond(selection.target)
-        known = {(one.id, one.root): one for one in self.chain.sets}
-        sets = [known[one.id, one.root] for one in selection.sets]
-        archives = tuple(map(self._open, sets))
-        logs = [{log.number: log for log in one.facts.logs} for one in sets]
-        placed = tuple(logs[log.at][log.entry] for log in selection.logs)
-        excluded = selection.excluded()
-        later = [
-            [archive.entry(number) for number in selection.log_entries(at)] for at, archive in enumerate(archives) if at
-        ]
-        return ChosenSets(
-            archives=archives,
-            entries=([entry for entry in archives[0] if entry.number not in excluded], *later),
-            ranges=tuple(
-                RestoredSet(label=one.label, low=one.low, high=one.high, has_databases=at == 0)
-                for at, one in enumerate(selection.sets)
-            ),
-            logs=placed,
-            base=placed[0].base if placed else "",
-            paths=old_paths(archives[0], sets[0].facts),
-            recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
-            not_checked=selection.not_checked,
-            outcome=self._outcome(sets[0]),
-            selection=selection,
-            whole=until is None,
-        )
-
-    def _outcome(self, first: BackupSet) -> LastLine | None:
-        """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
-        start = self.chain.start_of(self.chain.sets.index(first))
-        return outcome_of(start.verdict, start.facts) if start else None
-
-    def _open(self, backup_set: BackupSet) -> Archive:
-        path = Path(backup_set.label)
-        try:
-            archive = self._stack.enter_context(Archive(path))
-            archive.demand_unique()
-        except FormatError as error:
-            error.path = error.path or path
-            raise
-        if (archive.id, archive.root) != (backup_set.id, backup_set.root):
-            raise StorageError("the archive was replaced while it was being looked at", path=path)
-        return archive
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stack.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenSets:
-    """The sets that take part in a restore, open, and what is known of them. A single archive is a chain of one."""
-
-    archives: tuple[Archive, ...]  # Their archives, in order
-    entries: tuple[Sequence[Entry], ...]  # What is placed from each of them
-    ranges: tuple[RestoredSet, ...] = ()  # Their logs and databases, set by set
-    logs: tuple[LogFacts, ...] = ()  # What the logs that are placed say of themselves, in order
-    base: str = ""  # The base name of the logs; empty where it is not known
-    paths: Mapping[str, str] = field(default_factory=dict)  # Where databases lay at the backup, by name
-    recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
-    not_checked: tuple[str, ...] = ()  # What nobody could judge
-    left_out: tuple[LeftOut, ...] = ()  # The files of a single archive that recovery must not meet
-    outcome: LastLine | None = None  # What the verdict comes to; None where nothing was judged
-    notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
-    problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
-    selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
-    whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
-
-    def alone(self, at: int) -> tuple[Entry, ...]:
-        """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
-        logs = self.selection.logs if self.selection else ()
-        shared = {log.digest for log in logs if at in log.also_in}
-        placed = {entry.number for entry in self.entries[at]}
-        return tuple(
-            entry
-            for entry in self.archives[at]
-            if entry.number in placed or (entry.digest in shared and tokens.role(entry.token) is tokens.Role.LOG)
-        )
-
-
-def choose_one(
-    archive: Archive, *, only: Sequence[str] = (), facts: SetFacts | None = None, branch: str = ""
-) -> ChosenSets:
-    """Return a single archive as the set that is restored, with the verdict on its databases.
-
-    Args:
-        archive: The archive.
-        only: The names of the entries that are asked for; empty for all. A verdict on a choice refuses nothing and
-            leaves nothing out: each file was asked for. No file of the engine stays beside it, so it is about these.
-        facts: What its files say of themselves, where that was read already.
-        branch: The name of a log of the history that is wanted, where there are two.
-
-    Raises:
-        InputError: No log of that name is in the set.
-        NoSuchEntryError: A name in `only` fits no entry, or more than one.
-        FormatError: Its index, or the start of a database or log, is damaged.
-    """
-    archive.demand_unique()
-    chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
-    if only:
-        facts = _facts_of(archive, find_entries(archive.entries, only))
-        return replace(chosen, whole=False, outcome=_outcome_of(judge_set(facts), facts))
-    facts = _facts_of(archive, archive.entries) if facts is None else facts
-    found = judge_set(facts, branch=branch)
-    logs = found.placed_logs(facts)
-    generations = [one.generation or 0 for one in logs]
-    low, high = min(generations, default=0), max(generations, default=0)
-    label = str(archive.path or archive.id.hex())
-    outcome = _outcome_of(found, facts)
-    return replace(
-        chosen,
-        ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
-        logs=logs,
-        base=facts.logs[0].base if facts.logs else "",
-        paths=old_paths(archive, facts),
-        recovery=recovery_of(facts.databases) if outcome else None,
-        not_checked=found.not_checked,
-        left_out=found.left_out,
-        outcome=outcome,
-        notes=tuple(fault.message for fault in found.remarks),
-        problems=tuple(_unrecoverable(found, facts)),
-    )
-
-
-def _outcome_of(found: SetVerdict, facts: SetFacts) -> LastLine | None:
-    """Return what a verdict comes to; None where nothing is of an engine."""
-    return outcome_of(found, facts) if facts.databases or facts.logs or found.not_checked else None
-
-
-def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
-    """Return the facts of entries; nothing is read where none is of an engine: there may be a million."""
-    if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in entries}):
-        return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
-    return SetFacts()
-
-
-def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
-    """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
-    said: set[str] = set()
-    of_a_stream = any(log.signature is not None for log in facts.logs)
-    for database in found.databases:
-        blocking = [fault for fault in database.faults if fault.blocks]
-        said.update(fault.message for fault in blocking)
-        if database.is_lost:
-            yield _problem_of(database.name, blocking[0] if blocking else None)
-    for fault in found.blocking:
-        if fault.message not in said and (found.databases or of_a_stream):
-            whole = "the set" if found.databases else "what these logs are for"
-            yield _problem_of(", ".join(fault.databases) or whole, fault)
-
-
-def _problem_of(name: str, cause: Fault | None) -> Problem:
-    """Return what cannot be recovered as a problem, with the root cause."""
-    why = f": {cause.message}" if cause else ""
-    code = f" ({cause.engine})" if cause and cause.engine else ""
-    step = f"{cause.next_step}; " if cause and cause.next_step else ""
-    error = RestoreError(
-        f"{name} cannot be recovered from this set{why}{code}",
-        hint=f"{step}--accept-unrecoverable restores the files all the same",
-    )
-    return Problem(error, urgency=UNRECOVERABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +52,12 @@ class RestorePlan:
     # for each set where the sets stay apart.
     parts: tuple[tuple[Plan, MergedSet], ...]
     recovery: Guidance | None  # What follows; None where nothing is of an engine
+    met: tuple[NotPlaced, ...] = ()  # Files that are placed all the same, although recovery must not meet them
+
+    @property
+    def outcome(self) -> LastLine | None:
+        """What the verdict on what is placed comes to; None where nothing was judged."""
+        return with_met(self.chosen.outcome, self.met)
 
     @property
     def size(self) -> int:
@@ -271,7 +67,7 @@ class RestorePlan:
     @property
     def left_out(self) -> tuple[NotPlaced, ...]:
         """The files of a chain that are not placed, each with its reason; what a set of its own keeps is placed."""
-        listed = self.chosen.selection.left_out if self.chosen.selection else ()
+        listed = tuple(one for one in self.chosen.left_out if one not in self.met)
         if len(self.parts) == 1:
             return listed
         kept = [{entry.number for entry in self.chosen.alone(at)} for at in range(len(self.parts))]
@@ -291,9 +87,9 @@ class RestorePlan:
         recovery = as_json(self.recovery)
         selection = self.chosen.selection
         if selection is None:
-            return {"plan": plans[0], "recovery": recovery, "outcome": as_json(self.chosen.outcome)}
+            return {"plan": plans[0], "recovery": recovery, "outcome": as_json(self.outcome)}
         chain = {**selection.to_json(), "left_out": as_json(self.left_out)}
-        return {"chain": chain, "plans": plans, "recovery": recovery, "outcome": as_json(self.chosen.outcome)}
+        return {"chain": chain, "plans": plans, "recovery": recovery, "outcome": as_json(self.outcome)}
 
 
 def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> RestorePlan:
@@ -319,18 +115,14 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
             "--until names the end, and --existing roll-forward goes beyond it; give one of them",
             hint="--existing set-aside puts the later logs aside",
         )
-    if chosen.selection is not None and options.certutil is not None:
-        return _plan_apart(chosen, options.certutil, options)
-    if chosen.selection is not None and (options.aside or options.all_files or options.branch):
-        raise InputError("--aside, --all-files and --branch are for one archive")
     if options.aside and options.all_files:
         raise InputError("--all-files leaves nothing to put aside; give one of them")
-    content = MergedSet(list(zip(chosen.archives, chosen.entries, strict=True)))
-    if not options.all_files:
-        apart = {one.file.number: one.reason for one in chosen.left_out if one.file.number is not None}
-        request = replace(request, left_out=apart)
-    request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
+    if chosen.selection is not None and options.certutil is not None:
+        return _plan_apart(chosen, options.certutil, options)
+    content, apart, met = _content(chosen, options)
+    request = replace(request, left_out=apart, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
+    plan = replace(plan, notes=(*plan.notes, *map(_answer, met if options.all_files else ())))
     folders = () if request.certutil is None else (request.certutil,)
     of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
     places = places_of(plan, request, base=chosen.base, paths=chosen.paths) if of_an_engine else NO_PLACES
@@ -340,13 +132,42 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     ):
         places = replace(places, highest_log=chosen.logs[-1].leaf)
     recovery = _guidance(chosen, places, folders)
-    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery)
+    return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
+
+
+def _content(
+    chosen: ChosenSets, options: RestoreOptions
+) -> tuple[MergedSet, Mapping[int, Apart], tuple[NotPlaced, ...]]:
+    """Return what is placed, which entries of it stay apart, and what of it recovery must not meet."""
+    parts = list(zip(chosen.archives, chosen.entries, strict=True))
+    if chosen.selection is None:
+        if options.only or options.all_files:
+            return MergedSet(parts), {}, chosen.left_out  # each was asked for
+        return MergedSet(parts), {one.entry: Apart(one.reason) for one in chosen.left_out}, ()
+    left_out = [(one, chosen.archives[one.at].entry(one.entry)) for one in chosen.left_out]
+    if options.all_files:
+        taken = {(entry.token, entry.raw_name) for _, entries in parts for entry in entries}
+        met: dict[tuple[int, bytes], tuple[NotPlaced, Entry]] = {}
+        for one, entry in left_out:
+            if one.at == 0 or tokens.role(entry.token) is tokens.Role.LOG:
+                met.setdefault((entry.token, entry.raw_name), (one, entry))
+        added = [one for name, one in met.items() if name not in taken]
+        for at, (archive, entries) in enumerate(parts):
+            parts[at] = archive, [*entries, *(entry for one, entry in added if one.at == at)]
+        return MergedSet(parts), {}, tuple(one for one, _ in added)
+    if options.aside is None:
+        return MergedSet(parts), {}, ()
+    content = MergedSet(parts, [(chosen.archives[one.at], entry) for one, entry in left_out])
+    first = len(content.entries) - len(left_out)
+    folders = [str(one.at + 1) if len(chosen.archives) > 1 else "" for one, _ in left_out]
+    apart = {first + at: Apart(one.reason, folders[at]) for at, (one, _) in enumerate(left_out)}
+    return content, apart, ()
 
 
 def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> RestorePlan:
     """Plan a numbered folder for each set, as `certutil -restoreDB` takes it, in the order of the restore."""
-    if options.to or options.only:
-        raise InputError("--certutil with several sets takes them whole; leave --to and --only out")
+    if options.to or options.only or options.aside or options.all_files:
+        raise InputError("--certutil with several sets takes them whole; leave other choices of files out")
     folders = [folder / str(at) for at in range(1, len(chosen.archives) + 1)]
     recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])
     contents = [MergedSet([(archive, chosen.alone(at))]) for at, archive in enumerate(chosen.archives)]
@@ -379,18 +200,17 @@ def _plan(
 ) -> Plan:
     """Return the plan of some content, with what is wrong with it unless that was accepted."""
     plan = look_and_plan(content.entries, request, chosen.logs, go_on)
-    notes = [*chosen.notes, *(_answer(one) for one in chosen.left_out if options.all_files)]
-    plan = replace(plan, notes=(*plan.notes, *notes))
+    plan = replace(plan, notes=(*plan.notes, *chosen.notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
     if not options.accept_incomplete:
         problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
 
 
-def _answer(one: LeftOut) -> str:
+def _answer(one: NotPlaced) -> str:
     """Return what recovery answers to a file that is placed although it must not meet it."""
     code = f": recovery will answer {of_engine(one.code)}" if one.code is not None else ""
-    return f"{one.file.name} is placed all the same ({one.reason}){code}"
+    return f"{one.name} is placed all the same ({one.reason}){code}"
 
 
 def _strays(folder: Path, count: int) -> list[Problem]:

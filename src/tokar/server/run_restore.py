@@ -23,6 +23,7 @@ from tokar.format.archive import Archive
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.writer import system_clock
+from tokar.restore.chosen import ChosenSets
 from tokar.restore.joined import MergedSet
 from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
@@ -31,7 +32,7 @@ from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import Placing, note_sets
 from tokar.restore.plan import Existing, Plan, raise_first
 from tokar.restore.planner import look_and_plan
-from tokar.restore.prepare import ChosenSets, incomplete_files
+from tokar.restore.prepare import incomplete_files
 from tokar.server.contract import BackupType, Registration, Server, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript

@@ -61,13 +61,16 @@ class ChainStart:
         return next((run for run in self.runs if run.stream == stream), None)
 
 
-def make_start(sets: Sequence[BackupSet], logs: LogTable, number: int) -> ChainStart:
+def make_start(
+    sets: Sequence[BackupSet], logs: LogTable, number: int, without: frozenset[int] = frozenset()
+) -> ChainStart:
     """Return a set with databases as the beginning of a restore.
 
     Args:
         sets: All sets.
         logs: Their logs.
         number: The number of the set.
+        without: Logs, by identity, of another history than the one that is wanted.
     """
     backup_set = sets[number]
     streams: dict[bytes, list[DatabaseFacts]] = {}
@@ -75,9 +78,14 @@ def make_start(sets: Sequence[BackupSet], logs: LogTable, number: int) -> ChainS
         stream = _stream_of(database, logs)
         if stream is not None:
             streams.setdefault(stream, []).append(database)
-    runs = tuple(_run(sets, logs, number, stream, databases) for stream, databases in streams.items())
+    wanted = judge_set(backup_set.facts, without=without).placed_logs(backup_set.facts)
+    own = frozenset(map(id, wanted))
+    runs = tuple(_run(logs, number, stream, databases, own) for stream, databases in streams.items())
+    if backup_set.kind == "full":
+        runs = tuple(_with_own_end(run, number) for run in runs)
     facts = _together(backup_set.facts, number, runs, logs)
-    return ChainStart(number, runs, any(need_of(one).hard for one in facts.databases), facts, judge_set(facts))
+    hard = any(need_of(one).hard for one in facts.databases)
+    return ChainStart(number, runs, hard, facts, judge_set(facts, without=without))
 
 
 def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
@@ -92,9 +100,7 @@ def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
     return unknown.pop() if len(unknown) == 1 else stream
 
 
-def _run(
-    sets: Sequence[BackupSet], logs: LogTable, number: int, stream: bytes, databases: Sequence[DatabaseFacts]
-) -> LogRun:
+def _run(logs: LogTable, number: int, stream: bytes, databases: Sequence[DatabaseFacts], own: frozenset[int]) -> LogRun:
     starts, floors = [], []
     dirty = any(need_of(database).low for database in databases)
     for database in databases:
@@ -104,13 +110,13 @@ def _run(
             starts.append(need.low or database.header.consistent_position.generation)
         floors.append(need.committed or database.header.consistent_position.generation)
     start, floor = max(1, min(starts)), max(floors)  # a database that names no log goes on from the first there is
-    wanted = frozenset(map(id, judge_set(sets[number].facts).placed_logs(sets[number].facts)))
-    run = follow(logs, number, stream, start=start, floor=floor, wanted=wanted)
-    if sets[number].kind != "full":
-        return run
-    # Everything that a full backup holds belongs to it: a restore may not stop before its last log.
+    return follow(logs, number, stream, start=start, floor=floor, wanted=own)
+
+
+def _with_own_end(run: LogRun, number: int) -> LogRun:
+    """Return the run of a full backup: all that it holds belongs to it, so no restore may stop before its last log."""
     own = [version.generation for version in run.versions if number in version.sets]
-    return replace(run, floor=max([floor, *own]))
+    return replace(run, floor=max([run.floor, *own]))
 
 
 def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: LogTable) -> SetFacts:
@@ -368,6 +374,7 @@ class Chain:
     parents: tuple[int | None, ...]
     faults: tuple[Fault, ...]  # What is wrong with the chain as a whole
     logs: LogTable = field(repr=False, compare=False)  # All logs
+    without: frozenset[int] = field(default=frozenset(), repr=False, compare=False)  # Logs of another history
 
     def start_of(self, number: int) -> ChainStart | None:
         """Return a set as the beginning of a restore, if it is one."""
@@ -431,21 +438,26 @@ class Chain:
         return None if number is None else self.sets[number].label
 
 
-def build_chain(sets: Iterable[BackupSet]) -> Chain:
+def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     """Return how sets fit together.
 
     Args:
         sets: The sets. One that is given twice counts once; a receipt counts only where its archive is not among
             them.
+        branch: The name of a log of the history that is wanted, where there are two.
+
+    Raises:
+        InputError: No log of that name is in the sets, or several.
     """
     listed = tuple(sorted(_unique(sets), key=_place))
     logs = LogTable(*(one.facts.logs for one in listed))
-    starts = tuple(
-        make_start(listed, logs, number) for number, backup_set in enumerate(listed) if backup_set.has_databases
-    )
+    without = logs.beside_branch(branch, [one.label for one in listed]) if branch else frozenset()
+    if without:
+        logs = LogTable(*([log for log in one.facts.logs if id(log) not in without] for one in listed))
+    starts = tuple(make_start(listed, logs, number, without) for number, one in enumerate(listed) if one.has_databases)
     verdicts = tuple(chain_verdict(listed, logs, starts, number) for number in range(len(listed)))
     parents = tuple(_parent(listed, verdicts, number) for number in range(len(listed)))
-    return Chain(listed, starts, verdicts, parents, in_order(chain_faults(listed, logs)), logs)
+    return Chain(listed, starts, verdicts, parents, in_order(chain_faults(listed, logs)), logs, without)
 
 
 def _unique(sets: Iterable[BackupSet]) -> list[BackupSet]:

@@ -15,7 +15,7 @@ from tokar.errors import InputError, SetError
 from tokar.sets.chain import Chain, ChainStart, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
-from tokar.sets.judge import judge_set
+from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.logs import LogRun, Version, link, stream_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class NotPlaced:
     entry: int  # The number of its entry
     name: str  # Its name
     reason: str  # Why
+    code: int | None = None  # What the engine would answer to it; None where that is not said
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -241,11 +242,9 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
     Raises:
         NotRestorableError: A log is needed that has unlike bytes in two sets, or one that is damaged.
     """
-    if len(start.runs) == 1:
-        used = [version for version in start.runs[0].versions if target is None or version.generation <= target]
-    else:
-        used = [version for run in start.runs for version in run.versions if start.number in version.sets]
-    apart = {id(one.file): one.reason for one in start.verdict.left_out}
+    reached = (version for run in start.runs for version in run.versions)
+    used = [version for version in reached if target is None or version.generation <= target]
+    apart = {id(one.file): one for one in start.verdict.left_out}
     placed = [version for version in used if not all(id(copy.facts) in apart for copy in version.copies)]
     _demand_sound(chain, placed)
     highest = max((version.generation for version in placed), default=0)
@@ -275,7 +274,7 @@ def _demand_sound(chain: Chain, used: Sequence[Version]) -> None:
             raise _refusal(differing_fault(chain.sets, version))
     for number in sorted({version.copies[0].at for version in used}):
         names = {version.facts.name for version in used if version.copies[0].at == number}
-        for fault in judge_set(chain.sets[number].facts).blocking:
+        for fault in judge_set(chain.sets[number].facts, without=chain.without).blocking:
             if names.intersection(fault.files):
                 raise _refusal(fault)
 
@@ -300,7 +299,7 @@ def _reach(used: Sequence[Version], at: int, number: int) -> int:
     return count
 
 
-def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, str]) -> tuple[SelectedLog, ...]:
+def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, LeftOut]) -> tuple[SelectedLog, ...]:
     result = []
     before: Version | None = None
     for version in used:
@@ -328,7 +327,7 @@ def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, s
 
 
 def _proof(before: Version | None, version: Version) -> str:
-    if before is None or before.generation + 1 != version.generation:
+    if before is None or (before.stream, before.generation + 1) != (version.stream, version.generation):
         return "first"
     found = link(before.facts, version.facts).proof
     return found.value if found else "number"
@@ -346,23 +345,27 @@ def _selected(backup_set: BackupSet, at: int, logs: Sequence[SelectedLog]) -> Se
 
 
 def _left_out(
-    chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog], apart: Mapping[int, str]
+    chain: Chain, numbers: Sequence[int], logs: Sequence[SelectedLog], apart: Mapping[int, LeftOut]
 ) -> tuple[NotPlaced, ...]:
     """Return the files of the chosen sets that are not placed, each with its reason."""
     taken = {(log.at, log.entry) for log in logs}
     start = chain.start_of(numbers[0])
     streams = {run.stream for run in start.runs} if start else set()
-    found = {
-        (at, one.number): NotPlaced(at=at, entry=one.number, name=one.name, reason=apart.get(id(one), reason))
-        for at, number in enumerate(numbers)
-        for one, reason in _not_placed(chain.sets[number], at, logs, streams, apart)
-        if one.number is not None and (at, one.number) not in taken
-    }
+    found: dict[tuple[int, int], NotPlaced] = {}
+    for at, number in enumerate(numbers):
+        for file, said in _not_placed(chain.sets[number], at, logs, streams, apart):
+            if file.number is None or (at, file.number) in taken:
+                continue
+            own = apart.get(id(file))
+            reason, code = (own.reason, own.code) if own else (said, None)
+            if id(file) in chain.without:
+                reason, code = "of another history than the one that was asked for", -515
+            found[at, file.number] = NotPlaced(at=at, entry=file.number, name=file.name, reason=reason, code=code)
     return tuple(found.values())
 
 
 def _not_placed(
-    backup_set: BackupSet, at: int, logs: Sequence[SelectedLog], streams: set[bytes], apart: Mapping[int, str]
+    backup_set: BackupSet, at: int, logs: Sequence[SelectedLog], streams: set[bytes], apart: Mapping[int, LeftOut]
 ) -> Iterator[tuple[FileFacts, str]]:
     """Yield the files of a set that are not placed, chosen logs among them; what the verdict leaves out says why."""
     highest = max((log.generation for log in logs), default=0)
@@ -373,7 +376,7 @@ def _not_placed(
             yield log, reason
     for one in (*facts.logs, *facts.next_logs, *facts.checkpoints, *facts.flush_maps, *facts.databases):
         if id(one) in apart:
-            yield one, apart[id(one)]
+            yield one, apart[id(one)].reason
     if at:
         yield from ((one, "a checkpoint: recovery would begin where it stands") for one in facts.checkpoints)
         yield from ((one, "a flush map: the engine makes it anew") for one in facts.flush_maps)

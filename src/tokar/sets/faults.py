@@ -386,7 +386,7 @@ class Rules:
 
     LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "{} {} in none of the sets", _ADD_ARCHIVE, -543)
     HISTORIES_PARTED = Rule(FaultKind.LOG_FORKED, "histories parted at generation 0x{:X}: it is another log in {}",
-        "name the sets of the one history that is wanted, or a generation that only it has: --until GENERATION", -515)
+        "restore with --branch LOG, a log of the history that is wanted, or name its sets alone", -515)
     LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",
         "examine both with: tokar check --content; restore with the set whose copy is whole")
     LOG_TWICE = Rule(FaultKind.LOG_DIFFERS, "{} and {} are the same log, and their content disagrees",

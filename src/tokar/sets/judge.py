@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.errors import InputError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
-from tokar.names import printable
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, logs_text
@@ -94,17 +92,14 @@ class SetVerdict:
         }
 
 
-def judge_set(facts: SetFacts, *, branch: str = "") -> SetVerdict:
+def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     """Return what becomes of the databases of a set.
 
     Args:
         facts: What its files say; of several archives together, where they form a chain.
-        branch: The name of a log of the history that is wanted, where there are two.
-
-    Raises:
-        InputError: No log of that name is there.
+        without: Logs, by identity, of another history than the one that is wanted (`LogTable.beside_branch`).
     """
-    table = LogTable([*_on_branch(facts.logs, branch)] if branch else facts.logs)
+    table = LogTable([log for log in facts.logs if id(log) not in without])
     runs = [DatabaseRun(database, table) for database in facts.databases]
     for run in runs:
         run.walk()
@@ -122,17 +117,6 @@ def judge_set(facts: SetFacts, *, branch: str = "") -> SetVerdict:
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
         left_out=tuple(_left_out(facts, runs, roles)),
     )
-
-
-def _on_branch(logs: Sequence[LogFacts], name: str) -> Iterator[LogFacts]:
-    """Yield the logs without those in whose place the named one was written."""
-    named = next((log for log in logs if name in {log.name, log.leaf}), None)
-    if named is None:
-        raise InputError(f"no log here is called {printable(name)}", hint="name one of the logs that are listed")
-    for log in logs:
-        same = (log.signature, log.generation) == (named.signature, named.generation)
-        if not same or log.created == named.created:
-            yield log
 
 
 def _holes_between(runs: list[DatabaseRun]) -> Iterator[Fault]:

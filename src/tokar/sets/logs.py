@@ -15,12 +15,16 @@ Source: Microsoft, Extensible Storage Engine, logredo.cxx and logdump.cxx.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
+
+from tokar.errors import InputError
+from tokar.names import leaf_of, printable
+from tokar.words import some
 
 if TYPE_CHECKING:
     from tokar.ese.values import LogTime, Signature
@@ -199,6 +203,48 @@ class LogTable:
 
     def _found(self, signature: Signature, generation: int) -> list[Version]:
         return self.versions(stream_key(signature), generation) or self._opaque.get(generation, [])
+
+    def beside_branch(self, name: str, labels: Sequence[str] = ("",)) -> frozenset[int]:
+        """Return the logs, by identity, that are of another history than the log of a name.
+
+        Args:
+            name: The name of a log of the wanted history; behind the name of its archive and a colon where there are
+                several of that name.
+            labels: What the sets are called.
+
+        Raises:
+            InputError: There is no log of that name, or several.
+        """
+        branch = self._named(name, labels)
+        line = [branch]
+        while before := self.preceding(line[-1]):
+            line.append(before[0])
+        others = [one for kept in line for one in self.versions(kept.stream, kept.generation) if one is not kept]
+        gone = {id(one): one for one in others}
+        while others:
+            others = [later for one in others for later in self.following(one) if id(later) not in gone]
+            gone |= {id(one): one for one in others}
+        return frozenset(id(copy.facts) for one in gone.values() for copy in one.copies)
+
+    def _named(self, name: str, labels: Sequence[str]) -> Version:
+        ways: tuple[Callable[[Copy], str], ...] = (
+            lambda copy: copy.facts.name,
+            lambda copy: copy.facts.leaf,
+            lambda copy: f"{leaf_of(labels[copy.at])}:{copy.facts.name}",
+        )
+        for way in ways:
+            found = {
+                (leaf_of(labels[copy.at]), copy.facts.name): one
+                for one in self.all()
+                for copy in one.copies
+                if way(copy) == name
+            }
+            if len({*map(id, found.values())}) > 1:
+                listed = some(f"{label}:{own}" if label else own for label, own in sorted(found))
+                raise InputError(f"several logs are called {printable(name)}", hint=f"name one of {listed}")
+            if found:
+                return next(iter(found.values()))
+        raise InputError(f"no log here is called {printable(name)}", hint="name one of the logs that are listed")
 
     def distinct(self, signature: Signature, generation: int) -> list[LogFacts]:
         """Return the logs of a generation in a stream, each once; where there are none, those of unknown formats."""

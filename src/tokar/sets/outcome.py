@@ -128,6 +128,31 @@ def worst(found: Iterable[LastLine]) -> LastLine | None:
     return max(found, key=lambda one: (order.index(one.word), one.exit_code > 0, -one.exit_code), default=None)
 
 
+class Met(Protocol):
+    """A file that is placed although recovery must not meet it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def reason(self) -> str:
+        """Why recovery must not meet it."""
+
+    @property
+    def code(self) -> int | None:
+        """What the engine answers to it; None where that is not said."""
+
+
+def with_met(found: LastLine | None, files: Sequence[Met]) -> LastLine | None:
+    """Return what a verdict comes to where files are placed that it leaves out."""
+    if found is None or not files:
+        return found
+    first = min(files, key=lambda one: one.code is None)
+    word, why = (Word.NOT_PROVEN if first.code is None else Word.NOT_RESTORABLE), f"{first.name}: {first.reason}"
+    return worst([found, LastLine(word, why, SetError.exit_code)])
+
+
 _BESIDE: Final = {
     "certadm": "the key and certificate of the authority, the registry key CertSvc\\Configuration, CAPolicy.inf",
     "ntdsbcli": "SYSVOL, the registry, and whether the backup is younger than the tombstone lifetime",

@@ -1,0 +1,253 @@
+"""What takes part in a restore: a single archive, or the sets of a chain, with the verdict on them.
+
+What takes no part is named. A target that cannot be reached is an error: nothing is given in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Self
+
+from tokar import tokens
+from tokar.errors import FormatError, RestoreError, StorageError
+from tokar.format.archive import Archive
+from tokar.format.index import Entry, find_entries
+from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
+from tokar.restore.options import old_paths
+from tokar.restore.plan import (
+    UNRECOVERABLE,
+    Problem,
+)
+from tokar.sets.backup_set import BackupSet, find_sets
+from tokar.sets.chain import Chain, build_chain
+from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
+from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.faults import Fault
+from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.logs import LogTable
+from tokar.sets.outcome import LastLine, outcome_of
+from tokar.sets.read import facts_of_archive
+from tokar.sets.recorded import RecordedFacts
+
+_OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
+
+
+class OpenSets:
+    """Several archives and how they fit together. Use it as a context manager: those that are restored from are open.
+
+    Args:
+        paths: The archives, and folders with archives.
+
+    Raises:
+        ArchiveError: An archive that was named cannot be read.
+        InputError: There is no archive.
+    """
+
+    def __init__(self, paths: Iterable[Path | str]) -> None:
+        self._stack = ExitStack()
+        self._found = find_sets(paths)
+        self.problems = self._found.problems  # What is in the folders and cannot be read
+        self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
+
+    def select(self, until: int | None = None, *, branch: str = "") -> ChosenSets:
+        """Return what a restore takes from which set.
+
+        Args:
+            until: The generation to reach; None for everything that is here.
+            branch: The name of a log of the history that is wanted, where there are two.
+
+        Raises:
+            InputError: The generation is below what the databases need, or no log, or more than one, has that name.
+            NotRestorableError: It cannot be reached, or more than one history leads there.
+            ArchiveError: An archive that is needed cannot be read, or has changed.
+        """
+        if branch:
+            self.chain = build_chain(self._found.sets, branch=branch)
+        try:
+            selection = restorable(self.chain, until)
+        except NotRestorableError as error:
+            for problem in self.problems:
+                error.add_note(f"also: cannot be read: {problem}")
+            raise
+        if until is None:
+            self._found.demand_none_beyond(selection.target)
+        known = {(one.id, one.root): one for one in self.chain.sets}
+        sets = [known[one.id, one.root] for one in selection.sets]
+        archives = tuple(map(self._open, sets))
+        logs = [{log.number: log for log in one.facts.logs} for one in sets]
+        placed = tuple(logs[log.at][log.entry] for log in selection.logs)
+        excluded = selection.excluded()
+        later = [
+            [archive.entry(number) for number in selection.log_entries(at)] for at, archive in enumerate(archives) if at
+        ]
+        return ChosenSets(
+            archives=archives,
+            entries=([entry for entry in archives[0] if entry.number not in excluded], *later),
+            ranges=tuple(
+                RestoredSet(label=one.label, low=one.low, high=one.high, has_databases=at == 0)
+                for at, one in enumerate(selection.sets)
+            ),
+            logs=placed,
+            base=placed[0].base if placed else "",
+            paths=old_paths(archives[0], sets[0].facts),
+            recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
+            not_checked=selection.not_checked,
+            left_out=selection.left_out,
+            outcome=self._outcome(sets[0]),
+            selection=selection,
+            whole=until is None,
+        )
+
+    def _outcome(self, first: BackupSet) -> LastLine | None:
+        """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
+        start = self.chain.start_of(self.chain.sets.index(first))
+        return outcome_of(start.verdict, start.facts) if start else None
+
+    def _open(self, backup_set: BackupSet) -> Archive:
+        path = Path(backup_set.label)
+        try:
+            archive = self._stack.enter_context(Archive(path))
+            archive.demand_unique()
+        except FormatError as error:
+            error.path = error.path or path
+            raise
+        if (archive.id, archive.root) != (backup_set.id, backup_set.root):
+            raise StorageError("the archive was replaced while it was being looked at", path=path)
+        return archive
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenSets:
+    """The sets that take part in a restore, open, and what is known of them. A single archive is a chain of one."""
+
+    archives: tuple[Archive, ...]  # Their archives, in order
+    entries: tuple[Sequence[Entry], ...]  # What is placed from each of them
+    ranges: tuple[RestoredSet, ...] = ()  # Their logs and databases, set by set
+    logs: tuple[LogFacts, ...] = ()  # What the logs that are placed say of themselves, in order
+    base: str = ""  # The base name of the logs; empty where it is not known
+    paths: Mapping[str, str] = field(default_factory=dict)  # Where databases lay at the backup, by name
+    recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
+    not_checked: tuple[str, ...] = ()  # What nobody could judge
+    left_out: tuple[NotPlaced, ...] = ()  # The files that recovery must not meet, or that another set has too
+    outcome: LastLine | None = None  # What the verdict comes to; None where nothing was judged
+    notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
+    problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
+    selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
+    whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
+
+    def alone(self, at: int) -> tuple[Entry, ...]:
+        """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
+        logs = self.selection.logs if self.selection else ()
+        shared = {log.digest for log in logs if at in log.also_in}
+        placed = {entry.number for entry in self.entries[at]}
+        return tuple(
+            entry
+            for entry in self.archives[at]
+            if entry.number in placed or (entry.digest in shared and tokens.role(entry.token) is tokens.Role.LOG)
+        )
+
+
+def choose_one(
+    archive: Archive, *, only: Sequence[str] = (), facts: SetFacts | None = None, branch: str = ""
+) -> ChosenSets:
+    """Return a single archive as the set that is restored, with the verdict on its databases.
+
+    Args:
+        archive: The archive.
+        only: The names of the entries that are asked for; empty for all. A verdict on a choice refuses nothing and
+            leaves nothing out: each file was asked for. No file of the engine stays beside it, so it is about these.
+        facts: What its files say of themselves, where that was read already.
+        branch: The name of a log of the history that is wanted, where there are two.
+
+    Raises:
+        InputError: No log of that name is in the set, or among the entries that are asked for.
+        NoSuchEntryError: A name in `only` fits no entry, or more than one.
+        FormatError: Its index, or the start of a database or log, is damaged.
+    """
+    archive.demand_unique()
+    chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
+    if only:
+        facts = _facts_of(archive, find_entries(archive.entries, only))
+        found = _judged(facts, branch)
+        return replace(chosen, whole=False, outcome=_outcome_of(found, facts), left_out=_not_placed(found))
+    facts = _facts_of(archive, archive.entries) if facts is None else facts
+    found = _judged(facts, branch)
+    logs = found.placed_logs(facts)
+    generations = [one.generation or 0 for one in logs]
+    low, high = min(generations, default=0), max(generations, default=0)
+    label = str(archive.path or archive.id.hex())
+    outcome = _outcome_of(found, facts)
+    return replace(
+        chosen,
+        ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
+        logs=logs,
+        base=facts.logs[0].base if facts.logs else "",
+        paths=old_paths(archive, facts),
+        recovery=recovery_of(facts.databases) if outcome else None,
+        not_checked=found.not_checked,
+        left_out=_not_placed(found),
+        outcome=outcome,
+        notes=tuple(fault.message for fault in found.remarks),
+        problems=tuple(_unrecoverable(found, facts)),
+    )
+
+
+def _judged(facts: SetFacts, branch: str) -> SetVerdict:
+    return judge_set(facts, without=LogTable(facts.logs).beside_branch(branch) if branch else ())
+
+
+def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
+    """Return what recovery must not meet of a single archive."""
+    return tuple(
+        NotPlaced(at=0, entry=one.file.number, name=one.file.name, reason=one.reason, code=one.code)
+        for one in found.left_out
+        if one.file.number is not None
+    )
+
+
+def _outcome_of(found: SetVerdict, facts: SetFacts) -> LastLine | None:
+    """Return what a verdict comes to; None where nothing is of an engine."""
+    return outcome_of(found, facts) if facts.databases or facts.logs or found.not_checked else None
+
+
+def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
+    """Return the facts of entries; nothing is read where none is of an engine: there may be a million."""
+    if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in entries}):
+        return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
+    return SetFacts()
+
+
+def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
+    """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
+    said: set[str] = set()
+    of_a_stream = any(log.signature is not None for log in facts.logs)
+    for database in found.databases:
+        blocking = [fault for fault in database.faults if fault.blocks]
+        said.update(fault.message for fault in blocking)
+        if database.is_lost:
+            yield _problem_of(database.name, blocking[0] if blocking else None)
+    for fault in found.blocking:
+        if fault.message not in said and (found.databases or of_a_stream):
+            whole = "the set" if found.databases else "what these logs are for"
+            yield _problem_of(", ".join(fault.databases) or whole, fault)
+
+
+def _problem_of(name: str, cause: Fault | None) -> Problem:
+    """Return what cannot be recovered as a problem, with the root cause."""
+    why = f": {cause.message}" if cause else ""
+    code = f" ({cause.engine})" if cause and cause.engine else ""
+    step = f"{cause.next_step}; " if cause and cause.next_step else ""
+    error = RestoreError(
+        f"{name} cannot be recovered from this set{why}{code}",
+        hint=f"{step}--accept-unrecoverable restores the files all the same",
+    )
+    return Problem(error, urgency=UNRECOVERABLE)
