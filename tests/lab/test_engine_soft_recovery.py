@@ -9,9 +9,11 @@ import pytest
 from engine_by_hand import back_up, new_story, outcome_of, place, server_of, target_for
 
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.values import LogPosition, Signature
+from tokar.ese.values import NO_TIME, LogPosition, LogTime, Signature
 from tokar.lab.database_file import DatabaseFile, write_checkpoint
-from tokar.lab.engine import ERAS, EngineError
+from tokar.lab.engine import ERAS, Chance, Clock, EngineError
+from tokar.lab.engine_recovery import soft_recovery
+from tokar.lab.instance import Life
 from tokar.lab.lab import open_lab
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.storage.bytesource import FileSource
@@ -114,23 +116,52 @@ def test_without_a_checkpoint_recovery_begins_with_the_lowest_log(tmp_path: Path
     assert outcome_of(story.lab) == story.expected()
 
 
-def test_without_a_current_log_the_highest_closed_one_ends_the_stream(tmp_path: Path) -> None:
-    story = new_story(tmp_path, "edbbcli")
-    place_ = story.lab.place
+def between_two_logs(folder: Path) -> tuple[Story, Path]:
+    """A server that died between closing one log and beginning the next, and the one that was being prepared."""
+    story = new_story(folder, "certadm")
     story.lab.instance.cache.flush_all()
     story.lab.instance.log.roll()
-    expected = story.expected()
     story.lab.crash()
+    place_ = story.lab.place
+    for path in place_.databases.values():
+        file = DatabaseFile(path, story.lab.era)
+        high = file.header.required_high - 1
+        file.change_header(required_high=high, committed_high=high, last_log_time=NO_TIME)
     current = current_log(place_.logs, place_.base)
     assert current is not None
-    for (
-        file
-    ) in place_.databases.values():  # as it is when the engine dies between closing one log and beginning the next
-        header = DatabaseFile(file, story.lab.era)
-        header.change_header(required_high=header.header.required_high - 1)
-    current.unlink()
-    assert outcome_of(story.lab) == expected
+    return story, current.rename(place_.logs / "edbtmp.log")
+
+
+@pytest.mark.parametrize("content", ["as it was", "zeros"])
+def test_without_a_current_log_the_next_one_is_enough_whatever_is_in_it(tmp_path: Path, content: str) -> None:
+    story, prepared = between_two_logs(tmp_path)
+    if content == "zeros":
+        prepared.write_bytes(bytes(prepared.stat().st_size))
+    assert outcome_of(story.lab) == story.expected()
     story.lab.work(5)
+
+
+def test_without_a_current_log_and_the_next_one_recovery_does_not_begin(tmp_path: Path) -> None:
+    story, prepared = between_two_logs(tmp_path)
+    prepared.unlink()
+    assert outcome_of(story.lab) == -528
+    *_, highest = closed_logs(story.lab.place.logs, "edb").values()
+    highest.rename(story.lab.place.logs / "edb.log")
+    assert outcome_of(story.lab) == story.expected()
+
+
+def test_logs_of_the_other_suffix_are_played_and_those_of_two_never_together(tmp_path: Path) -> None:
+    story = crashed_story(tmp_path, "certadm")
+    for path in story.lab.place.logs.glob("*.log"):
+        path.rename(path.with_suffix(".jtx"))
+    expected = story.expected()
+    assert outcome_of(story.lab) == expected
+    story.lab.work(40)
+    story.lab.crash()
+    middle = needed_logs(story)[1]
+    middle.rename(middle.with_suffix(".log"))
+    story.lab.place.checkpoint.unlink()
+    assert outcome_of(story.lab) == -515
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -173,6 +204,11 @@ def test_a_damaged_checkpoint_is_refused_and_one_good_copy_is_enough(tmp_path: P
 def test_a_gap_in_the_logs_is_refused(tmp_path: Path, profile: str) -> None:
     story = crashed_story(tmp_path, profile)
     needed_logs(story)[1].unlink()
+    # The current log is taken for the one that is missing.
+    assert outcome_of(story.lab) == -515
+    current = current_log(story.lab.place.logs, "edb")
+    assert current is not None
+    current.rename(current.with_name("edbtmp.log"))
     assert outcome_of(story.lab) == -528
 
 
@@ -198,11 +234,79 @@ def test_committed_logs_missing_at_the_end_are_named(tmp_path: Path) -> None:
     story = crashed_story(tmp_path, "certadm")
     current = current_log(story.lab.place.logs, "edb")
     assert current is not None
-    current.unlink()
+    current.rename(current.with_name("edbtmp.log"))
     for path in story.lab.place.databases.values():
         file = DatabaseFile(path, story.lab.era)
         file.change_header(required_high=file.header.required_high - 1)
     assert outcome_of(story.lab) == -582
+    highest = max(closed_logs(story.lab.place.logs, "edb"))
+    assert soft_recovery(life_of(story), ignore_lost=True).high == highest
+
+
+@pytest.mark.parametrize(("how", "code"), [("swap", -582), ("damage", -586), ("cut", -541)])
+def test_a_committed_log_that_is_no_good_is_given_up_only_when_asked(tmp_path: Path, how: str, code: int) -> None:
+    story = crashed_story(tmp_path, "certadm")
+    current, before = current_log(story.lab.place.logs, "edb"), needed_logs(story)[-1]
+    assert current is not None
+    data = bytearray(current.read_bytes() if how != "swap" else before.read_bytes())
+    if how == "damage":
+        data[4096 + 100 : 4096 + 120] = bytes(20)
+    current.write_bytes(data[:20000] if how == "cut" else data)
+    for path in story.lab.place.databases.values():
+        file = DatabaseFile(path, story.lab.era)
+        file.change_header(required_high=file.header.required_high - 1)
+    assert outcome_of(story.lab) == code
+    if how != "cut":
+        assert soft_recovery(life_of(story), ignore_lost=True).databases == (1, 2)
+
+
+def life_of(story: Story) -> Life:
+    return Life(story.lab.place, story.lab.era, Clock(1, 50, utc=story.lab.era.utc), Chance(1, 50))
+
+
+def test_the_log_of_the_moment_is_the_one_that_the_database_names(tmp_path: Path) -> None:
+    story = crashed_story(tmp_path, "certadm")
+    for path in story.lab.place.databases.values():
+        DatabaseFile(path, story.lab.era).change_header(last_log_time=LogTime(year=99, month=1, day=1))
+    assert outcome_of(story.lab) == -543
+
+
+def test_a_torn_end_is_read_from_its_shadow_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+    story = crashed_story(tmp_path, "certadm")
+    current = current_log(story.lab.place.logs, "edb")
+    assert current is not None
+    data = bytearray(current.read_bytes())
+    last = max(at for at in range(4096, len(data) - 4096, 4096) if any(data[at : at + 4096]))
+    data[last + 4096 : last + 8192] = data[last : last + 4096]
+    data[last + 100 : last + 200] = bytes(100)
+    current.write_bytes(data)
+    expected = story.expected()
+    shutil.copytree(tmp_path, tmp_path.with_name("damaged"))
+    assert outcome_of(story.lab) == expected
+    damaged = open_lab(tmp_path.with_name("damaged"))
+    data[last + 4096 : last + 8192] = bytes(4096)
+    (damaged.place.logs / "edb.log").write_bytes(data)
+    assert outcome_of(damaged) == -501
+
+
+def test_an_older_copy_of_a_database_that_was_shut_down_does_not_fit_later_logs(tmp_path: Path) -> None:
+    story = new_story(tmp_path, "certadm")
+    story.lab.stop()
+    place_ = story.lab.place
+    old = {path: path.read_bytes() for path in place_.databases.values()}
+    for _ in range(2):
+        story.lab.work(40)
+        story.lab.stop()
+    story.lab.work(10)
+    story.lab.crash()
+    for path, data in old.items():
+        path.write_bytes(data)
+    place_.checkpoint.unlink()
+    closed = closed_logs(place_.logs, "edb")
+    for generation, path in closed.items():
+        if generation < max(closed) - 1:
+            path.unlink()
+    assert outcome_of(story.lab) == -551
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -218,7 +322,7 @@ def test_a_log_under_the_number_of_another_is_refused(tmp_path: Path) -> None:
     story = crashed_story(tmp_path, "edbbcli")
     first, second, *_ = needed_logs(story)
     shutil.copy(first, second)
-    assert outcome_of(story.lab) == -513
+    assert outcome_of(story.lab) == -515
 
 
 def test_a_log_of_a_fork_is_refused(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class Attach(LogRecord):
     dbid: int  # Its number from here on
     path: bytes  # Where it lies, in the server's own terms, as UTF-8
     signature: bytes  # Its signature, 28 bytes: another one after a defragmentation
+    consistent: bytes  # The position at which it was shut down last, 8 bytes
 
 
 @dataclass(frozen=True, slots=True)

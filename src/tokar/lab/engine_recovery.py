@@ -1,5 +1,7 @@
 """Recovery: from the files that lie there, and nothing else, to clean databases or a named engine error.
 
+The rules are those of spec/recovery.md, and cited by their ids there.
+
 *Soft* recovery follows a crash. It believes the checkpoint, also a wrong one; without one it begins with the lowest
 log. It refuses a copy that a streaming backup made (-544).
 
@@ -21,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, LogPosition
+from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, LogPosition, Signature
 from tokar.lab import database_file
 from tokar.lab.backup import apply_patch, patch_name, take_over_trailer
 from tokar.lab.change_records import Attach, Begin, Commit, Detach, Free, LogRecord, Put, Rollback, Split
@@ -30,7 +32,7 @@ from tokar.lab.engine import EngineError
 from tokar.lab.instance import Instance, Life, Listener, Place
 from tokar.lab.log_formats import LogContent
 from tokar.lab.log_stream import closed_logs, current_log
-from tokar.lab.restore_logs import LogsToPlay, restored_run, roll_forward, soft_run
+from tokar.lab.restore_logs import LogsToPlay, Needs, restored_run, roll_forward, soft_run
 from tokar.lab.tables import Table, Transaction
 
 
@@ -48,10 +50,14 @@ class Redo:
     def __init__(self, instance: Instance, start: LogPosition = NO_POSITION) -> None:
         self.instance = instance
         self._start = start
+        self._has_begun = False
         self.open: dict[int, Transaction] = {}  # Transactions that have begun and not ended
         # Server path and packed signature of the database that each number stands for now.
         self.in_force: dict[int, tuple[str, bytes]] = {}
         self.matched: set[int] = set()  # Numbers that stood for the database whose file is here, at some time
+        # Where each database was shut down last; one that was shut down later than a log says waits until then.
+        self._consistent = {dbid: file.header.consistent_position for dbid, file in instance.files.items()}
+        self._waiting: set[int] = set()
 
     def play(self, log: LogContent) -> None:
         """Play one log.
@@ -59,22 +65,27 @@ class Redo:
         Raises:
             EngineError: A page is damaged (-1018), or not in the state that the log expects (-566, -567).
         """
-        if not self.in_force:
-            self.in_force = {
-                attachment.dbid: (attachment.path, attachment.signature.pack()) for attachment in log.header.attachments
-            }
-            self._note_matches()
+        if not self._has_begun:
+            self._has_begun = True
+            for one in log.header.attachments:
+                self._attach(one.dbid, one.path, one.signature.pack(), one.consistent_position, log.header.signature)
         for position, record in log.records:
             if isinstance(record, Attach):
-                self.in_force[record.dbid] = record.path.decode(), record.signature
-                self._note_matches()
+                consistent = LogPosition.unpack(record.consistent)
+                path = record.path.decode()
+                self._attach(record.dbid, path, record.signature, consistent, log.header.signature)
             elif isinstance(record, Detach):
+                if self.matches(record.dbid):
+                    self._consistent[record.dbid] = position
                 self.in_force.pop(record.dbid, None)
             elif not position < self._start:
                 self._play(record, position)
 
     def matches(self, dbid: int) -> bool:
-        """Tell whether the database in force under a number is the one whose file is here."""
+        """Tell whether the database in force under a number is the one whose file is here, and played onto."""
+        return dbid not in self._waiting and self._is_here(dbid)
+
+    def _is_here(self, dbid: int) -> bool:
         files = self.instance.files
         return (
             dbid in files
@@ -83,8 +94,19 @@ class Redo:
             and self.in_force[dbid][1] == files[dbid].header.signature.pack()
         )
 
-    def _note_matches(self) -> None:
-        self.matched |= {dbid for dbid in self.instance.files if self.matches(dbid)}
+    def _attach(self, dbid: int, path: str, signature: bytes, consistent: LogPosition, stream: Signature) -> None:
+        """Let a number stand for a database (SFT-15)."""
+        self.in_force[dbid] = path, signature
+        self._waiting.discard(dbid)
+        if not self._is_here(dbid):
+            return
+        file, own = self.instance.files[dbid], self._consistent[dbid]
+        if own.is_set and own != consistent and file.header.log_signature == stream:
+            if own < consistent:
+                raise EngineError(-551, "the database is older than these logs", path=file.path)
+            self._waiting.add(dbid)
+            return
+        self.matched.add(dbid)
 
     def _play(self, record: LogRecord, position: LogPosition) -> None:
         if isinstance(record, Begin):
@@ -162,12 +184,16 @@ class Recovered:
     databases: tuple[int, ...]  # The databases that are clean now, by dbid
 
 
-def soft_recovery(life: Life, listener: Listener | None = None) -> Recovered:
+def soft_recovery(
+    life: Life, listener: Listener | None = None, *, ignore_missing: bool = False, ignore_lost: bool = False
+) -> Recovered:
     """Recover after a crash.
 
     Args:
         life: Where the files lie, and which engine recovers.
         listener: Told of logs that are closed because undo fills them.
+        ignore_missing: Whether databases that are attached and not here are given up (/i).
+        ignore_lost: Whether committed transactions are given up whose logs are missing or damaged (/a).
 
     Raises:
         EngineError: What stands in the way.
@@ -180,14 +206,18 @@ def soft_recovery(life: Life, listener: Listener | None = None) -> Recovered:
     if _never_ran(place, files):
         return Recovered(hard=False, low=0, high=0, undone=0, deleted=(), databases=())
     checkpoint = read_checkpoint(place.checkpoint)
-    run = soft_run(place, checkpoint.checkpoint.generation if checkpoint else None)
+    dirty = [file.header for file in files.values() if not file.header.is_clean]
+    required = max((header.required_high for header in dirty), default=0)
+    committed = max((header.committed_high for header in dirty), default=0)
+    start = checkpoint.checkpoint.generation if checkpoint else None
+    run = soft_run(place, life.era.page_size, start, Needs(required, committed, ignore_lost))
     if checkpoint and checkpoint.signature != run.signature:
         raise EngineError(-532, "the checkpoint is of another log stream", path=place.checkpoint)
     for file in files.values():
-        _check_needs(file, run, believed=checkpoint is not None)
+        _check_needs(file, run, believed=checkpoint is not None, give_up=ignore_lost)
     redo = _redo(life, files, run, checkpoint.checkpoint if checkpoint else NO_POSITION, listener)
     for dbid, (path, _) in redo.in_force.items():
-        if not redo.matches(dbid):
+        if not redo.matches(dbid) and not ignore_missing:
             raise EngineError(-1216, f"the attached database {path} is missing or another one")
     return _finish(redo, run, hard=False)
 
@@ -202,7 +232,7 @@ def hard_recovery(life: Life, restored: RegisteredSet) -> Recovered:
     files = {dbid: DatabaseFile(path, life.era) for dbid, path in place.databases.items()}
     for file in files.values():
         _check_copy(file, restored)
-    run = restored_run(restored.folder, place, restored.low, restored.high)
+    run = restored_run(restored.folder, place, life.era.page_size, restored.low, restored.high)
     for file in files.values():
         if file.header.log_signature != run.signature:
             raise EngineError(-555, "the logs are of another log stream than the database", path=file.path)
@@ -235,7 +265,7 @@ def _never_ran(place: Place, files: dict[int, DatabaseFile]) -> bool:
     return not logs and all(file.header.is_clean for file in files.values())
 
 
-def _check_needs(file: DatabaseFile, run: LogsToPlay, *, believed: bool) -> None:
+def _check_needs(file: DatabaseFile, run: LogsToPlay, *, believed: bool, give_up: bool) -> None:
     """Check that the logs a crashed database needs are there. What lies before a checkpoint is taken for not needed."""
     header, present = file.header, run.generations()
     if header.is_clean:
@@ -246,8 +276,13 @@ def _check_needs(file: DatabaseFile, run: LogsToPlay, *, believed: bool) -> None
     missing = [generation for generation in range(low, header.required_high + 1) if generation not in present]
     if missing:
         raise EngineError(-543, f"required log {missing[0]:05X} is missing", path=file.path)
-    if header.committed_high > max(present):
+    if header.committed_high > max(present) and not give_up:
         raise EngineError(-582, f"committed log {header.committed_high:05X} is missing", path=file.path)
+    created = {log.header.generation: log.header.created for log in run.logs}.get(header.required_high)
+    if header.committed_high > header.required_high or give_up or not header.last_log_time.is_set:
+        return
+    if created not in {None, header.last_log_time}:
+        raise EngineError(-543, f"log {header.required_high:05X} is another than it was written with", path=file.path)
 
 
 def _check_copy(file: DatabaseFile, restored: RegisteredSet) -> None:

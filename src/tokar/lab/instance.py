@@ -97,7 +97,8 @@ class Instance:
             raise EngineError(-550, "the database was not shut down cleanly", path=file.path)
         self.files[dbid] = file
         path = self.place.names[dbid].encode()
-        position = self.log.append(Attach(dbid, path, file.header.signature.pack()))
+        consistent = file.header.consistent_position.pack()
+        position = self.log.append(Attach(dbid, path, file.header.signature.pack(), consistent))
         self.log.flush()
         file.mark_dirty(position, self.clock.now(), self.log.signature)
         self.tables[dbid] = Table(dbid, file, self.cache, self.log, self.chance)
@@ -169,6 +170,7 @@ class Instance:
                 signature=file.header.signature,
                 dbtime=self.tables[dbid].dbtime,
                 attach_position=file.header.attach_position,
+                consistent_position=file.header.consistent_position,
             )
             for dbid, file in sorted(self.files.items())
             if dbid in self.tables

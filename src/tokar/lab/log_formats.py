@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -100,34 +101,61 @@ class SegmentLog:
 def accumulate(data: bytes, generation: int) -> int:
     """Return the XOR of the checksums of all valid segments of a log."""
     value = 0
-    for number, segment in _valid_segments(data, generation):
-        assert number
+    for segment in _valid_segments(data, generation)[0]:
         value ^= int.from_bytes(segment[:8], "little")
     return value
 
 
-def read_segments(data: bytes, header: LogHeader) -> tuple[bytes, list[tuple[LogPosition, LogRecord]], bool]:
-    """Return the stream of whole records, the records with their positions, and whether the file is sound.
+class End(Enum):
+    """How a log ends."""
 
-    A log that is not sound has a segment, or bytes after its end, that are neither valid nor zero.
-    """
-    segments = list(_valid_segments(data, header.generation))
-    rest = data[HEADER_SIZE + len(segments) * SEGMENT_SIZE :]
-    stream = b"".join(segment[_HEAD_SIZE:] for _, segment in segments)
+    SOUND = "sound"
+    TORN = "torn"  # The last write was not finished, and what is left tells so
+    DAMAGED = "damaged"
+
+
+def read_segments(data: bytes, header: LogHeader) -> tuple[bytes, list[tuple[LogPosition, LogRecord]], End]:
+    """Return the stream of whole records, the records with their positions, and how the file ends."""
+    segments, end = _valid_segments(data, header.generation)
+    stream = b"".join(segment[_HEAD_SIZE:] for segment in segments)
     records = list(decode_records(stream))
-    end = records[-1][0] + record_size(stream, records[-1][0]) if records else 0
+    size = records[-1][0] + record_size(stream, records[-1][0]) if records else 0
     placed = [(position_in(header.generation, offset), record) for offset, record in records]
-    return stream[:end], placed, not any(rest)
+    return stream[:size], placed, end
 
 
-def _valid_segments(data: bytes, generation: int) -> list[tuple[int, bytes]]:
-    found = []
-    for number in range(1, len(data) // SEGMENT_SIZE):
-        segment = data[number * SEGMENT_SIZE : (number + 1) * SEGMENT_SIZE]
-        if not segment_is_sealed(segment, number) or LogPosition.unpack(segment, 8).generation != generation:
-            break
-        found.append((number, segment))
-    return found
+def _valid_segments(data: bytes, generation: int) -> tuple[list[bytes], End]:
+    """Return the segments that hold records, and how they end.
+
+    Zeros, segments of an older generation (the file had another life) and the shadow of the segment before mean that
+    nothing follows; anything after them that is neither is damage. A damaged segment is read from its shadow, which
+    stands in the place of the next one. The last segment of the file is only ever a shadow.
+    """
+    found: list[bytes] = []
+    is_over, end = False, End.SOUND
+    count = len(data) // SEGMENT_SIZE
+    for number in range(1, count - 1):
+        segment, after = _segment_at(data, number), _segment_at(data, number + 1)
+        at, own = LogPosition.unpack(segment, 8), LogPosition(generation=generation, sector=number)
+        if not any(segment) or (segment_is_sealed(segment, number - 1) and number > 1):
+            is_over = True
+        elif not segment_is_sealed(segment, number):
+            shadow = segment_is_sealed(after, number) and LogPosition.unpack(after, 8) == own
+            if is_over or not shadow:
+                return found, End.DAMAGED
+            found.append(after)
+            end = End.TORN
+        elif at < own:
+            is_over = True
+        elif is_over or at != own:
+            return found, End.DAMAGED
+        else:
+            found.append(segment)
+    return found, end
+
+
+def _segment_at(data: bytes, number: int) -> bytes:
+    return data[number * SEGMENT_SIZE : (number + 1) * SEGMENT_SIZE]
 
 
 _CHECKSUM: Final = struct.Struct(
@@ -215,8 +243,8 @@ class RangeLog:
         self._image[start : start + _CHECKSUM.size] = record
 
 
-def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[tuple[LogPosition, LogRecord]], bool]:
-    """Return where the last range ends, where its checksum record begins, the records, and whether all is sound."""
+def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[tuple[LogPosition, LogRecord]], End]:
+    """Return where the last range ends, where its checksum record begins, the records, and how the file ends."""
     records: list[tuple[LogPosition, LogRecord]] = []
     start, end, last = HEADER_SIZE, HEADER_SIZE, None
     while start + _CHECKSUM.size <= len(data) and data[start] == _KIND:
@@ -224,14 +252,39 @@ def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[t
         body = start + _CHECKSUM.size
         stored = data[start:body]
         if body + forward > len(data) or stored != _checksum_record(data, header, start, forward, following):
-            return end, last, records, False
+            is_torn = body + forward <= len(data) and _is_torn(data, header, start, body + forward)
+            return end, last, records, End.TORN if is_torn else End.DAMAGED
         run = data[body : body + forward]
         records += [(_position(header, body + offset), record) for offset, record in decode_records(run)]
         last, end = start, body + forward
         if not following:
-            break
+            return end, last, records, End.SOUND
         start = body + following
-    return end, last, records, last is not None
+    is_torn = last is not None and _is_unused(data, start, header.sector_size)
+    return end, last, records, End.TORN if is_torn else End.DAMAGED
+
+
+def _is_torn(data: bytes, header: LogHeader, start: int, end: int) -> bool:
+    """Tell whether only some sectors of the last range were written: its first one, and nothing follows the range."""
+    size = header.sector_size
+    first = (start // size + 1) * size
+    holes = [at for at in range(first, end, size) if _is_unused(data[: at + size], at, size)]
+    record = data[start : start + _CHECKSUM.size]
+    rest = start + _CHECKSUM.size
+    short = int.from_bytes(record[17:21], "little")
+    common = xor_words(record[5:9]) ^ xor_words(record[9:13]) ^ record[21] ^ header.generation
+    return (
+        bool(holes)
+        and _is_unused(data, end, size)
+        and record[21] == _SHORT_USED
+        and short == _SHORT_SEED ^ xor_words(data[rest:first]) ^ common
+    )
+
+
+def _is_unused(data: bytes, start: int, sector_size: int) -> bool:
+    """Tell whether all sectors from an offset on hold the fill pattern."""
+    begin = start // sector_size * sector_size
+    return data[begin:] == (_FILL * ((len(data) - begin) // len(_FILL) + 1))[: len(data) - begin]
 
 
 def _checksum_record(image: bytes | bytearray, header: LogHeader, start: int, forward: int, following: int) -> bytes:
@@ -278,12 +331,14 @@ def read_header(path: Path, damaged: int = -501) -> LogHeader:
     return header
 
 
-def read_log(path: Path, damaged: int = -501) -> LogContent:
+def read_log(path: Path, damaged: int = -501, torn: int | None = None, *, is_current: bool = True) -> LogContent:
     """Return a log with all its records.
 
     Args:
         path: The file.
         damaged: What to answer where a checksum is wrong: -501, -573 in a restore, -612 in a backup.
+        torn: What to answer to a torn end; None: it is patched.
+        is_current: Whether it is the current log: of the older format no other one is patched.
 
     Raises:
         EngineError: A checksum is wrong, or the size (-541).
@@ -291,12 +346,14 @@ def read_log(path: Path, damaged: int = -501) -> LogContent:
     header = read_header(path, damaged)
     data = path.read_bytes()
     if header.major == 8:
-        _, records, sound = read_segments(data, header)
+        _, records, end = read_segments(data, header)
         segments_xor = accumulate(data, header.generation)
     else:
-        _, _, records, sound = read_ranges(data, header)
+        _, _, records, end = read_ranges(data, header)
         segments_xor = 0
-    if not sound:
+    if end is End.TORN and torn is not None:
+        raise EngineError(torn, "the log ends in a torn write", path=path)
+    if end is End.DAMAGED or (end is End.TORN and header.major != 8 and not is_current):
         raise EngineError(damaged, "the log is damaged", path=path)
     return LogContent(path, header, tuple(records), segments_xor)
 

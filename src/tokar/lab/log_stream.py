@@ -1,15 +1,16 @@
 """The log stream of an instance: the current log, the closed ones, and the step from one to the next.
 
 The current log is BBB.log; its number stands only in its header. When it is full, or a backup asks for the list of
-logs, it is closed: renamed to its number in hex, and a new one is made that carries the creation time of the old one,
-and in format 8 its accumulated segment checksum. If the engine dies between the two steps there is no current log, and
-the highest closed one ends the stream.
+logs, it is closed: the next one is made as BBBtmp.log and carries the creation time of the old one, and in format 8 its
+accumulated segment checksum; then the old one is renamed to its number in hex, and the new one to BBB.log. If the
+engine dies between the two, BBBtmp.log stands where no current log is, and the highest closed one ends the stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from tokar.ese.attachment import Attachment, Environment, build_attachments, path_bytes
 from tokar.ese.filenames import NameRole, log_file_name, parse_file_name
@@ -19,21 +20,51 @@ from tokar.lab.change_records import LogRecord, Opened, encode_record
 from tokar.lab.engine import Clock, Era
 from tokar.lab.log_formats import WritableLog, create_log, read_log, resume_log
 
+_SUFFIXES: Final = ("log", "jtx")
 
-def closed_logs(folder: Path, base: str) -> dict[int, Path]:
-    """Return the closed logs in a folder by the generation in their names, in order."""
+
+def suffix_of(folder: Path, base: str) -> str:
+    """Return the suffix of the stream in a folder: that of the current log, or the next one, or of closed ones.
+
+    The engine looks for its own suffix first, then for the other one, and takes logs of one of them (`SFT-14`).
+    """
+    known = {
+        (name.lower(), suffix.lower()) for name, _, suffix in (path.name.rpartition(".") for path in folder.iterdir())
+    }
+    for suffix in _SUFFIXES:
+        if (base.lower(), suffix) in known or (f"{base.lower()}tmp", suffix) in known:
+            return suffix
+    return next((suffix for suffix in _SUFFIXES if _closed(folder, base, suffix)), _SUFFIXES[0])
+
+
+def _closed(folder: Path, base: str, suffix: str) -> dict[int, Path]:
     found = {}
     for path in folder.iterdir():
         name = parse_file_name(path.name, base)
-        if name.role is NameRole.NUMBERED_LOG and name.generation and (name.base or "").lower() == base.lower():
+        is_ours = (name.base or "").lower() == base.lower() and path.suffix.lower() == f".{suffix}"
+        if name.role is NameRole.NUMBERED_LOG and name.generation and is_ours:
             found[name.generation] = path
     return dict(sorted(found.items()))
 
 
+def closed_logs(folder: Path, base: str) -> dict[int, Path]:
+    """Return the closed logs in a folder by the generation in their names, in order."""
+    return _closed(folder, base, suffix_of(folder, base))
+
+
 def current_log(folder: Path, base: str) -> Path | None:
     """Return the current log in a folder, or None."""
-    path = folder / log_file_name(base)
-    return path if path.is_file() else None
+    return _named(folder, log_file_name(base, suffix=suffix_of(folder, base)))
+
+
+def next_log(folder: Path, base: str) -> Path | None:
+    """Return the log that was being prepared, or None."""
+    return _named(folder, f"{base}tmp.{suffix_of(folder, base)}")
+
+
+def _named(folder: Path, name: str) -> Path | None:
+    """Return the file of a name in whatever case, or None."""
+    return next((path for path in folder.iterdir() if path.name.lower() == name.lower() and path.is_file()), None)
 
 
 class LogStream:
@@ -108,10 +139,16 @@ class LogStream:
             attachment_area=build_attachments(self.attachments()),
         )
         # Prepared under another name, so that there is never a current log that is half made.
-        self._current = create_log(self.folder / f"{self.base}tmp.log", header)
+        suffix, before = suffix_of(self.folder, self.base), self._current
+        self._current = create_log(self.folder / f"{self.base}tmp.{suffix}", header)
         self.append(Opened(generation))
         self.flush()
-        self._current.path = self._current.path.rename(self.folder / log_file_name(self.base))
+        if before is not None:
+            before.path = before.path.rename(self._name(before.header.generation, suffix))
+        self._current.path = self._current.path.rename(self._name(None, suffix))
+
+    def _name(self, generation: int | None, suffix: str) -> Path:
+        return self.folder / log_file_name(self.base, generation, suffix=suffix)
 
     def resume(self) -> None:
         """Go on with the current log, or make the one that follows the highest closed log."""
@@ -142,9 +179,6 @@ class LogStream:
         log = self.current
         log.flush()
         header = log.header
-        closed = self.folder / log_file_name(self.base, header.generation)
-        log.path.rename(closed)
-        log.path = closed
         self.begin(header.generation + 1, header, log.segments_xor())
         self.on_closed(header.generation)
         return header.generation
