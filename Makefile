@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= auto
+FUZZ_SECONDS ?= 10
 
 .PHONY: demo test quick torture lint format fixtures fuzz bench clean
 
@@ -37,7 +38,8 @@ fixtures: $(BIN)/.ready
 	$(BIN)/python -m fixtures.generate
 
 fuzz: $(BIN)/.ready
-	$(BIN)/python -m tests.fuzz --seconds 180
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 bench: $(BIN)/.ready
 	$(BIN)/python -m benchmarks

@@ -1,134 +1,103 @@
-"""A long run of spoilt archives: readers must answer with a typed error or agree that the archive is good.
+"""Coverage-guided fuzzing of every parser, by atheris (libFuzzer): each must take or refuse whatever it is given.
 
 Run it from the top of the project::
 
-    python -m tests.fuzz --seconds 180 [--seed N]
+    python -m tests.fuzz --seconds 60 [--corpus build/fuzz] [TARGET...]
 
-The run ends at the first case with: an error that is no `FormatError`; an archive that one reader accepts and the other
-refuses, or in which they find other entries; more than ten seconds or 1 GiB of memory. That case is written to a file,
-with the seed that makes it again.
+Each target runs in a process of its own, for so many seconds. What reached new code is kept in the corpus and is where
+the next run begins. A target stops at its first fault: an exception that is no `ArchiveError`, readers that disagree,
+more than ten seconds or 2 GiB of memory. The case is kept beside the corpus, and the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import signal
+import re
+import subprocess
 import sys
-import tempfile
-import time
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from fixtures.expect import Expectation, names
-from fixtures.mutations import spoil
-from fixtures.readers import Outcome, from_the_front, from_the_tail
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-_SECONDS_A_CASE: Final = 10
-_MEMORY: Final = 1 << 30  # bytes of address space over what the process has at the start
-_LARGEST: Final = 20_000  # bytes of a fixture that is taken
-# Kinds of content that cost seconds without showing anything: chunks of 16 MiB of zeros.
-_LEFT_OUT: Final = frozenset({"good-zeros-largest-chunk"})
+_LIMITS: Final = ("-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1")
+_EVENT: Final = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+)", re.MULTILINE)
+_RUNS: Final = re.compile(r"^stat::number_of_executed_units: (\d+)", re.MULTILINE)
+_SPOILT: Final = {"archive", "salvage", "verbs"}  # targets that take archives: their records are changed as well
 
 
-def _limit_memory() -> None:
-    """Make the operating system refuse memory beyond the bound, where it can."""
-    try:
-        import resource  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return
-    pages = (
-        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if Path("/proc/self/statm").exists() else 0
-    )
-    bound = pages * resource.getpagesize() + _MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+def fuzz(name: str, corpus: Path, seconds: float) -> None:
+    """Run one target until its time is over; libFuzzer ends the process."""
+    import atheris  # noqa: PLC0415 # type: ignore[import-not-found] - only this needs it
+
+    with atheris.instrument_imports(include=["tokar"], enable_loader_override=False):
+        import fuzz_targets  # noqa: PLC0415 - what it imports is instrumented
+    target = fuzz_targets.TARGETS[name]
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds()):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    options = [f"-max_total_time={seconds:.0f}", f"-max_len={target.largest}", f"-artifact_prefix={corpus}-"]
+    mutate = {"custom_mutator": _mutate} if name in _SPOILT else {}
+
+    def attempt(data: bytes) -> None:
+        fuzz_targets.attempt(target, data)
+
+    atheris.Setup([name, str(corpus), *_LIMITS, *options], attempt, **mutate)
+    atheris.Fuzz()
 
 
-def _too_slow(_signal: int, _frame: FrameType | None) -> None:
-    raise TimeoutError("the case takes too long")
+def _mutate(data: bytes, size: int, seed: int) -> bytes:
+    """Return an archive changed: its bytes, or its records, whose checks are put right then."""
+    from fixtures.mutations import spoil, spoil_bytes  # noqa: PLC0415 - what it imports is instrumented by then
+
+    chance = random.Random(seed)
+    at = data.find(b"\x89TKR")
+    if at < 0 or not data:
+        return spoil_bytes(data or b"\0", data, chance)[:size]
+    head = bytes([chance.randrange(256)]) if at == 1 and chance.random() < 0.2 else data[:at]
+    return head + spoil(data[at:], data[at:], chance)[: size - at]
 
 
-def _judge(data: bytes) -> Outcome:
-    """Return the answer of the front-to-back reader.
-
-    Raises:
-        AssertionError: The readers disagree about whether the archive is good.
-    """
-    front, tail = from_the_front(data), from_the_tail(data)
-    assert (front.answer == "sealed") == (tail.answer == "sealed"), (
-        f"front: {front.answer} {front.rule}, tail: {tail.answer} {tail.rule}"
-    )
-    if front.answer == "sealed":
-        assert front.entries == tail.entries
-    else:
-        assert front.rule is not None
-        assert front.position is not None
-    quick = from_the_front(data, decode=False)
-    assert quick.answer == front.answer or front.rule in {"DONE-5", "DATA-6"}, (
-        f"without content: {quick.answer} {quick.rule}"
-    )
-    return front
+def _report(name: str, log: str) -> str:
+    """Return one line on a run: executions, what of the code was reached, and how far back that grew."""
+    events = [(int(one[1]), int(one[2])) for one in _EVENT.finditer(log)]
+    runs = max([int(found[1]) for found in _RUNS.finditer(log)], default=events[-1][0] if events else 0)
+    reached, last = 0, 0
+    for number, coverage in events:
+        if coverage > reached:
+            reached, last = coverage, number
+    return f"{name:14} {runs:>10,} runs, {reached:>5} edges, the last of them in run {last:,}"
 
 
-def run(seconds: float, seed: int) -> Counter[str]:
-    """Spoil archives until the time is over; return how often each answer came.
-
-    Raises:
-        Exception: What the first bad case ended with; a note names the file that holds it.
-    """
-    archives = [
-        case.data
-        for name in names()
-        if name not in _LEFT_OUT and len((case := Expectation.load(name)).data) <= _LARGEST
-    ]
-    good = [
-        case.data
-        for name in names("good")
-        if name not in _LEFT_OUT and len((case := Expectation.load(name)).data) <= _LARGEST
-    ]
-    answers: Counter[str] = Counter()
-    end = time.monotonic() + seconds
-    number = 0
-    while time.monotonic() < end:
-        chance = random.Random(f"{seed}/{number}")
-        data = spoil(chance.choice(good if chance.random() < 0.7 else archives), chance.choice(archives), chance)
-        if hasattr(signal, "SIGALRM"):
-            signal.alarm(_SECONDS_A_CASE)
-        try:
-            outcome = _judge(data)
-        except BaseException as error:
-            kept = Path(tempfile.gettempdir()) / f"tokar-fuzz-{seed}-{number}.tokar"
-            kept.write_bytes(data)
-            error.add_note(f"seed {seed}, case {number}, kept as {kept}")
-            raise
-        finally:
-            if hasattr(signal, "SIGALRM"):
-                signal.alarm(0)
-        answers[outcome.rule or outcome.answer] += 1
-        number += 1
-    return answers
-
-
-def main() -> None:
-    """Run for the time that was asked for, and say what came."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Spoil archives and read them.")
-    parser.add_argument("--seconds", type=float, default=60, help="how long to run (default: 60)")
-    parser.add_argument("--seed", type=int, default=None, help="for the same cases again (default: the time)")
+def main() -> int:
+    """Run the targets that are asked for, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Feed parsers what nobody would write.")
+    parser.add_argument("targets", nargs="*", help="which parsers (default: all)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long to run each (default: 60)")
+    parser.add_argument("--corpus", type=Path, default=Path("build/fuzz"), help="where what was found is kept")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    seed = int(time.time()) if options.seed is None else options.seed
-    sys.stdout.write(f"seed {seed}\n")
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, _too_slow)
-    _limit_memory()
-    answers = run(options.seconds, seed)
-    for answer, count in sorted(answers.items()):
-        sys.stdout.write(f"{count:8} {answer}\n")
-    sys.stdout.write(f"{sum(answers.values()):8} cases, only typed errors, both readers agree\n")
+    if options.inside:
+        fuzz(options.targets[0], options.corpus / options.targets[0], options.seconds)
+        return 0
+    import fuzz_targets  # noqa: PLC0415 - needs the path above
+
+    return max(_in_a_process(name, options) for name in options.targets or fuzz_targets.TARGETS)
+
+
+def _in_a_process(name: str, options: argparse.Namespace) -> int:
+    """Run one target, and say what came of it; return 1 for a fault."""
+    common = [sys.executable, "-m", "tests.fuzz", name, "--inside", "--corpus", str(options.corpus)]
+    done = subprocess.run(
+        [*common, "--seconds", str(options.seconds)], stderr=subprocess.PIPE, text=True, errors="replace", check=False
+    )
+    sys.stdout.write(_report(name, done.stderr) + "\n")
+    if done.returncode:
+        sys.stdout.write(done.stderr[-4000:] + "\n")
+    sys.stdout.flush()
+    return int(done.returncode != 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokar.ese.page import page_is_sealed
+from tokar.ese.page import page_is_sealed, seal_page
 from tokar.lab.change_records import Begin, Commit, Free, Put, Split, decode_records, encode_record
 from tokar.lab.database_file import Page, pack_items, unpack_items
 from tokar.lab.engine import EngineError
@@ -87,3 +87,36 @@ def test_a_page_counts_the_record_that_is_replaced_as_room() -> None:
     page = Page(1, items={b"key": bytes(3000)}, free=False)
     assert page.fits(b"key", bytes(3500), 4096)
     assert not page.fits(b"other", bytes(3500), 4096)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\1\0",  # half a number
+        b"\2\xff\xff\xff\xff",  # bytes that are not there
+        b"\2\0",
+        b"\3",  # no tag
+        b"\0",  # nothing, where a number must be
+        b"\2\0\0\0\0",  # bytes, where a number must be
+        b"",
+        b"\1" + bytes(8) + b"\0",  # a field too many
+    ],
+)
+def test_a_record_without_the_fields_of_its_kind_is_refused(body: bytes) -> None:
+    commit = encode_record(Commit(1))[:1]
+    with pytest.raises(EngineError, match="fields of its kind") as caught:
+        list(decode_records(commit + len(body).to_bytes(4, "little") + body))
+    assert caught.value.code == -501
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff\xff", b"\0\0\1\0\0", b"\0\0\xff\xff\0\0", b"\0\0\1\0\1\0k"],
+)
+def test_a_page_of_another_engine_is_refused(body: bytes) -> None:
+    page = bytearray(Page(2, items={b"k": b"v"}, free=False).to_bytes(4096, ecc=True))
+    page[32:34] = len(body).to_bytes(2, "little")
+    page[40:] = body.ljust(4096 - 40, b"\0")
+    with pytest.raises(EngineError) as caught:
+        Page.from_bytes(seal_page(bytes(page), 2), 2)
+    assert caught.value.code == -1206

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from engine_by_hand import back_up, new_story, outcome_of, place, server_of, target_for
+from ese_files import database_bytes, header_for
 
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.values import NO_TIME, LogPosition, LogTime, Signature
+from tokar.lab.change_records import Put
 from tokar.lab.database_file import DatabaseFile, write_checkpoint
 from tokar.lab.engine import ERAS, Chance, Clock, EngineError
 from tokar.lab.engine_recovery import soft_recovery
@@ -406,3 +408,31 @@ def test_an_old_database_beside_a_newer_checkpoint_is_ruined(tmp_path: Path) -> 
     for dbid, data in kept.items():
         story.lab.place.databases[dbid].write_bytes(data)
     assert outcome_of(story.lab) != story.expected()
+
+
+def test_a_log_that_changes_a_page_far_behind_the_database_is_refused(tmp_path: Path) -> None:
+    story = new_story(tmp_path, "certadm", work=5)
+    log = story.lab.instance.log
+    log.append(Put(1, 1, 1 << 40, 0, 1 << 30, b"k", b"v", None))
+    log.flush()
+    story.lab.crash()
+    with pytest.raises(EngineError, match="which the database cannot have"):
+        story.lab.recover()
+
+
+def test_a_need_of_billions_of_logs_is_refused_at_once(tmp_path: Path) -> None:
+    story = new_story(tmp_path, "certadm", work=5)
+    story.lab.crash()
+    path = next(iter(story.lab.place.databases.values()))
+    DatabaseFile(path, story.lab.era).change_header(required_high=0x7FFF_FFFF)
+    with pytest.raises(EngineError, match="is missing"):
+        story.lab.recover()
+
+
+def test_a_database_with_pages_of_another_size_is_refused(tmp_path: Path) -> None:
+    story = new_story(tmp_path, "certadm", work=5)
+    story.lab.stop()
+    path = next(iter(story.lab.place.databases.values()))
+    path.write_bytes(database_bytes(header_for(8192), 2))
+    with pytest.raises(EngineError, match="pages have 8192 bytes"):
+        story.lab.start()

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Final
 
+from tokar.lab.engine import EngineError
+
 _FRAME: Final = struct.Struct("<BI")
 _NUMBER: Final = struct.Struct("<BQ")
 _LENGTH: Final = struct.Struct("<BI")
@@ -128,6 +130,10 @@ _KINDS: Final[dict[type[LogRecord], int]] = {record: kind for kind, record in en
 _FIELDS: Final[dict[type[LogRecord], tuple[str, ...]]] = {
     record: tuple(field.name for field in fields(record)) for record in _RECORDS
 }
+_TAGS: Final = {"int": {1}, "bytes": {2}, "bytes | None": {0, 2}}  # that a field may have, by its annotation
+_FORMS: Final = {
+    number: [_TAGS[str(field.type)] for field in fields(record)] for number, record in enumerate(_RECORDS, 1)
+}
 
 
 def encode_record(record: LogRecord) -> bytes:
@@ -137,14 +143,23 @@ def encode_record(record: LogRecord) -> bytes:
 
 
 def decode_records(data: bytes) -> Iterator[tuple[int, LogRecord]]:
-    """Yield the records of a run with the offset of each, up to a kind of 0 or a record that is not all there."""
+    """Yield the records of a run with the offset of each, up to a kind of 0 or a record that is not all there.
+
+    Raises:
+        EngineError: One is all there, and has not the fields of its kind (-501).
+    """
     offset = 0
     while offset + _FRAME.size <= len(data):
         kind, size = _FRAME.unpack_from(data, offset)
         end = offset + _FRAME.size + size
         if kind not in _BY_KIND or end > len(data):
             return
-        yield offset, _BY_KIND[kind](*_decode_values(data[offset + _FRAME.size : end]))
+        values = list(_decode_values(data[offset + _FRAME.size : end]))
+        if len(values) != len(_FORMS[kind]) or any(
+            tag not in allowed for (tag, _), allowed in zip(values, _FORMS[kind], strict=True)
+        ):
+            raise EngineError(-501, f"a log record has not the fields of its kind, {kind}")
+        yield offset, _BY_KIND[kind](*(value for _, value in values))
         offset = end
 
 
@@ -161,17 +176,21 @@ def _encode_value(value: int | bytes | None) -> bytes:
     return _LENGTH.pack(2, len(value)) + value
 
 
-def _decode_values(body: bytes) -> Iterator[int | bytes | None]:
+def _decode_values(body: bytes) -> Iterator[tuple[int, int | bytes | None]]:
+    """Yield tag and value of each field; a tag of -1 is one that there is not, or a value that is not all there."""
     offset = 0
     while offset < len(body):
         tag = body[offset]
-        if tag == 1:
-            yield int(_NUMBER.unpack_from(body, offset)[1])
-            offset += _NUMBER.size
+        value: int | bytes | None = None
+        start = offset + (_NUMBER if tag == 1 else _LENGTH).size
+        if tag > 2 or (tag and start > len(body)):
+            tag, offset = -1, len(body)
+        elif tag == 1:
+            value, offset = int(_NUMBER.unpack_from(body, offset)[1]), start
         elif tag == 2:
-            start = offset + _LENGTH.size
             offset = start + int(_LENGTH.unpack_from(body, offset)[1])
-            yield body[start:offset]
+            value = body[start:offset]
+            tag = tag if offset <= len(body) else -1
         else:
-            yield None
             offset += 1
+        yield tag, value

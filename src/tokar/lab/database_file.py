@@ -34,7 +34,8 @@ class DatabaseFile:
         era: The engine that owns it.
 
     Raises:
-        EngineError: There is no such file (-1811), or its header is not readable (-1018).
+        EngineError: There is no such file (-1811), its header is not readable (-1018), or its pages are of another size
+            (-1213).
     """
 
     def __init__(self, path: Path, era: Era) -> None:
@@ -47,6 +48,8 @@ class DatabaseFile:
             raise EngineError(-1811, "there is no such database", path=path) from error
         except HeaderError as error:
             raise EngineError(-1018, "the database header is not readable", path=path) from error
+        if self.header.page_size != era.page_size:
+            raise EngineError(-1213, f"its pages have {self.header.page_size} bytes", path=path)
 
     @property
     def size(self) -> int:
@@ -256,7 +259,7 @@ class Page:
         """Return the page with that number; an all-zero page is a free one that was never used.
 
         Raises:
-            EngineError: A checksum is wrong (-1018).
+            EngineError: A checksum is wrong (-1018), or it is no leaf of this engine (-1206).
         """
         if not any(data):
             return cls(number)
@@ -264,8 +267,9 @@ class Page:
             raise EngineError(-1018, f"page {number} failed verification")
         header = PageHeader.unpack(data)
         body = data[HEADER_SIZE : HEADER_SIZE + header.first_free]
-        (size,) = _SHORT.unpack_from(body)
-        start = _SHORT.size + size
+        start = _SHORT.size + int.from_bytes(body[: _SHORT.size], "little")
+        if start > len(body):
+            raise EngineError(-1206, f"page {number} is no leaf of this engine")
         return cls(
             number,
             header.dbtime,
@@ -282,14 +286,20 @@ def pack_items(items: dict[bytes, bytes]) -> bytes:
 
 
 def unpack_items(data: bytes) -> dict[bytes, bytes]:
-    """Return the records in bytes that `pack_items` made."""
+    """Return the records in bytes that `pack_items` made.
+
+    Raises:
+        EngineError: It made no such bytes (-1206).
+    """
     items = {}
     offset = 0
     while offset < len(data):
-        key_size, value_size = _PAIR.unpack_from(data, offset)
-        middle = offset + _PAIR.size + key_size
-        end = middle + value_size
-        items[data[offset + _PAIR.size : middle]] = data[middle:end]
+        start = offset + _PAIR.size
+        key_size, value_size = _PAIR.unpack(data[offset:start].ljust(_PAIR.size, b"\xff"))
+        middle, end = start + key_size, start + key_size + value_size
+        if end > len(data):
+            raise EngineError(-1206, "the records of a page run past its end")
+        items[data[start:middle]] = data[middle:end]
         offset = end
     return items
 

@@ -33,7 +33,7 @@ from tokar.lab.instance import Instance, Life, Listener, Place
 from tokar.lab.log_formats import LogContent
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.restore_logs import LogsToPlay, Needs, restored_run, roll_forward, soft_run
-from tokar.lab.tables import Table, Transaction
+from tokar.lab.tables import EXTENT, Table, Transaction
 
 
 class Redo:
@@ -72,7 +72,7 @@ class Redo:
         for position, record in log.records:
             if isinstance(record, Attach):
                 consistent = LogPosition.unpack(record.consistent)
-                path = record.path.decode()
+                path = record.path.decode(errors="backslashreplace")
                 self._attach(record.dbid, path, record.signature, consistent, log.header.signature)
             elif isinstance(record, Detach):
                 if self.matches(record.dbid):
@@ -158,6 +158,8 @@ class Redo:
 
     def _page(self, dbid: int, number: int) -> Page:
         file = self.instance.files[dbid]
+        if not 0 < number <= file.page_count + EXTENT:  # a database grows by so many pages at a time
+            raise EngineError(-1206, f"the log changes page {number}, which the database cannot have", path=file.path)
         if number > file.page_count:
             file.grow(number - file.page_count)
         return self.instance.cache.page(dbid, number)
@@ -273,9 +275,9 @@ def _check_needs(file: DatabaseFile, run: LogsToPlay, *, believed: bool, give_up
     if header.log_signature != run.signature:
         raise EngineError(-530, "the logs are of another log stream than the database", path=file.path)
     low = max(header.required_low, min(present)) if believed else header.required_low
-    missing = [generation for generation in range(low, header.required_high + 1) if generation not in present]
-    if missing:
-        raise EngineError(-543, f"required log {missing[0]:05X} is missing", path=file.path)
+    missing = next((number for number in range(low, header.required_high + 1) if number not in present), None)
+    if missing is not None:
+        raise EngineError(-543, f"required log {missing:05X} is missing", path=file.path)
     if header.committed_high > max(present) and not give_up:
         raise EngineError(-582, f"committed log {header.committed_high:05X} is missing", path=file.path)
     created = {log.header.generation: log.header.created for log in run.logs}.get(header.required_high)

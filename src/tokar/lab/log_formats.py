@@ -345,12 +345,15 @@ def read_log(path: Path, damaged: int = -501, torn: int | None = None, *, is_cur
     """
     header = read_header(path, damaged)
     data = path.read_bytes()
-    if header.major == 8:
-        _, records, end = read_segments(data, header)
-        segments_xor = accumulate(data, header.generation)
-    else:
-        _, _, records, end = read_ranges(data, header)
-        segments_xor = 0
+    try:
+        if header.major == 8:
+            _, records, end = read_segments(data, header)
+            segments_xor = accumulate(data, header.generation)
+        else:
+            _, _, records, end = read_ranges(data, header)
+            segments_xor = 0
+    except EngineError as error:
+        raise EngineError(damaged, "the log is damaged", path=path) from error
     if end is End.TORN and torn is not None:
         raise EngineError(torn, "the log ends in a torn write", path=path)
     if end is End.DAMAGED or (end is End.TORN and header.major != 8 and not is_current):
