@@ -380,6 +380,25 @@ case(
 
 
 case(
+    "a-newer-revision",
+    {**crashed(), DATABASE: bytes(dirty(5, 7, revision=290))},
+    Verdict.RECOVERABLE,
+    (Kind.NEWER_FORMAT, WARNING, None),
+)
+case(
+    "newer-logs",
+    {DATABASE: bytes(dirty(5, 7)), **logs(5, 8, update=110)},
+    Verdict.RECOVERABLE,
+    (Kind.NEWER_FORMAT, WARNING, None),
+)
+case(
+    "newer-logs-and-one-is-missing",
+    {DATABASE: bytes(dirty(5, 7)), **logs(5, 5, update=110), **logs(7, 8, update=110)},
+    Verdict.NOT_RECOVERABLE,
+    (Kind.LOG_MISSING, ERROR, -543),
+    (Kind.NEWER_FORMAT, WARNING, None),
+)
+case(
     "a-repaired-database",
     {DATABASE: bytes(database(repair_count=1, repair_time=moment(9)))},
     Verdict.CLEAN,

@@ -197,7 +197,7 @@ for number in (5, 9):
     row("crashed", f"in state {number}", header(DB, state(number)), OPEN)
 row("crashed", "names no needed logs", header(DB, *needs(0, 0)), OPEN)
 row("crashed", "its range runs backward", header(DB, *needs(5, 3)), OPEN)
-row("crashed", "a newer revision", header(DB, (232, u32(999))), YES)
+row("crashed", "a newer revision", header(DB, (232, u32(999))), YES, Kind.NEWER_FORMAT)
 
 # --- A database that was shut down, its logs and its current log ---
 row("clean", "as it is", nothing, YES)

@@ -29,6 +29,8 @@ from tokar.storage.bytesource import ByteSource
 
 MAGIC: Final = 0x89ABCDEF
 FORMAT_VERSION: Final = 0x620
+NEWEST_REVISION: Final = 200
+"""Of the format, as far as real files were seen: Windows 11 21H2."""
 PAGE_SIZES: Final = (2048, 4096, 8192, 16384, 32768)
 DEFAULT_PAGE_SIZE: Final = 4096
 OLD_VERSIONS: Final = {

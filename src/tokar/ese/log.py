@@ -22,6 +22,7 @@ SEGMENT_SIZE: Final = 4096
 """The sector of format 8, which the engine calls a segment."""
 _LOG_CORRUPT: Final = -501
 _LINKED_FROM: Final = 13
+_NEWEST: Final = (8, 4000, 90)  # Windows Server 2022 and Windows 11 21H2
 """The minor update of format 8 from which a header holds the accumulated segment checksum of the log before it."""
 ESE97: Final = "ESE97 (Exchange 5.5)"
 _WORDS: Final = struct.Struct("<20xIIIII4xII")  # the u32 at 20, 24, 28, 32, 36, 44 and 48
@@ -95,6 +96,11 @@ class LogHeader(Record):
     def format(self) -> str:
         """The version as four numbers, such as `8.4000.60.140`."""
         return f"{self.major}.{self.minor}.{self.update}.{self.update_minor}"
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether its format is newer than that of any real log that was seen."""
+        return (self.major, self.minor, self.update) > _NEWEST
 
     @property
     def file_size(self) -> int:

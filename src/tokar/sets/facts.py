@@ -79,6 +79,7 @@ class LogFacts(FileFacts):
     created: LogTime = NO_TIME  # When it was created
     previous_created: LogTime = NO_TIME  # When the generation before was created
     format: str = ""  # Version as four numbers; empty where the header cannot be read
+    is_newer: bool = False  # Whether its format is newer than any that is known
     expected_size: int = 0  # Bytes that the header calls for
     page_size: int = 0  # Bytes in a page of its databases
     sector_size: int = 0  # Bytes in a sector, which positions count

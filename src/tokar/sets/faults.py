@@ -73,6 +73,7 @@ class FaultKind(StrEnum):
     PAGES_MISPLACED = "pages-misplaced"
     COMMITTED_LOG_MISSING = "committed-log-missing"
     DATABASE_REPAIRED = "database-repaired"
+    NEWER_FORMAT = "newer-format"
     HEADER_COPY = "header-copy"
     PAGES_CORRECTABLE = "pages-correctable"
     PAGES_BEYOND = "pages-beyond"
@@ -112,6 +113,7 @@ _FILE_KINDS: Final = {
     FaultKind.LOG_SHORT,
     FaultKind.PAGES_DAMAGED,
     FaultKind.PAGES_MISPLACED,
+    FaultKind.NEWER_FORMAT,
     FaultKind.HEADER_COPY,
     FaultKind.PAGES_CORRECTABLE,
     FaultKind.CHECKPOINT_DAMAGED,
@@ -217,6 +219,7 @@ _ANOTHER_TRAILER: Final = (
 _UNDAMAGED_COPY: Final = "do not overwrite older backups; look for an undamaged copy, and check the storage"
 _UNDAMAGED_ARCHIVE: Final = "use the undamaged archive if it is found"
 _NO_CHECKPOINT: Final = "leave it out: without a checkpoint recovery begins at the lowest log"
+_NEWER: Final = "nothing, unless damage is reported as well: then see whether a newer tokar knows the format"
 _ADD_ARCHIVE: Final = "add the archive that has them"
 
 
@@ -307,6 +310,12 @@ class Rules:
     DATABASE_REPAIRED = Rule(FaultKind.DATABASE_REPAIRED,
         "{} was repaired, last on {} (esentutl /p): what could not be read was dropped, and no log from before fits it",
         "prefer a backup from before the repair, with its logs", severity=Severity.WARNING)
+    DATABASE_NEWER = Rule(FaultKind.NEWER_FORMAT,
+        "{} has revision {}, newer than known ({}): it is judged as usual",
+        _NEWER, severity=Severity.WARNING)
+    LOGS_NEWER = Rule(FaultKind.NEWER_FORMAT,
+        "{}: of log format {}, newer than known: judged as usual",
+        _NEWER, severity=Severity.WARNING)
     HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
         "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",

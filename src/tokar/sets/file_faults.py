@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
+from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.words import noun, some
 
@@ -42,6 +43,8 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
         yield replace(rule.fault(name, facts.trailer_fault), code=facts.trailer_code)
     if facts.header.repair_count:
         yield Rules.DATABASE_REPAIRED.fault(name, facts.header.repair_time.iso() or "an unknown day")
+    if facts.header.version == FORMAT_VERSION and facts.header.revision > NEWEST_REVISION:
+        yield Rules.DATABASE_NEWER.fault(name, facts.header.revision, NEWEST_REVISION)
     if not all(facts.copies_valid) or not facts.copies_identical:
         which = "first" if not facts.copies_valid[0] else "second"
         what = "is damaged" if not all(facts.copies_valid) else "is older than the first"

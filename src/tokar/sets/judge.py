@@ -314,6 +314,12 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     places it by hand.
     """
     yield from _databases_not_here(facts, runs)
+    formats: dict[str, list[LogFacts]] = {}
+    for log in facts.logs:
+        if log.is_newer:
+            formats.setdefault(log.format, []).append(log)
+    for newer, logs in formats.items():
+        yield Rules.LOGS_NEWER.of_logs(logs, newer)
     for checkpoint in facts.checkpoints:
         yield from _checkpoint_faults(checkpoint, facts, runs)
     known = {database.header.flush_map_signature for database in facts.databases if database.header is not None}

@@ -332,6 +332,7 @@ def _log(file: SetFile, seen: Seen) -> LogFacts:
         created=header.created,
         previous_created=header.previous_created,
         format=header.format,
+        is_newer=header.is_newer,
         expected_size=header.file_size,
         page_size=header.page_size,
         sector_size=header.sector_size,
