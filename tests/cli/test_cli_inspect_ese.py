@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from small_sets import checkpoint, flush_map, reserve, temporary_database, write
 
 import tokar as library
+from tokar.cli import ese_files
+from tokar.ese.content_facts import ContentVerdict
 from tokar.ese.database import MAGIC
+from tokar.ese.inspect import Inspection, check_content
 from tokar.ese.log import LogHeader
 from tokar.format import canonical_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -110,6 +114,20 @@ def test_pages_and_headers_go_together(folder: Path) -> None:
     shown = tokar("inspect", "--pages", "--headers", folder / "a.edb").stdout
     assert "Dirty Shutdown" in shown
     assert "2 BAD" in shown
+
+
+def test_what_is_written_to_while_it_is_read_is_not_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written_to(inspection: Inspection, pieces: Iterable[memoryview]) -> ContentVerdict:
+        with (folder / "a.edb").open("r+b") as file:
+            file.write(b"x")
+        return check_content(inspection, pieces)
+
+    monkeypatch.setattr(ese_files, "check_content", written_to)
+    result = done("inspect", "--pages", folder / "a.edb")
+    assert rows(result.stdout)["content"].startswith("not verified: the file changed while it was being read")
+    assert "BAD" not in result.stdout
 
 
 def test_damaged_pages_in_json(folder: Path) -> None:

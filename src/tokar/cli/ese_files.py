@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from tokar.format.archive import Archive
 
 _PIECE: Final = 1 << 20
+_BEING_WRITTEN: Final = "the file changed while it was being read: nothing is proven, and no damage either"
 _INDENT: Final = "  "
 
 
@@ -40,11 +43,15 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
         StorageError: It cannot be read.
     """
     with FileSource(path) as source:
+        before = _written(source)
         inspection = inspect_file(source)
         verdict = None
         if wanted.pages:
             pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
             verdict = check_content(inspection, _counted(path, source.size, pieces, quiet=as_json))
+        if _written(source) != before:  # whoever writes to it makes what looks like damage, and is none
+            inspection = replace(inspection, identity=replace(inspection.identity, damaged=False))
+            verdict = None if verdict is None else ContentVerdict(unit=verdict.unit, not_verified=_BEING_WRITTEN)
     if as_json:
         output.as_json({"file": {"path": path, **_json(inspection, verdict)}})
     else:
@@ -52,6 +59,11 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
     if inspection.identity.damaged:
         raise HeaderError(inspection.identity.note, path=path)
     return _is_damaged(verdict)
+
+
+def _written(source: FileSource) -> tuple[int, int, int]:
+    status = os.fstat(source.fileno())
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class Shown:
