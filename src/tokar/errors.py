@@ -6,7 +6,8 @@ The tree, with the exit code that the command line gives for each branch::
     |-- StorageError                    1   the operating system refused a read, a write or a rename
     |-- ExhaustedError                  1   memory or another resource gave out; the input may well be good
     |-- InputError                      2   the caller asked for something that makes no sense
-    |   `-- NoSuchEntryError            2   no entry of that name, or more than one
+    |   |-- NoSuchEntryError            2   no entry of that name, or more than one
+    |   `-- OverwritesInputError        2   standard output or standard error leads into a file that is read
     |-- FormatError                     4   the bytes break a rule of spec/format.md, which `rule` names
     |   |-- BadMagicError               3   not an archive at all
     |   |-- UnsupportedError            3   an archive, but of a version, with a feature or a record not known here

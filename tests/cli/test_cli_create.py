@@ -353,3 +353,31 @@ def test_a_checkpoint_alone_is_taken_when_it_is_named(tmp_path: Path) -> None:
 def test_the_archive_is_private(folder: Path, tmp_path: Path) -> None:
     done("create", tmp_path / "a.tokar", folder)
     assert Path(tmp_path / "a.tokar").stat().st_mode & 0o777 == 0o600
+
+
+# --- what --force never replaces --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["create", "salvage"])
+def test_an_archive_never_replaces_a_file_of_an_engine(tmp_path: Path, verb: str) -> None:
+    write(tmp_path, {"db.edb": database(), "old.tokar": b"cut"})
+    result = tokar(verb, "--force", tmp_path / "db.edb", tmp_path / "old.tokar")
+    if verb == "salvage":  # which names what it reads first
+        result = tokar(verb, "--force", cut_archive(tmp_path), tmp_path / "db.edb")
+    assert result.exit_code == 2
+    assert "a database has this name, and would be replaced by an archive" in result.error
+    assert (tmp_path / "db.edb").read_bytes() == database()
+
+
+def cut_archive(folder: Path) -> Path:
+    done("create", "-q", folder / "cut.tokar", folder / "db.edb")
+    (folder / "cut.tokar").write_bytes((folder / "cut.tokar").read_bytes()[:-10])
+    return folder / "cut.tokar"
+
+
+def test_the_locations_that_it_reads_are_not_replaced(tmp_path: Path) -> None:
+    write(tmp_path, {"db.edb": database(), "places": b'[[location]]\ntoken = "log-dir"\npath = "/x"\n'})
+    result = tokar("create", "--force", tmp_path / "places", tmp_path / "db.edb", "--locations", tmp_path / "places")
+    assert result.exit_code == 2
+    assert "would replace the file that is being read" in result.error
+    assert (tmp_path / "places").read_bytes().startswith(b"[[location]]")

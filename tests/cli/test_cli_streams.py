@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,8 +168,13 @@ def test_a_reader_that_has_seen_enough_ends_the_listing_quietly(tmp_path: Path, 
         ("<&-", ["verify", "-"], 1, b"tokar: error: standard input is closed\n"),
         ("<&-", ["restore", "-", "--into", "{folder}/out"], 1, b"tokar: error: standard input is closed\n"),
         ("2>&-", ["verify", "{folder}/gone"], 1, b""),
-        (">/dev/full", ["tokens"], 1, b"tokar: error: No space left on device\n"),
-        (">/dev/full", ["inspect", "{archive}", "--json"], 1, b"tokar: error: No space left on device\n"),
+        (">/dev/full", ["tokens"], 1, b"tokar: error: the output could not be written: No space left on device\n"),
+        (
+            ">/dev/full",
+            ["inspect", "{archive}", "--json"],
+            1,
+            b"tokar: error: the output could not be written: No space left on device\n",
+        ),
         (
             ">/dev/full",
             ["create", "-q", "-", "{folder}"],
@@ -183,6 +189,51 @@ def test_a_stream_that_is_closed_or_full_is_never_a_traceback(
     filled = [one.format(archive=archive, folder=archive.with_name("in")) for one in arguments]
     result = shell(f'exec "$@" {redirection}', *filled)
     assert (result.returncode, result.stderr) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "arguments"),
+    [
+        (">> {archive}", ["inspect", "{archive}"]),
+        ("1<> {archive}", ["inspect", "{archive}", "--json"]),
+        ("2>> {archive}", ["verify", "{folder}/gone", "{archive}"]),
+        (">> {archive}", ["check", "{archive}"]),
+        (">> {archive}", ["chain", "{archive}"]),
+        (">> {archive}", ["restore", "{archive}", "--into", "{folder}/out"]),
+        (">> {archive}", ["restore", "--chain", "{home}", "--into", "{folder}/out"]),
+        ("1<> {archive}", ["extract", "{archive}", "db.edb", "-o", "-"]),
+        (">> {archive} < {archive}", ["extract", "-", "db.edb", "-o", "-"]),
+        ("< {archive}", ["extract", "-", "db.edb", "--force", "-o", "{archive}"]),
+        (">> {archive}", ["salvage", "{archive}", "{folder}/out.tokar"]),
+        (">> {archive}", ["create", "-", "{archive}"]),
+    ],
+)
+def test_what_is_read_is_never_written_over(
+    folder: Path, tmp_path: Path, redirection: str, arguments: list[str]
+) -> None:
+    (tmp_path / "home").mkdir()
+    archive = tmp_path / "home" / "a.tokar"
+    done("create", "-q", archive, folder)
+    before = archive.read_bytes()
+    places = {"archive": archive, "folder": tmp_path, "home": archive.parent}
+    result = shell(f'exec "$@" {redirection.format(**places)}', *(one.format(**places) for one in arguments))
+    assert archive.read_bytes() == before
+    assert result.returncode in {1, 2, 9}
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_may_lie_beside_what_it_is_about(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    shutil.copy(archive, tmp_path / "home")
+    result = shell(f'exec "$@" > {tmp_path}/home/report.txt 2>&1', "chain", tmp_path / "home")
+    assert (result.returncode, "report.txt" in (tmp_path / "home" / "report.txt").read_text()) == (0, False)
+
+
+def test_an_archive_on_standard_output_never_holds_itself(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "taken")
+    result = shell(f'exec "$@" > {tmp_path}/taken/o', "create", "-q", "-", "--all", tmp_path / "taken")
+    assert result.returncode == 2
+    assert b"standard output leads into the file that is read" in result.stderr
 
 
 def test_with_all_streams_closed_the_archive_is_whole(folder: Path, tmp_path: Path) -> None:

@@ -121,7 +121,8 @@ def _reported(ctx: Any) -> Iterator[None]:
         raise typer.Exit(StorageError.exit_code) from None
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else None
-        problem = StorageError(error.strerror or str(error), path=place)
+        what = "the output could not be written: " if place is None and output.is_lost() else ""
+        problem = StorageError(f"{what}{error.strerror or error}", path=place)
     except Exception as error:
         found = _exhausted(error)
         if found is None:

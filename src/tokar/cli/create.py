@@ -11,13 +11,13 @@ from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import examination as recorded
 from tokar.cli import output
-from tokar.cli.options import Force, Json, Quiet, name_leftovers
+from tokar.cli.options import Force, Json, Quiet, archive_sink, name_leftovers
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
 from tokar.errors import InputError
 from tokar.format.compression import Compression
 from tokar.format.writer import Sealed
-from tokar.storage.sink import FileSink, PipeSink, Sink
+from tokar.storage.sink import PipeSink, Sink
 from tokar.tokens import token_name
 from tokar.words import count_text
 
@@ -85,7 +85,11 @@ def create(
     collection = gather(request)
     found = None if no_examine else Findings()
     with output.progress("creating", collection.size, quiet=quiet) as advance:
-        sink: Sink = PipeSink(output.standard_output_for_archive()) if out == "-" else FileSink(out, replace=force)
+        sink: Sink
+        if out == "-":
+            sink = PipeSink(output.standard_output_for_archive())
+        else:
+            sink = archive_sink(out, force=force, reads=[locations] if locations else [])
         sealed = collect(collection, sink, compression=compression, progress=advance, findings=found)
     examination = NOT_EXAMINED if found is None else found.to_json()
     if as_json:

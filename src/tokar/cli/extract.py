@@ -77,7 +77,7 @@ def _file_sink(target: str, archive: Path, *, replace: bool) -> FileSink:
     if os.path.isdir(target):  # noqa: PTH112
         raise StorageError("it is a directory", path=target, hint="name a file with --output")
     try:
-        return FileSink(target, replace=replace, reads=[archive])
+        return FileSink(target, replace=replace, reads=[0 if str(archive) == "-" else archive])
     except ExistingFileError as error:
         if not replace and os.path.isfile(target):  # noqa: PTH113
             error.message, error.hint = "a file is there already", "choose another name with --output, or pass --force"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -15,7 +14,7 @@ from tokar.check import describe
 from tokar.check.describe import DatabaseInSet
 from tokar.cli import examination as recorded
 from tokar.cli import output
-from tokar.cli.options import Json, end_with_json, local_file, named, open_archive
+from tokar.cli.options import Json, demand_not_printed_into, end_with_json, local_file, named, open_archive
 from tokar.errors import ArchiveError, BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
@@ -114,6 +113,7 @@ def inspect_files(
             _inspect(path, entries=entries, b3sums=b3sums, as_json=as_json)
         return False
 
+    demand_not_printed_into(asked)
     codes = [_code_of(show, path, [*(only or []), *inside], alone=len(asked) == 1) for path, inside in asked.items()]
     if any(codes):
         raise typer.Exit(next(filter(None, codes)))
@@ -374,7 +374,7 @@ def _stream_json(
 
     An error that ends the list becomes a part of the value; what `summary` returns follows a list that is whole.
     """
-    write = sys.stdout.write
+    write = output.write
     write(output.json_text(facts, indent=2).removesuffix("\n}") + f',\n  "{key}": [')
     separator = "\n    "
     try:

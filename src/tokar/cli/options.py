@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -12,10 +12,11 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.errors import ArchiveError, FormatError, StorageError
+from tokar.errors import ArchiveError, FormatError, InputError, StorageError
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
+    from tokar.storage.sink import FileSink
 
 ArchivePath = Annotated[
     Path, typer.Argument(metavar="ARCHIVE", help="The archive; - for standard input.", show_default=False)
@@ -115,6 +116,42 @@ def end_with_json(value: dict[str, Any], error: ArchiveError) -> NoReturn:
     output.as_json({**value, "error": output.error_json(error)})
     output.report(error)
     raise typer.Exit(error.exit_code) from error
+
+
+def demand_not_printed_into(paths: Iterable[str]) -> None:
+    """Check that nothing that is printed leads into one of several files, before anything is printed about the first.
+
+    Raises:
+        OverwritesInputError: Something does.
+    """
+    from tokar.storage.bytesource import demand_no_output  # noqa: PLC0415 - options alone load little
+
+    for path in paths:
+        with suppress(OSError):
+            demand_no_output(os.stat(path))  # noqa: PTH116 - text, as it was given
+
+
+def archive_sink(out: Path | str, *, force: bool, reads: Sequence[Path | str]) -> FileSink:
+    """Return a sink for an archive.
+
+    Args:
+        out: The archive to make.
+        force: Whether a file of that name may be replaced. A database or a log never is: the arguments were swapped.
+        reads: What it is made from.
+
+    Raises:
+        ExistingFileError: The name is taken.
+        InputError: A file of an engine, or what is read, would be replaced.
+    """
+    from tokar.restore.inventory import engine_file  # noqa: PLC0415 - options alone load little
+    from tokar.storage.sink import FileSink  # noqa: PLC0415
+
+    if force:
+        with suppress(StorageError):
+            if kind := engine_file(Path(out)):
+                message = f"a {kind} has this name, and would be replaced by an archive"
+                raise InputError(message, path=out, hint="is it where the archive is to go? then move it away first")
+    return FileSink(out, replace=force, reads=reads)
 
 
 def name_leftovers(*folders: Path | str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 from tokar.as_json import fields_json
 from tokar.cli import signals
 from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, PartialError, StorageError
+from tokar.storage.bytesource import OverwritesInputError, demand_no_output, never_read
 
 if TYPE_CHECKING:
     from tokar.check.report import RungFault
@@ -41,6 +42,7 @@ def prepare() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole run
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that cannot be shown must not stop the work
+    never_read(1, 2)
 
 
 def standard_output() -> int:
@@ -71,9 +73,11 @@ def standard_input() -> BinaryIO:
 
     Raises:
         StorageError: It is closed.
+        OverwritesInputError: It is the file that is printed into.
     """
     if sys.stdin is None:
         raise StorageError("standard input is closed")
+    demand_no_output(os.fstat(0))
     return sys.stdin.buffer
 
 
@@ -133,12 +137,14 @@ def finish(*, failed: bool = False) -> None:
 
 def _lose_output(error: OSError) -> None:
     if not _Output.patient:
-        raise error
+        if isinstance(error, BrokenPipeError):
+            raise error  # whoever reads has read enough
+        raise StorageError(f"the output could not be written: {error.strerror}") from error
     _Output.failure = _Output.failure or error
     give_up()
 
 
-def _print(text: str) -> None:
+def write(text: str) -> None:
     """Print to standard output.
 
     Raises:
@@ -161,7 +167,7 @@ def _say(text: str) -> None:
 
 def line(text: str = "") -> None:
     """Print a line of the result."""
-    _print(text + "\n")
+    write(text + "\n")
 
 
 def lines(prefix: str, texts: Iterable[str]) -> None:
@@ -182,7 +188,7 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 def as_json(value: Any) -> None:
     """Print a JSON value as the result."""
-    _print(json_text(value, indent=2) + "\n")
+    write(json_text(value, indent=2) + "\n")
 
 
 def flush() -> None:
@@ -192,6 +198,15 @@ def flush() -> None:
         OSError: It was refused: the reader of a pipe has gone away, or a disk is full.
     """
     sys.stdout.flush()
+
+
+def is_lost() -> bool:
+    """Return whether standard output takes nothing any more."""
+    try:
+        flush()
+    except OSError:
+        return True
+    return False
 
 
 def give_up() -> None:
@@ -206,6 +221,8 @@ def _to_nothing(stream: TextIO) -> None:
 
 def report(error: ArchiveError, *, as_json: bool = False) -> None:
     """Print an error: one line, a hint, and with `--json` one object more on standard output."""
+    if isinstance(error, OverwritesInputError):
+        _to_nothing(sys.stdout if error.descriptor == 1 else sys.stderr)
     try:
         flush()
         if as_json:
@@ -294,7 +311,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequen
         widths = [
             max(width, *map(_cells, column)) for width, column in zip(widths, zip(*batch, strict=True), strict=True)
         ]
-        _print("".join(_aligned(row, widths, right) for row in batch))
+        write("".join(_aligned(row, widths, right) for row in batch))
         batch = list(islice(remaining, _TABLE_BATCH))
 
 

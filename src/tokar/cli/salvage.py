@@ -11,12 +11,11 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.options import Force, Json, Quiet, end_with_json
+from tokar.cli.options import Force, Json, Quiet, archive_sink, end_with_json
 from tokar.errors import ArchiveError, PartialError
 from tokar.salvage.losses import SalvageReport
 from tokar.salvage.salvage import salvage as salvage_archive
 from tokar.storage.bytesource import FileSource
-from tokar.storage.sink import FileSink
 from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -49,7 +48,7 @@ def salvage(
         try:
             report = salvage_archive(
                 source,
-                lambda: FileSink(out, replace=force, reads=[damaged]),
+                lambda: archive_sink(out, force=force, reads=[damaged]),
                 partial=partial,
                 progress=advance,
             )

@@ -8,7 +8,7 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet, named, open_archive
+from tokar.cli.options import Json, Quiet, demand_not_printed_into, named, open_archive
 from tokar.errors import ArchiveError
 from tokar.format.verify import VerifyReport, verify
 from tokar.words import count_text
@@ -31,6 +31,7 @@ def verify_archives(
 
     Quick by default: every byte is proven, compressed content is not decoded.
     """
+    demand_not_printed_into(archives)
     first: ArchiveError | None = None
     answers = []
     for path in archives:

@@ -27,6 +27,7 @@ from tokar.format.records import MAX_JSON_SIZE
 from tokar.format.writer import ArchiveWriter, InputStream, Sealed, WatchedStream, system_clock
 from tokar.sets.read import SetFile
 from tokar.sets.recorded import FactWriter
+from tokar.storage.bytesource import OverwritesInputError, demand_no_output
 from tokar.storage.sink import FileSink, Sink
 
 SOFTWARE: Final = f"tokar {__version__}"
@@ -231,6 +232,7 @@ class _Collecting:
             raise self._unreadable(one.path, error) from error
         try:
             now = os.fstat(descriptor)
+            demand_no_output(now)
             state = first or FileState.of(now)
             if not stat.S_ISREG(now.st_mode) or (first is not None and FileState.of(now) != first):
                 raise _changed(one.path)
@@ -241,7 +243,7 @@ class _Collecting:
                     self._add_large(descriptor, one, state)
             except FormatError as error:
                 raise _explain(error, one) from error
-        except SourceChangedError as error:
+        except (SourceChangedError, OverwritesInputError) as error:
             error.path = one.path
             raise
         except OSError as error:

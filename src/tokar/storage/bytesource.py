@@ -27,6 +27,43 @@ if TYPE_CHECKING:
 _OPEN_FLAGS: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 
 
+_outputs: dict[tuple[int, int], int] = {}  # Descriptors that this process writes to, by device and inode
+
+
+class OverwritesInputError(InputError):
+    """What this process prints leads into a file that it reads.
+
+    Args:
+        descriptor: Where it prints.
+    """
+
+    hint_text = "send the output to another file"
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(f"standard {'output' if descriptor == 1 else 'error'} leads into the file that is read")
+        self.descriptor = descriptor
+
+
+def never_read(*descriptors: int) -> None:
+    """Say which descriptors this process prints to: a file that one of them leads into is not read."""
+    _outputs.clear()
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            info = os.fstat(descriptor)
+            if stat.S_ISREG(info.st_mode):
+                _outputs[info.st_dev, info.st_ino] = descriptor
+
+
+def demand_no_output(info: os.stat_result) -> None:
+    """Check that this process does not print into a file.
+
+    Raises:
+        OverwritesInputError: It does.
+    """
+    if _outputs and (descriptor := _outputs.get((info.st_dev, info.st_ino))) is not None:
+        raise OverwritesInputError(descriptor)
+
+
 @runtime_checkable
 class ByteSource(Protocol):
     """Bytes that can be read at any offset."""
@@ -103,16 +140,22 @@ class FileSource:
 
     Raises:
         StorageError: The file cannot be opened, or is not a regular file or block device with a size.
+        OverwritesInputError: This process prints into it.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
         self._descriptor = open_file(path)
         try:
+            demand_no_output(os.fstat(self._descriptor))
             self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
         except OSError as error:
             os.close(self._descriptor)
             raise StorageError(f"cannot read: {error.strerror}", path=path) from error
+        except InputError as error:
+            os.close(self._descriptor)
+            error.path = path
+            raise
 
     @property
     def size(self) -> int:

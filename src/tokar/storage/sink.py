@@ -57,7 +57,7 @@ class FileSink:
     Args:
         path: The final name.
         replace: Whether a regular file of that name may be replaced at the end; anything else never is.
-        reads: Files that the content is made from: none of them is replaced.
+        reads: Files, or descriptors, that the content is made from: none of them is replaced.
 
     Raises:
         ExistingFileError: The name is taken, and `replace` was not asked for; or a pipe or a device has it.
@@ -65,7 +65,7 @@ class FileSink:
         StorageError: The temporary file cannot be made.
     """
 
-    def __init__(self, path: Path | str, *, replace: bool = False, reads: Sequence[Path | str] = ()) -> None:
+    def __init__(self, path: Path | str, *, replace: bool = False, reads: Sequence[Path | str | int] = ()) -> None:
         self.path = Path(path)
         self.capabilities: frozenset[Capability] = frozenset()  # What `commit` could promise
         self._replace = replace
