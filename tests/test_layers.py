@@ -35,7 +35,7 @@ MODULES = {
 CONSTRUCT_HOMES = {"format", "ese"}
 # The steps of the procedures see the contract and nothing else.
 STEPS = {f"tokar.server.{name}" for name in ("states", "transcript", "content", "backup_steps", "restore_steps")}
-STEPS_SEE = {"errors", "names", "namelist", "codes", "server"}
+STEPS_SEE = {"as_json", "errors", "names", "namelist", "codes", "server"}
 
 
 def part_of(module: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokar.as_json import to_base64, to_count
 from tokar.errors import FormatError
 from tokar.format import canonical_json
 from tokar.format.canonical_json import (
@@ -22,8 +23,6 @@ from tokar.format.canonical_json import (
     is_hex,
     is_sorted_text,
     is_time,
-    to_base64,
-    to_count,
     to_time,
 )
 

@@ -8,10 +8,11 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokar.as_json import to_count
 from tokar.format import metadata
 from tokar.namelist import ListedName
 from tokar.server.contract import NoAnswerError, ServerError
-from tokar.server.transcript import Transcript, describe_failure, to_count
+from tokar.server.transcript import Transcript, describe_failure
 
 
 def transcript() -> Transcript:

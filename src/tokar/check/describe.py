@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
-from tokar.as_json import fields_json
+from tokar.as_json import fields_json, to_base64
 from tokar.errors import FormatError, LocationListError, UnsealedError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import identify
@@ -119,7 +118,7 @@ def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=entry.modified // 1000)
         value["modified"] = to_time(moment)
     if names.decode(entry.raw_name, entry.encoding) != entry.name:
-        value["name_base64"] = base64.b64encode(entry.raw_name).decode()
+        value["name_base64"] = to_base64(entry.raw_name)
         value["encoding"] = entry.encoding
     return value
 

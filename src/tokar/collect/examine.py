@@ -18,10 +18,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import tokens
-from tokar.as_json import fields_json
+from tokar.as_json import fields_json, to_count
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
-from tokar.format import canonical_json
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.seen import PassingFile, Seen
 
@@ -114,7 +113,7 @@ class Findings:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON: all counts, and the files in a list that has a limit."""
-        counts = {name: canonical_json.to_count(getattr(self, name)) for name in _COUNTS}
+        counts = {name: to_count(getattr(self, name)) for name in _COUNTS}
         rows = _fitting(self.kept)
         entries = rows if len(rows) == self.files else _fitting(self.remarkable)
         return {**counts, "state": "done", "entries": entries}

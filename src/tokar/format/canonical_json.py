@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
+from tokar.as_json import MAX_INTEGER, to_base64
 from tokar.errors import FormatError
-from tokar.format.records import MAX_INTEGER, MAX_JSON_DEPTH
+from tokar.format.records import MAX_JSON_DEPTH
 
 _KEY = re.compile(r"[a-z0-9_]+")
 # A string that never ends is taken to the end of the body, so that the search stays linear on hostile input.
@@ -218,7 +219,7 @@ def is_count(value: Any) -> bool:
 def is_base64(value: Any) -> bool:
     """Whether it is canonical base64 with padding."""
     try:
-        return isinstance(value, str) and base64.b64encode(base64.b64decode(value, validate=True)).decode() == value
+        return isinstance(value, str) and to_base64(base64.b64decode(value, validate=True)) == value
     except ValueError:  # binascii.Error is one, and so is what comes for letters beyond ASCII
         return False
 
@@ -264,17 +265,7 @@ def object_of(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
 
 
-def to_count(value: int) -> int | str:
-    """Return a count as it is written."""
-    return value if value <= MAX_INTEGER else str(value)
-
-
 def to_time(moment: datetime) -> str:
     """Return a moment as it is written; it must know its zone."""
     # not strftime: its %Y has fewer than four digits for early years on some platforms
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def to_base64(data: bytes) -> str:
-    """Return bytes as they are written."""
-    return base64.b64encode(data).decode()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tokar.as_json import to_base64, to_count
 from tokar.errors import FormatError, UnsupportedError
 from tokar.format import canonical_json
 from tokar.format.canonical_json import (
@@ -24,8 +25,6 @@ from tokar.format.canonical_json import (
     object_of,
     object_with,
     one_of,
-    to_base64,
-    to_count,
 )
 
 KNOWN_FEATURES: Final[frozenset[str]] = frozenset()  # Required features (section 15) that this reader knows

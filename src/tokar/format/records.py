@@ -38,7 +38,6 @@ MAX_DATA_SIZE: Final = 16 + (1 << MAX_CHUNK_LOG2)  # body of DATA, without encry
 MAX_DONE_SIZE: Final = 80 + 36 * MAX_CHUNKS  # body of DONE
 MAX_JSON_SIZE: Final = MIB  # HEAD, PROC and SUMM
 MAX_JSON_DEPTH: Final = 8  # JSON-7
-MAX_INTEGER: Final = (1 << 53) - 1  # JSON-4
 MAX_EXTRA_SIZE: Final = MIB  # lower-case before SUMM
 MAX_TRAILING_SIZE: Final = 64 * KIB  # lower-case after ROOT
 MAX_TRAILING_RECORDS: Final = 16  # LOW-1

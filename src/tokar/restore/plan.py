@@ -6,7 +6,6 @@ decides nothing. `planner` makes it.
 
 from __future__ import annotations
 
-import base64
 import operator
 import os
 from array import array
@@ -17,7 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tokar import errors, names
-from tokar.as_json import as_json, fields_json
+from tokar.as_json import as_json, fields_json, to_base64
 
 if TYPE_CHECKING:
     from tokar.format.index import Entry
@@ -131,7 +130,7 @@ class Step:
             "action": self.action.value,
         }
         if names.decode(entry.raw_name, entry.encoding) is None:
-            result["name_base64"] = base64.b64encode(entry.raw_name).decode("ascii")
+            result["name_base64"] = to_base64(entry.raw_name)
         return result
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from tokar import names
 from tokar._version import __version__
+from tokar.as_json import to_count
 from tokar.format import bodies, canonical_json, records
 from tokar.format.index import Entry, IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
@@ -322,7 +323,7 @@ def _lost_items(losses: Losses) -> Iterator[dict[str, Any]]:
     for file in losses.files:
         name = (file.name or f"entry {file.number}")[:_MAX_NAME]
         for offset, size in _content_ranges(file):
-            place = {"offset": canonical_json.to_count(offset), "size": canonical_json.to_count(size)}
+            place = {"offset": to_count(offset), "size": to_count(size)}
             yield {"name": name, "reason": file.reason, **place}
     for first, count in losses.unknown:
         name = numbered("entry", "entries", first, first + count - 1)

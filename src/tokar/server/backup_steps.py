@@ -18,10 +18,10 @@ The rules, with their numbers in spec/procedure.md:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tokar import codes
+from tokar.as_json import to_base64, to_count
 from tokar.errors import ProcedureError
 from tokar.namelist import ListedName
 from tokar.server.content import ContentStream, ListedFile, ListKind
@@ -36,7 +36,7 @@ from tokar.server.contract import (
     ServerError,
 )
 from tokar.server.states import BACKUP, BackupEvent, BackupState, Machine
-from tokar.server.transcript import Transcript, describe_failure, to_base64, to_count
+from tokar.server.transcript import Transcript, describe_failure
 
 if TYPE_CHECKING:
     from tokar.server.licence import TruncationLicence
@@ -239,9 +239,7 @@ class BackupProcedure:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None:
             self.fail()
         ending = self.end()
@@ -260,35 +258,29 @@ class BackupProcedure:
             )
 
     def _prepare(self, backup_type: BackupType) -> None:
-        event = _PREPARE[backup_type]
-        self._machine.demand(event)
-        self._context = self._transcript.call(
-            "prepare", self._server.prepare_backup, backup_type, facts={"type": backup_type.value}
-        )
-        self._machine.fire(event)
+        with self._machine.step(_PREPARE[backup_type]):
+            prepare, facts = self._server.prepare_backup, {"type": backup_type.value}
+            self._context = self._transcript.call("prepare", prepare, backup_type, facts=facts)
 
     def _configuration(self, event: BackupEvent, call: str) -> NameList:
         """Ask for a list that reads configuration only, and free it; its entries stay."""
-        self._machine.demand(event)
-        found: NameList = self._transcript.call(call, getattr(self._live(), call), note=False)
-        self._transcript.add_list(call, found.entries)
-        found.free()
-        self._machine.fire(event)
+        with self._machine.step(event):
+            found: NameList = self._transcript.call(call, getattr(self._live(), call), note=False)
+            self._transcript.add_list(call, found.entries)
+            found.free()
         return found
 
     def _take_list(self, kind: ListKind, store: Store) -> None:
         call = _CALLS[kind]
-        self._machine.demand(_GET[kind])
-        listed: NameList = self._transcript.call(call, getattr(self._live(), call), note=False)
-        self._held[kind] = listed
-        self._machine.fire(_GET[kind])
+        with self._machine.step(_GET[kind]):
+            listed: NameList = self._transcript.call(call, getattr(self._live(), call), note=False)
+            self._held[kind] = listed
         self._transcript.add_list(call, listed.entries)
         self._demand_files(kind, listed)
         for entry in listed.entries:
             self._take_file(kind, entry, store)
-        self._machine.demand(_FREE[kind])
-        self._transcript.call("free", self._held.pop(kind).free, facts={"list": call})
-        self._machine.fire(_FREE[kind])
+        with self._machine.step(_FREE[kind]):
+            self._transcript.call("free", self._held.pop(kind).free, facts={"list": call})
 
     def _demand_files(self, kind: ListKind, listed: NameList) -> None:
         """Check what a list must have (BAK-7; Q261160: jobs of 0 bytes were reported as completed)."""
@@ -327,10 +319,9 @@ class BackupProcedure:
             self._transcript.add("read", name=name, size=to_count(stream.size), **describe_failure(error))
             raise
         self._transcript.add("read", name=name, reads=stream.reads, size=to_count(stream.size))
-        self._machine.demand(BackupEvent.CLOSE)
-        self._transcript.call("close", context.close, facts={"name": name})
-        self._file_open = False
-        self._machine.fire(BackupEvent.CLOSE)
+        with self._machine.step(BackupEvent.CLOSE):
+            self._transcript.call("close", context.close, facts={"name": name})
+            self._file_open = False
         self.listed.append(file)
 
     def _read(self, buffer: memoryview) -> int:

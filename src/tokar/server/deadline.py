@@ -21,7 +21,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import codes
@@ -102,9 +102,7 @@ class DeadlineServer(Server):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _running(self) -> _Link:
@@ -171,24 +169,18 @@ class _Link:
         if reply is None:
             self._stuck = self._stuck or call
             raise NoAnswerError(call, f"nothing came in {deadline:g} seconds", hint=_HINT)
-        kind, value = reply
-        if kind == "value":
-            return value
-        if kind == "server-error":
-            code, failed, detail, hint = value
-            raise ServerError(code, call=failed, detail=detail, hint=hint)
-        if kind == "input-error":
-            message, path, hint = value
-            raise InputError(message, path=path, hint=hint)
-        raise SourceError(value)
+        failure, value = reply
+        if failure is not None:
+            raise failure()
+        return value
 
-    def _receive(self, deadline: float) -> tuple[str, Any] | None:
+    def _receive(self, deadline: float) -> tuple[Callable[[], ArchiveError] | None, Any] | None:
         """Return the answer to the last call, dropping late ones to earlier calls; None when the deadline passes."""
         until = time.monotonic() + deadline
         while self._connection.poll(max(0.0, until - time.monotonic())):
-            number, kind, value = self._connection.recv()
+            number, failure, value = self._connection.recv()
             if number == self._number:
-                return kind, value
+                return failure, value
         return None
 
     def stop(self) -> None:
@@ -299,17 +291,20 @@ def _serve(connection: Connection[Any, Any], factory: Callable[[], Server]) -> N
         if call == "stop":
             return
         try:
-            reply = ("value", child.answer(call, arguments))
-        except ServerError as error:
-            reply = ("server-error", (error.code, error.call, error.detail, error.hint))
-        except InputError as error:
-            reply = ("input-error", (error.message, error.path, error.hint))
-        except ArchiveError as error:
-            reply = ("error", str(error))
+            failure, value = None, child.answer(call, arguments)
         except Exception as error:  # noqa: BLE001 - it must reach the parent, whatever it is
-            reply = ("error", f"{type(error).__name__}: {error}")
+            failure, value = _failure(error), None
         with contextlib.suppress(OSError):
-            connection.send((number, *reply))
+            connection.send((number, failure, value))
+
+
+def _failure(error: Exception) -> Callable[[], ArchiveError]:
+    """Return what makes an error again in another process, with what a caller can act on."""
+    if isinstance(error, ServerError):
+        return partial(ServerError, error.code, call=error.call, detail=error.detail, hint=error.hint)
+    if isinstance(error, InputError):
+        return partial(InputError, error.message, path=error.path, hint=error.hint)
+    return partial(SourceError, str(error) if isinstance(error, ArchiveError) else f"{type(error).__name__}: {error}")
 
 
 class _Child:

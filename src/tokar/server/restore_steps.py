@@ -27,10 +27,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tokar import codes
+from tokar.as_json import fields_json
 from tokar.errors import ProcedureError
 from tokar.server.contract import BackupType, NameList, Registration, RestoreContext, Server, ServerError
 from tokar.server.states import RESTORE, Machine, RestoreEvent, RestoreState
@@ -94,9 +94,8 @@ class RestoreProcedure:
                 "the service runs", hint="stop the service before restoring, and leave it stopped to the end"
             )
         event = RestoreEvent.PREPARE_REGISTER_FIRST if dialect.register_first else RestoreEvent.PREPARE_PLACE_FIRST
-        self._machine.demand(event)
-        self._context = self.transcript.call("restore_prepare", self._server.prepare_restore, expiry_token)
-        self._machine.fire(event)
+        with self._machine.step(event):
+            self._context = self.transcript.call("restore_prepare", self._server.prepare_restore, expiry_token)
 
     def locations(self) -> NameList:
         """Return where everything lives now. The CA answers only while it runs, so use what was stored at backup there.
@@ -104,11 +103,9 @@ class RestoreProcedure:
         Raises:
             ServerError: The server does not say.
         """
-        self._machine.demand(RestoreEvent.GET_LOCATIONS)
-        context = self._live()
-        found: NameList = self.transcript.call("database_locations", context.database_locations)
-        found.free()
-        self._machine.fire(RestoreEvent.GET_LOCATIONS)
+        with self._machine.step(RestoreEvent.GET_LOCATIONS):
+            found: NameList = self.transcript.call("database_locations", self._live().database_locations)
+            found.free()
         return found
 
     def take_over(self) -> None:
@@ -169,16 +166,13 @@ class RestoreProcedure:
         """End the restore. Never raises because of the server; a failure is in the transcript."""
         if self._context is None or self.state is RestoreState.ENDED:
             return
-        self._machine.demand(RestoreEvent.END)
-        self.transcript.quietly("restore_end", self._context.end)
-        self._machine.fire(RestoreEvent.END)
+        with self._machine.step(RestoreEvent.END):
+            self.transcript.quietly("restore_end", self._context.end)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None and self._machine.allows(RestoreEvent.FAIL):
             self._fail(error)
         self.end()
@@ -191,25 +185,16 @@ class RestoreProcedure:
             raise ProcedureError(f"{item.label} is a second full; a chain has one")
         if self.restored and item.registration.generation_high < self.restored[-1].registration.generation_high:
             raise ProcedureError(f"{item.label} ends before the set that was restored last; sets go in order")
-        if (
-            item.backup_type is BackupType.LOGS_ONLY
-            and item.registration.restore_map
-            and not dialect.map_with_logs_sets
-        ):
+        has_map = bool(item.registration.restore_map)
+        if item.backup_type is BackupType.LOGS_ONLY and has_map and not dialect.map_with_logs_sets:
             raise ProcedureError(f"{dialect.title} takes no restore map with a logs-only set ({item.label})")
         if item.registration.generation_low > item.registration.generation_high:
             raise ProcedureError(f"{item.label} would be registered with its generations in a wrong order")
 
     def _register(self, item: SetToRestore) -> None:
         self._machine.demand(RestoreEvent.REGISTER)
-        low, high = item.registration.generation_low, item.registration.generation_high
         try:
-            self.transcript.call(
-                "register",
-                self._live().register,
-                item.registration,
-                facts={"set": item.label, "generation_low": low, "generation_high": high},
-            )
+            self.transcript.call("register", self._live().register, item.registration, facts=_facts_of(item))
         except ServerError as error:  # it said no: nothing is registered
             if error.code == codes.RESTORE_IN_PROGRESS and error.hint is None:
                 error.hint = "another restore is under way, or one died; in that case let this one take it over"
@@ -224,10 +209,9 @@ class RestoreProcedure:
         self._machine.fire(RestoreEvent.REGISTER)
 
     def _place(self, item: SetToRestore, place: Callable[[SetToRestore], None]) -> None:
-        self._machine.demand(RestoreEvent.PLACE)
-        place(item)
-        self.transcript.add("place", set=item.label)
-        self._machine.fire(RestoreEvent.PLACE)
+        with self._machine.step(RestoreEvent.PLACE):
+            place(item)
+            self.transcript.add("place", set=item.label)
 
     def _fail(self, error: BaseException) -> None:
         """Tell the server of a failure: by RegisterComplete where something is registered (RES-4), else by RES-9."""
@@ -239,15 +223,11 @@ class RestoreProcedure:
         if self.keeps_down or not (self.restored or self._may_be_complete):
             return
         for item in self._coming[self._may_be_complete :][:1]:
-            if isinstance(self._quietly_register(item), ServerError):
+            register, facts = self._live().register, _facts_of(item)
+            if isinstance(self.transcript.quietly("register", register, item.registration, **facts), ServerError):
                 continue  # it said no; whatever else it is, the Register counts as done (RES-7)
             self._registered()
             self._complete_failure(status)
-
-    def _quietly_register(self, item: SetToRestore) -> Exception | None:
-        low, high = item.registration.generation_low, item.registration.generation_high
-        facts = {"set": item.label, "generation_low": low, "generation_high": high}
-        return self.transcript.quietly("register", self._live().register, item.registration, **facts)
 
     def _complete_failure(self, status: int) -> None:
         complete = self._live().register_complete
@@ -259,3 +239,8 @@ class RestoreProcedure:
         if self._context is None:
             raise ProcedureError("no restore has been prepared")
         return self._context
+
+
+def _facts_of(item: SetToRestore) -> dict[str, Any]:
+    """Return what the transcript says of a Register."""
+    return {"set": item.label, **fields_json(item.registration, "generation_low", "generation_high")}

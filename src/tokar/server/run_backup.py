@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from tokar import names, tokens
 from tokar._version import __version__
-from tokar.as_json import fields_json
+from tokar.as_json import fields_json, to_base64
 from tokar.collect.examine import ContentExaminer, Findings
 from tokar.errors import (
     ArchiveError,
@@ -267,7 +267,7 @@ class _Run:
         texts = {"server": self._server.name, "name": options.name, "annotation": options.annotation}
         extra: dict[str, Any] = {key: value for key, value in texts.items() if value}
         if procedure.expiry_token:
-            extra["blobs"] = {"expiry_token": canonical_json.to_base64(procedure.expiry_token)}
+            extra["blobs"] = {"expiry_token": to_base64(procedure.expiry_token)}
         if options.prior and procedure.kind.backup_type is BackupType.LOGS_ONLY:
             extra["prior"] = {"id": options.prior.archive_id.hex(), "root": options.prior.root.hex()}
         if locations is not None and locations.entries:

@@ -25,7 +25,8 @@ documentation, "JetBeginExternalBackupInstance".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
@@ -253,3 +254,14 @@ class Machine(Generic[State, Event]):
         """
         self.demand(event)
         self.state = self._table[self.state, event]
+
+    @contextmanager
+    def step(self, event: Event) -> Iterator[None]:
+        """Check that an event is allowed, and go to the next state once the block is through.
+
+        Raises:
+            OutOfOrderError: The event is not allowed now.
+        """
+        self.demand(event)
+        yield
+        self.fire(event)

@@ -7,27 +7,17 @@ record.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
+from tokar.as_json import to_base64
 from tokar.namelist import ListedName
 from tokar.server.contract import NoAnswerError, ServerError
 
-_SAFE_INTEGER: Final = (1 << 53) - 1
 _LIST_ITEMS: Final = 2000
 _LIST_BYTES: Final = 400_000  # of names in one item; base64 makes four thirds of it, and a part may be 1 MiB
 _BATCH_BYTES: Final = 700_000
-
-
-def to_base64(data: bytes) -> str:
-    """Return bytes as text."""
-    return base64.b64encode(data).decode("ascii")
-
-
-def to_count(value: int) -> int | str:
-    """Return a count as JSON can hold it exactly: larger ones as text."""
-    return value if value <= _SAFE_INTEGER else str(value)
+T = TypeVar("T")
 
 
 def describe_failure(error: BaseException) -> dict[str, Any]:
@@ -90,45 +80,37 @@ class Transcript:
     def add_list(self, call: str, entries: Iterable[ListedName]) -> None:
         """Add a list as it was delivered, in as many items as it takes."""
         rows = list(entries)
-        part: list[dict[str, Any]] = []
-        size = 0
         self.add(call, count=len(rows))
-        for row in rows:
-            if part and (len(part) >= _LIST_ITEMS or size + len(row.raw_name) > _LIST_BYTES):
-                self.add(f"{call}_entries", entries=part)
-                part, size = [], 0
-            item: dict[str, Any] = {"encoding": row.encoding, "name": to_base64(row.raw_name)}
-            if row.token is not None:
-                item["token"] = row.token
-            part.append(item)
-            size += len(row.raw_name)
-        if part:
-            self.add(f"{call}_entries", entries=part)
+        for part in _parts(rows, lambda row: len(row.raw_name), _LIST_BYTES, _LIST_ITEMS):
+            items = [{"encoding": row.encoding, "name": to_base64(row.raw_name), "token": row.token} for row in part]
+            known = [{key: value for key, value in item.items() if value is not None} for item in items]
+            self.add(f"{call}_entries", entries=known)
 
     def take(self) -> Iterable[list[dict[str, Any]]]:
         """Yield the items that were not taken yet, in parts that fit a record."""
-        part: list[dict[str, Any]] = []
-        size = 0
-        while self._taken < len(self.calls):
-            item = self.calls[self._taken]
-            cost = _cost(item)
-            if part and size + cost > _BATCH_BYTES:
-                yield part
-                part, size = [], 0
-            part.append(item)
-            size += cost
-            self._taken += 1
-        if part:
+        for part in _parts(self.calls[self._taken :], _cost, _BATCH_BYTES):
             yield part
+            self._taken += len(part)
+
+
+def _parts(items: Iterable[T], cost_of: Callable[[T], int], room: int, most: int | None = None) -> Iterator[list[T]]:
+    """Yield items in parts of a limited cost and number, none of them empty."""
+    part: list[T] = []
+    size = 0
+    for item in items:
+        cost = cost_of(item)
+        if part and (len(part) == most or size + cost > room):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += cost
+    if part:
+        yield part
 
 
 def _cost(item: dict[str, Any]) -> int:
     """Return about how many bytes an item takes as JSON, never fewer."""
     return 64 + sum(
-        len(key) + 8 + (_cost_of_list(value) if isinstance(value, list) else 6 * len(str(value)))
+        len(key) + 8 + (sum(64 + len(row["name"]) for row in value) if isinstance(value, list) else 6 * len(str(value)))
         for key, value in item.items()
     )
-
-
-def _cost_of_list(rows: list[dict[str, Any]]) -> int:
-    return sum(64 + len(row["name"]) for row in rows)

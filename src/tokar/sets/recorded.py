@@ -16,6 +16,7 @@ from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
+from tokar.as_json import to_base64, to_count
 from tokar.errors import FormatError
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import LogReport, PageReport
@@ -27,7 +28,7 @@ from tokar.ese.record import Record
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import Copies
 from tokar.format import canonical_json, metadata, records
-from tokar.format.canonical_json import is_base64, is_count, to_base64, to_count
+from tokar.format.canonical_json import is_base64, is_count
 from tokar.sets.seen import Seen
 
 if TYPE_CHECKING:
