@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target, wipe
+from server_parts import generation_of
 
 from tokar import codes
 from tokar.errors import ArchiveError, ExistingFileError, FormatError, SetError, SourceError, StorageError
@@ -502,7 +503,7 @@ def drop_the_last_log_of_the_restore(patch: Patch) -> None:
 
     def cut(parts: list[Any]) -> list[Any]:
         last = parts[-1]
-        kept = tuple(one for one in last.entries if restoration_module.generation_of(one) != last.generation_high)
+        kept = tuple(one for one in last.entries if generation_of(one) != last.generation_high)
         return [*parts[:-1], replace(last, entries=kept, generation_high=last.generation_high - 1)]
 
     change_parts(patch, cut)

@@ -21,6 +21,7 @@ from chain_sets import DATABASE, certutil_folder, checkpoint, full, increment, n
 from chain_stories import new_story, outcome_of, take
 from command_line import Result, done, tokar
 from disk_faults import Strike, blows, hit
+from server_parts import parts_of
 from small_sets import contents, write
 
 from tokar.errors import ArchiveError, ExistingFileError
@@ -30,7 +31,7 @@ from tokar.lab.lab import create_lab, open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.restore.place import PlacingStoppedError
 from tokar.server.contract import BackupKind, ServerError
-from tokar.server.run_restore import parts_of, restore_to_server
+from tokar.server.run_restore import restore_to_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

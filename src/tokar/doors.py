@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tokar._version import __version__
+from tokar._version import SOFTWARE
 from tokar.format import canonical_json
 from tokar.format.archive import Archive
 from tokar.format.compression import Compression
@@ -45,7 +45,7 @@ def create(
         FormatError: A key of HEAD cannot be written.
     """
     compression = Compression.parse(compress)
-    made = Head(canonical_json.to_time(system_clock()), kind, profile, f"tokar {__version__}", extra=head)
+    made = Head(canonical_json.to_time(system_clock()), kind, profile, SOFTWARE, extra=head)
     sink = FileSink(path, replace=replace)
     try:
         return ArchiveWriter(sink, made, archive_id=archive_id, compression=compression)

@@ -561,7 +561,7 @@ def test_an_archive_that_is_not_proven_and_keeps_its_name_is_told_of_first(
     def refuse_aside(*_: object) -> Any:
         raise StorageError("cannot rename: Input/output error")
 
-    monkeypatch.setattr("tokar.server.run_backup.rename_aside", refuse_aside)
+    monkeypatch.setattr("tokar.storage.durable.rename_aside", refuse_aside)
     monkeypatch.setattr("tokar.server.run_backup.verify", refuse_to_read)
     with pytest.raises(StorageError) as caught:
         run_backup(fill(ScriptedServer()), out, FULL)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target, wipe
 from scripted_server import Fault, ScriptedServer
+from server_parts import generation_of, parts_of
 
 import tokar
 from tokar import codes
@@ -32,7 +33,7 @@ from tokar.restore.place import Placing, PlacingStoppedError
 from tokar.restore.plan import Existing
 from tokar.server.contract import DIALECTS, BackupKind, BackupType, NameList, NoAnswerError, Registration, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
-from tokar.server.run_restore import generation_of, parts_of, prepared_restore, restore_to_server
+from tokar.server.run_restore import prepared_restore, restore_to_server
 from tokar.server.transcript import Transcript
 from tokar.sets.choose import NotRestorableError
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_stories import Contents, Kept, Story, new_story, outcome_of, restore, take, target_for
+from server_parts import parts_of
 
 from tokar import codes
 from tokar.errors import ArchiveError, ExistingFileError, StorageError
@@ -29,7 +30,7 @@ from tokar.lab.server import SimulatedServer
 from tokar.restore.place import PlacingStoppedError
 from tokar.restore.plan import Existing
 from tokar.server.contract import BackupKind, Registration, ServerError
-from tokar.server.run_restore import parts_of, restore_to_server
+from tokar.server.run_restore import restore_to_server
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
@@ -212,7 +213,8 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tokar.format.archive import Archive
-from tokar.server.run_restore import parts_of, restore_to_server
+from tokar.server.run_restore import restore_to_server
+from server_parts import parts_of
 from tokar.storage.directory import Directory
 from tokar.lab.calls import Calls
 from tokar.lab.lab import create_lab

@@ -25,6 +25,7 @@ from engine_by_hand import (
     target_for,
     wipe,
 )
+from server_parts import parts_of
 
 from tokar import names, tokens
 from tokar.format.archive import Archive
@@ -34,7 +35,7 @@ from tokar.restore.plan import Existing
 from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
-from tokar.server.run_restore import RestorationResult, parts_of, restore_to_server
+from tokar.server.run_restore import RestorationResult, restore_to_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

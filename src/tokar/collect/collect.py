@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from tokar import names, tokens
-from tokar._version import __version__
+from tokar._version import SOFTWARE
 from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
 from tokar.collect.gather import Candidate, FileState, Gathered, Gatherer, OtherFile, is_key
@@ -30,7 +30,6 @@ from tokar.sets.recorded import FactWriter
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output
 from tokar.storage.sink import FileSink, Sink
 
-SOFTWARE: Final = f"tokar {__version__}"
 KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
 _MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there

@@ -19,10 +19,11 @@ from tokar.lab.instance import Listener
 from tokar.lab.lab import Lab, create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.lab.tables import Change
+from tokar.restore.prepare import OpenSets
 from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
-from tokar.server.run_restore import RestorationResult, parts_of, restore_to_server
+from tokar.server.run_restore import RestorationResult, parts_of_chosen, restore_to_server
 from tokar.tokens import token_name
 
 PROFILE: Final = "edbbcli"
@@ -166,13 +167,8 @@ class _Story:
             "every file where its token belongs."
         )
         self._say(f"  $ tokar restore {' '.join(path.name for path in archives)} --server lab:other-server")
-        opened = [Archive(path) for path in archives]
-        try:
-            server = SimulatedServer(target, running=False)
-            result = restore_to_server(server, parts_of(opened))
-        finally:
-            for archive in opened:
-                archive.close()
+        with OpenSets(archives) as sets:
+            result = restore_to_server(SimulatedServer(target, running=False), parts_of_chosen(sets.select()))
         for directory in result.plan.directories:
             self._say(f"    {directory.files:>3} files to {directory.path}")
         full, last = result.registrations[0], result.registrations[-1]

@@ -7,7 +7,7 @@ from itertools import accumulate, islice, takewhile
 from typing import Any, Final, NamedTuple
 
 from tokar import names
-from tokar._version import __version__
+from tokar._version import SOFTWARE
 from tokar.as_json import to_count
 from tokar.format import bodies, canonical_json, records
 from tokar.format.index import Entry, IndexPage
@@ -20,7 +20,6 @@ from tokar.salvage.find import RecordReader
 from tokar.salvage.losses import DamagedFile, Losses, numbered
 from tokar.salvage.runs import Columns, Outside, RecordRun
 
-_SOFTWARE: Final = f"tokar {__version__}"
 _SPARE_ROOM: Final = 32_768  # bytes of SUMM that are left for notes, of which there are few
 _MAX_WRITER: Final = 100  # characters
 _MAX_NAME: Final = 1000  # characters of a name in the list of what was lost
@@ -255,8 +254,8 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     """
     base = found.head
     if base is None:
-        base = Head(created, "collected", "unknown", _SOFTWARE)
-    elif base.software != _SOFTWARE:
+        base = Head(created, "collected", "unknown", SOFTWARE)
+    elif base.software != SOFTWARE:
         writer = names.printable(base.software[:_MAX_WRITER])
         notes.append(f"the archive that this one was salvaged from was written by {writer}")
     earlier = base.extra.get("origin")
@@ -267,7 +266,7 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     if found.known_root is not None:
         origin["root"] = found.known_root.hex()
     extra = {**base.extra, "origin": origin}
-    head = Head(base.created, base.kind, base.profile, _SOFTWARE, extra)
+    head = Head(base.created, base.kind, base.profile, SOFTWARE, extra)
     for key in _by_size(extra, HEAD_KEYS, last="origin"):
         if len(head.build()) <= records.MAX_JSON_SIZE:
             break

@@ -11,7 +11,6 @@
     backup_steps      the nine steps of Q159838
     restore_steps     register, place and complete, in the order of the dialect
     prior, licence    the set before a logs-only one; the only thing that TruncateLogs accepts, and what gives it
-    keeping           what the place of an archive does not survive; how one that was not proven gives up its name
     run_backup        where a server, the procedure and an archive meet
     run_restore       where archives, the plan and the restore procedure meet
 

@@ -147,21 +147,12 @@ class ServerError(SourceError):
         self.call = call  # The call that failed
         self.detail = detail
         known = codes.find(self.code)
+        self.name = known.name if known else None  # The name of the code, if it has one
+        self.jet = codes.jet_number(self.code)  # The engine's number, if the code is the engine's
         meaning = f": {known.meaning}" if known else ""
         super().__init__(
             f"{call} failed with {codes.describe(self.code)}{meaning}{f' ({detail})' if detail else ''}", hint=hint
         )
-
-    @property
-    def name(self) -> str | None:
-        """The name of the code, if it has one."""
-        known = codes.find(self.code)
-        return known.name if known else None
-
-    @property
-    def jet(self) -> int | None:
-        """The engine's number, if the code is the engine's."""
-        return codes.jet_number(self.code)
 
 
 class NoAnswerError(SourceError):

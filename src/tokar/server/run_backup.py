@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tokar import names, tokens
-from tokar._version import __version__
+from tokar._version import SOFTWARE
 from tokar.as_json import fields_json, to_base64
 from tokar.collect.examine import ContentExaminer, Findings
 from tokar.errors import (
@@ -41,7 +41,6 @@ from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clo
 from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ContentStream, ListedFile, ListKind
 from tokar.server.contract import BackupKind, BackupType, NameList, NoAnswerError, Server, ServerError
-from tokar.server.keeping import place_notes, rename_aside
 from tokar.server.licence import (
     Evidence,
     PriorSet,
@@ -60,10 +59,10 @@ from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, receipt_path, write_receipt
 from tokar.sets.recorded import FactWriter
+from tokar.storage import durable
 from tokar.storage.bytesource import MediumSource, Reread
 from tokar.storage.sink import FileSink
 
-SOFTWARE: Final = f"tokar {__version__}"
 _FLUSH_ITEMS: Final = 256  # transcript items in a PROC record: the format allows 65,536 records outside entries
 _MAX_LEFT_OUT: Final = 1000
 _MAX_CALLS: Final = 1000  # calls after the seal are few; after a failure before it, the last part of the story
@@ -300,7 +299,7 @@ class _Run:
     def _after_seal(self, sink: FileSink) -> None:
         """From the seal to truncation."""
         procedure = self._procedure
-        self._notes += place_notes(self._out, self._server)
+        self._notes += durable.place_notes(self._out, (place for _, place in self._server.path_maps))
         evidence = self._look_again(sink) if procedure.kind.truncates else None
         self._demand_sound()
         if evidence is None or procedure.state is not BackupState.SEALED:
@@ -316,21 +315,18 @@ class _Run:
             procedure.truncate_logs(licence)
         except ServerError as error:
             self._truncation = Truncation.FAILED
-            raise BackupPartialError(
-                f"the archive is good and kept, but the logs were not truncated: {error.message}",
-                path=self._out,
-                hint="nothing is lost: the logs are still there, and the next backup truncates them",
-            ) from error
+            hint = "nothing is lost: the logs are still there, and the next backup truncates them"
+            raise self._partial(f"the logs were not truncated: {error.message}", hint) from error
         except BaseException as error:
             self._truncation = Truncation.UNKNOWN
             if not isinstance(error, NoAnswerError):
                 raise
-            raise BackupPartialError(
-                f"the archive is good and kept, but whether the logs were truncated is not known: {error.message}",
-                path=self._out,
-                hint="look at the log directory; what was deleted is in the archive",
-            ) from error
+            hint = "look at the log directory; what was deleted is in the archive"
+            raise self._partial(f"whether the logs were truncated is not known: {error.message}", hint) from error
         self._truncation = Truncation.DONE
+
+    def _partial(self, what: str, hint: str | None = None) -> BackupPartialError:
+        return BackupPartialError(f"the archive is good and kept, but {what}", path=self._out, hint=hint)
 
     def _demand_sound(self) -> None:
         """Judge damage. Accepting it keeps the archive; the server is told of no success, and nothing is truncated."""
@@ -385,16 +381,12 @@ class _Run:
         try:
             written = self._write_receipt()
         except StorageError as error:
-            raise BackupPartialError(
-                f"the archive is good and kept, but its receipt could not be completed: {error.message}", path=self._out
-            ) from error
+            raise self._partial(f"its receipt could not be completed: {error.message}") from error
         if ending.result != "ok":
-            raise BackupPartialError(
-                f"the archive is good and kept, but the server's End {_HOW_ENDED[ending.result]}: {ending.detail}",
-                path=self._out,
-                hint="the server may not count this backup; see its event log, and take a full before the next "
-                "incremental",
+            hint = (
+                "the server may not count this backup; see its event log, and take a full before the next incremental"
             )
+            raise self._partial(f"the server's End {_HOW_ENDED[ending.result]}: {ending.detail}", hint)
         return BackupResult(
             path=self._out,
             receipt=written,
@@ -473,7 +465,7 @@ class _Run:
         if not sink.has_its_name():
             return
         try:
-            self._aside = rename_aside(self._out)
+            self._aside = durable.rename_aside(self._out)
         except StorageError as second:
             text = f"{self._out.name} was not proven and must not be used, and could not be renamed: {second.message}"
             if isinstance(error, ArchiveError):

@@ -16,8 +16,7 @@ from datetime import datetime
 from functools import partial
 
 from tokar import names, tokens
-from tokar.errors import InputError, LocationListError, SetError, UnsafeNameError
-from tokar.ese.filenames import parse_file_name
+from tokar.errors import InputError, LocationListError, SetError
 from tokar.format import canonical_json
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
@@ -78,20 +77,6 @@ class RestorationResult:
     calls: tuple[dict[str, object], ...]  # The transcript of the procedure
 
 
-def parts_of(archives: Sequence[Archive]) -> tuple[SetPart, ...]:
-    """Return archives as the parts of a chain, without logs below the lowest of the full.
-
-    These are not needed: the lowest of the full stands in for the checkpoint (Q200941).
-
-    Raises:
-        SetError: An archive has no log that is needed, so that nothing can be registered for it.
-    """
-    parts: list[SetPart] = []
-    for archive in archives:
-        parts.append(_part(archive, parts[0].generation_low if parts else 0))
-    return tuple(parts)
-
-
 def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> tuple[SetPart, ...]:
     """Return chosen sets as the parts of a chain.
 
@@ -109,27 +94,6 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
             raise_first(incomplete_files(content.entries))
         parts.append(SetPart(archive, tuple(entries), one.low, one.high))
     return tuple(parts)
-
-
-def _part(archive: Archive, low: int) -> SetPart:
-    generations = [(generation_of(one), one) for one in archive]
-    entries = tuple(one for generation, one in generations if generation is None or generation >= low)
-    known = [generation for generation, _ in generations if generation is not None and generation >= low]
-    if not known:
-        raise SetError(
-            "the set has no log that the chain needs, so nothing can be registered for it", path=archive.path
-        )
-    return SetPart(archive, entries, min(known), max(known))
-
-
-def generation_of(entry: Entry) -> int | None:
-    """Return the generation in the name of a log, which the names of all backed-up logs have."""
-    if tokens.role(entry.token) is not tokens.Role.LOG:
-        return None
-    try:
-        return parse_file_name(names.leaf(entry.raw_name, entry.encoding)).generation
-    except UnsafeNameError:
-        return None
 
 
 def demand_reachable(parts: Sequence[SetPart]) -> SetFacts:

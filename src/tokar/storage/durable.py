@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -269,3 +271,36 @@ def file_system_kind(path: Path) -> str:
     except (OSError, AttributeError, IndexError):
         pass  # another system
     return ""
+
+
+def place_notes(path: Path, others: Iterable[str]) -> Iterator[str]:
+    """Yield what a person should know of the place of a file: what it does not survive.
+
+    Args:
+        path: The file.
+        others: Places of what it must outlive.
+    """
+    kind = file_system_kind(path.parent)
+    if kind in {"tmpfs", "ramfs"}:
+        yield f"{path.parent} is in memory ({kind}): the archive is gone with the next start of this machine"
+        return
+    with suppress(OSError):
+        own = path.parent.stat().st_dev
+        if any(os.stat(place).st_dev == own for place in others if os.path.exists(place)):  # noqa: PTH110, PTH116
+            yield "the archive lies on the disk of the server's own files: what takes that disk takes both"
+
+
+def rename_aside(path: Path) -> Path:
+    """Rename an archive that was not proven to `NAME.unverified`, or the first free `NAME.unverified-N`; return that.
+
+    Raises:
+        StorageError: The operating system refused.
+    """
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.name}.unverified" + (f"-{number}" if number > 1 else ""))
+        with suppress(ExistingFileError):
+            rename_no_replace(path, aside)
+            break
+    with suppress(StorageError):
+        sync_directory(path.parent)
+    return aside
