@@ -19,7 +19,7 @@ from tokar.lab.instance import Listener
 from tokar.lab.lab import Lab, create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.lab.tables import Change
-from tokar.restore.prepare import OpenSets
+from tokar.restore.chosen import OpenSets
 from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
