@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar, without_rights
-from small_sets import TAKEN, checkpoint, contents, database, instance, log, write
+from small_sets import TAKEN, checkpoint, contents, database, instance, log, temporary_database, write
 
 import tokar as library
 from tokar.collect.certutil import KEY_REMINDER
@@ -39,7 +39,7 @@ def test_what_was_taken_and_what_was_not_is_said_on_standard_error(folder: Path,
     result = done("create", tmp_path / "a.tokar", folder)
     assert result.stdout == ""
     assert "tokar:   0x44 database             16.0 KiB  db.edb\n" in result.stderr
-    assert "tokar:   left out: edb.chk: a checkpoint file, rebuilt by the engine\n" in result.stderr
+    assert "tokar: not inside: edb.chk: a checkpoint file, rebuilt by the engine\n" in result.stderr
     assert f"tokar: sealed {tmp_path}/a.tokar: 5 entries, 52.0 KiB in " in result.stderr
 
 
@@ -48,12 +48,40 @@ def test_quiet_says_nothing(folder: Path, tmp_path: Path) -> None:
     assert result.stdout + result.stderr == ""
 
 
+def test_quiet_still_says_what_is_lost(folder: Path, tmp_path: Path) -> None:
+    (folder / "db.edb").write_bytes(bytes(16384))
+    result = done("create", "--quiet", tmp_path / "a.tokar", folder)
+    first = result.stderr.splitlines()[0]
+    assert first == (
+        "tokar: warning: db.edb: taken as a damaged database by its name; there is nothing but zeros in it"
+    )
+    with read(tmp_path / "a.tokar") as archive:
+        assert archive.summary.outcome == "partial"
+        assert archive.entry(0).token == 0x44
+        assert archive.summary.extra["notes"] == [first.removeprefix("tokar: warning: ")]
+    assert "partial: something is known to be missing" in done("inspect", tmp_path / "a.tokar").stdout
+
+
+def test_the_summary_ends_with_what_is_not_inside(folder: Path, tmp_path: Path) -> None:
+    lines = done("create", tmp_path / "a.tokar", folder).stderr.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("tokar: sealed "))
+    kinds = [line.removeprefix("tokar: ").partition(":")[0] for line in lines[start + 1 :]]
+    assert kinds == ["content", *["not inside"] * 6]
+
+
+def test_where_there_is_nothing_to_archive_it_is_said_what_was_seen(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {"tmp.edb": temporary_database(), "x.txt": b"x"})
+    result = tokar("create", tmp_path / "a.tokar", folder)
+    assert result.exit_code == 2
+    assert "seen: tmp.edb: a temporary database\nseen: x.txt: not recognised\n" in result.stderr
+
+
 def test_a_long_list_is_cut_with_a_count(tmp_path: Path) -> None:
     files = {f"edb{number:05X}.log": log(number) for number in range(1, 31)}
     texts = {f"{number:02}.txt": b"x" for number in range(25)}
     result = done("create", tmp_path / "a.tokar", write(tmp_path / "in", {**files, **texts}))
     assert "tokar:   ... and 10 more\n" in result.stderr
-    assert "tokar:   ... and 5 more left out; all are listed in the archive\n" in result.stderr
+    assert "tokar: not inside: 5 more; all are listed in the archive\n" in result.stderr
 
 
 def test_json_tells_the_same(folder: Path, tmp_path: Path) -> None:
@@ -330,7 +358,7 @@ CERTUTIL = {"DataBase/certbkxp.dat": b"\0\0", "DataBase/CA.edb": database(), "Da
 def test_a_folder_of_certutil_is_recognised_with_a_reminder_of_the_key(tmp_path: Path) -> None:
     result = done("create", tmp_path / "a.tokar", write(tmp_path / "ca", {**CERTUTIL, "CA.p12": b"key"}))
     assert f"tokar: note: {KEY_REMINDER}\n" in result.stderr
-    assert "tokar:   left out: CA.p12: a private key: taken only when it is named\n" in result.stderr
+    assert "tokar: not inside: CA.p12: a private key: taken only when it is named\n" in result.stderr
     with read(tmp_path / "a.tokar") as archive:
         assert (archive.head.profile, archive.head.kind) == ("certadm", "full")
 

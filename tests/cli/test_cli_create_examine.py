@@ -183,7 +183,7 @@ def test_good_samples_are_verified_to_the_last_page(
 @pytest.mark.samples
 def test_a_database_whose_log_is_missing_is_warned_of_at_once(samples: Path, tmp_path: Path) -> None:
     found = done("create", "-q", tmp_path / "a.tokar", samples / "ual-hyperv")
-    assert "warning: log 0x7C is missing" in found.stderr
+    assert "warning: Current.mdb: log 0x7C is missing" in found.stderr
 
 
 @pytest.mark.samples

@@ -11,7 +11,7 @@ import tokar
 from tokar import names
 from tokar.collect.certutil import KEY_REMINDER
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
-from tokar.collect.gather import Gathered
+from tokar.collect.found import Gathered
 from tokar.errors import (
     ExistingFileError,
     InputError,
@@ -430,3 +430,35 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         collect(collection, FileSink(tmp_path / "a.tokar"), progress=interrupt)
     assert not list(tmp_path.glob("*a.tokar*"))
+
+
+@pytest.mark.parametrize("content", [bytes(16384), b"", b"torn".ljust(9000, b"z")], ids=["zeros", "empty", "torn"])
+def test_the_database_that_certutil_names_is_one_whatever_is_left_of_it(tmp_path: Path, content: bytes) -> None:
+    folder = write(tmp_path / "in", {**CERTUTIL, "DataBase/CA.edb": content})
+    collection = gathered(folder)
+    assert (collection.kind, collection.is_partial) == ("full", True)
+    assert next((one.name, one.token) for one in collection.gathered.candidates) == ("CA.edb", 0x44)
+    collect(collection, FileSink(tmp_path / "a.tokar"))
+    with tokar.open(tmp_path / "a.tokar") as archive:
+        assert archive.summary.outcome == "partial"
+
+
+def test_a_database_that_certutil_names_and_that_is_not_there_leaves_logs_and_a_loud_word(tmp_path: Path) -> None:
+    files = {name: content for name, content in CERTUTIL.items() if not name.endswith(".edb")}
+    collection = gathered(write(tmp_path / "in", files))
+    assert (collection.kind, collection.is_partial) == ("logs", True)
+    assert collection.warnings == (
+        "CA.edb: certbkxp.dat names this database, and it is not in the folder: logs alone restore nothing",
+    )
+
+
+def test_another_database_in_its_place_does_not_make_it_a_full(tmp_path: Path) -> None:
+    files = {name: content for name, content in CERTUTIL.items() if not name.endswith(".edb")}
+    collection = gathered(write(tmp_path / "in", {**files, "DataBase/other.edb": database()}))
+    assert collection.kind == "logs"
+    assert collection.warnings[0].startswith("CA.edb: certbkxp.dat names this database")
+
+
+def test_a_set_without_a_fault_is_complete(tmp_path: Path) -> None:
+    collection = gathered(write(tmp_path / "in", CERTUTIL))
+    assert (collection.kind, collection.is_partial, collection.warnings) == ("full", False, ())

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from ese_files import database_bytes, header_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recovery_sets import DATABASE_SIGNATURE, logs
 from small_sets import (
     STREAM,
     TAKEN,
@@ -23,7 +25,8 @@ from small_sets import (
 )
 
 from tokar import tokens
-from tokar.collect.gather import Gathered, Gatherer, Rest, is_key
+from tokar.collect.found import Gathered, Rest
+from tokar.collect.gather import Gatherer, is_key
 from tokar.errors import ArchiveError, InputError, SourceChangedError, SourceError, StorageError
 from tokar.ese.log import LogHeader
 
@@ -162,7 +165,7 @@ def test_a_current_log_of_zeros_is_taken_for_a_log(tmp_path: Path) -> None:
 def test_a_database_without_headers_is_taken_for_one(tmp_path: Path, name: str, content: bytes, why: str) -> None:
     found = gather(tmp_path, {name: content})
     assert taken(found) == {name: 0x44}
-    assert found.notes == (f"{name}: taken for a database by its name; there is {why} in it",)
+    assert found.warnings == (f"{name}: taken as a damaged database by its name; there is {why} in it",)
 
 
 def test_a_damaged_log_is_taken_and_reported(tmp_path: Path) -> None:
@@ -174,15 +177,103 @@ def test_a_damaged_log_is_taken_and_reported(tmp_path: Path) -> None:
 def test_a_database_without_a_good_header_is_taken_and_reported(tmp_path: Path) -> None:
     found = gather(tmp_path, {"db.edb": damaged(damaged(database()), 4196)})
     assert taken(found) == {"db.edb": 0x44}
-    assert found.notes[0].startswith("db.edb: the database header is damaged")
+    assert found.warnings[0].startswith("db.edb: the database header is damaged")
 
 
 def test_a_file_that_only_has_the_name_of_a_current_log_is_not_taken(tmp_path: Path) -> None:
     assert reasons(gather(tmp_path, {"app.log": b"started\n" * 1000})) == {"app.log": "not recognised"}
 
 
-def test_a_text_with_the_name_of_a_database_is_not_taken(tmp_path: Path) -> None:
-    assert reasons(gather(tmp_path, {"db.edb": b"started\n" * 1000})) == {"db.edb": "not recognised"}
+@pytest.mark.parametrize("size", [0, 5, 1000, 1 << 16, 70_001])
+@pytest.mark.parametrize("name", ["db.edb", "NTDS.DIT", "priv1.stm"])
+def test_what_has_the_name_of_a_database_is_never_left_out_quietly_whatever_its_size(
+    tmp_path: Path, name: str, size: int
+) -> None:
+    found = gather(tmp_path, {name: b"x" * size})
+    assert taken(found) == {name: 0x44}
+    (warning,) = found.warnings
+    assert warning.startswith(f"{name}: taken as a damaged database by its name; there is ")
+
+
+@pytest.mark.parametrize("name", ["settings.dat", "x.mdb", "x.sdb", "x.db", "store"])
+@pytest.mark.parametrize("content", [bytes(1 << 16), b"y" * (1 << 16)], ids=["zeros", "garbage"])
+@pytest.mark.parametrize("beside", [{}, {"edb00001.log": log(1)}], ids=["alone", "with-logs"])
+def test_size_alone_makes_no_database(tmp_path: Path, name: str, content: bytes, beside: dict[str, bytes]) -> None:
+    found = gather(tmp_path, {name: content, **beside})
+    assert (set(taken(found)), found.warnings, list(reasons(found))) == (set(beside), (), [name])
+
+
+@pytest.mark.parametrize("name", ["WebCacheV01.dat", "x.mdb", "x.sdb", "qmgr.db", "catdb"])
+@pytest.mark.parametrize("page_size", [2048, 4096, 8192, 16384, 32768])
+def test_pages_of_a_database_tell_it_although_both_headers_are_gone(tmp_path: Path, name: str, page_size: int) -> None:
+    whole = database_bytes(header_for(page_size), 40, empty=frozenset(range(2, 30)))
+    whole[: 2 * page_size] = b"z" * (2 * page_size)
+    found = gather(tmp_path, {name: bytes(whole)})
+    assert taken(found) == {name: 0x44}
+    assert found.warnings[0].startswith(f"{name}: taken as a damaged database: pages of one are in it, and ")
+
+
+def test_pages_far_into_a_file_whose_start_is_lost_tell_a_database(tmp_path: Path) -> None:
+    whole = database_bytes(header_for(), 200)
+    whole[: 100 * 4096] = bytes(100 * 4096)
+    assert taken(gather(tmp_path, {"SRUDB.dat": bytes(whole)})) == {"SRUDB.dat": 0x44}
+
+
+@pytest.mark.parametrize(
+    ("magic", "what"),
+    [
+        (b"regf", "a registry hive"),
+        (b"\0\1\0\0Standard Jet DB\0", "a database of Access, which is another engine"),
+        (b"\2\0\0\0\0\0\0\0sdbf", "a shim database of Windows, which is no database of this engine"),
+        (b"SQLite format 3\0", "a SQLite database"),
+        (b"PK\3\4", "a zip archive"),
+    ],
+)
+@pytest.mark.parametrize("name", ["x.edb", "settings.dat", "x.mdb"])
+def test_what_belongs_to_another_program_is_named_as_that(tmp_path: Path, magic: bytes, what: str, name: str) -> None:
+    found = gather(tmp_path, {name: magic.ljust(1 << 16, b"\0"), "edb00001.log": log(1)})
+    assert (reasons(found), found.warnings) == ({name: what}, ())
+
+
+LOST = {
+    "zeros": bytes(1 << 16),
+    "garbage": b"y" * 70_001,
+    "empty": b"",
+    "SQLite": b"SQLite format 3\0".ljust(9000, b"\0"),
+}
+
+
+@pytest.mark.parametrize("content", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("take_all", [False, True])
+def test_what_the_logs_name_is_a_database_whatever_is_left_of_it(
+    tmp_path: Path, content: bytes, take_all: bool
+) -> None:
+    files = {
+        **logs(5, 7, attached=((r"C:\a\Store.bin", DATABASE_SIGNATURE),)),
+        "data/STORE.BIN": content,
+        "z.bin": b"z",
+    }
+    found = gather(tmp_path, files, take_all=take_all)
+    assert taken(found)["data/STORE.BIN"] == 0x44
+    (warning,) = found.warnings
+    assert warning.startswith(
+        "data/STORE.BIN: taken as a damaged database: the log edb00005.log names it, and there is "
+    )
+    assert "data/STORE.BIN" not in reasons(found)
+    look_again(found.rest)
+
+
+def test_what_the_logs_name_and_is_in_order_needs_no_word(tmp_path: Path) -> None:
+    found = gather(tmp_path, {**logs(5, 7), "main.edb": bytes(database()), "old/main.edb.bak": b"text"})
+    assert found.warnings == ()
+
+
+def test_a_file_that_is_named_alone_gets_the_token_of_what_the_logs_call_it(tmp_path: Path) -> None:
+    files = {**logs(5, 5, attached=((r"C:\a\store.bin", DATABASE_SIGNATURE),)), "store.bin": bytes(9000)}
+    write(tmp_path, files)
+    found = gather_files(*(tmp_path / name for name in files))
+    assert taken(found)["store.bin"] == 0x44
+    assert "nothing but zeros" in found.warnings[0] or "begins with zeros" in found.warnings[0]
 
 
 def test_a_name_and_a_header_that_disagree_are_reported_and_the_header_counts(tmp_path: Path) -> None:

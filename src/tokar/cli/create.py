@@ -94,11 +94,16 @@ def create(
     examination = NOT_EXAMINED if found is None else found.to_json()
     if as_json:
         output.as_json(_json(out, collection, sealed) | {"examination": examination})
-    elif not quiet:
-        _describe(out, collection, sealed, examination)
+    talks = not (as_json or quiet)
+    if talks:
+        _list(collection, examination)
+    for warning in collection.warnings:
+        output.note(f"warning: {names.printable(warning)}")
     _warn(out, examination)
     if out != "-" and any(one.kind == "database" for one in collection.gathered.candidates):
         _warn_of_recovery(out)
+    if talks:
+        _sum_up(out, collection, sealed, examination)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:
@@ -124,13 +129,14 @@ def _warn_of_recovery(out: str) -> None:
     # What is wrong inside a single file was said by the examination already.
     missing = [fault for fault in verdict.blocking if fault.kind.scope is Scope.SET]
     for fault in missing:
-        output.note(f"warning: {names.printable(fault.message)}; next: {names.printable(fault.next_step)}")
+        of = f"{', '.join(fault.databases)}: " if fault.databases else ""
+        output.note(f"warning: {names.printable(of + fault.message)}; next: {names.printable(fault.next_step)}")
     if missing:
         output.note(f"warning: this set cannot be recovered as it is; all of it: tokar check {names.printable(out)}")
 
 
-def _describe(out: str, collection: Collection, sealed: Sealed, examination: dict[str, Any]) -> None:
-    """Say on standard error what was taken and what was not, so that standard output stays free for the archive."""
+def _list(collection: Collection, examination: dict[str, Any]) -> None:
+    """Say on standard error what was taken, so that standard output stays free for the archive."""
     gathered = collection.gathered
     for one in gathered.candidates[:_MAX_LISTED]:
         token = f"0x{one.token:02X} {token_name(one.token, collection.profile)}"
@@ -138,19 +144,24 @@ def _describe(out: str, collection: Collection, sealed: Sealed, examination: dic
     more = gathered.count - min(len(gathered.candidates), _MAX_LISTED)
     if more:
         output.note(f"  ... and {more} more")
-    for left in gathered.left_out[:_MAX_LISTED]:
-        output.note(f"  left out: {names.printable(left.name)}: {left.reason}")
-    if len(gathered.left_out) > _MAX_LISTED:
-        output.note(f"  ... and {len(gathered.left_out) - _MAX_LISTED} more left out; all are listed in the archive")
     for remark in collection.notes:
         output.note(f"note: {names.printable(remark)}")
     for remark in recorded.remarks(examination):
         output.note(f"note: {remark}")
+
+
+def _sum_up(out: str, collection: Collection, sealed: Sealed, examination: dict[str, Any]) -> None:
+    """Say what came of it, and in the end what is not inside."""
     entries = count_text(sealed.entries, "entry", "entries")
     sizes = f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     output.note(f"sealed {names.printable(out)}: {entries}, {sizes}, root {sealed.root.hex()}")
     if looked := recorded.summary(examination):
         output.note(f"content: {looked}")
+    left_out = collection.gathered.left_out
+    for left in left_out[:_MAX_LISTED]:
+        output.note(f"not inside: {names.printable(left.name)}: {left.reason}")
+    if len(left_out) > _MAX_LISTED:
+        output.note(f"not inside: {len(left_out) - _MAX_LISTED} more; all are listed in the archive")
 
 
 def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]:
@@ -162,5 +173,5 @@ def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]
             **fields_json(sealed, "entries", "content_size"),
         },
         "left_out": [{"name": names.printable(one.name), "reason": one.reason} for one in collection.gathered.left_out],
-        "notes": list(collection.notes),
+        "notes": [*collection.warnings, *collection.notes],
     }

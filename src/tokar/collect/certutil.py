@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokar.errors import LocationListError, storage_errors
+from tokar.restore.locations import parse_location_list
+from tokar.restore.paths import last_component
 from tokar.storage.bytesource import read_start
+from tokar.tokens import Role, role
 
 DATABASE_FOLDER: Final = "DataBase"
 LOCATION_FILE: Final = "certbkxp.dat"
@@ -35,6 +38,15 @@ class CertutilFolder:
     location_list: bytes | None  # The bytes of `certbkxp.dat`; None in an incremental backup, which has none
     kind: str  # `full`, or `logs` where there is no database
     beside: tuple[str, ...] = ()  # Paths of what lies beside the inner folder, where the outer one was given
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """The leaves of the databases that its location list names; none where that cannot be read."""
+        try:
+            listed = parse_location_list(self.location_list, wide=True)
+        except LocationListError:
+            return ()
+        return tuple(last_component(one.path) for one in listed if role(one.token) is Role.DATABASE)
 
 
 def recognise(folder: str) -> CertutilFolder | None:

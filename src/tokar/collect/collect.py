@@ -17,7 +17,8 @@ from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
-from tokar.collect.gather import Candidate, FileState, Gathered, Gatherer, OtherFile, is_key
+from tokar.collect.found import Candidate, FileState, Gathered, OtherFile
+from tokar.collect.gather import Gatherer, is_key
 from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
 from tokar.format import canonical_json, metadata
 from tokar.format.compression import Compression
@@ -32,6 +33,7 @@ from tokar.storage.sink import FileSink, Sink
 
 KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
+_MAX_SEEN: Final = 8  # files that an error lists
 _MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
 # Bytes of each of two lists in SUMM, which holds 1 MiB.
 _MAX_LIST_SIZE: Final = 180 * 1024
@@ -66,6 +68,8 @@ class Collection:
     kind: str  # `full`, `logs` or `collected`
     metadata: dict[str, Any] = field(default_factory=dict)  # Further keys of HEAD
     notes: tuple[str, ...] = ()  # What a person should know
+    warnings: tuple[str, ...] = ()  # What a person must know: a database that cannot be read, or is not there
+    is_partial: bool = False  # Whether a database of the set cannot be read, or is not there
     archive_id: bytes | None = None  # 16 bytes; random where it is not given
 
     @property
@@ -92,6 +96,8 @@ def gather(request: CollectRequest) -> Collection:
     if folder is not None:
         extra.update(_location_list(folder, notes) if request.locations is None else {})
         kept = frozenset({certutil.LOCATION_FILE} if request.locations is None else ())
+        for leaf in folder.databases:
+            gatherer.expect(leaf, certutil.LOCATION_FILE)
         gatherer.add_folder(folder.database_folder, skip=kept)
     for path in request.paths:
         if folder is None or not os.path.isdir(path):  # noqa: PTH112
@@ -102,16 +108,46 @@ def gather(request: CollectRequest) -> Collection:
         extra.update(_locations(request.locations, profile))
     gathered = gatherer.result()
     if not gathered.count:
-        raise InputError(
-            "there is nothing to archive: no database, log or patch file was recognised",
-            hint="name files one by one as TOKEN=FILE, or take everything with --all",
-        )
-    notes += _certutil_inside(request, gathered)
+        raise _nothing(gathered)
+    warnings = _certutil_inside(request, gathered)
     if folder is not None and not any(is_key(one.name) for one in gathered.candidates):
         notes.append(certutil.KEY_REMINDER)
-    kind = request.kind or (folder.kind if folder else "collected")
+    gone = [] if folder is None else _not_there(folder, gathered)
+    kind = request.kind or (("logs" if gone else folder.kind) if folder else "collected")
     _demand_writable(_head(kind, profile, extra, system_clock()))
-    return Collection(gathered, profile, kind, extra, (*notes, *gathered.notes), request.archive_id)
+    return Collection(
+        gathered,
+        profile,
+        kind,
+        extra,
+        (*notes, *gathered.notes),
+        (*warnings, *gone, *gathered.warnings),
+        is_partial=bool(gone or gathered.warnings),
+        archive_id=request.archive_id,
+    )
+
+
+def _nothing(gathered: Gathered) -> InputError:
+    """Return the error of a folder in which there is nothing of a set, with what was seen."""
+    error = InputError(
+        "there is nothing to archive: no database, log or patch file was recognised",
+        hint="name files one by one as TOKEN=FILE, or take everything with --all",
+    )
+    for one in gathered.left_out[:_MAX_SEEN]:
+        error.add_note(f"seen: {names.printable(one.name)}: {one.reason}")
+    if len(gathered.left_out) > _MAX_SEEN:
+        error.add_note(f"... and {len(gathered.left_out) - _MAX_SEEN} more")
+    return error
+
+
+def _not_there(folder: certutil.CertutilFolder, gathered: Gathered) -> list[str]:
+    """Return the databases that the list of a folder of certutil's names, and that are not in it."""
+    there = {names.collision_key(names.leaf_of(one.name)) for one in gathered.candidates if one.kind == "database"}
+    return [
+        f"{leaf}: {certutil.LOCATION_FILE} names this database, and it is not in the folder: logs alone restore nothing"
+        for leaf in folder.databases
+        if names.collision_key(leaf) not in there
+    ]
 
 
 def _demand_known(request: CollectRequest) -> None:
@@ -340,9 +376,9 @@ def _summary(collection: Collection) -> dict[str, Any]:
         listed = [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out[:_MAX_LISTED]]
         extra["left_out"] = _within(listed)
         extra["left_out_count"] = len(gathered.left_out)
-    if collection.notes:
-        extra["notes"] = _within([names.printable(note) for note in collection.notes[:_MAX_LISTED]])
-    return extra
+    if notes := [*collection.warnings, *collection.notes]:
+        extra["notes"] = _within([names.printable(note) for note in notes[:_MAX_LISTED]])
+    return {"outcome": "partial" if collection.is_partial else "complete", **extra}
 
 
 def _within(listed: list[_Item]) -> list[_Item]:
@@ -383,7 +419,7 @@ def _certutil_inside(request: CollectRequest, gathered: Gathered) -> list[str]:
         return []
     if len(inside) == 1:
         text = "certutil wrote this folder, and its location list is kept only where it is archived alone"
-        return [f"warning: {text}: tokar create OUT {names.printable(inside[0])}"]
+        return [f"{text}: tokar create OUT {names.printable(inside[0])}"]
     commands = "; ".join(f"tokar create OUT{at} {names.printable(one)}" for at, one in enumerate(inside[:9], 1))
     more = f"; and {len(inside) - 9} more" if len(inside) > 9 else ""
     message = f"{len(inside)} folders that certutil wrote are in it, each a set of its own"

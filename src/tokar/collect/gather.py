@@ -10,30 +10,32 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from tokar import tokens
-from tokar.errors import InputError, SourceChangedError, SourceError, StorageError, storage_errors
+from tokar.collect.found import TIME_BOUND, Candidate, FileState, Gathered, NotTaken, Rest, status_of, walk
+from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
-from tokar.names import leaf_of
+from tokar.names import collision_key, leaf_of
 from tokar.storage.bytesource import FileSource
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
-_NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".dat", ".mdb"}
+_NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".stm"}
 """Endings of names that say something where there is no content."""
 _EXCHANGE_DATABASES: Final = {
     "priv.edb": "private-database",
     "pub.edb": "public-database",
     "dir.edb": "directory-database",
 }
+_DATABASE_KINDS: Final = {"database", "streaming-file"}
 _TAKEN: Final = {FileKind.DATABASE, FileKind.STREAMING_FILE, FileKind.LOG}
-_DATABASE_SUFFIXES: Final = (".edb", ".dit")
-_MAY_BE_DATABASES: Final = (*_DATABASE_SUFFIXES, ".dat", ".mdb")  # beside logs that no other database is there for
+_NO_HEADER: Final = {FileKind.RESERVE, FileKind.UNKNOWN}
+_NO_ROLE: Final = {NameRole.UNKNOWN, NameRole.STREAMING_FILE}
+_DATABASE_SUFFIXES: Final = (".edb", ".dit", ".stm")  # a file of such a name is a database, whatever is left of it
+_MAY_BE_DATABASES: Final = (".mdb", ".sdb", ".dat", ".db")  # one where pages of a database are in it; as without suffix
 _BY_NAME: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEXT_LEFT_OUT: Final = "the next log being prepared, which nobody needs beside a current log"
 _NEVER_BY_NAME: Final = {
@@ -41,121 +43,7 @@ _NEVER_BY_NAME: Final = {
     NameRole.TEMPORARY_DATABASE: "a temporary database",
 }
 _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
-_LOG_DATABASE: Final = ("log", "database")
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
-
-
-_TIME_BOUND: Final = 1 << 63
-
-
-class FileState(NamedTuple):
-    """What changes when a file is written to: size, times in nanoseconds, and which file it is."""
-
-    size: int
-    modified: int  # Whoever writes can put it back
-    changed: int  # That of the inode, which nobody can put back; on Windows that at which the file was made
-    inode: int
-    device: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> FileState:
-        """Take it from a stat result."""
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
-
-    @property
-    def kept_time(self) -> int | None:
-        """The modification time as an archive keeps it: None outside the years 1677 to 2262, which 64 bits hold."""
-        return self.modified if -_TIME_BOUND <= self.modified < _TIME_BOUND else None
-
-
-class OtherFile(NamedTuple):
-    """A file that is taken along and that nobody has looked at."""
-
-    path: str  # Where it is
-    name: str  # The name it is stored under
-    token: int = tokens.UNKNOWN  # Its token
-
-
-class Candidate(NamedTuple):
-    """A file that goes into the archive."""
-
-    path: str  # Where it is
-    name: str  # The name it is stored under: relative, with `/`
-    token: int  # Its token
-    kind: str  # What it is: `database`, `streaming-file`, `log`, `patch` or `unknown`
-    state: FileState  # Its first look, which the last one must equal
-    generation: int | None = None  # Of a log, where known
-    base: str | None = None  # The base name of a log's stream, in lower case, where known
-
-
-@dataclass(frozen=True, slots=True)
-class NotTaken:
-    """A file that was seen and not taken."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Everything else in the folders, where everything is taken: counted, and looked up again when it is written.
-
-    There may be millions of such files, so they are not kept one by one.
-    """
-
-    # The folders, each with the names in it that were taken as part of the set or left out.
-    folders: tuple[tuple[str, frozenset[str]], ...] = ()
-    count: int = 0  # How many files there are
-    size: int = 0  # Bytes of all of them
-
-    def walk(self) -> Iterator[OtherFile]:
-        """Yield the files, in the order of their names.
-
-        Raises:
-            StorageError: A folder cannot be read.
-        """
-        for folder, decided in self.folders:
-            for path, name in _walk(folder, ""):
-                if name not in decided:
-                    yield OtherFile(path, name)
-
-    def demand_all(self, count: int, size: int) -> None:
-        """Check that there were as many files and bytes as before.
-
-        Raises:
-            SourceChangedError: There were not.
-        """
-        if (count, size) != (self.count, self.size):
-            raise SourceChangedError(
-                "files came, went or grew while the folder was being archived", path=self.folders[0][0]
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What was found."""
-
-    # What goes into the archive, databases first, then logs by generation, then the rest.
-    candidates: tuple[Candidate, ...]
-    left_out: tuple[NotTaken, ...]  # What does not, and why
-    notes: tuple[str, ...]  # What a person should know about the set
-    rest: Rest = Rest()  # Everything else, where everything is taken; it comes after the candidates
-
-    @property
-    def count(self) -> int:
-        """How many files there are."""
-        return len(self.candidates) + self.rest.count
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files together."""
-        return sum(one.state.size for one in self.candidates) + self.rest.size
-
-    @property
-    def generations(self) -> tuple[int, int] | None:
-        """The lowest and the highest generation of the logs, if there are any."""
-        known = [one.generation for one in self.candidates if one.generation is not None]
-        return (min(known), max(known)) if known else None
 
 
 class Gatherer:
@@ -174,9 +62,10 @@ class Gatherer:
         self._candidates: list[Candidate] = []
         self._doubtful: list[Candidate] = []  # files with names of logs, whose content does not say so
         self._next: list[Candidate] = []  # logs that were being prepared
-        self._headless: list[Candidate] = []  # files with names of databases, and no header of one
+        self._expected: dict[str, str] = {}  # leaves that are named as databases, by their keys, and what names them
         self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
+        self._warnings: list[str] = []
         self._folders: list[tuple[str, frozenset[str]]] = []
         self._odd_times: list[str] = []  # the first file whose modification time cannot be kept
         self._odd_count = 0
@@ -198,7 +87,7 @@ class Gatherer:
         name = os.path.basename(path)  # noqa: PTH119
         self._see_time(name, status)
         identity, by_name = self._look(path, name, status.st_size)
-        kind, reason = self._kind(identity, by_name, name, status.st_size)
+        kind, reason = self._kind(identity, by_name, path, status.st_size)
         if is_key(name):
             self._notes.append(f"{name} is a private key: keep the archive as safe as the key itself")
         elif reason is not None and token is None:
@@ -209,7 +98,7 @@ class Gatherer:
 
     def _see_time(self, name: str, status: os.stat_result) -> None:
         """Note a file whose modification time cannot be kept."""
-        if not -_TIME_BOUND <= status.st_mtime_ns < _TIME_BOUND:
+        if not -TIME_BOUND <= status.st_mtime_ns < TIME_BOUND:
             self._odd_count += 1
             self._odd_times = self._odd_times or [name]
 
@@ -236,8 +125,8 @@ class Gatherer:
             InputError: A database has no unambiguous token in the profile.
         """
         decided = set()
-        for path, name in _walk(folder, ""):
-            status = _status(path)
+        for path, name in walk(folder, ""):
+            status = status_of(path)
             self._see_time(name, status)
             if name.lower() in skip or self._consider(path, name, status):
                 decided.add(name)
@@ -261,7 +150,7 @@ class Gatherer:
             reason = "not recognised"
         else:
             identity, by_name = self._look(path, leaf, status.st_size)
-            kind, reason = self._kind(identity, by_name, leaf, status.st_size)
+            kind, reason = self._kind(identity, by_name, path, status.st_size)
             if kind is not None:
                 one = Candidate(path, name, self._token(name, kind), kind, FileState.of(status))
                 self._take(one, identity, by_name)
@@ -276,13 +165,10 @@ class Gatherer:
     def _wait(self, one: Candidate, identity: Identity, by_name: FileName) -> bool:
         """Keep a file of which only what is beside it tells whether it belongs to the set; return whether it is one."""
         log = one._replace(kind="log", base=(by_name.base or "").lower(), generation=by_name.generation)
-        headless = identity.kind in {FileKind.RESERVE, FileKind.UNKNOWN} and not one.state.size % ese.SMALLEST_SIZE
         if by_name.role is NameRole.NEXT_LOG:
             self._next.append(log._replace(token=self._token(one.name, "log")))
         elif by_name.role in _BY_NAME and identity.kind is FileKind.UNKNOWN:
             self._doubtful.append(log._replace(token=self._token(one.name, "log")))
-        elif headless and one.name.lower().endswith(_MAY_BE_DATABASES):
-            self._headless.append(one._replace(kind="database"))
         else:
             return False
         return True
@@ -294,24 +180,41 @@ class Gatherer:
         with FileSource(path) as source:
             return ese.identify(source), by_name
 
-    def _kind(self, identity: Identity, by_name: FileName, leaf: str, size: int) -> tuple[str | None, str | None]:
+    def _kind(self, identity: Identity, by_name: FileName, path: str, size: int) -> tuple[str | None, str | None]:
         """Return what a file is if it belongs to a set, or None and the reason why it is left out."""
+        leaf = os.path.basename(path)  # noqa: PTH119
         if by_name.role in _NEVER_BY_NAME:
             return None, _NEVER_BY_NAME[by_name.role]
         if identity.kind in _TAKEN:
             if identity.damaged:
-                self._notes.append(f"{leaf}: {identity.note or 'its header is damaged'}")
+                said = self._notes if identity.kind is FileKind.LOG else self._warnings
+                said.append(f"{leaf}: {identity.note or 'its header is damaged'}")
             return identity.kind.value, None
         if identity.kind is FileKind.RESERVE and by_name.role in _BY_NAME:  # no reserve log is called that
             self._notes.append(f"{leaf}: taken for a log by its name; there is {identity.lacks} in it")
             return "log", None
-        headless = identity.kind in {FileKind.RESERVE, FileKind.UNKNOWN} and leaf.lower().endswith(_DATABASE_SUFFIXES)
-        if headless and size and not size % ese.SMALLEST_SIZE:  # whole pages
-            self._notes.append(f"{leaf}: taken for a database by its name; there is {identity.lacks} in it")
-            return "database", None
+        if identity.kind in _NO_HEADER and by_name.role in _NO_ROLE:
+            kind, reason = self._headless(path, leaf, _lacks(identity, size))
+            if kind or reason:
+                return kind, reason
         if identity.kind is not FileKind.UNKNOWN:
             return None, f"a {identity.kind.value.replace('-', ' ')} file, rebuilt by the engine"
         return self._kind_by_name(by_name, leaf, size)
+
+    def _headless(self, path: str, leaf: str, lacks: str) -> tuple[str | None, str | None]:
+        """Return the same for a file without a header whose name may be that of a database; None twice if it is not."""
+        by_suffix = leaf.lower().endswith(_DATABASE_SUFFIXES)
+        if not by_suffix and "." in leaf and not leaf.lower().endswith(_MAY_BE_DATABASES):
+            return None, None
+        with FileSource(path) as source:
+            other, pages = ese.other_format(source), ese.has_pages(source)
+        if pages:
+            self._warnings.append(f"{leaf}: taken as a damaged database: pages of one are in it, and {lacks}")
+        elif by_suffix and not other:
+            self._warnings.append(f"{leaf}: taken as a damaged database by its name; there is {lacks} in it")
+        else:
+            return None, other or None
+        return "database", None
 
     def _kind_by_name(self, by_name: FileName, leaf: str, size: int) -> tuple[str | None, str | None]:
         """Return the same where content cannot tell."""
@@ -327,6 +230,8 @@ class Gatherer:
     def _take(self, one: Candidate, identity: Identity, by_name: FileName) -> None:
         """Take a file, with what its header and its name say where it is a log."""
         if one.kind == "log":
+            for attached in getattr(identity.header, "attachments", ()):
+                self.expect(attached.path, f"the log {one.name}")
             base = by_name.base.lower() if by_name.base else None
             one = one._replace(generation=self._generation(one.name, identity, by_name), base=base)
         self._candidates.append(one)
@@ -360,12 +265,13 @@ class Gatherer:
             InputError: A folder holds the logs of two streams, or there is no log of the stream that was named.
         """
         self._decide_doubtful()
-        self._decide_headless()
+        self._decide_expected()
         self._decide_next()
         self._choose_stream()
         ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
         rest = Rest(tuple(self._folders), self._rest_count, self._rest_size) if self._rest_count else Rest()
-        return Gathered(tuple(ordered), tuple(self._left_out), (*self._notes, *self._time_notes()), rest)
+        notes = (*self._notes, *self._time_notes())
+        return Gathered(tuple(ordered), tuple(self._left_out), notes, tuple(self._warnings), rest)
 
     def _decide_doubtful(self) -> None:
         """Take what is no log by its content where logs of its base name are beside it; leave out the rest."""
@@ -378,16 +284,44 @@ class Gatherer:
             else:
                 self._left_out.append(NotTaken(one.name, "not recognised"))
 
-    def _decide_headless(self) -> None:
-        """Take what has the name of a database where there are logs and no other database; leave out the rest."""
-        logs, databases = ({_folder_of(one) for one in self._candidates if one.kind == kind} for kind in _LOG_DATABASE)
-        for one in self._headless:
-            if _folder_of(one) in logs - databases:
-                what = "there is no header in it" if one.state.size else "it is empty"
-                self._notes.append(f"{one.name}: taken for the database that the logs beside it are for; {what}")
-                self._candidates.append(one._replace(token=self._token(one.name, "database")))
-            else:
-                self._left_out.append(NotTaken(one.name, "not recognised"))
+    def expect(self, path: str, whom: str) -> None:
+        """Note that a file is named as a database, by its path on the server.
+
+        Args:
+            path: The path.
+            whom: What names it, for messages.
+        """
+        self._expected.setdefault(collision_key(leaf_of(path)), whom)
+
+    def _decide_expected(self) -> None:
+        """Take what is named as a database and does not look like one: its header may be gone, or all of it zeros."""
+        taken = {collision_key(leaf_of(one.name)) for one in self._candidates if one.kind in _DATABASE_KINDS}
+        wanted = {key: whom for key, whom in self._expected.items() if key not in taken}
+        if not wanted:
+            return
+        for at, one in enumerate(self._candidates):
+            if one.kind == "unknown" and one.token == tokens.UNKNOWN and collision_key(one.name) in wanted:
+                self._candidates[at] = self._as_expected(one, wanted)
+        for number, (folder, decided) in enumerate(self._folders):
+            named = [(path, name) for path, name in walk(folder, "") if collision_key(leaf_of(name)) in wanted]
+            for path, name in named:
+                status = status_of(path)
+                if not stat.S_ISREG(status.st_mode) or is_key(name):
+                    continue
+                one = Candidate(path, name, tokens.UNKNOWN, "database", FileState.of(status))
+                self._candidates.append(self._as_expected(one, wanted))
+                if name not in decided:
+                    self._rest_count -= 1
+                    self._rest_size -= status.st_size
+                self._left_out = [left for left in self._left_out if left.name != name]
+            self._folders[number] = folder, decided | {name for _, name in named}
+
+    def _as_expected(self, one: Candidate, wanted: dict[str, str]) -> Candidate:
+        identity, _ = self._look(one.path, one.name, one.state.size)
+        whom = wanted[collision_key(leaf_of(one.name))]
+        lacks = _lacks(identity, one.state.size)
+        self._warnings.append(f"{one.name}: taken as a damaged database: {whom} names it, and there is {lacks} in it")
+        return one._replace(kind="database", token=self._token(one.name, "database"))
 
     def _decide_next(self) -> None:
         """Take a log that was being prepared where there is no current log: the engine goes on with that one."""
@@ -436,42 +370,6 @@ def is_key(name: str) -> bool:
 _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 
 
-def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield path and relative name of all files, in the order of names: only names are kept, there may be millions."""
-    levels = [_Level(folder, prefix)]  # not by recursion: folders may be thousands deep
-    while levels:
-        level = levels[-1]
-        for leaf in level.leaves:
-            if leaf in level.folders:
-                levels.append(_Level(level.start + leaf, f"{level.prefix}{leaf}/"))
-                break
-            yield level.start + leaf, level.prefix + leaf
-        else:
-            levels.pop()
-
-
-class _Level:
-    """A folder that is being walked.
-
-    Raises:
-        StorageError: It cannot be listed.
-    """
-
-    def __init__(self, folder: str, prefix: str) -> None:
-        self.prefix = prefix
-        self.start = os.path.join(folder, "")  # noqa: PTH118 - called once a file
-        self.folders: set[str] = set()
-        leaves = []
-        with storage_errors("list the folder", folder), os.scandir(folder) as entries:
-            for entry in entries:
-                leaves.append(entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    self.folders.add(entry.name)
-        self.leaves = iter(sorted(leaves))  # those that are still to come
-
-
-def _status(path: str) -> os.stat_result:
-    try:  # called once a file: a context would take as long as the call
-        return os.lstat(path)
-    except OSError as error:
-        raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
+def _lacks(identity: Identity, size: int) -> str:
+    """Return what there is in a file in place of a header."""
+    return (identity.lacks or f"{size} bytes are too few for a header") if size else "nothing"

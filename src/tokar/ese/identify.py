@@ -33,7 +33,9 @@ LARGEST_LOG: Final = 65535 * 4096
 """The most bytes a log, and so a reserve log, can have: a u16 counts its sectors."""
 _MAGIC: Final = 0x89ABCDEF
 _MAGIC_BYTES: Final = _MAGIC.to_bytes(4, "little")
-_SECOND_MAGICS: Final = tuple((page_size + 4, page_size + 8) for page_size in (2048, 4096, 8192, 16384, 32768))
+_PAGE_SIZES: Final = (4096, 8192, 32768, 16384, 2048)  # the likeliest first
+_NO_FLAG: Final = 0x40000  # above all flags that a page may have
+_SECOND_MAGICS: Final = tuple((page_size + 4, page_size + 8) for page_size in sorted(_PAGE_SIZES))
 _PROBE: Final = struct.Struct("<Q12xII4xI12xI")  # the u64 at 0, the u32 at 20, 24, 32 and 48
 _TYPE: Final = struct.Struct("<I")
 _TYPE_OFFSET: Final = 667
@@ -158,6 +160,45 @@ def _not_ese(head: bytes, size: int) -> Identity:
     else:
         note = "no header of an ESE file" if any(head) else "begins with zeros, but is no reserve log"
     return Identity(kind=FileKind.UNKNOWN, note=note)
+
+
+_OTHER_FORMATS: Final = (
+    (0, b"regf", "a registry hive"),
+    (4, b"Standard Jet DB", "a database of Access, which is another engine"),
+    (4, b"Standard ACE DB", "a database of Access, which is another engine"),
+    (8, b"sdbf", "a shim database of Windows, which is no database of this engine"),
+    (0, b"SQLite format 3\0", "a SQLite database"),
+    (0, b"PK\3\4", "a zip archive"),
+)
+
+
+def other_format(source: ByteSource) -> str:
+    """Return what a file is that looks like a database by its name and is something else; empty where it is not.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    start = source.read(0, 32)
+    return next((what for at, magic, what in _OTHER_FORMATS if start[at:].startswith(magic)), "")
+
+
+def has_pages(source: ByteSource) -> bool:
+    """Return whether pages of a database are in a file that has no header: a few places of it are looked at.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, page_is_sealed  # noqa: PLC0415 - loads construct
+
+    for size in _PAGE_SIZES:
+        count = source.size // size - 2
+        for number in sorted({*range(1, 9), *(count * part // 16 for part in range(1, 17))} & {*range(1, count + 1)}):
+            head = source.read((number + 1) * size, 40)
+            flags, own = int.from_bytes(head[36:], "little"), int.from_bytes(head[4:8], "little")
+            plausible = flags < _NO_FLAG if flags & NEW_FORMAT or size >= LARGE_PAGE_SIZE else own == number
+            if plausible and page_is_sealed(source.read((number + 1) * size, size), number):
+                return True
+    return False
 
 
 def _identify_database(source: ByteSource) -> Identity:

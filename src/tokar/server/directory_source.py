@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from tokar import codes, names, tokens
-from tokar.collect.gather import Candidate, FileState, Gatherer
+from tokar.collect.found import Candidate, FileState
+from tokar.collect.gather import Gatherer
 from tokar.errors import InputError, SourceChangedError, storage_errors
 from tokar.namelist import ListedName
 from tokar.server.contract import (

@@ -1,0 +1,170 @@
+"""What was found on disk: files that go into an archive, and those that do not. Plain data, and the walk to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tokar import tokens
+from tokar.errors import SourceChangedError, StorageError, storage_errors
+
+TIME_BOUND: Final = 1 << 63
+
+
+class FileState(NamedTuple):
+    """What changes when a file is written to: size, times in nanoseconds, and which file it is."""
+
+    size: int
+    modified: int  # Whoever writes can put it back
+    changed: int  # That of the inode, which nobody can put back; on Windows that at which the file was made
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileState:
+        """Take it from a stat result."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+
+    @property
+    def kept_time(self) -> int | None:
+        """The modification time as an archive keeps it: None outside the years 1677 to 2262, which 64 bits hold."""
+        return self.modified if -TIME_BOUND <= self.modified < TIME_BOUND else None
+
+
+class OtherFile(NamedTuple):
+    """A file that is taken along and that nobody has looked at."""
+
+    path: str  # Where it is
+    name: str  # The name it is stored under
+    token: int = tokens.UNKNOWN  # Its token
+
+
+class Candidate(NamedTuple):
+    """A file that goes into the archive."""
+
+    path: str  # Where it is
+    name: str  # The name it is stored under: relative, with `/`
+    token: int  # Its token
+    kind: str  # What it is: `database`, `streaming-file`, `log`, `patch` or `unknown`
+    state: FileState  # Its first look, which the last one must equal
+    generation: int | None = None  # Of a log, where known
+    base: str | None = None  # The base name of a log's stream, in lower case, where known
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A file that was seen and not taken."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Everything else in the folders, where everything is taken: counted, and looked up again when it is written.
+
+    There may be millions of such files, so they are not kept one by one.
+    """
+
+    # The folders, each with the names in it that were taken as part of the set or left out.
+    folders: tuple[tuple[str, frozenset[str]], ...] = ()
+    count: int = 0  # How many files there are
+    size: int = 0  # Bytes of all of them
+
+    def walk(self) -> Iterator[OtherFile]:
+        """Yield the files, in the order of their names.
+
+        Raises:
+            StorageError: A folder cannot be read.
+        """
+        for folder, decided in self.folders:
+            for path, name in walk(folder, ""):
+                if name not in decided:
+                    yield OtherFile(path, name)
+
+    def demand_all(self, count: int, size: int) -> None:
+        """Check that there were as many files and bytes as before.
+
+        Raises:
+            SourceChangedError: There were not.
+        """
+        if (count, size) != (self.count, self.size):
+            raise SourceChangedError(
+                "files came, went or grew while the folder was being archived", path=self.folders[0][0]
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was found."""
+
+    # What goes into the archive, databases first, then logs by generation, then the rest.
+    candidates: tuple[Candidate, ...]
+    left_out: tuple[NotTaken, ...]  # What does not, and why
+    notes: tuple[str, ...]  # What a person should know about the set
+    warnings: tuple[str, ...] = ()  # The same of databases that cannot be read: the set is not complete
+    rest: Rest = Rest()  # Everything else, where everything is taken; it comes after the candidates
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self.candidates) + self.rest.count
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(one.state.size for one in self.candidates) + self.rest.size
+
+    @property
+    def generations(self) -> tuple[int, int] | None:
+        """The lowest and the highest generation of the logs, if there are any."""
+        known = [one.generation for one in self.candidates if one.generation is not None]
+        return (min(known), max(known)) if known else None
+
+
+def walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield path and relative name of all files, in the order of names: only names are kept, there may be millions."""
+    levels = [_Level(folder, prefix)]  # not by recursion: folders may be thousands deep
+    while levels:
+        level = levels[-1]
+        for leaf in level.leaves:
+            if leaf in level.folders:
+                levels.append(_Level(level.start + leaf, f"{level.prefix}{leaf}/"))
+                break
+            yield level.start + leaf, level.prefix + leaf
+        else:
+            levels.pop()
+
+
+class _Level:
+    """A folder that is being walked.
+
+    Raises:
+        StorageError: It cannot be listed.
+    """
+
+    def __init__(self, folder: str, prefix: str) -> None:
+        self.prefix = prefix
+        self.start = os.path.join(folder, "")  # noqa: PTH118 - called once a file
+        self.folders: set[str] = set()
+        leaves = []
+        with storage_errors("list the folder", folder), os.scandir(folder) as entries:
+            for entry in entries:
+                leaves.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    self.folders.add(entry.name)
+        self.leaves = iter(sorted(leaves))  # those that are still to come
+
+
+def status_of(path: str) -> os.stat_result:
+    """Return what the system says of a file, without following a link.
+
+    Raises:
+        StorageError: It cannot be looked at.
+    """
+    try:  # called once a file: a context would take as long as the call
+        return os.lstat(path)
+    except OSError as error:
+        raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
