@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
-from recovery_sets import DATABASE, archive, logs, prior_of, streaming
+from recovery_sets import DATABASE, OTHER_STREAM, archive, database, logs, prior_of, streaming
 
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
@@ -38,6 +38,32 @@ def test_a_folder_is_shown_as_a_tree_on_a_line_of_generations(folder: Path) -> N
     assert "...==.." in lines[1]
     assert ".....==" in lines[2]
     assert f"{folder}/full.tokar: logs 0x5 to 0xB can be played, by hard recovery" in lines
+
+
+def test_streams_of_another_scale_are_drawn_apart(folder: Path) -> None:
+    other = logs(0x90000, 0x90003, stream=OTHER_STREAM)
+    archive(folder / "other.tokar", other, kind="logs")
+    lines = tokar("chain", folder).stdout.splitlines()
+    assert lines[0] == "log stream of 0x5-0xB:"
+    assert "===...." in lines[1]
+    at = lines.index("log stream of 0x90000-0x90003:")
+    assert "  0x90000-0x90003    ====" in lines[at + 1]
+
+
+def test_both_streams_of_a_set_have_a_line_of_their_own(tmp_path: Path) -> None:
+    renamed = {name.replace(".log", ".jtx"): data for name, data in logs(0x1001, 0x1002, stream=OTHER_STREAM).items()}
+    archive(tmp_path / "a.tokar", {DATABASE: bytes(streaming(5, 7)), **part(5, 7), **renamed})
+    lines = tokar("chain", tmp_path / "a.tokar").stdout.splitlines()
+    assert "0x5-0x7            ===" in lines[0]
+    assert lines[1].split() == ["0x1001-0x1002", "=="]
+
+
+def test_a_set_that_nobody_can_judge_ends_as_check_does(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.tokar", {DATABASE: bytes(database(raw_state=5)), **part(5, 7)}).path
+    result = tokar("chain", path)
+    assert (result.exit_code, tokar("check", path).exit_code) == (9, 9)
+    assert result.stdout.splitlines()[0].endswith("  NOT PROVEN")
+    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: main.edb: what a database in the state")
 
 
 def test_archives_can_be_named_one_by_one(folder: Path) -> None:

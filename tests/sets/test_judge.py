@@ -380,6 +380,12 @@ case(
 
 
 case(
+    "a-needed-log-with-the-other-ending",
+    {**without(crashed(), name_of(6)), "edb00006.jtx": crashed()[name_of(6)]},
+    NOT,
+    (Kind.LOG_NAME, ERROR, -543),
+)
+case(
     "a-newer-revision",
     {**crashed(), DATABASE: bytes(dirty(5, 7, revision=290))},
     Verdict.RECOVERABLE,

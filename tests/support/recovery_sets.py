@@ -153,7 +153,7 @@ def write(folder: Path, files: dict[str, bytes] | dict[str, bytearray]) -> Path:
     return folder
 
 
-TOKENS = {"edb": 0x44, "dit": 0x44, "dat": 0x44, "mdb": 0x44, "log": 0x21, "pat": 0x25}
+TOKENS = {"edb": 0x44, "dit": 0x44, "dat": 0x44, "mdb": 0x44, "log": 0x21, "jtx": 0x21, "pat": 0x25}
 
 
 @dataclass

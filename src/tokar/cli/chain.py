@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -58,46 +59,72 @@ def show_chain(
 
 
 def _print(chain: Chain) -> None:
-    low, high = _span(chain)
+    streams = [_streams(chain, number) for number in range(len(chain.sets))]
     children: dict[int | None, list[int]] = {}
     for number, parent in enumerate(chain.parents):
         children.setdefault(parent, []).append(number)
-    stack = [(number, 0) for number in reversed(children.get(None, []))]
-    width = max((len(one.label) for one in chain.sets), default=0) + 4
-    while stack:
-        number, depth = stack.pop()
-        _print_set(chain, number, depth, (low, high), min(width, 60))
-        stack += [(child, depth + 1) for child in reversed(children.get(number, []))]
+    width = min(max((len(one.label) for one in chain.sets), default=0) + 4, 60)
+    roots = children.get(None, [])
+    spans = {stream: _span(streams, stream) for stream in dict.fromkeys(one for found in streams for one in found)}
+    apart = len({next(iter(streams[root]), b"") for root in roots}) > 1
+    for stream in dict.fromkeys(next(iter(streams[root]), b"") for root in roots):
+        if apart and stream in spans:
+            output.line(f"log stream of {_generations(spans[stream])}:")
+        stack = [(root, 0) for root in reversed(roots) if next(iter(streams[root]), b"") == stream]
+        while stack:
+            number, depth = stack.pop()
+            _print_set(chain, number, depth, width, [(own, spans[one]) for one, own in streams[number].items()])
+            stack += [(child, depth + 1) for child in reversed(children.get(number, []))]
     for start in chain.starts:
         _print_start(chain, start)
     for fault in chain.faults:
         _print_fault(fault, "", blocks=fault.blocks)
 
 
-def _span(chain: Chain) -> tuple[int, int]:
-    """Return the lowest and the highest generation of all sets."""
-    found = [one.generations for one in chain.sets if one.generations and one.generations[1]]
-    return min((one[0] for one in found), default=0), max((one[1] for one in found), default=0)
+def _streams(chain: Chain, number: int) -> dict[bytes, tuple[int, int]]:
+    """Return the lowest and the highest generation of each log stream in a set; of a receipt, of the one there is."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for log in chain.sets[number].facts.logs:
+        version = chain.logs.version_of(log)
+        if version is not None:
+            low, high = found.get(version.stream, (version.generation, version.generation))
+            found[version.stream] = min(low, version.generation), max(high, version.generation)
+    told = chain.sets[number].receipt
+    if told and told[0]:
+        found[next((one.stream for one in chain.logs.all()), b"")] = told
+    return found
 
 
-def _print_set(chain: Chain, number: int, depth: int, span: tuple[int, int], width: int) -> None:
+def _span(streams: Sequence[dict[bytes, tuple[int, int]]], stream: bytes) -> tuple[int, int]:
+    """Return the lowest and the highest generation of a stream in all sets: each stream has a line of its own."""
+    found = [one[stream] for one in streams if stream in one]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def _generations(span: tuple[int, int]) -> str:
+    return f"0x{span[0]:X}-0x{span[1]:X}"
+
+
+def _print_set(
+    chain: Chain, number: int, depth: int, width: int, streams: Sequence[tuple[tuple[int, int], tuple[int, int]]]
+) -> None:
     backup_set, verdict = chain.sets[number], chain.verdicts[number]
     name = f"{'  ' * depth}{output.safe(backup_set.label)}"
-    logs = "no logs"
-    if backup_set.generations and backup_set.generations[1]:
-        logs = f"0x{backup_set.generations[0]:X}-0x{backup_set.generations[1]:X}"
-    part = "part of a chain" if verdict.part else "restorable"
-    state = "NOT RESTORABLE" if verdict.blocking else part
+    outcome = chain.outcome_of(number)
+    state = str(outcome.word) if outcome.exit_code else "part of a chain" if verdict.part else "restorable"
     kind = "receipt" if backup_set.receipt else backup_set.kind
-    output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(backup_set.generations, span)}  {state}")
+    for own, span in streams or [((0, 0), (0, 0))]:
+        logs = _generations(own) if own[1] else "no logs"
+        output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(own, span)}  {state}".rstrip())
+        name = kind = state = ""
     for fault in verdict.faults:
         _print_fault(fault, "  " * (depth + 1), blocks=fault in verdict.blocking)
 
 
-def _bar(generations: tuple[int, int] | None, span: tuple[int, int]) -> str:
-    """Return where generations lie between the lowest and the highest of all."""
+def _bar(generations: tuple[int, int], span: tuple[int, int]) -> str:
+    """Return where generations lie between the lowest and the highest of their stream."""
     low, high = span
-    if generations is None or not generations[1]:
+    if not generations[1]:
         return " " * _TIMELINE_WIDTH
     count = high - low + 1
     width = min(_TIMELINE_WIDTH, count)

@@ -103,6 +103,11 @@ class LogFacts(FileFacts):
         return self.current or self.named_generation == self.generation is not None
 
     @property
+    def suffix(self) -> str:
+        """The end of its name in lower case: `log`, or `jtx` in newer instances, which look for that alone."""
+        return self.leaf.rpartition(".")[2].lower()
+
+    @property
     def is_opaque(self) -> bool:
         """Whether it is of a format whose header is not known: only its name says which generation it is."""
         return self.signature is None and not self.damaged

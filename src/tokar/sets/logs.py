@@ -145,7 +145,7 @@ class LogTable:
         self._opaque: dict[int, list[Version]] = defaultdict(list)
         self._stand_ins: dict[int, list[LogFacts]] = defaultdict(list)
         self._highest: dict[bytes, int] = {}
-        self._bases: dict[bytes, Counter[str]] = defaultdict(Counter)
+        self._names: dict[bytes, Counter[tuple[str, str]]] = defaultdict(Counter)
         groups: dict[tuple[bytes, int, LogTime | bytes | None], list[Copy]] = defaultdict(list)
         for number, logs in enumerate(sets):
             for log in logs:
@@ -164,7 +164,7 @@ class LogTable:
             assert generation is not None
             self._stand_ins[generation].append(log)
         if log.signature is not None and log.generation is not None:
-            self._bases[stream_key(log.signature)][log.base] += log.has_engine_name
+            self._names[stream_key(log.signature)][log.base, log.suffix] += log.has_engine_name
 
     def _add(self, version: Version) -> None:
         stream, generation = version.stream, version.generation
@@ -273,9 +273,9 @@ class LogTable:
         return max((self._highest.get(stream_key(signature), 0), *self._opaque), default=0)
 
     def finds(self, log: LogFacts) -> bool:
-        """Return whether the engine finds a log, going by its name and by the base name of most logs of its stream."""
-        bases = self._bases.get(stream_key(log.signature)) if log.signature is not None else None
-        return log.has_engine_name and (not bases or log.base == bases.most_common(1)[0][0])
+        """Return whether the engine finds a log: it is named like most logs of its stream, by its base and its end."""
+        found = self._names.get(stream_key(log.signature)) if log.signature is not None else None
+        return log.has_engine_name and (not found or (log.base, log.suffix) == found.most_common(1)[0][0])
 
     def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
         """Return the logs that continue one, each once: more than one where histories parted after it."""
