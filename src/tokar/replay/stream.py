@@ -128,7 +128,7 @@ class RecordStream:
             yield from self._in_segment(self._base | number << 16, segment)
         if self._pending is not None:
             _, total, data = self._pending
-            self._tear(f"{len(data)} of the {total} bytes of a record of type {data[0]}")
+            self._tear(f"{len(data)} of the {total} bytes of a record{f' of type {data[0]}' if data else ''}")
 
     def _segments(self) -> Iterator[tuple[int, bytes]]:
         """Yield number and bytes of each valid segment: of a damaged last one, its shadow."""
