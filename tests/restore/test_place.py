@@ -17,8 +17,7 @@ from tokar.restore import place as place_module
 from tokar.restore import staging
 from tokar.restore.place import PlacingStoppedError, Report, place
 from tokar.restore.plan import Existing, Plan
-from tokar.restore.second_look import SecondLook
-from tokar.restore.staging import whole_directories
+from tokar.restore.staging import SecondLook, whole_directories
 from tokar.storage import durable
 from tokar.storage.directory import Directory
 

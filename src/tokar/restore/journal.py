@@ -22,16 +22,19 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, TypeVar
 
 from blake3 import blake3
 
+from tokar.as_json import as_json
 from tokar.errors import ArchiveError, StorageError, storage_errors
 from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted, Plan
 from tokar.storage.bytesource import read_start
 from tokar.storage.directory import Directory, inode_of
+from tokar.storage.sink import write_all
 from tokar.storage.stored_json import parse_json, typed
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 Planned = Callable[[Interrupted | None], list[Plan]]  # Makes plans, with what an earlier run left
 
+T = TypeVar("T")
 _FORM: Final = "tokar restore journal 1"
 _SUFFIX: Final = ".journal-"
 DRAFT: Final = ".draft"  # the end of the name of a journal that is being written
@@ -175,16 +179,14 @@ def write_journal(holder: Directory, own: str, asides: Iterable[Aside], *, regis
     Raises:
         StorageError: The operating system refused.
     """
-    rows = [{"directory": one.directory, "name": one.name, "new_name": one.new_name, "why": one.why} for one in asides]
-    data = json.dumps({"form": _FORM, "set_aside": rows, "registered": registered}).encode()
+    data = json.dumps({"form": _FORM, "set_aside": as_json(asides), "registered": registered}).encode()
     draft = own.partition(_SUFFIX)[0] + DRAFT
     if holder.has(draft):
         holder.remove(draft)
     descriptor = holder.create(draft)
     try:
         with storage_errors("write", holder.path_of(draft)):
-            while data:
-                data = data[os.write(descriptor, data) :]
+            write_all(descriptor, [data])
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -202,11 +204,16 @@ def _holders(plan: Plan) -> Iterator[str]:
     yield from seen
 
 
-def _names(directory: str) -> list[str]:
+def _tried(look: Callable[[], T], otherwise: T) -> T:
+    """Return what a look at the disk gives, and something else where it cannot be had."""
     try:
-        return os.listdir(directory)  # noqa: PTH208 - names are all that is wanted
-    except OSError:
-        return []
+        return look()
+    except (OSError, ArchiveError):
+        return otherwise
+
+
+def _names(directory: str) -> list[str]:
+    return _tried(lambda: os.listdir(directory), [])  # noqa: PTH208 - names are all that is wanted
 
 
 class _Journal(TypedDict):
@@ -232,10 +239,7 @@ def _read(directory: str, name: str) -> _Journal | None:
 
 
 def _identity(directory: str, name: str) -> str:
-    try:
-        return inode_of(os.lstat(os.path.join(directory, name)))  # noqa: PTH118 - text
-    except OSError:
-        return ""
+    return _tried(lambda: inode_of(os.lstat(os.path.join(directory, name))), "")  # noqa: PTH118 - text
 
 
 def _is_done(aside: Aside) -> bool:
@@ -247,8 +251,10 @@ def _placed(plan: Plan) -> Iterator[tuple[str, str]]:
     opened: dict[str, Directory | None] = {}
     try:
         for path, name, entry in plan.steps.placements():
-            directory = opened[path] if path in opened else opened.setdefault(path, _open(path))
-            if directory is not None and _has(directory, name) and is_whole(directory, name, entry):
+            if path not in opened:
+                opened[path] = _tried(partial(Directory, path), None)
+            directory = opened[path]
+            if directory is not None and is_whole(directory, name, entry):
                 yield path, name
         for extra in plan.extras:
             target = Path(extra.directory, extra.name)
@@ -258,20 +264,6 @@ def _placed(plan: Plan) -> Iterator[tuple[str, str]]:
         for directory in opened.values():
             if directory is not None:
                 directory.close()
-
-
-def _open(path: str) -> Directory | None:
-    try:
-        return Directory(path)
-    except ArchiveError:
-        return None
-
-
-def _has(directory: Directory, name: str) -> bool:
-    try:
-        return directory.has(name)
-    except StorageError:
-        return False
 
 
 def _staged(plan: Plan, name: str) -> Iterator[tuple[str, str]]:
@@ -287,7 +279,4 @@ def _staged(plan: Plan, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _size(folder: str, name: str) -> int:
-    try:
-        return os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - text
-    except OSError:
-        return -1
+    return _tried(lambda: os.lstat(os.path.join(folder, name)).st_size, -1)  # noqa: PTH118 - text

@@ -47,9 +47,8 @@ from tokar.errors import ArchiveError, PartialError, SourceError, StorageError
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.plan import Aside, Plan
-from tokar.restore.second_look import SecondLook, demand_ancestor
 from tokar.restore.stager import ContentReader, Stager
-from tokar.restore.staging import Stage, whole_directories
+from tokar.restore.staging import SecondLook, Stage, demand_ancestor, whole_directories
 from tokar.restore.workers import Tally
 from tokar.storage import durable
 from tokar.storage.directory import Directory, Lock
@@ -408,7 +407,7 @@ class Placing:
             with Directory(path) as directory:
                 if isinstance(content, bytes):
                     return Path(path, name).read_bytes() == content
-                return directory.has(name) and is_whole(directory, name, content)
+                return is_whole(directory, name, content)
         except (OSError, StorageError):
             return False
 

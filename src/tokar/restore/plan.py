@@ -67,14 +67,9 @@ class Problem:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        error = self.error
-        return {
-            "error": type(error).__name__,
-            "message": error.message,
-            "entries": list(self.entries),
-            "path": error.path,
-            "hint": error.hint,
-        }
+        error, entries = self.error, list(self.entries)
+        about = {"error": type(error).__name__, "message": error.message, "entries": entries}
+        return about | fields_json(error, "path", "hint")
 
 
 def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:

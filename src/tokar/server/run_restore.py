@@ -23,7 +23,6 @@ from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.writer import system_clock
 from tokar.restore.chosen import ChosenSets
-from tokar.restore.joined import MergedSet
 from tokar.restore.locations import Location, parse_location_list
 from tokar.restore.matching import Matcher
 from tokar.restore.options import Request, old_paths, stored_locations
@@ -31,7 +30,7 @@ from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import Placing, note_sets
 from tokar.restore.plan import Existing, Plan, raise_first
 from tokar.restore.planner import look_and_plan
-from tokar.restore.prepare import incomplete_files
+from tokar.restore.prepare import MergedSet, incomplete_files
 from tokar.server.contract import BackupType, Registration, Server, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
