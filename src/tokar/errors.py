@@ -102,6 +102,11 @@ class ArchiveError(Exception):
 class StorageError(ArchiveError):
     """The operating system refused a read, a write or a rename."""
 
+    def __init__(self, message: str, **place: Unpack[ErrorPlace]) -> None:
+        super().__init__(message, **place)
+        if self.hint is None and str(self.path) == "-":
+            self.hint = "standard input is not read here: save it to a file, and name that"
+
 
 @contextmanager
 def storage_errors(what: str, path: Path | str | None = None) -> Iterator[None]:

@@ -23,6 +23,8 @@ from small_sets import database, log
 import tokar as library
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from command_line import Result
 
 FEW = settings(deadline=None, max_examples=25)
@@ -390,3 +392,53 @@ def test_several_certutil_folders_are_refused_with_the_commands_to_type(tmp_path
     (tmp_path / "p" / "mon" / "DataBase").rename(tmp_path / "p" / "mon" / "DataBase-1")
     result = done("create", tmp_path / "a.tokar", tmp_path / "p" / "mon")
     assert f"tokar create OUT {tmp_path / 'p' / 'mon' / 'DataBase-1'}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify", "-"),
+        ("verify", "--json", "-"),
+        ("inspect", "-"),
+        ("inspect", "--json", "-"),
+        ("inspect", "--records", "--json", "-"),
+        ("inspect", "--pages", "--headers", "-"),
+        ("check", "-"),
+        ("check", "--content", "--json", "-"),
+        ("chain", "-"),
+        ("chain", "--json", "-"),
+        ("restore", "-", "--dry-run", "--into", "{}"),
+        ("restore", "-", "--dry-run", "--json", "--into", "{}"),
+        ("extract", "-", "#0", "-o", "{}"),
+        ("salvage", "--json", "-", "{}"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("spoil", [bytes, lambda data: data[:-50] + b"x" + data[-49:], lambda data: b"x" + data[1:]])
+def test_standard_input_is_read_by_every_verb_and_called_what_the_person_called_it(
+    words: tuple[str, ...], spoil: Callable[[bytes], bytes], folder: Path, tmp_path: Path
+) -> None:
+    data = spoil((folder / "good.tokar").read_bytes())
+    result = tokar(*(word.format(tmp_path / "o") for word in words), stdin=data)
+    assert (result.exit_code in {0, 2}) == ((data[:1] != b"x" and data[-50:-49] != b"x") or words[0] == "salvage")
+    assert "standard-input." not in result.stdout + result.stderr  # how the temporary file begins
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("restore", "{good}", "--locations", "-", "--dry-run"),
+        ("create", "{out}", "-"),
+        ("create", "{out}", "--locations", "-", "{good}"),
+        ("check", "{good}", "--locations", "-"),
+        ("backup", "dir:{out}", "{out}", "--type", "copy", "--after", "-"),
+        ("clean", "-"),
+    ],
+    ids=" ".join,
+)
+def test_a_dash_where_standard_input_is_not_read_ends_in_a_hint(
+    words: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    result = tokar(*(word.format(good=folder / "good.tokar", out=tmp_path / "o") for word in words), stdin=b"x")
+    assert result.exit_code
+    assert "standard input is not read here" in result.stdout + result.stderr

@@ -159,7 +159,7 @@ def test_sets_without_a_full_are_an_error(sets: Path, tmp_path: Path) -> None:
     [
         ([], "name the archives, or the folder"),
         (["--chain", "sets", "sets/full.tokar"], "name the archives, or the folder"),
-        (["sets/full.tokar", "-"], "standard input can give one archive alone"),
+        (["-", "-", "--into", "x"], "standard input can be read once"),
         (["--chain", "sets", "--accept-unrecoverable"], "is for one archive"),
         (["--chain", "sets", "--existing", "keep"], "--existing takes"),
         (["--chain", "sets", "--certutil", "x", "--backup-logs", "y"], "leave --backup-logs out"),

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -491,3 +492,18 @@ def test_a_failure_warns_of_nothing_else(tmp_path: Path) -> None:
     result = process("verify", tmp_path / "x", env={"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"})
     assert result.returncode == 3
     assert b"Warning" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["verify", "inspect", "check", "chain", "restore --dry-run --into x", "extract -o -", "salvage"],
+)
+@pytest.mark.parametrize("form", ["/dev/stdin", "/dev/fd/9"])
+def test_a_pipe_that_a_shell_hands_over_is_read_as_a_stream(archive: Path, words: str, form: str) -> None:
+    verb, *options = words.split()
+    rest = {"extract": ["#0"], "salvage": [str(archive.with_name("o"))]}.get(verb, [])
+    script = f'cat {shlex.quote(str(archive))} | "$@"' + (" 9<&0" if form.endswith("9") else "")
+    result = shell(script, verb, *options, form, *rest)
+    assert result.returncode == (2 if verb == "salvage" else 0), result.stderr.decode()
+    assert b"standard-input" not in result.stdout + result.stderr
+    assert verb in {"extract", "restore", "chain", "salvage"} or form.encode() in result.stdout

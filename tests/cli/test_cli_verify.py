@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
+from format_tools import begun
 from small_sets import database, instance, write
 
 import tokar as library
@@ -154,3 +155,14 @@ def test_an_archive_is_asked_for() -> None:
     result = tokar("verify")
     assert result.exit_code == 2
     assert result.error.startswith("missing argument 'ARCHIVE")
+
+
+def test_records_after_the_root_are_named_for_no_root_covers_them(tmp_path: Path) -> None:
+    forged = begun().entry().end().page().root().lower_case(kind=b"sign").lower_case(kind=b"note").finish()
+    (tmp_path / "a.tokar").write_bytes(forged.data)
+    for path in (tmp_path / "a.tokar", "-"):
+        result = done("verify", path, stdin=bytes(forged.data))
+        assert "after the root, which does not cover it: sign, a signature over the root; not checked" in result.stdout
+        assert "note, of a kind that is not known here" in result.stdout
+        (answer,) = done("verify", "--json", path, stdin=bytes(forged.data)).json()["archives"]
+        assert answer["after_root"] == ["sign", "note"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from tokar.cli import output
 from tokar.cli.last_line import show_outcome
-from tokar.cli.options import Json, Quiet
+from tokar.cli.options import Json, Quiet, local_file
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import Chain, ChainStart, build_chain
 from tokar.sets.faults import Fault
@@ -23,7 +23,8 @@ _TIMELINE_WIDTH = 40
 @app.command("chain")
 def show_chain(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="DIR|ARCHIVE...", help="Archives, receipts, and folders with them.")
+        list[str],
+        typer.Argument(metavar="DIR|ARCHIVE...", help="Archives (- for standard input), receipts, folders with them."),
     ],
     *,
     content: Annotated[
@@ -38,7 +39,8 @@ def show_chain(
     A set of nothing but logs whose full is not named is part of a chain, and in order. Exit 9 where a set cannot be
     restored, or not without a loss, or where nobody could judge it: as check.
     """
-    found = find_sets(paths, examine=content)
+    with ExitStack() as stack:
+        found = find_sets([stack.enter_context(local_file(path)) for path in paths], examine=content)
     chain = build_chain(found.sets)
     unreadable = [
         LastLine(Word.NOT_RESTORABLE, f"cannot be read: {error}", error.exit_code) for error in found.problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import ArchiveCheck, RungFault, RungResult, RungState
 from tokar.cli import output
 from tokar.cli.last_line import show_outcome
-from tokar.cli.options import Json, Locations, Maps, Quiet, To
+from tokar.cli.options import Json, Locations, Maps, Quiet, To, local_file
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -19,7 +20,10 @@ _MAX_LISTED = 20
 
 @app.command("check")
 def check_archives(
-    archives: Annotated[list[Path], typer.Argument(metavar="ARCHIVE...", help="Archives; several are a chain.")],
+    archives: Annotated[
+        list[str],
+        typer.Argument(metavar="ARCHIVE...", help="Archives; several are a chain, - is one from standard input."),
+    ],
     *,
     to: To = None,
     locations: Locations = None,
@@ -54,9 +58,11 @@ def check_archives(
         maps=tuple(maps or ()),
         rehearse=rehearse,
     )
-    size = sum(path.stat().st_size for path in archives if path.is_file())
-    with output.progress("checking", size, quiet=quiet or as_json) as advance:
-        report = check(archives, request, progress=advance)
+    with ExitStack() as stack:
+        paths = [Path(stack.enter_context(local_file(path))) for path in archives]
+        size = sum(path.stat().st_size for path in paths if path.is_file())
+        advance = stack.enter_context(output.progress("checking", size, quiet=quiet or as_json))
+        report = check(paths, request, progress=advance)
     if as_json:
         output.as_json(report.to_json())
     elif not quiet:

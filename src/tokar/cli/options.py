@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, NoReturn
 
 import typer
 
@@ -42,20 +43,43 @@ Maps = Annotated[
 ]
 
 
+_HANDED_OVER: Final = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what shells write for the pipe of <(...)
+
+
+@contextmanager
+def stream_of(path: str) -> Iterator[BinaryIO | None]:
+    """Give the stream that a path stands for: `-`, or a pipe that a shell hands over; None for any other path.
+
+    Raises:
+        StorageError: Standard input is closed.
+        InputError: It was asked for before.
+    """
+    if path == "-":
+        yield output.standard_input()
+    elif path.startswith(_HANDED_OVER) and stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - text
+        with open(path, "rb") as pipe:  # noqa: PTH123 - the same
+            yield pipe
+    else:
+        yield None
+
+
 @contextmanager
 def local_file(path: str) -> Iterator[str]:
-    """Give the path of a file that can be read anywhere: `-` is copied from standard input to a temporary file first.
+    """Give the path of a file that can be read anywhere: what comes from a pipe is copied to a temporary file first.
 
     Raises:
         StorageError: Standard input cannot be read, or there is no room for it.
+        InputError: It was asked for before.
     """
-    if path != "-":
-        yield path
-        return
-    from tokar.storage.sink import spooled  # noqa: PLC0415 - only pipes need it
+    with stream_of(path) as stream:
+        if stream is None:
+            yield path
+            return
+        from tokar.storage.sink import spooled  # noqa: PLC0415 - only pipes need it
 
-    with spooled(output.standard_input()) as copy:
-        yield str(copy)
+        with spooled(stream) as copy:
+            output.call(str(copy), path)
+            yield str(copy)
 
 
 @contextmanager

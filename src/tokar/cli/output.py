@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TextIO
 
+from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import signals
 from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, PartialError, StorageError
@@ -73,11 +74,15 @@ def standard_input() -> BinaryIO:
 
     Raises:
         StorageError: It is closed.
+        InputError: It was asked for before.
         OverwritesInputError: It is the file that is printed into.
     """
     if sys.stdin is None:
         raise StorageError("standard input is closed")
+    if _Output.input_is_taken:
+        raise InputError("standard input can be read once", hint="name - for one archive, and files for the others")
     demand_no_output(os.fstat(0))
+    _Output.input_is_taken = True
     return sys.stdin.buffer
 
 
@@ -102,6 +107,8 @@ class _Output:
 
     patient: bool = False  # Whether the work goes on although its output fails
     failure: OSError | None = None  # Why it failed
+    called: ClassVar[dict[str, str]] = {}  # What is printed in the place of texts
+    input_is_taken: bool = False  # Whether standard input was asked for
 
 
 def begin(*, patient: bool) -> None:
@@ -110,7 +117,20 @@ def begin(*, patient: bool) -> None:
     Args:
         patient: Whether its work goes on although its output fails, which is then told at the end.
     """
-    _Output.patient, _Output.failure = patient, None
+    _Output.patient, _Output.failure, _Output.input_is_taken = patient, None, False
+    _Output.called.clear()
+
+
+def call(path: str, name: str) -> None:
+    """Let a path be called by another name in all that the command prints: a person has never seen it."""
+    for shown in (str, names.printable, lambda text: json_text(text)[1:-1]):
+        _Output.called[shown(path)] = shown(name)
+
+
+def _as_called(text: str) -> str:
+    for path, name in _Output.called.items():
+        text = text.replace(path, name)
+    return text
 
 
 def finish(*, failed: bool = False) -> None:
@@ -151,7 +171,7 @@ def write(text: str) -> None:
         OSError: It was refused, and printing is all that this command does.
     """
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(_as_called(text))
     except OSError as error:
         _lose_output(error)
 
@@ -159,7 +179,7 @@ def write(text: str) -> None:
 def _say(text: str) -> None:
     """Print to standard error, if that can be done: no message is worth the work that it tells of."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(_as_called(text))
         sys.stderr.flush()
     except OSError:
         _to_nothing(sys.stderr)
@@ -226,7 +246,7 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
     try:
         flush()
         if as_json:
-            sys.stdout.write(json_text({"error": error_json(error)}, indent=2) + "\n")
+            sys.stdout.write(_as_called(json_text({"error": error_json(error)}, indent=2)) + "\n")
             flush()
     except OSError:
         give_up()

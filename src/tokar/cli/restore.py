@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import typer
 from tokar import names
 from tokar.cli import output, restore_text
 from tokar.cli.last_line import show_outcome
-from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, name_leftovers, open_given
+from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, local_file, name_leftovers, open_given
 from tokar.cli.restore_text import Showing
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tokar.server.contract import Server
     from tokar.server.run_restore import RestorationResult
 
-_STANDARD_INPUT: Final = "-"
 _ASKED_OF_THE_SERVER: Final = (
     *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files"),
 )
@@ -143,7 +142,9 @@ def restore(
     if accept_unrecoverable:
         raise InputError("--accept-unrecoverable is for one archive; of a chain only what can be recovered is restored")
     target = None if until is None else parse_generation(until)
-    with _open_sets(named, chain) as sets:
+    with ExitStack() as stack:
+        paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
+        sets = stack.enter_context(OpenSets(paths))
         chosen = sets.select(target, branch=branch)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
@@ -151,15 +152,6 @@ def restore(
             _restore(chosen, options, showing)
         else:
             _restore_to(server, chosen, options, showing)
-
-
-def _open_sets(named: list[str], folder: Path | None) -> OpenSets:
-    """Open the archives that are named, or those in a folder."""
-    if folder is not None:
-        return OpenSets([folder])
-    if _STANDARD_INPUT in named:
-        raise InputError("standard input can give one archive alone", hint="name the archives of a chain")
-    return OpenSets(named)
 
 
 def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showing) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.options import Force, Json, Quiet, archive_sink, end_with_json
+from tokar.cli.options import Force, Json, Quiet, archive_sink, end_with_json, local_file
 from tokar.errors import ArchiveError, PartialError
 from tokar.salvage.losses import SalvageReport
 from tokar.salvage.salvage import salvage as salvage_archive
@@ -26,7 +27,10 @@ _FILE_KEYS = ("number", "state", "reason", "name", "token", "size", "missing", "
 @app.command()
 def salvage(
     damaged: Annotated[
-        Path, typer.Argument(metavar="DAMAGED", help="The archive that is damaged or cut; it is only read.")
+        str,
+        typer.Argument(
+            metavar="DAMAGED", help="The archive that is damaged or cut; it is only read. - for standard input."
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make of what is left.")],
     *,
@@ -44,16 +48,19 @@ def salvage(
 
     Exit code 8 when anything was lost.
     """
-    with FileSource(damaged) as source, output.progress("salvaging", 2 * source.size, quiet=quiet) as advance:
+    with ExitStack() as stack:
+        path = stack.enter_context(local_file(damaged))
+        source = stack.enter_context(FileSource(path))
+        advance = stack.enter_context(output.progress("salvaging", 2 * source.size, quiet=quiet))
         try:
             report = salvage_archive(
                 source,
-                lambda: archive_sink(out, force=force, reads=[damaged]),
+                lambda: archive_sink(out, force=force, reads=[path]),
                 partial=partial,
                 progress=advance,
             )
         except ArchiveError as error:
-            error.path = error.path or damaged
+            error.path = error.path or path
             raise
     if as_json:
         _answer(out, report)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet, demand_not_printed_into, named, open_archive
+from tokar.cli.options import Json, Quiet, demand_not_printed_into, named, open_archive, stream_of
 from tokar.errors import ArchiveError
 from tokar.format.verify import VerifyReport, verify
 from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_PRINTED = 20
+_AFTER_ROOT = {"sign": "a signature over the root; not checked here", "keys": "recipients of an encrypted archive"}
 
 
 @app.command("verify")
@@ -36,7 +37,11 @@ def verify_archives(
     answers = []
     for path in archives:
         try:
-            answer, error = _from_stream(content=content) if path == "-" else _from_file(path, content, quiet=quiet)
+            with stream_of(path) as stream:
+                if stream is not None:
+                    answer, error = _from_stream(path, stream, content=content)
+                else:
+                    answer, error = _from_file(path, content, quiet=quiet)
         except ArchiveError as failure:
             output.report(failure)
             answer, error = {"path": path, "ok": False, "faults": [_fault(failure, None)]}, failure
@@ -64,21 +69,21 @@ def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any]
         return _answer(path, archive.root, report), report.faults[0].error if report.faults else None
 
 
-def _from_stream(*, content: bool) -> tuple[dict[str, Any], None]:
-    """Return the answer for the archive on standard input, whose first fault is raised.
+def _from_stream(path: str, stream: BinaryIO, *, content: bool) -> tuple[dict[str, Any], ArchiveError | None]:
+    """Return the answer for an archive that comes as a stream, whose first fault is raised.
 
     Raises:
         FormatError: It is no archive, unsealed or damaged.
     """
     from tokar.format.scanner import EntryEnded, Scan  # noqa: PLC0415 - only streams need it
 
-    scan = Scan(output.standard_input(), decode=content)
-    with named("standard input", always=True):
+    scan = Scan(stream, decode=content)
+    with named("standard input" if path == "-" else path, always=True):
         entries = sum(isinstance(event, EntryEnded) for event in scan)
     assert scan.scanner is not None
     assert scan.scanner.root is not None
-    report = VerifyReport(content, entries=entries, bytes_checked=scan.position)
-    return _answer("-", scan.scanner.root, report), None
+    report = VerifyReport(content, entries=entries, bytes_checked=scan.position, trailing=scan.scanner.trailing)
+    return _answer(path, scan.scanner.root, report), None
 
 
 def _answer(path: str, root: bytes, report: VerifyReport) -> dict[str, Any]:
@@ -90,6 +95,7 @@ def _answer(path: str, root: bytes, report: VerifyReport) -> dict[str, Any]:
         "bytes_checked": report.bytes_checked,
         "content_decoded": report.content_decoded,
         "not_checked": [] if report.content_decoded else ["content of compressed chunks", "digests of content"],
+        "after_root": [kind.decode() for kind in report.trailing],
         "fault_count": report.fault_count,
         "faults": [_fault(one.error, one.entry.number if one.entry else None) for one in report.faults],
     }
@@ -111,3 +117,6 @@ def _print(answer: dict[str, Any]) -> None:
     )
     output.line(f"{names.printable(answer['path'])}: intact; {checked}; {looked}")
     output.line(f"  root {answer['root']}")
+    for kind in dict.fromkeys(answer["after_root"]):
+        what = _AFTER_ROOT.get(kind, "of a kind that is not known here")
+        output.line(f"  after the root, which does not cover it: {kind}, {what}")

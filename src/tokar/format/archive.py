@@ -88,6 +88,7 @@ class Archive:
             raise FormatError(f"{self.entry_count} entries", rule="LIM-1", offset=root_head.position)
         self.rows = list(found.rows)
         self.root_head = root_head
+        self.trailing: list[bytes] = []  # The kinds of the records after ROOT, which are outside the root
         self._outside = [row.position for row in self.rows] + [root_head.position]
         at = self._demand_order(root_head.position)
         self._check_trailing()
@@ -159,7 +160,6 @@ class Archive:
     def _check_trailing(self) -> None:
         position = self.root_head.end
         end = self.size - bodies.TAIL_SIZE
-        count = 0
         while position < end:
             from tokar.format.scanner import demand_trailing  # noqa: PLC0415 - few archives have records there
 
@@ -167,8 +167,8 @@ class Archive:
             head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
             if head is None or not head.is_extra:
                 raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
-            demand_trailing(head, count)
-            count += 1
+            demand_trailing(head, len(self.trailing))
+            self.trailing.append(head.kind)
             self._read(position, head.kind)
             position = head.end
         if position != end:

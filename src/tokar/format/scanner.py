@@ -108,7 +108,7 @@ class Scanner:
         self.root: bytes | None = None  # The root, once ROOT has passed
         self._head_body = b""
         self._root_position = 0
-        self._trailing = 0
+        self.trailing: list[bytes] = []  # The kinds of the records after ROOT, which are outside the root
         self._open: _OpenEntry | None = None
 
     def admit(self, head: RecordHead) -> None:
@@ -124,8 +124,8 @@ class Scanner:
             raise FormatError(message, rule="SEQ-1", offset=head.position)
         if self.phase is Phase.ROOTED:
             if head.is_extra:
-                demand_trailing(head, self._trailing)
-                self._trailing += 1
+                demand_trailing(head, len(self.trailing))
+                self.trailing.append(head.kind)
         else:
             self.ledger.demand_room(head.kind, position=head.position, end=head.end)
         if self._open is not None and len(self._open.lengths) >= records.MAX_CHUNKS and head.kind == records.DATA:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
@@ -47,6 +47,7 @@ class VerifyReport:
     bytes_checked: int = 0  # Bytes of records that were looked at
     faults: list[VerifyFault] = field(default_factory=list)  # What is wrong, at most 1,000
     fault_count: int = 0  # How many faults there are
+    trailing: Sequence[bytes] = ()  # Kinds of the records after ROOT: they are whole, and no root covers them
 
     def demand(self) -> None:
         """Raise the first fault, if there is one.
@@ -91,7 +92,7 @@ class _Verifier:
         self._content = content
         self._threads = threads or os.cpu_count() or 1
         self._progress = progress
-        self._report = VerifyReport(content)
+        self._report = VerifyReport(content, trailing=archive.trailing)
         self._lock = threading.Lock()
         self._local = threading.local()
         self._failure: BaseException | None = None
