@@ -105,6 +105,7 @@ def test_json_is_one_value_and_nothing_else(lab: Lab, tmp_path: Path) -> None:
     assert (found["asked"], found["took"], found["refusal"], found["truncation"]) == ("full", "full", None, "done")
     assert found["generations"]["low"] <= found["generations"]["high"]
     assert found["damaged"] == []
+    assert found["outcome"] == {"word": "RESTORABLE", "why": None}
     assert all("disk" in note or "memory" in note for note in found["notes"])  # of where this test writes
 
 
@@ -146,6 +147,8 @@ def test_an_incremental_goes_on_from_the_set_before(how: str, lab: Lab, tmp_path
     result = done("backup", source(lab), out, "--type", "incremental", *after[how])
     assert "incremental" in result.stdout
     assert "truncation: done" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("PART OF A CHAIN: needs a full that reaches 0x")
+    assert any(line.startswith("beside: not in the set: the key") for line in result.stdout.splitlines())
     with library.open(out) as archive, library.open(full) as first:
         assert archive.head.extra["prior"] == {"id": first.id.hex(), "root": first.root.hex()}
 

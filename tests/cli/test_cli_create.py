@@ -66,7 +66,7 @@ def test_the_summary_ends_with_what_is_not_inside(folder: Path, tmp_path: Path) 
     lines = done("create", tmp_path / "a.tokar", folder).stderr.splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith("tokar: sealed "))
     kinds = [line.removeprefix("tokar: ").partition(":")[0] for line in lines[start + 1 :]]
-    assert kinds == ["content", *["not inside"] * 6]
+    assert kinds == ["content", *["not inside"] * 6, "RESTORABLE"]
 
 
 def test_where_there_is_nothing_to_archive_it_is_said_what_was_seen(tmp_path: Path) -> None:
@@ -99,6 +99,15 @@ def test_json_tells_the_same(folder: Path, tmp_path: Path) -> None:
         }
     assert {"name": "edb.chk", "reason": "a checkpoint file, rebuilt by the engine"} in answer["left_out"]
     assert answer["notes"] == []
+    assert answer["outcome"] == {"word": "RESTORABLE", "why": None}
+
+
+def test_the_last_line_is_that_of_check(folder: Path, tmp_path: Path) -> None:
+    for at, (gone, word) in enumerate((("edb.log", "RESTORABLE"), ("db.edb", "PART OF A CHAIN"))):
+        (folder / gone).unlink()
+        last = done("create", tmp_path / f"{at}.tokar", folder).stderr.splitlines()[-1]
+        assert last == f"tokar: {tokar('check', tmp_path / f'{at}.tokar').stdout.splitlines()[-1]}"
+        assert last.startswith(f"tokar: {word}")
 
 
 def test_what_is_said_about_the_set_is_kept(folder: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
+from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Quiet, name_leftovers
 from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
@@ -107,6 +108,7 @@ def backup(
         output.as_json(_json(result))
     elif not quiet:
         _describe(result)
+        show_outcome(result.outcome, server.dialect.profile)
 
 
 def _not_read(problem: ArchiveError) -> None:
@@ -152,5 +154,5 @@ def _json(result: BackupResult) -> dict[str, Any]:
         "refusal": result.refusal or None,
         "truncation": result.truncation.value,
         "generations": {"low": low_high[0], "high": low_high[1]} if low_high else None,
-        **fields_json(result, "damaged", "notes"),
+        **fields_json(result, "damaged", "notes", "outcome"),
     }

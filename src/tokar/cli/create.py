@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,10 @@ from tokar.format.writer import Sealed
 from tokar.storage.sink import PipeSink, Sink
 from tokar.tokens import token_name
 from tokar.words import count_text
+
+if TYPE_CHECKING:
+    from tokar.sets.faults import Fault
+    from tokar.sets.outcome import LastLine
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -92,18 +97,23 @@ def create(
             sink = archive_sink(out, force=force, reads=[locations] if locations else [])
         sealed = collect(collection, sink, compression=compression, progress=advance, findings=found)
     examination = NOT_EXAMINED if found is None else found.to_json()
+    outcome, missing = (None, ()) if out == "-" else _judged(out, collection)
     if as_json:
-        output.as_json(_json(out, collection, sealed) | {"examination": examination})
+        known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
+        output.as_json(_json(out, collection, sealed) | known)
     talks = not (as_json or quiet)
     if talks:
         _list(collection, examination)
     for warning in collection.warnings:
         output.note(f"warning: {names.printable(warning)}")
     _warn(out, examination)
-    if out != "-" and any(one.kind == "database" for one in collection.gathered.candidates):
-        _warn_of_recovery(out)
+    _warn_of_recovery(out, missing)
     if talks:
         _sum_up(out, collection, sealed, examination)
+    if talks and outcome is not None:
+        from tokar.cli.last_line import show_outcome  # noqa: PLC0415 - as in `_judged`
+
+        show_outcome(outcome, collection.profile, say=output.note)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:
@@ -116,18 +126,28 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
-def _warn_of_recovery(out: str) -> None:
-    """Say what stands in the way of recovering the databases, also with --quiet: what is missing may still be had."""
+def _judged(out: str, collection: Collection) -> tuple[LastLine | None, Sequence[Fault]]:
+    """Return what the verdict on the archive comes to, and what stands in the way of recovering its databases."""
+    kinds = {one.kind for one in collection.gathered.candidates}
+    if not kinds & {"database", "log"}:
+        return None, ()
     from tokar.format.archive import Archive  # noqa: PLC0415 - loads much, and few sets need it
     from tokar.sets.faults import Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415
+    from tokar.sets.outcome import outcome_of  # noqa: PLC0415
     from tokar.sets.read import facts_of_archive  # noqa: PLC0415
     from tokar.sets.recorded import RecordedFacts  # noqa: PLC0415
 
     with Archive(out) as archive:
-        verdict = judge_set(facts_of_archive(archive, recorded=RecordedFacts(archive)))
+        facts = facts_of_archive(archive, recorded=RecordedFacts(archive))
+    verdict = judge_set(facts)
     # What is wrong inside a single file was said by the examination already.
     missing = [fault for fault in verdict.blocking if fault.kind.scope is Scope.SET]
+    return outcome_of(verdict, facts), missing if facts.databases else ()
+
+
+def _warn_of_recovery(out: str, missing: Sequence[Fault]) -> None:
+    """Say what stands in the way of recovering the databases, also with --quiet: what is missing may still be had."""
     for fault in missing:
         of = f"{', '.join(fault.databases)}: " if fault.databases else ""
         output.note(f"warning: {names.printable(of + fault.message)}; next: {names.printable(fault.next_step)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from tokar.cli import output
@@ -13,11 +14,13 @@ _COLOURS: Final = {Word.RESTORABLE: 32, Word.PART_OF_A_CHAIN: 32, Word.NOT_RESTO
 _YELLOW: Final = 33
 
 
-def show_outcome(found: LastLine, profile: str = "") -> None:
-    """Print the last line of a verdict, in colour on a terminal."""
+def show_outcome(found: LastLine | None, profile: str = "", *, say: Callable[[str], None] = output.line) -> None:
+    """Print the last line of a verdict if there is one, in colour on a terminal, and before it what no verdict says."""
+    if found is None:
+        return
     for text in beside(profile):
-        output.line(f"beside: {text}")
+        say(f"beside: {text}")
     word, why = str(found.word), output.safe(str(found)).removeprefix(found.word)
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+    if (sys.stdout if say is output.line else sys.stderr).isatty() and "NO_COLOR" not in os.environ:
         word = f"\x1b[1;{_COLOURS.get(found.word, _YELLOW)}m{word}\x1b[0m"
-    output.line(f"{word}{why}")
+    say(f"{word}{why}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tokar import names
+from tokar.as_json import as_json
 from tokar.cli import output, restore_text
 from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, local_file, name_leftovers, open_given
@@ -177,8 +178,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             restore_text.show_report(report)
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
-        if plan.outcome is not None:
-            show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)
+        show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)
 
 
 @contextmanager
@@ -209,8 +209,10 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         _drive(server, chosen, options, showing, run)
     if showing.as_json:
         output.as_json(_json(chosen, run))
-    elif run.result is not None and showing.talks:
-        _show(run.result, run.next_steps)
+    elif showing.talks:
+        if run.result is not None:
+            _show(run.result, run.next_steps)
+        show_outcome(chosen.outcome, chosen.archives[0].head.profile)
 
 
 @dataclass
@@ -274,5 +276,6 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
             "registrations": [restore_text.registration_json(one) for one in result.registrations] if result else [],
             "next": list(run.next_steps),
         },
+        "outcome": as_json(chosen.outcome),
         "placed": {"files": result.files, "size": result.size} if result else None,
     }

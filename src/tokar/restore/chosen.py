@@ -178,14 +178,14 @@ def choose_one(
     if only:
         facts = _facts_of(archive, find_entries(archive.entries, only))
         found = _judged(facts, branch)
-        return replace(chosen, whole=False, outcome=_outcome_of(found, facts), left_out=_not_placed(found))
+        return replace(chosen, whole=False, outcome=outcome_of(found, facts), left_out=_not_placed(found))
     facts = _facts_of(archive, archive.entries) if facts is None else facts
     found = _judged(facts, branch)
     logs = found.placed_logs(facts)
     generations = [one.generation or 0 for one in logs]
     low, high = min(generations, default=0), max(generations, default=0)
     label = str(archive.path or archive.id.hex())
-    outcome = _outcome_of(found, facts)
+    outcome = outcome_of(found, facts)
     return replace(
         chosen,
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
@@ -212,11 +212,6 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
         for one in found.left_out
         if one.file.number is not None
     )
-
-
-def _outcome_of(found: SetVerdict, facts: SetFacts) -> LastLine | None:
-    """Return what a verdict comes to; None where nothing is of an engine."""
-    return outcome_of(found, facts) if facts.databases or facts.logs or found.not_checked else None
 
 
 def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:

@@ -56,6 +56,7 @@ from tokar.server.states import BackupState
 from tokar.server.transcript import Transcript
 from tokar.sets import receipt
 from tokar.sets.judge import judge_set
+from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, receipt_path, write_receipt
 from tokar.sets.recorded import FactWriter
@@ -104,6 +105,7 @@ class BackupResult:
     generations: tuple[int, int] | None  # Lowest and highest log of the set; None without logs
     damaged: tuple[str, ...]  # Files with damage, each in a few words
     notes: tuple[str, ...]  # What a person should know
+    outcome: LastLine | None = None  # What the verdict on the set comes to, as `check --content` would say it
 
 
 class BackupPartialError(PartialError):
@@ -150,6 +152,7 @@ class _Run:
         self._findings = Findings()
         self._damaged: tuple[str, ...] = ()
         self._left_out: list[str] = []
+        self._outcome: LastLine | None = None
         self._notes: list[str] = []
         self._sealed: Sealed | None = None
         self._truncation = Truncation.NOT_INTENDED
@@ -283,7 +286,9 @@ class _Run:
             backup["refused"] = f"0x{procedure.refusal.code:08X}"
             self._notes.append(f"logs only was refused, a full was taken instead: {procedure.refusal.message}")
         facts = self._reader.facts()
-        self._damaged = tuple(fault_text(fault) for fault in damage_of(judge_set(facts)))
+        verdict = judge_set(facts)
+        self._outcome = outcome_of(verdict, facts)
+        self._damaged = tuple(fault_text(fault) for fault in damage_of(verdict))
         self._notes += [f"damaged: {text}" for text in self._damaged]
         summary: dict[str, Any] = {"backup": backup}
         if facts.generations is not None:
@@ -399,6 +404,7 @@ class _Run:
             generations=self._reader.facts().generations,
             damaged=self._damaged,
             notes=tuple(self._notes),
+            outcome=self._outcome,
         )
 
     def _tell_of_failure(self, error: BaseException) -> None:

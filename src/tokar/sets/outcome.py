@@ -77,8 +77,10 @@ def pages_unproven(facts: SetFacts) -> Iterator[str]:
             yield f"{one.name}: {one.pages.not_verified}"
 
 
-def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
-    """Return what the verdict on a set comes to, and what its files say."""
+def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine | None:
+    """Return what the verdict on a set comes to, and what its files say; None where nothing is of an engine."""
+    if not (facts.databases or facts.logs or verdict.not_checked):
+        return None
     part = part_of(facts.generations) if facts.logs and not verdict.databases else None
     return weigh(verdict.blocking, left_open(verdict, facts), part)
 
