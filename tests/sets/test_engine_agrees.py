@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
+from loose_facts import facts_of_folder
 
 from tokar.sets.database_verdict import RESTORABLE
 from tokar.sets.judge import judge_set
-from tokar.sets.read import facts_of_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

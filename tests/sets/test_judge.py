@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from loose_facts import facts_of_folder
 from recovery_sets import (
     DATABASE,
     DATABASE_SIGNATURE,
@@ -28,7 +29,6 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
 from tokar.sets.judge import LogRole, judge_set
-from tokar.sets.read import facts_of_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

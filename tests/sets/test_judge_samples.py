@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from loose_facts import facts_of_folder
 from recovery_sets import flip
 
 from tokar.ese.checkpoint import Checkpoint
@@ -15,7 +16,6 @@ from tokar.ese.values import LogPosition
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.judge import LogRole, judge_set
-from tokar.sets.read import facts_of_folder
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

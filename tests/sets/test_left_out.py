@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from loose_facts import facts_of_folder
 from recovery_sets import (
     DATABASE,
     DATABASE_SIGNATURE,
@@ -29,7 +30,7 @@ from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.judge import judge_set
-from tokar.sets.read import facts_of_archive, facts_of_folder
+from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
     from pathlib import Path

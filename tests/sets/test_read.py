@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loose_facts import facts_of_folder
 from recovery_sets import (
     DATABASE,
     OTHER_STREAM,
@@ -29,7 +30,7 @@ from tokar.errors import CheckMismatchError, StorageError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import FlushMap
 from tokar.sets.judge import judge_set
-from tokar.sets.read import SetFile, SetReader, facts_of_archive, facts_of_folder
+from tokar.sets.read import SetFile, SetReader, facts_of_archive
 from tokar.sets.seen import PassingFile
 from tokar.storage.bytesource import FileSource
 
