@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from tokar import names, tokens
 from tokar._version import SOFTWARE
@@ -37,7 +37,6 @@ _MAX_SEEN: Final = 8  # files that an error lists
 _MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
 # Bytes of each of two lists in SUMM, which holds 1 MiB.
 _MAX_LIST_SIZE: Final = 180 * 1024
-_Item = TypeVar("_Item", str, dict[str, str])
 # O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
 _OPEN_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -374,23 +373,15 @@ def _summary(collection: Collection) -> dict[str, Any]:
         extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
     if gathered.left_out:
         listed = [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out[:_MAX_LISTED]]
-        extra["left_out"] = _within(listed)
+        extra["left_out"] = canonical_json.fitting(listed, _MAX_LIST_SIZE, _size)
         extra["left_out_count"] = len(gathered.left_out)
     if notes := [*collection.warnings, *collection.notes]:
-        extra["notes"] = _within([names.printable(note) for note in notes[:_MAX_LISTED]])
+        extra["notes"] = canonical_json.fitting(map(names.printable, notes[:_MAX_LISTED]), _MAX_LIST_SIZE, _size)
     return {"outcome": "partial" if collection.is_partial else "complete", **extra}
 
 
-def _within(listed: list[_Item]) -> list[_Item]:
-    """Return as many of the first items as SUMM has room for."""
-    room = _MAX_LIST_SIZE
-    kept = []
-    for item in listed:
-        room -= len(canonical_json.encode({"item": item}))
-        if room < 0:
-            break
-        kept.append(item)
-    return kept
+def _size(item: str | dict[str, str]) -> int:
+    return len(canonical_json.encode({"item": item}))
 
 
 def _certutil_folder(request: CollectRequest) -> certutil.CertutilFolder | None:

@@ -21,6 +21,7 @@ from tokar import tokens
 from tokar.as_json import fields_json, to_count
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
+from tokar.format.canonical_json import fitting
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.seen import PassingFile, Seen
 
@@ -125,15 +126,8 @@ NOT_EXAMINED: Final = {"state": "off"}
 
 def _fitting(files: Iterable[Examined]) -> list[dict[str, Any]]:
     """Return the elements of the list for as many files as there is room for."""
-    rows = []
-    room = _MAX_LIST_SIZE
-    for one in files:
-        row = one.to_json()
-        room -= len(json.dumps(row, ensure_ascii=False).encode())  # a little more than it takes in canonical form
-        if room < 0:
-            break
-        rows.append(row)
-    return rows
+    rows = (one.to_json() for one in files)  # measured as a little more than they take in canonical form
+    return fitting(rows, _MAX_LIST_SIZE, lambda row: len(json.dumps(row, ensure_ascii=False).encode()))
 
 
 def may_be_ese(content: bytes, token: int) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from tokar.as_json import MAX_INTEGER, to_base64
 from tokar.errors import FormatError
@@ -159,6 +159,7 @@ def _is_scalar(text: str) -> bool:
 
 
 Check = Callable[[Any], bool]
+T = TypeVar("T")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d\.\d{6}Z", re.ASCII)
 _DECIMAL: Final = re.compile(r"[1-9][0-9]{15,19}")
 _HEX: Final = re.compile(r"[0-9a-f]*")
@@ -263,6 +264,17 @@ def object_with(keys: Mapping[str, Key]) -> Check:
 def object_of(check: Check) -> Check:
     """Return a check for an object whose values all have one form."""
     return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def fitting(items: Iterable[T], room: int, size_of: Callable[[T], int]) -> list[T]:
+    """Return the first items, as many as there is room for; the room is as long as all of their sizes."""
+    kept = []
+    for item in items:
+        room -= size_of(item)
+        if room < 0:
+            break
+        kept.append(item)
+    return kept
 
 
 def to_time(moment: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from itertools import accumulate, islice, takewhile
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from tokar import names
@@ -298,7 +298,7 @@ def new_summary(losses: Losses, found: DamageMap, writer: ArchiveWriter, *, fini
         return Summary(writer.entry_count, writer.content_size, finished, outcome, extra)
 
     room = _make_room(extra, losses, records.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
-    kept = _fitting(lost, room)
+    kept = canonical_json.fitting(lost, room, lambda item: len(canonical_json.encode(item)) + 1)
     if len(kept) < len(lost):
         losses.notes.append(f"SUMM has no room for {len(lost) - len(kept)} of {len(lost)} losses")
     notes = [*extra.pop("notes", ()), *(note[:_MAX_NAME] for note in losses.notes)]
@@ -336,12 +336,6 @@ def _content_ranges(file: DamagedFile) -> Iterator[tuple[int, int]]:
             yield missing.offset, missing.size or 0
     else:
         yield 0, 0 if file.written_as is not None else file.size or 0
-
-
-def _fitting(items: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
-    """Return the items that fit, from the first on."""
-    sizes = accumulate(len(canonical_json.encode(item)) + 1 for item in items)
-    return [item for item, _ in takewhile(lambda pair: pair[1] <= room, zip(items, sizes, strict=True))]
 
 
 def _by_size(extra: Mapping[str, Any], known: Container[str], *, last: str | None = None) -> list[str]:
