@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
-from command_line import done, tokar
+from command_line import done, tokar, without_rights
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import database, log
+from small_sets import database, log, write
 
 import tokar as library
 
@@ -317,23 +318,42 @@ def test_too_little_memory_is_never_taken_for_damage(folder: Path, monkeypatch: 
     assert (result.exit_code, result.error) == (1, "there is too little memory")
 
 
+def keeps(folder: Path, seconds: int) -> bool:
+    """Whether a folder is there that keeps such a time for its files."""
+    try:
+        os.utime(folder, ns=(0, seconds * 10**9))
+    except OSError:
+        return False
+    return int(folder.stat().st_mtime_ns) == seconds * 10**9
+
+
 @pytest.mark.skipif(os.name == "nt", reason="its file times end elsewhere")
-@pytest.mark.parametrize("year", [1600, 2400])
+@pytest.mark.parametrize("year", [-3_000_000, -1, 1600, 2400, 30_828, 2_000_000])  # FILETIME ends in 30828
 @pytest.mark.parametrize("everything", [True, False])
 def test_a_modification_time_that_cannot_be_kept_is_left_out_and_named(
     year: int, everything: bool, tmp_path: Path
 ) -> None:
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "edb00001.log").write_bytes(log(1))
-    (tmp_path / "set" / "x.txt").write_bytes(b"x")
-    for path in (tmp_path / "set").iterdir():
-        os.utime(path, ns=(0, (year - 1970) * 31_556_952 * 10**9))
-    if abs((tmp_path / "set" / "x.txt").stat().st_mtime_ns) < 1 << 63:
-        pytest.skip("the file system keeps no such time")
-    result = done("create", tmp_path / "a.tokar", tmp_path / "set", *(["--all"] if everything else []))
+    seconds = (year - 1970) * 31_556_952
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as name:
+        folder = Path(name)
+        if not keeps(folder, seconds):
+            pytest.skip("the file system keeps no such time")
+        write(folder, {"edb00001.log": log(1), "x.txt": b"x"})
+        for path in folder.iterdir():
+            os.utime(path, ns=(0, seconds * 10**9))
+        result = done("create", tmp_path / "a.tokar", folder, *(["--all"] if everything else []))
     assert "edb00001.log and 1 more: the modification time is not kept" in result.stderr
     done("restore", tmp_path / "a.tokar", "--into", tmp_path / "z")
     assert [path.stat().st_mtime > 1e9 for path in (tmp_path / "z").iterdir()] == [True] * (1 + everything)
+
+
+@pytest.mark.parametrize("modified", [-(1 << 63), -1, 0, (1 << 63) - 1])
+def test_the_ends_of_what_is_kept_of_a_time_are_shown_and_restored(modified: int, tmp_path: Path) -> None:
+    with library.create(tmp_path / "a.tokar", profile="ese") as writer:
+        writer.add_bytes(0x0F, "x", b"x", modified=modified)
+    assert done("inspect", "--json", tmp_path / "a.tokar").json()["entries"][0]["modified"][-1] == "Z"
+    done("inspect", "--entries", tmp_path / "a.tokar")
+    done("restore", tmp_path / "a.tokar", "--into", tmp_path / "z")
 
 
 def test_inspect_goes_on_after_a_file_that_cannot_be_shown(folder: Path) -> None:
@@ -442,3 +462,19 @@ def test_a_dash_where_standard_input_is_not_read_ends_in_a_hint(
     result = tokar(*(word.format(good=folder / "good.tokar", out=tmp_path / "o") for word in words), stdin=b"x")
     assert result.exit_code
     assert "standard input is not read here" in result.stdout + result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such rights")
+@pytest.mark.parametrize("options", [[], ["--force"]])
+def test_a_folder_that_may_be_written_to_and_not_read_takes_an_archive(options: list[str]) -> None:
+    with without_rights() as place:
+        write(place / "in", {"edb00001.log": log(1)})
+        (place / "drop").mkdir()
+        if options:
+            (place / "drop" / "a.tokar").write_bytes(b"old")
+        (place / "drop").chmod(0o300)
+        done("create", "-q", *options, place / "drop" / "a.tokar", place / "in")
+        assert tokar("restore", place / "drop" / "a.tokar", "--into", place / "drop" / "new").exit_code == 1
+        (place / "drop").chmod(0o700)
+        assert [path.name for path in (place / "drop").iterdir()] == ["a.tokar"]
+        assert library.open(place / "drop" / "a.tokar").entry(0).name == "edb00001.log"

@@ -190,6 +190,9 @@ def sync_descriptor(descriptor: int, path: Path | str) -> None:
 def sync_directory(directory: Path) -> bool:
     """Make renames in a directory durable.
 
+    One that may be written to and not read (a drop box) cannot be opened for that: there all file systems are synced,
+    on Linux, where that call waits until it is done.
+
     Returns:
         Whether they are. On Windows nothing is to be done: directories cannot be synced, and the renames here write
         through. False where the file system has no sync of directories.
@@ -203,7 +206,10 @@ def sync_directory(directory: Path) -> bool:
         finally:
             os.close(descriptor)
     except OSError as error:
-        if error.errno in _NOT_SUPPORTED:
+        if error.errno == errno.EACCES and sys.platform.startswith("linux"):
+            os.sync()
+            return True
+        if error.errno in {*_NOT_SUPPORTED, errno.EACCES}:
             return False
         raise StorageError(f"cannot make the directory durable: {error.strerror}", path=directory) from error
     return True
