@@ -14,6 +14,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -129,6 +130,18 @@ def printable(text: str) -> str:
     if text.isprintable() and "<" not in text:
         return text
     return "".join(c if c.isprintable() and c != "<" else f"<U+{ord(c):04X}>" for c in text)
+
+
+def typed(path: str) -> str:
+    """Return a path of this machine as it is typed in a command: quoted for the shell where it has to be."""
+    if path.startswith("-"):
+        path = os.path.join(os.curdir, path)  # noqa: PTH118 - text
+    if os.name == "nt":
+        return f'"{path}"' if " " in path else path
+    if path.isprintable():
+        return shlex.quote(path)
+    plain = (chr(one) if 0x20 <= one < 0x7F and one not in b"'\\" else f"\\x{one:02x}" for one in os.fsencode(path))
+    return f"$'{''.join(plain)}'"
 
 
 def leaf(raw: bytes, encoding: int) -> str:

@@ -6,7 +6,9 @@ import io
 import json
 import math
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
+from command_line import command as process_words
 from command_line import done, tokar, without_rights
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -478,3 +481,58 @@ def test_a_folder_that_may_be_written_to_and_not_read_takes_an_archive(options: 
         (place / "drop").chmod(0o700)
         assert [path.name for path in (place / "drop").iterdir()] == ["a.tokar"]
         assert library.open(place / "drop" / "a.tokar").entry(0).name == "edb00001.log"
+
+
+NAUGHTY = "a b'\x1b[31m\n\u202e\udcff"  # a blank, a quote, an escape, a line feed, right to left, no text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names")
+def test_a_path_with_anything_in_it_is_printed_safely_and_its_commands_can_be_typed(tmp_path: Path) -> None:
+    """Every verb over paths that try to write to the terminal; what it tells to type works in a shell."""
+    place = tmp_path / NAUGHTY
+    write(place / "in", {"edb00001.log": log(1), "db.edb": database()})
+    archive, lab = place / "a.tokar", place / "lab"
+    damaged, data = place / "b.tokar", b""
+    said = [done("create", archive, place / "in")]
+    data = archive.read_bytes()
+    damaged.write_bytes(data[:3000] + b"x" + data[3001:])
+    said += [
+        done("lab", "new", lab, "--profile", "certadm"),
+        done("lab", "work", lab, "-n", "20", "--crash"),
+        done("backup", f"lab:{lab}", place / "f.tokar", "--type", "full"),
+        done("inspect", "--entries", archive),
+        done("inspect", place / "in" / "db.edb"),
+        tokar("verify", archive, damaged, place / "gone"),
+        tokar("check", archive, damaged),
+        tokar("chain", place, place / "f.tokar.receipt.json"),
+        done("restore", archive, "--into", place / "out"),
+        tokar("restore", archive, "--into", place / "out"),
+        done("extract", archive, "db.edb", "-o", place / "x"),
+        tokar("salvage", damaged, place / "s.tokar"),
+        done("demo", place / "demo"),
+    ]
+    (place / f".{NAUGHTY}.0123abcd.part").write_bytes(b"")
+    said.append(done("clean", place))
+    for result in said:
+        printed = result.stdout + result.stderr
+        assert all(line.isprintable() for line in printed.split("\n")), printed
+        assert "(31m" not in printed
+    commands = [line for line in said[-1].stdout.splitlines() if line.startswith("tokar clean --remove ")]
+    words = commands[0].removesuffix(" removes what has no owner any more").replace("tokar", '"$@"', 1)
+    subprocess.run(["bash", "-c", words, "bash", *process_words()], check=True, capture_output=True, env={**os.environ})
+    assert not list(place.glob("*.part"))
+    assert not list(place.glob(".*.part"))
+
+
+@pytest.mark.parametrize("given", [["p"], ["p/mon", "p/tue"], ["p/mon/DataBase", "p/tue/DataBase"], ["p/mon", "x"]])
+def test_each_folder_of_certutil_is_named_by_a_command_that_works(given: list[str], tmp_path: Path) -> None:
+    for name in ("p/mon", "p/tue"):
+        write(tmp_path / name / "DataBase", {"certbkxp.dat": b"\0\0", f"CA {name[-3:]}.edb": database()})
+    write(tmp_path / "x", {"edb00001.log": log(1)})
+    result = tokar("create", tmp_path / "a.tokar", *(tmp_path / name for name in given))
+    if given[-1] == "x":
+        assert (result.exit_code, "certutil wrote this folder" in result.stderr) == (0, True)
+        return
+    assert result.exit_code == 2
+    for name in ("p/mon", "p/tue"):
+        assert f" {shlex.quote(str(tmp_path / name))}" in result.hint

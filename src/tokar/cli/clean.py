@@ -56,4 +56,4 @@ def _sum_up(folder: Path, found: list[Leftover], *, remove: bool) -> None:
     if not found:
         output.line("nothing is left over here")
     elif gone and not remove:
-        output.line(f"tokar clean --remove {names.printable(str(folder))} removes what has no owner any more")
+        output.line(f"tokar clean --remove {names.typed(str(folder))} removes what has no owner any more")

@@ -122,7 +122,7 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
     for warning in found:
         output.note(f"warning: {warning}")
     if found:
-        archive = "ARCHIVE" if out == "-" else names.printable(out)
+        archive = "ARCHIVE" if out == "-" else names.typed(out)
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
@@ -152,7 +152,7 @@ def _warn_of_recovery(out: str, missing: Sequence[Fault]) -> None:
         of = f"{', '.join(fault.databases)}: " if fault.databases else ""
         output.note(f"warning: {names.printable(of + fault.message)}; next: {names.printable(fault.next_step)}")
     if missing:
-        output.note(f"warning: this set cannot be recovered as it is; all of it: tokar check {names.printable(out)}")
+        output.note(f"warning: this set cannot be recovered as it is; all of it: tokar check {names.typed(out)}")
 
 
 def _list(collection: Collection, examination: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import typer
 from tokar.cli import output
 from tokar.errors import SetError
 from tokar.lab.demo import run_demo
+from tokar.names import typed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -29,13 +30,14 @@ def demo(
         raise SetError("the restored databases do not hold what was committed", path=folder)
     output.line()
     output.line(f"{result.records} records came back, none more, none less. Next:")
-    first = result.archives[0]
+    first, loose, new = (typed(str(path)) for path in (result.archives[0], folder / "loose", folder / "sets/new.tokar"))
+    server = str(folder / "other-server")
     for command in (
         f"tokar inspect {first}",
         f"tokar inspect --json {first}",
-        f"tokar restore {first} --into {folder / 'loose'} --dry-run",
-        f"tokar lab work {folder / 'other-server'} -n 100",
-        f"tokar backup lab:{folder / 'other-server'} {folder / 'sets' / 'new-full.tokar'} --type full",
+        f"tokar restore {first} --into {loose} --dry-run",
+        f"tokar lab work {typed(server)} -n 100",
+        f"tokar backup {typed('lab:' + server)} {new} --type full",
         "tokar --help",
     ):
         output.line(f"  {command}")

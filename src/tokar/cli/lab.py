@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json
@@ -198,7 +199,7 @@ def _show(lab: Lab, *, as_json: bool) -> None:
         if one["clean"]:
             output.line(f"  {name:<12}  {count_text(one['records'], 'record'):>14}  contents {one['digest']}")
         else:
-            output.line(f"  {name:<12}  to be recovered first: tokar lab recover {facts['folder']}")
+            output.line(f"  {name:<12}  to be recovered first: tokar lab recover {names.typed(facts['folder'])}")
     logs = facts["logs"]
     closed = f"0x{logs['low']:X} to 0x{logs['high']:X}" if logs["count"] else "none"
     output.line(f"  closed logs   {closed}, circular logging {'on' if facts['circular'] else 'off'}")

@@ -191,5 +191,5 @@ def name_leftovers(*folders: Path | str) -> None:
     if gone:
         name, folder = gone[0]
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        command = f"tokar clean {names.printable(folder)}"
+        command = f"tokar clean {names.typed(folder)}"
         output.note(f"left over of a run that died: {names.printable(name)}{more}; to list and remove: {command}")

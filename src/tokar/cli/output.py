@@ -186,19 +186,19 @@ def _say(text: str) -> None:
 
 
 def line(text: str = "") -> None:
-    """Print a line of the result."""
-    write(text + "\n")
+    """Print a line of the result; what is not safe to print in it is escaped."""
+    write(safe(text) + "\n")
 
 
 def lines(prefix: str, texts: Iterable[str]) -> None:
-    """Print texts as lines of the result, each made safe."""
+    """Print texts as lines of the result."""
     for text in texts:
-        line(prefix + safe(text))
+        line(prefix + text)
 
 
 def note(text: str) -> None:
-    """Print a line that is not part of the result."""
-    _say(f"tokar: {text}\n")
+    """Print a line that is not part of the result; what is not safe to print in it is escaped."""
+    _say(f"tokar: {safe(text)}\n")
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -320,13 +320,13 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequen
 
     Rows are taken a batch at a time, however many there are; columns keep the widths that the batches before needed.
     """
-    remaining = iter(rows)
+    remaining = ([safe(cell) for cell in row] for row in rows)
     batch = list(islice(remaining, _TABLE_BATCH))
     if len(batch) < _TABLE_BATCH and sys.stdout.isatty():
         _fitted_table(titles, batch, right)
         return
     widths = [0] * len(titles)
-    batch = [titles, *batch]
+    batch = [[*titles], *batch]
     while batch:
         widths = [
             max(width, *map(_cells, column)) for width, column in zip(widths, zip(*batch, strict=True), strict=True)
@@ -390,7 +390,7 @@ def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
         rich_progress.TimeRemainingColumn(),
     )
     bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task(title, total=total)
+    task = bar.add_task(safe(title), total=total)
 
     def advance(size: int) -> None:
         with suppress(OSError):  # the terminal may be gone

@@ -399,19 +399,20 @@ def _certutil_inside(request: CollectRequest, gathered: Gathered) -> list[str]:
         InputError: Several do, and would become one set.
     """
     given = [path for path in request.paths if os.path.isdir(path)]  # noqa: PTH112
+    left_out = dict.fromkeys(one.name for one in gathered.left_out)
+    lists = [name for name in left_out if name.rpartition("/")[2].lower() == certutil.LOCATION_FILE]
     inside = []
-    for one in gathered.left_out:
-        inner, _, leaf = one.name.rpartition("/")
-        if inner and leaf.lower() == certutil.LOCATION_FILE:
-            path = os.path.join(given[0], inner) if len(given) == 1 else inner  # noqa: PTH118
-            is_named = path.lower().endswith(f"/{certutil.DATABASE_FOLDER.lower()}")
-            inside.append(os.path.dirname(path) if is_named else path)  # noqa: PTH120
+    for path in (os.path.join(one, name) for one in given for name in lists):  # noqa: PTH118
+        if os.path.lexists(path):
+            folder = os.path.dirname(path)  # noqa: PTH120
+            is_named = folder.lower().endswith(f"/{certutil.DATABASE_FOLDER.lower()}")
+            inside.append(os.path.dirname(folder) if is_named else folder)  # noqa: PTH120
     if not inside or request.locations is not None:
         return []
     if len(inside) == 1:
         text = "certutil wrote this folder, and its location list is kept only where it is archived alone"
-        return [f"{text}: tokar create OUT {names.printable(inside[0])}"]
-    commands = "; ".join(f"tokar create OUT{at} {names.printable(one)}" for at, one in enumerate(inside[:9], 1))
+        return [f"{text}: tokar create OUT {names.typed(inside[0])}"]
+    commands = "; ".join(f"tokar create OUT{at} {names.typed(one)}" for at, one in enumerate(inside[:9], 1))
     more = f"; and {len(inside) - 9} more" if len(inside) > 9 else ""
     message = f"{len(inside)} folders that certutil wrote are in it, each a set of its own"
     raise InputError(message, path=given[0] if given else None, hint=f"make an archive of each: {commands}{more}")

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from tokar import codes, tokens
+from tokar import codes, names, tokens
 from tokar.lab.backup import BackupFile, FileRole
 from tokar.lab.calls import Calls, FaultInjector, Injection, InjectionKind, InjectionPlan, called
 from tokar.lab.config import RestoreInProgress, load_registration, save_registration
@@ -94,7 +94,7 @@ class SimulatedServer(Server):
         self.dialect = DIALECTS[lab.config.profile]
         self.name = lab.config.server
         self.path_maps = lab.config.path_maps(lab.folder)
-        self.recovery_steps = (f"tokar lab recover {lab.folder}",)
+        self.recovery_steps = (f"tokar lab recover {names.typed(str(lab.folder))}",)
         self._calls = Calls(lab, InjectionPlan(faults), injector or FaultInjector(), busy)
         self._restoring: SimulatedRestore | None = None
         if running:
@@ -207,8 +207,8 @@ class SimulatedBackup(BackupContext):
         if not self._dialect.has_dynamic_files:
             raise ServerError(0xC0000001, call="dynamic_files")  # hrNyi
         folder = f"\\\\{self._lab.config.server}\\CertEnroll\\"
-        names = [f"{folder}{one.name.rpartition('.')[0]}.crl" for one in self._lab.config.databases]
-        return self._calls.list([(None, name) for name in names], with_tokens=False)
+        lists = [f"{folder}{one.name.rpartition('.')[0]}.crl" for one in self._lab.config.databases]
+        return self._calls.list([(None, name) for name in lists], with_tokens=False)
 
     @called
     def open(self, raw_name: bytes) -> int:
