@@ -28,8 +28,9 @@ _HOMES = {
     "errors": (
         "AmbiguousLocationError ArchiveError BadMagicError CheckMismatchError CollisionError "
         "DigestMismatchError ExhaustedError ExistingFileError FormatError HeaderError InputError IntegrityError "
-        "LocationListError NoRoomError NoSuchEntryError PartialError ProcedureError RestoreError SetError "
-        "SourceChangedError SourceError StorageError UnknownTokenError UnsafeNameError UnsealedError UnsupportedError"
+        "LocationListError NoRoomError NoSuchEntryError NothingFoundError PartialError ProcedureError RestoreError "
+        "SetError SourceChangedError SourceError StorageError UnknownTokenError UnsafeNameError UnsealedError "
+        "UnsupportedError"
     ),
     "format.archive": "Archive",
     "format.bodies": "FileList",

@@ -7,6 +7,7 @@ The tree, with the exit code that the command line gives for each branch::
     |-- ExhaustedError                  1   memory or another resource gave out; the input may well be good
     |-- InputError                      2   the caller asked for something that makes no sense
     |   |-- NoSuchEntryError            2   no entry of that name, or more than one
+    |   |-- NothingFoundError           2   no file of a database engine
     |   `-- OverwritesInputError        2   standard output or standard error leads into a file that is read
     |-- FormatError                     4   the bytes break a rule of spec/format.md, which `rule` names
     |   |-- BadMagicError               3   not an archive at all
@@ -127,6 +128,10 @@ class InputError(ArchiveError):
     """The caller asked for something that makes no sense."""
 
     exit_code = 2
+
+
+class NothingFoundError(InputError):
+    """There is no file of a database engine where one was looked for."""
 
 
 class NoSuchEntryError(InputError):

@@ -171,7 +171,8 @@ def test_what_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_without_archives_is_a_usage_error(tmp_path: Path) -> None:
     result = tokar("chain", tmp_path)
-    assert (result.exit_code, result.error) == (2, "there is no archive there")
+    message = "neither an archive nor a database, log or patch file is there"
+    assert (result.exit_code, result.error) == (2, f"{message} ({tmp_path})")
 
 
 def test_a_named_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:

@@ -271,13 +271,18 @@ def test_a_newer_archive_says_so(archive: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "error"), [("gone", "cannot open: No such file or directory"), (".", "cannot read: it is a directory")]
+    ("path", "code", "error"),
+    [
+        ("gone", 1, "cannot open: No such file or directory"),
+        (".", 2, "neither an archive nor a database, log or patch file is there"),
+    ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, error: str) -> None:
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, code: int, error: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = tokar("inspect", path)
-    assert result.exit_code == 1
-    assert result.error == f"{error} ({path})"
+    assert (result.exit_code, result.error) == (code, f"{error} ({path})")
 
 
 def test_json_takes_one_archive_at_a_time(archive: Path, odd: Path) -> None:

@@ -26,6 +26,7 @@ from tokar.storage.bytesource import ByteSource, SequentialReader
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
+    from tokar.sets.facts import SetFacts
 
 
 def archive_json(path: str, archive: Archive) -> dict[str, Any]:
@@ -231,6 +232,18 @@ def databases(archive: Archive) -> list[DatabaseInSet]:
     entries = [*_entries_of(archive, tokens.Role.DATABASE)]
     generations = _generations(archive) if entries else []
     return [_database_in_set(archive, entry, generations) for entry in entries]
+
+
+def databases_of(facts: SetFacts) -> list[DatabaseInSet]:
+    """Return the databases of a set as it lies, in the same way."""
+    from tokar.sets.need import need_of  # noqa: PLC0415 - only databases need it
+
+    generations = sorted({log.generation for log in facts.logs if log.generation})
+    found = []
+    for number, one in enumerate(facts.databases):
+        need, state = need_of(one), one.header.state_name if one.header else None
+        found.append(DatabaseInSet(number, one.name, state, need, tuple(_missing(need.generations, generations))))
+    return found
 
 
 def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:

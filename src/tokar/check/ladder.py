@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState
+from tokar.collect.on_disk import Given, set_on_disk
 from tokar.errors import (
     ArchiveError,
     FormatError,
@@ -24,14 +25,14 @@ from tokar.format.verify import verify
 from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
-from tokar.sets.backup_set import BackupSet, set_of_archive
+from tokar.sets.backup_set import BackupSet, archives_of, set_of_archive
 from tokar.sets.chain import build_chain
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.outcome import not_verified, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
-from tokar.words import count_text
+from tokar.words import count_text, some
 
 _NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
 
@@ -59,7 +60,7 @@ def check(
     """Return the graded verdict on archives; several are taken as a chain.
 
     Args:
-        paths: The archives.
+        paths: The archives, folders with archives, and folders and files of an engine as they lie.
         request: What is asked for.
         progress: Called with numbers of bytes as they are verified.
 
@@ -69,7 +70,9 @@ def check(
     """
     if request.rehearse is not None and not request.rehearse.is_dir():
         raise InputError("there is no such directory for a rehearsal", path=request.rehearse)
-    opened = [_Check(str(path), request, progress) for path in paths]
+    given = Given.of(paths)
+    opened = [_Check(str(path), request, progress) for path in archives_of(given.sets)]
+    opened += [_Check(some(files), request, progress, files) for files in given.files]
     for one in opened:
         one.look()
     sets = [one.backup_set for one in opened if one.backup_set is not None]
@@ -78,10 +81,18 @@ def check(
 
 
 class _Check:
-    """The check of one archive."""
+    """The check of one archive, or of files as they lie."""
 
-    def __init__(self, path: str, request: CheckRequest, progress: Callable[[int], None] | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        request: CheckRequest,
+        progress: Callable[[int], None] | None,
+        files: Sequence[str] = (),
+    ) -> None:
         self.path = path
+        self._files = files
+        self._changed: tuple[str, ...] = ()
         self.backup_set: BackupSet | None = None
         self._request = request
         self._progress = progress
@@ -90,6 +101,9 @@ class _Check:
 
     def look(self) -> None:
         """Look at everything that this archive alone can show."""
+        if self._files:
+            self._look_at_files()
+            return
         try:
             archive = Archive(self.path)
         except FormatError as error:
@@ -107,6 +121,15 @@ class _Check:
                     self._rehearsed(archive, facts)
             except FormatError as error:  # also content that only decoding shows to be damaged
                 self._fail(Rung.INTACT, error)
+
+    def _look_at_files(self) -> None:
+        found = set_on_disk(self._files, progress=self._progress)
+        self.backup_set, self._changed = found.backup_set, found.changed
+        summary = f"{self.backup_set.kind} set as it lies, profile {self.backup_set.profile}"
+        self._rungs[Rung.READABLE] = RungResult(rung=Rung.READABLE, summary=summary)
+        for rung in (Rung.SEALED, Rung.INTACT, Rung.PLACEABLE, Rung.REHEARSED):
+            self._skip(rung, "no archive")
+        self._judge(self.backup_set.facts)
 
     def _not_opened(self, error: FormatError) -> None:
         """Note how far an archive that cannot be opened comes."""
@@ -135,10 +158,13 @@ class _Check:
     def _consistent(self, archive: Archive) -> SetFacts:
         recorded = RecordedFacts(archive)
         self.backup_set = set_of_archive(archive, label=self.path, examine=self._request.content, recorded=recorded)
-        facts = self.backup_set.facts
+        self._judge(self.backup_set.facts, recorded)
+        return self.backup_set.facts
+
+    def _judge(self, facts: SetFacts, recorded: RecordedFacts | None = None) -> None:
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
-        findings += tuple(_unlike(name) for name in recorded.unlike)
+        findings += tuple(_unlike(name) for name in (recorded.unlike if recorded else ()))
         kept = facts.were_verified and not facts.examined
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,
@@ -147,9 +173,8 @@ class _Check:
             remarks=remarks,
             unproven=tuple(pages_unproven(facts)),
             details=("verified when the archive was made; --content does it again",) if kept else (),
-            not_looked_at=(_not_examined(recorded),) if any(not_verified(facts)) else (),
+            not_looked_at=(_not_examined(recorded),) if recorded and any(not_verified(facts)) else (),
         )
-        return facts
 
     def _placeable(self, archive: Archive, facts: SetFacts) -> None:
         request = self._request
@@ -193,6 +218,8 @@ class _Check:
         """Return the verdict, with what the archives show together."""
         if self.backup_set is not None:
             self._rungs[Rung.CHAINED] = chained[self.backup_set.id, self.backup_set.root]
+        for rung in (Rung.CONSISTENT, Rung.CHAINED) if self._changed else ():
+            self._rungs[rung] = _of_changing(self._rungs[rung], self._changed)
         reached = [self._rungs[rung] for rung in Rung if rung in self._rungs]
         failed = next((one.rung for one in reached if one.state is RungState.FAILED), None)
         for rung in Rung:
@@ -220,6 +247,12 @@ def _faults(faults: Iterable[Fault], scope: Scope) -> tuple[tuple[RungFault, ...
         tuple(RungFault.of_fault(fault) for fault in found if fault.blocks),
         tuple(RungFault.of_fault(fault) for fault in found if fault.severity is Severity.WARNING),
     )
+
+
+def _of_changing(result: RungResult, changed: Sequence[str]) -> RungResult:
+    """Return what became of a rung for files that somebody writes to: no damage is proven, and nothing else."""
+    why = f"{some(changed)}: written to while it was read; look at a copy or a snapshot"
+    return replace(result, findings=(), remarks=(*result.findings, *result.remarks), unproven=(why,), part=None)
 
 
 def _unlike(name: str) -> RungFault:

@@ -11,10 +11,12 @@ import typer
 from tokar.cli import output
 from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Quiet, local_file
-from tokar.sets.backup_set import find_sets
+from tokar.collect.on_disk import find_all
+from tokar.errors import SetError
 from tokar.sets.chain import Chain, ChainStart, build_chain
 from tokar.sets.faults import Fault
 from tokar.sets.outcome import LastLine, Word, worst
+from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _TIMELINE_WIDTH = 40
@@ -24,7 +26,10 @@ _TIMELINE_WIDTH = 40
 def show_chain(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="DIR|ARCHIVE...", help="Archives (- for standard input), receipts, folders with them."),
+        typer.Argument(
+            metavar="DIR|ARCHIVE...",
+            help="Archives (- for standard input), receipts, folders with them, and sets as they lie.",
+        ),
     ],
     *,
     content: Annotated[
@@ -40,12 +45,15 @@ def show_chain(
     restored, or not without a loss, or where nobody could judge it: as check.
     """
     with ExitStack() as stack:
-        found = find_sets([stack.enter_context(local_file(path)) for path in paths], examine=content)
-    chain = build_chain(found.sets)
+        found, lying = find_all([stack.enter_context(local_file(path)) for path in paths], examine=content)
+    chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
     unreadable = [
         LastLine(Word.NOT_RESTORABLE, f"cannot be read: {error}", error.exit_code) for error in found.problems
     ]
+    changing = [name for one in lying for name in one.changed]
     outcome = worst([*unreadable, *([chain.outcome] if chain.outcome else [])])
+    if changing:
+        outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
         output.as_json({**chain.to_json(), "outcome": outcome.to_json() if outcome else None, "unreadable": problems})

@@ -22,7 +22,10 @@ _MAX_LISTED = 20
 def check_archives(
     archives: Annotated[
         list[str],
-        typer.Argument(metavar="ARCHIVE...", help="Archives; several are a chain, - is one from standard input."),
+        typer.Argument(
+            metavar="ARCHIVE|DIR...",
+            help="Archives; several are a chain, - is one from standard input. Sets as they lie, too.",
+        ),
     ],
     *,
     to: To = None,

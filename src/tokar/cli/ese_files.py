@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names
 from tokar.cli import output
-from tokar.errors import HeaderError
+from tokar.errors import HeaderError, SetError
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogFault, PageFault
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import SMALLEST_SIZE
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokar.cli.inspect import Wanted
     from tokar.format.archive import Archive
 
+DAMAGED: Final = SetError.exit_code
 _PIECE: Final = 1 << 20
 _BEING_WRITTEN: Final = "the file changed while it was being read: nothing is proven, and no damage either"
 _INDENT: Final = "  "

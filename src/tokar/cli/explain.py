@@ -10,7 +10,7 @@ import typer
 from tokar import codes
 from tokar.cli import output
 from tokar.cli.options import Json
-from tokar.errors import InputError
+from tokar.errors import ArchiveError, InputError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 # What people write around a code; `JET -1216` is two arguments.
@@ -41,7 +41,7 @@ def explain_codes(
         for word, value in found:
             _print(word, value)
     if any(codes.find(value) is None for _, value in found):
-        raise typer.Exit(1)
+        raise typer.Exit(ArchiveError.exit_code)
 
 
 def _json(word: str, value: int) -> dict[str, Any]:

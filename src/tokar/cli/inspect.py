@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -14,6 +15,7 @@ from tokar.check import describe
 from tokar.check.describe import DatabaseInSet
 from tokar.cli import examination as recorded
 from tokar.cli import output
+from tokar.cli.inspect_text import show_databases, show_left_out
 from tokar.cli.options import Json, demand_not_printed_into, end_with_json, local_file, named, open_archive
 from tokar.errors import ArchiveError, BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
 from tokar.format.index import Entry
@@ -45,7 +47,7 @@ def inspect_files(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Archives and ESE files; - for standard input. With --headers, --pages or --records, "
+            help="Archives, ESE files, folders with a set; - for standard input. With --headers, --pages or --records, "
             "what follows an archive and is no file names an entry of it.",
         ),
     ],
@@ -100,6 +102,8 @@ def inspect_files(
         raise InputError("--page goes with --records of a log")
 
     def show(path: str, names_inside: list[str]) -> bool:
+        if Path(path).is_dir():
+            return _folder(path, wanted, entries=entries, plain=not (records or b3sums), as_json=as_json)
         if records and (names_inside or page is not None or not _is_archive(path)):
             _log_records(path, names_inside, page, as_json=as_json)
             return False
@@ -117,6 +121,26 @@ def inspect_files(
     codes = [_code_of(show, path, [*(only or []), *inside], alone=len(asked) == 1) for path, inside in asked.items()]
     if any(codes):
         raise typer.Exit(next(filter(None, codes)))
+
+
+def _folder(path: str, wanted: Wanted, *, entries: bool, plain: bool, as_json: bool) -> bool:
+    """Show the set that lies in a folder.
+
+    Raises:
+        InputError: Archives lie in it, or what was asked for is for archives and single files.
+        typer.Exit: Something in it is damaged.
+    """
+    from tokar.cli.inspect_folder import show_folder  # noqa: PLC0415 - loads much, and few commands name a folder
+    from tokar.sets.backup_set import sets_in  # noqa: PLC0415
+
+    if inside := next(sets_in(Path(path)), None):
+        hint = f"name them, such as {names.printable(str(inside))}; tokar chain shows how they fit together"
+        raise InputError("archives lie in this folder", path=path, hint=hint)
+    if not plain:
+        raise InputError("--records and --b3sums are for archives and single files", path=path)
+    if code := show_folder(path, wanted, entries=entries, as_json=as_json):
+        raise typer.Exit(code)
+    return False
 
 
 def _code_of(show: Callable[[str, list[str]], bool], path: str, inside: list[str], *, alone: bool) -> int:
@@ -253,7 +277,7 @@ def _summary(path: str, archive: Archive) -> None:
     output.pairs(rows, indent="  ")
     _locations(head)
     found = describe.databases(archive)
-    _databases(found)
+    show_databases(found)
     _examination(describe.examination(archive))
     _remarks(summary.extra)
     _exit_with_first_error(found)
@@ -288,38 +312,12 @@ def _locations(head: Head) -> None:
         output.pairs(rows, indent="  ")
 
 
-def _databases(found: Sequence[DatabaseInSet]) -> None:
-    """Say of each database whether it needs logs, and whether they are there by their numbers."""
-    if found:
-        output.line(
-            "databases (what they need goes by their headers, what is there by numbers; content was not compared):"
-        )
-        output.pairs([(one.name, names.printable(_needs(one))) for one in found[:_MAX_LISTED]], indent="  ")
-    if len(found) > _MAX_LISTED:
-        output.line(f"  ... and {len(found) - _MAX_LISTED} more (--json lists them)")
-
-
 def _exit_with_first_error(found: Sequence[DatabaseInSet]) -> None:
     """End with the fault of the archive that kept a database from being looked at; everything else was shown."""
     for one in found:
         if one.error is not None:
             output.report(one.error)
             raise typer.Exit(one.error.exit_code)
-
-
-def _needs(one: DatabaseInSet) -> str:
-    from tokar.ese.show import range_text  # noqa: PLC0415 - only databases need it
-    from tokar.sets.need import Basis  # noqa: PLC0415
-
-    need = one.need
-    if one.error is not None or need.basis in (Basis.UNUSABLE, Basis.UNKNOWN):
-        return f"{one.state or 'its header cannot be read'}: {need.why or one.error}"
-    if need.basis is Basis.CLEAN:
-        return f"{one.state}, needs no logs"
-    lacking = ", ".join(range_text(*gap) for gap in one.missing[:_MAX_LISTED])
-    there = f"MISSING {lacking}" if lacking else "all of them there"
-    copy = ", streaming copy" if need.hard else ""
-    return f"{one.state}{copy}, needs logs {range_text(need.low, need.high)}: {there}"
 
 
 def _examination(examination: dict[str, Any] | None) -> None:
@@ -332,13 +330,8 @@ def _examination(examination: dict[str, Any] | None) -> None:
 
 
 def _remarks(extra: dict[str, Any] | Any) -> None:
-    left_out = extra.get("left_out", [])
-    if left_out:
-        total = int(extra.get("left_out_count", len(left_out)))
-        output.line(f"not in it ({count_text(total, 'file')} left out):")
-        output.pairs([(output.safe(one["name"]), one["reason"]) for one in left_out[:_MAX_LISTED]], indent="  ")
-        if total > _MAX_LISTED:
-            output.line(f"  ... and {total - min(_MAX_LISTED, len(left_out))} more (--json lists them)")
+    left_out = [(output.safe(one["name"]), one["reason"]) for one in extra.get("left_out", [])]
+    show_left_out(left_out, int(extra.get("left_out_count", len(left_out))))
     for lost in extra.get("lost", [])[:_MAX_LISTED]:
         output.line(f"lost: {output.safe(lost['name'])}: {lost['reason']}")
     output.lines("note: ", extra.get("notes", [])[:_MAX_LISTED])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Annotated, Any, BinaryIO
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet, demand_not_printed_into, named, open_archive, stream_of
-from tokar.errors import ArchiveError
+from tokar.errors import ArchiveError, InputError, IntegrityError
 from tokar.format.verify import VerifyReport, verify
 from tokar.words import count_text
 
@@ -20,8 +22,13 @@ _AFTER_ROOT = {"sign": "a signature over the root; not checked here", "keys": "r
 
 @app.command("verify")
 def verify_archives(
-    archives: Annotated[list[str], typer.Argument(metavar="ARCHIVE...", help="Archives; - for standard input.")],
+    archives: Annotated[
+        list[str], typer.Argument(metavar="ARCHIVE...", help="Archives, folders with them, - for standard input.")
+    ],
     *,
+    root: Annotated[
+        str | None, typer.Option(metavar="HEX", help="The root that the one archive must have, noted elsewhere.")
+    ] = None,
     content: Annotated[
         bool, typer.Option("--content", help="Decode all content too and compare every digest.")
     ] = False,
@@ -30,9 +37,12 @@ def verify_archives(
 ) -> None:
     """Check every record of archives, on all cores.
 
-    Quick by default: every byte is proven, compressed content is not decoded.
+    Quick by default: every byte is proven, compressed content is not decoded. With --root it is also proven that this
+    is the archive whose root was noted when it was made, and no other.
     """
     demand_not_printed_into(archives)
+    archives = _all_of(archives)
+    expected = None if root is None else _root(root, archives)
     first: ArchiveError | None = None
     answers = []
     for path in archives:
@@ -42,6 +52,8 @@ def verify_archives(
                     answer, error = _from_stream(path, stream, content=content)
                 else:
                     answer, error = _from_file(path, content, quiet=quiet)
+            if expected is not None and error is None:
+                _demand_root(expected, answer["root"], path)
         except ArchiveError as failure:
             output.report(failure)
             answer, error = {"path": path, "ok": False, "faults": [_fault(failure, None)]}, failure
@@ -54,6 +66,36 @@ def verify_archives(
         output.as_json({"archives": answers})
     if first is not None:
         raise typer.Exit(first.exit_code)
+
+
+def _all_of(paths: list[str]) -> list[str]:
+    """Return the archives that are meant, where a folder stands for those in it."""
+    if not any(map(os.path.isdir, paths)):
+        return paths
+    from tokar.sets.backup_set import archives_of  # noqa: PLC0415 - loads much, and few commands name a folder
+
+    return [one for path in paths for one in ([path] if path == "-" else map(str, archives_of([path])))]
+
+
+def _root(text: str, archives: list[str]) -> bytes:
+    """Return the root that a person gives."""
+    if len(archives) != 1:
+        raise InputError(f"--root is for one archive, and {len(archives)} are given")
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise InputError("a root has 64 hexadecimal digits", hint="tokar create and tokar inspect print it")
+    return bytes.fromhex(text)
+
+
+def _demand_root(expected: bytes, found: str, path: str) -> None:
+    """Check that an archive is the one that was noted.
+
+    Raises:
+        IntegrityError: It is another one, or it was made anew.
+    """
+    actual = bytes.fromhex(found)
+    if actual != expected:
+        message = f"the archive is whole, and it is another one: its root is {found}, not {expected.hex()}"
+        raise IntegrityError(message, expected=expected, actual=actual, path=path)
 
 
 def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any], ArchiveError | None]:

@@ -19,7 +19,15 @@ from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
 from tokar.collect.found import Candidate, FileState, Gathered, OtherFile
 from tokar.collect.gather import Gatherer, is_key
-from tokar.errors import ArchiveError, FormatError, InputError, LocationListError, SourceChangedError, StorageError
+from tokar.errors import (
+    ArchiveError,
+    FormatError,
+    InputError,
+    LocationListError,
+    NothingFoundError,
+    SourceChangedError,
+    StorageError,
+)
 from tokar.format import canonical_json, metadata
 from tokar.format.compression import Compression
 from tokar.format.index import Entry
@@ -126,9 +134,9 @@ def gather(request: CollectRequest) -> Collection:
     )
 
 
-def _nothing(gathered: Gathered) -> InputError:
+def _nothing(gathered: Gathered) -> NothingFoundError:
     """Return the error of a folder in which there is nothing of a set, with what was seen."""
-    error = InputError(
+    error = NothingFoundError(
         "there is nothing to archive: no database, log or patch file was recognised",
         hint="name files one by one as TOKEN=FILE, or take everything with --all",
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.errors import ArchiveError, InputError, storage_errors
+from tokar.errors import ArchiveError, InputError, StorageError, storage_errors
 from tokar.format.archive import Archive
 from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
@@ -18,6 +19,7 @@ from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import read_start
 
+ARCHIVE_SUFFIX: Final = ".tokar"
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
 
 
@@ -173,7 +175,7 @@ def find_sets(
             continue
         for one in _files_in(path):
             try:
-                if one.name.endswith(RECEIPT_SUFFIX) or _is_archive(one):
+                if is_set(one):
                     sets.append(_load(one, examine=examine, progress=progress))
             except ArchiveError as error:
                 problems.append(error)
@@ -199,5 +201,38 @@ def _files_in(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
 
 
-def _is_archive(path: Path) -> bool:
-    return read_start(path, len(MAGIC)) == MAGIC
+def is_set(path: Path) -> bool:
+    """Return whether a file is an archive or a receipt by its name, or begins like an archive.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    return path.name.endswith((RECEIPT_SUFFIX, ARCHIVE_SUFFIX)) or read_start(path, len(MAGIC)) == MAGIC
+
+
+def sets_in(folder: Path, *, receipts: bool = True) -> Iterator[Path]:
+    """Yield the archives and receipts in a folder, by name; what cannot be read is none.
+
+    Raises:
+        StorageError: The folder cannot be read.
+    """
+    for one in _files_in(folder):
+        with suppress(StorageError):
+            if is_set(one) and (receipts or not one.name.endswith(RECEIPT_SUFFIX)):
+                yield one
+
+
+def archives_of(paths: Iterable[Path | str]) -> list[Path]:
+    """Return the archives that are meant, where a folder stands for those in it.
+
+    Raises:
+        InputError: There is none in a folder.
+        StorageError: A folder cannot be read.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = [*sets_in(path, receipts=False)] if path.is_dir() else [path]
+        if not inside:
+            raise InputError("there is no archive in the folder", path=path)
+        found += inside
+    return found

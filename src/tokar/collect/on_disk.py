@@ -1,0 +1,159 @@
+"""Files as they lie on disk, taken for the set that an archive of them would be: the same files, facts and judge.
+
+All of their content is read, as it is when they are archived; nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from tokar import names
+from tokar.collect.collect import Collection, CollectRequest, gather
+from tokar.collect.found import Candidate, FileState
+from tokar.errors import NothingFoundError
+from tokar.ese import identify as ese
+from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.sets.backup_set import BackupSet, FoundSets, find_sets, is_set, sets_in
+from tokar.sets.read import SetFile, SetReader
+from tokar.sets.seen import PassingFile, Seen, look
+from tokar.storage.bytesource import FileSource
+from tokar.words import some
+
+_PIECE: Final = 1 << 20
+_BY_NAME: Final = (".edb", ".dit", ".stm")
+
+
+@dataclass(frozen=True, slots=True)
+class SetOnDisk:
+    """A set of files as they lie."""
+
+    backup_set: BackupSet  # What they say of themselves
+    collection: Collection  # What is of the set and what is not
+    changed: tuple[str, ...] = ()  # Files that were written to while they were read: nothing is proven of them
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the paths that were given are."""
+
+    sets: tuple[Path, ...]  # Archives, receipts and folders with them, and what nobody can tell
+    files: tuple[tuple[str, ...], ...]  # Files and folders as they lie: each group is one set
+
+    @classmethod
+    def of(cls, paths: Iterable[Path | str]) -> Given:
+        """Tell archives from files of an engine. A folder without archives is a set; files beside each other are one.
+
+        Raises:
+            StorageError: A folder or file cannot be read.
+        """
+        sets: list[Path] = []
+        groups: list[tuple[str, ...]] = []
+        loose: list[str] = []
+        for path in map(Path, paths):
+            if path.is_dir():
+                if any(sets_in(path)):
+                    sets.append(path)
+                else:
+                    groups.append((str(path),))
+            elif is_set(path) or not _is_of_engine(path):
+                sets.append(path)
+            else:
+                loose.append(str(path))
+        return cls(tuple(sets), (*groups, *([tuple(loose)] if loose else [])))
+
+
+def _is_of_engine(path: Path) -> bool:
+    by_name = parse_file_name(path.name).role
+    if by_name is NameRole.PATCH or path.name.lower().endswith(_BY_NAME):
+        return path.is_file()
+    if not path.is_file():
+        return False
+    with FileSource(path) as source:
+        return ese.identify(source).kind is not ese.FileKind.UNKNOWN
+
+
+def set_on_disk(
+    paths: Sequence[str], *, examine: bool = True, progress: Callable[[int], None] | None = None
+) -> SetOnDisk:
+    """Return what files say of themselves as one set, as an archive of them would.
+
+    Args:
+        paths: A folder, or files.
+        examine: Whether all pages and log segments are verified, as they are when files are archived.
+        progress: Called with numbers of bytes as they are read.
+
+    Raises:
+        NothingFoundError: There is nothing of a set.
+        InputError: The logs of two streams are in one folder.
+        StorageError: A file cannot be read.
+    """
+    try:
+        collection = gather(CollectRequest(paths=paths))
+    except NothingFoundError as error:
+        error.message = "neither an archive nor a database, log or patch file is there"
+        error.path, error.hint = paths[0], "name archives, or folders with archives or with files of an engine"
+        raise
+    reader, whole, changed = SetReader(examine=examine), blake3(), []
+    for number, one in enumerate(collection.gathered.candidates):
+        seen, digest, same = _read(one, examine=examine, progress=progress)
+        file = SetFile(
+            name=names.display(*names.encode(one.name)),
+            size=one.state.size,
+            token=one.token,
+            profile=collection.profile,
+            number=number,
+            digest=digest,
+        )
+        whole.update(one.name.encode("utf-8", "surrogateescape") + b"\0" + digest)
+        if not same:
+            changed.append(file.name)
+        if reader.wants(file):
+            reader.add(file, seen)
+    label = some(paths)
+    backup_set = BackupSet(
+        label=label,
+        id=b"",
+        root=whole.digest(),
+        kind=collection.kind,
+        profile=collection.profile,
+        facts=reader.facts(label),
+    )
+    return SetOnDisk(backup_set, collection, tuple(changed))
+
+
+def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | None) -> tuple[Seen, bytes, bool]:
+    """Return what a file says, the digest of it, and whether it stayed as it was when it was found."""
+    with FileSource(one.path) as source:
+        if not examine:
+            return look(source), b"", True
+        passing, hasher = PassingFile(source.size), blake3()
+        for offset in range(0, source.size, _PIECE):
+            piece = source.read(offset, _PIECE)
+            passing(memoryview(piece))
+            hasher.update(piece)
+            if progress is not None:
+                progress(len(piece))
+        seen = passing.finish()
+        if not seen.is_sure:
+            seen = look(source, examine=True)
+        return seen, hasher.digest(), FileState.of(os.fstat(source.fileno())) == one.state
+
+
+def find_all(
+    paths: Iterable[Path | str], *, examine: bool = False, progress: Callable[[int], None] | None = None
+) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
+    """Return the sets in archives, receipts and folders, and those of files as they lie.
+
+    Raises:
+        ArchiveError: An archive or receipt that was named cannot be read.
+        InputError: A folder holds nothing.
+    """
+    given = Given.of(paths)
+    found = find_sets(given.sets, examine=examine, progress=progress) if given.sets else FoundSets((), ())
+    return found, tuple(set_on_disk(one, progress=progress) for one in given.files)

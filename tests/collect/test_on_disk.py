@@ -1,0 +1,161 @@
+"""Files as they lie: what is said of them is what is said of an archive of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chain_sets import DATABASE, certutil_folder, database, dirty, part, streaming
+from real_sets import drop, load, zero
+from small_sets import damaged, instance, write
+
+import tokar
+from tokar.check.ladder import CheckRequest, check
+from tokar.check.report import ArchiveCheck, Rung
+from tokar.collect.collect import CollectRequest, collect, gather
+from tokar.collect.examine import Findings
+from tokar.collect.on_disk import Given, set_on_disk
+from tokar.errors import InputError, NothingFoundError
+from tokar.sets.backup_set import set_of_archive
+from tokar.sets.seen import PassingFile, Seen
+from tokar.storage.sink import FileSink
+
+SETS = {
+    "an instance": instance(),
+    "a clean database": {DATABASE: bytes(database()), **part(5, 7)},
+    "a dirty one": {DATABASE: bytes(dirty(5, 7)), **part(5, 7)},
+    "a log missing": {DATABASE: bytes(dirty(5, 7)), **part(5, 6)},
+    "a log damaged": {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb00007.log": damaged(part(7, 7)["edb00007.log"])},
+    "a streaming copy": {DATABASE: bytes(streaming(5, 7)), **part(5, 7), "main.pat": b""},
+    "logs alone": part(5, 7),
+    "a database of zeros": {DATABASE: bytes(16384), **part(5, 7)},
+    "a folder of certutil's": certutil_folder(),
+    "two levels": {f"db/{DATABASE}": bytes(dirty(5, 7)), **{f"logs/{name}": one for name, one in part(5, 7).items()}},
+}
+
+
+def archived(folder: Path) -> Path:
+    out = folder.with_name(f"{folder.name}.tokar")
+    collect(gather(CollectRequest(paths=[str(folder)])), FileSink(out), findings=Findings())
+    return out
+
+
+def checked(path: Path) -> ArchiveCheck:
+    (one,) = check([path], CheckRequest()).archives
+    return one
+
+
+@pytest.mark.parametrize("files", SETS.values(), ids=SETS)
+def test_the_facts_are_those_of_the_archive(tmp_path: Path, files: dict[str, bytes]) -> None:
+    folder = write(tmp_path / "set", files)
+    lying = set_on_disk([str(folder)]).backup_set
+    with tokar.open(archived(folder)) as archive:
+        kept = set_of_archive(archive)
+    assert replace(lying.facts, source="", examined=False) == replace(kept.facts, source="", examined=False)
+    assert (lying.kind, lying.profile) == (kept.kind, kept.profile)
+
+
+def agree(folder: Path) -> None:
+    """The verdict on files is the verdict on the archive of them, rung by rung."""
+    files, archive = checked(folder), checked(archived(folder))
+    assert files.outcome == archive.outcome
+    assert files.verdict is not None
+    assert archive.verdict is not None
+    assert files.verdict.to_json() == archive.verdict.to_json()
+    for one, other in zip(files.rungs, archive.rungs, strict=True):
+        if one.rung in {Rung.CONSISTENT, Rung.CHAINED}:
+            assert one.state == other.state
+            for said, also in ((one.findings, other.findings), (one.remarks, other.remarks)):
+                named = str(folder.with_name(f"{folder.name}.tokar"))
+                assert [fault.message for fault in said] == [f.message.replace(named, str(folder)) for f in also]
+
+
+@pytest.mark.parametrize("files", SETS.values(), ids=SETS)
+def test_check_says_of_files_what_it_says_of_their_archive(tmp_path: Path, files: dict[str, bytes]) -> None:
+    agree(write(tmp_path / "set", files))
+
+
+REAL = (
+    "win10-srum-belkasoft-dirty",
+    "win10-srum-rathbun",
+    "xp64-catroot2",
+    "dhcp-streaming-backup-redacted",
+    "dissect",
+)
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("name", REAL)
+def test_check_says_of_a_real_set_what_it_says_of_its_archive(samples: Path, tmp_path: Path, name: str) -> None:
+    agree(write(tmp_path / "set", load(samples / name)))
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("change", [drop("SRU00051.log"), zero("SRUDB.dat"), zero("SRU.log"), drop("SRU.log")])
+def test_check_says_of_a_changed_real_set_what_it_says_of_its_archive(
+    samples: Path, tmp_path: Path, change: object
+) -> None:
+    files = load(samples / "win10-srum-belkasoft-dirty")
+    change(files)  # type: ignore[operator]
+    agree(write(tmp_path / "set", files))
+
+
+def test_a_folder_with_archives_stands_for_them_and_one_without_for_its_files(tmp_path: Path) -> None:
+    folder = write(tmp_path / "set", SETS["a dirty one"])
+    archive = archived(folder)
+    given = Given.of([tmp_path, folder, folder / DATABASE, archive, folder / "edb00005.log"])
+    assert given.sets == (tmp_path, archive)
+    assert given.files == ((str(folder),), (str(folder / DATABASE), str(folder / "edb00005.log")))
+
+
+def test_files_that_are_named_one_by_one_are_one_set(tmp_path: Path) -> None:
+    folder = write(tmp_path / "set", SETS["a dirty one"])
+    (one,) = check(sorted(folder.iterdir()), CheckRequest()).archives
+    assert one.outcome == checked(folder).outcome
+
+
+def test_logs_as_they_lie_go_on_from_an_archive(tmp_path: Path) -> None:
+    base = archived(write(tmp_path / "base", {DATABASE: bytes(dirty(5, 7)), **part(5, 6)}))
+    logs = write(tmp_path / "later", part(7, 8))
+    report = check([base, logs], CheckRequest())
+    assert [str(one.outcome.word) for one in report.archives] == ["RESTORABLE", "RESTORABLE"]
+
+
+def test_a_file_that_is_no_archive_and_not_of_the_engine_is_still_refused_as_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(b"something else" * 1000)
+    one = checked(tmp_path / "x.bin")
+    assert one.rungs[0].findings[0].kind == "BadMagicError"
+
+
+def test_a_folder_without_a_set_is_an_error_that_says_what_was_seen(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {"notes.txt": b"x"})
+    with pytest.raises(NothingFoundError, match="neither an archive nor a database, log or patch file") as caught:
+        check([folder], CheckRequest())
+    assert caught.value.__notes__ == ["seen: notes.txt: not recognised"]
+    assert caught.value.path == str(folder)
+
+
+def test_two_streams_in_one_folder_are_refused_as_they_are_when_archived(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {**part(5, 5), "E0000005.log": part(5, 5)["edb00005.log"]})
+    with pytest.raises(InputError, match="the logs of 2 streams are in one folder"):
+        check([folder], CheckRequest())
+
+
+@pytest.mark.parametrize("name", ["edb00007.log", DATABASE])
+def test_what_is_written_to_while_it_is_read_is_not_proven_and_not_damaged(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "set", SETS["a log missing"] | {name: b"half written".ljust(9000, b"\0")})
+    real = PassingFile.finish
+
+    def finish(self: PassingFile) -> Seen:
+        with (folder / name).open("ab") as file:
+            file.write(b"more")
+        return real(self)
+
+    monkeypatch.setattr(PassingFile, "finish", finish)
+    one = checked(folder)
+    assert str(one.outcome).startswith(f"NOT PROVEN: {name}: written to while it was read")
+    assert not any(rung.findings for rung in one.rungs)
+    assert check([folder], CheckRequest()).exit_code == 9
