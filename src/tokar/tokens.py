@@ -111,6 +111,9 @@ _PROFILES = (
 )
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({profile.name: profile for profile in _PROFILES})
 
+SERVED: Final = frozenset({"edbbcli", "ntdsbcli", "certadm"})
+"""The profiles of databases that a service owns: it recovers them, by its own procedure."""
+
 _NAMES: Final = {profile.name: {row.token: row.name for row in profile.rows} for profile in _PROFILES}
 _TOKENS: Final = {
     profile.name: {word.lower(): row.token for row in profile.rows for word in (row.name, *row.constants)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_sets import DATABASE, OTHER_STREAM, archive, branch, checkpoint, dirty, logs, part, streaming
+from recovery_sets import DATABASE_SIGNATURE
 from restore_helpers import plan_one, targets
 
 import tokar
@@ -287,3 +288,56 @@ def test_with_a_log_being_prepared_nothing_has_to_be_renamed(tmp_path: Path) -> 
     assert targets(plan)["edbtmp.log"] is not None
     assert plan.recovery is not None
     assert plan.recovery.next_steps[0].startswith("esentutl /r edb")
+
+
+def away(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
+    return {name: data for name, data in files.items() if name not in names}
+
+
+CRASHED = {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}
+CURRENT = {**away(CRASHED, "edb00007.log"), "edb.log": part(7, 7)["edb00007.log"]}
+TWO = logs(5, 7, attached=((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER_STREAM)))
+ONE_OF_TWO = {DATABASE: bytes(dirty(5, 7)), **away(TWO, "edb00007.log"), "edb.log": TWO["edb00007.log"]}
+LOST = {DATABASE: bytes(dirty(5, 6, 8)), **away(CURRENT, DATABASE, "edb.log"), "edb.log": part(7, 7)["edb00007.log"]}
+STEPS: dict[str, tuple[dict[str, bytes], list[str], str]] = {
+    "with its current log": (CURRENT, ["esentutl /r edb /l OUT /s OUT /d OUT"], ""),
+    "with the log being prepared": (
+        {**CRASHED, "edbtmp.log": bytes(8192)}, ["esentutl /r edb /l OUT /s OUT /d OUT"], "",
+    ),
+    "with neither": (
+        CRASHED,
+        [
+            "ren OUT/edb00007.log edb.log && esentutl /r edb /l OUT /s OUT /d OUT",
+            "only if that fails for want of the current log: esentutl /r edb /l OUT /s OUT /d OUT /a, which gives up",
+        ],
+        "",
+    ),
+    "one of several databases": (
+        ONE_OF_TWO, ["esentutl /r edb /l OUT /s OUT /d OUT /i"], "recovery can do without: esentutl /r BASE /i",
+    ),
+    "committed logs are gone": (
+        LOST, ["esentutl /r edb /l OUT /s OUT /d OUT /a"], "find the current log that was copied together",
+    ),
+}  # fmt: skip
+OWN = {"certadm": "net start CertSvc", "ntdsbcli": "restart into normal mode", "edbbcli": "net start MSExchangeIS"}
+
+
+@pytest.mark.parametrize("profile", ["ese", *OWN])
+@pytest.mark.parametrize("title", STEPS)
+def test_the_next_steps_are_those_of_the_engine_or_of_the_service(title: str, profile: str, tmp_path: Path) -> None:
+    files, steps, hint = STEPS[title]
+    path = archive(tmp_path / "a.tokar", files, kind="collected", profile=profile).path
+    out = tmp_path / "out"
+    plan = plan_of(path, out, accept_unrecoverable=True)
+    assert plan.recovery is not None
+    found = [step.replace(str(out), "OUT") for step in plan.recovery.next_steps]
+    said = [one.error.hint or "" for one in plan_of(path, out).problems]
+    with tokar.open(path) as opened:
+        said += [fault.next_step for fault in judge_set(facts_of_archive(opened)).faults]
+    if profile == "ese":
+        assert [one[: len(step)] for one, step in zip(found, steps, strict=True)] == steps
+        assert hint in " ".join(said)
+    else:
+        assert found[0].startswith(OWN[profile])
+        for never in ("/i", "/a", "ren "):
+            assert not any(never in one.split() or one.startswith(never) for one in [*found, *said])

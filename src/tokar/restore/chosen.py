@@ -25,7 +25,7 @@ from tokar.sets.backup_set import BackupSet, find_sets
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
 from tokar.sets.facts import LogFacts, SetFacts
-from tokar.sets.faults import Fault
+from tokar.sets.faults import Fault, FaultKind
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.logs import LogTable
 from tokar.sets.outcome import LastLine, outcome_of
@@ -140,6 +140,7 @@ class ChosenSets:
     left_out: tuple[NotPlaced, ...] = ()  # The files that recovery must not meet, or that another set has too
     outcome: LastLine | None = None  # What the verdict comes to; None where nothing was judged
     notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
+    give_up: tuple[str, ...] = ()  # What soft recovery is to give up, as options of esentutl
     problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
     whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
@@ -197,6 +198,7 @@ def choose_one(
         left_out=_not_placed(found),
         outcome=outcome,
         notes=tuple(fault.message for fault in found.remarks),
+        give_up=_give_up(found),
         problems=tuple(_unrecoverable(found, facts)),
     )
 
@@ -234,6 +236,13 @@ def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
         if fault.message not in said and (found.databases or of_a_stream):
             whole = "the set" if found.databases else "what these logs are for"
             yield _problem_of(", ".join(fault.databases) or whole, fault)
+
+
+def _give_up(found: SetVerdict) -> tuple[str, ...]:
+    """Return with which options soft recovery goes on, where it goes on with a loss."""
+    if any(not one.is_loss for one in found.blocking):
+        return ()
+    return tuple(sorted({"/i" if one.kind is FaultKind.DATABASE_NOT_HERE else "/a" for one in found.blocking}))
 
 
 def _problem_of(name: str, cause: Fault | None) -> Problem:

@@ -53,6 +53,8 @@ class Places:
     base: str = ""  # The base name of the logs; empty where it is not known
     # The highest log, where no current one is placed: the engine looks for the current one and answers -528.
     highest_log: str = ""
+    # What soft recovery is to give up, as options of esentutl: `/i` databases that are not here, `/a` committed logs.
+    give_up: tuple[str, ...] = ()
 
 
 NO_PLACES: Final = Places()
@@ -252,7 +254,8 @@ def _soft_steps(places: Places) -> Iterator[str]:
         yield command
         return
     yield f"{_rename(places)} && {command}"
-    yield f"only if that fails for want of the current log: {command} /a, which gives up what was committed in it"
+    if "/a" not in places.give_up:
+        yield f"only if that fails for want of the current log: {command} /a, which gives up what was committed in it"
 
 
 def _soft_command(places: Places) -> str:
@@ -264,7 +267,7 @@ def _soft_command(places: Places) -> str:
         "/d": folders.pop() if len(folders) == 1 else None,
     }
     given = [f"{option} {_quoted(path)}" for option, path in options.items() if path is not None]
-    return " ".join(["esentutl /r", places.base or "BASE", *given])
+    return " ".join(["esentutl /r", places.base or "BASE", *given, *places.give_up])
 
 
 def _quoted(path: str) -> str:

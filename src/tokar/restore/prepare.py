@@ -137,6 +137,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         parse_file_name(name).role is NameRole.NEXT_LOG for _, name, _ in plan.steps.placements()
     ):
         places = replace(places, highest_log=chosen.logs[-1].leaf)
+    places = replace(places, give_up=chosen.give_up)
     recovery = _guidance(chosen, places, folders)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
 

@@ -148,7 +148,7 @@ class _Run:
         self._out = out
         self._asked = kind
         self._options = options
-        self._reader = SetReader(examine=True)
+        self._reader = SetReader(examine=True, profile=server.dialect.profile)
         self._findings = Findings()
         self._damaged: tuple[str, ...] = ()
         self._left_out: list[str] = []

@@ -154,6 +154,7 @@ class SetFacts:
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
     other_count: int = 0  # Files that are none of these
     examined: bool = False  # Whether pages and segments were checked, not only headers
+    profile: str = ""  # The profile of its tokens; empty for files on disk
 
     @property
     def generations(self) -> tuple[int, int] | None:

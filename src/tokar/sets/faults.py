@@ -17,6 +17,7 @@ from tokar.as_json import fields_json
 from tokar.codes import Code, of_engine
 from tokar.errors import SetError
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS
+from tokar.tokens import SERVED
 from tokar.words import noun, some
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ class Rules:
     HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
         "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
-        "restore it as well; where no service owns it, recovery can do without: esentutl /r BASE /i", -1216)
+        "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
 
     LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
@@ -364,7 +365,7 @@ class Rules:
         "add the archive or folder that has it; without it the database cannot be recovered", -543, hard=-557)
     COMMITTED_LOG_MISSING = Rule(FaultKind.COMMITTED_LOG_MISSING,
         "{} with committed transactions {} missing: the last transactions are lost",
-        "find the log; only if it is gone for good and no service owns it, recover with loss: esentutl /r BASE /a",
+        "find the log; only if it is gone for good, recover with loss: esentutl /r BASE /a",
         -582, severity=Severity.LOSS)
     LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "{} {} missing between {} and {}", _ADD_ARCHIVE, -543)
     LOGS_BEFORE_GAP = Rule(FaultKind.LOGS_BEFORE_GAP,
@@ -416,6 +417,19 @@ class Rules:
         "{} goes on from another archive than {}, although their ids are equal",
         "look for the archive with the root that it names", severity=Severity.WARNING)
 # fmt: on
+
+
+_OF_A_SERVICE: Final = {
+    FaultKind.DATABASE_NOT_HERE: "restore it as well: the service brings up all of its databases, or none",
+    FaultKind.COMMITTED_LOG_MISSING: "find the log, or restore another backup by the procedure of the service",
+}
+
+
+def for_owner(faults: list[Fault], profile: str) -> list[Fault]:
+    """Return faults with the next steps of the service that owns the databases, if one does: it recovers them alone."""
+    if profile not in SERVED:
+        return faults
+    return [replace(one, next_step=_OF_A_SERVICE.get(one.kind, one.next_step)) for one in faults]
 
 
 def forked(used: LogFacts, found: Sequence[LogFacts], severity: Severity) -> Fault:

@@ -13,7 +13,7 @@ from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
-from tokar.sets.faults import Fault, Rules, Severity, first_of, forked, in_order, logs_text
+from tokar.sets.faults import Fault, Rules, Severity, first_of, for_owner, forked, in_order, logs_text
 from tokar.sets.file_faults import log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 from tokar.words import some
@@ -104,6 +104,8 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     for run in runs:
         run.walk()
         run.faults += patch_faults(run, facts.patches)
+    for run in runs:
+        run.faults = for_owner(run.faults, facts.profile)
     between = [*_holes_between(runs)]
     verdicts = tuple(run.verdict() for run in runs)
     roles = roles_of(facts, runs)
@@ -113,7 +115,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     return SetVerdict(
         databases=verdicts,
         log_roles=tuple((log.name, roles[id(log)]) for log in facts.logs),
-        faults=in_order(faults),
+        faults=in_order(for_owner(faults, facts.profile)),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
         left_out=tuple(_left_out(facts, runs, roles)),
     )

@@ -106,10 +106,12 @@ class SetReader:
 
     Args:
         examine: Whether pages and segments are checked, not only headers read.
+        profile: The profile of their tokens; empty for files on disk.
     """
 
-    def __init__(self, *, examine: bool = False) -> None:
+    def __init__(self, *, examine: bool = False, profile: str = "") -> None:
         self.examine = examine  # Whether pages and segments are checked
+        self._profile = profile
         self._files: list[FileFacts] = []
         self._other_count = 0
 
@@ -169,6 +171,7 @@ class SetReader:
             flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
             other_count=self._other_count,
             examined=self.examine,
+            profile=self._profile,
         )
 
 
@@ -195,7 +198,7 @@ def facts_of_archive(
         FormatError: The index or the start of a file is damaged.
         StorageError: The archive cannot be read.
     """
-    reader = SetReader(examine=examine)
+    reader = SetReader(examine=examine, profile=archive.head.profile)
     placed = placed or {}
     for entry in archive if entries is None else entries:
         file = SetFile(
