@@ -7,7 +7,7 @@ header is one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokar import names
 from tokar.ese.content_facts import LogReport, PageReport
@@ -154,7 +154,8 @@ class SetFacts:
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
     other_count: int = 0  # Files that are none of these
     examined: bool = False  # Whether pages and segments were checked, not only headers
-    profile: str = ""  # The profile of its tokens; empty for files on disk
+    # The profile of its tokens, empty for files on disk: that of whoever asks, not what the files say.
+    profile: str = field(default="", compare=False)
 
     @property
     def generations(self) -> tuple[int, int] | None:
