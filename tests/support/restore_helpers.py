@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from typing_extensions import Buffer
-
     from tokar.format.archive import Archive
     from tokar.restore.plan import Plan
+    from tokar.storage.bytesource import Buffer
 
 NOW = datetime(2024, 1, 31, 23, 59, 58, tzinfo=UTC)
 STAMP = "20240131T235958Z"

@@ -17,11 +17,9 @@ from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.show import copies_text, inspection_json, inspection_rows, verdict_json
 from tokar.format.index import Entry, find_entries
-from tokar.storage.bytesource import FileSource
+from tokar.storage.bytesource import Buffer, FileSource
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
     from tokar.cli.inspect import Wanted
     from tokar.format.archive import Archive
 

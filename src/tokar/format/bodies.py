@@ -7,14 +7,11 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
 from tokar.format import records
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+from tokar.storage.bytesource import Buffer
 
 _PREAMBLE = records.Packer(records.PREAMBLE)
 PREAMBLE_SIZE = _PREAMBLE.size

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import FormatError, InputError
 from tokar.format import zstd_frame
 from tokar.format.bodies import Codec, DataRecord, stored_bytes
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+from tokar.storage.bytesource import Buffer
 
 _STORED_CODEC, _ZSTD_CODEC, _ZEROS_CODEC = (int(codec) for codec in (Codec.STORED, Codec.ZSTD, Codec.ZEROS))
 _ZEROS: Final = bytes(1 << 16)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
@@ -23,11 +23,7 @@ from tokar.format.bodies import DataRecord, DoneRecord, FileRecord
 from tokar.format.index import Entry
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.format.small_entry import ProvenContent, prove_small_entry
-from tokar.storage.bytesource import ByteSource
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+from tokar.storage.bytesource import Buffer, ByteSource
 
 _SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece
 _WINDOW_SIZE: Final = 1 << 20

@@ -7,16 +7,14 @@ bookkeeping, without threads and without input or output.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from blake3 import blake3
 
 from tokar.format import records
 from tokar.format.bodies import DataRecord, DoneRecord, FileRecord
 from tokar.format.index import Entry
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from tokar.storage.bytesource import Buffer
 
 
 class EncodedChunk(NamedTuple):

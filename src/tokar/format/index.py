@@ -15,7 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from blake3 import blake3
 
@@ -24,10 +24,7 @@ from tokar.errors import FormatError, NoSuchEntryError, UnsafeNameError
 from tokar.format import records
 from tokar.format.bodies import FileList, FileRecord, Root, file_flags
 from tokar.format.records import RecordHead
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+from tokar.storage.bytesource import Buffer
 
 _NUMBER = re.compile(r"#([0-9]{1,10})", re.ASCII)
 _MAX_LISTED = 5

@@ -21,11 +21,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
+from tokar.storage.bytesource import Buffer
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-    from typing_extensions import Buffer
 
     from tokar.format.compression import Compression
 

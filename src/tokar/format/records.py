@@ -12,16 +12,13 @@ import struct
 import sys
 import zlib
 from array import array
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from blake3 import blake3
 from construct import Bytes, Const, Int8ul, Int16ul, Int32ul, Int64sl, Int64ul, Struct
 
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, UnsupportedError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+from tokar.storage.bytesource import Buffer
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from blake3 import blake3
 
@@ -20,9 +20,7 @@ from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
 from tokar.format.index import Entry, IndexPage, KeptPage, Ledger
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import RecordHead
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from tokar.storage.bytesource import Buffer
 
 
 class Phase(Enum):

@@ -9,7 +9,7 @@ wrong.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
@@ -19,10 +19,7 @@ from tokar.format.bodies import Codec, FileRecord, parse_data, stored_bytes
 from tokar.format.compression import Compression, check_frame, decode_content
 from tokar.format.index import Entry
 from tokar.format.records import DATA_BODY, DONE_BODY, HEAD_SIZE, Packer
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+from tokar.storage.bytesource import Buffer
 
 _DATA_PACKER: Final = Packer(DATA_BODY)
 _DATA, _DATA_SIZE = _DATA_PACKER.pack, _DATA_PACKER.size

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import zstandard
 
@@ -26,11 +26,8 @@ from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
 from tokar.format.records import RecordHead
 from tokar.format.small_entry import build_small_entry
+from tokar.storage.bytesource import Buffer
 from tokar.storage.sink import Sink
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
 
 DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
 _ID_SIZE: Final = 16

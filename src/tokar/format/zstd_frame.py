@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import zstandard
 
 from tokar.errors import FormatError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+from tokar.storage.bytesource import Buffer
 
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _DESCRIPTOR_MASK: Final = 0x3F

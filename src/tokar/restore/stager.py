@@ -15,11 +15,10 @@ from tokar.restore.plan import Extra, Plan
 from tokar.restore.staging import Stage
 from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable
+from tokar.storage.bytesource import Buffer
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
     from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
@@ -20,10 +20,7 @@ from tokar.format.index import IndexPage
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.salvage.find import FoundRecord
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+from tokar.storage.bytesource import Buffer
 
 _CODES: Final = "QQQIIIIIBBBB"
 _MAX_RUNS: Final = records.MAX_ENTRIES + (1 << 20)

@@ -15,12 +15,12 @@ import stat
 import threading
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from tokar.errors import InputError, StorageError, storage_errors
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+Buffer = bytes | bytearray | memoryview
+"""Bytes in memory, whoever owns them."""
 
 
 # O_NONBLOCK so that a pipe that took the place of a file is not waited for.
@@ -328,7 +328,7 @@ class SourceFile(io.RawIOBase):
         """Return that every position can be gone to."""
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Read bytes into a buffer; return how many, zero at the end.
 
         Raises:

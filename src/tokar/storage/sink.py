@@ -9,14 +9,12 @@ import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from tokar.errors import ExistingFileError, InputError, StorageError, storage_errors
 from tokar.storage import durable
+from tokar.storage.bytesource import Buffer
 from tokar.storage.durable import Capability
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 _EXISTS_HINT = "choose another name, or pass --force to replace it once the new archive is complete"
 
