@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar import names, tokens
 from tokar.as_json import fields_json, to_base64
@@ -16,17 +16,15 @@ from tokar.errors import FormatError, LocationListError, UnsealedError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import identify
 from tokar.format import bodies, records
+from tokar.format.archive import Archive
 from tokar.format.bodies import Preamble
 from tokar.format.canonical_json import to_time
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.records import RecordHead
+from tokar.sets.facts import SetFacts
 from tokar.sets.need import Need
 from tokar.storage.bytesource import ByteSource, SequentialReader
-
-if TYPE_CHECKING:
-    from tokar.format.archive import Archive
-    from tokar.sets.facts import SetFacts
 
 
 def archive_json(path: str, archive: Archive) -> dict[str, Any]:

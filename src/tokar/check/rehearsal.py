@@ -12,12 +12,13 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from blake3 import blake3
 
 from tokar import names
 from tokar.errors import storage_errors
+from tokar.format.archive import Archive
 from tokar.format.index import Entry
 from tokar.restore.inventory import engine_file, take_inventory
 from tokar.restore.options import Request, places_to_look_at
@@ -26,9 +27,6 @@ from tokar.restore.planner import make_plan
 from tokar.sets.facts import SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
-
-if TYPE_CHECKING:
-    from tokar.format.archive import Archive
 
 _CHUNK_SIZE: Final = 1 << 20
 _PREFIX: Final = "tokar-rehearsal-"

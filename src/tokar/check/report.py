@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
 from tokar.errors import ArchiveError, SetError
+from tokar.sets.backup_set import BackupSet
 from tokar.sets.faults import Fault
 from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import LastLine, LeftOpen, not_verified, weigh, worst
-
-if TYPE_CHECKING:
-    from tokar.sets.backup_set import BackupSet
 
 
 class Rung(StrEnum):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,15 +18,13 @@ from tokar.cli import output
 from tokar.cli.inspect_text import show_databases, show_left_out
 from tokar.cli.options import Json, demand_not_printed_into, end_with_json, local_file, named, open_archive
 from tokar.errors import ArchiveError, BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
+from tokar.format.archive import Archive
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.records import MAGIC
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
 from tokar.words import count_text
-
-if TYPE_CHECKING:
-    from tokar.format.archive import Archive
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10

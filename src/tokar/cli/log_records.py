@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from tokar import names
 from tokar.as_json import fields_json
@@ -12,17 +13,12 @@ from tokar.errors import BadMagicError, HeaderError, InputError
 from tokar.ese.identify import FileKind, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.logrecords import TYPES
-from tokar.ese.pagerecords import NodeRecord, PageRecord, SessionRecord
+from tokar.ese.pagerecords import LogRecord, NodeRecord, PageRecord, SessionRecord
 from tokar.ese.show import record_json
 from tokar.replay.effects import changes_of
 from tokar.replay.stream import RecordStream, decode, position_of, size_at
+from tokar.storage.bytesource import ByteSource
 from tokar.words import count_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tokar.ese.pagerecords import LogRecord
-    from tokar.storage.bytesource import ByteSource
 
 _CELL = "{:>16}  {:<26}  {:>6}  {}"
 

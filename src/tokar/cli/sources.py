@@ -7,14 +7,13 @@ InputError.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tokar.server.contract import Server
 
 GROUP: Final = "tokar.sources"

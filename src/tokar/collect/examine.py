@@ -15,18 +15,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from tokar import tokens
 from tokar.as_json import fields_json, to_count
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
 from tokar.format.canonical_json import fitting
+from tokar.format.writer import InputStream
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.seen import PassingFile, Seen
-
-if TYPE_CHECKING:
-    from tokar.format.writer import InputStream
 
 _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list of files

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,8 +25,6 @@ from tokar.format.entry_writer import EncodedChunk, encode_chunk
 from tokar.storage.bytesource import Buffer
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from tokar.format.compression import Compression
 
 _SPARE_BUFFERS: Final = 8

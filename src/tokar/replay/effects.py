@@ -8,7 +8,8 @@ brings its node, and its own before is nil.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
 
 from tokar.ese.pagerecords import (
     NIL_DBTIME,
@@ -23,6 +24,7 @@ from tokar.ese.pagerecords import (
     InsertRecord,
     LogRecord,
     Merge2Record,
+    MergeHead,
     MergeRecord,
     MultipleExtentRecord,
     NewPageRecord,
@@ -32,15 +34,10 @@ from tokar.ese.pagerecords import (
     ScrubRecord,
     SingleExtentRecord,
     Split2Record,
+    SplitHead,
     SplitRecord,
     UndoRecord,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
-
-    from tokar.ese.pagerecords import MergeHead, SplitHead
 
 _LISTED: Final = struct.Struct("<QII")
 

@@ -14,25 +14,21 @@ Source: Microsoft, Extensible Storage Engine, logread.cxx and logread_legacy.cxx
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import FormatError
-from tokar.ese.content_facts import LOG_CORRUPT, LogFaultKind
-from tokar.ese.log import SEGMENT_SIZE
+from tokar.ese.content_facts import LOG_CORRUPT, LogFaultKind, LogReport
+from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.logcheck import CHECKSUM_RECORD, ChecksumRecord, LogChecker
 from tokar.ese.logrecords import FRAGMENT, FRAGMENT_BEGIN, TYPES
+from tokar.ese.pagerecords import LogRecord
 from tokar.ese.record import assemble, is_flat, lengths, packer
 from tokar.ese.values import LogPosition
+from tokar.storage.bytesource import ByteSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tokar.ese.content_facts import LogReport
-    from tokar.ese.log import LogHeader
-    from tokar.ese.pagerecords import LogRecord
-    from tokar.storage.bytesource import ByteSource
-
     Tile = tuple[int, bytes, int]
     """Position of a record, bytes in which it lies whole, and where in them."""
 

@@ -24,21 +24,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, TypeVar
+from typing import Final, NotRequired, TypedDict, TypeVar
 
 from blake3 import blake3
 
 from tokar.as_json import as_json
 from tokar.errors import ArchiveError, StorageError, storage_errors
+from tokar.format.index import Entry
 from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted, Plan
 from tokar.storage.bytesource import read_start
 from tokar.storage.directory import Directory, inode_of
 from tokar.storage.sink import write_all
 from tokar.storage.stored_json import parse_json, typed
-
-if TYPE_CHECKING:
-    from tokar.format.index import Entry
 
 Planned = Callable[[Interrupted | None], list[Plan]]  # Makes plans, with what an earlier run left
 

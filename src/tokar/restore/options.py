@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, RestoreError
 from tokar.ese.filenames import parse_file_name
+from tokar.format.archive import Archive
+from tokar.format.metadata import Head
 from tokar.restore.locations import (
     Kind,
     Location,
@@ -27,10 +29,6 @@ from tokar.restore.locations import (
 from tokar.restore.paths import PathMap, PathResolver, last_component, native, own_hosts, parse_map, take_apart
 from tokar.restore.plan import Existing
 from tokar.sets.facts import SetFacts
-
-if TYPE_CHECKING:
-    from tokar.format.archive import Archive
-    from tokar.format.metadata import Head
 
 # The folder that certutil -backupDB makes and -restoreDB takes: DIR\DataBase with the location list beside the files
 # (certsrv.h).

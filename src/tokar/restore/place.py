@@ -41,9 +41,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from tokar.errors import ArchiveError, PartialError, SourceError, StorageError
+from tokar.format.index import Entry
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.plan import Aside, Plan
@@ -53,10 +54,6 @@ from tokar.restore.workers import Tally
 from tokar.storage import durable
 from tokar.storage.directory import Directory, Lock
 from tokar.tokens import DATABASE_DIRECTORY
-
-if TYPE_CHECKING:
-    from tokar.format.index import Entry
-
 
 IN_PLACE: Final = "in place: "  # how a note begins that names a file
 

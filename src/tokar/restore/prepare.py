@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokar import tokens
 from tokar.as_json import as_json
@@ -21,6 +21,7 @@ from tokar.codes import of_engine
 from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive
+from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
 from tokar.restore.chosen import ChosenSets, choose_one
 from tokar.restore.journal import Planned, plans_that_go_on
@@ -38,15 +39,11 @@ from tokar.restore.plan import (
     sort_problems,
 )
 from tokar.restore.planner import add_problems, look_and_plan, places_of
+from tokar.restore.stager import ContentReader
 from tokar.restore.targets import room_problems
 from tokar.sets.choose import NotPlaced
 from tokar.sets.outcome import LastLine, with_met
 from tokar.words import count_text, noun, some
-
-if TYPE_CHECKING:
-    from tokar.format.entry_reader import Chunk
-    from tokar.format.index import Entry
-    from tokar.restore.stager import ContentReader
 
 
 @dataclass(frozen=True, slots=True)

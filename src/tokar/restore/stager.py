@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from tokar.errors import IntegrityError, StorageError, storage_errors
+from tokar.format.entry_reader import Chunk
+from tokar.format.index import Entry
 from tokar.restore.journal import is_whole
 from tokar.restore.plan import Extra, Plan
 from tokar.restore.staging import Stage
@@ -17,10 +19,6 @@ from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable
 from tokar.storage.bytesource import Buffer
 from tokar.storage.directory import Directory
-
-if TYPE_CHECKING:
-    from tokar.format.entry_reader import Chunk
-    from tokar.format.index import Entry
 
 _PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
 _TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd

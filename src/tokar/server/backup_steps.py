@@ -18,7 +18,7 @@ The rules, with their numbers in spec/procedure.md:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 from tokar import codes
 from tokar.as_json import to_base64, to_count
@@ -35,11 +35,9 @@ from tokar.server.contract import (
     Server,
     ServerError,
 )
+from tokar.server.licence import TruncationLicence
 from tokar.server.states import BACKUP, BackupEvent, BackupState, Machine
 from tokar.server.transcript import Transcript, describe_failure
-
-if TYPE_CHECKING:
-    from tokar.server.licence import TruncationLicence
 
 _PREPARE = {BackupType.FULL: BackupEvent.PREPARE_FULL, BackupType.LOGS_ONLY: BackupEvent.PREPARE_LOGS}
 _GET = {ListKind.DATABASE_NAMES: BackupEvent.GET_DATABASE_NAMES, ListKind.BACKUP_LOGS: BackupEvent.GET_BACKUP_LOGS}

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tokar.as_json import as_json
+from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
 from tokar.sets.judge import SetVerdict, judge_set
@@ -19,9 +20,6 @@ from tokar.sets.logs import LogRun, LogTable, Version, follow, labels, stream_of
 from tokar.sets.need import Basis, need_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, part_of, weigh, worst
 from tokar.words import noun, some
-
-if TYPE_CHECKING:
-    from tokar.sets.backup_set import BackupSet
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
 

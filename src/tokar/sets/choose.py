@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokar.as_json import fields_json
 from tokar.errors import InputError, SetError
+from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain, ChainStart, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.logs import LogRun, Version, link, stream_of
-
-if TYPE_CHECKING:
-    from tokar.sets.backup_set import BackupSet
 
 
 class NotRestorableError(SetError):

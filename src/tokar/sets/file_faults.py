@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION
+from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.words import noun, some
-
-if TYPE_CHECKING:
-    from tokar.sets.facts import DatabaseFacts, LogFacts
 
 _TRAILERS: Final = {
     -534: Rules.TRAILER_MISSING,

@@ -20,16 +20,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tokar.errors import InputError
+from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
+from tokar.sets.backup_set import BackupSet
+from tokar.sets.facts import LogFacts
 from tokar.words import some
-
-if TYPE_CHECKING:
-    from tokar.ese.values import LogTime, Signature
-    from tokar.sets.backup_set import BackupSet
-    from tokar.sets.facts import LogFacts
 
 
 class LinkFault(StrEnum):

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import Final, TypedDict
 
 from tokar import names, tokens
 from tokar.ese.checkpoint import Checkpoint
@@ -24,6 +24,8 @@ from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity
 from tokar.ese.log import LogHeader
 from tokar.ese.values import NO_POSITION, LogPosition
+from tokar.format.archive import Archive
+from tokar.format.index import Entry
 from tokar.sets.facts import (
     AttachedDatabase,
     CheckpointFacts,
@@ -35,13 +37,9 @@ from tokar.sets.facts import (
     PatchFacts,
     SetFacts,
 )
+from tokar.sets.recorded import RecordedFacts
 from tokar.sets.seen import PATCH_SIZES, Seen, look
 from tokar.storage.bytesource import FileSource
-
-if TYPE_CHECKING:
-    from tokar.format.archive import Archive
-    from tokar.format.index import Entry
-    from tokar.sets.recorded import RecordedFacts
 
 _CHECKPOINT_SIZE: Final = 8192
 _DATABASE_SUFFIXES: Final = (".edb", ".dit")

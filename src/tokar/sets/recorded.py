@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from tokar.as_json import to_base64, to_count
 from tokar.errors import FormatError
@@ -28,12 +28,10 @@ from tokar.ese.record import Record
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import Copies
 from tokar.format import canonical_json, metadata, records
+from tokar.format.archive import Archive
 from tokar.format.canonical_json import is_base64, is_count
+from tokar.format.writer import ArchiveWriter
 from tokar.sets.seen import Seen
-
-if TYPE_CHECKING:
-    from tokar.format.archive import Archive
-    from tokar.format.writer import ArchiveWriter
 
 _HEADERS: Final[dict[FileKind, type[DatabaseHeader | LogHeader | Checkpoint | FlushMap]]] = {
     **dict.fromkeys((FileKind.DATABASE, FileKind.TEMPORARY_DATABASE, FileKind.STREAMING_FILE), DatabaseHeader),
