@@ -41,7 +41,7 @@ from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, NoAnswerError, Outcome, ServerError
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, BackupPartialError, run_backup
-from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+from tokar.sets.receipt import Truncation, read_receipt, receipt_path, write_receipt
 from tokar.storage.bytesource import Reread
 
 if TYPE_CHECKING:
@@ -130,6 +130,32 @@ def test_an_archive_that_exists_is_refused_before_prepare(out: Path) -> None:
         run_backup(server, out, FULL)
     assert server.history == []
     assert out.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (FULL, "a backup is done here already: the archive is sealed, and the logs are truncated"),
+        (BackupKind.COPY, "a backup is done here already: the archive is sealed, and the logs were not truncated"),
+        (None, "an archive is there already, and no receipt that says what became of the logs"),
+    ],
+)
+def test_a_backup_that_is_run_again_says_what_is_done(out: Path, kind: BackupKind | None, text: str) -> None:
+    run_backup(fill(ScriptedServer()), out, kind or FULL)
+    if kind is None:
+        receipt_path(out).unlink()
+    server = fill(ScriptedServer())
+    with pytest.raises(ExistingFileError) as caught:
+        run_backup(server, out, FULL)
+    assert (caught.value.message, caught.value.hint) == (text, "choose another name for another backup")
+    assert server.history == []
+
+
+def test_a_backup_whose_end_nobody_saw_says_that_its_truncation_is_not_known(out: Path) -> None:
+    run_backup(fill(ScriptedServer()), out, FULL)
+    write_receipt(out, replace(read_receipt(receipt_path(out)), truncation=Truncation.TRUNCATING))
+    with pytest.raises(ExistingFileError, match="whether the logs were truncated is not known"):
+        run_backup(fill(ScriptedServer()), out, FULL)
 
 
 def test_a_receipt_that_exists_is_refused_before_prepare(out: Path) -> None:

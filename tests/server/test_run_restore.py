@@ -566,7 +566,7 @@ def test_a_registration_of_another_restore_is_not_taken_over_by_a_rerun(tmp_path
     for _ in range(2):
         with pytest.raises(PlacingStoppedError, match="a restore is registered") as caught:
             restore(lab, [full])
-        assert "take it over" in str(caught.value.hint)
+        assert "--take-over" in str(caught.value.hint)
     context.register_complete(codes.ERROR)
     restore(lab, [full])
     assert outcome_of(lab) == full.expected

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
+import signal
 import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import Result, tokar
 
 from tokar.cli.signals import Stopped
 from tokar.storage import directory, durable
+from tokar.storage.bytesource import MediumSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 assert hasattr(os, "fork") == directory.HAS_DESCRIPTORS, "it is loaded before calls are replaced"
 
-KILLED = 9  # the exit code of a process that died
+KILLED = -9  # how a process that died ends
+CHANGES = ("open", "write", "writev", "fsync", "unlink", "mkdir", "rmdir", "replace", "rename", "link", "ftruncate")
+READS = ("read", "pread", "preadv")
 
 FAULTS: dict[str, int | str] = {
     "EIO": errno.EIO,
@@ -29,24 +37,34 @@ FAULTS: dict[str, int | str] = {
     "signal": "signal",
     "killed before": "before",
     "killed after": "after",
+    "unreadable": "unreadable",
 }
 
 
-def blows(stride: int) -> list[Any]:
-    """Return parameters of a test: each fault with every point, and a sample of faults with a step between points."""
-    sample = ("EIO", "signal", "killed after")
-    return [
-        *(pytest.param((FAULTS[one], stride), id=f"sample {one}") for one in sample),
-        *(pytest.param((how, 1), marks=pytest.mark.torture, id=name) for name, how in FAULTS.items()),
-    ]
+def struck_cases(jobs: Iterable[str], stride: int) -> list[Any]:
+    """Return parameters of a test: each job with each fault at every point, and with one fault as a sample.
+
+    Args:
+        jobs: The jobs.
+        stride: The step between the points of a sample.
+    """
+    found: list[Any] = []
+    for number, job in enumerate(jobs):
+        one = ("EIO", "killed after", "signal")[number % 3]
+        found.append(pytest.param(job, (FAULTS[one], stride), id=f"{job}, sample {one}"))
+        torture = {"marks": pytest.mark.torture}
+        found += [pytest.param(job, (how, 1), id=f"{job}, {name}", **torture) for name, how in FAULTS.items()]
+    return found
 
 
 class Strike:
-    """Counts the calls that change something, and strikes one.
+    """Counts the calls that change something, of this process and those that it forks, and strikes one.
 
     Args:
         at: The number of the call to strike, from 1 on.
-        how: An errno; `short` for a write that writes half; `signal`; `before` or `after`: the process dies there.
+        how: An errno; `short` for a write that writes half; `signal`; `before` or `after`: all processes die there;
+            `unreadable`: reads are counted, and one fails; `worker`: the calls of forked processes are counted, of each
+            by itself, and one dies.
         sticky: Whether every later call of the same name fails as well.
     """
 
@@ -54,73 +72,97 @@ class Strike:
         self.at = at
         self.how = how
         self.sticky = sticky
-        self.count = 0
         self.paused = False  # Whether calls are another process's, and are not counted
-        self.struck = ""  # The call that was struck
+        self.calls = READS if how == "unreadable" else CHANGES
+        self._home = os.getpid()
+        self._shared = mmap.mmap(-1, 8)
+        self._alone = 0
+
+    @property
+    def count(self) -> int:
+        """How many calls there were."""
+        return int.from_bytes(self._shared[:4], "little")
+
+    @property
+    def struck(self) -> str:
+        """The call that was struck, empty where none was."""
+        number = self._shared[4]
+        return (*CHANGES, *READS, "syncfs")[number - 1] if number else ""
+
+    def _counted(self) -> int:
+        if self.how == "worker":
+            self._alone += os.getpid() != self._home
+            return self._alone
+        self._shared[:4] = (number := self.count + 1).to_bytes(4, "little")
+        return number
 
     def around(self, name: str, original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Make a call, or strike it."""
         if self.paused or (name == "open" and not arguments[1] & os.O_CREAT):
             return original(*arguments, **options)
-        self.count += 1
-        if self.count != self.at and not (self.sticky and name == self.struck):
+        if self._counted() != self.at and not (self.sticky and name == self.struck):
             return original(*arguments, **options)
-        self.struck = name
-        if self.how == "before":
-            os._exit(KILLED)
+        self._shared[4] = (*CHANGES, *READS, "syncfs").index(name) + 1
+        if self.how in {"before", "worker"}:
+            self._die()
         if self.how == "signal":
             raise Stopped(15)
         if self.how == "short" and name == "write":
             return original(arguments[0], memoryview(arguments[1])[: max(1, len(arguments[1]) // 2)])
-        if isinstance(self.how, int):
-            raise OSError(self.how, os.strerror(self.how))
+        if self.how == "unreadable" or isinstance(self.how, int):
+            code = self.how if isinstance(self.how, int) else errno.EIO
+            raise OSError(code, os.strerror(code))
         try:
             return original(*arguments, **options)
         finally:
             if self.how == "after":
-                os._exit(KILLED)
+                self._die()
 
-    def rename(self, original: Callable[..., int], *arguments: Any) -> int:
-        """Make the exclusive rename, or strike it: it returns what others raise."""
+    def _die(self) -> None:
+        os.kill(os.getpid() if self.how == "worker" else 0, signal.SIGKILL)
+
+    def returned(self, name: str, original: Callable[..., int], *arguments: Any) -> int:
+        """Make a call that returns an errno, or strike it."""
         try:
-            code: int = self.around("rename", original, *arguments)
+            code: int = self.around(name, original, *arguments)
         except OSError as error:
-            return error.errno or 5
+            return error.errno or errno.EIO
         return code
+
+    def sync_file_system(self, original: Callable[[int], int], descriptor: int) -> int:
+        """Make the call that syncs all, or strike it: it returns -1 and keeps the errno."""
+        if code := self.returned("syncfs", original, descriptor):
+            ctypes.set_errno(code)
+        return -1 if code else 0
 
 
 @contextmanager
 def struck(strike: Strike) -> Iterator[None]:
     """Strike in the block."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in (
-            "open",
-            "write",
-            "writev",
-            "fsync",
-            "unlink",
-            "mkdir",
-            "rmdir",
-            "replace",
-            "rename",
-            "link",
-            "ftruncate",
-        ):
+        for name in strike.calls:
             original = getattr(os, name)
             patch.setattr(os, name, lambda *a, _n=name, _o=original, **k: strike.around(_n, _o, *a, **k))
-        original_rename = durable._rename_exclusively
-        patch.setattr(durable, "_rename_exclusively", lambda *a: strike.rename(original_rename, *a))
+        if strike.calls is CHANGES:
+            rename, sync = durable._rename_exclusively, durable._syncfs
+            patch.setattr(durable, "_rename_exclusively", lambda *a: strike.returned("rename", rename, *a))
+            if sync is not None:
+                patch.setattr(durable, "_syncfs", lambda descriptor: strike.sync_file_system(sync, descriptor))
+        else:
+            direct = MediumSource._read_direct
+            patch.setattr(MediumSource, "_read_direct", lambda *a: strike.around("pread", direct, *a))
         yield
 
 
 def dies(strike: Strike, work: Callable[[], object]) -> bool:
-    """Return whether a copy of this process died at its strike while it did some work."""
+    """Return whether a copy of this process, with all that it forks, died while it did some work."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads that the copy does not have
         child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
     try:
+        os.setpgid(0, 0)
         with struck(strike):
             work()
     finally:
@@ -139,4 +181,19 @@ def hit(strike: Strike, work: Callable[[], object], *expected: type[BaseExceptio
         return dies(strike, work)
     with suppress(*expected), struck(strike):
         work()
-    return strike.count >= strike.at
+    return bool(strike.struck)
+
+
+def run_again(*arguments: str | Path) -> Result:
+    """Run a command that was struck again: it succeeds, or refuses with one command that does.
+
+    Returns the result of the plain rerun.
+    """
+    result = tokar(*arguments)
+    if result.exit_code == 0:
+        return result
+    ways = [words for words in ("--force", "--existing set-aside", "--take-over") if words in result.hint]
+    assert ways, result.stderr
+    again = tokar(*arguments, *ways[0].split())
+    assert again.exit_code == 0, again.stderr
+    return result

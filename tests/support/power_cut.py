@@ -2,7 +2,8 @@
 
 The model is the strictest that file systems allow: what was written is there from the sync of its file on, a name or a
 rename from the sync of its directory on. Until then content may be lost, zeros or cut short, and every change of a
-directory may be there or not, whatever the order in which they were made; each by itself is atomic.
+directory may be there or not, whatever the order in which they were made; each by itself is atomic. A sync of the file
+system makes all of it durable. What another program writes meanwhile is durable at once.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Recorder:
     folder: Path
     watch: Callable[[], bool] = bool
     moments: list[Moment] = field(default_factory=list)
+    elsewhere: bool = False  # Whether another program is at work
     _ids: dict[int, int] = field(default_factory=dict)  # What an inode is called here
     _directories: set[int] = field(default_factory=lambda: {ROOT})
 
@@ -107,6 +109,31 @@ class Recorder:
         elif number is not None:
             self._note("sync", synced={**last.synced, number: last.written[number]})
 
+    def sync_all(self) -> None:
+        """Note that all is on the disk."""
+        last = self.moments[-1]
+        names = dict(last.durable)
+        apply(names, list(last.pending))
+        self._note("sync of the file system", durable=names, pending=(), synced=dict(last.written))
+
+    @contextmanager
+    def another_program(self) -> Iterator[None]:
+        """Note what another program does in the block to the files right in the folder; it is durable at once."""
+        self.elsewhere, before = True, self.elsewhere
+        try:
+            yield
+        finally:
+            self.elsewhere = before
+        last = self.moments[-1]
+        names, synced, written = dict(last.durable), dict(last.synced), dict(last.written)
+        for place, number in last.durable.items():
+            if place[0] == ROOT and number in written:
+                del names[place]
+        for path in filter(Path.is_file, self.folder.iterdir()):
+            number = names[self._place(path)] = self._new(path.stat().st_ino)
+            synced[number] = written[number] = path.read_bytes()
+        self._note("another program", durable=names, synced=synced, written=written)
+
     def made(self, path: Path, *, directory: bool = False) -> None:
         """Note a new file or directory."""
         number = self._new(path.lstat().st_ino)
@@ -139,20 +166,24 @@ class Recorder:
             for name in ("open", "mkdir", "unlink", "rmdir", "link", "replace", "rename"):
                 patch.setattr(os, name, getattr(self, f"_{name}")(getattr(os, name)))
             patch.setattr(durable, "_rename_exclusively", self._exclusively(durable._rename_exclusively))
+            if (sync := durable._syncfs) is not None:
+                patch.setattr(durable, "_syncfs", self._after(sync, lambda _: self.sync_all()))
             yield
         self.moments[-1] = replace(self.moments[-1], told=self.watch())
 
-    @staticmethod
-    def _after(original: Callable[..., Any], noted: Callable[[int], None]) -> Callable[..., Any]:
+    def _after(self, original: Callable[..., Any], noted: Callable[[int], None]) -> Callable[..., Any]:
         def call(descriptor: int, *arguments: Any) -> Any:
             result = original(descriptor, *arguments)
-            noted(descriptor)
+            if not self.elsewhere:
+                noted(descriptor)
             return result
 
         return call
 
     def _path(self, path: Any, directory: int | None = None) -> Path | None:
-        """Return the path of a name, links above it followed; None for one that is not below the folder."""
+        """Return the path of a name, links above it followed; None for one that is not of the run below the folder."""
+        if self.elsewhere:
+            return None
         above = os.getcwd() if directory is None else os.readlink(f"/proc/self/fd/{directory}")  # noqa: PTH109, PTH115 - quick
         full = Path(above, os.fsdecode(path))
         full = Path(os.path.realpath(full.parent), full.name)

@@ -197,7 +197,7 @@ class RestoreProcedure:
             self.transcript.call("register", self._live().register, item.registration, facts=_facts_of(item))
         except ServerError as error:  # it said no: nothing is registered
             if error.code == codes.RESTORE_IN_PROGRESS and error.hint is None:
-                error.hint = "another restore is under way, or one died; in that case let this one take it over"
+                error.hint = "another restore is under way, or one died; in that case take it over: --take-over"
             raise
         except BaseException:
             self._registered()  # RES-7

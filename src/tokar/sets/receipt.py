@@ -132,24 +132,39 @@ def read_receipt(path: Path) -> Receipt:
 
 
 def demand_free(archive: Path) -> None:
-    """Check that no receipt of an earlier backup would be overwritten. One that tells of a failure may be.
+    """Check that no earlier backup has this name. The receipt of one that failed is in nobody's way.
 
     Raises:
-        ExistingFileError: There is one.
+        ExistingFileError: One has: its archive is there, or its receipt.
     """
-    path = receipt_path(archive)
-    if not os.path.lexists(path):
+    path, has_archive = receipt_path(archive), os.path.lexists(archive)
+    if not has_archive and not os.path.lexists(path):
         return
     try:
-        if read_receipt(path).outcome == "failed":
-            return
+        found = read_receipt(path)
     except (InputError, StorageError):
-        pass
+        found = None
+    if not has_archive and found is not None and found.outcome == "failed":
+        return
     raise ExistingFileError(
-        "a receipt is there already, of an archive that is gone",
-        path=path,
-        hint="choose another name, or move the receipt",
+        _already(found, has_archive=has_archive),
+        path=archive if has_archive else path,
+        hint="choose another name for another backup" if has_archive else "choose another name, or move the receipt",
     )
+
+
+def _already(found: Receipt | None, *, has_archive: bool) -> str:
+    """Return what is said of a name that an earlier backup has."""
+    if not has_archive:
+        return "a receipt is there already, of an archive that is gone"
+    if found is None or found.outcome != "sealed":
+        return "an archive is there already, and no receipt that says what became of the logs"
+    logs = {
+        Truncation.DONE: "the logs are truncated",
+        Truncation.TRUNCATING: "whether the logs were truncated is not known: it ended there",
+        Truncation.UNKNOWN: "whether the logs were truncated is not known: it was not answered",
+    }.get(found.truncation, "the logs were not truncated")
+    return f"a backup is done here already: the archive is sealed, and {logs}"
 
 
 def write_receipt(archive: Path, receipt: Receipt) -> Path:

@@ -142,13 +142,15 @@ class FileSink:
         return True
 
     def _drop_old(self) -> None:
-        if self._old is not None:
-            with contextlib.suppress(OSError):
-                self._old.unlink()
-            self._old = None
-        if self._old_descriptor >= 0:
-            os.close(self._old_descriptor)
-            self._old_descriptor = -1
+        try:
+            if self._old is not None:
+                with contextlib.suppress(OSError):
+                    self._old.unlink()
+                self._old = None
+        finally:
+            if self._old_descriptor >= 0:
+                os.close(self._old_descriptor)
+                self._old_descriptor = -1
 
     def has_its_name(self) -> bool:
         """Return whether the file that this sink wrote, and no other, is under the final name."""
