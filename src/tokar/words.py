@@ -15,6 +15,11 @@ def count_text(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {noun(count, singular, plural)}"
 
 
+def hex_text(value: int) -> str:
+    """Return a number in hexadecimal; one that a header should not have keeps its sign before it: `-0x5`."""
+    return f"{'-' * (value < 0)}0x{abs(value):X}"
+
+
 def some(items: Iterable[str], most: int = 8) -> str:
     """Return a list in words, cut off where it grows long."""
     listed = list(items)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import troubled_servers
+from chain_sets import DATABASE, dirty, part
 from command_line import done, tokar
+from small_sets import write
 
 import tokar as library
 from tokar.format.verify import verify
@@ -377,3 +379,13 @@ def test_the_compression_that_was_asked_for_is_used(lab: Lab, tmp_path: Path) ->
         done("backup", source(lab), out, "--type", "copy", "-q", "--compress", name)
         sizes.append(out.stat().st_size)
     assert sizes[0] > sizes[1]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_set_at_rest_that_cannot_be_recovered_is_not_sealed_without_a_word(tmp_path: Path) -> None:
+    folder = write(tmp_path / "set", {DATABASE: bytes(dirty(5, 7)), **part(5, 6)})
+    result = done("backup", "--quiet", f"dir:{folder}", tmp_path / "a.tokar", "--type", "copy")
+    assert result.stderr == (
+        f"tokar: warning: {tmp_path}/a.tokar is sealed, and NOT RESTORABLE: log 0x7 is missing; "
+        f"all of it: tokar check {tmp_path}/a.tokar\n"
+    )

@@ -142,7 +142,7 @@ def test_damaged_pages_in_json(folder: Path) -> None:
 
 def test_good_content_ends_well(folder: Path) -> None:
     result = done("inspect", "--pages", folder / "edb.log", folder / "edb00005.log")
-    assert result.stdout.count("segments verified, none bad") == 2
+    assert result.stdout.count("1 segment verified, none bad") == 2
 
 
 def test_a_file_that_is_cut_short_is_damaged(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from chain_sets import DATABASE, dirty, full, increment, part
 from command_line import done, tokar
+from recovery_sets import STREAM
 from small_sets import damaged, instance, write
+
+from tokar.ese.log import LogHeader
 
 FILES = {DATABASE: bytes(dirty(5, 7)), **part(5, 7), "edb.chk": b"x" * 8192, "read.me": b"x"}
 
@@ -141,3 +144,15 @@ def test_check_of_a_folder_of_archives_checks_all_of_them(tmp_path: Path) -> Non
 
 def test_a_live_folder_of_an_instance_is_taken_as_archiving_takes_it(tmp_path: Path) -> None:
     assert done("check", write(tmp_path / "in", instance())).stdout.splitlines()[-1].startswith("RESTORABLE")
+
+
+def test_a_generation_that_no_log_has_is_never_printed_as_a_number_that_is_none(folder: Path, tmp_path: Path) -> None:
+    odd = LogHeader(generation=-5, sectors=2, signature=STREAM).build() + bytes(4096)
+    write(folder, {"edb.log": odd, "edb00003.log": odd})
+    done("create", "-q", tmp_path / "a.tokar", folder)
+    for verb in ("inspect", "check", "chain"):
+        for path in (folder, tmp_path / "a.tokar"):
+            assert "0x-" not in tokar(verb, path).stdout
+    said = tokar("check", folder).stdout
+    assert "edb00003.log cannot be read: its header says generation -5, which no log has" in said
+    assert "generation              -5 (-0x5)" in done("inspect", folder / "edb.log").stdout

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, OTHER_STREAM, archive, branch, checkpoint, dirty, logs, part, streaming
+from chain_sets import DATABASE, OTHER_STREAM, archive, branch, checkpoint, database, dirty, logs, part, streaming
 from recovery_sets import DATABASE_SIGNATURE
 from restore_helpers import plan_one, targets
 
 import tokar
 from tokar.errors import InputError, RestoreError
+from tokar.ese.values import Signature
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import UNRECOVERABLE, Action
@@ -341,3 +342,11 @@ def test_the_next_steps_are_those_of_the_engine_or_of_the_service(title: str, pr
         assert found[0].startswith(OWN[profile])
         for never in ("/i", "/a", "ren "):
             assert not any(never in one.split() or one.startswith(never) for one in [*found, *said])
+
+
+def test_where_one_of_two_databases_is_clean_the_refusal_says_how_to_have_it(tmp_path: Path) -> None:
+    other = database(signature=Signature(random=5))
+    plan = plan_of(made(tmp_path, {DATABASE: bytes(dirty(5, 7)), "o k.edb": bytes(other)}), tmp_path / "out")
+    (problem,) = plan.problems
+    assert "; --only 'o k.edb' restores what needs no log; --accept-unrecoverable" in str(problem.error.hint)
+    assert plan_of(tmp_path / "a.tokar", tmp_path / "out", only=["o k.edb"]).problems == ()

@@ -22,6 +22,7 @@ from tokar.server.contract import BackupKind
 from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
+from tokar.sets.outcome import Word
 from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -104,11 +105,20 @@ def backup(
         if chain is not None:
             options = replace(options, prior=find_prior(chain, kind, server=server.name, report=_not_read))
         result = run_backup(server, out, kind, options)
+    _warn(result)
     if as_json:
         output.as_json(_json(result))
     elif not quiet:
         _describe(result)
         show_outcome(result.outcome, server.dialect.profile)
+
+
+def _warn(result: BackupResult) -> None:
+    """Say that what was sealed cannot be recovered, also with --quiet: its source is still there."""
+    found = result.outcome
+    if found is not None and found.word in {Word.NOT_RESTORABLE, Word.WITH_LOSS}:
+        path = names.printable(str(result.path))
+        output.note(f"warning: {path} is sealed, and {output.safe(str(found))}; all of it: tokar check {path}")
 
 
 def _not_read(problem: ArchiveError) -> None:

@@ -18,6 +18,7 @@ from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.show import copies_text, inspection_json, inspection_rows, verdict_json
 from tokar.format.index import Entry, find_entries
 from tokar.storage.bytesource import Buffer, FileSource
+from tokar.words import count_text
 
 if TYPE_CHECKING:
     from tokar.cli.inspect import Wanted
@@ -148,7 +149,7 @@ def _kind_by_name(name: str, size: int) -> str:
 
 
 def _content_rows(inspection: Inspection, verdict: ContentVerdict) -> Iterator[tuple[str, str]]:
-    if inspection.identity.kind not in CHECKED_KINDS:
+    if inspection.identity.kind not in CHECKED_KINDS and not verdict.unit:
         yield "content", copies_text(inspection) or "not verified: what checksums it has is not known here"
         return
     if not verdict.verified:
@@ -156,9 +157,9 @@ def _content_rows(inspection: Inspection, verdict: ContentVerdict) -> Iterator[t
     else:
         bad = f"{verdict.bad:,} BAD" if verdict.bad else "none bad"
         correctable = f", {verdict.correctable:,} correctable" if verdict.correctable else ""
-        yield "content", f"{verdict.units:,} {verdict.unit} verified, {bad}{correctable}"
-    counts = verdict_json(verdict)["counts"].items()
-    yield "of these", ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts if count)
+        yield "content", f"{count_text(verdict.units, verdict.unit.removesuffix('s'))} verified, {bad}{correctable}"
+    if counts := verdict_json(verdict)["counts"]:
+        yield "of these", ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items() if count)
     for problem in verdict.problems:
         yield "problem", f"it {problem}"
 

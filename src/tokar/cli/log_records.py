@@ -18,7 +18,7 @@ from tokar.ese.show import record_json
 from tokar.replay.effects import changes_of
 from tokar.replay.stream import RecordStream, decode, position_of, size_at
 from tokar.storage.bytesource import ByteSource
-from tokar.words import count_text
+from tokar.words import count_text, hex_text
 
 _CELL = "{:>16}  {:<26}  {:>6}  {}"
 
@@ -55,7 +55,7 @@ class ShownRecords:
 
     def show(self) -> None:
         """Print them."""
-        output.line(f"{names.printable(self.name)}: log, generation 0x{self.header.generation:X}")
+        output.line(f"{names.printable(self.name)}: log, generation {hex_text(self.header.generation)}")
         output.line(_CELL.format("position", "type", "bytes", "what"))
         for position, size, record in self._chosen():
             text = _CELL.format(str(position_of(position)), TYPES[record.type].name, size, _text(record)).rstrip()

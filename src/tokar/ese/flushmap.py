@@ -1,7 +1,8 @@
 """The flush map: which pages were written last, to detect lost writes (Windows 10 and Server 2016 on).
 
 The engine rebuilds it when it is missing or out of step, so a restore does not need it; one that belongs to another
-moment is worse than none. Source: Microsoft, Extensible Storage Engine, flushmap.hxx.
+moment is worse than none. After the header come pages of the same size, numbered from 0, each with XOR and ECC. Source:
+Microsoft, Extensible Storage Engine, flushmap.hxx.
 """
 
 # Records: no `from __future__ import annotations` (see tokar.ese.record).

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tokar.errors import HeaderError
-from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, PageReport, judge_content
+from tokar.ese.checksum import ecc_checksum
+from tokar.ese.content_facts import (
+    CHECKED_KINDS,
+    ContentVerdict,
+    LogReport,
+    PageFault,
+    PageFaultKind,
+    PageReport,
+    judge_content,
+)
 from tokar.ese.database import DatabaseHeader
+from tokar.ese.flushmap import HEADER_SIZE, FlushMap
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer
 from tokar.storage.bytesource import ByteSource
+from tokar.words import count_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +92,33 @@ def check_content(inspection: Inspection, pieces: Iterable[bytes | bytearray | m
         inspection: What the file says of itself.
         pieces: Its bytes from the first to the last, in pieces of any size.
     """
+    if isinstance(inspection.identity.header, FlushMap):
+        return check_flush_map(pieces)
     checker = checker_for(inspection.identity, inspection.size)
     if checker is None:
         return judge_content(inspection.identity, None)
     for piece in pieces:
         checker.update(piece)
     return judge_content(inspection.identity, checker.finish())
+
+
+def check_flush_map(pieces: Iterable[bytes | bytearray | memoryview]) -> ContentVerdict:
+    """Return what checking the pages of a flush map comes to; its header was checked when it was read.
+
+    Args:
+        pieces: Its bytes from the first to the last, in pieces of any size.
+    """
+    data, at, faults, pages = bytearray(), 0, [], 0
+    for piece in pieces:
+        data += piece
+        while len(data) >= HEADER_SIZE:
+            page = bytes(data[:HEADER_SIZE])
+            del data[:HEADER_SIZE]
+            if at:
+                pages += 1
+                if any(page) and int.from_bytes(page[:8], "little") != ecc_checksum(page, at - 1):
+                    faults.append(PageFault(PageFaultKind.BAD, at - 1, at * HEADER_SIZE))
+            at += 1
+    problems = [f"has {count_text(len(faults), 'damaged page')}; the engine makes a new one"] if faults else []
+    problems += [f"has {count_text(len(data), 'byte')} after its last page; the engine makes a new one"] if data else []
+    return ContentVerdict(unit="pages", units=pages, bad=len(faults), faults=tuple(faults), problems=tuple(problems))

@@ -22,6 +22,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.record import U32, Record
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature, text
+from tokar.words import hex_text
 
 Row = tuple[str, str]
 _COUNTS: Final = ("empty", "old_ok", "ecc_ok", "highest_dbtime", "extra_bytes", "valid", "shadow", "stale", "rescued")
@@ -92,7 +93,7 @@ def copies_text(inspection: Inspection) -> str:
 
 def range_text(low: int, high: int) -> str:
     """Return a range of generations, decimal and in hex."""
-    return f"{low}-{high} (0x{low:X}-0x{high:X})"
+    return f"{low}-{high} ({hex_text(low)}-{hex_text(high)})"
 
 
 def _database_rows(header: DatabaseHeader, size: int) -> Iterator[Row]:
@@ -223,7 +224,7 @@ def _spelled(value: int | Event | Repairs | LogPosition | LogTime | Signature) -
 
 
 def _number(value: int) -> str:
-    return f"{value} (0x{value:X})"
+    return f"{value} ({hex_text(value)})"
 
 
 def _or_none(value: LogPosition | LogTime | Signature) -> str:

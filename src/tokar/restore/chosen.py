@@ -5,6 +5,7 @@ What takes no part is named. A target that cannot be reached is an error: nothin
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from tokar.restore.plan import (
 from tokar.sets.backup_set import BackupSet, find_sets
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
+from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind
 from tokar.sets.judge import SetVerdict, judge_set
@@ -32,6 +34,7 @@ from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 
+_MOST_NAMED: Final = 4  # databases
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
 
 
@@ -227,15 +230,16 @@ def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
     """Yield what keeps a single archive from being recovered: each database with its root cause, then the rest."""
     said: set[str] = set()
     of_a_stream = any(log.signature is not None for log in facts.logs)
+    clean = [one.name for one in found.databases if one.verdict is Verdict.CLEAN]
     for database in found.databases:
         blocking = [fault for fault in database.faults if fault.blocks]
         said.update(fault.message for fault in blocking)
         if database.is_lost:
-            yield _problem_of(database.name, blocking[0] if blocking else None)
+            yield _problem_of(database.name, blocking[0] if blocking else None, clean)
     for fault in found.blocking:
         if fault.message not in said and (found.databases or of_a_stream):
             whole = "the set" if found.databases else "what these logs are for"
-            yield _problem_of(", ".join(fault.databases) or whole, fault)
+            yield _problem_of(", ".join(fault.databases) or whole, fault, clean)
 
 
 def _give_up(found: SetVerdict) -> tuple[str, ...]:
@@ -245,11 +249,14 @@ def _give_up(found: SetVerdict) -> tuple[str, ...]:
     return tuple(sorted({"/i" if one.kind is FaultKind.DATABASE_NOT_HERE else "/a" for one in found.blocking}))
 
 
-def _problem_of(name: str, cause: Fault | None) -> Problem:
-    """Return what cannot be recovered as a problem, with the root cause."""
+def _problem_of(name: str, cause: Fault | None, clean: Sequence[str]) -> Problem:
+    """Return what cannot be recovered as a problem, with the root cause, and with the clean databases beside it."""
     why = f": {cause.message}" if cause else ""
     code = f" ({cause.engine})" if cause and cause.engine else ""
     step = f"{cause.next_step}; " if cause and cause.next_step else ""
+    if clean:
+        only = " ".join(f"--only {shlex.quote(one)}" for one in clean[:_MOST_NAMED])
+        step += f"{only} restores what needs no log; "
     error = RestoreError(
         f"{name} cannot be recovered from this set{why}{code}",
         hint=f"{step}--accept-unrecoverable restores the files all the same",

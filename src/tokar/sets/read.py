@@ -275,6 +275,8 @@ def _log(file: SetFile, seen: Seen) -> LogFacts:
     named = _named_log(file, damaged=identity.damaged, note=identity.note, generation=identity.generation)
     if not isinstance(header, LogHeader):
         return named
+    if header.generation <= 0:
+        return _named_log(file, damaged=True, note=f"its header says generation {header.generation}, which no log has")
     return replace(
         named,
         signature=header.signature,
