@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tokar.check.rehearsal import rehearse
-from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState
+from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState, joined
 from tokar.collect.on_disk import Given, set_on_disk
 from tokar.errors import (
     ArchiveError,
@@ -22,6 +22,9 @@ from tokar.errors import (
 )
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
+from tokar.replay.chains import chain_text, with_chains
+from tokar.replay.files import SetFiles, open_in
+from tokar.replay.whole import OpenFile, Replay, report_lines
 from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
@@ -47,6 +50,7 @@ class CheckRequest:
     maps: tuple[str, ...] = ()  # `PREFIX=DIR`
     complete: bool = False  # Whether a set of nothing but logs must be given together with its full
     rehearse: Path | None = None  # The directory in which to make a scratch directory for a rehearsal
+    replay: bool = False  # Whether to play the logs on copies of the databases, in memory
 
     @property
     def wants_places(self) -> bool:
@@ -129,7 +133,11 @@ class _Check:
         self._rungs[Rung.READABLE] = RungResult(rung=Rung.READABLE, summary=summary)
         for rung in (Rung.SEALED, Rung.INTACT, Rung.PLACEABLE, Rung.REHEARSED):
             self._skip(rung, "no archive")
-        self._judge(self.backup_set.facts)
+        with SetFiles() as files:
+            files.take_files(found.backup_set.facts, found.paths)
+            self._judge(found.backup_set, files.open)
+            if self._request.replay:
+                self._rungs[Rung.REHEARSED] = _replayed(self.backup_set.facts, files.open)
 
     def _not_opened(self, error: FormatError) -> None:
         """Note how far an archive that cannot be opened comes."""
@@ -158,10 +166,15 @@ class _Check:
     def _consistent(self, archive: Archive) -> SetFacts:
         recorded = RecordedFacts(archive)
         self.backup_set = set_of_archive(archive, label=self.path, examine=self._request.content, recorded=recorded)
-        self._judge(self.backup_set.facts, recorded)
-        return self.backup_set.facts
+        read = self.backup_set.facts
+        self._judge(self.backup_set, open_in(archive), recorded)
+        return read
 
-    def _judge(self, facts: SetFacts, recorded: RecordedFacts | None = None) -> None:
+    def _judge(self, found: BackupSet, open_file: OpenFile, recorded: RecordedFacts | None = None) -> None:
+        facts = found.facts
+        if facts.examined or self._request.replay:
+            facts = with_chains(facts, open_file)
+        self.backup_set = replace(found, facts=facts)
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
         findings += tuple(_unlike(name) for name in (recorded.unlike if recorded else ()))
@@ -172,7 +185,10 @@ class _Check:
             findings=findings,
             remarks=remarks,
             unproven=tuple(pages_unproven(facts)),
-            details=("verified when the archive was made; --content does it again",) if kept else (),
+            details=(
+                *(["verified when the archive was made; --content does it again"] if kept else []),
+                *(f"{one.name}: {chain_text(one.chain)}" for one in facts.databases if one.chain is not None),
+            ),
             not_looked_at=(_not_examined(recorded),) if recorded and any(not_verified(facts)) else (),
         )
 
@@ -196,23 +212,14 @@ class _Check:
         )
 
     def _rehearsed(self, archive: Archive, facts: SetFacts) -> None:
-        if self._request.rehearse is None:
-            self._skip(Rung.REHEARSED, "not asked for (--rehearse DIR)")
-            return
-        try:
-            outcome = rehearse(archive, self._request.rehearse, facts)
-        except ArchiveError as error:
-            self._fail(Rung.REHEARSED, error)
-            return
-        self._rungs[Rung.REHEARSED] = RungResult(
-            rung=Rung.REHEARSED,
-            summary=f"{count_text(outcome.files, 'file')}, {outcome.size:,} bytes restored, read again and removed",
-            findings=tuple(
-                RungFault(kind="rehearsal", message=message, exit_code=FormatError.exit_code)
-                for message in outcome.differences
-            ),
-            not_looked_at=outcome.left_out,
-        )
+        request = self._request
+        found = [_restored(archive, request.rehearse, facts)] if request.rehearse is not None else []
+        if request.replay and self.backup_set is not None:
+            found.append(_replayed(self.backup_set.facts, open_in(archive)))
+        if found:
+            self._rungs[Rung.REHEARSED] = found[0] if len(found) == 1 else joined(found)
+        else:
+            self._skip(Rung.REHEARSED, "not asked for (--rehearse DIR, --replay)")
 
     def result(self, chained: Mapping[tuple[bytes, bytes], RungResult]) -> ArchiveCheck:
         """Return the verdict, with what the archives show together."""
@@ -238,6 +245,36 @@ class _Check:
 
     def _skip(self, rung: Rung, why: str) -> None:
         self._rungs[rung] = RungResult(rung=rung, summary=why, skipped=True)
+
+
+def _restored(archive: Archive, directory: Path, facts: SetFacts) -> RungResult:
+    """Return what restoring into a scratch directory came to."""
+    try:
+        outcome = rehearse(archive, directory, facts)
+    except ArchiveError as error:
+        return RungResult(rung=Rung.REHEARSED, findings=(RungFault.of_error(error),))
+    return RungResult(
+        rung=Rung.REHEARSED,
+        summary=f"{count_text(outcome.files, 'file')}, {outcome.size:,} bytes restored, read again and removed",
+        findings=tuple(
+            RungFault(kind="rehearsal", message=message, exit_code=FormatError.exit_code)
+            for message in outcome.differences
+        ),
+        not_looked_at=outcome.left_out,
+    )
+
+
+def _replayed(facts: SetFacts, open_file: OpenFile) -> RungResult:
+    """Return what playing the logs on copies of the databases came to. What is wrong is judged from facts, not here."""
+    with Replay(facts, open_file) as replay:
+        reports = [one.report for one in replay.run()]
+    played = [one for one in reports if not one.why_not]
+    return RungResult(
+        rung=Rung.REHEARSED,
+        summary=f"logs played on {len(played)} of {count_text(len(reports), 'database')}, in memory",
+        details=tuple(f"{one.name}: {line}" for one in played for line in report_lines(one)),
+        unproven=tuple(f"{one.name}: not rehearsed: {one.why_not}" for one in reports if one.why_not),
+    )
 
 
 def _faults(faults: Iterable[Fault], scope: Scope) -> tuple[tuple[RungFault, ...], tuple[RungFault, ...]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final
 
 from tokar.as_json import as_json, fields_json
@@ -95,6 +97,23 @@ class RungResult:
         return fields_json(
             self, "rung", "state", "summary", "details", "findings", "remarks", "unproven", "not_looked_at"
         )
+
+
+def joined(results: Sequence[RungResult]) -> RungResult:
+    """Return what became of one rung that was climbed in several ways."""
+
+    def every(name: str) -> Any:
+        return tuple(chain.from_iterable(getattr(one, name) for one in results))
+
+    return RungResult(
+        rung=results[0].rung,
+        summary="; ".join(one.summary for one in results if one.summary),
+        details=every("details"),
+        findings=every("findings"),
+        remarks=every("remarks"),
+        not_looked_at=every("not_looked_at"),
+        unproven=every("unproven"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

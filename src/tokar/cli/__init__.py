@@ -35,6 +35,8 @@ VERBS: Final = {
     "check": "Say whether archives will restore, rung by rung.",
     "chain": "Show how sets fit together, and which can be restored.",
     "restore": "Put files back into the directories that their tokens call for.",
+    "replay": "Play the logs of a set on copies of its databases, in memory.",
+    "recover": "Write databases as recovery would leave them, without the engine.",
     "extract": "Write one file, with every byte proven on the way.",
     "salvage": "Seal again what is whole of a damaged archive.",
     "clean": "List what runs that died left in a folder, and remove it when asked.",
@@ -44,7 +46,7 @@ VERBS: Final = {
     "demo": "Show backup, loss, restore and recovery on a simulated server.",
 }
 # Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
-CHANGE_THINGS: Final = {"create", "backup", "restore", "extract", "salvage", "clean", "lab", "demo"}
+CHANGE_THINGS: Final = {"create", "backup", "restore", "recover", "extract", "salvage", "clean", "lab", "demo"}
 # In the messages of libraries that have no MemoryError: of a loader, of compressors.
 _SHORT_OF_MEMORY: Final = ("failed to map", "cannot allocate", "memory", "alloc")
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share

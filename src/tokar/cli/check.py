@@ -35,12 +35,23 @@ def check_archives(
         Path | None,
         typer.Option(metavar="DIR", help="Restore to a scratch directory in DIR, read it again, and remove it."),
     ] = None,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay",
+            help="Play the logs on copies of the databases, in memory; follow pages through the logs.",
+        ),
+    ] = False,
     complete: Annotated[
         bool,
         typer.Option("--complete", help="Take a set of nothing but logs for incomplete, unless its full is given."),
     ] = False,
     content: Annotated[
-        bool, typer.Option("--content", help="Decode all content: every digest, every page, every log segment.")
+        bool,
+        typer.Option(
+            "--content",
+            help="Decode all content: digests, pages, log segments; follow pages through the logs.",
+        ),
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -60,6 +71,7 @@ def check_archives(
         locations=locations,
         maps=tuple(maps or ()),
         rehearse=rehearse,
+        replay=replay,
     )
     with ExitStack() as stack:
         paths = [Path(stack.enter_context(local_file(path))) for path in archives]

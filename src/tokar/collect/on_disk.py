@@ -19,7 +19,8 @@ from tokar.collect.found import Candidate, FileState
 from tokar.errors import NothingFoundError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
-from tokar.sets.backup_set import BackupSet, FoundSets, find_sets, is_set, sets_in
+from tokar.replay.files import SetFiles
+from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, find_sets, is_set, sets_in
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.seen import PassingFile, Seen, look
 from tokar.storage.bytesource import FileSource
@@ -36,6 +37,11 @@ class SetOnDisk:
     backup_set: BackupSet  # What they say of themselves
     collection: Collection  # What is of the set and what is not
     changed: tuple[str, ...] = ()  # Files that were written to while they were read: nothing is proven of them
+
+    @property
+    def paths(self) -> list[str]:
+        """Where its files are, by their numbers."""
+        return [one.path for one in self.collection.gathered.candidates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,26 @@ def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | No
         if not seen.is_sure:
             seen = look(source, examine=True)
         return seen, hasher.digest(), FileState.of(os.fstat(source.fileno())) == one.state
+
+
+def open_set(paths: Iterable[Path | str], *, progress: Callable[[int], None] | None = None) -> SetFiles:
+    """Return archives, and files as they lie, as one set whose files can be opened; all content is read first.
+
+    Raises:
+        ArchiveError: One of them cannot be read, or holds nothing.
+    """
+    given = Given.of(paths)
+    found = SetFiles()
+    try:
+        for path in archives_of(given.sets):
+            found.take_archive(path, progress)
+        for group in given.files:
+            on_disk = set_on_disk(group, progress=progress)
+            found.take_files(on_disk.backup_set.facts, on_disk.paths)
+    except BaseException:
+        found.close()
+        raise
+    return found
 
 
 def find_all(

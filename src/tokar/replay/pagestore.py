@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO, Final, Self
 
-from tokar.ese.page import page_is_sealed
+from tokar.ese.page import PageHeader, page_is_sealed
 from tokar.replay.nodepage import NodePage, PageError
 from tokar.storage.bytesource import ByteSource
 
 ROOM: Final = 128 << 20
 """Bytes of pages that are held in memory."""
+_BLOCK_SIZE: Final = 64 << 10  # a multiple of every page size
+_MOST_BLOCKS: Final = 128
 
 
 class PageStore:
@@ -25,12 +27,17 @@ class PageStore:
     Args:
         source: The database file; None for one that the logs make from nothing.
         page_size: Bytes in a page.
+        pages: How many there are; all of the file but its header, where that is not said.
         room: Bytes of pages that are held in memory.
     """
 
-    def __init__(self, source: ByteSource | None, page_size: int, *, room: int = ROOM) -> None:
+    def __init__(
+        self, source: ByteSource | None, page_size: int, *, pages: int | None = None, room: int = ROOM
+    ) -> None:
         self.page_size = page_size
-        self.last_page = 0 if source is None else max(source.size // page_size - 2, 0)  # The last page there is
+        if pages is None:
+            pages = 0 if source is None else max(source.size // page_size - 2, 0)
+        self.last_page = pages  # The last page there is
         self.touched: set[int] = set()  # Every page that was asked for
         self._source = source
         self._end = self.last_page  # of the file
@@ -39,6 +46,7 @@ class PageStore:
         self._changed: set[int] = set()
         self._spilled: set[int] = set()
         self._forgotten: set[int] = set()
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._exit = ExitStack()
         self._file: IO[bytes] | None = None
 
@@ -71,14 +79,29 @@ class PageStore:
             assert self._file is not None
             self._file.seek(number * self.page_size)
             return NodePage(self._file.read(self.page_size), number)
-        if self._source is None or not 0 < number <= self._end:
-            return None
-        data = self._source.read((number + 1) * self.page_size, self.page_size)
+        data = self._read(number, self.page_size)
         if not any(data):
             return None
         if not page_is_sealed(data, number):
             raise PageError(f"page {number} is damaged: its checksum is wrong")
         return NodePage(data, number)
+
+    def dbtime_in_file(self, number: int) -> int | None:
+        """Return the dbtime of a page as the file has it; None where it is blank or not there."""
+        head = self._read(number, PageHeader.layout_size())
+        return PageHeader.unpack(head).dbtime if any(head) else None
+
+    def _read(self, number: int, size: int) -> bytes:
+        """Return the first bytes of a page; none where it is not there. Parts of an archive are decoded once."""
+        if self._source is None or not 0 < number <= self._end:
+            return b""
+        offset = (number + 1) * self.page_size
+        block, start = divmod(offset, _BLOCK_SIZE)
+        if block not in self._blocks:
+            while len(self._blocks) >= _MOST_BLOCKS:
+                self._blocks.popitem(last=False)
+            self._blocks[block] = self._source.read(block * _BLOCK_SIZE, _BLOCK_SIZE)
+        return self._blocks[block][start : start + size]
 
     def _hold(self, number: int, page: NodePage | None) -> None:
         self._held[number] = page

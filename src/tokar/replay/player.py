@@ -10,9 +10,9 @@ Sources: Microsoft, Extensible Storage Engine, logredo.cxx and ver.cxx.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from tokar.errors import FormatError
 from tokar.ese.attachment import Attachment
@@ -38,10 +38,12 @@ from tokar.ese.pagerecords import (
     InsertRecord,
     LogRecord,
     MergeHead,
+    MultipleExtentRecord,
     NewPageRecord,
     NodeRecord,
     PageRecord,
     ReplaceRecord,
+    SingleExtentRecord,
     SplitHead,
     UndoInfoRecord,
     UndoRecord,
@@ -53,11 +55,12 @@ from tokar.replay.stream import number_of, position_of
 from tokar.replay.trees import apply_macro
 
 _FLAG_DELETE_TYPE: Final = 32
-_REFUSED: Final = {
+REFUSED: Final = {
     **dict.fromkeys((26, 28, 30, 48, 64, 65, 93, 96), "no file at hand shows what it does"),
     **dict.fromkeys((78, 94, 99), "no file at hand shows what it does"),
     **dict.fromkeys((53, 54, 55), "distributed transactions are not decided here"),
 }
+"""The types that are not played, with the reason."""
 
 
 class RefusedError(FormatError):
@@ -116,7 +119,7 @@ class Player:
         self.records[kind] += 1
         handler = _HANDLERS.get(kind)
         if handler is not None:
-            handler(self, record)
+            getattr(self, handler)(record)
 
     def _refuse(self, text: str) -> RefusedError:
         return RefusedError(f"{text}, at {position_of(self.position)}")
@@ -128,6 +131,10 @@ class Player:
             self._here[dbid] = played
             played.attached = True
         return played
+
+    def attached(self, dbid: int) -> Played | None:
+        """Return the database that has a number now, if logs are played on it."""
+        return self._here.get(dbid)
 
     def create(self, record: CreateRecord) -> None:
         """Attach a database that comes to be."""
@@ -211,15 +218,19 @@ class Player:
         collected = session.macros.pop(record.dbtime, None) if session is not None else None
         if not collected or session is None:
             return
-        played = self._here.get(getattr(collected[0][1], "dbid", 0))
+        played = self.attached(getattr(collected[0][1], "dbid", 0))
         if played is None:
             return
         for _, one in collected:
             if isinstance(one, NodeRecord):
                 self._keep_version(session, played.redo, one)
-        if not isinstance(collected[0][1], SplitHead | MergeHead):
+        self.play_macro(played.redo, collected)
+
+    def play_macro(self, redo: Redo, records: Sequence[tuple[int, LogRecord]]) -> None:
+        """Play changes that belong together."""
+        if not isinstance(records[0][1], SplitHead | MergeHead):
             raise self._refuse("changes belong together that are neither a split nor a merge")
-        apply_macro(played.redo, collected)
+        apply_macro(redo, records)
 
     def drop_macro(self, record: MacroRecord) -> None:
         """Drop what was collected."""
@@ -239,8 +250,8 @@ class Player:
         if self.position <= redo.bounds.settled:
             self.skipped["from before the database was attached"] += 1
             return
-        if record.type in _REFUSED:
-            raise self._refuse(f"{TYPES[record.type].name} is not played: {_REFUSED[record.type]}")
+        if record.type in REFUSED:
+            raise self._refuse(f"{TYPES[record.type].name} is not played: {REFUSED[record.type]}")
         session = self.sessions.get(record.session)
         if session is None:
             self.skipped["of sessions that began before the logs"] += 1
@@ -250,6 +261,13 @@ class Player:
             session.macros[record.dbtime].append((self.position, record))
             return
         self._play(session, redo, record)
+
+    def make_tree(self, record: SingleExtentRecord | MultipleExtentRecord) -> None:
+        """Play the beginning of a tree, whose number counts wherever it stands."""
+        played = self.attached(record.dbid)
+        if played is not None:
+            played.redo.highest_object = max(played.redo.highest_object, record.object_id)
+        self.change(record)
 
     def _expect(self, redo: Redo, record: PageRecord | NewPageRecord) -> None:
         """Check that pages have a change that is not played."""
@@ -318,7 +336,7 @@ class Player:
         if played is None and hasattr(record, "dbid"):
             return
         if played is None or self.position > played.redo.bounds.settled:
-            raise self._refuse(f"{TYPES[record.type].name} is not played: {_REFUSED[record.type]}")
+            raise self._refuse(f"{TYPES[record.type].name} is not played: {REFUSED[record.type]}")
 
     def raise_version(self, record: VersionRecord) -> None:
         """Raise the version of a database."""
@@ -334,24 +352,25 @@ _OPERATIONS: Final[dict[type[NodeRecord], int]] = {
     DeltaRecord: DELTA,
     Delta64Record: DELTA64,
 }
-_HANDLERS: Final[dict[int, Callable[[Player, Any], None]]] = {
-    **dict.fromkeys((78, 94, 99, 53, 54, 55), Player.refuse),
-    **dict.fromkeys((26, 27, 28, 62, 63, 30, 48, 64, 65, 93, *onepage.PLAYED), Player.change),
-    **dict.fromkeys((1, 49, 2, 50, 18, 52), Player.stop),
-    80: Player.drop_sessions,
-    **dict.fromkeys((5, 8), Player.begin),
-    **dict.fromkeys((6, 9), Player.commit),
-    7: Player.rollback,
-    11: Player.macro,
-    12: Player.end_macro,
-    13: Player.drop_macro,
-    14: Player.create,
-    15: Player.attach,
-    16: Player.detach,
-    36: Player.undo_info,
-    68: Player.extend,
-    81: Player.trim,
-    92: Player.raise_version,
-    96: Player.change,
+_HANDLERS: Final[dict[int, str]] = {
+    **dict.fromkeys((78, 94, 99, 53, 54, 55), "refuse"),
+    **dict.fromkeys((26, 27, 28, 62, 63, 30, 48, 64, 65, 93, *onepage.PLAYED), "change"),
+    **dict.fromkeys((24, 25), "make_tree"),
+    **dict.fromkeys((1, 49, 2, 50, 18, 52), "stop"),
+    80: "drop_sessions",
+    **dict.fromkeys((5, 8), "begin"),
+    **dict.fromkeys((6, 9), "commit"),
+    7: "rollback",
+    11: "macro",
+    12: "end_macro",
+    13: "drop_macro",
+    14: "create",
+    15: "attach",
+    16: "detach",
+    36: "undo_info",
+    68: "extend",
+    81: "trim",
+    92: "raise_version",
+    96: "change",
 }
-"""By the number of the type; the others change nothing here."""
+"""The method that plays a type, by its number; the others change nothing here."""

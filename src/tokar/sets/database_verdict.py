@@ -104,7 +104,7 @@ class DatabaseVerdict:
         }
 
 
-_DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED}
+_DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}
 _CONTENT_FAULTS: Final = {
     FaultKind.LOG_SIZE,
     FaultKind.LOG_BLANK,

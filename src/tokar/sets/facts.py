@@ -38,6 +38,27 @@ class FileFacts:
         return names.leaf_of(self.name)
 
 
+@dataclass(frozen=True, slots=True)
+class OffChain:
+    """A page that is not where the logs say, or that they cannot have led to where it is."""
+
+    page: int  # Its number
+    position: str  # In the logs: of the record that shows it
+    text: str  # What is wrong, without the position
+    code: int | None = None  # The error the engine gives; None where it gives none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainFacts:
+    """What following the pages of a database through its logs found: each change says what was before it."""
+
+    pages: int = 0  # Pages that the logs change
+    changes: int = 0  # Changes of them
+    off: tuple[OffChain, ...] = ()  # The first pages that are not where they must be
+    off_count: int = 0  # All of them
+    why_not: str = ""  # Why no page was followed; empty where they were
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts(FileFacts):
     """What a database says of itself."""
@@ -51,6 +72,7 @@ class DatabaseFacts(FileFacts):
     trailer_code: int | None = None  # The error the engine gives for that
     temporary: bool = False  # Whether it is one of the engine's temporary databases
     pages: PageReport | None = None  # What checking its pages found; None where that was not asked for
+    chain: ChainFacts | None = None  # Whether its pages stand where its logs say; None where that was not asked for
 
     @property
     def is_backup_copy(self) -> bool:

@@ -72,6 +72,7 @@ class FaultKind(StrEnum):
     PATCH_MISSING = "patch-missing"
     PAGES_DAMAGED = "pages-damaged"
     PAGES_MISPLACED = "pages-misplaced"
+    PAGES_OFF_CHAIN = "pages-off-chain"
     COMMITTED_LOG_MISSING = "committed-log-missing"
     DATABASE_REPAIRED = "database-repaired"
     NEWER_FORMAT = "newer-format"
@@ -114,6 +115,7 @@ _FILE_KINDS: Final = {
     FaultKind.LOG_SHORT,
     FaultKind.PAGES_DAMAGED,
     FaultKind.PAGES_MISPLACED,
+    FaultKind.PAGES_OFF_CHAIN,
     FaultKind.NEWER_FORMAT,
     FaultKind.HEADER_COPY,
     FaultKind.PAGES_CORRECTABLE,
@@ -306,6 +308,8 @@ class Rules:
         "find the patch file of the same backup", -538)
     PAGES_DAMAGED = Rule(FaultKind.PAGES_DAMAGED, "{} has {} damaged {}: {}", _UNDAMAGED_COPY, -1018)
     PAGES_MISPLACED = Rule(FaultKind.PAGES_MISPLACED, "{} has {} {} in the wrong place: {}", _UNDAMAGED_COPY)
+    PAGES_OFF_CHAIN = Rule(FaultKind.PAGES_OFF_CHAIN, "{} has {} {} that the logs do not lead to: {}",
+        "use another copy of the database, or find the logs that it was written with; check the storage")
     PAGES_CORRECTABLE = Rule(FaultKind.PAGES_CORRECTABLE, "{} has {} {} with one flipped bit: {}",
         "the engine corrects them while reading; check the storage", severity=Severity.WARNING)
     DATABASE_REPAIRED = Rule(FaultKind.DATABASE_REPAIRED,

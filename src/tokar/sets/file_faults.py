@@ -8,7 +8,7 @@ from typing import Final
 
 from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION
-from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.words import noun, some
 
@@ -49,6 +49,14 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
         yield Rules.HEADER_COPY.fault(which, name, what)
     if facts.pages is not None and not facts.pages.not_verified:
         yield from _page_faults(facts, facts.pages)
+    if facts.chain is not None and facts.chain.off:
+        yield _chain_fault(name, facts.chain)
+
+
+def _chain_fault(name: str, chain: ChainFacts) -> Fault:
+    places = some(f"{one.text}, at {one.position}" for one in chain.off)
+    fault = Rules.PAGES_OFF_CHAIN.fault(name, chain.off_count, noun(chain.off_count, "page"), places)
+    return replace(fault, code=chain.off[0].code)
 
 
 def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:

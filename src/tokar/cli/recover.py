@@ -1,0 +1,80 @@
+"""`tokar recover`: the databases of a set as recovery would leave them, in new files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokar import names
+from tokar.as_json import as_json as to_json
+from tokar.check.describe import locations_json
+from tokar.cli import output
+from tokar.cli.options import Json, Quiet
+from tokar.cli.replay import print_support
+from tokar.collect.on_disk import open_set
+from tokar.errors import InputError
+from tokar.format.archive import Archive
+from tokar.replay.recover import FIRST_LINE, RecoveredFile, recover
+from tokar.replay.whole import report_lines
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("recover")
+def recover_set(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DIR|ARCHIVE...", help="A folder with databases and their logs, or archives of a chain."
+        ),
+    ] = None,
+    *,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new folder, or an empty one.")] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this database; may be repeated.")] = None,
+    support: Annotated[
+        bool, typer.Option("--support", help="Print what is proved of each type of log record, and stop.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write the databases of a set as recovery would leave them: logs played, open transactions taken back.
+
+    For reading, not for service: the files belong to no log stream any more, and no Windows made them. The set itself
+    is only read. What nothing proves is refused, with the reason (exit 9); then nothing is written.
+    """
+    if support:
+        print_support(as_json=as_json)
+        return
+    if not paths or out is None:
+        raise InputError("name a set, and a new folder with --out", hint="tokar recover --help shows what it takes")
+    with open_set(paths) as files:
+        forbidden = [path for archive in files.archives for path in _folders(archive)]
+        size = sum(one.size for one in files.facts.databases)
+        progress = nullcontext() if as_json else output.progress("recovering", size, quiet=quiet)
+        with progress as advance:
+            found = recover(files, out, forbidden=forbidden, only=only or (), progress=advance)
+    if as_json:
+        output.as_json({"note": FIRST_LINE, "databases": to_json(found)})
+        return
+    output.line(FIRST_LINE)
+    for one in found:
+        _print(one)
+
+
+def _folders(archive: Archive) -> Iterator[str]:
+    """Yield the folders that an archive names; where it names a file, the one that it lies in."""
+    for one in locations_json(archive.head):
+        path = one["path"]
+        yield path
+        if one["kind"] != "directory":
+            yield path.replace("\\", "/").rpartition("/")[0]
+
+
+def _print(one: RecoveredFile) -> None:
+    output.line(f"{names.printable(str(one.path))}: {output.size_text(one.size)}, {one.pages:,} pages, all checked")
+    output.lines("  ", report_lines(one.report))
+    output.lines("  not proved: ", one.not_proved)

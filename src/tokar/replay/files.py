@@ -1,0 +1,142 @@
+"""The files of sets on disk or in archives, opened when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+from tokar.ese.content_facts import PageFaultKind
+from tokar.format.archive import Archive
+from tokar.sets.facts import DatabaseFacts, FileFacts, SetFacts
+from tokar.sets.read import facts_of_archive
+from tokar.storage.bytesource import ByteSource, FileSource
+
+_Key = tuple[str, int | None, int, bytes | None]
+
+
+class SetFiles:
+    """What the files of archives and of folders say, and the files themselves. A context manager."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._open: dict[_Key, Callable[[FileFacts], ByteSource]] = {}
+        self._opened: dict[_Key, ByteSource] = {}
+        self._facts: list[SetFacts] = []
+        self.archives: list[Archive] = []
+
+    @property
+    def facts(self) -> SetFacts:
+        """What all files say, as one set."""
+        return self._facts[0] if len(self._facts) == 1 else joined_facts(self._facts)
+
+    def take_archive(self, path: Path, progress: Callable[[int], None] | None = None) -> None:
+        """Add an archive, of which all content is read.
+
+        Raises:
+            ArchiveError: It cannot be read.
+        """
+        archive = self._stack.enter_context(Archive(path))
+        self.archives.append(archive)
+        self._take(facts_of_archive(archive, examine=True, progress=progress), open_in(archive))
+
+    def take_files(self, facts: SetFacts, paths: Sequence[str]) -> None:
+        """Add files as they lie, whose numbers say which of the paths they are at."""
+
+        def open_file(one: FileFacts) -> ByteSource:
+            assert one.number is not None
+            return _corrected(self._stack.enter_context(FileSource(paths[one.number])), one)
+
+        self._take(facts, open_file)
+
+    def _take(self, facts: SetFacts, open_file: Callable[[FileFacts], ByteSource]) -> None:
+        self._facts.append(facts)
+        self._open.update((_key_of(one), open_file) for one in (*facts.databases, *facts.logs))
+
+    def open(self, facts: FileFacts) -> ByteSource:
+        """Return the content of a file, opened once."""
+        key = _key_of(facts)
+        if key not in self._opened:
+            self._opened[key] = self._open[key](facts)
+        return self._opened[key]
+
+    def close(self) -> None:
+        """Close all files; a second call does nothing."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _key_of(facts: FileFacts) -> _Key:
+    """Return what tells a file: two that share it are one in two archives."""
+    return facts.name, facts.number, facts.size, facts.digest
+
+
+def open_in(archive: Archive) -> Callable[[FileFacts], ByteSource]:
+    """Return what opens a file of an archive by its facts."""
+
+    def open_file(facts: FileFacts) -> ByteSource:
+        assert facts.number is not None
+        return _corrected(archive.entry_source(archive.entry(facts.number)), facts)
+
+    return open_file
+
+
+def _corrected(source: ByteSource, facts: FileFacts) -> ByteSource:
+    """Return a database with the flipped bits put right that its checksums locate, as the engine does."""
+    pages = facts.pages if isinstance(facts, DatabaseFacts) else None
+    if pages is None or not pages.correctable:
+        return source
+    faults = [one for one in pages.faults if one.kind is PageFaultKind.CORRECTABLE]
+    bits = [divmod(one.offset * 8 + bit, 8) for one in faults for bit in one.bits]
+    return _CorrectedSource(source, sorted(bits))
+
+
+class _CorrectedSource:
+    """Bytes with some bits flipped.
+
+    Args:
+        source: The bytes.
+        flips: Offset of a byte, and the bit in it.
+    """
+
+    def __init__(self, source: ByteSource, flips: Sequence[tuple[int, int]]) -> None:
+        self._source = source
+        self._flips = flips
+
+    @property
+    def size(self) -> int:
+        return self._source.size
+
+    def read(self, offset: int, size: int) -> bytes:
+        data = bytearray(self._source.read(offset, size))
+        for at, bit in self._flips:
+            if offset <= at < offset + len(data):
+                data[at - offset] ^= 1 << bit
+        return bytes(data)
+
+
+def joined_facts(found: Sequence[SetFacts]) -> SetFacts:
+    """Return the facts of several sets as those of one."""
+    if not found:
+        return SetFacts()
+
+    def every(name: str) -> Any:
+        return tuple(chain.from_iterable(getattr(one, name) for one in found))
+
+    return replace(
+        found[0],
+        databases=every("databases"),
+        logs=tuple(sorted(every("logs"), key=lambda log: (log.generation or 0, log.name))),
+        patches=every("patches"),
+        next_logs=every("next_logs"),
+        checkpoints=every("checkpoints"),
+        flush_maps=every("flush_maps"),
+    )

@@ -1,0 +1,157 @@
+"""`recover`, `replay` and `check --replay`: what they say, and with which exit codes they end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from backup_files import database_file, log_file
+from command_line import done, tokar
+from replay_sets import after, before
+from small_sets import write
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of one day, and the logs to the next."""
+    folder = tmp_path_factory.mktemp("real") / "in"
+    folder.mkdir()
+    shutil.copy(before().database, folder / "SRUDB.dat")
+    for number, log in enumerate(after().logs, 2):
+        shutil.copy(log, folder / ("SRU.log" if number == 5 else f"SRU{number:05X}.log"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(real: Path) -> Path:
+    path = real.parent / "set.tokar"
+    done("create", "-q", path, real)
+    return path
+
+
+@pytest.fixture
+def simulated(tmp_path: Path) -> Path:
+    """A set of the simulated engine, whose records are its own."""
+    files = {"a.edb": database_file(5, 6), "edb00005.log": log_file(5), "edb.log": log_file(6)}
+    done("create", "-q", tmp_path / "sim.tokar", write(tmp_path / "sim", files))
+    return tmp_path / "sim.tokar"
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize("which", ["real", "archive"])
+def test_a_set_is_recovered_from_a_folder_and_from_an_archive(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    lines = done("recover", request.getfixturevalue(which), "--out", tmp_path / "out").stdout.splitlines()
+    assert lines[0] == "recovered by tokar, not by Windows: for reading, not for service"
+    assert lines[1].startswith(f"{tmp_path / 'out' / 'SRUDB.dat'}: 576.0 KiB, 142 pages, all checked")
+    assert "  1,118 changes on 61 pages applied without contradiction, 0 present" in lines
+    assert any("not proved: no database that Windows recovered" in line for line in lines)
+
+
+@pytest.mark.samples
+def test_json_has_the_same(real: Path, tmp_path: Path) -> None:
+    value = done("recover", "--json", real, "--out", tmp_path / "out").json()
+    assert value["note"] == "recovered by tokar, not by Windows: for reading, not for service"
+    (one,) = value["databases"]
+    assert (one["pages"], one["replay"]["changes"], one["replay"]["transactions"]) == (142, 1118, 0)
+
+
+@pytest.mark.samples
+def test_replay_writes_nothing_and_says_what_recovery_would_do(real: Path) -> None:
+    text = done("replay", real).stdout
+    assert "65 pages followed through 1,135 changes in the logs: all where they must be" in text
+    assert "0 transactions open at the end" in text
+
+
+@pytest.mark.samples
+def test_check_replay_fills_the_last_rung(archive: Path) -> None:
+    result = done("check", "--content", "--replay", archive)
+    assert "rehearsed   passed         logs played on 1 of 1 database, in memory" in result.stdout
+    assert "SRUDB.dat: 65 pages followed through 1,135 changes in the logs" in result.stdout
+    assert result.stdout.splitlines()[-1] == "RESTORABLE"
+
+
+@pytest.mark.samples
+def test_check_content_follows_pages_and_plays_nothing(archive: Path) -> None:
+    text = done("check", "--content", archive).stdout
+    assert "65 pages followed" in text
+    assert "rehearsed   not looked at" in text
+
+
+@pytest.mark.samples
+def test_a_lost_write_fails_the_check_and_is_named(real: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(real, folder)
+    data = bytearray((folder / "SRUDB.dat").read_bytes())
+    data[15 * 4096 : 16 * 4096] = bytes(4096)
+    (folder / "SRUDB.dat").write_bytes(data)
+    done("create", "-q", tmp_path / "a.tokar", folder)
+    for options in (["--content"], ["--replay"], ["--content", "--replay"]):
+        result = tokar("check", *options, tmp_path / "a.tokar")
+        assert result.exit_code == 9
+        assert "1 page that the logs do not lead to: page 14 is blank or not there" in result.stdout
+    assert tokar("replay", tmp_path / "a.tokar").exit_code == 9
+    result = tokar("recover", tmp_path / "a.tokar", "--out", tmp_path / "out")
+    assert (result.exit_code, (tmp_path / "out").exists()) == (9, False)
+
+
+@pytest.mark.samples
+def test_the_locations_of_an_archive_are_no_place_for_what_is_recovered(real: Path, tmp_path: Path) -> None:
+    place = tmp_path / "server"
+    place.mkdir()
+    found = sorted(real.iterdir())
+    import tokar as library  # noqa: PLC0415 - only here
+
+    kept = [{"token": 0x44, "path": f"{place}/SRUDB.dat", "kind": "file"}]
+    with library.create(tmp_path / "a.tokar", profile="ese", locations=kept) as writer:
+        for path in found:
+            with path.open("rb") as file:
+                writer.add(0x44 if path.suffix == ".dat" else 0x21, path.name, file)
+    result = tokar("recover", tmp_path / "a.tokar", "--out", place)
+    assert result.exit_code == 6
+    assert "does harm there" in result.stderr
+
+
+def test_a_simulated_set_is_not_rehearsed_and_everything_else_is_as_before(simulated: Path) -> None:
+    checked = done("check", "--content", simulated)
+    assert checked.stdout.splitlines()[-1] == "RESTORABLE"
+    assert "not followed through the logs: not ESE log records" in checked.stdout
+    replayed = tokar("check", "--content", "--replay", simulated)
+    assert replayed.exit_code == 9
+    assert "a.edb: not rehearsed: not ESE log records" in replayed.stdout
+    assert tokar("replay", simulated).exit_code == 9
+
+
+def test_a_simulated_set_is_not_recovered(simulated: Path, tmp_path: Path) -> None:
+    result = tokar("recover", simulated, "--out", tmp_path / "out")
+    assert (result.exit_code, "not ESE log records" in result.stderr) == (9, True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", ["recover", "replay"])
+def test_what_is_proved_is_printed_for_each_type(verb: str) -> None:
+    rows = done(verb, "--support", "--json").json()["types"]
+    by_name = {row["name"]: row["support"] for row in rows}
+    assert len(rows) == 98
+    assert (by_name["Insert"], by_name["Merge2"], by_name["Scrub"]) == ("proved", "played", "refused")
+    assert " 29  Insert " in done(verb, "--support").stdout
+
+
+@pytest.mark.parametrize("arguments", [["recover"], ["recover", "x"], ["replay"], ["recover", "--out", "y"]])
+def test_a_set_and_a_folder_are_needed(arguments: list[str]) -> None:
+    assert tokar(*arguments).exit_code == 2
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    result = tokar("recover", tmp_path / "x.tokar", "--out", tmp_path / "out")
+    assert (result.exit_code, "x.tokar" in result.stderr) == (1, True)
+
+
+def test_the_table_in_readme_is_the_one_that_is_printed() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = done("replay", "--support", "--json").json()["types"]
+    for support in ("proved", "played", "refused"):
+        named = ", ".join(row["name"] for row in rows if row["support"] == support and row["name"][0] != "(")
+        assert f"| {support} | {named}" in readme

@@ -1,0 +1,171 @@
+"""Pages followed through the logs without playing them: real sets, and what chains alone can see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from replay_logs import record
+from replay_sets import after, belkasoft, catroot, rathbun
+from test_recover import advancing, as_it_lies, lay
+from test_redo import a_page, a_store, change
+
+from tokar.collect.on_disk import open_set
+from tokar.ese.page import seal_page
+from tokar.replay.chains import Follower, chain_text, with_chains
+from tokar.replay.nodepage import NodePage
+from tokar.replay.redo import Bounds
+from tokar.sets.facts import ChainFacts
+from tokar.sets.faults import FaultKind
+from tokar.sets.judge import judge_set
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from replay_sets import RealSet
+
+    from tokar.sets.facts import SetFacts
+
+
+def follower(*pages: NodePage, settled: int = -1, ahead: int = 1 << 62, low: int = 0) -> Follower:
+    return Follower(a_store(*pages), Bounds(settled, ahead), low)
+
+
+def found(one: Follower, *changes: Any, must: bool = False) -> list[str]:
+    for position, each in enumerate(changes, 1):
+        one.follow(each, position, must=must)
+    return [off.text for off in one.finish().off]
+
+
+STEPS = [change("Insert", before=100, dbtime=101), change("Delete", before=101, dbtime=105)]
+
+
+@pytest.mark.parametrize("dbtime", [100, 101, 105])
+def test_a_page_may_stand_anywhere_on_its_chain(dbtime: int) -> None:
+    assert found(follower(a_page(dbtime=dbtime)), *STEPS) == []
+
+
+@pytest.mark.parametrize(
+    ("dbtime", "text"),
+    [
+        (99, "page 5 is at 0x63, and the change from 0x64 is next"),
+        (103, "page 5 is at 0x67, and the logs lead from 0x65 to 0x69"),
+        (106, "page 5 is at 0x6a, and the logs end with 0x69"),
+    ],
+)
+def test_a_page_beside_its_chain_is_named(dbtime: int, text: str) -> None:
+    assert found(follower(a_page(dbtime=dbtime)), *STEPS) == [text]
+
+
+def test_what_was_written_before_must_be_on_the_page() -> None:
+    texts = found(follower(a_page(dbtime=101)), *STEPS, must=True)
+    assert texts == ["page 5 is at 0x65, and the change to 0x69 was written before"]
+
+
+def test_a_page_ahead_of_the_logs_that_it_needs_is_named() -> None:
+    texts = found(follower(a_page(dbtime=105), ahead=1), *STEPS)
+    assert texts == ["page 5 is at 0x69, ahead of the logs that it needs"]
+
+
+def test_a_chain_with_a_hole_is_of_two_histories() -> None:
+    texts = found(follower(a_page(dbtime=100)), STEPS[0], change("Delete", before=102, dbtime=105))
+    assert texts == ["the logs leave page 5 at 0x65 and find it at 0x66"]
+
+
+def test_a_page_that_is_not_there_lacks_what_began_before() -> None:
+    assert found(follower(), *STEPS) == ["page 5 is blank or not there, and the logs change it"]
+
+
+def test_a_page_that_the_logs_make_may_be_anything_before() -> None:
+    made = record("NewPage", page=5, dbtime=99)
+    after_it = change("Insert", before=99, dbtime=100)
+    for pages in ((), (a_page(dbtime=3),), (a_page(dbtime=99),), (a_page(dbtime=100),)):
+        assert found(follower(*pages), made, after_it) == []
+
+
+def test_a_page_that_must_have_been_made_is_there() -> None:
+    made = record("NewPage", page=5, dbtime=99)
+    assert found(follower(), made, must=True) == ["page 5 is blank or not there, and the logs change it"]
+
+
+def test_what_chains_came_to_is_said() -> None:
+    assert chain_text(ChainFacts(pages=2, changes=1)) == (
+        "2 pages followed through 1 change in the logs: all where they must be"
+    )
+    assert "1 NOT where" in chain_text(ChainFacts(pages=2, changes=1, off_count=1))
+    assert chain_text(ChainFacts(why_not="x")) == "its pages were not followed through the logs: x"
+
+
+def facts_of(folder: Path) -> SetFacts:
+    with open_set([folder]) as files:
+        return with_chains(files.facts, files.open)
+
+
+def chain_of(folder: Path) -> ChainFacts:
+    (one,) = facts_of(folder).databases
+    assert one.chain is not None
+    return one.chain
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    ("real", "pages", "changes"), [(rathbun, 90, 2207), (belkasoft, 94, 921), (catroot, 512, 1807)]
+)
+def test_every_page_of_a_real_set_stands_on_its_chain(real: Any, pages: int, changes: int, tmp_path: Path) -> None:
+    chain = chain_of(as_it_lies(tmp_path / "in", real()))
+    assert (chain.off, chain.pages, chain.changes, chain.why_not) == ((), pages, changes, "")
+
+
+@pytest.mark.samples
+def test_an_older_state_stands_on_the_chain_of_later_logs(tmp_path: Path) -> None:
+    chain = chain_of(advancing(tmp_path / "in"))
+    assert (chain.off, chain.pages) == ((), 65)
+
+
+def put_page(path: Path, number: int, data: bytes) -> None:
+    whole = bytearray(path.read_bytes())
+    whole[(number + 1) * 4096 : (number + 2) * 4096] = data
+    path.write_bytes(whole)
+
+
+def page_in(path: Path, number: int) -> bytes:
+    return path.read_bytes()[(number + 1) * 4096 :][:4096]
+
+
+def older(page: bytes, number: int) -> bytes:
+    """The page as if its last change had been lost: what it holds does not matter to a chain."""
+    early = (int.from_bytes(page[8:16], "little") - 1).to_bytes(8, "little")
+    return seal_page(page[:8] + early + page[16:], number)
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(("real", "name"), [(rathbun, "SRUDB.dat"), (belkasoft, "SRUDB.dat"), (after, "SRUDB.dat")])
+def test_a_lost_write_is_found_although_all_checksums_are_right(real: Any, name: str, tmp_path: Path) -> None:
+    source: RealSet = real()
+    folder = as_it_lies(tmp_path / "in", source)
+    last = max(position for records in source.records() for position, one in records if one.type == 29)
+    page = next(one.page for records in source.records() for position, one in records if position == last)  # type: ignore[attr-defined]
+    path = folder / name
+    put_page(path, page, older(page_in(path, page), page))
+    facts = facts_of(folder)
+    (chain,) = [one.chain for one in facts.databases if one.chain is not None]
+    assert [off.page for off in chain.off] == [page]
+    verdict = judge_set(facts)
+    assert [(one.kind, one.code) for one in verdict.blocking] == [(FaultKind.PAGES_OFF_CHAIN, chain.off[0].code)]
+    assert str(page) in verdict.blocking[0].message
+
+
+@pytest.mark.samples
+def test_a_page_of_the_past_is_found(tmp_path: Path) -> None:
+    """The database of the day before has the same page, with a right checksum."""
+    folder = lay(tmp_path / "in", after().database, list(after().logs))
+    old = page_in(advancing(tmp_path / "before") / "SRUDB.dat", 14)
+    put_page(folder / "SRUDB.dat", 14, old)
+    assert [off.page for off in chain_of(folder).off] == [14]
+
+
+@pytest.mark.samples
+def test_a_blank_page_in_the_place_of_a_written_one_is_found(tmp_path: Path) -> None:
+    folder = as_it_lies(tmp_path / "in", rathbun())
+    put_page(folder / "SRUDB.dat", 31, bytes(4096))
+    assert [off.page for off in chain_of(folder).off] == [31]
