@@ -74,6 +74,13 @@ def test_check_replay_fills_the_last_rung(archive: Path) -> None:
 
 
 @pytest.mark.samples
+def test_check_replay_takes_files_as_they_lie(real: Path) -> None:
+    text = done("check", "--replay", real).stdout
+    assert "rehearsed   passed         logs played on 1 of 1 database, in memory" in text
+    assert "rehearsed   not looked at" in done("check", real).stdout
+
+
+@pytest.mark.samples
 def test_check_content_follows_pages_and_plays_nothing(archive: Path) -> None:
     text = done("check", "--content", archive).stdout
     assert "65 pages followed" in text

@@ -229,6 +229,8 @@ def test_only_what_is_wanted_is_recovered(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
+    assert "neither an archive nor" in refused(tmp_path / "in", tmp_path / "out")
+    shutil.copy(after().logs[0], tmp_path / "in" / "SRU00002.log")
     assert "no database here" in refused(tmp_path / "in", tmp_path / "out")
 
 
