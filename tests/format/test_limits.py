@@ -45,9 +45,34 @@ def test_the_writer_takes_larger_chunks_for_a_file_that_would_have_too_many(monk
 
 
 def test_the_writer_makes_no_record_outside_entries_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 2)
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 4)  # the first, and SUMM and HEAD at the end
+    with new_writer() as writer:
+        writer.add_extra(b"note", b"")
     writer = new_writer()
     writer.add_extra(b"note", b"")
+    with pytest.raises(FormatError) as caught:
+        writer.add_extra(b"note", b"")
+    assert caught.value.rule == "LIM-3"
+
+
+def test_the_writer_takes_no_entry_for_which_the_index_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 5)
+    monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 1)
+    with new_writer() as writer:
+        writer.add_bytes(0x21, "1", b"")
+        writer.add_bytes(0x21, "2", b"")
+    writer = new_writer()
+    writer.add_bytes(0x21, "1", b"")
+    end = writer.add_bytes(0x21, "2", b"").done_position + 64 + 80
+    with pytest.raises(FormatError) as caught:
+        writer.add_bytes(0x21, "3", b"")
+    assert (caught.value.rule, caught.value.offset) == ("LIM-3", end)
+
+
+def test_a_page_of_the_index_takes_the_room_of_a_record_outside_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_OUTSIDE_RECORDS", 4)
+    writer = new_writer()
+    writer.add_bytes(0x21, "1", b"")
     with pytest.raises(FormatError) as caught:
         writer.add_extra(b"note", b"")
     assert caught.value.rule == "LIM-3"

@@ -316,6 +316,15 @@ def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outsid
 _KEY_DIGEST_SIZE = 15
 
 
+_HEAD_AND_SUMM: Final = 2
+_MOST_AT_SEAL: Final = 4  # these, the page that is filled, and one more page or record
+
+
+def _too_many_outside(position: int) -> FormatError:
+    message = f"more than {records.MAX_OUTSIDE_RECORDS} records outside entries"
+    return FormatError(message, rule="LIM-3", offset=position)
+
+
 class KeptPage(NamedTuple):
     """A page of the index that is full."""
 
@@ -351,10 +360,26 @@ class Ledger:
         if kind == records.FILE and self.entry_count >= records.MAX_ENTRIES:
             raise FormatError(f"more than {records.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
         if kind not in records.NOT_IN_ROOT and len(self.rows) >= records.MAX_OUTSIDE_RECORDS:
-            message = f"more than {records.MAX_OUTSIDE_RECORDS} records outside entries"
-            raise FormatError(message, rule="LIM-3", offset=position)
+            raise _too_many_outside(position)
         if end > records.MAX_ARCHIVE_SIZE:
             raise FormatError("the archive is too large", rule="LIM-4", offset=position)
+
+    def demand_room_to_seal(self, name: bytes | None, *, position: int) -> None:
+        """Check that SUMM, HEAD and the index will be within the limits, with one more entry or record outside entries.
+
+        Args:
+            name: Of the entry; None for a record outside entries.
+            position: Where that lands.
+
+        Raises:
+            FormatError: LIM-3.
+        """
+        if len(self.rows) + len(self.pages) + _MOST_AT_SEAL <= records.MAX_OUTSIDE_RECORDS:
+            return
+        adds_page = name is not None and not (len(self._page) and self._page.takes(name))
+        pages = len(self.pages) + bool(len(self._page)) + adds_page
+        if len(self.rows) + (name is None) + _HEAD_AND_SUMM + pages > records.MAX_OUTSIDE_RECORDS:
+            raise _too_many_outside(position)
 
     def demand_content(self, size: int, *, position: int) -> None:
         """Check that so much content of the entry that is open is within the limits.

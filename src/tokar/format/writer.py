@@ -225,7 +225,7 @@ class ArchiveWriter:
         body = metadata.build_calls(calls)
         records.demand_length(records.PROC, len(body), self._position)  # while the writer can still go on
         with self._step():
-            self._put_outside(records.PROC, body)
+            self._put_before_seal(records.PROC, body)
 
     def add_extra(self, kind: bytes, body: bytes) -> None:
         """Add a lower-case record, which readers check and then ignore (section 4.2).
@@ -236,7 +236,7 @@ class ArchiveWriter:
         if len(kind) != 4 or not (kind.isalpha() and kind.islower()) or len(body) > records.MAX_EXTRA_SIZE:
             raise InputError(f"not a lower-case record: {kind!r} of {len(body)} bytes")
         with self._step():
-            self._put_outside(kind, body)
+            self._put_before_seal(kind, body)
 
     def seal(self, *, outcome: str = "complete", **extra: Any) -> Sealed:
         """Write SUMM, HEAD again, the index, ROOT and TAIL, and make the archive durable and visible.
@@ -384,6 +384,7 @@ class ArchiveWriter:
 
     def _open_account(self, file: FileRecord) -> None:
         self._ledger.demand_room(records.FILE, position=self._position, end=self._position)
+        self._ledger.demand_room_to_seal(file.name, position=self._position)
         self._ledger.begin(file.token, file.name, position=self._position)
 
     def _begin(self, file: FileRecord) -> EntryWriter:
@@ -398,6 +399,10 @@ class ArchiveWriter:
         self._position = writer.position
         self._ledger.end(entry)
         return entry
+
+    def _put_before_seal(self, kind: bytes, body: bytes) -> None:
+        self._ledger.demand_room_to_seal(None, position=self._position)
+        self._put_outside(kind, body)
 
     def _put_outside(self, kind: bytes, body: bytes) -> None:
         self._ledger.demand_room(kind, position=self._position, end=self._position)

@@ -59,7 +59,7 @@ class SalvageWriter(ArchiveWriter):
             StorageError: The archive cannot be written.
         """
         with self._step():
-            self._put_outside(kind, body)
+            self._put_before_seal(kind, body)
 
     def seal_as(
         self, summary: Summary, *, trailing: Iterable[tuple[bytes, bytes]] = (), root: bytes | None = None
