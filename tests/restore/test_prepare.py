@@ -424,3 +424,19 @@ def test_a_chain_plays_the_logs_of_each_stream_of_its_full(tmp_path: Path) -> No
         plan = planned(found, into=tmp_path / "out")
         place_sets(plan)
     assert restored(tmp_path / "out") == {DATABASE, "pub.edb", *logs_of(5, 9), *second}
+
+
+def test_logs_of_a_chain_get_their_right_names_when_asked(sets: Path, tmp_path: Path) -> None:
+    files = {name_of(12): TOP[12], f"{name_of(13)[:-4]} - Copy.log": TOP[13]}
+    increment(sets, "inc3", files, tokens=dict.fromkeys(files, 0x21))
+    with OpenSets([sets]) as found:
+        chosen = found.select(right_names=True)
+        place_sets(plan_restore(chosen, RestoreOptions(into=tmp_path / "out")))
+    assert restored(tmp_path / "out") == {DATABASE, "main.pat", *logs_of(5, 13)}
+
+
+def test_without_being_asked_a_wrong_name_in_a_chain_is_refused(sets: Path) -> None:
+    increment(sets, "inc3", {"edb0000C.bak": TOP[12]}, tokens={"edb0000C.bak": 0x21})
+    with OpenSets([sets]) as found, pytest.raises(NotRestorableError) as caught:
+        found.select()
+    assert "--right-names" in str(caught.value.hint)

@@ -18,7 +18,7 @@ from tokar.ese.values import Signature
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import UNRECOVERABLE, Action
-from tokar.restore.prepare import incomplete_files, plan_restore
+from tokar.restore.prepare import incomplete_files, place_sets, plan_restore
 from tokar.salvage.salvage import salvage
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
@@ -350,3 +350,37 @@ def test_where_one_of_two_databases_is_clean_the_refusal_says_how_to_have_it(tmp
     (problem,) = plan.problems
     assert "; --only 'o k.edb' restores what needs no log; --accept-unrecoverable" in str(problem.error.hint)
     assert plan_of(tmp_path / "a.tokar", tmp_path / "out", only=["o k.edb"]).problems == ()
+
+
+NAMED = {
+    "a copy": ("edb00006 - Copy.log", "edb00006.log"),
+    "kept by hand": ("edb00006.bak", "edb00006.log"),
+    "six digits": ("edb000006.log", "edb00006.log"),
+    "of another number": ("edb00026.log", "edb00006.log"),
+    "the current log is not the last": ("edb.log", "edb00006.log"),
+    "of another ending": ("edb00006.jtx", "edb00006.log"),
+}
+
+
+@pytest.mark.parametrize("title", NAMED)
+def test_a_wrong_name_is_refused_with_the_way_and_set_right_only_when_asked(title: str, tmp_path: Path) -> None:
+    wrong, right = NAMED[title]
+    files = {DATABASE: bytes(dirty(5, 7)), **away(part(5, 7), right), wrong: part(6, 6)[right]}
+    path = archive(tmp_path / "a.tokar", files, kind="collected", tokens={wrong: 0x21}).path
+    (problem,) = plan_of(path, tmp_path / "out").problems
+    assert "tokar restore --right-names" in str(problem.error.hint)
+    with tokar.open(path) as opened:
+        plan = plan_restore(opened, RestoreOptions(into=tmp_path / "out", right_names=True))
+        plan.raise_for_problems()
+        place_sets(plan)
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {DATABASE, *part(5, 7)}
+
+
+def test_right_names_leave_right_ones_alone_and_overwrite_nothing(tmp_path: Path) -> None:
+    path = made(
+        tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7), "edb00006 - Copy.log": part(6, 6)["edb00006.log"]}
+    )
+    plan = plan_of(path, tmp_path / "out", right_names=True)
+    assert plan.problems == ()
+    assert targets(plan) == targets(plan_of(path, tmp_path / "out"))
+    assert targets(plan)["edb00006 - Copy.log"] is None

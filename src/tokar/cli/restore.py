@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tokar.server.run_restore import RestorationResult
 
 _ASKED_OF_THE_SERVER: Final = (
-    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files"),
+    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files", "right_names"),
 )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -96,6 +96,10 @@ def restore(
     branch: Annotated[
         str, typer.Option(metavar="LOG", help="Where two histories of logs are in the set: a log of the wanted one.")
     ] = "",
+    right_names: Annotated[
+        bool,
+        typer.Option("--right-names", help="Give logs the names that the engine looks for, where theirs are wrong."),
+    ] = False,
     all_files: Annotated[
         bool, typer.Option("--all-files", help="Place everything as it lay, also what recovery must not meet.")
     ] = False,
@@ -128,6 +132,7 @@ def restore(
         aside=aside,
         branch=branch,
         all_files=all_files,
+        right_names=right_names,
         take_over=take_over,
     )
     showing = Showing(dry_run=dry_run, quiet=quiet, as_json=as_json)
@@ -146,7 +151,7 @@ def restore(
     with ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
         sets = stack.enter_context(OpenSets(paths))
-        chosen = sets.select(target, branch=branch)
+        chosen = sets.select(target, branch=branch, right_names=right_names)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
         if server is None:

@@ -29,7 +29,7 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.logs import LogTable
+from tokar.sets.logs import LogTable, with_right_names
 from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
@@ -55,20 +55,26 @@ class OpenSets:
         self.problems = self._found.problems  # What is in the folders and cannot be read
         self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
 
-    def select(self, until: int | None = None, *, branch: str = "") -> ChosenSets:
+    def select(self, until: int | None = None, *, branch: str = "", right_names: bool = False) -> ChosenSets:
         """Return what a restore takes from which set.
 
         Args:
             until: The generation to reach; None for everything that is here.
             branch: The name of a log of the history that is wanted, where there are two.
+            right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
 
         Raises:
             InputError: The generation is below what the databases need, or no log, or more than one, has that name.
             NotRestorableError: It cannot be reached, or more than one history leads there.
             ArchiveError: An archive that is needed cannot be read, or has changed.
         """
-        if branch:
-            self.chain = build_chain(self._found.sets, branch=branch)
+        renamed: dict[bytes, Mapping[int, str]] = {}
+        if branch or right_names:
+            found = []
+            for one in self._found.sets:
+                facts, renamed[one.root] = _renamed(one.facts, right_names=right_names)
+                found.append(replace(one, facts=facts))
+            self.chain = build_chain(found, branch=branch)
         try:
             selection = restorable(self.chain, until)
         except NotRestorableError as error:
@@ -99,6 +105,9 @@ class OpenSets:
             recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
             not_checked=selection.not_checked,
             left_out=selection.left_out,
+            names={
+                (at, number): name for at, one in enumerate(sets) for number, name in renamed.get(one.root, {}).items()
+            },
             outcome=self._outcome(sets[0]),
             selection=selection,
             whole=until is None,
@@ -143,6 +152,7 @@ class ChosenSets:
     left_out: tuple[NotPlaced, ...] = ()  # The files that recovery must not meet, or that another set has too
     outcome: LastLine | None = None  # What the verdict comes to; None where nothing was judged
     notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
+    names: Mapping[tuple[int, int], str] = field(default_factory=dict)  # Right names, by set and entry
     give_up: tuple[str, ...] = ()  # What soft recovery is to give up, as options of esentutl
     problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
@@ -161,7 +171,12 @@ class ChosenSets:
 
 
 def choose_one(
-    archive: Archive, *, only: Sequence[str] = (), facts: SetFacts | None = None, branch: str = ""
+    archive: Archive,
+    *,
+    only: Sequence[str] = (),
+    facts: SetFacts | None = None,
+    branch: str = "",
+    right_names: bool = False,
 ) -> ChosenSets:
     """Return a single archive as the set that is restored, with the verdict on its databases.
 
@@ -171,6 +186,7 @@ def choose_one(
             leaves nothing out: each file was asked for. No file of the engine stays beside it, so it is about these.
         facts: What its files say of themselves, where that was read already.
         branch: The name of a log of the history that is wanted, where there are two.
+        right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
 
     Raises:
         InputError: No log of that name is in the set, or among the entries that are asked for.
@@ -180,10 +196,13 @@ def choose_one(
     archive.demand_unique()
     chosen = ChosenSets(archives=(archive,), entries=(archive.entries,))
     if only:
-        facts = _facts_of(archive, find_entries(archive.entries, only))
+        facts, renamed = _renamed(_facts_of(archive, find_entries(archive.entries, only)), right_names=right_names)
         found = _judged(facts, branch)
-        return replace(chosen, whole=False, outcome=outcome_of(found, facts), left_out=_not_placed(found))
+        names = {(0, number): name for number, name in renamed.items()}
+        outcome, left_out = outcome_of(found, facts), _not_placed(found)
+        return replace(chosen, whole=False, outcome=outcome, left_out=left_out, names=names)
     facts = _facts_of(archive, archive.entries) if facts is None else facts
+    facts, renamed = _renamed(facts, right_names=right_names)
     found = _judged(facts, branch)
     logs = found.placed_logs(facts)
     generations = [one.generation or 0 for one in logs]
@@ -201,9 +220,19 @@ def choose_one(
         left_out=_not_placed(found),
         outcome=outcome,
         notes=tuple(fault.message for fault in found.remarks),
+        names={(0, number): name for number, name in renamed.items()},
         give_up=_give_up(found),
         problems=tuple(_unrecoverable(found, facts)),
     )
+
+
+def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[int, str]]:
+    """Return facts with the right names of logs, and these names by entry, where that is asked for."""
+    if not right_names:
+        return facts, {}
+    logs = with_right_names(facts.logs)
+    changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
+    return replace(facts, logs=logs), {number: name for number, name in changed.items() if number is not None}
 
 
 def _judged(facts: SetFacts, branch: str) -> SetVerdict:

@@ -58,6 +58,7 @@ class RestoreOptions:
     accept_incomplete: bool = False  # Restore files that are known to be incomplete
     aside: Path | None = None  # `--aside`: where to put what the plan leaves out
     branch: str = ""  # `--branch`: the name of a log of the history that is wanted, where there are two
+    right_names: bool = False  # Give logs the names that the engine looks for, where theirs are wrong
     all_files: bool = False  # Place everything as it lay, also what recovery must not meet
     take_over: bool = False  # Go on although a restore that died is still registered with the server
 
@@ -89,6 +90,7 @@ class Request:
     windows: bool = os.name == "nt"  # Whether this machine has drives
     hosts: frozenset[str] = field(default_factory=own_hosts)  # The names of this machine that UNC paths may use
     left_out: Mapping[int, Apart] = field(default_factory=dict)  # Entries that are not placed
+    names: Mapping[int, str] = field(default_factory=dict)  # Entries that get another name than they had
     aside: str | None = None  # The directory that takes those all the same; absolute
     # The directory of their own that restored logs and patch files go to, in place of the log directory; absolute. The
     # engine demands exactly the registered range there (-553, -554).

@@ -223,11 +223,17 @@ class _Planner:
             decision = Decision(None, None, f"left out: {apart.reason}", Action.LEAVE_OUT)
             return self._decisions.setdefault(decision, len(self._decisions))
         try:
-            leaf = names.leaf(entry.raw_name, entry.encoding)
+            leaf = self._request.names.get(entry.number) or names.leaf(entry.raw_name, entry.encoding)
         except UnsafeNameError as error:
             fault = error
         named = by_name.get(entry.number)
-        if leaf is not None and named is None and apart is None and entry.token in self._routes:
+        if (
+            leaf is not None
+            and named is None
+            and apart is None
+            and entry.number not in self._request.names
+            and entry.token in self._routes
+        ):
             directory, code = self._routes[entry.token]
             self._targets.claim(directory, leaf, entry.size, number=entry.number, token=entry.token)
             return code
@@ -256,9 +262,7 @@ class _Planner:
         Raises:
             RestoreError: It has no place, or no safe name.
         """
-        folder = self._request.folder
-        general = False
-        name = None
+        folder, general, name = self._request.folder, False, None
         apart = self._request.left_out.get(entry.number)
         if apart is not None and (aside := self._request.aside_of(apart)) is not None:
             directory, rule = aside, f"aside: {apart.reason}"
@@ -279,6 +283,8 @@ class _Planner:
             general = match.location.kind is Kind.DIRECTORY and not match.by_leaf
         if name is None and fault is not None:
             raise fault
+        if name is None and (right := self._request.names.get(entry.number)) is not None:
+            return Decision(directory, right, f"{rule}, under the name the engine looks for", Action.PLACE), False
         return Decision(directory, name, rule, Action.PLACE), general
 
     def _resolve(self, path: str, *, by_hand: bool) -> str:

@@ -110,7 +110,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         StorageError: A log that may stay cannot be read.
     """
     request = make_request(sets if isinstance(sets, Archive) else sets.archives[0], options)
-    chosen = choose_one(sets, only=options.only, branch=options.branch) if isinstance(sets, Archive) else sets
+    chosen = sets if isinstance(sets, ChosenSets) else _choose_one(sets, options)
     if request.existing is Existing.ROLL_FORWARD and not chosen.whole:
         if chosen.selection is None:
             raise InputError("--existing roll-forward takes a whole set; leave --only out")
@@ -123,7 +123,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     if chosen.selection is not None and options.certutil is not None:
         return _plan_apart(chosen, options.certutil, options)
     content, apart, met = _content(chosen, options)
-    request = replace(request, left_out=apart, roots=content.roots, numbered=content.keeps_numbers)
+    request = replace(request, left_out=apart, names=_right_names(chosen, content))
+    request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
     plan = replace(plan, notes=(*plan.notes, *map(_answer, met if options.all_files else ())))
     folders = () if request.certutil is None else (request.certutil,)
@@ -137,6 +138,20 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     places = replace(places, give_up=chosen.give_up)
     recovery = _guidance(chosen, places, folders)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
+
+
+def _choose_one(archive: Archive, options: RestoreOptions) -> ChosenSets:
+    return choose_one(archive, only=options.only, branch=options.branch, right_names=options.right_names)
+
+
+def _right_names(chosen: ChosenSets, content: MergedSet) -> Mapping[int, str]:
+    """Return the names of entries that get another one than they had."""
+    if not chosen.names:
+        return {}
+    sets = {id(archive): at for at, archive in enumerate(chosen.archives)}
+    origins = ((entry.number, content.origin(entry)) for entry in content.entries)
+    found = {number: chosen.names.get((sets[id(archive)], own.number)) for number, (archive, own) in origins}
+    return {number: name for number, name in found.items() if name is not None}
 
 
 def _content(
@@ -170,7 +185,7 @@ def _content(
 
 def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> RestorePlan:
     """Plan a numbered folder for each set, as `certutil -restoreDB` takes it, in the order of the restore."""
-    if options.to or options.only or options.aside or options.all_files:
+    if options.to or options.only or options.aside or options.all_files or options.right_names:
         raise InputError("--certutil with several sets takes them whole; leave other choices of files out")
     folders = [folder / str(at) for at in range(1, len(chosen.archives) + 1)]
     recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])

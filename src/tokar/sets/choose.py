@@ -250,7 +250,8 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
         if version.generation > highest and (target is not None or version.sets != {start.number}):
             _demand_sound(chain, [version])
             last = placed[-1].facts.name if placed else "no log"
-            raise _refusal(Rules.LOGS_AFTER_GAP.of_logs([version.facts], last), *start.verdict.faults)
+            own = next((fault for fault in start.verdict.faults if version.facts.name in fault.files), None)
+            raise _refusal(own or Rules.LOGS_AFTER_GAP.of_logs([version.facts], last), *start.verdict.faults)
     used = placed
     numbers = [start.number, *_cover(start.number, used)]
     logs = _logs(numbers, used, apart)

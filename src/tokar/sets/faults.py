@@ -223,6 +223,7 @@ _UNDAMAGED_COPY: Final = "do not overwrite older backups; look for an undamaged 
 _UNDAMAGED_ARCHIVE: Final = "use the undamaged archive if it is found"
 _NO_CHECKPOINT: Final = "leave it out: without a checkpoint recovery begins at the lowest log"
 _NEWER: Final = "nothing, unless damage is reported as well: then see whether a newer tokar knows the format"
+_RIGHT_NAME: Final = "give it the name of its generation back: tokar restore --right-names does"
 _ADD_ARCHIVE: Final = "add the archive that has them"
 
 
@@ -329,12 +330,12 @@ class Rules:
     LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
     LOG_NAME = Rule(FaultKind.LOG_NAME, "{} is generation 0x{:X} by its header: the engine will not find it",
-        "give it the name of its generation back", -513, loss=_COMMITTED_DAMAGED)
+        _RIGHT_NAME, -513, loss=_COMMITTED_DAMAGED)
     LOG_NOT_FOUND = Rule(FaultKind.LOG_NAME, "{} holds generation 0x{:X}, and the engine looks for another name",
-        "give it the name of its generation back", -543, loss=_COMMITTED_DAMAGED)
+        _RIGHT_NAME, -543, loss=_COMMITTED_DAMAGED)
     CURRENT_NOT_LAST = Rule(FaultKind.LOG_NAME,
         "{} holds generation 0x{:X}, and {} comes after it: the engine takes the current log for the last one",
-        "give it the name of its generation", -528, loss=_COMMITTED_DAMAGED)
+        _RIGHT_NAME, -528, loss=_COMMITTED_DAMAGED)
     LOG_SIZE = Rule(FaultKind.LOG_SIZE, "{} has {} bytes, its header says {}",
         _ANOTHER_COPY, LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
     LOG_TORN = Rule(FaultKind.LOG_TORN, "{} ends in a torn write at 0x{:x}",

@@ -16,18 +16,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
 from typing import Final
 
 from tokar.errors import InputError
+from tokar.ese.filenames import log_file_name
 from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.words import some
+
+_BASE_LENGTH: Final = 3  # of a log of which no other tells
 
 
 class LinkFault(StrEnum):
@@ -144,6 +148,7 @@ class LogTable:
         self._stand_ins: dict[int, list[LogFacts]] = defaultdict(list)
         self._highest: dict[bytes, int] = {}
         self._names: dict[bytes, Counter[tuple[str, str]]] = defaultdict(Counter)
+        self._examples: dict[tuple[bytes, str, str], LogFacts] = {}
         groups: dict[tuple[bytes, int, LogTime | bytes | None], list[Copy]] = defaultdict(list)
         for number, logs in enumerate(sets):
             for log in logs:
@@ -162,7 +167,10 @@ class LogTable:
             assert generation is not None
             self._stand_ins[generation].append(log)
         if log.signature is not None and log.generation is not None:
-            self._names[stream_key(log.signature)][log.base, log.suffix] += log.has_engine_name
+            key = stream_key(log.signature)
+            self._names[key][log.base, log.suffix] += log.has_engine_name
+            if log.has_engine_name and not log.current:
+                self._examples.setdefault((key, log.base, log.suffix), log)
 
     def _add(self, version: Version) -> None:
         stream, generation = version.stream, version.generation
@@ -275,6 +283,25 @@ class LogTable:
         found = self._names.get(stream_key(log.signature)) if log.signature is not None else None
         return log.has_engine_name and (not found or (log.base, log.suffix) == found.most_common(1)[0][0])
 
+    def right_name(self, log: LogFacts) -> str:
+        """Return the name that the engine looks for, where a log has another; empty where that is not known."""
+        if log.signature is None or not log.generation:
+            return ""
+        key = stream_key(log.signature)
+        is_last = not log.current or log.generation == self._highest.get(key)
+        if is_last and self.finds(log):
+            return ""
+        common = self._names[key].most_common(1)
+        base, suffix = common[0][0] if common and common[0][1] else (log.leaf[:_BASE_LENGTH], "log")
+        like = self._examples.get((key, base, suffix))
+        if like is not None:  # also in its spelling
+            stem, _, suffix = like.leaf.rpartition(".")
+            base, digits = stem[:_BASE_LENGTH], 8 if len(stem) > _BASE_LENGTH + 5 else None
+            return log_file_name(base, log.generation, suffix=suffix, digits=digits)
+        with suppress(InputError):  # what the name begins with is no base name
+            return log_file_name(base, log.generation, suffix=suffix)
+        return ""
+
     def continuing(self, signature: Signature, log: LogFacts) -> list[LogFacts]:
         """Return the logs that continue one, each once: more than one where histories parted after it."""
         found = self.distinct(signature, (log.generation or 0) + 1)
@@ -304,6 +331,25 @@ def _fullness(log: LogFacts, *, follows: bool) -> tuple[int, bool]:
     if follows:
         return 0, log.current
     return -log.content.valid if log.content is not None else 0, not log.current
+
+
+def with_right_names(logs: Sequence[LogFacts]) -> tuple[LogFacts, ...]:
+    """Return logs under the names that the engine looks for, unless a log of that generation has its name already."""
+    table = LogTable(logs)
+    names = [table.right_name(log) for log in logs]
+    taken = Counter(name or log.leaf.lower() for log, name in zip(logs, map(str.lower, names), strict=True))
+    return tuple(
+        replace(
+            log,
+            name=log.name[: len(log.name) - len(log.leaf)] + name,
+            named_generation=log.generation,
+            base=name[:_BASE_LENGTH].lower(),
+            current=False,
+        )
+        if name and taken[name.lower()] == 1
+        else log
+        for log, name in zip(logs, names, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
