@@ -127,7 +127,7 @@ row(
     crashed(part(4, 8), {"edb00003.bak": stream()[name(3)]}),
     OK,
     {"edb00003.bak"},
-    Kind.LOGS_BEFORE_GAP,
+    Kind.LOG_NAME,
 )
 row(
     "a needed log under another name",
