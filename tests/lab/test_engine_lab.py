@@ -99,7 +99,8 @@ def test_a_folder_that_is_no_lab_is_refused(tmp_path: Path, content: str | None,
 def test_a_lab_goes_on_where_another_process_left_it(tmp_path: Path, profile: str) -> None:
     story = new_story(tmp_path, profile)
     story.lab.set_circular(True)
-    lab = open_lab(tmp_path, story.account)  # the first one was never stopped: as good as killed
+    story.lab.crash()  # as good as killed
+    lab = open_lab(tmp_path, story.account)
     assert lab.config.circular
     recovered = lab.start()
     assert recovered is not None

@@ -283,6 +283,7 @@ def test_a_killed_server_is_opened_again_and_backed_up(tmp_path: Path) -> None:
     story = new_story(tmp_path)
     context = server_of(story).prepare_backup(BackupType.FULL)
     take_file(context, context.database_names().entries[0], EndOfFile.HANDLE_EOF)
+    story.lab.crash()
     lab = open_lab(tmp_path, story.account)
     story.lab = lab
     taken = back_up(server_of(story))

@@ -69,7 +69,7 @@ def opened(stack: ExitStack, *paths: Path) -> list[Archive]:
 
 
 def tree(lab: Lab) -> set[Path]:
-    return {path for path in lab.folder.rglob("*") if path.is_file() and path.name != "lab.json"}
+    return {path for path in lab.folder.rglob("*") if path.is_file() and path.name not in {"lab.json", ".in-use"}}
 
 
 @pytest.mark.parametrize("profile", PROFILES)

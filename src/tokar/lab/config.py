@@ -147,7 +147,21 @@ def load_config(folder: Path) -> Config:
     except InputError as error:
         hint = "put back what it was, or make another lab with: tokar lab new DIR"
         raise InputError(f"{CONFIG_NAME} of this lab was changed: {error.message}", path=folder, hint=hint) from error
+    place = found.place(folder)
+    demand_inside(folder, place.logs, place.system, *place.databases.values())
     return found
+
+
+def demand_inside(folder: Path, *paths: Path) -> None:
+    """Check that paths lie in the folder of a lab, links included: nothing outside it is touched.
+
+    Raises:
+        InputError: One does not.
+    """
+    inside = folder.resolve()
+    for path in paths:
+        if not path.resolve().is_relative_to(inside):
+            raise InputError("it leads out of the lab", path=path, hint="put a folder of its own there, and no link")
 
 
 def _demand_sense(config: Config) -> None:

@@ -110,6 +110,10 @@ def era_of(profile: str) -> Era:
     return ERAS[profile]
 
 
+FILE_IN_USE: Final = -1032
+"""What the engine answers where another process has its files."""
+
+
 class EngineError(SourceError):
     """The simulated engine refused.
 

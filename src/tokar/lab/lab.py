@@ -6,11 +6,14 @@ paths of the server are kept below it: `D:\exchsrvr\logs` is `FOLDER/D/exchsrvr/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from tokar import tokens
-from tokar.errors import InputError
+from tokar.errors import InputError, StorageError
 from tokar.ese.values import Signature
 from tokar.lab.backup import Backup
 from tokar.lab.config import (
@@ -18,6 +21,7 @@ from tokar.lab.config import (
     Config,
     RestoreInProgress,
     default_config,
+    demand_inside,
     load_config,
     load_registration,
     local_path,
@@ -25,12 +29,17 @@ from tokar.lab.config import (
     save_config,
 )
 from tokar.lab.database_file import DatabaseFile, create_database
-from tokar.lab.engine import Chance, Clock, EngineError, Era, era_of
+from tokar.lab.engine import FILE_IN_USE, Chance, Clock, EngineError, Era, era_of
 from tokar.lab.engine_recovery import Recovered, RegisteredSet, hard_recovery, soft_recovery
 from tokar.lab.instance import Instance, Life, Listener, Place, Workload
 from tokar.lab.log_formats import read_log
 from tokar.lab.log_stream import closed_logs, current_log
 from tokar.lab.tables import compact, dump
+from tokar.storage.directory import Directory, Lock
+
+_LOCK_NAME: Final = ".in-use"
+_IN_USE: Final = "another process works in this lab"
+_IN_USE_HINT: Final = "wait until it has ended, or end it: what it holds is free then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,38 @@ class Lab:
         self.era: Era = era_of(config.profile)
         self._instance: Instance | None = None
         self._workload: Workload | None = None
+        self._held: ExitStack | None = None  # The lock on its folder: one engine at a time has the files
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep other processes from the files while the block runs, and after it if the engine runs then.
+
+        Raises:
+            EngineError: Another process works with them (-1032).
+        """
+        if self._held is None:
+            with ExitStack() as stack:
+                try:
+                    folder = stack.enter_context(Directory(str(self.folder)))
+                    stack.enter_context(Lock(folder, _LOCK_NAME, _IN_USE))
+                except StorageError as error:
+                    raise EngineError(FILE_IN_USE, error.message, path=self.folder, hint=_IN_USE_HINT) from error
+                self.config = load_config(self.folder)  # as whoever had it before left it
+                self._held = stack.pop_all()
+        try:
+            yield
+        finally:
+            if self._instance is None:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def __del__(self) -> None:
+        """Give the lock back where nobody has stopped the engine: its process would have ended."""
+        self._give_back()
 
     @property
     def place(self) -> Place:
@@ -97,7 +138,11 @@ class Lab:
         """
         if self._instance is not None:
             return None
-        recovered = self.recover() if self._recovery_is_due() else None
+        with self.hold():
+            return self._start()
+
+    def _start(self) -> Recovered | None:
+        recovered = self._recover() if self._recovery_is_due() else None
         life = self._new_life()
         place = life.place
         instance = Instance(life, self._stream_signature(life), self.listener, circular=self.config.circular)
@@ -117,11 +162,12 @@ class Lab:
         """Stop the engine cleanly. Open transactions are undone."""
         if self._instance is not None:
             self._instance.stop()
-        self._instance = self._workload = None
+        self.crash()
 
     def crash(self) -> None:
         """Stop the engine where it stands: what is in memory alone is gone."""
         self._instance = self._workload = None
+        self._give_back()
 
     def work(self, transactions: int) -> None:
         """Let users work until that many more transactions are over."""
@@ -129,18 +175,21 @@ class Lab:
 
     def set_circular(self, circular: bool) -> None:
         """Turn circular logging on or off."""
-        self._change_config(circular=circular)
+        with self.hold():
+            self._change_config(circular=circular)
         if self._instance is not None:
             self._instance.log.circular = circular
 
     def disable_incremental(self) -> None:
         """Refuse logs-only backups until the next full, as HrSetCurrentBackupLog(0xFFFFFFFF) does."""
-        self._change_config(incremental_disabled=True)
+        with self.hold():
+            self._change_config(incremental_disabled=True)
 
     def enable_incremental(self) -> None:
         """Let logs-only backups be made again: a full was taken."""
         if self.config.incremental_disabled:
-            self._change_config(incremental_disabled=False)
+            with self.hold():
+                self._change_config(incremental_disabled=False)
 
     def defragment(self, name: str) -> None:
         """Compact a database offline: it becomes another one, with a new signature, and its chain of backups ends.
@@ -158,8 +207,9 @@ class Lab:
         was_running = self.is_running
         self.start()
         self.stop()
-        life = self._new_life()
-        compact(life.place.databases[config.dbid], self.era, life.new_signature())
+        with self.hold():
+            life = self._new_life()
+            compact(life.place.databases[config.dbid], self.era, life.new_signature())
         if was_running:
             self.start()
 
@@ -171,6 +221,10 @@ class Lab:
                 was reported as failed (-506).
         """
         self.crash()
+        with self.hold():
+            return self._recover()
+
+    def _recover(self) -> Recovered:
         registration = load_registration(self.folder)
         life = self._new_life()
         if registration is None:
@@ -184,6 +238,7 @@ class Lab:
             raise EngineError(-506, f"the registered restore {state}", path=self.folder)
         path, logs = registration.backup_log_path, life.place.logs
         folder = local_path(self.folder, path) if path else logs
+        demand_inside(self.folder, folder)
         restored = RegisteredSet(folder, registration.low_log, registration.high_log)
         recovered = hard_recovery(replace(life, place=self._restored(registration, life.place)), restored)
         remove_registration(self.folder)
@@ -253,6 +308,7 @@ class Lab:
         return Life(self.place, self.era, Clock(seed, lives, utc=self.era.utc), Chance(seed, lives))
 
     def _change_config(self, **changes: int | bool) -> None:
+        """Change what it remembers, while the lock is held."""
         self.config = replace(self.config, **changes)  # type: ignore[arg-type] # the names are those of the fields
         save_config(self.folder, self.config)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,7 +27,7 @@ from tokar import codes, names, tokens
 from tokar.lab.backup import BackupFile, FileRole
 from tokar.lab.calls import Calls, FaultInjector, Injection, InjectionKind, InjectionPlan, called
 from tokar.lab.config import RestoreInProgress, load_registration, save_registration
-from tokar.lab.engine import EngineError
+from tokar.lab.engine import FILE_IN_USE, EngineError
 from tokar.lab.lab import Lab, open_lab
 from tokar.server.contract import (
     DIALECTS,
@@ -61,8 +62,14 @@ def open_source(place: str, *, restoring: bool = False) -> SimulatedServer:
     Raises:
         InputError: The folder is no lab.
         EngineError: The service cannot be started.
+        ServerError: Another process works in it.
     """
-    return SimulatedServer(open_lab(Path(place)), running=not restoring)
+    try:
+        return SimulatedServer(open_lab(Path(place)), running=not restoring)
+    except EngineError as error:
+        if error.code != FILE_IN_USE:
+            raise
+        raise ServerError(codes.BACKUP_IN_PROGRESS, call="prepare_backup", detail=str(error)) from error
 
 
 class SimulatedServer(Server):
@@ -97,6 +104,7 @@ class SimulatedServer(Server):
         self.recovery_steps = (f"tokar lab recover {names.typed(str(lab.folder))}",)
         self._calls = Calls(lab, InjectionPlan(faults), injector or FaultInjector(), busy)
         self._restoring: SimulatedRestore | None = None
+        self._held = ExitStack()  # What keeps other processes away during a restore
         if running:
             lab.start()
 
@@ -145,6 +153,10 @@ class SimulatedServer(Server):
         restricted = self.dialect.has_expiry_token and expiry_token is None
         if self.dialect.has_expiry_token and expiry_token is not None:
             self._check_token(expiry_token)
+        try:
+            self._held.enter_context(self.lab.hold())
+        except EngineError as error:
+            raise ServerError(codes.RESTORE_IN_PROGRESS, call=call, detail=str(error)) from error
         self._restoring = SimulatedRestore(self._calls, self._restore_ended, restricted=restricted)
         return self._restoring
 
@@ -154,6 +166,7 @@ class SimulatedServer(Server):
 
     def _restore_ended(self) -> None:
         self._restoring = None
+        self._held.close()
 
     def _check_token(self, token: bytes) -> None:
         if len(token) != _TOKEN.size or not token.startswith(_TOKEN_MAGIC):
