@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +16,15 @@ if TYPE_CHECKING:
 
 # A command that fails in a way that nobody expected shows its traceback, and tests look for one.
 os.environ["TOKAR_DEBUG"] = "1"
-# Commands that tests start as processes share their compiled modules, also where the environment says to keep none.
+# Tests, and commands that they start as processes, share their compiled modules, also where the environment says to
+# keep none: to compile all tests anew takes longer than to run a tenth of them.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / "build" / "pycache")
+os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(Path(__file__).parents[1] / "build" / "pycache")
+sys.dont_write_bytecode = False
+# Temporary files lie in memory where there is room for them and nobody has said where they go.
+_MEMORY, _ROOM = Path("/dev/shm"), 2 << 30
+if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 # Tests that start processes, tell whole stories, or try every point and many random cases; not in `make quick`.
@@ -44,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker("slow")
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over ten thousand tests: they stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def samples_folder() -> Path | None:

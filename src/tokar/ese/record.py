@@ -19,6 +19,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any, NamedTuple, Self, TypeVar, cast, get_args
 
 from construct import Bytes, FormatField, Int8ul, Int16sl, Int16ul, Int32sl, Int32ul, Int64sl, Int64ul, Struct
@@ -79,11 +80,10 @@ class Record:
             InputError: A value does not fit its field.
         """
         try:
-            plain = packer(type(self)).pack(*_flatten(self))
+            plain = packer(type(self)).pack(*_plain_values(type(self))(self))
         except struct.error as error:
             raise InputError(f"{type(self).__name__}: {error}") from error
-        sized = (name for name, _, form in _members(type(self)) if isinstance(form, Sized))
-        return plain + b"".join(getattr(self, name) for name in sized)
+        return plain + b"".join(getattr(self, name) for name in _sized(type(self)))
 
 
 def _remember(function: FunctionT) -> FunctionT:
@@ -160,10 +160,22 @@ def assemble(record: Any, values: Iterator[Any]) -> Any:
     return record(**{name: assemble(kind, values) if kind else next(values) for name, kind, _ in _members(record)})
 
 
-def _flatten(record: Record) -> Iterator[Any]:
-    for name, kind, form in _members(type(record)):
-        value = getattr(record, name)
+@_remember
+def _sized(record: type[Record]) -> tuple[str, ...]:
+    """Return the names of the fields of varying length."""
+    return tuple(name for name, _, form in _members(record) if isinstance(form, Sized))
+
+
+@_remember
+def _plain_values(record: type[Record]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what gives the values of the plain fields of a record, in the order of the disk."""
+    get = attrgetter(*_plain_names(record), "__class__")  # one more, so that it is a tuple even of one field
+    return lambda one: get(one)[:-1]
+
+
+def _plain_names(record: type[Record], prefix: str = "") -> Iterator[str]:
+    for name, kind, form in _members(record):
         if kind:
-            yield from _flatten(value)
+            yield from _plain_names(kind, f"{prefix}{name}.")
         elif not isinstance(form, Sized):
-            yield value
+            yield prefix + name

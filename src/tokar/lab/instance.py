@@ -235,11 +235,14 @@ class Workload:
 
     def write_late(self) -> None:
         """Now and then bring a few dirty pages to disk, or move the checkpoint on."""
-        dirty = self._instance.cache.dirty()
-        if dirty and self._chance.happens(0.2):
-            self._instance.cache.flush(*self._chance.one_of(dirty))
-        if dirty and self._chance.happens(0.06):
-            self._instance.cache.flush(*dirty[0])
+        cache = self._instance.cache
+        if cache.is_dirty:
+            oldest = None
+            if self._chance.happens(0.2):
+                oldest, *_ = dirty = cache.dirty()
+                cache.flush(*self._chance.one_of(dirty))
+            if self._chance.happens(0.06):
+                cache.flush(*(oldest or cache.dirty()[0]))
         if self._chance.happens(0.02):
             self._instance.write_checkpoint()
 

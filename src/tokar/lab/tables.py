@@ -72,6 +72,11 @@ class Cache:
         self._first.setdefault((dbid, source), set()).add((dbid, target))
         self._targets.add((dbid, target))
 
+    @property
+    def is_dirty(self) -> bool:
+        """Whether any page is not on disk as it is in memory."""
+        return bool(self._dirty_since)
+
     def dirty(self) -> list[PageKey]:
         """Return the pages that are not on disk as they are in memory, in the order of their first change."""
         return sorted(self._dirty_since, key=lambda key: (self._dirty_since[key], key))
