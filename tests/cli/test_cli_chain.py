@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
-from recovery_sets import DATABASE, OTHER_STREAM, archive, database, logs, prior_of, streaming
+from recovery_sets import DATABASE, OTHER_STREAM, archive, database, logs, moment, prior_of, streaming
 
+from tokar.ese.values import LogPosition
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
@@ -178,3 +179,20 @@ def test_a_folder_without_archives_is_a_usage_error(tmp_path: Path) -> None:
 def test_a_named_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tokar").write_bytes(b"something else" * 9)
     assert tokar("chain", tmp_path / "x.tokar").exit_code == 3
+
+
+def test_a_newer_clean_full_and_older_logs_get_one_verdict_from_every_verb(tmp_path: Path) -> None:
+    shut_down = database(consistent_position=LogPosition(generation=10, sector=1), last_log_time=moment(10))
+    clean = archive(tmp_path / "clean.tokar", {DATABASE: bytes(shut_down), **part(10, 10)}).path
+    older = archive(tmp_path / "older.tokar", part(7, 8), kind="logs").path
+    results = [
+        done("check", "--content", clean, older),
+        done("chain", "--content", clean, older),
+        done("restore", "--dry-run", "--into", tmp_path / "out", clean, older),
+    ]
+    assert f"takes no part: {older}" in results[2].stdout
+    assert [one.stdout.splitlines()[-1] for one in results[:2]] == [
+        "PART OF A CHAIN: needs a full that reaches 0x6"
+    ] * 2
+    assert all("after the target" not in one.stdout for one in results)
+    assert tokar("check", "--complete", clean, older).exit_code == 9

@@ -212,6 +212,15 @@ def test_logs_older_than_the_full_are_left_alone(store: Store) -> None:
     restored, kinds = store.verdict("older")
     assert (restored, kinds) == (False, [Kind.MISSING_FULL])
     assert sources(restorable(store.chain)) == [("full", 5, 7)]
+    assert [str(store.chain.outcome_of(at).word) for at in (0, 1)] == ["PART OF A CHAIN", "NOT PROVEN"]
+
+
+def test_a_newer_full_does_not_hide_the_hole_before_older_logs(store: Store) -> None:
+    store.full()
+    store.add("older", logs(10, 11, after=logs(5, 9)["edb00009.log"]))
+    store.add("newer", {DATABASE: bytes(streaming(15, 16)), **logs(15, 16)}, kind="full")
+    restored, kinds = store.verdict("older")
+    assert (restored, kinds) == (False, [Kind.LOG_MISSING])
 
 
 def test_histories_that_parted_are_a_fork(store: Store) -> None:

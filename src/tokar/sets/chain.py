@@ -189,7 +189,9 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         damaged += [
             fault for fault in alone if fault.kind is FaultKind.LOG_MISSING and not here >= {*fault.generations}
         ]
-        verdict = _verdict_of(None, (_missing_full(sets, backup_set, others), *damaged, *remarks))
+        older = [fault for one in found for fault in one.faults]
+        cause = older[0] if older else _missing_full(sets, backup_set, others)
+        verdict = _verdict_of(None, (cause, *damaged, *remarks))
         return replace(verdict, part=part_of(backup_set.generations))
     return _verdict_of(best.start, (*best.faults, *damaged, *remarks))
 
@@ -201,21 +203,23 @@ def _verdict_of(start: int | None, faults: Sequence[Fault]) -> ChainVerdict:
 
 
 def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number: int) -> ChainVerdict:
-    """Return whether the logs of a set are on the run onto the databases of another."""
+    """Return whether the logs of a set are on the run onto the databases of another; no start where all are older."""
+    older: list[Fault] = []
     faults: list[Fault] = []
     touched = False
     for stream, versions in _streams(sets[number], logs).items():
         run = start.run_of(stream)
         if run is None:
             continue
-        touched = True
         if versions[-1].generation < run.start:
-            faults.append(_too_old(sets, start, number, run))
+            older.append(_too_old(sets, start, number, run))
             continue
+        touched = True
         faults += _way_faults(sets, logs, run, versions[-1])
-    if touched:
-        faults += start.blocking
-    return ChainVerdict(restorable=not faults, start=start.number if touched else None, faults=in_order(faults))
+    if not touched:
+        return ChainVerdict(restorable=not older, start=None, faults=in_order(older))
+    faults += [*older, *start.blocking]
+    return ChainVerdict(restorable=not faults, start=start.number, faults=in_order(faults))
 
 
 def _streams(backup_set: BackupSet, logs: LogTable) -> dict[bytes, list[Version]]:
