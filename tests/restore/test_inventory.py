@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,3 +146,10 @@ def test_a_directory_without_rights_is_reported(tmp_path: Path) -> None:
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     look(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_room_that_changes_makes_no_other_plan_and_anything_else_does() -> None:
+    seen = TargetDirectory(path="/x", state=TargetState.DIRECTORY, free=5, free_files=7)
+    assert replace(seen, free=6, free_files=None) == seen
+    assert replace(seen, busy=True) != seen
+    assert replace(seen, found=(Found("edb.log", NameKind.FILE),)) != seen

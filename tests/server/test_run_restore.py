@@ -417,20 +417,10 @@ def damage(path: Path, token: int, at: int = -1) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("token", [0x45, 0x21])
-def test_damage_that_shows_early_is_found_before_the_server_is_called(token: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("token", [0x45, 0x21, 0x28])
+def test_damage_in_an_archive_is_met_while_staging_before_anything_is_registered(token: int, tmp_path: Path) -> None:
     story, full = full_of(tmp_path, "edbbcli")
     damage(full.path, token)
-    lab = target_for(story, tmp_path / "target")
-    with pytest.raises(tokar.errors.FormatError):
-        restore(lab, [full])
-    assert load_registration(lab.folder) is None
-    assert not tree(lab)
-
-
-def test_damage_that_shows_while_staging_is_met_before_anything_is_registered(tmp_path: Path) -> None:
-    story, full = full_of(tmp_path, "edbbcli")
-    damage(full.path, 0x28)
     lab = target_for(story, tmp_path / "target")
     with pytest.raises(tokar.errors.FormatError):
         restore(lab, [full])

@@ -89,8 +89,10 @@ class TargetDirectory:
     fault: str = ""  # Why it could not be looked at, in the words of the operating system; empty where it could
     identity: str = ""  # The same for two paths of one directory, also of one that is yet to be made
     device: str = ""  # The same for all directories of one file system
-    free: int = 0  # Bytes free on the file system
-    free_files: int | None = None  # How many files it can still take; None where it does not count them
+    # What is free changes by the minute and makes no other directory.
+    free: int = field(default=0, compare=False)  # Bytes free on the file system
+    # How many files it can still take; None where it does not count them.
+    free_files: int | None = field(default=None, compare=False)
     block: int = 4096  # Bytes that a file's size is rounded up to
     name_limit: int | None = 255  # The longest name in bytes; None where names are not measured in bytes
     writable: bool = True  # Whether files can be made in it, or in the directory in which it would be made

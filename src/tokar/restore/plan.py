@@ -10,7 +10,7 @@ import operator
 import os
 from array import array
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -281,8 +281,7 @@ class Plan:
     recovery: Guidance | None = None  # What follows the restore; None where nobody has looked at the files
     # What an interrupted run of the same plan left behind, from where this one goes on; None where there is nothing.
     interrupted: Interrupted | None = None
-    # The directories as they were when the plan was made; placing looks again. Their free room changes by the minute.
-    seen: tuple[TargetDirectory, ...] = field(default=(), compare=False)
+    seen: tuple[TargetDirectory, ...] = ()  # The directories as they were when it was made; placing looks again
     stays: frozenset[tuple[str, str]] = frozenset()  # Directory and name of logs that are there and stay
 
     @property
