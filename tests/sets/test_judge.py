@@ -433,7 +433,7 @@ case(
     "a-trailer-in-the-patch-file-of-another-backup",
     with_trailer_in_patch(log_signature=OTHER_STREAM),
     NOT,
-    (Kind.TRAILER_DAMAGED, ERROR, -535),
+    (Kind.TRAILER_FOREIGN, ERROR, -552),
 )
 case("a-newer-checkpoint", {**crashed(), "edb.chk": checkpoint(8)}, OK, (Kind.CHECKPOINT_NEWER, WARNING, None))
 case("a-fitting-checkpoint", {**crashed(), "edb.chk": checkpoint(5)}, OK)

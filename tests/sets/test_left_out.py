@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from loose_facts import facts_of_folder
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Files = dict[str, bytes]
 BOTH = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER_STREAM))
+AT_THREE: dict[str, Any] = {"consistent_position": LogPosition(generation=3), "signature": OTHER_STREAM}
 CLEAN, OK, NOT = Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.NOT_RECOVERABLE
 ROWS: dict[str, tuple[Files, Verdict, set[str], list[Kind]]] = {}
 
@@ -201,7 +202,7 @@ row(
 )
 row(
     "a database that was shut down long before the other",
-    {**crashed(part(2, 8, 4), low=6), "pub.edb": bytes(database(consistent_position=LogPosition(generation=3)))},
+    {**crashed(part(2, 8, 4), low=6), "pub.edb": bytes(database(**AT_THREE))},
     OK,
     {name(2), name(3)},
     Kind.LOGS_BEFORE_GAP,

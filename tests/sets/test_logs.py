@@ -52,7 +52,8 @@ def test_formats_without_the_accumulated_checksum_are_linked_by_times(later: Log
 def test_a_log_of_format_7_has_no_content_to_compare() -> None:
     earlier = replace(old_log_header(5), created=BORN)
     found = log_facts(BytesSource(earlier.build().ljust(earlier.file_size, b"\0")))
-    assert link(replace(found, signature=LATER.signature), LATER).proof is LinkProof.TIMES
+    found = replace(found, signature=LATER.signature, expected_size=LATER.expected_size)
+    assert link(found, LATER).proof is LinkProof.TIMES
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,7 @@ def test_a_log_of_format_7_has_no_content_to_compare() -> None:
         (replace(LATER, generation=5), LinkFault.GENERATION),
         (replace(LATER, signature=Signature(random=9)), LinkFault.SIGNATURE),
         (replace(LATER, previous_created=replace(BORN, second=1)), LinkFault.TIME),
+        (replace(LATER, expected_size=4096), LinkFault.SIZE),
         (replace(LATER, previous_created=replace(BORN, high=1)), LinkFault.TIME),
         (replace(LATER, previous_segments_xor=1), LinkFault.CONTENT),
     ],

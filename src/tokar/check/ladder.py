@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -29,10 +29,11 @@ from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import BackupSet, archives_of, set_of_archive
-from tokar.sets.chain import build_chain
+from tokar.sets.chain import ChainStart, build_chain
+from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
-from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.judge import LogRole, SetVerdict, judge_set
 from tokar.sets.outcome import not_verified, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
 from tokar.words import count_text, some
@@ -309,6 +310,14 @@ def _not_examined(recorded: RecordedFacts) -> str:
     return what
 
 
+def _engines(start: ChainStart) -> Iterator[str]:
+    """Yield which engines can recover a set, going by its formats."""
+    needed = {LogRole.NEEDED, LogRole.COMMITTED}
+    logs = [one for one, (_, role) in zip(start.facts.logs, start.verdict.log_roles, strict=True) if role in needed]
+    if text := engines_text(start.facts.databases, logs):
+        yield f"engines that can recover it: {text}"
+
+
 def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, bytes], RungResult]:
     """Return for each set whether its databases can be recovered from the logs that are here, all sets together."""
     chain = build_chain(sets)
@@ -328,7 +337,7 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
         results[backup_set.id, backup_set.root] = RungResult(
             rung=Rung.CHAINED,
             summary=summary,
-            details=tuple(f"{one.name}: {one}" for one in start.verdict.databases) if start else (),
+            details=(*(f"{one.name}: {one}" for one in start.verdict.databases), *_engines(start)) if start else (),
             findings=findings,
             remarks=remarks,
             unproven=left_open,

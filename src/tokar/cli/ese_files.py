@@ -132,20 +132,22 @@ def _is_damaged(verdict: ContentVerdict | None) -> bool:
 
 def _show(name: str, inspection: Inspection, verdict: ContentVerdict | None, wanted: Wanted) -> None:
     identity = inspection.identity
-    kind = identity.kind.value.replace("-", " ") if inspection.is_ese else _kind_by_name(name, inspection.size)
+    kind = identity.kind.value.replace("-", " ") if inspection.is_ese else _kind_by_name(name, inspection)
     damaged = ", its header is DAMAGED" if identity.damaged else ""
     output.line(f"{names.printable(name)}: {kind}, {output.size_text(inspection.size)}{damaged}")
-    rows = inspection_rows(inspection) if wanted.headers and inspection.is_ese else iter(())
+    rows = inspection_rows(inspection) if wanted.headers and (inspection.is_ese or inspection.trailer) else iter(())
     content = _content_rows(inspection, verdict) if verdict is not None else iter(())
     output.pairs([(label, names.printable(text)) for label, text in chain(rows, content)], indent=_INDENT)
     if verdict is not None and verdict.faults:
         _faults(verdict)
 
 
-def _kind_by_name(name: str, size: int) -> str:
+def _kind_by_name(name: str, inspection: Inspection) -> str:
     if parse_file_name(names.leaf_of(name)).role is not NameRole.PATCH:
         return "not an ESE file"
-    return "patch file of an old format, kept as it is" if size else "empty patch file, as it should be"
+    if inspection.trailer is not None:
+        return "patch file with the bookkeeping of a backup, and no pages"
+    return "patch file of an old format, kept as it is" if inspection.size else "empty patch file, as it should be"
 
 
 def _content_rows(inspection: Inspection, verdict: ContentVerdict) -> Iterator[tuple[str, str]]:

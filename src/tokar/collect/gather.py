@@ -23,7 +23,7 @@ from tokar.storage.bytesource import FileSource
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
-_NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".stm"}
+_NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".stm", ".raw"}
 """Endings of names that say something where there is no content."""
 _EXCHANGE_DATABASES: Final = {
     "priv.edb": "private-database",
@@ -41,6 +41,7 @@ _NEXT_LEFT_OUT: Final = "the next log being prepared, which nobody needs beside 
 _NEVER_BY_NAME: Final = {
     NameRole.NEXT_LOG: _NEXT_LEFT_OUT,
     NameRole.TEMPORARY_DATABASE: "a temporary database",
+    NameRole.REPAIR_REPORT: "the report of an integrity check or a repair (esentutl /g, /p)",
 }
 _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}

@@ -21,7 +21,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import HEADER_SIZE, FlushMap
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.log import LogHeader
-from tokar.ese.trailer import BackupTrailer
+from tokar.ese.trailer import BackupTrailer, patch_trailer
 from tokar.storage.bytesource import ByteSource
 from tokar.words import count_text
 
@@ -32,7 +32,7 @@ class Inspection:
 
     size: int  # Its bytes
     identity: Identity  # What it is, with its header
-    trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy
+    trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy, or in a patch file
     trailer_fault: str = ""  # Why a streaming copy has none that fits; empty for any other file
 
     @property
@@ -50,7 +50,8 @@ def inspect_file(source: ByteSource) -> Inspection:
     identity = identify(source)
     header = identity.header
     if not isinstance(header, DatabaseHeader) or not header.has_trailer_page:
-        return Inspection(size=source.size, identity=identity)
+        trailer = patch_trailer(source) if identity.kind is FileKind.UNKNOWN else None
+        return Inspection(size=source.size, identity=identity, trailer=trailer)
     try:
         return Inspection(size=source.size, identity=identity, trailer=BackupTrailer.read(source, header))
     except HeaderError as error:

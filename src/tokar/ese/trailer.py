@@ -1,8 +1,8 @@
 """What a streaming backup leaves behind its database: the trailer page.
 
 Since Exchange 2000 SP2 and Windows XP the bookkeeping of a streaming backup is one page after the last page of the
-copy, and the patch file that goes with it has no bytes. Before that, the patch file held the pages that split while the
-copy was being made; its layout is not public, so it is kept as it is.
+copy, and the patch file that goes with it has no bytes, or that very page, twice. Before that, the patch file held the
+pages that split while the copy was being made; its layout is not public, so it is kept as it is.
 
 Sources: Microsoft, Extensible Storage Engine, cpage.hxx (patch header), backup.cxx and db.cxx; Microsoft Knowledge Base
 Q158526.
@@ -10,16 +10,19 @@ Q158526.
 
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import header_is_valid, with_header_checksum
-from tokar.ese.database import DatabaseHeader
+from tokar.ese.database import PAGE_SIZES, DatabaseHeader
 from tokar.ese.record import U32, Record, raw
 from tokar.ese.values import NO_BACKUP, NO_SIGNATURE, NO_TIME, BackupInfo, LogTime, Signature
 from tokar.storage.bytesource import ByteSource
 
+PATCH_SIZES: Final = {2 * size for size in PAGE_SIZES}
+"""Bytes of a patch file that can be a trailer page, twice."""
 _MISSING: Final = -534
 _NOT_VALID: Final = -535
 _OTHER_BACKUP: Final = -552
@@ -98,3 +101,15 @@ class BackupTrailer(Record):
     def build(self, page_size: int) -> bytes:
         """Return the trailer page with its checksum."""
         return with_header_checksum(self.pack().ljust(page_size, b"\0"))
+
+
+def patch_trailer(source: ByteSource) -> BackupTrailer | None:
+    """Return the trailer page that some copies have in their patch file, twice, in place of one at their own end.
+
+    Raises:
+        StorageError: The source cannot be read.
+    """
+    if source.size in PATCH_SIZES:
+        with suppress(HeaderError):
+            return BackupTrailer.parse(source.read(0, source.size // 2))
+    return None

@@ -25,7 +25,7 @@ from types import MappingProxyType
 
 from tokar import names
 from tokar.errors import CollisionError, ExistingFileError, InputError, RestoreError, UnsafeNameError
-from tokar.ese.filenames import parse_file_name
+from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.index import Entry, find_entries
 from tokar.restore.inventory import Inventory, TargetState, engine_file, take_inventory
 from tokar.restore.journal import Planned, plans_that_go_on
@@ -475,7 +475,7 @@ def places_of(plan: Plan, request: Request, *, base: str = "", paths: Mapping[st
         if entry.number in request.left_out:
             continue  # it is put aside
         kind = role(entry.token)
-        if kind is Role.DATABASE:
+        if kind is Role.DATABASE and parse_file_name(name).role is not NameRole.STREAMING_FILE:
             old = names.decode(entry.raw_name, entry.encoding) or entry.name
             old = paths.get(entry.name, old)
             databases.append((old, request.join(directory, name)))

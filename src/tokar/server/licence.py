@@ -51,6 +51,7 @@ _HARMLESS: Final = {
 _LINKS: Final = {
     LinkFault.SIGNATURE: "belongs to another log stream",
     LinkFault.TIME: "does not follow the log before it: their creation times do not link",
+    LinkFault.SIZE: "has another size than the log before it",
     LinkFault.CONTENT: "was not written after the log before it: its content has changed or is cut",
 }
 _LACKS: Final = {

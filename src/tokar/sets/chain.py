@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
+from tokar.sets.beside import where_of
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
 from tokar.sets.judge import SetVerdict, judge_set
@@ -81,7 +82,8 @@ def make_start(
     runs = tuple(_run(logs, number, stream, databases, own) for stream, databases in streams.items())
     if backup_set.kind == "full":
         runs = tuple(_with_own_end(run, number) for run in runs)
-    facts = _together(backup_set.facts, number, runs, logs)
+    elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
+    facts = replace(_together(backup_set.facts, number, runs, logs), elsewhere=elsewhere)
     hard = any(need_of(one).hard for one in facts.databases)
     return ChainStart(number, runs, hard, facts, judge_set(facts, without=without))
 

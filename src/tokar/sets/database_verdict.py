@@ -295,6 +295,9 @@ class DatabaseRun:
         if found is LinkFault.CONTENT:
             if not self._explains(before):
                 self._note(Rules.LOG_ALTERED.of_log(before, log.name, severity=severity))
+        elif found is LinkFault.SIZE:
+            sizes = (log.expected_size, before.name, before.expected_size)
+            self._note(Rules.LOG_SIZES.of_log(log, *sizes, before=before, severity=severity))
         elif not self._is_other_branch(before):
             hard = self.need.hard
             self._note(Rules.LINK_BROKEN.of_log(log, before.name, before=before, severity=severity, hard=hard))
@@ -404,8 +407,11 @@ class DatabaseRun:
                 return
             following = self._table.choose(signature, (last.generation or 0) + 1, last)
             if following is not None and not found:
-                if last.generation in self.need.generations and link(last, following).fault is LinkFault.CONTENT:
+                fault = link(last, following).fault
+                if last.generation in self.need.generations and fault is LinkFault.CONTENT:
                     self._check_link(last, following, Severity.ERROR)
+                elif fault is LinkFault.SIZE:
+                    self._check_link(last, following, Severity.WARNING)
                 return
             if following is None or not self._plays(following):
                 return

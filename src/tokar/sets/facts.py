@@ -143,6 +143,22 @@ class PatchFacts(FileFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamingFacts(FileFacts):
+    """What the header of a streaming file says; its content carries no checksums of its own."""
+
+    header: DatabaseHeader | None = None  # Its header; None where none could be read
+
+    def belongs_to(self, database: DatabaseHeader) -> bool:
+        """Return whether it and a database are a pair, going by the signatures that both headers keep."""
+        own = self.header
+        if own is None:
+            return False
+        if own.streaming_signature.is_set and database.streaming_signature.is_set:
+            return own.streaming_signature == database.streaming_signature
+        return own.signature.is_set and own.signature == database.signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NextLogFacts(FileFacts):
     """A log that was being prepared: with no current log the engine goes on with it. Its content is never judged."""
 
@@ -171,6 +187,9 @@ class SetFacts:
     databases: tuple[DatabaseFacts, ...] = ()  # The databases
     logs: tuple[LogFacts, ...] = ()  # The logs
     patches: tuple[PatchFacts, ...] = ()  # The patch files
+    streaming: tuple[StreamingFacts, ...] = ()  # The streaming files
+    # Where databases are that are in other sets of the chain, by their signatures.
+    elsewhere: Mapping[Signature, str] = field(default_factory=dict)
     next_logs: tuple[NextLogFacts, ...] = ()  # Logs that were being prepared
     checkpoints: tuple[CheckpointFacts, ...] = ()  # Checkpoint files, which are no part of a backup by procedure
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps

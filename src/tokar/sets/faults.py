@@ -69,7 +69,11 @@ class FaultKind(StrEnum):
     LOG_SHORT = "log-short"
     LINK_BROKEN = "link-broken"
     LOG_ALTERED = "log-altered"
+    LOG_SIZES = "log-sizes"
     PATCH_MISSING = "patch-missing"
+    PATCH_FOREIGN = "patch-foreign"
+    STREAMING_MISSING = "streaming-missing"
+    STREAMING_FOREIGN = "streaming-foreign"
     PAGES_DAMAGED = "pages-damaged"
     PAGES_MISPLACED = "pages-misplaced"
     PAGES_OFF_CHAIN = "pages-off-chain"
@@ -84,6 +88,9 @@ class FaultKind(StrEnum):
     LOGS_AFTER_GAP = "logs-after-gap"
     NEW_STREAM = "new-stream"
     STRAY_LOGS = "stray-logs"
+    DATABASE_TWICE = "database-twice"
+    INSTANCES = "instances"
+    STREAMING_ALONE = "streaming-alone"
     CHECKPOINT_DAMAGED = "checkpoint-damaged"
     CHECKPOINT_FOREIGN = "checkpoint-foreign"
     CHECKPOINT_NEWER = "checkpoint-newer"
@@ -314,7 +321,7 @@ class Rules:
     PAGES_CORRECTABLE = Rule(FaultKind.PAGES_CORRECTABLE, "{} has {} {} with one flipped bit: {}",
         "the engine corrects them while reading; check the storage", severity=Severity.WARNING)
     DATABASE_REPAIRED = Rule(FaultKind.DATABASE_REPAIRED,
-        "{} was repaired, last on {} (esentutl /p): what could not be read was dropped, and no log from before fits it",
+        "{} was repaired {}, last on {} (esentutl /p): what could not be read was dropped, no log from before fits it",
         "prefer a backup from before the repair, with its logs", severity=Severity.WARNING)
     DATABASE_NEWER = Rule(FaultKind.NEWER_FORMAT,
         "{} has revision {}, newer than known ({}): it is judged as usual",
@@ -324,6 +331,22 @@ class Rules:
         _NEWER, severity=Severity.WARNING)
     HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
         "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
+    PATCH_FOREIGN = Rule(FaultKind.PATCH_FOREIGN, "{} is not the patch file of {}: {}",
+        "place database, patch file and logs of one backup", -552)
+    STREAMING_MISSING = Rule(FaultKind.STREAMING_MISSING, "{} has a streaming file, and {} is not here",
+        "find the .stm of the same backup: neither of the two is of use without the other", -540)
+    STREAMING_FOREIGN = Rule(FaultKind.STREAMING_FOREIGN, "{} is not the streaming file of {}: {}",
+        STREAMING_MISSING.next_step, -540)
+    STREAMING_ALONE = Rule(FaultKind.STREAMING_ALONE, "{} is a streaming file of no database here",
+        "find the .edb of the same backup", -540, severity=Severity.WARNING)
+    DATABASE_TWICE = Rule(FaultKind.DATABASE_TWICE,
+        "{} are copies of one database, {} is the latest: logs are played onto one of them",
+        "restore the one that is wanted with --only, or archive them apart", severity=Severity.WARNING)
+    INSTANCES = Rule(FaultKind.INSTANCES,
+        "{} instances have the base name {}, in {}: their logs cannot lie in one directory",
+        "archive each folder by itself, and restore each to directories of its own", severity=Severity.WARNING)
+    DATABASE_ELSEWHERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about {}, which is in {}",
+        "restore both, each to its place, before recovery begins", -1216, severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
         "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
 
@@ -355,6 +378,9 @@ class Rules:
     LOG_ALTERED = Rule(FaultKind.LOG_ALTERED,
         "{} is not the log that {} was written after: its content has changed or is cut",
         "look for another copy of {0}", -590, loss=_COMMITTED_DAMAGED)
+    LOG_SIZES = Rule(FaultKind.LOG_SIZES, "{} has {} bytes by its header, {} has {}: logs of one stream have one size",
+        "look for the logs of one stream; a change of the log size begins a new one",
+        LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
     LOG_OF_OTHER_BRANCH = Rule(FaultKind.LOG_OF_OTHER_BRANCH,
         "{} was created {}, {} needs the one created {}: the histories parted",
         "look for the log that the database was written with", -543, hard=-557, loss=_COMMITTED_DAMAGED)

@@ -10,7 +10,7 @@ from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageRep
 from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION
 from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, Severity
-from tokar.words import noun, some
+from tokar.words import count_text, noun, some
 
 _TRAILERS: Final = {
     -534: Rules.TRAILER_MISSING,
@@ -40,7 +40,8 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
         rule = _TRAILERS.get(facts.trailer_code or 0, Rules.TRAILER_DAMAGED)
         yield replace(rule.fault(name, facts.trailer_fault), code=facts.trailer_code)
     if facts.header.repair_count:
-        yield Rules.DATABASE_REPAIRED.fault(name, facts.header.repair_time.iso() or "an unknown day")
+        times = count_text(facts.header.repair_count, "time")
+        yield Rules.DATABASE_REPAIRED.fault(name, times, facts.header.repair_time.iso() or "an unknown day")
     if facts.header.version == FORMAT_VERSION and facts.header.revision > NEWEST_REVISION:
         yield Rules.DATABASE_NEWER.fault(name, facts.header.revision, NEWEST_REVISION)
     if not all(facts.copies_valid) or not facts.copies_identical:

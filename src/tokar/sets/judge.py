@@ -11,6 +11,7 @@ from typing import Any, Final
 from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
+from tokar.sets.beside import pair_faults, together_faults
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity, first_of, for_owner, forked, in_order, logs_text
@@ -103,7 +104,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     runs = [DatabaseRun(database, table) for database in facts.databases]
     for run in runs:
         run.walk()
-        run.faults += patch_faults(run, facts.patches)
+        run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         run.faults = for_owner(run.faults, facts.profile)
     between = [*_holes_between(runs)]
@@ -307,6 +308,8 @@ def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
         yield forked(before, [before, log], Severity.ERROR)
     elif found is LinkFault.TIME:
         yield Rules.LINK_BROKEN.of_log(log, before.name, before=before)
+    elif found is LinkFault.SIZE:
+        yield Rules.LOG_SIZES.of_log(log, log.expected_size, before.name, before.expected_size, before=before)
     elif found is LinkFault.CONTENT:
         yield Rules.LOG_ALTERED.of_log(before, log.name)
 
@@ -318,6 +321,7 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     places it by hand.
     """
     yield from _databases_not_here(facts, runs)
+    yield from together_faults(facts)
     formats: dict[str, list[LogFacts]] = {}
     for log in facts.logs:
         if log.is_newer:
@@ -348,8 +352,11 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
                     _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
                     severity = Severity.LOSS if stops else worst
                     gone[attached.signature] = (attached.path, severity, (*users, one.facts.name))
-    for path, severity, users in gone.values():
+    for signature, (path, severity, users) in gone.items():
         named = dict.fromkeys(users)
+        if signature in facts.elsewhere:
+            yield Rules.DATABASE_ELSEWHERE.fault(path, facts.elsewhere[signature], files=(path,), databases=named)
+            continue
         yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
 
 

@@ -40,6 +40,7 @@ class LinkFault(StrEnum):
     GENERATION = "generation"
     SIGNATURE = "signature"
     TIME = "time"
+    SIZE = "size"
     CONTENT = "content"
 
 
@@ -70,7 +71,9 @@ def link(earlier: LogFacts, later: LogFacts) -> Link:
         return BY_NUMBER
     if later.signature != earlier.signature:
         return Link(LinkFault.SIGNATURE)
-    return Link(LinkFault.TIME) if later.previous_created != earlier.created else _link_content(earlier, later)
+    if later.previous_created != earlier.created:
+        return Link(LinkFault.TIME)
+    return Link(LinkFault.SIZE) if later.expected_size != earlier.expected_size else _link_content(earlier, later)
 
 
 def _link_content(earlier: LogFacts, later: LogFacts) -> Link:

@@ -23,6 +23,7 @@ from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity
 from tokar.ese.log import LogHeader
+from tokar.ese.trailer import PATCH_SIZES
 from tokar.ese.values import NO_POSITION, LogPosition
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
@@ -36,9 +37,10 @@ from tokar.sets.facts import (
     NextLogFacts,
     PatchFacts,
     SetFacts,
+    StreamingFacts,
 )
 from tokar.sets.recorded import RecordedFacts
-from tokar.sets.seen import PATCH_SIZES, Seen, look
+from tokar.sets.seen import Seen, look
 from tokar.storage.bytesource import FileSource
 
 _CHECKPOINT_SIZE: Final = 8192
@@ -80,6 +82,11 @@ class SetFile:
     def is_next_log(self) -> bool:
         """Whether it is a log that was being prepared, which is kept and never interpreted."""
         return self.role in {None, tokens.Role.LOG} and self.by_name.role is NameRole.NEXT_LOG
+
+    def is_lost_streaming_file(self, identity: Identity) -> bool:
+        """Return whether it is a streaming file by its name, and nothing that says so is left in it."""
+        by_name = self.role in {None, tokens.Role.DATABASE} and self.by_name.role is NameRole.STREAMING_FILE
+        return by_name and identity.header is None
 
     @property
     def is_interpreted(self) -> bool:
@@ -136,6 +143,8 @@ class SetReader:
             facts = _checkpoint(file, identity.header)
         elif identity.kind is FileKind.FLUSH_MAP:
             facts = _flush_map(file, identity.header)
+        elif identity.kind is FileKind.STREAMING_FILE or file.is_lost_streaming_file(identity):
+            facts = _streaming(file, identity)
         elif identity.kind in _DATABASES:
             facts = database_facts(file, seen)
         elif identity.kind is FileKind.LOG:
@@ -164,6 +173,7 @@ class SetReader:
             databases=databases,
             logs=tuple(sorted(logs, key=lambda log: (log.generation or 0, log.name))),
             patches=patches,
+            streaming=tuple(one for one in found if isinstance(one, StreamingFacts)),
             next_logs=tuple(one for one in found if isinstance(one, NextLogFacts)),
             checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
             flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
@@ -241,8 +251,6 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     """Return the facts of a file whose content says nothing: its token or name may still say what it should be."""
     by_name = file.by_name.role
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
-        if identity.kind is FileKind.STREAMING_FILE:
-            return None
         recognised = identity.kind is not FileKind.UNKNOWN
         return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
     if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
@@ -270,6 +278,12 @@ def database_facts(file: SetFile, seen: Seen) -> DatabaseFacts:
     )
 
 
+def _streaming(file: SetFile, identity: Identity) -> StreamingFacts:
+    header = identity.header if isinstance(identity.header, DatabaseHeader) else None
+    note = identity.note or ("" if header else "there is no header in it")
+    return StreamingFacts(**_base(file), header=header, damaged=header is None, note=note)
+
+
 def _log(file: SetFile, seen: Seen) -> LogFacts:
     identity, header = seen.identity, seen.identity.header
     named = _named_log(file, damaged=identity.damaged, note=identity.note, generation=identity.generation)
@@ -295,13 +309,18 @@ def _log(file: SetFile, seen: Seen) -> LogFacts:
 
 
 def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> DatabaseFacts:
-    """Return a streaming copy with the trailer of its patch file, where it has none itself and that one fits."""
+    """Return a streaming copy with the trailer of its patch file, if it has none itself, or why that does not fit."""
     header = database.header
     if header is None or database.trailer is not None or not header.is_streaming_copy:
         return database
-    trailers = [one.trailer for one in patches if one.stem == database.stem and one.trailer is not None]
-    fitting = [one for one in trailers if not one.mismatch(header)]
-    return replace(database, trailer=fitting[0], trailer_fault="", trailer_code=None) if fitting else database
+    for one in patches:
+        if one.stem == database.stem and one.trailer is not None:
+            why = one.trailer.mismatch(header)
+            if not why:
+                return replace(database, trailer=one.trailer, trailer_fault="", trailer_code=None)
+            foreign = f"{one.name}, its patch file, is of another backup: {why}"
+            database = replace(database, trailer_fault=foreign, trailer_code=-552)
+    return database
 
 
 def _positions_before(header: LogHeader) -> tuple[LogPosition, ...]:

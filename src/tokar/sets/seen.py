@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from tokar.errors import HeaderError
 from tokar.ese.content_facts import LogReport, PageReport
-from tokar.ese.database import PAGE_SIZES, DatabaseHeader
+from tokar.ese.database import DatabaseHeader
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.inspect import Checker, checker_for
-from tokar.ese.trailer import BackupTrailer
+from tokar.ese.trailer import BackupTrailer, patch_trailer
 from tokar.storage.bytesource import ByteSource
 
-PATCH_SIZES: Final = {2 * size for size in PAGE_SIZES}
-"""Bytes of a patch file that can be a trailer page, twice."""
 _CHUNK_SIZE: Final = 1 << 20
 _LARGEST_PAGE: Final = 32768
 _START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
@@ -58,7 +55,7 @@ def look(source: ByteSource, *, examine: bool = False) -> Seen:
 def _seen(identity: Identity, source: ByteSource, report: PageReport | LogReport | None = None) -> Seen:
     seen, header = Seen(identity, source.size, report), identity.header
     if not isinstance(header, DatabaseHeader):
-        return replace(seen, trailer=_patch_trailer(source)) if source.size in PATCH_SIZES else seen
+        return replace(seen, trailer=patch_trailer(source))
     if not header.has_trailer_page:
         return seen
     try:
@@ -137,10 +134,3 @@ class _Kept:
         if identity.kind is FileKind.RESERVE and self.received < self.size:  # which only all of its bytes can tell
             return Identity(kind=FileKind.UNKNOWN, note=_UNSURE)
         return identity
-
-
-def _patch_trailer(source: ByteSource) -> BackupTrailer | None:
-    """Return the trailer page that some copies have in their patch file, twice, in place of one at their own end."""
-    with suppress(HeaderError):
-        return BackupTrailer.parse(source.read(0, source.size // 2))
-    return None

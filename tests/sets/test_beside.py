@@ -1,0 +1,273 @@
+"""What goes with a database and what does not: streaming and patch files, copies, instances, databases elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain_sets import increment
+from command_line import done, tokar
+from loose_facts import facts_of_folder
+from recovery_sets import (
+    DATABASE,
+    DATABASE_SIGNATURE,
+    OTHER_STREAM,
+    STREAM,
+    archive,
+    database,
+    dirty,
+    logs,
+    moment,
+    streaming,
+    write,
+)
+
+from tokar.ese.database import DatabaseHeader
+from tokar.ese.trailer import BackupTrailer
+from tokar.ese.values import BackupInfo, LogPosition, Signature
+from tokar.sets.backup_set import find_sets
+from tokar.sets.chain import build_chain
+from tokar.sets.database_verdict import Verdict
+from tokar.sets.engines import engines_text
+from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.faults import Fault, FaultKind, Severity
+from tokar.sets.judge import SetVerdict, judge_set
+
+PAIR = Signature(random=40, created=moment(40))
+OTHER = Signature(random=41, created=moment(41))
+
+
+def stm(pair: Signature = PAIR, **fields: Any) -> bytes:
+    """A streaming file."""
+    header = DatabaseHeader(
+        raw_page_size=4096, revision=9, attribute=1, file_type=2, signature=DATABASE_SIGNATURE, streaming_signature=pair
+    )
+    return replace(header, **fields).build() * 2 + bytes(8192)
+
+
+def mailbox(**fields: Any) -> bytes:
+    return bytes(database(streaming_signature=PAIR, **fields))
+
+
+def verdict_on(folder: Path, files: dict[str, bytes]) -> SetVerdict:
+    return judge_set(facts_of_folder(write(folder, files)))
+
+
+def of_kind(verdict: SetVerdict, *kinds: FaultKind) -> list[Fault]:
+    return [fault for fault in verdict.faults if fault.kind in kinds]
+
+
+def test_a_database_with_its_streaming_file_is_whole(tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, {"priv1.edb": mailbox(), "priv1.stm": stm()})
+    assert (verdict.worst, verdict.faults) == (Verdict.CLEAN, ())
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "message"),
+    [
+        ({}, FaultKind.STREAMING_MISSING, "priv1.edb has a streaming file, and priv1.stm is not here"),
+        (
+            {"priv1.stm": stm(OTHER)},
+            FaultKind.STREAMING_FOREIGN,
+            "priv1.stm is not the streaming file of priv1.edb: its signature is another one",
+        ),
+        (
+            {"priv1.stm": bytes(16384)},
+            FaultKind.STREAMING_FOREIGN,
+            "priv1.stm is not the streaming file of priv1.edb: nothing but zeros",
+        ),
+        (
+            {"pub1.stm": stm(OTHER)},
+            FaultKind.STREAMING_MISSING,
+            "priv1.edb has a streaming file, and priv1.stm is not here",
+        ),
+    ],
+    ids=["missing", "of another database", "zeros", "another name"],
+)
+def test_a_streaming_file_that_is_missing_or_of_another_database_is_540(
+    tmp_path: Path, files: dict[str, bytes], kind: FaultKind, message: str
+) -> None:
+    out = tmp_path / "a.tokar"
+    done("create", "-q", out, write(tmp_path / "in", {"priv1.edb": mailbox(), **files}))
+    found = find_sets([out]).sets[0].facts
+    verdict = judge_set(found)
+    (fault,) = [one for one in verdict.faults if one.severity is Severity.ERROR]
+    assert (fault.kind, fault.code, fault.databases) == (kind, -540, ("priv1.edb",))
+    assert fault.message.startswith(message)
+    assert verdict.worst is Verdict.NOT_RECOVERABLE
+    result = tokar("check", out)
+    assert result.exit_code == 9
+    assert "JET_errDatabaseStreamingFileMismatch, -540" in result.stdout
+
+
+def test_a_streaming_file_of_nothing_here_is_named(tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, {"priv1.edb": bytes(database()), "pub1.stm": stm(OTHER, signature=OTHER)})
+    assert [one.message for one in verdict.faults] == ["pub1.stm is a streaming file of no database here"]
+    assert verdict.worst is Verdict.CLEAN
+
+
+def test_a_streaming_file_has_no_row_in_the_restore_map(tmp_path: Path) -> None:
+    files = {"main.edb": bytes(streaming(5, 7)), "main.stm": stm(signature=DATABASE_SIGNATURE), **logs(5, 7)}
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "in", files))
+    shown = done("restore", "--dry-run", "--into", tmp_path / "out", tmp_path / "a.tokar").stdout
+    assert "1 row in the restore map" in shown
+    assert re.search(rf"main.stm +0x44 database +one folder +{tmp_path}/out/main.stm", shown)
+
+
+def patch_file(**fields: Any) -> bytes:
+    """A patch file with the bookkeeping of a backup, twice, as a mail store of Windows 7 has it."""
+    mark = BackupInfo(mark=LogPosition(generation=5, sector=2), time=moment(500), generation_low=5, generation_high=7)
+    trailer = BackupTrailer(backup=mark, signature=DATABASE_SIGNATURE, log_signature=STREAM)
+    return replace(trailer, **fields).build(8192) * 2
+
+
+def test_a_patch_file_that_fits_needs_no_word(tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, {DATABASE: bytes(streaming(5, 7)), **logs(5, 7), "main.pat": patch_file()})
+    assert verdict.faults == ()
+
+
+@pytest.mark.parametrize("fields", [{"signature": OTHER}, {"log_signature": OTHER_STREAM}, {"backup": BackupInfo()}])
+def test_a_patch_file_of_another_backup_is_552(tmp_path: Path, fields: dict[str, Any]) -> None:
+    files = {DATABASE: bytes(streaming(5, 7)), **logs(5, 7), "main.pat": patch_file(**fields)}
+    (fault,) = verdict_on(tmp_path, files).faults
+    assert (fault.kind, fault.code) == (FaultKind.PATCH_FOREIGN, -552)
+    assert fault.message.startswith("main.pat is not the patch file of main.edb: ")
+
+
+def test_a_patch_file_is_shown_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "main.pat").write_bytes(patch_file())
+    shown = done("inspect", "--headers", tmp_path / "main.pat").stdout
+    assert "patch file with the bookkeeping of a backup" in shown
+    assert "5-7 (0x5-0x7)" in shown
+
+
+def test_two_copies_of_one_database_are_named_with_the_latest(tmp_path: Path) -> None:
+    files = {"a/main.edb": bytes(dirty(5, 7, dbtime=5)), "b/main.edb": bytes(dirty(5, 7, dbtime=9)), **logs(5, 7)}
+    (fault,) = verdict_on(tmp_path, files).faults
+    assert (fault.kind, fault.severity) == (FaultKind.DATABASE_TWICE, Severity.WARNING)
+    assert fault.message.startswith("a/main.edb, b/main.edb are copies of one database, b/main.edb is the latest")
+
+
+def instance(number: int) -> dict[str, bytes]:
+    stream, own = replace(OTHER_STREAM, random=number), Signature(random=number, created=moment(number))
+    files = {DATABASE: bytes(dirty(5, 7, log_signature=stream, signature=own))}
+    return {**files, **logs(5, 7, stream=stream, attached=((r"C:\db\main.edb", own),))}
+
+
+def test_two_instances_with_one_base_name_are_told_apart(tmp_path: Path) -> None:
+    files = {f"{folder}/{name}": data for at, folder in enumerate("ab") for name, data in instance(50 + at).items()}
+    verdict = verdict_on(tmp_path, files)
+    assert verdict.worst is Verdict.RECOVERABLE
+    (fault,) = verdict.faults
+    assert (fault.kind, fault.severity) == (FaultKind.INSTANCES, Severity.WARNING)
+    assert fault.message == "2 instances have the base name edb, in a and b: their logs cannot lie in one directory"
+    done("create", "-q", tmp_path / "x.tokar", write(tmp_path / "in", files))
+    refused = tokar("restore", "--dry-run", "--into", tmp_path / "out", tmp_path / "x.tokar")
+    assert refused.exit_code == 6
+    assert "would be one file" in refused.stderr
+
+
+def test_log_sizes_that_differ_are_541(tmp_path: Path) -> None:
+    first = logs(5, 6)
+    later = logs(7, 7, after=first["edb00006.log"], sectors=7)
+    verdict = verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), **first, **later})
+    (fault,) = verdict.faults
+    assert (fault.kind, fault.code, fault.severity) == (FaultKind.LOG_SIZES, -541, Severity.ERROR)
+    assert fault.message.startswith("edb00007.log has 28672 bytes by its header, edb00006.log has 24576")
+
+
+def test_a_log_of_another_size_beyond_the_need_is_left_out(tmp_path: Path) -> None:
+    first = logs(5, 7)
+    later = logs(8, 9, after=first["edb00007.log"], sectors=7)
+    verdict = verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), **first, **later})
+    assert verdict.worst is Verdict.RECOVERABLE
+    assert {one.file.name for one in verdict.left_out} == {"edb00008.log", "edb00009.log"}
+    assert of_kind(verdict, FaultKind.LOG_SIZES)[0].severity is Severity.WARNING
+
+
+def test_logs_alone_of_two_sizes_are_no_run(tmp_path: Path) -> None:
+    first = logs(5, 6)
+    verdict = verdict_on(tmp_path, {**first, **logs(7, 7, after=first["edb00006.log"], sectors=7)})
+    assert [one.kind for one in verdict.blocking] == [FaultKind.LOG_SIZES]
+
+
+BOTH = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER))
+TWO = logs(5, 7, attached=BOTH)
+
+
+def test_the_second_database_of_a_stream_is_not_called_absent_where_another_archive_has_it(tmp_path: Path) -> None:
+    archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **TWO}, kind="collected")
+    archive(tmp_path / "b.tokar", {"pub.edb": bytes(dirty(5, 7, signature=OTHER)), **TWO}, kind="collected")
+    alone = build_chain(find_sets([tmp_path / "a.tokar"]).sets)
+    assert [one.kind for one in alone.verdicts[0].blocking] == [FaultKind.DATABASE_NOT_HERE]
+    both = build_chain(find_sets([tmp_path]).sets)
+    assert all(one.restorable for one in both.verdicts)
+    said = [one.message for start in both.starts for one in start.faults]
+    assert rf"the logs are also about C:\db\pub.edb, which is in pub.edb of {tmp_path}/b.tokar" in said
+
+
+def test_an_increment_without_databases_changes_nothing_about_what_is_absent(tmp_path: Path) -> None:
+    archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **TWO}, kind="collected")
+    increment(tmp_path, "inc", logs(8, 8, after=TWO["edb00007.log"], attached=BOTH))
+    chain = build_chain(find_sets([tmp_path]).sets)
+    assert FaultKind.DATABASE_NOT_HERE in {fault.kind for one in chain.verdicts for fault in one.blocking}
+
+
+def test_a_repair_is_told_with_its_count_and_what_it_ends(tmp_path: Path) -> None:
+    (fault,) = verdict_on(tmp_path, {DATABASE: bytes(database(repair_count=3, repair_time=moment(1)))}).faults
+    assert fault.message.startswith("main.edb was repaired 3 times, last on 2020-")
+    assert "no log from before fits it" in fault.message
+
+
+def test_the_report_of_a_repair_is_named_as_one(tmp_path: Path) -> None:
+    result = done(
+        "create", tmp_path / "a.tokar", write(tmp_path / "in", {DATABASE: bytes(database()), "main.INTEG.RAW": b"x"})
+    )
+    assert "not inside: main.INTEG.RAW: the report of an integrity check or a repair (esentutl /g, /p)" in result.stderr
+
+
+def facts(revision: int) -> DatabaseFacts:
+    return DatabaseFacts(name="x", header=DatabaseHeader(raw_page_size=4096, revision=revision))
+
+
+@pytest.mark.parametrize(
+    ("revision", "formats", "text"),
+    [
+        (9, [], "Windows XP or Server 2003, or later; an upper end is not known"),
+        (
+            9,
+            ["7.3704.6.0"],
+            "Windows XP or Server 2003; today's engine answers -514 to logs of format 7.3704.6.0 that hold a split",
+        ),
+        (0x11, ["7.3704.15.0"], "Windows 7 or Server 2008 R2, or later; an upper end is not known"),
+        (0x14, [], "Windows 8 or Server 2012, or later; an upper end is not known"),
+        (0x14, ["8.4000.4.4"], "Windows 8.1 or Server 2012 R2, or later; an upper end is not known"),
+        (0x14, ["8.4000.5.16"], "Windows 10 or Server 2016, or later; an upper end is not known"),
+        (0x14, ["8.4000.5.16", "8.4000.60.140"], "Windows 10 2004, or later; an upper end is not known"),
+        (200, ["8.4000.90.200"], "Windows Server 2022 or Windows 11, or later; an upper end is not known"),
+        (290, [], "an engine newer than that of Windows 11 21H2, or later; an upper end is not known"),
+        (0x14, [""], "Windows 8 or Server 2012, or later; an upper end is not known"),
+    ],
+)
+def test_the_range_of_engines_goes_by_formats(revision: int, formats: list[str], text: str) -> None:
+    assert engines_text([facts(revision)], [LogFacts(name="l", format=one) for one in formats]) == text
+
+
+def test_without_a_header_nothing_is_said_of_engines() -> None:
+    assert engines_text([DatabaseFacts(name="x")], []) == ""
+
+
+@pytest.mark.samples
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("xp64-catroot2", "Windows XP or Server 2003, or later"),  # a clean database: its logs are not needed
+        ("win10-srum-belkasoft-dirty", "Windows 10 or Server 2016, or later"),
+        ("ual-hyperv", "Windows 8 or Server 2012, or later"),
+    ],
+)
+def test_check_says_which_engines_recover_a_real_set(samples: Path, name: str, text: str) -> None:
+    assert f"engines that can recover it: {text}" in tokar("check", samples / name).stdout
