@@ -198,6 +198,15 @@ BOTH = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER))
 TWO = logs(5, 7, attached=BOTH)
 
 
+def test_a_backup_range_that_runs_backwards_is_not_judged(tmp_path: Path) -> None:
+    backwards = BackupInfo(
+        mark=LogPosition(generation=8, sector=2), time=moment(500), generation_low=8, generation_high=7
+    )
+    verdict = verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7, current_full=backwards)), **logs(5, 7)})
+    assert verdict.worst is Verdict.NOT_CHECKED
+    assert "logs from 0x8 to 0x7, which cannot be" in str(verdict.to_json())
+
+
 def test_the_second_database_of_a_stream_is_not_called_absent_where_another_archive_has_it(tmp_path: Path) -> None:
     archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **TWO}, kind="collected")
     archive(tmp_path / "b.tokar", {"pub.edb": bytes(dirty(5, 7, signature=OTHER)), **TWO}, kind="collected")

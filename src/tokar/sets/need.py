@@ -10,6 +10,7 @@ from tokar.as_json import fields_json
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.values import NO_TIME, LogTime
 from tokar.sets.facts import DatabaseFacts
+from tokar.words import hex_text
 
 _UNUSABLE: Final = {
     DatabaseState.JUST_CREATED: "its creation was never finished; recovery from the log that created it makes it anew",
@@ -127,6 +128,10 @@ def _need_of_copy(facts: DatabaseFacts, header: DatabaseHeader) -> Need:
 
 
 def _copy_need(basis: Basis, low: int, high: int, why: str, not_checked: str = "") -> Need:
+    if not 0 < low <= high:
+        return Need(
+            basis=Basis.UNKNOWN, why=f"{why} with logs from {hex_text(low)} to {hex_text(high)}, which cannot be"
+        )
     return Need(basis=basis, low=low, high=high, committed=high, hard=True, why=why, not_checked=not_checked)
 
 
