@@ -409,6 +409,10 @@ def test_no_file_crashes_it(
         (["inspect", "a.edb"], False),
         (["inspect", "--headers", "a.tokar"], False),
         (["verify", "a.tokar"], False),
+        (["check", "a.tokar"], False),
+        (["chain", "a.tokar"], False),
+        (["restore", "a.tokar", "--into", "out"], False),
+        (["check", "--content", "a.tokar"], True),
         (["inspect", "--pages", "a.edb"], True),
     ],
 )

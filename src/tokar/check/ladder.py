@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState, joined
@@ -22,9 +22,7 @@ from tokar.errors import (
 )
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
-from tokar.replay.chains import chain_text, with_chains
 from tokar.replay.files import SetFiles, open_in
-from tokar.replay.whole import OpenFile, Replay, report_lines
 from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
@@ -37,6 +35,9 @@ from tokar.sets.judge import LogRole, SetVerdict, judge_set
 from tokar.sets.outcome import not_verified, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
 from tokar.words import count_text, some
+
+if TYPE_CHECKING:
+    from tokar.replay.whole import OpenFile
 
 _NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
 
@@ -173,8 +174,12 @@ class _Check:
 
     def _judge(self, found: BackupSet, open_file: OpenFile, recorded: RecordedFacts | None = None) -> None:
         facts = found.facts
+        chains: list[str] = []
         if facts.examined or self._request.replay:
+            from tokar.replay.chains import chain_text, with_chains  # noqa: PLC0415 - loads numpy
+
             facts = with_chains(facts, open_file)
+            chains = [f"{one.name}: {chain_text(one.chain)}" for one in facts.databases if one.chain is not None]
         self.backup_set = replace(found, facts=facts)
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
@@ -188,7 +193,7 @@ class _Check:
             unproven=tuple(pages_unproven(facts)),
             details=(
                 *(["verified when the archive was made; --content does it again"] if kept else []),
-                *(f"{one.name}: {chain_text(one.chain)}" for one in facts.databases if one.chain is not None),
+                *chains,
             ),
             not_looked_at=(_not_examined(recorded),) if recorded and any(not_verified(facts)) else (),
         )
@@ -267,6 +272,8 @@ def _restored(archive: Archive, directory: Path, facts: SetFacts) -> RungResult:
 
 def _replayed(facts: SetFacts, open_file: OpenFile) -> RungResult:
     """Return what playing the logs on copies of the databases came to. What is wrong is judged from facts, not here."""
+    from tokar.replay.whole import Replay, report_lines  # noqa: PLC0415 - loads numpy
+
     with Replay(facts, open_file) as replay:
         reports = [one.report for one in replay.run()]
     played = [one for one in reports if not one.why_not]
