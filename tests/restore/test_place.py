@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from restore_helpers import STAMP, Reader, entries, entry, piece, plan_of, timed
 from tokar.errors import ExistingFileError, IntegrityError, PartialError, RestoreError, StorageError
 from tokar.restore import place as place_module
 from tokar.restore import staging
-from tokar.restore.place import PlacingStoppedError, Report, place
+from tokar.restore.place import Placing, PlacingStoppedError, Report, place
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.staging import SecondLook, whole_directories
 from tokar.storage import durable
@@ -23,7 +24,6 @@ from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
@@ -428,6 +428,78 @@ def test_a_file_of_the_engine_that_appears_while_placing_refuses_the_restore(
     with pytest.raises(ExistingFileError, match=r"appeared since|is there now"):
         place(plan, Disturbed(appear))
     assert tree(tmp_path) == {name: checkpoint(9)}
+
+
+def swap(old: Path, new: Callable[[Path], object] | None = None) -> None:
+    old.rename(old.with_name("moved"))
+    if new is not None:
+        new(old)
+
+
+SWAPS: dict[str, Callable[[Path], None]] = {
+    "for a link": lambda folder: swap(folder / "data", lambda path: path.symlink_to(folder / "elsewhere")),
+    "for another directory": lambda folder: swap(folder / "logs", Path.mkdir),
+    "for a file": lambda folder: swap(folder / "data", lambda path: path.write_bytes(b"")),
+    "away": lambda folder: swap(folder / "logs"),
+}
+
+
+@pytest.mark.parametrize("how", SWAPS)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_directory_that_is_moved_at_the_last_moment_is_not_called_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, there: bool
+) -> None:
+    if there:
+        make_directories(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    plan, sync = ca_plan(tmp_path), Placing._sync_directories
+
+    def moved(self: Placing) -> None:
+        sync(self)
+        if (tmp_path / "data" / "CA.edb").exists():
+            SWAPS[how](tmp_path)
+
+    monkeypatch.setattr(Placing, "_sync_directories", moved)
+    with pytest.raises(PlacingStoppedError) as caught:
+        place(plan, Reader())
+    assert caught.value.missing > 0
+    assert all(Path(path).is_file() for path in caught.value.placed)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"another")])
+def test_a_staged_file_that_is_gone_or_another_one_is_not_called_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], there: bool
+) -> None:
+    if there:
+        make_directories(tmp_path)
+    plan, look = ca_plan(tmp_path), SecondLook.before_renaming
+
+    def spoil(self: SecondLook, journals: Any) -> None:
+        look(self, journals)
+        for path in tmp_path.glob("**/.tokar-restore-*/edb00001.log"):
+            change(path)
+
+    monkeypatch.setattr(SecondLook, "before_renaming", spoil)
+    with pytest.raises(PlacingStoppedError):
+        place(plan, Reader())
+
+
+def test_a_checkpoint_with_the_name_of_one_that_was_set_aside_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_directories(tmp_path)
+    (tmp_path / "logs" / "edb.chk").write_bytes(checkpoint(1))
+    plan = ca_plan(tmp_path, existing=Existing.SET_ASIDE)
+
+    def appear(_: int, method: str, name: str) -> None:
+        if method == "rename" and name == "CA.pat":
+            (tmp_path / "logs" / "edb.chk").write_bytes(b"again")
+
+    watch(monkeypatch, appear)
+    with pytest.raises(PlacingStoppedError, match=r"appeared since the plan was made: edb\.chk"):
+        place(plan, Reader())
 
 
 def test_a_checkpoint_that_appears_while_logs_are_renamed_stops_it_before_the_databases(

@@ -21,7 +21,8 @@ What the disk looks like, step by step, also if the machine dies in the middle o
    allowed to.*
 7. **Commit.** Logs and patch files are renamed to their final names, then the databases; a directory that was missing
    is renamed once, with all that is in it. Each rename is atomic and replaces nothing; directories are synced between
-   the two, so no database can be there durably while a log is not, and looked at again. *Dies here: every file with a
+   the two, so no database can be there durably while a log is not, and looked at again; at the end once more, and every
+   file by its path. *Dies here: every file with a
    final name is whole, the rest is still staged. As long as something is missing, a database is. Because there is a
    journal, a rerun takes a file under a final name that has exactly the right digest for one that is in place, and goes
    on with the others.* Of a chain that is registered with a server, this step is made set by set.
@@ -215,6 +216,15 @@ class Placing:
         for stage, name in databases:
             stage.commit(name)
         self._sync_directories()
+        self._look.after_placing(self._files_of(group))
+
+    def _files_of(self, group: int) -> Iterator[tuple[str, str, int]]:
+        """Yield directory, name and size of the files of a set."""
+        for extra in self._plan.extras if group == 0 else ():
+            yield extra.directory, extra.name, len(extra.data)
+        for path, name, entry in self._plan.steps.placements():
+            if self._group_of is None or self._group_of(entry) == group:
+                yield path, name, entry.size
 
     def forget_registration(self) -> None:
         """Write down that nothing of this restore is registered with the server after all: it refused."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePath
 
 from tokar import names
@@ -56,6 +56,7 @@ class Stage:
         self._name = name
         self._opened: Directory | None = None
         self._is_own = False
+        self.is_placed = False  # Whether it has its final name, where it is staged as a whole
         self.left: set[str] = set()  # The names that an interrupted run left in it
         self.lock_name = lock_beside(path) if whole else LOCK_NAME  # In the holder
 
@@ -93,6 +94,11 @@ class Stage:
         assert self._opened is not None
         return self._opened
 
+    @property
+    def target(self) -> Directory:
+        """The directory that files have their final names in: where it is staged as a whole, that one."""
+        return self.opened if self.whole else self.holder
+
     def commit(self, name: str) -> None:
         """Give a file its final name."""
         self.opened.rename(name, self.holder, name)
@@ -100,6 +106,7 @@ class Stage:
     def commit_whole(self) -> None:
         """Give the directory its final name, and so all its files theirs."""
         self.holder.rename(self._name, self.holder, self._last)
+        self.opened.path, self.is_placed = self.path, True
 
     def sync(self) -> None:
         """Make the renames durable."""
@@ -177,9 +184,10 @@ class SecondLook:
         """Return the identity that a path must have now; None where nothing may be there."""
         if seen.state is TargetState.DIRECTORY:
             return seen.identity
-        if seen.path in self._stages and not self._stages[seen.path].whole:
-            return self._stages[seen.path].holder.identity()
-        return None
+        stage = self._stages.get(seen.path)
+        if stage is None or (stage.whole and not stage.is_placed):
+            return None
+        return stage.target.identity()
 
     def demand_unmoved(self, others: Mapping[str, Directory]) -> None:
         """Check that what was opened is what the plan was made for.
@@ -236,12 +244,35 @@ class SecondLook:
             identity = self._identity(seen)
             if identity is None:
                 continue
-            _, new = _look_again(seen, identity, None)
+            aside = {one.name for one in self._plan.asides if one.directory == seen.path}
+            _, new = _look_again(seen, identity, None, aside)
             engine = {name: kind for name, kind in new.items() if kind is not None}
             if engine:
                 own = self._keys_in(seen.path)
                 engine = {name: kind for name, kind in engine.items() if names.collision_key(name) not in own}
                 self._demand_nothing_new(seen.path, engine, set())
+
+    def after_placing(self, placed: Iterable[tuple[str, str, int]]) -> None:
+        """Check by their paths that files are where they were placed, and that nothing is beside them that must not be.
+
+        Args:
+            placed: Directory, name and size of the files.
+
+        Raises:
+            RestoreError: A path leads elsewhere, or a file of the engine appeared.
+            StorageError: A file is gone, or is another one.
+        """
+        with ExitStack() as opened:
+            directories: dict[str, Directory] = {}
+            for path, name, size in placed:
+                directory = directories.get(path)
+                if directory is None:
+                    directory = directories[path] = opened.enter_context(Directory(path))
+                    if directory.identity() != self._stages[path].target.identity():
+                        raise MovedError(path)
+                if directory.size_of(name) != size:
+                    raise StorageError("it was placed, and is gone or replaced", path=directory.path_of(name))
+        self.before_databases()
 
     @staticmethod
     def _demand_missing(path: str) -> None:
@@ -266,7 +297,7 @@ class SecondLook:
 
 
 def _look_again(
-    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None
+    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None, aside: Container[str] = ()
 ) -> tuple[set[str], dict[str, str | None]]:
     """Hold a directory against what was seen of it when the plan was made.
 
@@ -274,6 +305,7 @@ def _look_again(
         seen: What was seen.
         identity: The identity that it must have now.
         identify: As in `take_inventory`.
+        aside: The names that were free again since.
 
     Returns:
         The names that are gone, and those that are new, each with what it is to the engine; names of tokar's own work
@@ -286,7 +318,7 @@ def _look_again(
         info = os.lstat(seen.path)
         if not stat.S_ISDIR(info.st_mode) or inode_of(info) != identity:
             raise MovedError(seen.path)
-        before = {one.name for one in seen.found}
+        before = {one.name for one in seen.found if one.name not in aside}
         gone, new = set(before), {}
         with os.scandir(seen.path) as entries:
             for entry in entries:

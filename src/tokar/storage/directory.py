@@ -112,6 +112,14 @@ class Directory:
             raise self._refused("look at the file", name, error) from error
         return True
 
+    def size_of(self, name: str) -> int | None:
+        """Return the size of a file, without following a link; None where no file has this name."""
+        try:
+            info = os.stat(self.at(name), dir_fd=self.descriptor, follow_symlinks=False)
+        except OSError:
+            return None
+        return info.st_size if stat.S_ISREG(info.st_mode) else None
+
     def identity(self) -> str:
         """Return what no other directory of this machine has, in the form of `inode_of`."""
         return inode_of(Path(self.path).stat() if self.descriptor is None else os.fstat(self.descriptor))
