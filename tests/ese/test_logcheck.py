@@ -108,35 +108,54 @@ def test_a_changed_byte_before_a_record_is_in_its_range() -> None:
     assert range_faults(checked_ranges(data)) == [(LogFaultKind.BAD, RECORDS[1])]
 
 
-def test_a_changed_byte_in_the_last_range_is_torn() -> None:
+def test_a_changed_byte_in_the_last_range_is_damage_and_no_torn_write() -> None:
     data = log()
     data[RECORDS[4] + 50] ^= 1
     report = checked_ranges(data)
+    assert range_faults(report) == [(LogFaultKind.BAD, RECORDS[4])]
+    assert not report.is_torn
+
+
+def test_a_write_that_never_began_is_torn() -> None:
+    data = log()
+    start = RECORDS[4] // 512 * 512
+    data[start:] = (FILL * 256)[: len(data) - start]
+    report = checked_ranges(data)
     assert range_faults(report) == [(LogFaultKind.TORN, RECORDS[4])]
-    assert report.is_torn
+    assert (report.valid, report.is_torn) == (4, True)
 
 
-def test_a_chain_that_points_to_no_record_is_torn_there() -> None:
+@pytest.mark.parametrize(("behind", "kind"), [(FILL[:16], LogFaultKind.TORN), (b"x", LogFaultKind.BAD)])
+def test_a_write_of_several_sectors_of_which_one_is_missing_is_torn_where_nothing_follows(
+    behind: bytes, kind: LogFaultKind
+) -> None:
+    data = old_log_bytes(OLD_HEADER, [(0, 2538)])
+    data[4096 + 1024 : 4096 + 1536] = FILL * 2
+    data[8192 : 8192 + len(behind)] = behind
+    assert range_faults(checked_ranges(data)) == [(kind, 4096)]
+
+
+def test_a_chain_that_points_to_no_record_ends_there() -> None:
     data = log()
     data[RECORDS[3] : RECORDS[3] + 22] = bytes(22)
     report = checked_ranges(data)
     # The record is missing, and its sector is covered by nothing else.
-    assert range_faults(report) == [(LogFaultKind.TORN, RECORDS[3])]
+    assert range_faults(report) == [(LogFaultKind.BAD, RECORDS[3])]
     assert report.valid == 3
 
 
-def test_a_record_with_a_damaged_link_ends_the_chain_as_torn() -> None:
+def test_a_record_with_a_damaged_link_ends_the_chain() -> None:
     data = log()
     data[RECORDS[1] + 9] ^= 0x40
-    assert range_faults(checked_ranges(data)) == [(LogFaultKind.TORN, RECORDS[1])]
+    assert range_faults(checked_ranges(data)) == [(LogFaultKind.BAD, RECORDS[1])]
 
 
 @pytest.mark.parametrize("field", [1, 5])
-def test_a_range_that_leaves_the_file_ends_the_chain_as_torn(field: int) -> None:
+def test_a_range_that_leaves_the_file_ends_the_chain(field: int) -> None:
     data = log()
     data[RECORDS[0] + field : RECORDS[0] + field + 4] = (OLD_HEADER.file_size).to_bytes(4, "little")
     report = checked_ranges(data)
-    assert range_faults(report) == [(LogFaultKind.TORN, RECORDS[0])]
+    assert range_faults(report) == [(LogFaultKind.BAD, RECORDS[0])]
     assert report.valid == 0
 
 
@@ -159,10 +178,10 @@ def test_the_short_checksum_of_a_one_sector_flush_is_not_looked_at() -> None:
     assert checked_ranges(data).is_good
 
 
-def test_a_log_that_begins_with_something_else_is_torn() -> None:
+def test_a_log_that_begins_with_something_else_is_damaged() -> None:
     data = log()
     data[4096] = 7
-    assert range_faults(checked_ranges(data)) == [(LogFaultKind.TORN, 4096)]
+    assert range_faults(checked_ranges(data)) == [(LogFaultKind.BAD, 4096)]
 
 
 def test_the_generation_is_part_of_the_checksum() -> None:
@@ -172,11 +191,11 @@ def test_the_generation_is_part_of_the_checksum() -> None:
     assert checked_ranges(data).valid == 0
 
 
-def test_a_log_cut_short_is_torn_and_of_the_wrong_size() -> None:
+def test_a_log_cut_short_is_damaged_and_of_the_wrong_size() -> None:
     report = checked_ranges(log()[: RECORDS[4] + 30])
     assert report.valid == 4
     assert report.size_differs
-    assert range_faults(report) == [(LogFaultKind.TORN, RECORDS[4])]
+    assert range_faults(report) == [(LogFaultKind.BAD, RECORDS[4])]
 
 
 def test_a_log_of_a_header_alone_is_of_the_wrong_size() -> None:
@@ -389,10 +408,13 @@ def test_a_segment_whose_position_points_into_a_sector_is_bad() -> None:
     assert segment_faults(checked_segments(data)) == [(LogFaultKind.BAD, 3)]
 
 
-def test_rubbish_behind_the_end_is_no_part_of_the_log() -> None:
+def test_rubbish_behind_the_end_is_damage_but_in_the_segment_that_is_kept_for_a_shadow() -> None:
     data = log_bytes(HEADER, 6)
-    place(data, 9, b"\xa5" * SEGMENT_SIZE)
+    place(data, 15, b"\xa5" * SEGMENT_SIZE)
     assert checked_segments(data).is_good
+    place(data, 9, b"\xa5" * SEGMENT_SIZE)
+    report = checked_segments(data)
+    assert (report.bad, report.is_torn) == (1, False)
 
 
 def test_a_log_of_another_size_than_its_header_says_is_not_good() -> None:

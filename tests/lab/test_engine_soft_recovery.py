@@ -373,7 +373,7 @@ def test_a_database_of_another_server_is_refused(tmp_path: Path) -> None:
     story = crashed_story(tmp_path / "a", "edbbcli")
     other = crashed_story(tmp_path / "b", "edbbcli", seed=2)
     shutil.copy(other.lab.place.databases[2], story.lab.place.databases[2])
-    assert outcome_of(story.lab) == -530
+    assert outcome_of(story.lab) == -1216
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -165,8 +165,8 @@ case(
 case(
     "tear-the-end-of-the-last-log",
     changed(without(crashed(), name_of(8)), name_of(7), lambda data: flip(data, 3 * 4096 + 99)),
-    LOSSY,
-    (Kind.LOG_TORN, LOSS, -501),
+    NOT,
+    (Kind.LOG_TORN, ERROR, -501),
 )
 case(
     "flip-a-bit-in-an-older-log",
@@ -466,7 +466,7 @@ case(
     "one-of-two-databases-shut-down",
     {**with_other_database(), DATABASE: bytes(database())},
     Verdict.CLEAN,
-    (Kind.DATABASE_NOT_HERE, WARNING, -1216),
+    (Kind.DATABASE_NOT_HERE, LOSS, -1216),
 )
 case(
     "a-database-that-only-an-earlier-log-names",

@@ -108,9 +108,6 @@ def logs(*generations: int) -> str:
 
 Row = tuple[str, "Callable[[Files], None]", Word, Kind | None, int | None, list[str]]
 ROWS: dict[str, Row] = {}
-WRONG = {  # rows of which the tool does not say what it must, each with the reason
-    "clean: a page in use is zeros": "a blank page that other pages lead to is not found",
-}
 
 
 def row(  # noqa: PLR0917 - it is a row of the table
@@ -349,12 +346,6 @@ def differences(title: str, folder: Path) -> Iterator[str]:
     yield from contradictions(path, full)
 
 
-@pytest.mark.parametrize(
-    "title",
-    [
-        pytest.param(one, marks=pytest.mark.xfail(strict=True, reason=WRONG[one]) if one in WRONG else ())
-        for one in ROWS
-    ],
-)
+@pytest.mark.parametrize("title", ROWS)
 def test_a_changed_set_gets_its_verdict_from_every_verb(title: str, tmp_path: Path) -> None:
     assert [*differences(title, tmp_path)] == []

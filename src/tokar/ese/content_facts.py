@@ -87,6 +87,7 @@ class PageReport:
     blank: tuple[int, ...] = ()
     owned: int = 0  # The last page that the space tree gives to the database; 0 where that is not beyond doubt
     linked: int = 0  # The highest page that a page in use names as its neighbour; 0 where that proves nothing
+    lost: tuple[int, ...] = ()  # The first blank pages that a page in use names: as neighbour, child, root of a table
 
     @property
     def blank_pages(self) -> str:

@@ -39,6 +39,7 @@ SHORT_NOT_USED: Final = 0xD1
 _SEED: Final = 0xFEEDBEAF
 _SHORT_SEED: Final = 0xDEADC0DE
 _UNUSED: Final = (0x00, 0xDA)  # the first byte of zeros, and of the fill pattern of unused sectors
+_FILL: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
 # Sound ranges tile the log, so together they are no longer than it. Overlapping ones in a hostile log would take
 # forever to sum up.
 _WORK_FACTOR: Final = 4
@@ -100,7 +101,7 @@ class RangeChecker:
         )
 
     def _walk(self) -> None:
-        """Follow the chain. A range that does not fit is torn when nothing sound follows it, else bad."""
+        """Follow the chain. A range that does not fit is torn where it was written in part and nothing follows it."""
         offset = self._header.header_sectors * self._header.sector_size
         if offset >= len(self._data) or (self._data[offset] in _UNUSED):
             return
@@ -108,7 +109,10 @@ class RangeChecker:
         while True:
             record = self._record_at(offset)
             if record is None or self._work > _WORK_FACTOR * len(self._data):
-                self._add(LogFaultKind.TORN, suspect if suspect is not None else offset)
+                if suspect is None:
+                    self._add(LogFaultKind.TORN if self._is_unused(offset) else LogFaultKind.BAD, offset)
+                else:
+                    self._add_last(suspect)
                 return
             if suspect is not None:
                 self._add(LogFaultKind.BAD, suspect)
@@ -121,7 +125,24 @@ class RangeChecker:
                 break
             offset += ChecksumRecord.layout_size() + record.next
         if suspect is not None:
-            self._add(LogFaultKind.TORN, suspect)
+            self._add_last(suspect)
+
+    def _add_last(self, offset: int) -> None:
+        """Note the last range, which does not fit: torn where its first sector was written and another one was not."""
+        record = self._record_at(offset)
+        assert record is not None
+        size, start = self._header.sector_size, offset + ChecksumRecord.layout_size()
+        first, end = (offset // size + 1) * size, start + record.forward
+        _, short = self._sums(record, offset)
+        holes = any(self._is_unused(at, at + size) for at in range(first, end, size))
+        is_torn = record.use == SHORT_USED and record.short == short and holes and self._is_unused(end)
+        self._add(LogFaultKind.TORN if is_torn else LogFaultKind.BAD, offset)
+
+    def _is_unused(self, start: int, end: int | None = None) -> bool:
+        """Return whether sectors hold the fill pattern: from the one with an offset in it on, or up to an end."""
+        start -= start % self._header.sector_size
+        found = bytes(self._data[start:end])
+        return found == (_FILL * (len(found) // len(_FILL) + 1))[: len(found)]
 
     def _add(self, kind: LogFaultKind, offset: int) -> None:
         self._faults.append(LogFault(kind, offset))
@@ -137,17 +158,19 @@ class RangeChecker:
         return record
 
     def _is_right(self, record: ChecksumRecord, offset: int) -> bool:
+        self._work += record.back + record.forward + self._header.sector_size
+        checksum, short = self._sums(record, offset)
+        return record.checksum == checksum and (record.use != SHORT_USED or record.short == short)
+
+    def _sums(self, record: ChecksumRecord, offset: int) -> tuple[int, int]:
         end = offset + ChecksumRecord.layout_size()
-        sector_size = self._header.sector_size
-        sector_end = (offset // sector_size + 1) * sector_size
-        self._work += record.back + record.forward + sector_size
-        checksum, short = record.sums(
+        sector_end = (offset // self._header.sector_size + 1) * self._header.sector_size
+        return record.sums(
             bytes(self._data[offset - record.back : offset]),
             bytes(self._data[end : end + record.forward]),
             bytes(self._data[end:sector_end]),
             self._header.generation,
         )
-        return record.checksum == checksum and (record.use != SHORT_USED or record.short == short)
 
 
 class _Class(Enum):
@@ -182,7 +205,10 @@ class SegmentChecker(WholeBlocks):
     def finish(self, size: int) -> LogReport:
         """Return what was found in a file of that many bytes."""
         first = self._header.header_sectors
-        classes = [self._classify(number) for number in range(first, min(len(self._seen), MOST_SEGMENTS))]
+        count = min(len(self._seen), MOST_SEGMENTS)
+        classes = [self._classify(number) for number in range(first, count)]
+        if self._header.sectors == len(self._seen) and classes and classes[-1] is _Class.BAD:
+            classes[-1] = _Class.EMPTY  # it is kept for a shadow, and nothing else in it is read
         end = max((index for index, kind in enumerate(classes) if kind is _Class.VALID), default=-1) + 1
         faults = [
             self._fault(first + index, kind) for index, kind in enumerate(classes[:end]) if kind is not _Class.VALID
@@ -209,9 +235,11 @@ class SegmentChecker(WholeBlocks):
         )
 
     def _torn(self, first: int, classes: list[_Class], end: int) -> list[LogFault]:
-        """Return the damaged segments right behind the last valid one; others are no part of the log."""
-        damaged = takewhile(lambda index: classes[index] is _Class.BAD, range(end, len(classes)))
-        return [self._fault(first + index, _Class.BAD, LogFaultKind.TORN) for index in damaged]
+        """Return the damaged segments behind the last valid one: right behind it the log is torn, later on damaged."""
+        damaged = [index for index in range(end, len(classes)) if classes[index] is _Class.BAD]
+        torn = {*takewhile(lambda index: classes[index] is _Class.BAD, range(end, len(classes)))}
+        kinds = [LogFaultKind.TORN if index in torn else LogFaultKind.BAD for index in damaged]
+        return [self._fault(first + index, _Class.BAD, kind) for index, kind in zip(damaged, kinds, strict=True)]
 
     def _classify(self, number: int) -> _Class:
         """Say what a segment is. A checksum is right for the number by which it differs from the one for number 0."""

@@ -10,6 +10,7 @@ Database File (EDB) format specification".
 # Records: no `from __future__ import annotations` (see tokar.ese.record).
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,16 @@ SYSTEM_OBJECT: Final = 1
 """The object that page 1 belongs to: the root of the whole database."""
 EMPTY_PAGE: Final = 8
 """The flag of a page that is out of its tree: its links mean nothing."""
+ROOT_PAGE: Final = 1
+LEAF_PAGE: Final = 2
+SPACE_PAGE: Final = 0x20
+CATALOG_OBJECT: Final = 2
+"""The object of the catalog, which names the root of every table, index and tree of long values."""
+_CATALOG_ROW: Final = struct.Struct("<8xH4xI")  # behind the head of a record: its table, its kind, its number, its root
+_WITH_ROOT: Final = {1, 3, 4}  # a table, an index, long values
+_SPACE_HEAD: Final = struct.Struct("<8xII")  # flags, and the root of the owned extents; the available ones are next
+_SPACE_HEADS: Final = {16, 25}  # without and with a counter before it
+_MANY_EXTENTS: Final = 1
 _TREE_FLAGS: Final = 0x27
 _SPACE_ROOT: Final = 0x23  # root, leaf, space tree, and no parent of leaves
 _EXTENT: Final = struct.Struct("<HII")
@@ -69,22 +80,53 @@ def last_owned(page: bytes) -> int:
     links = header.previous_page or header.next_page
     if header.flags & _TREE_FLAGS != _SPACE_ROOT or header.object_id != SYSTEM_OBJECT or links:
         return 0
-    large = len(page) >= LARGE_PAGE_SIZE
-    start, mask = (_LARGE_HEADER_SIZE, 0x7FFF) if large else (PageHeader.layout_size(), 0x1FFF)
     end = 0
-    for tag in range(1, header.tag_count & 0xFFF):
-        size, offset = struct.unpack_from("<HH", page, len(page) - 4 * (tag + 1))
-        node = page[start + (offset & mask) :][: size & mask]
+    for flags, node in _nodes(page, header):
         if len(node) != _EXTENT.size:
             return 0
         key_size, last, count = _EXTENT.unpack(node[:2] + node[5:1:-1] + node[6:])
-        flags = (key_size if large else offset) >> 13
         if flags & _DELETED:
             continue
         if flags & _COMPRESSED or key_size & 0x1FFF != 4 or last - count != end:
             return 0
         end = last
     return end
+
+
+def _nodes(page: bytes, header: PageHeader, first: int = 1) -> Iterator[tuple[int, bytes]]:
+    """Yield flags and bytes of each node of a page; the one with number 0 is the page's own."""
+    large = len(page) >= LARGE_PAGE_SIZE
+    start, mask = (_LARGE_HEADER_SIZE, 0x7FFF) if large else (PageHeader.layout_size(), 0x1FFF)
+    for tag in range(first, min(header.tag_count & 0xFFF, (len(page) - start) // 4)):
+        size, offset = struct.unpack_from("<HH", page, len(page) - 4 * (tag + 1))
+        node = page[start + (offset & mask) :][: size & mask]
+        yield (int.from_bytes(node[:2], "little") if large else offset) >> 13, node
+
+
+def named_pages(page: bytes) -> Iterator[int]:
+    """Yield the pages that a page in use names: children of an inner page, space of a root, roots in the catalog."""
+    header = PageHeader.unpack(page)
+    if header.tag_count >> 12:  # reserved tags: what line is what is not known here
+        return
+    is_leaf = bool(header.flags & LEAF_PAGE)
+    if header.flags & ROOT_PAGE:
+        _, own = next(_nodes(page, header, 0), (0, b""))
+        flags, space = _SPACE_HEAD.unpack_from(own, len(own) - _SPACE_HEAD.size) if len(own) in _SPACE_HEADS else (0, 0)
+        yield from (space, space + 1) if flags & _MANY_EXTENTS else ()
+    if is_leaf and header.object_id != CATALOG_OBJECT:
+        return
+    for flags, node in _nodes(page, header):
+        sizes = 2 if flags & _COMPRESSED else 1
+        key_end = 2 * sizes + (int.from_bytes(node[2 * sizes - 2 : 2 * sizes], "little") & 0x1FFF)
+        data = node[key_end:]
+        if flags & _DELETED:
+            continue
+        if is_leaf and len(data) >= _CATALOG_ROW.size:
+            kind, number = _CATALOG_ROW.unpack_from(data)
+            if kind in _WITH_ROOT:
+                yield number
+        elif not is_leaf and len(data) == 4:
+            yield int.from_bytes(data, "little")
 
 
 def block_size_of(page_size: int) -> int:

@@ -14,7 +14,7 @@ Storage Engine (ESE) Database File (EDB) format specification"; Microsoft Knowle
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,16 +24,21 @@ from tokar.ese.checksum import HEADER_SEED, ecc_checksum, header_is_valid, xor_w
 from tokar.ese.content_facts import FAULT_LIMIT, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import FORMAT_VERSION, DatabaseHeader
 from tokar.ese.page import (
+    CATALOG_OBJECT,
     EMPTY_PAGE,
     FORMAT_BIT,
     LARGE_PAGE_SIZE,
+    LEAF_PAGE,
     NEW_FORMAT,
+    ROOT_PAGE,
+    SPACE_PAGE,
     SYSTEM_OBJECT,
     PageHeader,
     block_difference,
     block_size_of,
     has_ecc,
     last_owned,
+    named_pages,
     number_in,
     page_is_sealed,
 )
@@ -56,6 +61,11 @@ _HEAD_WORDS: Final = 9  # the u64 words of a page that are looked at one by one:
 _ROOTS: Final = (1, 2, 3, 4, 24)
 """Pages that no database leaves blank: its root, both roots of its space tree, the catalog and the copy of that."""
 _LOW_HALF: Final = 0xFFFFFFFF
+_IS_BLANK, _NAMED = np.uint8(1), np.uint8(2)
+_MOST_MARKED: Final = (
+    1 << 25
+)  # pages beyond are not held against what others name, so that a few bytes a page are enough
+_MOST_LOST: Final = 100
 _HIGHEST_NUMBER: Final = 0x7FFFFFFF
 _Diagnosis = tuple[PageFaultKind, tuple[int, ...], int | None]
 _BAD: Final[_Diagnosis] = (PageFaultKind.BAD, (), None)
@@ -96,6 +106,9 @@ class PageChecker(WholeBlocks):
         self._pages = self._empty = self._old_ok = self._ecc_ok = self._highest_dbtime = 0
         self._blank: list[int] = []
         self._root_object = self._owned = self._linked = 0
+        self._marks = np.zeros(
+            min(self._last_page, _MOST_MARKED) + 1, np.uint8
+        )  # of each page: blank, named by another
         self._fault_counts = dict.fromkeys(PageFaultKind, 0)
         self._faults: list[PageFault] = []
 
@@ -123,6 +136,7 @@ class PageChecker(WholeBlocks):
             blank=self._blank_roots(),
             owned=self._owned,
             linked=0 if self._header.shrunk.count else self._linked,  # what is left of freed pages may lead anywhere
+            lost=self._lost_pages(),
             caveat="" if tried else f"no file with pages of {self._page_size} bytes was at hand to try the rules on",
         )
 
@@ -132,6 +146,13 @@ class PageChecker(WholeBlocks):
             return ()
         roots = _ROOTS if self._root_object == SYSTEM_OBJECT else _ROOTS[:1]
         return tuple(number for number in roots if number in self._blank or number > self._pages)
+
+    def _lost_pages(self) -> tuple[int, ...]:
+        """Return the first blank pages that a page in use names; where the file lost pages, it may well name one."""
+        if self._why_not or self._header.shrunk.count or self._header.trim_count:
+            return ()
+        both = _IS_BLANK | _NAMED
+        return tuple(np.flatnonzero(self._marks == both)[:_MOST_LOST].tolist())
 
     def _take(self, view: memoryview) -> None:
         """Take whole pages, put header copies and the trailer aside, check the others."""
@@ -169,11 +190,25 @@ class PageChecker(WholeBlocks):
             self._highest_dbtime = max(self._highest_dbtime, int(heads[good, 1].max()))
             links = heads[good & (heads[:, 4] >> np.uint64(32) & np.uint64(EMPTY_PAGE) == 0), 2]
             halves = (links & np.uint64(_LOW_HALF), links >> np.uint64(32))
-            self._linked = max(self._linked, *(int(half.max(initial=0)) for half in halves))
+            for half in halves:
+                self._linked = max(self._linked, int(half.max(initial=0)))
+                self._mark(half, _NAMED)
+            self._note_named(pages, heads, good)
         if first_number <= _ROOTS[-1]:
             self._note_roots(pages, good, first_number)
         if not good.all():
             self._look_closer(pages, np.flatnonzero(~good), first_number)
+
+    def _note_named(self, pages: Words, heads: Words, good: Flags) -> None:
+        """Note which pages are named by inner pages and by the catalog."""
+        flags, objects = heads[:, 4] >> np.uint64(32), heads[:, 3] & np.uint64(_LOW_HALF)
+        kind = flags & np.uint64(ROOT_PAGE | LEAF_PAGE) != LEAF_PAGE  # all but plain leaves
+        tells = good & (flags & np.uint64(EMPTY_PAGE | SPACE_PAGE) == 0) & (kind | (objects == CATALOG_OBJECT))
+        for row in np.flatnonzero(tells).tolist():
+            self._mark(np.array([*named_pages(pages[row].tobytes())], np.uint64), _NAMED)
+
+    def _mark(self, numbers: npt.NDArray[Any], mark: np.uint8) -> None:
+        self._marks[numbers[numbers < len(self._marks)]] |= mark
 
     def _note_roots(self, pages: Words, good: Flags, first_number: int) -> None:
         """Keep what the first pages prove of the whole."""
@@ -220,8 +255,10 @@ class PageChecker(WholeBlocks):
     def _look_closer(self, pages: Words, suspects: npt.NDArray[np.intp], first_number: int) -> None:
         """Tell empty pages from faults."""
         rows = pages if len(suspects) == len(pages) else pages[suspects]
-        filled = suspects[np.bitwise_or.reduce(rows, axis=1) != 0]
-        self._empty += len(suspects) - len(filled)
+        is_filled = np.bitwise_or.reduce(rows, axis=1) != 0
+        filled, blank = suspects[is_filled], suspects[~is_filled] + first_number
+        self._empty += len(blank)
+        self._mark(blank, _IS_BLANK)
         for row in filled.tolist():
             if sum(self._fault_counts.values()) >= DIAGNOSIS_LIMIT:
                 self._fault_counts[PageFaultKind.BAD] += 1

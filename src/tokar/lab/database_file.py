@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
+from tokar.ese.checksum import ecc_checksum
 from tokar.ese.database import DatabaseHeader, DatabaseState
-from tokar.ese.page import NEW_FORMAT, PageHeader, page_is_sealed, seal_page
+from tokar.ese.page import FORMAT_BIT, NEW_FORMAT, PageHeader, has_ecc, page_is_sealed, seal_page
+from tokar.ese.pages import flipped_bit
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.lab.change_records import Free, Put, Split
 from tokar.lab.engine import EngineError, Era
@@ -259,12 +261,13 @@ class Page:
         """Return the page with that number; an all-zero page is a free one that was never used.
 
         Raises:
-            EngineError: A checksum is wrong (-1018), or it is no leaf of this engine (-1206).
+            EngineError: A checksum is wrong (-1018) and no single flipped bit explains it, or it is no leaf of this
+                engine (-1206).
         """
         if not any(data):
             return cls(number)
         if not page_is_sealed(data, number):
-            raise EngineError(-1018, f"page {number} failed verification")
+            data = _corrected(data, number)
         header = PageHeader.unpack(data)
         body = data[HEADER_SIZE : HEADER_SIZE + header.first_free]
         start = _SHORT.size + int.from_bytes(body[: _SHORT.size], "little")
@@ -278,6 +281,22 @@ class Page:
             unpack_items(body[start:]),
             bool(header.flags & _EMPTY),
         )
+
+
+def _corrected(data: bytes, number: int) -> bytes:
+    """Return a page without the one bit in it that was flipped, which its ECC locates.
+
+    Raises:
+        EngineError: It is not one bit (-1018).
+    """
+    if has_ecc(data):
+        stored = int.from_bytes(data[:8], "little")
+        bit = flipped_bit(stored ^ ecc_checksum(data, number), len(data))
+        if bit is not None and bit not in {FORMAT_BIT, *range(64)}:
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            return bytes(changed)
+    raise EngineError(-1018, f"page {number} failed verification")
 
 
 def pack_items(items: dict[bytes, bytes]) -> bytes:

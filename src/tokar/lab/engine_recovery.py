@@ -22,7 +22,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from tokar.ese.database import DatabaseState
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, LogPosition, Signature
 from tokar.lab import database_file
 from tokar.lab.backup import apply_patch, patch_name, take_over_trailer
@@ -45,9 +47,11 @@ class Redo:
     Args:
         instance: Holds the files and the cache.
         start: Where to begin; only attachments are followed before that.
+        ignore_missing: Whether databases that do not fit the logs are passed over (/i).
     """
 
-    def __init__(self, instance: Instance, start: LogPosition = NO_POSITION) -> None:
+    def __init__(self, instance: Instance, start: LogPosition = NO_POSITION, *, ignore_missing: bool = False) -> None:
+        self._ignore_missing = ignore_missing
         self.instance = instance
         self._start = start
         self._has_begun = False
@@ -101,8 +105,11 @@ class Redo:
         if not self._is_here(dbid):
             return
         file, own = self.instance.files[dbid], self._consistent[dbid]
+        if not file.header.is_clean and file.header.log_signature != stream:
+            self._waiting.add(dbid)
+            return
         if own.is_set and own != consistent and file.header.log_signature == stream:
-            if own < consistent:
+            if own < consistent and not self._ignore_missing:
                 raise EngineError(-551, "the database is older than these logs", path=file.path)
             self._waiting.add(dbid)
             return
@@ -203,6 +210,7 @@ def soft_recovery(
     place = life.place
     files = {dbid: DatabaseFile(path, life.era) for dbid, path in place.databases.items() if path.exists()}
     for file in files.values():
+        _check_state(file)
         if file.header.current_full.generation_low:
             raise EngineError(-544, "the database comes from a backup and needs hard recovery", path=file.path)
     if _never_ran(place, files):
@@ -217,7 +225,9 @@ def soft_recovery(
         raise EngineError(-532, "the checkpoint is of another log stream", path=place.checkpoint)
     for file in files.values():
         _check_needs(file, run, believed=checkpoint is not None, give_up=ignore_lost)
-    redo = _redo(life, files, run, checkpoint.checkpoint if checkpoint else NO_POSITION, listener)
+    instance = _instance(life, files, run, listener)
+    position = checkpoint.checkpoint if checkpoint else NO_POSITION
+    redo = _played(Redo(instance, position, ignore_missing=ignore_missing), run)
     for dbid, (path, _) in redo.in_force.items():
         if not redo.matches(dbid) and not ignore_missing:
             raise EngineError(-1216, f"the attached database {path} is missing or another one")
@@ -242,20 +252,23 @@ def hard_recovery(life: Life, restored: RegisteredSet) -> Recovered:
     stray = roll_forward(run, place, life.era)
     for path in stray:
         path.unlink()
-    redo = _redo(life, files, run, NO_POSITION)
+    redo = _played(Redo(_instance(life, files, run)), run)
     for dbid, file in files.items():
         if dbid not in redo.matched or (dbid in redo.in_force and not redo.matches(dbid)):
             raise EngineError(-531, "the logs are about another database of this name", path=file.path)
     return _finish(redo, run, hard=True, deleted=tuple(path.name for path in stray))
 
 
-def _redo(
-    life: Life, files: dict[int, DatabaseFile], run: LogsToPlay, start: LogPosition, listener: Listener | None = None
-) -> Redo:
-    """Play logs onto the databases of an instance that is not running."""
+def _instance(
+    life: Life, files: dict[int, DatabaseFile], run: LogsToPlay, listener: Listener | None = None
+) -> Instance:
+    """Return an instance that is not running, with the databases that logs are played onto."""
     instance = Instance(life, run.signature or NO_SIGNATURE, listener)
     instance.files.update(files)
-    redo = Redo(instance, start)
+    return instance
+
+
+def _played(redo: Redo, run: LogsToPlay) -> Redo:
     for log in run.logs:
         redo.play(log)
     return redo
@@ -270,10 +283,8 @@ def _never_ran(place: Place, files: dict[int, DatabaseFile]) -> bool:
 def _check_needs(file: DatabaseFile, run: LogsToPlay, *, believed: bool, give_up: bool) -> None:
     """Check that the logs a crashed database needs are there. What lies before a checkpoint is taken for not needed."""
     header, present = file.header, run.generations()
-    if header.is_clean:
+    if header.is_clean or header.log_signature != run.signature:
         return
-    if header.log_signature != run.signature:
-        raise EngineError(-530, "the logs are of another log stream than the database", path=file.path)
     low = max(header.required_low, min(present)) if believed else header.required_low
     missing = next((number for number in range(low, header.required_high + 1) if number not in present), None)
     if missing is not None:
@@ -287,7 +298,28 @@ def _check_needs(file: DatabaseFile, run: LogsToPlay, *, believed: bool, give_up
         raise EngineError(-543, f"log {header.required_high:05X} is another than it was written with", path=file.path)
 
 
+_UNUSABLE: Final = {
+    DatabaseState.INCREMENTAL_RESEED_IN_PROGRESS: -1226,
+    DatabaseState.REVERT_IN_PROGRESS: -1935,
+    DatabaseState.JUST_CREATED: -1216,
+}
+_PLAYED_ONTO: Final = {
+    DatabaseState.CLEAN_SHUTDOWN,
+    DatabaseState.DIRTY_SHUTDOWN,
+    DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN,
+}
+
+
+def _check_state(file: DatabaseFile) -> None:
+    """Check that a database is in a state in which logs can be played onto it (SFT-16)."""
+    state = file.header.state
+    if state not in _PLAYED_ONTO:
+        code = -1206 if state is None else _UNUSABLE.get(state, -1206)
+        raise EngineError(code, f"the database is in state {file.header.state_name}", path=file.path)
+
+
 def _check_copy(file: DatabaseFile, restored: RegisteredSet) -> None:
+    _check_state(file)
     if not file.header.current_full.generation_low:
         raise EngineError(-615, "the database does not come from a backup", path=file.path)
     if file.size % file.era.page_size:

@@ -213,7 +213,7 @@ def choose_one(
         chosen,
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
         logs=logs,
-        base=facts.logs[0].base if facts.logs else "",
+        base=next((one.base for one in (*logs, *facts.logs)), ""),
         paths=old_paths(archive, facts),
         recovery=recovery_of(facts.databases) if outcome else None,
         not_checked=found.not_checked,
@@ -265,7 +265,8 @@ def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:
         said.update(fault.message for fault in blocking)
         if database.is_lost:
             yield _problem_of(database.name, blocking[0] if blocking else None, clean)
-    for fault in found.blocking:
+    undecided = (one for one in found.remarks if one.kind is FaultKind.LOG_FORKED and one.code is not None)
+    for fault in (*found.blocking, *undecided):
         if fault.message not in said and (found.databases or of_a_stream):
             whole = "the set" if found.databases else "what these logs are for"
             yield _problem_of(", ".join(fault.databases) or whole, fault, clean)

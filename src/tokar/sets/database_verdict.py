@@ -11,12 +11,13 @@ Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from tokar.as_json import fields_json
+from tokar.ese.database import DatabaseState
 from tokar.ese.values import LogTime, Signature
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.faults import (
@@ -134,7 +135,7 @@ class DatabaseRun:
         self._by_number = False
         self._uncompared: list[str] = []  # Copies of one log that nobody has compared
         self._is_forked = False  # Whether two histories lead on, and nothing says which is wanted
-        self._proven: dict[int, LogTime] = {}  # When the logs up to the one that the header names were created
+        self._proven: Mapping[int, LogTime] = {}  # When logs of its stream were created, as far as that is proven
         self._table = table
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:
             rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
@@ -146,8 +147,13 @@ class DatabaseRun:
         header = self.facts.header
         return header.log_signature if header is not None and header.log_signature.is_set else None
 
-    def walk(self) -> None:
-        """Follow the logs from the lowest needed one on, as far as they go."""
+    def walk(self, proven: Mapping[int, LogTime] | None = None) -> None:
+        """Follow the logs from the lowest needed one on, as far as they go.
+
+        Args:
+            proven: When logs of its stream were created, as far as any database proves it; by default this one alone.
+        """
+        self._proven = self.prove() if proven is None else proven
         header = self.facts.header
         if header is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
             return
@@ -162,8 +168,36 @@ class DatabaseRun:
         ):  # recovery goes on with a loss, and ends before the hole
             self.run = [log for log in self.run if (log.generation or 0) < self.missing[0].start]
         self._walk_back(header.log_signature)
+        self._check_attached()
         for log in self.run:
             self._check_copies(header.log_signature, log)
+
+    def _check_attached(self) -> None:
+        """Note a log that was written while another database was attached, or none where recovery begins."""
+        header = self.facts.header
+        if header is None or not self.need.low or not header.attach_position.is_set:
+            return
+        for at, log in enumerate(self.placed):
+            generation, names = log.generation or 0, {one.signature for one in log.attached}
+            is_meant = generation > header.attach_position.generation and generation <= self.need.high
+            if not at and header.state is DatabaseState.DIRTY_SHUTDOWN:
+                names = {one.signature for one in log.attached if one.attach_position == header.attach_position}
+            if is_meant and not log.is_opaque and header.signature not in names and (names or not at):
+                self._note(Rules.LOG_OF_OTHER_DATABASE.of_log(log, self.facts.name, hard=self.need.hard))
+                return
+
+    def _is_of_other_history(self, log: LogFacts) -> bool:
+        """Return whether a later log says that the database, which is shut down, was not shut down where it was."""
+        header = self.facts.header
+        if header is None or self.need.low or header.attach_position > header.consistent_position:
+            return False
+        if (log.generation or 0) <= header.consistent_position.generation:
+            return False
+        own = [one for one in log.attached if one.signature == header.signature]
+        return any(
+            one.consistent_position < header.consistent_position and one.attach_position != header.attach_position
+            for one in own
+        )
 
     def _check_copies(self, signature: Signature, log: LogFacts) -> None:
         """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
@@ -208,21 +242,24 @@ class DatabaseRun:
         """Play no log onto a database that needs none."""
         self.before, self.run = [], []
 
-    def _prove(self, signature: Signature) -> None:
-        """Note which logs are proven by the one that the header names, each by the one after it."""
+    def prove(self) -> dict[int, LogTime]:
+        """Return when the logs were created up to the one that the header names, each proven by the one after it."""
         generation, created = self.need.last_log, self.need.last_log_created
+        proven: dict[int, LogTime] = {}
         while generation >= self.need.low > 0:
-            self._proven[generation] = created
-            log = self._table.choose(signature, generation, None, created)
+            proven[generation] = created
+            log = self._table.choose(self.signature, generation, None, created) if self.signature else None
             if log is None or log.is_opaque or log.created != created:
-                return
+                break
             generation, created = generation - 1, log.previous_created
+        return proven
 
     def _plays(self, log: LogFacts) -> bool:
         """Return whether recovery gets through a log that is not needed, going by the log alone."""
         last = log.signature is not None and not self._table.of(log.signature, (log.generation or 0) + 1)
         fault = log_fault(log, Severity.ERROR, hard=self.need.hard, last=last)
-        return self._table.finds(log) and (fault is None or fault.severity is not Severity.ERROR)
+        fits = log.is_opaque or self.facts.header is None or log.page_size == self.facts.header.page_size
+        return fits and self._table.finds(log) and (fault is None or fault.severity is not Severity.ERROR)
 
     def _walk_back(self, signature: Signature) -> None:
         """Take the older logs that lead to the run: recovery begins with the lowest log that it finds."""
@@ -238,12 +275,12 @@ class DatabaseRun:
         need = self.need
         before: LogFacts | None = None
         expected = need.low
-        self._prove(signature)
         for generation in self._table.present(signature, need.low, need.committed):
             if generation > expected:
                 self.missing.append(range(expected, generation))
                 before = None
-            log = self._table.choose(signature, generation, before, self._proven.get(generation))
+            created = self._proven.get(generation)
+            log = self._table.choose(signature, generation, before, created, hard=need.hard)
             assert log is not None
             self._take(log, before, Severity.ERROR if generation <= need.high else Severity.LOSS)
             before, expected = log, generation + 1
@@ -263,17 +300,13 @@ class DatabaseRun:
         own = log_fault(log, severity, hard=hard, last=log.generation == need.committed)
         if own is not None:
             self._note(own)
-        elif not self._table.finds(log):
-            self._note(Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity))
+        elif not self._table.finds(log) or (hard and log.current):
+            self._note(Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity, hard=hard))
         if before is not None and before.current:
             self._note(Rules.CURRENT_NOT_LAST.of_log(before, before.generation, log.name, severity=severity))
         if log.is_opaque or log.generation is None:
             return
-        found = self._table.distinct(log.signature, log.generation) if log.signature else []
-        if len(found) > 1 and log.signature:
-            only = before is not None and len(self._table.continuing(log.signature, before)) == 1
-            sure = only or log.generation in self._proven
-            self._note(forked(log, found, Severity.WARNING if sure else severity))
+        self._check_forked(before, log, severity)
         if log.generation == need.last_log and log.created != need.last_log_created:
             # The same number and stream, and yet another log: history forked after a restore.
             words = (log.created.iso(), self.facts.name, need.last_log_created.iso())
@@ -284,6 +317,19 @@ class DatabaseRun:
         if log.page_size != self.facts.header.page_size:
             sizes = (log.page_size, self.facts.name, self.facts.header.page_size)
             self._note(Rules.LOG_PAGE_SIZE.of_log(log, *sizes, severity=severity))
+
+    def _check_forked(self, before: LogFacts | None, log: LogFacts, severity: Severity) -> None:
+        """Note where histories part at a log of the run."""
+        if log.signature is None or log.generation is None:
+            return
+        found = self._table.distinct(log.signature, log.generation)
+        if len(found) < 2:
+            return
+        only = before is not None and len(self._table.continuing(log.signature, before)) == 1
+        if only or log.generation in self._proven:
+            self._note(forked(log, found, Severity.WARNING))
+        elif not self._may_be_told(before, found):
+            self._note(forked(log, found, severity))
 
     def _note(self, fault: Fault) -> None:
         self.faults.append(replace(fault, databases=(self.facts.name,)))
@@ -396,13 +442,24 @@ class DatabaseRun:
         if log is not None and self._plays(log):
             self.run.append(log)
 
+    def _may_be_told(self, before: LogFacts | None, found: Sequence[LogFacts]) -> bool:
+        """Note that only content tells which of several logs continues one, where nobody looked at that yet."""
+        looks = before is not None and before.content is None
+        if before is None or not looks or all(one.previous_segments_xor is None for one in found):
+            return False
+        self._uncompared.append(f"{before.name}: which of {some(one.name for one in found)} was written after it")
+        self._note(replace(forked(found[0], found, Severity.ERROR), severity=Severity.WARNING))
+        self._is_forked = True
+        return True
+
     def _walk_forward(self, signature: Signature) -> None:
         """Go on while each log continues the one before it."""
         while self.run and not self.run[-1].current:
             last = self.run[-1]
             found = self._table.continuing(signature, last)
             if len(found) > 1:
-                self._note(forked(found[0], found, Severity.ERROR))
+                if not self._may_be_told(last, found):
+                    self._note(forked(found[0], found, Severity.ERROR))
                 self._is_forked = True
                 return
             following = self._table.choose(signature, (last.generation or 0) + 1, last)
@@ -414,6 +471,9 @@ class DatabaseRun:
                     self._check_link(last, following, Severity.WARNING)
                 return
             if following is None or not self._plays(following):
+                return
+            if self._is_of_other_history(following):
+                self.run = []
                 return
             self.run.append(following)
             self._by_number |= following.is_opaque

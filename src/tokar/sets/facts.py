@@ -86,6 +86,8 @@ class AttachedDatabase:
 
     path: str
     signature: Signature
+    attach_position: LogPosition = NO_POSITION  # Where it was attached
+    consistent_position: LogPosition = NO_POSITION  # Where it had been shut down before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

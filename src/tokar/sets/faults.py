@@ -83,6 +83,7 @@ class FaultKind(StrEnum):
     HEADER_COPY = "header-copy"
     PAGES_CORRECTABLE = "pages-correctable"
     PAGES_BEYOND = "pages-beyond"
+    NO_COPY = "no-copy"
     DATABASE_NOT_HERE = "database-not-here"
     LOGS_BEFORE_GAP = "logs-before-gap"
     LOGS_AFTER_GAP = "logs-after-gap"
@@ -308,6 +309,8 @@ class Rules:
     DATABASE_BLANK = Rule(FaultKind.DATABASE_BLANK,
         "{} has no content: {}",
         "use another copy: nothing can be recovered from this one", -1019)
+    PAGES_LOST = Rule(FaultKind.DATABASE_BLANK, "{}: {} {} {} blank, and pages in use lead there",
+        _UNDAMAGED_COPY, -1019)
     TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
     TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
     TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _ANOTHER_TRAILER, -552)
@@ -347,15 +350,22 @@ class Rules:
         "archive each folder by itself, and restore each to directories of its own", severity=Severity.WARNING)
     DATABASE_ELSEWHERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about {}, which is in {}",
         "restore both, each to its place, before recovery begins", -1216, severity=Severity.WARNING)
+    NO_COPY = Rule(FaultKind.NO_COPY, "{} is no copy from a backup, and {} is: hard recovery refuses it",
+        "restore it by itself: --only takes the copies, and then what is left", -615)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
         "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
+
+    DATABASE_APART = Rule(FaultKind.DATABASE_NOT_HERE,
+        "{} was shut down at another time than {} says, and the logs are played for another database",
+        "restore it by itself; where no service owns it, recovery can do without: esentutl /r BASE /i",
+        -1216, severity=Severity.LOSS)
 
     LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
     LOG_NAME = Rule(FaultKind.LOG_NAME, "{} is generation 0x{:X} by its header: the engine will not find it",
         _RIGHT_NAME, -513, loss=_COMMITTED_DAMAGED)
     LOG_NOT_FOUND = Rule(FaultKind.LOG_NAME, "{} holds generation 0x{:X}, and the engine looks for another name",
-        _RIGHT_NAME, -543, loss=_COMMITTED_DAMAGED)
+        _RIGHT_NAME, -543, hard=-557, loss=_COMMITTED_DAMAGED)
     CURRENT_NOT_LAST = Rule(FaultKind.LOG_NAME,
         "{} holds generation 0x{:X}, and {} comes after it: the engine takes the current log for the last one",
         _RIGHT_NAME, -528, loss=_COMMITTED_DAMAGED)
@@ -387,6 +397,9 @@ class Rules:
     LOG_FORKED = Rule(FaultKind.LOG_FORKED,
         "generation 0x{:X} is there more than once: beside {} there is {}, created at another time",
         "restore with --branch LOG, a log of the history that is wanted; the others belong elsewhere", -515)
+    LOG_OF_OTHER_DATABASE = Rule(FaultKind.LOG_FOREIGN,
+        "{} was written while {} was not attached, or another of its name",
+        "find the logs that this database was written with; never mix files of two databases", -1216, hard=-531)
     LOG_FOREIGN = Rule(FaultKind.LOG_FOREIGN, "{} stands for generation 0x{:X} and belongs to another log stream",
         "find the log of this database's own stream; never mix files of two instances", -530, hard=-555)
     LOG_OLDER = Rule(FaultKind.LOG_OLDER,

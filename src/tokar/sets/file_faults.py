@@ -12,6 +12,7 @@ from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.words import count_text, noun, some
 
+_SEGMENT_SIZE: Final = 4096
 _TRAILERS: Final = {
     -534: Rules.TRAILER_MISSING,
     -535: Rules.TRAILER_DAMAGED,
@@ -68,6 +69,9 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
         # The logs may say how a database grew that needs them.
         grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
         yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
+    if report.lost and facts.header is not None and facts.header.is_clean and not facts.is_backup_copy:
+        listed = some(map(str, report.lost))
+        yield Rules.PAGES_LOST.fault(name, noun(len(report.lost), "page"), listed, noun(len(report.lost), "is", "are"))
     misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
     damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
     if damaged:
@@ -129,12 +133,15 @@ def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) ->
 def _content_faults(
     log: LogFacts, content: LogReport, severity: Severity, *, hard: bool, last: bool
 ) -> Iterator[Fault]:
+    if hard and content.rescued:
+        offset = content.end - 2 * _SEGMENT_SIZE
+        yield Rules.LOG_TORN.of_log(log, offset, severity=severity, hard=hard)
+        return
     if not content.bad:
         return
     if content.is_torn and content.bad == 1:
-        # Without a shadow the last records cannot be read; soft recovery may patch the end of the last log and go on
-        # without them.
-        patched = last and not hard and severity is Severity.ERROR
+        # Of the older format soft recovery ends the current log where the last whole write did, and goes on.
+        patched = last and log.current and content.unit == "ranges" and not hard and severity is Severity.ERROR
         torn = Rules.LOG_TORN.of_log(log, content.faults[0].offset, severity=severity, hard=hard)
         yield replace(torn, severity=Severity.LOSS) if patched else torn
         return

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
-from tokar.ese.values import Signature
+from tokar.ese.values import LogTime, Signature
 from tokar.sets.beside import pair_faults, together_faults
 from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
@@ -102,8 +102,12 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     """
     table = LogTable([log for log in facts.logs if id(log) not in without])
     runs = [DatabaseRun(database, table) for database in facts.databases]
+    proven: dict[bytes, dict[int, LogTime]] = {}
     for run in runs:
-        run.walk()
+        if run.signature is not None:
+            proven.setdefault(stream_key(run.signature), {}).update(run.prove())
+    for run in runs:
+        run.walk(proven[stream_key(run.signature)] if run.signature is not None else {})
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         run.faults = for_owner(run.faults, facts.profile)
@@ -130,19 +134,57 @@ def _holes_between(runs: list[DatabaseRun]) -> Iterator[Fault]:
             streams.setdefault(stream_key(run.signature), []).append(run)
     for together in streams.values():
         ordered = sorted(together, key=lambda one: one.placed[0].generation or 0)
-        for at, (lower, upper) in enumerate(pairwise(ordered)):
-            low, high = max(one.end for one in ordered[: at + 1]) + 1, upper.placed[0].generation or 0
-            if high <= low:
+        for at, upper in enumerate(ordered[1:], 1):
+            below, above = ordered[:at], ordered[at:]
+            if _are_joined(below, upper):
                 continue
-            if any(one.need.low for one in ordered[: at + 1]) and any(one.need.low for one in ordered[at + 1 :]):
-                words = (*logs_text([range(low, high)]), lower.run[-1].name, upper.placed[0].name)
-                names = (lower.facts.name, upper.facts.name)
-                yield Rules.LOGS_MISSING_BETWEEN.fault(
-                    *words, generations=first_of([range(low, high)]), databases=names
-                )
+            need_below, need_above = (any(one.need.low for one in part) for part in (below, above))
+            if need_below and need_above:
+                yield _parted(max(below, key=lambda one: one.end), upper)
                 break
-            for one in ordered[: at + 1] if any(one.need.low for one in ordered[at + 1 :]) else ordered[at + 1 :]:
+            for one in (*(below if not need_below else ()), *(above if not need_above else ())):
                 one.give_up()
+
+
+def _are_joined(below: list[DatabaseRun], upper: DatabaseRun) -> bool:
+    """Return whether recovery comes from the logs of some databases to those of another one."""
+    first, last = upper.placed[0], max(below, key=lambda one: one.end).run[-1]
+    return any(log is first for one in below for log in one.placed) or link(last, first).fault is None
+
+
+def _parted(lower: DatabaseRun, upper: DatabaseRun) -> Fault:
+    """Return why recovery does not come from the logs that one database needs to those of another."""
+    first, last, names = upper.placed[0], lower.run[-1], (lower.facts.name, upper.facts.name)
+    low, high = lower.end + 1, first.generation or 0
+    if high > low:
+        gone, words = [range(low, high)], (lower.run[-1].name, first.name)
+        return Rules.LOGS_MISSING_BETWEEN.fault(*logs_text(gone), *words, generations=first_of(gone), databases=names)
+    if link(last, first).fault is LinkFault.CONTENT:
+        return replace(Rules.LOG_ALTERED.of_log(last, first.name), databases=names)
+    return replace(Rules.LINK_BROKEN.of_log(first, last.name, before=last), databases=names)
+
+
+def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
+    """Yield the databases that were shut down at another time than the logs are of that are played for others.
+
+    The logs name them as attached, and what they say of their last shutdown is not so: recovery stops unless told to go
+    on without them.
+    """
+    for run in runs:
+        header = run.facts.header
+        if header is None or not header.is_clean or run.run or run.need.hard:
+            continue
+        played = [log for one in runs if one.signature == run.signature for log in one.placed]
+        for log in (min(played, key=_generation, default=None), max(played, key=_generation, default=None)):
+            named = [] if log is None else [one for one in log.attached if one.signature == header.signature]
+            if log is not None and any(one.consistent_position != header.consistent_position for one in named):
+                own = (run.facts.name,)
+                yield Rules.DATABASE_APART.fault(run.facts.name, log.name, files=own, databases=own)
+                break
+
+
+def _generation(log: LogFacts) -> int:
+    return log.generation or 0
 
 
 def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Iterator[str]:
@@ -314,14 +356,26 @@ def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
         yield Rules.LOG_ALTERED.of_log(before, log.name)
 
 
+def _no_copies(runs: list[DatabaseRun]) -> Iterator[Fault]:
+    """Yield the databases that hard recovery meets beside copies from a backup, and that are none."""
+    copies = [run.facts.name for run in runs if run.need.hard]
+    for run in runs if copies else ():
+        header = run.facts.header
+        if header is not None and not run.facts.is_backup_copy and not run.facts.temporary:
+            own = (run.facts.name,)
+            yield Rules.NO_COPY.fault(run.facts.name, copies[0], files=own, databases=own)
+
+
 def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     """Yield what does not fit beside the databases and logs: checkpoints, flush maps, databases that are not here.
 
     None of it is placed by a restore of its own accord, so most of this is a warning: about what happens if somebody
     places it by hand.
     """
+    yield from _no_copies(runs)
     yield from _databases_not_here(facts, runs)
     yield from together_faults(facts)
+    yield from _out_of_step(runs)
     formats: dict[str, list[LogFacts]] = {}
     for log in facts.logs:
         if log.is_newer:
@@ -346,7 +400,7 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
     gone: dict[Signature, tuple[str, Severity, tuple[str, ...]]] = {}
     for one in runs:
         for log in one.run:
-            stops = one.need.low and not one.need.hard and log is one.run[-1]
+            stops = log is one.run[-1] and not one.need.hard and _is_attached_at_the_end(one)
             for attached in log.attached:
                 if attached.signature not in here:
                     _, worst, users = gone.get(attached.signature, ("", Severity.WARNING, ()))
@@ -358,6 +412,12 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
             yield Rules.DATABASE_ELSEWHERE.fault(path, facts.elsewhere[signature], files=(path,), databases=named)
             continue
         yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
+
+
+def _is_attached_at_the_end(run: DatabaseRun) -> bool:
+    """Return whether databases are still attached where the logs end: one that is shut down there takes all along."""
+    header = run.facts.header
+    return bool(run.need.low) or (header is not None and run.end > header.consistent_position.generation)
 
 
 def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:

@@ -127,12 +127,14 @@ class Version:
 
     @property
     def differing(self) -> tuple[Copy, ...]:
-        """Copies whose bytes differ from the first one's, which only those of a log that was being written may."""
-        first = self.copies[0].facts
+        """Copies in other sets whose bytes differ from the first one's: only those of a log that is written may."""
+        first = self.copies[0]
         return tuple(
             copy
             for copy in self.copies[1:]
-            if copy.facts.digest != first.digest and (first.current or not copy.facts.current)
+            if copy.at != first.at
+            and copy.facts.digest != first.facts.digest
+            and (first.facts.current or not copy.facts.current)
         )
 
 
@@ -311,12 +313,18 @@ class LogTable:
         return [one for one in found if link(log, one).fault is None]
 
     def choose(
-        self, signature: Signature, generation: int, before: LogFacts | None, created: LogTime | None = None
+        self,
+        signature: Signature,
+        generation: int,
+        before: LogFacts | None,
+        created: LogTime | None = None,
+        *,
+        hard: bool = False,
     ) -> LogFacts | None:
         """Return the log of a generation that fits best: created when it must be, else continuing the one before.
 
         Of copies of one log the engine must find it by its name; the current log counts where none follows it, unless
-        the numbered copy holds more.
+        the numbered copy holds more. Hard recovery goes by numbers alone.
         """
         found = self.of(signature, generation)
         if created is not None:
@@ -325,7 +333,9 @@ class LogTable:
             found = [log for log in found if link(before, log).fault is None] or found
         follows = any(self.continuing(signature, log) for log in found)
         return min(
-            found, key=lambda log: (not self.finds(log), *_fullness(log, follows=follows), log.name), default=None
+            found,
+            key=lambda log: (not self.finds(log), *_fullness(log, follows=follows or hard), log.name),
+            default=None,
         )
 
 

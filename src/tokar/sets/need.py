@@ -74,13 +74,11 @@ def need_of(facts: DatabaseFacts) -> Need:
     if facts.temporary or header.state in _UNUSABLE:
         why = _UNUSABLE.get(header.state, "") if header.state else ""
         return Need(basis=Basis.UNUSABLE, why=f"state {header.state_name}: {why}")
-    if facts.is_backup_copy and not header.is_clean:
-        return _need_of_copy(facts, header)
     if header.is_clean:
         return Need(basis=Basis.CLEAN, why=header.state_name)
     if header.state not in {DatabaseState.DIRTY_SHUTDOWN, DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN}:
         return Need(basis=Basis.UNKNOWN, why=f"what a database in the {_state(header)} needs is not known")
-    return _need_of_dirty(header)
+    return _need_of_copy(facts, header) if facts.is_backup_copy else _need_of_dirty(header)
 
 
 def _state(header: DatabaseHeader) -> str:

@@ -166,8 +166,12 @@ class SetReader:
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
         databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
         logs = _with_reach([one for one in found if isinstance(one, LogFacts)], databases)
-        if not any(one.recognised for one in databases) and any(log.signature is not None for log in logs):
-            databases = tuple(replace(one, recognised=True) for one in databases)  # the logs are for something
+        if any(log.signature is not None for log in logs):  # they are for something, and say where it lay
+            alone = not any(one.recognised for one in databases)
+            named = {names.leaf_of(one.path).lower() for log in logs for one in log.attached}
+            databases = tuple(
+                replace(one, recognised=one.recognised or alone or one.leaf.lower() in named) for one in databases
+            )
         return SetFacts(
             source=source,
             databases=databases,
@@ -303,7 +307,10 @@ def _log(file: SetFile, seen: Seen) -> LogFacts:
         sector_size=header.sector_size,
         positions=_positions_before(header),
         previous_segments_xor=header.previous_segments_xor if header.has_segments_link else None,
-        attached=tuple(AttachedDatabase(one.path, one.signature) for one in header.attachments),
+        attached=tuple(
+            AttachedDatabase(one.path, one.signature, one.attach_position, one.consistent_position)
+            for one in header.attachments
+        ),
         content=seen.report if isinstance(seen.report, LogReport) else None,
     )
 
