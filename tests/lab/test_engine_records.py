@@ -71,6 +71,9 @@ def test_an_all_zero_page_is_free_and_was_never_used() -> None:
 def test_a_damaged_page_is_refused(ecc: bool) -> None:
     data = bytearray(Page(5, dbtime=1, items={b"k": b"v"}, free=False).to_bytes(4096, ecc=ecc))
     data[50] ^= 4
+    if ecc:
+        assert Page.from_bytes(bytes(data), 5).items == {b"k": b"v"}  # one flipped bit is corrected
+        data[51] ^= 4
     with pytest.raises(EngineError) as caught:
         Page.from_bytes(bytes(data), 5)
     assert (caught.value.code, caught.value.name) == (-1018, "JET_errReadVerifyFailure")
