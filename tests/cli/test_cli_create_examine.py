@@ -181,6 +181,20 @@ def test_good_samples_are_verified_to_the_last_page(
 
 
 @pytest.mark.samples
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dhcp-streaming-backup-redacted", "512 empty pages without a checksum"),
+        ("xp64-catroot2", "593 pages and 186 log ranges verified, none bad, 175 empty pages without a checksum"),
+    ],
+)
+def test_pages_with_a_checksum_are_counted_apart_from_empty_ones(
+    samples: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    assert f"tokar: content: {content}\n" in done("create", tmp_path / "a.tokar", samples / name).stderr
+
+
+@pytest.mark.samples
 def test_a_database_whose_log_is_missing_is_warned_of_at_once(samples: Path, tmp_path: Path) -> None:
     found = done("create", "-q", tmp_path / "a.tokar", samples / "ual-hyperv")
     assert "warning: Current.mdb: log 0x7C is missing" in found.stderr

@@ -10,6 +10,7 @@ from tokar.cli import output
 from tokar.words import count_text
 
 _MAX_FILES: Final = 20
+_COUNTS: Final = ("files", "pages", "empty", "segments", "ranges", "bad", "correctable", "not_verified")
 _MAX_OFFSETS: Final = 3
 
 
@@ -34,16 +35,20 @@ def summary(examination: Mapping[str, Any]) -> str:
     if examination["state"] != "done":
         what = "not wanted" if examination["state"] == "off" else "not possible where the archive was made"
         return f"not verified: {what}"
-    counts = {key: int(examination.get(key, 0)) for key in ("pages", "segments", "bad", "correctable", "not_verified")}
-    if not int(examination.get("files", 0)):
+    counts = {key: int(examination.get(key, 0)) for key in _COUNTS}
+    if not counts["files"]:
         return ""
+    counts["pages"] -= counts["empty"]
+    counts["segments"] -= counts["ranges"]
     verified = [
-        count_text(counts["pages"], "page") if counts["pages"] else "",
-        count_text(counts["segments"], "log segment") if counts["segments"] else "",
+        count_text(counts[kind], word)
+        for kind, word in (("pages", "page"), ("segments", "log segment"), ("ranges", "log range"))
+        if counts[kind]
     ]
     bad = f"{counts['bad']:,} BAD" if counts["bad"] else "none bad"
     parts = [
-        " and ".join(part for part in verified if part) + f" verified, {bad}" if any(verified) else "",
+        f"{' and '.join(verified)} verified, {bad}" if verified else "",
+        f"{count_text(counts['empty'], 'empty page')} without a checksum" if counts["empty"] else "",
         f"{counts['correctable']:,} correctable" if counts["correctable"] else "",
         f"{count_text(counts['not_verified'], 'file')} not verified" if counts["not_verified"] else "",
     ]

@@ -30,7 +30,7 @@ _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list of files
 _MAX_OFFSETS: Final = 16  # bad pages or segments of a file that are pointed at; all of them are counted
 _MAX_TEXT: Final = 1000  # characters of a name or a reason
-_COUNTS: Final = ("bad", "correctable", "files", "not_verified", "pages", "segments")
+_COUNTS: Final = ("bad", "correctable", "empty", "files", "not_verified", "pages", "ranges", "segments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ class Findings:
     files: int = 0  # Databases and logs that were looked at
     not_verified: int = 0  # How many of them could not be verified
     pages: int = 0  # Pages that were verified
+    empty: int = 0  # How many of them are empty, and so have no checksum
     segments: int = 0  # Segments and ranges of logs that were verified
+    ranges: int = 0  # How many of them are ranges, as in older formats
     bad: int = 0  # How many of both the engine refuses
     correctable: int = 0  # Pages that it corrects while reading
     # The files in their order: all while they are few, else those with something to say, and not more than 500.
@@ -84,8 +86,10 @@ class Findings:
         self.correctable += verdict.correctable
         if verdict.unit == "pages":
             self.pages += verdict.units
+            self.empty += verdict.empty
         else:
             self.segments += verdict.units
+            self.ranges += verdict.units * (verdict.unit == "ranges")
         if self.files == _MAX_LISTED + 1:
             self.kept = self.remarkable
         if len(self.kept) < _MAX_LISTED and (self.files <= _MAX_LISTED or examined.is_remarkable):

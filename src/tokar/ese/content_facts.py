@@ -178,6 +178,7 @@ class ContentVerdict:
 
     unit: str = ""  # What carries the checksums: `pages`, `segments` or `ranges`; empty where nothing is known to
     units: int = 0  # How many were verified, empty pages among them
+    empty: int = 0  # How many of them are empty pages
     bad: int = 0  # How many of them the engine refuses
     correctable: int = 0  # How many it corrects while reading
     faults: tuple[PageFault | LogFault, ...] = ()  # The first of both, at most as many as a report lists
@@ -233,6 +234,7 @@ def _judge_pages(identity: Identity, report: PageReport) -> ContentVerdict:
     return ContentVerdict(
         unit="pages",
         units=0 if report.not_verified else report.pages,
+        empty=0 if report.not_verified else report.empty,
         bad=report.bad,
         correctable=report.correctable,
         faults=report.faults,
