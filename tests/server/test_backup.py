@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +30,7 @@ from tokar.errors import (
     ArchiveError,
     CheckMismatchError,
     ExistingFileError,
+    FormatError,
     InputError,
     ProcedureError,
     SetError,
@@ -46,7 +48,6 @@ from tokar.storage.bytesource import Reread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 FULL, INCREMENTAL = BackupKind.FULL, BackupKind.INCREMENTAL
 DIFFERENTIAL, COPY = BackupKind.DIFFERENTIAL, BackupKind.COPY
@@ -617,6 +618,68 @@ def test_of_two_backups_with_one_name_the_loser_touches_nothing_of_the_winner(ou
 def test_the_receipt_says_how_the_archive_was_read_again(out: Path) -> None:
     run_backup(fill(ScriptedServer()), out, FULL)
     assert read_receipt(receipt_path(out)).archive["reread"] in set(Reread)
+
+
+LIES: dict[str, Callable[[bytes], bytes]] = {
+    "a bit flipped": lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:],
+    "zeros": lambda data: data[:8192] + bytes(len(data) - 8192),
+    "the end lost": lambda data: data[: len(data) // 2],
+    "nothing": lambda _: b"",
+}
+
+
+class LyingDisk:
+    """A disk that says that a file is on it, gives it back from memory, and keeps something else.
+
+    Args:
+        patch: For the calls of the system.
+        lie: Makes what it keeps.
+        way: How its memory can be passed: by a `direct` read, by having it `evicted`, or not at all.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, lie: Callable[[bytes], bytes], way: Reread) -> None:
+        self._lie, self._open = lie, os.open
+        if way is Reread.DIRECT:
+            patch.setattr(os, "open", self.open)
+            return
+        patch.delattr(os, "O_DIRECT", raising=False)
+        patch.setattr(os, "posix_fadvise", self.evict, raising=False)
+        if way is Reread.CACHE:
+            patch.delattr(os, "posix_fadvise")
+
+    def open(self, path: Path | str, flags: int, *arguments: Any, **options: Any) -> int:
+        if flags & os.O_DIRECT:
+            flags &= ~os.O_DIRECT
+            kept = Path(f"{path}.kept")
+            kept.write_bytes(self._lie(Path(path).read_bytes()))
+            path = kept
+        return self._open(path, flags, *arguments, **options)
+
+    def evict(self, descriptor: int, *_: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}")
+        path.write_bytes(self._lie(path.read_bytes()))
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="memory can be passed on Linux")
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("way", [Reread.DIRECT, Reread.EVICTED])
+def test_a_disk_that_lies_costs_no_log(out: Path, monkeypatch: pytest.MonkeyPatch, lie: str, way: Reread) -> None:
+    server = fill(ScriptedServer())
+    with monkeypatch.context() as patch:
+        LyingDisk(patch, LIES[lie], way)
+        with pytest.raises(FormatError):
+            run_backup(server, out, FULL)
+    assert not server.truncated
+    assert server.ended == [Outcome.ABORT]
+    assert not out.exists()
+    assert out.with_name(out.name + ".unverified").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="memory can be passed on Linux")
+def test_where_memory_cannot_be_passed_the_receipt_says_so(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LyingDisk(monkeypatch, LIES["zeros"], Reread.CACHE)
+    run_backup(fill(ScriptedServer()), out, FULL)
+    assert read_receipt(receipt_path(out)).archive["reread"] == "cache"
 
 
 def test_a_place_in_memory_is_warned_of(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
