@@ -73,7 +73,8 @@ def link(earlier: LogFacts, later: LogFacts) -> Link:
         return Link(LinkFault.SIGNATURE)
     if later.previous_created != earlier.created:
         return Link(LinkFault.TIME)
-    return Link(LinkFault.SIZE) if later.expected_size != earlier.expected_size else _link_content(earlier, later)
+    sizes = later.expected_size, earlier.expected_size  # a receipt keeps none
+    return Link(LinkFault.SIZE) if all(sizes) and sizes[0] != sizes[1] else _link_content(earlier, later)
 
 
 def _link_content(earlier: LogFacts, later: LogFacts) -> Link:
