@@ -148,7 +148,7 @@ for at in (N3, N4, CUR):
     row("crashed", f"{at} of another server", bring(of("clean"), log(7), at), NOT, Kind.LOG_FOREIGN, -530)
 for at in (N3, N4):
     row("crashed", f"{at} has a header and nothing more", blank(at), NOT, Kind.LOG_BLANK, -501)
-row("crashed", "a current log that was just begun", blank(CUR), YES)
+row("crashed", "a current log that was just begun", blank(CUR), NOT, Kind.PAGES_OFF_CHAIN, -567)
 row("crashed", "log 3 ends too early", blank(N3, 5 * 4096), NOT, Kind.LOG_ALTERED, -590)
 row("crashed", "log 4 ends before a position that log 5 gives", blank(N4, 5 * 4096), NOT, Kind.LOG_SHORT, -501)
 row("crashed", "other records in log 4", rewritten(N4, 3), NOT, Kind.LOG_ALTERED, -590)
@@ -179,7 +179,7 @@ row("crashed", "needs 4 to 5", dirty(DB, CUR, 4, 5), YES)
 row("crashed", "needs 5, and 4 is gone", both(dirty(DB, CUR, 5, 5), drop(N4)), YES, Kind.LOGS_BEFORE_GAP, -528, N3)
 row("crashed", "needs 5, and 4 is damaged", both(dirty(DB, CUR, 5, 5), bits(N4, 9000, 9100)), YES, Kind.LOG_DAMAGED,
     -501, logs(3, 4))
-row("crashed", "needs 3 to 4, 5 is committed", dirty(DB, CUR, 3, 4, 5), YES)
+row("crashed", "needs 3 to 4, 5 is committed", dirty(DB, CUR, 3, 4, 5), NOT, Kind.PAGES_OFF_CHAIN)
 row("crashed", "5 is committed and gone", both(dirty(DB, CUR, 3, 4, 5), drop(CUR)), LOSS, Kind.COMMITTED_LOG_MISSING,
     -582)
 row("crashed", "5 is committed and cut", both(dirty(DB, CUR, 3, 4, 5), cut(CUR, 30000)), LOSS, Kind.LOG_SIZE, -586)
@@ -225,7 +225,7 @@ row("clean", "log 8 also as 0x18", copy(log(8), log(0x18)), YES, Kind.LOG_NAME, 
 row("clean", "the current log also by number", copy(CUR, log(9)), YES, None, None, log(9))
 row("clean", "the current log and its number disagree", both(copy(CUR, log(9)), rewritten(log(9), 3)), NOT,
     Kind.LOG_DIFFERS, -515)
-row("clean", "a lagged copy, shut down in log 5", header(DB, consistent(5)), YES)
+row("clean", "shut down in log 5, and pages are from later", header(DB, consistent(5)), NOT, Kind.PAGES_OFF_CHAIN)
 row("clean", "shut down in log 12", header(DB, consistent(12)), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
 row("clean", "shut down in log 2", header(DB, consistent(2)), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
 row("clean", "repaired", header(DB, (240, u32(1))), YES, Kind.DATABASE_REPAIRED)
@@ -253,7 +253,7 @@ for name, file in (("clean", DB), ("crashed", DB)):
     row(name, "bits in a page", bits(file, 9 * 4096 + 500, 9 * 4096 + 1000), NOT, Kind.PAGES_DAMAGED, -1018)
 row("clean", "half a database", cut(DB, 60 * 4096), NOT, Kind.DATABASE_CUT, -1206)
 row("clean", "a page in use is zeros", zero_page(DB, 40), NOT, Kind.DATABASE_BLANK, -1019)
-row("crashed", "half a database", cut(DB, 60 * 4096), YES, Kind.PAGES_BEYOND)
+row("crashed", "half a database", cut(DB, 60 * 4096), NOT, Kind.PAGES_OFF_CHAIN, -566)
 row("basic", "as it is", nothing, YES)
 row("basic", "half of what is in use", cut("basic.edb", 14 * 4096), NOT, Kind.DATABASE_CUT, -1206)
 row("basic", "two pages changed places", swap_pages("basic.edb", 5, 7), NOT, Kind.PAGES_MISPLACED, -1018)
@@ -343,7 +343,8 @@ def differences(title: str, folder: Path) -> Iterator[str]:
         yield f"left out are {sorted(full.left_out)}"
     if full.exit_code != (0 if word in {YES, PART} else 9):
         yield f"check --content ends with {full.exit_code}"
-    yield from contradictions(path, full)
+    if kind is not Kind.PAGES_OFF_CHAIN:  # which only check --content can see: it alone reads pages and logs together
+        yield from contradictions(path, full)
 
 
 @pytest.mark.parametrize("title", ROWS)
