@@ -46,8 +46,8 @@ _CHECKPOINT_FILE_SIZE: Final = 8192
 _LOG_VERSIONS: Final = {(7, 3701), (7, 3702), (7, 3703), (7, 3704), (8, 4000)}
 # Unused sectors of format 7, and the reserve logs of that era: 16 lines of 16 bytes, the first byte of line n is 0xDA +
 # 16 n.
-_FILL_PATTERN: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
-_RESERVE_STARTS: Final = {0, int.from_bytes(_FILL_PATTERN[:8], "little")}
+FILL_PATTERN: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
+_RESERVE_STARTS: Final = {0, int.from_bytes(FILL_PATTERN[:8], "little")}
 _CHUNK_SIZE: Final = 1 << 20
 
 
@@ -314,7 +314,7 @@ def _recognise_reserve(source: ByteSource, head: bytes) -> Identity | None:
     """Reserve logs: all zero, or the fill pattern from the first byte to the last."""
     if source.size > LARGEST_LOG:
         return None
-    pattern = bytes(256) if not any(head[:16]) else _FILL_PATTERN
+    pattern = bytes(256) if not any(head[:16]) else FILL_PATTERN
     expected = pattern * (min(source.size, _CHUNK_SIZE) // len(pattern) + 1)
     for offset in range(0, source.size, _CHUNK_SIZE):
         chunk = source.read(offset, _CHUNK_SIZE)

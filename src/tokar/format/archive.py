@@ -417,12 +417,7 @@ class EntrySource:
     def __init__(self, archive: Archive, entry: Entry) -> None:
         self._reader = EntryReader(archive.source, archive.id[:8])
         self._found = self._reader.records(entry, archive.end_of(entry))
-        self._size = entry.size
-
-    @property
-    def size(self) -> int:
-        """Bytes of content."""
-        return self._size
+        self.size = entry.size  # Bytes of content
 
     def read(self, offset: int, size: int) -> bytes:
         """Return content at `offset`, fewer than `size` bytes only at the end.

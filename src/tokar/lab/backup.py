@@ -175,7 +175,9 @@ class Backup:
         """
         if self.logs is None or self._open is not None:
             raise EngineError(-521, "the logs are not listed, or a file is open")
-        if not self._logs_are_read() or (self._has_trailer and self.full and not self._databases_are_read()):
+        if not self._logs_are_read() or (
+            self._has_trailer and self.full and not all(map(self._is_copied, self._instance.tables))
+        ):
             raise EngineError(-616, "not every file was read to its end")
         self._truncated = True
         limits = [self._instance.checkpoint.generation, self.info.generation_high + 1]
@@ -235,9 +237,6 @@ class Backup:
 
     def _is_copied(self, dbid: int) -> bool:
         return dbid in self._copies and self._copies[dbid].is_read
-
-    def _databases_are_read(self) -> bool:
-        return all(self._is_copied(dbid) for dbid in self._instance.tables)
 
     def _logs_are_read(self) -> bool:
         due = sum(file.number for file in self.logs or () if file.role is FileRole.LOG)

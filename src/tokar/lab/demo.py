@@ -7,7 +7,7 @@ back is kept by an account of every committed transaction that neither the engin
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -102,7 +102,8 @@ class _Story:
         lab = create_lab(self._folder / "server", PROFILE, seed=_SEED, listener=self._account)
         self._chapter("A simulated Exchange server with a private and a public store, and users at work.")
         lab.work(_TRANSACTIONS)
-        self._show_locations(lab)
+        for one in lab.locations():
+            self._say(f"  0x{one.token:02X} {token_name(one.token, PROFILE):<17} {one.name}")
         archives = self._back_up(lab)
         self._inspect(archives[0])
         self._damage(archives[1])
@@ -114,10 +115,6 @@ class _Story:
     def _chapter(self, title: str) -> None:
         self._say("")
         self._say(title)
-
-    def _show_locations(self, lab: Lab) -> None:
-        for one in lab.locations():
-            self._say(f"  0x{one.token:02X} {token_name(one.token, PROFILE):<17} {one.name}")
 
     def _back_up(self, lab: Lab) -> tuple[Path, ...]:
         self._chapter(
@@ -191,15 +188,10 @@ class _Story:
         committed = self._account.at[result.registrations[-1].generation_high]
         expected = {each.name: committed.get(each.dbid, {}) for each in target.config.databases}
         found = target.contents()
-        self._compare(expected, found)
-        return DemoResult(archives, sum(map(len, found.values())), equal=expected == found)
-
-    def _compare(
-        self, expected: Mapping[str, Mapping[bytes, bytes]], found: Mapping[str, Mapping[bytes, bytes]]
-    ) -> None:
         for name, records in found.items():
             verdict = "exactly what was committed" if records == expected[name] else "NOT what was committed"
             self._say(f"    {name:<9} {len(records):>4} records: {verdict}")
+        return DemoResult(archives, sum(map(len, found.values())), equal=expected == found)
 
 
 def _summary(result: BackupResult) -> str:

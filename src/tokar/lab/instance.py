@@ -200,13 +200,11 @@ class Workload:
     Args:
         instance: The engine.
         chance: Where chance comes from.
-        keys: How many different keys each database has.
     """
 
-    def __init__(self, instance: Instance, chance: Chance, keys: int = KEYS) -> None:
+    def __init__(self, instance: Instance, chance: Chance) -> None:
         self._instance = instance
         self._chance = chance
-        self._keys = keys
 
     def run(self, transactions: int) -> None:
         """Work until that many more transactions are over; some others stay open."""
@@ -248,10 +246,10 @@ class Workload:
 
     def _change(self, number: int) -> None:
         dbid = self._chance.one_of(sorted(self._instance.tables))
-        index = self._chance.number(0, self._keys - 1)
+        index = self._chance.number(0, KEYS - 1)
         # Runs of neighbouring deletes empty whole pages, so that pages become free and are used again.
         deletes = self._chance.happens(0.07)
-        run = range(index, min(index + 12, self._keys)) if deletes else range(index, index + 1)
+        run = range(index, min(index + 12, KEYS)) if deletes else range(index, index + 1)
         try:
             for each in run:
                 value = None if deletes else self._chance.some_bytes(self._chance.number(10, 500))

@@ -16,11 +16,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
+from operator import xor
 from pathlib import Path
 from typing import Final
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import xor_words
+from tokar.ese.identify import FILL_PATTERN
 from tokar.ese.log import HEADER_SIZE, SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, seal_segment, segment_is_sealed
 from tokar.ese.values import LogPosition
@@ -100,10 +103,8 @@ class SegmentLog:
 
 def accumulate(data: bytes, generation: int) -> int:
     """Return the XOR of the checksums of all valid segments of a log."""
-    value = 0
-    for segment in _valid_segments(data, generation)[0]:
-        value ^= int.from_bytes(segment[:8], "little")
-    return value
+    checksums = (int.from_bytes(segment[:8], "little") for segment in _valid_segments(data, generation)[0])
+    return reduce(xor, checksums, 0)
 
 
 class End(Enum):
@@ -164,8 +165,6 @@ _CHECKSUM: Final = struct.Struct(
 _KIND: Final = 42
 _SEED, _SHORT_SEED = 0xFEEDBEAF, 0xDEADC0DE
 _SHORT_USED, _SHORT_UNUSED = 0x9A, 0xD1
-# What unused sectors hold: 16 lines of 16 bytes, the first byte of line n is 0xDA + 16 n.
-_FILL: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
 
 
 class RangeLog:
@@ -193,7 +192,7 @@ class RangeLog:
     def create(cls, path: Path, header: LogHeader) -> RangeLog:
         """Write an empty log: its header, and the fill pattern."""
         head = header.build()
-        image = head + _FILL * ((header.file_size - len(head)) // len(_FILL))
+        image = head + FILL_PATTERN * ((header.file_size - len(head)) // len(FILL_PATTERN))
         path.write_bytes(image)
         return cls(path, header, image)
 
@@ -284,7 +283,7 @@ def _is_torn(data: bytes, header: LogHeader, start: int, end: int) -> bool:
 def _is_unused(data: bytes, start: int, sector_size: int) -> bool:
     """Tell whether all sectors from an offset on hold the fill pattern."""
     begin = start // sector_size * sector_size
-    return data[begin:] == (_FILL * ((len(data) - begin) // len(_FILL) + 1))[: len(data) - begin]
+    return data[begin:] == (FILL_PATTERN * ((len(data) - begin) // len(FILL_PATTERN) + 1))[: len(data) - begin]
 
 
 def _checksum_record(image: bytes | bytearray, header: LogHeader, start: int, forward: int, following: int) -> bytes:

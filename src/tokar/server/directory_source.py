@@ -52,12 +52,11 @@ class DirectoryServer(Server):
     Args:
         folder: The directory; its subfolders are searched too.
         profile: The token profile; `ese` unless the files are known to be of one service.
-        base: The base name of the log stream to take, where there is more than one.
     """
 
     truncates = False
 
-    def __init__(self, folder: Path | str, *, profile: str = "ese", base: str | None = None) -> None:
+    def __init__(self, folder: Path | str, *, profile: str = "ese") -> None:
         self.folder = Path(folder)
         self.dialect = replace(
             DIALECTS["ese"],
@@ -66,7 +65,6 @@ class DirectoryServer(Server):
             types=frozenset({BackupType.FULL}),
             source="this project",
         )
-        self._base = base
         self._busy = False
 
     def prepare_backup(self, backup_type: BackupType) -> BackupContext:
@@ -81,7 +79,7 @@ class DirectoryServer(Server):
             raise ServerError(codes.BACKUP_IN_PROGRESS, call="prepare_backup")
         if backup_type is not BackupType.FULL:
             raise ServerError(codes.INVALID_PARAMETER, call="prepare_backup", detail="a directory has full copies only")
-        gatherer = Gatherer(self.dialect.profile, base=self._base)
+        gatherer = Gatherer(self.dialect.profile)
         gatherer.add_folder(os.fspath(self.folder))
         self._busy = True
         return _DirectoryBackup(self, gatherer.result().candidates)

@@ -81,11 +81,7 @@ class BytesSource:
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = memoryview(data)
-
-    @property
-    def size(self) -> int:
-        """The number of bytes there are."""
-        return len(self._data)
+        self.size = len(self._data)  # The number of bytes there are
 
     def read(self, offset: int, size: int) -> bytes:
         """Return the bytes at `offset`, fewer than `size` only at the end."""
@@ -148,7 +144,7 @@ class FileSource:
         self._descriptor = open_file(path)
         try:
             demand_no_output(os.fstat(self._descriptor))
-            self._size = os.lseek(self._descriptor, 0, os.SEEK_END)
+            self.size = os.lseek(self._descriptor, 0, os.SEEK_END)
         except OSError as error:
             os.close(self._descriptor)
             raise StorageError(f"cannot read: {error.strerror}", path=path) from error
@@ -156,11 +152,6 @@ class FileSource:
             os.close(self._descriptor)
             error.path = path
             raise
-
-    @property
-    def size(self) -> int:
-        """The number of bytes the file had when it was opened."""
-        return self._size
 
     def fileno(self) -> int:
         """Return the descriptor."""
