@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from engine_by_hand import (
     Taken,
     back_up,
     decoded,
+    kept_folder,
     new_story,
     outcome_of,
     place,
@@ -45,20 +47,38 @@ PROFILES = sorted(ERAS)
 LOGS_ONLY = sorted(name for name in ERAS if BackupType.LOGS_ONLY in DIALECTS[name].types)
 
 
-def full_of(folder: Path, profile: str, seed: int = 1) -> tuple[Story, HandSet]:
-    story = new_story(folder, profile, seed=seed)
+# Sets that many tests begin with are made once. Their servers are looked at and left alone; whoever wants one to go on
+# makes a story of its own.
+@cache
+def full_of(profile: str, seed: int = 1) -> tuple[Story, HandSet]:
+    story = new_story(kept_folder(), profile, seed=seed)
     return story, back_up(server_of(story))
 
 
-def chain_of(folder: Path, profile: str, seed: int = 1) -> tuple[Story, list[HandSet]]:
+@cache
+def two_fulls_of(profile: str) -> tuple[Story, HandSet, HandSet]:
+    story = new_story(kept_folder(), profile)
+    server = server_of(story)
+    return story, back_up(server), back_up(server)
+
+
+@cache
+def chain_of(profile: str, seed: int = 1) -> tuple[Story, list[HandSet]]:
     """A full and three incrementals, each of several logs."""
-    story = new_story(folder, profile, seed=seed)
+    story = new_story(kept_folder(), profile, seed=seed)
     server = server_of(story, busy=4)
     sets = [back_up(server)]
     for _ in range(3):
         story.lab.work(40)
         sets.append(back_up(server, full=False))
     return story, sets
+
+
+@cache
+def logs_of_another_server(profile: str) -> dict[str, bytes]:
+    """The closed logs of a server that has worked for long, by name."""
+    other = new_story(kept_folder(), profile, seed=2, work=500)
+    return {path.name: path.read_bytes() for path in other.lab.instance.log.closed().values()}
 
 
 def damaged(taken: Taken, offset: int) -> Taken:
@@ -70,7 +90,7 @@ def damaged(taken: Taken, offset: int) -> Taken:
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("seed", range(5))
 def test_a_full_gives_exactly_the_contents_at_its_roll_over(tmp_path: Path, profile: str, seed: int) -> None:
-    story, full = full_of(tmp_path / "a", profile, seed)
+    story, full = full_of(profile, seed)
     lab = restore(story, tmp_path / "b", full)
     assert outcome_of(lab) == story.expected(full.high)
     lab.work(10)
@@ -80,7 +100,7 @@ def test_a_full_gives_exactly_the_contents_at_its_roll_over(tmp_path: Path, prof
 @pytest.mark.parametrize("profile", LOGS_ONLY)
 @pytest.mark.parametrize("seed", range(2))
 def test_a_chain_gives_exactly_the_contents_at_each_roll_over(tmp_path: Path, profile: str, seed: int) -> None:
-    story, sets = chain_of(tmp_path / "a", profile, seed)
+    story, sets = chain_of(profile, seed)
     for count in range(1, len(sets) + 1):
         lab = restore(story, tmp_path / f"b{count}", *sets[:count])
         assert outcome_of(lab) == story.expected(sets[count - 1].high)
@@ -114,18 +134,20 @@ def test_logs_left_on_disk_are_rolled_forward_to_the_last_commit(tmp_path: Path,
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_hard_recovery_ignores_the_checkpoint(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story = new_story(tmp_path / "a", profile)
+    full = back_up(server_of(story))
     lab = restore(story, tmp_path / "b", full)
+    expected = story.expected(full.high)
     story.lab.work(40)
     shutil.copy(story.lab.place.checkpoint, lab.place.checkpoint)
-    assert outcome_of(lab) == story.expected(full.high)
+    assert outcome_of(lab) == expected
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_hard_recovery_that_is_cut_off_is_begun_again(
     tmp_path: Path, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     lab = restore(story, tmp_path / "b", full)
     original, cuts = DatabaseFile.write_raw, 0
     for after in (0, 2, 4):
@@ -149,7 +171,7 @@ def test_a_hard_recovery_that_is_cut_off_is_begun_again(
 
 @pytest.mark.parametrize("profile", LOGS_ONLY)
 def test_after_a_restore_only_a_full_is_possible(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     lab = restore(story, tmp_path / "b", full)
     lab.start()
     with pytest.raises(EngineError) as caught:
@@ -158,7 +180,7 @@ def test_after_a_restore_only_a_full_is_possible(tmp_path: Path, profile: str) -
 
 
 def test_without_its_patch_file_an_early_copy_is_refused(tmp_path: Path) -> None:
-    story, full = full_of(tmp_path / "a", "edbbcli")
+    story, full = full_of("edbbcli")
     assert outcome_of(restore(story, tmp_path / "b", without_patches(full))) == -538
 
 
@@ -173,14 +195,12 @@ def test_without_the_pages_of_its_patch_file_an_early_copy_loses_data(tmp_path: 
 
 
 def test_the_patch_file_of_another_backup_is_refused(tmp_path: Path) -> None:
-    story = new_story(tmp_path / "a")
-    server = server_of(story)
-    earlier, full = back_up(server), back_up(server)
+    story, earlier, full = two_fulls_of("edbbcli")
     assert outcome_of(restore(story, tmp_path / "b", replace(full, patches=earlier.patches))) == -552
 
 
 def test_patch_files_in_each_others_place_are_refused(tmp_path: Path) -> None:
-    story, full = full_of(tmp_path / "a", "edbbcli")
+    story, full = full_of("edbbcli")
     first, second = full.patches
     swapped = (replace(first, data=second.data), replace(second, data=first.data))
     assert outcome_of(restore(story, tmp_path / "b", replace(full, patches=swapped))) == -552
@@ -188,23 +208,21 @@ def test_patch_files_in_each_others_place_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [100, 8192 + 100])
 def test_a_patch_file_that_is_cut_is_refused(tmp_path: Path, cut: int) -> None:
-    story, full = full_of(tmp_path / "a", "edbbcli")
+    story, full = full_of("edbbcli")
     patches = tuple(replace(each, data=each.data.ljust(12288, b"\1")[:cut]) for each in full.patches)
     assert outcome_of(restore(story, tmp_path / "b", replace(full, patches=patches))) == -535
 
 
 @pytest.mark.parametrize("profile", ["ntdsbcli", "certadm"])
 def test_later_copies_do_not_need_their_empty_patch_file(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     assert outcome_of(restore(story, tmp_path / "b", without_patches(full))) == story.expected(full.high)
 
 
 @pytest.mark.parametrize("profile", ["ntdsbcli", "certadm"])
 @pytest.mark.parametrize(("change", "code"), [("empty", -534), ("damaged", -535), ("missing", -535), ("other", -552)])
 def test_a_trailer_that_does_not_fit_is_refused(tmp_path: Path, profile: str, change: str, code: int) -> None:
-    story = new_story(tmp_path / "a", profile)
-    server = server_of(story)
-    earlier, full = back_up(server), back_up(server)
+    story, earlier, full = two_fulls_of(profile)
     size = ERAS[profile].page_size
     first, *rest = full.databases
     body, trailer = first.data[:-size], first.data[-size:]
@@ -222,7 +240,7 @@ def test_a_trailer_that_does_not_fit_is_refused(tmp_path: Path, profile: str, ch
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_copy_that_is_cut_inside_a_page_is_refused(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     first, *rest = full.databases
     short = replace(full, databases=(replace(first, data=first.data[:-100]), *rest))
     assert outcome_of(restore(story, tmp_path / "b", short)) == -561
@@ -230,7 +248,8 @@ def test_a_copy_that_is_cut_inside_a_page_is_refused(tmp_path: Path, profile: st
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_database_that_is_no_streaming_copy_is_refused(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story = new_story(tmp_path / "a", profile)
+    full = back_up(server_of(story))
     lab = restore(story, tmp_path / "b", full)
     story.lab.stop()
     shutil.copy(story.lab.place.databases[1], lab.place.databases[1])
@@ -239,7 +258,7 @@ def test_a_database_that_is_no_streaming_copy_is_refused(tmp_path: Path, profile
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_log_of_the_set_is_needed(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     for index in range(len(full.logs)):
         lab = restore(story, tmp_path / f"b{index}", full)
         (lab.place.logs / full.logs[index].leaf).unlink()
@@ -248,7 +267,7 @@ def test_every_log_of_the_set_is_needed(tmp_path: Path, profile: str) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_beginning_one_log_late_is_refused(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     lab = target_for(story, tmp_path / "b")
     place(lab, [full])
     register(lab, [full], low=full.low + 1)
@@ -257,31 +276,29 @@ def test_beginning_one_log_late_is_refused(tmp_path: Path, profile: str) -> None
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_damaged_log_of_the_set_is_refused(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     broken = replace(full, logs=(*full.logs[:-1], damaged(full.logs[-1], 4096 + 60)))
     assert outcome_of(restore(story, tmp_path / "b", broken)) == -573
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_logs_of_another_server_are_refused(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
-    other = new_story(tmp_path / "c", profile, seed=2, work=500)
-    strange = {path.name: path.read_bytes() for path in other.lab.instance.log.closed().values()}
+    story, full = full_of(profile)
+    strange = logs_of_another_server(profile)
     logs = tuple(replace(log, data=strange[log.leaf]) for log in full.logs)
     assert outcome_of(restore(story, tmp_path / "b", replace(full, logs=logs))) == -555
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_one_log_of_another_server_is_refused(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
-    other = new_story(tmp_path / "c", profile, seed=2, work=500)
-    strange = {path.name: path.read_bytes() for path in other.lab.instance.log.closed().values()}
+    story, full = full_of(profile)
+    strange = logs_of_another_server(profile)
     logs = (*full.logs[:-1], replace(full.logs[-1], data=strange[full.logs[-1].leaf]))
     assert outcome_of(restore(story, tmp_path / "b", replace(full, logs=logs))) == -555
 
 
 def test_databases_in_each_others_place_are_refused(tmp_path: Path) -> None:
-    story, full = full_of(tmp_path / "a", "certadm")
+    story, full = full_of("certadm")
     first, second = full.databases
     swapped = (replace(first, data=second.data), replace(second, data=first.data))
     assert outcome_of(restore(story, tmp_path / "b", replace(full, databases=swapped))) == -531
@@ -300,14 +317,14 @@ def test_a_database_of_an_older_full_with_newer_logs_is_refused(tmp_path: Path) 
 
 @pytest.mark.parametrize("profile", LOGS_ONLY)
 def test_a_set_that_is_left_out_is_noticed(tmp_path: Path, profile: str) -> None:
-    story, (full, first, second, third) = chain_of(tmp_path / "a", profile)
+    story, (full, first, second, third) = chain_of(profile)
     only_new = replace(third, logs=tuple(log for log in third.logs if log not in (*first.logs, *second.logs)))
     assert only_new.low > first.high + 1
     assert outcome_of(restore(story, tmp_path / "b", full, first, only_new)) == -557
 
 
 def test_the_early_engine_deletes_the_logs_after_a_gap(tmp_path: Path) -> None:
-    story, sets = chain_of(tmp_path / "a", "edbbcli")
+    story, sets = chain_of("edbbcli")
     lab = target_for(story, tmp_path / "b")
     place(lab, sets)
     register(lab, sets[:1])
@@ -323,7 +340,7 @@ def test_the_early_engine_deletes_the_logs_after_a_gap(tmp_path: Path) -> None:
 
 
 def test_later_engines_refuse_a_gap(tmp_path: Path) -> None:
-    story, sets = chain_of(tmp_path / "a", "certadm")
+    story, sets = chain_of("certadm")
     lab = target_for(story, tmp_path / "b")
     place(lab, sets)
     register(lab, sets[:1])
@@ -333,16 +350,16 @@ def test_later_engines_refuse_a_gap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("profile", "deletes"), [("edbbcli", True), ("certadm", False)])
 def test_stray_logs_of_another_server_in_the_log_folder(tmp_path: Path, profile: str, deletes: bool) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     lab = restore(story, tmp_path / "b", full)
-    other = new_story(tmp_path / "c", profile, seed=2, work=300)
-    stray = other.lab.instance.log.closed()[full.high + 1]
-    shutil.copy(stray, lab.place.logs / stray.name)
+    stray = f"edb{full.high + 1:05X}.log"
+    (lab.place.logs / stray).write_bytes(logs_of_another_server(profile)[stray])
     assert outcome_of(lab) == (story.expected(full.high) if deletes else -610)
 
 
 def test_defragmentation_between_two_sets_cannot_be_played_over(tmp_path: Path) -> None:
-    story, full = full_of(tmp_path / "a", "certadm")
+    story = new_story(tmp_path / "a", "certadm")
+    full = back_up(server_of(story))
     story.lab.defragment(story.lab.config.databases[0].name)
     story.lab.work(10)
     story.lab.instance.log.roll()
@@ -370,7 +387,7 @@ def own_folder(story: Story, folder: Path, full: HandSet) -> tuple[Lab, Path]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_folder_of_their_own_holds_exactly_the_logs_of_the_set(tmp_path: Path, profile: str) -> None:
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     lab, aside = own_folder(story, tmp_path / "b", full)
 
     def recover(low: int, high: int) -> int:
@@ -394,7 +411,7 @@ def test_a_folder_of_their_own_holds_exactly_the_logs_of_the_set(tmp_path: Path,
 @pytest.mark.parametrize("profile", PROFILES)
 def test_one_database_of_two_is_restored_alone(tmp_path: Path, profile: str) -> None:
     """The restore map names what is restored; what the logs say of the other database is passed over (Q188650)."""
-    story, full = full_of(tmp_path / "a", profile)
+    story, full = full_of(profile)
     first, _ = full.databases
     lab = restore(story, tmp_path / "b", replace(full, databases=(first,)))
     lab.recover()
@@ -403,7 +420,7 @@ def test_one_database_of_two_is_restored_alone(tmp_path: Path, profile: str) -> 
 
 
 def test_a_restore_map_row_without_its_database_is_refused(tmp_path: Path) -> None:
-    story, full = full_of(tmp_path / "a", "edbbcli")
+    story, full = full_of("edbbcli")
     lab = restore(story, tmp_path / "b", full)
     lab.place.databases[2].unlink()
     assert outcome_of(lab) == -1811

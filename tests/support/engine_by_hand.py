@@ -5,7 +5,11 @@ The test keeps its own account of what must be there: every commit, and the stat
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import count
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from tokar.server.contract import BackupContext
 
 READ_SIZE = 8192
+_numbers = count()
 
 
 class Account(Listener):
@@ -93,6 +98,16 @@ class Story:
         return {each.name: dict(known.get(each.dbid, {})) for each in self.lab.config.databases}
 
 
+@cache
+def _kept() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tokar-stories-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
+
+
+def kept_folder() -> Path:
+    """A name for a folder that is kept as long as this process runs: for what many tests look at and none changes."""
+    return Path(_kept().name, str(next(_numbers)))
+
+
 def new_story(folder: Path, profile: str = "edbbcli", *, databases: int = 2, seed: int = 1, work: int = 30) -> Story:
     account = Account()
     lab = create_lab(folder, profile, databases, seed, account)
@@ -115,9 +130,9 @@ def read_open_file(context: BackupContext, size: int, end_of_file: EndOfFile) ->
     data = b""
     while len(data) < size:
         buffer = bytearray(READ_SIZE)
-        count = context.read(memoryview(buffer))
-        data += buffer[:count]
-        if count == 0 or (end_of_file is EndOfFile.SHORT_READ and count < READ_SIZE):
+        got = context.read(memoryview(buffer))
+        data += buffer[:got]
+        if got == 0 or (end_of_file is EndOfFile.SHORT_READ and got < READ_SIZE):
             break
     assert len(data) == size
     return data
