@@ -23,7 +23,7 @@ from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tokar.lab.lab import Lab
@@ -95,6 +95,15 @@ def test_an_incremental_that_skips_a_set_is_not_licensed(profile: str, tmp_path:
     assert read_receipt(receipt_path(out)).truncation is Truncation.NOT_LICENSED
 
 
+def _ends(calls: Sequence[str]) -> Iterator[int]:
+    """Yield the calls for the first and the last file before and after the list of logs is asked for."""
+    opened = [at for at, call in enumerate(calls) if call == "open"]
+    middle = calls.index("backup_logs")
+    for some in ([at for at in opened if at < middle], [at for at in opened if at > middle]):
+        for start in {*some[:1], *some[-1:]}:
+            yield from range(start, calls.index("close", start) + 1)
+
+
 class Prepared:
     """A server at rest that a backup of some kind can be taken of, and the calls of one that nothing disturbs."""
 
@@ -112,6 +121,7 @@ class Prepared:
         server = self.server(folder / "clean")
         run_backup(server, folder / "clean.tokar", kind, self.options)
         self.calls = server.calls
+        self.ends = set(_ends(server.calls))
 
     def server(self, folder: Path, *faults: Injection) -> SimulatedServer:
         """Return the server in a copy of its folder, at work."""
@@ -130,23 +140,32 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, BackupK
 
 # The directory service knows no logs only, so two of its kinds are refused before Prepare; that is tested elsewhere.
 @pytest.mark.parametrize(
-    ("profile", "kind"),
+    "which",
     [(profile, kind) for profile in WITH_LOGS_ONLY for kind in BackupKind] + [("ntdsbcli", BackupKind.FULL)],
+    ids="-".join,
 )
 @pytest.mark.parametrize("blow", [InjectionKind.FAIL, InjectionKind.HANG, InjectionKind.DIE])
+@pytest.mark.parametrize("files", ["some", pytest.param("all", marks=pytest.mark.torture)])
 def test_each_call_in_turn_is_struck(
-    profile: str, kind: BackupKind, blow: InjectionKind, prepared: Callable[[str, BackupKind], Prepared], tmp_path: Path
+    which: tuple[str, BackupKind],
+    blow: InjectionKind,
+    files: str,
+    prepared: Callable[[str, BackupKind], Prepared],
+    tmp_path: Path,
 ) -> None:
-    found = prepared(profile, kind)
+    found = prepared(*which)
     calls = found.calls
-    # Reads are alike: the first of each file stands for all of them.
+    # Reads are alike: the first of each file stands for all of them. So are files: the first and the last one of the
+    # databases and of the others stand for all, except in the torture.
     struck = [at for at, call in enumerate(calls) if call != "read" or calls[at - 1] != "read"]
+    if files == "some":
+        struck = [at for at in struck if calls[at] not in {"open", "read", "close"} or at in found.ends]
     for at in struck:
         server = found.server(tmp_path / str(at), Injection(blow, nth=at + 1))
         lab, out = server.lab, tmp_path / f"{at}.tokar"
         before = logs_on_disk(lab)
         with pytest.raises(ArchiveError):
-            run_backup(server, out, kind, found.options)
+            run_backup(server, out, found.kind, found.options)
         made = list(server.calls)
         if at:
             assert made.count("end") == 1, made

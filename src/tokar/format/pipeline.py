@@ -48,8 +48,7 @@ class Pipeline:
         self._encoders = _encoders(count) if compression.level is not None else None
         self._buffers: SimpleQueue[bytearray] = SimpleQueue()
         spare = min(_SPARE_BUFFERS, max(_SPARE_SIZE // chunk_size, _BEHIND + 1))
-        for _ in range(spare + (count if self._encoders else 0)):
-            self._buffers.put(bytearray(chunk_size))
+        self._to_make = spare + (count if self._encoders else 0)  # buffers; small files need but one
         self._jobs: SimpleQueue[_Job | threading.Event | None] = SimpleQueue()
         self._failure: BaseException | None = None
         self._output = threading.Thread(target=self._run, name="tokar-output", daemon=True)
@@ -58,6 +57,9 @@ class Pipeline:
     def buffer(self) -> bytearray:
         """Return a buffer to read the next chunk into; waits until one is free."""
         self._raise_failure()
+        if self._to_make and self._buffers.empty():
+            self._to_make -= 1
+            return bytearray(self.chunk_size)
         return self._buffers.get()
 
     def give_back(self, buffer: bytearray) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from itertools import product
 from typing import Final
 
 from tokar.lab.engine import EngineError
@@ -131,9 +132,12 @@ _FIELDS: Final[dict[type[LogRecord], tuple[str, ...]]] = {
     record: tuple(field.name for field in fields(record)) for record in _RECORDS
 }
 _TAGS: Final = {"int": {1}, "bytes": {2}, "bytes | None": {0, 2}}  # that a field may have, by its annotation
+# For each kind, the tags that its fields may have together.
 _FORMS: Final = {
-    number: [_TAGS[str(field.type)] for field in fields(record)] for number, record in enumerate(_RECORDS, 1)
+    number: {bytes(tags) for tags in product(*(_TAGS[str(field.type)] for field in fields(record)))}
+    for number, record in enumerate(_RECORDS, 1)
 }
+_BAD_TAG: Final = 255  # one that there is not, or of a value that is not all there
 
 
 def encode_record(record: LogRecord) -> bytes:
@@ -154,12 +158,10 @@ def decode_records(data: bytes) -> Iterator[tuple[int, LogRecord]]:
         end = offset + _FRAME.size + size
         if kind not in _BY_KIND or end > len(data):
             return
-        values = list(_decode_values(data[offset + _FRAME.size : end]))
-        if len(values) != len(_FORMS[kind]) or any(
-            tag not in allowed for (tag, _), allowed in zip(values, _FORMS[kind], strict=True)
-        ):
+        tags, values = _decode_values(data[offset + _FRAME.size : end])
+        if tags not in _FORMS[kind]:
             raise EngineError(-501, f"a log record has not the fields of its kind, {kind}")
-        yield offset, _BY_KIND[kind](*(value for _, value in values))
+        yield offset, _BY_KIND[kind](*values)
         offset = end
 
 
@@ -176,21 +178,24 @@ def _encode_value(value: int | bytes | None) -> bytes:
     return _LENGTH.pack(2, len(value)) + value
 
 
-def _decode_values(body: bytes) -> Iterator[tuple[int, int | bytes | None]]:
-    """Yield tag and value of each field; a tag of -1 is one that there is not, or a value that is not all there."""
-    offset = 0
-    while offset < len(body):
+def _decode_values(body: bytes) -> tuple[bytes, list[int | bytes | None]]:
+    """Return the tag and the value of each field, up to a tag that there is not or a value that is not all there."""
+    tags, values = bytearray(), list[int | bytes | None]()
+    offset, size = 0, len(body)
+    while offset < size:
         tag = body[offset]
         value: int | bytes | None = None
         start = offset + (_NUMBER if tag == 1 else _LENGTH).size
-        if tag > 2 or (tag and start > len(body)):
-            tag, offset = -1, len(body)
+        if tag > 2 or (tag and start > size):
+            tag, offset = _BAD_TAG, size
         elif tag == 1:
             value, offset = int(_NUMBER.unpack_from(body, offset)[1]), start
         elif tag == 2:
             offset = start + int(_LENGTH.unpack_from(body, offset)[1])
             value = body[start:offset]
-            tag = tag if offset <= len(body) else -1
+            tag = tag if offset <= size else _BAD_TAG
         else:
             offset += 1
-        yield tag, value
+        tags.append(tag)
+        values.append(value)
+    return bytes(tags), values
