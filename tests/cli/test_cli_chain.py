@@ -132,6 +132,8 @@ def test_an_archive_that_cannot_be_read_does_not_hide_the_others(folder: Path) -
     assert result.exit_code == 5
     assert "inc1.tokar" in result.stdout
     assert "cannot be read: it ends" in result.stdout
+    assert result.stdout.count("NOT RESTORABLE") == 0
+    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: cannot be read: it ends")
 
 
 def test_other_files_and_archives_being_written_are_passed_over(folder: Path) -> None:

@@ -37,6 +37,20 @@ def test_a_fault_comes_with_the_error_that_follows_and_the_next_step(incomplete:
     assert "      next: add the archive or folder that has it" in result.stdout
 
 
+def test_of_several_archives_each_has_its_word_and_the_last_line_is_that_of_the_worst(
+    good: Path, tmp_path: Path
+) -> None:
+    bad = archive(tmp_path / "bad.tokar", {DATABASE: bytes(dirty(5, 9))}).path
+    result = tokar("check", good, bad)
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"{good}: NOT PROVEN"
+    assert f"{bad}: NOT RESTORABLE" in lines
+    assert lines[-1] == "NOT RESTORABLE: logs 0x8-0x9 are missing"
+    assert result.exit_code == 9
+    whole = tokar("check", "--json", good, bad).json()
+    assert whole["outcome"] == whole["archives"][1]["outcome"]
+
+
 def test_json_holds_rungs_and_verdict(incomplete: Path) -> None:
     result = tokar("check", incomplete, "--json")
     (one,) = result.json()["archives"]

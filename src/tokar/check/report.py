@@ -154,11 +154,15 @@ class CheckReport:
     archives: tuple[ArchiveCheck, ...]  # One for each
 
     @property
+    def outcome(self) -> LastLine | None:
+        """What all of them come to: the worst last line; None where there is none."""
+        return worst(one.outcome for one in self.archives)
+
+    @property
     def exit_code(self) -> int:
-        """That of the worst last line: 0 if every rung that was asked for passed."""
-        found = worst(one.outcome for one in self.archives)
-        return found.exit_code if found else 0
+        """That of the last line: 0 if every rung that was asked for passed."""
+        return self.outcome.exit_code if self.outcome else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        return {"ok": not self.exit_code, "archives": as_json(self.archives)}
+        return {"ok": not self.exit_code, "archives": as_json(self.archives), "outcome": as_json(self.outcome)}

@@ -47,9 +47,10 @@ def show_chain(
     with ExitStack() as stack:
         found, lying = find_all([stack.enter_context(local_file(path)) for path in paths], examine=content)
     chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
-    unreadable = [
-        LastLine(Word.NOT_RESTORABLE, f"cannot be read: {error}", error.exit_code) for error in found.problems
-    ]
+    # What is here may do without a file that cannot be read, or not: it may also be the full, or logs that are missing.
+    does = chain.outcome is not None and chain.outcome.word in {Word.RESTORABLE, Word.NOT_PROVEN}
+    word = Word.NOT_PROVEN if does else Word.NOT_RESTORABLE
+    unreadable = [LastLine(word, f"cannot be read: {error}", error.exit_code) for error in found.problems]
     changing = [name for one in lying for name in one.changed]
     outcome = worst([*unreadable, *([chain.outcome] if chain.outcome else [])])
     if changing:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tokar.check.ladder import CheckRequest, check
-from tokar.check.report import ArchiveCheck, RungFault, RungResult, RungState
+from tokar.check.report import CheckReport, RungFault, RungResult, RungState
 from tokar.cli import output
 from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To, local_file
@@ -61,8 +61,8 @@ def check_archives(
     Each rung passes, fails, or is not looked at, with the reason. Exit 0 only if every rung that was asked for passed;
     9 if the archive is good and the set in it is not.
 
-    The last line of each archive says it in a word. NOT PROVEN with exit 0: nothing that was looked at is wrong, but
-    something was not asked for (--content), or is of a layout that is not known (patch files).
+    The last line says it in a word, of several archives that of the worst. NOT PROVEN with exit 0: nothing that was
+    looked at is wrong, but something was not asked for (--content), or is of a layout that is not known (patch files).
     """
     request = CheckRequest(
         content=content,
@@ -81,17 +81,21 @@ def check_archives(
     if as_json:
         output.as_json(report.to_json())
     elif not quiet:
-        for one in report.archives:
-            _print(one)
+        _print(report)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
 
-def _print(one: ArchiveCheck) -> None:
-    output.line(output.safe(one.path))
-    for result in one.rungs:
-        _print_rung(result)
-    show_outcome(one.outcome, one.backup_set.profile if one.backup_set else "")
+def _print(report: CheckReport) -> None:
+    """Print each archive, with what it comes to where there are several, and at the end what all come to."""
+    for one in report.archives:
+        word = f": {one.outcome.word}" if len(report.archives) > 1 else ""
+        output.line(f"{output.safe(one.path)}{word}")
+        for result in one.rungs:
+            _print_rung(result)
+    if report.outcome is not None:
+        profiles = {one.backup_set.profile for one in report.archives if one.backup_set is not None}
+        show_outcome(report.outcome, profiles.pop() if len(profiles) == 1 else "")
 
 
 def _print_rung(result: RungResult) -> None:
