@@ -49,6 +49,11 @@ def test_formats_without_the_accumulated_checksum_are_linked_by_times(later: Log
     assert link(EARLIER, facts(later)).proof is LinkProof.TIMES
 
 
+def test_a_log_that_only_a_receipt_knows_is_linked_whatever_its_size() -> None:
+    earlier = replace(LATER, generation=5, created=LATER.previous_created, expected_size=0, content=None)
+    assert link(earlier, LATER).fault is None
+
+
 def test_a_log_of_format_7_has_no_content_to_compare() -> None:
     earlier = replace(old_log_header(5), created=BORN)
     found = log_facts(BytesSource(earlier.build().ljust(earlier.file_size, b"\0")))
