@@ -24,6 +24,7 @@ from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, NO_TIME
 from tokar.replay.files import SetFiles
 from tokar.replay.whole import OpenReplay, Replay, Replayed
 from tokar.storage.sink import FileSink
+from tokar.words import some
 
 FIRST_LINE: Final = "recovered by tokar, not by Windows: for reading, not for service"
 _WRITTEN_SINCE: Final = (7, 3704, 11)
@@ -278,6 +279,8 @@ def _not_proved(one: OpenReplay) -> Iterator[str]:
     report = one.report
     if report.changes or report.undone:
         yield _NOT_COMPARED
+    if report.beyond:
+        yield f"what is in later logs, which do not go on from the last one that was played: {some(report.beyond)}"
     if report.untouched:
         yield f"{report.untouched:,} pages that no log record names: only their checksums speak for them"
     if report.unconfirmed:

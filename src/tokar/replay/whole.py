@@ -24,10 +24,11 @@ from tokar.replay.stream import RecordsError, RecordStream, number_of, position_
 from tokar.replay.undo import undo_open
 from tokar.sets.database_verdict import DatabaseRun
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
-from tokar.sets.logs import LogTable, stream_key
+from tokar.sets.faults import Rules
+from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 from tokar.sets.need import Basis
 from tokar.storage.bytesource import ByteSource
-from tokar.words import count_text
+from tokar.words import count_text, some
 
 OpenFile = Callable[[FileFacts], ByteSource]
 """Opens a file of the set; whoever gives it closes what it opened."""
@@ -47,6 +48,7 @@ class Target:
     low: int = 0  # The generation with which playing must begin; 0 where there is none
     why_not: str = ""  # Why none is; empty where they are
     is_forward: bool = False  # Whether it was shut down, and logs lead on
+    beyond: list[str] = field(default_factory=list)  # Later logs of its stream that do not go on from the last one
 
     @property
     def header(self) -> DatabaseHeader:
@@ -96,8 +98,22 @@ def _target_of(facts: DatabaseFacts, table: LogTable) -> Target:
         target.why_not = blocking[0].message
     elif opaque := next((log for log in run.run if log.is_opaque), None):
         target.why_not = f"{opaque.name} is of a format that is not known"
+    elif run.run:
+        _look_beyond(target, table)
     target.is_forward = header is not None and header.is_clean
     return target
+
+
+def _look_beyond(target: Target, table: LogTable) -> None:
+    """Note logs that are here and cannot be played; where the next one shows that the last was changed, play none."""
+    last = target.logs[-1]
+    signature, generation = target.header.log_signature, last.generation or 0
+    for log in table.of(signature, generation + 1):
+        if link(last, log).fault is LinkFault.CONTENT:
+            target.why_not = Rules.LOG_ALTERED.of_log(last, log.name).message
+    target.beyond = [
+        log.name for log in table.logs if log.signature == signature and (log.generation or 0) > generation
+    ]
 
 
 def streams_of(targets: Iterable[Target], *, older: bool = False) -> list[Stream]:
@@ -162,6 +178,7 @@ class Replayed:
     clashes: list[Clash] = field(default_factory=list)  # Where logs and pages do not go together, the first ones
     clash_count: int = 0
     forward: bool = False  # Whether the database was shut down, and logs lead on
+    beyond: list[str] = field(default_factory=list)  # Later logs that were not played: they do not go on from the last
 
     @property
     def changes(self) -> int:
@@ -176,7 +193,7 @@ class Replayed:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         names = ("name", "logs", "records", "applied", "present", "skipped", "pages", "changed", "untouched")
-        more = ("images_equal", "transactions", "undone", "clash_count", "forward", "changes", "unconfirmed")
+        more = ("images_equal", "transactions", "undone", "clash_count", "forward", "beyond", "changes", "unconfirmed")
         return {
             **{name: as_json(getattr(self, name)) for name in (*names, *more)},
             "why_not": self.why_not or None,
@@ -186,6 +203,8 @@ class Replayed:
 
 def report_lines(report: Replayed) -> Iterator[str]:
     """Yield what playing came to, in sentences, for a database that it was played on to the end."""
+    if report.beyond:
+        yield f"not played, because they do not go on from the last log that was: {some(report.beyond)}"
     if not report.logs:
         yield _NOTHING_TO_PLAY
         return
@@ -253,7 +272,7 @@ class Replay:
             StorageError: A file cannot be read.
         """
         for target in self.targets:
-            report = Replayed(target.facts.name, target.why_not, forward=target.is_forward)
+            report = Replayed(target.facts.name, target.why_not, forward=target.is_forward, beyond=target.beyond)
             if not target.why_not and not target.logs:
                 report.why_not = "" if target.header.is_clean else "there is no log to play"
                 report.untouched = target.header.page_count(target.facts.size)
