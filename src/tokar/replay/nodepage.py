@@ -25,6 +25,7 @@ ROOT: Final = 1
 LEAF: Final = 2
 EMPTY: Final = 8
 SPACE: Final = 0x20
+NOT_UNIQUE: Final = 0x400
 NEW_RECORDS: Final = 0x800
 SCRUBBED: Final = 0x4000
 PRE_INITIALISED: Final = 0x20000

@@ -61,8 +61,19 @@ def _insert(redo: Redo, record: InsertRecord) -> None:
     prefix = record.prefix
     if prefix and page.prefix[: len(prefix)] != prefix:
         raise PageError(f"page {page.number} has another prefix than the record")
-    page.insert_node(record.line, len(prefix), record.suffix, record.data, record.flags & VERSIONED)
+    line, unique = record.line, record.flags & UNIQUE
+    page.insert_node(line, len(prefix), record.suffix, record.data, record.flags & VERSIONED)
+    own = _place(page, line, unique)
+    if (line and _place(page, line - 1, unique) >= own) or (
+        line + 1 < page.lines and _place(page, line + 1, unique) <= own
+    ):
+        raise PageError(f"line {line} of page {page.number} would not be in the order of keys")
     redo.done(page, record.dbtime)
+
+
+def _place(page: NodePage, line: int, unique: int) -> bytes:
+    """Return what a node is ordered by: its key, and its data as well where keys are not unique."""
+    return page.key(line) if unique else page.key(line) + page.node(line)[2]
 
 
 def _flag_insert_replace(redo: Redo, record: FlagInsertReplaceRecord) -> None:

@@ -186,8 +186,10 @@ class Player:
             raise self._refuse(f"session {record.session} commits to level {record.level} from {session.level}")
         session.level = record.level
         if record.level:
-            for version in session.versions:
-                version.level = min(version.level, record.level)
+            for version in reversed(session.versions):  # their levels rise: those that matter are at the end
+                if version.level <= record.level:
+                    break
+                version.level = record.level
         else:
             self._forget(session.versions)
             session.versions = []
@@ -198,7 +200,7 @@ class Player:
         if session is None:
             return
         session.level -= record.levels
-        if session.level < 0 or any(one.level > session.level for one in session.versions):
+        if session.level < 0 or (session.versions and session.versions[-1].level > session.level):
             raise self._refuse(f"session {record.session} rolls back, and has not taken back what it did")
 
     @staticmethod
@@ -343,6 +345,14 @@ class Player:
         played = self._here.get(record.dbid)
         if played is not None and self.position > played.redo.bounds.settled:
             played.version = (record.version, record.update_major, record.update_minor)
+
+
+def _drop_newest(versions: list[Version], redo: Redo, rceid: int) -> None:
+    """Drop what is taken back: nearly always the newest."""
+    for at in range(len(versions) - 1, -1, -1):
+        if versions[at].rceid == rceid and versions[at].redo is redo:
+            del versions[at]
+            return
 
 
 _OPERATIONS: Final[dict[type[NodeRecord], int]] = {

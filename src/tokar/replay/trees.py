@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, cast
 
 from tokar.ese.pagerecords import (
@@ -31,7 +32,7 @@ from tokar.ese.pagerecords import (
     SplitRecord,
 )
 from tokar.replay.images import open_image
-from tokar.replay.nodepage import COMPRESSED, DELETED, LEAF, NodePage, PageError, shared_with
+from tokar.replay.nodepage import COMPRESSED, DELETED, LEAF, NOT_UNIQUE, NodePage, PageError, shared_with
 from tokar.replay.redo import Contradiction, Redo
 
 _POINTER: Final = struct.Struct("<I")
@@ -202,7 +203,20 @@ def _merged_lines(record: Split, content: NodePage, brought: _Brought | None) ->
             data = brought.data
         lines.append((content.key(at), data, flags))
         at += 1
+    if record.new_flags & LEAF:
+        _demand_order(record, lines, content)
     return lines
+
+
+def _demand_order(record: Split, lines: Sequence[Line], content: NodePage) -> None:
+    """Check that leaves are in the order of keys, and that the separator lies between both pages."""
+    unique = not content.flags & NOT_UNIQUE
+    places = [key if unique else key + data for key, data, _ in lines]
+    at = record.split_line
+    if any(one >= other for one, other in pairwise(places)):
+        raise PageError(f"the lines of page {record.page} would not be in the order of keys")
+    if record.kind != _VERTICAL and 0 < at < len(lines) and not places[at - 1] < record.key <= places[at]:
+        raise PageError(f"the separator of page {record.page} does not lie between what stays and what moves")
 
 
 def _fill_new(redo: Redo, record: Split, lines: Sequence[Line], brought: _Brought | None) -> NodePage:
