@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from command_line import tokar
-from ese_files import header_for, old_log_bytes, old_log_header
+from ese_files import header_for, log_header, old_log_bytes, old_log_header
 from fixtures.expect import Expectation
 from fixtures.expect import names as fixture_names
 from fixtures.mutations import join, split
 from fixtures.readers import from_the_front, from_the_tail
 from format_tools import written
 from recovery_sets import dirty
+from replay_logs import record, segments_of
 from salvage_tools import rescued, whole_archive
 from small_sets import STREAM, checkpoint, database, flush_map, log
 
@@ -35,6 +36,7 @@ from tokar.ese.checksum import with_header_checksum
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.inspect import check_content, inspect_file
 from tokar.ese.log import LogHeader
+from tokar.ese.logrecords import TYPES
 from tokar.ese.page import seal_page, seal_segment
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
@@ -47,6 +49,14 @@ from tokar.lab import change_records, database_file, log_formats
 from tokar.lab.config import CONFIG_NAME, RestoreInProgress, default_config, load_config, load_registration
 from tokar.lab.lab import create_lab, open_lab
 from tokar.namelist import build_names, parse_names
+from tokar.replay.effects import changes_of
+from tokar.replay.images import apply_diff, decompress, open_image
+from tokar.replay.nodepage import NodePage
+from tokar.replay.pagestore import PageStore
+from tokar.replay.player import Played, Player
+from tokar.replay.redo import Bounds, Redo
+from tokar.replay.stream import RecordStream
+from tokar.replay.undo import undo_open
 from tokar.restore import journal, paths
 from tokar.restore.locations import parse_location_file, parse_to
 from tokar.restore.options import parse_generation
@@ -593,6 +603,77 @@ def _verb_seeds() -> list[bytes]:
     return [bytes([flag]) + one for flag in range(32) for one in made if flag < 16 or one is made[0]]
 
 
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+def _log_records(data: bytes) -> None:
+    """Records in segments that are sealed, taken from them and played: the first byte says whether they are cut."""
+    flag, body = _flag(data)
+    signature = Signature(random=7)
+    attached = Attachment(dbid=1, path="a.edb", signature=signature)
+    header = log_header(attachment_area=build_attachments([attached]))
+    pieces = [body] if flag & 1 else [body[at : at + 4056] for at in range(0, len(body), 4056)]
+    made = segments_of(pieces, header.generation) if body else b""
+    source = BytesSource(header.build() + made)
+    with PageStore(None, _PAGE, room=64 * _PAGE) as store:
+        redo = Redo(store, Bounds(-1, 1 << 63))
+        player = Player({signature.pack(): Played(redo)}, [attached])
+        try:
+            for position, record in RecordStream(source, header):
+                list(changes_of(record))
+                player.feed(position, record)
+        finally:
+            undo_open(player)
+            for page in store.pages():
+                NodePage(page.build(), page.number)
+
+
+def _log_record_seeds() -> list[bytes]:
+    node = {"session": 5, "dbid": 1, "page": 4, "flags": 5, "level": 1, "root": 4}
+    made = [
+        record("Begin0", session=5, levels=16),
+        record("CreateSingleExtentFDP", session=5, dbid=1, page=4, dbtime=10, before=(1 << 64) - 1, pages=4),
+        record("Insert", **node, dbtime=11, before=10, suffix=b"key", data=b"data", rceid=1),
+        record("Replace", **node, dbtime=12, before=11, data=b"atad", old_size=4, new_size=4, rceid=2),
+        record("ReplaceD", **node, dbtime=13, before=12, data=b"\x01\x20\x01x", old_size=4, new_size=4, rceid=3),
+        record("FlagDelete", **node, dbtime=14, before=13, rceid=4),
+        record("FlagInsertAndReplaceData", **node, dbtime=15, before=14, key=b"key", data=b"new", rceid=5),
+        record("MacroBegin", session=5, dbtime=16),
+        record("Split2", session=5, dbid=1, page=4, dbtime=16, before=15, new_page=6, kind=1, lines=1, new_flags=2),
+        record("MacroCommit", session=5, dbtime=16),
+        record("ConvertFDP2", session=5, dbid=1, page=4, dbtime=17, before=16, owned_root=7, free_root=8, pages=9),
+        record("Merge2", session=5, dbid=1, page=4, dbtime=18, before=17, left=6, kind=1),
+        record("Undo", **node, dbtime=18, before=17, rceid=5, operation=1),
+    ]
+    packed = [one.pack() for one in made]
+    every = [record(one.name).pack() for one in TYPES.values()]
+    return [b"\0" + b"".join(packed), b"\1" + b"".join(packed) * 8, *(b"\0" + one for one in every)]
+
+
+_REPLAY_BYTES: Final = (
+    lambda data: decompress(data, _PAGE),
+    lambda data: open_image(data, data[0] & 3 if data else 0, _PAGE, 4),
+    lambda data: apply_diff(data[8:], data[:8], wide=False),
+    lambda data: apply_diff(data[8:], data[:8], wide=True),
+    lambda data: NodePage(data[:_PAGE].ljust(_PAGE, b"\0"), 4).content(),
+    lambda data: NodePage(data.ljust(2 * 16384, b"\0")[: 2 * 16384], 4).content(),
+)
+
+
+def _replay_byte_seeds() -> list[bytes]:
+    page = NodePage.new(_PAGE, 4, 3, 100)
+    page.consume(2)
+    page.insert_node(0, 0, b"key", b"data")
+    stream = bytes.fromhex("182c01ffffff1f61626317000fff2601")
+    return [
+        b"\0" + stream,
+        b"\0\x38\x11\0\x35abc\3\0\x50defgh",
+        b"\1" + page.build(),
+        b"\2" + b"01234567\2\x20\2XY",
+        b"\4" + page.build(),
+    ]
+
+
 TARGETS: Final[dict[str, Target]] = {
     "bodies": Target(partial(_each, _BODIES), _bodies_seeds),
     "metadata": Target(partial(_each, _METADATA), _metadata_seeds),
@@ -625,6 +706,8 @@ TARGETS: Final[dict[str, Target]] = {
     "lab-recover": Target(
         _lab_recover, lambda: [bytes([lab, file, 0, 0, 0, 0]) for lab in range(3) for file in range(6)], 200, 6
     ),
+    "log-records": Target(_log_records, _log_record_seeds, 13_000, 2),
+    "replay-bytes": Target(partial(_each, _REPLAY_BYTES), _replay_byte_seeds, 33_000),
     "verbs": Target(_verb, _verb_seeds, 20_000, 3),
 }
 

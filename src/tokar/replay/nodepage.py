@@ -52,6 +52,15 @@ class PageError(FormatError):
     hint_text = "the database and these logs do not belong together, or one of them is damaged"
 
 
+UNFIT: Final = (PageError, struct.error, IndexError)
+"""What a record raises whose numbers do not fit a page: nothing on the page is to be believed then."""
+
+
+def unfit_text(error: Exception) -> str:
+    """Return what one of these says."""
+    return error.message if isinstance(error, PageError) else f"a number in the record does not fit: {error}"
+
+
 class NodePage:
     """A page in memory. Header fields are attributes; `build` puts them back.
 

@@ -28,7 +28,7 @@ from tokar.ese.pagerecords import (
     UndoRecord,
 )
 from tokar.replay.images import apply_diff
-from tokar.replay.nodepage import DELETED, LEAF, ROOT, SPACE, NodePage, PageError
+from tokar.replay.nodepage import DELETED, LEAF, ROOT, SPACE, UNFIT, NodePage, PageError, unfit_text
 from tokar.replay.redo import FLAG_DELETE, INSERT, REPLACE, Contradiction, Redo, Version
 
 _LAST: Final = struct.Struct(">I")
@@ -50,8 +50,8 @@ def apply(redo: Redo, record: PageRecord | NewPageRecord, position: int) -> None
     play = PLAYED[record.type]
     try:
         play(redo, record)
-    except PageError as error:
-        redo.clash(Contradiction.CONTENT, record.page, error.message)
+    except UNFIT as error:
+        redo.clash(Contradiction.CONTENT, record.page, unfit_text(error))
 
 
 def _insert(redo: Redo, record: InsertRecord) -> None:

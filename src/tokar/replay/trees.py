@@ -32,7 +32,17 @@ from tokar.ese.pagerecords import (
     SplitRecord,
 )
 from tokar.replay.images import open_image
-from tokar.replay.nodepage import COMPRESSED, DELETED, LEAF, NOT_UNIQUE, NodePage, PageError, shared_with
+from tokar.replay.nodepage import (
+    COMPRESSED,
+    DELETED,
+    LEAF,
+    NOT_UNIQUE,
+    UNFIT,
+    NodePage,
+    PageError,
+    shared_with,
+    unfit_text,
+)
 from tokar.replay.redo import Contradiction, Redo
 
 _POINTER: Final = struct.Struct("<I")
@@ -74,8 +84,8 @@ def apply_macro(redo: Redo, records: Sequence[tuple[int, LogRecord]]) -> None:
                 _merge(redo, cast("Merge", head))
             else:
                 _merge_above(redo, cast("Merge", head), cast("Merge", child), cast("Merge", heads[-1][1]))
-        except PageError as error:
-            redo.clash(Contradiction.CONTENT, head.page, error.message)
+        except UNFIT as error:
+            redo.clash(Contradiction.CONTENT, head.page, unfit_text(error))
 
 
 def _pointer(page: int) -> bytes:

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import Final
 
 from tokar.ese.pagerecords import UNIQUE
-from tokar.replay.nodepage import LEAF, SCRUBBED, NodePage, PageError
+from tokar.replay.nodepage import LEAF, SCRUBBED, UNFIT, NodePage, PageError, unfit_text
 from tokar.replay.onepage import take_back
 from tokar.replay.player import Player
 from tokar.replay.redo import DELTA, DELTA64, FLAG_DELETE, INSERT, REPLACE, Clash, Contradiction, Redo, Version
@@ -36,9 +36,9 @@ def undo_open(player: Player) -> Counter[str]:
             try:
                 _undo(redo, version)
                 done[_NAMES[version.operation]] += 1
-            except PageError as error:
+            except UNFIT as error:
                 page = version.record.page
-                text = f"an open {_NAMES[version.operation]} cannot be taken back: {error.message}"
+                text = f"an open {_NAMES[version.operation]} cannot be taken back: {unfit_text(error)}"
                 redo.clash_count += 1
                 redo.clashes.append(Clash(Contradiction.CONTENT, page, player.position, redo.kind, text))
         session.versions.clear()
