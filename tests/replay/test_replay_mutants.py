@@ -200,6 +200,7 @@ MAY_BE_HARMLESS = {
     "drop MacroBegin",
     "drop NewPage",  # what uses the page makes it anew
     "another count of lines",  # of a page that only takes a pointer
+    "another line",  # of an insert that a split brings, which has the line itself
 }
 
 
