@@ -273,6 +273,7 @@ def test_a_split_moves_the_upper_nodes_and_links_the_pages() -> None:
         new_flags=LEAF,
         prefix_line=-1,
         new_prefix_line=-1,
+        key=b"bz",
     )
     apply_macro(redo, [(1, split), (2, change("Insert", suffix=b"b", data=b"2", flags=OPEN))])
     assert redo.clashes == []
@@ -281,6 +282,36 @@ def test_a_split_moves_the_upper_nodes_and_links_the_pages() -> None:
     assert page_of(redo, 6).key(0) == b"c"
     links = [(page_of(redo, number).previous, page_of(redo, number).next) for number in (5, 6, 8)]
     assert links == [(0, 6), (5, 8), (6, 0)]
+
+
+@pytest.mark.parametrize(
+    ("brought", "separator", "text"),
+    [(b"d", b"bz", "in the order of keys"), (b"b", b"d", "does not lie between"), (b"b", b"b", "does not lie between")],
+)
+def test_a_split_holds_to_the_order_of_keys(brought: bytes, separator: bytes, text: str) -> None:
+    redo = a_redo(a_page(nodes=((b"a", b"1"), (b"c", b"3"))))
+    split = change(
+        "Split2",
+        new_page=6,
+        kind=1,
+        operation=1,
+        operation_line=1,
+        split_line=2,
+        lines=3,
+        new_flags=LEAF,
+        prefix_line=-1,
+        new_prefix_line=-1,
+        key=separator,
+    )
+    apply_macro(redo, [(1, split), (2, change("Insert", suffix=brought, flags=4))])
+    assert text in redo.clashes[0].text
+
+
+@pytest.mark.parametrize(("line", "key"), [(0, b"b"), (1, b"a"), (2, b"c"), (1, b"c")])
+def test_an_insert_holds_to_the_order_of_keys(line: int, key: bytes) -> None:
+    redo = a_redo(a_page(nodes=((b"a", b"1"), (b"c", b"3"))))
+    apply(redo, change("Insert", line=line, suffix=key, flags=4), 1)
+    assert "would not be in the order of keys" in redo.clashes[0].text
 
 
 def test_a_new_page_whose_nodes_are_gone_is_in_doubt() -> None:

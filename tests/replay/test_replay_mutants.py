@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from replay_pages import page_in, put_page
 from replay_sets import PlayedSet, after, before, pages_of, rathbun, settled_bounds, unequal
-from test_chains import page_in, put_page
 from test_recover import advancing
 
 from tokar.collect.on_disk import open_set
