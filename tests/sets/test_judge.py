@@ -695,3 +695,15 @@ def test_a_temporary_database_is_left_to_the_engine(tmp_path: Path) -> None:
     found = verdict_of(tmp_path, files)
     assert found.worst is Verdict.TEMPORARY
     assert found.blocking == ()
+
+
+@pytest.mark.parametrize(("at", "code"), [(3, -551), (9, -1216)], ids=["before", "after"])
+def test_another_database_that_was_shut_down_at_another_time_than_the_logs_say(
+    at: int, code: int, tmp_path: Path
+) -> None:
+    both = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER_STREAM))
+    other = database(signature=OTHER_STREAM, consistent_position=LogPosition(generation=at, sector=1))
+    played = logs(6, 7, attached=both, shut_down=LogPosition(generation=5, sector=1))
+    found = verdict_of(tmp_path, {DATABASE: bytes(dirty(6, 7)), "pub.edb": bytes(other), **played})
+    assert rows(found) == [(Kind.DATABASE_NOT_HERE, LOSS, code)]
+    assert found.faults[0].databases == ("pub.edb",)

@@ -17,7 +17,7 @@ from tokar.ese.filenames import log_file_name
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
 from tokar.ese.trailer import BackupTrailer
-from tokar.ese.values import NO_TIME, BackupInfo, LogPosition, LogTime, Signature
+from tokar.ese.values import NO_POSITION, NO_TIME, BackupInfo, LogPosition, LogTime, Signature
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.seen import look
 from tokar.storage.bytesource import BytesSource
@@ -95,6 +95,7 @@ def logs(
     filled: int = 3,
     attached: tuple[tuple[str, Signature], ...] = ((r"C:\db\main.edb", DATABASE_SIGNATURE),),
     base: str = "edb",
+    shut_down: LogPosition = NO_POSITION,
     **fields: Any,
 ) -> dict[str, bytes]:
     """Logs that continue each other, and the log before them where that is given.
@@ -108,6 +109,7 @@ def logs(
         filled: Segments with records; each log has five, the header included.
         attached: Paths and signatures of the databases.
         base: Base name.
+        shut_down: Where the databases had been shut down when they were attached.
         fields: Further fields of the headers.
     """
     result: dict[str, bytes] = {}
@@ -115,7 +117,8 @@ def logs(
     xor = check_log(BytesSource(after)).segments_xor if after is not None else 0
     created = before.created if before else (moment(branch + low - 1) if low > 1 else NO_TIME)
     area = build_attachments(
-        Attachment(dbid=at, path=path, signature=one) for at, (path, one) in enumerate(attached, 1)
+        Attachment(dbid=at, path=path, signature=one, consistent_position=shut_down)
+        for at, (path, one) in enumerate(attached, 1)
     )
     for generation in range(low, high + 1):
         header = LogHeader(

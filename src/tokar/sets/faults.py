@@ -357,8 +357,11 @@ class Rules:
 
     DATABASE_APART = Rule(FaultKind.DATABASE_NOT_HERE,
         "{} was shut down at another time than {} says, and the logs are played for another database",
-        "restore it by itself; where no service owns it, recovery can do without: esentutl /r BASE /i",
+        "restore it by itself; only if it is given up for good, recovery can do without: esentutl /r BASE /i",
         -1216, severity=Severity.LOSS)
+    DATABASE_BEHIND = Rule(FaultKind.DATABASE_NOT_HERE,
+        "{} was shut down before the time that {} says, and the logs are played for another database",
+        DATABASE_APART.next_step, -551, severity=Severity.LOSS)
 
     LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)

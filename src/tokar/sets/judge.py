@@ -179,7 +179,9 @@ def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
             named = [] if log is None else [one for one in log.attached if one.signature == header.signature]
             if log is not None and any(one.consistent_position != header.consistent_position for one in named):
                 own = (run.facts.name,)
-                yield Rules.DATABASE_APART.fault(run.facts.name, log.name, files=own, databases=own)
+                older = any(header.consistent_position < one.consistent_position for one in named)
+                rule = Rules.DATABASE_BEHIND if older else Rules.DATABASE_APART
+                yield rule.fault(run.facts.name, log.name, files=own, databases=own)
                 break
 
 
