@@ -61,3 +61,9 @@ def contradictions(path: Path, full: Said) -> Iterator[str]:
         outcome = chain.json()["outcome"]
         if (outcome["word"], chain.exit_code) != (full.word, full.exit_code):
             yield f"chain {options} says {outcome['word']}: {outcome['why']}, and ends with {chain.exit_code}"
+    if full.word != Word.PART_OF_A_CHAIN:  # logs alone are no chain to restore from
+        refused = full.word in {NOT, LOSS}
+        result = tokar("restore", "--dry-run", "--json", "--into", path.parent / "out", "--chain", path.parent)
+        word = None if result.exit_code else result.json()["outcome"]["word"]
+        if (word, bool(result.exit_code)) != (None if refused else full.word, refused):
+            yield f"restore --chain says {word}, and ends with {result.exit_code}"
