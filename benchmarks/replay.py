@@ -26,7 +26,7 @@ from tokar.ese.pagerecords import InsertRecord, NodeRecord, ReplaceRecord, Singl
 from tokar.ese.values import LogPosition, Signature
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, Redo
+from tokar.replay.redo import Bounds, PageRedo
 from tokar.replay.stream import RecordStream, check_log
 from tokar.storage.bytesource import FileSource
 
@@ -98,7 +98,7 @@ def best(work: Callable[[], object], rounds: int) -> float:
 def play(sources: Sequence[FileSource], headers: Sequence[LogHeader]) -> tuple[int, int]:
     """Play logs on a database that they make; return how many records there were, and changes of pages."""
     with PageStore(None, headers[0].page_size) as store:
-        redo = Redo(store, Bounds(-1, 1 << 63))
+        redo = PageRedo(store, Bounds(-1, 1 << 63))
         played = {one.signature.pack(): Played(redo) for one in headers[0].attachments}
         player = Player(played, headers[0].attachments)
         for source, header in zip(sources, headers, strict=True):

@@ -11,14 +11,14 @@ from test_redo import OPEN, a_page, a_redo, change, page_of
 from tokar.ese.attachment import Attachment
 from tokar.ese.values import LogPosition, Signature
 from tokar.replay.player import Played, Player, RefusedError
-from tokar.replay.redo import Bounds, Redo
+from tokar.replay.redo import Bounds, PageRedo
 from tokar.replay.stream import number_of
 
 SIGNATURE = Signature(random=7)
 OTHER = Signature(random=8)
 
 
-def a_player(redo: Redo | None = None, *, expected: int = 0) -> tuple[Redo, Player]:
+def a_player(redo: PageRedo | None = None, *, expected: int = 0) -> tuple[PageRedo, Player]:
     redo = redo or a_redo(a_page())
     played = Played(redo, expected=expected)
     return redo, Player({SIGNATURE.pack(): played}, [Attachment(dbid=2, path="", signature=SIGNATURE)])

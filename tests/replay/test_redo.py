@@ -13,7 +13,7 @@ from tokar.ese.page import seal_page
 from tokar.replay.nodepage import DELETED, LEAF, ROOT, SPACE, VERSION, NodePage
 from tokar.replay.onepage import apply
 from tokar.replay.pagestore import PageStore
-from tokar.replay.redo import DELTA, INSERT, REPLACE, Bounds, Contradiction, Redo, Version
+from tokar.replay.redo import DELTA, INSERT, REPLACE, Bounds, Contradiction, OpenChange, PageRedo
 from tokar.replay.trees import apply_macro
 from tokar.storage.bytesource import BytesSource
 
@@ -39,11 +39,11 @@ def a_store(*pages: NodePage, last: int = 10) -> PageStore:
     return PageStore(BytesSource(header_for().build() * 2 + body), SIZE)
 
 
-def a_redo(*pages: NodePage, bounds: Bounds | None = None) -> Redo:
-    return Redo(a_store(*pages), bounds or Bounds(ahead=1 << 62))
+def a_redo(*pages: NodePage, bounds: Bounds | None = None) -> PageRedo:
+    return PageRedo(a_store(*pages), bounds or Bounds(ahead=1 << 62))
 
 
-def page_of(redo: Redo, number: int = 5) -> NodePage:
+def page_of(redo: PageRedo, number: int = 5) -> NodePage:
     page = redo.store.get(number)
     assert page is not None
     return page
@@ -108,14 +108,14 @@ def test_a_page_that_is_not_there_is_in_doubt_until_it_is_made() -> None:
 
 def test_a_damaged_page_is_named() -> None:
     data = bytearray(header_for().build() * 2 + bytes(4 * SIZE) + a_page().build())
-    redo = Redo(PageStore(BytesSource(data), SIZE), Bounds())
+    redo = PageRedo(PageStore(BytesSource(data), SIZE), Bounds())
     apply(redo, change("Insert", suffix=b"k"), 1)
     assert "its checksum is wrong" in redo.clashes[0].text
 
 
 def test_a_page_that_a_record_makes_replaces_whatever_is_there() -> None:
     data = bytearray(header_for().build() * 2 + bytes(4 * SIZE) + bytes(range(256)) * 16)
-    redo = Redo(PageStore(BytesSource(data), SIZE), Bounds())
+    redo = PageRedo(PageStore(BytesSource(data), SIZE), Bounds())
     apply(redo, record("NewPage", page=5, object_id=9, dbtime=200), 1)
     assert (page_of(redo).object_id, page_of(redo).dbtime) == (9, 200)
 
@@ -176,7 +176,7 @@ def test_a_delta_beyond_its_node_is_refused() -> None:
     assert "has no number at 2" in redo.clashes[0].text
 
 
-def undone(operation: int, data: bytes, version: Version | None = None) -> NodePage:
+def undone(operation: int, data: bytes, version: OpenChange | None = None) -> NodePage:
     redo = a_redo(a_page(nodes=((b"k", data),)))
     if version is not None:
         redo.versions[77] = version
@@ -189,9 +189,9 @@ def test_records_of_undo_take_operations_back() -> None:
     redo = a_redo()
     assert undone(INSERT, b"d").node(0)[3] == DELETED
     assert undone(3, b"d").node(0)[3] == 0
-    replaced = Version(redo, change("Replace"), REPLACE, 77, 1, before=b"older")
+    replaced = OpenChange(redo, change("Replace"), REPLACE, 77, 1, before=b"older")
     assert undone(REPLACE, b"d", replaced).node(0)[2] == b"older"
-    grown = Version(redo, change("Delta", delta=5), DELTA, 77, 1)
+    grown = OpenChange(redo, change("Delta", delta=5), DELTA, 77, 1)
     assert undone(DELTA, struct.pack("<I", 3), grown).node(0)[2] == struct.pack("<I", 0xFFFFFFFE)
 
 
@@ -235,7 +235,7 @@ def test_a_tree_that_is_converted_keeps_what_was_free() -> None:
 
 def test_memory_is_bounded_and_nothing_is_lost_by_that() -> None:
     with PageStore(None, SIZE, room=1) as store:
-        redo = Redo(store, Bounds())
+        redo = PageRedo(store, Bounds())
         for number in range(1, 60):
             apply(redo, record("NewPage", page=number, object_id=number, dbtime=number), number)
         assert [page.object_id for page in store.pages()] == list(range(1, 60))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tokar.ese.pagerecords import LogRecord
+    from tokar.ese.pagerecords import EseRecord
 
 # Records by generation; those of format 7 are without their checksum records.
 KNOWN = {0x3: 607, 0x4: 540, 0x5: 546, 0x6: 638, 0x7: 860, 0x8: 784, 0x9: 209}
@@ -35,7 +35,7 @@ def stream_of(data: bytes) -> RecordStream:
     return RecordStream(BytesSource(data), LogHeader.parse(data))
 
 
-def records_in(data: bytes) -> list[LogRecord]:
+def records_in(data: bytes) -> list[EseRecord]:
     return [one for _, one in stream_of(data)]
 
 

@@ -13,20 +13,20 @@ from test_redo import OPEN, a_page, a_redo, change, page_of
 
 from tokar.replay.nodepage import DELETED, LEAF, ROOT
 from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, Redo
+from tokar.replay.redo import Bounds, PageRedo
 from tokar.replay.undo import undo_open
 
 SIGNATURE = b"s" * 28
 
 
-def a_player(redo: Redo) -> Player:
+def a_player(redo: PageRedo) -> Player:
     player = Player({SIGNATURE: Played(redo)})
     player._attach(0, SIGNATURE)
     player.feed(1, record("Begin0", levels=0x10))
     return player
 
 
-def a_tree() -> Redo:
+def a_tree() -> PageRedo:
     """A root with two leaves; keys are below `m` on the left one."""
     root = a_page(4, nodes=((b"m", struct.pack("<I", 5)), (b"", struct.pack("<I", 6))), flags=ROOT)
     return a_redo(

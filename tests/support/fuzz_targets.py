@@ -54,7 +54,7 @@ from tokar.replay.images import apply_diff, decompress, open_image
 from tokar.replay.nodepage import NodePage
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, Redo
+from tokar.replay.redo import Bounds, PageRedo
 from tokar.replay.stream import RecordStream
 from tokar.replay.undo import undo_open
 from tokar.restore import journal, paths
@@ -616,7 +616,7 @@ def _log_records(data: bytes) -> None:
     made = segments_of(pieces, header.generation) if body else b""
     source = BytesSource(header.build() + made)
     with PageStore(None, _PAGE, room=64 * _PAGE) as store:
-        redo = Redo(store, Bounds(-1, 1 << 63))
+        redo = PageRedo(store, Bounds(-1, 1 << 63))
         player = Player({signature.pack(): Played(redo)}, [attached])
         try:
             for position, record in RecordStream(source, header):

@@ -11,9 +11,9 @@ from replay_sets import EVERYTHING_MAY_BE_AHEAD, PlayedSet, RealSet, content_of,
 from tokar.ese.page import seal_page
 from tokar.ese.pagerecords import (
     DeltaRecord,
+    EseRecord,
     FlagInsertReplaceRecord,
     InsertRecord,
-    LogRecord,
     NewPageRecord,
     NodeRecord,
     PageRecord,
@@ -29,7 +29,7 @@ from tokar.replay.nodepage import DELETED, NodePage, PageError
 from tokar.replay.onepage import grown
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Player
-from tokar.replay.redo import Bounds, Redo
+from tokar.replay.redo import Bounds, PageRedo
 
 if TYPE_CHECKING:
     import random
@@ -42,7 +42,7 @@ PAGE = 4096
 class Trusting(Player):
     """Plays what a session did before its first begin as well: these logs do not begin where recovery would."""
 
-    def _expect(self, redo: Redo, record: PageRecord | NewPageRecord) -> None:
+    def _expect(self, redo: PageRedo, record: PageRecord | NewPageRecord) -> None:
         if not isinstance(record, SplitHead) and record.type in onepage.PLAYED:
             onepage.apply(redo, record, self.position)
 
@@ -70,7 +70,7 @@ def histories_of(make: Callable[[], RealSet]) -> Histories:
     """The histories of all pages of a set, as far as the logs tell."""
     real = make()
     found = Histories()
-    changes: dict[int, list[LogRecord]] = {}
+    changes: dict[int, list[EseRecord]] = {}
     with PlayedSet(None, real, Bounds(-1, EVERYTHING_MAY_BE_AHEAD), Trusting) as played:
         dirty = _watched(played.store)
         for position, record in (one for records in real.records() for one in records):
@@ -91,7 +91,7 @@ def histories_of(make: Callable[[], RealSet]) -> Histories:
     return found
 
 
-def rewound_states(page: NodePage, records: list[LogRecord]) -> list[bytes]:
+def rewound_states(page: NodePage, records: list[EseRecord]) -> list[bytes]:
     """Take a page of a file back as far as its records tell, and play it forward again; return all states."""
     unknown: set[bytes] = set()
     left = len(records)
@@ -99,7 +99,7 @@ def rewound_states(page: NodePage, records: list[LogRecord]) -> list[bytes]:
         left -= 1
     base = PageStore(None, page.size)
     base.put(page)
-    redo = Redo(base, Bounds(-1, EVERYTHING_MAY_BE_AHEAD))
+    redo = PageRedo(base, Bounds(-1, EVERYTHING_MAY_BE_AHEAD))
     states = [page.build()]
     for record in records[left:]:
         assert isinstance(record, NodeRecord)
@@ -121,7 +121,7 @@ def _watched(store: PageStore) -> set[int]:
     return dirty
 
 
-def take_back(page: NodePage, record: LogRecord, unknown: set[bytes]) -> bool:
+def take_back(page: NodePage, record: EseRecord, unknown: set[bytes]) -> bool:
     """Take a page back to before a record, checking it against what the record says; False where nobody can tell.
 
     What was there and stands nowhere becomes zeros, and its key is noted: playing the record must replace them.

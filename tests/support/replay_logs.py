@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokar.ese.log import LogHeader
-    from tokar.ese.pagerecords import LogRecord
+    from tokar.ese.pagerecords import EseRecord
 
 NUMBERS = {one.name: number for number, one in TYPES.items()}
 _HEAD = 40
@@ -46,7 +46,7 @@ def _zero(kind: Any) -> Any:
     return 0 if kind.__origin__ is int else bytes(kind.__metadata__[0].length)
 
 
-def segments_of(records: Iterable[LogRecord | bytes], generation: int) -> bytes:
+def segments_of(records: Iterable[EseRecord | bytes], generation: int) -> bytes:
     """The segments of a log of format 8 with these records, sealed; what does not fit is cut."""
     datas = [one if isinstance(one, bytes) else one.pack() for one in records]
     made, current = bytearray(), bytearray()
@@ -82,7 +82,7 @@ def segments_of(records: Iterable[LogRecord | bytes], generation: int) -> bytes:
     return bytes(made)
 
 
-def log_of(records: Iterable[LogRecord | bytes], header: LogHeader | None = None) -> bytes:
+def log_of(records: Iterable[EseRecord | bytes], header: LogHeader | None = None) -> bytes:
     """A whole log of format 8 with these records."""
     header = header or log_header()
     return (header.build() + segments_of(records, header.generation)).ljust(header.file_size, b"\0")

@@ -12,7 +12,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import LogHeader
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, Redo
+from tokar.replay.redo import Bounds, PageRedo
 from tokar.replay.stream import RecordStream, number_of
 from tokar.storage.bytesource import BytesSource
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from tokar.ese.pagerecords import LogRecord
+    from tokar.ese.pagerecords import EseRecord
     from tokar.replay.nodepage import NodePage
 
-Located = tuple[int, "LogRecord"]
+Located = tuple[int, "EseRecord"]
 EVERYTHING_MAY_BE_AHEAD = 1 << 63
 
 
@@ -100,7 +100,7 @@ class PlayedSet:
         self._stack = ExitStack()
         source = None if database is None else BytesSource(database)
         self.store = self._stack.enter_context(PageStore(source, header.page_size))
-        self.redo = Redo(self.store, bounds)
+        self.redo = PageRedo(self.store, bounds)
         self.played = Played(self.redo)
         attachments = LogHeader.parse(real.logs[0].read_bytes()).attachments
         self.player = player({header.signature.pack(): self.played}, attachments)

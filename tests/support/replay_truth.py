@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from tokar.ese.pagerecords import (
     NIL_DBTIME,
     DeltaRecord,
+    EseRecord,
     FlagInsertReplaceRecord,
     InsertRecord,
-    LogRecord,
     NodeRecord,
     ReplaceRecord,
     UndoRecord,
@@ -41,7 +41,7 @@ class Truth:
         self._open: dict[int, list[tuple[int, int, list[tuple[Row, int]]]]] = defaultdict(list)
         self._macros: dict[tuple[int, int], list[NodeRecord]] = {}
 
-    def see(self, record: LogRecord) -> None:
+    def see(self, record: EseRecord) -> None:
         """Take a record before it is played: the page still has what it changes."""
         kind = record.type
         session = getattr(record, "session", 0)

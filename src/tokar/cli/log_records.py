@@ -13,7 +13,7 @@ from tokar.errors import BadMagicError, HeaderError, InputError
 from tokar.ese.identify import FileKind, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.logrecords import TYPES
-from tokar.ese.pagerecords import LogRecord, NodeRecord, PageRecord, SessionRecord
+from tokar.ese.pagerecords import EseRecord, NodeRecord, PageRecord, SessionRecord
 from tokar.ese.show import record_json
 from tokar.replay.effects import changes_of
 from tokar.replay.stream import RecordStream, decode, position_of, size_at
@@ -80,7 +80,7 @@ class ShownRecords:
         tiling = self._stream.tiling
         return {"types": dict(self._counts.most_common()), "tiling": fields_json(tiling) | {"exact": tiling.is_exact}}
 
-    def _chosen(self) -> Iterator[tuple[int, int, LogRecord]]:
+    def _chosen(self) -> Iterator[tuple[int, int, EseRecord]]:
         for position, data, at in self._stream.tiles():
             record = decode(data, at)
             if self._page is None or self._page in {
@@ -91,7 +91,7 @@ class ShownRecords:
                 yield position, size_at(data, at), record
 
 
-def _text(record: LogRecord) -> str:
+def _text(record: EseRecord) -> str:
     """Return what a record says, in one line."""
     parts = [f"session {record.session}"] if isinstance(record, SessionRecord) else []
     if isinstance(record, PageRecord):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from tokar.ese import pagerecords as pages
-from tokar.ese.pagerecords import LogRecord, SessionRecord
+from tokar.ese.pagerecords import EseRecord, SessionRecord
 from tokar.ese.record import U8, U16, U32, U64, Sized, raw
 from tokar.ese.values import BackupInfo, LogPosition, LogTime, Signature
 
@@ -118,7 +118,7 @@ class DetachRecord(SessionRecord):
 
 
 @dataclass(slots=True)
-class DatabaseRecord(LogRecord):
+class DatabaseRecord(EseRecord):
     """A record that names a database and nothing else."""
 
     dbid: U8
@@ -190,7 +190,7 @@ class PatchRecord(DatabaseRecord):
 
 
 @dataclass(slots=True)
-class InitRecord(LogRecord):
+class InitRecord(EseRecord):
     """An instance starts."""
 
     environment: Annotated[bytes, raw(567)]
@@ -204,7 +204,7 @@ class TimedInitRecord(InitRecord):
 
 
 @dataclass(slots=True)
-class EndRecord(LogRecord):
+class EndRecord(EseRecord):
     """An instance stops, or recovery does."""
 
     undo_position: LogPosition
@@ -220,14 +220,14 @@ class TimedEndRecord(EndRecord):
 
 
 @dataclass(slots=True)
-class TimeRecord(LogRecord):
+class TimeRecord(EseRecord):
     """Recovery begins to undo."""
 
     time: LogTime
 
 
 @dataclass(slots=True)
-class BackupRecord(LogRecord):
+class BackupRecord(EseRecord):
     """A step of a backup."""
 
     phase:     U8  # 1 begin, 2 prepare, 3 truncate, 4 header update, 5 abort, 6 stop
@@ -241,7 +241,7 @@ class BackupRecord(LogRecord):
 
 
 @dataclass(slots=True)
-class OldBackupRecord(LogRecord):
+class OldBackupRecord(EseRecord):
     """A step of a backup, in logs before 7.3704.10."""
 
     kind:      U8
@@ -251,7 +251,7 @@ class OldBackupRecord(LogRecord):
 
 
 @dataclass(slots=True)
-class OldestBackupRecord(LogRecord):
+class OldestBackupRecord(EseRecord):
     """A full or incremental backup begins, in still older logs."""
 
     path_size: U16
@@ -267,7 +267,7 @@ class TextRecord(SessionRecord):
 
 
 @dataclass(slots=True)
-class RestoreRecord(LogRecord):
+class RestoreRecord(EseRecord):
     """A remark of a restore."""
 
     data_size: U16
@@ -275,7 +275,7 @@ class RestoreRecord(LogRecord):
 
 
 @dataclass(slots=True)
-class OldFlushRecord(LogRecord):
+class OldFlushRecord(EseRecord):
     """A flush, in logs before 7.3704."""
 
     byte:     U16
@@ -291,7 +291,7 @@ class OperationRecord(SessionRecord):
 
 
 @dataclass(slots=True)
-class IgnorableRecord(LogRecord):
+class IgnorableRecord(EseRecord):
     """What may be passed over by its length."""
 
     data_size: U32
@@ -299,7 +299,7 @@ class IgnorableRecord(LogRecord):
 
 
 @dataclass(slots=True)
-class FragmentBeginRecord(LogRecord):
+class FragmentBeginRecord(EseRecord):
     """The first piece of a record that does not fit its segment."""
 
     total:     U32
@@ -308,7 +308,7 @@ class FragmentBeginRecord(LogRecord):
 
 
 @dataclass(slots=True)
-class FragmentRecord(LogRecord):
+class FragmentRecord(EseRecord):
     """A further piece."""
 
     data_size: U16
@@ -321,20 +321,20 @@ class RecordType:
 
     number: int
     name: str
-    record: type[LogRecord]
+    record: type[EseRecord]
 
 
 FRAGMENT_BEGIN: Final = 76
 FRAGMENT: Final = 77
 _TYPES: Final = (
-    (1, "Init", InitRecord), (2, "Term", EndRecord), (3, "MS", OldFlushRecord), (4, "End", LogRecord),
+    (1, "Init", InitRecord), (2, "Term", EndRecord), (3, "MS", OldFlushRecord), (4, "End", EseRecord),
     (5, "Begin", BeginRecord), (6, "Commit", CommitRecord), (7, "Rollback", RollbackRecord),
     (8, "Begin0", OutermostBeginRecord), (9, "Commit0", OutermostCommitRecord), (10, "Refresh", RefreshRecord),
     (11, "MacroBegin", MacroRecord), (12, "MacroCommit", MacroRecord), (13, "MacroAbort", MacroRecord),
     (14, "CreateDB", CreateRecord), (15, "AttachDB", AttachRecord), (16, "DetachDB", DetachRecord),
-    (17, "RecoveryUndo", LogRecord), (18, "RecoveryQuit", EndRecord), (19, "FullBackup", OldestBackupRecord),
+    (17, "RecoveryUndo", EseRecord), (18, "RecoveryQuit", EndRecord), (19, "FullBackup", OldestBackupRecord),
     (20, "IncBackup", OldestBackupRecord), (21, "JetOp", OperationRecord), (22, "Trace", TextRecord),
-    (23, "ShutDownMark", LogRecord), (24, "CreateMultipleExtentFDP", pages.MultipleExtentRecord),
+    (23, "ShutDownMark", EseRecord), (24, "CreateMultipleExtentFDP", pages.MultipleExtentRecord),
     (25, "CreateSingleExtentFDP", pages.SingleExtentRecord), (26, "ConvertFDP", pages.ConvertRecord),
     (27, "Split", pages.SplitRecord), (28, "Merge", pages.MergeRecord), (29, "Insert", pages.InsertRecord),
     (30, "FlagInsert", pages.FlagInsertRecord), (31, "FlagInsertAndReplaceData", pages.FlagInsertReplaceRecord),

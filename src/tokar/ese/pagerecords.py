@@ -26,14 +26,14 @@ _KEY = Annotated[bytes, Sized("key_size")]
 
 # fmt: off
 @dataclass(slots=True)
-class LogRecord(Record):
+class EseRecord(Record):
     """What every record begins with."""
 
     type: U8
 
 
 @dataclass(slots=True)
-class SessionRecord(LogRecord):
+class SessionRecord(EseRecord):
     """A record of a session; numbers of sessions are used again."""
 
     session: U16
@@ -343,7 +343,7 @@ class PageMoveRecord(PageRecord):
 
 
 @dataclass(slots=True)
-class RootMoveRecord(LogRecord):
+class RootMoveRecord(EseRecord):
     """The root of a tree moves. Its fields stand in an order of their own."""
 
     dbtime:    U64

@@ -15,11 +15,11 @@ from typing import Final
 
 from tokar.errors import FormatError
 from tokar.ese.logrecords import RangeRecord
-from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, LogRecord, NewPageRecord, PageRecord
+from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, EseRecord, NewPageRecord, PageRecord
 from tokar.replay.effects import changes_of
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, Clash, Contradiction, Redo
+from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo
 from tokar.replay.stream import position_of
 from tokar.replay.whole import OpenFile, Stream, Target, attached_first, feed_logs, streams_of, targets_of
 from tokar.sets.facts import ChainFacts, OffChain, SetFacts
@@ -29,7 +29,7 @@ _CODES: Final = {Contradiction.LOST: -566, Contradiction.FOREIGN: -567}
 _MOST_LISTED: Final = 20
 
 
-class Follower(Redo):
+class Follower(PageRedo):
     """The pages of one database, followed.
 
     Args:
@@ -45,7 +45,7 @@ class Follower(Redo):
         self._noted: set[int] = set()
         self.pages: dict[int, tuple[int | None, int]] = {}  # Of each: its dbtime in the file, and where its chain is
 
-    def follow(self, record: LogRecord, position: int, *, must: bool) -> None:
+    def follow(self, record: EseRecord, position: int, *, must: bool) -> None:
         """Go on with each page that a record changes. `must`: whether the change is on the pages."""
         self.position, self.kind = position, record.type
         for page, after, before in changes_of(record):
@@ -115,7 +115,7 @@ class _ChainPlayer(Player):
             return
         follower.follow(record, self.position, must=session is None or self.position <= follower.written)
 
-    def play_macro(self, redo: Redo, records: Sequence[tuple[int, LogRecord]]) -> None:
+    def play_macro(self, redo: PageRedo, records: Sequence[tuple[int, EseRecord]]) -> None:
         assert isinstance(redo, Follower)
         for position, record in records:
             redo.follow(record, position, must=position <= redo.written)
@@ -127,7 +127,7 @@ class _ChainPlayer(Player):
             for page in [one for one in follower.pages if record.first <= one < record.first + record.pages]:
                 del follower.pages[page]
 
-    def refuse(self, record: LogRecord) -> None:
+    def refuse(self, record: EseRecord) -> None:
         if isinstance(record, RangeRecord):
             super().refuse(record)
 

@@ -18,11 +18,11 @@ from tokar.ese.pagerecords import (
     Delta64Record,
     DeltaRecord,
     EmptyTreeRecord,
+    EseRecord,
     ExternalHeaderRecord,
     FlagInsertRecord,
     FlagInsertReplaceRecord,
     InsertRecord,
-    LogRecord,
     Merge2Record,
     MergeHead,
     MergeRecord,
@@ -50,7 +50,7 @@ class Change(NamedTuple):
     before: int | None  # Its dbtime before; None where the page is made anew
 
 
-def changes_of(record: LogRecord) -> Iterable[Change]:
+def changes_of(record: EseRecord) -> Iterable[Change]:
     """Return the pages that a record changes, in the order in which it does; none for most records."""
     found = _EFFECTS.get(type(record))
     return found(record) if found is not None else ()
@@ -115,7 +115,7 @@ _NODES: Final = (
     *(InsertRecord, FlagInsertRecord, FlagInsertReplaceRecord, NodeRecord, ReplaceRecord, DeltaRecord, Delta64Record),
     *(ExternalHeaderRecord, UndoRecord, ScrubRecord),
 )
-_EFFECTS: Final[dict[type[LogRecord], Callable[[Any], Iterable[Change]]]] = {
+_EFFECTS: Final[dict[type[EseRecord], Callable[[Any], Iterable[Change]]]] = {
     **dict.fromkeys(_NODES, _of_node),
     EmptyTreeRecord: _of_empty_tree,
     SplitRecord: _of_split,

@@ -29,7 +29,7 @@ from tokar.ese.pagerecords import (
 )
 from tokar.replay.images import apply_diff
 from tokar.replay.nodepage import DELETED, LEAF, ROOT, SPACE, UNFIT, NodePage, PageError, unfit_text
-from tokar.replay.redo import FLAG_DELETE, INSERT, REPLACE, Contradiction, Redo, Version
+from tokar.replay.redo import FLAG_DELETE, INSERT, REPLACE, Contradiction, OpenChange, PageRedo
 
 _LAST: Final = struct.Struct(">I")
 _NUMBER: Final = struct.Struct("<I")
@@ -40,7 +40,7 @@ _MULTIPLE: Final = 1
 _CREATED: Final = ROOT | LEAF
 
 
-def apply(redo: Redo, record: PageRecord | NewPageRecord, position: int) -> None:
+def apply(redo: PageRedo, record: PageRecord | NewPageRecord, position: int) -> None:
     """Play a record that changes pages by itself, and note what does not fit.
 
     Raises:
@@ -54,7 +54,7 @@ def apply(redo: Redo, record: PageRecord | NewPageRecord, position: int) -> None
         redo.clash(Contradiction.CONTENT, record.page, unfit_text(error))
 
 
-def _insert(redo: Redo, record: InsertRecord) -> None:
+def _insert(redo: PageRedo, record: InsertRecord) -> None:
     page = redo.due(record.page, record.dbtime, record.before)
     if page is None:
         return
@@ -76,7 +76,7 @@ def _place(page: NodePage, line: int, unique: int) -> bytes:
     return page.key(line) if unique else page.key(line) + page.node(line)[2]
 
 
-def _flag_insert_replace(redo: Redo, record: FlagInsertReplaceRecord) -> None:
+def _flag_insert_replace(redo: PageRedo, record: FlagInsertReplaceRecord) -> None:
     page = redo.due(record.page, record.dbtime, record.before)
     if page is None:
         return
@@ -89,7 +89,7 @@ def _flag_insert_replace(redo: Redo, record: FlagInsertReplaceRecord) -> None:
     redo.done(page, record.dbtime)
 
 
-def _flag_delete(redo: Redo, record: NodeRecord) -> None:
+def _flag_delete(redo: PageRedo, record: NodeRecord) -> None:
     page = redo.due(record.page, record.dbtime, record.before)
     if page is not None:
         redo.saw(record.rceid, page, record.line)
@@ -97,22 +97,22 @@ def _flag_delete(redo: Redo, record: NodeRecord) -> None:
         redo.done(page, record.dbtime)
 
 
-def _delete(redo: Redo, record: NodeRecord) -> None:
+def _delete(redo: PageRedo, record: NodeRecord) -> None:
     page = redo.due(record.page, record.dbtime, record.before)
     if page is not None:
         page.delete_node(record.line)
         redo.done(page, record.dbtime)
 
 
-def _replace(redo: Redo, record: ReplaceRecord) -> None:
+def _replace(redo: PageRedo, record: ReplaceRecord) -> None:
     _replace_by(redo, record, lambda _: record.data)
 
 
-def _replace_diff(redo: Redo, record: ReplaceRecord) -> None:
+def _replace_diff(redo: PageRedo, record: ReplaceRecord) -> None:
     _replace_by(redo, record, lambda old: apply_diff(record.data, old, wide=bool(record.stored_size & WIDE_DIFF)))
 
 
-def _replace_by(redo: Redo, record: ReplaceRecord, new_data: Callable[[bytes], bytes]) -> None:
+def _replace_by(redo: PageRedo, record: ReplaceRecord, new_data: Callable[[bytes], bytes]) -> None:
     page = redo.due(record.page, record.dbtime, record.before)
     if page is None:
         return
@@ -126,7 +126,7 @@ def _replace_by(redo: Redo, record: ReplaceRecord, new_data: Callable[[bytes], b
     redo.done(page, record.dbtime)
 
 
-def _delta(redo: Redo, record: DeltaRecord | Delta64Record) -> None:
+def _delta(redo: PageRedo, record: DeltaRecord | Delta64Record) -> None:
     page = redo.due(record.page, record.dbtime, record.before)
     if page is not None:
         flags = page.node(record.line)[3] | record.flags & VERSIONED
@@ -134,19 +134,19 @@ def _delta(redo: Redo, record: DeltaRecord | Delta64Record) -> None:
         redo.done(page, record.dbtime)
 
 
-def _external_header(redo: Redo, record: ExternalHeaderRecord) -> None:
+def _external_header(redo: PageRedo, record: ExternalHeaderRecord) -> None:
     page = redo.due(record.page, record.dbtime, record.before)
     if page is not None:
         page.replace_tag(0, record.data, 0)
         redo.done(page, record.dbtime)
 
 
-def _new_page(redo: Redo, record: NewPageRecord) -> None:
+def _new_page(redo: PageRedo, record: NewPageRecord) -> None:
     if redo.fresh(record.page, record.dbtime):
         redo.make(record.page, record.object_id, record.dbtime)
 
 
-def _single_extent(redo: Redo, record: SingleExtentRecord) -> None:
+def _single_extent(redo: PageRedo, record: SingleExtentRecord) -> None:
     if redo.fresh(record.page, record.dbtime):
         page = redo.make(record.page, record.object_id, record.dbtime, record.page_flags | _CREATED)
         count = record.pages
@@ -154,7 +154,7 @@ def _single_extent(redo: Redo, record: SingleExtentRecord) -> None:
         page.replace_tag(0, _SPACE.pack(count, record.parent_root, _kind_of(record), bits), 0)
 
 
-def _multiple_extents(redo: Redo, record: MultipleExtentRecord) -> None:
+def _multiple_extents(redo: PageRedo, record: MultipleExtentRecord) -> None:
     count = record.pages
     if redo.fresh(record.page, record.dbtime):
         page = redo.make(record.page, record.object_id, record.dbtime, record.page_flags | _CREATED)
@@ -165,7 +165,7 @@ def _multiple_extents(redo: Redo, record: MultipleExtentRecord) -> None:
         _space_root(redo, record, root, [(last, pages)] if pages > 0 else [])
 
 
-def _convert(redo: Redo, record: Convert2Record) -> None:
+def _convert(redo: PageRedo, record: Convert2Record) -> None:
     first = (record.page + record.pages - 1, record.pages)
     second = (record.second_first + record.second_pages - 1, record.second_pages)
     _space_root(redo, record, record.owned_root, [second, first])
@@ -180,7 +180,7 @@ def _convert(redo: Redo, record: Convert2Record) -> None:
 
 
 def _space_root(
-    redo: Redo, record: MultipleExtentRecord | Convert2Record, root: int, extents: Iterable[tuple[int, int]]
+    redo: PageRedo, record: MultipleExtentRecord | Convert2Record, root: int, extents: Iterable[tuple[int, int]]
 ) -> None:
     """Make the root of a space tree with a node for each extent: its last page, and how many it has."""
     if not redo.fresh(root, record.dbtime):
@@ -193,7 +193,7 @@ def _space_root(
         page.insert_node(line, 0, key, _NUMBER.pack(count))
 
 
-def _undo(redo: Redo, record: UndoRecord) -> None:
+def _undo(redo: PageRedo, record: UndoRecord) -> None:
     version = redo.versions.pop(record.rceid, None)
     page = redo.due(record.page, record.dbtime, record.before)
     if page is not None:
@@ -233,7 +233,7 @@ def grown(page: NodePage, line: int, record: DeltaRecord | Delta64Record, sign: 
     return data[:start] + (value & (1 << 8 * width) - 1).to_bytes(width, "little") + data[end:]
 
 
-def take_back(page: NodePage, line: int, operation: int, version: Version | None) -> None:
+def take_back(page: NodePage, line: int, operation: int, version: OpenChange | None) -> None:
     """Take an operation back on the node that it changed.
 
     Raises:
@@ -251,7 +251,7 @@ def take_back(page: NodePage, line: int, operation: int, version: Version | None
         raise PageError(f"what line {line} of page {page.number} held before an operation is not known")
 
 
-PLAYED: Final[dict[int, Callable[[Redo, Any], None]]] = {
+PLAYED: Final[dict[int, Callable[[PageRedo, Any], None]]] = {
     24: _multiple_extents,
     25: _single_extent,
     29: _insert,

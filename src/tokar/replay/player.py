@@ -34,9 +34,9 @@ from tokar.ese.pagerecords import (
     VERSIONED,
     Delta64Record,
     DeltaRecord,
+    EseRecord,
     FlagInsertReplaceRecord,
     InsertRecord,
-    LogRecord,
     MergeHead,
     MultipleExtentRecord,
     NewPageRecord,
@@ -50,7 +50,7 @@ from tokar.ese.pagerecords import (
 )
 from tokar.replay import onepage
 from tokar.replay.effects import changes_of
-from tokar.replay.redo import DELTA, DELTA64, FLAG_DELETE, INSERT, REPLACE, Redo, Version
+from tokar.replay.redo import DELTA, DELTA64, FLAG_DELETE, INSERT, REPLACE, OpenChange, PageRedo
 from tokar.replay.stream import number_of, position_of
 from tokar.replay.trees import apply_macro
 
@@ -70,19 +70,19 @@ class RefusedError(FormatError):
 
 
 @dataclass(slots=True)
-class Session:
+class OpenSession:
     """A session of the logs."""
 
     level: int = 0
-    versions: list[Version] = field(default_factory=list)  # What it could take back
-    macros: dict[int, list[tuple[int, LogRecord]]] = field(default_factory=dict)
+    versions: list[OpenChange] = field(default_factory=list)  # What it could take back
+    macros: dict[int, list[tuple[int, EseRecord]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Played:
     """A database that logs are played on."""
 
-    redo: Redo
+    redo: PageRedo
     expected: int = 0  # Where the logs must say that it was consistent when they attach it next; 0: no matter where
     attached: bool = False  # Whether it was ever attached
     grown_until: int = 0  # The position of the last change of its size that the file has
@@ -100,7 +100,7 @@ class Player:
 
     def __init__(self, databases: Mapping[bytes, Played], attachments: Iterable[Attachment] = ()) -> None:
         self.databases = databases
-        self.sessions: dict[int, Session] = {}  # Those that began in these logs
+        self.sessions: dict[int, OpenSession] = {}  # Those that began in these logs
         self.records: Counter[int] = Counter()  # By type
         self.skipped: Counter[str] = Counter()  # Changes that were not played, by the reason
         self.position = 0  # Of the last record
@@ -108,7 +108,7 @@ class Player:
         for one in attachments:
             self._attach(one.dbid, one.signature.pack())
 
-    def feed(self, position: int, record: LogRecord) -> None:
+    def feed(self, position: int, record: EseRecord) -> None:
         """Play the next record.
 
         Raises:
@@ -154,12 +154,12 @@ class Player:
         """Detach a database."""
         self._here.pop(record.dbid, None)
 
-    def stop(self, record: LogRecord) -> None:
+    def stop(self, record: EseRecord) -> None:
         """End all sessions and attachments: the instance stops, or starts anew."""
         self.drop_sessions(record)
         self._here.clear()
 
-    def drop_sessions(self, _: LogRecord) -> None:
+    def drop_sessions(self, _: EseRecord) -> None:
         """End all sessions. What was open has been taken back by records before."""
         if any(session.versions for session in self.sessions.values()):
             raise self._refuse("the instance stops and leaves transactions open")
@@ -172,7 +172,7 @@ class Player:
         if session is None:
             if low:
                 return  # of a transaction from before these logs
-            session = self.sessions[record.session] = Session()
+            session = self.sessions[record.session] = OpenSession()
         if low != session.level:
             raise self._refuse(f"session {record.session} begins level {low + 1} on level {session.level}")
         session.level = low + count
@@ -204,7 +204,7 @@ class Player:
             raise self._refuse(f"session {record.session} rolls back, and has not taken back what it did")
 
     @staticmethod
-    def _forget(versions: Iterable[Version]) -> None:
+    def _forget(versions: Iterable[OpenChange]) -> None:
         for one in versions:
             one.redo.versions.pop(one.rceid, None)
 
@@ -228,7 +228,7 @@ class Player:
                 self._keep_version(session, played.redo, one)
         self.play_macro(played.redo, collected)
 
-    def play_macro(self, redo: Redo, records: Sequence[tuple[int, LogRecord]]) -> None:
+    def play_macro(self, redo: PageRedo, records: Sequence[tuple[int, EseRecord]]) -> None:
         """Play changes that belong together."""
         if not isinstance(records[0][1], SplitHead | MergeHead):
             raise self._refuse("changes belong together that are neither a split nor a merge")
@@ -271,7 +271,7 @@ class Player:
             played.redo.highest_object = max(played.redo.highest_object, record.object_id)
         self.change(record)
 
-    def _expect(self, redo: Redo, record: PageRecord | NewPageRecord) -> None:
+    def _expect(self, redo: PageRedo, record: PageRecord | NewPageRecord) -> None:
         """Check that pages have a change that is not played."""
         redo.position, redo.kind = self.position, record.type
         for number, after, _ in changes_of(record):
@@ -279,7 +279,7 @@ class Player:
             if page is None or page.dbtime < after:
                 redo.doubt(number, f"page {number} lacks a change of a session that began before the logs")
 
-    def _play(self, session: Session, redo: Redo, record: PageRecord | NewPageRecord) -> None:
+    def _play(self, session: OpenSession, redo: PageRedo, record: PageRecord | NewPageRecord) -> None:
         if isinstance(record, SplitHead | MergeHead):
             raise self._refuse("a split or merge stands alone")
         if isinstance(record, NodeRecord):
@@ -292,21 +292,21 @@ class Player:
         onepage.apply(redo, record, self.position)
 
     @staticmethod
-    def _keep_version(session: Session, redo: Redo, record: NodeRecord) -> None:
+    def _keep_version(session: OpenSession, redo: PageRedo, record: NodeRecord) -> None:
         """Keep what can be taken back. The key of some operations only the page tells, once they are played."""
         if not record.flags & VERSIONED:
             return
         operation = _OPERATIONS.get(type(record), FLAG_DELETE if record.type == _FLAG_DELETE_TYPE else 0)
         if not operation:
             return
-        made = [Version(redo, record, operation, record.rceid, record.level)]
+        made = [OpenChange(redo, record, operation, record.rceid, record.level)]
         if isinstance(record, InsertRecord):
             made[0].key, made[0].bookmark = record.prefix + record.suffix, record.data
         elif isinstance(record, DeltaRecord | Delta64Record):
             made[0].key, made[0].bookmark = record.key, record.bookmark
         elif isinstance(record, FlagInsertReplaceRecord):
             made[0].key, made[0].bookmark = record.key, record.data
-            made.append(Version(redo, record, REPLACE, record.replace_rceid, record.level, key=record.key))
+            made.append(OpenChange(redo, record, REPLACE, record.replace_rceid, record.level, key=record.key))
         for one in made:
             session.versions.append(one)
             redo.versions[one.rceid] = one
@@ -332,7 +332,7 @@ class Player:
             raise self._refuse("pages are trimmed after the logs that the database needs")
         played.redo.settle(record.first, record.pages)
 
-    def refuse(self, record: LogRecord) -> None:
+    def refuse(self, record: EseRecord) -> None:
         """Refuse what is not played, where it is about a database that is."""
         played = self._here.get(getattr(record, "dbid", -1))
         if played is None and hasattr(record, "dbid"):
@@ -347,7 +347,7 @@ class Player:
             played.version = (record.version, record.update_major, record.update_minor)
 
 
-def _drop_newest(versions: list[Version], redo: Redo, rceid: int) -> None:
+def _drop_newest(versions: list[OpenChange], redo: PageRedo, rceid: int) -> None:
     """Drop what is taken back: nearly always the newest."""
     for at in range(len(versions) - 1, -1, -1):
         if versions[at].rceid == rceid and versions[at].redo is redo:

@@ -53,10 +53,10 @@ class Clash:
 
 
 @dataclass(slots=True)
-class Version:
+class OpenChange:
     """An operation of an open transaction, with what is needed to take it back."""
 
-    redo: Redo
+    redo: PageRedo
     record: NodeRecord
     operation: int
     rceid: int
@@ -74,7 +74,7 @@ class Bounds:
     ahead: int = -1  # No page may be ahead of this
 
 
-class Redo:
+class PageRedo:
     """Plays records on the pages of one database.
 
     Args:
@@ -93,7 +93,7 @@ class Redo:
         self.clashes: list[Clash] = []  # What cannot be, the first ones
         self.clash_count = 0
         self.doubts: dict[int, Clash] = {}  # Pages that miss something, until they are made anew
-        self.versions: dict[int, Version] = {}  # By number, those of open transactions
+        self.versions: dict[int, OpenChange] = {}  # By number, those of open transactions
         self.position = 0  # Of the record that is played
         self.kind = 0  # Its type
 

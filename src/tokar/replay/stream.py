@@ -23,7 +23,7 @@ from tokar.ese.content_facts import LOG_CORRUPT, LogFaultKind, LogReport
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.logcheck import CHECKSUM_RECORD, ChecksumRecord, LogChecker
 from tokar.ese.logrecords import FRAGMENT, FRAGMENT_BEGIN, TYPES
-from tokar.ese.pagerecords import LogRecord
+from tokar.ese.pagerecords import EseRecord
 from tokar.ese.record import assemble, is_flat, lengths, packer
 from tokar.ese.values import LogPosition
 from tokar.storage.bytesource import ByteSource
@@ -89,7 +89,7 @@ class RecordStream:
         self._base = header.generation << 32
         self._pending: tuple[int, int, bytearray] | None = None
 
-    def __iter__(self) -> Iterator[tuple[int, LogRecord]]:
+    def __iter__(self) -> Iterator[tuple[int, EseRecord]]:
         """Yield the position of each record, and what it holds.
 
         Raises:
@@ -278,12 +278,12 @@ def size_at(data: bytes, at: int) -> int:
     return fixed + tail(data, at) if tail is not None else fixed
 
 
-def decode(data: bytes, at: int = 0) -> LogRecord:
+def decode(data: bytes, at: int = 0) -> EseRecord:
     """Return the record at an offset, which must lie there whole."""
     return _DECODERS[data[at]](data, at)
 
 
-def _tail_of(record: type[LogRecord]) -> Callable[[bytes, int], int] | None:
+def _tail_of(record: type[EseRecord]) -> Callable[[bytes, int], int] | None:
     """Return what sums up the lengths of a record's last fields; None where it has none."""
     found = lengths(record)
     if not found:
@@ -299,7 +299,7 @@ def _tail_of(record: type[LogRecord]) -> Callable[[bytes, int], int] | None:
     return lambda data, at: sum(read(data, at + offset)[0] & mask for read, offset, mask in reads)
 
 
-def _decoder_of(record: type[LogRecord]) -> Callable[[bytes, int], LogRecord]:
+def _decoder_of(record: type[EseRecord]) -> Callable[[bytes, int], EseRecord]:
     """Return what makes a record of bytes."""
     made: Any = record
     found, unpack, fixed = lengths(record), packer(record).unpack_from, packer(record).size
@@ -322,10 +322,10 @@ def _decoder_of(record: type[LogRecord]) -> Callable[[bytes, int], LogRecord]:
     return lambda data, at: made(*parts(data, at))
 
 
-def _decoder_of_one(made: Any, fixed: int, index: int, mask: int) -> Callable[[bytes, int], LogRecord]:
+def _decoder_of_one(made: Any, fixed: int, index: int, mask: int) -> Callable[[bytes, int], EseRecord]:
     unpack = packer(made).unpack_from
 
-    def decode_one(data: bytes, at: int) -> LogRecord:
+    def decode_one(data: bytes, at: int) -> EseRecord:
         values = unpack(data, at)
         start = at + fixed
         return made(*values, data[start : start + (values[index] & mask)])  # type: ignore[no-any-return] # any record

@@ -20,9 +20,9 @@ from typing import Final, cast
 
 from tokar.ese.pagerecords import (
     VERSIONED,
+    EseRecord,
     FlagInsertReplaceRecord,
     InsertRecord,
-    LogRecord,
     Merge2Record,
     MergeHead,
     MergeRecord,
@@ -43,7 +43,7 @@ from tokar.replay.nodepage import (
     shared_with,
     unfit_text,
 )
-from tokar.replay.redo import Contradiction, Redo
+from tokar.replay.redo import Contradiction, PageRedo
 
 _POINTER: Final = struct.Struct("<I")
 _VERTICAL: Final = 0
@@ -70,7 +70,7 @@ Merge = MergeRecord | Merge2Record
 Caused = InsertRecord | ReplaceRecord | FlagInsertReplaceRecord
 
 
-def apply_macro(redo: Redo, records: Sequence[tuple[int, LogRecord]]) -> None:
+def apply_macro(redo: PageRedo, records: Sequence[tuple[int, EseRecord]]) -> None:
     """Play changes that belong together, each with its position, and note what does not fit."""
     heads = [(position, one) for position, one in records if isinstance(one, SplitHead | MergeHead)]
     others = [one for _, one in records if not isinstance(one, SplitHead | MergeHead)]
@@ -92,7 +92,7 @@ def _pointer(page: int) -> bytes:
     return _POINTER.pack(page)
 
 
-def _image(redo: Redo, record: Split | Merge) -> NodePage | None:
+def _image(redo: PageRedo, record: Split | Merge) -> NodePage | None:
     """Return the page that a record carries, as it was before; None where it carries none."""
     if not isinstance(record, Split2Record | Merge2Record) or not record.image:
         return None
@@ -111,7 +111,7 @@ class _Sources:
     content: NodePage | None  # Where its nodes are; an image where the page went on without the other
 
 
-def _sources(redo: Redo, record: Split | Merge, *, wanted: bool) -> _Sources:
+def _sources(redo: PageRedo, record: Split | Merge, *, wanted: bool) -> _Sources:
     """Return the page of a record and its content before. `wanted`: whether another page is to get nodes of it."""
     image = _image(redo, record)
     page = redo.store.get(record.page)
@@ -130,7 +130,7 @@ def _sources(redo: Redo, record: Split | Merge, *, wanted: bool) -> _Sources:
     return _Sources(due, due)
 
 
-def _split(redo: Redo, record: Split, child: Split | None, others: Sequence[LogRecord]) -> None:
+def _split(redo: PageRedo, record: Split, child: Split | None, others: Sequence[EseRecord]) -> None:
     if not record.new_page:
         _take_pointer(redo, record, child)
         return
@@ -171,7 +171,7 @@ class _Brought:
 
 
 def _brought(
-    redo: Redo, record: Split, child: Split | None, others: Sequence[LogRecord], content: NodePage | None
+    redo: PageRedo, record: Split, child: Split | None, others: Sequence[EseRecord], content: NodePage | None
 ) -> _Brought | None:
     if not record.operation:
         return None
@@ -229,7 +229,7 @@ def _demand_order(record: Split, lines: Sequence[Line], content: NodePage) -> No
         raise PageError(f"the separator of page {record.page} does not lie between what stays and what moves")
 
 
-def _fill_new(redo: Redo, record: Split, lines: Sequence[Line], brought: _Brought | None) -> NodePage:
+def _fill_new(redo: PageRedo, record: Split, lines: Sequence[Line], brought: _Brought | None) -> NodePage:
     """Make the new page with the nodes that move."""
     page = redo.make(record.new_page, record.object_id, record.dbtime, record.new_flags)
     moved = lines[record.split_line :]
@@ -288,7 +288,7 @@ def _change_prefix(page: NodePage, record: Split) -> None:
     page.set_prefix(record.new_prefix)
 
 
-def _link(redo: Redo, record: Split, child: Split | None, old: NodePage | None, new: NodePage | None) -> None:
+def _link(redo: PageRedo, record: Split, child: Split | None, old: NodePage | None, new: NodePage | None) -> None:
     """Link the pages of a level, or let a pointer of an inner one lead to the new page below."""
     if record.kind == _VERTICAL:
         if old is not None:
@@ -305,7 +305,7 @@ def _link(redo: Redo, record: Split, child: Split | None, old: NodePage | None, 
             page.replace_data(line, _pointer(child.new_page))
 
 
-def _link_leaves(redo: Redo, record: Split, old: NodePage | None, new: NodePage | None) -> None:
+def _link_leaves(redo: PageRedo, record: Split, old: NodePage | None, new: NodePage | None) -> None:
     if new is not None:
         new.previous, new.next = record.page, record.right or new.next
     if old is not None:
@@ -316,7 +316,7 @@ def _link_leaves(redo: Redo, record: Split, old: NodePage | None, new: NodePage 
         redo.done(right, record.dbtime)
 
 
-def _take_pointer(redo: Redo, record: Split, child: Split | None) -> None:
+def _take_pointer(redo: PageRedo, record: Split, child: Split | None) -> None:
     """Let a page that is not split itself lead to both pages below: the old one up to the separator, then the new."""
     page = redo.due(record.page, record.dbtime, record.before)
     if page is None:
@@ -334,7 +334,7 @@ def _take_pointer(redo: Redo, record: Split, child: Split | None) -> None:
     redo.done(page, record.dbtime)
 
 
-def _merge(redo: Redo, record: Merge) -> None:
+def _merge(redo: PageRedo, record: Merge) -> None:
     """Merge a leaf away, or a part of it. Both neighbours that are named get the dbtime, whatever else they get."""
     kind = record.kind
     target = record.right if kind in _TO_RIGHT else record.left if kind in _TO_LEFT else 0
@@ -387,7 +387,7 @@ def _take_nodes(page: NodePage, content: NodePage, record: Merge) -> None:
     page.uncommitted = record.uncommitted
 
 
-def _merge_above(redo: Redo, record: Merge, child: Merge, leaf: Merge) -> None:
+def _merge_above(redo: PageRedo, record: Merge, child: Merge, leaf: Merge) -> None:
     """Change the pointer to a page that was merged away, or the separator before it."""
     page = redo.due(record.page, record.dbtime, record.before)
     if page is None:

@@ -16,7 +16,7 @@ from tokar.ese.pagerecords import UNIQUE
 from tokar.replay.nodepage import LEAF, SCRUBBED, UNFIT, NodePage, PageError, unfit_text
 from tokar.replay.onepage import take_back
 from tokar.replay.player import Player
-from tokar.replay.redo import DELTA, DELTA64, FLAG_DELETE, INSERT, REPLACE, Clash, Contradiction, Redo, Version
+from tokar.replay.redo import DELTA, DELTA64, FLAG_DELETE, INSERT, REPLACE, Clash, Contradiction, OpenChange, PageRedo
 
 _DEEPEST: Final = 8
 _POINTER: Final = struct.Struct("<I")
@@ -46,7 +46,7 @@ def undo_open(player: Player) -> Counter[str]:
     return done
 
 
-def _undo(redo: Redo, version: Version) -> None:
+def _undo(redo: PageRedo, version: OpenChange) -> None:
     if version.key is None:
         raise PageError("its key is not known")
     record = version.record
@@ -59,7 +59,7 @@ def _undo(redo: Redo, version: Version) -> None:
     redo.store.change(page.number)
 
 
-def find_node(redo: Redo, root: int, key: bytes, bookmark: bytes | None) -> tuple[NodePage, int]:
+def find_node(redo: PageRedo, root: int, key: bytes, bookmark: bytes | None) -> tuple[NodePage, int]:
     """Return page and line of a node.
 
     Args:

@@ -19,7 +19,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.logrecords import TYPES
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, Clash, Redo
+from tokar.replay.redo import Bounds, Clash, PageRedo
 from tokar.replay.stream import RecordsError, RecordStream, number_of, position_of
 from tokar.replay.undo import undo_open
 from tokar.sets.database_verdict import DatabaseRun
@@ -310,7 +310,7 @@ class Replay:
         header = target.header
         pages = header.page_count(target.facts.size)
         store = PageStore(self._open_file(target.facts), header.page_size, pages=pages)
-        redo = Redo(self._stack.enter_context(store), target.bounds)
+        redo = PageRedo(self._stack.enter_context(store), target.bounds)
         redo.highest_dbtime, redo.highest_object = header.dbtime, header.last_object_id
         expected = number_of(header.consistent_position) if header.is_clean else 0
         return Played(redo, expected=expected, grown_until=number_of(header.resize_position))
