@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import Result, done, tokar, without_rights
+from recovery_sets import DATABASE, logs, streaming
+from recovery_sets import archive as set_of
 from small_sets import TAKEN, contents, database, instance, write
 
 import tokar as library
@@ -556,4 +558,14 @@ def test_certutil_without_a_list_is_refused(archive: Path, tmp_path: Path) -> No
     result = tokar("restore", archive, "--certutil", tmp_path / "out")
     refused(result, "the archive keeps no location list, and certutil needs one as certbkxp.dat")
     assert result.hint == "restore with --into DIR instead"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_plan_says_no_next_step_of_a_service_and_ends_with_the_last_line(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(streaming(5, 7)), **logs(5, 6)}
+    path = set_of(tmp_path / "a.tokar", files, profile="certadm").path
+    result = tokar("restore", "--into", tmp_path / "out", path)
+    assert result.exit_code == 6
+    assert result.stdout.splitlines()[-1] == "NOT RESTORABLE: log 0x7 is missing"
+    assert "next: " not in result.stdout
     assert not (tmp_path / "out").exists()

@@ -168,8 +168,10 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             restore_text.show_chain(plan.chosen.selection, plan.left_out)
         for part, _ in plan.parts:
             restore_text.show_plan(part)
-        if plan.recovery is not None and not any(part.problems for part, _ in plan.parts):
+        if plan.recovery is not None and not plan.is_refused:
             restore_text.show_recovery(plan.recovery)
+        if plan.is_refused and plan.outcome is not None and plan.outcome.exit_code:
+            show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)  # the error is about the plan
     report: Report | None = None
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
         plan.raise_for_problems()

@@ -63,6 +63,11 @@ class RestorePlan:
         return with_met(self.chosen.outcome, self.met)
 
     @property
+    def is_refused(self) -> bool:
+        """Whether there is a problem, so that nothing is placed."""
+        return any(plan.problems for plan, _ in self.parts)
+
+    @property
     def size(self) -> int:
         """Bytes of content that will be placed."""
         return sum(plan.size for plan, _ in self.parts)

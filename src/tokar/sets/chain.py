@@ -206,9 +206,8 @@ def _verdict_of(start: int | None, faults: Sequence[Fault]) -> ChainVerdict:
 
 def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number: int) -> ChainVerdict:
     """Return whether the logs of a set are on the run onto the databases of another; no start where all are older."""
-    older: list[Fault] = []
-    faults: list[Fault] = []
-    touched = False
+    older, faults, touched = list[Fault](), list[Fault](), False
+    said = {generation for fault in start.blocking for generation in fault.generations}
     for stream, versions in _streams(sets[number], logs).items():
         run = start.run_of(stream)
         if run is None:
@@ -217,7 +216,8 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
             older.append(_too_old(sets, start, number, run))
             continue
         touched = True
-        faults += _way_faults(sets, logs, run, versions[-1])
+        found = _way_faults(sets, logs, run, versions[-1])
+        faults += (one for one in found if not one.generations or not said.issuperset(one.generations))
     if not touched:
         return ChainVerdict(restorable=not older, start=None, faults=in_order(older))
     faults += [*older, *start.blocking]
