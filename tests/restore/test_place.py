@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chain_sets import checkpoint
+from disk_faults import WindowsMoves
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from restore_helpers import STAMP, Reader, entries, entry, piece, plan_of, timed, to, tree
@@ -816,3 +817,20 @@ def test_whatever_the_pieces_the_content_is_the_same(
     files = [entry(number, 0x21, f"{number}.log", size=len(data)) for number, data in whole.items()]
     place(plan_of(files, into=str(folder)), Reader(dict(pieces)))
     assert tree(folder) == {f"{number}.log": data for number, data in whole.items()}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a stand-in for what is there")
+@pytest.mark.parametrize("there", [True, False])
+def test_on_windows_every_file_is_flushed_and_every_move_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    if there:
+        make_directories(tmp_path)
+    for module in (place_module, staging):
+        monkeypatch.setattr(module, "Directory", partial(Directory, by_path=True))
+    moves = WindowsMoves(monkeypatch)
+    place(ca_plan(tmp_path), Reader())
+    assert placed(tmp_path) == CONTENT
+    moved = {name: flags for name, flags in moves.noted if name != "flush"}
+    assert set(moved) >= (set(CONTENT) if there else {"logs", "data"})
+    assert set(moved.values()) == {8}, "MOVEFILE_WRITE_THROUGH alone: nothing is replaced"

@@ -22,6 +22,7 @@ from backup_files import (
     moment,
     old_log,
 )
+from disk_faults import WindowsMoves
 from scripted_server import Fault, ScriptedServer, wide
 
 import tokar
@@ -680,6 +681,19 @@ def test_where_memory_cannot_be_passed_the_receipt_says_so(out: Path, monkeypatc
     LyingDisk(monkeypatch, LIES["zeros"], Reread.CACHE)
     run_backup(fill(ScriptedServer()), out, FULL)
     assert read_receipt(receipt_path(out)).archive["reread"] == "cache"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a stand-in for what is there")
+def test_on_windows_logs_go_only_after_a_flush_and_a_move_that_is_written_through(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = WindowsMoves(monkeypatch)
+    server = fill(ScriptedServer(fault=lambda _, call: moves.noted.append((call, 0))))
+    run_backup(server, out, FULL)
+    assert server.truncated
+    names = [name for name, _ in moves.noted if name in {"flush", out.name, "truncate_logs"}]
+    assert names[: names.index("truncate_logs")] == ["flush", out.name, "flush"], "the last one is of the receipt"
+    assert dict(moves.noted)[out.name] == 8, "MOVEFILE_WRITE_THROUGH alone: nothing is replaced"
 
 
 def test_a_place_in_memory_is_warned_of(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import signal
+import stat
 import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -197,3 +198,33 @@ def run_again(*arguments: str | Path) -> Result:
     again = tokar(*arguments, *ways[0].split())
     assert again.exit_code == 0, again.stderr
     return result
+
+
+class WindowsMoves:
+    """Stands in for the calls of Windows that make files and names durable, and notes them.
+
+    Args:
+        patch: For the calls.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.noted: list[tuple[str, int]] = []  # `flush` with the inode, or the new name with the flags of the move
+        sync = os.fsync
+
+        def flush(descriptor: int) -> None:
+            sync(descriptor)
+            assert not stat.S_ISDIR(os.fstat(descriptor).st_mode), "directories cannot be synced there"
+            self.noted.append(("flush", os.fstat(descriptor).st_ino))
+
+        patch.setattr(os, "fsync", flush)
+        patch.setattr(durable, "_move_by_windows", self._move)
+
+    def _move(self, source: str, target: str, flags: int) -> int:
+        inode, is_file = os.lstat(source).st_ino, os.path.isfile(source)  # noqa: PTH113 - text
+        if not flags & durable._WINDOWS_REPLACE and os.path.lexists(target):
+            return errno.EEXIST
+        assert flags & durable._WINDOWS_WRITE_THROUGH
+        assert not is_file or ("flush", inode) in self.noted, f"{target} was not flushed before"
+        os.replace(source, target)  # noqa: PTH105 - text
+        self.noted.append((os.path.basename(target), flags))  # noqa: PTH119 - text
+        return 0

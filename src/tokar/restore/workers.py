@@ -63,7 +63,7 @@ class Worker:
         if not data:
             os.close(self.pipe)
             self.wait()
-        for values in _TALLY.iter_unpack(data):
+        for values in _TALLY.iter_unpack(data[: len(data) - len(data) % _TALLY.size]):  # a copy that fails may end so
             tally = Tally(*values)
             self.counted = Tally(*map(operator.add, self.counted, tally))
             yield tally
@@ -154,8 +154,7 @@ def _run(share: int, work: Callable[[int], Iterator[Tally]], pipe: int, parent: 
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process hears it too, and ends this one
         for tally in work(share):
-            os.write(pipe, _TALLY.pack(*tally))
-            if os.getppid() != parent:
+            if os.write(pipe, _TALLY.pack(*tally)) != _TALLY.size or os.getppid() != parent:
                 os._exit(1)
     except BaseException:  # noqa: BLE001 - said by the status
         os._exit(1)
