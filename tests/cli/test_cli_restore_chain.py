@@ -139,6 +139,10 @@ def test_a_target_that_is_no_generation_is_refused_before_anything_is_read(tmp_p
 def test_a_set_that_is_missing_is_an_error_with_what_can_be_reached(sets: Path, tmp_path: Path) -> None:
     result = tokar("restore", sets / "full.tokar", sets / "inc2.tokar", "--into", tmp_path / "out")
     refused(result, "log 0x8 is in none of the sets", 9)
+    assert result.stdout == "NOT RESTORABLE: log 0x8 is in none of the sets\n"
+    answer = tokar("restore", "--json", sets / "full.tokar", sets / "inc2.tokar", "--into", tmp_path / "out").json()
+    assert answer["outcome"] == {"word": "NOT RESTORABLE", "why": "log 0x8 is in none of the sets"}
+    assert answer["error"]["exit_code"] == 9
     assert "--until 0x7" in result.hint
 
 

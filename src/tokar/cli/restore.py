@@ -26,6 +26,7 @@ from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.workers import useful_processes
+from tokar.sets.choose import NotRestorableError
 from tokar.words import count_text
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def restore(
     with ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
         sets = stack.enter_context(OpenSets(paths))
-        chosen = sets.select(target, branch=branch, right_names=right_names)
+        with _last_line_of_refusal(showing):
+            chosen = sets.select(target, branch=branch, right_names=right_names)
         for problem in sets.problems:
             output.note(f"cannot be read, and takes no part: {output.safe(str(problem))}")
         if server is None:
@@ -186,6 +188,19 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)
+
+
+@contextmanager
+def _last_line_of_refusal(showing: Showing) -> Iterator[None]:
+    """Say what a verdict comes to that leaves nothing to plan."""
+    try:
+        yield
+    except NotRestorableError as error:
+        if showing.as_json:
+            end_with_json({"outcome": as_json(error.outcome)}, error)
+        if showing.talks:
+            show_outcome(error.outcome)
+        raise
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.logs import LogRun, Version, link, stream_of
+from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 
 
 class NotRestorableError(SetError):
@@ -32,6 +33,11 @@ class NotRestorableError(SetError):
     def __init__(self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.faults = tuple(faults)
+
+    @property
+    def outcome(self) -> LastLine:
+        """What the verdict on the sets comes to."""
+        return weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
