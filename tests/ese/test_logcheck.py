@@ -85,11 +85,18 @@ def test_every_range_of_a_chain_is_checked() -> None:
     assert report.is_good
 
 
-@pytest.mark.parametrize("content", [bytes(512), FILL * 2])
+@pytest.mark.parametrize("content", [bytes(256), FILL])
 def test_a_log_without_records_is_good(content: bytes) -> None:
-    data = (OLD_HEADER.build() + content).ljust(OLD_HEADER.file_size, b"\0")
+    data = OLD_HEADER.build() + content * ((OLD_HEADER.file_size - 4096) // 256)
     report = checked_ranges(data)
     assert (report.valid, report.is_good) == (0, True)
+
+
+@pytest.mark.parametrize("content", [bytes(512), FILL * 2])
+def test_records_behind_a_beginning_that_was_not_written_are_damage(content: bytes) -> None:
+    data = log()
+    data[4096:4608] = content
+    assert range_faults(checked_ranges(data)) == [(LogFaultKind.BAD, 4096)]
 
 
 @pytest.mark.parametrize("index", [0, 1, 2, 3])

@@ -17,11 +17,12 @@ from tokar.errors import HeaderError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import FileKind, identify
+from tokar.ese.log import LogHeader
 from tokar.lab.engine import Chance, Clock, EngineError, era_of
 from tokar.lab.engine_recovery import RegisteredSet, hard_recovery, soft_recovery
 from tokar.lab.instance import Life, Place
 from tokar.lab.lab import open_lab
-from tokar.lab.log_formats import read_log
+from tokar.lab.log_formats import read_header, read_log
 from tokar.lab.tables import dump
 from tokar.storage.bytesource import BytesSource
 
@@ -74,6 +75,16 @@ def log_key(path: Path) -> Key | None:
         header = log.header
         return header.generation, header.signature.pack(), header.created.pack(), len(log.records)
     return None
+
+
+def has_wrong_size(path: Path) -> bool:
+    """Whether a file is a log of another size than its header says."""
+    with suppress(EngineError):
+        read_header(path)
+        return False
+    with suppress(HeaderError), path.open("rb") as file:
+        return LogHeader.parse(file.read(4096)).file_size != path.stat().st_size
+    return False
 
 
 def shut_key(data: bytes) -> Key:

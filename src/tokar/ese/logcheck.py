@@ -103,7 +103,9 @@ class RangeChecker:
     def _walk(self) -> None:
         """Follow the chain. A range that does not fit is torn where it was written in part and nothing follows it."""
         offset = self._header.header_sectors * self._header.sector_size
-        if offset >= len(self._data) or (self._data[offset] in _UNUSED):
+        if offset >= len(self._data) or self._data[offset] in _UNUSED:
+            if self._data.count(0, offset) < len(self._data) - offset and not self._is_unused(offset):
+                self._add(LogFaultKind.BAD, offset)  # it does not begin where it must
             return
         suspect: int | None = None
         while True:

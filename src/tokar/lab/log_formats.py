@@ -259,7 +259,7 @@ def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[t
         if not following:
             return end, last, records, End.SOUND
         start = body + following
-    is_torn = last is not None and _is_unused(data, start, header.sector_size)
+    is_torn = _is_unused(data, start, header.sector_size)
     return end, last, records, End.TORN if is_torn else End.DAMAGED
 
 

@@ -205,7 +205,8 @@ def choose_one(
     facts, renamed = _renamed(facts, right_names=right_names)
     found = _judged(facts, branch)
     logs = found.placed_logs(facts)
-    generations = [one.generation or 0 for one in logs]
+    numbered = [one for one in logs if not one.current] if recovery_of(facts.databases) is Recovery.HARD else logs
+    generations = [one.generation or 0 for one in numbered]
     low, high = min(generations, default=0), max(generations, default=0)
     label = str(archive.path or archive.id.hex())
     outcome = outcome_of(found, facts)

@@ -180,9 +180,9 @@ class DatabaseRun:
         for at, log in enumerate(self.placed):
             generation, names = log.generation or 0, {one.signature for one in log.attached}
             is_meant = generation > header.attach_position.generation and generation <= self.need.high
-            if not at and header.state is DatabaseState.DIRTY_SHUTDOWN:
+            if header.state is DatabaseState.DIRTY_SHUTDOWN:
                 names = {one.signature for one in log.attached if one.attach_position == header.attach_position}
-            if is_meant and not log.is_opaque and header.signature not in names and (names or not at):
+            if is_meant and not log.is_opaque and header.signature not in names and (log.attached or not at):
                 self._note(Rules.LOG_OF_OTHER_DATABASE.of_log(log, self.facts.name, hard=self.need.hard))
                 return
 
@@ -462,7 +462,7 @@ class DatabaseRun:
                     self._note(forked(found[0], found, Severity.ERROR))
                 self._is_forked = True
                 return
-            following = self._table.choose(signature, (last.generation or 0) + 1, last)
+            following = self._table.choose(signature, (last.generation or 0) + 1, last, hard=self.need.hard)
             if following is not None and not found:
                 fault = link(last, following).fault
                 if last.generation in self.need.generations and fault is LinkFault.CONTENT:

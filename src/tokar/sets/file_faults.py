@@ -141,7 +141,8 @@ def _content_faults(
         return
     if content.is_torn and content.bad == 1:
         # Of the older format soft recovery ends the current log where the last whole write did, and goes on.
-        patched = last and log.current and content.unit == "ranges" and not hard and severity is Severity.ERROR
+        patched = last and log.current and content.unit == "ranges" and content.end >= log.reached
+        patched = patched and not hard and severity is Severity.ERROR
         torn = Rules.LOG_TORN.of_log(log, content.faults[0].offset, severity=severity, hard=hard)
         yield replace(torn, severity=Severity.LOSS) if patched else torn
         return

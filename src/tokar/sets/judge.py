@@ -418,8 +418,11 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
 
 def _is_attached_at_the_end(run: DatabaseRun) -> bool:
     """Return whether databases are still attached where the logs end: one that is shut down there takes all along."""
-    header = run.facts.header
-    return bool(run.need.low) or (header is not None and run.end > header.consistent_position.generation)
+    header, last = run.facts.header, run.run[-1]
+    if run.need.low or header is None or run.end > header.consistent_position.generation:
+        return True
+    behind = (header.consistent_position.sector + 2) * last.sector_size
+    return last.content is not None and last.content.end > max(behind, last.reached)
 
 
 def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:
