@@ -1,0 +1,241 @@
+"""What a verb does grows with what it is given, and no faster: on good sets, and where every kind of fault is all over.
+
+Calls are counted, of Python and of C: the same number every time. What they add from N to 2N doubles from 2N to 4N
+where it is linear, and is four times as much where it is quadratic. The torture run measures time, at sizes that show
+what no call is made for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import time
+import tracemalloc
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from command_line import tokar
+from recovery_sets import OTHER_STREAM, dirty, logs, moment
+
+import tokar as library
+from tokar.ese.log import LogHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FEW = 30
+MANY = 1000  # in the torture run
+KINDS = ("good", "faulty")
+VERBS = {
+    "create": ("create", "--force", "-q", "{out}", "{folder}"),
+    "create --all": ("create", "--all", "--force", "{out}", "{folder}"),
+    "create --json": ("create", "--json", "--force", "{out}", "{folder}"),
+    "verify": ("verify", "{archive}"),
+    "verify --content": ("verify", "--content", "--json", "{archive}"),
+    "verify damaged": ("verify", "--json", "{damaged}"),
+    "inspect": ("inspect", "{archive}"),
+    "inspect --entries": ("inspect", "--entries", "{archive}"),
+    "inspect --json": ("inspect", "--json", "{archive}"),
+    "inspect --b3sums": ("inspect", "--b3sums", "{archive}"),
+    "inspect --records": ("inspect", "--records", "{archive}"),
+    "inspect --headers": ("inspect", "--headers", "{archive}"),
+    "inspect --pages": ("inspect", "--pages", "--json", "{archive}"),
+    "inspect damaged": ("inspect", "--entries", "{damaged}"),
+    "check": ("check", "{archive}"),
+    "check --json": ("check", "--json", "{archive}"),
+    "check --content": ("check", "--content", "{archive}"),
+    "chain": ("chain", "--json", "{archive}"),
+    "restore --dry-run": ("restore", "--dry-run", "--into", "{out}", "{archive}"),
+    "restore --json": ("restore", "--dry-run", "--json", "--all-files", "--into", "{out}", "{archive}"),
+    "restore": ("restore", "--all-files", "--accept-unrecoverable", "--into", "{out}.d", "{archive}"),
+    "restore again": ("restore", "--all-files", "--accept-unrecoverable", "--into", "{out}.d", "{archive}"),
+    "extract": ("extract", "--force", "-o", "{out}", "{archive}", "main.edb"),
+    "salvage": ("salvage", "--force", "--json", "{damaged}", "{out}"),
+}
+
+
+def files(count: int, kind: str) -> Iterator[tuple[str, bytes]]:
+    """A database and that many logs; in a faulty set every kind of fault all over."""
+    yield "main.edb", bytes(dirty(5, 4 + count))
+    (data,) = logs(5, 5, filled=1).values()
+    header = LogHeader.parse(data[:4096])
+    for generation in range(5, 5 + count):
+        name = f"edb{generation:08X}.log"
+        good = replace(
+            header, generation=generation, created=moment(generation), previous_created=moment(generation - 1)
+        )
+        fault = generation % 7 if kind == "faulty" and generation > 8 else 6
+        if fault == 0:
+            continue  # a hole
+        if fault == 1:
+            good = replace(good, previous_created=moment(3))
+        if fault == 2:
+            good = replace(good, signature=OTHER_STREAM)
+        content = good.build() + data[4096:]
+        if fault == 3:
+            content = content[:100] + b"\xff" * 50 + content[150:]
+        if fault == 4:
+            content = bytes(len(content))
+        if fault == 5:
+            yield f"x/{name}", replace(good, created=moment(generation + 10**6)).build() + data[4096:]
+        yield name, content
+
+
+def made(place: Path, count: int, kind: str) -> dict[str, Path]:
+    """A folder of a set, its archive, and that archive with damage all over."""
+    (place / "in" / "x").mkdir(parents=True)
+    for name, content in files(count, kind):
+        (place / "in" / name).write_bytes(content)
+    tokar("create", "-q", "--compress", "none", place / "a.tokar", place / "in")
+    spoilt = bytearray((place / "a.tokar").read_bytes())
+    for at in range(9000, len(spoilt) - 5000, 40_000):
+        spoilt[at] ^= 0xFF
+    (place / "b.tokar").write_bytes(spoilt)
+    return {"folder": place / "in", "archive": place / "a.tokar", "damaged": place / "b.tokar", "out": place / "out"}
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], dict[str, Path]]:
+    known: dict[tuple[str, int], dict[str, Path]] = {}
+
+    def of(kind: str, count: int) -> dict[str, Path]:
+        if (kind, count) not in known:
+            known[kind, count] = made(tmp_path_factory.mktemp(f"{kind}{count}"), count, kind)
+        return known[kind, count]
+
+    return of
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many calls are made, in all threads."""
+    counter = itertools.count()
+
+    def count(*_: Any) -> None:
+        next(counter)
+
+    threading.setprofile(count)
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type] # that is how it is taken back
+    return next(counter)
+
+
+def run(verb: str, paths: dict[str, Path]) -> Callable[[], object]:
+    words = [word.format(**paths) for word in VERBS[verb]]
+    return lambda: tokar(*words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_calls_of_a_verb_grow_with_the_set(
+    verb: str, kind: str, sets: Callable[[str, int], dict[str, Path]]
+) -> None:
+    counted = [sets(kind, count) for count in (5, FEW, 2 * FEW, 4 * FEW)]
+    _, small, medium, large = (calls(run(verb, paths)) for paths in counted)  # the first one loads what is needed
+    assert large - medium <= 2.3 * (medium - small) + 1000, (small, medium, large)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_time_of_a_verb_grows_with_the_set(
+    verb: str, kind: str, sets: Callable[[str, int], dict[str, Path]]
+) -> None:
+    def seconds(count: int) -> float:
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            run(verb, sets(kind, count))()
+            times.append(time.process_time() - begun)
+        return sorted(times)[1]
+
+    few, _, many = (seconds(count) for count in (MANY, 2 * MANY, 4 * MANY))
+    assert many <= 9 * few + 0.2, (few, many)  # 4 where it is linear, 16 where it is not
+
+
+def peak(work: Callable[[], object]) -> int:
+    """The most bytes that some work held at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [(("--entries",), 400), (("--json",), 400), (("--b3sums",), 400), (("--records",), 100), ((), 400)],
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else str(one),
+)
+def test_listing_entries_holds_no_list_of_them(words: tuple[str, ...], most: int, tmp_path: Path) -> None:
+    """191 bytes an entry are its place in the index; the rest is what the runner of this test keeps of the output."""
+    held = []
+    for count in (2000, 4000):
+        with library.create(tmp_path / f"{count}.tokar", profile="ese") as writer:
+            for number in range(count):
+                writer.add_bytes(0x0F, f"file {number}", b"x")
+        printed = 0
+
+        def inspect(path: Path = tmp_path / f"{count}.tokar") -> None:
+            nonlocal printed
+            printed = len(tokar("inspect", *words, path).stdout)
+
+        inspect()
+        most_held = peak(inspect)
+        held.append(most_held - 3 * printed)  # bytes, text, and text again
+    assert (held[1] - held[0]) / 2000 < most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_holds_little_of_each_log(kind: str, sets: Callable[[str, int], dict[str, Path]]) -> None:
+    held = []
+    for count in (150, 300):
+        work = run("check", sets(kind, count))
+        work()
+        held.append(peak(work))
+    assert (held[1] - held[0]) / 150 < 6000
+
+
+@pytest.mark.slow
+def test_a_transcript_of_any_size_is_read_in_time_that_grows_with_it(tmp_path: Path) -> None:
+    counted = []
+    for count in (10, 300, 600, 1200):
+        with library.create(tmp_path / f"{count}.tokar", profile="ese", replace=True) as writer:
+            for number in range(count):
+                writer.add_calls([{"call": "Read", "number": number}])
+            writer.add_bytes(0x0F, "x", b"x")
+        path = tmp_path / f"{count}.tokar"
+        counted.append(calls(lambda path=path: [tokar(verb, path) for verb in ("verify", "inspect", "check")]))
+    _, small, medium, large = counted
+    assert large - medium <= 2.3 * (medium - small) + 2000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["location", "file", "map"])
+def test_locations_are_read_and_matched_in_time_that_grows_with_them(table: str, tmp_path: Path) -> None:
+    with library.create(tmp_path / "a.tokar", profile="ese") as writer:
+        writer.add_bytes(0x44, "main.edb", b"x")
+    rows = {
+        "location": '[[location]]\ntoken = {token}\npath = "/srv/{number}"\n',
+        "file": '[[file]]\nname = "{number}"\npath = "/srv/{number}"\n',
+        "map": "[[map]]\nprefix = '\\\\S\\{number}'\ndirectory = \"/srv\"\n",
+    }
+    counted = []
+    for count in (10, 300, 600, 1200):
+        text = "".join(rows[table].format(number=number, token=number % 255 + 1) for number in range(count))
+        path = tmp_path / f"{count}.toml"
+        path.write_text(text)
+        words = ("restore", "--dry-run", tmp_path / "a.tokar", "--locations", path)
+        counted.append(calls(lambda words=words: tokar(*words)))
+    _, small, medium, large = counted
+    assert large - medium <= 2.3 * (medium - small) + 2000
