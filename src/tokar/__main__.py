@@ -1,5 +1,20 @@
-"""`python -m tokar` is the command `tokar`."""
+"""Run the command line: `python -m tokar`, and the command `tokar`."""
 
-from tokar.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Load the command line and run it; where it cannot even be loaded, say so in one line."""
+    try:
+        from tokar.cli import main as run  # noqa: PLC0415 - what it takes to load may not be there
+    except (ImportError, OSError, MemoryError, RuntimeError) as error:
+        sys.stderr.write(f"tokar: error: it cannot be loaded: {type(error).__name__}: {error}\n")
+        sys.stderr.write("hint: raise the limits (ulimit -v, -u and -n), or install tokar and what it needs anew\n")
+        sys.exit(1)
+    run()
+
+
+if __name__ == "__main__":
+    main()

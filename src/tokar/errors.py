@@ -121,7 +121,7 @@ def storage_errors(what: str, path: Path | str | None = None) -> Iterator[None]:
 class ExhaustedError(ArchiveError):
     """Memory, or another resource of the system, gave out. The input may well be good."""
 
-    hint_text = "end other programs or raise the limit (ulimit -v and -u, of the container), and run again"
+    hint_text = "end other programs or raise the limit (ulimit -v, -u and -n, of the container), and run again"
 
 
 class InputError(ArchiveError):

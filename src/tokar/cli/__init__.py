@@ -136,6 +136,14 @@ def _reported(ctx: Any) -> Iterator[None]:
     raise typer.Exit(problem.exit_code) from problem
 
 
+def _refused(error: OSError) -> StorageError:
+    """Return a refusal of the operating system as an error of ours, with that as its cause."""
+    place = error.filename if isinstance(error.filename, str) else None
+    problem = StorageError(error.strerror or str(error), path=place)
+    problem.__cause__ = error
+    return problem
+
+
 def _exhausted(error: Exception) -> ArchiveError | None:
     """Return an error of ours for a resource that gave out; None for any other exception."""
     text = str(error)
@@ -192,6 +200,8 @@ def tokar(
 
 def main() -> None:
     """Run the command line. What nobody expected is one line and a request too; TOKAR_DEBUG shows it in full."""
+    # numpy's linear algebra is never used; its threads take memory, and where there is too little it sends SIGINT
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     output.prepare()
     signals.catch()
     try:
@@ -201,17 +211,19 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TOKAR_DEBUG"):
             raise
-        output.report(_exhausted(error) or _own_fault(error), as_json="--json" in sys.argv)
+        problem = _refused(error) if isinstance(error, OSError) else _exhausted(error) or _own_fault(error)
+        output.report(problem, as_json="--json" in sys.argv)
         sys.exit(ArchiveError.exit_code)
 
 
 def _own_fault(error: Exception) -> ArchiveError:
     """Return a fault of the program as an error of ours."""
-    import traceback  # noqa: PLC0415 - start-up time
-
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{Path(place.tb_frame.f_code.co_filename).name}, line {place.tb_lineno}" if place else "no place"
     text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
     return ArchiveError(
-        f"this is a fault of tokar: {text}, in {Path(place.filename).name}, line {place.lineno}",
+        f"this is a fault of tokar: {text}, in {where}",
         hint=f"please report it with this line, the command, and tokar {__version__}; TOKAR_DEBUG=1 shows all of it",
     )

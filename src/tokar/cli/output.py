@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TextIO
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import signals
-from tokar.errors import ArchiveError, FormatError, InputError, IntegrityError, PartialError, StorageError
+from tokar.errors import (
+    ArchiveError,
+    ExhaustedError,
+    FormatError,
+    InputError,
+    IntegrityError,
+    PartialError,
+    StorageError,
+)
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output, never_read
 
 if TYPE_CHECKING:
@@ -255,8 +264,15 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
     if rule:
         _say(f"rule: {rule} of the format\n")
     _print_notes(error)
-    if error.hint:
-        _say(f"hint: {safe(error.hint)}\n")
+    if hint := hint_of(error):
+        _say(f"hint: {safe(hint)}\n")
+
+
+def hint_of(error: ArchiveError) -> str | None:
+    """Return the next step for an error: where the system had no more of something, to give it more."""
+    cause = error.__cause__ or error
+    spent = isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+    return error.hint or (ExhaustedError.hint_text if spent else None)
 
 
 def report_interrupt(error: KeyboardInterrupt) -> None:
@@ -276,7 +292,8 @@ def error_json(error: ArchiveError) -> dict[str, Any]:
     """Return an error as a JSON object."""
     value: dict[str, Any] = {
         "kind": type(error).__name__,
-        **fields_json(error, "message", "path", "offset", "hint"),
+        **fields_json(error, "message", "path", "offset"),
+        "hint": hint_of(error),
         "notes": list(getattr(error, "__notes__", ())),
         "exit_code": error.exit_code,
     }

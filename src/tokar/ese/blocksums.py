@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
+from tokar.ese.arrays import np
 
 if TYPE_CHECKING:
     import numpy.typing as npt

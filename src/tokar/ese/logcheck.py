@@ -21,8 +21,7 @@ from itertools import takewhile
 from operator import xor
 from typing import Final
 
-import numpy as np
-
+from tokar.ese.arrays import np
 from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
 from tokar.ese.checksum import xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, LogFault, LogFaultKind, LogReport

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from tokar.errors import HeaderError
+from tokar.ese.arrays import np
 from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
 from tokar.ese.checksum import HEADER_SEED, ecc_checksum, header_is_valid, xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, PageFault, PageFaultKind, PageReport

@@ -1,0 +1,105 @@
+"""Every verb where the system gives too little: a typed error with a next step, and never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from command_line import TIMEOUT, command, done, tokar
+from small_sets import database, instance, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+resource = pytest.importorskip("resource")
+
+VERBS = [
+    "create {0}/o.tokar {0}/in -q --force --all",
+    "verify --content {0}/a.tokar",
+    "inspect --pages {0}/a.tokar",
+    "check --content {0}/a.tokar",
+    "chain {0}/a.tokar",
+    "restore {0}/a.tokar --into {0}/out",
+    "extract {0}/a.tokar db.edb -o {0}/x --force",
+    "salvage {0}/b.tokar {0}/o.tokar --force",
+    "clean {0}",
+    "lab work {0}/lab -n 3",
+    "backup lab:{0}/lab {0}/f.tokar --type copy",
+    "--help",
+]
+# Python itself takes 4 files and 60 MB.
+LIMITS = {
+    "RLIMIT_NOFILE": [5, 6, 8, 12],
+    "RLIMIT_AS": [80_000_000, 110_000_000, 140_000_000, 180_000_000, 250_000_000],
+    "RLIMIT_STACK": [262_144],
+    "RLIMIT_FSIZE": [0, 5000],
+}
+SAMPLE = {("RLIMIT_NOFILE", 5), ("RLIMIT_NOFILE", 8), ("RLIMIT_AS", 110_000_000), ("RLIMIT_AS", 180_000_000)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("limits")
+    write(path / "in", instance() | {"more.edb": database(7, pages=200)})
+    done("create", path / "a.tokar", path / "in", "-q")
+    data = bytearray((path / "a.tokar").read_bytes())
+    data[3000] ^= 1
+    (path / "b.tokar").write_bytes(data)
+    done("lab", "new", path / "lab", "--profile", "certadm")
+    done("lab", "work", path / "lab", "-n", "20")
+    return path
+
+
+def limit(name: str, value: int) -> None:
+    resource.setrlimit(getattr(resource, name), (value, value))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, marks=[] if (name, value) in SAMPLE else pytest.mark.torture)
+        for name, values in LIMITS.items()
+        for value in values
+    ],
+)
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.partition(" ")[0])
+def test_too_little_of_something_is_an_error_with_a_next_step(verb: str, name: str, value: int, folder: Path) -> None:
+    for leftover in ("f.tokar", "f.tokar.receipt.json"):
+        (folder / leftover).unlink(missing_ok=True)
+    result = subprocess.run(
+        command(*verb.format(folder).split()),
+        capture_output=True,
+        check=False,
+        timeout=TIMEOUT,
+        preexec_fn=partial(limit, name, value),
+    )
+    said = result.stderr.decode(errors="replace")
+    assert "Traceback" not in said
+    assert "fault of tokar" not in said
+    assert result.returncode in range(10), said
+    assert result.returncode == 0 or "tokar: " in said
+
+
+@pytest.mark.parametrize("verb", VERBS[:9], ids=lambda verb: verb.partition(" ")[0])
+def test_without_threads_the_work_is_done_or_the_limit_is_named(
+    verb: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    result = tokar(*verb.format(folder).split())
+    assert result.exit_code in {0, 2, 6, 8, 9} or "ulimit" in result.hint
+
+
+def test_what_cannot_even_be_loaded_ends_in_one_line() -> None:
+    code = "import sys; sys.modules['typer'] = None; from tokar.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=TIMEOUT, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("tokar: error: it cannot be loaded: ")
+    assert result.stderr.count("\n") == 2
