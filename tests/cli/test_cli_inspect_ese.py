@@ -298,14 +298,14 @@ def pack(tmp_path: Path, **files: bytes) -> Path:
 
 def test_the_summary_says_whether_the_logs_are_there(archive: Path) -> None:
     text = summary(archive)
-    assert re.search(r"a\.edb  Dirty Shutdown, needs logs 5-5 \(0x5-0x5\): all of them there", text)
+    assert re.search(r"a\.edb  Dirty Shutdown, needs log 0x5: present", text)
     assert re.search(r"content when it was archived: 12 pages and \d log segments? verified, 2 BAD", text)
     assert "damaged: a.edb has 2 damaged pages" in text
 
 
 def test_the_summary_names_the_logs_that_are_missing(tmp_path: Path) -> None:
     archive = pack(tmp_path, a_edb=database_file(3, 9), edb00004_log=log_file(4), edb00006_log=log_file(6))
-    assert "needs logs 3-9 (0x3-0x9): MISSING 3-3 (0x3-0x3), 5-5 (0x5-0x5), 7-9 (0x7-0x9)" in summary(archive)
+    assert "needs logs 0x3-0x9: MISSING 0x3, 0x5, 0x7-0x9" in summary(archive)
     (one,) = done("inspect", "--json", archive).json()["databases"]
     assert one["missing"] == [{"low": 3, "high": 3}, {"low": 5, "high": 5}, {"low": 7, "high": 9}]
     assert (one["state"], one["need"]["low"], one["need"]["high"]) == ("Dirty Shutdown", 3, 9)
@@ -313,18 +313,18 @@ def test_the_summary_names_the_logs_that_are_missing(tmp_path: Path) -> None:
 
 def test_the_current_log_counts_by_its_header(tmp_path: Path) -> None:
     archive = pack(tmp_path, a_edb=database_file(4, 5), edb00004_log=log_file(4), edb_log=log_file(5))
-    assert "all of them there" in summary(archive)
+    assert "present" in summary(archive)
 
 
 def test_numbers_alone_count_here(tmp_path: Path) -> None:
     archive = pack(tmp_path, a_edb=database_file(4, 4), edb00004_log=log_file(4, stream=OTHER_STREAM))
     assert "content was not compared" in summary(archive)
-    assert "all of them there" in summary(archive)
+    assert "present" in summary(archive)
 
 
 def test_a_huge_range_is_no_work(tmp_path: Path) -> None:
     archive = pack(tmp_path, a_edb=database_file(1, (1 << 31) - 1), edb00004_log=log_file(4))
-    assert "MISSING 1-3 (0x1-0x3), 5-2147483647" in summary(archive)
+    assert "MISSING 0x1-0x3, 0x5-0x7FFFFFFF" in summary(archive)
 
 
 def test_a_database_without_a_readable_header_is_told(tmp_path: Path) -> None:
@@ -440,15 +440,15 @@ def test_the_damaged_pages_of_a_sample_are_listed(samples: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("win10-srum-belkasoft-dirty", "SRUDB.dat  Dirty Shutdown, needs logs 81-81 (0x51-0x51): all of them there"),
+        ("win10-srum-belkasoft-dirty", "SRUDB.dat  Dirty Shutdown, needs log 0x51: present"),
         ("win10-srum-rathbun", "SRUDB.dat  Clean Shutdown, needs no logs"),
         (
             "ual-hyperv",
-            "Current.mdb         Dirty Shutdown, needs logs 124-124 (0x7C-0x7C): MISSING 124-124 (0x7C-0x7C)",
+            "Current.mdb         Dirty Shutdown, needs log 0x7C: MISSING 0x7C",
         ),
         (
             "dhcp-streaming-backup-redacted",
-            "dhcp.mdb  Dirty Shutdown, streaming copy, needs logs 123620-123628 (0x1E2E4-0x1E2EC): all of them there",
+            "dhcp.mdb  Dirty Shutdown, streaming copy, needs logs 0x1E2E4-0x1E2EC: present",
         ),
         ("xp64-catroot2", "F750E6C3/catdb  Clean Shutdown, needs no logs"),
     ],

@@ -48,11 +48,7 @@ def test_inspect_of_a_folder_says_of_the_databases_what_it_says_of_the_archive(f
     assert lines[0] == f"{folder}: files as they lie, in no archive; tokar check judges them"
     of_archive = done("inspect", tmp_path / "a.tokar").stdout.splitlines()
     at, there = (next(n for n, line in enumerate(of) if line.startswith("databases (")) for of in (lines, of_archive))
-    assert (
-        lines[at + 1]
-        == of_archive[there + 1]
-        == f"  {DATABASE}  Dirty Shutdown, needs logs 5-7 (0x5-0x7): all of them there"
-    )
+    assert lines[at + 1] == of_archive[there + 1] == f"  {DATABASE}  Dirty Shutdown, needs logs 0x5-0x7: present"
     assert "not in it (2 files left out):" in lines
 
 
@@ -156,3 +152,17 @@ def test_a_generation_that_no_log_has_is_never_printed_as_a_number_that_is_none(
     said = tokar("check", folder).stdout
     assert "edb00003.log cannot be read: its header says generation -5, which no log has" in said
     assert "generation              -5 (-0x5)" in done("inspect", folder / "edb.log").stdout
+
+
+def test_files_of_an_engine_beside_archives_are_named_and_not_passed_over(tmp_path: Path) -> None:
+    full(tmp_path)
+    write(tmp_path, part(8, 8))
+    for verb in ("check", "chain"):
+        said = done(verb, tmp_path).stderr
+        assert (
+            f"tokar: takes no part beside archives: {tmp_path}/edb00008.log; name it, or put it into a folder" in said
+        )
+
+
+def test_the_hint_about_another_root_is_not_to_salvage(tmp_path: Path) -> None:
+    assert "look for the archive" in tokar("verify", "--root", "ab" * 32, full(tmp_path).path).hint

@@ -10,8 +10,8 @@ import typer
 
 from tokar.cli import output
 from tokar.cli.last_line import show_outcome
-from tokar.cli.options import Json, Quiet, local_file
-from tokar.collect.on_disk import find_all
+from tokar.cli.options import Json, Quiet, local_file, name_beside
+from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError
 from tokar.sets.chain import Chain, ChainStart, build_chain
 from tokar.sets.faults import Fault
@@ -45,7 +45,9 @@ def show_chain(
     restored, or not without a loss, or where nobody could judge it: as check.
     """
     with ExitStack() as stack:
-        found, lying = find_all([stack.enter_context(local_file(path)) for path in paths], examine=content)
+        given = Given.of([stack.enter_context(local_file(path)) for path in paths])
+        name_beside(given.beside)
+        found, lying = find_all(given, examine=content)
     chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
     # What is here may do without a file that cannot be read, or not: it may also be the full, or logs that are missing.
     does = chain.outcome is not None and chain.outcome.word in {Word.RESTORABLE, Word.NOT_PROVEN}

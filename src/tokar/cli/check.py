@@ -12,7 +12,8 @@ from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import CheckReport, RungFault, RungResult, RungState
 from tokar.cli import output
 from tokar.cli.last_line import show_outcome
-from tokar.cli.options import Json, Locations, Maps, Quiet, To, local_file
+from tokar.cli.options import Json, Locations, Maps, Quiet, To, local_file, name_beside
+from tokar.collect.on_disk import Given
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -75,6 +76,7 @@ def check_archives(
     )
     with ExitStack() as stack:
         paths = [Path(stack.enter_context(local_file(path))) for path in archives]
+        name_beside(Given.of(paths).beside)
         size = sum(path.stat().st_size for path in paths if path.is_file())
         advance = stack.enter_context(output.progress("checking", size, quiet=quiet or as_json))
         report = check(paths, request, progress=advance)

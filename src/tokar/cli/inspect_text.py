@@ -24,7 +24,7 @@ def show_databases(found: Sequence[DatabaseInSet]) -> None:
 
 
 def _needs(one: DatabaseInSet) -> str:
-    from tokar.ese.show import range_text  # noqa: PLC0415 - only databases need it
+    from tokar.sets.faults import logs_text, spans  # noqa: PLC0415 - only databases need it
     from tokar.sets.need import Basis  # noqa: PLC0415
 
     need = one.need
@@ -32,10 +32,10 @@ def _needs(one: DatabaseInSet) -> str:
         return f"{one.state or 'its header cannot be read'}: {need.why or one.error}"
     if need.basis is Basis.CLEAN:
         return f"{one.state}, needs no logs"
-    lacking = ", ".join(range_text(*gap) for gap in one.missing[:_MAX_LISTED])
-    there = f"MISSING {lacking}" if lacking else "all of them there"
+    lacking = spans(range(low, high + 1) for low, high in one.missing)
+    logs, _ = logs_text([need.generations])
     copy = ", streaming copy" if need.hard else ""
-    return f"{one.state}{copy}, needs logs {range_text(need.low, need.high)}: {there}"
+    return f"{one.state}{copy}, needs {logs}: {f'MISSING {lacking}' if lacking else 'present'}"
 
 
 def show_left_out(left_out: Sequence[tuple[str, str]], total: int) -> None:

@@ -14,6 +14,7 @@ import typer
 from tokar import names
 from tokar.cli import output
 from tokar.errors import ArchiveError, FormatError, InputError, StorageError
+from tokar.words import some
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
@@ -193,3 +194,11 @@ def name_leftovers(*folders: Path | str) -> None:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         command = f"tokar clean {names.typed(folder)}"
         output.note(f"left over of a run that died: {names.printable(name)}{more}; to list and remove: {command}")
+
+
+def name_beside(files: Sequence[str]) -> None:
+    """Say which files of an engine lie beside archives in a folder: the archives alone are taken."""
+    if files:
+        it = "it" if len(files) == 1 else "them"
+        listed = names.printable(some(files))
+        output.note(f"takes no part beside archives: {listed}; name {it}, or put {it} into a folder of its own")

@@ -95,7 +95,8 @@ def _demand_root(expected: bytes, found: str, path: str) -> None:
     actual = bytes.fromhex(found)
     if actual != expected:
         message = f"the archive is whole, and it is another one: its root is {found}, not {expected.hex()}"
-        raise IntegrityError(message, expected=expected, actual=actual, path=path)
+        hint = "look for the archive that was made when the root was noted"
+        raise IntegrityError(message, expected=expected, actual=actual, path=path, hint=hint)
 
 
 def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any], ArchiveError | None]:

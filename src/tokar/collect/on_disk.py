@@ -20,7 +20,7 @@ from tokar.errors import NothingFoundError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.replay.files import SetFiles
-from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, find_sets, is_set, sets_in
+from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.seen import PassingFile, Seen, look
 from tokar.storage.bytesource import FileSource
@@ -50,6 +50,7 @@ class Given:
 
     sets: tuple[Path, ...]  # Archives, receipts and folders with them, and what nobody can tell
     files: tuple[tuple[str, ...], ...]  # Files and folders as they lie: each group is one set
+    beside: tuple[str, ...] = ()  # Files of an engine beside archives in a folder, which take no part
 
     @classmethod
     def of(cls, paths: Iterable[Path | str]) -> Given:
@@ -61,17 +62,19 @@ class Given:
         sets: list[Path] = []
         groups: list[tuple[str, ...]] = []
         loose: list[str] = []
+        beside: list[str] = []
         for path in map(Path, paths):
             if path.is_dir():
                 if any(sets_in(path)):
                     sets.append(path)
+                    beside += [str(one) for one in files_in(path) if not is_set(one) and _is_of_engine(one)]
                 else:
                     groups.append((str(path),))
             elif is_set(path) or not _is_of_engine(path):
                 sets.append(path)
             else:
                 loose.append(str(path))
-        return cls(tuple(sets), (*groups, *([tuple(loose)] if loose else [])))
+        return cls(tuple(sets), (*groups, *([tuple(loose)] if loose else [])), tuple(beside))
 
 
 def _is_of_engine(path: Path) -> bool:
@@ -172,7 +175,7 @@ def open_set(paths: Iterable[Path | str], *, progress: Callable[[int], None] | N
 
 
 def find_all(
-    paths: Iterable[Path | str], *, examine: bool = False, progress: Callable[[int], None] | None = None
+    given: Given, *, examine: bool = False, progress: Callable[[int], None] | None = None
 ) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
     """Return the sets in archives, receipts and folders, and those of files as they lie.
 
@@ -180,6 +183,5 @@ def find_all(
         ArchiveError: An archive or receipt that was named cannot be read.
         InputError: A folder holds nothing.
     """
-    given = Given.of(paths)
     found = find_sets(given.sets, examine=examine, progress=progress) if given.sets else FoundSets((), ())
     return found, tuple(set_on_disk(one, progress=progress) for one in given.files)

@@ -173,7 +173,7 @@ def find_sets(
         if not path.is_dir():
             sets.append(_load(path, examine=examine, progress=progress))
             continue
-        for one in _files_in(path):
+        for one in files_in(path):
             try:
                 if is_set(one):
                     sets.append(_load(one, examine=examine, progress=progress))
@@ -195,7 +195,7 @@ def _load(path: Path, *, examine: bool, progress: Callable[[int], None] | None) 
         raise
 
 
-def _files_in(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     """Return the files in a folder by name, without hidden ones: archives that are being written are."""
     with storage_errors("read the folder", folder):
         return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
@@ -216,7 +216,7 @@ def sets_in(folder: Path, *, receipts: bool = True) -> Iterator[Path]:
     Raises:
         StorageError: The folder cannot be read.
     """
-    for one in _files_in(folder):
+    for one in files_in(folder):
         with suppress(StorageError):
             if is_set(one) and (receipts or not one.name.endswith(RECEIPT_SUFFIX)):
                 yield one
