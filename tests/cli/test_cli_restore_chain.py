@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -341,10 +342,12 @@ def test_a_server_with_databases_is_refused_and_set_aside_on_request(story: Stor
 def test_a_restore_that_died_is_taken_over_on_request_alone(story: Story, tmp_path: Path) -> None:
     kept = backed_up(story, tmp_path / "shelf")
     target = target_for(story, tmp_path / "target")
-    context = SimulatedServer(target, running=False).prepare_restore(None)
+    context = SimulatedServer(open_lab(target.folder), running=False).prepare_restore(None)
     logs, system = target.config.unc(target.config.logs), target.config.unc(target.config.system)
     rows = ((f"{logs}\\PRIV.EDB", f"{logs}\\PRIV.EDB"),)
     context.register(Registration(system, logs, rows, logs, kept[0].low, kept[0].high))
+    del context
+    gc.collect()  # the process is gone, and its lock with it
     arguments = ("restore", "--chain", tmp_path / "shelf", "--server", f"lab:{target.folder}")
     assert tokar(*arguments).exit_code == 1
     done(*arguments, "--take-over", "--existing", "set-aside")
