@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from tokar import names
-from tokar.as_json import as_json
-from tokar.cli import output, restore_text
+from tokar.as_json import as_json, fields_json
+from tokar.cli import output
 from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, local_file, name_leftovers, open_given
-from tokar.cli.restore_text import Showing
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
 from tokar.restore.chosen import ChosenSets, OpenSets
+from tokar.restore.next_steps import Guidance, Register
 from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.paths import parse_map
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.workers import useful_processes
-from tokar.sets.choose import NotRestorableError
+from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
 from tokar.words import count_text
 
 if TYPE_CHECKING:
-    from tokar.server.contract import Server
+    from tokar.server.contract import Registration, Server
     from tokar.server.run_restore import RestorationResult
 
 _ASKED_OF_THE_SERVER: Final = (
     *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files", "right_names"),
 )
+
+_MAX_LISTED: Final = 50
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -167,11 +171,11 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     plan = plan_restore(sets, options)
     if showing.talks:
         if plan.chosen.selection is not None:
-            restore_text.show_chain(plan.chosen.selection, plan.left_out)
+            _show_chain(plan.chosen.selection, plan.left_out)
         for part, _ in plan.parts:
-            restore_text.show_plan(part)
+            _show_plan(part)
         if plan.recovery is not None and not plan.is_refused:
-            restore_text.show_recovery(plan.recovery)
+            _show_recovery(plan.recovery)
         if plan.is_refused and plan.outcome is not None and plan.outcome.exit_code:
             show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)  # the error is about the plan
     report: Report | None = None
@@ -181,10 +185,10 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             with output.progress("restoring", plan.size, quiet=showing.quiet) as advance:
                 report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        output.as_json({**plan.to_json(), "placed": restore_text.report_json(report) if report else None})
+        output.as_json({**plan.to_json(), "placed": _report_json(report) if report else None})
     elif showing.talks:
         if report is not None:
-            restore_text.show_report(report)
+            _show_report(report)
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)
@@ -223,7 +227,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     find_source(source)
     _check_for_server(options)
     if showing.talks:
-        restore_text.show_chain(chosen.selection, chosen.selection.left_out)
+        _show_chain(chosen.selection, chosen.selection.left_out)
     run = _ServerRun()
     opening = partial(open_server, source, restoring=True)
     with _error_as_json(showing, lambda: _json(chosen, run)), DeadlineServer(opening) as server:
@@ -272,7 +276,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
     with prepared_restore(server, parts, maps=maps, existing=existing, take_over=take_over) as restoring:
         run.plans.append(restoring.plan)
         if showing.talks:
-            restore_text.show_plan(restoring.plan)
+            _show_plan(restoring.plan)
         restoring.plan.raise_for_problems()
         if not showing.dry_run:
             with output.progress("restoring", size, quiet=showing.quiet) as advance:
@@ -280,7 +284,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
 
 
 def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
-    restore_text.show_registrations(result.registrations)
+    _show_registrations(result.registrations)
     files = count_text(result.files, "file")
     output.line(f"restored {files}, {output.size_text(result.size)}; every digest was right")
     output.lines("next: ", next_steps)
@@ -295,9 +299,128 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
         "plans": [plan.to_json() for plan in run.plans],
         "recovery": {
             "kind": chosen.recovery.value,
-            "registrations": [restore_text.registration_json(one) for one in result.registrations] if result else [],
+            "registrations": [_registration_json(one) for one in result.registrations] if result else [],
             "next": list(run.next_steps),
         },
         "outcome": as_json(chosen.outcome),
         "placed": {"files": result.files, "size": result.size} if result else None,
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """What is shown of the work."""
+
+    dry_run: bool  # Write nothing
+    quiet: bool  # Print nothing but errors
+    as_json: bool  # Print one JSON value
+
+    @property
+    def talks(self) -> bool:
+        """Whether text for a person is printed."""
+        return not (self.quiet or self.as_json)
+
+
+def _show_plan(plan: Plan) -> None:
+    """Print a plan, without what follows it."""
+    rows = []
+    for step in islice(plan.steps, _MAX_LISTED):
+        target = "-" if step.target is None else names.printable(step.target)
+        rows.append(
+            (step.entry.name, f"0x{step.entry.token:02X} {step.token_name}", step.rule, target, step.action.value)
+        )
+    output.table(("file", "token", "rule", "target", "action"), rows)
+    if len(plan.steps) > _MAX_LISTED:
+        output.line(f"... and {len(plan.steps) - _MAX_LISTED:,} more (--json lists all)")
+    for extra in plan.extras:
+        output.line(f"also written: {_path(extra.directory, extra.name)}")
+    for aside in plan.asides:
+        new_name = names.printable(aside.new_name)
+        output.line(f"set aside: {_path(aside.directory, aside.name)} -> {new_name} ({aside.why})")
+    output.lines("note: ", plan.notes)
+    for directory in plan.directories:
+        made = " (will be made)" if directory.make else ""
+        files = count_text(directory.files, "file")
+        output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
+
+
+def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> None:
+    """Print which sets take part, which do not, and what is left out of those that do."""
+    for number, one in enumerate(selection.sets, 1):
+        logs = f"logs 0x{one.low:X} to 0x{one.high:X}" if one.low else "no logs"
+        what = "databases, " if number == 1 else ""
+        output.line(f"set {number}: {names.printable(one.label)}: {what}{logs}")
+    output.lines("takes no part: ", map(names.printable, selection.unused))
+    for left in islice(left_out, _MAX_LISTED):
+        output.line(f"left out: {output.safe(left.name)} of set {left.at + 1}: {left.reason}")
+    if len(left_out) > _MAX_LISTED:
+        output.line(f"... and {len(left_out) - _MAX_LISTED:,} more (--json lists all)")
+    for fault in selection.remarks:
+        output.line(f"note: {output.safe(fault.message)}")
+
+
+def _show_recovery(found: Guidance) -> None:
+    """Print what follows a restore."""
+    kind = "not checked" if found.recovery == "not-checked" else found.recovery.value
+    played = f", logs 0x{found.low:X} to 0x{found.high:X}" if found.low else ""
+    output.line(f"recovery: {kind}{played}")
+    output.lines("not checked: ", found.not_checked)
+    for number, one in enumerate(found.registrations, 1):
+        _show_register(number, one)
+    output.lines("next: ", found.next_steps)
+    output.lines("never: ", found.never)
+
+
+def _show_register(number: int, one: Register) -> None:
+    rows = one.restore_map
+    count = "no restore map, count 0" if rows is None else count_text(len(rows), "row") + " in the restore map"
+    output.line(
+        f"register {number}: {names.printable(one.label)}: logs 0x{one.low:X} to 0x{one.high:X}, {count}; "
+        f"checkpoint path {_known(one.checkpoint_path)}, log path {_known(one.log_path)}, "
+        f"backup log path {_known(one.backup_log_path)}"
+    )
+    for old, new in rows or ():
+        output.line(f"  {names.printable(old)} -> {names.printable(new)}")
+
+
+def _show_registrations(registrations: tuple[Registration, ...]) -> None:
+    """Print what a server was told."""
+    for number, one in enumerate(registrations, 1):
+        rows = one.restore_map or ()
+        count = count_text(len(rows), "row") + " in the restore map" if rows else "no restore map"
+        output.line(f"registered {number}: logs 0x{one.generation_low:X} to 0x{one.generation_high:X}, {count}")
+        for old, new in rows:
+            output.line(f"  {names.printable(old)} -> {names.printable(new)}")
+
+
+def _report_json(report: Report) -> dict[str, object]:
+    """Return what was placed as values for JSON."""
+    asides = [fields_json(one, "directory", "name", "new_name") for one in report.asides]
+    return {**fields_json(report, "files", "size"), "set_aside": asides, "without_time": report.without_time}
+
+
+def _registration_json(one: Registration) -> dict[str, object]:
+    """Return what a server was told about one set as values for JSON."""
+    return {
+        **fields_json(one, "checkpoint_path", "log_path", "backup_log_path"),
+        "restore_map": None if one.restore_map is None else [{"old": old, "new": new} for old, new in one.restore_map],
+        "restore_map_count": len(one.restore_map or ()),
+        **fields_json(one, "generation_low", "generation_high"),
+    }
+
+
+def _show_report(report: Report) -> None:
+    """Print what was placed."""
+    files = count_text(report.files, "file")
+    done = "all is done already:" if report.found == report.files > 0 else "restored"
+    output.line(f"{done} {files}, {output.size_text(report.size)}; every digest was right")
+    if report.without_time:
+        output.line(f"note: {count_text(report.without_time, 'file')} could not be given the modification time")
+
+
+def _known(path: str | None) -> str:
+    return "not known here" if path is None else names.printable(path)
+
+
+def _path(directory: str, name: str) -> str:
+    return names.printable(os.path.join(directory, name))  # noqa: PTH118 - text, for a person
