@@ -65,6 +65,12 @@ def named(files: Files, old: str, new: str) -> Files:
     return {key.replace(old, new): data for key, data in files.items()}
 
 
+OTHER_LOGS = named(logs(5, 8, stream=OTHER_STREAM, attached=((r"C:\db\pub.edb", OTHER_STREAM),)), ".log", ".jtx")
+OWN: dict[str, Any] = {"signature": OTHER_STREAM, "log_signature": OTHER_STREAM}
+OTHER_JTX = {"pub.edb": bytes(dirty(6, 7, **OWN)), **OTHER_LOGS}
+OTHER_STOPPED = {"pub.edb": stop(8, **OWN)[DATABASE], **OTHER_LOGS}
+
+
 # fmt: off
 ROWS: dict[str, tuple[Files, Word]] = {
     # Snapshots of a running server
@@ -120,6 +126,8 @@ ROWS: dict[str, tuple[Files, Word]] = {
                                         | current(3, 9, SHARED), YES),
     "two on one stream, one shut down": (crash() | {"pub.edb": bytes(database(signature=OTHER_STREAM))}
                                          | current(3, 9, SHARED), YES),
+    "a .log and a .jtx stream in one folder": (crash() | current(3, 8) | OTHER_JTX, YES),
+    "a .log stream, and a .jtx one that was shut down": (crash() | current(3, 8) | OTHER_STOPPED, YES),
     # Small troubles that recovery gets over
     "one header copy damaged": ({DATABASE: flip(crash()[DATABASE], 60)} | current(5, 8), YES),
     "a bit in a page that is corrected": ({DATABASE: flip(crash()[DATABASE], 4 * 4096 + 700)} | current(5, 8), YES),

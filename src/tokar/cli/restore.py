@@ -99,7 +99,12 @@ def restore(
         typer.Option(metavar="DIR", help="Put the files here that are left out because recovery must not meet them."),
     ] = None,
     branch: Annotated[
-        str, typer.Option(metavar="LOG", help="Where two histories of logs are in the set: a log of the wanted one.")
+        str,
+        typer.Option(
+            metavar="LOG",
+            help="Where there are two histories of logs: a log of the wanted one; ARCHIVE:LOG where several have the "
+            "name.",
+        ),
     ] = "",
     right_names: Annotated[
         bool,
