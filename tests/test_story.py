@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
 from chain_stories import (
     Kept,
     hand_set,
@@ -39,6 +40,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     rule,
+    run_state_machine_as_test,
 )
 
 from tokar import codes
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     from tokar.lab.lab import Lab
 
 LONG = bool(os.environ.get("TOKAR_LONG"))
-EXAMPLES = {"edbbcli": 400, "certadm": 400, "ntdsbcli": 150} if LONG else {"edbbcli": 12, "certadm": 12, "ntdsbcli": 4}
+EXAMPLES = {"edbbcli": 400, "certadm": 400, "ntdsbcli": 150} if LONG else {"edbbcli": 6, "certadm": 6, "ntdsbcli": 3}
 STEPS = 30 if LONG else 14
 MOST_RESTORES = 8 if LONG else 4
 LOGS_ONLY = (BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL)
@@ -326,3 +328,9 @@ TestStoryOfADirectoryService = Directory.TestCase
 TestStoryOfADirectoryService.settings = counted(EXAMPLES["ntdsbcli"])
 TestStoryOfACertificationAuthority = Authority.TestCase
 TestStoryOfACertificationAuthority.settings = counted(EXAMPLES["certadm"])
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("machine", [Exchange, Authority])
+def test_many_more_stories(machine: type[Machine]) -> None:
+    run_state_machine_as_test(machine, settings=counted(60))

@@ -52,9 +52,9 @@ def test_a_number_is_taken(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="rights are not in the mode")
 def test_a_path_that_may_not_be_read_is_refused_by_typer() -> None:
     with without_rights() as folder:
-        path = folder / "a.tokar"
-        path.touch(0o000)
-        result = tokar("salvage", path, folder / "b.tokar")
+        path = folder / "lab"
+        path.mkdir(0o000)
+        result = tokar("lab", "show", path)
     assert result.exit_code == 2
     assert "is not readable" in result.error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conformance_cases import forge, from_the_front, from_the_tail
 from independent_reader import judge
 
@@ -63,5 +64,6 @@ def test_a_second_page_that_is_missing_is_reported_at_root() -> None:
     demand(named(*[LONGEST] * 256, FITTING + 1).page(256).fault().root().tail(), "INDX-3")
 
 
+@pytest.mark.torture  # three readers of 65,537 entries; `test_index` has our own two always
 def test_a_page_is_full_with_65536_entries() -> None:
     demand(counted(records.MAX_PAGE_ENTRIES + 1).page(records.MAX_PAGE_ENTRIES).page().finish())

@@ -73,5 +73,5 @@ def seconds(facts: SetFacts) -> float:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_time_of_a_verdict_grows_with_the_logs(kind: str) -> None:
     small, large = facts_with(FEW, kind), facts_with(MANY, kind)
-    few, many = (min(seconds(facts) for _ in range(3)) for facts in (small, large))
-    assert many < 24 * few + 0.1  # 8 where it is linear, 64 where it is not
+    few = min(seconds(small) for _ in range(3))
+    assert any(seconds(large) < 24 * few + 0.1 for _ in range(3))  # 8 where it is linear, 64 where it is not

@@ -8,6 +8,7 @@ or 128 and the number of another signal.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -99,8 +100,11 @@ class VerbGroup(typer.core.TyperGroup):
 
 @cache
 def _command(verb: str) -> Any:
-    """Import a verb and return its command."""
+    """Import a verb and return its command. What is loaded stays: it is no garbage to look for."""
+    gc.disable()
     command = typer.main.get_command(importlib.import_module(f"tokar.cli.{verb}").app)
+    gc.freeze()
+    gc.enable()
     command.name = verb
     return take_directly(command)
 
