@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= auto
+SPREAD := -n $(JOBS) --dist worksteal # a worker keeps to neighbouring tests, which share what they begin with
 FUZZ_SECONDS ?= 10
 
 .PHONY: demo test quick torture lint format fixtures fuzz bench clean
@@ -17,13 +18,13 @@ demo: $(BIN)/.ready
 	$(BIN)/tokar demo build/demo
 
 test: lint
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest $(SPREAD)
 
 quick: $(BIN)/.ready
-	$(BIN)/pytest -n $(JOBS) -q -m "not torture and not slow"
+	$(BIN)/pytest $(SPREAD) -q -m "not torture and not slow"
 
 torture: $(BIN)/.ready
-	$(BIN)/pytest -n $(JOBS) -m torture
+	$(BIN)/pytest $(SPREAD) -m torture
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .

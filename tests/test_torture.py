@@ -83,7 +83,7 @@ def content(path: Path) -> object:
         return {entry.name: archive.read(entry) for entry in archive}
 
 
-@pytest.mark.parametrize(("job", "blow"), struck_cases(JOBS, 3))
+@pytest.mark.parametrize(("job", "blow"), struck_cases(JOBS, 5))
 def test_a_command_that_is_struck_anywhere_is_just_run_again(
     job: str, blow: tuple[int | str, int], template: Path, tmp_path: Path, record_property: Note
 ) -> None:
@@ -143,7 +143,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(("case", "blow"), struck_cases(KINDS, 5))
+@pytest.mark.parametrize(("case", "blow"), struck_cases(KINDS, 9))
 def test_a_backup_that_is_struck_anywhere_is_just_run_again(
     case: str, blow: tuple[int | str, int], tmp_path: Path, record_property: Note
 ) -> None:

@@ -108,7 +108,7 @@ def at_work_in(folder: Path, job: Job) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("job", "blow"), struck_cases(JOBS, 24))
+@pytest.mark.parametrize(("job", "blow"), struck_cases(JOBS, 40))
 def test_a_restore_that_is_struck_anywhere_is_just_run_again(
     job: str, blow: tuple[int | str, int], template: Path, tmp_path: Path, record_property: Note
 ) -> None:
@@ -181,7 +181,7 @@ def chain_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SetsTo
     return cache(lambda profile: chain_of_sets(tmp_path_factory.mktemp(profile), profile))
 
 
-@pytest.mark.parametrize(("profile", "blow"), struck_cases(["edbbcli", "ntdsbcli", "certadm"], 60))
+@pytest.mark.parametrize(("profile", "blow"), struck_cases(["edbbcli", "ntdsbcli", "certadm"], 100))
 def test_a_restore_to_a_server_that_is_struck_anywhere_is_just_run_again(
     profile: str,
     blow: tuple[int | str, int],
