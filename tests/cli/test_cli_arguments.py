@@ -70,3 +70,11 @@ def test_options_that_may_be_repeated_are_all_taken(tmp_path: Path) -> None:
     done("create", tmp_path / "a.tokar", f"0x0F={tmp_path / 'f'}", f"0x0F={tmp_path / 'g'}")
     done("restore", tmp_path / "a.tokar", "--into", tmp_path / "out", "--only", "f", "--only", "g")
     assert {one.name for one in (tmp_path / "out").iterdir()} == {"f", "g"}
+
+
+def test_a_choice_is_taken_by_its_text_and_refused_by_typer(tmp_path: Path) -> None:
+    done("lab", "new", tmp_path / "lab")
+    done("backup", f"lab:{tmp_path / 'lab'}", tmp_path / "a.tokar", "--type", "copy")
+    result = tokar("backup", f"lab:{tmp_path / 'lab'}", tmp_path / "b.tokar", "--type", "half")
+    assert result.exit_code == 2
+    assert "'full', 'incremental', 'differential', 'copy'" in result.error

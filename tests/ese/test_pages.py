@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokar.errors import HeaderError
-from tokar.ese.checksum import with_header_checksum
+from tokar.ese.checksum import flipped_bit, with_header_checksum
 from tokar.ese.content_facts import FAULT_LIMIT, PageFaultKind, PageReport
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.page import PageHeader, page_is_sealed, seal_page
-from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, diagnose, flipped_bit
+from tokar.ese.pages import DIAGNOSIS_LIMIT, PageChecker, diagnose
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.storage.bytesource import BytesSource

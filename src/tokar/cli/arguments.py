@@ -8,6 +8,7 @@ another way, as before 0.29, is not meddled with.
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 
@@ -40,7 +41,8 @@ class _Directly:
         self._converter_of_typer = parameter.get_runtime_param
         annotation = parameter.type_descriptor.annotation
         self._many = parameter.multiple or parameter.nargs == -1
-        self._type = next(iter(get_args(annotation)), None) if self._many else annotation
+        self._type: Any = next(iter(get_args(annotation)), None) if self._many else annotation
+        self._is_choice = isinstance(self._type, type) and issubclass(self._type, StrEnum)
 
     def converter(self) -> _Directly:
         """Return this, in the place of the converter of typer."""
@@ -57,10 +59,12 @@ class _Directly:
         return self._converter_of_typer().coerce(value, param=param, ctx=ctx)
 
     def _is_plain(self, value: Any) -> bool:
-        """Return whether a value is of the type, or the text of a path that may be read or is missing."""
+        """Return whether a value is of the type, the text of a choice, or of a path that can be read or is missing."""
         if self._type is Path and isinstance(value, str):
             return "\0" not in value and (os.access(value, os.R_OK) or not os.path.exists(value))  # noqa: PTH110 - text
+        if self._is_choice and value in list(self._type):
+            return True
         return isinstance(self._type, type) and isinstance(value, self._type)
 
     def _plain(self, value: Any) -> Any:
-        return Path(value) if self._type is Path else value
+        return self._type(value) if self._type is Path or self._is_choice else value

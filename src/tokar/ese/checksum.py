@@ -93,3 +93,17 @@ def ecc_checksum(block: bytes | bytearray | memoryview, number: int, *, first: b
         value = upper ^ (value & ((1 << width) - 1))
     high = low ^ mask if value else low
     return (((high << 16) | low) << 32) | (words ^ (number & 0xFFFFFFFF))
+
+
+def flipped_bit(difference: int, block_size: int) -> int | None:
+    """Return the position of the one flipped bit that explains a difference of checksums; None where none does.
+
+    Args:
+        difference: Stored checksum XOR computed checksum.
+        block_size: Bytes in the block.
+    """
+    ecc, words = difference >> 32, difference & 0xFFFFFFFF
+    mask = block_size * 8 - 1
+    position = ecc & 0xFFFF
+    complementary = (ecc >> 16) ^ position == mask
+    return position if complementary and words == 1 << (position % 32) else None

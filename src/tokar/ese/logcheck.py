@@ -23,10 +23,9 @@ from typing import Final
 
 from tokar.ese.arrays import np
 from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
-from tokar.ese.checksum import xor_words
+from tokar.ese.checksum import flipped_bit, xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, LogFault, LogFaultKind, LogReport
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
-from tokar.ese.pages import flipped_bit
 from tokar.ese.record import U8, U32, Record
 
 _RANGES_SINCE: Final = 3704

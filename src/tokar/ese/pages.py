@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tokar.errors import HeaderError
 from tokar.ese.arrays import np
 from tokar.ese.blocksums import BlockSums, WholeBlocks, aligned_words
-from tokar.ese.checksum import HEADER_SEED, ecc_checksum, header_is_valid, xor_words
+from tokar.ese.checksum import HEADER_SEED, ecc_checksum, flipped_bit, header_is_valid, xor_words
 from tokar.ese.content_facts import FAULT_LIMIT, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import FORMAT_VERSION, DatabaseHeader
 from tokar.ese.page import (
@@ -274,20 +274,6 @@ class PageChecker(WholeBlocks):
             return BackupTrailer.of_last_page(self._trailer_page, self._header), "", None
         except HeaderError as error:
             return None, error.message, error.code
-
-
-def flipped_bit(difference: int, block_size: int) -> int | None:
-    """Return the position of the one flipped bit that explains a difference of checksums; None where none does.
-
-    Args:
-        difference: Stored checksum XOR computed checksum.
-        block_size: Bytes in the block.
-    """
-    ecc, words = difference >> 32, difference & _LOW_HALF
-    mask = block_size * 8 - 1
-    position = ecc & 0xFFFF
-    complementary = (ecc >> 16) ^ position == mask
-    return position if complementary and words == 1 << (position % 32) else None
 
 
 def diagnose(page: bytes, number: int, last_page: int) -> PageFault:

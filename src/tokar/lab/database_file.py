@@ -10,10 +10,9 @@ from typing import Any, Final
 
 from tokar.errors import HeaderError, StorageError
 from tokar.ese.checkpoint import Checkpoint
-from tokar.ese.checksum import ecc_checksum
+from tokar.ese.checksum import ecc_checksum, flipped_bit
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.page import FORMAT_BIT, NEW_FORMAT, PageHeader, has_ecc, page_is_sealed, seal_page
-from tokar.ese.pages import flipped_bit
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.lab.change_records import Free, Put, Split
 from tokar.lab.engine import EngineError, Era
