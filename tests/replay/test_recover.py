@@ -107,7 +107,7 @@ def test_what_was_done_is_said(recovered: RecoveredFile) -> None:
     assert value["replay"]["changes"] == 1118
     assert value["replay"]["why_not"] is None
     assert any("Windows recovered" in one for one in value["not_proved"])
-    assert any("22 pages that no log record names" in one for one in value["not_proved"])
+    assert any("22 pages that no record that was played names" in one for one in value["not_proved"])
 
 
 def rows_by_dissect(path: Path) -> dict[str, list[list[str]]]:

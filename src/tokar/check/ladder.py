@@ -176,10 +176,10 @@ class _Check:
         facts = found.facts
         chains: list[str] = []
         if facts.examined or self._request.replay:
-            from tokar.replay.chains import chain_text, with_chains  # noqa: PLC0415 - loads numpy
+            from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
             facts = with_chains(facts, open_file)
-            chains = [f"{one.name}: {chain_text(one.chain)}" for one in facts.databases if one.chain is not None]
+            chains = [*_chain_lines(facts)]
         self.backup_set = replace(found, facts=facts)
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)
@@ -251,6 +251,15 @@ class _Check:
 
     def _skip(self, rung: Rung, why: str) -> None:
         self._rungs[rung] = RungResult(rung=rung, summary=why, skipped=True)
+
+
+def _chain_lines(facts: SetFacts) -> Iterator[str]:
+    """Yield what following the pages of each database came to, unless its own faults, which are named, say why not."""
+    from tokar.replay.chains import chain_text  # noqa: PLC0415 - loads numpy
+
+    for one in facts.databases:
+        if one.chain is not None and not one.chain.is_explained:
+            yield f"{one.name}: {chain_text(one.chain)}"
 
 
 def _restored(archive: Archive, directory: Path, facts: SetFacts) -> RungResult:

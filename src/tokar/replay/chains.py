@@ -143,7 +143,10 @@ def with_chains(facts: SetFacts, open_file: OpenFile) -> SetFacts:
         StorageError: A file cannot be read.
     """
     targets = targets_of(facts)
-    found = {id(one.facts): ChainFacts(why_not=one.why_not or "no log leads to it") for one in targets}
+    found = {
+        id(one.facts): ChainFacts(why_not=one.why_not or "no log leads to it", is_explained=one.is_faulty)
+        for one in targets
+    }
     for stream in streams_of(targets, older=True):
         found.update(_follow(stream, open_file))
     return replace(facts, databases=tuple(replace(one, chain=found.get(id(one))) for one in facts.databases))

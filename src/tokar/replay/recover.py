@@ -282,7 +282,7 @@ def _not_proved(one: OpenReplay) -> Iterator[str]:
     if report.beyond:
         yield f"what is in later logs, which do not go on from the last one that was played: {some(report.beyond)}"
     if report.untouched:
-        yield f"{report.untouched:,} pages that no log record names: only their checksums speak for them"
+        yield f"{report.untouched:,} pages that no record that was played names: only their checksums speak for them"
     if report.unconfirmed:
         yield f"{report.unconfirmed:,} changes by rules that no file at hand confirms (merges, splits of old engines)"
     if any(form < (8, 0, 0) for form in one.formats):

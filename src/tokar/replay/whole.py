@@ -47,6 +47,7 @@ class Target:
     older: list[LogFacts] = field(default_factory=list)  # Logs that lead there, and are not played
     low: int = 0  # The generation with which playing must begin; 0 where there is none
     why_not: str = ""  # Why none is; empty where they are
+    is_faulty: bool = False  # Whether that is a fault, which the verdict names
     is_forward: bool = False  # Whether it was shut down, and logs lead on
     beyond: list[str] = field(default_factory=list)  # Later logs of its stream that do not go on from the last one
 
@@ -95,7 +96,7 @@ def _target_of(facts: DatabaseFacts, table: LogTable) -> Target:
     elif header.state is DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN:
         target.why_not = f"state {header.state_name}: where recovery must begin is not known"
     elif blocking:
-        target.why_not = blocking[0].message
+        target.why_not, target.is_faulty = blocking[0].message, True
     elif opaque := next((log for log in run.run if log.is_opaque), None):
         target.why_not = f"{opaque.name} is of a format that is not known"
     elif run.run:
@@ -171,7 +172,7 @@ class Replayed:
     skipped: Counter[str] = field(default_factory=Counter)  # Changes that were not played, by the reason
     pages: int = 0  # Pages that were touched
     changed: int = 0  # Pages that are another now
-    untouched: int = 0  # Pages that no record names: only their checksums speak for them
+    untouched: int = 0  # Pages that no record that was played names: only their checksums speak for them
     images_equal: int = 0  # Pages that were equal to their images in the logs
     transactions: int = 0  # Open at the end
     undone: Counter[str] = field(default_factory=Counter)  # Operations of them that were taken back
@@ -216,7 +217,8 @@ def report_lines(report: Replayed) -> Iterator[str]:
         yield f"{count_text(count, 'change')} not played: {reason}"
     if report.unconfirmed:
         yield f"{count_text(report.unconfirmed, 'change')} by rules that no file at hand confirms"
-    yield f"{count_text(report.untouched, 'page')} that no record names: only their checksums speak for them"
+    untouched = count_text(report.untouched, "page")
+    yield f"{untouched} that no record that was played names: only their checksums speak for them"
 
 
 def clash_text(clash: Clash) -> str:

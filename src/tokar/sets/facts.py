@@ -57,6 +57,7 @@ class ChainFacts:
     off: tuple[OffChain, ...] = ()  # The first pages that are not where they must be
     off_count: int = 0  # All of them
     why_not: str = ""  # Why no page was followed; empty where they were
+    is_explained: bool = False  # Whether that is a fault which is named anyway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
