@@ -11,7 +11,7 @@ from replay_logs import sample_logs
 from replay_sets import records_of
 
 from tokar.ese.pagerecords import Merge2Record, Split2Record
-from tokar.replay.images import UnknownFormError, apply_diff, decompress, open_image
+from tokar.replay.images import UnknownFormError, apply_diff, decompress, is_proven_form, open_image
 from tokar.replay.nodepage import NodePage, PageError
 
 XPRESS, LZ4 = b"\x18", b"\x38"
@@ -81,6 +81,14 @@ def test_an_image_gets_its_middle_back() -> None:
     free = (page.free - (4096 - 8 - cut)).to_bytes(2, "little")
     short = whole[:28] + free + whole[30:cut] + whole[-8:]
     assert open_image(short, 1, 4096, 7).content() == page.content()
+
+
+@pytest.mark.parametrize(
+    ("image", "flags", "proven"),
+    [(b"", 0, True), (XPRESS, 2, True), (LZ4, 2, False), (XPRESS, 3, False), (b"", 1, False)],
+)
+def test_forms_that_real_files_have_are_told_from_others(image: bytes, flags: int, proven: bool) -> None:
+    assert is_proven_form(image, flags) == proven
 
 
 @pytest.mark.parametrize("data", [b"", bytes(20), b"\xff" * 60, bytes(5000)])

@@ -148,6 +148,14 @@ def test_a_diff_is_applied_and_compared() -> None:
     assert page_of(redo).node(0)[2] == b"0XY3"
 
 
+def test_forms_that_no_file_has_are_counted() -> None:
+    redo = a_redo(a_page(nodes=((b"k", b"0123"),)))
+    wide = change("ReplaceD", data=b"\x01\x00\x20\x02XY", old_size=4, new_size=4)
+    wide.stored_size |= 0x8000
+    apply(redo, wide, 1)
+    assert (page_of(redo).node(0)[2], redo.unproven) == (b"0XY3", 1)
+
+
 def test_flags_and_deletes() -> None:
     redo = a_redo(a_page(nodes=((b"k", b"d"), (b"l", b"e"))))
     apply(redo, change("FlagDelete", line=1, flags=OPEN), 1)

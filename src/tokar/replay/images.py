@@ -42,6 +42,11 @@ def open_image(image: bytes, flags: int, page_size: int, number: int) -> NodePag
     return NodePage(data, number)
 
 
+def is_proven_form(image: bytes, flags: int) -> bool:
+    """Return whether real files have images in this form: plain ones, and whole ones in plain LZ77."""
+    return not flags & _MIDDLE_REMOVED and (not flags & _COMPRESSED or image[0] >> 3 == _XPRESS)
+
+
 def _with_middle(data: bytes, page_size: int) -> bytes:
     """Put the free space of a page back, which lies before the tags."""
     grows = page_size - len(data)

@@ -109,7 +109,9 @@ def _replace(redo: PageRedo, record: ReplaceRecord) -> None:
 
 
 def _replace_diff(redo: PageRedo, record: ReplaceRecord) -> None:
-    _replace_by(redo, record, lambda old: apply_diff(record.data, old, wide=bool(record.stored_size & WIDE_DIFF)))
+    wide = bool(record.stored_size & WIDE_DIFF)
+    redo.unproven += wide
+    _replace_by(redo, record, lambda old: apply_diff(record.data, old, wide=wide))
 
 
 def _replace_by(redo: PageRedo, record: ReplaceRecord, new_data: Callable[[bytes], bytes]) -> None:

@@ -32,6 +32,7 @@ _WRITTEN_SINCE: Final = (7, 3704, 11)
 _NOT_COMPARED: Final = "no database that Windows recovered was at hand to compare with"
 _OLD_ENGINE: Final = "logs of Windows Vista to 2008 R2: one store of that time was at hand to try the rules on"
 _PIECE: Final = 1 << 20
+_TRIED_PAGE_SIZE: Final = 4096
 _SIGNATURES: Final = ("log_signature", "flush_map_signature", "header_flush_signature")
 _POSITIONS: Final = (
     *("consistent_position", "attach_position", "detach_position", "reattach_position", "resize_position"),
@@ -284,6 +285,8 @@ def _not_proved(one: OpenReplay) -> Iterator[str]:
     if report.untouched:
         yield f"{report.untouched:,} pages that no record that was played names: only their checksums speak for them"
     if report.unconfirmed:
-        yield f"{report.unconfirmed:,} changes by rules that no file at hand confirms (merges, splits of old engines)"
+        yield f"{report.unconfirmed:,} changes by rules that no file at hand confirms (merges, deltas, forms of images)"
+    if report.changes and one.target.header.page_size != _TRIED_PAGE_SIZE:
+        yield f"pages of {one.target.header.page_size} bytes: no logs of such a database were at hand"
     if any(form < (8, 0, 0) for form in one.formats):
         yield _OLD_ENGINE

@@ -87,6 +87,7 @@ class PageRedo:
         self.bounds = bounds
         self.applied: Counter[int] = Counter()  # Changes of pages, by type of record
         self.present: Counter[int] = Counter()  # Changes that the pages had
+        self.unproven = 0  # Images and diffs in forms that no file at hand has
         self.images_equal = 0  # Pages that were equal to their images in the logs
         self.highest_dbtime = 0
         self.highest_object = 0

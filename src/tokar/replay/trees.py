@@ -31,7 +31,7 @@ from tokar.ese.pagerecords import (
     SplitHead,
     SplitRecord,
 )
-from tokar.replay.images import open_image
+from tokar.replay.images import is_proven_form, open_image
 from tokar.replay.nodepage import (
     COMPRESSED,
     DELETED,
@@ -100,6 +100,7 @@ def _image(redo: PageRedo, record: Split | Merge) -> NodePage | None:
     if page.dbtime != record.dbtime:
         raise PageError(f"the image of page {record.page} is of {page.dbtime:#x}, its record of {record.dbtime:#x}")
     page.dbtime = record.before
+    redo.unproven += not is_proven_form(record.image, record.image_flags)
     return page
 
 

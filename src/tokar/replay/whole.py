@@ -32,7 +32,7 @@ from tokar.words import count_text, some
 
 OpenFile = Callable[[FileFacts], ByteSource]
 """Opens a file of the set; whoever gives it closes what it opened."""
-UNCONFIRMED: Final = {27: "Split", 63: "Merge2"}
+UNCONFIRMED: Final = ("Split", "Delta", "Merge2")
 """Types that are played by rules which no file at hand confirms from end to end."""
 _KNOWN: Final = {Basis.CLEAN, Basis.REQUIRED_RANGE, Basis.TRAILER, Basis.BACKUP_RANGE}
 _NOTHING_TO_PLAY: Final = "it was shut down, and no log leads on from there"
@@ -174,6 +174,7 @@ class Replayed:
     changed: int = 0  # Pages that are another now
     untouched: int = 0  # Pages that no record that was played names: only their checksums speak for them
     images_equal: int = 0  # Pages that were equal to their images in the logs
+    unproven: int = 0  # Images and diffs in forms that no file at hand has
     transactions: int = 0  # Open at the end
     undone: Counter[str] = field(default_factory=Counter)  # Operations of them that were taken back
     clashes: list[Clash] = field(default_factory=list)  # Where logs and pages do not go together, the first ones
@@ -189,7 +190,7 @@ class Replayed:
     @property
     def unconfirmed(self) -> int:
         """Changes that were applied by rules which no file at hand confirms."""
-        return sum(self.applied[name] for name in UNCONFIRMED.values())
+        return sum(self.applied[name] for name in UNCONFIRMED) + self.unproven
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -335,7 +336,7 @@ def _note_pages(one: OpenReplay) -> None:
     report.pages, report.changed = len(store.touched), len(store.changed)
     pages = one.target.header.page_count(one.target.facts.size)
     report.untouched = pages - sum(page <= pages for page in store.touched)
-    report.images_equal = redo.images_equal
+    report.images_equal, report.unproven = redo.images_equal, redo.unproven
     doubts = sorted(redo.doubts.values(), key=lambda clash: clash.position)
     report.clashes = [*redo.clashes, *doubts]
     report.clash_count = redo.clash_count + len(doubts)
