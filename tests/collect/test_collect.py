@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import mmap
 import os
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import tokar
 from tokar import names
 from tokar.collect.certutil import KEY_REMINDER
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
-from tokar.collect.found import Gathered
+from tokar.collect.found import FileState, Gathered, hides_changes, settle
 from tokar.errors import (
     ExistingFileError,
     InputError,
@@ -25,6 +27,8 @@ from tokar.storage.sink import FileSink
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tokar.format.writer import Sealed
 
 LIST = build_names([(0x44, "\\\\CA1\\C$\\L\\CA.edb".encode("utf-16-le"))], wide=True)
 CERTUTIL = {"DataBase/certbkxp.dat": LIST, "DataBase/CA.edb": database(), "DataBase/edb00001.log": log(1)}
@@ -462,3 +466,75 @@ def test_another_database_in_its_place_does_not_make_it_a_full(tmp_path: Path) -
 def test_a_set_without_a_fault_is_complete(tmp_path: Path) -> None:
     collection = gathered(write(tmp_path / "in", CERTUTIL))
     assert (collection.kind, collection.is_partial, collection.warnings) == ("full", False, ())
+
+
+# --- files that are written to while they are read --------------------------------------------------------------------
+
+
+def archived_while(path: Path, change: Callable[[], object]) -> Sealed:
+    """Archive a large file that is changed when half of it is read."""
+    read, size = 0, path.stat().st_size
+    changed = False
+
+    def advance(count: int) -> None:
+        nonlocal read, changed
+        read += count
+        if not changed and read > size // 2:
+            changed = True
+            change()
+
+    collection = gather(CollectRequest(paths=[f"0x0F={path}"]))
+    return collect(collection, FileSink(path.with_name("out.tokar")), progress=advance)
+
+
+def test_a_writer_through_mapped_memory_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", os.fdatasync)  # what is written back shows the next write
+    path = tmp_path / "file"
+    path.write_bytes(bytes(8 << 20))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[100] = memory[-100] = 1  # these pages are dirty before
+
+        def change() -> None:
+            memory[101] = memory[-101] = 2
+
+        with pytest.raises(SourceChangedError, match="changed while it was being archived"):
+            archived_while(path, change)
+    assert not (tmp_path / "out.tokar").exists()
+
+
+@pytest.mark.parametrize("hides", [True, False])
+def test_where_times_tell_nothing_the_content_is_read_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hides: bool
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(8 << 20))
+    monkeypatch.setattr("tokar.collect.collect.hides_changes", lambda *_: hides)
+    timeless = FileState(8 << 20, 0, 0, 1, 1)
+    monkeypatch.setattr(FileState, "of", lambda _: timeless)
+
+    def change() -> None:
+        with path.open("r+b") as file:
+            file.write(b"changed")
+
+    if hides:
+        with pytest.raises(SourceChangedError):
+            archived_while(path, change)
+    else:
+        archived_while(path, change)
+
+
+@pytest.mark.parametrize(("kind", "hides"), [("tmpfs", True), ("vfat", True), ("ext4", False), ("", False)])
+def test_which_file_systems_hide_changes(monkeypatch: pytest.MonkeyPatch, kind: str, hides: bool) -> None:
+    monkeypatch.setattr("tokar.collect.found.file_system_kind", lambda _: kind)
+    hides_changes.cache_clear()
+    assert hides_changes(5, "/x") is hides
+    hides_changes.cache_clear()
+
+
+def test_a_file_that_was_just_changed_is_read_only_when_its_next_change_would_show(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        settle(file.fileno(), FileState.of(status))
+        assert time.time_ns() - status.st_ctime_ns >= 20_000_000

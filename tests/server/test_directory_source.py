@@ -9,6 +9,7 @@ import pytest
 from backup_files import database_file, log_file
 
 import tokar
+from tokar.collect.found import FileState
 from tokar.errors import ProcedureError, SourceChangedError, SourceError, StorageError
 from tokar.server.contract import BackupKind, BackupType, Outcome, ServerError
 from tokar.server.directory_source import DirectoryServer
@@ -85,6 +86,25 @@ def test_a_file_that_changes_is_refused(folder: Path, tmp_path: Path, victim: st
     with pytest.raises(SourceChangedError, match=victim):
         run_backup(Touching(folder), tmp_path / "a.tokar", BackupKind.COPY)
     assert not (tmp_path / "a.tokar").exists()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_where_times_tell_nothing_what_was_read_is_read_a_second_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    monkeypatch.setattr("tokar.server.directory_source.hides_changes", lambda *_: True)
+    monkeypatch.setattr(FileState, "__ne__", lambda *_: False)
+    context = DirectoryServer(folder).prepare_backup(BackupType.FULL)
+    size = context.open(context.database_names().entries[0].raw_name)
+    assert context.read(memoryview(bytearray(size if whole else 10))) > 0
+    with (folder / "priv.edb").open("r+b") as file:
+        file.write(b"changed")
+    if whole:
+        with pytest.raises(SourceChangedError, match=r"priv\.edb"):
+            context.close()
+    else:
+        context.close()  # it was given up
+    context.end(Outcome.ABORT)
 
 
 def test_a_database_that_changes_while_the_logs_are_read_is_refused(folder: Path) -> None:

@@ -17,7 +17,7 @@ from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
-from tokar.collect.found import Candidate, FileState, Gathered, OtherFile
+from tokar.collect.found import Candidate, FileState, Gathered, OtherFile, digest_of, hides_changes, settle
 from tokar.collect.gather import Gatherer, is_key
 from tokar.errors import (
     ArchiveError,
@@ -315,6 +315,7 @@ class _Collecting:
     def _add_large(self, descriptor: int, one: Candidate | OtherFile, state: FileState) -> None:
         """Add a file chunk by chunk; pages and segments are examined in a thread of their own."""
         examiner = self._examiner(self.findings, one, state.size) if self.findings is not None else None
+        settle(descriptor, state)
         with (
             open(descriptor, "rb", buffering=0, closefd=False) as file,
             BackgroundExaminer(examiner) if examiner else nullcontext() as background,
@@ -329,6 +330,8 @@ class _Collecting:
             watched = WatchedStream(stream, *watchers)
             added = self.writer.add(one.token, one.name, watched, announced_size=state.size, modified=state.kept_time)
         if added.size != state.size or FileState.of(os.fstat(descriptor)) != state:
+            raise _changed(one.path)
+        if hides_changes(state.device, one.path) and digest_of(descriptor) != added.digest:
             raise _changed(one.path)
         if examiner is not None:
             self._keep(added, examiner)

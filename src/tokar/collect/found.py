@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Final, NamedTuple
+
+from blake3 import blake3
 
 from tokar import tokens
 from tokar.errors import SourceChangedError, StorageError, storage_errors
+from tokar.storage.durable import file_system_kind
 
 TIME_BOUND: Final = 1 << 63
+_TICK: Final = 20_000_000  # nanoseconds; the clock of file times is no finer than that of the kernel
+_PIECE: Final = 1 << 20
+# Where what is mapped into memory is written to without any time, or times can be put back.
+_HIDING: Final = {"tmpfs", "ramfs", "vfat", "msdos", "exfat"}
 
 
 class FileState(NamedTuple):
@@ -31,6 +42,40 @@ class FileState(NamedTuple):
     def kept_time(self) -> int | None:
         """The modification time as an archive keeps it: None outside the years 1677 to 2262, which 64 bits hold."""
         return self.modified if -TIME_BOUND <= self.modified < TIME_BOUND else None
+
+
+def settle(descriptor: int, state: FileState) -> None:
+    """Make every later change of a file show in its state, before it is read.
+
+    What is mapped into memory is written back, so that the next write to it is noticed; and a change within the tick of
+    the clock in which the file was changed last would have the same time.
+    """
+    with suppress(OSError):
+        os.fsync(descriptor)
+    age = time.time_ns() - state.changed
+    if 0 <= age < _TICK:
+        time.sleep((_TICK - age) / 1e9)
+
+
+@cache
+def hides_changes(device: int, path: str) -> bool:
+    """Return whether a file can be written to without a change of its state: then its content is read a second time.
+
+    Args:
+        device: What it is on; asked once for each.
+        path: A path there.
+    """
+    del device
+    return os.name == "nt" or file_system_kind(Path(path)) in _HIDING
+
+
+def digest_of(descriptor: int) -> bytes:
+    """Return the digest of an open file, read from its start."""
+    digest = blake3()
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while piece := os.read(descriptor, _PIECE):
+        digest.update(piece)
+    return digest.digest()
 
 
 class OtherFile(NamedTuple):

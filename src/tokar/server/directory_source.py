@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from blake3 import blake3
+
 from tokar import codes, names, tokens
-from tokar.collect.found import Candidate, FileState
+from tokar.collect.found import Candidate, FileState, digest_of, hides_changes, settle
 from tokar.collect.gather import Gatherer
 from tokar.errors import InputError, SourceChangedError, storage_errors
 from tokar.namelist import ListedName
@@ -113,6 +115,8 @@ class _DirectoryBackup(BackupContext):
         self._over = False
         self._open: Candidate | None = None
         self._descriptor = -1
+        self._digest: blake3 | None = None  # Of what was read, where a file hides changes
+        self._read = 0  # How much that is
 
     def database_locations(self) -> NameList:
         """Return the folders that the files lie in, where all files of a token lie in one."""
@@ -173,6 +177,9 @@ class _DirectoryBackup(BackupContext):
             self._descriptor = os.open(found.path, _OPEN_FLAGS)
         self._open = found
         self._demand_state(found, os.fstat(self._descriptor))
+        settle(self._descriptor, found.state)
+        self._digest = blake3() if hides_changes(found.state.device, found.path) else None
+        self._read = 0
         return found.state.size
 
     def read(self, buffer: memoryview) -> int:
@@ -188,6 +195,9 @@ class _DirectoryBackup(BackupContext):
         with storage_errors("read", self._open.path):
             data = os.read(self._descriptor, len(buffer))
         buffer[: len(data)] = data
+        if self._digest is not None:
+            self._digest.update(data)
+            self._read += len(data)
         return len(data)
 
     def close(self) -> None:
@@ -201,9 +211,14 @@ class _DirectoryBackup(BackupContext):
         if self._open is None:
             raise ServerError(codes.INVALID_HANDLE, call="close")
         found, self._open = self._open, None
-        status = os.fstat(self._descriptor)
-        os.close(self._descriptor)
-        self._demand_state(found, status)
+        with storage_errors("read", found.path):
+            try:
+                status = os.fstat(self._descriptor)
+                digest = self._digest if self._read == found.state.size else None  # else it was given up
+                is_same = digest is None or digest_of(self._descriptor) == digest.digest()
+            finally:
+                os.close(self._descriptor)
+        self._demand_state(found, status, is_same=is_same)
         if self._others and found is list(self._others.values())[-1]:  # the last look at the whole set
             self._demand_unchanged(self._databases)
             self._demand_unchanged(self._others)
@@ -237,6 +252,6 @@ class _DirectoryBackup(BackupContext):
                 raise SourceChangedError(f"it was there, and now: {error.strerror}", path=one.path) from error
             self._demand_state(one, status)
 
-    def _demand_state(self, found: Candidate, status: os.stat_result) -> None:
-        if FileState.of(status) != found.state:
+    def _demand_state(self, found: Candidate, status: os.stat_result, *, is_same: bool = True) -> None:
+        if not is_same or FileState.of(status) != found.state:
             raise SourceChangedError("it changed while the set was being read", path=found.path)
