@@ -12,7 +12,6 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Quiet, name_leftovers
 from tokar.cli.sources import find_source, open_server
 from tokar.errors import ArchiveError, InputError
@@ -110,7 +109,7 @@ def backup(
         output.as_json(_json(result))
     elif not quiet:
         _describe(result)
-        show_outcome(result.outcome, server.dialect.profile)
+        output.last_line(result.outcome, server.dialect.profile)
 
 
 def _warn(result: BackupResult) -> None:

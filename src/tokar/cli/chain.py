@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from tokar.cli import output
-from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Quiet, local_file, name_beside
 from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError
@@ -64,9 +63,7 @@ def show_chain(
         _print(chain)
         for one in unreadable:
             output.line(output.safe(one.why))
-        if outcome is not None:
-            profiles = {one.profile for one in chain.sets}
-            show_outcome(outcome, profiles.pop() if len(profiles) == 1 else "")
+        output.last_line(outcome, *(one.profile for one in chain.sets))
     if outcome is not None and outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 

@@ -11,7 +11,6 @@ import typer
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import CheckReport, RungFault, RungResult, RungState
 from tokar.cli import output
-from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To, local_file, name_beside
 from tokar.collect.on_disk import Given
 
@@ -95,9 +94,8 @@ def _print(report: CheckReport) -> None:
         output.line(f"{output.safe(one.path)}{word}")
         for result in one.rungs:
             _print_rung(result)
-    if report.outcome is not None:
-        profiles = {one.backup_set.profile for one in report.archives if one.backup_set is not None}
-        show_outcome(report.outcome, profiles.pop() if len(profiles) == 1 else "")
+    sets = [one.backup_set for one in report.archives if one.backup_set is not None]
+    output.last_line(report.outcome, *(one.profile for one in sets))
 
 
 def _print_rung(result: RungResult) -> None:

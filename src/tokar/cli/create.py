@@ -110,10 +110,7 @@ def create(
     _warn_of_recovery(out, missing)
     if talks:
         _sum_up(out, collection, sealed, examination)
-    if talks and outcome is not None:
-        from tokar.cli.last_line import show_outcome  # noqa: PLC0415 - as in `_judged`
-
-        show_outcome(outcome, collection.profile, say=output.note)
+        output.last_line(outcome, collection.profile, say=output.note)
 
 
 def _warn(out: str, examination: dict[str, Any]) -> None:

@@ -30,8 +30,11 @@ from tokar.storage.bytesource import OverwritesInputError, demand_no_output, nev
 if TYPE_CHECKING:
     from tokar.check.report import RungFault
     from tokar.sets.faults import Fault
+    from tokar.sets.outcome import LastLine
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_COLOURS: Final = {"RESTORABLE": 32, "PART OF A CHAIN": 32, "NOT RESTORABLE": 31}  # of last lines
+_YELLOW: Final = 33
 _TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
 
 
@@ -322,6 +325,27 @@ def fault(sign: str, found: Fault | RungFault, *, indent: str = "", concerns: It
     below += [f"next: {found.next_step}"] if found.next_step else []
     for text in below:
         line(f"{indent}  {safe(text)}")
+
+
+def last_line(found: LastLine | None, *profiles: str, say: Callable[[str], None] = line) -> None:
+    """Print the last line of a verdict if there is one, in colour on a terminal, and before it what no verdict says.
+
+    Args:
+        found: The last line.
+        profiles: Of the sets that it is about; what no verdict says is told where all have the same.
+        say: Prints it.
+    """
+    if found is None:
+        return
+    from tokar.sets.outcome import beside  # noqa: PLC0415 - loaded already where there is a verdict
+
+    if len(set(profiles)) == 1:
+        for text in beside(profiles[0]):
+            say(f"beside: {text}")
+    word, why = str(found.word), safe(str(found)).removeprefix(found.word)
+    if (sys.stdout if say is line else sys.stderr).isatty() and "NO_COLOR" not in os.environ:
+        word = f"\x1b[1;{_COLOURS.get(word, _YELLOW)}m{word}\x1b[0m"
+    say(f"{word}{why}")
 
 
 def pairs(rows: Iterable[tuple[str, str]], *, indent: str = "") -> None:

@@ -16,7 +16,6 @@ import typer
 from tokar import names
 from tokar.as_json import as_json, fields_json
 from tokar.cli import output
-from tokar.cli.last_line import show_outcome
 from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, local_file, name_leftovers, open_given
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
@@ -182,7 +181,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         if plan.recovery is not None and not plan.is_refused:
             _show_recovery(plan.recovery)
         if plan.is_refused and plan.outcome is not None and plan.outcome.exit_code:
-            show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)  # the error is about the plan
+            output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)  # the error is about the plan
     report: Report | None = None
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
         plan.raise_for_problems()
@@ -196,7 +195,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             _show_report(report)
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
-        show_outcome(plan.outcome, plan.chosen.archives[0].head.profile)
+        output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
 
 
 @contextmanager
@@ -208,7 +207,7 @@ def _last_line_of_refusal(showing: Showing) -> Iterator[None]:
         if showing.as_json:
             end_with_json({"outcome": as_json(error.outcome)}, error)
         if showing.talks:
-            show_outcome(error.outcome)
+            output.last_line(error.outcome)
         raise
 
 
@@ -243,7 +242,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
-        show_outcome(chosen.outcome, chosen.archives[0].head.profile)
+        output.last_line(chosen.outcome, chosen.archives[0].head.profile)
 
 
 @dataclass

@@ -154,7 +154,7 @@ def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | No
         return seen, hasher.digest(), FileState.of(os.fstat(source.fileno())) == one.state
 
 
-def open_set(paths: Iterable[Path | str], *, progress: Callable[[int], None] | None = None) -> SetFiles:
+def open_set(paths: Iterable[Path | str]) -> SetFiles:
     """Return archives, and files as they lie, as one set whose files can be opened; all content is read first.
 
     Raises:
@@ -164,9 +164,9 @@ def open_set(paths: Iterable[Path | str], *, progress: Callable[[int], None] | N
     found = SetFiles()
     try:
         for path in archives_of(given.sets):
-            found.take_archive(path, progress)
+            found.take_archive(path)
         for group in given.files:
-            on_disk = set_on_disk(group, progress=progress)
+            on_disk = set_on_disk(group)
             found.take_files(on_disk.backup_set.facts, on_disk.paths)
     except BaseException:
         found.close()
@@ -174,14 +174,12 @@ def open_set(paths: Iterable[Path | str], *, progress: Callable[[int], None] | N
     return found
 
 
-def find_all(
-    given: Given, *, examine: bool = False, progress: Callable[[int], None] | None = None
-) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
+def find_all(given: Given, *, examine: bool = False) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
     """Return the sets in archives, receipts and folders, and those of files as they lie.
 
     Raises:
         ArchiveError: An archive or receipt that was named cannot be read.
         InputError: A folder holds nothing.
     """
-    found = find_sets(given.sets, examine=examine, progress=progress) if given.sets else FoundSets((), ())
-    return found, tuple(set_on_disk(one, progress=progress) for one in given.files)
+    found = find_sets(given.sets, examine=examine) if given.sets else FoundSets((), ())
+    return found, tuple(map(set_on_disk, given.files))

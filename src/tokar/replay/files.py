@@ -33,7 +33,7 @@ class SetFiles:
         """What all files say, as one set."""
         return self._facts[0] if len(self._facts) == 1 else joined_facts(self._facts)
 
-    def take_archive(self, path: Path, progress: Callable[[int], None] | None = None) -> None:
+    def take_archive(self, path: Path) -> None:
         """Add an archive, of which all content is read.
 
         Raises:
@@ -41,7 +41,7 @@ class SetFiles:
         """
         archive = self._stack.enter_context(Archive(path))
         self.archives.append(archive)
-        self._take(facts_of_archive(archive, examine=True, progress=progress), open_in(archive))
+        self._take(facts_of_archive(archive, examine=True), open_in(archive))
 
     def take_files(self, facts: SetFacts, paths: Sequence[str]) -> None:
         """Add files as they lie, whose numbers say which of the paths they are at."""

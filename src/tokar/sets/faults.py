@@ -283,11 +283,11 @@ class Rule:
         numbers = () if log.generation is None else (log.generation,)
         return self.fault(log.name, *words, files=files, generations=numbers, severity=severity, hard=hard)
 
-    def of_logs(self, logs: Sequence[LogFacts], *words: object, severity: Severity | None = None) -> Fault:
+    def of_logs(self, logs: Sequence[LogFacts], *words: object) -> Fault:
         """Return the fault of several logs, whose names are the first of the words."""
         numbers = sorted({log.generation for log in logs if log.generation is not None})
         files = [log.name for log in logs]
-        return self.fault(some(files), *words, files=files, generations=numbers, severity=severity)
+        return self.fault(some(files), *words, files=files, generations=numbers)
 
 
 # fmt: off
