@@ -100,6 +100,11 @@ def test_the_sdk_example_without_a_map_is_refused_for_every_location_that_a_file
     assert all(r"--map '\\SERVER2\MDBDATA=DIR'" in note for note in caught.value.__notes__)
 
 
+def test_where_a_server_says_the_places_only_a_map_helps() -> None:
+    plan = plan_of(EXCHANGE[:1], profile="edbbcli", locations=listed(*SERVER2), from_server=True)
+    assert plan.problems[0].error.hint == r"--map '\\SERVER2\MDBDATA=DIR'"
+
+
 def test_on_windows_the_ready_made_line_is_quoted_for_its_shell() -> None:
     plan = plan_of(EXCHANGE[:1], profile="edbbcli", locations=listed(*SERVER2), windows=True, hosts=frozenset())
     assert str(plan.problems[0].error.hint).startswith(r'--map "\\SERVER2\MDBDATA=DIR" or ')

@@ -76,6 +76,7 @@ class Request:
 
     profile: str  # The profile of the archive
     roots: tuple[str, ...] = ()  # The roots of the archives, as hex digits; they are written into the plan
+    from_server: bool = False  # Whether a server says where tokens go, so that a person can only map its paths
     numbered: bool = True  # Whether `#N` names an entry: not in a chain, where the plan numbers the entries anew
     locations: tuple[Location, ...] = ()  # Where tokens go
     targets: tuple[NameTarget, ...] = ()  # Where single entries go

@@ -326,7 +326,8 @@ class _Planner:
         if isinstance(place, NameTarget):
             return error
         token, profile = place.token, self._request.profile
-        ways = " or ".join(filter(None, (error.hint, to_line(token, profile))))
+        to = None if self._request.from_server else to_line(token, profile)
+        ways = " or ".join(filter(None, (error.hint, to)))
         return RestoreError(f"{token_text(token, profile)}: {error.message}", hint=ways)
 
     @staticmethod

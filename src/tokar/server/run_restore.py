@@ -173,6 +173,7 @@ def prepared_restore(
         request = Request(
             profile=head.profile,
             roots=tuple(part.archive.root.hex() for part in parts),
+            from_server=True,
             numbered=False,
             locations=_ask_locations(server, procedure, head),
             maps=(*(PathMap(*one) for one in server.path_maps), *maps),
