@@ -161,3 +161,11 @@ def test_as_json_it_says_the_same() -> None:
     assert value["generations"] == {"low": 5, "high": 9}
     assert value["registrations"][0]["restore_map"] == [{"old": "C:\\db\\main.edb", "new": "/new/db/main.edb"}]
     assert value["not_checked"] == ["x: y"]
+
+
+@pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
+def test_a_database_that_nobody_can_read_is_registered_with_its_service(profile: str) -> None:
+    found = guidance(profile, Recovery.NOT_CHECKED, sets=(FULL,))
+    assert found.registrations[0].restore_map == PLACES.databases
+    assert found.next_steps[0].startswith("esentutl /mh")
+    assert found.next_steps[1:] == guidance(profile, Recovery.HARD).next_steps

@@ -228,7 +228,8 @@ def _next_steps(profile: str, recovery: Recovery, places: Places) -> tuple[str, 
     if recovery is Recovery.NOT_CHECKED:
         if not places.databases:
             return ("restore it together with the full that it continues: tokar restore FULL SET...",)
-        return tuple(f"esentutl /mh {_quoted(new)} shows what the database needs" for _, new in places.databases[:1])
+        shown = tuple(f"esentutl /mh {_quoted(new)} shows what the database needs" for _, new in places.databases[:1])
+        return (*shown, *_HARD.get(profile, ()))
     if recovery is Recovery.NONE:
         shown = tuple(f"esentutl /mh {_quoted(new)} shows the state: Clean Shutdown" for _, new in places.databases)
         step = (f"{_rename(places)}: the engine begins with no log after it",) if places.highest_log else ()
