@@ -215,6 +215,42 @@ def test_logs_older_than_the_full_are_left_alone(store: Store) -> None:
     assert [str(store.chain.outcome_of(at).word) for at in (0, 1)] == ["PART OF A CHAIN", "NOT PROVEN"]
 
 
+def test_a_log_that_the_engine_does_not_find_ends_the_run_for_every_verb(store: Store) -> None:
+    store.full()
+    store.add("next", {**part(8, 8), "edb00009.bak": part(9, 9)["edb00009.log"]}, tokens={"edb00009.bak": 0x21})
+    assert store.verdict("next") == (False, [Kind.LOG_NAME])
+    with pytest.raises(NotRestorableError, match="looks for another name"):
+        restorable(store.chain)
+
+
+def test_the_current_log_of_a_snapshot_is_the_last_one_that_is_played(store: Store) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": part(7, 7)["edb00007.log"]}
+    store.add("snapshot", files, kind="full")
+    store.add("next", part(8, 9))
+    assert store.verdict("next") == (False, [Kind.LOGS_AFTER_GAP])
+    with pytest.raises(NotRestorableError, match=r"the run of logs ends with edb\.log"):
+        restorable(store.chain)
+
+
+def test_a_last_log_that_cannot_be_read_is_not_passed_over(store: Store) -> None:
+    store.full()
+    store.add("next", {**part(8, 8), "edb00009.log": b""})
+    assert store.verdict("next") == (False, [Kind.LOG_UNREADABLE])
+    with pytest.raises(NotRestorableError, match=r"edb00009\.log cannot be read") as caught:
+        restorable(store.chain)
+    assert "--until 0x8" in str(caught.value.hint)
+    assert restorable(store.chain, 8).target == 8
+
+
+def test_a_damaged_copy_of_a_log_gives_way_to_a_whole_one(tmp_path: Path) -> None:
+    store = Store(tmp_path, examine=True)
+    store.full()
+    (data,) = part(7, 7).values()
+    store.add("next", {**part(8, 9), "edb00007.log": flip(flip(data, 5000), 5400, 3)})
+    chosen = restorable(store.chain)
+    assert [(log.generation, log.at) for log in chosen.logs if log.generation == 7] == [(7, 0)]
+
+
 def test_a_newer_full_does_not_hide_the_hole_before_older_logs(store: Store) -> None:
     store.full()
     store.add("older", logs(10, 11, after=logs(5, 9)["edb00009.log"]))

@@ -27,13 +27,14 @@ from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import BackupSet, archives_of, set_of_archive
-from tokar.sets.chain import ChainStart, build_chain
+from tokar.sets.chain import build_chain
 from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
 from tokar.sets.judge import LogRole, SetVerdict, judge_set
 from tokar.sets.outcome import not_verified, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
+from tokar.sets.start import ChainStart
 from tokar.words import count_text, some
 
 if TYPE_CHECKING:
@@ -344,6 +345,9 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
         findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
+        if of_files := _faults(verdict.blocking, Scope.FILE)[0]:
+            alone = _faults(judge_set(backup_set.facts).faults, Scope.FILE)[0]
+            findings += tuple(one for one in of_files if one not in alone)  # of files that other sets add
         left_open = tuple(unproven(start.verdict)) if start else ()
         lost = start is not None and any(one.is_lost for one in start.verdict.databases)
         part = None if complete else verdict.part

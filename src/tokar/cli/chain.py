@@ -12,9 +12,10 @@ from tokar.cli import output
 from tokar.cli.options import Json, Quiet, local_file, name_beside
 from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError
-from tokar.sets.chain import Chain, ChainStart, build_chain
+from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault
 from tokar.sets.outcome import LastLine, Word, worst
+from tokar.sets.start import ChainStart
 from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

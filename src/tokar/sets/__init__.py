@@ -18,6 +18,7 @@ and for several sets::
 
     receipt           what happened after an archive was sealed
     backup_set        one set, from its archive or its receipt; finds all sets in folders
+    start             a set with databases, and the logs of all sets that can be played onto it
     chain             how sets fit together: what each can be restored with, and why not
     choose            what a restore places, from which sets
 """

@@ -9,139 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.beside import where_of
-from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
-from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.logs import LogRun, LogTable, Version, follow, labels, stream_of
-from tokar.sets.need import Basis, need_of
+from tokar.sets.judge import judge_set
+from tokar.sets.logs import LogRun, LogTable, Version, labels, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, part_of, weigh, worst
+from tokar.sets.start import ChainStart, make_start
 from tokar.words import noun, some
-
-_NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
-
-
-@dataclass(frozen=True, slots=True)
-class ChainStart:
-    """A set with databases."""
-
-    number: int  # Its number in the chain
-    runs: tuple[LogRun, ...]  # The logs that can be played onto its databases, one run for each log stream
-    hard: bool  # Whether its databases are copies from a streaming backup
-    facts: SetFacts  # What its files say, with those logs
-    verdict: SetVerdict  # What becomes of its databases with them
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """What is wrong with it."""
-        return self.verdict.faults
-
-    @property
-    def blocking(self) -> tuple[Fault, ...]:
-        """What keeps it from being restored."""
-        return tuple(fault for fault in self.faults if fault.blocks)
-
-    @property
-    def end(self) -> int:
-        """The highest generation it can be brought to; 0 without logs."""
-        return max((run.end for run in self.runs), default=0)
-
-    @property
-    def floor(self) -> int:
-        """The generation below which no restore of it may stop."""
-        return max((run.floor for run in self.runs), default=0)
-
-    def run_of(self, stream: bytes) -> LogRun | None:
-        """Return its run in a stream."""
-        return next((run for run in self.runs if run.stream == stream), None)
-
-
-def make_start(
-    sets: Sequence[BackupSet], logs: LogTable, number: int, without: frozenset[int] = frozenset()
-) -> ChainStart:
-    """Return a set with databases as the beginning of a restore.
-
-    Args:
-        sets: All sets.
-        logs: Their logs.
-        number: The number of the set.
-        without: Logs, by identity, of another history than the one that is wanted.
-    """
-    backup_set = sets[number]
-    streams: dict[bytes, list[DatabaseFacts]] = {}
-    for database in backup_set.facts.databases:
-        stream = _stream_of(database, logs)
-        if stream is not None:
-            streams.setdefault(stream, []).append(database)
-    wanted = judge_set(backup_set.facts, without=without).placed_logs(backup_set.facts)
-    own = frozenset(map(id, wanted))
-    runs = tuple(_run(logs, number, stream, databases, own) for stream, databases in streams.items())
-    if backup_set.kind == "full":
-        runs = tuple(_with_own_end(run, number) for run in runs)
-    elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
-    facts = replace(_together(backup_set.facts, number, runs, logs), elsewhere=elsewhere)
-    hard = any(need_of(one).hard for one in facts.databases)
-    return ChainStart(number, runs, hard, facts, judge_set(facts, without=without))
-
-
-def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
-    """Return the stream of a database; where only logs of unknown formats could be its own, theirs."""
-    header = database.header
-    if header is None or not header.log_signature.is_set or need_of(database).basis in _NO_LOGS:
-        return None
-    stream = header.log_signature.pack()
-    if any(logs.of_stream(stream)):
-        return stream
-    unknown = {version.stream for version in logs.all() if version.facts.is_opaque}
-    return unknown.pop() if len(unknown) == 1 else stream
-
-
-def _run(logs: LogTable, number: int, stream: bytes, databases: Sequence[DatabaseFacts], own: frozenset[int]) -> LogRun:
-    starts, floors = [], []
-    dirty = any(need_of(database).low for database in databases)
-    for database in databases:
-        need = need_of(database)
-        assert database.header is not None
-        if need.low or not dirty:
-            starts.append(need.low or database.header.consistent_position.generation)
-        floors.append(need.committed or database.header.consistent_position.generation)
-    start, floor = max(1, min(starts)), max(floors)  # a database that names no log goes on from the first there is
-    return follow(logs, number, stream, start=start, floor=floor, wanted=own)
-
-
-def _with_own_end(run: LogRun, number: int) -> LogRun:
-    """Return the run of a full backup: all that it holds belongs to it, so no restore may stop before its last log."""
-    own = [version.generation for version in run.versions if number in version.sets]
-    return replace(run, floor=max([run.floor, *own]))
-
-
-def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: LogTable) -> SetFacts:
-    """Return the facts of a set with the logs that other sets add to it."""
-    added = [log for run in runs for log in _added(number, run, logs)]
-    own = [log for log in facts.logs if not _is_closed_elsewhere(log, number, logs)]
-    return replace(facts, logs=(*own, *added))
-
-
-def _is_closed_elsewhere(log: LogFacts, number: int, logs: LogTable) -> bool:
-    """Return whether the current log of a set gives way to the same log in another set, which has all of it."""
-    version = logs.version_of(log)
-    closed = version is not None and not version.facts.current and version.copies[0].at != number
-    return log.current and closed
-
-
-def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
-    """Yield the logs of other sets that belong to the run, and those that would belong to it if it were not broken."""
-    for version in run.versions:
-        own = [copy.facts for copy in version.copies if copy.at == number]
-        if not own or _is_closed_elsewhere(own[0], number, logs):
-            yield version.facts
-    for version in logs.of_stream(run.stream):
-        if max(run.end + 1, run.start) <= version.generation <= run.floor and number not in version.sets:
-            yield version.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +95,8 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
         touched = True
         found = _way_faults(sets, logs, run, versions[-1])
         faults += (one for one in found if not one.generations or not said.issuperset(one.generations))
+        on_run = (version for version in versions if run.at(version.generation) is version)
+        faults += [fault] if (fault := start.unplayed(stream, on_run)) else []
     if not touched:
         return ChainVerdict(restorable=not older, start=None, faults=in_order(older))
     faults += [*older, *start.blocking]

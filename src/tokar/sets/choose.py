@@ -13,12 +13,13 @@ from typing import Any
 from tokar.as_json import fields_json
 from tokar.errors import InputError, SetError
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.chain import Chain, ChainStart, differing_fault, end_fault, fork_fault
+from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.logs import LogRun, Version, link, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
+from tokar.sets.start import ChainStart
 
 
 class NotRestorableError(SetError):
@@ -201,6 +202,12 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
 
 
 def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
+    last = f"0x{run.end:X}" if run.end else "nothing"
+    step = f"; or stop at the last one that can be reached: --until {last}"
+    together = {at for version in chain.logs.of_stream(run.stream) for at in version.sets} - {number}
+    for log in (log for at in sorted(together) for log in chain.sets[at].facts.logs):
+        if log.damaged and (log.current or (log.generation or 0) > run.end):
+            raise _refusal(Rules.LOG_UNREADABLE.of_log(log, log.note), text="not all logs can be played: ", step=step)
     for version in sorted(chain.logs.of_stream(run.stream), key=lambda one: one.generation):
         if version.generation < run.start or run.at(version.generation) is version or version.sets == {number}:
             continue  # what the set with the databases itself has and does not reach, its own verdict names
@@ -210,8 +217,6 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
         else:
             highest = max(one.generation for one in chain.logs.of_stream(run.stream))
             fault = end_fault(chain.sets, chain.logs, run, highest)
-        last = f"0x{run.end:X}" if run.end else "nothing"
-        step = f"; or stop at the last one that can be reached: --until {last}"
         raise _refusal(fault, text="not all logs can be played: ", step=step)
 
 
@@ -248,7 +253,7 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
     """
     reached = (version for run in start.runs for version in run.versions)
     used = [version for version in reached if target is None or version.generation <= target]
-    apart = {id(one.file): one for one in start.verdict.left_out}
+    apart = start.left_out
     placed = [version for version in used if not all(id(copy.facts) in apart for copy in version.copies)]
     _demand_sound(chain, placed)
     highest = max((version.generation for version in placed), default=0)
@@ -256,8 +261,7 @@ def _select(chain: Chain, start: ChainStart, target: int | None) -> ChainSelecti
         if version.generation > highest and (target is not None or version.sets != {start.number}):
             _demand_sound(chain, [version])
             last = placed[-1].facts.name if placed else "no log"
-            own = next((fault for fault in start.verdict.faults if version.facts.name in fault.files), None)
-            raise _refusal(own or Rules.LOGS_AFTER_GAP.of_logs([version.facts], last), *start.verdict.faults)
+            raise _refusal(start.gap_fault(version, last), *start.verdict.faults)
     used = placed
     numbers = [start.number, *_cover(start.number, used)]
     logs = _logs(numbers, used, apart)

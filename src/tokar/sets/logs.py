@@ -108,6 +108,12 @@ class Copy:
     facts: LogFacts  # The log there
 
 
+def _rank(copy: Copy) -> tuple[bool, bool, int]:
+    """Return the place of a copy of a log among the others: whole ones first, closed ones before one being written."""
+    content = copy.facts.content
+    return content is not None and content.bad > 0, copy.facts.current, copy.at
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One log, in as many sets as have it."""
@@ -128,7 +134,7 @@ class Version:
 
     @property
     def differing(self) -> tuple[Copy, ...]:
-        """Copies in other sets whose bytes differ from the first one's: only those of a log that is written may."""
+        """Whole copies in other sets whose bytes differ from the first one's: of a log that is written they may."""
         first = self.copies[0]
         return tuple(
             copy
@@ -136,6 +142,7 @@ class Version:
             if copy.at != first.at
             and copy.facts.digest != first.facts.digest
             and (first.facts.current or not copy.facts.current)
+            and not _rank(copy)[0]
         )
 
 
@@ -164,9 +171,7 @@ class LogTable:
                     own = log.created if log.signature is not None else log.digest
                     groups[stream, log.generation, own].append(Copy(number, log))
         for (stream, generation, _), copies in groups.items():
-            self._add(
-                Version(stream, generation, tuple(sorted(copies, key=lambda copy: (copy.facts.current, copy.at))))
-            )
+            self._add(Version(stream, generation, tuple(sorted(copies, key=_rank))))
 
     def _note_claims(self, log: LogFacts) -> None:
         for generation in {log.generation, log.named_generation} - {None}:
