@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -569,3 +570,11 @@ def test_a_refused_plan_says_no_next_step_of_a_service_and_ends_with_the_last_li
     assert result.stdout.splitlines()[-1] == "NOT RESTORABLE: log 0x7 is missing"
     assert "next: " not in result.stdout
     assert not (tmp_path / "out").exists()
+
+
+def test_the_archive_that_is_restored_from_is_not_set_aside(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    inside = shutil.copy(archive, tmp_path / "out" / "db.edb")
+    result = tokar("restore", inside, "--into", tmp_path / "out", "--existing", "set-aside")
+    refused(result, "the archive that is restored from has the name of a file in it", 6)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["db.edb"]

@@ -66,6 +66,16 @@ def test_a_set_without_logs_is_nothing_to_go_on_from(tmp_path: Path) -> None:
         load_prior(receipt_path(tmp_path / "a.tokar"))
 
 
+def test_a_receipt_beside_another_archive_is_refused(sets: Path) -> None:
+    first, second = sorted(sets.glob("*.tokar"))[:2]
+    shutil.copy(receipt_path(first), receipt_path(second))
+    with pytest.raises(InputError, match="of another archive than the one beside it") as caught:
+        load_prior(receipt_path(second))
+    assert f"--after {second.name}" in str(caught.value.hint)
+    second.unlink()
+    assert load_prior(receipt_path(second)) == load_prior(first)
+
+
 def test_the_receipt_of_a_backup_that_failed_is_refused(sets: Path) -> None:
     path = receipt_path(sets / "b-full.tokar")
     path.write_text(json.dumps({**json.loads(path.read_text()), "outcome": "failed"}))

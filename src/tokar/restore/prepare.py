@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -226,9 +227,21 @@ def _plan(
     plan = look_and_plan(content.entries, request, chosen.logs, go_on)
     plan = replace(plan, notes=(*plan.notes, *chosen.notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
+    problems += _archives_set_aside(plan, content)
     if not options.accept_incomplete:
         problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
+
+
+def _archives_set_aside(plan: Plan, content: MergedSet) -> Iterator[Problem]:
+    """Yield the archives that the plan reads and would rename as problems: the same restore would find them no more."""
+    for aside in plan.asides:
+        path = os.path.join(aside.directory, aside.name)  # noqa: PTH118 - text, as everywhere in a plan
+        for archive in content.archives:
+            with suppress(OSError):
+                if archive.path is not None and os.path.samefile(archive.path, path):  # noqa: PTH121 - as above
+                    message = "the archive that is restored from has the name of a file in it"
+                    yield Problem(ExistingFileError(message, path=path, hint="restore into another directory"))
 
 
 def _answer(one: NotPlaced) -> str:

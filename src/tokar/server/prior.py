@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tokar import tokens
+from tokar import names, tokens
 from tokar.errors import ArchiveError, HeaderError, InputError
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import NO_TIME, LogTime, Signature
@@ -81,11 +81,18 @@ def _prior_from_receipt(path: Path) -> PriorSet:
             Signature.unpack(bytes.fromhex(stream)) if stream and created else None,
             LogTime.unpack(bytes.fromhex(created)) if stream and created else NO_TIME,
         )
-        return PriorSet(
+        prior = PriorSet(
             bytes.fromhex(found.archive["id"]), bytes.fromhex(found.archive["root"]), last, found.backup.get("server")
         )
     except (KeyError, TypeError, ValueError, HeaderError) as error:
         raise InputError("this receipt lacks what a prior set is known by", path=path) from error
+    beside = path.with_name(path.name.removesuffix(RECEIPT_SUFFIX))
+    if beside.is_file():
+        with Archive(beside) as archive:
+            if (archive.id, archive.root) != (prior.archive_id, prior.root):
+                hint = f"name the archive: --after {names.printable(beside.name)}"
+                raise InputError("this receipt is of another archive than the one beside it", path=path, hint=hint)
+    return prior
 
 
 def find_prior(
