@@ -1,0 +1,79 @@
+"""A full and logs that go on from it, changed in the ways of the field: check, chain and restore say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chain_sets import DATABASE, OTHER_STREAM, archive, checkpoint, dirty, logs, streaming
+from command_line import done, tokar
+from recovery_sets import flip, write
+
+from tokar.sets.outcome import Word
+
+Files = dict[str, bytes]
+ALL = logs(1, 12)
+YES, NOT = Word.RESTORABLE, Word.NOT_RESTORABLE
+
+
+def name(generation: int) -> str:
+    return f"edb{generation:05X}.log"
+
+
+def part(low: int, high: int, *without: int) -> Files:
+    return {name(at): ALL[name(at)] for at in range(low, high + 1) if at not in without}
+
+
+def damaged(generation: int) -> Files:
+    return {name(generation): flip(flip(ALL[name(generation)], 5000), 5400, 3)}
+
+
+FORK, FOREIGN = logs(9, 10, after=ALL[name(8)], branch=500), logs(8, 9, stream=OTHER_STREAM)
+BLANK = {name(9): ALL[name(9)][:4096].ljust(len(ALL[name(9)]), b"\0")}
+COPY = {DATABASE: bytes(streaming(5, 7)), **part(5, 7)}
+SNAPSHOT = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": ALL[name(7)]}
+ROWS: dict[str, tuple[Files, Files, Word]] = {
+    "as it should be": (COPY, part(8, 10), YES),
+    "with an overlap": (COPY, part(6, 10), YES),
+    "with a current log": (COPY, {**part(8, 9), "edb.log": ALL[name(10)]}, YES),
+    "with a checkpoint": (COPY, {**part(8, 10), "edb.chk": checkpoint(9)}, YES),
+    "another history alone": (COPY, {**part(8, 8), **FORK}, YES),
+    "a snapshot, and its current log once it was closed": (SNAPSHOT, part(7, 10), YES),
+    "a hole between them": (COPY, part(9, 10), NOT),
+    "a hole": (COPY, part(8, 10, 9), NOT),
+    "two histories": (COPY, {**part(8, 10), **{f"old/{one}": data for one, data in FORK.items()}}, NOT),
+    "the first one damaged": (COPY, {**part(9, 10), **damaged(8)}, NOT),
+    "the last one damaged": (COPY, {**part(8, 9), **damaged(10)}, NOT),
+    "a blank one": (COPY, {**part(8, 10, 9), **BLANK}, NOT),
+    "one of zeros": (COPY, {**part(8, 10, 9), name(9): bytes(24576)}, NOT),
+    "the last one empty": (COPY, {**part(8, 9), name(10): b""}, NOT),
+    "the last one cut": (COPY, {**part(8, 9), name(10): ALL[name(10)][:9000]}, NOT),
+    "one of another server": (COPY, {**part(8, 10, 9), name(9): FOREIGN[name(9)]}, NOT),
+    "under another name": (COPY, {**part(8, 10, 9), "edb00009.bak": ALL[name(9)]}, NOT),
+    "after the current log of a snapshot": (SNAPSHOT, part(8, 10), NOT),
+}
+
+
+def made(folder: Path, kind: str, files: Files) -> Path:
+    """An archive that keeps what was found while it was made; in a folder nobody would take a log of another ending."""
+    path = folder / f"{kind}.tokar"
+    if any(one.endswith(".bak") for one in files):
+        return archive(path, files, kind=kind, tokens=dict.fromkeys(files, 0x21)).path
+    done("create", "-q", "--kind", kind, path, write(folder / kind, files))
+    return path
+
+
+@pytest.mark.parametrize("title", ROWS)
+def test_every_verb_says_the_same_of_a_full_and_what_goes_on_from_it(title: str, tmp_path: Path) -> None:
+    full, later, word = ROWS[title]
+    first, second = made(tmp_path, "full", full), made(tmp_path, "logs", later)
+    said: dict[str, tuple[list[str], int]] = {}
+    for verb, key in (("check", "archives"), ("chain", "sets")):
+        result = tokar(verb, "--content", "--json", first, second)
+        words = {one["path"]: one["outcome"]["word"] for one in result.json()[key]}
+        said[verb] = [words[str(path)] for path in (first, second)], result.exit_code
+    code = 0 if word is YES else 9
+    assert said == dict.fromkeys(("check", "chain"), ([YES, word], code))
+    result = tokar("restore", "--dry-run", "--json", "--into", tmp_path / "out", first, second)
+    assert result.exit_code == code, result.stderr
+    assert (result.json()["outcome"]["word"] == NOT) == (word is NOT)
