@@ -27,17 +27,18 @@ from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, Rung, RungResult, RungState
 from tokar.errors import InputError, StorageError
 from tokar.ese.database import DatabaseHeader
+from tokar.ese.inspect import inspect_file
 from tokar.restore.place import place
-from tokar.sets import read, seen
+from tokar.sets import read
 from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tokar.ese.inspect import Inspection
     from tokar.restore.place import Report
     from tokar.restore.plan import Plan
     from tokar.restore.stager import ContentReader
-    from tokar.sets.seen import Seen
     from tokar.storage.bytesource import ByteSource
 
 Files = dict[str, bytes]
@@ -219,9 +220,9 @@ def test_facts_of_each_file_are_read_once(
 ) -> None:
     files: list[int] = []
     headers: list[int] = []
-    really, parse = seen.look, DatabaseHeader.parse
+    really, parse = inspect_file, DatabaseHeader.parse
 
-    def look(source: ByteSource, *, examine: bool = False) -> Seen:
+    def look(source: ByteSource, *, examine: bool = False) -> Inspection:
         files.append(source.size)
         return really(source, examine=examine)
 
@@ -229,7 +230,7 @@ def test_facts_of_each_file_are_read_once(
         headers.append(len(page))
         return parse(page)
 
-    monkeypatch.setattr(read, "look", look)
+    monkeypatch.setattr(read, "inspect_file", look)
     monkeypatch.setattr(DatabaseHeader, "parse", parse_one)
     only(path, content=content, to=(f"database={tmp_path}/db/", f"log-dir={tmp_path}/logs"))
     assert (len(files), len(headers)) == (4, 1)

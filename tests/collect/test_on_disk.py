@@ -17,8 +17,8 @@ from tokar.collect.collect import CollectRequest, collect, gather
 from tokar.collect.examine import Findings
 from tokar.collect.on_disk import Given, set_on_disk
 from tokar.errors import InputError, NothingFoundError
+from tokar.ese.inspect import Inspection, PassingFile
 from tokar.sets.backup_set import set_of_archive
-from tokar.sets.seen import PassingFile, Seen
 from tokar.storage.sink import FileSink
 
 SETS = {
@@ -149,7 +149,7 @@ def test_what_is_written_to_while_it_is_read_is_not_proven_and_not_damaged(
     folder = write(tmp_path / "set", SETS["a log missing"] | {name: b"half written".ljust(9000, b"\0")})
     real = PassingFile.finish
 
-    def finish(self: PassingFile) -> Seen:
+    def finish(self: PassingFile) -> Inspection:
         with (folder / name).open("ab") as file:
             file.write(b"more")
         return real(self)

@@ -11,12 +11,12 @@ import pytest
 from recovery_sets import OTHER_STREAM, dirty, logs, moment
 
 from tokar.errors import ArchiveError
+from tokar.ese.inspect import inspect_file
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
-from tokar.sets.seen import look
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def facts_with(count: int, kind: str) -> SetFacts:
     reader = SetReader()
     for name, data in {"main.edb": dirty(5, 6), **logs(5, 5)}.items():
         source = BytesSource(bytes(data))
-        reader.add(SetFile(name=name, size=source.size), look(source))
+        reader.add(SetFile(name=name, size=source.size), inspect_file(source))
     facts = reader.facts()
     found: list[LogFacts] = []
     for generation in range(5, 5 + count):

@@ -29,9 +29,9 @@ import tokar
 from tokar.errors import CheckMismatchError, StorageError
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.flushmap import FlushMap
+from tokar.ese.inspect import PassingFile
 from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader, facts_of_archive
-from tokar.sets.seen import PassingFile
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ import tokar as library
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import RungState
 from tokar.ese.content_facts import LogFault, LogReport, PageFault, PageReport
+from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.ese.page import PageHeader, seal_page
 from tokar.format.archive import Archive
 from tokar.lab.lab import create_lab
@@ -31,7 +32,6 @@ from tokar.server.run_backup import run_backup
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import Fact, FactWriter, RecordedFacts
-from tokar.sets.seen import PassingFile, Seen, look
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ def body(*facts: Mapping[str, Any], version: int = 1) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def passed(data: bytes) -> Seen:
+def passed(data: bytes) -> Inspection:
     passing = PassingFile(len(data))
     for start in range(0, len(data), 1 << 16):
         passing(memoryview(data)[start : start + (1 << 16)])
     return passing.finish()
 
 
-def kept(*seen: Seen) -> RecordedFacts:
+def kept(*seen: Inspection) -> RecordedFacts:
     """What an archive keeps of files."""
     written = Written()
     writer = FactWriter(written)  # type: ignore[arg-type]
@@ -217,7 +217,7 @@ def test_a_file_that_went_by_is_kept_as_one_that_is_read_again(
     again = kept(seen).seen(0, len(changed))
     assert again == (seen if Fact.of(seen) else None)
     if seen.is_sure:
-        assert seen == look(BytesSource(changed), examine=True)
+        assert seen == inspect_file(BytesSource(changed), examine=True)
 
 
 @pytest.mark.parametrize("name", [name for name in SETS if name not in {"whole", "a bit that the engine corrects"}])

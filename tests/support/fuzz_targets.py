@@ -34,7 +34,7 @@ from tokar.ese import attachment, filenames, show
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.inspect import check_content, inspect_file
+from tokar.ese.inspect import PassingFile, check_content, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.logrecords import TYPES
 from tokar.ese.page import seal_page, seal_segment
@@ -67,7 +67,6 @@ from tokar.sets.judge import judge_set
 from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import RECEIPT_SUFFIX, Receipt, Truncation
 from tokar.sets.recorded import RecordedFacts
-from tokar.sets.seen import PassingFile, look
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
@@ -469,7 +468,7 @@ def _set(data: bytes) -> None:
         header = with_header_checksum(bytes(body[:_PAGE]))
         content = header * 2 + bytes(body[2 * _PAGE :]) if name[-3:] != "log" else header + bytes(body[_PAGE:])
         source = BytesSource(content)
-        reader.add(SetFile(name=name, size=source.size), look(source))
+        reader.add(SetFile(name=name, size=source.size), inspect_file(source))
     facts = reader.facts()
     json.dumps(judge_set(facts).to_json())
     one = BackupSet(label="a", id=bytes(16), root=bytes(32), kind="full", facts=facts)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from tokar import names
 from tokar.errors import StorageError
+from tokar.ese.inspect import inspect_file
 from tokar.sets.read import SetFile, SetReader
-from tokar.sets.seen import look
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def facts_of_folder(
         file = SetFile(name=names.printable(name), size=size)
         if reader.wants(file):
             with FileSource(full) as source:
-                reader.add(file, look(source, examine=examine))
+                reader.add(file, inspect_file(source, examine=examine))
         if progress is not None:
             progress(size)
     return reader.facts(str(path))

@@ -14,12 +14,12 @@ from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.filenames import log_file_name
+from tokar.ese.inspect import inspect_file
 from tokar.ese.log import SEGMENT_SIZE, LogHeader
 from tokar.ese.page import NEW_FORMAT, PageHeader, seal_page, seal_segment
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_POSITION, NO_TIME, BackupInfo, LogPosition, LogTime, Signature
 from tokar.sets.read import SetFile, SetReader
-from tokar.sets.seen import look
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
@@ -196,6 +196,6 @@ def prior_of(made: Made) -> dict[str, str]:
 def log_facts(source: ByteSource, name: str = "edb00005.log") -> LogFacts:
     """What a log says of itself, with its content examined."""
     reader = SetReader(examine=True)
-    reader.add(SetFile(name=name, size=source.size), look(source, examine=True))
+    reader.add(SetFile(name=name, size=source.size), inspect_file(source, examine=True))
     (facts,) = reader.facts().logs
     return facts

@@ -253,12 +253,12 @@ def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
 
 
 def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> DatabaseInSet:
+    from tokar.ese.inspect import inspect_file  # noqa: PLC0415
     from tokar.sets.need import Basis, Need, need_of  # noqa: PLC0415 - only databases need it
     from tokar.sets.read import SetFile, database_facts  # noqa: PLC0415
-    from tokar.sets.seen import look  # noqa: PLC0415
 
     try:
-        seen = look(archive.entry_source(entry))
+        seen = inspect_file(archive.entry_source(entry))
         facts = database_facts(SetFile(name=entry.name, size=entry.size), seen)
     except FormatError as error:
         return DatabaseInSet(entry.number, entry.name, None, Need(basis=Basis.UNKNOWN), error=error)

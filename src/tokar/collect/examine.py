@@ -21,10 +21,10 @@ from tokar import tokens
 from tokar.as_json import fields_json, to_count
 from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, judge_content
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
+from tokar.ese.inspect import Inspection, PassingFile
 from tokar.format.canonical_json import fitting
 from tokar.format.writer import InputStream
 from tokar.sets.read import SetFile, SetReader
-from tokar.sets.seen import PassingFile, Seen
 
 _MAX_LISTED: Final = 500  # files
 _MAX_LIST_SIZE: Final = 128 * 1024  # bytes of the list of files
@@ -95,7 +95,7 @@ class Findings:
         if len(self.kept) < _MAX_LISTED and (self.files <= _MAX_LISTED or examined.is_remarkable):
             self.kept.append(examined)
 
-    def note(self, file: SetFile, seen: Seen) -> None:
+    def note(self, file: SetFile, seen: Inspection) -> None:
         """Note what was read of the next file, where that is or should be a database or a log."""
         if not file.is_interpreted:
             return
@@ -163,7 +163,7 @@ class ContentExaminer:
         """Take the next bytes. They may be changed afterwards."""
         self._passing(chunk)
 
-    def finish(self) -> Seen | None:
+    def finish(self) -> Inspection | None:
         """Note what was found. Nothing may follow.
 
         Returns:

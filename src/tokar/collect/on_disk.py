@@ -19,10 +19,10 @@ from tokar.collect.found import Candidate, FileState
 from tokar.errors import NothingFoundError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.replay.files import SetFiles
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.read import SetFile, SetReader
-from tokar.sets.seen import PassingFile, Seen, look
 from tokar.storage.bytesource import FileSource
 from tokar.words import some
 
@@ -136,11 +136,11 @@ def set_on_disk(
     return SetOnDisk(backup_set, collection, tuple(changed))
 
 
-def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | None) -> tuple[Seen, bytes, bool]:
+def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | None) -> tuple[Inspection, bytes, bool]:
     """Return what a file says, the digest of it, and whether it stayed as it was when it was found."""
     with FileSource(one.path) as source:
         if not examine:
-            return look(source), b"", True
+            return inspect_file(source), b"", True
         passing, hasher = PassingFile(source.size), blake3()
         for offset in range(0, source.size, _PIECE):
             piece = source.read(offset, _PIECE)
@@ -150,7 +150,7 @@ def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | No
                 progress(len(piece))
         seen = passing.finish()
         if not seen.is_sure:
-            seen = look(source, examine=True)
+            seen = inspect_file(source, examine=True)
         return seen, hasher.digest(), FileState.of(os.fstat(source.fileno())) == one.state
 
 

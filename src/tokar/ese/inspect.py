@@ -1,10 +1,13 @@
-"""What one ESE file says of itself, read from any seekable bytes: as `esentutl /mh`, `/ml`, `/mk` and `/k` do."""
+"""What one ESE file says of itself, as `esentutl /mh`, `/ml`, `/mk` and `/k` do, and what checking its content finds.
+
+It is read from any seekable bytes, or while it goes by.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import ecc_checksum
@@ -25,6 +28,11 @@ from tokar.ese.trailer import BackupTrailer, patch_trailer
 from tokar.storage.bytesource import ByteSource
 from tokar.words import count_text
 
+_CHUNK_SIZE: Final = 1 << 20
+_LARGEST_PAGE: Final = 32768
+_START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
+_UNSURE: Final = "begins like a log that was never written"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
@@ -34,6 +42,9 @@ class Inspection:
     identity: Identity  # What it is, with its header
     trailer: BackupTrailer | None = None  # The backup trailer of a streaming copy, or in a patch file
     trailer_fault: str = ""  # Why a streaming copy has none that fits; empty for any other file
+    trailer_code: int | None = None  # The error the engine gives for that
+    report: PageReport | LogReport | None = None  # What checking its content found; None where nobody checked it
+    is_sure: bool = True  # False where only a second look at all of its bytes can tell what it is
 
     @property
     def is_ese(self) -> bool:
@@ -41,21 +52,36 @@ class Inspection:
         return self.identity.kind is not FileKind.UNKNOWN
 
 
-def inspect_file(source: ByteSource) -> Inspection:
-    """Return what a file says of itself. Never fails because of what is in the file, and reads a bounded part of it.
+def inspect_file(source: ByteSource, *, examine: bool = False) -> Inspection:
+    """Return what a file says of itself. Never fails because of what is in the file.
+
+    Args:
+        source: Its content.
+        examine: Whether to check its pages or segments, which reads all of it; else a bounded part is read.
 
     Raises:
-        StorageError: The source cannot be read.
+        FormatError: It lies in an archive, and that is damaged there.
+        StorageError: It cannot be read.
     """
     identity = identify(source)
-    header = identity.header
-    if not isinstance(header, DatabaseHeader) or not header.has_trailer_page:
-        trailer = patch_trailer(source) if identity.kind is FileKind.UNKNOWN else None
-        return Inspection(size=source.size, identity=identity, trailer=trailer)
+    checker = checker_for(identity, source.size) if examine else None
+    if checker is None:
+        return _inspection(identity, source)
+    for offset in range(0, source.size, _CHUNK_SIZE):
+        checker.update(source.read(offset, _CHUNK_SIZE))
+    return _inspection(identity, source, checker.finish())
+
+
+def _inspection(identity: Identity, source: ByteSource, report: PageReport | LogReport | None = None) -> Inspection:
+    found, header = Inspection(size=source.size, identity=identity, report=report), identity.header
+    if not isinstance(header, DatabaseHeader):
+        return replace(found, trailer=patch_trailer(source))
+    if not header.has_trailer_page:
+        return found
     try:
-        return Inspection(size=source.size, identity=identity, trailer=BackupTrailer.read(source, header))
+        return replace(found, trailer=BackupTrailer.read(source, header))
     except HeaderError as error:
-        return Inspection(size=source.size, identity=identity, trailer_fault=f"{error.message} ({error.code})")
+        return replace(found, trailer_fault=error.message, trailer_code=error.code)
 
 
 class Checker(Protocol):
@@ -123,3 +149,75 @@ def check_flush_map(pieces: Iterable[bytes | bytearray | memoryview]) -> Content
     problems = [f"has {count_text(len(faults), 'damaged page')}; the engine makes a new one"] if faults else []
     problems += [f"has {count_text(len(data), 'byte')} after its last page; the engine makes a new one"] if data else []
     return ContentVerdict(unit="pages", units=pages, bad=len(faults), faults=tuple(faults), problems=tuple(problems))
+
+
+class PassingFile:
+    """Reads a file that goes by once. Call it with all of its bytes in their order, then `finish`.
+
+    Args:
+        size: Bytes that will come.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._kept = _Kept(size)
+        self._identity: Identity | None = None
+        self._checker: Checker | None = None
+
+    def __call__(self, chunk: memoryview) -> None:
+        """Take the next bytes. They may be changed afterwards."""
+        self._kept.add(chunk)
+        if self._identity is not None:
+            if self._checker is not None:
+                self._checker.update(chunk)
+        elif self._kept.has_start:
+            self._begin(chunk)
+
+    def _begin(self, chunk: memoryview) -> Identity:
+        """Recognise the file by its start, of which this chunk is the end; what came before it was only kept."""
+        self._identity = identity = self._kept.identify()
+        self._checker = checker_for(identity, self._kept.size)
+        if self._checker is not None:
+            self._checker.update(self._kept.read(0, self._kept.received - len(chunk)))
+            self._checker.update(chunk)
+        return identity
+
+    def finish(self) -> Inspection:
+        """Return what was read. Nothing may follow."""
+        identity = self._identity or self._begin(memoryview(b""))
+        report = self._checker.finish() if self._checker is not None else None
+        self._kept.size = self._kept.received
+        return replace(_inspection(identity, self._kept, report), is_sure=identity.note != _UNSURE)
+
+
+class _Kept:
+    """The first and last bytes of a file that went by, as a byte source: no header and no trailer lies elsewhere."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size  # Bytes that were announced
+        self.received = 0  # Bytes that came
+        self._start = bytearray()
+        self._end = bytearray()
+
+    def add(self, chunk: memoryview) -> None:
+        if len(self._start) < _START_SIZE:
+            self._start += chunk[: _START_SIZE - len(self._start)]
+        self.received += len(chunk)
+        if self.received > self.size - _LARGEST_PAGE:
+            self._end += chunk[-_LARGEST_PAGE:]
+            del self._end[:-_LARGEST_PAGE]
+
+    @property
+    def has_start(self) -> bool:
+        return len(self._start) >= min(_START_SIZE, self.size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        start_of_end = self.received - len(self._end)
+        if offset >= start_of_end:
+            return bytes(self._end[offset - start_of_end :][:size])
+        return bytes(self._start[offset : offset + size])
+
+    def identify(self) -> Identity:
+        identity = identify(self)
+        if identity.kind is FileKind.RESERVE and self.received < self.size:  # which only all of its bytes can tell
+            return Identity(kind=FileKind.UNKNOWN, note=_UNSURE)
+        return identity

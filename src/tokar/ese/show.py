@@ -74,7 +74,7 @@ def inspection_rows(inspection: Inspection) -> Iterator[Row]:
     if inspection.trailer is not None:
         yield from _trailer_rows(inspection.trailer)
     if inspection.trailer_fault:
-        yield "backup trailer", inspection.trailer_fault
+        yield "backup trailer", _trailer_fault(inspection)
     if inspection.identity.copies is not None:
         yield "header copies", copies_text(inspection)
     if inspection.identity.note:
@@ -250,8 +250,12 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         "copies": copies and fields_json(copies, "used", "valid", "identical"),
         "attachments": [attachment_json(one) for one in listed],
         "trailer": None if inspection.trailer is None else record_json(inspection.trailer),
-        "trailer_fault": inspection.trailer_fault,
+        "trailer_fault": _trailer_fault(inspection),
     }
+
+
+def _trailer_fault(inspection: Inspection) -> str:
+    return f"{inspection.trailer_fault} ({inspection.trailer_code})" if inspection.trailer_fault else ""
 
 
 def record_json(record: Record) -> dict[str, Any]:

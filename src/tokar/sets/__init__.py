@@ -3,7 +3,6 @@
 The modules, from the bottom up::
 
     facts             what every file of a set says of itself: SetFacts
-    seen              reads one file, whole or while it goes by
     recorded          the same from the facts that an archive keeps, and writes those
     read              makes the facts of an archive or a folder
     need              which logs a database needs, and why

@@ -22,6 +22,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity
+from tokar.ese.inspect import Inspection, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import PATCH_SIZES
 from tokar.ese.values import NO_POSITION, LogPosition
@@ -40,7 +41,6 @@ from tokar.sets.facts import (
     StreamingFacts,
 )
 from tokar.sets.recorded import RecordedFacts
-from tokar.sets.seen import Seen, look
 from tokar.storage.bytesource import FileSource
 
 _CHECKPOINT_SIZE: Final = 8192
@@ -131,7 +131,7 @@ class SetReader:
             self._other_count += 1
         return False
 
-    def add(self, file: SetFile, seen: Seen) -> None:
+    def add(self, file: SetFile, seen: Inspection) -> None:
         """Note what a file says of itself."""
         identity = seen.identity
         if seen.size != file.size:  # other bytes came than were announced
@@ -226,7 +226,7 @@ def facts_of_archive(
             kept = None if recorded is None else recorded.seen(entry.number, entry.size)
             if kept is None or examine or path is not None:
                 with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
-                    seen = look(source, examine=examine)
+                    seen = inspect_file(source, examine=examine)
                 if kept is not None and not examine:
                     seen = replace(seen, report=kept.report)
                 elif recorded is not None and kept not in (None, seen):
@@ -262,7 +262,7 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     return _checkpoint(file, None) if by_name is NameRole.CHECKPOINT else None
 
 
-def database_facts(file: SetFile, seen: Seen) -> DatabaseFacts:
+def database_facts(file: SetFile, seen: Inspection) -> DatabaseFacts:
     """Return what a file says of itself that should be a database."""
     identity = seen.identity
     header, copies = identity.header, identity.copies
@@ -288,7 +288,7 @@ def _streaming(file: SetFile, identity: Identity) -> StreamingFacts:
     return StreamingFacts(**_base(file), header=header, damaged=header is None, note=note)
 
 
-def _log(file: SetFile, seen: Seen) -> LogFacts:
+def _log(file: SetFile, seen: Inspection) -> LogFacts:
     identity, header = seen.identity, seen.identity.header
     named = _named_log(file, damaged=identity.damaged, note=identity.note, generation=identity.generation)
     if not isinstance(header, LogHeader):

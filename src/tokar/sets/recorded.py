@@ -1,8 +1,8 @@
 """What was read of the files of a set while it was archived, as `fact` records keep it (spec/registry.md section 3).
 
-A fact is the header of a file, byte for byte, and what checking its content found: all that `Seen` holds. So the facts
-of the set are made from a record as from content, by the same code. One rule writes every value and one reads it; what
-has its default is left out. What cannot be read, or is of another version, is not taken.
+A fact is the header of a file, byte for byte, and what checking its content found: all that `Inspection` holds. So the
+facts of the set are made from a record as from content, by the same code. One rule writes every value and one reads it;
+what has its default is left out. What cannot be read, or is of another version, is not taken.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tokar.ese.content_facts import LogReport, PageReport
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity
+from tokar.ese.inspect import Inspection
 from tokar.ese.log import LogHeader
 from tokar.ese.record import Record
 from tokar.ese.trailer import BackupTrailer
@@ -31,7 +32,6 @@ from tokar.format import canonical_json, metadata, records
 from tokar.format.archive import Archive
 from tokar.format.canonical_json import is_base64, is_count
 from tokar.format.writer import ArchiveWriter
-from tokar.sets.seen import Seen
 
 _HEADERS: Final[dict[FileKind, type[DatabaseHeader | LogHeader | Checkpoint | FlushMap]]] = {
     **dict.fromkeys((FileKind.DATABASE, FileKind.TEMPORARY_DATABASE, FileKind.STREAMING_FILE), DatabaseHeader),
@@ -61,7 +61,7 @@ class Fact:
     log: LogReport | None = None  # What checking the content of a log found
 
     @classmethod
-    def of(cls, seen: Seen) -> Fact | None:
+    def of(cls, seen: Inspection) -> Fact | None:
         """Return the fact of a file; None where a reader of the whole file may see more."""
         identity, header, report = seen.identity, seen.identity.header, seen.report
         if not seen.is_sure or (header is not None and type(header) is not _HEADERS.get(identity.kind)):
@@ -83,7 +83,7 @@ class Fact:
             log=report if isinstance(report, LogReport) else None,
         )
 
-    def seen(self, size: int) -> Seen:
+    def seen(self, size: int) -> Inspection:
         """Return what was read of the file.
 
         Args:
@@ -93,7 +93,7 @@ class Fact:
             ValueError: It is not well-formed.
         """
         trailer = {name: getattr(self, name) for name in ("trailer", "trailer_fault", "trailer_code")}
-        return Seen(self._identity(), size, self.pages or self.log, **trailer)
+        return Inspection(size=size, identity=self._identity(), report=self.pages or self.log, **trailer)
 
     def _identity(self) -> Identity:
         common: dict[str, Any] = {"kind": self.kind, "damaged": self.damaged, "note": self.note}
@@ -129,7 +129,7 @@ class FactWriter:
         self._waiting: list[bytes] = []
         self._size = len(self._START + self._END)
 
-    def add(self, number: int, seen: Seen) -> None:
+    def add(self, number: int, seen: Inspection) -> None:
         """Note what was read of an entry; writes what waits where it does not fit beside that (FACT-1).
 
         Raises:
@@ -180,7 +180,7 @@ class RecordedFacts:
         """Yield the numbers of the entries that there are facts of, in order."""
         yield from sorted(self._facts)
 
-    def seen(self, number: int | None, size: int) -> Seen | None:
+    def seen(self, number: int | None, size: int) -> Inspection | None:
         """Return what was read of an entry when it was archived; None where that is not kept, or not well-formed.
 
         Args:
