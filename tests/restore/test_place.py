@@ -557,6 +557,25 @@ def test_another_set_is_not_restored_into_the_same_folder_at_the_same_time(tmp_p
     assert placed(tmp_path) == CONTENT
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_where_the_lock_is_removed_by_hand_only_one_of_two_restores_goes_on(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "new").mkdir()
+    plan = plan_of(FILES, into=str(tmp_path / "new"))
+    other = Placing(plan_of([entry(0, 0x21, "other.log")], into=str(tmp_path / "new")), Reader())
+
+    def second() -> None:
+        (lock,) = tmp_path.rglob(".tokar-restore-lock*")
+        lock.unlink()
+        other.stage()
+
+    with pytest.raises(StorageError, match="the lock was removed or replaced"):
+        place(plan, Disturbed(second))
+    with other:
+        other.commit()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["other.log"]
+
+
 def test_neighbours_are_restored_at_the_same_time(tmp_path: Path) -> None:
     other = plan_of([entry(0, 0x21, "other.log")], into=str(tmp_path / "b"))
     place(plan_of(FILES, into=str(tmp_path / "a")), Disturbed(lambda: place(other, Reader())))

@@ -198,6 +198,8 @@ class Placing:
             StorageError: The operating system refused.
         """
         if not self._began_renaming:
+            for lock in self._locks.values():
+                lock.demand_held()
             self._look.before_renaming(self._journals)
             self._began_renaming = True
             for aside in self._plan.asides:

@@ -226,15 +226,27 @@ class Lock:
             os.close(descriptor)  # held, or removed by who held it just before
         raise StorageError(message, path=self._directory.path)
 
+    def demand_held(self) -> None:
+        """Check that its file was not removed by hand: another process may have made its own then.
+
+        Raises:
+            StorageError: It was.
+        """
+        if not self._directory.is_same(self._name, self._descriptor):
+            message = "the lock was removed or replaced, so that another process may be at work here"
+            raise StorageError(message, path=self._directory.path_of(self._name))
+
     def release(self) -> None:
         """Remove its file and give it back, as far as that can be done; a second call does nothing."""
         if self._descriptor < 0:
             return
+        is_own = self._directory.is_same(self._name, self._descriptor)
         if os.name == "nt":
             self._close()  # an open file cannot be removed there
         try:
             with suppress(StorageError):
-                self._directory.remove(self._name)
+                if is_own:
+                    self._directory.remove(self._name)
         finally:
             self._close()
 
