@@ -6,7 +6,8 @@ All of their content is read, as it is when they are archived; nothing is writte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,14 +17,14 @@ from blake3 import blake3
 from tokar import names
 from tokar.collect.collect import Collection, CollectRequest, gather
 from tokar.collect.found import Candidate, FileState
-from tokar.errors import NothingFoundError
+from tokar.errors import NothingFoundError, StorageError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.replay.files import SetFiles
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.read import SetFile, SetReader
-from tokar.storage.bytesource import FileSource
+from tokar.storage.bytesource import FileSource, OverwritesInputError
 from tokar.words import some
 
 _PIECE: Final = 1 << 20
@@ -67,7 +68,7 @@ class Given:
             if path.is_dir():
                 if any(sets_in(path)):
                     sets.append(path)
-                    beside += [str(one) for one in files_in(path) if not is_set(one) and _is_of_engine(one)]
+                    beside += _beside(path)
                 else:
                     groups.append((str(path),))
             elif is_set(path) or not _is_of_engine(path):
@@ -75,6 +76,14 @@ class Given:
             else:
                 loose.append(str(path))
         return cls(tuple(sets), (*groups, *([tuple(loose)] if loose else [])), tuple(beside))
+
+
+def _beside(folder: Path) -> Iterator[str]:
+    """Yield the files of an engine in a folder of archives; what cannot be read, or is printed into, is none."""
+    for one in files_in(folder):
+        with suppress(StorageError, OverwritesInputError):
+            if not is_set(one) and _is_of_engine(one):
+                yield str(one)
 
 
 def _is_of_engine(path: Path) -> bool:

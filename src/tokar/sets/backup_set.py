@@ -17,7 +17,7 @@ from tokar.sets.faults import logs_text
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
-from tokar.storage.bytesource import read_start
+from tokar.storage.bytesource import OverwritesInputError, read_start
 
 ARCHIVE_SUFFIX: Final = ".tokar"
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
@@ -177,6 +177,8 @@ def find_sets(
             try:
                 if is_set(one):
                     sets.append(_load(one, examine=examine, progress=progress))
+            except OverwritesInputError:
+                raise
             except ArchiveError as error:
                 problems.append(error)
     if not sets and not problems:
