@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+sys.path[:0] = [str(Path(__file__).parent / "support"), str(Path(__file__).parent)]
 
 _LIMITS: Final = ("-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1")
 _EVENT: Final = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+)", re.MULTILINE)

@@ -823,10 +823,18 @@ def test_an_archive_made_to_fill_disks_does_not(monkeypatch: pytest.MonkeyPatch)
         archive.file(f"BOMB{number}".encode(), announced_size=40 * CHUNK, flags=2).chunk(
             b"", codec=ZEROS, content_size=CHUNK
         )
-    monkeypatch.setattr(salvage_copy, "_SPARE_FILLER", 60)
+    monkeypatch.setattr(salvage_copy, "_SPARE_FILLER", 80 * CHUNK)
+    monkeypatch.setattr(salvage_copy, "_FILLER_SHARE", 0)
     result = rescued(bytes(archive.data), partial=True)
     assert [file.written_as for file in result.report.files] == ["BOMB0", "BOMB1", None, None]
-    assert "too many to be filled" in result.report.files[-1].reason
+    assert "too much to be filled" in result.report.files[-1].reason
+
+
+def test_a_small_archive_that_speaks_of_terabytes_keeps_nobody_waiting() -> None:
+    archive = begun().entry(b"good").file(b"BOMB", announced_size=1 << 35, flags=2)
+    archive.chunk(b"", codec=ZEROS, content_size=CHUNK)
+    result = rescued(bytes(archive.data), partial=True)
+    assert [file.written_as for file in result.report.files] == [None]
 
 
 # --- the report (SALV-5) ----------------------------------------------------------------------------------------------

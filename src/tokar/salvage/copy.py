@@ -13,7 +13,6 @@ from tokar.format.bodies import Codec, DoneRecord, FileRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
 from tokar.format.index import Entry
 from tokar.format.metadata import Summary, renumber_facts
-from tokar.format.records import HEAD_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed
 from tokar.salvage.damage import DamageMap
 from tokar.salvage.entry import EntryState, FoundEntry
@@ -83,9 +82,10 @@ class SalvageWriter(ArchiveWriter):
             return self._seal(summary, trailing, root)
 
 
-# Chunks of zeros that may be written beyond those that the archive has room for: enough for the longest file, cut off
-# after its first chunk, and too few for an archive that was made to fill disks.
-_SPARE_FILLER: Final = records.MAX_CHUNKS
+# Bytes of zeros that may stand for what is lost: enough for real archives that were cut early, and too few for a small
+# one that was made to fill disks, or to keep a processor busy for hours.
+_SPARE_FILLER: Final = 1 << 30
+_FILLER_SHARE: Final = 1024  # times the size of the damaged archive
 
 
 class NotTheSameError(Exception):
@@ -107,7 +107,7 @@ class Copier:
     _unread_facts: int = 0  # Records of facts that could not be written again
     # The number that each complete entry has now, by the one in the damaged archive; one that no entry has for others.
     _numbers: array[int] = field(default_factory=lambda: array("I"))
-    _filler_left: int = 0  # Chunks of zeros that may still be written
+    _filler_left: int = 0  # Bytes of zeros that may still be written
 
     def run(self) -> None:
         """Copy everything.
@@ -119,7 +119,7 @@ class Copier:
             StorageError: Something cannot be read or written.
         """
         sizes, stop, notes = self.found.runs.sizes, self.found.set_end, self.losses.notes
-        self._filler_left = _SPARE_FILLER + self.found.size // HEAD_SIZE
+        self._filler_left = _SPARE_FILLER + _FILLER_SHARE * self.found.size
         for part, run, remains, unknown in Walk(self.found, self.reader):
             if unknown:
                 self.losses.add_unknown(unknown.start, len(unknown))
@@ -200,10 +200,10 @@ class Copier:
         elif file.stream and remains.filler_count:
             reason = f"{remains.reason}; what stands in their place must be encrypted, which takes the key"
             self.losses.add(DamagedFile.of(remains, reason=reason))
-        elif remains.filler_count > self._filler_left:
-            self.losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too many to be filled with zeros"))
+        elif remains.filler_size > self._filler_left:
+            self.losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too much to be filled with zeros"))
         else:
-            self._filler_left -= remains.filler_count
+            self._filler_left -= remains.filler_size
             if self._write(remains, file._replace(incomplete=True), self._chunks(remains)) is not None:
                 self.losses.add(DamagedFile.of(remains, written=True))
 

@@ -70,6 +70,11 @@ class FoundEntry:
         return self.chunk_count - len(self.numbers)
 
     @property
+    def filler_size(self) -> int:
+        """Bytes of zeros that stand for them, at most."""
+        return self.filler_count * self.chunk_size
+
+    @property
     def missing(self) -> tuple[MissingContent, ...]:
         """The ranges of content that are lost, at most 1,000; the last of these then stands for all that follow."""
         return tuple(self._missing())
