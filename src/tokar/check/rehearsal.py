@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from blake3 import blake3
-
 from tokar import names
+from tokar.collect.found import digest_of
 from tokar.errors import storage_errors
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
@@ -28,7 +27,6 @@ from tokar.sets.facts import SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 
-_CHUNK_SIZE: Final = 1 << 20
 _PREFIX: Final = "tokar-rehearsal-"
 
 
@@ -109,8 +107,5 @@ def _unlike(archive: Archive, placed: dict[int, Path]) -> list[int]:
 
 
 def _digest(path: Path) -> bytes:
-    digest = blake3()
     with storage_errors("read what was restored", path), path.open("rb") as file:
-        while chunk := file.read(_CHUNK_SIZE):
-            digest.update(chunk)
-    return digest.digest()
+        return digest_of(file.fileno())

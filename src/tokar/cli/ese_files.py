@@ -17,7 +17,7 @@ from tokar.ese.identify import SMALLEST_SIZE
 from tokar.ese.inspect import Inspection, check_content, inspect_file
 from tokar.ese.show import copies_text, inspection_json, inspection_rows, verdict_json
 from tokar.format.index import Entry, find_entries
-from tokar.storage.bytesource import Buffer, FileSource
+from tokar.storage.bytesource import Buffer, FileSource, pieces_of
 from tokar.words import count_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tokar.format.archive import Archive
 
 DAMAGED: Final = SetError.exit_code
-_PIECE: Final = 1 << 20
 _BEING_WRITTEN: Final = "the file changed while it was being read: nothing is proven, and no damage either"
 _INDENT: Final = "  "
 
@@ -47,8 +46,7 @@ def show_file(path: str, wanted: Wanted, *, as_json: bool) -> bool:
         inspection = inspect_file(source)
         verdict = None
         if wanted.pages:
-            pieces = (source.read(offset, _PIECE) for offset in range(0, source.size, _PIECE))
-            verdict = check_content(inspection, _counted(path, source.size, pieces, quiet=as_json))
+            verdict = check_content(inspection, _counted(path, source.size, pieces_of(source), quiet=as_json))
         if _written(source) != before:  # whoever writes to it makes what looks like damage, and is none
             inspection = replace(inspection, identity=replace(inspection.identity, damaged=False))
             verdict = None if verdict is None else ContentVerdict(unit=verdict.unit, not_verified=_BEING_WRITTEN)

@@ -24,10 +24,9 @@ from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.replay.files import SetFiles
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.read import SetFile, SetReader
-from tokar.storage.bytesource import FileSource, OverwritesInputError
+from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.words import some
 
-_PIECE: Final = 1 << 20
 _BY_NAME: Final = (".edb", ".dit", ".stm")
 
 
@@ -151,8 +150,7 @@ def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | No
         if not examine:
             return inspect_file(source), b"", True
         passing, hasher = PassingFile(source.size), blake3()
-        for offset in range(0, source.size, _PIECE):
-            piece = source.read(offset, _PIECE)
+        for piece in pieces_of(source):
             passing(memoryview(piece))
             hasher.update(piece)
             if progress is not None:

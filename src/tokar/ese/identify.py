@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import header_is_valid
+from tokar.storage.bytesource import PIECE, ByteSource, pieces_of
 
 if TYPE_CHECKING:
     from tokar.ese.checkpoint import Checkpoint
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tokar.ese.flushmap import FlushMap
     from tokar.ese.log import LogHeader
     from tokar.ese.values import Copies, Signature
-    from tokar.storage.bytesource import ByteSource
 
 HEAD_SIZE: Final = 32768 + 8
 """As many first bytes of a file as `looks_like_ese` wants to see, where the file has them."""
@@ -48,7 +48,6 @@ _LOG_VERSIONS: Final = {(7, 3701), (7, 3702), (7, 3703), (7, 3704), (8, 4000)}
 # 16 n.
 FILL_PATTERN: Final = b"".join(bytes([(0xDA + 16 * line) & 0xFF]) + b"\xda" * 15 for line in range(16))
 _RESERVE_STARTS: Final = {0, int.from_bytes(FILL_PATTERN[:8], "little")}
-_CHUNK_SIZE: Final = 1 << 20
 
 
 class FileKind(StrEnum):
@@ -315,11 +314,9 @@ def _recognise_reserve(source: ByteSource, head: bytes) -> Identity | None:
     if source.size > LARGEST_LOG:
         return None
     pattern = bytes(256) if not any(head[:16]) else FILL_PATTERN
-    expected = pattern * (min(source.size, _CHUNK_SIZE) // len(pattern) + 1)
-    for offset in range(0, source.size, _CHUNK_SIZE):
-        chunk = source.read(offset, _CHUNK_SIZE)
-        if chunk != expected[: len(chunk)]:
-            return None
+    expected = pattern * (min(source.size, PIECE) // len(pattern) + 1)
+    if any(piece != expected[: len(piece)] for piece in pieces_of(source)):
+        return None
     what = "zeros" if not any(head[:16]) else "the fill pattern of unused sectors"
     return Identity(kind=FileKind.RESERVE, note=f"nothing but {what}: a reserve log, or one never written")
 

@@ -25,10 +25,9 @@ from tokar.ese.flushmap import HEADER_SIZE, FlushMap
 from tokar.ese.identify import FileKind, Identity, identify
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import BackupTrailer, patch_trailer
-from tokar.storage.bytesource import ByteSource
+from tokar.storage.bytesource import ByteSource, pieces_of
 from tokar.words import count_text
 
-_CHUNK_SIZE: Final = 1 << 20
 _LARGEST_PAGE: Final = 32768
 _START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
 _UNSURE: Final = "begins like a log that was never written"
@@ -67,8 +66,8 @@ def inspect_file(source: ByteSource, *, examine: bool = False) -> Inspection:
     checker = checker_for(identity, source.size) if examine else None
     if checker is None:
         return _inspection(identity, source)
-    for offset in range(0, source.size, _CHUNK_SIZE):
-        checker.update(source.read(offset, _CHUNK_SIZE))
+    for piece in pieces_of(source):
+        checker.update(piece)
     return _inspection(identity, source, checker.finish())
 
 

@@ -106,37 +106,27 @@ class Matcher:
 
     def _database(self, token: int) -> Match | RestoreError:
         """Return the database location for a token that has none of its own."""
+        absent = f"no location has the token {self._word(token)}, and"
         found = [one for one in self._locations if one.token & DATABASE_DIRECTORY]
         if not found:
-            message = f"no location has the token {self._word(token)}, and none is for databases"
-            return UnknownTokenError(message, hint=self._to(token))
+            return UnknownTokenError(f"{absent} none is for databases", hint=self._to(token))
         if len(self._databases) > 1:
-            return UnknownTokenError(
-                f"no location has the token {self._word(token)}, and the databases of this set have "
-                f"{len(self._databases)} tokens, so one may not stand in for another",
-                hint=self._to(token),
-            )
+            why = f"the databases of this set have {len(self._databases)} tokens, so one may not stand in for another"
+            return UnknownTokenError(f"{absent} {why}", hint=self._to(token))
         if len(found) > 1:
-            return AmbiguousLocationError(
-                f"no location has the token {self._word(token)}, and {len(found)} are for databases: {_listed(found)}",
-                hint=self._to(token),
-            )
+            why = f"{len(found)} are for databases: {_listed(found)}"
+            return AmbiguousLocationError(f"{absent} {why}", hint=self._to(token))
         return Match(found[0], "bit 0x40: the one database location", by_bits=True)
 
     def _log(self, token: int) -> Match | RestoreError:
         """Return the log directory for a token that has no location of its own."""
         found = [one for one in self._locations if one.token == LOG_DIR]
+        absent = f"no location has the token {self._word(token)}, and"
+        hint = f"{self._to(LOG_DIR)} takes logs and patch files"
         if not found:
-            return UnknownTokenError(
-                f"no location has the token {self._word(token)}, and there is no log directory",
-                hint=f"{self._to(LOG_DIR)} takes logs and patch files",
-            )
+            return UnknownTokenError(f"{absent} there is no log directory", hint=hint)
         if len(found) > 1:
-            return AmbiguousLocationError(
-                f"no location has the token {self._word(token)}, and {len(found)} are log directories: "
-                f"{_listed(found)}",
-                hint=f"{self._to(LOG_DIR)} takes logs and patch files",
-            )
+            return AmbiguousLocationError(f"{absent} {len(found)} are log directories: {_listed(found)}", hint=hint)
         return Match(found[0], "bit 0x20: the log directory", by_bits=True)
 
     def _word(self, token: int) -> str:

@@ -22,11 +22,10 @@ from tokar.ese.log import LogHeader
 from tokar.restore.inventory import NameKind, TargetDirectory
 from tokar.restore.plan import Problem
 from tokar.sets.facts import LogFacts
-from tokar.storage.bytesource import FileSource
+from tokar.storage.bytesource import FileSource, pieces_of
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _HINT: Final = "move it elsewhere, or give up the logs that are there: --existing set-aside"
-_PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +143,6 @@ class _Look:
 def _digest(path: Path) -> bytes:
     digest = blake3()
     with FileSource(path) as source:
-        for offset in range(0, source.size, _PIECE):
-            digest.update(source.read(offset, min(_PIECE, source.size - offset)))
+        for piece in pieces_of(source):
+            digest.update(piece)
     return digest.digest()

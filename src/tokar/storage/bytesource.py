@@ -13,6 +13,7 @@ import mmap
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, runtime_checkable
@@ -21,6 +22,8 @@ from tokar.errors import InputError, StorageError, storage_errors
 
 Buffer = bytes | bytearray | memoryview
 """Bytes in memory, whoever owns them."""
+PIECE: Final = 1 << 20
+"""Bytes of large content that are read at a time."""
 
 
 # O_NONBLOCK so that a pipe that took the place of a file is not waited for.
@@ -338,6 +341,12 @@ class SourceFile(io.RawIOBase):
             raise InputError(f"no position in a file: {offset} from {whence}")
         self._position = base + offset
         return self._position
+
+
+def pieces_of(source: ByteSource) -> Iterator[bytes]:
+    """Yield the content of a source from the first byte to the last."""
+    for offset in range(0, source.size, PIECE):
+        yield source.read(offset, PIECE)
 
 
 class SequentialReader:
