@@ -11,7 +11,7 @@ from test_redo import OPEN, a_page, a_redo, change, page_of
 from tokar.ese.attachment import Attachment
 from tokar.ese.values import LogPosition, Signature
 from tokar.replay.player import Played, Player, RefusedError
-from tokar.replay.redo import Bounds, PageRedo
+from tokar.replay.redo import Bounds, PageRedo, inside
 from tokar.replay.stream import number_of
 
 SIGNATURE = Signature(random=7)
@@ -187,3 +187,15 @@ def test_a_growth_that_the_header_knows_is_passed_over() -> None:
     player.databases[SIGNATURE.pack()].grown_until = 5
     player.feed(4, record("ExtendDB", data=b"\x02" + (300).to_bytes(4, "little")))
     assert player.databases[SIGNATURE.pack()].last_page == 0
+
+
+def test_a_database_that_was_shut_down_is_changed_only_once_it_is_attached_again() -> None:
+    _, player = a_player(expected=7)
+    with pytest.raises(RefusedError, match="have not attached it again"):
+        feed(player, BEGIN, insert())
+
+
+@pytest.mark.parametrize(("first", "count"), [(5, 3), (5, 1 << 32), (0, 1 << 32), (9, 0), (40, 2)])
+def test_pages_in_a_range_are_found_whatever_is_longer(first: int, count: int) -> None:
+    for numbers in ({}, dict.fromkeys(range(4, 12), 1), {6: 1}):
+        assert sorted(inside(numbers, first, count)) == [one for one in numbers if first <= one < first + count]

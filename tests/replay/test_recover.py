@@ -160,6 +160,12 @@ def test_a_set_whose_logs_change_nothing_more_comes_back_as_it_is(real: Any, tmp
     assert DatabaseHeader.parse(one.path.read_bytes()[:4096]).is_clean
 
 
+def test_two_files_of_one_database_are_not_told_apart_by_logs(tmp_path: Path) -> None:
+    folder = advancing(tmp_path / "in")
+    shutil.copy(folder / "SRUDB.dat", folder / "copy.dat")
+    assert "is the same database" in refused(folder, tmp_path / "out")
+
+
 def test_what_lies_there_is_not_touched(tmp_path: Path) -> None:
     folder = advancing(tmp_path / "in")
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}

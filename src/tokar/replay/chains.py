@@ -19,7 +19,7 @@ from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, EseRecord, NewPageRecor
 from tokar.replay.effects import changes_of
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo
+from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo, inside
 from tokar.replay.stream import position_of
 from tokar.replay.whole import OpenFile, Stream, Target, attached_first, feed_logs, streams_of, targets_of
 from tokar.sets.facts import ChainFacts, OffChain, SetFacts
@@ -124,7 +124,7 @@ class _ChainPlayer(Player):
         follower = self.follower(record.dbid)
         if follower is not None:
             follower.settle(record.first, record.pages)
-            for page in [one for one in follower.pages if record.first <= one < record.first + record.pages]:
+            for page in inside(follower.pages, record.first, record.pages):
                 del follower.pages[page]
 
     def refuse(self, record: EseRecord) -> None:

@@ -252,6 +252,8 @@ class Player:
         if self.position <= redo.bounds.settled:
             self.skipped["from before the database was attached"] += 1
             return
+        if played.expected:
+            raise self._refuse("the logs change a database that was shut down, and have not attached it again")
         if record.type in REFUSED:
             raise self._refuse(f"{TYPES[record.type].name} is not played: {REFUSED[record.type]}")
         session = self.sessions.get(record.session)

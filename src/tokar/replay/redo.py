@@ -13,6 +13,7 @@ Sources: Microsoft, Extensible Storage Engine, logredo.cxx, logredomap.cxx, node
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -113,7 +114,7 @@ class PageRedo:
 
     def settle(self, first: int, pages: int) -> None:
         """Cross out the doubt about pages that a record frees, trims or shrinks away."""
-        for page in [one for one in self.doubts if first <= one < first + pages]:
+        for page in inside(self.doubts, first, pages):
             del self.doubts[page]
 
     def due(self, number: int, after: int, before: int) -> NodePage | None:
@@ -188,3 +189,10 @@ class PageRedo:
             version.key, version.bookmark = record.key, record.bookmark
         if version.before is None and record.operation == REPLACE:
             version.before = record.data
+
+
+def inside(numbers: Collection[int], first: int, count: int) -> list[int]:
+    """Return those of some page numbers that lie in a range; neither a long range nor many numbers make it slow."""
+    if count < len(numbers):
+        return [one for one in range(first, first + count) if one in numbers]
+    return [one for one in numbers if first <= one < first + count]

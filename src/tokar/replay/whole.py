@@ -17,6 +17,7 @@ from tokar.errors import FormatError
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.log import LogHeader
 from tokar.ese.logrecords import TYPES
+from tokar.ese.values import Signature
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player
 from tokar.replay.redo import Bounds, Clash, PageRedo
@@ -81,7 +82,15 @@ class Stream:
 def targets_of(facts: SetFacts) -> list[Target]:
     """Return the databases of a set, each with the logs that are played on it, or with the reason why none is."""
     table = LogTable(facts.logs)
-    return [_target_of(database, table) for database in facts.databases if not database.temporary]
+    targets = [_target_of(database, table) for database in facts.databases if not database.temporary]
+    known: dict[Signature, Target] = {}
+    for target in targets:
+        header = target.facts.header
+        other = known.setdefault(header.signature, target) if header is not None else target
+        if other is not target:
+            target.why_not = target.why_not or f"{other.facts.name} is the same database"
+            other.why_not = other.why_not or f"{target.facts.name} is the same database"
+    return targets
 
 
 def _target_of(facts: DatabaseFacts, table: LogTable) -> Target:
