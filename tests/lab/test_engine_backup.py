@@ -302,7 +302,7 @@ def test_a_damaged_page_ends_the_backup(tmp_path: Path) -> None:
     lab.instance.cache.flush_all()
     path = lab.place.databases[1]
     data = bytearray(path.read_bytes())
-    data[2 * 4096 + 100] ^= 1
+    data[2 * 4096 + 100 : 2 * 4096 + 104] = b"rots"
     path.write_bytes(data)
     backup = lab.backup(full=True)
     with pytest.raises(EngineError) as caught:

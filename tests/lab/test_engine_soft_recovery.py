@@ -269,7 +269,9 @@ def life_of(story: Story) -> Life:
 def test_the_log_of_the_moment_is_the_one_that_the_database_names(tmp_path: Path) -> None:
     story = crashed_story(tmp_path, "certadm")
     for path in story.lab.place.databases.values():
-        DatabaseFile(path, story.lab.era).change_header(last_log_time=LogTime(year=99, month=1, day=1))
+        file = DatabaseFile(path, story.lab.era)
+        high = file.header.committed_high
+        file.change_header(required_high=high, last_log_time=LogTime(year=99, month=1, day=1))
     assert outcome_of(story.lab) == -543
 
 
@@ -288,7 +290,32 @@ def test_a_torn_end_is_read_from_its_shadow_and_a_damaged_one_is_not(tmp_path: P
     damaged = open_lab(tmp_path.with_name("damaged"))
     data[last + 4096 : last + 8192] = bytes(4096)
     (damaged.place.logs / "edb.log").write_bytes(data)
+    assert outcome_of(damaged) == -586  # no page was written since
+    for path in damaged.place.databases.values():
+        file = DatabaseFile(path, damaged.era)
+        file.change_header(required_high=file.header.committed_high)
     assert outcome_of(damaged) == -501
+
+
+def test_a_busy_server_needs_the_logs_of_which_pages_were_written_and_loses_what_is_only_in_later_ones(
+    tmp_path: Path,
+) -> None:
+    story = new_story(tmp_path, "certadm")
+    story.lab.instance.cache.flush_all()
+    needed = story.lab.instance.log.generation
+    story.lab.workload.write_late = lambda: None  # type: ignore[method-assign]
+    story.lab.work(60)
+    story.lab.crash()
+    place_ = story.lab.place
+    (header,) = {DatabaseFile(path, story.lab.era).header.required_high for path in place_.databases.values()}
+    assert header == needed < max(closed_logs(place_.logs, "edb"))
+    for generation, path in closed_logs(place_.logs, "edb").items():
+        if generation > needed:
+            path.unlink()
+    (place_.logs / "edb.log").rename(place_.logs / "edbtmp.log")
+    assert outcome_of(story.lab) == -582
+    assert soft_recovery(life_of(story), ignore_lost=True).high == needed
+    assert story.lab.contents() == story.expected(needed)
 
 
 def test_an_older_copy_of_a_database_that_was_shut_down_does_not_fit_later_logs(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from lab_sets import has_wrong_size, lab_sets, leaf_of, recovered, token_of
+from lab_sets import is_from, lab_sets, leaf_of, recovered, token_of
 
 import tokar
 from mutations import KINDS, NotHere, Tried
@@ -54,7 +54,6 @@ BLIND: dict[str, str] = {
     "checksum of the log before",
     "name another database in a log": "one header names what no record attached, and what no other header names",
     "leave only the header of a log": "zeros are no fill pattern to the older format; a log not yet begun is like that",
-    "need the last log only for commits": "pages of the last log may be in the file all the same",
     "zero a page": "of a database that needs logs, a page that was not yet written looks the same",
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
 }
@@ -113,13 +112,12 @@ class Case:
         if line.word is not Word.NOT_RESTORABLE:
             follow(plan.recovery.next_steps if plan.recovery else (), out)
         hard = plan.recovery is not None and plan.recovery.recovery is Recovery.HARD
+        if line.word is Word.WITH_LOSS:
+            take_away([fault for fault in blocking if fault.code == -586], out)
         self._recover(line, {fault.kind for fault in blocking}, (chosen.ranges[0].low, chosen.ranges[0].high), hard)
 
     def _recover(self, line: LastLine, kinds: set[Kind], bounds: tuple[int, int], hard: bool) -> None:
         refused, lost, out = line.word is Word.NOT_RESTORABLE, line.word is Word.WITH_LOSS, self.folder / "out"
-        if lost and Kind.LOG_SIZE in kinds:  # whoever gives up what such a log holds takes it away
-            for path in filter(has_wrong_size, [*out.iterdir()]):
-                path.unlink()
         try:
             ignore = lost and Kind.DATABASE_NOT_HERE in kinds
             contents, expected = recovered(self.made, out, bounds if hard else None, ignore=ignore, lossy=lost)
@@ -134,6 +132,14 @@ class Case:
             self.found.append(f"it passes ({line}), and other contents come back")
         if refused and expected is not None and same and not kinds & set(CAUTIONS):
             self.found.append(f"it is refused ({line}), and is recovered")
+
+
+def take_away(faults: list[Fault], folder: Path) -> None:
+    """Take away the committed logs that are given up, with all later ones, as their next step says."""
+    first = min((generation for fault in faults for generation in fault.generations), default=0)
+    for path in [*folder.iterdir()] if first else ():
+        if path.suffix.lower() in {".log", ".jtx"} and is_from(path, first):
+            path.unlink()
 
 
 def follow(steps: Iterable[str], folder: Path) -> None:

@@ -22,7 +22,7 @@ from tokar.lab.engine import Chance, Clock, EngineError, era_of
 from tokar.lab.engine_recovery import RegisteredSet, hard_recovery, soft_recovery
 from tokar.lab.instance import Life, Place
 from tokar.lab.lab import open_lab
-from tokar.lab.log_formats import read_header, read_log
+from tokar.lab.log_formats import read_log
 from tokar.lab.tables import dump
 from tokar.storage.bytesource import BytesSource
 
@@ -77,14 +77,12 @@ def log_key(path: Path) -> Key | None:
     return None
 
 
-def has_wrong_size(path: Path) -> bool:
-    """Whether a file is a log of another size than its header says."""
-    with suppress(EngineError):
-        read_header(path)
-        return False
-    with suppress(HeaderError), path.open("rb") as file:
-        return LogHeader.parse(file.read(4096)).file_size != path.stat().st_size
-    return False
+def is_from(path: Path, generation: int) -> bool:
+    """Whether a file is a log of a generation or a later one, by its name or by its header."""
+    found = parse_file_name(path.name).generation or 0
+    with suppress(HeaderError):
+        found = max(found, LogHeader.parse(path.read_bytes()).generation)
+    return found >= generation
 
 
 def shut_key(data: bytes) -> Key:
@@ -159,6 +157,9 @@ class Maker:
         lab.work(25)
         crashed = self.note(story)
         lagged = crashed | {name: stock["shut"][name] for name in lab_names(story).values()}
+        lab.workload.write_late = lambda: None  # type: ignore[method-assign] # from here on no page is written
+        lab.work(25)
+        busy = self.note(story)
         lab.stop()
         stopped = self.note(story)
         self.known |= shut_of(story)
@@ -170,6 +171,7 @@ class Maker:
         streamed = {one.leaf: one.data for one in (*full.databases, *full.logs, *full.patches)}
         return {
             f"{self.profile} crashed": self.set_of(story, crashed, stock),
+            f"{self.profile} crashed, busy": self.set_of(story, busy, stock),
             f"{self.profile} shut down": self.set_of(story, stopped, stock),
             f"{self.profile} lagged": self.set_of(story, lagged, stock),
             f"{self.profile} streamed": self.set_of(story, streamed, stock, hard=True),

@@ -790,16 +790,6 @@ def name_no_last_log(it: Tried) -> None:
     it.write_database_header(name, last_log_time=NO_TIME)
 
 
-def need_the_last_log_only_for_commits(it: Tried) -> None:
-    """The last log holds nothing but transactions that are not yet in the file: so it is with a busy server."""
-    name, header = a_dirty_database(it)
-    if not header.committed_high or header.required_high <= header.required_low:
-        raise NotHere
-    for one in it.databases:
-        it.write_database_header(one, required_high=it.database_header(one).required_high - 1)
-    assert name
-
-
 # --- Streaming copies
 
 

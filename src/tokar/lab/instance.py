@@ -83,6 +83,7 @@ class Instance:
         self.log.checkpoint = lambda: self.checkpoint
         self.log.on_closed = self._log_closed
         self.cache = Cache(self.files, self.log.flush)
+        self.cache.before_writing = self._need_current_log
         self.cache.on_written = self._page_written
         self.transactions = Transactions(self.tables, self.log, self.listener)
 
@@ -157,10 +158,16 @@ class Instance:
                 file.change_header(
                     dbtime=self.tables[dbid].dbtime,
                     required_low=low,
-                    required_high=log.generation,
+                    required_high=max(low, file.header.required_high) if self.era.committed else log.generation,
                     committed_high=log.generation if self.era.committed else 0,
                     last_log_time=log.created,
                 )
+
+    def _need_current_log(self, dbid: int) -> None:
+        """Let a database need the current log, from which there may be changes in the page that is written next."""
+        file = self.files[dbid]
+        if dbid in self.tables and file.header.required_high < self.log.generation:
+            file.change_header(required_high=self.log.generation)
 
     def _attachments(self) -> tuple[Attachment, ...]:
         return tuple(

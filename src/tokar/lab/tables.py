@@ -45,6 +45,7 @@ class Cache:
 
     def __init__(self, files: dict[int, DatabaseFile], flush_log: Callable[[], None]) -> None:
         self.files = files
+        self.before_writing: Callable[[int], None] = lambda _dbid: None
         self.on_written: Callable[[int, Page, bool], None] = lambda _dbid, _page, _is_target: None
         self._flush_log = flush_log
         self._pages: dict[PageKey, Page] = {}
@@ -93,6 +94,7 @@ class Cache:
         for first in sorted(self._first.pop(key, ())):
             self.flush(*first)
         self._flush_log()
+        self.before_writing(dbid)
         page = self._pages[key]
         self.files[dbid].write_page(page)
         del self._dirty_since[key]

@@ -340,6 +340,8 @@ class DatabaseRun:
             return
         if found is LinkFault.CONTENT:
             if not self._explains(before):
+                needed = before.generation in self.need.generations  # it is this one whose content is not what it was
+                severity = Severity.ERROR if needed else severity
                 self._note(Rules.LOG_ALTERED.of_log(before, log.name, severity=severity))
         elif found is LinkFault.SIZE:
             sizes = (log.expected_size, before.name, before.expected_size)

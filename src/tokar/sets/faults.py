@@ -223,6 +223,7 @@ def first_of(runs: Iterable[range]) -> tuple[int, ...]:
 
 
 _COMMITTED_DAMAGED: Final = -586
+_GIVE_UP: Final = "only if there is none, take it and all later logs away, and recover with loss: esentutl /r BASE /a"
 _ANOTHER_COPY: Final = "take another copy of this file while its source is still there"
 _ANOTHER_TRAILER: Final = (
     "take a new full backup, or another copy of this one: without its trailer no engine restores it"
@@ -473,9 +474,16 @@ _OF_A_SERVICE: Final = {
 
 
 def for_owner(faults: list[Fault], profile: str) -> list[Fault]:
-    """Return faults with the next steps of the service that owns the databases, if one does: it recovers them alone."""
+    """Return faults with the next steps of the service that owns the databases, if one does: it recovers them alone.
+
+    Where none does, whoever gives up a committed log that is no good also gives up all that follow it.
+    """
     if profile not in SERVED:
-        return faults
+        lost = [one.is_loss and one.code == _COMMITTED_DAMAGED for one in faults]
+        steps = [
+            f"{one.next_step}; {_GIVE_UP}" if gone else one.next_step for one, gone in zip(faults, lost, strict=True)
+        ]
+        return [replace(one, next_step=step) for one, step in zip(faults, steps, strict=True)]
     return [replace(one, next_step=_OF_A_SERVICE.get(one.kind, one.next_step)) for one in faults]
 
 
