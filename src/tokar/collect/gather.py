@@ -373,4 +373,4 @@ _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 
 def _lacks(identity: Identity, size: int) -> str:
     """Return what there is in a file in place of a header."""
-    return (identity.lacks or f"{size} bytes are too few for a header") if size else "nothing"
+    return (identity.lacks or f"no header ({size} bytes are too few)") if size else "nothing"
