@@ -327,3 +327,22 @@ def test_the_time_to_read_a_file_grows_with_its_size() -> None:
 
     few = min(seconds(1000) for _ in range(3))
     assert min(seconds(8000) for _ in range(2)) < 24 * few  # 8 where it is linear, 64 where it is not
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 200_000 + "a = 1",
+        "[" + "a." * 200_000 + "a]",
+        "x = {" + "a . " * 100_000 + "a = 1}",
+        '"a".' * 100_000 + "a = 1",
+        '"\\".".' * 100_000 + "a = 1",
+        "'a b'." * 100_000 + "a = 1",
+    ],
+    ids=lambda text: text[:8],
+)
+def test_a_key_of_very_many_parts_is_refused_at_once(text: str) -> None:
+    begun = process_time()
+    with pytest.raises(LocationListError, match="parts or more"):
+        parse_location_file(text.encode(), "ese", base="/")
+    assert process_time() - begun < 5

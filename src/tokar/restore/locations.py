@@ -243,6 +243,8 @@ def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFi
 
     try:
         text = data.decode("utf-8-sig")
+        if _DEEP_KEY.search(text):  # the time it takes to read one grows with the square of its parts
+            raise LocationListError(f"it is no TOML of locations: a key of {_MOST_PARTS} parts or more")
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise LocationListError("it is neither a raw list nor UTF-8 text", offset=error.start) from error
@@ -258,6 +260,9 @@ def _parse_toml(data: bytes, profile: str, base: str, source: str) -> LocationFi
     )
 
 
+_MOST_PARTS: Final = 16  # of a dotted key; here none has two
+_PART: Final = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+_DEEP_KEY: Final = re.compile(rf"(?<![\w-])(?:{_PART}\.[ \t]*+){{{_MOST_PARTS}}}")
 _TABLE_HEADER: Final = re.compile(r"[ \t]*\[\[?[ \t]*(\w+)[ \t]*\]")
 
 
