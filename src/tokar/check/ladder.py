@@ -55,11 +55,6 @@ class CheckRequest:
     rehearse: Path | None = None  # The directory in which to make a scratch directory for a rehearsal
     replay: bool = False  # Whether to play the logs on copies of the databases, in memory
 
-    @property
-    def wants_places(self) -> bool:
-        """Whether it says where files would go."""
-        return bool(self.to or self.locations or self.maps)
-
 
 def check(
     paths: Sequence[Path | str], request: CheckRequest, *, progress: Callable[[int], None] | None = None
@@ -201,7 +196,7 @@ class _Check:
 
     def _placeable(self, archive: Archive, facts: SetFacts) -> None:
         request = self._request
-        if not request.wants_places:
+        if not (request.to or request.locations or request.maps):
             self._skip(Rung.PLACEABLE, "no places were given (--to, --locations, --map)")
             return
         try:

@@ -14,7 +14,6 @@ from tokar.cli import output
 from tokar.cli.options import Json
 from tokar.errors import InputError
 from tokar.lab.database_file import DatabaseFile
-from tokar.lab.engine_recovery import Recovered
 from tokar.lab.lab import Lab, create_lab, open_lab
 from tokar.lab.log_stream import closed_logs
 from tokar.lab.tables import dump
@@ -126,7 +125,7 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
     opened = open_lab(folder)
     done = opened.recover()
     if as_json:
-        output.as_json({"recovery": _recovered(done), **_facts(opened)})
+        output.as_json({"recovery": fields_json(done, "hard", "low", "high", "undone", "deleted"), **_facts(opened)})
         return
     kind = "hard" if done.hard else "soft"
     output.line(
@@ -144,10 +143,6 @@ def show(folder: Folder, *, as_json: Json = False) -> None:
     Of each database there is a digest of its records, to compare two servers by.
     """
     _show(open_lab(folder), as_json=as_json)
-
-
-def _recovered(done: Recovered) -> dict[str, Any]:
-    return fields_json(done, "hard", "low", "high", "undone", "deleted")
 
 
 def contents_digest(records: dict[bytes, bytes]) -> str:

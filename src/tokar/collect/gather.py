@@ -329,15 +329,12 @@ class Gatherer:
         logs = [one for one in self._candidates if one.kind == "log"]
         for one in self._next:
             beside = [log for log in logs if (_folder_of(log), log.base) == (_folder_of(one), one.base)]
-            current = any(self._look_at_name(log).role is NameRole.CURRENT_LOG for log in beside)
+            current = any(parse_file_name(leaf_of(log.name), self._base).role is NameRole.CURRENT_LOG for log in beside)
             if beside and not current:
                 self._notes.append(f"{one.name}: the next log being prepared; there is no current log, so it is taken")
                 self._candidates.append(one)
             else:
                 self._left_out.append(NotTaken(one.name, _NEXT_LEFT_OUT))
-
-    def _look_at_name(self, one: Candidate) -> FileName:
-        return parse_file_name(leaf_of(one.name), self._base)
 
     def _choose_stream(self) -> None:
         """Keep the logs of one stream in each folder."""

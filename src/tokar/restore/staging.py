@@ -67,7 +67,9 @@ class Stage:
             StorageError: It cannot be made, it is not private to this user, or another run is at work in it.
         """
         if self.holder.has(self._name):
-            self._opened = Directory(self.holder.path_of(self._name), within=self.holder, by_path=self._by_path)
+            self._opened = Directory(
+                self.holder.path_of(self._name), within=self.holder, by_path=self.holder.descriptor is None
+            )
             self._opened.demand_private("this is left of a restore, and others may have written in it; remove it")
             self.left = set(self._opened.names())
         else:
@@ -83,10 +85,6 @@ class Stage:
         """
         if self._opened is not None and self.holder.identity_of(self._name) != self._opened.identity():
             raise StorageError("the staging directory was moved or replaced", path=self.holder.path_of(self._name))
-
-    @property
-    def _by_path(self) -> bool:
-        return self.holder.descriptor is None
 
     @property
     def opened(self) -> Directory:

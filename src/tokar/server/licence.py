@@ -248,11 +248,15 @@ def demand_contiguous(logs: Sequence[LogFacts]) -> None:
         if log.generation == before.generation:
             raise SetError(f"two logs have generation 0x{log.generation or 0:X}: {before.name} and {log.name}")
         _demand_link(before, log)
-    _demand_one_stream(logs)
+    demand_one_stream(logs)
 
 
-def _demand_one_stream(logs: Iterable[LogFacts]) -> None:
-    """Check that all logs that say so are of one stream, also where logs of an unknown format lie between them."""
+def demand_one_stream(logs: Iterable[LogFacts]) -> None:
+    """Check that all logs that say so are of one stream, also where logs of an unknown format lie between them (LIC-7).
+
+    Raises:
+        SetError: They are not.
+    """
     readable = [log for log in logs if log.signature is not None]
     for log in readable:
         if log.signature != readable[0].signature:
@@ -308,15 +312,6 @@ def is_other_server(one: str | None, other: str | None) -> bool:
     return bool(one and other and one.casefold() != other.casefold())
 
 
-def demand_stream(log: LogFacts, prior: PriorSet) -> None:
-    """Check that a log is of the stream of the prior set, where both say which (LIC-7).
-
-    Raises:
-        SetError: It is not.
-    """
-    _demand_one_stream((prior.log, log))
-
-
 def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: str | None) -> None:
     """Check that logs go on where the prior set ends (LIC-7). Overlap is legal.
 
@@ -340,7 +335,7 @@ def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: s
             f"the prior set reaches generation 0x{end:X}, these logs end at 0x{high:X}",
             hint="the log stream began anew, or the prior set is another server's; take a full",
         )
-    _demand_one_stream((prior.log, *logs))
+    demand_one_stream((prior.log, *logs))
     for log in logs:
         if log.generation == end and not (log.is_opaque or prior.log.is_opaque):
             if log.created != prior.log.created:

@@ -47,8 +47,8 @@ from tokar.server.licence import (
     Stored,
     check_seal,
     damage_of,
+    demand_one_stream,
     demand_server,
-    demand_stream,
     fault_text,
 )
 from tokar.server.prior import prior_log_json
@@ -256,7 +256,7 @@ class _Run:
         if prior is None or self._stream_is_checked or self._procedure.kind.backup_type is BackupType.FULL:
             return
         for log in self._reader.facts().logs[:1]:
-            demand_stream(log, prior)
+            demand_one_stream((prior.log, log))
             self._stream_is_checked = True
 
     def _flush_calls(self, writer: ArchiveWriter) -> None:

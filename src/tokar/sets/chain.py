@@ -298,7 +298,7 @@ class Chain:
                     **backup_set.to_json(),
                     **self.verdicts[number].to_json(self.sets),
                     "outcome": as_json(self.outcome_of(number)),
-                    "parent": self._label(self.parents[number]),
+                    "parent": None if (parent := self.parents[number]) is None else self.sets[parent].label,
                 }
                 for number, backup_set in enumerate(self.sets)
             ],
@@ -316,9 +316,6 @@ class Chain:
             ],
             "faults": [fault.to_json() for fault in self.faults],
         }
-
-    def _label(self, number: int | None) -> str | None:
-        return None if number is None else self.sets[number].label
 
 
 def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
