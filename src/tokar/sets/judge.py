@@ -296,7 +296,8 @@ def remaining_log_faults(
             continue
         last = log.signature is not None and log.generation == table.highest(log.signature)
         fault = log_fault(log, severity, hard=False, last=last)
-        if fault is None and roles[id(log)] in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP} and table.right_name(log):
+        beyond = roles[id(log)] in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
+        if fault is None and beyond and table.right_name(log) and not table.is_twice(log):
             fault = Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity)
         if fault is not None:
             yield fault

@@ -294,6 +294,11 @@ class LogTable:
         found = self._names.get(stream_key(log.signature)) if log.signature is not None else None
         return log.has_engine_name and (not found or (log.base, log.suffix) == found.most_common(1)[0][0])
 
+    def is_twice(self, log: LogFacts) -> bool:
+        """Return whether there is another copy of a log."""
+        version = self.version_of(log)
+        return version is not None and len(version.copies) > 1
+
     def right_name(self, log: LogFacts) -> str:
         """Return the name that the engine looks for, where a log has another; empty where that is not known."""
         if log.signature is None or not log.generation:
