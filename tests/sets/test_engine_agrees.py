@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 CAUTIONS: dict[Kind, str] = {
     Kind.DATABASE_CUT: "the simulated engine lets a file grow that is cut, where the logs have all that was there",
     Kind.LOG_DIFFERS: "two copies of one log disagree, and only whoever made them knows which is right",
+    Kind.LOG_FORKED: "two histories, and nothing says which of them is wanted",
     Kind.LOG_OF_OTHER_BRANCH: "the engine forgets the last log of a streaming copy where it takes over the trailer",
 }
 # What nobody can tell from the files, each with the reason; what comes back then may be wrong, or refused.
@@ -54,6 +55,7 @@ BLIND: dict[str, str] = {
     "checksum of the log before",
     "name another database in a log": "one header names what no record attached, and what no other header names",
     "leave only the header of a log": "zeros are no fill pattern to the older format; a log not yet begun is like that",
+    "zero the end of a log": "zeros are no fill pattern to the older format; a log not yet begun is like that",
     "zero a page": "of a database that needs logs, a page that was not yet written looks the same",
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
 }

@@ -47,9 +47,17 @@ def _closed(folder: Path, base: str, suffix: str) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def closed_logs(folder: Path, base: str) -> dict[int, Path]:
-    """Return the closed logs in a folder by the generation in their names, in order."""
-    return _closed(folder, base, suffix_of(folder, base))
+def closed_logs(folder: Path, base: str, holding: int = 0) -> dict[int, Path]:
+    """Return the closed logs in a folder by the generation in their names, in order.
+
+    Args:
+        folder: The folder.
+        base: The base name of the stream.
+        holding: A log that must be there: those with its suffix are meant then.
+    """
+    streams = [_closed(folder, base, suffix) for suffix in _SUFFIXES]
+    found = next((one for one in streams if holding in one), None) if holding else None
+    return _closed(folder, base, suffix_of(folder, base)) if found is None else found
 
 
 def current_log(folder: Path, base: str) -> Path | None:

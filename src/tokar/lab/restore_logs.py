@@ -159,7 +159,7 @@ def restored_run(folder: Path, place: Place, page_size: int, low: int, high: int
             own a log lies below (-554) or above (-553) the range.
     """
     run = LogsToPlay(page_size)
-    closed = closed_logs(folder, place.base)
+    closed = closed_logs(folder, place.base, holding=low)
     if folder.resolve() != place.logs.resolve():
         if any(generation < low for generation in closed):
             raise EngineError(-554, f"there is a log below {low:05X}", path=folder)

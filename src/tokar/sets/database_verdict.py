@@ -34,7 +34,7 @@ from tokar.sets.faults import (
     spans,
 )
 from tokar.sets.file_faults import database_faults, log_fault
-from tokar.sets.logs import LinkFault, LogTable, link
+from tokar.sets.logs import LinkFault, LinkProof, LogTable, link
 from tokar.sets.need import Basis, Need, need_of
 from tokar.words import noun, some
 
@@ -201,7 +201,7 @@ class DatabaseRun:
 
     def _check_copies(self, signature: Signature, log: LogFacts) -> None:
         """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
-        if self._table.continuing(signature, log):
+        if any(link(log, one).proof is LinkProof.CONTENT for one in self._table.continuing(signature, log)):
             return
         for other in self._table.of(signature, log.generation or 0):
             same = other is log or other.created != log.created or (log.digest and other.digest == log.digest)

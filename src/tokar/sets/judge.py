@@ -256,10 +256,14 @@ def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole
     left_out = [*_logs_left_out(facts, runs, roles)]
     yield from left_out
     apart = {id(one.file) for one in left_out}
-    current = {log.base for log in facts.logs if log.current and id(log) not in apart}
+    placed = [log for log in facts.logs if log.has_engine_name and id(log) not in apart]
+    current = {log.base for log in placed if log.current}
     for log in facts.next_logs:
-        if (parse_file_name(log.leaf).base or "").lower() in current:
+        base, suffix = (parse_file_name(log.leaf).base or "").lower(), log.leaf.rpartition(".")[2].lower()
+        if base in current:
             yield LeftOut(log, "the next log being prepared, which nobody needs beside a current log")
+        elif suffix not in {one.suffix for one in placed if one.base == base} | ({suffix} if not placed else set()):
+            yield LeftOut(log, f"the next log of another stream: logs that end in .{suffix} are not here")
 
 
 def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:
@@ -420,10 +424,12 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
 def _is_attached_at_the_end(run: DatabaseRun) -> bool:
     """Return whether databases are still attached where the logs end: one that is shut down there takes all along."""
     header, last = run.facts.header, run.run[-1]
-    if run.need.low or header is None or run.end > header.consistent_position.generation:
+    if run.need.low or header is None:
         return True
+    if last.content is None:
+        return False  # whether it is played, and what came after the shutdown, is in it
     behind = (header.consistent_position.sector + 2) * last.sector_size
-    return last.content is not None and last.content.end > max(behind, last.reached)
+    return run.end > header.consistent_position.generation or last.content.end > max(behind, last.reached)
 
 
 def patch_faults(run: DatabaseRun, patches: Iterable[PatchFacts]) -> Iterator[Fault]:

@@ -342,19 +342,30 @@ class LogTable:
             found = [log for log in found if log.created == created] or found
         if before is not None:
             found = [log for log in found if link(before, log).fault is None] or found
-        follows = any(self.continuing(signature, log) for log in found)
+        links = [link(log, one) for log in found for one in self.continuing(signature, log)]
+        proven = hard or any(one.proof is LinkProof.CONTENT for one in links)
         return min(
             found,
-            key=lambda log: (not self.finds(log), *_fullness(log, follows=follows or hard), log.name),
+            key=lambda log: (
+                not self.finds(log),
+                log.size != log.expected_size,
+                *_fullness(log, follows=bool(links) or hard, proven=proven),
+                log.name,
+            ),
             default=None,
         )
 
 
-def _fullness(log: LogFacts, *, follows: bool) -> tuple[int, bool]:
-    """Return the place of a log among copies of it, the one to play first."""
-    if follows:
-        return 0, log.current
-    return -log.content.valid if log.content is not None else 0, not log.current
+def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, bool]:
+    """Return the place of a log among copies of it, the one to play first.
+
+    Args:
+        log: The log.
+        follows: Whether another log continues it, so that it was closed.
+        proven: Whether the next log tells its content, so that copies of which that is not so are passed over.
+    """
+    fullness = 0 if proven or log.content is None else -log.content.valid
+    return fullness, log.current if follows else not log.current
 
 
 def with_right_names(logs: Sequence[LogFacts]) -> tuple[LogFacts, ...]:
