@@ -536,3 +536,10 @@ def test_each_folder_of_certutil_is_named_by_a_command_that_works(given: list[st
     assert result.exit_code == 2
     for name in ("p/mon", "p/tue"):
         assert f" {shlex.quote(str(tmp_path / name))}" in result.hint
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "1e9"])
+def test_a_deadline_that_no_clock_can_wait_for_is_refused(seconds: str, server: Path, tmp_path: Path) -> None:
+    words = ("backup", f"lab:{server / 'a'}", tmp_path / "x.tokar", "--type", "full", "--deadline", seconds)
+    assert tokar(*words).exit_code == 2
+    assert not list(tmp_path.iterdir())

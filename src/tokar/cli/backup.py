@@ -24,6 +24,7 @@ from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 from tokar.sets.outcome import Word
 from tokar.words import count_text
 
+_LONGEST_DEADLINE = 1_000_000
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -97,6 +98,8 @@ def backup(
         compression=Compression.parse(compress),
         progress=None if quiet or as_json else _Announcer(),
     )
+    if deadline is not None and not deadline <= _LONGEST_DEADLINE:  # nor what is no number
+        raise InputError(f"--deadline takes at most {_LONGEST_DEADLINE} seconds")
     deadlines = Deadlines()
     if deadline is not None:  # how long a process takes to start has nothing to do with the server
         deadlines = Deadlines(call=deadline, first_read=deadline, read=deadline, end=deadline)
