@@ -128,8 +128,9 @@ def _print_set(
         logs = _generations(own) if own[1] else "no logs"
         output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(own, span)}  {state}".rstrip())
         name = kind = state = ""
+    blocking = set(map(id, verdict.blocking))
     for fault in verdict.faults:
-        _print_fault(fault, "  " * (depth + 1), blocks=fault in verdict.blocking)
+        _print_fault(fault, "  " * (depth + 1), blocks=id(fault) in blocking)
 
 
 def _bar(generations: tuple[int, int], span: tuple[int, int]) -> str:
