@@ -40,6 +40,8 @@ SLOW = {
         "test_simulated_restore",
         "test_story",
         "test_power_cut",
+        "test_real_pages",
+        "test_replay_mutants",
         "test_torture",
         "test_torture_restore",
         "test_workers",
