@@ -36,6 +36,7 @@ FAULTS: dict[str, int | str] = {
     "EROFS": errno.EROFS,
     "short": "short",
     "signal": "signal",
+    "signal after": "signal after",
     "killed before": "before",
     "killed after": "after",
     "unreadable": "unreadable",
@@ -63,7 +64,8 @@ class Strike:
 
     Args:
         at: The number of the call to strike, from 1 on.
-        how: An errno; `short` for a write that writes half; `signal`; `before` or `after`: all processes die there;
+        how: An errno; `short` for a write that writes half; `signal` in its place or `signal after` it; `before` or
+            `after`: all processes die there;
             `unreadable`: reads are counted, and one fails; `worker`: the calls of forked processes are counted, of each
             by itself, and one dies.
         sticky: Whether every later call of the same name fails as well.
@@ -118,6 +120,8 @@ class Strike:
         finally:
             if self.how == "after":
                 self._die()
+            if self.how == "signal after":
+                raise Stopped(15)
 
     def _die(self) -> None:
         os.kill(os.getpid() if self.how == "worker" else 0, signal.SIGKILL)

@@ -13,6 +13,7 @@ then may logs be truncated; End comes last, always; the receipt beside the archi
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -173,10 +174,11 @@ class _Run:
                 self._copy(sink)
                 self._after_seal(sink)
         except BaseException as error:
-            self._tell_of_failure(error)
+            try:
+                self._tell_of_failure(error)
+            finally:
+                sink.discard()
             raise
-        finally:
-            sink.discard()  # nothing to do after a seal
         return self._finish()
 
     def _demand_possible(self) -> None:
@@ -387,6 +389,10 @@ class _Run:
             written = self._write_receipt()
         except StorageError as error:
             raise self._partial(f"its receipt could not be completed: {error.message}") from error
+        except KeyboardInterrupt as error:  # there is nothing left to give up
+            with suppress(StorageError):
+                error.add_note(f"the backup is done, and its receipt is complete: {self._write_receipt().name}")
+            raise
         if ending.result != "ok":
             hint = (
                 "the server may not count this backup; see its event log, and take a full before the next incremental"

@@ -122,10 +122,13 @@ class FileSink:
 
     def _keep_old(self) -> None:
         """Give what is going to be replaced a second name, where there are such, until the new file is durable."""
-        name = self._temporary.with_suffix(OLD_SUFFIX)
-        with contextlib.suppress(OSError):
+        name = self._old = self._temporary.with_suffix(OLD_SUFFIX)  # noted first: a signal may come after the link
+        try:
             os.link(self.path, name, follow_symlinks=False)
-            self._old = name
+        except OSError:
+            self._old = None
+            return
+        with contextlib.suppress(OSError):
             if os.name != "nt":  # an open file is not replaced there
                 self._old_descriptor = os.open(name, os.O_RDONLY | _FLAGS)
                 durable.lock(self._old_descriptor)
@@ -199,9 +202,13 @@ def make_temporary(beside: Path) -> tuple[Path, int]:
     with storage_errors("write here", beside):
         for _ in range(_TRIES):
             path = beside.with_name(f".{beside.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
-            descriptor = os.open(path, _CREATE, 0o600)
-            if durable.lock(descriptor) and _is_name_of(path, descriptor):
-                return path, descriptor
+            try:
+                descriptor = os.open(path, _CREATE, 0o600)
+                if durable.lock(descriptor) and _is_name_of(path, descriptor):
+                    return path, descriptor
+            except KeyboardInterrupt:  # perhaps before it was known that it is made
+                path.unlink(missing_ok=True)
+                raise
             os.close(descriptor)
             path.unlink(missing_ok=True)
     raise StorageError("cannot write here: what is made is removed or locked at once by somebody else", path=beside)
