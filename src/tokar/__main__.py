@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from tokar.errors import ExhaustedError
+
 
 def main() -> None:
     """Load the command line and run it; where it cannot even be loaded, say so in one line."""
@@ -12,7 +14,7 @@ def main() -> None:
     except (ImportError, OSError, MemoryError, RuntimeError) as error:
         sys.stderr.write(f"tokar: error: it cannot be loaded: {type(error).__name__}: {error}\n")
         sys.stderr.write("hint: raise the limits (ulimit -v, -u and -n), or install tokar and what it needs anew\n")
-        sys.exit(1)
+        sys.exit(ExhaustedError.exit_code)
     run()
 
 

@@ -13,6 +13,10 @@ The tree, with the exit code that the command line gives for each branch::
     |   |-- BadMagicError               3   not an archive at all
     |   |-- UnsupportedError            3   an archive, but of a version, with a feature or a record not known here
     |   |-- HeaderError                 4   the header of an ESE file is damaged, too short or of an unknown layout
+    |   |-- RecordsError                4   the bytes of a log are not the records that they should be
+    |   |-- RefusedError                4   a record of a log is not played, because nothing proves how
+    |   |-- PageError                   4   a page is not as a change of it, or any page, must be
+    |   |   `-- UnknownFormError        4   the image of a page is compressed in a way that is not public
     |   |-- UnsealedError               5   a valid prefix of an archive whose end is missing
     |   `-- IntegrityError              4   stored and computed values differ
     |       |-- CheckMismatchError      4   the check of a record
