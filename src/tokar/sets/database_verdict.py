@@ -469,6 +469,8 @@ class DatabaseRun:
                 fault = link(last, following).fault
                 if last.generation in self.need.generations and fault is LinkFault.CONTENT:
                     self._check_link(last, following, Severity.ERROR)
+                elif fault is LinkFault.CONTENT:
+                    self.run.pop()  # the log itself is what was altered: recovery ends before it
                 elif fault is LinkFault.SIZE:
                     self._check_link(last, following, Severity.WARNING)
                 return
