@@ -12,10 +12,12 @@ more than ten seconds or 2 GiB of memory. The case is kept beside the corpus, an
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -89,9 +91,12 @@ def main() -> int:
 def _in_a_process(name: str, options: argparse.Namespace) -> int:
     """Run one target, and say what came of it; return 1 for a fault."""
     common = [sys.executable, "-m", "tests.fuzz", name, "--inside", "--corpus", str(options.corpus)]
-    done = subprocess.run(
-        [*common, "--seconds", str(options.seconds)], stderr=subprocess.PIPE, text=True, errors="replace", check=False
-    )
+    common += ["--seconds", str(options.seconds)]
+    with tempfile.TemporaryDirectory(
+        dir="/dev/shm" if Path("/dev/shm").is_dir() else None
+    ) as place:  # it cannot tidy up
+        env = {**os.environ, "TMPDIR": place}
+        done = subprocess.run(common, stderr=subprocess.PIPE, text=True, errors="replace", check=False, env=env)
     sys.stdout.write(_report(name, done.stderr) + "\n")
     if done.returncode:
         sys.stdout.write(done.stderr[-4000:] + "\n")

@@ -7,6 +7,7 @@ behind them, the first byte says whether they are put right first.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import tempfile
@@ -91,7 +92,9 @@ class Target(NamedTuple):
 def _folder() -> Path:
     """A folder of this process, in memory where the system has such a place; it goes when the process ends."""
     memory = Path("/dev/shm")
-    folder = tempfile.TemporaryDirectory(prefix="tokar-fuzz-", dir=memory if memory.is_dir() else None)
+    folder = tempfile.TemporaryDirectory(
+        prefix="tokar-fuzz-", dir=None if "TMPDIR" in os.environ or not memory.is_dir() else memory
+    )
     _kept.append(folder)
     return Path(folder.name)
 
