@@ -8,6 +8,7 @@ import mmap
 import os
 import signal
 import stat
+import time
 import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,12 @@ def dies(strike: Strike, work: Callable[[], object]) -> bool:
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads that the copy does not have
         child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with suppress(ProcessLookupError, PermissionError):
+            while True:  # what it forked holds its locks until it is gone too
+                os.killpg(child, 0)
+                time.sleep(0.001)
+        return code == KILLED
     try:
         os.setpgid(0, 0)
         with struck(strike):
