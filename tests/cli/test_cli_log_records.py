@@ -84,6 +84,15 @@ def test_a_damaged_log_is_shown_up_to_the_damage(tmp_path: Path) -> None:
     assert "there is no record of type 40, at (5,1,5C)" in result.stderr
 
 
+def test_there_are_no_pages_below_the_first(log: Path) -> None:
+    assert tokar("inspect", "--records", "--page", "-3", log).exit_code == 2
+
+
+def test_a_log_that_is_cut_is_named_torn_wherever_it_ends(log: Path) -> None:
+    log.write_bytes(log.read_bytes()[:8192])
+    assert "it ends in a file of 8,192 bytes, where its header says" in done("inspect", "--records", log).stdout
+
+
 def test_a_page_needs_records(log: Path) -> None:
     assert tokar("inspect", "--page", "6", log).exit_code == 2
 

@@ -161,3 +161,9 @@ def test_the_table_in_readme_is_the_one_that_is_printed() -> None:
     for support in ("proved", "played", "refused"):
         named = ", ".join(row["name"] for row in rows if row["support"] == support and row["name"][0] != "(")
         assert f"| {support} | {named}" in readme
+
+
+def test_where_there_is_no_database_nothing_is_rehearsed(tmp_path: Path) -> None:
+    write(tmp_path / "in", {"edb00005.log": log_file(5), "edb.log": log_file(6)})
+    text = tokar("check", "--replay", tmp_path / "in").stdout
+    assert "rehearsed   not looked at  there is no database here to play logs on" in text

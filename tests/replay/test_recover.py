@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +21,6 @@ from tokar.replay.effects import changes_of
 from tokar.replay.recover import recover
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from replay_sets import RealSet
 
     from tokar.replay.recover import RecoveredFile
@@ -213,6 +212,37 @@ def test_a_folder_that_leads_there_by_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "ntds")
     with pytest.raises(RestoreError, match="does harm there"):
         run(advancing(tmp_path / "in"), tmp_path / "link", forbidden=[str(tmp_path / "ntds")])
+
+
+@pytest.mark.parametrize("where", ["in", "in/out", "link"])
+def test_the_folder_of_the_set_itself_is_refused(where: str, tmp_path: Path) -> None:
+    folder = advancing(tmp_path / "in")
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(RestoreError, match="the set lies in"):
+        run(folder, tmp_path / where)
+    assert not (folder / "out").exists()
+
+
+def test_a_folder_is_refused_by_its_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RestoreError, match="does harm there"):
+        run(advancing(tmp_path / "in"), Path("c:/windows/System32/SRU"))
+
+
+def test_a_write_that_was_lost_before_the_last_attachment_is_refused(tmp_path: Path) -> None:
+    folder = as_it_lies(tmp_path / "in", after(whole=True))
+    data = bytearray((folder / "SRUDB.dat").read_bytes())
+    data[3 * 4096 : 4 * 4096] = before().database.read_bytes()[3 * 4096 : 4 * 4096]
+    (folder / "SRUDB.dat").write_bytes(data)
+    assert "page 2 is at 0x49" in refused(folder, tmp_path / "out")
+
+
+def test_later_logs_behind_a_gap_are_named_where_none_is_played(tmp_path: Path) -> None:
+    folder = advancing(tmp_path / "in")
+    (folder / "SRU00002.log").unlink()
+    (one,) = run(folder, tmp_path / "out")
+    assert one.report.beyond == ["SRU00003.log", "SRU00004.log", "SRU.log"]
+    assert any("SRU00003.log" in text for text in one.not_proved)
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

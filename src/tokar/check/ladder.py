@@ -281,6 +281,8 @@ def _replayed(facts: SetFacts, open_file: OpenFile) -> RungResult:
 
     with Replay(facts, open_file) as replay:
         reports = [one.report for one in replay.run()]
+    if not reports:
+        return RungResult(rung=Rung.REHEARSED, summary="there is no database here to play logs on", skipped=True)
     played = [one for one in reports if not one.why_not]
     return RungResult(
         rung=Rung.REHEARSED,

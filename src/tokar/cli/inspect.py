@@ -60,7 +60,8 @@ def inspect_files(
         ),
     ] = False,
     page: Annotated[
-        int | None, typer.Option(metavar="N", help="With --records of a log: only records that change this page.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="With --records of a log: only records that change this page."),
     ] = None,
     b3sums: Annotated[
         bool,

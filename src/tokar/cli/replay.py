@@ -47,7 +47,7 @@ def replay_set(
         raise InputError("name a set", hint="tokar replay --help shows what it takes")
     with open_set(paths) as files:
         facts = with_chains(files.facts, files.open)
-        with Replay(files.facts, files.open) as replay:
+        with Replay(facts, files.open) as replay:
             reports = [one.report for one in replay.run()]
     if as_json:
         chains = [{"name": one.name, "chain": to_json(one.chain)} for one in facts.databases if one.chain is not None]

@@ -27,6 +27,7 @@ class SetFiles:
         self._opened: dict[_Key, ByteSource] = {}
         self._facts: list[SetFacts] = []
         self.archives: list[Archive] = []
+        self.folders: set[Path] = set()  # Where files lie that are in no archive
 
     @property
     def facts(self) -> SetFacts:
@@ -45,6 +46,7 @@ class SetFiles:
 
     def take_files(self, facts: SetFacts, paths: Sequence[str]) -> None:
         """Add files as they lie, whose numbers say which of the paths they are at."""
+        self.folders.update(Path(one).parent for one in paths)
 
         def open_file(one: FileFacts) -> ByteSource:
             assert one.number is not None

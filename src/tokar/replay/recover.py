@@ -21,6 +21,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_page
 from tokar.ese.pages import PageChecker
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, NO_TIME
+from tokar.replay.chains import with_chains
 from tokar.replay.files import SetFiles
 from tokar.replay.whole import OpenReplay, Replay, Replayed
 from tokar.storage.sink import FileSink
@@ -93,8 +94,8 @@ def recover(
         RestoreError: The folder must not take it.
         StorageError: A file cannot be read or written.
     """
-    _demand_place(out, [*forbidden, *_paths_in(files)])
-    with Replay(files.facts, files.open) as replay:
+    _demand_place(out, [*forbidden, *_paths_in(files)], files.folders)
+    with Replay(with_chains(files.facts, files.open), files.open) as replay:
         chosen = _chosen(replay.run(), only)
         for one in chosen:
             _demand_recovered(one)
@@ -125,14 +126,21 @@ def _folder(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[0]
 
 
-def _demand_place(out: Path, forbidden: Iterable[str]) -> None:
-    """Refuse a folder that the service of the original may look into, or that has something in it."""
-    own = {_key(os.path.abspath(out)), _key(os.path.realpath(out))}  # noqa: PTH100 - what the name says, and where it leads
-    for path in forbidden:
+def _demand_place(out: Path, forbidden: Iterable[str], read: Iterable[Path]) -> None:
+    """Refuse a folder that the service of the original may look into, or that has something in it.
+
+    Args:
+        out: The folder.
+        forbidden: Paths that the set names.
+        read: Folders in which it lies.
+    """
+    own = {_key(str(out)), _key(os.path.abspath(out)), _key(os.path.realpath(out))}  # noqa: PTH100 - what the name says, and where it leads
+    lies_in = map(os.path.realpath, read)
+    for what, path in (*(("was taken from", one) for one in forbidden), *(("lies in", one) for one in lies_in)):
         place = _key(path)
         if place and any(one == place or one.startswith(place + "/") for one in own):
             raise RestoreError(
-                f"the set was taken from {names.printable(path)}: a database without its logs does harm there",
+                f"the set {what} {names.printable(path)}: a database without its logs does harm there",
                 path=out,
                 hint="recover into an empty folder elsewhere",
             )
@@ -281,7 +289,7 @@ def _not_proved(one: OpenReplay) -> Iterator[str]:
     if report.changes or report.undone:
         yield _NOT_COMPARED
     if report.beyond:
-        yield f"what is in later logs, which do not go on from the last one that was played: {some(report.beyond)}"
+        yield f"what is in later logs, which do not go on from what was played: {some(report.beyond)}"
     if report.untouched:
         yield f"{report.untouched:,} pages that no record that was played names: only their checksums speak for them"
     if report.unconfirmed:

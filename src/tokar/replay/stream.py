@@ -111,6 +111,8 @@ class RecordStream:
         damage = [one for one in report.faults if one.kind is not LogFaultKind.TORN]
         if damage:
             raise RecordsError(f"the log is damaged inside: {damage[0].kind}", offset=damage[0].offset)
+        if self._source.size != self.header.file_size:
+            self.tiling.torn = f"a file of {self._source.size:,} bytes, where its header says {self.header.file_size:,}"
         if report.is_torn:
             self.tiling.torn = f"a torn write at 0x{report.faults[0].offset:X}"
         if report.end:

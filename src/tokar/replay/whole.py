@@ -108,7 +108,7 @@ def _target_of(facts: DatabaseFacts, table: LogTable) -> Target:
         target.why_not, target.is_faulty = blocking[0].message, True
     elif opaque := next((log for log in run.run if log.is_opaque), None):
         target.why_not = f"{opaque.name} is of a format that is not known"
-    elif run.run:
+    else:
         _look_beyond(target, table)
     target.is_forward = header is not None and header.is_clean
     return target
@@ -116,11 +116,14 @@ def _target_of(facts: DatabaseFacts, table: LogTable) -> Target:
 
 def _look_beyond(target: Target, table: LogTable) -> None:
     """Note logs that are here and cannot be played; where the next one shows that the last was changed, play none."""
-    last = target.logs[-1]
-    signature, generation = target.header.log_signature, last.generation or 0
-    for log in table.of(signature, generation + 1):
-        if link(last, log).fault is LinkFault.CONTENT:
-            target.why_not = Rules.LOG_ALTERED.of_log(last, log.name).message
+    signature = target.header.log_signature
+    generation = target.header.consistent_position.generation - 1
+    if target.logs:
+        last = target.logs[-1]
+        generation = last.generation or 0
+        for log in table.of(signature, generation + 1):
+            if link(last, log).fault is LinkFault.CONTENT:
+                target.why_not = Rules.LOG_ALTERED.of_log(last, log.name).message
     target.beyond = [
         log.name for log in table.logs if log.signature == signature and (log.generation or 0) > generation
     ]
@@ -215,7 +218,8 @@ class Replayed:
 def report_lines(report: Replayed) -> Iterator[str]:
     """Yield what playing came to, in sentences, for a database that it was played on to the end."""
     if report.beyond:
-        yield f"not played, because they do not go on from the last log that was: {some(report.beyond)}"
+        last = "the last log that was" if report.logs else "its shutdown"
+        yield f"not played, because they do not go on from {last}: {some(report.beyond)}"
     if not report.logs:
         yield _NOTHING_TO_PLAY
         return
