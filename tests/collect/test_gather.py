@@ -415,6 +415,29 @@ def test_links_and_special_files_in_a_folder_are_left_out_unopened(tmp_path: Pat
     found = gather(folder, take_all=True)
     assert not found.count
     assert reasons(found) == dict.fromkeys(("dangling", "link.edb", "linked", "pipe"), "a link or a special file")
+    assert found.warnings == (
+        "link.edb: a database that is not taken: its name says so, and it is a link or a special file",
+    )
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "pipe"])
+def test_a_link_that_the_logs_name_as_a_database_is_warned_of(tmp_path: Path, kind: str) -> None:
+    folder = write(tmp_path / "set", logs(5, 7, attached=((r"C:\a\Store.bin", DATABASE_SIGNATURE),)))
+    if kind == "pipe":
+        os.mkfifo(folder / "STORE.BIN")
+    else:
+        write(tmp_path, {"link": bytes(database())} if kind == "link" else {})
+        (folder / "STORE.BIN").symlink_to(tmp_path / kind)
+    assert gather(folder).warnings == (
+        "STORE.BIN: a database that is not taken: the log edb00005.log names it, and it is a link or a special file",
+    )
+
+
+def test_a_link_beside_the_database_that_the_logs_name_needs_no_word(tmp_path: Path) -> None:
+    write(tmp_path, {**logs(5, 7), "data/main.edb": bytes(database())})
+    (tmp_path / "main.edb").symlink_to("data/main.edb")
+    found = gather(tmp_path)
+    assert (found.warnings, reasons(found)) == ((), {"main.edb": "a link or a special file"})
 
 
 def test_a_link_that_is_named_is_followed(tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def test_two_copies_of_one_database_are_named_with_the_latest(tmp_path: Path) ->
     assert fault.message.startswith("a/main.edb, b/main.edb are copies of one database, b/main.edb is the latest")
 
 
+def test_of_copies_that_are_equal_none_is_called_the_latest(tmp_path: Path) -> None:
+    files = {"a/main.edb": bytes(dirty(5, 7, dbtime=5)), "b/main.edb": bytes(dirty(5, 7, dbtime=5)), **logs(5, 7)}
+    (fault,) = verdict_on(tmp_path, files).faults
+    assert fault.message == (
+        "a/main.edb, b/main.edb are copies of one database, of the same time: logs are played onto one of them"
+    )
+
+
+def test_an_empty_database_is_called_empty_whatever_names_it(tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), "priv.edb": b"", **logs(5, 7)})
+    assert verdict.worst is Verdict.NOT_RECOVERABLE
+    assert "priv.edb cannot be read: empty" in [fault.message for fault in verdict.faults]
+
+
 def instance(number: int) -> dict[str, bytes]:
     stream, own = replace(OTHER_STREAM, random=number), Signature(random=number, created=moment(number))
     files = {DATABASE: bytes(dirty(5, 7, log_signature=stream, signature=own))}

@@ -22,6 +22,7 @@ from tokar.names import collision_key, leaf_of
 from tokar.storage.bytesource import FileSource
 
 _KEY_SUFFIXES: Final = (".p12", ".pfx")
+_LINK: Final = "a link or a special file"
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
 _NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".stm", ".raw"}
 """Endings of names that say something where there is no content."""
@@ -64,6 +65,7 @@ class Gatherer:
         self._doubtful: list[Candidate] = []  # files with names of logs, whose content does not say so
         self._next: list[Candidate] = []  # logs that were being prepared
         self._expected: dict[str, str] = {}  # leaves that are named as databases, by their keys, and what names them
+        self._links: list[str] = []  # links and special files in folders
         self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
         self._warnings: list[str] = []
@@ -142,7 +144,8 @@ class Gatherer:
         suffix = leaf[-4:].lower()
         reason: str | None
         if not stat.S_ISREG(status.st_mode):
-            reason = "a link or a special file"
+            reason = _LINK
+            self._links.append(name)
         elif is_key(leaf):
             reason = _KEY_LEFT_OUT
         elif status.st_size < ese.SMALLEST_SIZE and suffix not in _NAMES_COUNT:  # too small for any header
@@ -298,6 +301,11 @@ class Gatherer:
         """Take what is named as a database and does not look like one: its header may be gone, or all of it zeros."""
         taken = {collision_key(leaf_of(one.name)) for one in self._candidates if one.kind in _DATABASE_KINDS}
         wanted = {key: whom for key, whom in self._expected.items() if key not in taken}
+        for name in self._links:
+            key = collision_key(leaf_of(name))
+            if key in wanted or (key not in taken and name.lower().endswith(_DATABASE_SUFFIXES)):
+                whom = f"{wanted[key]} names it" if key in wanted else "its name says so"
+                self._warnings.append(f"{name}: a database that is not taken: {whom}, and it is {_LINK}")
         if not wanted:
             return
         for at, one in enumerate(self._candidates):

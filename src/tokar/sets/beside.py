@@ -77,8 +77,10 @@ def _copies(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:
     for alike in known.values():
         if len(alike) > 1:
             names = [one.name for one in alike]
-            latest = max(alike, key=lambda one: one.header.dbtime if one.header else 0)
-            yield Rules.DATABASE_TWICE.fault(some(names), latest.name, files=names, databases=names)
+            times = {one.name: one.header.dbtime for one in alike if one.header is not None}
+            latest = max(times, key=lambda name: times[name])
+            which = f"{latest} is the latest" if len(set(times.values())) > 1 else "of the same time"
+            yield Rules.DATABASE_TWICE.fault(some(names), which, files=names, databases=names)
 
 
 def _instances(facts: SetFacts) -> Iterator[Fault]:

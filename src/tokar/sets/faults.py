@@ -344,7 +344,7 @@ class Rules:
     STREAMING_ALONE = Rule(FaultKind.STREAMING_ALONE, "{} is a streaming file of no database here",
         "find the .edb of the same backup", -540, severity=Severity.WARNING)
     DATABASE_TWICE = Rule(FaultKind.DATABASE_TWICE,
-        "{} are copies of one database, {} is the latest: logs are played onto one of them",
+        "{} are copies of one database, {}: logs are played onto one of them",
         "restore the one that is wanted with --only, or archive them apart", severity=Severity.WARNING)
     INSTANCES = Rule(FaultKind.INSTANCES,
         "{} instances have the base name {}, in {}: their logs cannot lie in one directory",

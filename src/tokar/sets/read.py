@@ -255,7 +255,7 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     """Return the facts of a file whose content says nothing: its token or name may still say what it should be."""
     by_name = file.by_name.role
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
-        recognised = identity.kind is not FileKind.UNKNOWN
+        recognised = identity.kind is not FileKind.UNKNOWN or not file.size
         return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
     if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
         return _named_log(file, damaged=True, note=identity.lacks)
