@@ -331,6 +331,6 @@ TestStoryOfACertificationAuthority.settings = counted(EXAMPLES["certadm"])
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("machine", [Exchange, Authority])
+@pytest.mark.parametrize("machine", [Exchange, Authority, Directory])
 def test_many_more_stories(machine: type[Machine]) -> None:
     run_state_machine_as_test(machine, settings=counted(60))

@@ -357,6 +357,8 @@ _ENGINE: Final = (
     (-1216, "AttachedDatabaseMismatch", "an attached database is missing or another one",
         "restore all databases of the logs; where no service owns them, esentutl /r BASE /i goes on without"),
     (-1217, "DatabaseInvalidPath", "the path of a database is not valid", _PARAMETER),
+    (-1226, "DatabaseIncompleteIncrementalReseed", "the database is being rebuilt from another copy",
+        "let that end where it began, or restore a backup from before it"),
     (-1414, "SecondaryIndexCorrupted", "an index was made under another sort order of the system",
         "let the service rebuild its indexes, or restore on the version of Windows that it came from"),
     (-1601, "RecordNotFound", "a record was not found", "report it to whoever wrote the program"),
@@ -365,6 +367,8 @@ _ENGINE: Final = (
     (-1809, "PermissionDenied", "access denied", "check the rights to the files and folders"),
     (-1811, "FileNotFound", "a file was not found",
         "look for its name in the event before it; after a restore: a log, a patch file or a database of the map"),
+    (-1935, "DatabaseIncompleteRevert", "the database is being taken back to an earlier state, and that has not ended",
+        "let that end where it began, or restore a backup from before it"),
 )
 # fmt: on
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -247,3 +248,14 @@ def test_a_flip_in_the_last_records_is_always_undone(at: int) -> None:
 def test_any_bytes_give_typed_errors(data: bytes) -> None:
     with pytest.raises(BadMagicError):
         salvage(BytesSource(data), pytest.fail)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("inputs", [(oracles,), (oracles, st.booleans())], ids=["damaged", "damaged, partial or not"])
+def test_many_more_accidents_keep_each_of_the_rules(inputs: tuple[st.SearchStrategy[object], ...]) -> None:
+    rules = [rule for name, rule in globals().items() if name.startswith("test_") and hasattr(rule, "hypothesis")]
+    tried = [rule for rule in rules if len(inspect.signature(rule.hypothesis.inner_test).parameters) == len(inputs)]
+    tried = [rule for rule in tried if "oracle" in inspect.signature(rule.hypothesis.inner_test).parameters]
+    assert len(tried) > 1
+    for rule in tried:
+        settings(deadline=None, max_examples=400)(given(*inputs)(rule.hypothesis.inner_test))()
