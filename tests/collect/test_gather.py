@@ -127,6 +127,13 @@ def test_the_next_log_is_taken_where_there_is_no_current_one(tmp_path: Path) -> 
     assert "so it is taken" in found.notes[0]
 
 
+@pytest.mark.parametrize("current", [b"", bytes(8192), bytes([7]) * 8192], ids=["empty", "zeros", "garbage"])
+def test_the_next_log_is_taken_where_the_current_one_cannot_be_read(tmp_path: Path, current: bytes) -> None:
+    found = gather(tmp_path, {"edb00008.log": log(8), "edb.log": current, "edbtmp.log": bytes(8192)})
+    assert taken(found) == {"edb00008.log": 0x21, "edb.log": 0x21, "edbtmp.log": 0x21}
+    assert "edbtmp.log: the next log being prepared; no current log can be read, so it is taken" in found.notes
+
+
 def test_a_numbered_log_whose_header_is_gone_is_taken_by_its_name(tmp_path: Path) -> None:
     found = gather(tmp_path, {"edb0000A.log": bytes([7]) * 8192})
     assert [(one.token, one.generation) for one in found.candidates] == [(0x21, 0xA)]

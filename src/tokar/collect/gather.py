@@ -65,6 +65,7 @@ class Gatherer:
         self._doubtful: list[Candidate] = []  # files with names of logs, whose content does not say so
         self._next: list[Candidate] = []  # logs that were being prepared
         self._expected: dict[str, str] = {}  # leaves that are named as databases, by their keys, and what names them
+        self._unreadable: set[str] = set()  # paths of logs without a header that can be read
         self._links: list[str] = []  # links and special files in folders
         self._left_out: list[NotTaken] = []
         self._notes: list[str] = []
@@ -191,10 +192,12 @@ class Gatherer:
             return None, _NEVER_BY_NAME[by_name.role]
         if identity.kind in _TAKEN:
             if identity.damaged:
+                self._unreadable.add(path)
                 said = self._notes if identity.kind is FileKind.LOG else self._warnings
                 said.append(f"{leaf}: {identity.note or 'its header is damaged'}")
             return identity.kind.value, None
         if identity.kind is FileKind.RESERVE and by_name.role in _BY_NAME:  # no reserve log is called that
+            self._unreadable.add(path)
             self._notes.append(f"{leaf}: taken for a log by its name; there is {identity.lacks} in it")
             return "log", None
         if identity.kind in _NO_HEADER and by_name.role in _NO_ROLE:
@@ -284,6 +287,7 @@ class Gatherer:
             if (_folder_of(one), one.base) in streams:
                 what = "its header is not that of a log" if one.state.size else "it is empty"
                 self._notes.append(f"{one.name}: taken for a log by its name; {what}")
+                self._unreadable.add(one.path)
                 self._candidates.append(one)
             else:
                 self._left_out.append(NotTaken(one.name, "not recognised"))
@@ -333,13 +337,15 @@ class Gatherer:
         return one._replace(kind="database", token=self._token(one.name, "database"))
 
     def _decide_next(self) -> None:
-        """Take a log that was being prepared where there is no current log: the engine goes on with that one."""
+        """Take a log that was being prepared where no current log can be read: the engine goes on with that one."""
         logs = [one for one in self._candidates if one.kind == "log"]
+        roles = {one.path: parse_file_name(leaf_of(one.name), self._base).role for one in logs}
         for one in self._next:
             beside = [log for log in logs if (_folder_of(log), log.base) == (_folder_of(one), one.base)]
-            current = any(parse_file_name(leaf_of(log.name), self._base).role is NameRole.CURRENT_LOG for log in beside)
-            if beside and not current:
-                self._notes.append(f"{one.name}: the next log being prepared; there is no current log, so it is taken")
+            current = {log.path for log in beside if roles[log.path] is NameRole.CURRENT_LOG}
+            if beside and current <= self._unreadable:
+                why = "no current log can be read" if current else "there is no current log"
+                self._notes.append(f"{one.name}: the next log being prepared; {why}, so it is taken")
                 self._candidates.append(one)
             else:
                 self._left_out.append(NotTaken(one.name, _NEXT_LEFT_OUT))
