@@ -1,7 +1,7 @@
 """Plays all logs of a set on its databases: which logs, from where on, and what came of it.
 
 Which logs a database needs, and whether they are there and link, is not decided here: it is what the verdict on the set
-rests on (`sets.database_verdict`). Logs are played once for all databases of their stream.
+rests on (`sets.database_run`). Logs are played once for all databases of their stream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tokar.replay.player import Played, Player
 from tokar.replay.redo import Bounds, Clash, PageRedo
 from tokar.replay.stream import RecordsError, RecordStream, number_of, position_of
 from tokar.replay.undo import undo_open
-from tokar.sets.database_verdict import DatabaseRun
+from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.faults import Rules
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key

@@ -9,7 +9,8 @@ The modules, from the bottom up::
     faults            what is wrong, the files concerned, the error that follows, the next step
     file_faults       what is wrong with a database or a log by itself
     logs              logs by generation, whether one continues another, and runs of them through several sets
-    database_verdict  one database and the logs that are played onto it
+    database_verdict  what becomes of one database, in a word and with what it rests on
+    database_run      one database and the logs that are played onto it
     judge             the verdict on a set
     outcome           what a verdict comes to, in five words: the last line
 

@@ -12,7 +12,8 @@ from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import LogTime, Signature
 from tokar.sets.beside import pair_faults, together_faults
-from tokar.sets.database_verdict import DatabaseRun, DatabaseVerdict, Verdict
+from tokar.sets.database_run import DatabaseRun
+from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity, first_of, for_owner, forked, in_order, logs_text
 from tokar.sets.file_faults import log_fault

@@ -1,0 +1,457 @@
+"""One database and the logs that are played onto it, from the lowest needed one on, each held against the one before.
+
+The rules are those of the engine's recovery. A clean database needs nothing. A dirty one needs every log of its
+required range, a streaming copy every log of its backup; they must be of its log stream, link to each other, and the
+highest must be the very log the database names. Logs that hold committed transactions beyond that are wanted too:
+without them recovery goes on only with a loss (-582).
+
+Sources: Microsoft, Extensible Storage Engine, logredo.cxx, logutil.cxx, db.cxx and backup.cxx (behaviour only);
+Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from tokar.ese.database import DatabaseState
+from tokar.ese.values import LogTime, Signature
+from tokar.sets.database_verdict import DatabaseVerdict, Verdict
+from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.faults import (
+    Fault,
+    FaultKind,
+    Rule,
+    Rules,
+    Severity,
+    first_of,
+    forked,
+    in_order,
+    logs_text,
+    ranges,
+)
+from tokar.sets.file_faults import database_faults, log_fault
+from tokar.sets.logs import LinkFault, LinkProof, LogTable, link
+from tokar.sets.need import Basis, need_of
+from tokar.words import noun, some
+
+_DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}
+_CONTENT_FAULTS: Final = {
+    FaultKind.LOG_SIZE,
+    FaultKind.LOG_BLANK,
+    FaultKind.LOG_DAMAGED,
+    FaultKind.LOG_TORN,
+    FaultKind.LOG_SHORT,
+    FaultKind.LOG_OF_OTHER_BRANCH,
+    FaultKind.LOG_NAME,
+}
+
+
+class DatabaseRun:
+    """One database and the logs that will be played onto it.
+
+    Args:
+        facts: The database.
+        table: The logs of its set.
+    """
+
+    def __init__(self, facts: DatabaseFacts, table: LogTable) -> None:
+        self.facts = facts
+        self.need = need_of(facts)  # The logs it needs
+        self.faults: list[Fault] = [*database_faults(facts)]  # What is wrong, as found
+        self.run: list[LogFacts] = []  # The logs that will be played, in order; with holes where some are missing
+        self.before: list[LogFacts] = []  # Older logs that lead to the run, from the lowest one on
+        self.missing: list[range] = []  # Needed generations that are not here, as runs
+        self._by_number = False
+        self._uncompared: list[str] = []  # Copies of one log that nobody has compared
+        self._is_forked = False  # Whether two histories lead on, and nothing says which is wanted
+        self._proven: Mapping[int, LogTime] = {}  # When logs of its stream were created, as far as that is proven
+        self._table = table
+        if self.need.basis is Basis.UNUSABLE and facts.header is not None:
+            rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
+            self._note(rule.fault(facts.name, self.need.why, files=(facts.name,)))
+
+    @property
+    def signature(self) -> Signature | None:
+        """The log stream of the database; None where it never belonged to one."""
+        header = self.facts.header
+        return header.log_signature if header is not None and header.log_signature.is_set else None
+
+    def walk(self, proven: Mapping[int, LogTime] | None = None) -> None:
+        """Follow the logs from the lowest needed one on, as far as they go.
+
+        Args:
+            proven: When logs of its stream were created, as far as any database proves it; by default this one alone.
+        """
+        self._proven = self.prove() if proven is None else proven
+        header = self.facts.header
+        if header is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
+            return
+        if self.need.low:
+            self._walk_needed(header.log_signature)  # a database that belongs to no stream has none of its logs
+        elif self.signature is not None:
+            self._start_forward(self.signature)
+        if self.signature is not None and not self.missing:
+            self._walk_forward(self.signature)
+        elif (
+            self.missing and self.missing[0].start > self.need.high
+        ):  # recovery goes on with a loss, and ends before the hole
+            self.run = [log for log in self.run if (log.generation or 0) < self.missing[0].start]
+        self._walk_back(header.log_signature)
+        self._check_attached()
+        for log in self.run:
+            self._check_copies(header.log_signature, log)
+
+    def _check_attached(self) -> None:
+        """Note a log that was written while another database was attached, or none where recovery begins."""
+        header = self.facts.header
+        if header is None or not self.need.low or not header.attach_position.is_set:
+            return
+        for at, log in enumerate(self.placed):
+            generation, names = log.generation or 0, {one.signature for one in log.attached}
+            is_meant = generation > header.attach_position.generation and generation <= self.need.high
+            if header.state is DatabaseState.DIRTY_SHUTDOWN:
+                names = {one.signature for one in log.attached if one.attach_position == header.attach_position}
+            if is_meant and not log.is_opaque and header.signature not in names and (log.attached or not at):
+                self._note(Rules.LOG_OF_OTHER_DATABASE.of_log(log, self.facts.name, hard=self.need.hard))
+                return
+
+    def _is_of_other_history(self, log: LogFacts) -> bool:
+        """Return whether a later log says that the database, which is shut down, was not shut down where it was."""
+        header = self.facts.header
+        if header is None or self.need.low or header.attach_position > header.consistent_position:
+            return False
+        if (log.generation or 0) <= header.consistent_position.generation:
+            return False
+        own = [one for one in log.attached if one.signature == header.signature]
+        return any(
+            one.consistent_position < header.consistent_position and one.attach_position != header.attach_position
+            for one in own
+        )
+
+    def _check_copies(self, signature: Signature, log: LogFacts) -> None:
+        """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
+        if any(link(log, one).proof is LinkProof.CONTENT for one in self._table.continuing(signature, log)):
+            return
+        for other in self._table.of(signature, log.generation or 0):
+            same = other is log or other.created != log.created or (log.digest and other.digest == log.digest)
+            if same:
+                continue
+            if log.content is None or other.content is None:
+                self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
+            elif log.content.valid == other.content.valid and (
+                log.content.segments_xor != other.content.segments_xor
+                or (log.digest and log.content.segments_xor is None)
+            ):
+                self._note(Rules.LOG_TWICE.of_log(log, other.name))
+
+    @property
+    def start(self) -> int:
+        """The generation with which recovery must begin at the latest; 0 where that is not known."""
+        header = self.facts.header
+        return self.need.low or (header.consistent_position.generation if header is not None else 0)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known which logs recovery goes through: what is needed is there, or nothing is needed."""
+        unknown = self._is_forked or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}
+        unknown |= self.signature is not None and not self.start  # shut down, and not known in which log
+        return not unknown and not (self.missing and self.missing[0].start <= self.need.high)
+
+    @property
+    def end(self) -> int:
+        """The generation with which the run ends; 0 where there is none."""
+        return (self.run[-1].generation or 0) if self.run else 0
+
+    @property
+    def placed(self) -> list[LogFacts]:
+        """All logs that recovery goes through, in order: it begins with the lowest one in the folder."""
+        return [*self.before, *self.run]
+
+    def give_up(self) -> None:
+        """Play no log onto a database that needs none."""
+        self.before, self.run = [], []
+
+    def prove(self) -> dict[int, LogTime]:
+        """Return when the logs were created up to the one that the header names, each proven by the one after it."""
+        generation, created = self.need.last_log, self.need.last_log_created
+        proven: dict[int, LogTime] = {}
+        while generation >= self.need.low > 0:
+            proven[generation] = created
+            log = self._table.choose(self.signature, generation, None, created) if self.signature else None
+            if log is None or log.is_opaque or log.created != created:
+                break
+            generation, created = generation - 1, log.previous_created
+        return proven
+
+    def _plays(self, log: LogFacts) -> bool:
+        """Return whether recovery gets through a log that is not needed, going by the log alone."""
+        last = log.signature is not None and not self._table.of(log.signature, (log.generation or 0) + 1)
+        fault = log_fault(log, Severity.ERROR, hard=self.need.hard, last=last)
+        fits = log.is_opaque or self.facts.header is None or log.page_size == self.facts.header.page_size
+        return fits and self._table.finds(log) and (fault is None or fault.severity is not Severity.ERROR)
+
+    def _walk_back(self, signature: Signature) -> None:
+        """Take the older logs that lead to the run: recovery begins with the lowest log that it finds."""
+        while self.run:
+            first = self.placed[0]
+            log = self._table.choose(signature, (first.generation or 0) - 1, None, first.previous_created)
+            if log is None or log.current or link(log, first).fault is not None or not self._plays(log):
+                return
+            self.before.insert(0, log)
+
+    def _walk_needed(self, signature: Signature) -> None:
+        """Take the needed logs that are there, in order; a damaged header may ask for two billion."""
+        need = self.need
+        before: LogFacts | None = None
+        expected = need.low
+        for generation in self._table.present(signature, need.low, need.committed):
+            if generation > expected:
+                self.missing.append(range(expected, generation))
+                before = None
+            created = self._proven.get(generation)
+            log = self._table.choose(signature, generation, before, created, hard=need.hard)
+            assert log is not None
+            self._take(log, before, Severity.ERROR if generation <= need.high else Severity.LOSS)
+            before, expected = log, generation + 1
+        if expected <= need.committed:
+            self.missing.append(range(expected, need.committed + 1))
+        self._note_missing(signature)
+        contents = [log.content for log in self.run]
+        if before and not self.missing and all(one is not None and one.is_blank for one in contents):
+            # A log that was just begun may be blank, all needed ones together may not.
+            self._note(Rules.LOG_BLANK.of_log(before, "parts", hard=need.hard))
+
+    def _take(self, log: LogFacts, before: LogFacts | None, severity: Severity) -> None:
+        """Add a log to the run, and note what is wrong with it."""
+        need, hard = self.need, self.need.hard
+        self.run.append(log)
+        self._by_number |= log.is_opaque
+        own = log_fault(log, severity, hard=hard, last=log.generation == need.committed)
+        if own is not None:
+            self._note(own)
+        elif not self._table.finds(log) or (hard and log.current):
+            self._note(Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity, hard=hard))
+        if before is not None and before.current:
+            self._note(Rules.CURRENT_NOT_LAST.of_log(before, before.generation, log.name, severity=severity))
+        if log.is_opaque or log.generation is None:
+            return
+        self._check_forked(before, log, severity)
+        if log.generation == need.last_log and log.created != need.last_log_created:
+            # The same number and stream, and yet another log: history forked after a restore.
+            words = (log.created.iso(), self.facts.name, need.last_log_created.iso())
+            self._note(Rules.LOG_OF_OTHER_BRANCH.of_log(log, *words, severity=severity, hard=hard))
+        elif before is not None:
+            self._check_link(before, log, severity)
+        assert self.facts.header is not None
+        if log.page_size != self.facts.header.page_size:
+            sizes = (log.page_size, self.facts.name, self.facts.header.page_size)
+            self._note(Rules.LOG_PAGE_SIZE.of_log(log, *sizes, severity=severity))
+
+    def _check_forked(self, before: LogFacts | None, log: LogFacts, severity: Severity) -> None:
+        """Note where histories part at a log of the run."""
+        if log.signature is None or log.generation is None:
+            return
+        found = self._table.distinct(log.signature, log.generation)
+        if len(found) < 2:
+            return
+        only = before is not None and len(self._table.continuing(log.signature, before)) == 1
+        if only or log.generation in self._proven:
+            self._note(forked(log, found, Severity.WARNING))
+        elif not self._may_be_told(before, found):
+            self._note(forked(log, found, severity))
+
+    def _note(self, fault: Fault) -> None:
+        self.faults.append(replace(fault, databases=(self.facts.name,)))
+
+    def _check_link(self, before: LogFacts, log: LogFacts, severity: Severity) -> None:
+        found = link(before, log).fault
+        if found is None:
+            return
+        if found is LinkFault.CONTENT:
+            if not self._explains(before):
+                needed = before.generation in self.need.generations  # it is this one whose content is not what it was
+                severity = Severity.ERROR if needed else severity
+                self._note(Rules.LOG_ALTERED.of_log(before, log.name, severity=severity))
+        elif found is LinkFault.SIZE:
+            sizes = (log.expected_size, before.name, before.expected_size)
+            self._note(Rules.LOG_SIZES.of_log(log, *sizes, before=before, severity=severity))
+        elif not self._is_other_branch(before):
+            hard = self.need.hard
+            self._note(Rules.LINK_BROKEN.of_log(log, before.name, before=before, severity=severity, hard=hard))
+
+    def _explains(self, before: LogFacts) -> bool:
+        """Tell whether the earlier log has a fault of its own, from which a broken content link only follows."""
+        for at, fault in enumerate(self.faults):
+            if before.name in fault.files and fault.kind in _CONTENT_FAULTS:
+                extra = (*fault.consequences, "the accumulated checksum in the next log does not fit (-590)")
+                self.faults[at] = replace(fault, consequences=tuple(dict.fromkeys(extra)))
+                return True
+        return False
+
+    def _is_other_branch(self, before: LogFacts) -> bool:
+        return any(fault.kind is FaultKind.LOG_OF_OTHER_BRANCH and before.name in fault.files for fault in self.faults)
+
+    def _note_missing(self, signature: Signature) -> None:
+        """Note why needed generations are not here: nothing of that number, or something that cannot stand for it."""
+        gone: list[range] = []
+        for hole in self.missing:
+            start = hole.start
+            for generation in self._claimed(hole, signature):
+                gone.append(range(start, generation))
+                self._note(self._stand_in(signature, generation))
+                start = generation + 1
+            gone.append(range(start, hole.stop))
+        end = self.need.high + 1
+        self._note_gone(Rules.LOG_MISSING, [range(hole.start, min(hole.stop, end)) for hole in gone])
+        self._note_gone(Rules.COMMITTED_LOG_MISSING, [range(max(hole.start, end), hole.stop) for hole in gone])
+
+    def _claimed(self, hole: range, signature: Signature) -> list[int]:
+        """Return the generations of a hole for which there is a file that cannot stand for them."""
+        found = {generation for generation in self._table.claimed(hole) if self._stand_ins(signature, generation)}
+        last = hole.stop - 1
+        return sorted(found | ({last} if self._wrong_current(last) else set()))
+
+    def _stand_ins(self, signature: Signature, generation: int) -> list[LogFacts]:
+        logs = self._table.claiming(generation)
+        return [log for log in logs if log.signature != signature and (log.damaged or log.signature is not None)]
+
+    def _stand_in(self, signature: Signature, generation: int) -> Fault:
+        """Return the fault of what is there in place of a needed log."""
+        hard, severity = self.need.hard, Severity.ERROR if generation <= self.need.high else Severity.LOSS
+        found = self._stand_ins(signature, generation) or self._wrong_current(generation)
+        if unreadable := [log for log in found if log.damaged]:
+            fault = log_fault(unreadable[0], severity, hard=hard, last=False)
+            assert fault is not None
+            return replace(fault, generations=(generation,))
+        numbers = (generation,)
+        foreign = [log for log in found if log.signature != signature]
+        if not foreign:
+            older = (found[0].generation, self.facts.name, generation)
+            fault = Rules.LOG_OLDER.of_log(found[0], *older, severity=severity, hard=hard)
+            return replace(fault, generations=numbers)
+        files = [log.name for log in foreign]
+        words = (some(files), generation)
+        return Rules.LOG_FOREIGN.fault(*words, files=files, generations=numbers, severity=severity, hard=hard)
+
+    def _wrong_current(self, generation: int) -> list[LogFacts]:
+        """Return the current log, which has no number in its name, where the highest needed one is missing."""
+        if generation != self.need.committed:
+            return []
+        bases = {log.base for log in self.run}
+        found = [log for log in self._table.logs if log.current and (not bases or log.base in bases)]
+        return [
+            log
+            for log in found
+            if log.damaged
+            or (log.signature and (log.signature != self.signature or (log.generation or 0) < generation))
+        ]
+
+    def _note_gone(self, rule: Rule, holes: Iterable[range]) -> None:
+        """Note the logs of which nothing is here."""
+        gone = [hole for hole in holes if hole]
+        if not gone:
+            return
+        useless = [played.generation for played in self.run if played.generation and played.generation > gone[0].start]
+        fault = rule.fault(*logs_text(gone), generations=first_of(gone), hard=self.need.hard)
+        self._note(
+            replace(
+                fault,
+                consequences=(f"{noun(len(useless), 'log')} {ranges(useless)} cannot be played",) if useless else (),
+            )
+        )
+
+    def _start_forward(self, signature: Signature) -> None:
+        """A clean database can be played forward from the log in which it was last consistent."""
+        assert self.facts.header is not None
+        header = self.facts.header
+        generation = header.consistent_position.generation
+        log = self._table.choose(signature, generation, None, header.last_log_time)
+        found = self._table.distinct(signature, generation)
+        if log is not None and len(found) > 1 and log.created != header.last_log_time:
+            self._note(forked(log, found, Severity.ERROR))
+            self._is_forked = True
+        if log is not None and self._plays(log):
+            self.run.append(log)
+
+    def _may_be_told(self, before: LogFacts | None, found: Sequence[LogFacts]) -> bool:
+        """Note that only content tells which of several logs continues one, where nobody looked at that yet."""
+        looks = before is not None and before.content is None
+        if before is None or not looks or all(one.previous_segments_xor is None for one in found):
+            return False
+        self._uncompared.append(f"{before.name}: which of {some(one.name for one in found)} was written after it")
+        self._note(replace(forked(found[0], found, Severity.ERROR), severity=Severity.WARNING))
+        self._is_forked = True
+        return True
+
+    def _walk_forward(self, signature: Signature) -> None:
+        """Go on while each log continues the one before it."""
+        while self.run and not self.run[-1].current:
+            last = self.run[-1]
+            found = self._table.continuing(signature, last)
+            if len(found) > 1:
+                if not self._may_be_told(last, found):
+                    self._note(forked(found[0], found, Severity.ERROR))
+                self._is_forked = True
+                return
+            following = self._table.choose(signature, (last.generation or 0) + 1, last, hard=self.need.hard)
+            if following is not None and not found:
+                fault = link(last, following).fault
+                if last.generation in self.need.generations and fault is LinkFault.CONTENT:
+                    self._check_link(last, following, Severity.ERROR)
+                elif fault is LinkFault.CONTENT:
+                    self.run.pop()  # the log itself is what was altered: recovery ends before it
+                elif fault is LinkFault.SIZE:
+                    self._check_link(last, following, Severity.WARNING)
+                return
+            if following is None or not self._plays(following):
+                return
+            if self._is_of_other_history(following):
+                self.run = []
+                return
+            self.run.append(following)
+            self._by_number |= following.is_opaque
+
+    def verdict(self) -> DatabaseVerdict:
+        """Return what becomes of the database."""
+        header = self.facts.header
+        ordered = in_order(self.faults)
+        reaches = self.run[-1].generation if self.run and not self.missing else 0
+        return DatabaseVerdict(
+            name=self.facts.name,
+            verdict=self._decide(ordered),
+            state=header.state_name if header is not None else "unreadable",
+            need=self.need,
+            missing=tuple(self.missing),
+            reaches=reaches or 0,
+            faults=ordered,
+            not_checked=tuple(self._open()),
+        )
+
+    def _decide(self, faults: Iterable[Fault]) -> Verdict:
+        errors = [fault for fault in faults if fault.severity is Severity.ERROR]
+        if self.facts.temporary and not errors:
+            return Verdict.TEMPORARY
+        if any(fault.kind not in _DAMAGE for fault in errors):
+            return Verdict.NOT_RECOVERABLE
+        if errors:
+            return Verdict.DAMAGED
+        if any(fault.severity is Severity.LOSS for fault in faults):
+            return Verdict.WITH_LOSS
+        if self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START}:
+            return Verdict.NOT_CHECKED
+        return Verdict.CLEAN if self.need.basis is Basis.CLEAN else Verdict.RECOVERABLE
+
+    def _open(self) -> Iterator[str]:
+        """Yield what the verdict leaves open."""
+        name, need = self.facts.name, self.need
+        if need.basis is Basis.UNKNOWN:
+            yield f"{name}: {need.why}"
+        yield from self._uncompared
+        if need.not_checked and (need.hard or self.missing):  # more logs than are needed are enough
+            yield f"{name}: {need.not_checked}"
+        if self._by_number:
+            yield f"{name}: logs of a format that is not known are taken by the numbers in their names alone"
+        if self.facts.pages is not None and (why := self.facts.pages.not_verified or self.facts.pages.caveat):
+            yield f"{name}: {why}"
