@@ -167,3 +167,12 @@ def test_where_there_is_no_database_nothing_is_rehearsed(tmp_path: Path) -> None
     write(tmp_path / "in", {"edb00005.log": log_file(5), "edb.log": log_file(6)})
     text = tokar("check", "--replay", tmp_path / "in").stdout
     assert "rehearsed   not looked at  there is no database here to play logs on" in text
+
+
+@pytest.mark.samples
+def test_where_no_log_is_played_nothing_is_rehearsed(tmp_path: Path) -> None:
+    shutil.copy(after().database, tmp_path / "SRUDB.dat")
+    result = tokar("check", "--replay", tmp_path)
+    assert "rehearsed   not looked at  logs played on 0 of 1 database, in memory" in result.stdout
+    assert "SRUDB.dat: it was shut down, and no log leads on from there" in result.stdout
+    assert result.exit_code == 0

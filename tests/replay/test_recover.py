@@ -15,6 +15,7 @@ from replay_sets import after, before, belkasoft, catroot, pages_of, rathbun, un
 from tokar.collect.on_disk import open_set
 from tokar.errors import ArchiveError, ExistingFileError, RestoreError, SetError
 from tokar.ese.database import DatabaseHeader
+from tokar.ese.page import seal_segment
 from tokar.ese.pages import PageChecker
 from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE
 from tokar.replay.effects import changes_of
@@ -243,6 +244,20 @@ def test_later_logs_behind_a_gap_are_named_where_none_is_played(tmp_path: Path) 
     (one,) = run(folder, tmp_path / "out")
     assert one.report.beyond == ["SRU00003.log", "SRU00004.log", "SRU.log"]
     assert any("SRU00003.log" in text for text in one.not_proved)
+
+
+def test_a_database_that_a_record_lets_grow_beyond_the_disk_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    folder = advancing(tmp_path / "in")
+    (folder / "SRU.log").unlink()
+    path = folder / "SRU00004.log"
+    data = bytearray(path.read_bytes())
+    extend = 0x2303
+    data[extend + 6 : extend + 10] = (1 << 31).to_bytes(4, "little")
+    data[2 * 4096 : 3 * 4096] = seal_segment(bytes(data[2 * 4096 : 3 * 4096]), 2)
+    path.chmod(0o600)
+    path.write_bytes(data)
+    assert "8,796,093,030,400 bytes are needed" in refused(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

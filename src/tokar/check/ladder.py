@@ -283,11 +283,13 @@ def _replayed(facts: SetFacts, open_file: OpenFile) -> RungResult:
         reports = [one.report for one in replay.run()]
     if not reports:
         return RungResult(rung=Rung.REHEARSED, summary="there is no database here to play logs on", skipped=True)
-    played = [one for one in reports if not one.why_not]
+    right = [one for one in reports if not one.why_not]
+    played = sum(one.logs > 0 for one in right)
     return RungResult(
         rung=Rung.REHEARSED,
-        summary=f"logs played on {len(played)} of {count_text(len(reports), 'database')}, in memory",
-        details=tuple(f"{one.name}: {line}" for one in played for line in report_lines(one)),
+        summary=f"logs played on {played} of {count_text(len(reports), 'database')}, in memory",
+        skipped=not played,
+        details=tuple(f"{one.name}: {line}" for one in right for line in report_lines(one)),
         unproven=tuple(f"{one.name}: not rehearsed: {one.why_not}" for one in reports if one.why_not),
     )
 

@@ -10,11 +10,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Final
 
 from tokar import names
 from tokar.as_json import fields_json
-from tokar.errors import CollisionError, ExistingFileError, RestoreError, SetError, StorageError
+from tokar.errors import (
+    CollisionError,
+    ExistingFileError,
+    NoRoomError,
+    RestoreError,
+    SetError,
+    StorageError,
+    storage_errors,
+)
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.log import LogHeader
@@ -103,6 +112,7 @@ def recover(
         made = _make_folder(out)
         written: list[Path] = []
         try:
+            _demand_room(out, sum(map(_size_of, chosen)))
             return [_write(files, one, path, written, progress) for one, path in zip(chosen, targets, strict=True)]
         except BaseException:
             for path in written:
@@ -213,8 +223,8 @@ def _write(
 ) -> RecoveredFile:
     """Write one database, checked while it is written."""
     header = recovered_header(one)
-    pages = max(_page_count(one), 1)
-    size = (pages + 2) * header.page_size
+    size = _size_of(one)
+    pages = size // header.page_size - 2
     checker = PageChecker(header, size)
     sink = FileSink(path)
     try:
@@ -238,9 +248,19 @@ def _demand_good(checker: PageChecker, path: Path) -> None:
         raise SetError(f"{names.printable(path.name)} is not written: it would have damaged pages")
 
 
-def _page_count(one: OpenReplay) -> int:
-    own = one.target.header.page_count(one.target.facts.size)
-    return own if one.played is None else max(own, one.played.last_page, one.played.redo.store.last_page)
+def _size_of(one: OpenReplay) -> int:
+    """Return the bytes of a database, to which the logs may let it grow."""
+    header, played = one.target.header, one.played
+    grown = 0 if played is None else max(played.last_page, played.redo.store.last_page)
+    return (max(header.page_count(one.target.facts.size), grown, 1) + 2) * header.page_size
+
+
+def _demand_room(out: Path, size: int) -> None:
+    """Refuse what does not fit, before a byte of it is written: one record says how far a database grows."""
+    with storage_errors("see how much room there is", out):
+        free = disk_usage(out).free
+    if size > free:
+        raise NoRoomError(f"{size:,} bytes are needed and {free:,} are free", path=out)
 
 
 def _pieces(files: SetFiles, one: OpenReplay, header: DatabaseHeader, pages: int) -> Iterator[bytes]:
