@@ -108,7 +108,8 @@ def play(sources: Sequence[FileSource], headers: Sequence[LogHeader]) -> tuple[i
 
 
 def measure(folder: Path, rounds: int) -> None:
-    sources = [FileSource(path) for path in sorted(folder.glob("*.log"))]
+    sources = [FileSource(path) for path in folder.glob("*.log")]
+    sources.sort(key=lambda source: LogHeader.read(source).generation)
     headers = [LogHeader.read(source) for source in sources]
     size = sum(source.size for source in sources)
     both = [*zip(sources, headers, strict=True)]
@@ -141,6 +142,8 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, help="a folder with logs of one stream, to take in their place")
     arguments = parser.parse_args()
     if arguments.samples is not None:
+        if not any(arguments.samples.glob("*.log")):
+            parser.error("there are no logs in that folder itself")
         measure(arguments.samples, arguments.rounds)
         return
     with tempfile.TemporaryDirectory() as name:

@@ -13,6 +13,7 @@ from tokar.ese.values import LogPosition, Signature
 from tokar.replay.player import Played, Player, RefusedError
 from tokar.replay.redo import Bounds, PageRedo, inside
 from tokar.replay.stream import number_of
+from tokar.replay.support import Support, support_rows
 
 SIGNATURE = Signature(random=7)
 OTHER = Signature(random=8)
@@ -199,3 +200,15 @@ def test_a_database_that_was_shut_down_is_changed_only_once_it_is_attached_again
 def test_pages_in_a_range_are_found_whatever_is_longer(first: int, count: int) -> None:
     for numbers in ({}, dict.fromkeys(range(4, 12), 1), {6: 1}):
         assert sorted(inside(numbers, first, count)) == [one for one in numbers if first <= one < first + count]
+
+
+@pytest.mark.parametrize("number", [1, 2, 18, 80])
+def test_what_ends_sessions_is_not_said_to_change_nothing(number: int) -> None:
+    (row,) = [one for one in support_rows() if one.number == number]
+    assert row.support is Support.PARSED
+    assert row.basis in {"starts", "stops", "recoveries"}
+
+
+@pytest.mark.parametrize("number", [13, 81])
+def test_types_that_no_file_has_are_not_said_to_be_tried(number: int) -> None:
+    assert [one.basis.endswith("in no file at hand") for one in support_rows() if one.number == number] == [True]

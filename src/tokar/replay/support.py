@@ -9,14 +9,16 @@ from typing import Final, NamedTuple
 from tokar.ese.logrecords import FRAGMENT, FRAGMENT_BEGIN, TYPES
 from tokar.replay.player import REFUSED
 
+NOTHING: Final = "changes nothing that is played"
+
 
 class Support(StrEnum):
     """How far a type of record is supported."""
 
     PROVED = "proved"  # pages that it changed ended equal to those of a real file
     PLAYED = "played"  # by rules that no real file confirms from end to end
-    FOLLOWED = "followed"  # it changes no page; what it says was held against real files
-    PARSED = "parsed only"  # it changes nothing here
+    FOLLOWED = "followed"  # it changes no page; what it says was held against real files, unless none has it
+    PARSED = "parsed only"  # it changes no page
     REFUSED = "refused"  # nothing shows what it does
 
 
@@ -42,11 +44,15 @@ _PLAYED: Final = {
 }
 _FOLLOWED: Final = {
     5: "transactions", 6: "transactions", 7: "transactions", 8: "transactions", 9: "transactions",
-    11: "changes that belong together", 12: "changes that belong together", 13: "changes that belong together",
+    11: "changes that belong together", 12: "changes that belong together",
+    13: "changes that are dropped together: in no file at hand",
     14: "databases that come to be", 15: "attachments", 16: "attachments", 36: "what an operation found",
-    49: "starts", 50: "stops", 52: "recoveries", 68: "growth", 81: "inside the logs that are needed; else refused",
+    49: "starts", 50: "stops", 52: "recoveries", 68: "growth",
+    81: "inside the logs that are needed, else refused: in no file at hand",
     92: "versions",
 }  # fmt: skip
+_ENDINGS: Final = {1: "starts", 2: "stops", 18: "recoveries", 80: "recoveries"}
+"""They end what is open, as those that are followed; no file at hand has one."""
 NO_LAYOUT: Final = (40, 41, 43, 44, 47, 56)
 """Types of streaming files, whose layout is not public: a log with one of them is refused."""
 
@@ -63,5 +69,5 @@ def support_rows() -> Iterator[SupportRow]:
             continue
         tables = ((Support.PROVED, _PROVED), (Support.PLAYED, _PLAYED), (Support.FOLLOWED, _FOLLOWED))
         found = next(((support, table[number]) for support, table in tables if number in table), None)
-        support, basis = found or (Support.PARSED, "changes nothing that is played")
+        support, basis = found or (Support.PARSED, _ENDINGS.get(number, NOTHING))
         yield SupportRow(number, name, support, basis)
