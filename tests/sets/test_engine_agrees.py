@@ -194,6 +194,21 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return decorate
 
 
+@pytest.mark.parametrize(
+    ("title", "first", "second", "number"),
+    [
+        ("certadm crashed", "add another history in a folder", "ask for committed logs that are not here", 53120066),
+        ("ntdsbcli shut down", "put the later logs of another history in place", "drop the highest closed log", 703),
+    ],
+)
+def test_judge_and_engine_agree_where_they_once_did_not(
+    title: str, first: str, second: str, number: int, tmp_path: Path
+) -> None:
+    case = try_out(title, [first, second], number, tmp_path)
+    assert case is not None
+    assert case.found == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @tries(1)
 def test_judge_and_engine_agree_on_a_mutated_set(kind: str, number: int) -> None:

@@ -673,6 +673,25 @@ def test_the_current_log_goes_by_its_header(tmp_path: Path) -> None:
     assert verdict_of(tmp_path, files).faults == ()
 
 
+@pytest.mark.parametrize("branch", [0, 1000], ids=["continues", "of another history"])
+def test_what_is_lost_behind_a_needed_current_log_begins_with_the_next_one(branch: int, tmp_path: Path) -> None:
+    files = logs(5, 7)
+    later = logs(8, 9, after=files[name_of(7)]) if not branch else logs(8, 9, branch=branch)
+    files = {**without(files, name_of(7)), "edb.log": files[name_of(7)], **later}
+    found = verdict_of(tmp_path, {**files, DATABASE: bytes(dirty(5, 7, 9))})
+    assert [one.verdict for one in found.databases] == [LOSSY]
+    assert min(generation for fault in found.blocking for generation in fault.generations) == 8
+    assert all(
+        "take it and all later" not in fault.next_step for fault in found.blocking if "edb.log" in fault.files[-1]
+    )
+
+
+def test_a_next_step_is_said_once(tmp_path: Path) -> None:
+    files = {**logs(5, 7), **logs(8, 8, branch=1000)}
+    found = verdict_of(tmp_path, {**files, DATABASE: bytes(dirty(5, 7, 8))})
+    assert [fault.next_step.count("recover with loss") for fault in found.blocking] == [1]
+
+
 def test_the_same_log_twice_is_no_fault(tmp_path: Path) -> None:
     files = crashed()
     assert verdict_of(tmp_path, {**files, "copy/edb00006.log": files[name_of(6)]}).faults == ()

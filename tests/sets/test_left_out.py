@@ -186,6 +186,23 @@ row(
     Kind.NEW_STREAM,
     Kind.STRAY_LOGS,
 )
+AT_FOUR = LogPosition(generation=4, sector=2)
+row(
+    "shut down, and the log of that number is of another history",
+    {DATABASE: bytes(database(consistent_position=LogPosition(generation=7, sector=1), attach_position=AT_FOUR))}
+    | logs(5, 7, shut_down=AT_FOUR, attached_at=LogPosition(generation=4, sector=3)),
+    CLEAN,
+    {name(5), name(6), name(7)},
+    Kind.LOGS_BEFORE_GAP,
+    Kind.NEW_STREAM,
+)
+row(
+    "shut down, in the log in which it was attached",
+    {DATABASE: bytes(database(consistent_position=LogPosition(generation=4, sector=3), attach_position=AT_FOUR))}
+    | logs(3, 4, attached_at=LogPosition(generation=1, sector=3)),
+    CLEAN,
+    set(),
+)
 row(
     "a backup, with an older log beyond a hole",
     {DATABASE: bytes(streaming(5, 7)), **part(3, 7, 4)},

@@ -96,6 +96,7 @@ def logs(
     attached: tuple[tuple[str, Signature], ...] = ((r"C:\db\main.edb", DATABASE_SIGNATURE),),
     base: str = "edb",
     shut_down: LogPosition = NO_POSITION,
+    attached_at: LogPosition = NO_POSITION,
     **fields: Any,
 ) -> dict[str, bytes]:
     """Logs that continue each other, and the log before them where that is given.
@@ -110,6 +111,7 @@ def logs(
         attached: Paths and signatures of the databases.
         base: Base name.
         shut_down: Where the databases had been shut down when they were attached.
+        attached_at: Where they were attached.
         fields: Further fields of the headers.
     """
     result: dict[str, bytes] = {}
@@ -117,7 +119,7 @@ def logs(
     xor = check_log(BytesSource(after)).segments_xor if after is not None else 0
     created = before.created if before else (moment(branch + low - 1) if low > 1 else NO_TIME)
     area = build_attachments(
-        Attachment(dbid=at, path=path, signature=one, consistent_position=shut_down)
+        Attachment(dbid=at, path=path, signature=one, consistent_position=shut_down, attach_position=attached_at)
         for at, (path, one) in enumerate(attached, 1)
     )
     for generation in range(low, high + 1):

@@ -118,11 +118,15 @@ class DatabaseRun:
                 return
 
     def _is_of_other_history(self, log: LogFacts) -> bool:
-        """Return whether a later log says that the database, which is shut down, was not shut down where it was."""
+        """Return whether a log says that the database, which is shut down, was attached or shut down elsewhere.
+
+        Every log names the databases that were attached when it was begun: those after the attachment name that.
+        """
         header = self.facts.header
         if header is None or self.need.low or header.attach_position > header.consistent_position:
             return False
-        if (log.generation or 0) <= header.consistent_position.generation:
+        since = header.attach_position if header.attach_position.is_set else header.consistent_position
+        if (log.generation or 0) <= since.generation:
             return False
         own = [one for one in log.attached if one.signature == header.signature]
         return any(
@@ -233,8 +237,10 @@ class DatabaseRun:
             self._note(own)
         elif not self._table.finds(log) or (hard and log.current):
             self._note(Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity, hard=hard))
-        if before is not None and before.current:
-            self._note(Rules.CURRENT_NOT_LAST.of_log(before, before.generation, log.name, severity=severity))
+        if before is not None and before.current and link(before, log).fault is not LinkFault.TIME:
+            fault = Rules.CURRENT_NOT_LAST.of_log(before, before.generation, log.name, severity=severity)
+            lost = fault.generations if severity is Severity.ERROR else (log.generation or 0,)
+            self._note(replace(fault, generations=lost))  # recovery plays the current log, and ends with it
         if log.is_opaque or log.generation is None:
             return
         self._check_forked(before, log, severity)
@@ -372,7 +378,7 @@ class DatabaseRun:
         if log is not None and len(found) > 1 and log.created != header.last_log_time:
             self._note(forked(log, found, Severity.ERROR))
             self._is_forked = True
-        if log is not None and self._plays(log):
+        if log is not None and self._plays(log) and not self._is_of_other_history(log):
             self.run.append(log)
 
     def _may_be_told(self, before: LogFacts | None, found: Sequence[LogFacts]) -> bool:

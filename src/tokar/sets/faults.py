@@ -372,7 +372,7 @@ class Rules:
         _RIGHT_NAME, -543, hard=-557, loss=_COMMITTED_DAMAGED)
     CURRENT_NOT_LAST = Rule(FaultKind.LOG_NAME,
         "{} holds generation 0x{:X}, and {} comes after it: the engine takes the current log for the last one",
-        _RIGHT_NAME, -528, loss=_COMMITTED_DAMAGED)
+        _RIGHT_NAME, -528, loss=-582)
     LOG_SIZE = Rule(FaultKind.LOG_SIZE, "{} has {} bytes, its header says {}",
         _ANOTHER_COPY, LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
     LOG_TORN = Rule(FaultKind.LOG_TORN, "{} ends in a torn write at 0x{:x}",

@@ -115,13 +115,13 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     between = [*_holes_between(runs)]
     verdicts = tuple(run.verdict() for run in runs)
     roles = roles_of(facts, runs)
-    faults = [*between, *(fault for run in runs for fault in run.faults)]
-    faults += remaining_log_faults(facts, table, runs, roles)
-    faults += beside_faults(facts, runs)
+    faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
+    others = [*remaining_log_faults(facts, table, runs, roles), *beside_faults(facts, runs)]
+    faults += for_owner(others, facts.profile)
     return SetVerdict(
         databases=verdicts,
         log_roles=tuple((log.name, roles[id(log)]) for log in facts.logs),
-        faults=in_order(for_owner(faults, facts.profile)),
+        faults=in_order(faults),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
         left_out=tuple(_left_out(facts, runs, roles)),
     )
