@@ -238,6 +238,19 @@ def test_a_write_that_was_lost_before_the_last_attachment_is_refused(tmp_path: P
     assert "page 2 is at 0x49" in refused(folder, tmp_path / "out")
 
 
+def test_a_last_log_that_ends_torn_is_named(tmp_path: Path) -> None:
+    folder = advancing(tmp_path / "in")
+    (folder / "SRU.log").unlink()
+    (folder / "SRU00004.log").unlink()
+    path = folder / "SRU00003.log"
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:8192].ljust(path.stat().st_size, b"\0"))
+    (one,) = run(folder, tmp_path / "out")
+    assert one.report.torn == "63 of the 248 bytes of a record of type 29"
+    assert any("which ends in 63 of the 248 bytes" in text for text in one.not_proved)
+    assert one.report.to_json()["torn"] == one.report.torn
+
+
 def test_later_logs_behind_a_gap_are_named_where_none_is_played(tmp_path: Path) -> None:
     folder = advancing(tmp_path / "in")
     (folder / "SRU00002.log").unlink()

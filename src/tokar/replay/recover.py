@@ -310,6 +310,8 @@ def _not_proved(one: OpenReplay) -> Iterator[str]:
         yield _NOT_COMPARED
     if report.beyond:
         yield f"what is in later logs, which do not go on from what was played: {some(report.beyond)}"
+    if report.torn:
+        yield f"what was to follow in the last log, which ends in {report.torn}"
     if report.untouched:
         yield f"{report.untouched:,} pages that no record that was played names: only their checksums speak for them"
     if report.unconfirmed:

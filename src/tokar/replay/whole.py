@@ -187,6 +187,7 @@ class Replayed:
     untouched: int = 0  # Pages that no record that was played names: only their checksums speak for them
     images_equal: int = 0  # Pages that were equal to their images in the logs
     unproven: int = 0  # Images and diffs in forms that no file at hand has
+    torn: str = ""  # What the last log ends in, where that is no whole record
     transactions: int = 0  # Open at the end
     undone: Counter[str] = field(default_factory=Counter)  # Operations of them that were taken back
     clashes: list[Clash] = field(default_factory=list)  # Where logs and pages do not go together, the first ones
@@ -211,6 +212,7 @@ class Replayed:
         return {
             **{name: as_json(getattr(self, name)) for name in (*names, *more)},
             "why_not": self.why_not or None,
+            "torn": self.torn or None,
             "clashes": [clash_json(one) for one in self.clashes],
         }
 
@@ -225,6 +227,8 @@ def report_lines(report: Replayed) -> Iterator[str]:
         return
     changes = count_text(report.changes, "change")
     yield f"{changes} on {count_text(report.changed, 'page')} applied without contradiction, {report.present:,} present"
+    if report.torn:
+        yield f"the last log ends in {report.torn}: what was to follow is not there"
     taken = count_text(report.undone.total(), "operation")
     yield f"{count_text(report.transactions, 'transaction')} open at the end, {taken} of them taken back"
     for reason, count in report.skipped.items():
@@ -306,9 +310,10 @@ class Replay:
                 one.played = self._begin(one.target)
             by_signature = {one.target.header.signature.pack(): one.played for one in databases if one.played}
             player = Player(by_signature, first.attachments)
-            formats = set()
+            formats, torn = set(), ""
             for records in feed_logs(player, stream.logs, map(self._open_file, stream.logs)):
                 formats.add((records.header.major, records.header.minor, records.header.update))
+                torn = records.tiling.torn
             open_now = sum(session.level > 0 for session in player.sessions.values())
             undone = undo_open(player)
         except FormatError as error:
@@ -318,7 +323,7 @@ class Replay:
             return
         for one in databases:
             one.formats = formats
-            one.report.transactions, one.report.undone = open_now, undone
+            one.report.transactions, one.report.undone, one.report.torn = open_now, undone, torn
             _note_records(one, player, stream)
             _note_pages(one)
 
