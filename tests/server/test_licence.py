@@ -231,6 +231,7 @@ def test_a_full_with_logs_that_do_not_do_gets_none(logs: tuple[LogFacts, ...], m
         ({"log_signature": OTHER_STREAM}, "belongs to another log stream"),
         ({"log_signature": NO_SIGNATURE}, "belongs to another log stream"),
         ({"required_low": 0, "required_high": 0}, "names no required logs"),
+        ({"required_low": 7, "required_high": 5}, "the required logs in its header, 7 to 5, are no range"),
         ({"raw_state": DatabaseState.BEING_CONVERTED}, "an upgrade was in progress"),
         ({"raw_state": DatabaseState.FORCE_DETACH}, "is not known"),
         ({"raw_state": DatabaseState.REVERT_IN_PROGRESS}, "a revert was in progress"),

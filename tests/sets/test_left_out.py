@@ -88,6 +88,13 @@ row("a hole below the need", crashed(current(1, 9, 3)), OK, {name(1), name(2)}, 
 row("a hole above the need", crashed(current(5, 11, 9)), OK, {name(10), "edb.log"}, Kind.LOGS_AFTER_GAP)
 row("a hole right below the need", crashed(current(1, 9, 4)), OK, {name(1), name(2), name(3)}, Kind.LOGS_BEFORE_GAP)
 row("a foreign log below", crashed(other(4, 4), current(5, 9)), OK, {name(4)}, Kind.STRAY_LOGS)
+row(
+    "a foreign log of a wrong name",
+    crashed({name(4): other(14, 14)[name(14)]}, current(5, 9)),
+    OK,
+    {name(4)},
+    Kind.STRAY_LOGS,
+)
 row("a foreign log of another base", crashed(other(4, 4, "E00"), current(5, 9)), OK, {"E0000004.log"}, Kind.STRAY_LOGS)
 row(
     "an older log of another history",

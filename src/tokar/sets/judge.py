@@ -15,7 +15,7 @@ from tokar.sets.beside import pair_faults, together_faults
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
-from tokar.sets.faults import Fault, Rules, Severity, first_of, for_owner, forked, in_order, logs_text
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, forked, in_order, logs_text
 from tokar.sets.file_faults import log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 from tokar.words import some
@@ -304,7 +304,8 @@ def remaining_log_faults(
         beyond = roles[id(log)] in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
         if fault is None and beyond and table.right_name(log) and not table.is_twice(log):
             fault = Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity)
-        if fault is not None:
+        stray = roles[id(log)] is LogRole.FOREIGN and not facts.has_unreadable_database
+        if fault is not None and not (stray and fault.kind is FaultKind.LOG_NAME):  # no name would make it fit
             yield fault
             judged.add(log.name)
     if not facts.databases:

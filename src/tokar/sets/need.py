@@ -88,10 +88,9 @@ def _state(header: DatabaseHeader) -> str:
 def _need_of_dirty(header: DatabaseHeader) -> Need:
     low, high = header.required_low, header.required_high
     if not 0 < low <= high:
-        return Need(
-            basis=Basis.UNKNOWN,
-            why=f"{header.state_name}, but its header names no required logs (Exchange 5.5 keeps none there)",
-        )
+        none = "but its header names no required logs (Exchange 5.5 keeps none there)"
+        odd = f"and the required logs in its header, {low} to {high}, are no range"
+        return Need(basis=Basis.UNKNOWN, why=f"{header.state_name}, {odd if low or high else none}")
     committed = max(high, header.committed_high)
     patched = header.state is DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN
     return Need(
