@@ -119,6 +119,15 @@ def test_thirty_of_each_come_to_it(make: Any, tmp_path: Path) -> None:
         assert list(unequal(pages_of(one.path), pages_of(after().database), range(1, 159))) == []
 
 
+def test_a_page_in_use_that_was_lost_before_the_logs_is_named_as_not_proved(tmp_path: Path) -> None:
+    folder = crash(tmp_path / "in")
+    data = bytearray((folder / "SRUDB.dat").read_bytes())
+    data[12 * PAGE : 13 * PAGE] = bytes(PAGE)
+    (folder / "SRUDB.dat").write_bytes(data)
+    (one,) = run(folder, tmp_path / "out")
+    assert "pages without content that pages in use name: 11" in one.not_proved
+
+
 def test_a_page_ahead_of_the_needed_logs_is_refused(tmp_path: Path) -> None:
     folder = crash(tmp_path / "in")
     body = (folder / "SRUDB.dat").read_bytes()[2 * PAGE :]

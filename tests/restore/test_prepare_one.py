@@ -14,7 +14,7 @@ from restore_helpers import plan_one, targets
 
 import tokar
 from tokar.errors import InputError, RestoreError
-from tokar.ese.values import Signature
+from tokar.ese.values import LogPosition, Signature
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import UNRECOVERABLE, Action
@@ -384,3 +384,12 @@ def test_right_names_leave_right_ones_alone_and_overwrite_nothing(tmp_path: Path
     assert plan.problems == ()
     assert targets(plan) == targets(plan_of(path, tmp_path / "out"))
     assert targets(plan)["edb00006 - Copy.log"] is None
+
+
+@pytest.mark.parametrize(("high", "recovery"), [(7, Recovery.NONE), (9, Recovery.SOFT)])
+def test_a_lagged_copy_goes_on_with_its_later_logs(high: int, recovery: Recovery, tmp_path: Path) -> None:
+    at = LogPosition(generation=7, sector=1)
+    files = {DATABASE: bytes(database(consistent_position=at)), **logs(5, high)}
+    guidance = plan_of(made(tmp_path, files), tmp_path / "out").recovery
+    assert guidance is not None
+    assert guidance.recovery is recovery

@@ -25,6 +25,7 @@ from tokar.errors import (
     storage_errors,
 )
 from tokar.ese.checksum import with_header_checksum
+from tokar.ese.content_facts import PageReport
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_page
@@ -144,7 +145,7 @@ def _demand_place(out: Path, forbidden: Iterable[str], read: Iterable[Path]) -> 
         forbidden: Paths that the set names.
         read: Folders in which it lies.
     """
-    own = {_key(str(out)), _key(os.path.abspath(out)), _key(os.path.realpath(out))}  # noqa: PTH100 - what the name says, and where it leads
+    own = {_key(str(out)), _key(os.path.abspath(out)), _key(os.path.realpath(out))}  # noqa: PTH100 - as it is named
     lies_in = map(os.path.realpath, read)
     for what, path in (*(("was taken from", one) for one in forbidden), *(("lies in", one) for one in lies_in)):
         place = _key(path)
@@ -233,19 +234,26 @@ def _write(
             sink.write([piece])
             if progress is not None:
                 progress(len(piece))
-        _demand_good(checker, path)
+        lost = _demand_good(checker, path).lost
     except BaseException:
         sink.discard()
         raise
     sink.commit()
     written.append(path)
-    return RecoveredFile(path, size, pages, one.report, tuple(_not_proved(one)))
+    return RecoveredFile(path, size, pages, one.report, (*_lost(lost), *_not_proved(one)))
 
 
-def _demand_good(checker: PageChecker, path: Path) -> None:
+def _demand_good(checker: PageChecker, path: Path) -> PageReport:
     report = checker.finish()
     if not report.is_good or report.correctable:
         raise SetError(f"{names.printable(path.name)} is not written: it would have damaged pages")
+    return report
+
+
+def _lost(pages: Sequence[int]) -> Iterator[str]:
+    """Name pages that no log makes anew, and that may have been lost before the set was made."""
+    if pages:
+        yield f"pages without content that pages in use name: {some(map(str, pages))}"
 
 
 def _size_of(one: OpenReplay) -> int:

@@ -216,7 +216,7 @@ def choose_one(
         logs=logs,
         base=next((one.base for one in (*logs, *facts.logs)), ""),
         paths=old_paths(archive, facts),
-        recovery=recovery_of(facts.databases) if outcome else None,
+        recovery=recovery_of(facts.databases, more_logs=_goes_on(facts, logs)) if outcome else None,
         not_checked=found.not_checked,
         left_out=_not_placed(found),
         outcome=outcome,
@@ -224,6 +224,16 @@ def choose_one(
         names={(0, number): name for number, name in renamed.items()},
         give_up=_give_up(found),
         problems=tuple(_unrecoverable(found, facts)),
+    )
+
+
+def _goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
+    """Whether logs go on from where a clean database was shut down: a lagged copy, or one that is rolled forward."""
+    headers = [one.header for one in facts.databases if one.header is not None]
+    return any(
+        log.signature == header.log_signature and (log.generation or 0) > header.consistent_position.generation
+        for header in headers
+        for log in logs
     )
 
 
