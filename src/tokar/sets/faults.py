@@ -422,7 +422,8 @@ class Rules:
     LOGS_AFTER_GAP = Rule(FaultKind.LOGS_AFTER_GAP, "{}: not reached, the run of logs ends with {}",
         "do not place these beside the others: recovery stops at the gap or deletes them",
         -515, severity=Severity.WARNING)
-    LOGS_BEFORE_CLEAN = Rule(FaultKind.LOGS_BEFORE_GAP, "{}: none of them leads to the state of {}, which is shut down",
+    LOGS_BEFORE_CLEAN = Rule(FaultKind.LOGS_BEFORE_GAP,
+        "{}: no run of logs leads from there to the state of {}, which is shut down",
         LOGS_BEFORE_GAP.next_step, -528, severity=Severity.WARNING)
     NEW_STREAM = Rule(FaultKind.NEW_STREAM,
         "no log here continues {}: the engine starts a new log stream, into which older full and incremental sets "
