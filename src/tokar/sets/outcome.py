@@ -115,6 +115,9 @@ def weigh(blocking: Sequence[Blocking], left: LeftOpen, part: LastLine | None = 
     cause = next((one for one in blocking if not one.is_loss), None)
     if cause is not None:
         return LastLine(Word.NOT_RESTORABLE, cause.message, cause.exit_code)
+    if blocking and left.unjudged and part is None:
+        why = f"{left.unjudged[0]}; at best with a loss: {blocking[0].message}"
+        return LastLine(Word.NOT_PROVEN, why, blocking[0].exit_code)
     if blocking:
         return LastLine(Word.WITH_LOSS, blocking[0].message, blocking[0].exit_code)
     if part is not None:
