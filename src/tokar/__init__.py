@@ -24,6 +24,7 @@ from tokar._version import __version__ as __version__
 _HOMES = {
     "check.ladder": "CheckRequest check",
     "check.report": "ArchiveCheck CheckReport Rung RungFault RungResult RungState",
+    "collect.on_disk": "open_set",
     "doors": "create open",
     "errors": (
         "AmbiguousLocationError ArchiveError BadMagicError CheckMismatchError CollisionError "
@@ -39,6 +40,8 @@ _HOMES = {
     "format.metadata": "Head Summary",
     "format.verify": "VerifyFault VerifyReport verify",
     "format.writer": "ArchiveWriter Sealed",
+    "replay.files": "SetFiles",
+    "replay.recover": "RecoveredFile recover",
     "restore.options": "RestoreOptions",
     "restore.place": "PlacingStoppedError",
     "restore.plan": "Existing Plan Problem Step",

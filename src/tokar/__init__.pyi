@@ -3,6 +3,7 @@
 from tokar._version import __version__
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState
+from tokar.collect.on_disk import open_set
 from tokar.doors import create, open  # noqa: A004 - as in gzip.open and tarfile.open
 from tokar.errors import (
     AmbiguousLocationError,
@@ -40,6 +41,8 @@ from tokar.format.index import Entry
 from tokar.format.metadata import Head, Summary
 from tokar.format.verify import VerifyFault, VerifyReport, verify
 from tokar.format.writer import ArchiveWriter, Sealed
+from tokar.replay.files import SetFiles
+from tokar.replay.recover import RecoveredFile, recover
 from tokar.restore.chosen import ChosenSets, OpenSets
 from tokar.restore.options import RestoreOptions
 from tokar.restore.place import PlacingStoppedError
@@ -116,6 +119,7 @@ __all__ = [
     "Problem",
     "ProcedureError",
     "Receipt",
+    "RecoveredFile",
     "RestoreError",
     "RestoreOptions",
     "RestorePlan",
@@ -128,6 +132,7 @@ __all__ = [
     "Server",
     "ServerError",
     "SetError",
+    "SetFiles",
     "Sink",
     "SourceChangedError",
     "SourceError",
@@ -146,8 +151,10 @@ __all__ = [
     "create",
     "load_prior",
     "open",
+    "open_set",
     "place",
     "plan_restore",
+    "recover",
     "salvage",
     "verify",
 ]

@@ -21,6 +21,8 @@ from tokar.replay.effects import changes_of
 from tokar.replay.recover import recover
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from replay_sets import RealSet
 
     from tokar.replay.recover import RecoveredFile
@@ -54,8 +56,9 @@ def lay_named(folder: Path, database: Path, logs: tuple[Path, ...]) -> Path:
     return folder
 
 
-def run(source: Path, out: Path, **options: Any) -> list[RecoveredFile]:
+def run(source: Path, out: Path, *, lay_in: Sequence[str] = (), **options: Any) -> list[RecoveredFile]:
     with open_set([source]) as files:
+        files.server_folders += lay_in
         return recover(files, out, **options)
 
 
@@ -203,14 +206,14 @@ def test_a_folder_that_the_set_names_is_refused(where: str, tmp_path: Path) -> N
     place = tmp_path / "ntds"
     out = {"same": place, "below": place / "deeper", "other-spelling": tmp_path / "NTDS"}[where]
     with pytest.raises(RestoreError, match="does harm there"):
-        run(advancing(tmp_path / "in"), out, forbidden=[f"{place}/"])
+        run(advancing(tmp_path / "in"), out, lay_in=[f"{place}/"])
 
 
 def test_a_folder_that_leads_there_by_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ntds").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "ntds")
     with pytest.raises(RestoreError, match="does harm there"):
-        run(advancing(tmp_path / "in"), tmp_path / "link", forbidden=[str(tmp_path / "ntds")])
+        run(advancing(tmp_path / "in"), tmp_path / "link", lay_in=[str(tmp_path / "ntds")])
 
 
 @pytest.mark.parametrize("where", ["in", "in/out", "link"])

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tokar import names, tokens
 from tokar.as_json import fields_json, to_base64
-from tokar.errors import FormatError, LocationListError, UnsealedError
+from tokar.errors import FormatError, UnsealedError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import identify
 from tokar.format import bodies, records
@@ -82,21 +82,11 @@ _HEAD_FIELDS: Final = ("profile", "kind", "created", "software")
 
 def locations_json(head: Head) -> list[dict[str, Any]]:
     """Return the locations that an archive keeps; a list that cannot be read gives none."""
-    raw = head.location_list
-    if raw is None:
-        kept = head.extra.get("locations", ())
-        rows = [(one["token"], one["path"], one["kind"]) for one in kept]
-    else:
-        from tokar.restore.locations import parse_location_list  # noqa: PLC0415 - few archives have a list
+    from tokar.restore.locations import kept_locations  # noqa: PLC0415 - inspect has no use for it else
 
-        try:
-            found = parse_location_list(raw.data, wide=raw.form == "w")
-        except LocationListError:
-            found = ()
-        rows = [(one.token, one.path, one.kind.value) for one in found]
     return [
         {"token": token, "name": tokens.token_name(token, head.profile), "path": path, "kind": kind}
-        for token, path, kind in rows
+        for token, path, kind in kept_locations(head)
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +10,11 @@ import typer
 
 from tokar import names
 from tokar.as_json import as_json as to_json
-from tokar.check.describe import locations_json
 from tokar.cli import output
 from tokar.cli.options import Json, Quiet
 from tokar.cli.replay import print_support
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError
-from tokar.format.archive import Archive
 from tokar.replay.recover import FIRST_LINE, RecoveredFile, recover
 from tokar.replay.whole import report_lines
 
@@ -52,26 +49,16 @@ def recover_set(
     if not paths or out is None:
         raise InputError("name a set, and a new folder with --out", hint="tokar recover --help shows what it takes")
     with open_set(paths) as files:
-        forbidden = [path for archive in files.archives for path in _folders(archive)]
         size = sum(one.size for one in files.facts.databases)
         progress = nullcontext() if as_json else output.progress("recovering", size, quiet=quiet)
         with progress as advance:
-            found = recover(files, out, forbidden=forbidden, only=only or (), progress=advance)
+            found = recover(files, out, only=only or (), progress=advance)
     if as_json:
         output.as_json({"note": FIRST_LINE, "databases": to_json(found)})
         return
     output.line(FIRST_LINE)
     for one in found:
         _print(one)
-
-
-def _folders(archive: Archive) -> Iterator[str]:
-    """Yield the folders that an archive names; where it names a file, the one that it lies in."""
-    for one in locations_json(archive.head):
-        path = one["path"]
-        yield path
-        if one["kind"] != "directory":
-            yield path.replace("\\", "/").rpartition("/")[0]
 
 
 def _print(one: RecoveredFile) -> None:

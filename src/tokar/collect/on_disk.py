@@ -21,7 +21,9 @@ from tokar.errors import NothingFoundError, StorageError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
+from tokar.format.archive import Archive
 from tokar.replay.files import SetFiles
+from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
@@ -172,6 +174,7 @@ def open_set(paths: Iterable[Path | str]) -> SetFiles:
     try:
         for path in archives_of(given.sets):
             found.take_archive(path)
+        found.server_folders += [one for archive in found.archives for one in _folders(archive)]
         for group in given.files:
             on_disk = set_on_disk(group)
             found.take_files(on_disk.backup_set.facts, on_disk.paths)
@@ -179,6 +182,14 @@ def open_set(paths: Iterable[Path | str]) -> SetFiles:
         found.close()
         raise
     return found
+
+
+def _folders(archive: Archive) -> Iterator[str]:
+    """Yield the folders that an archive names; where it names a file, the one that it lies in."""
+    for _, path, kind in kept_locations(archive.head):
+        yield path
+        if kind != "directory":
+            yield path.replace("\\", "/").rpartition("/")[0]
 
 
 def find_all(given: Given, *, examine: bool = False) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:

@@ -28,6 +28,7 @@ class SetFiles:
         self._facts: list[SetFacts] = []
         self.archives: list[Archive] = []
         self.folders: set[Path] = set()  # Where files lie that are in no archive
+        self.server_folders: list[str] = []  # Where the archives say that their files lay on the server
 
     @property
     def facts(self) -> SetFacts:

@@ -86,7 +86,6 @@ def recover(
     files: SetFiles,
     out: Path,
     *,
-    forbidden: Iterable[str] = (),
     only: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> list[RecoveredFile]:
@@ -95,7 +94,6 @@ def recover(
     Args:
         files: The set.
         out: The folder, which is made, or is empty.
-        forbidden: Paths of the server that the set came from: none of them may be the folder.
         only: Names of the databases that are wanted; all by default.
         progress: Called with the bytes that are written.
 
@@ -104,7 +102,7 @@ def recover(
         RestoreError: The folder must not take it.
         StorageError: A file cannot be read or written.
     """
-    _demand_place(out, [*forbidden, *_paths_in(files)], files.folders)
+    _demand_place(out, [*files.server_folders, *_paths_in(files)], files.folders)
     with Replay(with_chains(files.facts, files.open), files.open) as replay:
         chosen = _chosen(replay.run(), only)
         for one in chosen:

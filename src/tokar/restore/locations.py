@@ -40,6 +40,7 @@ from typing import Any, Final
 
 from tokar import names
 from tokar.errors import InputError, LocationListError, StorageError
+from tokar.format.metadata import Head
 from tokar.namelist import ListedName, parse_names
 from tokar.restore import paths
 from tokar.storage.bytesource import read_start
@@ -342,3 +343,15 @@ class _TomlReader:
             return paths.PathMap(row["prefix"], paths.native(row["directory"], self._base))
         except InputError as error:
             raise LocationListError(f"{error.message}{where}") from error
+
+
+def kept_locations(head: Head) -> list[tuple[int, str, str]]:
+    """Return token, path and kind of the locations that an archive keeps; a list that cannot be read gives none."""
+    raw = head.location_list
+    if raw is None:
+        return [(one["token"], one["path"], one["kind"]) for one in head.extra.get("locations", ())]
+    try:
+        found = parse_location_list(raw.data, wide=raw.form == "w")
+    except LocationListError:
+        return []
+    return [(one.token, one.path, one.kind.value) for one in found]
