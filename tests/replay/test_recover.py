@@ -182,6 +182,15 @@ def refused(source: Path, out: Path, **options: Any) -> str:
     return str(caught.value)
 
 
+def test_a_database_of_windows_xp_is_not_written_without_logs_either(tmp_path: Path) -> None:
+    folder = as_it_lies(tmp_path / "in", catroot())
+    for log in folder.glob("edb*"):
+        log.unlink()
+    text = refused(folder, tmp_path / "out")
+    assert "Windows XP" in text
+    assert not (tmp_path / "out").exists()
+
+
 def test_logs_of_windows_xp_are_played_and_nothing_is_written(tmp_path: Path) -> None:
     text = refused(as_it_lies(tmp_path / "in", catroot()), tmp_path / "out")
     assert "Windows XP" in text

@@ -40,8 +40,10 @@ from tokar.words import some
 FIRST_LINE: Final = "recovered by tokar, not by Windows: for reading, not for service"
 _WRITTEN_SINCE: Final = (7, 3704, 11)
 """The log format from which on splits and merges carry images; older logs are played, and nothing is written."""
+_REVISION_WRITTEN_SINCE: Final = 0xC
+"""The revision of databases that goes with it (Windows Vista), for those onto which no log is played."""
 _NOT_COMPARED: Final = "no database that Windows recovered was at hand to compare with"
-_OLD_ENGINE: Final = "logs of Windows Vista to 2008 R2: one store of that time was at hand to try the rules on"
+_OLD_ENGINE: Final = "logs of Windows Vista to 2008 R2: no store of that time was at hand to try the rules on"
 _PIECE: Final = 1 << 20
 _TRIED_PAGE_SIZE: Final = 4096
 _SIGNATURES: Final = ("log_signature", "flush_map_signature", "header_flush_signature")
@@ -198,7 +200,8 @@ def _demand_recovered(one: OpenReplay) -> None:
     if report.why_not:
         hint = "tokar check --content says more; recover with the engine that wrote it"
         raise SetError(f"{name} is not recovered: {report.why_not}", hint=hint)
-    if any(form < _WRITTEN_SINCE for form in one.formats):
+    old = one.target.header.revision < _REVISION_WRITTEN_SINCE
+    if old or any(form < _WRITTEN_SINCE for form in one.formats):
         raise SetError(
             f"{name} is not written: logs of Windows XP and Server 2003 are played, but no file shows all that they do",
             hint="recover it with a Windows of that time",

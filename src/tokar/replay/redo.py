@@ -38,8 +38,6 @@ class Contradiction(StrEnum):
     FOREIGN = "foreign"  # the page has a change that the logs do not have (-567)
     FUTURE = "future"  # the page is ahead of everything that it can have (-625)
     CONTENT = "content"  # a record does not fit what is on the page
-    ORDER = "order"  # the records are in an order that no engine writes
-    OTHER_STATE = "other-state"  # the logs attach the database in another state
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,6 @@ _VERTICAL: Final = 0
 _RIGHT: Final = 1
 _APPEND: Final = 2
 _INSERT: Final = 1
-_REPLACE: Final = 2
 _FLAG_INSERT: Final = 3
 _KEY_CHANGES: Final = 1
 _NODE_GOES: Final = 2
