@@ -115,8 +115,6 @@ BACKUP_IN_PROGRESS: Final = from_jet(-505)
 INVALID_BACKUP_SEQUENCE: Final = from_jet(-521)
 MISSING_FULL_BACKUP: Final = from_jet(-560)
 LOG_FILE_NOT_COPIED: Final = from_jet(-616)
-BACKUP_ABORT_BY_CALLER: Final = from_jet(-800)
-READ_VERIFY_FAILURE: Final = from_jet(-1018)
 FILE_NOT_FOUND: Final = from_jet(-1811)
 HANDLE_EOF: Final = _WIN32 | 38
 """ERROR_HANDLE_EOF; it may come bare or wrapped (unverified which), so compare it with `is_end_of_file`."""

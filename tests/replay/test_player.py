@@ -10,7 +10,7 @@ from test_redo import OPEN, a_page, a_redo, change, page_of
 
 from tokar.ese.attachment import Attachment
 from tokar.ese.values import LogPosition, Signature
-from tokar.replay.player import Played, Player, RefusedError
+from tokar.replay.player import OpenSession, Played, Player, RefusedError
 from tokar.replay.redo import Bounds, PageRedo, inside
 from tokar.replay.stream import number_of
 from tokar.replay.support import Support, support_rows
@@ -212,3 +212,50 @@ def test_what_ends_sessions_is_not_said_to_change_nothing(number: int) -> None:
 @pytest.mark.parametrize("number", [13, 81])
 def test_types_that_no_file_has_are_not_said_to_be_tried(number: int) -> None:
     assert [one.basis.endswith("in no file at hand") for one in support_rows() if one.number == number] == [True]
+
+
+class Change:
+    """A change that can be taken back, which counts how often it is looked at."""
+
+    looks = 0
+
+    def __init__(self, rceid: int, redo: object) -> None:
+        self.redo, self._rceid = redo, rceid
+
+    @property
+    def rceid(self) -> int:
+        Change.looks += 1
+        return self._rceid
+
+
+def session(*changes: Change) -> OpenSession:
+    versions: Any = list(changes)
+    return OpenSession(versions=versions)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_one_change_is_dropped_and_the_others_stay_in_order(at: int) -> None:
+    redo: Any = object()
+    changes = [Change(number, redo) for number in (5, 6, 7)]
+    open_session = session(*changes)
+    open_session.drop(5 + at, redo)
+    kept: Any = open_session.versions
+    assert kept == changes[:at] + changes[at + 1 :]
+
+
+def test_what_is_of_another_database_or_not_there_stays() -> None:
+    redo: Any = object()
+    other: Any = object()
+    open_session = session(Change(5, redo))
+    open_session.drop(5, other)
+    open_session.drop(6, redo)
+    assert len(open_session.versions) == 1
+
+
+def test_a_long_rollback_looks_at_each_change_once() -> None:
+    redo: Any = object()
+    open_session = session(*(Change(number, redo) for number in range(2000)))
+    Change.looks = 0
+    for number in reversed(range(2000)):
+        open_session.drop(number, redo)
+    assert (open_session.versions, Change.looks) == ([], 2000)

@@ -63,7 +63,6 @@ def _preamble_crc(data: bytes) -> int:
 
 
 FILE_PACKER: Final = records.Packer(records.FILE_BODY)
-_pack_file: Final = FILE_PACKER.pack
 
 
 class FileList(IntEnum):

@@ -77,6 +77,13 @@ class OpenSession:
     versions: list[OpenChange] = field(default_factory=list)  # What it could take back
     macros: dict[int, list[tuple[int, EseRecord]]] = field(default_factory=dict)
 
+    def drop(self, rceid: int, redo: PageRedo) -> None:
+        """Drop what a record takes back: nearly always the newest, so a long rollback takes time that grows with it."""
+        for at in range(len(self.versions) - 1, -1, -1):
+            if self.versions[at].rceid == rceid and self.versions[at].redo is redo:
+                del self.versions[at]
+                return
+
 
 @dataclass(slots=True)
 class Played:
@@ -286,9 +293,7 @@ class Player:
             raise self._refuse("a split or merge stands alone")
         if isinstance(record, NodeRecord):
             if isinstance(record, UndoRecord):
-                session.versions = [
-                    one for one in session.versions if one.rceid != record.rceid or one.redo is not redo
-                ]
+                session.drop(record.rceid, redo)
             else:
                 self._keep_version(session, redo, record)
         onepage.apply(redo, record, self.position)
@@ -347,14 +352,6 @@ class Player:
         played = self._here.get(record.dbid)
         if played is not None and self.position > played.redo.bounds.settled:
             played.version = (record.version, record.update_major, record.update_minor)
-
-
-def _drop_newest(versions: list[OpenChange], redo: PageRedo, rceid: int) -> None:
-    """Drop what is taken back: nearly always the newest."""
-    for at in range(len(versions) - 1, -1, -1):
-        if versions[at].rceid == rceid and versions[at].redo is redo:
-            del versions[at]
-            return
 
 
 _OPERATIONS: Final[dict[type[NodeRecord], int]] = {
