@@ -138,7 +138,7 @@ def _answer(path: str, root: bytes, report: VerifyReport) -> dict[str, Any]:
         "bytes_checked": report.bytes_checked,
         "content_decoded": report.content_decoded,
         "not_checked": [] if report.content_decoded else ["content of compressed chunks", "digests of content"],
-        "after_root": [kind.decode() for kind in report.trailing],
+        "after_root": [one.kind.decode() for one in report.trailing],
         "fault_count": report.fault_count,
         "faults": [_fault(one.error, one.entry.number if one.entry else None) for one in report.faults],
     }

@@ -21,7 +21,7 @@ from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
 from tokar.format.index import Entry, IndexPage, demand_full, demand_tiling, find_entries
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
-from tokar.format.records import HEAD_SIZE, RecordHead
+from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Archive:
             raise FormatError(f"{self.entry_count} entries", rule="LIM-1", offset=root_head.position)
         self.rows = list(found.rows)
         self.root_head = root_head
-        self.trailing: list[bytes] = []  # The kinds of the records after ROOT, which are outside the root
+        self.trailing: list[TrailingRecord] = []  # The records after ROOT, which are outside the root
         self._outside = [row.position for row in self.rows] + [root_head.position]
         at = self._demand_order(root_head.position)
         self._check_trailing()
@@ -168,8 +168,7 @@ class Archive:
             if head is None or not head.is_extra:
                 raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
             demand_trailing(head, len(self.trailing))
-            self.trailing.append(head.kind)
-            self._read(position, head.kind)
+            self.trailing.append(TrailingRecord(head.kind, self._read(position, head.kind)[1]))
             position = head.end
         if position != end:
             raise FormatError("a record reaches into TAIL", rule="SEQ-1", offset=position)

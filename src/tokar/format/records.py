@@ -275,6 +275,13 @@ class RecordHead(NamedTuple):
         return self.position + HEAD_SIZE + self.length
 
 
+class TrailingRecord(NamedTuple):
+    """A lower-case record after ROOT. No root covers it (LOW-1)."""
+
+    kind: bytes
+    body: bytes
+
+
 def finish_head(checked: bytes, check: bytes) -> bytes:
     """Return the 64 bytes of a head from its first 24 and the check."""
     head = checked + check + b"\0\0\0\0"

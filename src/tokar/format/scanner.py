@@ -19,7 +19,7 @@ from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
 from tokar.format.index import Entry, IndexPage, KeptPage, Ledger
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
-from tokar.format.records import RecordHead
+from tokar.format.records import RecordHead, TrailingRecord
 from tokar.storage.bytesource import Buffer
 
 
@@ -106,7 +106,7 @@ class Scanner:
         self.root: bytes | None = None  # The root, once ROOT has passed
         self._head_body = b""
         self._root_position = 0
-        self.trailing: list[bytes] = []  # The kinds of the records after ROOT, which are outside the root
+        self.trailing: list[TrailingRecord] = []  # The records after ROOT, which are outside the root
         self._open: _OpenEntry | None = None
 
     def admit(self, head: RecordHead) -> None:
@@ -123,7 +123,6 @@ class Scanner:
         if self.phase is Phase.ROOTED:
             if head.is_extra:
                 demand_trailing(head, len(self.trailing))
-                self.trailing.append(head.kind)
         else:
             self.ledger.demand_room(head.kind, position=head.position, end=head.end)
         if self._open is not None and len(self._open.lengths) >= records.MAX_CHUNKS and head.kind == records.DATA:
@@ -180,6 +179,8 @@ class Scanner:
             judges[head.kind](head, body)
         if self.root is None:
             self.ledger.rows.append(head)
+        elif head.is_extra:
+            self.trailing.append(TrailingRecord(head.kind, body))
 
     def _accept_head(self, head: RecordHead, body: bytes) -> None:
         self.head, self._head_body = Head.parse(body, position=head.position), body

@@ -22,7 +22,7 @@ from tokar.format import records
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import EntryReader, EntryRecords, absorb
 from tokar.format.index import Entry
-from tokar.format.records import HEAD_SIZE
+from tokar.format.records import HEAD_SIZE, TrailingRecord
 
 _BATCH_SIZE: Final = 8 << 20  # bytes of records in one unit of work
 _LARGE_SIZE: Final = 4 << 20  # bytes of an entry from which on its chunks are spread over the threads
@@ -47,7 +47,7 @@ class VerifyReport:
     bytes_checked: int = 0  # Bytes of records that were looked at
     faults: list[VerifyFault] = field(default_factory=list)  # What is wrong, at most 1,000
     fault_count: int = 0  # How many faults there are
-    trailing: Sequence[bytes] = ()  # Kinds of the records after ROOT: they are whole, and no root covers them
+    trailing: Sequence[TrailingRecord] = ()  # The records after ROOT: they are whole, and no root covers them
 
     def demand(self) -> None:
         """Raise the first fault, if there is one.

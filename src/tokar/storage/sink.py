@@ -7,13 +7,14 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from tokar.errors import ExistingFileError, InputError, StorageError, storage_errors
 from tokar.storage import durable
-from tokar.storage.bytesource import Buffer
+from tokar.storage.bytesource import PIECE, Buffer, FileSource
 from tokar.storage.durable import Capability
 
 _EXISTS_HINT = "choose another name, or pass --force to replace it once the new archive is complete"
@@ -26,7 +27,7 @@ _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, o
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _TRIES: Final = 8
-_PIECE: Final = 1 << 20
+_SHARE_CONTENT: Final = 0x40049409  # FICLONE of Linux: where it is not known, the content is copied
 
 
 class Sink(Protocol):
@@ -81,6 +82,32 @@ class FileSink:
         with storage_errors("write", self.path):
             write_all(self._descriptor, parts)
 
+    @property
+    def temporary(self) -> Path:
+        """Where the file lies until it gets its name."""
+        return self._temporary
+
+    def take_over(self, source: FileSource, size: int) -> None:
+        """Begin with the first bytes of another file, and its permissions.
+
+        Where the file system can, both files share those bytes on the disk.
+
+        Raises:
+            StorageError: The operating system refused.
+        """
+        with storage_errors("write", self.path):
+            _keep_permissions(source.fileno(), self._descriptor)
+            if _share_content(source.fileno(), self._descriptor):
+                os.ftruncate(self._descriptor, size)
+                os.lseek(self._descriptor, 0, os.SEEK_END)
+                return
+            for offset in range(0, size, PIECE):
+                write_all(self._descriptor, [source.read(offset, min(PIECE, size - offset))])
+
+    def sync(self) -> None:
+        """Make what was written durable under the temporary name. Raises StorageError."""
+        durable.sync_descriptor(self._descriptor, self.path)
+
     def commit(self) -> None:
         """Sync the file, give it its name, sync the directory.
 
@@ -91,7 +118,7 @@ class FileSink:
         """
         kept = {Capability.SYNC}
         try:
-            durable.sync_descriptor(self._descriptor, self.path)
+            self.sync()
             if os.name == "nt":
                 self._close()  # an open file is not renamed there; elsewhere it stays locked until it has its name
             if self._replace:
@@ -214,6 +241,29 @@ def make_temporary(beside: Path) -> tuple[Path, int]:
     raise StorageError("cannot write here: what is made is removed or locked at once by somebody else", path=beside)
 
 
+def _share_content(source: int, target: int) -> bool:
+    """Let a file have the content of another without a copy; return whether the file system can."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl  # noqa: PLC0415 - not there on Windows
+
+    try:
+        fcntl.ioctl(target, _SHARE_CONTENT, source)
+    except OSError:
+        return False
+    return True
+
+
+def _keep_permissions(source: int, target: int) -> None:
+    """Give a file the permissions of another, and its owner where that is allowed."""
+    if os.name == "nt":
+        return
+    there = os.fstat(source)
+    with contextlib.suppress(OSError):  # first: it takes permissions away
+        os.fchown(target, there.st_uid, there.st_gid)
+    os.fchmod(target, stat.S_IMODE(there.st_mode) & 0o777)
+
+
 def _is_name_of(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
@@ -240,7 +290,7 @@ def spooled(stream: BinaryIO) -> Iterator[Path]:
         raise _not_kept(error.message, error.path) from error
     try:
         try:
-            while piece := stream.read(_PIECE):
+            while piece := stream.read(PIECE):
                 write_all(descriptor, [piece])
         except OSError as error:
             raise _not_kept(error.strerror, path) from error
