@@ -199,6 +199,8 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     [
         ("certadm crashed", "add another history in a folder", "ask for committed logs that are not here", 53120066),
         ("ntdsbcli shut down", "put the later logs of another history in place", "drop the highest closed log", 703),
+        ("certadm lagged", "bring the database of an earlier time", "ask for committed logs that are not here", 10138),
+        ("edbbcli crashed, busy", "add another history in a folder", "keep every second log", 16975),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

@@ -726,3 +726,22 @@ def test_another_database_that_was_shut_down_at_another_time_than_the_logs_say(
     found = verdict_of(tmp_path, {DATABASE: bytes(dirty(6, 7)), "pub.edb": bytes(other), **played})
     assert rows(found) == [(Kind.DATABASE_NOT_HERE, LOSS, code)]
     assert found.faults[0].databases == ("pub.edb",)
+
+
+def test_a_database_from_behind_the_logs_that_are_given_up_is_not_the_one_they_name(tmp_path: Path) -> None:
+    both = ((r"C:\db\main.edb", DATABASE_SIGNATURE), (r"C:\db\pub.edb", OTHER_STREAM))
+    other = database(signature=OTHER_STREAM, consistent_position=LogPosition(generation=8, sector=1))
+    played = logs(5, 6, attached=both, shut_down=LogPosition(generation=4, sector=1))
+    played |= logs(7, 9, after=played[name_of(6)], branch=1000)
+    found = verdict_of(tmp_path, {DATABASE: bytes(dirty(5, 6, 7)), "pub.edb": bytes(other), **played})
+    assert rows(found) == [(Kind.LOG_OF_OTHER_BRANCH, LOSS, -586), (Kind.DATABASE_NOT_HERE, LOSS, -1216)]
+
+
+def test_a_log_of_the_older_format_that_two_histories_go_on_from_may_be_of_either(tmp_path: Path) -> None:
+    old: dict[str, Any] = {"major": 7, "minor": 3704}
+    files = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7, **old)}
+    files["old/edb00006.log"] = logs(6, 6, after=files[name_of(5)], branch=1000, **old)[name_of(6)]
+    facts = facts_of_folder(write(tmp_path, files))
+    found = judge_set(facts)
+    assert [one.verdict for one in found.databases] == [Verdict.NOT_CHECKED]
+    assert found.databases[0].not_checked[0].startswith("edb00005.log: of which history it is")

@@ -63,8 +63,10 @@ class DatabaseRun:
         self.run: list[LogFacts] = []  # The logs that will be played, in order; with holes where some are missing
         self.before: list[LogFacts] = []  # Older logs that lead to the run, from the lowest one on
         self.missing: list[range] = []  # Needed generations that are not here, as runs
+        self.given_up = 0  # The generation from which on logs are given up with a loss; 0 where none are
         self._by_number = False
         self._uncompared: list[str] = []  # Copies of one log that nobody has compared
+        self._untold: list[str] = []  # Logs that may be of either of two histories, and nothing tells
         self._is_forked = False  # Whether two histories lead on, and nothing says which is wanted
         self._proven: Mapping[int, LogTime] = {}  # When logs of its stream were created, as far as that is proven
         self._table = table
@@ -173,6 +175,17 @@ class DatabaseRun:
         """All logs that recovery goes through, in order: it begins with the lowest one in the folder."""
         return [*self.before, *self.run]
 
+    @property
+    def played(self) -> list[LogFacts]:
+        """Those of them that are played where what can only be given up is given up."""
+        return [log for log in self.placed if not self.given_up or (log.generation or 0) < self.given_up]
+
+    @property
+    def lost(self) -> int:
+        """The generation from which on its logs are given up, going by its own faults; 0 where none are."""
+        gone = [one.generations for one in self.faults if one.is_loss and one.code in {-582, -586}]
+        return min((min(generations) for generations in gone if generations), default=0)
+
     def give_up(self) -> None:
         """Play no log onto a database that needs none."""
         self.before, self.run = [], []
@@ -265,6 +278,9 @@ class DatabaseRun:
         only = before is not None and len(self._table.continuing(log.signature, before)) == 1
         if only or log.generation in self._proven:
             self._note(forked(log, found, Severity.WARNING))
+            if before is not None and not only and all(one.previous_segments_xor is None for one in found):
+                others = some(one.name for one in found)
+                self._untold.append(f"{before.name}: of which history it is, where {others} both go on from it")
         elif not self._may_be_told(before, found):
             self._note(forked(log, found, severity))
 
@@ -445,7 +461,7 @@ class DatabaseRun:
             return Verdict.DAMAGED
         if any(fault.severity is Severity.LOSS for fault in faults):
             return Verdict.WITH_LOSS
-        if self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START}:
+        if self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START} or self._untold:
             return Verdict.NOT_CHECKED
         return Verdict.CLEAN if self.need.basis is Basis.CLEAN else Verdict.RECOVERABLE
 
@@ -454,6 +470,7 @@ class DatabaseRun:
         name, need = self.facts.name, self.need
         if need.basis is Basis.UNKNOWN:
             yield f"{name}: {need.why}"
+        yield from self._untold
         yield from self._uncompared
         if need.not_checked and (need.hard or self.missing):  # more logs than are needed are enough
             yield f"{name}: {need.not_checked}"

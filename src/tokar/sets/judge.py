@@ -112,6 +112,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         run.faults = for_owner(run.faults, facts.profile)
+    _give_up_lost(runs)
     between = [*_holes_between(runs)]
     verdicts = tuple(run.verdict() for run in runs)
     roles = roles_of(facts, runs)
@@ -125,6 +126,15 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
         left_out=tuple(_left_out(facts, runs, roles)),
     )
+
+
+def _give_up_lost(runs: list[DatabaseRun]) -> None:
+    """End the runs of each stream where logs are given up; a clean database from behind that takes none."""
+    for run in runs:
+        lost = [one.lost for one in runs if one.lost and one.signature == run.signature]
+        run.given_up = min(lost, default=0)
+        if run.run and lost and not run.need.low and run.start >= run.given_up:
+            run.give_up()
 
 
 def _holes_between(runs: list[DatabaseRun]) -> Iterator[Fault]:
@@ -175,7 +185,7 @@ def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
         header = run.facts.header
         if header is None or not header.is_clean or run.run or run.need.hard:
             continue
-        played = [log for one in runs if one.signature == run.signature for log in one.placed]
+        played = [log for one in runs if one.signature == run.signature for log in one.played]
         for log in (min(played, key=_generation, default=None), max(played, key=_generation, default=None)):
             named = [] if log is None else [one for one in log.attached if one.signature == header.signature]
             if log is not None and any(one.consistent_position != header.consistent_position for one in named):
