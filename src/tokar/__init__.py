@@ -50,7 +50,7 @@ _HOMES = {
     "salvage.losses": "DamagedFile LostRange SalvageReport",
     "salvage.salvage": "salvage",
     "server.backup_steps": "LogsOnlyRefusedError",
-    "server.contract": "BackupKind NoAnswerError Server ServerError",
+    "server.contract": "BackupKind NoAnswerError Server ServerError SourceKind",
     "server.directory_source": "DirectoryServer",
     "server.deadline": "DeadlineServer Deadlines",
     "server.licence": "PriorSet",

@@ -52,7 +52,7 @@ from tokar.restore.prepare import place_sets as place
 from tokar.salvage.losses import DamagedFile, LostRange, SalvageReport
 from tokar.salvage.salvage import salvage
 from tokar.server.backup_steps import LogsOnlyRefusedError
-from tokar.server.contract import BackupKind, NoAnswerError, Server, ServerError
+from tokar.server.contract import BackupKind, NoAnswerError, Server, ServerError, SourceKind
 from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.server.directory_source import DirectoryServer
 from tokar.server.licence import PriorSet
@@ -136,6 +136,7 @@ __all__ = [
     "Sink",
     "SourceChangedError",
     "SourceError",
+    "SourceKind",
     "Step",
     "StorageError",
     "Summary",

@@ -8,7 +8,7 @@ import pytest
 from command_line import done, tokar
 
 from tokar.cli.sources import find_source, open_server
-from tokar.errors import InputError
+from tokar.errors import InputError, SourceError
 from tokar.lab.config import load_config
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
@@ -62,7 +62,7 @@ def test_what_is_no_directory_is_refused(place: str, tmp_path: Path) -> None:
 
 
 ADD_ON = """
-from tokar.errors import InputError
+from tokar.errors import InputError, SourceError
 from tokar.lab.server import open_source
 
 
@@ -128,3 +128,122 @@ def test_to_look_at_a_source_opens_nothing(tmp_path: Path) -> None:
     assert find_source(f"dir:{tmp_path}")[1] == str(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
     assert load_config(lab.folder).lives == 0
+
+
+def bring(place: Path, name: str, points: str | bytes, code: str = "") -> None:
+    """Install a distribution that has entry points, and a module of its name."""
+    info = place / f"{name}-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_bytes(points if isinstance(points, bytes) else points.encode())
+    (place / f"{name}.py").write_text(code)
+
+
+def rows() -> dict[str, dict[str, object]]:
+    return {one["scheme"] or one["from"]: one for one in done("sources", "--json").json()["sources"]}
+
+
+GOOD = """
+from tokar import SourceKind
+
+KIND = SourceKind(place="NAME", title="a good one", needs="luck", open=print{more})
+"""
+
+
+def test_sources_lists_what_tokar_brings() -> None:
+    out = done("sources").stdout
+    assert "lab:DIR" in out
+    assert "dir:DIR" in out
+    assert {one["from"] for one in rows().values()} == {"tokar"}
+    assert rows()["lab"]["usable"] is True
+
+
+@pytest.mark.usefixtures("add_on")
+def test_sources_names_what_add_ons_bring_and_what_is_broken() -> None:
+    found = rows()
+    assert (found["toy"]["usable"], found["toy"]["from"]) == (True, "toy 1")
+    assert found["gone"]["usable"] is False
+    assert "cannot be loaded" in str(found["gone"]["reason"])
+    assert "gone: cannot be used here: " in done("sources").stdout
+
+
+def test_an_add_on_says_what_its_source_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring(tmp_path, "lucky", "[tokar.sources]\nlucky = lucky:KIND\n", GOOD.format(more=", hindrance=lambda: 'no luck'"))
+    monkeypatch.syspath_prepend(tmp_path)
+    one = rows()["lucky"]
+    assert (one["place"], one["title"], one["needs"], one["reason"]) == ("NAME", "a good one", "luck", "no luck")
+    with pytest.raises(InputError, match="cannot be used here: no luck") as caught:
+        open_server("lucky:x")
+    assert caught.value.hint == "it needs luck"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["raise RuntimeError('boo')", "raise SystemExit(3)", "KIND = 7", "import nothing_of_the_kind", "KIND = (", ""],
+)
+def test_a_broken_add_on_is_named_and_hides_no_other(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(tmp_path, "broken", "[tokar.sources]\nbroken = broken:KIND\n", code)
+    bring(tmp_path, "fine", "[tokar.sources]\nfine = fine:KIND\n", GOOD.format(more=""))
+    monkeypatch.syspath_prepend(tmp_path)
+    found = rows()
+    assert (found["broken"]["usable"], found["fine"]["usable"], found["lab"]["usable"]) == (False, True, True)
+    result = tokar("backup", "broken:x", tmp_path / "full.tokar", "--type", "copy")
+    assert result.exit_code == 2
+    assert "broken: " in result.error
+
+
+@pytest.mark.parametrize(
+    "points", ["[tokar.sources]\nhalf\n", "[tokar.sources]\n= x\nz =\n", b"[tokar.sources]\n\xff=a:b\n"]
+)
+def test_entry_points_that_cannot_be_read_are_named(
+    points: str | bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(tmp_path, "torn", points)
+    bring(tmp_path, "fine", "[tokar.sources]\nfine = fine:KIND\n", GOOD.format(more=""))
+    monkeypatch.syspath_prepend(tmp_path)
+    found = rows()
+    assert found["fine"]["usable"] is True
+    assert [one for one in found.values() if one["from"] == "torn 1" and one["usable"] is False]
+    assert open_server(f"dir:{tmp_path}").name == ""
+
+
+def test_an_add_on_without_metadata_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring(tmp_path, "bare", "[tokar.sources]\nbare = bare:KIND\n", GOOD.format(more=""))
+    (tmp_path / "bare-1.dist-info" / "METADATA").unlink()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert rows()["bare"]["usable"] is True
+
+
+def test_a_scheme_of_two_add_ons_is_refused_and_both_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        bring(tmp_path, name, f"[tokar.sources]\nsame = {name}:KIND\n", GOOD.format(more=""))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"brought by (one 1 and two|two 1 and one) 1"):
+        open_server("same:x")
+    assert rows()["same"]["usable"] is False
+
+
+def test_no_add_on_takes_the_place_of_a_source_of_tokar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring(tmp_path, "thief", "[tokar.sources]\ndir = thief:KIND\n", GOOD.format(more=""))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(open_server(f"dir:{tmp_path}"), DirectoryServer)
+    assert "dir: cannot be used here: tokar has this scheme itself" in done("sources").stdout
+
+
+@pytest.mark.parametrize(("body", "said"), [("1 / 0", "ZeroDivisionError"), ("return 7", "opened no server")])
+def test_an_add_on_that_fails_to_open_is_an_error_of_the_source(
+    body: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(
+        tmp_path,
+        "odd",
+        "[tokar.sources]\nodd = odd:go\n",
+        f'def go(place, *, restoring=False):\n    """An odd one."""\n    {body}\n',
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert rows()["odd"]["title"] == "An odd one."
+    with pytest.raises(SourceError, match=said) as caught:
+        open_server("odd:x")
+    assert caught.value.hint == "report it: odd 1"

@@ -35,7 +35,7 @@ def backup(
         typer.Argument(
             metavar="SOURCE",
             help="lab:DIR, a simulated server; dir:DIR, a set that nobody writes to (only --type copy); "
-            "or what an add-on brings.",
+            "others as tokar sources lists them.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make. Its receipt appears beside it.")],

@@ -1,41 +1,119 @@
-"""The servers that a person can name, by scheme: `lab:DIR` and `dir:DIR`, and what add-ons bring.
+"""`tokar sources`, and the servers that a person can name by scheme: those of tokar, and those that add-ons bring.
 
 A distribution adds a scheme by an entry point of the group `tokar.sources`: the name is the scheme, the object a
-factory that is called with the place and with `restoring`, and returns a `tokar.server.contract.Server` or raises
-InputError.
+`tokar.SourceKind`, or a bare function that opens a server. docs/sources.md explains it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from tokar.errors import InputError
+import typer
+
+from tokar import names
+from tokar.as_json import as_json as to_json
+from tokar.cli import output
+from tokar.cli.options import Json
+from tokar.errors import ArchiveError, InputError, SourceError
 
 if TYPE_CHECKING:
-    from tokar.server.contract import Server
+    from importlib.metadata import Distribution, EntryPoint
+
+    from tokar.server.contract import Server, SourceKind
 
 GROUP: Final = "tokar.sources"
-_BUILT_IN: Final = {"lab": "tokar.lab.server", "dir": "tokar.server.directory_source"}  # each has `open_source`
+# What tokar brings, as a person writes it, and the module whose SOURCE it is.
+_BUILT_IN: Final = {"lab:DIR": "tokar.lab.server", "dir:DIR": "tokar.server.directory_source"}
+_MODULES: Final = {form.partition(":")[0]: module for form, module in _BUILT_IN.items()}
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-def find_source(source: str) -> tuple[Callable[[], Any], str]:
-    """Return what loads the factory for `SCHEME:PLACE`, and the place.
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """What is known of one kind of source, whether or not it can be used."""
+
+    scheme: str  # What stands before the colon; empty where an add-on's list of entry points cannot be read
+    place: str  # What stands behind it
+    title: str  # What it is
+    needs: str  # What it needs
+    reason: str | None  # Why it cannot be used here; None where it can
+    origin: str  # The distribution that brings it
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as values for JSON."""
+        return {
+            **{key: getattr(self, key) or None for key in ("scheme", "place", "title", "needs")},
+            "usable": self.reason is None,
+            "reason": self.reason,
+            "from": self.origin,
+        }
+
+
+@app.command("sources")
+def print_sources(*, as_json: Json = False) -> None:
+    """List the kinds of servers that `backup`, `restore --server` and others take, and what each needs.
+
+    One that cannot be used here is listed with the reason, also an add-on that is broken.
+    """
+    rows = list(list_sources())
+    if as_json:
+        output.as_json({"sources": to_json(rows)})
+        return
+    head = ("source", "what it is", "needs", "here", "from")
+    table = [
+        (f"{one.scheme}:{one.place}", one.title, one.needs or "nothing", "no" if one.reason else "yes", one.origin)
+        for one in rows
+        if one.scheme
+    ]
+    output.table(head, [[names.printable(cell) for cell in row] for row in table])
+    for one in rows:
+        if one.reason:
+            what = f"{one.scheme}:" if one.scheme else f"an add-on, {one.origin},"
+            output.line(f"{names.printable(what)} cannot be used here: {names.printable(one.reason)}")
+
+
+def list_sources() -> Iterator[SourceRow]:
+    """Yield every kind of source: those of tokar first, then those of add-ons by scheme."""
+    for scheme, module in _MODULES.items():
+        try:
+            yield _row(scheme, "tokar", import_module(module).SOURCE)
+        except ImportError as error:
+            yield SourceRow(scheme, "", "", "", f"it cannot be loaded: {error}", "tokar")
+    added, broken = _added()
+    for scheme, found in sorted(added.items()):
+        for origin, entry in found:
+            try:
+                if scheme in _MODULES:
+                    raise InputError("tokar has this scheme itself, and takes its own")
+                _demand_one(scheme, found)
+                yield _row(scheme, origin, _load(scheme, origin, entry))
+            except ArchiveError as error:
+                yield SourceRow(scheme, "PLACE", "", "", error.message, origin)
+    for origin, reason in broken.items():
+        yield SourceRow("", "", "", "", reason, origin)
+
+
+def find_source(source: str) -> tuple[Callable[[], SourceKind], str]:
+    """Return what loads the kind of `SCHEME:PLACE`, and the place.
 
     Raises:
-        InputError: There is no such scheme.
+        InputError: There is no such scheme, or two add-ons bring it.
     """
     scheme, colon, place = source.partition(":")
-    if colon and scheme in _BUILT_IN:
-        return lambda: import_module(_BUILT_IN[scheme]).open_source, place
-    from importlib.metadata import entry_points  # noqa: PLC0415 - start-up time
-
-    added = {one.name: one for one in entry_points(group=GROUP)}
+    if colon and scheme in _MODULES:
+        return lambda: _built_in(scheme), place
+    added, broken = _added()
     if colon and scheme in added:
-        return added[scheme].load, place
-    more = "".join(f", {name}:PLACE comes from an add-on" for name in sorted(added))
-    raise InputError(f"not a source: {source}", hint=f"lab:DIR is a simulated server, dir:DIR a set on disk{more}")
+        _demand_one(scheme, added[scheme])
+        ((origin, entry),) = added[scheme]
+        return lambda: _load(scheme, origin, entry), place
+    forms = ", ".join([*_BUILT_IN, *(f"{name}:PLACE" for name in sorted(added))])
+    more = "".join(f"; the add-on {origin} is broken" for origin in broken)
+    raise InputError(f"not a source: {source}", hint=f"one of {forms}{more}; tokar sources says what each needs")
 
 
 def open_server(source: str, *, restoring: bool = False) -> Server:
@@ -46,15 +124,107 @@ def open_server(source: str, *, restoring: bool = False) -> Server:
         restoring: Whether it is to be restored to, so that its service must not be started.
 
     Raises:
-        InputError: There is no such scheme, it cannot be loaded, or the place is not one.
+        InputError: There is no such scheme, it cannot be loaded or used here, or the place is not one.
         SourceError: The server cannot be opened.
     """
     load, place = find_source(source)
-    try:
-        factory = load()
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            f"the source {source.partition(':')[0]}: cannot be loaded: {error}", hint="install its add-on anew"
-        ) from error
-    server: Server = factory(place, restoring=restoring)
+    kind = load()
+    if (reason := _hindrance(kind)) is not None:
+        scheme = source.partition(":")[0]
+        raise InputError(f"{scheme}: cannot be used here: {reason}", hint=kind.needs and f"it needs {kind.needs}")
+    server: Server = kind.open(place, restoring=restoring)
     return server
+
+
+def _built_in(scheme: str) -> SourceKind:
+    kind: SourceKind = import_module(_MODULES[scheme]).SOURCE
+    return kind
+
+
+def _row(scheme: str, origin: str, kind: SourceKind) -> SourceRow:
+    return SourceRow(scheme, kind.place, kind.title, kind.needs, _hindrance(kind), origin)
+
+
+def _hindrance(kind: SourceKind) -> str | None:
+    try:
+        return kind.hindrance()
+    except Exception as error:  # noqa: BLE001 - code of an add-on; what cannot say that it works does not
+        return _told(error)
+
+
+def _added() -> tuple[dict[str, list[tuple[str, EntryPoint]]], dict[str, str]]:
+    """Return the entry points of add-ons by scheme, and of which add-ons they cannot be read, and why."""
+    from importlib.metadata import distributions  # noqa: PLC0415 - start-up time
+
+    added: dict[str, list[tuple[str, EntryPoint]]] = {}
+    broken: dict[str, str] = {}
+    seen: set[str] = set()
+    for one in distributions():
+        origin = _name_of(one)
+        if origin.partition(" ")[0] in seen:
+            continue  # one further up the path hides it, as it does for imports
+        seen.add(origin.partition(" ")[0])
+        try:
+            if GROUP in (one.read_text("entry_points.txt") or ""):
+                for entry in one.entry_points.select(group=GROUP):
+                    added.setdefault(entry.name, []).append((origin, entry))
+        except Exception as error:  # noqa: BLE001 - one that cannot be read must not hide the others
+            broken[origin] = f"its entry points cannot be read: {_told(error)}"
+    return added, broken
+
+
+def _name_of(one: Distribution) -> str:
+    """Return what a distribution is called, with its version, or where it lies if that cannot be read."""
+    try:
+        return f"{one.metadata['Name']} {one.version}"
+    except Exception:  # noqa: BLE001 - metadata that is not there, or is not text
+        return str(getattr(one, "_path", "without a name"))
+
+
+def _demand_one(scheme: str, found: list[tuple[str, EntryPoint]]) -> None:
+    if len(found) > 1:
+        who = " and ".join(origin for origin, _ in found)
+        raise InputError(f"the source {scheme}: is brought by {who}", hint="remove one of them")
+
+
+def _load(scheme: str, origin: str, entry: EntryPoint) -> SourceKind:
+    """Return what an entry point gives.
+
+    Raises:
+        InputError: It cannot be loaded, or is not what it should be.
+    """
+    from tokar.server.contract import SourceKind  # noqa: PLC0415 - start-up time
+
+    try:
+        given = entry.load()
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"the source {scheme}: cannot be loaded: {_told(error)}", hint=f"install its add-on anew: {origin}"
+        ) from error
+    if not isinstance(given, SourceKind):
+        if not callable(given):
+            raise InputError(f"the source {scheme}: is no SourceKind and nothing to call", hint=f"report it: {origin}")
+        given = SourceKind(title=(given.__doc__ or "").strip().partition("\n")[0], open=given)
+    return replace(given, open=_guarded(scheme, origin, given.open))
+
+
+def _guarded(scheme: str, origin: str, opens: Callable[..., Any]) -> Callable[..., Server]:
+    """Return what opens a server and turns whatever an add-on raises or gives into an error of ours."""
+    from tokar.server.contract import Server  # noqa: PLC0415 - start-up time
+
+    def guarded(place: str, **settings: Any) -> Server:
+        try:
+            server = opens(place, **settings)
+        except ArchiveError:
+            raise
+        except Exception as error:
+            raise SourceError(f"the source {scheme}: failed: {_told(error)}", hint=f"report it: {origin}") from error
+        if not isinstance(server, Server):
+            raise SourceError(f"the source {scheme}: opened no server", hint=f"report it: {origin}")
+        return server
+
+    return guarded
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")

@@ -40,6 +40,7 @@ from tokar.server.contract import (
     RestoreContext,
     Server,
     ServerError,
+    SourceKind,
 )
 
 T = TypeVar("T")
@@ -373,3 +374,6 @@ class SimulatedRestore(RestoreContext):
         if self._is_over:
             raise ServerError(codes.INVALID_HANDLE, call=call, detail="the restore is over")
         return self._calls.make(call, action)
+
+
+SOURCE: Final = SourceKind(place="DIR", title="a simulated server to practise on", open=open_source)

@@ -347,6 +347,23 @@ class Server(ABC):
         """
 
 
+def _nothing() -> None:
+    """Hinder nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind:
+    """A kind of server that a person names as SCHEME:PLACE; what an entry point of the group `tokar.sources` gives."""
+
+    place: str = "PLACE"  # What stands behind the colon, as help shows it: DIR, [HOST]
+    title: str = ""  # What it is, in a few words
+    needs: str = ""  # What it needs, beside tokar; empty for nothing
+    # Opens one, called with the place and with `restoring`: whether it is to be restored to, so that its service must
+    # not be started. Raises InputError where there is no such place.
+    open: Callable[..., Server]
+    hindrance: Callable[[], str | None] = _nothing  # Says why it cannot be used here; None where it can
+
+
 class BackupKind(StrEnum):
     """What the person asks for. To the server incremental and differential are one: only truncation differs."""
 

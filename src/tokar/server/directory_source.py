@@ -27,6 +27,7 @@ from tokar.server.contract import (
     RestoreContext,
     Server,
     ServerError,
+    SourceKind,
 )
 
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -255,3 +256,6 @@ class _DirectoryBackup(BackupContext):
     def _demand_state(self, found: Candidate, status: os.stat_result, *, is_same: bool = True) -> None:
         if not is_same or FileState.of(status) != found.state:
             raise SourceChangedError("it changed while the set was being read", path=found.path)
+
+
+SOURCE: Final = SourceKind(place="DIR", title="a set on disk that nobody writes to; only copies", open=open_source)
