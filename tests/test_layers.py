@@ -24,7 +24,7 @@ LAYERS = [
     {"check"},
     {"server"},
     {"__init__", "doors"},
-    {"lab"},
+    {"lab", "testing"},
     {"cli"},
     {"__main__"},
 ]

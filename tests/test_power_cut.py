@@ -20,7 +20,6 @@ from chain_stories import outcome_of
 from command_line import done
 from disk_faults import run_again
 from power_cut import WAYS, Recorder, build, left
-from scripted_server import ScriptedServer
 from small_sets import contents, write
 
 import tokar as library
@@ -34,6 +33,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.storage import durable
 from tokar.storage.directory import Directory
+from tokar.testing.scripted_server import ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

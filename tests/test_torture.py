@@ -19,7 +19,6 @@ import pytest
 from backup_files import fill
 from command_line import done, tokar
 from disk_faults import Strike, hit, run_again, struck_cases
-from scripted_server import ScriptedServer
 
 import tokar as library
 from tokar.errors import ArchiveError, ExistingFileError
@@ -28,6 +27,7 @@ from tokar.server.contract import DIALECTS, BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+from tokar.testing.scripted_server import ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

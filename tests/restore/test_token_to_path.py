@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from restore_helpers import NOW, entries, plan_of
-from scripted_server import ScriptedServer
 
 from tokar.ese.filenames import parse_file_name
 from tokar.namelist import build_names
@@ -23,6 +22,7 @@ from tokar.restore.planner import places_of
 from tokar.server.contract import DIALECTS
 from tokar.server.restore_steps import RestoreProcedure
 from tokar.server.transcript import Transcript
+from tokar.testing.scripted_server import ScriptedServer
 
 TABLE = Path(__file__).with_name("token_to_path.txt").read_text("utf-8")
 

@@ -23,7 +23,6 @@ from backup_files import (
     old_log,
 )
 from disk_faults import WindowsMoves
-from scripted_server import Fault, ScriptedServer, wide
 
 import tokar
 from tokar import codes
@@ -46,6 +45,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, BackupPartialError, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path, write_receipt
 from tokar.storage.bytesource import Reread
+from tokar.testing.scripted_server import Fault, ScriptedServer, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from backup_files import fill
-from scripted_server import Fault, ScriptedServer
 
 import tokar
 from tokar.errors import ArchiveError
@@ -22,6 +21,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage import durable, sink
+from tokar.testing.scripted_server import Fault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from backup_files import fill
-from scripted_server import ScriptedServer
+from tokar.testing.scripted_server import ScriptedServer
 from tokar.server.run_backup import run_backup
 from tokar.server.contract import BackupKind
 

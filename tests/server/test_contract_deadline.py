@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backup_files import fill
-from scripted_server import ScriptedServer
-from server_contract import LogsOnlyContract, RestoreContract
 
 from tokar.server.contract import DIALECTS
 from tokar.server.deadline import Deadlines, DeadlineServer
+from tokar.testing.scripted_server import ScriptedServer
+from tokar.testing.server_contract import LogsOnlyContract, RestoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backup_files import database_file, log_file
-from server_contract import BackupContract
 
 from tokar.server.directory_source import DirectoryServer
+from tokar.testing.server_contract import BackupContract
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from backup_files import fill
-from scripted_server import ScriptedServer
-from server_contract import LogsOnlyContract, RestoreContract
 
-from tokar.server.contract import DIALECTS, BackupType
+from tokar.server.contract import DIALECTS
+from tokar.testing.scripted_server import ScriptedServer
+from tokar.testing.server_contract import BackupContract, LogsOnlyContract, RestoreContract
 
-
-@pytest.fixture(params=[(name, most) for name in DIALECTS for most in (None, 1000)], ids=str)
-def server(request: pytest.FixtureRequest) -> ScriptedServer:
-    profile, most = request.param
-    return fill(ScriptedServer(dialect=DIALECTS[profile], most=most))
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class TestScriptedServer(LogsOnlyContract, RestoreContract):
-    @pytest.fixture
-    def after_full(self, server: ScriptedServer) -> None:
-        if BackupType.LOGS_ONLY not in server.dialect.types:
-            pytest.skip("the dialect has no logs only")
+    @pytest.fixture(params=[(name, most) for name in DIALECTS for most in (None, 1000)], ids=str)
+    def server(self, request: pytest.FixtureRequest) -> ScriptedServer:
+        profile, most = request.param
+        return fill(ScriptedServer(dialect=DIALECTS[profile], most=most))
+
+
+class TestByFactory(LogsOnlyContract, RestoreContract):
+    def make_server(self, folder: Path) -> ScriptedServer:
+        assert not list(folder.iterdir())
+        return fill(ScriptedServer())
+
+
+def test_a_contract_without_a_factory_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(NotImplementedError, match="say here how a server is made"):
+        BackupContract().make_server(tmp_path)

@@ -5,26 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from server_contract import LogsOnlyContract
 
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.server.contract import BackupKind, BackupType
 from tokar.server.run_backup import run_backup
+from tokar.testing.server_contract import LogsOnlyContract
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(params=["edbbcli", "ntdsbcli", "certadm"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> SimulatedServer:
-    lab = create_lab(tmp_path / "lab", request.param)
-    lab.start()
-    lab.work(20)
-    return SimulatedServer(lab)
-
-
 class TestSimulated(LogsOnlyContract):
+    @pytest.fixture(params=["edbbcli", "ntdsbcli", "certadm"])
+    def server(self, request: pytest.FixtureRequest, tmp_path: Path) -> SimulatedServer:
+        lab = create_lab(tmp_path / "lab", request.param)
+        lab.start()
+        lab.work(20)
+        return SimulatedServer(lab)
+
     @pytest.fixture
     def after_full(self, server: SimulatedServer, tmp_path: Path) -> None:
         if BackupType.LOGS_ONLY not in server.dialect.types:

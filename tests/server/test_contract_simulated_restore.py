@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from engine_by_hand import back_up, new_story, server_of, target_for
-from server_contract import RestoreContract, fails
 
 from tokar import codes
 from tokar.lab.server import SimulatedServer
+from tokar.testing.server_contract import RestoreContract, fails
 
 if TYPE_CHECKING:
     from pathlib import Path

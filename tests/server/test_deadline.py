@@ -9,12 +9,12 @@ from functools import partial
 
 import pytest
 from backup_files import fill
-from scripted_server import ScriptedServer
 
 from tokar import codes
 from tokar.errors import SourceError
 from tokar.server.contract import BackupType, NoAnswerError, Outcome, ServerError
 from tokar.server.deadline import Deadlines, DeadlineServer
+from tokar.testing.scripted_server import ScriptedServer
 
 QUICK = Deadlines(start=60, call=30, first_read=0.5, read=0.5, end=2)
 

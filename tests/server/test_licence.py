@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from backup_files import OTHER_STREAM, STREAM, moment
-from scripted_server import DATABASE, LOG, ScriptedServer, wide
 
 from tokar.errors import ArchiveError, DigestMismatchError, IntegrityError, ProcedureError, SetError
 from tokar.ese.content_facts import LogReport, PageReport
@@ -30,6 +29,7 @@ from tokar.server.prior import prior_log
 from tokar.server.transcript import Transcript
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.storage.durable import Capability
+from tokar.testing.scripted_server import DATABASE, LOG, ScriptedServer, wide
 
 SOURCE = Path(__file__).parents[2] / "src" / "tokar"
 HEADER = DatabaseHeader(

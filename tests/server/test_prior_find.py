@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from backup_files import STREAM, fill, log_file, log_name, moment
-from scripted_server import ScriptedServer
 
 from tokar.errors import ArchiveError, BadMagicError, InputError, StorageError, UnsealedError
 from tokar.server.contract import BackupKind
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import receipt_path
+from tokar.testing.scripted_server import ScriptedServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_server import Fault, ScriptedServer
 
 from tokar.errors import ProcedureError, SourceChangedError, SourceError
 from tokar.server.backup_steps import BackupProcedure
@@ -15,6 +14,7 @@ from tokar.server.content import ContentStream, ListedFile, ListKind
 from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, Outcome, ServerError
 from tokar.server.states import BackupState, OutOfOrderError
 from tokar.server.transcript import Transcript
+from tokar.testing.scripted_server import Fault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

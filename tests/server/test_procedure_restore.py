@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from scripted_server import Fault, ScriptedServer
 
 from tokar import codes
 from tokar.errors import ProcedureError, StorageError
@@ -13,6 +12,7 @@ from tokar.server.contract import DIALECTS, BackupType, NoAnswerError, Registrat
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.states import OutOfOrderError, RestoreState
 from tokar.server.transcript import Transcript
+from tokar.testing.scripted_server import Fault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

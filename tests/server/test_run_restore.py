@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from chain_stories import Kept, Story, new_story, outcome_of, restore, take, target_for, used_target, wipe
-from scripted_server import Fault, ScriptedServer
 from server_parts import generation_of, parts_of
 
 import tokar
@@ -36,6 +35,7 @@ from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.run_restore import prepared_restore, restore_to_server
 from tokar.server.transcript import Transcript
 from tokar.sets.choose import NotRestorableError
+from tokar.testing.scripted_server import Fault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from tokar.ese.page import seal_page
 from tokar.ese.values import LogTime, Signature
 
 if TYPE_CHECKING:
-    from scripted_server import ScriptedServer
+    from tokar.testing.scripted_server import ScriptedServer
 
 PAGE_SIZE = 4096
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backup_files import DATABASE_NAME, fill
-from scripted_server import ScriptedServer
 
 from tokar.lab.calls import FaultInjector, Injection, InjectionKind
 from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
+from tokar.testing.scripted_server import ScriptedServer
 
 if TYPE_CHECKING:
     from tokar.server.contract import Server

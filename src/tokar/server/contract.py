@@ -1,7 +1,7 @@
 """The contract: one server, in the terms of the backup interfaces themselves.
 
 Whatever can be backed up by procedure stands behind these classes: a native client library, the simulated server, a
-quiescent directory. `tests/support/server_contract.py` is the contract as tests; every implementation runs them.
+quiescent directory. `tokar.testing.server_contract` is the contract as tests; every implementation runs them.
 
 ::
 

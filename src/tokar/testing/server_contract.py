@@ -1,7 +1,15 @@
 """The contract of `tokar.server.contract` as tests: every implementation runs them.
 
-Derive a class named `Test...` from `BackupContract` (and `RestoreContract`), and define the fixture `server`.
-Capabilities are class attributes.
+::
+
+    class TestMine(LogsOnlyContract):
+        def make_server(self, folder: Path) -> Server:
+            return MyServer(...)
+
+Derive a class named `Test...` from `BackupContract` or `LogsOnlyContract`, and from `RestoreContract` where a server is
+restored to, and say how a server is made; a fixture `server` of the class does as well. It has a database and a log at
+least, and none of its files is empty. `pytest.register_assert_rewrite("tokar.testing.server_contract")` in conftest.py,
+before anything else, makes failures speak.
 """
 
 from __future__ import annotations
@@ -24,6 +32,7 @@ from tokar.server.contract import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tokar.namelist import ListedName
 
@@ -53,8 +62,21 @@ def content_of(context: BackupContext, server: Server, name: ListedName) -> byte
     return b"".join(parts)
 
 
-class BackupContract:
-    """What every server keeps while it is backed up. That of the fixture has a database and a log at least."""
+class ServerFactory:
+    """Where the server of a contract comes from."""
+
+    def make_server(self, folder: Path) -> Server:
+        """Return a server, as new; `folder` is empty and this test's own."""
+        raise NotImplementedError("say here how a server is made, or define the fixture `server`")
+
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Server:
+        """The server of one test."""
+        return self.make_server(tmp_path)
+
+
+class BackupContract(ServerFactory):
+    """What every server keeps while it is backed up."""
 
     @pytest.fixture
     def context(self, server: Server) -> Iterator[BackupContext]:
@@ -231,7 +253,19 @@ class BackupContract:
 
 
 class LogsOnlyContract(BackupContract):
-    """For servers on which logs only is possible right now, because the fixture `after_full` took a full before."""
+    """For servers that may be asked for logs only, once the fixture `after_full` took a full."""
+
+    @pytest.fixture
+    def after_full(self, server: Server) -> None:
+        """A full that was read to its end and truncated. Override it where users have to work after it."""
+        if BackupType.LOGS_ONLY not in server.dialect.types:
+            pytest.skip("the dialect has no logs only")
+        context = server.prepare_backup(BackupType.FULL)
+        self.read_databases(context, server)
+        self.read_logs(context, server)
+        if server.truncates:
+            context.truncate_logs()
+        context.end(Outcome.SUCCESS)
 
     @pytest.mark.usefixtures("after_full")
     def test_logs_only_lists_no_databases(self, server: Server) -> None:
@@ -246,7 +280,7 @@ class LogsOnlyContract(BackupContract):
         context.end(Outcome.SUCCESS)
 
 
-class RestoreContract:
+class RestoreContract(ServerFactory):
     """What every server keeps while it is restored."""
 
     FULL: ClassVar = Registration("C:\\sys", "C:\\log", (("a.edb", "b.edb"),), "C:\\log", 5, 7)

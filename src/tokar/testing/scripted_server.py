@@ -32,6 +32,7 @@ CHECKPOINT_DIR = 0x83
 
 
 def wide(name: str) -> bytes:
+    """Return a name as it stands in a W list."""
     return name.encode("utf-16-le")
 
 
@@ -49,40 +50,31 @@ class Fault(StrEnum):
 
 @dataclass
 class ScriptedServer(Server):
-    """Files in memory, and a script of faults.
-
-    Attributes:
-        databases: Name to content, as the server lists them; all have token 0x44.
-        logs: Likewise, token 0x21.
-        refuse_logs_only: The code that Prepare(logs only) is refused with.
-        fault: Asked at each call, with its number from 0 and its name.
-        most: Bytes that one read returns at most; None for as many as are asked for.
-        history: Every call, as `name` or `name argument`.
-    """
+    """Files in memory, and a script of faults."""
 
     dialect: Dialect = DIALECTS["ese"]
     name: str = "SERVER1"
-    databases: dict[str, bytes] = field(default_factory=dict)
-    logs: dict[str, bytes] = field(default_factory=dict)
-    tokens: dict[str, int] = field(default_factory=dict)
-    dynamic: tuple[str, ...] = ()
-    refuse_logs_only: int | None = None
-    fault: Callable[[int, str], Fault | None] | None = None
-    most: int | None = None
-    online: bool | None = None
+    databases: dict[str, bytes] = field(default_factory=dict)  # Content by name, as listed; their token is 0x44
+    logs: dict[str, bytes] = field(default_factory=dict)  # Likewise, token 0x21
+    tokens: dict[str, int] = field(default_factory=dict)  # Other tokens, by name
+    dynamic: tuple[str, ...] = ()  # Names of dynamic files
+    refuse_logs_only: int | None = None  # The code that Prepare(logs only) is refused with
+    fault: Callable[[int, str], Fault | None] | None = None  # Asked at each call, with its number from 0 and its name
+    most: int | None = None  # Bytes that one read returns at most; None for as many as are asked for
+    online: bool | None = None  # What `is_online` answers
     locations: tuple[tuple[int, str], ...] = (
         (DATABASE, r"\\S1\D$\db"),
         (LOG_DIR, r"\\S1\D$\log"),
         (CHECKPOINT_DIR, r"\\S1\D$\sys"),
     )
-    history: list[str] = field(default_factory=list)
-    ended: list[Outcome] = field(default_factory=list)
-    truncated: bool = False
-    calls: int = 0
-    busy: bool = False
-    leaks: int = 0
-    registered: Registration | None = None
-    completed: list[int] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)  # Every call, as `name` or `name argument`
+    ended: list[Outcome] = field(default_factory=list)  # What End was told, each time
+    truncated: bool = False  # Whether the logs were truncated
+    calls: int = 0  # How many calls were made
+    busy: bool = False  # Whether a backup is under way
+    leaks: int = 0  # Lists that were held at End
+    registered: Registration | None = None  # What is registered and not complete
+    completed: list[int] = field(default_factory=list)  # What RegisterComplete was told, each time
 
     def is_online(self) -> bool | None:
         return self.online
@@ -118,6 +110,8 @@ class ScriptedServer(Server):
 
 
 class ScriptedBackup(BackupContext):
+    """A backup of it."""
+
     def __init__(self, server: ScriptedServer, backup_type: BackupType) -> None:
         self.backup_type = backup_type
         self.expiry_token = b"\x01expiry\x00" if server.dialect.has_expiry_token else None
@@ -236,6 +230,8 @@ class ScriptedBackup(BackupContext):
 
 
 class ScriptedRestore(RestoreContext):
+    """A restore to it."""
+
     def __init__(self, server: ScriptedServer, *, restricted: bool) -> None:
         self._server = server
         self._restricted = restricted
