@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 # command line.
 LAYERS = [
     {"errors", "_version"},
-    {"as_json", "codes", "tokens", "names", "words"},
+    {"as_json", "codes", "tokens", "names", "redact", "words"},
     {"namelist"},
     {"storage"},
     {"ese", "format"},

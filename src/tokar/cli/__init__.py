@@ -43,6 +43,7 @@ VERBS: Final = {
     "clean": "List what runs that died left in a folder, and remove it when asked.",
     "tokens": "Print the token profiles.",
     "sources": "List the kinds of servers that can be named, and what each needs.",
+    "redact": "Print a report without the names of machines and people.",
     "explain": "Say what an error code means, in any spelling, and what to do.",
     "lab": "Make a simulated server, and work, break and recover it.",
     "demo": "Show backup, loss, restore and recovery on a simulated server.",

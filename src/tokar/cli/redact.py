@@ -1,0 +1,49 @@
+"""`tokar redact`: a report, a receipt, a transcript or a trace without the names of machines and people."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Final
+
+import typer
+
+from tokar.cli import output
+from tokar.cli.options import local_file
+from tokar.errors import InputError, storage_errors
+from tokar.redact import Redactor
+
+_LARGEST: Final = 256 << 20
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("redact")
+def print_redacted(
+    path: Annotated[str, typer.Argument(metavar="FILE", help="A text or JSON file; - for standard input.")],
+    *,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="Replace this name too, wherever it stands; may be repeated."),
+    ] = None,
+) -> None:
+    """Print a report without the names of machines, people, authorities and databases, and without addresses.
+
+    The same name becomes the same word everywhere, such as host-1. Codes, sizes, times and names of logs stay. Read it
+    before you send it: a name that stands in running text alone is replaced only with --name.
+    """
+    with local_file(path) as real, storage_errors("read", path), open(real, "rb") as file:  # noqa: PTH123 - text
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise InputError("it is too large to be a report", path=path)
+    try:
+        text = data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("it is no text", path=path, hint="tokar inspect --json shows an archive as text") from error
+    redactor = Redactor(names or ())
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        for line in redactor.text(text).splitlines():
+            output.line(output.safe(line.replace("\t", "    ")))
+    else:
+        output.as_json(redactor.value(value))

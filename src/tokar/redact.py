@@ -1,0 +1,157 @@
+r"""The one rule by which traces, reports and transcripts are made fit to be sent to somebody else.
+
+* Hosts, users, domains, authorities, addresses and the names of databases become `host-1`, `user-1` and so on, the same
+  one everywhere: what belongs together still shows. They are told by where they stand (`\\HOST\share`, `ca://HOST`,
+  `user@domain`, below a folder of homes, under a key such as `server`), and then replaced wherever they stand.
+* Secrets are left out: what stands under a key such as `password`, or behind `password=`.
+* In bytes a name is overwritten by as many `x`: lengths and offsets of a trace stay true.
+* All else stays: tokens, codes, sizes, times, names of logs, digests.
+
+What it cannot tell is a name in running text that stands nowhere else; those are given.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from typing import Any, Final
+
+LEFT_OUT: Final = "(left out)"
+_SECRET: Final = re.compile(
+    r"password|passphrase|secret|credential|expiry_token|private_key|session_key", re.IGNORECASE
+)
+_SPOKEN: Final = re.compile(rf"\b({_SECRET.pattern})(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE)
+_SPEAKING_KEYS: Final = {
+    **dict.fromkeys(("server", "host", "computer", "machine"), "host"),
+    **dict.fromkeys(("user", "account"), "user"),
+    "domain": "domain",
+    "realm": "domain",
+    "authority": "authority",
+    "address": "address",
+}
+# Where a name stands, in text; each has one group, or more for one kind each.
+_PLACES: Final = (
+    (re.compile(r"\\\\([^\\/\s:*?\"<>|]+)\\"), ("host",)),
+    (re.compile(r"\bca://([^\s/\"':;,]+)(?::\d+)?(?:/([^\s\"':;,]+))?"), ("host", "authority")),
+    (re.compile(r"\b(?:certadm|ntdsbcli):([\w.-]+)"), ("host",)),
+    (re.compile(r"(?<![\w.+-])([\w.+-]+)@([\w-]+(?:\.[\w-]+)*)"), ("user", "domain")),
+    (re.compile(r"(?:/home/|/Users/|\\Users\\)([^/\\\s:\"']+)", re.IGNORECASE), ("user",)),
+    (re.compile(r"[\\/]([^\\/:*?\"<>|\n,;]+)\.edb\b", re.IGNORECASE), ("database",)),
+    (re.compile(r"(?<![\w\\/.-])([\w.-]+)\.edb\b", re.IGNORECASE), ("database",)),
+    (re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.])"), ("address",)),
+    (re.compile(r"(?<![\w:.])([0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:.])"), ("address",)),
+)
+# Names that say nothing about anybody.
+_PLAIN: Final = {"localhost", "127.0.0.1", "::1", "?", ".", "priv", "pub", "dir", "edb", "tmp", "database"}
+
+
+class Redactor:
+    """Replaces names, each always by the same word.
+
+    Args:
+        names: Names that are known beforehand: of servers, users, authorities.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._words: dict[str, str] = {}  # What stands for a name, by the name in lower case
+        self._count: dict[str, int] = {}
+        self._pattern: re.Pattern[str] | None = None
+        for name in names:
+            self._learn(name, "name")
+
+    def text(self, text: str) -> str:
+        """Return text without names and secrets."""
+        self._learn_from(text)
+        return self._replace(text)
+
+    def data(self, data: bytes) -> bytes:
+        """Return bytes with the names that are known so far overwritten, in ASCII, UTF-8 and UTF-16."""
+        for name in sorted(self._words, key=len, reverse=True):
+            for unit, encoding in ((b"x", "utf-8"), (b"x\0", "utf-16-le")):
+                for match in re.finditer(re.escape(name.encode(encoding)), data, re.IGNORECASE):
+                    data = data[: match.start()] + unit * (len(match[0]) // len(unit)) + data[match.end() :]
+        return data
+
+    def value(self, value: Any) -> Any:
+        """Return a value of JSON without them; names that it holds as base64 become text."""
+        for key, text in _strings(value):
+            self._learn_from(text)
+            if key in _SPEAKING_KEYS:
+                self._learn(text, _SPEAKING_KEYS[key])
+        return self._redacted(value, "")
+
+    def _redacted(self, value: Any, key: str) -> Any:
+        if _SECRET.search(key) and value is not None:
+            return LEFT_OUT
+        if isinstance(value, str):
+            return self._replace(_plain_text(key, value))
+        if isinstance(value, Mapping):
+            return {self._replace(one): self._redacted(item, one) for one, item in value.items()}
+        return [self._redacted(one, key) for one in value] if isinstance(value, list) else value
+
+    def _learn_from(self, text: str) -> None:
+        for pattern, kinds in _PLACES:
+            for match in pattern.finditer(text):
+                for kind, name in zip(kinds, match.groups(), strict=True):
+                    self._learn(name, kind)
+
+    def _learn(self, name: str | None, kind: str) -> None:
+        if name is None or len(name) < 2 or name.casefold() in _PLAIN or name.casefold() in self._words:
+            return
+        if is_address := _is_address(name):
+            kind = "address"
+        if kind == "address" and not is_address:
+            return
+        label, dot, domain = name.partition(".")
+        if kind == "host" and dot and not is_address:
+            self._learn(label, kind)
+            self._learn(domain, "domain")
+            self._words[name.casefold()] = self._words.get(label.casefold(), "host")
+        else:
+            self._count[kind] = self._count.get(kind, 0) + 1
+            self._words[name.casefold()] = f"{kind}-{self._count[kind]}"
+        self._pattern = None
+
+    def _replace(self, text: str) -> str:
+        text = _SPOKEN.sub(lambda match: f"{match[1]}{match[match.re.groups - 1]}{LEFT_OUT}", text)
+        if not self._words:
+            return text
+        if self._pattern is None:
+            known = sorted(self._words, key=len, reverse=True)
+            self._pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, known))})(?![\w-])", re.IGNORECASE)
+        return self._pattern.sub(lambda match: self._words.get(match[0].casefold(), "name"), text)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text in a value of JSON, with the key that it stands under."""
+    if isinstance(value, str):
+        yield key, _plain_text(key, value)
+    elif isinstance(value, Mapping):
+        for one, item in value.items():
+            yield from _strings(item, one)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, key)
+
+
+def _plain_text(key: str, value: str) -> str:
+    """Return what a name in a transcript says; any other text as it is."""
+    if key != "name":
+        return value
+    try:
+        raw = base64.b64decode(value, validate=True)
+        text = raw.decode("utf-16-le" if raw[1::2].count(0) * 4 > len(raw) else "utf-8")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return value
+    return text if text.isprintable() and ("\\" in text or "." in text or "/" in text) else value

@@ -1,0 +1,129 @@
+"""One rule for everything that is sent to somebody else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from backup_files import fill
+from command_line import done, tokar
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokar.redact import Redactor
+from tokar.server.contract import DIALECTS, BackupKind
+from tokar.server.run_backup import run_backup
+from tokar.sets.receipt import receipt_path
+from tokar.testing.scripted_server import Fault, ScriptedServer
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (r"reading \\CA1\C$\CertLog\Acme Root CA.edb", r"reading \\host-1\C$\CertLog\database-1.edb"),
+        (r"\\ca1.corp.example\C$\a.log, CA1, corp.example", r"\\host-1\C$\a.log, host-1, domain-1"),
+        ("ca://pki.acme.test/Acme-CA: refused; acme-ca", "ca://host-1/authority-1: refused; authority-1"),
+        ("certadm:CA7 answered, ca7 ended", "certadm:host-1 answered, host-1 ended"),
+        ("alice@acme.test may not", "user-1@domain-1 may not"),
+        ("/home/alice/x and C:\\Users\\Bob\\y", "/home/user-1/x and C:\\Users\\user-2\\y"),
+        ("10.1.2.3 and fe80::1:2 and 10.1.2.3", "address-1 and address-2 and address-1"),
+        ("password=hunter2 PassPhrase: 'a b'", "password=(left out) PassPhrase: (left out)"),
+        ("at 12:30:45, 0xC7FF0003, edb00001.log, Windows 10.0.20348", None),
+        (r"\\?\C:\x, \\.\pipe, priv.edb, localhost, 127.0.0.1, ::1", None),
+        ("", None),
+    ],
+)
+def test_names_become_words_and_all_else_stays(text: str, redacted: str | None) -> None:
+    assert Redactor().text(text) == (text if redacted is None else redacted)
+
+
+def test_a_name_that_is_given_goes_wherever_it_stands_as_a_word() -> None:
+    assert Redactor(["Acme"]).text("Acme's ACME, acmeware, x-acme") == "name-1's name-1, acmeware, x-acme"
+
+
+def test_a_name_is_the_same_word_in_every_text() -> None:
+    one = Redactor()
+    assert (one.text(r"\\A1\x"), one.text(r"\\B2\x and a1")) == (r"\\host-1\x", r"\\host-2\x and host-1")
+
+
+def test_in_bytes_names_are_covered_and_nothing_moves() -> None:
+    one = Redactor(["Acme"])
+    data = b"\x05\x00ACME\x00" + "xAcme CA".encode("utf-16-le") + b"\xff"
+    assert one.data(data) == b"\x05\x00xxxx\x00" + "xxxxx CA".encode("utf-16-le") + b"\xff"
+
+
+def test_secrets_in_json_are_left_out_whatever_they_are() -> None:
+    value = {"password": "x", "Credentials": {"a": 1}, "blobs": {"expiry_token": "AQ=="}, "token": 68, "secret": None}
+    assert Redactor().value(value) == {
+        "password": "(left out)",
+        "Credentials": "(left out)",
+        "blobs": {"expiry_token": "(left out)"},
+        "token": 68,
+        "secret": None,
+    }
+
+
+def test_a_name_under_a_speaking_key_goes_everywhere() -> None:
+    value = {"note": "PKI7 was slow", "backup": {"server": "pki7"}}
+    assert Redactor().value(value) == {"note": "host-1 was slow", "backup": {"server": "host-1"}}
+
+
+def test_nothing_of_a_server_is_left_in_the_receipt_of_a_failed_backup(tmp_path: Path) -> None:
+    names = {"\\\\PKI7\\D$\\db\\Acme CA.edb": 0}
+    server = fill(ScriptedServer(dialect=DIALECTS["certadm"], name="PKI7.acme.test"))
+    server.databases = {name: next(iter(server.databases.values())) for name in names}
+    server.fault = lambda _number, call: Fault.FAIL if call == "truncate_logs" else None
+    out = tmp_path / "full.tokar"
+    with pytest.raises(Exception, match="truncated"):
+        run_backup(server, out, BackupKind.FULL)
+    receipt = receipt_path(out)
+    printed = done("redact", receipt, "--name", "S1").stdout
+    assert json.loads(printed)["truncation"] == "failed"
+    assert "host-1" in printed
+    assert not any(word in printed.lower() for word in ("pki7", "acme", "\\\\s1"))
+
+
+def test_names_in_base64_are_redacted_too() -> None:
+    value = {"calls": [{"call": "open", "name": "XABcAFAASwBJADcAXABEACQAXABhAC4AbABvAGcA"}]}
+    assert Redactor().value(value) == {"calls": [{"call": "open", "name": r"\\host-1\D$\a.log"}]}
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_redacted_without_an_error_and_a_second_time_changes_nothing(text: str) -> None:
+    once = Redactor().text(text)
+    assert Redactor().text(once).count("-1") == once.count("-1")
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=9),
+        lambda one: st.lists(one) | st.dictionaries(st.text(max_size=9), one),
+    )
+)
+def test_any_value_is_redacted_without_an_error(value: object) -> None:
+    json.dumps(Redactor().value(value))
+
+
+def test_a_text_file_is_printed_without_names(tmp_path: Path) -> None:
+    path = tmp_path / "report.txt"
+    path.write_text("\\\\CA1\\x\n\x1b[31mred\n")
+    assert done("redact", path).stdout == "\\\\host-1\\x\n<U+001B>[31mred\n"
+
+
+def test_what_windows_writes_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "report.txt"
+    path.write_text("\\\\CA1\\x", encoding="utf-16")
+    assert done("redact", path).stdout == "\\\\host-1\\x\n"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff", bytes(range(256))])
+def test_what_is_no_text_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    result = tokar("redact", path)
+    assert (result.exit_code, "it is no text" in result.error) == (2, True)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    assert tokar("redact", tmp_path / "gone").exit_code == 1
