@@ -63,7 +63,7 @@ def test_only_the_facts_that_are_facts_keep_their_schema() -> None:
         except json.JSONDecodeError:
             continue
     assert valid == {
-        f"good-fact-{name}" for name in ("file", "none", "not-canonical", "other-version", "twice", "untrue")
+        f"good-fact-{name}" for name in ("chain", "file", "none", "not-canonical", "other-version", "twice", "untrue")
     }
 
 
@@ -100,4 +100,6 @@ def test_the_schema_of_facts_has_the_keys_of_their_tables() -> None:
         defined["pages"]["properties"].keys(),
         defined["log"]["properties"].keys(),
         faults,
+        defined["chain"]["properties"].keys() - {"entry"},
+        defined["off_chain"]["properties"].keys(),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +21,6 @@ from tokar.sets.faults import FaultKind
 from tokar.sets.judge import judge_set
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from replay_sets import RealSet
 
     from tokar.sets.facts import SetFacts
@@ -158,3 +157,14 @@ def test_a_blank_page_in_the_place_of_a_written_one_is_found(tmp_path: Path) -> 
     # Where pages in use lead there, that is the root cause, and no page is followed.
     assert [off.page for off in chain.off] == [31] or "page 31 is blank" in chain.why_not
     assert judge_set(facts).blocking
+
+
+@pytest.mark.samples
+def test_logs_are_open_one_at_a_time(tmp_path: Path) -> None:
+    real = rathbun()
+    with open_set([as_it_lies(tmp_path / "in", real)]) as files:
+        before = len(list(Path("/dev/fd").iterdir()))
+        for log in files.facts.logs:
+            files.open(log)
+        assert len(real.logs) > 1
+        assert len(list(Path("/dev/fd").iterdir())) == before + 1

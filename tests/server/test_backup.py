@@ -23,6 +23,9 @@ from backup_files import (
     old_log,
 )
 from disk_faults import WindowsMoves
+from real_sets import change
+from replay_pages import older
+from replay_sets import after
 
 import tokar
 from tokar import codes
@@ -797,3 +800,25 @@ def test_a_receipt_is_json_for_people(out: Path) -> None:
     value = json.loads(result.receipt.read_text())
     assert value["archive"]["id"] == result.sealed.id.hex()
     assert value["backup"]["generations"] == {"low": 5, "high": 7}
+
+
+@pytest.mark.samples
+@pytest.mark.usefixtures("samples")
+@pytest.mark.parametrize("is_lost", [False, True], ids=["whole", "a lost write"])
+def test_a_write_that_the_logs_show_to_be_lost_licenses_nothing(out: Path, *, is_lost: bool) -> None:
+    real = after()
+    files = {real.database.name: real.database.read_bytes()}
+    last = [one for _, one in real.records()[-1] if one.type == 29][-1]
+    start = (last.page + 1) * 4096  # type: ignore[attr-defined]
+    if is_lost:
+        page = older(files[real.database.name][start : start + 4096], start // 4096 - 1)
+        change(real.database.name, lambda data: data[:start] + page + data[start + 4096 :])(files)
+    logs = {path.name.replace("SRU.log", "SRU00005.log"): path.read_bytes() for path in real.logs}
+    server = ScriptedServer(databases=files, logs=logs)
+    if is_lost:
+        with pytest.raises(SetError, match="page that the logs do not lead to"):
+            run_backup(server, out, FULL)
+    else:
+        run_backup(server, out, FULL)
+    assert server.truncated is not is_lost
+    assert out.exists()

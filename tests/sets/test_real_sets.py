@@ -343,8 +343,7 @@ def differences(title: str, folder: Path) -> Iterator[str]:
         yield f"left out are {sorted(full.left_out)}"
     if full.exit_code != (0 if word in {YES, PART} else 9):
         yield f"check --content ends with {full.exit_code}"
-    if kind is not Kind.PAGES_OFF_CHAIN:  # which only check --content can see: it alone reads pages and logs together
-        yield from contradictions(path, full)
+    yield from contradictions(path, full)
 
 
 @pytest.mark.parametrize("title", ROWS)

@@ -26,9 +26,12 @@ from tokar.ese.page import PageHeader, seal_page
 from tokar.format.archive import Archive
 from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
+from tokar.replay.chains import with_chains
+from tokar.replay.files import open_in
 from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import run_backup
+from tokar.sets.facts import MOST_OFF, ChainFacts, DatabaseFacts, OffChain
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import Fact, FactWriter, RecordedFacts
@@ -81,9 +84,13 @@ def archive_of(folder: Path, name: str, *options: str) -> Path:
 
 
 def facts_of(path: Path, *, examine: bool = False) -> SetFacts:
-    """The facts that the archive keeps, or those of its content."""
+    """The facts that the archive keeps, or those of its content, with the pages that could be followed."""
     with Archive(path) as archive:
-        return facts_of_archive(archive, examine=examine, recorded=None if examine else RecordedFacts(archive))
+        if not examine:
+            return facts_of_archive(archive, recorded=RecordedFacts(archive))
+        facts = with_chains(facts_of_archive(archive, examine=True), open_in(archive))
+    without = (replace(one, chain=None if one.chain and one.chain.why_not else one.chain) for one in facts.databases)
+    return replace(facts, databases=tuple(without))
 
 
 def fact_bodies(path: Path) -> list[bytes]:
@@ -118,7 +125,7 @@ def recorded(*bodies: bytes) -> RecordedFacts:
     return RecordedFacts(Bodies(*bodies))  # type: ignore[arg-type]
 
 
-def body(*facts: Mapping[str, Any], version: int = 1) -> bytes:
+def body(*facts: Mapping[str, Any], version: int = 2) -> bytes:
     value = {"facts": facts, "facts_version": version}
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
@@ -317,7 +324,7 @@ def test_what_is_malformed_is_not_looked_at(change: dict[str, Any]) -> None:
         (b"",),
         (b"[]",),
         (body(LOG_FACT) + b" ",),
-        (body(LOG_FACT, version=2),),
+        (body(LOG_FACT, version=1),),
         (body(LOG_FACT, LOG_FACT),),
         (body(LOG_FACT), body(LOG_FACT)),
         (body({"kind": "log"}),),
@@ -328,6 +335,55 @@ def test_records_that_are_not_in_order_are_not_looked_at(bodies: tuple[bytes, ..
     facts = recorded(*bodies)
     assert facts.passed_over
     assert facts.seen(0, 4096) is None
+
+
+OFF = OffChain(page=7, position="(5,8,16)", text="page 7 is at 0x65, and the logs end with 0x61", code=-566)
+
+
+def test_what_following_pages_found_is_kept() -> None:
+    chains = {3: ChainFacts(pages=9, changes=70), 0: ChainFacts(pages=9, changes=70, off=(OFF,), off_count=1)}
+    written = Written()
+    writer = FactWriter(written)  # type: ignore[arg-type]
+    writer.add(0, passed(bytes(SETS["whole"][LOG])))
+    writer.add_chains(chains)
+    facts = recorded(*written.bodies)
+    assert {number: facts.chain(number) for number in range(4)} == {0: chains[0], 1: None, 2: None, 3: chains[3]}
+    assert not facts.passed_over
+
+
+def test_what_following_pages_found_takes_no_more_than_a_record() -> None:
+    written = Written()
+    chain = ChainFacts(pages=9, off=(OFF,) * MOST_OFF, off_count=99)
+    FactWriter(written).add_chains(dict.fromkeys(range(1000), chain))  # type: ignore[arg-type]
+    (one,) = written.bodies
+    assert recorded(one).chain(0) == chain
+    FactWriter(written).add_chains({})  # type: ignore[arg-type]
+    assert len(written.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pages": "many"},
+        {"off": [{"page": 7}], "off_count": 1},
+        {"off": [], "off_count": 1},
+        {"off": [{"page": 7, "position": "", "text": ""}]},
+        {"off": [{"page": 7, "position": "", "text": ""}] * 21, "off_count": 21},
+        {"why_not": "no"},
+    ],
+)
+def test_chains_that_are_not_in_order_are_not_looked_at(change: dict[str, Any]) -> None:
+    value = {"chains": [{"entry": 0, **change}], "facts": [], "facts_version": 2}
+    facts = recorded(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+    assert (facts.chain(0), facts.passed_over) == (None, True)
+
+
+def test_other_pages_off_their_chain_than_are_kept_are_other_facts() -> None:
+    value = b'{"chains":[{"entry":0,"pages":3},{"entry":1,"pages":3}],"facts":[],"facts_version":2}'
+    facts = recorded(value)
+    off, other = ChainFacts(off=(OFF,), off_count=1), ChainFacts(why_not="no log leads to it")
+    facts.compare_chains([DatabaseFacts(name="a", number=0, chain=off), DatabaseFacts(name="b", number=1, chain=other)])
+    assert facts.unlike == ["a"]
 
 
 def test_keys_that_are_not_known_are_ignored() -> None:
@@ -362,7 +418,7 @@ def archive_with(folder: Path, *bodies: bytes) -> Path:
 def test_facts_of_another_version_are_derived_anew(tmp_path: Path) -> None:
     (kept_of_it,) = fact_bodies(archive_of(tmp_path, "a damaged page"))
     (tmp_path / "other").mkdir()
-    path = archive_with(tmp_path / "other", kept_of_it.replace(b'"facts_version":1', b'"facts_version":2'))
+    path = archive_with(tmp_path / "other", kept_of_it.replace(b'"facts_version":2', b'"facts_version":1'))
     assert facts_of(path).databases[0].pages is None
     consistent = check([path], CheckRequest()).archives[0].rungs[3]
     assert consistent.findings == ()
@@ -392,8 +448,10 @@ def test_the_registry_names_every_key() -> None:
     section = page.read_text(encoding="utf-8").partition("## 3. Facts")[2]
     tables = re.split(r"^### ", section, flags=re.MULTILINE)[1:]
     rows = [re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]+) \|", table, re.MULTILINE) for table in tables]
-    for keys, kinds in zip(rows, ((Fact,), (PageReport,), (LogReport,), (PageFault, LogFault)), strict=True):
-        found = {field.name: field.default for kind in kinds for field in fields(kind)}
+    tables_of = ((Fact,), (PageReport,), (LogReport,), (PageFault, LogFault), (ChainFacts,), (OffChain,))
+    not_kept = {"why_not", "is_explained"}  # a chain is kept where it was followed
+    for keys, kinds in zip(rows, tables_of, strict=True):
+        found = {field.name: field.default for kind in kinds for field in fields(kind) if field.name not in not_kept}
         assert dict(keys).keys() == found.keys()
         assert {name for name, default in keys if default == "required"} == {
             name for name, default in found.items() if default is MISSING

@@ -176,6 +176,8 @@ class _Check:
 
             facts = with_chains(facts, open_file)
             chains = [*_chain_lines(facts)]
+            if recorded is not None:
+                recorded.compare_chains(facts.databases)
         self.backup_set = replace(found, facts=facts)
         self._verdict = judge_set(facts)
         findings, remarks = _faults(self._verdict.faults, Scope.FILE)

@@ -129,7 +129,7 @@ def _judged(out: str, collection: Collection) -> tuple[LastLine | None, Sequence
     if not kinds & {"database", "log"}:
         return None, ()
     from tokar.format.archive import Archive  # noqa: PLC0415 - loads much, and few sets need it
-    from tokar.sets.faults import Scope  # noqa: PLC0415
+    from tokar.sets.faults import FaultKind, Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415
     from tokar.sets.outcome import outcome_of  # noqa: PLC0415
     from tokar.sets.read import facts_of_archive  # noqa: PLC0415
@@ -138,8 +138,9 @@ def _judged(out: str, collection: Collection) -> tuple[LastLine | None, Sequence
     with Archive(out) as archive:
         facts = facts_of_archive(archive, recorded=RecordedFacts(archive))
     verdict = judge_set(facts)
-    # What is wrong inside a single file was said by the examination already.
-    missing = [fault for fault in verdict.blocking if fault.kind.scope is Scope.SET]
+    # What is wrong inside a single file was said by the examination already, but for what the logs say of its pages.
+    new = (one for one in verdict.blocking if one.kind.scope is Scope.SET or one.kind is FaultKind.PAGES_OFF_CHAIN)
+    missing = [*new]
     return outcome_of(verdict, facts), missing if facts.databases else ()
 
 

@@ -17,6 +17,7 @@ from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
+from tokar.collect.follow import ArchivedFiles
 from tokar.collect.found import Candidate, FileState, Gathered, OtherFile, digest_of, hides_changes, settle
 from tokar.collect.gather import Gatherer, is_key
 from tokar.errors import (
@@ -215,8 +216,8 @@ def collect(
         sink.discard()
         raise
     with writer:
-        facts = FactWriter(writer)
-        work = _Collecting(writer, collection.profile, progress, findings, facts)
+        facts, archived = FactWriter(writer), ArchivedFiles(collection.profile)
+        work = _Collecting(writer, collection.profile, progress, findings, facts, archived)
         for one in collection.gathered.candidates:
             work.add(one, one.state)
         rest = collection.gathered.rest
@@ -224,7 +225,7 @@ def collect(
         for other in rest.walk():
             work.add(other, None)
         rest.demand_all(writer.entry_count - count, writer.content_size - size)
-        facts.flush()
+        facts.add_chains(archived.chains(collection.gathered.candidates))
         return writer.seal(**_summary(collection))
 
 
@@ -260,6 +261,7 @@ class _Collecting:
     progress: Callable[[int], None] | None
     findings: Findings | None
     facts: FactWriter
+    archived: ArchivedFiles
 
     def add(self, one: Candidate | OtherFile, first: FileState | None) -> None:
         """Add a file.
@@ -306,15 +308,17 @@ class _Collecting:
             raise _changed(one.path)
         added = self.writer.add_bytes(one.token, one.name, content, modified=state.kept_time)
         if self.findings is not None and may_be_ese(content, one.token):
-            examiner = self._examiner(self.findings, one, state.size)
+            file = self._file(one, state.size)
+            examiner = ContentExaminer(self.findings, file)
             examiner(memoryview(content))
-            self._keep(added, examiner)
+            self._keep(added, file, examiner)
         if self.progress:
             self.progress(state.size)
 
     def _add_large(self, descriptor: int, one: Candidate | OtherFile, state: FileState) -> None:
         """Add a file chunk by chunk; pages and segments are examined in a thread of their own."""
-        examiner = self._examiner(self.findings, one, state.size) if self.findings is not None else None
+        file_of_set = self._file(one, state.size)
+        examiner = ContentExaminer(self.findings, file_of_set) if self.findings is not None else None
         settle(descriptor, state)
         with (
             open(descriptor, "rb", buffering=0, closefd=False) as file,
@@ -334,16 +338,17 @@ class _Collecting:
         if hides_changes(state.device, one.path) and digest_of(descriptor) != added.digest:
             raise _changed(one.path)
         if examiner is not None:
-            self._keep(added, examiner)
+            self._keep(added, file_of_set, examiner)
 
-    def _keep(self, added: Entry, examiner: ContentExaminer) -> None:
+    def _keep(self, added: Entry, file: SetFile, examiner: ContentExaminer) -> None:
         """Keep what was read of a file as a fact of the archive."""
         if (seen := examiner.finish()) is not None:
             self.facts.add(added.number, seen)
+            self.archived.add(file, added, seen)
 
-    def _examiner(self, findings: Findings, one: Candidate | OtherFile, size: int) -> ContentExaminer:
+    def _file(self, one: Candidate | OtherFile, size: int) -> SetFile:
         shown = names.display(*names.encode(one.name))
-        return ContentExaminer(findings, SetFile(name=shown, size=size, token=one.token, profile=self.profile))
+        return SetFile(name=shown, size=size, token=one.token, profile=self.profile)
 
 
 def _changed(path: str) -> SourceChangedError:

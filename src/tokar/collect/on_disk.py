@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,14 @@ from blake3 import blake3
 
 from tokar import names
 from tokar.collect.collect import Collection, CollectRequest, gather
+from tokar.collect.follow import followed
 from tokar.collect.found import Candidate, FileState
 from tokar.errors import NothingFoundError, StorageError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
-from tokar.replay.files import SetFiles
+from tokar.replay.files import SetFiles, open_in
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.read import SetFile, SetReader
@@ -195,9 +196,25 @@ def _folders(archive: Archive) -> Iterator[str]:
 def find_all(given: Given, *, examine: bool = False) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
     """Return the sets in archives, receipts and folders, and those of files as they lie.
 
+    Where content is examined, as that of files as they lie always is, pages are followed through the logs too.
+
     Raises:
         ArchiveError: An archive or receipt that was named cannot be read.
         InputError: A folder holds nothing.
     """
     found = find_sets(given.sets, examine=examine) if given.sets else FoundSets((), ())
-    return found, tuple(map(set_on_disk, given.files))
+    sets = [_followed_archive(one) if examine and one.receipt is None else one for one in found.sets]
+    lying = (_followed_files(set_on_disk(one)) for one in given.files)
+    return FoundSets(tuple(sets), found.problems), tuple(lying)
+
+
+def _followed_files(found: SetOnDisk) -> SetOnDisk:
+    facts = followed(found.backup_set.facts, found.paths)
+    return replace(found, backup_set=replace(found.backup_set, facts=facts))
+
+
+def _followed_archive(found: BackupSet) -> BackupSet:
+    from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
+
+    with Archive(found.label) as archive:
+        return replace(found, facts=with_chains(found.facts, open_in(archive)))

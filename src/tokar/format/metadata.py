@@ -81,9 +81,11 @@ SUMM_KEYS: Final = {
 
 PROC_KEYS: Final = {"calls": Key(array_of(object_with({"call": Key(is_text, required=True)})), required=True)}
 
-FACTS_VERSION: Final = 1
+FACTS_VERSION: Final = 2
+_OF_AN_ENTRY: Final = array_of(object_with({"entry": Key(is_count, required=True)}))
 FACT_KEYS: Final = {
-    "facts": Key(array_of(object_with({"entry": Key(is_count, required=True)})), required=True),
+    "chains": Key(_OF_AN_ENTRY),
+    "facts": Key(_OF_AN_ENTRY, required=True),
     "facts_version": Key(lambda value: is_count(value) and value == FACTS_VERSION, required=True),
 }
 
@@ -237,14 +239,14 @@ def parse_calls(body: bytes, *, position: int) -> list[dict[str, Any]]:
     return calls
 
 
-def parse_facts(body: bytes) -> list[dict[str, Any]]:
-    """Return the facts in the body of a record, each with the number of its `entry` (section 6.4).
+def parse_facts(body: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the facts and the chains in the body of a record, each with the number of its `entry` (section 6.4).
 
     Raises:
         FormatError: They cannot be read here, which is no damage (FACT-2).
     """
-    facts: list[dict[str, Any]] = _facts_object(body)["facts"]
-    return facts
+    value = _facts_object(body)
+    return value["facts"], value.get("chains", [])
 
 
 def _facts_object(body: bytes) -> dict[str, Any]:
@@ -264,9 +266,10 @@ def renumber_facts(body: bytes, number_of: Callable[[int], int | None]) -> bytes
         FormatError: The facts cannot be read here, which is no damage (FACT-2).
     """
     value = _facts_object(body)
-    numbered = [(fact, number_of(int(fact["entry"]))) for fact in value["facts"]]
-    facts = [{**fact, "entry": number} for fact, number in numbered if number is not None]
-    return canonical_json.encode({**value, "facts": facts}) if facts else None
+    for key in {"facts", "chains"} & value.keys():
+        numbered = [(one, number_of(int(one["entry"]))) for one in value[key]]
+        value[key] = [{**one, "entry": number} for one, number in numbered if number is not None]
+    return canonical_json.encode(value) if value["facts"] or value.get("chains") else None
 
 
 def location_list_json(form: str, data: bytes) -> dict[str, str]:

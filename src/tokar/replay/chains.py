@@ -22,11 +22,10 @@ from tokar.replay.player import Played, Player
 from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo, inside
 from tokar.replay.stream import position_of
 from tokar.replay.whole import OpenFile, Stream, Target, attached_first, feed_logs, streams_of, targets_of
-from tokar.sets.facts import ChainFacts, OffChain, SetFacts
+from tokar.sets.facts import MOST_OFF, ChainFacts, OffChain, SetFacts
 from tokar.words import count_text
 
 _CODES: Final = {Contradiction.LOST: -566, Contradiction.FOREIGN: -567}
-_MOST_LISTED: Final = 20
 
 
 class Follower(PageRedo):
@@ -96,7 +95,7 @@ class Follower(PageRedo):
             changes=self.changes,
             off=tuple(
                 OffChain(one.page, str(position_of(one.position)), one.text, _CODES.get(one.kind))
-                for one in found_off[:_MOST_LISTED]
+                for one in found_off[:MOST_OFF]
             ),
             off_count=len(found_off),
         )

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
-from tokar.sets.facts import DatabaseFacts, FileFacts, SetFacts
+from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import ByteSource, FileSource
 
@@ -23,6 +23,7 @@ class SetFiles:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
+        self._log = self._stack.enter_context(ExitStack())  # the one that is open; they are read one after the other
         self._open: dict[_Key, Callable[[FileFacts], ByteSource]] = {}
         self._opened: dict[_Key, ByteSource] = {}
         self._facts: list[SetFacts] = []
@@ -51,6 +52,9 @@ class SetFiles:
 
         def open_file(one: FileFacts) -> ByteSource:
             assert one.number is not None
+            if isinstance(one, LogFacts):
+                self._log.close()
+                return self._log.enter_context(FileSource(paths[one.number]))
             return _corrected(self._stack.enter_context(FileSource(paths[one.number])), one)
 
         self._take(facts, open_file)
@@ -60,8 +64,10 @@ class SetFiles:
         self._open.update((_key_of(one), open_file) for one in (*facts.databases, *facts.logs))
 
     def open(self, facts: FileFacts) -> ByteSource:
-        """Return the content of a file, opened once."""
+        """Return the content of a file: of a database, opened once; of a log, until the next one is opened."""
         key = _key_of(facts)
+        if isinstance(facts, LogFacts):
+            return self._open[key](facts)
         if key not in self._opened:
             self._opened[key] = self._open[key](facts)
         return self._opened[key]

@@ -23,6 +23,7 @@ from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.as_json import fields_json, to_base64
 from tokar.collect.examine import ContentExaminer, Findings
+from tokar.collect.follow import followed_in
 from tokar.errors import (
     ArchiveError,
     ExistingFileError,
@@ -231,9 +232,8 @@ class _Run:
         procedure.sealed()
 
     def _store(self, writer: ArchiveWriter, facts: FactWriter, file: ListedFile, stream: ContentStream) -> None:
-        of_set = SetFile(
-            name=file.name, size=file.announced_size, token=file.token, profile=self._server.dialect.profile
-        )
+        profile, number = self._server.dialect.profile, writer.entry_count
+        of_set = SetFile(name=file.name, size=file.announced_size, token=file.token, profile=profile, number=number)
         examiner = ContentExaminer(self._findings, of_set, self._reader)
         watchers: list[Callable[[memoryview], object]] = [examiner]
         if progress := self._options.progress:
@@ -369,7 +369,7 @@ class _Run:
                     content_decoded=report.content_decoded and report.entries == archive.entry_count,
                     faults=tuple(fault.error for fault in report.faults),
                     entries=tuple(Stored(entry.token, entry.raw_name, entry.size) for entry in archive),
-                    facts=self._reader.facts(),
+                    facts=followed_in(archive, self._reader.facts()),
                     prior=self._options.prior,
                     server=self._server.name or None,
                 )

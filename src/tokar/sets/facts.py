@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from tokar import names
 from tokar.ese.content_facts import LogReport, PageReport
@@ -36,6 +37,10 @@ class FileFacts:
     def leaf(self) -> str:
         """The part of the name after the last separator."""
         return names.leaf_of(self.name)
+
+
+MOST_OFF: Final = 20
+"""How many pages that are off their chain are kept; all of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,11 @@ def facts_of_archive(
             reader.add(file, seen)
         if progress is not None:
             progress(entry.size)
-    return reader.facts(str(archive.path or ""))
+    facts = reader.facts(str(archive.path or ""))
+    if recorded is None or examine:
+        return facts
+    databases = tuple(replace(one, chain=recorded.chain(one.number)) for one in facts.databases)
+    return replace(facts, databases=databases)
 
 
 class _Base(TypedDict):

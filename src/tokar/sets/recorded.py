@@ -1,15 +1,16 @@
 """What was read of the files of a set while it was archived, as `fact` records keep it (spec/registry.md section 3).
 
 A fact is the header of a file, byte for byte, and what checking its content found: all that `Inspection` holds. So the
-facts of the set are made from a record as from content, by the same code. One rule writes every value and one reads it;
-what has its default is left out. What cannot be read, or is of another version, is not taken.
+facts of the set are made from a record as from content, by the same code. What following pages through the logs found
+is kept beside them: no file alone says it. One rule writes every value and one reads it; what has its default is left
+out. What cannot be read, or is of another version, is not taken.
 """
 
 from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -32,6 +33,7 @@ from tokar.format import canonical_json, metadata, records
 from tokar.format.archive import Archive
 from tokar.format.canonical_json import is_base64, is_count
 from tokar.format.writer import ArchiveWriter
+from tokar.sets.facts import MOST_OFF, ChainFacts, DatabaseFacts
 
 _HEADERS: Final[dict[FileKind, type[DatabaseHeader | LogHeader | Checkpoint | FlushMap]]] = {
     **dict.fromkeys((FileKind.DATABASE, FileKind.TEMPORARY_DATABASE, FileKind.STREAMING_FILE), DatabaseHeader),
@@ -145,6 +147,19 @@ class FactWriter:
         self._waiting.append(piece)
         self._size += len(piece) + 1
 
+    def add_chains(self, found: Mapping[int, ChainFacts]) -> None:
+        """Write what following the pages of databases found, by their entries; what does not fit is left out.
+
+        Raises as `add` does.
+        """
+        self.flush()
+        pieces = ({"entry": number, **_plain(chain)} for number, chain in sorted(found.items()))
+        room = records.MAX_EXTRA_SIZE - len(b'"chains":[],' + self._START + self._END)
+        chains = canonical_json.fitting(pieces, room, lambda one: len(canonical_json.encode(one)) + 1)
+        if chains:
+            value = {"chains": chains, "facts": [], "facts_version": metadata.FACTS_VERSION}
+            self._writer.add_extra(records.FACT, canonical_json.encode(value))
+
     def flush(self) -> None:
         """Write what waits. Raises as `add` does."""
         if self._waiting:
@@ -164,14 +179,23 @@ class RecordedFacts:
         self.passed_over = False  # Whether there are facts that cannot be taken: malformed, or of another version
         self.unlike: list[str] = []  # Files whose content gives other facts: it wins (FACT-2)
         found: list[Mapping[str, Any]] = []
+        chains: list[Mapping[str, Any]] = []
         for body in archive.extras(records.FACT):
             try:
-                found += metadata.parse_facts(body)
+                facts, more = metadata.parse_facts(body)
             except FormatError:
                 self.passed_over = True
+                continue
+            found += facts
+            chains += more
+        self._facts, self._chains = self._of_one(found), self._of_one(chains)
+
+    def _of_one(self, found: list[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+        """Return what is said of entries, by their numbers, without those of which something is said twice."""
         times = Counter(int(one["entry"]) for one in found)
-        self._facts = {number: one for one in found if times[number := int(one["entry"])] == 1}
-        self.passed_over |= len(self._facts) < len(found)
+        single = {number: one for one in found if times[number := int(one["entry"])] == 1}
+        self.passed_over |= len(single) < len(found)
+        return single
 
     def __contains__(self, number: int | None) -> bool:
         return number in self._facts
@@ -196,6 +220,27 @@ class RecordedFacts:
             self.passed_over = True
             del self._facts[number]
             return None
+
+    def chain(self, number: int | None) -> ChainFacts | None:
+        """Return what following the pages of a database found when it was archived; None where that is not kept."""
+        if number is None or number not in self._chains:
+            return None
+        try:
+            chain: ChainFacts = _value(ChainFacts, self._chains[number])
+            _demand(not chain.why_not and len(chain.off) <= min(chain.off_count, MOST_OFF))
+            _demand(bool(chain.off) == bool(chain.off_count))
+        except ValueError:
+            self.passed_over = True
+            del self._chains[number]
+            return None
+        return chain
+
+    def compare_chains(self, databases: Iterable[DatabaseFacts]) -> None:
+        """Note databases with other pages off their chain than are kept. Which logs are played is for the rules."""
+        for one in databases:
+            kept, chain = self.chain(one.number), one.chain
+            if kept and chain and not chain.why_not and (kept.off, kept.off_count) != (chain.off, chain.off_count):
+                self.unlike.append(one.name)
 
 
 def _demand(condition: object) -> None:

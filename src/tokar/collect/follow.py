@@ -1,0 +1,109 @@
+"""Follows pages through the logs that are archived with them: what that finds no file says alone.
+
+The files themselves are read once more where that costs little, and what changed meanwhile proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from tokar.collect.found import Candidate, FileState, digest_of, hides_changes
+from tokar.errors import ArchiveError
+from tokar.ese.content_facts import LogReport
+from tokar.ese.inspect import Inspection
+from tokar.format.archive import Archive
+from tokar.format.index import Entry
+from tokar.replay.files import SetFiles, open_in
+from tokar.sets.facts import ChainFacts, FileFacts, SetFacts
+from tokar.sets.read import SetFile, SetReader
+
+MOST_LOGS: Final = 64 << 20
+"""Bytes of logs beyond which nobody waits for that: some seconds."""
+
+
+class ArchivedFiles:
+    """What the files of a set say of themselves, noted while they are archived.
+
+    Args:
+        profile: The profile of their tokens.
+    """
+
+    def __init__(self, profile: str) -> None:
+        self._reader: SetReader | None = SetReader(examine=True, profile=profile)
+        self._log_size = 0
+
+    def add(self, file: SetFile, added: Entry, seen: Inspection) -> None:
+        """Note what a file says of itself; nothing more once there is too much to follow."""
+        if self._reader is None:
+            return
+        file = replace(file, number=added.number, digest=added.digest)
+        if self._reader.wants(file):
+            self._reader.add(file, seen)
+        self._log_size += file.size * isinstance(seen.report, LogReport)
+        if self._log_size > MOST_LOGS:
+            self._reader = None
+
+    def chains(self, candidates: Sequence[Candidate]) -> dict[int, ChainFacts]:
+        """Return what following the pages of each database found, by its entry; nothing where that cannot be had.
+
+        Args:
+            candidates: The files, in the order of their entries.
+        """
+        facts = self._reader.facts() if self._reader is not None else SetFacts()
+        files = (*facts.databases, *facts.logs)
+        if not (facts.databases and facts.logs) or any((one.number or 0) >= len(candidates) for one in files):
+            return {}
+        with suppress(ArchiveError, OSError):
+            found = followed(facts, [one.path for one in candidates])
+            if all(_is_same(one, candidates) for one in files):
+                return dict(_chains(found))
+        return {}
+
+
+def followed(facts: SetFacts, paths: Sequence[str]) -> SetFacts:
+    """Return the facts of files as they lie, with what following the pages of each database found.
+
+    Args:
+        facts: What the files say; their numbers say which of the paths they are at.
+        paths: Where they are.
+
+    Raises:
+        StorageError: A file cannot be read.
+    """
+    from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
+
+    with SetFiles() as files:
+        files.take_files(facts, paths)
+        return with_chains(facts, files.open)
+
+
+def followed_in(archive: Archive, facts: SetFacts) -> SetFacts:
+    """Return the facts of an archive, with what following the pages of each database found, unless it has many logs.
+
+    Raises:
+        ArchiveError: The archive cannot be read.
+    """
+    if sum(one.size for one in facts.logs) > MOST_LOGS:
+        return facts
+    from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
+
+    return with_chains(facts, open_in(archive))
+
+
+def _chains(facts: SetFacts) -> Iterator[tuple[int, ChainFacts]]:
+    for one in facts.databases:
+        if one.number is not None and one.chain is not None and not one.chain.why_not:
+            yield one.number, one.chain
+
+
+def _is_same(facts: FileFacts, candidates: Sequence[Candidate]) -> bool:
+    """Return whether a file is still what was archived."""
+    assert facts.number is not None
+    one = candidates[facts.number]
+    with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - text, as everywhere here
+        same = FileState.of(os.fstat(file.fileno())) == one.state
+        return same and (not hides_changes(one.state.device, one.path) or digest_of(file.fileno()) == facts.digest)
