@@ -250,3 +250,26 @@ def test_the_key_of_a_key_is_the_key_in_every_spelling(text: str) -> None:
 )
 def test_a_leaf_is_what_follows_the_last_separator_of_either_kind(text: str, part: str) -> None:
     assert names.leaf_of(text) == part
+
+
+@pytest.mark.parametrize("name", ["ca.p12", "CA.PFX", "x.y.P12"])
+def test_private_keys_are_told_by_their_names(name: str) -> None:
+    assert names.is_key(name)
+    assert not names.is_key(name + ".txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "folders"), [("a", ()), ("x/y/a", ("x", "y")), ("x\\y/a", ("x", "y")), ("./a", None), ("../a", None)]
+)
+def test_the_folders_of_a_name_lead_nowhere_else(text: str, folders: tuple[str, ...] | None) -> None:
+    if folders is not None:
+        assert names.folders_of(text.encode(), names.UTF_8) == folders
+        return
+    with pytest.raises(UnsafeNameError, match="is no path below a folder"):
+        names.folders_of(text.encode(), names.UTF_8)
+
+
+@pytest.mark.parametrize("text", ["/etc/a", "\\\\CA1\\C$\\a", "C:\\x\\a", "x//a", "CON/a", "x /a"])
+def test_a_name_from_a_root_or_with_an_unsafe_folder_is_no_path_below_a_folder(text: str) -> None:
+    with pytest.raises(UnsafeNameError):
+        names.folders_of(text.encode(), names.UTF_8)

@@ -170,10 +170,28 @@ def leaf(raw: bytes, encoding: int) -> str:
     return part
 
 
+def is_key(name: str) -> bool:
+    """Return whether a file is a private key by its name: content cannot tell, since it is encrypted."""
+    return name.lower().endswith((".p12", ".pfx"))
+
+
 def leaf_of(text: str) -> str:
     r"""Return the part of a name or path after its last `\` or `/`, whether or not it is a good file name."""
     part = text.rpartition("\\")[2]
     return part.rpartition("/")[2] if "/" in part else part
+
+
+def folders_of(raw: bytes, encoding: int) -> tuple[str, ...]:
+    """Return the folders that a stored name leads through: of a file that was collected, below what was named.
+
+    Raises:
+        UnsafeNameError: It cannot be decoded, it begins at a root, or a folder of it is not safe.
+    """
+    text = decode(raw, encoding)
+    parts = () if text is None else tuple(text.replace("\\", "/").split("/")[:-1])
+    if text is None or any(map(leaf_fault, parts)):
+        raise UnsafeNameError(f"the name {display(raw, encoding)} is no path below a folder")
+    return parts
 
 
 def leaf_fault(part: str) -> str | None:

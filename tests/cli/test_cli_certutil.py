@@ -2,13 +2,18 @@ r"""Folders of `certutil -backupDB` through the command line: in at either level
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
+from recovery_sets import DATABASE_SIGNATURE, logs, streaming
 from small_sets import contents, database, log, write
 
+import tokar as library
+from tokar.ese.attachment import NO_ENVIRONMENT, path_bytes
 from tokar.namelist import build_names
+from tokar.restore.locations import parse_location_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,14 +82,37 @@ def test_without_a_map_the_server_is_another_machine(tmp_path: Path) -> None:
     assert "names another machine" in result.error
 
 
-def test_a_key_that_was_named_stays_in_the_archive_until_a_place_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["", "DataBase"], ids=["outer", "inner"])
+def test_a_key_that_is_wanted_goes_in_loudly_and_comes_back_beside_the_folder(tmp_path: Path, level: str) -> None:
     folder = write(tmp_path / "backup", {**FULL, f"{AUTHORITY}.p12": b"key"})
-    done("create", "-q", tmp_path / "a.tokar", folder, folder / f"{AUTHORITY}.p12")
+    made = done("create", "-q", "--with-key", tmp_path / "a.tokar", folder / level)
+    assert f"warning: {AUTHORITY}.p12 is a private key: keep the archive as safe as the key itself" in made.stderr
     done("restore", "-q", tmp_path / "a.tokar", "--certutil", tmp_path / "out")
-    assert contents(tmp_path / "out") == FULL
-    key = f"{AUTHORITY}.p12={tmp_path}/whole/{AUTHORITY}.p12"
-    done("restore", "-q", tmp_path / "a.tokar", "--certutil", tmp_path / "whole", "--to", key)
-    assert contents(tmp_path / "whole") == contents(folder)
+    assert contents(tmp_path / "out") == contents(folder)
+
+
+def test_a_key_beside_the_folder_is_named_where_it_is_not_taken(tmp_path: Path) -> None:
+    folder = write(tmp_path / "backup", {**FULL, f"{AUTHORITY}.p12": b"key"})
+    made = done("create", tmp_path / "a.tokar", folder / "DataBase")
+    assert f"{AUTHORITY}.p12, a private key beside DataBase, is not in this archive: --with-key takes it" in made.stderr
+
+
+def test_a_key_that_is_not_there_cannot_be_taken(tmp_path: Path) -> None:
+    result = tokar("create", "--with-key", tmp_path / "a.tokar", write(tmp_path / "backup", FULL))
+    assert result.exit_code == 2
+    assert not (tmp_path / "a.tokar").exists()
+
+
+def test_a_key_never_blocks_a_plan_and_is_named_in_it(tmp_path: Path) -> None:
+    folder = write(tmp_path / "backup", {**FULL, f"{AUTHORITY}.p12": b"key"})
+    done("create", "-q", "--with-key", tmp_path / "a.tokar", folder)
+    to = ("--to", f"database={tmp_path}/d/", "--to", f"log-dir={tmp_path}/d/")
+    shown = done("restore", tmp_path / "a.tokar", *to).stdout
+    assert "a private key: --to NAME=PATH places it" in shown
+    assert f"{AUTHORITY}.p12" not in contents(tmp_path / "d")
+    to = ("--only", f"{AUTHORITY}.p12", "--to", f"unknown={tmp_path}/keys/")
+    done("restore", "-q", tmp_path / "a.tokar", *to)
+    assert contents(tmp_path / "keys") == {f"{AUTHORITY}.p12": b"key"}
 
 
 def test_a_list_that_nobody_can_read_comes_back_all_the_same(tmp_path: Path) -> None:
@@ -113,10 +141,123 @@ def test_what_is_in_the_folder_already_is_not_replaced(tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == {"DataBase/certbkxp.dat": b"older"}
 
 
-def test_a_full_backup_that_lost_its_list_is_no_folder_of_certutil(tmp_path: Path) -> None:
-    files = {name: data for name, data in FULL.items() if name != "DataBase/certbkxp.dat"}
-    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", files))
-    assert done("inspect", "--json", tmp_path / "a.tokar").json()["archive"]["profile"] == "ese"
+# --- a set that lost its list -----------------------------------------------------------------------------------------
+
+LOST = {name: data for name, data in FULL.items() if name != "DataBase/certbkxp.dat"}
+HOME = "C:\\Windows\\system32\\CertLog"
+
+
+def test_without_a_list_and_without_paths_in_the_logs_certutil_is_refused(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", LOST))
     result = tokar("restore", tmp_path / "a.tokar", "--certutil", tmp_path / "out")
     assert result.exit_code == 6
     assert result.error == "the archive keeps no location list, and certutil needs one as certbkxp.dat"
+    assert result.hint == "give one with --locations FILE, or restore with --into DIR"
+
+
+@pytest.mark.parametrize("where", ["create", "restore"])
+@pytest.mark.parametrize("form", ["raw", "toml"])
+def test_a_list_that_is_given_takes_the_place_of_the_lost_one(tmp_path: Path, where: str, form: str) -> None:
+    rows = ((0x44, f"{FOLDER}\\{AUTHORITY}.edb"), (0x82, FOLDER), (0x83, FOLDER))
+    toml = "".join(f"[[location]]\ntoken = {token}\npath = '{path}'\n" for token, path in rows)
+    write(tmp_path, {"list": SERVER_LIST if form == "raw" else toml.encode()})
+    given = ("--locations", tmp_path / "list")
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", LOST), *(given if where == "create" else ()))
+    later = given if where == "restore" else ()
+    done("restore", "-q", tmp_path / "a.tokar", "--certutil", tmp_path / "out", *later)
+    assert contents(tmp_path / "out") == FULL
+
+
+def test_a_list_of_other_paths_than_those_of_windows_is_refused(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", LOST))
+    write(tmp_path, {"list": b'[[location]]\ntoken = "log-dir"\npath = "/srv"\n'})
+    given = ("--locations", tmp_path / "list")
+    result = tokar("restore", tmp_path / "a.tokar", "--certutil", tmp_path / "out", *given)
+    assert (result.exit_code, "no path of Windows" in result.error) == (6, True)
+
+
+@pytest.mark.parametrize("server", ["", HOST])
+def test_the_list_is_rebuilt_from_what_the_logs_say_and_that_is_said(tmp_path: Path, server: str) -> None:
+    environment = replace(NO_ENVIRONMENT, raw_log_path=path_bytes(f"{HOME}\\"), raw_system_path=path_bytes(HOME))
+    attached = ((f"{HOME}\\{AUTHORITY}.edb", DATABASE_SIGNATURE),)
+    files = {f"DataBase/{name}": data for name, data in logs(5, 6, attached=attached, environment=environment).items()}
+    files[f"DataBase/{AUTHORITY}.edb"] = bytes(streaming(5, 6))
+    made = ("--server", server) if server else ()
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", files), *made)
+    shown = done("restore", tmp_path / "a.tokar", "--certutil", tmp_path / "out").stdout
+    assert "note: certbkxp.dat is REBUILT, for the set has none: " in shown
+    home = FOLDER if server else HOME
+    listed = parse_location_list(contents(tmp_path / "out").pop("DataBase/certbkxp.dat"), wide=True)
+    assert {(one.token, one.path) for one in listed} == {(0x44, f"{home}\\{AUTHORITY}.edb"), (0x82, home), (0x83, home)}
+
+
+# --- planned from afar ------------------------------------------------------------------------------------------------
+
+
+def test_a_restore_to_windows_is_planned_without_being_there(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", FULL))
+    answer = done("restore", "--json", tmp_path / "a.tokar", "--for", "windows").json()
+    assert answer["placed"] is None
+    home = "C:\\Windows\\system32\\CertLog"
+    targets = [one["target"] for one in answer["plan"]["steps"]]
+    assert targets == [f"{home}\\{AUTHORITY}.edb", f"{home}\\edb00001.log", f"{home}\\edb00002.log"]
+    assert any("nobody looked" in note for note in answer["plan"]["notes"])
+    moved = done("restore", "--json", tmp_path / "a.tokar", "--for", "windows", "--to", "log-dir=D:\\logs\\").json()
+    assert moved["plan"]["steps"][1]["target"] == "D:\\logs\\edb00001.log"
+
+
+def test_the_folder_for_certutil_is_planned_from_afar_too(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", FULL))
+    shown = done("restore", tmp_path / "a.tokar", "--for", "windows", "--certutil", "D:\\from here").stdout
+    assert "also written: D:\\from here\\DataBase\\certbkxp.dat" in shown
+    assert 'certutil -f -restoreDB "D:\\from here"' in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--into", "logs"), 2),
+        (("--to", "log-dir=logs/"), 6),
+        (("--existing", "set-aside"), 2),
+        (("--to", "database=/srv/"), 6),
+    ],
+)
+def test_what_a_plan_from_afar_cannot_know_is_refused(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", FULL))
+    assert tokar("restore", tmp_path / "a.tokar", "--for", "windows", *options).exit_code == code
+
+
+def test_no_other_system_is_planned_for(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", FULL))
+    assert tokar("restore", tmp_path / "a.tokar", "--for", "mars").exit_code == 2
+
+
+def test_a_plan_for_another_machine_is_never_carried_out(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", FULL))
+    with library.open(tmp_path / "a.tokar") as archive:
+        plan = library.plan_restore(archive, library.RestoreOptions(system="windows"))
+        plan.raise_for_problems()
+        with pytest.raises(library.RestoreError, match="for another machine"):
+            library.place(plan)
+
+
+# --- as it lay --------------------------------------------------------------------------------------------------------
+
+
+def test_a_tree_comes_back_as_it_was_collected(tmp_path: Path) -> None:
+    files = {"one/catdb": database(1), "two/catdb": database(2), "two/edb00001.log": log(1)}
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "in", files))
+    done("restore", "-q", tmp_path / "a.tokar", "--tree", tmp_path / "out")
+    assert contents(tmp_path / "out") == files
+    refused = tokar("restore", "-q", tmp_path / "a.tokar", "--tree", tmp_path / "out", "--into", tmp_path / "other")
+    assert refused.exit_code == 2
+    again = done("restore", tmp_path / "a.tokar", "--tree", tmp_path / "out")
+    assert "all is done already" in again.stdout
+
+
+def test_a_name_that_leads_out_of_the_tree_is_refused(tmp_path: Path) -> None:
+    with library.create(tmp_path / "a.tokar", profile="ese") as writer:
+        writer.add_bytes(0x44, "../up/x.edb", database())
+    result = tokar("restore", tmp_path / "a.tokar", "--tree", tmp_path / "out")
+    assert (result.exit_code, "is no path below a folder" in result.error) == (6, True)
+    assert not (tmp_path / "out").exists()

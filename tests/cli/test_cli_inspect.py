@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -116,10 +117,11 @@ def test_a_name_that_is_no_text_comes_as_bytes_too(odd: Path) -> None:
 def test_the_table_of_entries_has_token_role_size_leaf_and_digest(archive: Path) -> None:
     lines = done("inspect", "--entries", archive).stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("#"))
-    assert lines[at].split() == ["#", "token", "role", "size", "stored", "digest", "leaf", "name"]
+    assert lines[at].split() == ["#", "token", "role", "size", "stored", "modified", "digest", "leaf", "name"]
     row = lines[at + 2].split()
     assert row[:5] == ["1", "0x44", "database", "database", "16,384"]
-    assert row[6:] == [blake3(instance()["db.edb"]).hexdigest()[:16], "more.edb", "deep/more.edb"]
+    assert row[6][-1] == "Z"
+    assert row[7:] == [blake3(instance()["db.edb"]).hexdigest()[:16], "more.edb", "deep/more.edb"]
 
 
 def test_nothing_in_a_name_reaches_the_terminal_as_it_is(odd: Path) -> None:
@@ -148,6 +150,24 @@ def test_a_name_that_cannot_be_restored_is_left_out_of_the_digests_with_a_word(o
     result = done("inspect", "--b3sums", odd)
     assert [line[66:] for line in result.stdout.splitlines()] == ["ログ.log"]
     assert "tokar: <FF><FE>: has no safe file name, left out of the list" in result.stderr
+
+
+def test_paths_and_another_hash_are_for_chains_of_custody(archive: Path) -> None:
+    done("verify", "-q", archive)
+    wanted = {f"{hashlib.sha256(data).hexdigest()}  {name}" for name, data in instance().items()}
+    lines = done("inspect", "--sums", "sha256", "--tree", archive).stdout.splitlines()
+    assert wanted >= {line for line in lines if "deep" not in line}
+    assert f"{hashlib.sha256(instance()['db.edb']).hexdigest()}  deep/more.edb" in lines
+    assert done("inspect", "--b3sums", "--tree", archive).stdout.splitlines()[1].endswith("  deep/more.edb")
+    listed = done("inspect", "--json", "--sums", "sha256", archive).json()["entries"]
+    assert [one["sha256"] for one in listed] == [line[:64] for line in lines]
+
+
+@pytest.mark.parametrize(
+    "options", [("--tree",), ("--b3sums", "--sums", "sha256"), ("--json", "--b3sums"), ("--tree", "--json", "--b3sums")]
+)
+def test_hashes_that_make_no_sense_together_are_refused(archive: Path, options: tuple[str, ...]) -> None:
+    assert tokar("inspect", *options, archive).exit_code == 2
 
 
 def test_the_records_are_walked_with_their_positions(archive: Path) -> None:

@@ -483,10 +483,10 @@ def test_a_link_in_the_place_of_a_folder_is_not_followed(archive: Path, tmp_path
         (["--to", "x"], "'x' says no place"),
         (["--to", "=x"], "'=x' says no place"),
         (["--map", "x"], "'x' is no map"),
-        (["--into", "a", "--certutil", "b"], "--into and --certutil exclude each other"),
+        (["--into", "a", "--certutil", "b"], "--into, --tree and --certutil exclude each other"),
         (
             ["--into", "a", "--to", "log-dir=b"],
-            "--into and --certutil send all files to one folder; leave the locations out",
+            "--into, --tree and --certutil send all files to one folder; leave the locations out",
         ),
         (["--code-page", "latin"], "invalid value for '--code-page'"),
     ],
@@ -543,6 +543,7 @@ def test_certutil_takes_databases_and_logs_and_its_list(tmp_path: Path) -> None:
         (0x44, "\\\\CA\\C$\\L\\CA.edb", b"1"),
         (0x21, "edb00001.log", b"2"),
         (0x0F, "CA.p12", b"key"),
+        (0x0F, "notes.txt", b"other"),
         location_list=location_list_json("w", raw),
     )
     result = done("restore", path, "--certutil", tmp_path / "out")
@@ -550,6 +551,7 @@ def test_certutil_takes_databases_and_logs_and_its_list(tmp_path: Path) -> None:
         "DataBase/CA.edb": b"1",
         "DataBase/edb00001.log": b"2",
         "DataBase/certbkxp.dat": raw,
+        "CA.p12": b"key",
     }
     assert "certutil takes databases and logs only" in result.stdout
     assert f"also written: {tmp_path}/out/DataBase/certbkxp.dat" in result.stdout
@@ -558,7 +560,7 @@ def test_certutil_takes_databases_and_logs_and_its_list(tmp_path: Path) -> None:
 def test_certutil_without_a_list_is_refused(archive: Path, tmp_path: Path) -> None:
     result = tokar("restore", archive, "--certutil", tmp_path / "out")
     refused(result, "the archive keeps no location list, and certutil needs one as certbkxp.dat")
-    assert result.hint == "restore with --into DIR instead"
+    assert result.hint == "give one with --locations FILE, or restore with --into DIR"
     assert not (tmp_path / "out").exists()
 
 

@@ -201,13 +201,14 @@ def test_the_private_key_is_left_out_unless_it_is_named(tmp_path: Path) -> None:
     assert [(one.name, one.reason) for one in without.gathered.left_out] == [
         ("CA.p12", "a private key: taken only when it is named")
     ]
-    assert KEY_REMINDER in without.notes
+    assert without.notes == ("CA.p12, a private key beside DataBase, is not in this archive: --with-key takes it",)
     for named in (f"{tmp_path}/CA.p12", f"unknown={tmp_path}/CA.p12"):
         with_key = gathered(tmp_path, named)
         assert (with_key.profile, with_key.kind) == ("certadm", "full")
         assert [one.name for one in with_key.gathered.candidates] == ["CA.edb", "edb00001.log", "CA.p12"]
         assert not with_key.gathered.left_out
-        assert with_key.notes == ("CA.p12 is a private key: keep the archive as safe as the key itself",)
+        assert with_key.warnings == ("CA.p12 is a private key: keep the archive as safe as the key itself",)
+        assert not with_key.is_partial
 
 
 def test_what_lies_beside_the_folder_of_certutil_is_listed(tmp_path: Path) -> None:

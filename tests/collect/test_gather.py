@@ -26,7 +26,7 @@ from small_sets import (
 
 from tokar import tokens
 from tokar.collect.found import Gathered, Rest
-from tokar.collect.gather import Gatherer, is_key
+from tokar.collect.gather import Gatherer
 from tokar.errors import ArchiveError, InputError, SourceChangedError, SourceError, StorageError
 from tokar.ese.log import LogHeader
 
@@ -345,17 +345,11 @@ def test_a_private_key_is_left_out_of_a_folder_even_where_everything_is_taken(tm
     assert set(reasons(found).values()) == {"a private key: taken only when it is named"}
 
 
-def test_a_private_key_that_is_named_is_taken_with_a_warning(tmp_path: Path) -> None:
+def test_a_private_key_that_is_named_is_taken(tmp_path: Path) -> None:
     write(tmp_path, {"CA.p12": b"key"})
     found = gather_files(tmp_path / "CA.p12")
     assert taken(found) == {"CA.p12": 0x0F}
-    assert found.notes == ("CA.p12 is a private key: keep the archive as safe as the key itself",)
-
-
-@pytest.mark.parametrize("name", ["ca.p12", "CA.PFX", "x.y.P12"])
-def test_private_keys_are_told_by_their_names(name: str) -> None:
-    assert is_key(name)
-    assert not is_key(name + ".txt")
+    assert not found.warnings  # which would call the set partial; the command line warns
 
 
 def test_everything_else_is_taken_with_the_token_for_unknown_files_when_asked(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_locations_of_another_machine_are_refused_without_a_map(archive: Archive
     assert r"--map '\\CA1\C$=DIR'" in caught.value.hint
 
 
-@pytest.mark.parametrize("folder", ["into", "certutil"])
+@pytest.mark.parametrize("folder", ["into", "tree"])
 def test_one_folder_and_locations_exclude_each_other(archive: Archive, tmp_path: Path, folder: str) -> None:
     write(tmp_path, {"raw": SERVER, "l.toml": b"[[location]]\ntoken = 0x82\npath = '/f'\n"})
     options: dict[str, Any] = {folder: tmp_path / "x"}

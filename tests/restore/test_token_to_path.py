@@ -14,11 +14,10 @@ from tokar.ese.filenames import parse_file_name
 from tokar.namelist import build_names
 from tokar.names import leaf_of
 from tokar.restore.locations import Location, NameTarget, parse_location_list, parse_to
-from tokar.restore.next_steps import Recovery, RestoredSet, make_guidance
+from tokar.restore.next_steps import Recovery, RestoredSet, make_guidance, places_of
 from tokar.restore.options import Request
 from tokar.restore.paths import PathMap
 from tokar.restore.plan import Plan
-from tokar.restore.planner import places_of
 from tokar.server.contract import DIALECTS
 from tokar.server.restore_steps import RestoreProcedure
 from tokar.server.transcript import Transcript

@@ -90,6 +90,13 @@ def locations_json(head: Head) -> list[dict[str, Any]]:
     ]
 
 
+def modified_time(entry: Entry) -> str | None:
+    """Return when a file was written to last, as text; None where that is not known."""
+    if entry.modified is None:
+        return None
+    return to_time(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=entry.modified // 1000))
+
+
 def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
     """Return the facts about an entry: `modified` where it is known, `name_base64` where the name is no text."""
     value: dict[str, Any] = {
@@ -103,9 +110,8 @@ def entry_json(entry: Entry, profile: str, stored_size: int) -> dict[str, Any]:
         "stored_size": stored_size,
         "digest": entry.digest.hex(),
     }
-    if entry.modified is not None:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=entry.modified // 1000)
-        value["modified"] = to_time(moment)
+    if moment := modified_time(entry):
+        value["modified"] = moment
     if names.decode(entry.raw_name, entry.encoding) != entry.name:
         value["name_base64"] = to_base64(entry.raw_name)
         value["encoding"] = entry.encoding

@@ -42,6 +42,10 @@ def create(
         str | None,
         typer.Option(help="The log stream to take, by its base name (such as edb), where a folder has several."),
     ] = None,
+    with_key: Annotated[
+        bool,
+        typer.Option("--with-key", help="Take the private key (.p12) that certutil -backup writes beside DataBase."),
+    ] = False,
     name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
     profile: Annotated[
         str | None,
@@ -86,6 +90,7 @@ def create(
         locations=locations,
         take_all=take_all,
         base=base,
+        with_key=with_key,
     )
     collection = gather(request)
     found = None if no_examine else Findings()

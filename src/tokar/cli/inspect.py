@@ -17,7 +17,16 @@ from tokar.cli import examination as recorded
 from tokar.cli import output
 from tokar.cli.inspect_text import show_databases, show_left_out
 from tokar.cli.options import Json, demand_not_printed_into, end_with_json, local_file, named, open_archive
-from tokar.errors import ArchiveError, BadMagicError, FormatError, InputError, SetError, UnsealedError, UnsupportedError
+from tokar.cli.sums import Sums, demand_sums, entry_json, print_sums
+from tokar.errors import (
+    ArchiveError,
+    BadMagicError,
+    FormatError,
+    InputError,
+    SetError,
+    UnsealedError,
+    UnsupportedError,
+)
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
@@ -30,6 +39,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10
 _DIGEST_SHOWN = 16
 _NO_ARCHIVE = UnsupportedError.exit_code
+
+
+class Listing(NamedTuple):
+    """What is to be listed of an archive."""
+
+    entries: bool  # Every entry
+    sums: Sums | None  # The hashes of their content
+    tree: bool  # Under the paths in which the files lay, rather than their leaves
 
 
 class Wanted(NamedTuple):
@@ -70,6 +87,17 @@ def inspect_files(
             help="Print the digests as lines for `b3sum --check`, under the names the files are restored to.",
         ),
     ] = False,
+    sums: Annotated[
+        Sums | None,
+        typer.Option(
+            help="The same with another hash, for chains of custody: all content is read, and proven. With --json "
+            "beside the digest of every entry.",
+            show_default=False,
+        ),
+    ] = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="With --b3sums or --sums: under the paths of restore --tree.")
+    ] = False,
     headers: Annotated[
         bool, typer.Option("--headers", help="Print the headers of ESE files, also of those inside archives.")
     ] = False,
@@ -93,27 +121,27 @@ def inspect_files(
     """
     wanted = Wanted(headers, pages)
     asked = _named_entries(files) if any(wanted) or records else {path: [] for path in files}
-    listed = entries + records + b3sums
+    listing = Listing(entries, demand_sums(sums, b3sums=b3sums, tree=tree, as_json=as_json), tree)
+    sums = listing.sums
+    listed = entries + records + (sums is not None)
     _demand_sense(files=len(asked), listed=listed, wanted=wanted, only=bool(only) and not records, as_json=as_json)
-    if as_json and b3sums:
-        raise InputError("--b3sums and --json exclude each other")
     if page is not None and not records:
         raise InputError("--page goes with --records of a log")
 
     def show(path: str, names_inside: list[str]) -> bool:
         if Path(path).is_dir():
-            return _folder(path, wanted, entries=entries, plain=not (records or b3sums), as_json=as_json)
+            return _folder(path, wanted, entries=entries, plain=not (records or sums), as_json=as_json)
         if records and (names_inside or page is not None or not _is_archive(path)):
             _log_records(path, names_inside, page, as_json=as_json)
             return False
-        if not (entries or b3sums or _is_archive(path)):
+        if not (entries or sums or _is_archive(path)):
             return _ese_file(path, names_inside, wanted, as_json=as_json)
         if any(wanted):
             return bool(_ese_entries(path, names_inside, wanted, as_json=as_json))
         if records:
             _records(path, as_json=as_json)
         else:
-            _inspect(path, entries=entries, b3sums=b3sums, as_json=as_json)
+            _inspect(path, listing, as_json=as_json)
         return False
 
     demand_not_printed_into(asked)
@@ -136,7 +164,7 @@ def _folder(path: str, wanted: Wanted, *, entries: bool, plain: bool, as_json: b
         hint = f"name them, such as {names.printable(str(inside))}; tokar chain shows how they fit together"
         raise InputError("archives lie in this folder", path=path, hint=hint)
     if not plain:
-        raise InputError("--records and --b3sums are for archives and single files", path=path)
+        raise InputError("--records, --b3sums and --sums are for archives and single files", path=path)
     if code := show_folder(path, wanted, entries=entries, as_json=as_json):
         raise typer.Exit(code)
     return False
@@ -171,7 +199,7 @@ def _demand_sense(*, files: int, listed: int, wanted: Wanted, only: bool, as_jso
     if as_json and files > 1:
         raise InputError("--json takes one archive or file at a time")
     if listed > 1:
-        raise InputError("--entries, --records and --b3sums exclude each other")
+        raise InputError("--entries, --records and --b3sums or --sums exclude each other")
     if (listed and any(wanted)) or (only and not any(wanted)):
         raise InputError("--headers and --pages go together, with --only, and with nothing else that lists")
 
@@ -227,14 +255,14 @@ def _ese_entries(path: str, only: list[str], wanted: Wanted, *, as_json: bool) -
         return shown.damaged
 
 
-def _inspect(path: str, *, entries: bool, b3sums: bool, as_json: bool) -> None:
+def _inspect(path: str, listing: Listing, *, as_json: bool) -> None:
     with ExitStack() as stack:
         try:
             archive = stack.enter_context(open_archive(path))
             archive.pages  # noqa: B018 - read now: an archive with a damaged index is shown as a damaged one
         except FormatError as error:
-            if error.exit_code != _NO_ARCHIVE and not b3sums:
-                _partial(path, error, entries=entries, as_json=as_json)
+            if error.exit_code != _NO_ARCHIVE and not listing.sums:
+                _partial(path, error, entries=listing.entries, as_json=as_json)
             raise
         rows = ((entry, end - entry.file_position) for entry, end in archive.entries_with_ends())
         if as_json:
@@ -244,14 +272,14 @@ def _inspect(path: str, *, entries: bool, b3sums: bool, as_json: bool) -> None:
                 "locations": describe.locations_json(archive.head),
                 "databases": [one.to_json() for one in found],
             }
-            listed = (describe.entry_json(entry, archive.head.profile, stored) for entry, stored in rows)
+            listed = (entry_json(archive, entry, stored, listing.sums) for entry, stored in rows)
             _stream_json(path, facts, "entries", listed)
             _exit_with_first_error(found)
-        elif b3sums:
-            _b3sums(archive)
+        elif listing.sums:
+            print_sums(archive, listing.sums, tree=listing.tree)
         else:
             _summary(path, archive)
-            if entries:
+            if listing.entries:
                 output.line()
                 _entries(rows, archive.head.profile)
 
@@ -337,7 +365,7 @@ def _remarks(extra: dict[str, Any] | Any) -> None:
 
 
 def _entries(rows: Iterable[tuple[Entry, int]], profile: str) -> None:
-    titles = ("#", "token", "role", "size", "stored", "digest", "leaf", "name")
+    titles = ("#", "token", "role", "size", "stored", "modified", "digest", "leaf", "name")
     output.table(titles, (_row(entry, stored, profile) for entry, stored in rows), right=(0, 3, 4))
 
 
@@ -349,6 +377,7 @@ def _row(entry: Entry, stored: int, profile: str) -> tuple[str, ...]:
         role(entry.token).value,
         f"{entry.size:,}",
         f"{stored:,}",
+        describe.modified_time(entry) or "",
         entry.digest.hex()[:_DIGEST_SHOWN],
         "(unsafe)" if leaf is None else "=" if leaf == entry.name else names.printable(leaf),
         entry.name,
@@ -382,15 +411,6 @@ def _stream_json(
     for name, value in summary().items():
         write(f',\n  "{name}": {output.json_text(value)}')
     write("\n}\n")
-
-
-def _b3sums(archive: Archive) -> None:
-    for entry in archive:
-        leaf = entry.leaf
-        if leaf is None:
-            output.note(f"{entry.name}: has no safe file name, left out of the list")
-        else:
-            output.line(f"{entry.digest.hex()}  {leaf}")
 
 
 def _partial(path: str, error: FormatError, *, entries: bool, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from tokar.format.archive import Archive
 from tokar.restore.chosen import ChosenSets, OpenSets
 from tokar.restore.next_steps import Guidance, Register
 from tokar.restore.options import RestoreOptions, parse_generation
-from tokar.restore.paths import parse_map
+from tokar.restore.paths import joined, parse_map
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore
@@ -35,7 +34,8 @@ if TYPE_CHECKING:
     from tokar.server.run_restore import RestorationResult
 
 _ASKED_OF_THE_SERVER: Final = (
-    *("locations", "to", "into", "certutil", "backup_logs", "only", "code_page", "aside", "all_files", "right_names"),
+    *("locations", "to", "into", "tree", "system", "certutil", "backup_logs", "only", "code_page", "aside"),
+    *("all_files", "right_names"),
 )
 
 _MAX_LISTED: Final = 50
@@ -66,6 +66,10 @@ def restore(
     locations: Locations = None,
     maps: Maps = None,
     into: Annotated[Path | None, typer.Option(help="Put all files into this one directory.")] = None,
+    tree: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Put all files below this directory, in the folders in which they lay."),
+    ] = None,
     certutil: Annotated[
         Path | None,
         typer.Option(
@@ -118,6 +122,12 @@ def restore(
             "--take-over", help="With --server: go on although a restore that died is still registered there."
         ),
     ] = False,
+    system: Annotated[
+        str,
+        typer.Option(
+            "--for", metavar="windows", help="Only plan, for Windows paths of another machine: nobody looks at them."
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and show the plan, write nothing.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -131,6 +141,7 @@ def restore(
         to=to or (),
         maps=maps or (),
         into=into,
+        tree=tree,
         certutil=certutil,
         backup_logs=backup_logs,
         only=only or (),
@@ -143,8 +154,9 @@ def restore(
         all_files=all_files,
         right_names=right_names,
         take_over=take_over,
+        system=system,
     )
-    showing = Showing(dry_run=dry_run, quiet=quiet, as_json=as_json)
+    showing = Showing(dry_run=dry_run or bool(system), quiet=quiet, as_json=as_json)
     named = archives or []
     if bool(named) == (chain is not None):
         raise InputError("name the archives, or the folder that they are in with --chain DIR")
@@ -258,7 +270,7 @@ def _check_for_server(options: RestoreOptions) -> None:
     """Refuse the options that a server leaves no room for."""
     given = [name for name in _ASKED_OF_THE_SERVER if getattr(options, name)]
     if given:
-        option = "--" + given[0].replace("_", "-")
+        option = "--for" if given[0] == "system" else "--" + given[0].replace("_", "-")
         raise InputError(f"--server says where everything goes; leave {option} out")
     if options.existing not in {Existing.REFUSE, Existing.SET_ASIDE}:
         shown = names.printable(options.existing)
@@ -427,4 +439,4 @@ def _known(path: str | None) -> str:
 
 
 def _path(directory: str, name: str) -> str:
-    return names.printable(os.path.join(directory, name))  # noqa: PTH118 - text, for a person
+    return names.printable(joined(directory, name))

@@ -12,15 +12,18 @@ mixed up).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from tokar.errors import LocationListError, storage_errors
+from tokar import names
+from tokar.errors import LocationListError, StorageError, storage_errors
 from tokar.restore.locations import parse_location_list
 from tokar.restore.paths import last_component
 from tokar.storage.bytesource import read_start
 from tokar.tokens import Role, role
+from tokar.words import some
 
 DATABASE_FOLDER: Final = "DataBase"
 LOCATION_FILE: Final = "certbkxp.dat"
@@ -38,6 +41,15 @@ class CertutilFolder:
     location_list: bytes | None  # The bytes of `certbkxp.dat`; None in an incremental backup, which has none
     kind: str  # `full`, or `logs` where there is no database
     beside: tuple[str, ...] = ()  # Paths of what lies beside the inner folder, where the outer one was given
+    keys: tuple[str, ...] = ()  # Paths of the private keys beside the inner folder, given at either level
+
+    @property
+    def key_reminder(self) -> str:
+        """What a person should know of the key that is not taken, by name where it is there."""
+        if not self.keys:
+            return KEY_REMINDER
+        listed = some(names.printable(os.path.basename(path)) for path in self.keys)  # noqa: PTH119
+        return f"{listed}, a private key beside {DATABASE_FOLDER}, is not in this archive: --with-key takes it"
 
     @property
     def databases(self) -> tuple[str, ...]:
@@ -56,25 +68,35 @@ def recognise(folder: str) -> CertutilFolder | None:
         StorageError: The folder or its location file cannot be read.
         LocationListError: The location file is too large to be one.
     """
-    names = _list(folder)
+    listed = _list(folder)
     beside: tuple[str, ...] = ()
-    inner = next((name for name in names if name.lower() == DATABASE_FOLDER.lower()), None)
+    inner = next((name for name in listed if name.lower() == DATABASE_FOLDER.lower()), None)
     if inner is not None and os.path.isdir(os.path.join(folder, inner)):  # noqa: PTH112, PTH118
-        beside = tuple(os.path.join(folder, name) for name in names if name != inner)  # noqa: PTH118
+        beside = tuple(os.path.join(folder, name) for name in listed if name != inner)  # noqa: PTH118
+        keys = beside
         folder = os.path.join(folder, inner)  # noqa: PTH118
-        names = _list(folder)
+        listed = _list(folder)
         is_inner = True
     else:
-        is_inner = os.path.basename(os.path.abspath(folder)).lower() == DATABASE_FOLDER.lower()  # noqa: PTH100, PTH119
-    location_file = next((name for name in names if name.lower() == LOCATION_FILE), None)
-    has_database = any(name.lower().endswith(".edb") for name in names)
-    only_logs = bool(names) and all(name.lower().endswith(".log") for name in names)
+        whole = os.path.abspath(folder)  # noqa: PTH100
+        is_inner = os.path.basename(whole).lower() == DATABASE_FOLDER.lower()  # noqa: PTH119
+        keys = tuple(_beside(os.path.dirname(whole))) if is_inner else ()  # noqa: PTH120
+    location_file = next((name for name in listed if name.lower() == LOCATION_FILE), None)
+    has_database = any(name.lower().endswith(".edb") for name in listed)
+    only_logs = bool(listed) and all(name.lower().endswith(".log") for name in listed)
     if location_file is None and not (is_inner and only_logs):
         return None
     location_list = None
     if location_file is not None:
         location_list = _read(os.path.join(folder, location_file))  # noqa: PTH118
-    return CertutilFolder(folder, location_list, "full" if has_database else "logs", beside)
+    keys = tuple(filter(names.is_key, keys))
+    return CertutilFolder(folder, location_list, "full" if has_database else "logs", beside, keys)
+
+
+def _beside(folder: str) -> Iterator[str]:
+    """Yield the paths of what is in the folder above the inner one; nothing where that cannot be listed."""
+    with suppress(StorageError):
+        yield from (os.path.join(folder, name) for name in _list(folder))  # noqa: PTH118
 
 
 def _list(folder: str) -> Sequence[str]:

@@ -19,7 +19,7 @@ from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
 from tokar.collect.follow import ArchivedFiles
 from tokar.collect.found import Candidate, FileState, Gathered, OtherFile, digest_of, hides_changes, settle
-from tokar.collect.gather import Gatherer, is_key
+from tokar.collect.gather import Gatherer
 from tokar.errors import (
     ArchiveError,
     FormatError,
@@ -64,6 +64,7 @@ class CollectRequest:
     locations: Path | None = None  # A file with the locations to keep in the archive: a raw list or TOML
     take_all: bool = False  # Whether everything in a folder is taken
     base: str | None = None  # The base name of the log stream to take
+    with_key: bool = False  # Whether the private key beside a folder of certutil's is taken
     archive_id: bytes | None = None  # 16 bytes; random by default
 
 
@@ -101,12 +102,11 @@ def gather(request: CollectRequest) -> Collection:
     gatherer = Gatherer(profile, take_all=request.take_all, base=request.base)
     extra = _described(request)
     notes: list[str] = []
+    if request.with_key and (folder is None or not folder.keys):
+        raise InputError("--with-key takes the private key that certutil -backup writes, and there is none beside this")
     if folder is not None:
         extra.update(_location_list(folder, notes) if request.locations is None else {})
-        kept = frozenset({certutil.LOCATION_FILE} if request.locations is None else ())
-        for leaf in folder.databases:
-            gatherer.expect(leaf, certutil.LOCATION_FILE)
-        gatherer.add_folder(folder.database_folder, skip=kept)
+        _add_certutil(gatherer, folder, request)
     for path in request.paths:
         if folder is None or not os.path.isdir(path):  # noqa: PTH112
             _add(gatherer, path, profile)
@@ -118,8 +118,10 @@ def gather(request: CollectRequest) -> Collection:
     if not gathered.count:
         raise _nothing(gathered)
     warnings = _certutil_inside(request, gathered)
-    if folder is not None and not any(is_key(one.name) for one in gathered.candidates):
-        notes.append(certutil.KEY_REMINDER)
+    taken = [one.name for one in gathered.candidates if names.is_key(one.name)]
+    warnings += [f"{name} is a private key: keep the archive as safe as the key itself" for name in taken]
+    if folder is not None and not taken:
+        notes.append(folder.key_reminder)
     gone = [] if folder is None else _not_there(folder, gathered)
     kind = request.kind or (("logs" if gone else folder.kind) if folder else "collected")
     _demand_writable(_head(kind, profile, extra, system_clock()))
@@ -133,6 +135,16 @@ def gather(request: CollectRequest) -> Collection:
         is_partial=bool(gone or gathered.warnings),
         archive_id=request.archive_id,
     )
+
+
+def _add_certutil(gatherer: Gatherer, folder: certutil.CertutilFolder, request: CollectRequest) -> None:
+    """Take the set of a folder that certutil wrote, and the key beside it where that is wanted."""
+    for leaf in folder.databases:
+        gatherer.expect(leaf, certutil.LOCATION_FILE)
+    kept = frozenset({certutil.LOCATION_FILE} if request.locations is None else ())
+    gatherer.add_folder(folder.database_folder, skip=kept)
+    for path in folder.keys if request.with_key else ():
+        gatherer.add_file(path)
 
 
 def _nothing(gathered: Gathered) -> NothingFoundError:

@@ -18,10 +18,9 @@ from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
-from tokar.names import collision_key, leaf_of
+from tokar.names import collision_key, is_key, leaf_of
 from tokar.storage.bytesource import FileSource
 
-_KEY_SUFFIXES: Final = (".p12", ".pfx")
 _LINK: Final = "a link or a special file"
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
 _NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".stm", ".raw"}
@@ -92,9 +91,7 @@ class Gatherer:
         self._see_time(name, status)
         identity, by_name = self._look(path, name, status.st_size)
         kind, reason = self._kind(identity, by_name, path, status.st_size)
-        if is_key(name):
-            self._notes.append(f"{name} is a private key: keep the archive as safe as the key itself")
-        elif reason is not None and token is None:
+        if reason is not None and token is None and not is_key(name):
             self._notes.append(f"{name}: {reason}; taken because it was named, with the token for unknown files")
         kind = kind or "unknown"
         token = self._token(name, kind) if token is None else token
@@ -372,11 +369,6 @@ class Gatherer:
 
 def _folder_of(one: Candidate) -> str:
     return one.path[: -len(one.name.rpartition("/")[2])]
-
-
-def is_key(name: str) -> bool:
-    """Return whether a file is a private key by its name: content cannot tell, since it is encrypted."""
-    return name.lower().endswith(_KEY_SUFFIXES)
 
 
 _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)

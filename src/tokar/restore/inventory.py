@@ -22,6 +22,7 @@ from blake3 import blake3
 from tokar import names
 from tokar.errors import ArchiveError
 from tokar.ese.identify import FileKind, identify
+from tokar.restore.paths import same_place
 from tokar.restore.plan import Interrupted
 from tokar.storage.bytesource import FileSource
 from tokar.storage.directory import inode_of, is_held
@@ -68,6 +69,7 @@ class TargetState(StrEnum):
     LINK = "a symbolic link"
     NOT_A_DIRECTORY = "not a directory"
     UNREADABLE = "unreadable"
+    ELSEWHERE = "on another machine"  # nobody looks at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,16 @@ def take_inventory(paths: Iterable[str], identify: Callable[[Path], str | None] 
             nothing. An error that it raises counts as None.
     """
     return Inventory({path: _look(path, identify) for path in dict.fromkeys(paths)})
+
+
+def not_looked_at(paths: Iterable[str]) -> Inventory:
+    """Return directories of another machine: nothing is known of them but that equal paths are one."""
+    return Inventory(
+        {
+            path: TargetDirectory(path, TargetState.ELSEWHERE, identity="/".join(same_place(path)))
+            for path in dict.fromkeys(paths)
+        }
+    )
 
 
 def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDirectory:

@@ -41,7 +41,7 @@ from typing import Any, Final
 from tokar import names
 from tokar.errors import InputError, LocationListError, StorageError
 from tokar.format.metadata import Head
-from tokar.namelist import ListedName, parse_names
+from tokar.namelist import ListedName, build_names, parse_names
 from tokar.restore import paths
 from tokar.storage.bytesource import read_start
 from tokar.tokens import DIRECTORY, location_token, parse_token
@@ -119,6 +119,19 @@ def _from_list(entry: ListedName, source: str) -> Location:
     return Location(token, text, kind, source)
 
 
+def list_of(locations: Sequence[Location]) -> bytes:
+    """Return locations as a W list, such as certutil takes.
+
+    Raises:
+        LocationListError: One of them is no path of Windows.
+    """
+    for one in locations:
+        found = paths.take_apart(one.path)
+        if found is None or found.host == "/":
+            raise LocationListError(f"{names.printable(one.path)} is no path of Windows, and certutil takes no other")
+    return build_names(((one.token, one.path.encode("utf-16-le", "surrogatepass")) for one in locations), wide=True)
+
+
 def settle_text(text: str) -> tuple[str, Kind]:
     """Return path and kind that a person's text stands for: `dir:PATH`, `file:PATH`, `PATH/`, `PATH`."""
     for prefix, kind in (("dir:", Kind.DIRECTORY), ("file:", Kind.FILE)):
@@ -190,13 +203,16 @@ class LocationFile:
     wide: bool = False  # Whether the raw list is a W list
 
 
-def read_location_file(path: Path, profile: str, *, encoding: int = names.UNKNOWN) -> LocationFile:
+def read_location_file(
+    path: Path, profile: str, *, encoding: int = names.UNKNOWN, elsewhere: bool = False
+) -> LocationFile:
     """Read a locations file of any of the three kinds.
 
     Args:
         path: The file.
         profile: The profile whose token names count.
         encoding: The code page of an A list.
+        elsewhere: Whether its paths are of another machine: then none is taken from the folder of the file.
 
     Raises:
         LocationListError: It is none of the three, or breaks the rules of the one it is.
@@ -209,8 +225,9 @@ def read_location_file(path: Path, profile: str, *, encoding: int = names.UNKNOW
         raise
     if len(data) > MAX_FILE_SIZE:
         raise LocationListError("it is too large to be a location list", path=path)
+    base = "" if elsewhere else str(path.absolute().parent)
     try:
-        return parse_location_file(data, profile, base=str(path.absolute().parent), encoding=encoding, source=path.name)
+        return parse_location_file(data, profile, base=base, encoding=encoding, source=path.name)
     except LocationListError as error:
         error.path = path
         raise

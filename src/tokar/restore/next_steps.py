@@ -17,9 +17,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from tokar import names
 from tokar.as_json import as_json, fields_json
+from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.restore.options import Request
+from tokar.restore.plan import Plan
 from tokar.sets.facts import DatabaseFacts
 from tokar.sets.need import Basis, need_of
+from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 
 
 class Recovery(StrEnum):
@@ -57,6 +62,7 @@ class Places:
     give_up: tuple[str, ...] = ()
 
 
+_NO_PATHS: Final[Mapping[str, str]] = MappingProxyType({})
 NO_PLACES: Final = Places()
 
 
@@ -297,3 +303,42 @@ def _never(recovery: Recovery, sets: int) -> Iterable[str]:
         yield "deleting logs or patch files before recovery is done: each one that is missing stops it"
     if sets > 1:
         yield "starting the service between the sets: later sets are refused, and logs after a gap are deleted"
+
+
+def places_of(plan: Plan, request: Request, *, base: str = "", paths: Mapping[str, str] = _NO_PATHS) -> Places:
+    """Return where a plan puts what recovery needs.
+
+    Args:
+        plan: The plan.
+        request: What it was made from.
+        base: The base name of the logs.
+        paths: Where databases lay at the backup, by name, unless their names say it.
+    """
+    databases: list[tuple[str, str]] = []
+    folders: set[str] = set()
+    for directory, name, entry in plan.steps.placements():
+        if entry.number in request.left_out:
+            continue  # it is put aside
+        kind = role(entry.token)
+        if kind is Role.DATABASE and parse_file_name(name).role is not NameRole.STREAMING_FILE:
+            old = names.decode(entry.raw_name, entry.encoding) or entry.name
+            old = paths.get(entry.name, old)
+            databases.append((old, request.join(directory, name)))
+        elif kind is Role.LOG:
+            folders.add(directory)
+    logs = folders.pop() if len(folders) == 1 else None
+    return Places(
+        databases=tuple(databases),
+        log_path=logs if request.backup_logs is None else _directory_of(request, LOG_DIR),
+        checkpoint_path=_directory_of(request, CHECKPOINT_DIR),
+        backup_log_path=request.backup_logs or logs,
+        base=base,
+    )
+
+
+def _directory_of(request: Request, token: int) -> str | None:
+    """Return the directory of this machine that a directory token stands for, if that is known."""
+    if request.folder is not None:
+        return request.folder
+    found = next((location for location in request.locations if location.token == token), None)
+    return request.path_of(found) if found is not None else None

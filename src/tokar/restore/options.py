@@ -5,22 +5,25 @@ from __future__ import annotations
 import ntpath
 import os
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tokar import names
-from tokar.errors import InputError, LocationListError, RestoreError
+from tokar.errors import InputError, LocationListError, RestoreError, UnsafeNameError
 from tokar.ese.filenames import parse_file_name
 from tokar.format.archive import Archive
+from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.restore.locations import (
     Kind,
     Location,
     LocationFile,
     NameTarget,
+    list_of,
     override,
     parse_location_list,
     parse_to,
@@ -37,7 +40,9 @@ CERTUTIL_LIST = "certbkxp.dat"
 _HIGHEST: Final = 0xFFFFFFFF  # a generation has four bytes (log header)
 _GENERATION_HINT: Final = "0x-hexadecimal, as in 0x1A, or the name of the log, as in edb0001A.log"
 _NO_ROLL_FORWARD = "--certutil makes folders to be carried elsewhere; --existing roll-forward has no meaning there"
-_NO_LOCATIONS = "--into and --certutil send all files to one folder; leave the locations out"
+_NO_LOCATIONS = "--into, --tree and --certutil send all files to one folder; leave the locations out"
+_ONE_FOLDER = "--into, --tree and --certutil exclude each other"
+_NOT_LOOKED_AT = "--for plans for a machine at which nobody looks; leave --existing out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class RestoreOptions:
     to: Sequence[str] = ()  # `TOKEN=PATH` and `NAME=PATH`
     maps: Sequence[str] = ()  # `PREFIX=DIR` for paths of other machines
     into: Path | None = None  # The one directory that takes everything
+    tree: Path | None = None  # The directory that takes everything in the folders in which it lay when it was collected
     # The folder in which to make what `certutil -restoreDB` takes; of a chain, a numbered folder for each set in it.
     certutil: Path | None = None
     only: Sequence[str] = ()  # Names of the entries to restore; empty for all
@@ -61,6 +67,12 @@ class RestoreOptions:
     right_names: bool = False  # Give logs the names that the engine looks for, where theirs are wrong
     all_files: bool = False  # Place everything as it lay, also what recovery must not meet
     take_over: bool = False  # Go on although a restore that died is still registered with the server
+    system: str = ""  # `windows`: plan for another machine, at whose directories nobody looks; empty for this one
+
+    @property
+    def as_it_lay(self) -> bool:
+        """Whether everything is placed, also what recovery must not meet."""
+        return self.all_files or self.tree is not None
 
 
 class Apart(NamedTuple):
@@ -83,8 +95,11 @@ class Request:
     maps: tuple[PathMap, ...] = ()  # What paths of other machines stand for
     only: tuple[str, ...] = ()  # Names of the entries to restore; empty for all
     into: str | None = None  # The one directory that takes everything; absolute
+    tree: str | None = None  # The directory that takes everything in the folders in which it lay; absolute
     certutil: str | None = None  # The folder in which to make what `certutil -restoreDB` takes
-    location_list: bytes | None = None  # The raw location list that the archive keeps, for `certutil`
+    elsewhere: bool = False  # Whether it is a plan for another machine, at whose directories nobody looks
+    location_list: bytes | None = None  # The raw location list that certutil gets
+    notes: tuple[str, ...] = ()  # What is to be said of it
     existing: Existing = Existing.REFUSE  # What to do about files that are there already
     # The time for the names of files that are set aside.
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -101,7 +116,9 @@ class Request:
         folder, apart = self.folder, self.certutil is not None
         by_hand = any(one.by_hand for one in self.locations)
         for is_wrong, message in (
-            (self.into is not None and apart, "--into and --certutil exclude each other"),
+            (sum(one is not None for one in (self.into, self.tree, self.certutil)) > 1, _ONE_FOLDER),
+            (self.elsewhere and self.existing is not Existing.REFUSE, _NOT_LOOKED_AT),
+            (self.tree is not None and self.backup_logs is not None, "--tree leaves logs where they lay"),
             (apart and self.existing is Existing.ROLL_FORWARD, _NO_ROLL_FORWARD),
             (apart and self.backup_logs is not None, "--certutil makes folders of its own; leave --backup-logs out"),
             (folder is not None and take_apart(folder) is None, f"{folder} is not an absolute path"),
@@ -120,7 +137,18 @@ class Request:
         """The one directory that takes everything, if there is one."""
         if self.certutil is not None:
             return self.join(self.certutil, CERTUTIL_FOLDER)
-        return self.into
+        return self.into or self.tree
+
+    def directory_of(self, entry: Entry) -> str | None:
+        """Return the directory that an entry goes to where one directory takes everything.
+
+        Raises:
+            UnsafeNameError: It goes where it lay, and its name does not say where.
+        """
+        if self.tree is not None:
+            return self.join(self.tree, *names.folders_of(entry.raw_name, entry.encoding))
+        is_beside = self.certutil is not None and names.is_key(entry.name)
+        return self.certutil if is_beside else self.folder
 
     def aside_of(self, apart: Apart) -> str | None:
         """Return the directory that takes an entry which is not placed; None where none does."""
@@ -135,19 +163,23 @@ class Request:
         except RestoreError:
             return None
 
-    def join(self, directory: str, name: str) -> str:
+    def join(self, directory: str, *below: str) -> str:
         """Return a path in the manner of this machine."""
-        return ntpath.join(directory, name) if self.windows else posixpath.join(directory, name)
+        return ntpath.join(directory, *below) if self.windows else posixpath.join(directory, *below)
 
     def split(self, path: str) -> tuple[str, str]:
         """Return directory and name of a path in the manner of this machine."""
         return ntpath.split(path) if self.windows else posixpath.split(path)
 
 
-def places_to_look_at(request: Request) -> tuple[str, ...]:
-    """Return the directories that the inventory must know for a plan to be made."""
+def places_to_look_at(request: Request, entries: Iterable[Entry] = ()) -> tuple[str, ...]:
+    """Return the directories that the inventory must know for a plan to be made of entries."""
     asides = {request.aside_of(one) for one in request.left_out.values()}
     wanted = [path for path in (request.folder, request.backup_logs, *sorted(asides, key=str)) if path is not None]
+    if request.tree is not None or request.certutil is not None:  # which have folders of their own for some
+        for entry in entries:
+            with suppress(UnsafeNameError):  # the plan will say so
+                wanted.append(request.directory_of(entry) or "")
     places: list[Location | NameTarget] = [*request.targets]
     if request.folder is None:
         places = [*request.locations, *places]
@@ -159,7 +191,7 @@ def places_to_look_at(request: Request) -> tuple[str, ...]:
             wanted.append(path)
         if place.kind is not Kind.DIRECTORY:
             wanted.append(request.split(path)[0])
-    return tuple(dict.fromkeys(wanted))
+    return tuple(filter(None, dict.fromkeys(wanted)))
 
 
 def parse_generation(text: str) -> int:
@@ -231,34 +263,51 @@ def make_request(archive: Archive, options: RestoreOptions) -> Request:
     """
     if options.existing not in set(Existing):
         raise InputError(f"--existing takes {', '.join(Existing)}, not {names.printable(options.existing)}")
-    head, base, page = archive.head, str(Path.cwd()), options.code_page
-    one_folder = bool(options.into or options.certutil)
-    given = read_location_file(options.locations, head.profile, encoding=page) if options.locations else LocationFile()
+    if options.system not in {"", "windows"}:
+        raise InputError(f"--for takes windows, not {names.printable(options.system)}")
+    elsewhere = bool(options.system)
+    head, base, page = archive.head, "" if elsewhere else str(Path.cwd()), options.code_page
+    one_folder = bool(options.into or options.certutil or options.tree)
+    given = LocationFile()
+    if options.locations is not None:
+        given = read_location_file(options.locations, head.profile, encoding=page, elsewhere=elsewhere)
     spoken = [parse_to(text, head.profile, base=base) for text in options.to]
     by_hand = [one for one in spoken if isinstance(one, Location)]
     by_name = [one for one in spoken if isinstance(one, NameTarget)]
-    if one_folder and given.locations:
+    if one_folder and given.locations and options.certutil is None:
         raise InputError(_NO_LOCATIONS)
     kept = () if one_folder else _kept(archive, page, replaced=bool(given.locations or by_hand))
     raw = head.location_list
     return Request(
         profile=head.profile,
         roots=(archive.root.hex(),),
-        locations=override(kept, given.locations, by_hand),
+        locations=override(kept, () if one_folder else given.locations, by_hand),
         targets=(*by_name, *given.targets),
         maps=(*(parse_map(text, base) for text in options.maps), *given.maps),
         only=tuple(options.only),
-        into=_absolute(options.into),
-        certutil=_absolute(options.certutil),
-        location_list=raw.data if raw else None,
+        into=_absolute(options.into, elsewhere=elsewhere),
+        tree=_absolute(options.tree, elsewhere=elsewhere),
+        certutil=_absolute(options.certutil, elsewhere=elsewhere),
+        elsewhere=elsewhere,
+        location_list=list_of(given.locations) if options.certutil and given.locations else raw.data if raw else None,
         existing=Existing(options.existing),
-        backup_logs=_absolute(options.backup_logs),
-        aside=_absolute(options.aside),
+        windows=elsewhere or os.name == "nt",
+        hosts=_its_hosts(kept) if elsewhere else own_hosts(),
+        backup_logs=_absolute(options.backup_logs, elsewhere=elsewhere),
+        aside=_absolute(options.aside, elsewhere=elsewhere),
     )
 
 
-def _absolute(path: Path | None) -> str | None:
-    return native(str(path.absolute()), "/") if path else None
+def _absolute(path: Path | None, *, elsewhere: bool) -> str | None:
+    if path is None:
+        return None
+    return ntpath.normpath(str(path)) if elsewhere else native(str(path.absolute()), "/")
+
+
+def _its_hosts(kept: Iterable[Location]) -> frozenset[str]:
+    """Return the name of the machine that a plan for another machine is for: the one that its own locations name."""
+    hosts = {found.host for one in kept if (found := take_apart(one.path)) and found.host not in {"", "/"}}
+    return frozenset(hosts) if len(hosts) == 1 else frozenset()
 
 
 def _kept(archive: Archive, code_page: int, *, replaced: bool) -> tuple[Location, ...]:

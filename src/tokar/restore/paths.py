@@ -67,6 +67,11 @@ def same_place(text: str) -> tuple[str, ...]:
     return found.key if found else (text,)
 
 
+def joined(directory: str, name: str) -> str:
+    """Return the path of a name in a directory of a plan, in the manner of the machine that the plan is for."""
+    return posixpath.join(directory, name) if directory.startswith("/") else ntpath.join(directory, name)
+
+
 def last_component(text: str) -> str:
     """Return the part after the last separator, without a trailing separator."""
     return _SEPARATORS.split(text.rstrip("\\/"))[-1]
@@ -121,7 +126,12 @@ def parse_map(text: str, base: str) -> PathMap:
 
 
 def native(text: str, base: str, *, windows: bool = os.name == "nt") -> str:
-    """Return a path of this machine as an absolute one; a UNC or drive path stays as it is on other systems."""
+    """Return a path of this machine as an absolute one; a UNC or drive path stays as it is on other systems.
+
+    Without a `base` it is of another machine, and stays as it is.
+    """
+    if not base:
+        return text
     found = take_apart(text)
     if found is not None and found.host != "/" and not windows:
         return text

@@ -44,7 +44,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Self
 
-from tokar.errors import ArchiveError, PartialError, SourceError, StorageError
+from tokar.errors import ArchiveError, PartialError, RestoreError, SourceError, StorageError
 from tokar.format.index import Entry
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
@@ -106,6 +106,8 @@ class Placing:
         processes: int = 1,
         group_of: Callable[[Entry], int] | None = None,
     ) -> None:
+        if any(seen.state is TargetState.ELSEWHERE for seen in plan.seen):
+            raise RestoreError("the plan is for another machine, and can only be shown here")
         self._plan = plan
         self._reader = reader
         self._progress = progress

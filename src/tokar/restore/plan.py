@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokar import errors, names
 from tokar.as_json import as_json, fields_json, to_base64
+from tokar.restore.paths import joined
 
 if TYPE_CHECKING:
     from tokar.format.index import Entry
@@ -107,7 +108,7 @@ class Step:
         """The path it gets, or None."""
         if self.directory is None or self.name is None:
             return None
-        return os.path.join(self.directory, self.name)  # noqa: PTH118 - the plan keeps paths as text, ready to print
+        return joined(self.directory, self.name)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

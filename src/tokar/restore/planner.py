@@ -6,7 +6,7 @@ The order of the decisions, for one entry:
 
 1. `--to NAME=PATH` names it: there.
 2. It is a log or patch file, and there is `--backup-logs DIR`: there.
-3. `--into DIR` or `--certutil DIR`: there, under its leaf.
+3. `--into DIR`, `--tree DIR` or `--certutil DIR`: there, under its leaf; with `--tree` in the folders in which it lay.
 4. Else the matching rule (`matching`) finds a location, the location is turned into a path of this machine (`paths`),
    and it is settled whether that is a directory or a file.
 
@@ -21,17 +21,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from types import MappingProxyType
 
 from tokar import names
-from tokar.errors import CollisionError, ExistingFileError, InputError, RestoreError, UnsafeNameError
-from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.errors import (
+    CollisionError,
+    ExistingFileError,
+    InputError,
+    RestoreError,
+    UnknownTokenError,
+    UnsafeNameError,
+)
+from tokar.ese.filenames import parse_file_name
 from tokar.format.index import Entry, find_entries
-from tokar.restore.inventory import Inventory, TargetState, engine_file, take_inventory
+from tokar.restore.inventory import Inventory, TargetState, engine_file, not_looked_at, take_inventory
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import Kind, Location, NameTarget
-from tokar.restore.matching import Matcher, to_line, token_text
-from tokar.restore.next_steps import Places
+from tokar.restore.matching import Match, Matcher, to_line, token_text
+from tokar.restore.next_steps import places_of
 from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.paths import last_component
 from tokar.restore.plan import (
@@ -58,7 +64,6 @@ from tokar.words import some
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
 DATABASE_EXTENSIONS = frozenset({"edb", "dit", "mdb", "stm", "dat"})
 
-_NO_PATHS: Mapping[str, str] = MappingProxyType({})
 _KINDS = {TargetState.DIRECTORY: Kind.DIRECTORY, TargetState.NOT_A_DIRECTORY: Kind.FILE}
 
 
@@ -208,11 +213,12 @@ class _Planner:
         if request.certutil is None:
             return
         if request.location_list is not None:
+            self._notes.extend(request.notes)
             self._extras = (Extra(folder, CERTUTIL_LIST, request.location_list),)
             self._targets.claim(folder, CERTUTIL_LIST, len(request.location_list))
         elif any(role(token) is Role.DATABASE for token in self._token_names):
             message = f"the archive keeps no location list, and certutil needs one as {CERTUTIL_LIST}"
-            self._problem(RestoreError(message, hint="restore with --into DIR instead"))
+            self._problem(RestoreError(message, hint="give one with --locations FILE, or restore with --into DIR"))
 
     def _code(self, entry: Entry, by_name: Mapping[int, NameTarget]) -> int:
         """Decide about one entry; return the number of the decision."""
@@ -272,11 +278,14 @@ class _Planner:
         elif self._request.backup_logs is not None and role(entry.token) is Role.LOG:
             directory, rule, general = self._request.backup_logs, "--backup-logs", True
         elif folder is not None:
-            if self._request.certutil is not None and role(entry.token) not in {Role.DATABASE, Role.LOG}:
+            directory = self._request.directory_of(entry) or folder
+            rule, general = self._rule_of_folder(), self._request.tree is None and directory == folder
+            if general and self._request.certutil and role(entry.token) not in {Role.DATABASE, Role.LOG}:
                 return Decision(None, None, "certutil takes databases and logs only", Action.LEAVE_OUT), False
-            directory, rule, general = folder, "certutil folder" if self._request.certutil else "one folder", True
         else:
-            match = self._matcher.match(entry.token, leaf)
+            match = self._match(entry, leaf)
+            if match is None:
+                return Decision(None, None, "a private key: --to NAME=PATH places it", Action.LEAVE_OUT), False
             directory, name = self._settle(match.location, leaf)
             name = None if match.by_bits else name
             rule = match.rule
@@ -286,6 +295,23 @@ class _Planner:
         if name is None and (right := self._request.names.get(entry.number)) is not None:
             return Decision(directory, right, f"{rule}, under the name the engine looks for", Action.PLACE), False
         return Decision(directory, name, rule, Action.PLACE), general
+
+    def _rule_of_folder(self) -> str:
+        """Return why one directory takes everything."""
+        return "certutil folder" if self._request.certutil else "as it lay" if self._request.tree else "one folder"
+
+    def _match(self, entry: Entry, leaf: str | None) -> Match | None:
+        """Return the location that takes an entry; None for a private key that none takes: it goes nowhere by itself.
+
+        Raises:
+            RestoreError: No location takes it, or several could.
+        """
+        try:
+            return self._matcher.match(entry.token, leaf)
+        except UnknownTokenError:
+            if names.is_key(entry.name):
+                return None
+            raise
 
     def _resolve(self, path: str, *, by_hand: bool) -> str:
         """Return the path of this machine that a location stands for, asking once for each.
@@ -411,7 +437,10 @@ def look_and_plan(
         NoSuchEntryError: A name in `only` or in a target fits no entry.
         StorageError: A log that may stay cannot be read.
     """
-    inventory = take_inventory(places_to_look_at(request), engine_file)
+    if request.elsewhere:
+        plan = make_plan(entries, request, not_looked_at(places_to_look_at(request, entries)))
+        return replace(plan, notes=(*plan.notes, "nobody looked at the directories: they are on another machine"))
+    inventory = take_inventory(places_to_look_at(request, entries), engine_file)
     # Where the files go is not known before there is a plan; what is there already does not change that.
     roll_forward = request.existing is Existing.ROLL_FORWARD
     first = make_plan(entries, replace(request, existing=Existing.SET_ASIDE) if roll_forward else request, inventory)
@@ -459,42 +488,3 @@ def _roll_forward(
 def add_problems(plan: Plan, problems: Sequence[Problem]) -> Plan:
     """Return a plan with further problems, each in its place."""
     return replace(plan, problems=sort_problems((*plan.problems, *problems)))
-
-
-def places_of(plan: Plan, request: Request, *, base: str = "", paths: Mapping[str, str] = _NO_PATHS) -> Places:
-    """Return where a plan puts what recovery needs.
-
-    Args:
-        plan: The plan.
-        request: What it was made from.
-        base: The base name of the logs.
-        paths: Where databases lay at the backup, by name, unless their names say it.
-    """
-    databases: list[tuple[str, str]] = []
-    folders: set[str] = set()
-    for directory, name, entry in plan.steps.placements():
-        if entry.number in request.left_out:
-            continue  # it is put aside
-        kind = role(entry.token)
-        if kind is Role.DATABASE and parse_file_name(name).role is not NameRole.STREAMING_FILE:
-            old = names.decode(entry.raw_name, entry.encoding) or entry.name
-            old = paths.get(entry.name, old)
-            databases.append((old, request.join(directory, name)))
-        elif kind is Role.LOG:
-            folders.add(directory)
-    logs = folders.pop() if len(folders) == 1 else None
-    return Places(
-        databases=tuple(databases),
-        log_path=logs if request.backup_logs is None else _place_of(request, LOG_DIR),
-        checkpoint_path=_place_of(request, CHECKPOINT_DIR),
-        backup_log_path=request.backup_logs or logs,
-        base=base,
-    )
-
-
-def _place_of(request: Request, token: int) -> str | None:
-    """Return the directory of this machine that a directory token stands for, if that is known."""
-    if request.folder is not None:
-        return request.folder
-    found = next((location for location in request.locations if location.token == token), None)
-    return request.path_of(found) if found is not None else None

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tokar import tokens
+from tokar import names, tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
 from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
@@ -26,8 +26,9 @@ from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
 from tokar.restore.chosen import ChosenSets, choose_one
 from tokar.restore.journal import Planned, plans_that_go_on
-from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance
-from tokar.restore.options import Apart, Request, RestoreOptions, make_request
+from tokar.restore.locations import list_of
+from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance, places_of
+from tokar.restore.options import CERTUTIL_LIST, Apart, Request, RestoreOptions, make_request
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (
     INCOMPLETE,
@@ -39,7 +40,8 @@ from tokar.restore.plan import (
     raise_first,
     sort_problems,
 )
-from tokar.restore.planner import add_problems, look_and_plan, places_of
+from tokar.restore.planner import add_problems, look_and_plan
+from tokar.restore.rebuilt import rebuilt_locations
 from tokar.restore.stager import ContentReader
 from tokar.restore.targets import room_problems
 from tokar.sets.choose import NotPlaced
@@ -124,15 +126,16 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
             "--until names the end, and --existing roll-forward goes beyond it; give one of them",
             hint="--existing set-aside puts the later logs aside",
         )
-    if options.aside and options.all_files:
-        raise InputError("--all-files leaves nothing to put aside; give one of them")
+    if options.aside and options.as_it_lay:
+        raise InputError("--all-files and --tree leave nothing to put aside; leave --aside out")
     if chosen.selection is not None and options.certutil is not None:
         return _plan_apart(chosen, options.certutil, options)
+    request = _with_list(request, chosen.archives[0], chosen.paths, options)
     content, apart, met = _content(chosen, options)
     request = replace(request, left_out=apart, names=_right_names(chosen, content))
     request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
-    plan = replace(plan, notes=(*plan.notes, *map(_answer, met if options.all_files else ())))
+    plan = replace(plan, notes=(*plan.notes, *map(_answer, met if options.as_it_lay else ())))
     folders = () if request.certutil is None else (request.certutil,)
     of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
     places = places_of(plan, request, base=chosen.base, paths=chosen.paths) if of_an_engine else NO_PLACES
@@ -144,6 +147,21 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     places = replace(places, give_up=chosen.give_up)
     recovery = _guidance(chosen, places, folders)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
+
+
+def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], options: RestoreOptions) -> Request:
+    """Return what is asked for with the list that certutil needs, rebuilt where the set has lost it, and say so."""
+    if request.certutil is None:
+        return request
+    if not any(tokens.role(one.token) is tokens.Role.DATABASE for one in archive.entries):
+        return replace(request, location_list=None) if options.locations else request
+    if options.locations is not None and request.location_list is not None:
+        return replace(request, notes=(f"{CERTUTIL_LIST} is made from {names.printable(str(options.locations))}",))
+    if request.location_list is not None or not (found := rebuilt_locations(archive, paths)):
+        return request
+    listed = ", ".join(names.printable(one.path) for one in found)
+    note = f"{CERTUTIL_LIST} is REBUILT, for the set has none: {listed}"
+    return replace(request, location_list=list_of(found), notes=(note,))
 
 
 def _choose_one(archive: Archive, options: RestoreOptions) -> ChosenSets:
@@ -166,11 +184,11 @@ def _content(
     """Return what is placed, which entries of it stay apart, and what of it recovery must not meet."""
     parts = list(zip(chosen.archives, chosen.entries, strict=True))
     if chosen.selection is None:
-        if options.only or options.all_files:
+        if options.only or options.as_it_lay:
             return MergedSet(parts), {}, chosen.left_out  # each was asked for
         return MergedSet(parts), {one.entry: Apart(one.reason) for one in chosen.left_out}, ()
     left_out = [(one, chosen.archives[one.at].entry(one.entry)) for one in chosen.left_out]
-    if options.all_files:
+    if options.as_it_lay:
         taken = {(entry.token, entry.raw_name) for _, entries in parts for entry in entries}
         met: dict[tuple[int, bytes], tuple[NotPlaced, Entry]] = {}
         for one, entry in left_out:
@@ -197,7 +215,7 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
     recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])
     contents = [MergedSet([(archive, chosen.alone(at))]) for at, archive in enumerate(chosen.archives)]
     requests = [
-        make_request(archive, replace(options, certutil=one))
+        _with_list(make_request(archive, replace(options, certutil=one)), archive, chosen.paths, options)
         for archive, one in zip(chosen.archives, folders, strict=True)
     ]
 
@@ -209,7 +227,7 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
 
     parts = plans_that_go_on(join_plans(plans()), plans)
     whole = join_plans(parts)
-    problems = _strays(folder, len(folders))
+    problems = [] if options.system else _strays(folder, len(folders))
     if not any(isinstance(one.error, NoRoomError) for plan in parts for one in plan.problems):
         problems += room_problems(whole.directories, whole.seen)  # of all sets together
     parts[0] = add_problems(parts[0], problems)
