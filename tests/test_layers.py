@@ -24,7 +24,7 @@ LAYERS = [
     {"check"},
     {"server"},
     {"__init__", "doors"},
-    {"lab", "testing"},
+    {"lab", "live", "testing"},
     {"cli"},
     {"__main__"},
 ]

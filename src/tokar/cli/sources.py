@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from tokar.server.contract import Server, SourceKind
 
 GROUP: Final = "tokar.sources"
-# What tokar brings, as a person writes it, and the module whose SOURCE it is.
-_BUILT_IN: Final = {"lab:DIR": "tokar.lab.server", "dir:DIR": "tokar.server.directory_source"}
-_MODULES: Final = {form.partition(":")[0]: module for form, module in _BUILT_IN.items()}
+# What tokar brings, as a person writes it, with its kind: a module, and the name in it.
+_BUILT_IN: Final = {
+    "lab:DIR": "tokar.lab.server:SOURCE",
+    "dir:DIR": "tokar.server.directory_source:SOURCE",
+    "certadm:[HOST]": "tokar.live.native:AUTHORITY",
+    "ntdsbcli:[HOST]": "tokar.live.native:DIRECTORY_SERVICE",
+}
+_KINDS: Final = {form.partition(":")[0]: where for form, where in _BUILT_IN.items()}
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -78,16 +83,16 @@ def print_sources(*, as_json: Json = False) -> None:
 
 def list_sources() -> Iterator[SourceRow]:
     """Yield every kind of source: those of tokar first, then those of add-ons by scheme."""
-    for scheme, module in _MODULES.items():
+    for scheme in _KINDS:
         try:
-            yield _row(scheme, "tokar", import_module(module).SOURCE)
+            yield _row(scheme, "tokar", _built_in(scheme))
         except ImportError as error:
             yield SourceRow(scheme, "", "", "", f"it cannot be loaded: {error}", "tokar")
     added, broken = _added()
     for scheme, found in sorted(added.items()):
         for origin, entry in found:
             try:
-                if scheme in _MODULES:
+                if scheme in _KINDS:
                     raise InputError("tokar has this scheme itself, and takes its own")
                 _demand_one(scheme, found)
                 yield _row(scheme, origin, _load(scheme, origin, entry))
@@ -104,7 +109,7 @@ def find_source(source: str) -> tuple[Callable[[], SourceKind], str]:
         InputError: There is no such scheme, or two add-ons bring it.
     """
     scheme, colon, place = source.partition(":")
-    if colon and scheme in _MODULES:
+    if colon and scheme in _KINDS:
         return lambda: _built_in(scheme), place
     added, broken = _added()
     if colon and scheme in added:
@@ -137,7 +142,8 @@ def open_server(source: str, *, restoring: bool = False) -> Server:
 
 
 def _built_in(scheme: str) -> SourceKind:
-    kind: SourceKind = import_module(_MODULES[scheme]).SOURCE
+    module, _, name = _KINDS[scheme].partition(":")
+    kind: SourceKind = getattr(import_module(module), name)
     return kind
 
 

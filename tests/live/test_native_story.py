@@ -1,0 +1,129 @@
+"""Whole stories through the native libraries, with the simulated engine behind the double."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from chain_stories import Kept, Story, keep, new_story, outcome_of, target_for
+from command_line import done
+from native_double import Double
+from server_parts import parts_of
+
+from tokar import codes
+from tokar.format.archive import Archive
+from tokar.lab.config import load_registration
+from tokar.lab.server import SimulatedServer
+from tokar.restore.place import PlacingStoppedError
+from tokar.server.contract import BackupKind, ServerError
+from tokar.server.prior import load_prior
+from tokar.server.run_backup import BackupOptions, run_backup
+from tokar.server.run_restore import restore_to_server
+from tokar.sets.receipt import Truncation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from native_double import Request
+
+    from tokar.lab.lab import Lab
+
+pytestmark = pytest.mark.slow
+
+
+def taken(story: Story, path: Path, kind: BackupKind, before: tuple[Kept, ...] = ()) -> Kept:
+    """Back a server up through its native library, while its users work."""
+    double = Double(SimulatedServer(story.lab, busy=3))
+    options = BackupOptions(prior=load_prior(before[-1].path) if before else None, threads=1)
+    result = run_backup(double.native(), path, kind, options)
+    assert (result.truncation is Truncation.DONE) == kind.truncates
+    assert ("truncate_logs" in double.called) == kind.truncates
+    assert double.holds() == (0, 0, 0)
+    return keep(story, path, result.took, before=before)
+
+
+def restored(lab: Lab, sets: Sequence[Kept], **options: bool) -> Double:
+    double = Double(SimulatedServer(lab, running=False))
+    with ExitStack() as stack:
+        archives = [stack.enter_context(Archive(one.path)) for one in sets]
+        restore_to_server(double.native(), parts_of(archives), **options)  # type: ignore[arg-type]
+    return double
+
+
+@pytest.mark.parametrize("profile", ["certadm", "ntdsbcli"])
+def test_a_full_is_restored_elsewhere_registered_and_recovered(profile: str, tmp_path: Path) -> None:
+    story = new_story(tmp_path / "lab", profile, work=20)
+    full = taken(story, tmp_path / "full.tokar", BackupKind.FULL)
+    lab = target_for(story, tmp_path / "target")
+    double = restored(lab, [full])
+    assert (double.called.count("register"), double.called.count("register_complete")) == (1, 1)
+    assert double.holds() == (0, 0, 0)
+    assert outcome_of(lab) == full.expected
+
+
+def test_a_full_and_incrementals_with_truncation_come_back_to_the_last_commit(tmp_path: Path) -> None:
+    story = new_story(tmp_path / "lab", "certadm", work=20)
+    sets: tuple[Kept, ...] = (taken(story, tmp_path / "0.tokar", BackupKind.FULL),)
+    for number, kind in enumerate((BackupKind.INCREMENTAL, BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL), 1):
+        story.lab.work(15)
+        sets = (*sets, taken(story, tmp_path / f"{number}.tokar", kind, sets))
+    lab = target_for(story, tmp_path / "target")
+    assert restored(lab, sets).called.count("register") == 4
+    assert outcome_of(lab) == sets[-1].expected
+
+
+@pytest.mark.parametrize("call", ["register", "register_complete"])
+def test_a_registration_that_fails_is_told_and_a_second_try_succeeds(call: str, tmp_path: Path) -> None:
+    story = new_story(tmp_path / "lab", "certadm", work=20)
+    full = taken(story, tmp_path / "full.tokar", BackupKind.FULL)
+    lab = target_for(story, tmp_path / "target")
+    failed: list[str] = []
+
+    def bend(name: str, real: int, _request: Request) -> int:
+        if name == call and not failed:
+            failed.append(name)
+            return codes.ERROR
+        return real
+
+    double = Double(SimulatedServer(lab, running=False), bend)
+    with Archive(full.path) as archive, pytest.raises((ServerError, PlacingStoppedError)):
+        restore_to_server(double.native(), parts_of([archive]))
+    assert double.holds() == (0, 0, 0)
+    assert double.called[-1] == "end"
+    restored(lab, [full], take_over=load_registration(lab.folder) is not None)
+    assert outcome_of(lab) == full.expected
+
+
+ADD_ON = """
+from pathlib import Path
+
+from native_double import doubled
+from tokar.lab.server import open_source
+
+
+def open_double(place, *, restoring=False):
+    return doubled(open_source(place, restoring=restoring))
+"""
+
+
+def test_the_command_line_backs_up_and_restores_through_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "double-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: double\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[tokar.sources]\nnative = open_native_double:open_double\n")
+    (info.parent / "open_native_double.py").write_text(ADD_ON)
+    monkeypatch.syspath_prepend(info.parent)
+    story = new_story(tmp_path / "lab", "certadm", work=20)
+    story.lab.stop()
+    out = tmp_path / "full.tokar"
+    done("backup", f"native:{story.lab.folder}", out, "--type", "full")
+    target = target_for(story, tmp_path / "target")
+    result = done("restore", out, "--server", f"native:{target.folder}")
+    assert "registered 1: " in result.stdout
+    assert "net start certsvc" in result.stdout
+    target.recover()
+    assert all(target.contents().values())
