@@ -39,6 +39,11 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "with a checkpoint": (COPY, {**part(8, 10), "edb.chk": checkpoint(9)}, YES),
     "another history alone": (COPY, {**part(8, 8), **FORK}, YES),
     "a snapshot, and its current log once it was closed": (SNAPSHOT, part(7, 10), YES),
+    "a damaged copy in the later one": (COPY, {**part(8, 10), **damaged(7)}, YES),
+    "a copy of zeros in the later one": (COPY, {**part(8, 10), name(7): bytes(24576)}, YES),
+    "a damaged copy in the full": ({**COPY, **damaged(7)}, part(7, 10), YES),
+    "a cut copy in the full": ({**COPY, name(6): ALL[name(6)][:9000]}, part(6, 10), YES),
+    "an empty copy in the full": ({**COPY, name(7): b""}, part(7, 10), YES),
     "a hole between them": (COPY, part(9, 10), NOT),
     "a hole": (COPY, part(8, 10, 9), NOT),
     "two histories": (COPY, {**part(8, 10), **{f"old/{one}": data for one, data in FORK.items()}}, NOT),
@@ -77,3 +82,29 @@ def test_every_verb_says_the_same_of_a_full_and_what_goes_on_from_it(title: str,
     result = tokar("restore", "--dry-run", "--json", "--into", tmp_path / "out", first, second)
     assert result.exit_code == code, result.stderr
     assert (result.json()["outcome"]["word"] == NOT) == (word is NOT)
+
+
+@pytest.mark.parametrize("title", ["a damaged copy in the later one", "a damaged copy in the full"])
+def test_of_two_copies_of_a_log_the_whole_one_is_placed_and_the_other_named(title: str, tmp_path: Path) -> None:
+    full, later, _ = ROWS[title]
+    sets = [made(tmp_path, "full", full), made(tmp_path, "logs", later)]
+    checked = done("check", *sets)
+    assert "note: edb00007.log has 1 damaged segment" in checked.stdout
+    assert "the whole one in" in checked.stdout
+    done("restore", "--into", tmp_path / "out", *sets)
+    assert (tmp_path / "out" / name(7)).read_bytes() == ALL[name(7)]
+
+
+def test_a_log_that_is_whole_in_no_set_is_damaged_in_both(tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", {**COPY, **damaged(7)}), made(tmp_path, "logs", {**part(8, 9), **damaged(7)})]
+    for verb in ("check", "chain", "restore"):
+        options = ["--into", str(tmp_path / "out"), "--dry-run"] if verb == "restore" else []
+        result = tokar(verb, "--json", *options, *sets)
+        assert (result.exit_code, result.json()["outcome"]["word"]) == (9, NOT)
+
+
+def test_a_whole_log_of_another_server_under_the_same_name_mends_nothing(tmp_path: Path) -> None:
+    other = {**logs(5, 7, stream=OTHER_STREAM), name(6): bytes(24576)}
+    sets = [made(tmp_path, "full", COPY), made(tmp_path, "logs", other)]
+    result = tokar("check", "--json", *sets)
+    assert [one["outcome"]["word"] for one in result.json()["archives"]] == [YES, NOT]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -37,10 +37,12 @@ from tokar.sets.recorded import RecordedFacts
 from tokar.sets.start import ChainStart
 from tokar.words import count_text, some
 
+_NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
+
 if TYPE_CHECKING:
     from tokar.replay.whole import OpenFile
 
-_NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
+    _Chained = dict[tuple[bytes, bytes], tuple[RungResult, Sequence[Fault]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,14 +182,11 @@ class _Check:
                 recorded.compare_chains(facts.databases)
         self.backup_set = replace(found, facts=facts)
         self._verdict = judge_set(facts)
-        findings, remarks = _faults(self._verdict.faults, Scope.FILE)
-        findings += tuple(_unlike(name) for name in (recorded.unlike if recorded else ()))
         kept = facts.were_verified and not facts.examined
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,
             summary=f"{count_text(len(facts.databases), 'database')}, {count_text(len(facts.logs), 'log')}",
-            findings=findings,
-            remarks=remarks,
+            findings=tuple(_unlike(name) for name in (recorded.unlike if recorded else ())),
             unproven=tuple(pages_unproven(facts)),
             details=(
                 *(["verified when the archive was made; --content does it again"] if kept else []),
@@ -225,10 +224,14 @@ class _Check:
         else:
             self._skip(Rung.REHEARSED, "not asked for (--rehearse DIR, --replay)")
 
-    def result(self, chained: Mapping[tuple[bytes, bytes], RungResult]) -> ArchiveCheck:
+    def result(self, chained: _Chained) -> ArchiveCheck:
         """Return the verdict, with what the archives show together."""
         if self.backup_set is not None:
-            self._rungs[Rung.CHAINED] = chained[self.backup_set.id, self.backup_set.root]
+            consistent = self._rungs[Rung.CONSISTENT]
+            self._rungs[Rung.CHAINED], faults = chained[self.backup_set.id, self.backup_set.root]
+            findings, remarks = _faults(faults, Scope.FILE)
+            findings += consistent.findings  # that the archive keeps other facts
+            self._rungs[Rung.CONSISTENT] = replace(consistent, findings=findings, remarks=remarks)
         for rung in (Rung.CONSISTENT, Rung.CHAINED) if self._changed else ():
             self._rungs[rung] = _of_changing(self._rungs[rung], self._changed)
         reached = [self._rungs[rung] for rung in Rung if rung in self._rungs]
@@ -336,18 +339,22 @@ def _engines(start: ChainStart) -> Iterator[str]:
         yield f"engines that can recover it: {text}"
 
 
-def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, bytes], RungResult]:
-    """Return for each set whether its databases can be recovered from the logs that are here, all sets together."""
+def _chained(sets: Sequence[BackupSet], *, complete: bool) -> _Chained:
+    """Return for each set whether its databases can be recovered from the logs that are here, all sets together.
+
+    With that, what is wrong with the set by itself: less, where another set has a whole copy of a log.
+    """
     chain = build_chain(sets)
-    results = {}
+    results: _Chained = {}
     for backup_set, verdict, at in zip(chain.sets, chain.verdicts, range(len(chain.sets)), strict=True):
         start = chain.start_of(at)
         summary = count_text(len(start.verdict.databases), "database") if start else ""
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
         findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
+        own = chain.faults_of(at)
         if of_files := _faults(verdict.blocking, Scope.FILE)[0]:
-            alone = _faults(judge_set(backup_set.facts).faults, Scope.FILE)[0]
+            alone = _faults(own, Scope.FILE)[0]
             findings += tuple(one for one in of_files if one not in alone)  # of files that other sets add
         left_open = tuple(unproven(start.verdict)) if start else ()
         lost = start is not None and any(one.is_lost for one in start.verdict.databases)
@@ -355,7 +362,7 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
         if part is not None:
             remarks = (*(one for one in findings if one.kind == FaultKind.MISSING_FULL), *remarks)
             findings, _ = _faults(verdict.blocking, Scope.SET)
-        results[backup_set.id, backup_set.root] = RungResult(
+        result = RungResult(
             rung=Rung.CHAINED,
             summary=summary,
             details=(*(f"{one.name}: {one}" for one in start.verdict.databases), *_engines(start)) if start else (),
@@ -366,4 +373,5 @@ def _chained(sets: Sequence[BackupSet], *, complete: bool) -> dict[tuple[bytes, 
             part=part,
             skipped=lost and not findings,  # the rung above says what is wrong: nothing passes after it
         )
+        results[backup_set.id, backup_set.root] = result, own
     return results

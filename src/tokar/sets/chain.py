@@ -7,18 +7,31 @@ and decide nothing: the incrementals of a certification authority hold all logs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
+from tokar.sets.file_faults import log_fault
 from tokar.sets.judge import judge_set
 from tokar.sets.logs import LogRun, LogTable, Version, labels, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, part_of, weigh, worst
 from tokar.sets.start import ChainStart, make_start
 from tokar.words import noun, some
+
+_OF_LOGS: Final = {
+    FaultKind.LOG_UNREADABLE,
+    FaultKind.LOG_NAME,
+    FaultKind.LOG_SIZE,
+    FaultKind.LOG_BLANK,
+    FaultKind.LOG_DAMAGED,
+    FaultKind.LOG_TORN,
+    FaultKind.LOG_SHORT,
+    FaultKind.LOG_ALTERED,
+}
+"""What is wrong with one log, whatever lies beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +66,13 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
     if backup_set.receipt is not None:
         return ChainVerdict(restorable=False, start=None, faults=(_archive_not_here(backup_set),))
     own = next((start for start in starts if start.number == number), None)
+    mended = mended_logs(sets, logs, number)
     remarks = [*_link_faults(sets, backup_set), *_differing(sets, logs, number)]
     if own is not None:
-        return _verdict_of(number, (*own.faults, *remarks))
+        return _verdict_of(number, (*own.faults, *mended.values(), *remarks))
     if not backup_set.facts.databases and not backup_set.facts.logs:
         return _verdict_of(None, remarks)  # files of no engine: they are part of nothing and need nothing
-    alone = judge_set(backup_set.facts).faults
+    alone = without_mended(judge_set(backup_set.facts).faults, mended)
     damaged = [fault for fault in alone if fault.kind is not FaultKind.LOG_MISSING]
     found = [_reach(sets, logs, start, number) for start in starts]
     best = min(found, key=lambda one: (one.start is None, not one.restorable, len(one.faults)), default=None)
@@ -73,6 +87,27 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         verdict = _verdict_of(None, (cause, *damaged, *remarks))
         return replace(verdict, part=part_of(backup_set.generations))
     return _verdict_of(best.start, (*best.faults, *damaged, *remarks))
+
+
+def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[str, Fault]:
+    """Return the logs of a set that are not whole, and are in another set, by name, each with what is to be said."""
+    facts = sets[number].facts
+    streams = {stream for log in facts.logs if not log.damaged and (stream := stream_of(log))}
+    streams |= {one.header.log_signature.pack() for one in facts.databases if one.header is not None}
+    found = {}
+    for log in facts.logs:
+        whole = logs.whole_elsewhere(log, number, streams)
+        fault = log_fault(log, Severity.WARNING, hard=True, last=False) if whole is not None else None
+        if whole is not None and fault is not None:
+            step = f"nothing for this restore: the whole one in {sets[whole.at].label} is taken; check the storage"
+            found[log.name] = replace(fault, next_step=step)
+    return found
+
+
+def without_mended(faults: Iterable[Fault], mended: Mapping[str, Fault]) -> list[Fault]:
+    """Return faults, those of logs of which another set has a whole copy as the remark that they come to."""
+    gone = [one for one in faults if one.kind in _OF_LOGS and one.files[0] in mended]
+    return [one for one in faults if one not in gone] + [*mended.values()]
 
 
 def _verdict_of(start: int | None, faults: Sequence[Fault]) -> ChainVerdict:
@@ -262,6 +297,10 @@ class Chain:
     def start_of(self, number: int) -> ChainStart | None:
         """Return a set as the beginning of a restore, if it is one."""
         return next((start for start in self.starts if start.number == number), None)
+
+    def faults_of(self, number: int) -> list[Fault]:
+        """Return what is wrong with a set by itself; with a log that another set has whole, no more than a remark."""
+        return without_mended(judge_set(self.sets[number].facts).faults, mended_logs(self.sets, self.logs, number))
 
     def verdict_on(self, backup_set: BackupSet) -> ChainVerdict:
         """Return the verdict on a set."""

@@ -17,7 +17,7 @@ from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
-from tokar.sets.logs import LogRun, Version, link, stream_of
+from tokar.sets.logs import LogRun, Version, is_whole, link, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart
 
@@ -293,19 +293,25 @@ def _cover(start: int, used: Sequence[Version]) -> list[int]:
     chosen: list[int] = []
     at = 0
     while at < len(used):
-        if start in used[at].sets or used[at].sets.intersection(chosen):
+        having = _having(used[at])
+        if start in having or having.intersection(chosen):
             at += 1
             continue
-        chosen.append(max(sorted(used[at].sets), key=lambda number: _reach(used, at, number)))
+        chosen.append(max(sorted(having), key=lambda number: _reach(used, at, number)))
     return chosen
 
 
 def _reach(used: Sequence[Version], at: int, number: int) -> int:
     """Return how many logs from a place on a set has one after the other."""
     count = 0
-    while at + count < len(used) and number in used[at + count].sets:
+    while at + count < len(used) and number in _having(used[at + count]):
         count += 1
     return count
+
+
+def _having(version: Version) -> frozenset[int]:
+    """Return the sets that have a log whole; where none has, those that have it."""
+    return frozenset(copy.at for copy in version.whole)
 
 
 def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, LeftOut]) -> tuple[SelectedLog, ...]:
@@ -313,8 +319,9 @@ def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, L
     before: Version | None = None
     for version in used:
         # A log that was still being written gives way to the same log once it was closed; else the first set counts.
+        found = [copy for copy in version.copies if copy.at in numbers and id(copy.facts) not in apart]
         copies = sorted(
-            (copy for copy in version.copies if copy.at in numbers and id(copy.facts) not in apart),
+            [copy for copy in found if is_whole(copy.facts)] or found,
             key=lambda copy: (copy.facts.current, numbers.index(copy.at)),
         )
         facts = copies[0].facts

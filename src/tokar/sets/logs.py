@@ -29,6 +29,8 @@ from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
+from tokar.sets.faults import Severity
+from tokar.sets.file_faults import log_fault
 from tokar.words import some
 
 _BASE_LENGTH: Final = 3  # of a log of which no other tells
@@ -108,10 +110,14 @@ class Copy:
     facts: LogFacts  # The log there
 
 
+def is_whole(log: LogFacts) -> bool:
+    """Return whether nothing is wrong with a log by itself, as far as somebody looked."""
+    return log_fault(log, Severity.ERROR, hard=True, last=False) is None
+
+
 def _rank(copy: Copy) -> tuple[bool, bool, int]:
     """Return the place of a copy of a log among the others: whole ones first, closed ones before one being written."""
-    content = copy.facts.content
-    return content is not None and content.bad > 0, copy.facts.current, copy.at
+    return not is_whole(copy.facts), copy.facts.current, copy.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ class Version:
 
     stream: bytes  # The stream it belongs to; empty where the format does not say
     generation: int  # Its generation
-    copies: tuple[Copy, ...]  # Where it is; closed logs before one that was still being written
+    copies: tuple[Copy, ...]  # Where it is: whole ones first, closed ones before one that was still being written
 
     @property
     def facts(self) -> LogFacts:
@@ -133,16 +139,20 @@ class Version:
         return frozenset(copy.at for copy in self.copies)
 
     @property
+    def whole(self) -> tuple[Copy, ...]:
+        """Those of its copies that are whole; all of them where none is."""
+        return tuple(one for one in self.copies if is_whole(one.facts)) or self.copies
+
+    @property
     def differing(self) -> tuple[Copy, ...]:
         """Whole copies in other sets whose bytes differ from the first one's: of a log that is written they may."""
         first = self.copies[0]
         return tuple(
             copy
-            for copy in self.copies[1:]
+            for copy in self.whole[1:]
             if copy.at != first.at
             and copy.facts.digest != first.facts.digest
             and (first.facts.current or not copy.facts.current)
-            and not _rank(copy)[0]
         )
 
 
@@ -171,7 +181,8 @@ class LogTable:
                     own = log.created if log.signature is not None else log.digest
                     groups[stream, log.generation, own].append(Copy(number, log))
         for (stream, generation, _), copies in groups.items():
-            self._add(Version(stream, generation, tuple(sorted(copies, key=_rank))))
+            ordered = sorted(copies, key=_rank) if len(copies) > 1 else copies
+            self._add(Version(stream, generation, tuple(ordered)))
 
     def _note_claims(self, log: LogFacts) -> None:
         for generation in {log.generation, log.named_generation} - {None}:
@@ -195,6 +206,22 @@ class LogTable:
     def versions(self, stream: bytes, generation: int) -> list[Version]:
         """Return the logs that share a stream and a generation: more than one where histories parted."""
         return self._versions.get((stream, generation), [])
+
+    def whole_elsewhere(self, log: LogFacts, at: int, streams: Iterable[bytes]) -> Copy | None:
+        """Return a whole copy in another set of a log that is not whole; None where there is none, or it is whole.
+
+        Args:
+            log: The log.
+            at: The number of its set.
+            streams: The streams of that set: where the header is gone, they and the name tell which log it was.
+        """
+        if is_whole(log):
+            return None
+        own = self.version_of(log)
+        named = [one for stream in streams for one in self.versions(stream, log.named_generation or 0)]
+        found = [own] if own is not None else [one for one in named if one.facts.leaf.lower() == log.leaf.lower()]
+        whole = (copy for one in found for copy in one.copies if copy.at != at and is_whole(copy.facts))
+        return next(whole, None) if len(found) == 1 else None
 
     def version_of(self, log: LogFacts) -> Version | None:
         """Return the log of which this is a copy; None for a damaged one."""

@@ -11,7 +11,7 @@ from tokar.sets.beside import where_of
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.judge import LeftOut, SetVerdict, judge_set
-from tokar.sets.logs import LogRun, LogTable, Version, follow, stream_of
+from tokar.sets.logs import LogRun, LogTable, Version, follow, is_whole, stream_of
 from tokar.sets.need import Basis, need_of
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
@@ -135,22 +135,23 @@ def _with_own_end(run: LogRun, number: int) -> LogRun:
 def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: LogTable) -> SetFacts:
     """Return the facts of a set with the logs that other sets add to it."""
     added = [log for run in runs for log in _added(number, run, logs)]
-    own = [log for log in facts.logs if not _is_closed_elsewhere(log, number, logs)]
+    own = [log for log in facts.logs if not _gives_way(log, number, logs)]
     return replace(facts, logs=(*own, *added))
 
 
-def _is_closed_elsewhere(log: LogFacts, number: int, logs: LogTable) -> bool:
-    """Return whether the current log of a set gives way to the same log in another set, which has all of it."""
+def _gives_way(log: LogFacts, number: int, logs: LogTable) -> bool:
+    """Return whether a log of a set gives way to the same log in another set, which has all of it, or whole."""
     version = logs.version_of(log)
-    closed = version is not None and not version.facts.current and version.copies[0].at != number
-    return log.current and closed
+    if version is None or version.copies[0].at == number:
+        return False
+    return (log.current and not version.facts.current) or (is_whole(version.facts) and not is_whole(log))
 
 
 def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
     """Yield the logs of other sets that belong to the run, and those that would belong to it if it were not broken."""
     for version in run.versions:
         own = [copy.facts for copy in version.copies if copy.at == number]
-        if not own or _is_closed_elsewhere(own[0], number, logs):
+        if not own or _gives_way(own[0], number, logs):
             yield version.facts
     for version in logs.of_stream(run.stream):
         if max(run.end + 1, run.start) <= version.generation <= run.floor and number not in version.sets:
