@@ -251,9 +251,8 @@ class BackupProcedure:
                 f"{dialect.title} has no backup of logs only, so no {self.kind}", hint="take a full: --type full"
             )
         if self.kind.truncates and not self._server.truncates:
-            raise ProcedureError(
-                f"a {self.kind} backup truncates logs, and nothing may be deleted from this source", hint="--type copy"
-            )
+            why, hint = self._server.truncation_off
+            raise ProcedureError(f"a {self.kind} backup truncates logs, and {why}", hint=hint)
 
     def _prepare(self, backup_type: BackupType) -> None:
         with self._machine.step(_PREPARE[backup_type]):

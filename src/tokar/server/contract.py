@@ -316,6 +316,9 @@ class Server(ABC):
     annotation: str | None = None  # What of the server is backed up, where the dialect names it
     # Whether `truncate_logs` may ever be called. False for sets at rest, which nobody must delete from.
     truncates: bool = True
+    # Why it does not truncate, where it does not, and what to do about it
+    truncation_off: tuple[str, str] = ("nothing may be deleted from this source", "--type copy")
+    evidence: str = ""  # What it has been seen against, where that is not the real thing; receipts record it
     # Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
     may_hang: bool = False
     # What the paths in its lists stand for on this machine, where that is not what they say: prefix there, path here.

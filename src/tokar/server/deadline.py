@@ -42,7 +42,16 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 _HINT: Final = "the server hangs; see its event log, and restart its service if a new try hangs as well"
-_FACTS: Final = ("dialect", "name", "annotation", "truncates", "path_maps", "recovery_steps")
+_FACTS: Final = (
+    "dialect",
+    "name",
+    "annotation",
+    "truncates",
+    "truncation_off",
+    "evidence",
+    "path_maps",
+    "recovery_steps",
+)
 """What the server in the child is asked for once, when it is made."""
 
 

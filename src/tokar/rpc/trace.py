@@ -1,0 +1,91 @@
+"""A trace of the wire that may be shown to others: one line of JSON for each packet and each part of a call.
+
+What stands in calls is written as it was before sealing and after opening, by the rule of `tokar.redaction`. Tokens of
+logging on are written as their length, and so is the content of files. Passwords never get here.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final, TextIO
+
+from tokar._version import SOFTWARE
+from tokar.redaction import Redaction
+from tokar.rpc.pdus import Kind, PduHeader, Trailer
+
+FORM: Final = "tokar trace 1"
+
+
+class Trace:
+    """Writes lines. Connections of several threads may share it.
+
+    Args:
+        file: Where to write.
+        words: What to take out, beside what always is.
+        hidden: Numbers of calls on objects whose answers are content of files.
+    """
+
+    def __init__(self, file: TextIO, words: Iterable[str], hidden: Iterable[int] = ()) -> None:
+        self._file = file
+        self._redaction = Redaction(words)
+        self.hidden = frozenset(hidden)
+        self._lock = threading.Lock()
+        self._connections = 0
+        self._start = time.monotonic()
+        self.note("begin", form=FORM, software=SOFTWARE, python=platform.python_version(), system=platform.system())
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Write a line."""
+        at = round(time.monotonic() - self._start, 4)
+        line = json.dumps({"at": at, "event": event, **self._redaction.json(facts)})
+        with self._lock:
+            self._file.write(line + "\n")
+            self._file.flush()
+
+    def bytes(self, data: bytes) -> str:
+        """Return bytes as they may be shown."""
+        return self._redaction.data(data).hex()
+
+    def connection(self, host: str, port: int) -> ConnectionTrace:
+        """Return the trace of one more connection."""
+        with self._lock:
+            self._connections += 1
+            number = self._connections
+        self.note("connect", connection=number, host=host, port=port)
+        return ConnectionTrace(self, number)
+
+
+class ConnectionTrace:
+    """The lines of one connection."""
+
+    def __init__(self, trace: Trace, number: int) -> None:
+        self._trace = trace
+        self._number = number
+        self._hides: int | None = None
+
+    def packet(self, direction: str, header: PduHeader, trailer: Trailer | None, token_size: int) -> None:
+        """Note a packet: what stands outside of its protection."""
+        facts: dict[str, Any] = {"kind": Kind(header.kind).name, "flags": header.flags, "size": header.size}
+        if trailer is not None:
+            facts |= {"mechanism": trailer.mechanism, "level": trailer.level, "token_size": token_size}
+        self._trace.note(direction, connection=self._number, call=header.call, **facts)
+
+    def sent(self, call: int, operation: int, start: bytes, stub: bytes) -> None:
+        """Note a part of a call that goes out."""
+        self._hides = call if operation in self._trace.hidden else None
+        self._stub("call", call, start, stub, operation=operation)
+
+    def received(self, call: int, start: bytes, stub: bytes) -> None:
+        """Note a part of an answer."""
+        if call == self._hides:
+            self._trace.note("answer", connection=self._number, call=call, content_of_file=len(stub))
+        else:
+            self._stub("answer", call, start, stub)
+
+    def _stub(self, event: str, call: int, start: bytes, stub: bytes, **facts: int) -> None:
+        shown = {"start": start.hex(), "stub": self._trace.bytes(stub)}
+        self._trace.note(event, connection=self._number, call=call, **facts, **shown)

@@ -1,0 +1,244 @@
+"""An RPC server on a port of its own: logs clients on, opens and seals packets, and hands calls to interfaces.
+
+What it sends can be meddled with, packet by packet: cut, altered, held back.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from spnego.exceptions import SpnegoError
+
+from tokar.errors import ArchiveError
+from tokar.rpc.auth import Mechanism, Protection
+from tokar.rpc.pdus import (
+    MAX_FRAGMENT,
+    NDR,
+    Fault,
+    Flag,
+    Kind,
+    Pdu,
+    PduHeader,
+    RequestStart,
+    ResponseStart,
+    pdu_bytes,
+    read_pdu,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ACCESS_DENIED = 5
+
+
+class FaultError(Exception):
+    """Answers a call with a fault."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class CutError(Exception):
+    """Closes the connection in place of an answer."""
+
+
+@dataclass
+class Incoming:
+    """A call as it came."""
+
+    operation: int
+    stub: bytes
+    target: bytes
+    level: int
+    user: str | None
+
+
+@dataclass
+class Peer:
+    """A connection as the server has it."""
+
+    socket: socket.socket
+    protection: Protection | None = None
+    context: Any = None
+    level: int = 1
+    refused: bool = False
+    fragment: int = MAX_FRAGMENT
+    interfaces: dict[int, bytes] = field(default_factory=dict)
+    parts: bytearray = field(default_factory=bytearray)
+
+
+class RpcDouble:
+    """The server.
+
+    Args:
+        address: Host and port; port 0 is a free one.
+        interfaces: What answers the calls of each interface.
+        acceptor: Makes the server's side of a logon, by its mechanism.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        interfaces: Mapping[bytes, Callable[[Incoming], bytes]],
+        acceptor: Callable[[Mechanism], Any],
+    ) -> None:
+        self._listening = socket.create_server(address)
+        self.port: int = self._listening.getsockname()[1]
+        self._interfaces = interfaces
+        self._acceptor = acceptor
+        self._peers: set[socket.socket] = set()
+        self.stopping = threading.Event()
+        self.header_signing = True
+        self.sent = 0  # packets
+        self.meddle: Callable[[int, bytes], bytes] = lambda _number, data: data
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def stop(self) -> None:
+        """End it, with all connections."""
+        self.stopping.set()
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self.drop()
+        for thread in self._threads:
+            thread.join(10)
+
+    def drop(self) -> None:
+        """Cut all connections."""
+        for peer in list(self._peers):
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._peers.add(connection)
+            thread = threading.Thread(target=self._serve, args=(Peer(connection),), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, peer: Peer) -> None:
+        def receive(size: int) -> bytes:
+            data = b""
+            while len(data) < size:
+                part = peer.socket.recv(size - len(data))
+                if not part:
+                    raise CutError
+                data += part
+            return data
+
+        with suppress(CutError, OSError, ArchiveError, SpnegoError):
+            while self._take(peer, read_pdu(receive)):
+                pass
+        peer.socket.close()
+        self._peers.discard(peer.socket)
+
+    def _take(self, peer: Peer, pdu: Pdu) -> bool:
+        kind = Kind(pdu.header.kind)
+        if kind in {Kind.BIND, Kind.ALTER_CONTEXT}:
+            return self._bind(peer, pdu, kind)
+        if kind is Kind.AUTH3:
+            try:
+                peer.context.step(pdu.token)
+            except SpnegoError:
+                peer.refused = True
+            return True
+        return kind is Kind.REQUEST and self._request(peer, pdu)
+
+    def _bind(self, peer: Peer, pdu: Pdu, kind: Kind) -> bool:
+        _, most_taken, group, count = struct.unpack_from("<HHIB", pdu.body)
+        peer.fragment = min(MAX_FRAGMENT, most_taken)
+        at, results = 12, b""
+        for _ in range(count):
+            number, forms = struct.unpack_from("<HB", pdu.body, at)
+            interface = pdu.body[at + 4 : at + 20]
+            offered = [pdu.body[at + 24 + 20 * n : at + 44 + 20 * n] for n in range(forms)]
+            at += 24 + 20 * forms
+            known = interface in self._interfaces
+            if known and NDR.pack() in offered:
+                peer.interfaces[number] = interface
+                results += bytes(4) + NDR.pack()
+            else:
+                results += struct.pack("<HH", 2, 2 if known else 1) + bytes(20)
+        token, flags, trailer = b"", int(Flag.WHOLE), None
+        if pdu.trailer is not None:
+            if peer.context is None:
+                peer.context = self._acceptor(Mechanism(pdu.trailer.mechanism))
+                peer.protection = Protection(peer.context, Mechanism(pdu.trailer.mechanism))
+                peer.level = pdu.trailer.level
+            try:
+                token = peer.context.step(pdu.token) or b""
+            except SpnegoError:
+                self._fault(peer, pdu, ACCESS_DENIED)
+                return False
+            trailer = pdu.trailer
+            flags |= Flag.HEADER_SIGNING if self.header_signing else 0
+        address = f"{self.port}\0".encode() if kind is Kind.BIND else b""
+        body = struct.pack("<HHIH", MAX_FRAGMENT, MAX_FRAGMENT, group or 0x1234, len(address)) + address
+        body += bytes(-len(body) % 4) + struct.pack("<BBH", count, 0, 0) + results
+        answer = Kind.BIND_ACK if kind is Kind.BIND else Kind.ALTER_CONTEXT_ANSWER
+        self._send(peer, pdu_bytes(answer, pdu.header.call, body, flags=flags, trailer=trailer, token=token))
+        return True
+
+    def _request(self, peer: Peer, pdu: Pdu) -> bool:
+        start = RequestStart.unpack(pdu.body)
+        fixed = 24 if pdu.has(Flag.OBJECT) else 8
+        user = None
+        if pdu.trailer is not None:
+            if peer.protection is None or peer.refused or not peer.protection.is_complete:
+                self._fault(peer, pdu, ACCESS_DENIED)
+                return False
+            peer.parts += peer.protection.open(pdu, fixed)
+            user = str(peer.context.client_principal)
+        else:
+            peer.parts += pdu.body[fixed:]
+        if not pdu.has(Flag.LAST):
+            return True
+        stub, peer.parts = bytes(peer.parts), bytearray()
+        level = peer.level if pdu.trailer else 1
+        try:
+            call = Incoming(start.operation, stub, pdu.body[8:fixed], level, user)
+            answer = self._interfaces[peer.interfaces[start.number]](call)
+        except FaultError as fault:
+            self._fault(peer, pdu, fault.status)
+            return True
+        self._respond(peer, pdu, start.number, answer)
+        return True
+
+    def _respond(self, peer: Peer, pdu: Pdu, number: int, answer: bytes) -> None:
+        protection = peer.protection if pdu.trailer else None
+        room = peer.fragment - 24 - (protection.overhead if protection else 0)
+        room -= room % 16
+        for at in range(0, max(len(answer), 1), room):
+            part = answer[at : at + room]
+            flags = Flag.FIRST * (at == 0) | Flag.LAST * (at + room >= len(answer))
+            start = ResponseStart(len(answer), number).pack()
+            if protection:
+                header = PduHeader(kind=Kind.RESPONSE, flags=flags, size=0, call=pdu.header.call)
+                self._send(peer, protection.seal(header, start, part))
+            else:
+                self._send(peer, pdu_bytes(Kind.RESPONSE, pdu.header.call, start + part, flags=flags))
+
+    def _fault(self, peer: Peer, pdu: Pdu, status: int) -> None:
+        flags = Flag.WHOLE | Flag.DID_NOT_EXECUTE
+        body = Fault(0, 0, 0, 0, status).pack()
+        if peer.protection is not None and peer.protection.is_complete and not peer.refused:
+            header = PduHeader(kind=Kind.FAULT, flags=flags, size=0, call=pdu.header.call)
+            self._send(peer, peer.protection.seal(header, body, b""))
+        else:
+            self._send(peer, pdu_bytes(Kind.FAULT, pdu.header.call, body, flags=flags))
+
+    def _send(self, peer: Peer, data: bytes) -> None:
+        self.sent += 1
+        peer.socket.sendall(self.meddle(self.sent, data))
