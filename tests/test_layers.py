@@ -23,6 +23,8 @@ LAYERS = [
     {"collect"},
     {"check"},
     {"server"},
+    {"rpc"},
+    {"live"},
     {"__init__", "doors"},
     {"lab", "live", "testing"},
     {"cli"},

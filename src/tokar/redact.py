@@ -59,8 +59,12 @@ class Redactor:
         self._words: dict[str, str] = {}  # What stands for a name, by the name in lower case
         self._count: dict[str, int] = {}
         self._pattern: re.Pattern[str] | None = None
+        self.learn(names)
+
+    def learn(self, names: Iterable[str], kind: str = "name") -> None:
+        """Take more names, all of one kind."""
         for name in names:
-            self._learn(name, "name")
+            self._learn(name, kind)
 
     def text(self, text: str) -> str:
         """Return text without names and secrets."""

@@ -32,6 +32,7 @@ from spnego._ntlm_raw.crypto import ntowfv1
 
 from tokar import codes
 from tokar.errors import ArchiveError
+from tokar.lab.server import open_source
 from tokar.live import csra
 from tokar.live.csra import Call
 from tokar.rpc import activation, remote_object
@@ -117,10 +118,10 @@ class CaDouble:
         self._process = int.from_bytes(os.urandom(7), "little")
         self._unknown = uuid.uuid4().bytes_le
         self._users = {name: ntowfv1(password) for name, password in PASSWORDS.items()}
-        self._accounts = tempfile.NamedTemporaryFile("w", suffix=".users", delete=False)
-        self._accounts.write("".join(f"LAB:{name}:{password}\n" for name, password in PASSWORDS.items()))
-        self._accounts.close()
-        self._environment = mock.patch.dict(os.environ, {"NTLM_USER_FILE": self._accounts.name})
+        self._folder = tempfile.TemporaryDirectory(prefix="tokar-ca-")
+        accounts = Path(self._folder.name) / "accounts"
+        accounts.write_text("".join(f"LAB:{name}:{password}\n" for name, password in PASSWORDS.items()))
+        self._environment = mock.patch.dict(os.environ, {"NTLM_USER_FILE": str(accounts)})
         self._environment.start()  # where the acceptor of Negotiate looks for accounts
         calls = {
             csra.ADMIN.identifier: self._admin,
@@ -148,7 +149,7 @@ class CaDouble:
         self.resolver.stop()
         self._reclaimer.join(10)
         self._environment.stop()
-        Path(self._accounts.name).unlink(missing_ok=True)
+        self._folder.cleanup()
 
     def restart(self) -> None:
         """Forget all objects and cut all connections, as a service that starts anew."""
@@ -382,7 +383,7 @@ class CaDouble:
 
     def _made(self, operation: Call, known: Exported, reader: NdrReader, user: str) -> bytes:
         name = user.rpartition("\\")[2].partition("@")[0].partition("/")[0]
-        is_operator = name in self.settings.operators
+        is_operator, wrong = name in self.settings.operators, False
         if operation in {Call.PING, Call.SERVER_STATE, Call.MY_ROLES, Call.PREPARE}:
             wanted = (reader.unique_string() or b"").decode("utf-16-le").casefold()
             wrong = wanted != self.settings.authority.casefold()
@@ -395,16 +396,16 @@ class CaDouble:
         if not is_operator or self.settings.flags & NO_REMOTE_BACKUP:
             return self._answer(operation, codes.ACCESS_DENIED)
         if operation is Call.PREPARE:
-            logs_only = reader.u32()
-            assert (reader.u32(), reader.u16(), reader.u32(), reader.left) == (0, 0, 0, 0)
-            if wrong or logs_only > 1:
-                return self._answer(operation, codes.INVALID_PARAMETER)
-            if known.context is not None:
-                return self._answer(operation, codes.UNEXPECTED)
-            kind = BackupType.LOGS_ONLY if logs_only else BackupType.FULL
-            known.context = self.server.prepare_backup(kind)
-            return self._answer(operation, 0)
+            return self._answer(operation, codes.INVALID_PARAMETER if wrong else self._prepare(known, reader))
         return self._in_backup(operation, known, reader)
+
+    def _prepare(self, known: Exported, reader: NdrReader) -> int:
+        logs_only = reader.u32()
+        assert (reader.u32(), reader.u16(), reader.u32(), reader.left) == (0, 0, 0, 0)
+        if known.context is not None:
+            return codes.UNEXPECTED
+        known.context = self.server.prepare_backup(BackupType.LOGS_ONLY if logs_only else BackupType.FULL)
+        return 0
 
     def _in_backup(self, operation: Call, known: Exported, reader: NdrReader) -> bytes:
         context = known.context
@@ -440,8 +441,6 @@ class CaDouble:
 
 def main() -> None:
     """Serve a simulated server until interrupted."""
-    from tokar.lab.server import open_source
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("lab", help="the folder of a simulated server (tokar lab new DIR)")
     parser.add_argument("--host", default="127.0.0.1")

@@ -146,10 +146,8 @@ class NtlmAcceptor:
 
     @staticmethod
     def _pairs(parts: list[Any]) -> list[tuple[BufferType, bytes]]:
-        return [
-            (part, b"") if isinstance(part, BufferType) else (BufferType.data, part) if isinstance(part, bytes) else part
-            for part in parts
-        ]
+        known = [(BufferType.data, part) if isinstance(part, bytes) else part for part in parts]
+        return [(part, b"") if isinstance(part, BufferType) else part for part in known]
 
     def _signature(self, way: str, pairs: list[tuple[BufferType, bytes]]) -> bytes:
         number = struct.pack("<I", self._numbers[way])

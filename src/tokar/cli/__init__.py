@@ -31,6 +31,7 @@ from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError
 VERBS: Final = {
     "create": "Collect files into one sealed archive.",
     "backup": "Back a server up, through its own backup procedure.",
+    "probe": "Say whether a server can be reached and backed up, without changing it.",
     "inspect": "Show what is in archives, and what ESE files say of themselves.",
     "verify": "Prove every record of archives, on all cores.",
     "check": "Say whether archives will restore, rung by rung.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +11,14 @@ import typer
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
+from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, demand_taken, settings_for
 from tokar.cli.options import Json, Quiet, name_leftovers
-from tokar.cli.sources import find_source, open_server
+from tokar.cli.sources import opened_server, usable_kind
 from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
 from tokar.server.content import ListedFile
 from tokar.server.contract import BackupKind
-from tokar.server.deadline import Deadlines, DeadlineServer
+from tokar.server.deadline import Deadlines
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 from tokar.sets.outcome import Word
@@ -35,7 +35,7 @@ def backup(
         typer.Argument(
             metavar="SOURCE",
             help="lab:DIR, a simulated server; dir:DIR, a set that nobody writes to (only --type copy); "
-            "others as tokar sources lists them.",
+            "ca://HOST, a certification authority on the network (experimental); others as tokar sources lists them.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The archive to make. Its receipt appears beside it.")],
@@ -76,6 +76,18 @@ def backup(
             help="How long one call of the server may take; a stuck call ends in an error. [default: generous]",
         ),
     ] = None,
+    truncate: Annotated[
+        bool,
+        typer.Option(
+            "--truncate",
+            help="Let logs be truncated on a source that is experimental (ca:) as well; others need it not.",
+        ),
+    ] = False,
+    user: User = None,
+    password_env: PasswordEnv = None,
+    password_fd: PasswordFd = None,
+    auth: How = None,
+    trace: TraceFile = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -86,7 +98,8 @@ def backup(
     """
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")
-    find_source(source)  # before anything is read or started
+    takes = usable_kind(source).takes  # before anything is read or started
+    demand_taken({"truncate"} if truncate else set(), takes)
     if not quiet:
         name_leftovers(out.parent)
     options = BackupOptions(
@@ -103,7 +116,12 @@ def backup(
     deadlines = Deadlines()
     if deadline is not None:  # how long a process takes to start has nothing to do with the server
         deadlines = Deadlines(call=deadline, first_read=deadline, read=deadline, end=deadline)
-    with DeadlineServer(partial(open_server, source), deadlines) as server:
+    with (
+        settings_for(
+            user=user, password_env=password_env, password_fd=password_fd, auth=auth, trace=trace, takes=takes
+        ) as settings,
+        opened_server(source, settings | ({"truncate": True} if truncate else {}), deadlines) as server,
+    ):
         if chain is not None:
             options = replace(options, prior=find_prior(chain, kind, server=server.name, report=_not_read))
         result = run_backup(server, out, kind, options)

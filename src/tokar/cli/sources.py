@@ -6,8 +6,10 @@ A distribution adds a scheme by an entry point of the group `tokar.sources`: the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
     from tokar.server.contract import Server, SourceKind
+    from tokar.server.deadline import Deadlines
 
 GROUP: Final = "tokar.sources"
 # What tokar brings, as a person writes it, with its kind: a module, and the name in it.
 _BUILT_IN: Final = {
     "lab:DIR": "tokar.lab.server:SOURCE",
     "dir:DIR": "tokar.server.directory_source:SOURCE",
+    "ca://HOST[/AUTHORITY]": "tokar.live.ca:SOURCE",
     "certadm:[HOST]": "tokar.live.native:AUTHORITY",
     "ntdsbcli:[HOST]": "tokar.live.native:DIRECTORY_SERVICE",
 }
@@ -121,24 +125,56 @@ def find_source(source: str) -> tuple[Callable[[], SourceKind], str]:
     raise InputError(f"not a source: {source}", hint=f"one of {forms}{more}; tokar sources says what each needs")
 
 
-def open_server(source: str, *, restoring: bool = False) -> Server:
+def open_server(source: str, *, restoring: bool = False, **settings: Any) -> Server:
     """Return the server that `SCHEME:PLACE` names.
 
     Args:
         source: The scheme and the place.
         restoring: Whether it is to be restored to, so that its service must not be started.
+        settings: What else its kind takes.
 
     Raises:
         InputError: There is no such scheme, it cannot be loaded or used here, or the place is not one.
         SourceError: The server cannot be opened.
     """
-    load, place = find_source(source)
-    kind = load()
+    server: Server = usable_kind(source).open(source.partition(":")[2], restoring=restoring, **settings)
+    return server
+
+
+def usable_kind(source: str) -> SourceKind:
+    """Return the kind of `SCHEME:PLACE`.
+
+    Raises:
+        InputError: There is no such scheme, or it cannot be loaded or used here.
+    """
+    kind = find_source(source)[0]()
     if (reason := _hindrance(kind)) is not None:
         scheme = source.partition(":")[0]
         raise InputError(f"{scheme}: cannot be used here: {reason}", hint=kind.needs and f"it needs {kind.needs}")
-    server: Server = kind.open(place, restoring=restoring)
-    return server
+    return kind
+
+
+@contextmanager
+def opened_server(
+    source: str, settings: Mapping[str, Any] | None = None, deadlines: Deadlines | None = None
+) -> Iterator[Server]:
+    """Give the server that `SCHEME:PLACE` names, each of whose calls has a deadline.
+
+    Args:
+        source: The scheme and the place.
+        settings: What its kind takes besides.
+        deadlines: How long calls may take.
+
+    Raises:
+        ArchiveError: As for `open_server`.
+    """
+    from tokar.server.deadline import Deadlines, DeadlineServer  # noqa: PLC0415 - start-up time
+
+    if usable_kind(source).keeps_deadlines:
+        yield open_server(source, deadlines=deadlines or Deadlines(), **settings or {})
+        return
+    with DeadlineServer(partial(open_server, source, **settings or {}), deadlines) as server:
+        yield server
 
 
 def _built_in(scheme: str) -> SourceKind:

@@ -6,10 +6,12 @@ while what came before is stored: the next one is sent as soon as one is answere
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from importlib.util import find_spec
+from typing import Final, TextIO, TypeVar
 from urllib.parse import unquote
 
 from tokar import codes
@@ -17,9 +19,11 @@ from tokar.errors import InputError, LocationListError, ProcedureError, SourceEr
 from tokar.live import csra
 from tokar.live.csra import Call
 from tokar.rpc.activation import ActivationError
+from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.ndr import NdrReader
 from tokar.rpc.pdus import Syntax
-from tokar.rpc.remote_object import Place, RemoteObject
+from tokar.rpc.remote_object import Place, RemoteObject, server_version
+from tokar.rpc.trace import Trace
 from tokar.rpc.wire_errors import LinkLostError, RpcFaultError, WireError
 from tokar.server.contract import (
     DIALECTS,
@@ -32,6 +36,7 @@ from tokar.server.contract import (
     RestoreContext,
     Server,
     ServerError,
+    SourceKind,
 )
 from tokar.server.deadline import Deadlines
 
@@ -39,7 +44,7 @@ T = TypeVar("T")
 
 DIALECT: Final = replace(DIALECTS["certadm"], end_of_file=EndOfFile.ZERO)
 PORT: Final = 135
-EVIDENCE: Final = "doubles"
+SEEN_AGAINST: Final = "doubles"
 """What this source has been seen against, as receipts record it: not Windows yet."""
 _OPERATOR: Final = "add it to Backup Operators on the server, and give it Read on the authority (certsrv.msc)"
 _SWITCH: Final = (
@@ -111,7 +116,7 @@ class CaServer(Server):
     """
 
     dialect = DIALECT
-    evidence = EVIDENCE
+    seen_against = SEEN_AGAINST
     truncation_off = ("this source is experimental: it has not been seen against Windows", "--truncate, or --type copy")
 
     def __init__(
@@ -147,6 +152,25 @@ class CaServer(Server):
         """
         self.state()
         return True
+
+    def probe(self) -> Iterator[tuple[str, str]]:
+        """Yield what can be found out without a backup.
+
+        Raises:
+            SourceError: A step failed.
+        """
+        place, who = self._place, self._place.credentials
+        with _answers("probe"):
+            major, minor = server_version(place)
+        yield "reached", f"{place.host} port {place.port}, DCOM {major}.{minor}"
+        yield "authority", self.authority
+        mechanism = who.mechanism.name.lower()
+        yield "logged on", f"{who.user or 'as whoever is logged on'} by {mechanism}, everything signed and sealed"
+        yield "reads the database", "yes" if self.state() else f"no: {_OPERATOR}"
+        roles = self.roles()
+        unknown = "the server does not say"
+        yield "backup operator", unknown if roles is None else "yes" if roles & csra.OPERATOR else f"no: {_OPERATOR}"
+        yield "seen against", self.seen_against
 
     def state(self) -> int:
         """Return what GetServerState says: 1 where this account may read the database of the authority."""
@@ -394,3 +418,48 @@ def no_restore() -> ProcedureError:
     return ProcedureError(
         "an authority cannot be restored over the network: its protocol has no restore", hint=_NO_RESTORE
     )
+
+
+def open_source(
+    place: str,
+    *,
+    restoring: bool = False,
+    user: str | None = None,
+    password: str | None = None,
+    auth: str = "negotiate",
+    trace: TextIO | None = None,
+    truncate: bool = False,
+    deadlines: Deadlines | None = None,
+) -> CaServer:
+    """Return the authority that `ca://HOST[/AUTHORITY]` names; nothing is sent yet.
+
+    Raises:
+        InputError: It is no address.
+        ProcedureError: It is to be restored to.
+    """
+    address = CaAddress.parse(place)
+    if restoring:
+        raise no_restore()
+    names = [name for name in (address.host, address.authority, *re.split(r"[\\@]", user or "")) if name]
+    where = Place(
+        address.host,
+        address.port,
+        Credentials(user, password, Mechanism[auth.upper()]),
+        trace=Trace(trace, names, hidden=[Call.READ]) if trace else None,
+    )
+    return CaServer(where, address.authority, deadlines=deadlines, truncates=truncate)
+
+
+def _hindrance() -> str | None:
+    return None if find_spec("spnego") else "the package pyspnego is missing: pip install 'tokar[ca]'"
+
+
+SOURCE: Final = SourceKind(
+    place="//HOST[/AUTHORITY]",
+    title="a certification authority on the network (experimental)",
+    needs="pip install 'tokar[ca]', an account of a backup operator, and remote backup switched on there",
+    open=open_source,
+    hindrance=_hindrance,
+    takes=frozenset({"user", "password-env", "password-fd", "auth", "trace", "truncate"}),
+    keeps_deadlines=True,
+)

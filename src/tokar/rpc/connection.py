@@ -38,7 +38,10 @@ ACCESS_DENIED: Final = 5  # as the status of a fault
 _MOST_LEGS: Final = 8  # of logging on
 _LEAST_FRAGMENT: Final = 1024  # C706 demands 1432 of everybody
 _FAULT_START: Final = 16  # bytes of a fault that stay in clear
-_REFUSED: Final = {ConnectionRefusedError: "nothing listens there", TimeoutError: "nothing answers"}
+_REFUSED: Final[dict[type[Exception], str]] = {
+    ConnectionRefusedError: "nothing listens there",
+    TimeoutError: "nothing answers",
+}
 _FIREWALL: Final = (
     "is it up, and a Windows server? A firewall must let TCP 135 and the dynamic ports (49152 to 65535) through"
 )

@@ -1,6 +1,6 @@
 """A trace of the wire that may be shown to others: one line of JSON for each packet and each part of a call.
 
-What stands in calls is written as it was before sealing and after opening, by the rule of `tokar.redaction`. Tokens of
+What stands in calls is written as it was before sealing and after opening, by the rule of `tokar.redact`. Tokens of
 logging on are written as their length, and so is the content of files. Passwords never get here.
 """
 
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
 from tokar._version import SOFTWARE
-from tokar.redaction import Redaction
+from tokar.redact import Redactor
 from tokar.rpc.pdus import Kind, PduHeader, Trailer
 
 FORM: Final = "tokar trace 1"
+# A way to a server, behind the number of its protocol, and the name of its account, behind that of its protection.
+_BINDING: Final = re.compile("(?:\x07|[\x09\x0a\x10]\uffff)([\\w.:\\\\/@$-]+)(?:\\[\\d+\\])?\0")
 
 
 class Trace:
@@ -25,13 +29,13 @@ class Trace:
 
     Args:
         file: Where to write.
-        words: What to take out, beside what always is.
+        names: What to take out, beside what the rule finds: the server, the account.
         hidden: Numbers of calls on objects whose answers are content of files.
     """
 
-    def __init__(self, file: TextIO, words: Iterable[str], hidden: Iterable[int] = ()) -> None:
+    def __init__(self, file: TextIO, names: Iterable[str], hidden: Iterable[int] = ()) -> None:
         self._file = file
-        self._redaction = Redaction(words)
+        self._redactor = Redactor(names)
         self.hidden = frozenset(hidden)
         self._lock = threading.Lock()
         self._connections = 0
@@ -41,14 +45,19 @@ class Trace:
     def note(self, event: str, **facts: Any) -> None:
         """Write a line."""
         at = round(time.monotonic() - self._start, 4)
-        line = json.dumps({"at": at, "event": event, **self._redaction.json(facts)})
-        with self._lock:
+        with self._lock, suppress(OSError):  # a trace that cannot be written is no reason to give a backup up
+            line = json.dumps({"at": at, "event": event, **self._redactor.value(facts)})
             self._file.write(line + "\n")
             self._file.flush()
 
     def bytes(self, data: bytes) -> str:
-        """Return bytes as they may be shown."""
-        return self._redaction.data(data).hex()
+        """Return bytes as they may be shown; names are learnt from the strings in them."""
+        text = data.decode("utf-16-le", "replace")
+        with self._lock:
+            self._redactor.text(text)
+            for found in _BINDING.finditer(text):
+                self._redactor.learn(re.split(r"[\\/@]", found[1]), "host")
+            return self._redactor.data(data).hex()
 
     def connection(self, host: str, port: int) -> ConnectionTrace:
         """Return the trace of one more connection."""

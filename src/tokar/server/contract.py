@@ -31,7 +31,7 @@ documentation, "Directory Backup Functions" and "Using the Certificate Services 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -318,7 +318,7 @@ class Server(ABC):
     truncates: bool = True
     # Why it does not truncate, where it does not, and what to do about it
     truncation_off: tuple[str, str] = ("nothing may be deleted from this source", "--type copy")
-    evidence: str = ""  # What it has been seen against, where that is not the real thing; receipts record it
+    seen_against: str = ""  # What it has been seen against, where that is not the real thing; receipts record it
     # Whether a call may never return, so that it belongs into a process of its own (see `tokar.server.deadline`).
     may_hang: bool = False
     # What the paths in its lists stand for on this machine, where that is not what they say: prefix there, path here.
@@ -328,6 +328,16 @@ class Server(ABC):
     def is_online(self) -> bool | None:
         """Tell whether the service runs, as a backup demands and a restore refuses. None where no call tells it."""
         return None
+
+    def probe(self) -> Iterator[tuple[str, str]]:
+        """Yield what can be found out without a backup: what it is and the answer, step by step.
+
+        Raises:
+            SourceError: A step failed.
+        """
+        online = self.is_online()
+        yield "server", self.name or "without a name"
+        yield "service", "no call tells whether it runs" if online is None else "runs" if online else "does not run"
 
     @abstractmethod
     def prepare_backup(self, backup_type: BackupType) -> BackupContext:
@@ -365,6 +375,10 @@ class SourceKind:
     # not be started. Raises InputError where there is no such place.
     open: Callable[..., Server]
     hindrance: Callable[[], str | None] = _nothing  # Says why it cannot be used here; None where it can
+    # What `open` takes besides, by the names of the options: user, password-env, password-fd, auth, trace, truncate.
+    takes: frozenset[str] = frozenset()
+    # Whether every call has a deadline of its own (`open` takes `deadlines`), so that it needs no process of its own.
+    keeps_deadlines: bool = False
 
 
 class BackupKind(StrEnum):

@@ -48,7 +48,7 @@ _FACTS: Final = (
     "annotation",
     "truncates",
     "truncation_off",
-    "evidence",
+    "seen_against",
     "path_maps",
     "recovery_steps",
 )

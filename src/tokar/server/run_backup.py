@@ -443,6 +443,8 @@ class _Run:
         }
         if self._server.name:
             backup["server"] = self._server.name
+        if self._server.seen_against:
+            backup["seen_against"] = self._server.seen_against
         logs = [(log.generation, log) for log in self._reader.facts().logs if log.generation is not None]
         if logs:
             backup["generations"] = {"low": logs[0][0], "high": logs[-1][0]}

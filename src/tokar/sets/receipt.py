@@ -71,6 +71,7 @@ class BackupTold(TypedDict, total=False):
     took: str
     server: str | None
     profile: str
+    seen_against: str
     generations: Generations | tuple[int, int] | None
     log: LogTold | None
 
@@ -83,7 +84,7 @@ class Receipt:
     truncation: Truncation  # What became of the logs
     # Name, id and root of the archive, and its size; empty without an archive.
     archive: ArchiveTold = field(default_factory=ArchiveTold)
-    # What was asked for and what was done: `asked`, `took`, `server`, `profile`, `generations`, `log`.
+    # What was asked for and what was done: `asked`, `took`, `server`, `profile`, `seen_against`, `generations`, `log`.
     backup: BackupTold = field(default_factory=BackupTold)
     end: Mapping[str, Any] = field(default_factory=dict)  # How End went; empty until then
     notes: tuple[str, ...] = ()  # What a person should know
