@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -236,17 +235,16 @@ def _error_as_json(showing: Showing, value: Callable[[], dict[str, object]]) -> 
 
 def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showing: Showing) -> None:
     """Restore sets to a server and print what it was told."""
-    from tokar.cli.sources import find_source, open_server  # noqa: PLC0415 - start-up time
-    from tokar.server.deadline import DeadlineServer  # noqa: PLC0415
+    from tokar.cli.sources import opened_server, usable_kind  # noqa: PLC0415 - start-up time
 
     assert chosen.selection is not None
-    find_source(source)
+    usable_kind(source)
     _check_for_server(options)
     if showing.talks:
         _show_chain(chosen.selection, chosen.selection.left_out)
     run = _ServerRun()
-    opening = partial(open_server, source, restoring=True)
-    with _error_as_json(showing, lambda: _json(chosen, run)), DeadlineServer(opening) as server:
+    opening = opened_server(source, {"restoring": True})
+    with _error_as_json(showing, lambda: _json(chosen, run)), opening as server:
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
     if showing.as_json:

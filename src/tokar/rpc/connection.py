@@ -310,6 +310,10 @@ class Connection:
         return bytes(data)
 
     def _write(self, data: bytes) -> None:
+        """Send a packet."""
+        if self._trace:
+            header = PduHeader.unpack(data)
+            self._trace.packet("sent", header, None, header.token_size)
         try:
             self._socket.settimeout(self._left())
             self._socket.sendall(data)

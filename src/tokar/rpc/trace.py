@@ -79,8 +79,9 @@ class ConnectionTrace:
     def packet(self, direction: str, header: PduHeader, trailer: Trailer | None, token_size: int) -> None:
         """Note a packet: what stands outside of its protection."""
         facts: dict[str, Any] = {"kind": Kind(header.kind).name, "flags": header.flags, "size": header.size}
+        facts |= {"token_size": token_size} if token_size else {}
         if trailer is not None:
-            facts |= {"mechanism": trailer.mechanism, "level": trailer.level, "token_size": token_size}
+            facts |= {"mechanism": trailer.mechanism, "level": trailer.level}
         self._trace.note(direction, connection=self._number, call=header.call, **facts)
 
     def sent(self, call: int, operation: int, start: bytes, stub: bytes) -> None:
