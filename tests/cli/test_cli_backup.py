@@ -45,7 +45,7 @@ class InThisProcess:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokar.cli.backup.DeadlineServer", InThisProcess)
+    monkeypatch.setattr("tokar.server.deadline.DeadlineServer", InThisProcess)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def source(lab: Lab) -> str:
 
 
 def troubled(monkeypatch: pytest.MonkeyPatch, server: Callable[[str], Server]) -> None:
-    monkeypatch.setattr("tokar.cli.backup.open_server", server)
+    monkeypatch.setattr("tokar.cli.sources.open_server", server)
 
 
 def test_a_full_in_a_process_of_its_own(lab: Lab, tmp_path: Path) -> None:

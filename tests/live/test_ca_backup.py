@@ -63,7 +63,7 @@ def test_truncation_is_off_unless_it_was_asked_for(tmp_path: Path) -> None:
 def test_the_next_read_is_in_flight_while_the_last_one_is_stored(tmp_path: Path) -> None:
     with authority(tmp_path) as double:
         context = server_of(double).prepare_backup(BackupType.FULL)
-        assert context.open(context.database_names().entries[0].raw_name) > 1 << 17
+        assert context.open(context.database_names().entries[0].raw_name) > 1 << 16
         context.read(memoryview(bytearray(4096)))
         pause = threading.Event()
         while double.log.count("READ") < 2:
