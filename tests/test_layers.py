@@ -24,7 +24,6 @@ LAYERS = [
     {"check"},
     {"server"},
     {"rpc"},
-    {"live"},
     {"__init__", "doors"},
     {"lab", "live", "testing"},
     {"cli"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -137,6 +138,7 @@ def bring(place: Path, name: str, points: str | bytes, code: str = "") -> None:
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
     (info / "entry_points.txt").write_bytes(points if isinstance(points, bytes) else points.encode())
     (place / f"{name}.py").write_text(code)
+    sys.modules.pop(name, None)  # another test may have brought one of this name
 
 
 def rows() -> dict[str, dict[str, object]]:
