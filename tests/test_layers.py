@@ -16,6 +16,7 @@ LAYERS = [
     {"namelist"},
     {"storage"},
     {"ese", "format"},
+    {"trust"},
     {"salvage"},
     {"sets"},
     {"replay"},

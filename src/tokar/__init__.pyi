@@ -22,10 +22,12 @@ from tokar.errors import (
     NoRoomError,
     NoSuchEntryError,
     NothingFoundError,
+    NotSignedError,
     PartialError,
     ProcedureError,
     RestoreError,
     SetError,
+    SigningError,
     SourceChangedError,
     SourceError,
     StorageError,
@@ -64,8 +66,12 @@ from tokar.sets.choose import NotRestorableError
 from tokar.sets.receipt import Receipt
 from tokar.storage.bytesource import ByteSource, BytesSource, FileSource
 from tokar.storage.sink import FileSink, PipeSink, Sink
+from tokar.trust.signatures import AcceptedSignature, AllowedSigners, FoundSignature, Signer, signatures_of
+from tokar.trust.signing import SignedArchive, sign_archive
 
 __all__ = [
+    "AcceptedSignature",
+    "AllowedSigners",
     "AmbiguousLocationError",
     "Archive",
     "ArchiveCheck",
@@ -97,6 +103,7 @@ __all__ = [
     "FileSink",
     "FileSource",
     "FormatError",
+    "FoundSignature",
     "Head",
     "HeaderError",
     "InputError",
@@ -108,6 +115,7 @@ __all__ = [
     "NoRoomError",
     "NoSuchEntryError",
     "NotRestorableError",
+    "NotSignedError",
     "NothingFoundError",
     "OpenSets",
     "OutOfOrderError",
@@ -133,6 +141,9 @@ __all__ = [
     "ServerError",
     "SetError",
     "SetFiles",
+    "SignedArchive",
+    "Signer",
+    "SigningError",
     "Sink",
     "SourceChangedError",
     "SourceError",
@@ -157,5 +168,7 @@ __all__ = [
     "plan_restore",
     "recover",
     "salvage",
+    "sign_archive",
+    "signatures_of",
     "verify",
 ]

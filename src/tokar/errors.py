@@ -42,8 +42,11 @@ The tree, with the exit code that the command line gives for each branch::
     |   |-- BackupPartialError          8   the archive is good, what should have followed failed
     |   |-- PlacingStoppedError         8   some files are in place, others are not
     |   `-- OutputError                 8   the work is done, and what should be printed about it was not
-    `-- SetError                        9   the archive is good, the set in it is not
-        `-- NotRestorableError          9   no chain of the sets reaches the wanted state
+    |-- SetError                        9   the archive is good, the set in it is not
+    |   `-- NotRestorableError          9   no chain of the sets reaches the wanted state
+    |-- SigningError                    1   a signature cannot be made, or nobody could judge it: ssh-keygen failed
+    `-- NotSignedError                 10   nobody signed the archive who was asked for; nothing was written
+        `-- BadSignatureError          10   bytes that should be a signature are none
 
 A class that carries more than a place is defined beside what raises it; its exit code is that of its branch.
 
@@ -314,3 +317,14 @@ class SetError(ArchiveError):
     """The archive is good, but the set in it is damaged or cannot be restored."""
 
     exit_code = 9
+
+
+class SigningError(ArchiveError):
+    """A signature cannot be made, or nobody could judge one: ssh-keygen is missing, too old, or refused."""
+
+
+class NotSignedError(ArchiveError):
+    """Nobody signed the archive who was asked for. Nothing was written."""
+
+    exit_code = 10
+    hint_text = "take a signed copy; or have the right person sign this one: tokar sign ARCHIVE --key KEY"

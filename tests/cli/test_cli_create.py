@@ -96,6 +96,7 @@ def test_json_tells_the_same(folder: Path, tmp_path: Path) -> None:
             "kind": "collected",
             "entries": 5,
             "content_size": 53248,
+            "signatures": [],
         }
     assert {"name": "edb.chk", "reason": "a checkpoint file, rebuilt by the engine"} in answer["left_out"]
     assert answer["notes"] == []

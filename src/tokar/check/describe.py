@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tokar import names, tokens
-from tokar.as_json import fields_json, to_base64
+from tokar.as_json import as_json, fields_json, to_base64
 from tokar.errors import FormatError, UnsealedError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.identify import identify
@@ -25,6 +25,7 @@ from tokar.format.records import RecordHead
 from tokar.sets.facts import SetFacts
 from tokar.sets.need import Need
 from tokar.storage.bytesource import ByteSource, SequentialReader
+from tokar.trust.signatures import signatures_of
 
 
 def archive_json(path: str, archive: Archive) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def archive_json(path: str, archive: Archive) -> dict[str, Any]:
         "lost": summary.extra.get("lost", []),
         "notes": summary.extra.get("notes", []),
         "examination": examination(archive),
+        "signatures": as_json(signatures_of(archive)),
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState, joined
-from tokar.collect.on_disk import Given, set_on_disk
+from tokar.collect.on_disk import Given, demand_signable, set_on_disk
 from tokar.errors import (
     ArchiveError,
     FormatError,
@@ -35,6 +35,7 @@ from tokar.sets.judge import LogRole, SetVerdict, judge_set
 from tokar.sets.outcome import not_verified, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.start import ChainStart
+from tokar.trust.signatures import AllowedSigners
 from tokar.words import count_text, some
 
 _NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
@@ -56,6 +57,7 @@ class CheckRequest:
     complete: bool = False  # Whether a set of nothing but logs must be given together with its full
     rehearse: Path | None = None  # The directory in which to make a scratch directory for a rehearsal
     replay: bool = False  # Whether to play the logs on copies of the databases, in memory
+    signers: AllowedSigners | None = None  # Those of whom one must have signed every archive
 
 
 def check(
@@ -71,10 +73,12 @@ def check(
     Raises:
         InputError: What was asked for makes no sense.
         StorageError: An archive cannot be read.
+        NotSignedError: None of the signers signed one of the archives, or files lie as they are.
     """
     if request.rehearse is not None and not request.rehearse.is_dir():
         raise InputError("there is no such directory for a rehearsal", path=request.rehearse)
     given = Given.of(paths)
+    demand_signable(given, request.signers)
     opened = [_Check(str(path), request, progress) for path in archives_of(given.sets)]
     opened += [_Check(some(files), request, progress, files) for files in given.files]
     for one in opened:
@@ -114,6 +118,8 @@ class _Check:
             self._not_opened(error)
             return
         with archive:
+            if self._request.signers is not None:
+                self._request.signers.demand(archive)
             self._rungs[Rung.READABLE] = RungResult(
                 rung=Rung.READABLE, summary=f"{archive.head.kind} set, profile {archive.head.profile}"
             )

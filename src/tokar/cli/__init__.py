@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 failed (input, output, source); 2 usage; 3 not an archive, or an unsupported one; 4 damaged; 5
 unsealed; 6 refused: the plan is not safe or not complete; 7 refused: the procedure does not allow it; 8 partial; 9 the
-archive is good, the set is not; 130 interrupted,
+archive is good, the set is not; 10 nobody signed it who was asked for; 130 interrupted,
 or 128 and the number of another signal.
 """
 
@@ -33,6 +33,7 @@ VERBS: Final = {
     "backup": "Back a server up, through its own backup procedure.",
     "probe": "Say whether a server can be reached and backed up, without changing it.",
     "inspect": "Show what is in archives, and what ESE files say of themselves.",
+    "sign": "Vouch for archives: signatures in them or beside them, by ssh-keygen.",
     "verify": "Prove every record of archives, on all cores.",
     "check": "Say whether archives will restore, rung by rung.",
     "chain": "Show how sets fit together, and which can be restored.",
@@ -50,7 +51,7 @@ VERBS: Final = {
     "demo": "Show backup, loss, restore and recovery on a simulated server.",
 }
 # Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
-CHANGE_THINGS: Final = {"create", "backup", "restore", "recover", "extract", "salvage", "clean", "lab", "demo"}
+CHANGE_THINGS: Final = {"create", "backup", "restore", "recover", "extract", "salvage", "sign", "clean", "lab", "demo"}
 # In the messages of libraries that have no MemoryError: of a loader, of compressors.
 _SHORT_OF_MEMORY: Final = ("failed to map", "cannot allocate", "memory", "alloc")
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
@@ -179,7 +180,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5 unsealed, "
-    "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 130 interrupted, 128 + N by signal N.",
+    "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 10 not signed, 130 interrupted, "
+    "128 + N by signal N.",
 )
 
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from tokar import names
+from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, demand_taken, settings_for
-from tokar.cli.options import Json, Quiet, name_leftovers
+from tokar.cli.options import Json, Quiet, Sign, make_signer, name_leftovers
 from tokar.cli.sources import opened_server, usable_kind
 from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
@@ -88,6 +89,7 @@ def backup(
     password_fd: PasswordFd = None,
     auth: How = None,
     trace: TraceFile = None,
+    sign: Sign = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -110,6 +112,7 @@ def backup(
         annotation=annotation,
         compression=Compression.parse(compress),
         progress=None if quiet or as_json else _Announcer(),
+        signer=make_signer(sign),
     )
     if deadline is not None and not deadline <= _LONGEST_DEADLINE:  # nor what is no number
         raise InputError(f"--deadline takes at most {_LONGEST_DEADLINE} seconds")
@@ -127,9 +130,10 @@ def backup(
         result = run_backup(server, out, kind, options)
     _warn(result)
     if as_json:
-        output.as_json(_json(result))
+        output.as_json({**_json(result), "signatures": to_json(options.signer.made if options.signer else [])})
     elif not quiet:
         _describe(result)
+        output.lines("signed by ", map(str, options.signer.made if options.signer else ()))
         output.last_line(result.outcome, server.dialect.profile)
 
 

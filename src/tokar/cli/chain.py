@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from tokar.as_json import as_json as to_json
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet, local_file, name_beside
+from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file, name_beside
 from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError
 from tokar.sets.chain import Chain, build_chain
@@ -35,6 +36,9 @@ def show_chain(
     content: Annotated[
         bool, typer.Option("--content", help="Check all pages and log segments too, and link logs by their content.")
     ] = False,
+    signed_by: SignedBy = None,
+    revoked: Revoked = None,
+    accept_unsigned: AcceptUnsigned = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -44,10 +48,11 @@ def show_chain(
     A set of nothing but logs whose full is not named is part of a chain, and in order. Exit 9 where a set cannot be
     restored, or not without a loss, or where nobody could judge it: as check.
     """
+    signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     with ExitStack() as stack:
         given = Given.of([stack.enter_context(local_file(path)) for path in paths])
         name_beside(given.beside)
-        found, lying = find_all(given, examine=content)
+        found, lying = find_all(given, examine=content, signers=signers)
     chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
     # What is here may do without a file that cannot be read, or not: it may also be the full, or logs that are missing.
     does = chain.outcome is not None and chain.outcome.word in {Word.RESTORABLE, Word.NOT_PROVEN}
@@ -59,7 +64,9 @@ def show_chain(
         outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
-        output.as_json({**chain.to_json(), "outcome": outcome.to_json() if outcome else None, "unreadable": problems})
+        signed = to_json(signers.accepted) if signers else None
+        found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed}
+        output.as_json({**chain.to_json(), **found_json})
     elif not quiet:
         _print(chain)
         for one in unreadable:

@@ -8,10 +8,23 @@ from typing import Annotated
 
 import typer
 
+from tokar.as_json import as_json as to_json
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import CheckReport, RungFault, RungResult, RungState
 from tokar.cli import output
-from tokar.cli.options import Json, Locations, Maps, Quiet, To, local_file, name_beside
+from tokar.cli.options import (
+    AcceptUnsigned,
+    Json,
+    Locations,
+    Maps,
+    Quiet,
+    Revoked,
+    SignedBy,
+    To,
+    allowed_signers,
+    local_file,
+    name_beside,
+)
 from tokar.collect.on_disk import Given
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -53,6 +66,9 @@ def check_archives(
             help="Decode all content: digests, pages, log segments; follow pages through the logs.",
         ),
     ] = False,
+    signed_by: SignedBy = None,
+    revoked: Revoked = None,
+    accept_unsigned: AcceptUnsigned = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -64,6 +80,7 @@ def check_archives(
     The last line says it in a word, of several archives that of the worst. NOT PROVEN with exit 0: nothing that was
     looked at is wrong, but something was not asked for (--content), or is of a layout that is not known (patch files).
     """
+    signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     request = CheckRequest(
         content=content,
         complete=complete,
@@ -72,6 +89,7 @@ def check_archives(
         maps=tuple(maps or ()),
         rehearse=rehearse,
         replay=replay,
+        signers=signers,
     )
     with ExitStack() as stack:
         paths = [Path(stack.enter_context(local_file(path))) for path in archives]
@@ -80,7 +98,7 @@ def check_archives(
         advance = stack.enter_context(output.progress("checking", size, quiet=quiet or as_json))
         report = check(paths, request, progress=advance)
     if as_json:
-        output.as_json(report.to_json())
+        output.as_json({**report.to_json(), "signed_by": to_json(signers.accepted) if signers else None})
     elif not quiet:
         _print(report)
     if report.exit_code:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokar import names
+from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import examination as recorded
 from tokar.cli import output
-from tokar.cli.options import Force, Json, Quiet, archive_sink, name_leftovers
+from tokar.cli.options import Force, Json, Quiet, Sign, archive_sink, make_signer, name_leftovers
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
 from tokar.errors import InputError
@@ -64,6 +65,7 @@ def create(
     no_examine: Annotated[
         bool, typer.Option("--no-examine", help="Do not verify pages and log segments on the way in.")
     ] = False,
+    sign: Sign = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -91,6 +93,7 @@ def create(
         take_all=take_all,
         base=base,
         with_key=with_key,
+        signer=make_signer(sign),
     )
     collection = gather(request)
     found = None if no_examine else Findings()
@@ -178,6 +181,8 @@ def _sum_up(out: str, collection: Collection, sealed: Sealed, examination: dict[
     entries = count_text(sealed.entries, "entry", "entries")
     sizes = f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     output.note(f"sealed {names.printable(out)}: {entries}, {sizes}, root {sealed.root.hex()}")
+    for one in collection.signer.made if collection.signer else ():
+        output.note(f"signed by {one}")
     if looked := recorded.summary(examination):
         output.note(f"content: {looked}")
     left_out = collection.gathered.left_out
@@ -194,6 +199,7 @@ def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]
             **fields_json(sealed, "size", "id", "root"),
             **fields_json(collection, "profile", "kind"),
             **fields_json(sealed, "entries", "content_size"),
+            "signatures": to_json(collection.signer.made if collection.signer else []),
         },
         "left_out": [{"name": names.printable(one.name), "reason": one.reason} for one in collection.gathered.left_out],
         "notes": [*collection.warnings, *collection.notes],

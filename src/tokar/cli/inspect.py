@@ -16,7 +16,15 @@ from tokar.check.describe import DatabaseInSet
 from tokar.cli import examination as recorded
 from tokar.cli import output
 from tokar.cli.inspect_text import show_databases, show_left_out
-from tokar.cli.options import Json, demand_not_printed_into, end_with_json, local_file, named, open_archive
+from tokar.cli.options import (
+    Json,
+    demand_not_printed_into,
+    end_with_json,
+    local_file,
+    named,
+    open_archive,
+    signature_lines,
+)
 from tokar.cli.sums import Sums, demand_sums, entry_json, print_sums
 from tokar.errors import (
     ArchiveError,
@@ -33,6 +41,7 @@ from tokar.format.metadata import Head
 from tokar.format.records import MAGIC
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
+from tokar.trust.signatures import signatures_of
 from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -302,6 +311,8 @@ def _summary(path: str, archive: Archive) -> None:
         ("root", archive.root.hex()),
     ]
     output.pairs(rows, indent="  ")
+    for line in signature_lines((one.to_json() for one in signatures_of(archive)), None):
+        output.line(f"  {line}")
     _locations(head)
     found = describe.databases(archive)
     show_databases(found)

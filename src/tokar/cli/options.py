@@ -19,6 +19,7 @@ from tokar.words import some
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
     from tokar.storage.sink import FileSink
+    from tokar.trust.signatures import AcceptedSignature, AllowedSigners, Signer
 
 ArchivePath = Annotated[
     Path, typer.Argument(metavar="ARCHIVE", help="The archive; - for standard input.", show_default=False)
@@ -44,7 +45,95 @@ Maps = Annotated[
 ]
 
 
+Sign = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sign",
+        metavar="KEY",
+        help="Sign the archive by ssh-keygen when it is sealed: a private key, or a public key whose private half an "
+        "agent or a hardware token has; may be repeated.",
+    ),
+]
+SignedBy = Annotated[
+    Path | None,
+    typer.Option(
+        "--signed-by",
+        metavar="FILE",
+        help="Refuse archives that nobody signed of this list of allowed signers (ssh-keygen(1)). "
+        "[default: the list that TOKAR_SIGNERS names]",
+    ),
+]
+Revoked = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Keys that are not allowed any more, whoever lists them: public keys, or a KRL."),
+]
+AcceptUnsigned = Annotated[
+    bool, typer.Option("--accept-unsigned", help="Ask for no signature this time, although TOKAR_SIGNERS is set.")
+]
+
+
+SIGNERS_VARIABLE: Final = "TOKAR_SIGNERS"
+"""Names the list of allowed signers that is asked where no option names one."""
+
 _HANDED_OVER: Final = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what shells write for the pipe of <(...)
+
+
+def make_signer(keys: Sequence[str] | None) -> Signer | None:
+    """Return who signs with some keys; None without any."""
+    if not keys:
+        return None
+    from tokar.trust.signatures import Signer  # noqa: PLC0415 - options alone load little
+
+    return Signer(keys, waiting=output.note)
+
+
+def allowed_signers(
+    signed_by: Path | None, revoked: Path | None, *, accept_unsigned: bool, quiet: bool
+) -> AllowedSigners | None:
+    """Return those of whom one must have signed, by option or by the policy of this machine; None for anybody.
+
+    Args:
+        signed_by: The list.
+        revoked: Keys that are not allowed any more.
+        accept_unsigned: Whether the policy is not asked this time.
+        quiet: Whether it is not said who signed.
+
+    Raises:
+        InputError: The options contradict each other, or the policy names nothing.
+        StorageError: A list cannot be read.
+        SigningError: There is no ssh-keygen.
+    """
+    policy = os.environ.get(SIGNERS_VARIABLE)
+    if accept_unsigned and (signed_by or revoked):
+        raise InputError("--accept-unsigned goes neither with --signed-by nor with --revoked")
+    if policy is not None and accept_unsigned:
+        output.note(f"warning: {SIGNERS_VARIABLE} asks for a signature, and --accept-unsigned passes that over")
+        return None
+    if signed_by is None and policy == "":
+        raise InputError(f"{SIGNERS_VARIABLE} is empty", hint="let it name a list of allowed signers, or unset it")
+    path = signed_by or (Path(policy) if policy else None)
+    if path is None:
+        if revoked is not None:
+            raise InputError("--revoked goes with --signed-by, or with TOKAR_SIGNERS")
+        return None
+    from tokar.trust.signatures import AllowedSigners  # noqa: PLC0415 - options alone load little
+
+    return AllowedSigners(path, revoked=revoked, report=None if quiet else _name_signer)
+
+
+def signature_lines(signatures: Iterable[dict[str, Any]], accepted: dict[str, Any] | None) -> Iterator[str]:
+    """Yield what is said of the signatures of an archive, given as values for JSON."""
+    if accepted is not None:
+        principal, key = names.printable(accepted["principal"]), names.printable(accepted["key_type"])
+        yield f"signed by {principal} ({key} {accepted['fingerprint']}, {accepted['where']})"
+        return
+    for one in signatures:
+        what = names.printable(one["damage"] or f"by {one['key_type']} {one['fingerprint']}; not judged (--signed-by)")
+        yield f"{one['where']} signature {what}"
+
+
+def _name_signer(found: AcceptedSignature) -> None:
+    output.note(f"{names.printable(found.archive)}: {found}")
 
 
 @contextmanager

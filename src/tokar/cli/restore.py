@@ -14,7 +14,21 @@ import typer
 from tokar import names
 from tokar.as_json import as_json, fields_json
 from tokar.cli import output
-from tokar.cli.options import Json, Locations, Maps, Quiet, To, end_with_json, local_file, name_leftovers, open_given
+from tokar.cli.options import (
+    AcceptUnsigned,
+    Json,
+    Locations,
+    Maps,
+    Quiet,
+    Revoked,
+    SignedBy,
+    To,
+    allowed_signers,
+    end_with_json,
+    local_file,
+    name_leftovers,
+    open_given,
+)
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
 from tokar.restore.chosen import ChosenSets, OpenSets
@@ -31,6 +45,7 @@ from tokar.words import count_text
 if TYPE_CHECKING:
     from tokar.server.contract import Registration, Server
     from tokar.server.run_restore import RestorationResult
+    from tokar.trust.signatures import AllowedSigners
 
 _ASKED_OF_THE_SERVER: Final = (
     *("locations", "to", "into", "tree", "system", "certutil", "backup_logs", "only", "code_page", "aside"),
@@ -127,6 +142,9 @@ def restore(
             "--for", metavar="windows", help="Only plan, for Windows paths of another machine: nobody looks at them."
         ),
     ] = "",
+    signed_by: SignedBy = None,
+    revoked: Revoked = None,
+    accept_unsigned: AcceptUnsigned = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and show the plan, write nothing.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -155,7 +173,8 @@ def restore(
         take_over=take_over,
         system=system,
     )
-    showing = Showing(dry_run=dry_run or bool(system), quiet=quiet, as_json=as_json)
+    signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
+    showing = Showing(dry_run=dry_run or bool(system), quiet=quiet, as_json=as_json, signers=signers)
     named = archives or []
     if bool(named) == (chain is not None):
         raise InputError("name the archives, or the folder that they are in with --chain DIR")
@@ -163,6 +182,8 @@ def restore(
         raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:
         with open_given(named[0]) as archive:
+            if signers is not None:
+                signers.demand(archive)
             _restore(archive, options, showing)
         return
     if accept_unrecoverable:
@@ -170,7 +191,7 @@ def restore(
     target = None if until is None else parse_generation(until)
     with ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
-        sets = stack.enter_context(OpenSets(paths))
+        sets = stack.enter_context(OpenSets(paths, signers=signers))
         with _last_line_of_refusal(showing):
             chosen = sets.select(target, branch=branch, right_names=right_names)
         for problem in sets.problems:
@@ -200,7 +221,8 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             with output.progress("restoring", plan.size, quiet=showing.quiet) as advance:
                 report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        output.as_json({**plan.to_json(), "placed": _report_json(report) if report else None})
+        placed = _report_json(report) if report else None
+        output.as_json({**plan.to_json(), "placed": placed, "signed_by": showing.signed_by})
     elif showing.talks:
         if report is not None:
             _show_report(report)
@@ -248,7 +270,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
     if showing.as_json:
-        output.as_json(_json(chosen, run))
+        output.as_json({**_json(chosen, run), "signed_by": showing.signed_by})
     elif showing.talks:
         if run.result is not None:
             _show(run.result, run.next_steps)
@@ -328,6 +350,12 @@ class Showing:
     dry_run: bool  # Write nothing
     quiet: bool  # Print nothing but errors
     as_json: bool  # Print one JSON value
+    signers: AllowedSigners | None = None  # Those of whom one signed each archive
+
+    @property
+    def signed_by(self) -> list[dict[str, object]] | None:
+        """Who signed the archives, as values for JSON; None where nobody was asked for."""
+        return None if self.signers is None else as_json(self.signers.accepted)
 
     @property
     def talks(self) -> bool:

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, BinaryIO
 
 import typer
 
 from tokar import names
+from tokar.as_json import as_json as to_json
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet, demand_not_printed_into, named, open_archive, stream_of
+from tokar.cli.options import (
+    AcceptUnsigned,
+    Json,
+    Quiet,
+    Revoked,
+    SignedBy,
+    allowed_signers,
+    demand_not_printed_into,
+    named,
+    open_archive,
+    signature_lines,
+    stream_of,
+)
 from tokar.errors import ArchiveError, InputError, IntegrityError
+from tokar.format import records
 from tokar.format.verify import VerifyReport, verify
+from tokar.trust.signatures import (
+    AcceptedSignature,
+    AllowedSigners,
+    FoundSignature,
+    found_signatures,
+    signatures_of,
+)
 from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_PRINTED = 20
-_AFTER_ROOT = {"sign": "a signature over the root; not checked here", "keys": "recipients of an encrypted archive"}
+_AFTER_ROOT = {"keys": "recipients of an encrypted archive"}
 
 
 @app.command("verify")
@@ -32,26 +54,30 @@ def verify_archives(
     content: Annotated[
         bool, typer.Option("--content", help="Decode all content too and compare every digest.")
     ] = False,
+    signed_by: SignedBy = None,
+    revoked: Revoked = None,
+    accept_unsigned: AcceptUnsigned = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Check every record of archives, on all cores.
 
     Quick by default: every byte is proven, compressed content is not decoded. With --root it is also proven that this
-    is the archive whose root was noted when it was made, and no other.
+    is the archive whose root was noted when it was made, and no other; with --signed-by, that somebody vouches for it.
     """
     demand_not_printed_into(archives)
     archives = _all_of(archives)
     expected = None if root is None else _root(root, archives)
+    signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=True)
     first: ArchiveError | None = None
     answers = []
     for path in archives:
         try:
             with stream_of(path) as stream:
                 if stream is not None:
-                    answer, error = _from_stream(path, stream, content=content)
+                    answer, error = _from_stream(path, stream, signers, content=content)
                 else:
-                    answer, error = _from_file(path, content, quiet=quiet)
+                    answer, error = _from_file(path, content, signers, quiet=quiet)
             if expected is not None and error is None:
                 _demand_root(expected, answer["root"], path)
         except ArchiveError as failure:
@@ -99,9 +125,16 @@ def _demand_root(expected: bytes, found: str, path: str) -> None:
         raise IntegrityError(message, expected=expected, actual=actual, path=path, hint=hint)
 
 
-def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any], ArchiveError | None]:
-    """Return the answer for one archive, and its first fault."""
+def _from_file(
+    path: str, content: bool, signers: AllowedSigners | None, *, quiet: bool
+) -> tuple[dict[str, Any], ArchiveError | None]:
+    """Return the answer for one archive, and its first fault.
+
+    Raises:
+        NotSignedError: None of the signers signed it.
+    """
     with open_archive(path) as archive:
+        accepted = None if signers is None else signers.demand(archive)
         with output.progress(f"verifying {path}", archive.size, quiet=quiet) as advance:
             report = verify(archive, content=content, progress=advance)
         for fault in report.faults[:_MAX_PRINTED]:
@@ -109,14 +142,18 @@ def _from_file(path: str, content: bool, *, quiet: bool) -> tuple[dict[str, Any]
             output.note(f"error: {whose}{output.safe(str(fault.error))}")
         if report.fault_count > _MAX_PRINTED:
             output.note(f"error: {report.fault_count - _MAX_PRINTED} faults more (--json lists them)")
-        return _answer(path, archive.root, report), report.faults[0].error if report.faults else None
+        answer = _answer(path, archive.root, report, signatures_of(archive), accepted)
+        return answer, report.faults[0].error if report.faults else None
 
 
-def _from_stream(path: str, stream: BinaryIO, *, content: bool) -> tuple[dict[str, Any], ArchiveError | None]:
+def _from_stream(
+    path: str, stream: BinaryIO, signers: AllowedSigners | None, *, content: bool
+) -> tuple[dict[str, Any], ArchiveError | None]:
     """Return the answer for an archive that comes as a stream, whose first fault is raised.
 
     Raises:
         FormatError: It is no archive, unsealed or damaged.
+        NotSignedError: None of the signers signed it: with a stream comes only what is in it.
     """
     from tokar.format.scanner import EntryEnded, Scan  # noqa: PLC0415 - only streams need it
 
@@ -126,10 +163,18 @@ def _from_stream(path: str, stream: BinaryIO, *, content: bool) -> tuple[dict[st
     assert scan.scanner is not None
     assert scan.scanner.root is not None
     report = VerifyReport(content, entries=entries, bytes_checked=scan.position, trailing=scan.scanner.trailing)
-    return _answer(path, scan.scanner.root, report), None
+    root, found = scan.scanner.root, found_signatures(scan.scanner.trailing)
+    accepted = None if signers is None else signers.demand_signed(root, found, path)
+    return _answer(path, root, report, found, accepted), None
 
 
-def _answer(path: str, root: bytes, report: VerifyReport) -> dict[str, Any]:
+def _answer(
+    path: str,
+    root: bytes,
+    report: VerifyReport,
+    signatures: Sequence[FoundSignature],
+    accepted: AcceptedSignature | None,
+) -> dict[str, Any]:
     return {
         "path": path,
         "ok": not report.fault_count,
@@ -139,6 +184,8 @@ def _answer(path: str, root: bytes, report: VerifyReport) -> dict[str, Any]:
         "content_decoded": report.content_decoded,
         "not_checked": [] if report.content_decoded else ["content of compressed chunks", "digests of content"],
         "after_root": [one.kind.decode() for one in report.trailing],
+        "signatures": to_json(signatures),
+        "signed_by": to_json(accepted),
         "fault_count": report.fault_count,
         "faults": [_fault(one.error, one.entry.number if one.entry else None) for one in report.faults],
     }
@@ -160,6 +207,10 @@ def _print(answer: dict[str, Any]) -> None:
     )
     output.line(f"{names.printable(answer['path'])}: intact; {checked}; {looked}")
     output.line(f"  root {answer['root']}")
+    for line in signature_lines(answer["signatures"], answer["signed_by"]):
+        output.line(f"  {line}")
     for kind in dict.fromkeys(answer["after_root"]):
+        if kind == records.SIGN.decode():
+            continue
         what = _AFTER_ROOT.get(kind, "of a kind that is not known here")
         output.line(f"  after the root, which does not cover it: {kind}, {what}")

@@ -39,6 +39,7 @@ from tokar.sets.read import SetFile
 from tokar.sets.recorded import FactWriter
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output
 from tokar.storage.sink import FileSink, Sink
+from tokar.trust.signatures import Signer
 
 KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
@@ -66,6 +67,7 @@ class CollectRequest:
     base: str | None = None  # The base name of the log stream to take
     with_key: bool = False  # Whether the private key beside a folder of certutil's is taken
     archive_id: bytes | None = None  # 16 bytes; random by default
+    signer: Signer | None = None  # Signs the archive when it is sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Collection:
     warnings: tuple[str, ...] = ()  # What a person must know: a database that cannot be read, or is not there
     is_partial: bool = False  # Whether a database of the set cannot be read, or is not there
     archive_id: bytes | None = None  # 16 bytes; random where it is not given
+    signer: Signer | None = None  # Signs the archive when it is sealed
 
     @property
     def size(self) -> int:
@@ -134,6 +137,7 @@ def gather(request: CollectRequest) -> Collection:
         (*warnings, *gone, *gathered.warnings),
         is_partial=bool(gone or gathered.warnings),
         archive_id=request.archive_id,
+        signer=request.signer,
     )
 
 
@@ -175,6 +179,8 @@ def _demand_known(request: CollectRequest) -> None:
         if asked is not None and asked not in known:
             hint = f"choose one of {', '.join(known)}"
             raise InputError(f"there is no {what} {names.printable(asked)}", hint=hint)
+    if request.signer is not None:
+        request.signer.demand_keys()
 
 
 def _demand_writable(head: Head) -> None:
@@ -217,6 +223,7 @@ def collect(
         InputError: Two files would be one entry, or the archive would replace or hold itself.
         StorageError: A file cannot be read, or the archive cannot be written.
         FormatError: A limit of the format is reached.
+        SigningError: It cannot be signed; nothing is left.
     """
     try:
         head = _head(collection.kind, collection.profile, collection.metadata, clock())
@@ -224,6 +231,8 @@ def collect(
         writer = ArchiveWriter(
             sink, head, archive_id=collection.archive_id, compression=compression, clock=clock, threads=threads
         )
+        if collection.signer is not None:
+            writer.after_root = collection.signer.records
     except BaseException:
         sink.discard()
         raise

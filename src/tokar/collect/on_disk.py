@@ -18,16 +18,17 @@ from tokar import names
 from tokar.collect.collect import Collection, CollectRequest, gather
 from tokar.collect.follow import followed
 from tokar.collect.found import Candidate, FileState
-from tokar.errors import NothingFoundError, StorageError
+from tokar.errors import NothingFoundError, NotSignedError, StorageError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
 from tokar.replay.files import SetFiles, open_in
 from tokar.restore.locations import kept_locations
-from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
+from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, open_again, sets_in
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
+from tokar.trust.signatures import AllowedSigners
 from tokar.words import some
 
 _BY_NAME: Final = (".edb", ".dit", ".stm")
@@ -193,16 +194,36 @@ def _folders(archive: Archive) -> Iterator[str]:
             yield path.replace("\\", "/").rpartition("/")[0]
 
 
-def find_all(given: Given, *, examine: bool = False) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
+def demand_signable(given: Given, signers: AllowedSigners | None) -> None:
+    """Check that there is nothing but archives, where all must be signed.
+
+    Raises:
+        NotSignedError: Files lie as they are.
+    """
+    if signers is not None and given.files:
+        hint = "archive them and sign that: tokar create OUT PATH --sign KEY"
+        raise NotSignedError("files as they lie have no signature", path=some(given.files[0]), hint=hint)
+
+
+def find_all(
+    given: Given, *, examine: bool = False, signers: AllowedSigners | None = None
+) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
     """Return the sets in archives, receipts and folders, and those of files as they lie.
 
     Where content is examined, as that of files as they lie always is, pages are followed through the logs too.
 
+    Args:
+        given: Where they are.
+        examine: Whether to check all pages and log segments of archives as well.
+        signers: Those of whom one must have signed every archive.
+
     Raises:
+        NotSignedError: None of the signers signed one of the archives, or files lie as they are.
         ArchiveError: An archive or receipt that was named cannot be read.
         InputError: A folder holds nothing.
     """
-    found = find_sets(given.sets, examine=examine) if given.sets else FoundSets((), ())
+    demand_signable(given, signers)
+    found = find_sets(given.sets, examine=examine, signers=signers) if given.sets else FoundSets((), ())
     sets = [_followed_archive(one) if examine and one.receipt is None else one for one in found.sets]
     lying = (_followed_files(set_on_disk(one)) for one in given.files)
     return FoundSets(tuple(sets), found.problems), tuple(lying)
@@ -216,5 +237,5 @@ def _followed_files(found: SetOnDisk) -> SetOnDisk:
 def _followed_archive(found: BackupSet) -> BackupSet:
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
-    with Archive(found.label) as archive:
+    with open_again(found) as archive:
         return replace(found, facts=with_chains(found.facts, open_in(archive)))

@@ -24,7 +24,7 @@ from tokar.format.entry_writer import EncodedChunk, EntryWriter
 from tokar.format.index import Entry, Ledger
 from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import Pipeline
-from tokar.format.records import RecordHead
+from tokar.format.records import RecordHead, TrailingRecord
 from tokar.format.small_entry import build_small_entry
 from tokar.storage.bytesource import Buffer
 from tokar.storage.sink import Sink
@@ -120,6 +120,8 @@ class ArchiveWriter:
         self.id = secrets.token_bytes(_ID_SIZE) if archive_id is None else archive_id
         self.head = head
         self.compression = Compression() if compression is None else compression
+        # Called with the root before the archive ends: returns what stands behind it.
+        self.after_root: Callable[[bytes], Iterable[TrailingRecord]] = lambda _root: ()
         self._sink = sink
         self._clock = clock
         self._chunk_log2 = chunk_log2
@@ -250,6 +252,7 @@ class ArchiveWriter:
             FormatError: A key of SUMM cannot be written.
             ExistingFileError: The final name was taken in the meantime.
             StorageError: The archive cannot be written.
+            ArchiveError: What `after_root` raises; nothing is visible under the final name then.
         """
         with self._step():
             if self.compression.level is not None:
@@ -372,7 +375,7 @@ class ArchiveWriter:
         if root not in (None, own_root):
             message = "the records do not make the archive that ROOT names"
             raise CheckMismatchError(message, expected=root, actual=own_root, rule="ROOT-2", offset=position)
-        for kind, body in trailing:
+        for kind, body in (*trailing, *self.after_root(own_root)):
             self._put(kind, body)
         size = self._position + bodies.TAIL_SIZE
         self._put(records.TAIL, Tail(position, own_root).build())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tokar import tokens
-from tokar.errors import FormatError, RestoreError, StorageError
+from tokar.errors import FormatError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.index import Entry, find_entries
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
@@ -22,7 +22,7 @@ from tokar.restore.plan import (
     UNRECOVERABLE,
     Problem,
 )
-from tokar.sets.backup_set import BackupSet, find_sets
+from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
@@ -33,6 +33,7 @@ from tokar.sets.logs import LogTable, with_right_names
 from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
+from tokar.trust.signatures import AllowedSigners
 
 _MOST_NAMED: Final = 4  # databases
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
@@ -43,15 +44,17 @@ class OpenSets:
 
     Args:
         paths: The archives, and folders with archives.
+        signers: Those of whom one must have signed every archive.
 
     Raises:
         ArchiveError: An archive that was named cannot be read.
         InputError: There is no archive.
+        NotSignedError: None of the signers signed one of the archives.
     """
 
-    def __init__(self, paths: Iterable[Path | str]) -> None:
+    def __init__(self, paths: Iterable[Path | str], *, signers: AllowedSigners | None = None) -> None:
         self._stack = ExitStack()
-        self._found = find_sets(paths)
+        self._found = find_sets(paths, signers=signers)
         self.problems = self._found.problems  # What is in the folders and cannot be read
         self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
 
@@ -119,15 +122,12 @@ class OpenSets:
         return outcome_of(start.verdict, start.facts) if start else None
 
     def _open(self, backup_set: BackupSet) -> Archive:
-        path = Path(backup_set.label)
         try:
-            archive = self._stack.enter_context(Archive(path))
+            archive = self._stack.enter_context(open_again(backup_set))
             archive.demand_unique()
         except FormatError as error:
-            error.path = error.path or path
+            error.path = error.path or backup_set.label
             raise
-        if (archive.id, archive.root) != (backup_set.id, backup_set.root):
-            raise StorageError("the archive was replaced while it was being looked at", path=path)
         return archive
 
     def __enter__(self) -> Self:

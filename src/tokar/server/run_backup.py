@@ -19,9 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tokar import names, tokens
-from tokar._version import SOFTWARE
-from tokar.as_json import fields_json, to_base64
+from tokar import names
+from tokar.as_json import fields_json
 from tokar.collect.examine import ContentExaminer, Findings
 from tokar.collect.follow import followed_in
 from tokar.errors import (
@@ -31,18 +30,20 @@ from tokar.errors import (
     PartialError,
     ProcedureError,
     SetError,
+    SigningError,
     StorageError,
 )
-from tokar.format import canonical_json, metadata
+from tokar.format import canonical_json
 from tokar.format.archive import Archive
 from tokar.format.bodies import FileList
 from tokar.format.compression import Compression
-from tokar.format.metadata import Head
+from tokar.format.records import TrailingRecord
 from tokar.format.verify import verify
 from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
 from tokar.server.backup_steps import BackupProcedure, Ending
 from tokar.server.content import ContentStream, ListedFile, ListKind
-from tokar.server.contract import BackupKind, BackupType, NameList, NoAnswerError, Server, ServerError
+from tokar.server.contract import BackupKind, BackupType, NoAnswerError, Server, ServerError
+from tokar.server.head import build_head
 from tokar.server.licence import (
     Evidence,
     PriorSet,
@@ -65,6 +66,7 @@ from tokar.sets.recorded import FactWriter
 from tokar.storage import durable
 from tokar.storage.bytesource import MediumSource, Reread
 from tokar.storage.sink import FileSink
+from tokar.trust.signatures import Signer
 
 _FLUSH_ITEMS: Final = 256  # transcript items in a PROC record: the format allows 65,536 records outside entries
 _MAX_LEFT_OUT: Final = 1000
@@ -82,6 +84,7 @@ class BackupOptions:
     or_full: bool = False  # Take a full where logs only is refused for one of the documented reasons
     # Return normally although the set has damaged pages or segments. It never licenses truncation.
     accept_damage: bool = False
+    signer: Signer | None = None  # Signs the archive when it is sealed; every key is tried out before Prepare
     name: str | None = None  # A name for the set
     annotation: str | None = None  # A remark
     compression: Compression | None = None  # How content is stored
@@ -134,6 +137,8 @@ def run_backup(server: Server, out: Path, kind: BackupKind, options: BackupOptio
         ProcedureError: This kind is not possible, or the source lists nothing.
         SourceError: The server failed; no archive is left.
         StorageError: The archive cannot be written; none is left.
+        SigningError: A key cannot sign, and Prepare was not called; or it could not at the end, and the archive is
+            kept under another name, with nothing truncated.
         SetError: The archive is kept and nothing was truncated: the set has damage or a gap, or does not go on from its
             prior.
         IntegrityError: What came back from the disk is not what was written; it lies aside under another name.
@@ -164,6 +169,7 @@ class _Run:
         self._aside: Path | None = None
         self._reread: Reread | None = None
         self._stream_is_checked = False
+        self._not_signed: SigningError | None = None
 
     def run(self) -> BackupResult:
         self._demand_possible()
@@ -184,6 +190,8 @@ class _Run:
 
     def _demand_possible(self) -> None:
         """Refuse what must fail later, before Prepare is called."""
+        if self._options.signer is not None:
+            self._options.signer.try_out()
         kind, prior = self._asked, self._options.prior
         if kind.backup_type is BackupType.FULL and prior is not None:
             raise InputError(f"a {kind} backup follows no other", hint="leave out the prior set")
@@ -203,7 +211,7 @@ class _Run:
         procedure.prepare(or_full=options.or_full)
         if procedure.kind.truncates:
             self._truncation = Truncation.NOT_LICENSED
-        head = self._head(procedure.locations())
+        head = build_head(self._server, procedure, options)
         dynamic = procedure.dynamic_files()
         if dynamic is not None:
             self._left_out = [names.display(entry.raw_name, entry.encoding) for entry in dynamic.entries]
@@ -215,6 +223,8 @@ class _Run:
             clock=options.clock,
             threads=options.threads,
         )
+        if (signer := options.signer) is not None:
+            writer.after_root = lambda root: self._signatures(sink, signer, root)
         facts = FactWriter(writer)
         try:
             if procedure.kind.backup_type is BackupType.FULL:
@@ -229,7 +239,21 @@ class _Run:
             if not isinstance(error, ExistingFileError):
                 self._set_aside(sink, error)
             raise
+        if self._not_signed is not None:
+            self._sealed, self._aside = None, sink.path
+            raise self._not_signed
         procedure.sealed()
+
+    def _signatures(self, sink: FileSink, signer: Signer, root: bytes) -> list[TrailingRecord]:
+        """Return the signatures over the root. Without them the archive is kept, whole, and gets another name."""
+        try:
+            return signer.records(root)
+        except SigningError as error:
+            self._not_signed = error
+            sink.path = next(one for one in durable.names_aside(self._out, "unsigned") if not one.exists())
+            command = f"tokar sign {names.typed(str(sink.path))} --embed --key KEY"
+            error.hint = f"nothing was truncated; to sign it now: {command}"
+            return []
 
     def _store(self, writer: ArchiveWriter, facts: FactWriter, file: ListedFile, stream: ContentStream) -> None:
         profile, number = self._server.dialect.profile, writer.entry_count
@@ -265,19 +289,6 @@ class _Run:
         for part in self._transcript.take():
             writer.add_calls(part)
         self._calls_in_archive = len(self._transcript.calls)
-
-    def _head(self, locations: NameList | None) -> Head:
-        options, procedure = self._options, self._procedure
-        texts = {"server": self._server.name, "name": options.name, "annotation": options.annotation}
-        extra: dict[str, Any] = {key: value for key, value in texts.items() if value}
-        if procedure.expiry_token:
-            extra["blobs"] = {"expiry_token": to_base64(procedure.expiry_token)}
-        if options.prior and procedure.kind.backup_type is BackupType.LOGS_ONLY:
-            extra["prior"] = {"id": options.prior.archive_id.hex(), "root": options.prior.root.hex()}
-        if locations is not None and locations.entries:
-            extra.update(_locations(locations))
-        created = canonical_json.to_time(options.clock())
-        return Head(created, procedure.kind.backup_type.value, self._server.dialect.profile, SOFTWARE, extra)
 
     def _summary(self) -> dict[str, Any]:
         """Return the keys of SUMM (spec/format.md section 6.2)."""
@@ -360,6 +371,8 @@ class _Run:
                 self._reread = source.reread
                 report = verify(archive, content=True, threads=self._options.threads)
                 report.demand()
+                if self._options.signer is not None:
+                    self._options.signer.demand_in(archive)
                 return Evidence(
                     capabilities=sink.capabilities,
                     archive_id=archive.id,
@@ -486,16 +499,3 @@ class _Run:
                 error.message = f"{text}; what was wrong first: {error.message}"
             else:
                 error.add_note(text)
-
-
-def _locations(locations: NameList) -> dict[str, Any]:
-    """Return the keys of HEAD for locations: as delivered where there are bytes, else one by one."""
-    if locations.data is not None:
-        return {"location_list": metadata.location_list_json("w" if locations.wide else "a", locations.data)}
-    rows = []
-    for entry in locations.entries:
-        path = names.decode(entry.raw_name, entry.encoding)
-        if entry.token is not None and path is not None:
-            is_directory = tokens.role(entry.token) is tokens.Role.DIRECTORY
-            rows.append({"kind": "directory" if is_directory else "unsettled", "path": path, "token": entry.token})
-    return {"locations": rows} if rows else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.errors import ArchiveError, InputError, StorageError, storage_errors
+from tokar.errors import ArchiveError, InputError, NotSignedError, SigningError, StorageError, storage_errors
 from tokar.format.archive import Archive
 from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
@@ -18,6 +18,7 @@ from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import OverwritesInputError, read_start
+from tokar.trust.signatures import AllowedSigners
 
 ARCHIVE_SUFFIX: Final = ".tokar"
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
@@ -152,7 +153,11 @@ class FoundSets:
 
 
 def find_sets(
-    paths: Iterable[Path | str], *, examine: bool = False, progress: Callable[[int], None] | None = None
+    paths: Iterable[Path | str],
+    *,
+    examine: bool = False,
+    progress: Callable[[int], None] | None = None,
+    signers: AllowedSigners | None = None,
 ) -> FoundSets:
     """Return the sets in archives, receipts and folders, without subfolders.
 
@@ -162,22 +167,24 @@ def find_sets(
         paths: Archives, receipts and folders.
         examine: Whether to check all pages and log segments as well.
         progress: Called with the bytes of content of each file that is done.
+        signers: Those of whom one must have signed every archive.
 
     Raises:
         ArchiveError: An archive or receipt that was named cannot be read.
         InputError: There is no archive at all.
+        NotSignedError: None of the signers signed one of the archives, be it only one that lies in a folder.
     """
     sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            sets.append(_load(path, examine=examine, progress=progress))
+            sets.append(_load(path, examine=examine, progress=progress, signers=signers))
             continue
         for one in files_in(path):
             try:
                 if is_set(one):
-                    sets.append(_load(one, examine=examine, progress=progress))
-            except OverwritesInputError:
+                    sets.append(_load(one, examine=examine, progress=progress, signers=signers))
+            except (OverwritesInputError, NotSignedError, SigningError):
                 raise
             except ArchiveError as error:
                 problems.append(error)
@@ -186,15 +193,34 @@ def find_sets(
     return FoundSets(tuple(sets), tuple(problems))
 
 
-def _load(path: Path, *, examine: bool, progress: Callable[[int], None] | None) -> BackupSet:
+def _load(
+    path: Path, *, examine: bool, progress: Callable[[int], None] | None, signers: AllowedSigners | None
+) -> BackupSet:
     if path.name.endswith(RECEIPT_SUFFIX):
         return set_of_receipt(path)
     try:
         with Archive(path) as archive:
+            if signers is not None:
+                signers.demand(archive)
             return set_of_archive(archive, label=str(path), examine=examine, progress=progress)
     except ArchiveError as error:
         error.path = error.path or path
         raise
+
+
+def open_again(found: BackupSet) -> Archive:
+    """Open the archive of a set that was looked at before.
+
+    Raises:
+        StorageError: It cannot be read, or another archive has taken its place: what was judged was not this one.
+        FormatError: It is damaged.
+    """
+    path = Path(found.label)
+    archive = Archive(path)
+    if (archive.id, archive.root) != (found.id, found.root):
+        archive.close()
+        raise StorageError("the archive was replaced while it was being looked at", path=path)
+    return archive
 
 
 def files_in(folder: Path) -> list[Path]:

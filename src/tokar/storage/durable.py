@@ -296,14 +296,19 @@ def place_notes(path: Path, others: Iterable[str]) -> Iterator[str]:
             yield "the archive lies on the disk of the server's own files: what takes that disk takes both"
 
 
+def names_aside(path: Path, why: str) -> Iterator[Path]:
+    """Yield names beside a path for what must not have its name: `NAME.WHY`, then `NAME.WHY-N`."""
+    for number in itertools.count(1):
+        yield path.with_name(f"{path.name}.{why}" + (f"-{number}" if number > 1 else ""))
+
+
 def rename_aside(path: Path) -> Path:
     """Rename an archive that was not proven to `NAME.unverified`, or the first free `NAME.unverified-N`; return that.
 
     Raises:
         StorageError: The operating system refused.
     """
-    for number in itertools.count(1):
-        aside = path.with_name(f"{path.name}.unverified" + (f"-{number}" if number > 1 else ""))
+    for aside in names_aside(path, "unverified"):
         with suppress(ExistingFileError):
             rename_no_replace(path, aside)
             break
