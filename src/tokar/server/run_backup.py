@@ -137,8 +137,7 @@ def run_backup(server: Server, out: Path, kind: BackupKind, options: BackupOptio
         ProcedureError: This kind is not possible, or the source lists nothing.
         SourceError: The server failed; no archive is left.
         StorageError: The archive cannot be written; none is left.
-        SigningError: A key cannot sign, and Prepare was not called; or it could not at the end, and the archive is
-            kept under another name, with nothing truncated.
+        SigningError: A key cannot sign: Prepare was not called, or the archive is kept under another name.
         SetError: The archive is kept and nothing was truncated: the set has damage or a gap, or does not go on from its
             prior.
         IntegrityError: What came back from the disk is not what was written; it lies aside under another name.
@@ -177,6 +176,8 @@ class _Run:
         # An existing archive is refused here, and so is a place where nothing can be written.
         sink = FileSink(self._out)
         try:
+            if self._options.signer is not None:
+                self._options.signer.try_out()
             with self._procedure:
                 self._copy(sink)
                 self._after_seal(sink)
@@ -190,8 +191,6 @@ class _Run:
 
     def _demand_possible(self) -> None:
         """Refuse what must fail later, before Prepare is called."""
-        if self._options.signer is not None:
-            self._options.signer.try_out()
         kind, prior = self._asked, self._options.prior
         if kind.backup_type is BackupType.FULL and prior is not None:
             raise InputError(f"a {kind} backup follows no other", hint="leave out the prior set")
@@ -251,8 +250,9 @@ class _Run:
         except SigningError as error:
             self._not_signed = error
             sink.path = next(one for one in durable.names_aside(self._out, "unsigned") if not one.exists())
-            command = f"tokar sign {names.typed(str(sink.path))} --embed --key KEY"
-            error.hint = f"nothing was truncated; to sign it now: {command}"
+            error.hint = (
+                f"nothing was truncated; to sign it: tokar sign {names.typed(str(sink.path))} --embed --key KEY"
+            )
             return []
 
     def _store(self, writer: ArchiveWriter, facts: FactWriter, file: ListedFile, stream: ContentStream) -> None:
