@@ -381,8 +381,9 @@ def test_licences_are_made_in_one_place_only(path: Path) -> None:
         assert "TruncationLicence.__new__" not in text
 
 
-# Who calls truncate_logs on a server: the procedure, and what stands in front of a server and passes calls on.
-CALLERS = {"server/backup_steps.py", "server/deadline.py"}
+# Who calls truncate_logs on a server: the procedure, what stands in front of a server and passes calls on, and the
+# contract as tests.
+CALLERS = {"server/backup_steps.py", "server/deadline.py", "testing/server_contract.py"}
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))

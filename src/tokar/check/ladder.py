@@ -32,7 +32,7 @@ from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
 from tokar.sets.judge import LogRole, SetVerdict, judge_set
-from tokar.sets.outcome import not_verified, pages_unproven, unproven
+from tokar.sets.outcome import not_verified, of_no_known_engine, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.start import ChainStart
 from tokar.trust.signatures import AllowedSigners
@@ -193,7 +193,7 @@ class _Check:
             rung=Rung.CONSISTENT,
             summary=f"{count_text(len(facts.databases), 'database')}, {count_text(len(facts.logs), 'log')}",
             findings=tuple(_unlike(name) for name in (recorded.unlike if recorded else ())),
-            unproven=tuple(pages_unproven(facts)),
+            unproven=(*of_no_known_engine(facts), *pages_unproven(facts)),
             details=(
                 *(["verified when the archive was made; --content does it again"] if kept else []),
                 *chains,

@@ -22,7 +22,7 @@ from tokar.as_json import as_json, fields_json
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.restore.options import Request
 from tokar.restore.plan import Plan
-from tokar.sets.facts import DatabaseFacts
+from tokar.sets.facts import DatabaseFacts, is_foreign
 from tokar.sets.need import Basis, need_of
 from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 
@@ -152,6 +152,9 @@ def make_guidance(
             Register.
         not_checked: What the verdict leaves open.
     """
+    if is_foreign(profile):
+        step = "let the engine that the files are of recover them: it is not known here"
+        return Guidance(recovery=Recovery.NOT_CHECKED, next_steps=(step,), not_checked=tuple(not_checked))
     known = [one for one in sets if one.low]
     played = known if recovery is not Recovery.NONE else []
     registered = known if recovery in {Recovery.HARD, Recovery.NOT_CHECKED} and not certutil else []

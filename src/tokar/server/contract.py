@@ -30,6 +30,7 @@ documentation, "Directory Backup Functions" and "Using the Certificate Services 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -85,6 +86,14 @@ class Dialect:
     # Bytes to ask for in one read. 64 KiB everywhere: larger buffers hung servers (Q197500) and hid or invented damage
     # (Q237953, Q253216).
     read_size: int = 65536
+    # How an engine other than ESE numbers its logs: a regular expression for the end of their names, with the number as
+    # its one group. Nobody here knows what is in its files, so they are kept and proven, and not judged.
+    log_numbers: str = ""
+
+    def log_number(self, name: str) -> int | None:
+        """Return the number of a log of another engine; None where it has none, and for a log of ESE."""
+        found = re.search(f"(?:{self.log_numbers})$", name) if self.log_numbers else None
+        return int(found[1]) if found else None
 
 
 _DIALECTS: Final = (

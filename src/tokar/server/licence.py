@@ -15,6 +15,8 @@ spec/procedure.md:
 * LIC-6 No file is damaged, and all of it was examined. Accepting damage does not license.
 * LIC-7 Logs only: a prior set was named, of the same log stream, and these logs go on where it ends.
 * LIC-8 A licence is for one session and works once.
+* LIC-10 Of another engine than ESE nothing is judged: its logs are contiguous, and go on from the prior set, by the
+  numbers in their names.
 
 It does no file access: what it judges is handed in as `Evidence` by whoever opened the archive again. What is true of a
 set is asked of `tokar.sets` alone.

@@ -15,7 +15,7 @@ from tokar.server.contract import BackupKind
 from tokar.server.licence import PriorSet, is_other_server
 from tokar.sets.backup_set import FoundSets, find_sets
 from tokar.sets.chain import build_chain
-from tokar.sets.facts import LogFacts
+from tokar.sets.facts import LogFacts, is_foreign
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, LogTold, read_receipt
 
@@ -34,6 +34,9 @@ def load_prior(path: Path) -> PriorSet:
         return _prior_from_receipt(path)
     with Archive(path) as archive:
         logs = [*_logs_of(archive)]
+        known = archive.summary.extra.get("generations")
+        if is_foreign(archive.head.profile) and known:
+            return PriorSet(archive.id, archive.root, prior_log(known["high"]), archive.head.text("server"))
         if not logs:
             raise InputError("the set has no log to go on from", path=path)
         _, last = max(logs, key=lambda pair: pair[0])

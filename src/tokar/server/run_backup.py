@@ -58,6 +58,7 @@ from tokar.server.prior import prior_log_json
 from tokar.server.states import BackupState
 from tokar.server.transcript import Transcript
 from tokar.sets import receipt
+from tokar.sets.facts import is_foreign
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import SetFile, SetReader
@@ -214,13 +215,9 @@ class _Run:
         dynamic = procedure.dynamic_files()
         if dynamic is not None:
             self._left_out = [names.display(entry.raw_name, entry.encoding) for entry in dynamic.entries]
+        given, clock, threads = options.compression, options.clock, options.threads
         writer = ArchiveWriter(
-            sink,
-            head,
-            archive_id=options.archive_id,
-            compression=options.compression,
-            clock=options.clock,
-            threads=options.threads,
+            sink, head, archive_id=options.archive_id, compression=given, clock=clock, threads=threads
         )
         if (signer := options.signer) is not None:
             writer.after_root = lambda root: self._signatures(sink, signer, root)
@@ -272,6 +269,8 @@ class _Run:
         )
         if (seen := examiner.finish()) is not None:
             facts.add(added.number, seen)
+        if file.origin is ListKind.BACKUP_LOGS and is_foreign(profile):
+            self._reader.add_numbered(of_set, self._server.dialect.log_number(of_set.name))
         self._demand_stream()
         if file.origin is ListKind.DATABASE_NAMES or self._transcript.pending >= _FLUSH_ITEMS:
             self._flush_calls(writer)

@@ -17,7 +17,7 @@ from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_or
 from tokar.sets.file_faults import log_fault
 from tokar.sets.judge import judge_set
 from tokar.sets.logs import LogRun, LogTable, Version, labels, stream_of
-from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, part_of, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, of_no_known_engine, part_of, weigh, worst
 from tokar.sets.start import ChainStart, make_start
 from tokar.words import noun, some
 
@@ -324,7 +324,8 @@ class Chain:
         """Return what one set comes to, with the others."""
         verdict = self.verdicts[number]
         start = None if verdict.start is None else self.start_of(verdict.start)
-        alone = LeftOpen(unasked=[*not_verified(self.sets[number].facts)])
+        facts = self.sets[number].facts
+        alone = LeftOpen([*of_no_known_engine(facts)], [*not_verified(facts)])
         return weigh(verdict.blocking, left_open(start.verdict, start.facts) if start else alone, verdict.part)
 
     def to_json(self) -> dict[str, Any]:

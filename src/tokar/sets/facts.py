@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tokar import names
+from tokar import names, tokens
 from tokar.ese.content_facts import LogReport, PageReport
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
+
+
+def is_foreign(profile: str) -> bool:
+    """Return whether a profile is of another engine than ESE: nobody here knows what is in its files."""
+    return bool(profile) and profile not in tokens.PROFILES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

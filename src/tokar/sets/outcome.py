@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from tokar.errors import SetError
 from tokar.sets.database_verdict import Verdict
-from tokar.sets.facts import SetFacts
+from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.judge import SetVerdict
 
 
@@ -70,6 +70,12 @@ def unproven(verdict: SetVerdict) -> Iterator[str]:
             yield from database.not_checked or (f"{database.name}: {database.need.why}",)
 
 
+def of_no_known_engine(facts: SetFacts) -> Iterator[str]:
+    """Yield that nobody here can judge the files of a set, where that is so."""
+    if is_foreign(facts.profile):
+        yield "its files are of an engine that is not known here"
+
+
 def pages_unproven(facts: SetFacts) -> Iterator[str]:
     """Yield the databases whose pages were to be verified and could not be, each with the reason."""
     for one in facts.databases:
@@ -79,9 +85,10 @@ def pages_unproven(facts: SetFacts) -> Iterator[str]:
 
 def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine | None:
     """Return what the verdict on a set comes to, and what its files say; None where nothing is of an engine."""
-    if not (facts.databases or facts.logs or verdict.not_checked):
+    if not (facts.databases or facts.logs or verdict.not_checked or is_foreign(facts.profile)):
         return None
-    part = part_of(facts.generations) if facts.logs and not verdict.databases else None
+    is_part = facts.logs and not verdict.databases and not is_foreign(facts.profile)
+    part = part_of(facts.generations) if is_part else None
     return weigh(verdict.blocking, left_open(verdict, facts), part)
 
 
@@ -95,7 +102,8 @@ class LeftOpen:
 
 def left_open(verdict: SetVerdict, facts: SetFacts) -> LeftOpen:
     """Return what the verdict on a set does not answer."""
-    return LeftOpen([*unproven(verdict), *pages_unproven(facts)], [*verdict.not_checked, *not_verified(facts)])
+    unjudged = [*of_no_known_engine(facts), *unproven(verdict), *pages_unproven(facts)]
+    return LeftOpen(unjudged, [*verdict.not_checked, *not_verified(facts)])
 
 
 def not_verified(facts: SetFacts) -> Iterator[str]:

@@ -39,6 +39,7 @@ from tokar.sets.facts import (
     PatchFacts,
     SetFacts,
     StreamingFacts,
+    is_foreign,
 )
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import FileSource
@@ -91,11 +92,13 @@ class SetFile:
     @property
     def is_interpreted(self) -> bool:
         """Whether its content means anything: pages of a patch file are in a layout that is not public."""
-        return not self.is_patch and not self.is_next_log
+        return not (self.is_patch or self.is_next_log or is_foreign(self.profile))
 
     @property
     def is_worth_opening(self) -> bool:
         """Whether it can say anything: archives may hold a million files that were merely taken along."""
+        if is_foreign(self.profile):
+            return False
         if self.is_patch:
             return self.size in PATCH_SIZES
         role = self.by_name.role
@@ -124,12 +127,16 @@ class SetReader:
         """Return whether a file must be opened; else it is noted by what is known of it."""
         if file.is_worth_opening:
             return True
-        if not file.is_interpreted:
+        if not file.is_interpreted and not is_foreign(file.profile):
             kind = PatchFacts if file.is_patch else NextLogFacts
             self._files.append(kind(**_base(file)))
         else:
             self._other_count += 1
         return False
+
+    def add_numbered(self, file: SetFile, number: int | None) -> None:
+        """Note a log of an engine that is not known here, by its number alone."""
+        self._files.append(LogFacts(**_base(file), generation=number, named_generation=number))
 
     def add(self, file: SetFile, seen: Inspection) -> None:
         """Note what a file says of itself."""
