@@ -48,6 +48,9 @@ The tree, with the exit code that the command line gives for each branch::
     `-- NotSignedError                 10   nobody signed the archive who was asked for; nothing was written
         `-- BadSignatureError          10   bytes that should be a signature are none
 
+Each has a word for programs, from its name where it says none: the `kind` of errors in JSON, which never gets another
+meaning.
+
 A class that carries more than a place is defined beside what raises it; its exit code is that of its branch.
 
 Every error carries a one-line message, and where it helps `path`, `offset` (bytes from the start of the archive or
@@ -56,6 +59,7 @@ file) and `hint` (the next step). Nothing here imports from the rest of the pack
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
         hint: str | None
 
 
+_BORDER: Final = re.compile("(?<=[a-z])(?=[A-Z])")  # between the words of a name
 INTERRUPTED: Final = 130  # the exit code of a command that was interrupted, which is no error
 
 
@@ -86,6 +91,12 @@ class ArchiveError(Exception):
 
     exit_code: ClassVar[int] = 1
     hint_text: ClassVar[str | None] = None
+    word: ClassVar[str] = "failed"
+
+    def __init_subclass__(cls, **settings: object) -> None:
+        super().__init_subclass__(**settings)
+        if "word" not in vars(cls):
+            cls.word = _BORDER.sub("-", cls.__name__.removesuffix("Error")).lower()
 
     def __init__(
         self, message: str, *, path: Path | str | None = None, offset: int | None = None, hint: str | None = None
@@ -135,6 +146,7 @@ class InputError(ArchiveError):
     """The caller asked for something that makes no sense."""
 
     exit_code = 2
+    word = "usage"
 
 
 class NothingFoundError(InputError):
@@ -170,6 +182,7 @@ class BadMagicError(FormatError):
     """This is not a tokar archive."""
 
     exit_code = 3
+    word = "not-an-archive"
     hint_text = "tokar archives begin with the bytes 89 54 4B 52 0D 0A 1A 0A; was it copied in text mode?"
 
 

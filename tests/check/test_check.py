@@ -238,7 +238,7 @@ def test_facts_of_each_file_are_read_once(
 
 def test_files_without_a_place_are_not_placeable(path: Path, tmp_path: Path) -> None:
     found = only(path, to=(f"database={tmp_path}/db/",))
-    assert rung(found, Rung.PLACEABLE).findings[0].kind == "UnknownTokenError"
+    assert rung(found, Rung.PLACEABLE).findings[0].kind == "unknown-token"
     assert code(path, to=(f"database={tmp_path}/db/",)) == 6
 
 

@@ -355,7 +355,7 @@ def test_every_other_kind_of_a_directory_is_refused(kind: str, lab: Lab, tmp_pat
 def test_a_source_that_makes_no_sense_is_an_error_of_usage(named: str, tmp_path: Path) -> None:
     result = tokar("backup", named, tmp_path / "a.tokar", "--type", "copy", "--json")
     assert result.exit_code == 2
-    assert result.json()["error"]["kind"] == "InputError"
+    assert result.json()["error"]["kind"] == "usage"
     assert not (tmp_path / "a.tokar").exists()
 
 

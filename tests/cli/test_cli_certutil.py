@@ -199,11 +199,11 @@ def test_a_restore_to_windows_is_planned_without_being_there(tmp_path: Path) -> 
     answer = done("restore", "--json", tmp_path / "a.tokar", "--for", "windows").json()
     assert answer["placed"] is None
     home = "C:\\Windows\\system32\\CertLog"
-    targets = [one["target"] for one in answer["plan"]["steps"]]
+    targets = [one["target"] for one in answer["plans"][0]["steps"]]
     assert targets == [f"{home}\\{AUTHORITY}.edb", f"{home}\\edb00001.log", f"{home}\\edb00002.log"]
-    assert any("nobody looked" in note for note in answer["plan"]["notes"])
+    assert any("nobody looked" in note for note in answer["plans"][0]["notes"])
     moved = done("restore", "--json", tmp_path / "a.tokar", "--for", "windows", "--to", "log-dir=D:\\logs\\").json()
-    assert moved["plan"]["steps"][1]["target"] == "D:\\logs\\edb00001.log"
+    assert moved["plans"][0]["steps"][1]["target"] == "D:\\logs\\edb00001.log"
 
 
 def test_the_folder_for_certutil_is_planned_from_afar_too(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_fault_in_the_arguments_is_told_like_any_other(arguments: list[str], e
 def test_with_json_a_fault_in_the_arguments_is_one_object_too(arguments: list[str]) -> None:
     result = tokar(*arguments)
     error = json.loads(result.stdout)["error"]
-    assert (error["kind"], error["exit_code"], result.exit_code) == ("InputError", 2, 2)
+    assert (error["kind"], error["exit_code"], result.exit_code) == ("usage", 2, 2)
     assert result.error == error["message"]
 
 
@@ -107,8 +107,9 @@ def test_an_error_object_has_everything_that_the_lines_say(tmp_path: Path) -> No
     (tmp_path / "x").write_bytes(b"PK\3\4" * 20)
     result = tokar("restore", "--json", tmp_path / "x")
     assert result.json() == {
+        "schema": "tokar/restore/1",
         "error": {
-            "kind": "BadMagicError",
+            "kind": "not-an-archive",
             "message": "not a tokar archive",
             "path": str(tmp_path / "x"),
             "offset": 0,
@@ -116,7 +117,7 @@ def test_an_error_object_has_everything_that_the_lines_say(tmp_path: Path) -> No
             "notes": [],
             "exit_code": 3,
             "rule": "PRE-1",
-        }
+        },
     }
     assert result.error.startswith("not a tokar archive")
 

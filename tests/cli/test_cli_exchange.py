@@ -85,7 +85,7 @@ def test_the_plan_says_which_rule_decided(archive: Path, tmp_path: Path) -> None
         "--dry-run",
         "--json",
     ).json()
-    assert {step["leaf"]: step["rule"] for step in answer["plan"]["steps"]} == {
+    assert {step["leaf"]: step["rule"] for step in answer["plans"][0]["steps"]} == {
         "PRIV.EDB": "same token 0x45",
         "PUB.EDB": "same token 0x46",
         "EDB00001.LOG": "bit 0x20: the log directory",

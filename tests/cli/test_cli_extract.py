@@ -132,11 +132,15 @@ def test_an_interrupt_leaves_no_file(archive: Path, monkeypatch: pytest.MonkeyPa
     assert set(contents(archive.parent)) == {"a.tokar"}
 
 
-def test_an_option_it_does_not_know_is_refused(archive: Path) -> None:
-    result = tokar("extract", archive, "CA.edb", "--json")
+def test_json_says_what_was_written(archive: Path, tmp_path: Path) -> None:
+    answer = done("extract", "--json", archive, "CA.edb", "-o", tmp_path / "x").json()
+    assert (answer["path"], answer["entry"]["size"]) == (str(tmp_path / "x"), len(LARGE))
+
+
+def test_json_and_the_file_cannot_both_go_to_standard_output(archive: Path) -> None:
+    result = tokar("extract", archive, "CA.edb", "--json", "-o", "-")
     assert result.exit_code == 2
-    assert result.error.startswith("no such option: --json")
-    assert result.json()["error"]["kind"] == "InputError"
+    assert result.json()["error"]["kind"] == "usage"
 
 
 @pytest.mark.parametrize("name", ["a.tokar", "link.tokar"])

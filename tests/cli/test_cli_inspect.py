@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -233,7 +232,7 @@ def test_a_damaged_archive_is_never_shown_as_good(archive: Path, kind: bytes, op
     assert "sealed tokar archive" not in result.stdout.replace("UNSEALED", "")
     if option == "--json":
         assert result.json()["archive"]["state"] == "damaged"
-        assert result.json()["error"]["kind"] == "CheckMismatchError"
+        assert result.json()["error"]["kind"] == "check-mismatch"
     if option == "--b3sums":
         assert result.stdout == ""
 
@@ -242,7 +241,7 @@ def test_an_archive_damaged_in_its_first_bytes_is_no_archive(archive: Path) -> N
     archive.write_bytes(b"\0" + archive.read_bytes()[1:])
     result = tokar("inspect", "--json", archive)
     assert result.exit_code == 3
-    assert result.json()["error"]["kind"] == "BadMagicError"
+    assert result.json()["error"]["kind"] == "not-an-archive"
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -305,10 +304,18 @@ def test_what_cannot_be_read_is_named(
     assert (result.exit_code, result.error) == (code, f"{error} ({path})")
 
 
-def test_json_takes_one_archive_at_a_time(archive: Path, odd: Path) -> None:
-    result = tokar("inspect", "--json", archive, odd)
-    assert result.exit_code == 2
-    assert json.loads(result.stdout)["error"]["message"].startswith("--json takes one archive")
+@pytest.mark.parametrize("options", [(), ("--entries",), ("--headers",), ("--records",)])
+def test_several_files_are_several_results_in_one_value(archive: Path, odd: Path, options: tuple[str, ...]) -> None:
+    answer = done("inspect", "--json", *options, archive, odd).json()
+    assert answer["schema"] == "tokar/inspect/1"
+    apart = [done("inspect", "--json", *options, one).json() for one in (archive, odd)]
+    assert [{"schema": "tokar/inspect/1", **one} for one in answer["results"]] == apart
+
+
+def test_one_that_cannot_be_read_is_one_of_the_results(archive: Path, tmp_path: Path) -> None:
+    result = tokar("inspect", "--json", tmp_path / "nothing", archive)
+    first, second = result.json()["results"]
+    assert (result.exit_code, first["error"]["kind"], second["archive"]["path"]) == (1, "storage", str(archive))
 
 
 @pytest.mark.parametrize("options", [["--entries", "--records"], ["--b3sums", "--records"], ["--b3sums", "--json"]])

@@ -200,8 +200,9 @@ def test_options_that_make_no_sense_together_are_refused(archive: Path, options:
     assert tokar("inspect", *options, archive).exit_code == 2
 
 
-def test_json_takes_one_file(folder: Path, archive: Path) -> None:
-    assert tokar("inspect", "--json", folder / "a.edb", archive).exit_code == 2
+def test_a_file_and_an_archive_are_two_results(folder: Path, archive: Path) -> None:
+    answer = done("inspect", "--json", folder / "a.edb", archive).json()
+    assert [next(iter(one)) for one in answer["results"]] == ["file", "archive"]
 
 
 def test_headers_inside_an_archive(archive: Path) -> None:

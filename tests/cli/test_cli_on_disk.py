@@ -68,9 +68,14 @@ def test_inspect_pages_of_a_folder_goes_on_after_damage_and_ends_with_its_code(f
     assert "edb00007.log" in result.stdout
 
 
-@pytest.mark.parametrize("options", [["--records"], ["--b3sums"], ["--json", "--pages"]])
+@pytest.mark.parametrize("options", [["--records"], ["--b3sums"], ["--sums", "sha256"]])
 def test_what_a_folder_cannot_show_is_refused(folder: Path, options: list[str]) -> None:
     assert tokar("inspect", *options, folder).exit_code == 2
+
+
+def test_headers_of_a_folder_are_results_of_its_files(folder: Path) -> None:
+    results = done("inspect", "--headers", "--json", folder).json()["results"]
+    assert [Path(one["file"]["path"]).name for one in results] == [DATABASE, *part(5, 7)]
 
 
 def test_inspect_of_a_folder_with_archives_names_one(tmp_path: Path) -> None:

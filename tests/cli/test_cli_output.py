@@ -92,7 +92,7 @@ def test_an_error_object_tells_what_was_expected() -> None:
     error = CheckMismatchError("differs", expected=b"\1", actual=b"\2", rule="REC-8", path="a", offset=5)
     error.add_note("also: that")
     assert output.error_json(error) == {
-        "kind": "CheckMismatchError",
+        "kind": "check-mismatch",
         "message": "differs",
         "path": "a",
         "offset": 5,

@@ -114,14 +114,14 @@ def test_quiet_says_nothing(archive: Path, tmp_path: Path) -> None:
 
 def test_json_has_the_plan_and_what_was_placed(archive: Path, tmp_path: Path) -> None:
     answer = done("restore", "--json", archive, "--into", tmp_path / "out").json()
-    assert [step["target"] for step in answer["plan"]["steps"]] == [f"{tmp_path}/out/{name}" for name in TAKEN]
+    assert [step["target"] for step in answer["plans"][0]["steps"]] == [f"{tmp_path}/out/{name}" for name in TAKEN]
     assert answer["placed"] == {"files": 5, "size": 53248, "set_aside": [], "without_time": 0}
 
 
 def test_json_of_a_dry_run_places_nothing(archive: Path, tmp_path: Path) -> None:
     answer = done("restore", "--json", "--dry-run", archive, "--into", tmp_path / "out").json()
     assert answer["placed"] is None
-    assert answer["plan"]["problems"] == []
+    assert answer["plans"][0]["problems"] == []
     assert not (tmp_path / "out").exists()
 
 
@@ -130,9 +130,9 @@ def test_json_of_a_refusal_is_one_value_with_plan_and_error(archive: Path) -> No
     refused(result, "no location has the token database (0x44), and none is for databases; needed for db.edb")
     answer = result.json()
     assert answer["placed"] is None
-    assert answer["error"]["kind"] == "UnknownTokenError"
+    assert answer["error"]["kind"] == "unknown-token"
     assert answer["error"]["exit_code"] == 6
-    assert [problem["error"] for problem in answer["plan"]["problems"]] == ["UnknownTokenError"] * 3
+    assert [problem["kind"] for problem in answer["plans"][0]["problems"]] == ["unknown-token"] * 3
 
 
 def test_without_any_location_every_missing_one_is_named(archive: Path) -> None:

@@ -208,7 +208,7 @@ def test_json_of_a_refusal_has_the_plan_and_the_error(sets: Path, tmp_path: Path
     write(tmp_path / "out", {"edb.chk": checkpoint(5)})
     result = tokar("restore", "--json", "--chain", sets, "--into", tmp_path / "out")
     answer = result.json()
-    assert (result.exit_code, answer["placed"], answer["error"]["kind"]) == (6, None, "ExistingFileError")
+    assert (result.exit_code, answer["placed"], answer["error"]["kind"]) == (6, None, "existing-file")
     assert answer["plans"][0]["problems"]
 
 
@@ -273,7 +273,7 @@ def test_one_archive_that_cannot_be_recovered_is_refused_unless_accepted(tmp_pat
 
 def test_one_archive_says_what_follows(sets: Path, tmp_path: Path) -> None:
     answer = done("restore", "--json", sets / "full.tokar", "--into", tmp_path / "out").json()
-    assert answer["recovery"] == answer["plan"]["recovery"]
+    assert answer["recovery"] == answer["plans"][0]["recovery"]
     assert answer["recovery"]["kind"] == "hard"
     (told,) = answer["recovery"]["registrations"]
     assert (told["generation_low"], told["generation_high"], told["restore_map_count"]) == (5, 7, 1)

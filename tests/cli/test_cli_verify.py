@@ -88,7 +88,7 @@ def test_every_fault_is_told_not_only_the_first(archive: Path) -> None:
     result = tokar("verify", "--json", archive)
     (answer,) = result.json()["archives"]
     assert (answer["ok"], answer["fault_count"]) == (False, 2)
-    assert [fault["kind"] for fault in answer["faults"]] == ["CheckMismatchError"] * 2
+    assert [fault["kind"] for fault in answer["faults"]] == ["check-mismatch"] * 2
     assert result.stderr.count("tokar: error: entry ") == 2
 
 
@@ -103,15 +103,15 @@ def test_damage_on_standard_input_is_found(archive: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "kind"),
     [
-        (lambda data: data[:-1], 5, "UnsealedError"),
-        (lambda data: data[: len(data) // 2], 5, "UnsealedError"),
-        (lambda data: data[:10], 5, "UnsealedError"),
-        (lambda _: b"", 3, "BadMagicError"),
-        (lambda data: data + b"\0", 4, "FormatError"),
-        (lambda data: data + data, 4, "FormatError"),
-        (lambda data: data[:-5] + b"x" + data[-4:], 4, "CheckMismatchError"),
-        (lambda data: data[:8] + b"\2" + data[9:], 3, "UnsupportedError"),
-        (lambda data: data.replace(b"\r\n", b"\n"), 3, "BadMagicError"),
+        (lambda data: data[:-1], 5, "unsealed"),
+        (lambda data: data[: len(data) // 2], 5, "unsealed"),
+        (lambda data: data[:10], 5, "unsealed"),
+        (lambda _: b"", 3, "not-an-archive"),
+        (lambda data: data + b"\0", 4, "format"),
+        (lambda data: data + data, 4, "format"),
+        (lambda data: data[:-5] + b"x" + data[-4:], 4, "check-mismatch"),
+        (lambda data: data[:8] + b"\2" + data[9:], 3, "unsupported"),
+        (lambda data: data.replace(b"\r\n", b"\n"), 3, "not-an-archive"),
     ],
     ids=["one byte short", "half", "ten bytes", "empty", "trailing", "twice", "tail", "newer", "text mode"],
 )
@@ -134,10 +134,10 @@ def test_several_archives_are_all_looked_at(archive: Path, tmp_path: Path) -> No
     answers = result.json()["archives"]
     assert [answer["ok"] for answer in answers] == [False, True, False, False, False]
     assert [fault["kind"] for answer in answers for fault in answer["faults"]] == [
-        "UnsealedError",
-        "BadMagicError",
-        "StorageError",
-        "UnsealedError",
+        "unsealed",
+        "not-an-archive",
+        "storage",
+        "unsealed",
     ]
     assert result.exit_code == 5
     assert result.stderr.count("tokar: error: ") == 4

@@ -210,7 +210,7 @@ def test_json_has_every_field_that_means_something() -> None:
         "byte": 0x717,
         "text": "(1E2EC,2,717)",
     }
-    assert header["current_full"]["time"] == "2022-02-05 19:30:30.435Z"
+    assert header["current_full"]["time"] == "2022-02-05T19:30:30.435Z"
     assert header["log_signature"]["bytes"] == STREAM.pack().hex()
     assert (header["state"], header["streaming_copy"], header["pages"]) == ("Dirty Shutdown", True, 3)
     assert (header["attach_time"], header["attach_position"], header["previous_full"]) == (None, None, None)

@@ -43,7 +43,7 @@ def checked(path: Path, *options: str) -> Said:
 def planned(path: Path) -> Said:
     result = tokar("restore", "--dry-run", "--json", "--into", path.parent / "out", path)
     plan = result.json()
-    apart = {step["name"] for step in plan["plan"]["steps"] if step["action"] != "place"}
+    apart = {step["name"] for step in plan["plans"][0]["steps"] if step["action"] != "place"}
     return Said(plan["outcome"]["word"], plan["outcome"]["why"] or "", result.exit_code, apart)
 
 

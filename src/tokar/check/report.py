@@ -60,7 +60,7 @@ class RungFault:
     def of_error(cls, error: ArchiveError, entry: str | None = None) -> RungFault:
         """Return an error as what a rung found."""
         files = (entry,) if entry else ()
-        kind, step = type(error).__name__, error.hint or ""
+        kind, step = error.word, error.hint or ""
         return cls(kind=kind, message=str(error), files=files, next_step=step, exit_code=error.exit_code)
 
     def to_json(self) -> dict[str, Any]:

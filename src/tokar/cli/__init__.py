@@ -91,7 +91,7 @@ class VerbGroup(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn what it raises into a message and an exit code."""
-        output.begin(patient=False)
+        output.begin()
         with _reported(ctx):
             try:
                 result = super().invoke(ctx)
@@ -204,7 +204,8 @@ def tokar(
     By its token every file goes back to the right place.
     """
     del version
-    output.begin(patient=context.invoked_subcommand in CHANGE_THINGS)
+    verb = context.invoked_subcommand or "error"
+    output.begin(verb, patient=verb in CHANGE_THINGS)
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from tokar.as_json import fields_json
 from tokar.cli import output
+from tokar.cli.options import Json
 from tokar.errors import SetError
 from tokar.lab.demo import run_demo
 from tokar.names import typed
@@ -20,14 +22,19 @@ def demo(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder to make for it; one of an earlier demo is replaced.")
     ],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Back a simulated server up, damage a copy, lose the server, restore the chain elsewhere, and recover.
 
     The end proves that nothing is missing.
     """
-    result = run_demo(folder, output.line)
+    result = run_demo(folder, (lambda _: None) if as_json else output.line)
     if not result.equal:
         raise SetError("the restored databases do not hold what was committed", path=folder)
+    if as_json:
+        output.as_json(fields_json(result, "archives", "records", "equal"))
+        return
     output.line()
     output.line(f"{result.records} records came back, none more, none less. Next:")
     first, loose, new = (typed(str(path)) for path in (result.archives[0], folder / "loose", folder / "sets/new.tokar"))

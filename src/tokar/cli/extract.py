@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tokar import names
+from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.options import ArchivePath, Force, Quiet, open_given
-from tokar.errors import ExistingFileError, StorageError, UnsafeNameError
+from tokar.cli.options import ArchivePath, Force, Json, Quiet, open_given
+from tokar.errors import ExistingFileError, InputError, StorageError, UnsafeNameError
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
@@ -38,11 +39,14 @@ def extract(
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Write one file, with every byte proven on the way.
 
     To standard output the bytes are provisional until the command succeeds.
     """
+    if as_json and out == "-":
+        raise InputError("--json and the file both want standard output", hint="name a file with --output")
     with open_given(str(archive)) as opened:
         entry = opened.find(name, None if token is None else parse_token(token, opened.head.profile))
         target = _leaf(entry) if out is None else out
@@ -58,7 +62,9 @@ def extract(
             sink.discard()
             raise
         sink.commit()
-        if not quiet and out != "-":
+        if as_json:
+            output.as_json({"path": target, "entry": fields_json(entry, "number", "token", "name", "size", "digest")})
+        elif not quiet and out != "-":
             output.note(
                 f"extracted {entry.name} to {names.printable(target)}: {output.size_text(entry.size)}, "
                 f"digest {entry.digest.hex()}"

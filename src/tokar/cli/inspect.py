@@ -133,7 +133,7 @@ def inspect_files(
     listing = Listing(entries, demand_sums(sums, b3sums=b3sums, tree=tree, as_json=as_json), tree)
     sums = listing.sums
     listed = entries + records + (sums is not None)
-    _demand_sense(files=len(asked), listed=listed, wanted=wanted, only=bool(only) and not records, as_json=as_json)
+    _demand_sense(listed=listed, wanted=wanted, only=bool(only) and not records)
     if page is not None and not records:
         raise InputError("--page goes with --records of a log")
 
@@ -154,7 +154,12 @@ def inspect_files(
         return False
 
     demand_not_printed_into(asked)
-    codes = [_code_of(show, path, [*(only or []), *inside], alone=len(asked) == 1) for path, inside in asked.items()]
+    several = len(asked) > 1
+    with output.results(several=as_json and several):
+        codes = [
+            _code_of(show, path, [*(only or []), *inside], alone=not several, as_json=as_json)
+            for path, inside in asked.items()
+        ]
     if any(codes):
         raise typer.Exit(next(filter(None, codes)))
 
@@ -179,7 +184,9 @@ def _folder(path: str, wanted: Wanted, *, entries: bool, plain: bool, as_json: b
     return False
 
 
-def _code_of(show: Callable[[str, list[str]], bool], path: str, inside: list[str], *, alone: bool) -> int:
+def _code_of(
+    show: Callable[[str, list[str]], bool], path: str, inside: list[str], *, alone: bool, as_json: bool
+) -> int:
     """Show one file and return its exit code: what is wrong with it does not keep the others from being shown.
 
     Args:
@@ -187,6 +194,7 @@ def _code_of(show: Callable[[str, list[str]], bool], path: str, inside: list[str
         path: The file; `-` for standard input.
         inside: The entries that are wanted.
         alone: Whether there is no other: then its error ends the command.
+        as_json: Whether its error is a JSON object too.
 
     Raises:
         ArchiveError: It cannot be shown, and there is no other.
@@ -199,14 +207,12 @@ def _code_of(show: Callable[[str, list[str]], bool], path: str, inside: list[str
     except ArchiveError as error:
         if alone:
             raise
-        output.report(error)
+        output.report(error, as_json=as_json)
         return error.exit_code
 
 
-def _demand_sense(*, files: int, listed: int, wanted: Wanted, only: bool, as_json: bool) -> None:
+def _demand_sense(*, listed: int, wanted: Wanted, only: bool) -> None:
     """Refuse options that do not go together."""
-    if as_json and files > 1:
-        raise InputError("--json takes one archive or file at a time")
     if listed > 1:
         raise InputError("--entries, --records and --b3sums or --sums exclude each other")
     if (listed and any(wanted)) or (only and not any(wanted)):
@@ -407,7 +413,7 @@ def _stream_json(
     An error that ends the list becomes a part of the value; what `summary` returns follows a list that is whole.
     """
     write = output.write
-    write(output.json_text(facts, indent=2).removesuffix("\n}") + f',\n  "{key}": [')
+    write(output.begun(facts) + f',\n  "{key}": [')
     separator = "\n    "
     try:
         with named(path):
@@ -456,14 +462,13 @@ def _log_records(path: str, inside: list[str], page: int | None, *, as_json: boo
                 raise InputError("--page needs a log: name an entry", path=path)
             found = find_entries(archive, inside, path=path)
             shown = [ShownRecords(entry.name, archive.entry_source(entry), page) for entry in found]
-        if as_json and len(shown) > 1:
-            raise InputError("--json takes one log at a time")
-        for one in shown:
-            if as_json:
-                _stream_json(one.name, one.facts(), "records", one.json(), one.summary)
-                return
-            with named(one.name):
-                one.show()
+        with output.results(several=as_json and len(shown) > 1):
+            for one in shown:
+                if as_json:
+                    _stream_json(one.name, one.facts(), "records", one.json(), one.summary)
+                    continue
+                with named(one.name):
+                    one.show()
 
 
 def _records(path: str, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from tokar.cli import ese_files, output
 from tokar.cli.inspect_text import show_databases, show_left_out
 from tokar.collect.found import Candidate
 from tokar.collect.on_disk import SetOnDisk, set_on_disk
-from tokar.errors import ArchiveError, InputError
+from tokar.errors import ArchiveError
 from tokar.ese.inspect import inspect_file
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
@@ -28,13 +28,11 @@ def show_folder(path: str, wanted: Wanted, *, entries: bool, as_json: bool) -> i
     """Show the set in a folder; return the exit code.
 
     Raises:
-        InputError: There is no set in it, or what was asked for is for single files.
+        InputError: There is no set in it.
         StorageError: It cannot be read.
     """
     if any(wanted):
-        if as_json:
-            raise InputError("--json with --headers or --pages takes a file, not a folder", path=path)
-        return _files(path, wanted)
+        return _files(path, wanted, as_json=as_json)
     found = set_on_disk([path], examine=False)
     databases = databases_of(found.backup_set.facts)
     if as_json:
@@ -47,26 +45,27 @@ def show_folder(path: str, wanted: Wanted, *, entries: bool, as_json: bool) -> i
     return 0
 
 
-def _files(path: str, wanted: Wanted) -> int:
+def _files(path: str, wanted: Wanted, *, as_json: bool) -> int:
     """Show headers or damage of every file of the set."""
     codes = []
-    for number, one in enumerate(set_on_disk([path], examine=False).collection.gathered.candidates):
-        if number:
-            output.line()
-        codes.append(_file(one, wanted))
+    with output.results(several=as_json):
+        for number, one in enumerate(set_on_disk([path], examine=False).collection.gathered.candidates):
+            if number and not as_json:
+                output.line()
+            codes.append(_file(one, wanted, as_json=as_json))
     return next(filter(None, codes), 0)
 
 
-def _file(one: Candidate, wanted: Wanted) -> int:
+def _file(one: Candidate, wanted: Wanted, *, as_json: bool) -> int:
     with FileSource(one.path) as source:
         inspection = inspect_file(source)
-    if not ese_files.is_ese(one.path, inspection):
+    if not as_json and not ese_files.is_ese(one.path, inspection):
         output.line(f"{names.printable(one.path)}: not an ESE file: {inspection.identity.note}")
         return ArchiveError.exit_code
     try:
-        return ese_files.DAMAGED * ese_files.show_file(one.path, wanted, as_json=False)
+        return ese_files.DAMAGED * ese_files.show_file(one.path, wanted, as_json=as_json)
     except ArchiveError as error:
-        output.report(error)
+        output.report(error, as_json=as_json)
         return error.exit_code
 
 

@@ -80,6 +80,8 @@ def work(
 def set_option(
     folder: Folder,
     settings: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="circular=on|off, incremental=on|off")],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Change settings of the server."""
     opened = open_lab(folder)
@@ -91,7 +93,10 @@ def set_option(
             opened.enable_incremental()
         else:
             opened.disable_incremental()
-        output.line(f"{name} is {value}")
+        if not as_json:
+            output.line(f"{name} is {value}")
+    if as_json:
+        _show(opened, as_json=True)
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -103,7 +108,10 @@ def _setting(text: str) -> tuple[str, str]:
 
 @app.command()
 def defragment(
-    folder: Folder, *, database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None
+    folder: Folder,
+    *,
+    database: Annotated[str | None, typer.Option(help="Its file name; all by default.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Compact databases offline.
 
@@ -112,8 +120,11 @@ def defragment(
     opened = open_lab(folder)
     for name in [database] if database else [each.name for each in opened.config.databases]:
         opened.defragment(name)
-        output.line(f"{name}: compacted; take a full backup, its chain has ended")
+        if not as_json:
+            output.line(f"{name}: compacted; take a full backup, its chain has ended")
     opened.stop()
+    if as_json:
+        _show(opened, as_json=True)
 
 
 @app.command()

@@ -121,14 +121,18 @@ class _Output:
     failure: OSError | None = None  # Why it failed
     called: ClassVar[dict[str, str]] = {}  # What is printed in the place of texts
     input_is_taken: bool = False  # Whether standard input was asked for
+    verb: str = "error"  # What prints; before a verb is known there are only errors
+    rows: int = 0  # The number of the next object where several make up the result; 0 where one is all of it
 
 
-def begin(*, patient: bool) -> None:
+def begin(verb: str = "error", *, patient: bool = False) -> None:
     """Begin a command.
 
     Args:
+        verb: Its verb.
         patient: Whether its work goes on although its output fails, which is then told at the end.
     """
+    _Output.verb, _Output.rows = verb, 0
     _Output.patient, _Output.failure, _Output.input_is_taken = patient, None, False
     _Output.called.clear()
 
@@ -218,9 +222,37 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(value, indent=indent)
 
 
-def as_json(value: Any) -> None:
-    """Print a JSON value as the result."""
-    write(json_text(value, indent=2) + "\n")
+def stamped(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with the name of its schema, where it is not a part of one."""
+    return value if _Output.rows else {"schema": f"tokar/{_Output.verb}/1", **value}
+
+
+def as_json(value: dict[str, Any]) -> None:
+    """Print a JSON object as the result."""
+    write(begun(value) + "\n}\n")
+
+
+def begun(value: dict[str, Any]) -> str:
+    """Return the text of a JSON object that is the result, or one of several, up to its last brace."""
+    between = ("", "\n", ", ")[min(_Output.rows, 2)]
+    text = json_text(stamped(value), indent=2)
+    _Output.rows += bool(_Output.rows)
+    return between + text.removesuffix("\n}")
+
+
+@contextmanager
+def results(*, several: bool) -> Iterator[None]:
+    """Print every object of the block as one of several results, in one JSON value, where there may be several."""
+    if not several or _Output.rows:  # those of a file among several follow each other
+        yield
+        return
+    write(json_text(stamped({}), indent=2).removesuffix("\n}") + ',\n  "results": [')
+    _Output.rows = 1
+    try:
+        yield
+    finally:
+        _Output.rows = 0
+        write("  ]\n}\n")
 
 
 def flush() -> None:
@@ -258,7 +290,7 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
     try:
         flush()
         if as_json:
-            sys.stdout.write(_as_called(json_text({"error": error_json(error)}, indent=2)) + "\n")
+            sys.stdout.write(_as_called(begun({"error": error_json(error)}) + "\n}\n"))
             flush()
     except OSError:
         give_up()
@@ -294,7 +326,7 @@ def _print_notes(error: BaseException) -> None:
 def error_json(error: ArchiveError) -> dict[str, Any]:
     """Return an error as a JSON object."""
     value: dict[str, Any] = {
-        "kind": type(error).__name__,
+        "kind": error.word,
         **fields_json(error, "message", "path", "offset"),
         "hint": hint_of(error),
         "notes": list(getattr(error, "__notes__", ())),

@@ -46,4 +46,4 @@ def print_redacted(
         for line in redactor.text(text).splitlines():
             output.line(output.safe(line.replace("\t", "    ")))
     else:
-        output.as_json(redactor.value(value))
+        output.write(output.json_text(redactor.value(value), indent=2) + "\n")

@@ -238,7 +238,8 @@ def _last_line_of_refusal(showing: Showing) -> Iterator[None]:
         yield
     except NotRestorableError as error:
         if showing.as_json:
-            end_with_json({"outcome": as_json(error.outcome)}, error)
+            nothing = {"chain": None, "plans": [], "recovery": None, "outcome": as_json(error.outcome), "placed": None}
+            end_with_json(nothing, error)
         if showing.talks:
             output.last_line(error.outcome)
         raise
@@ -335,8 +336,14 @@ def _json(chosen: ChosenSets, run: _ServerRun) -> dict[str, object]:
         "plans": [plan.to_json() for plan in run.plans],
         "recovery": {
             "kind": chosen.recovery.value,
-            "registrations": [_registration_json(one) for one in result.registrations] if result else [],
+            "generations": None,
+            "registrations": [
+                {"set": part.label, **_registration_json(one)}
+                for part, one in zip(chosen.ranges, result.registrations if result else (), strict=False)
+            ],
             "next": list(run.next_steps),
+            "never": [],
+            "not_checked": list(chosen.not_checked),
         },
         "outcome": as_json(chosen.outcome),
         "placed": {"files": result.files, "size": result.size} if result else None,

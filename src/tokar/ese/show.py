@@ -279,7 +279,7 @@ def _value(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, LogTime):
-        return value.iso() or None
+        return value.iso().replace(" ", "T") or None
     if isinstance(value, LogPosition | Signature | BackupInfo) and not value.is_set:
         return None
     return record_json(value) | _texts(value)

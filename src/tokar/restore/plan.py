@@ -69,7 +69,7 @@ class Problem:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         error, entries = self.error, list(self.entries)
-        about = {"error": type(error).__name__, "message": error.message, "entries": entries}
+        about = {"kind": error.word, "message": error.message, "entries": entries}
         return about | fields_json(error, "path", "hint")
 
 

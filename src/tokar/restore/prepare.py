@@ -94,13 +94,13 @@ class RestorePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        plans = [plan.to_json() for plan, _ in self.parts]
-        recovery = as_json(self.recovery)
         selection = self.chosen.selection
-        if selection is None:
-            return {"plan": plans[0], "recovery": recovery, "outcome": as_json(self.outcome)}
-        chain = {**selection.to_json(), "left_out": as_json(self.left_out)}
-        return {"chain": chain, "plans": plans, "recovery": recovery, "outcome": as_json(self.outcome)}
+        return {
+            "chain": selection and {**selection.to_json(), "left_out": as_json(self.left_out)},
+            "plans": [plan.to_json() for plan, _ in self.parts],
+            "recovery": as_json(self.recovery),
+            "outcome": as_json(self.outcome),
+        }
 
 
 def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> RestorePlan:
