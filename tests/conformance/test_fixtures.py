@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
-import shutil
 import subprocess
 import sys
-import textwrap
 from typing import TYPE_CHECKING
 
-import pytest
-from conformance_cases import FIXTURES, ROOT, Expectation, names, split
+from conformance_cases import FIXTURES, ROOT, Expectation, names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,22 +135,6 @@ def test_no_fixture_names_a_rule_that_does_not_exist() -> None:
     for name in names():
         case = Expectation.load(name)
         assert {rule for rule in (case.rule, *case.also, *case.encryption.get("also", ())) if rule} <= RULES, name
-
-
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not there")
-@pytest.mark.parametrize(("name", "is_valid"), [("good-sign", True), ("good-sign-by-other-root", False)])
-def test_ssh_keygen_says_what_a_fixture_with_a_signature_shows(tmp_path: Path, name: str, is_valid: bool) -> None:
-    case = Expectation.load(name)
-    blob = next(bytes(part.body) for part in split(case.data) if part.kind == b"sign")
-    armor = textwrap.fill(base64.b64encode(blob).decode(), 70)
-    (tmp_path / "sig").write_text(f"-----BEGIN SSH SIGNATURE-----\n{armor}\n-----END SSH SIGNATURE-----\n")
-    key = re.findall(r"`(ssh-ed25519 [^`]+)`", (FIXTURES / "README.md").read_text(encoding="utf-8"))
-    (tmp_path / "signers").write_text(f"fixtures {key[0]}\n")
-    command = ["ssh-keygen", "-Y", "verify", "-I", "fixtures", "-n", "tokar", "-f", "signers", "-s", "sig"]
-    assert case.root is not None
-    message = case.root.hex().encode() + b"\n"
-    done = subprocess.run(command, cwd=tmp_path, input=message, capture_output=True, check=False)
-    assert (done.returncode == 0) == is_valid
 
 
 def test_no_two_fixtures_are_the_same_archive() -> None:

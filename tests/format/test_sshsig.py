@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from fixtures.cases_good import SIGNATURE
+from fixtures.cases_signed import ALICE as SIGNATURE
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from command_line import tokar
 from ese_files import header_for, log_header, old_log_bytes, old_log_header
+from fixtures.cases_signed import ALICE
 from fixtures.expect import Expectation
 from fixtures.expect import names as fixture_names
 from fixtures.mutations import join, split
@@ -46,6 +47,8 @@ from tokar.format.archive import Archive
 from tokar.format.bodies import Codec
 from tokar.format.compression import Compression, decode_content
 from tokar.format.index import IndexPage
+from tokar.format.records import TrailingRecord
+from tokar.format.sshsig import BadSignatureError, dearmored, parse_signature
 from tokar.lab import change_records, database_file, log_formats
 from tokar.lab.config import CONFIG_NAME, RestoreInProgress, default_config, load_config, load_registration
 from tokar.lab.lab import create_lab, open_lab
@@ -69,6 +72,7 @@ from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import RECEIPT_SUFFIX, Receipt, Truncation
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import BytesSource
+from tokar.trust.signatures import found_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -564,6 +568,31 @@ def _sealed_again(name: str, data: bytes) -> bytes:
     return b"".join([*map(with_header_checksum, blocks[:headers]), *body])
 
 
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+def _signature(data: bytes) -> None:
+    """A signature, and a file of signatures: what is taken is written again as it was."""
+    flag, body = _flag(data)
+    found = [*dearmored(body)] if flag & 1 else [body]
+    for blob in found:
+        with suppress(BadSignatureError):
+            made = parse_signature(blob)
+            assert (made.blob, [*dearmored(made.armored.encode())]) == (blob, [blob])
+            assert str(made).isprintable()
+            assert json.dumps(made.to_json())
+    path = _file("signed", b"")
+    path.with_name("signed.sig").write_bytes(body)
+    beside = found_signatures([TrailingRecord(records.SIGN, body)], path)
+    assert [one.where for one in beside][:1] == ["embedded"]
+    assert all(one.signature or one.damage for one in beside)
+    assert json.dumps([one.to_json() for one in beside])
+
+
+def _signature_seeds() -> list[bytes]:
+    return [b"\0" + ALICE, b"\1" + parse_signature(ALICE).armored.encode() * 2]
+
+
 # --- verbs ------------------------------------------------------------------------------------------------------------
 
 _VERBS: Final[tuple[tuple[str, ...], ...]] = (
@@ -682,6 +711,7 @@ TARGETS: Final[dict[str, Target]] = {
     "index": Target(_index, lambda: list(_parts(records.INDX))),
     "zstd": Target(_zstd, _zstd_seeds),
     "facts": Target(_facts, lambda: list(_parts(records.FACT)), 8192),
+    "signatures": Target(_signature, _signature_seeds, 1000),
     "archive": Target(_archive, _archive_seeds, 8192),
     "salvage": Target(_salvage, _salvage_seeds, 8192, 2),
     "namelist": Target(_namelist, _namelist_seeds, 500),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fixtures.cases_good import SIGNATURE
+from fixtures.cases_signed import ALICE as SIGNATURE
 from signed import make_key, needs_ssh_keygen
 
 from tokar.errors import SigningError, StorageError
