@@ -111,6 +111,7 @@ class CaDouble:
         self.server = server
         self.settings = settings or Settings()
         self.log: list[str] = []
+        self.faults: dict[Call, int] = {}  # what a call ends with after it was made
         self.objects: dict[bytes, Exported] = {}
         self._lock = threading.RLock()
         self._ids = itertools.count(0x1000)
@@ -278,7 +279,7 @@ class CaDouble:
         for one in found:
             if one is not None:
                 data = self._ways(NdrWriter().raw(one.pack()), [self.host]).done()
-                data = data[:68] + data[72:]  # here the array stands without its count
+                data = data[:64] + data[68:]  # here the array stands without its count
                 out.u32(len(data)).array(data)
         hosts = self.settings.bindings or (self.host,)
         scm = NdrWriter().pointer(present=False).pointer(present=True).u64(self._process).pointer(present=True)
@@ -353,6 +354,9 @@ class CaDouble:
             except ValueError:
                 raise FaultError(NO_SUCH_CALL) from None
             self.log.append(operation.name)
+            if operation in self.faults:
+                self._made(operation, known, reader, call.user or "")
+                raise FaultError(self.faults[operation])
             if operation in self.settings.fail:
                 return self._answer(operation, self.settings.fail[operation])
             try:

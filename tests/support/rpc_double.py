@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ACCESS_DENIED = 5
+FIRST_OF_OBJECTS = 18  # the number of the first call that can be intercepted
 
 
 class FaultError(Exception):
@@ -95,6 +96,8 @@ class RpcDouble:
         self._peers: set[socket.socket] = set()
         self.stopping = threading.Event()
         self.header_signing = True
+        self.executed_before_fault = False
+        self.intercept: Callable[[Incoming], bytes] | None = None
         self.sent = 0  # packets
         self.meddle: Callable[[int, bytes], bytes] = lambda _number, data: data
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -209,7 +212,8 @@ class RpcDouble:
         level = peer.level if pdu.trailer else 1
         try:
             call = Incoming(start.operation, stub, pdu.body[8:fixed], level, user)
-            answer = self._interfaces[peer.interfaces[start.number]](call)
+            made = self._interfaces[peer.interfaces[start.number]]
+            answer = self.intercept(call) if self.intercept and start.operation >= FIRST_OF_OBJECTS else made(call)
         except FaultError as fault:
             self._fault(peer, pdu, fault.status)
             return True
@@ -231,7 +235,7 @@ class RpcDouble:
                 self._send(peer, pdu_bytes(Kind.RESPONSE, pdu.header.call, start + part, flags=flags))
 
     def _fault(self, peer: Peer, pdu: Pdu, status: int) -> None:
-        flags = Flag.WHOLE | Flag.DID_NOT_EXECUTE
+        flags = Flag.WHOLE | (0 if self.executed_before_fault else Flag.DID_NOT_EXECUTE)
         body = Fault(0, 0, 0, 0, status).pack()
         if peer.protection is not None and peer.protection.is_complete and not peer.refused:
             header = PduHeader(kind=Kind.FAULT, flags=flags, size=0, call=pdu.header.call)

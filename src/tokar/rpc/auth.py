@@ -56,12 +56,14 @@ def _spnego() -> Any:
 
 @contextmanager
 def _refusals(what: str) -> Iterator[None]:
-    """Raise what the mechanism refuses as a LogonError."""
+    """Raise what the mechanism refuses, or trips over in bytes of the other side, as a LogonError."""
     spnego = _spnego()
     try:
         yield
     except spnego.exceptions.SpnegoError as error:
         raise LogonError(f"{what}: {' '.join(str(error).split())}", hint=_NO_TICKET) from error
+    except Exception as error:
+        raise LogonError(f"{what}: the other side sends what is no token ({type(error).__name__})") from error
 
 
 def start(credentials: Credentials, host: str) -> Protection:
@@ -190,8 +192,7 @@ class Protection:
             raise WireError("a packet with another protection than was agreed on")
         if len(pdu.body) < fixed_size + trailer.padding:
             raise WireError("a packet that is too short for what it must hold")
-        spnego = _spnego()
-        kinds = spnego.iov.BufferType
+        kinds = _spnego().iov.BufferType
         parts = [
             (kinds.header, pdu.token),
             (kinds.sign_only, pdu.head + pdu.body[:fixed_size]),
@@ -200,8 +201,8 @@ class Protection:
         ]
         try:
             data: bytes = self._context.unwrap_iov(parts).buffers[2].data
-        except spnego.exceptions.SpnegoError as error:
-            raise WireError(f"a signature is wrong: the packet was altered on the way ({error})") from error
+        except Exception as error:  # of the mechanism, or what it trips over in altered bytes
+            raise WireError(f"a signature is wrong: the packet was altered ({type(error).__name__})") from error
         return data[: len(data) - trailer.padding]
 
     def _token_size(self) -> int:

@@ -91,9 +91,9 @@ class Connection:
             raise UnreachableError(f"cannot connect to {self._where}: {why}", hint=_FIREWALL) from error
 
     @property
-    def is_lost(self) -> bool:
-        """Whether no call can be made any more."""
-        return self._lost is not None
+    def is_free(self) -> bool:
+        """Whether a call can be made: it is there, and no answer is left to be fetched."""
+        return self._lost is None and self._sent is None
 
     def bind(self, interface: Syntax, *, seconds: float, credentials: Credentials | None = None) -> None:
         """Name an interface for calls, and log on where this is the first one.
@@ -289,7 +289,8 @@ class Connection:
     def _demand_free(self, seconds: float) -> None:
         if self._lost is not None:
             raise LinkLostError(f"the connection to {self._where} is gone: {self._lost}")
-        assert self._sent is None, "one call at a time"
+        if self._sent is not None:
+            raise LinkLostError(f"{self._where} owes an answer that nobody waits for any more")
         self._until = time.monotonic() + seconds
 
     def _receive(self, size: int) -> bytes:

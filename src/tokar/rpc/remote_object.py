@@ -135,12 +135,13 @@ class RemoteObject:
         return reader
 
     def revive(self) -> None:
-        """Connect anew where the connection is lost: the object lives on for a while, and can be told of the end.
+        """Connect anew where the connection takes no call: the object lives on for a while, and can be told of the end.
 
         Raises:
             SourceError: That is not possible.
         """
-        if self._connection.is_lost:
+        if not self._connection.is_free:
+            self._connection.close()
             self._connection = self._connect()
 
     def close(self) -> None:
