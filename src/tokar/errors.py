@@ -27,6 +27,7 @@ The tree, with the exit code that the command line gives for each branch::
     |   |-- NoAnswerError               1   a call of the server was not answered in time
     |   `-- SourceChangedError          1   it changed while it was being read
     |-- RestoreError                    6   the plan is not safe or not complete; nothing was written
+    |   |-- NotRestorableError          6   no chain of the sets reaches the wanted state; a SetError too
     |   |-- UnknownTokenError           6   no location takes this token
     |   |-- AmbiguousLocationError      6   more than one location could take it
     |   |-- UnsafeNameError             6   the name cannot be used as a file name
@@ -43,7 +44,6 @@ The tree, with the exit code that the command line gives for each branch::
     |   |-- PlacingStoppedError         8   some files are in place, others are not
     |   `-- OutputError                 8   the work is done, and what should be printed about it was not
     |-- SetError                        9   the archive is good, the set in it is not
-    |   `-- NotRestorableError          9   no chain of the sets reaches the wanted state
     |-- SigningError                    1   a signature cannot be made, or nobody could judge it: ssh-keygen failed
     `-- NotSignedError                 10   nobody signed the archive who was asked for; nothing was written
         `-- BadSignatureError          10   bytes that should be a signature are none

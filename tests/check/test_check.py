@@ -90,7 +90,7 @@ def test_a_good_archive_passes_what_was_asked_for_and_no_more(path: Path) -> Non
 
 def test_what_was_not_looked_at_is_said(path: Path) -> None:
     quick = only(path)
-    assert "(--content)" in rung(quick, Rung.INTACT).not_looked_at[0]
+    assert "--content decodes it" in rung(quick, Rung.INTACT).details[0]
     assert "pages and log segments" in rung(quick, Rung.CONSISTENT).not_looked_at[0]
     assert "--rehearse" in rung(quick, Rung.REHEARSED).summary
     assert all(result.summary for result in quick.rungs)
@@ -342,8 +342,8 @@ def test_real_sets_are_graded(samples: Path, tmp_path: Path, folder: str, expect
     ("files", "word", "exit_code"),
     [
         (backup(), "RESTORABLE", 0),
-        ({DATABASE: bytes(dirty(5, 6, 8)), **logs(5, 6)}, "RESTORABLE WITH LOSS: log", 9),
-        ({DATABASE: bytes(dirty(5, 7)), **logs(5, 6)}, "NOT RESTORABLE: log 0x7 is missing", 9),
+        ({DATABASE: bytes(dirty(5, 6, 8)), **logs(5, 6)}, "RESTORABLE WITH LOSS: main.edb: log", 9),
+        ({DATABASE: bytes(dirty(5, 7)), **logs(5, 6)}, "NOT RESTORABLE: main.edb: log 0x7 is missing", 9),
         ({DATABASE: bytes(dirty(0, 0))}, "NOT PROVEN: main.edb", 9),
         ({DATABASE: bytes(dirty(7, 5)), **logs(5, 7)}, "NOT PROVEN: main.edb", 9),
         ({DATABASE: bytes(database(raw_state=5))}, "NOT PROVEN: main.edb", 9),

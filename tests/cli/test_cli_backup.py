@@ -386,6 +386,6 @@ def test_a_set_at_rest_that_cannot_be_recovered_is_not_sealed_without_a_word(tmp
     folder = write(tmp_path / "set", {DATABASE: bytes(dirty(5, 7)), **part(5, 6)})
     result = done("backup", "--quiet", f"dir:{folder}", tmp_path / "a.tokar", "--type", "copy")
     assert result.stderr == (
-        f"tokar: warning: {tmp_path}/a.tokar is sealed, and NOT RESTORABLE: log 0x7 is missing; "
+        f"tokar: warning: {tmp_path}/a.tokar is sealed, and NOT RESTORABLE: main.edb: log 0x7 is missing; "
         f"all of it: tokar check {tmp_path}/a.tokar\n"
     )

@@ -45,7 +45,7 @@ def test_of_several_archives_each_has_its_word_and_the_last_line_is_that_of_the_
     lines = result.stdout.splitlines()
     assert lines[0] == f"{good}: NOT PROVEN"
     assert f"{bad}: NOT RESTORABLE" in lines
-    assert lines[-1] == "NOT RESTORABLE: logs 0x8-0x9 are missing"
+    assert lines[-1] == "NOT RESTORABLE: main.edb: logs 0x8-0x9 are missing"
     assert result.exit_code == 9
     whole = tokar("check", "--json", good, bad).json()
     assert whole["outcome"] == whole["archives"][1]["outcome"]

@@ -31,7 +31,7 @@ def test_check_of_a_folder_ends_as_check_of_its_archive(folder: Path, tmp_path: 
 def test_check_of_a_folder_that_lacks_a_log_ends_with_nine(folder: Path) -> None:
     (folder / "edb00006.log").unlink()
     result = tokar("check", folder)
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (9, "NOT RESTORABLE: log 0x6 is missing")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (9, "NOT RESTORABLE: main.edb: log 0x6 is missing")
 
 
 def test_chain_takes_folders_beside_archives(tmp_path: Path) -> None:

@@ -569,7 +569,7 @@ def test_a_refused_plan_says_no_next_step_of_a_service_and_ends_with_the_last_li
     path = set_of(tmp_path / "a.tokar", files, profile="certadm").path
     result = tokar("restore", "--into", tmp_path / "out", path)
     assert result.exit_code == 6
-    assert result.stdout.splitlines()[-1] == "NOT RESTORABLE: log 0x7 is missing"
+    assert result.stdout.splitlines()[-1] == "NOT RESTORABLE: main.edb: log 0x7 is missing"
     assert "next: " not in result.stdout
     assert not (tmp_path / "out").exists()
 

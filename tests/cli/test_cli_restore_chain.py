@@ -103,7 +103,7 @@ def test_a_damaged_archive_that_the_chain_does_not_need_is_reported(sets: Path, 
 def test_a_damaged_archive_that_the_chain_needs_is_named_in_the_error(sets: Path, tmp_path: Path) -> None:
     (sets / "inc1.tokar").write_bytes((sets / "inc1.tokar").read_bytes()[:-9])
     result = tokar("restore", "--chain", sets, "--into", tmp_path / "out")
-    refused(result, "log 0x8 is in none of the sets", 9)
+    refused(result, "log 0x8 is in none of the sets", 6)
     assert "also: cannot be read: " in result.stderr
     assert f"{sets}/inc1.tokar" in result.stderr
     assert not (tmp_path / "out").exists()
@@ -123,7 +123,7 @@ def test_a_damaged_archive_whose_receipt_goes_beyond_the_others_is_needed(sets: 
 
 
 def test_a_target_that_is_not_reached_is_an_error(sets: Path, tmp_path: Path) -> None:
-    refused(tokar("restore", "--chain", sets, "--until", "0xC", "--into", tmp_path / "out"), "cannot be reached", 9)
+    refused(tokar("restore", "--chain", sets, "--until", "0xC", "--into", tmp_path / "out"), "cannot be reached", 6)
     assert not (tmp_path / "out").exists()
 
 
@@ -139,11 +139,11 @@ def test_a_target_that_is_no_generation_is_refused_before_anything_is_read(tmp_p
 
 def test_a_set_that_is_missing_is_an_error_with_what_can_be_reached(sets: Path, tmp_path: Path) -> None:
     result = tokar("restore", sets / "full.tokar", sets / "inc2.tokar", "--into", tmp_path / "out")
-    refused(result, "log 0x8 is in none of the sets", 9)
+    refused(result, "log 0x8 is in none of the sets", 6)
     assert result.stdout == "NOT RESTORABLE: log 0x8 is in none of the sets\n"
     answer = tokar("restore", "--json", sets / "full.tokar", sets / "inc2.tokar", "--into", tmp_path / "out").json()
     assert answer["outcome"] == {"word": "NOT RESTORABLE", "why": "log 0x8 is in none of the sets"}
-    assert answer["error"]["exit_code"] == 9
+    assert answer["error"]["exit_code"] == 6
     assert "--until 0x7" in result.hint
 
 
@@ -151,12 +151,12 @@ def test_a_log_that_differs_between_sets_is_an_error(sets: Path, tmp_path: Path)
     changed = bytearray(TOP[9])
     changed[-1] ^= 1
     increment(sets, "inc3", {name_of(9): bytes(changed)})
-    assert tokar("restore", "--chain", sets, "--into", tmp_path / "out").exit_code == 9
+    assert tokar("restore", "--chain", sets, "--into", tmp_path / "out").exit_code == 6
     assert not (tmp_path / "out").exists()
 
 
 def test_sets_without_a_full_are_an_error(sets: Path, tmp_path: Path) -> None:
-    refused(tokar("restore", sets / "inc1.tokar", sets / "inc2.tokar", "--into", tmp_path), "no set with databases", 9)
+    refused(tokar("restore", sets / "inc1.tokar", sets / "inc2.tokar", "--into", tmp_path), "no set with databases", 6)
 
 
 @pytest.mark.parametrize(
@@ -367,4 +367,4 @@ def test_json_of_a_server_that_refuses_has_the_plan_and_the_error(story: Story, 
 def test_a_set_without_logs_cannot_be_registered(tmp_path: Path) -> None:
     made = archive(tmp_path / "clean.tokar", {DATABASE: bytes(database())}, kind="collected")
     story = new_story(tmp_path / "server", seed=5, work=0)
-    refused(tokar("restore", made.path, "--server", f"lab:{story.lab.folder}"), "nothing can be registered", 9)
+    refused(tokar("restore", made.path, "--server", f"lab:{story.lab.folder}"), "nothing can be registered", 6)

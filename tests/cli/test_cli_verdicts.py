@@ -66,5 +66,5 @@ def test_a_verdict_reads_as_it_is_written_down(title: str, tmp_path: Path) -> No
 
 def test_no_rung_passes_above_a_contrary_verdict(tmp_path: Path) -> None:
     lines = said(tmp_path, "a damaged log").splitlines()
-    assert lines[-1] == "NOT RESTORABLE: edb00006.log has 1 damaged segment at 0x1000"
+    assert lines[-1] == "NOT RESTORABLE: main.edb: edb00006.log has 1 damaged segment at 0x1000"
     assert any(line.startswith("  chained     not looked at") for line in lines)

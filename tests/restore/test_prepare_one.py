@@ -91,7 +91,7 @@ def test_a_recoverable_set_is_not_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("only", "last_line"),
     [
-        ([DATABASE], "NOT RESTORABLE: logs 0x5-0x7 are missing"),
+        ([DATABASE], "NOT RESTORABLE: main.edb: logs 0x5-0x7 are missing"),
         ([DATABASE, *part(5, 7)], "NOT PROVEN: pages and log segments were not verified (tokar check --content)"),
         ([*part(5, 7)], "PART OF A CHAIN: needs a full that reaches 0x4"),
         (["notes.txt"], "None"),

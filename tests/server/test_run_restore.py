@@ -224,7 +224,7 @@ def test_a_gap_between_sets_is_refused_before_the_server_is_called(tmp_path: Pat
     server = SimulatedServer(lab, running=False)
     with pytest.raises(NotRestorableError, match="are in none of the sets") as caught:
         restore_to_server(server, parts_of(opened(archives, full.path, second.path)))
-    assert caught.value.exit_code == 9
+    assert caught.value.exit_code == 6
     assert server.calls == ()
     assert not tree(lab)
 

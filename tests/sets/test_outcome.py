@@ -19,11 +19,12 @@ class Cause:
 
     message: str
     is_loss: bool
+    databases: tuple[str, ...] = ()
     exit_code: int = SetError.exit_code
 
 
-LOSS = Cause("a.edb: log 0x7 is missing", is_loss=True)
-CAUSE = Cause("c.edb: cannot be read", is_loss=False)
+LOSS = Cause("log 0x7 is missing", is_loss=True, databases=("a.edb",))
+CAUSE = Cause("c.edb cannot be read", is_loss=False, databases=("c.edb",))
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,16 @@ def test_no_better_word_is_said_than_what_was_judged_allows(
 def test_a_loss_beside_what_nobody_can_judge_is_told_with_it() -> None:
     found = weigh([LOSS], UNJUDGED)
     assert str(found) == "NOT PROVEN: b.edb: its range is no range; at best with a loss: a.edb: log 0x7 is missing"
+
+
+@pytest.mark.parametrize(
+    ("cause", "why"),
+    [
+        (LOSS, "a.edb: log 0x7 is missing"),
+        (CAUSE, "c.edb cannot be read"),
+        (Cause("log 0x7 is missing", is_loss=False), "log 0x7 is missing"),
+        (Cause("log 0x7 is missing", is_loss=False, databases=("a.edb", "b.edb")), "a.edb, b.edb: log 0x7 is missing"),
+    ],
+)
+def test_the_last_line_names_the_databases_that_suffer(cause: Cause, why: str) -> None:
+    assert weigh([cause], NOTHING).why == why

@@ -165,7 +165,7 @@ class _Check:
             findings=tuple(
                 RungFault.of_error(fault.error, fault.entry.name if fault.entry else None) for fault in report.faults
             ),
-            not_looked_at=() if content or report.faults else ("content and its digests (--content)",),
+            details=() if content or report.faults else ("as it is stored; --content decodes it and compares digests",),
         )
         return not report.faults
 

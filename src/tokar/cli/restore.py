@@ -212,7 +212,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             _show_plan(part)
         if plan.recovery is not None and not plan.is_refused:
             _show_recovery(plan.recovery)
-        if plan.is_refused and plan.outcome is not None and plan.outcome.exit_code:
+        if plan.is_refused:
             output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)  # the error is about the plan
     report: Report | None = None
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):

@@ -16,6 +16,7 @@ from tokar import tokens
 from tokar.errors import FormatError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.index import Entry, find_entries
+from tokar.names import leaf_of
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import old_paths
 from tokar.restore.plan import (
@@ -296,7 +297,8 @@ def _problem_of(name: str, cause: Fault | None, clean: Sequence[str]) -> Problem
     code = f" ({cause.engine})" if cause and cause.engine else ""
     step = f"{cause.next_step}; " if cause and cause.next_step else ""
     if clean:
-        only = " ".join(f"--only {shlex.quote(one)}" for one in clean[:_MOST_NAMED])
+        leaves = {leaf_of(one).lower(): one for one in reversed(clean)}  # those of one name cannot go to one path
+        only = " ".join(f"--only {shlex.quote(one)}" for one in [*leaves.values()][::-1][:_MOST_NAMED])
         step += f"{only} restores what needs no log; "
     error = RestoreError(
         f"{name} cannot be recovered from this set{why}{code}",

@@ -245,7 +245,7 @@ def _plan(
     plan = look_and_plan(content.entries, request, chosen.logs, go_on)
     plan = replace(plan, notes=(*plan.notes, *chosen.notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
-    problems += _archives_set_aside(plan, content)
+    problems += [*content.problems, *_archives_set_aside(plan, content)]
     if not options.accept_incomplete:
         problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
@@ -401,14 +401,11 @@ class MergedSet:
     """The chosen entries of several archives, read as if they were in one.
 
     The same file in two sets (same token, name and digest) is taken once, from the first; the same name with another
-    digest is refused.
+    digest is a problem.
 
     Args:
         parts: Archives, each with the entries that are needed from it, in the order of the chain.
         apart: Entries that go elsewhere, whatever their names, each with its archive; they come last.
-
-    Raises:
-        CollisionError: Two sets have a file of the same token and name with different content.
     """
 
     def __init__(
@@ -416,6 +413,7 @@ class MergedSet:
     ) -> None:
         self.archives = tuple(archive for archive, _ in parts)
         self.entries: Sequence[Entry]  # The entries; of several archives, numbered anew from 0
+        self.problems: list[Problem] = []  # Files of one token and name with different content in two sets
         self._origins: list[tuple[Archive, Entry]] = []
         if len(parts) == 1 and not apart and len(parts[0][1]) == len(parts[0][0]):
             self.entries = parts[0][1]  # there may be a million
@@ -427,7 +425,7 @@ class MergedSet:
             for entry in chosen:
                 other = seen.setdefault((entry.token, entry.raw_name), entry)
                 if other is not entry:
-                    _demand_same(other, entry)
+                    self.problems += _unlike(other, entry)
                     continue
                 self._origins.append((archive, entry))
         self._origins += apart
@@ -457,9 +455,8 @@ class MergedSet:
         return archive.chunks(own)
 
 
-def _demand_same(first: Entry, second: Entry) -> None:
+def _unlike(first: Entry, second: Entry) -> Iterator[Problem]:
     if first.digest != second.digest or first.size != second.size:
-        raise CollisionError(
-            f"{first.name} is in two sets with different content",
-            hint="the sets do not belong together: tokar chain shows where they part",
-        )
+        message = f"{first.name} is in two sets with different content"
+        hint = "the sets do not belong together: tokar chain shows where they part"
+        yield Problem(CollisionError(message, hint=hint))

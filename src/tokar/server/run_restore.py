@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 
 from tokar import names, tokens
-from tokar.errors import InputError, LocationListError, SetError
+from tokar.errors import InputError, LocationListError
 from tokar.format import canonical_json
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
@@ -29,14 +29,14 @@ from tokar.restore.options import Request, old_paths, stored_locations
 from tokar.restore.paths import PathMap, last_component, same_place
 from tokar.restore.place import Placing, note_sets
 from tokar.restore.plan import Existing, Plan, raise_first
-from tokar.restore.planner import look_and_plan
+from tokar.restore.planner import add_problems, look_and_plan
 from tokar.restore.prepare import MergedSet, incomplete_files
 from tokar.server.contract import BackupType, Registration, Server, ServerError
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.transcript import Transcript
 from tokar.sets.backup_set import set_of_archive
 from tokar.sets.chain import build_chain
-from tokar.sets.choose import restorable
+from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.facts import LogFacts, SetFacts
 
 _TOLD = "was told of the failure, and does not start until a restore is complete"
@@ -80,14 +80,14 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
     """Return chosen sets as the parts of a chain.
 
     Raises:
-        SetError: A set has no log, so that nothing can be registered for it.
+        NotRestorableError: A set has no log, so that nothing can be registered for it.
         RestoreError: A file is incomplete.
         FormatError: An archive is damaged.
     """
     parts = []
     for one, archive, entries in zip(chosen.ranges, chosen.archives, chosen.entries, strict=True):
         if not one.low:
-            raise SetError("the set has no log, so nothing can be registered for it", path=one.label)
+            raise NotRestorableError(f"{one.label} has no log, so nothing can be registered for it")
         if not accept_incomplete:
             content = MergedSet([(archive, entries)])
             raise_first(incomplete_files(content.entries))
@@ -102,8 +102,8 @@ def demand_reachable(parts: Sequence[SetPart]) -> SetFacts:
         What the files of the full say.
 
     Raises:
-        SetError: It does not: a log is missing, is of another history, or is about another database; or a file is
-            damaged.
+        NotRestorableError: It does not: a log is missing, is of another history, or is about another database; or a
+            file is damaged.
         InputError: The first set holds no databases, or a set ends before it.
     """
     sets = [set_of_archive(part.archive) for part in parts]
@@ -125,7 +125,7 @@ def _demand_same_databases(full: SetFacts, logs: Sequence[LogFacts]) -> None:
         for attached in log.attached:
             own = restored.get(_place(attached.path))
             if own is not None and own.header is not None and own.header.signature != attached.signature:
-                raise SetError(
+                raise NotRestorableError(
                     f"{log.name} is about another database in the place of {own.name}: "
                     "that was defragmented or repaired meanwhile",
                     hint="take the full that was made after that",
@@ -159,7 +159,7 @@ def prepared_restore(
         clock: For the transcript and for names of files that are set aside.
 
     Raises:
-        SetError: Recovery could not reach the highest log of the sets; the server was not called.
+        NotRestorableError: Recovery could not reach the highest log of the sets; the server was not called.
         ProcedureError: The procedure does not allow it.
         SourceError: The server failed.
     """
@@ -242,7 +242,8 @@ class ServerRestore:
         self._request = request
         self._matcher = Matcher(request.locations, {one.token for one in parts[0].entries}, request.profile)
         self._merged = MergedSet([(part.archive, part.entries) for part in parts])
-        self.plan = look_and_plan(self._merged.entries, request)  # Where everything goes, all sets together
+        plan = look_and_plan(self._merged.entries, request)
+        self.plan = add_problems(plan, self._merged.problems)  # Where everything goes, all sets together
         self._targets = {(one.token, one.raw_name): (path, name) for path, name, one in self.plan.steps.placements()}
 
     def run(self, progress: Callable[[int], None] | None = None) -> RestorationResult:

@@ -179,7 +179,9 @@ def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: in
         return fork_fault(sets, following, run.forks or there)
     if there:
         before, log = run.versions[-1].facts, there[0].facts
-        return _out_of_reach(Rules.LINK_BROKEN.of_log(log, before.name, before=before), range(following, target + 1))
+        return _out_of_reach(
+            Rules.LINK_BROKEN.of_log(log, before.name, before=before, hard=run.hard), range(following, target + 1)
+        )
     present = [version.generation for version in logs.of_stream(run.stream) if version.generation > run.end]
     upto = min([*present, target + 1])
     hole = range(following, max(upto, following + 1))
@@ -188,7 +190,7 @@ def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: in
         for backup_set in sets
         if backup_set.receipt and backup_set.receipt[0] <= hole[-1] and backup_set.receipt[1] >= hole[0]
     ]
-    fault = _bring(Rules.LOGS_IN_NO_SET.fault(*logs_text([hole]), generations=first_of([hole])), named)
+    fault = _bring(Rules.LOGS_IN_NO_SET.fault(*logs_text([hole]), generations=first_of([hole]), hard=run.hard), named)
     return _out_of_reach(fault, range(hole.stop, target + 1))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokar.as_json import fields_json
-from tokar.errors import InputError, SetError
+from tokar.errors import InputError, RestoreError, SetError
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts
@@ -22,8 +22,8 @@ from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart
 
 
-class NotRestorableError(SetError):
-    """The sets that are here do not bring the databases to the wanted state.
+class NotRestorableError(RestoreError, SetError):
+    """The sets that are here do not bring the databases to the wanted state: a restore of them is refused.
 
     Args:
         message: Why, in one line.

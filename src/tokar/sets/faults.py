@@ -443,7 +443,7 @@ class Rules:
     FLUSH_MAP_FOREIGN = Rule(FaultKind.FLUSH_MAP_FOREIGN, "{} is out of step with every database here",
         "leave it out: the engine makes a new one", severity=Severity.WARNING)
 
-    LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "{} {} in none of the sets", _ADD_ARCHIVE, -543)
+    LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "{} {} in none of the sets", _ADD_ARCHIVE, -543, hard=-557)
     HISTORIES_PARTED = Rule(FaultKind.LOG_FORKED, "histories parted at generation 0x{:X}: it is another log in {}",
         "restore with --branch LOG, a log of the history that is wanted, or name its sets alone", -515)
     LOG_DIFFERS = Rule(FaultKind.LOG_DIFFERS, "{} is the same log in {}, and its bytes differ",

@@ -422,6 +422,7 @@ class LogRun:
     versions: tuple[Version, ...]  # The logs, in order; empty where the very first needed one is not here
     floor: int  # The generation below which no restore of the set may stop
     start: int  # The generation with which recovery begins
+    hard: bool = False  # Whether hard recovery plays them
     forks: tuple[Version, ...] = ()  # Where it ends because histories parted: the logs that could follow
 
     @property
@@ -438,7 +439,14 @@ class LogRun:
 
 
 def follow(
-    logs: LogTable, number: int, stream: bytes, *, start: int, floor: int, wanted: frozenset[int] = frozenset()
+    logs: LogTable,
+    number: int,
+    stream: bytes,
+    *,
+    start: int,
+    floor: int,
+    hard: bool = False,
+    wanted: frozenset[int] = frozenset(),
 ) -> LogRun:
     """Return the run of logs onto the databases of a set.
 
@@ -448,11 +456,12 @@ def follow(
         stream: The stream of the databases.
         start: The generation with which recovery begins.
         floor: The generation below which it may not stop.
+        hard: Whether hard recovery plays them.
         wanted: Its logs that its own verdict places, by identity, which tell where it holds two histories.
     """
     first = _first_version(logs, number, stream, start, wanted)
     if first is None:
-        return LogRun(stream, (), floor, start)
+        return LogRun(stream, (), floor, start, hard)
     run = _own_before(logs, number, first)
     forks: tuple[Version, ...] = ()
     while True:
@@ -460,7 +469,7 @@ def follow(
         own = _own(found, number, wanted)
         if len(own or found) != 1:
             forks = tuple(own or found)
-            return LogRun(stream, tuple(run), floor, start, forks)
+            return LogRun(stream, tuple(run), floor, start, hard, forks)
         run.append((own or found)[0])
 
 

@@ -11,6 +11,7 @@ from tokar.errors import SetError
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.judge import SetVerdict
+from tokar.words import some
 
 
 class Word(StrEnum):
@@ -29,6 +30,10 @@ class Blocking(Protocol):
     @property
     def message(self) -> str:
         """What is wrong, in one sentence."""
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """Names of the databases that suffer."""
 
     @property
     def exit_code(self) -> int:
@@ -122,17 +127,23 @@ def weigh(blocking: Sequence[Blocking], left: LeftOpen, part: LastLine | None = 
     """
     cause = next((one for one in blocking if not one.is_loss), None)
     if cause is not None:
-        return LastLine(Word.NOT_RESTORABLE, cause.message, cause.exit_code)
+        return LastLine(Word.NOT_RESTORABLE, _why(cause), cause.exit_code)
     if blocking and left.unjudged and part is None:
-        why = f"{left.unjudged[0]}; at best with a loss: {blocking[0].message}"
+        why = f"{left.unjudged[0]}; at best with a loss: {_why(blocking[0])}"
         return LastLine(Word.NOT_PROVEN, why, blocking[0].exit_code)
     if blocking:
-        return LastLine(Word.WITH_LOSS, blocking[0].message, blocking[0].exit_code)
+        return LastLine(Word.WITH_LOSS, _why(blocking[0]), blocking[0].exit_code)
     if part is not None:
         return part
     if left.unjudged:
         return LastLine(Word.NOT_PROVEN, left.unjudged[0], SetError.exit_code)
     return LastLine(Word.NOT_PROVEN, left.unasked[0]) if left.unasked else LastLine(Word.RESTORABLE)
+
+
+def _why(cause: Blocking) -> str:
+    """Return what is wrong, with the databases that suffer."""
+    named = not cause.databases or any(name in cause.message for name in cause.databases)
+    return cause.message if named else f"{some(cause.databases)}: {cause.message}"
 
 
 def worst(found: Iterable[LastLine]) -> LastLine | None:

@@ -123,7 +123,8 @@ def _run(logs: LogTable, number: int, stream: bytes, databases: Sequence[Databas
             starts.append(need.low or database.header.consistent_position.generation)
         floors.append(need.committed or database.header.consistent_position.generation)
     start, floor = max(1, min(starts)), max(floors)  # a database that names no log goes on from the first there is
-    return follow(logs, number, stream, start=start, floor=floor, wanted=own)
+    hard = any(need_of(database).hard for database in databases)
+    return follow(logs, number, stream, start=start, floor=floor, hard=hard, wanted=own)
 
 
 def _with_own_end(run: LogRun, number: int) -> LogRun:
