@@ -240,7 +240,7 @@ def test_everything_can_be_placed_as_it_lay_and_the_answer_of_recovery_is_said(t
 
 
 def test_aside_and_all_files_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give one of them"):
+    with pytest.raises(InputError, match="leave --aside out"):
         plan_of(holed(tmp_path), tmp_path / "out", all_files=True, aside=tmp_path / "aside")
 
 
