@@ -15,6 +15,7 @@ from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault
+from tokar.sets.logs import stream_of
 from tokar.sets.outcome import LastLine, Word, worst
 from tokar.sets.start import ChainStart
 from tokar.words import some
@@ -103,13 +104,13 @@ def _streams(chain: Chain, number: int) -> dict[bytes, tuple[int, int]]:
     """Return the lowest and the highest generation of each log stream in a set; of a receipt, of the one there is."""
     found: dict[bytes, tuple[int, int]] = {}
     for log in chain.sets[number].facts.logs:
-        version = chain.logs.version_of(log)
-        if version is not None:
-            low, high = found.get(version.stream, (version.generation, version.generation))
-            found[version.stream] = min(low, version.generation), max(high, version.generation)
+        stream, generation = stream_of(log), log.generation
+        if stream is not None and generation is not None:
+            low, high = found.get(stream, (generation, generation))
+            found[stream] = min(low, generation), max(high, generation)
     told = chain.sets[number].receipt
     if told and told[0]:
-        found[next((one.stream for one in chain.logs.all()), b"")] = told
+        found[next(chain.logs.streams, b"")] = told
     return found
 
 
@@ -157,8 +158,8 @@ def _print_start(chain: Chain, start: ChainStart) -> None:
     for verdict in start.verdict.databases:
         output.line(f"{label}: {output.safe(verdict.name)}: {output.safe(str(verdict))}")
     for run in start.runs:
-        if run.versions:
-            low, how = run.versions[0].generation, "hard" if start.hard else "soft"
+        if run.logs:
+            low, how = run.logs[0].generation or 0, "hard" if start.hard else "soft"
             output.line(f"{label}: logs 0x{low:X} to 0x{run.end:X} can be played, by {how} recovery")
     output.lines("not checked: ", start.verdict.not_checked)
 

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
+from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
 from tokar.sets.file_faults import log_fault
 from tokar.sets.judge import judge_set
-from tokar.sets.logs import LogRun, LogTable, Version, labels, stream_of
+from tokar.sets.log_run import LogRun, labels
+from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, of_no_known_engine, part_of, weigh, worst
 from tokar.sets.start import ChainStart, make_start
 from tokar.words import noun, some
@@ -78,10 +80,8 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
     best = min(found, key=lambda one: (one.start is None, not one.restorable, len(one.faults)), default=None)
     if best is None or best.start is None:
         others = [start for start in starts if sets[start.number].facts.logs or start.runs]
-        here = {one.generation for one in logs.all()}
-        damaged += [
-            fault for fault in alone if fault.kind is FaultKind.LOG_MISSING and not here >= {*fault.generations}
-        ]
+        missing = (fault for fault in alone if fault.kind is FaultKind.LOG_MISSING)
+        damaged += [fault for fault in missing if not all(map(logs.has, fault.generations))]
         older = [fault for one in found for fault in one.faults]
         cause = older[0] if older else _missing_full(sets, backup_set, others)
         verdict = _verdict_of(None, (cause, *damaged, *remarks))
@@ -120,17 +120,17 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
     """Return whether the logs of a set are on the run onto the databases of another; no start where all are older."""
     older, faults, touched = list[Fault](), list[Fault](), False
     said = {generation for fault in start.blocking for generation in fault.generations}
-    for stream, versions in _streams(sets[number], logs).items():
-        run = start.run_of(stream)
-        if run is None:
+    for stream, own in _streams(sets[number]).items():
+        run, highest = start.run_of(stream), logs.version_of(own[-1])
+        if run is None or highest is None:
             continue
-        if versions[-1].generation < run.start:
+        if highest.generation < run.start:
             older.append(_too_old(sets, start, number, run))
             continue
         touched = True
-        found = _way_faults(sets, logs, run, versions[-1])
+        found = _way_faults(sets, logs, run, highest)
         faults += (one for one in found if not one.generations or not said.issuperset(one.generations))
-        on_run = (version for version in versions if run.at(version.generation) is version)
+        on_run = (one for one in map(logs.version_of, own) if one is not None and run.at(one.generation) == one)
         faults += [fault] if (fault := start.unplayed(stream, on_run)) else []
     if not touched:
         return ChainVerdict(restorable=not older, start=None, faults=in_order(older))
@@ -138,19 +138,20 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
     return ChainVerdict(restorable=not faults, start=start.number, faults=in_order(faults))
 
 
-def _streams(backup_set: BackupSet, logs: LogTable) -> dict[bytes, list[Version]]:
-    found: dict[bytes, list[Version]] = {}
+def _streams(backup_set: BackupSet) -> dict[bytes, list[LogFacts]]:
+    """Return the logs of a set by their streams and generations, without damaged ones."""
+    found: dict[bytes, list[LogFacts]] = {}
     for log in backup_set.facts.logs:
-        version = logs.version_of(log)
-        if version is not None:
-            found.setdefault(version.stream, []).append(version)
-    return {stream: sorted(versions, key=lambda one: one.generation) for stream, versions in found.items()}
+        stream = stream_of(log)
+        if stream is not None and log.generation is not None:
+            found.setdefault(stream, []).append(log)
+    return {stream: sorted(logs, key=lambda one: one.generation or 0) for stream, logs in found.items()}
 
 
 def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Version) -> Iterator[Fault]:
     """Yield why a run does not come to a log."""
     first = _first_off(logs, run, goal)
-    if first is None or not run.versions:
+    if first is None or not run.logs:
         return  # it is reached; or the set with the databases says what is missing
     reached = run.at(first.generation)
     if reached is not None:
@@ -161,11 +162,11 @@ def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Ve
 
 def _first_off(logs: LogTable, run: LogRun, goal: Version) -> Version | None:
     """Return the first log on the way to another that is not on the run; None where that one itself is on it."""
-    if run.at(goal.generation) is goal:
+    if run.at(goal.generation) == goal:
         return None
     at = goal
     while before := logs.preceding(at):
-        if run.at(before[0].generation) is before[0]:
+        if run.at(before[0].generation) == before[0]:
             break
         at = before[0]
     return at
@@ -173,17 +174,15 @@ def _first_off(logs: LogTable, run: LogRun, goal: Version) -> Version | None:
 
 def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: int) -> Fault:
     """Return why a run of logs ends before a generation: a fork, a hole, or a log that does not continue it."""
-    following = run.end + 1 if run.versions else run.start
+    following = run.end + 1 if run.logs else run.start
     there = logs.versions(run.stream, following)
-    if run.forks or (there and not run.versions):
+    if run.forks or (there and not run.logs):
         return fork_fault(sets, following, run.forks or there)
     if there:
-        before, log = run.versions[-1].facts, there[0].facts
-        return _out_of_reach(
-            Rules.LINK_BROKEN.of_log(log, before.name, before=before, hard=run.hard), range(following, target + 1)
-        )
-    present = [version.generation for version in logs.of_stream(run.stream) if version.generation > run.end]
-    upto = min([*present, target + 1])
+        before, log = run.logs[-1], there[0].facts
+        fault = Rules.LINK_BROKEN.of_log(log, before.name, before=before, hard=run.hard)
+        return _out_of_reach(fault, range(following, target + 1))
+    upto = min(logs.after(run.stream, run.end) or target + 1, target + 1)
     hole = range(following, max(upto, following + 1))
     named = [
         backup_set.label
@@ -266,21 +265,17 @@ def _link_faults(sets: Sequence[BackupSet], backup_set: BackupSet) -> Iterator[F
 
 def chain_faults(sets: Sequence[BackupSet], logs: LogTable) -> Iterator[Fault]:
     """Yield what is wrong with sets together, whichever of them is restored."""
-    seen: dict[tuple[bytes, int], list[Version]] = {}
-    for version in logs.all():
-        seen.setdefault((version.stream, version.generation), []).append(version)
-        if version.differing:
-            yield differing_fault(sets, version)
-    for (_, generation), versions in seen.items():
+    for versions in logs.alike():
+        yield from (differing_fault(sets, one) for one in versions if one.differing)
         parted = len(versions) > 1 and not _parted_before(logs, versions)
         if parted and all(stream_of(one.facts) is not None for one in versions):
-            yield replace(fork_fault(sets, generation, versions), severity=Severity.WARNING)
+            yield replace(fork_fault(sets, versions[0].generation, versions), severity=Severity.WARNING)
 
 
 def _parted_before(logs: LogTable, versions: Sequence[Version]) -> bool:
     """Tell whether each of these logs continues another one: then histories parted earlier, and that is reported."""
     before = [logs.preceding(one) for one in versions]
-    return all(before) and len({id(one) for found in before for one in found}) == len(versions)
+    return all(before) and len({id(one.facts) for found in before for one in found}) == len(versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +344,7 @@ class Chain:
                     "full": self.sets[start.number].label,
                     "stream": run.stream.hex(),
                     "recovery": "hard" if start.hard else "soft",
-                    "low": run.versions[0].generation if run.versions else None,
+                    "low": run.logs[0].generation if run.logs else None,
                     "high": run.end or None,
                     "not_below": run.floor,
                 }

@@ -17,7 +17,8 @@ from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
-from tokar.sets.logs import LogRun, Version, is_whole, link, stream_of
+from tokar.sets.log_run import LogRun
+from tokar.sets.logs import Version, is_whole, link, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart
 
@@ -208,8 +209,8 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
     for log in (log for at in sorted(together) for log in chain.sets[at].facts.logs):
         if log.damaged and (log.current or (log.generation or 0) > run.end):
             raise _refusal(Rules.LOG_UNREADABLE.of_log(log, log.note), text="not all logs can be played: ", step=step)
-    for version in sorted(chain.logs.of_stream(run.stream), key=lambda one: one.generation):
-        if version.generation < run.start or run.at(version.generation) is version or version.sets == {number}:
+    for version in chain.logs.of_stream(run.stream):
+        if version.generation < run.start or run.at(version.generation) == version or version.sets == {number}:
             continue  # what the set with the databases itself has and does not reach, its own verdict names
         reached = run.at(version.generation)
         if reached is not None:
@@ -239,7 +240,7 @@ def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart
         start = max(below, key=lambda one: (one.end, one.floor))
         fault = end_fault(chain.sets, chain.logs, start.runs[0], target)
         raise _refusal(fault, text=f"generation 0x{target:X} cannot be reached: ")
-    found = {id(one): one for start in there if (one := start.runs[0].at(target))}
+    found = {id(one.facts): one for start in there if (one := start.runs[0].at(target))}
     if len(found) > 1:
         raise _refusal(fork_fault(chain.sets, target, [*found.values()]))
     return max(there, key=lambda start: start.floor)

@@ -15,6 +15,7 @@ from tokar.ese.content_facts import LogReport, PageReport
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
+from tokar.sets.packed import packed
 
 
 def is_foreign(profile: str) -> bool:
@@ -22,9 +23,11 @@ def is_foreign(profile: str) -> bool:
     return bool(profile) and profile not in tokens.PROFILES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FileFacts:
     """What is known of every file."""
+
+    __slots__ = ()  # those who inherit it keep the values
 
     name: str  # Its name, safe to print
     size: int = 0  # Bytes of content
@@ -101,7 +104,8 @@ class AttachedDatabase:
     consistent_position: LogPosition = NO_POSITION  # Where it had been shut down before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@packed
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LogFacts(FileFacts):
     """What a log says of itself."""
 
@@ -118,7 +122,7 @@ class LogFacts(FileFacts):
     expected_size: int = 0  # Bytes that the header calls for
     page_size: int = 0  # Bytes in a page of its databases
     sector_size: int = 0  # Bytes in a sector, which positions count
-    positions: tuple[LogPosition, ...] = ()  # Positions in the log before that its header gives
+    reaches: int = 0  # The furthest position in the log before that its header gives, in bytes
     # The furthest position in it that the header of a database or of the next log gives, in bytes, and that file.
     reached: int = 0
     reached_by: str = ""

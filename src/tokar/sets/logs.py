@@ -14,26 +14,29 @@ Source: Microsoft, Extensible Storage Engine, logredo.cxx and logdump.cxx.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
-from itertools import chain
+from functools import cached_property, lru_cache
+from heapq import merge
+from itertools import chain, groupby
 from typing import Final
 
 from tokar.errors import InputError
 from tokar.ese.filenames import log_file_name
 from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
-from tokar.sets.backup_set import BackupSet
+from tokar.sets.by_generation import Copy, LogsByGeneration
 from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Severity
 from tokar.sets.file_faults import log_fault
 from tokar.words import some
 
 _BASE_LENGTH: Final = 3  # of a log of which no other tells
+_KNOWN: Final = 64  # How many generations are kept at hand: whoever asks for one asks for its neighbours
 
 
 class LinkFault(StrEnum):
@@ -102,14 +105,6 @@ def stream_of(log: LogFacts) -> bytes | None:
     return None if log.damaged else b"name:" + log.base.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A log in one set."""
-
-    at: int  # The number of the set
-    facts: LogFacts  # The log there
-
-
 def is_whole(log: LogFacts) -> bool:
     """Return whether nothing is wrong with a log by itself, as far as somebody looked."""
     return log_fault(log, Severity.ERROR, hard=True, last=False) is None
@@ -164,48 +159,76 @@ class LogTable:
     """
 
     def __init__(self, *sets: Sequence[LogFacts]) -> None:
-        self.logs = tuple(chain.from_iterable(sets))
-        self._versions: dict[tuple[bytes, int], list[Version]] = defaultdict(list)
-        self._by_facts: dict[int, Version] = {}
-        self._opaque: dict[int, list[Version]] = defaultdict(list)
-        self._stand_ins: dict[int, list[LogFacts]] = defaultdict(list)
-        self._highest: dict[bytes, int] = {}
+        self._sets = sets
+        self._streams: dict[bytes, LogsByGeneration] = {}
+        self._opaque = LogsByGeneration()  # Those of formats whose header is not known, of all streams
+        self._known: dict[tuple[bytes | None, int], dict[object, Version]] = {}  # Of the generations asked for last
         self._names: dict[bytes, Counter[tuple[str, str]]] = defaultdict(Counter)
         self._examples: dict[tuple[bytes, str, str], LogFacts] = {}
-        groups: dict[tuple[bytes, int, LogTime | bytes | None], list[Copy]] = defaultdict(list)
         for number, logs in enumerate(sets):
             for log in logs:
-                self._note_claims(log)
+                self._note_name(log)
                 stream = stream_of(log)
                 if stream is not None and log.generation is not None:
-                    own = log.created if log.signature is not None else log.digest
-                    groups[stream, log.generation, own].append(Copy(number, log))
-        for (stream, generation, _), copies in groups.items():
-            ordered = sorted(copies, key=_rank) if len(copies) > 1 else copies
-            self._add(Version(stream, generation, tuple(ordered)))
+                    self._streams.setdefault(stream, LogsByGeneration()).add(log, log.generation, number)
+                    if log.is_opaque:
+                        self._opaque.add(log, log.generation, number)
+        for one in (*self._streams.values(), self._opaque):
+            one.sort()
 
-    def _note_claims(self, log: LogFacts) -> None:
-        for generation in {log.generation, log.named_generation} - {None}:
-            assert generation is not None
-            self._stand_ins[generation].append(log)
+    def _note_name(self, log: LogFacts) -> None:
         if log.signature is not None and log.generation is not None:
             key = stream_key(log.signature)
             self._names[key][log.base, log.suffix] += log.has_engine_name
             if log.has_engine_name and not log.current:
                 self._examples.setdefault((key, log.base, log.suffix), log)
 
-    def _add(self, version: Version) -> None:
-        stream, generation = version.stream, version.generation
-        self._versions[stream, generation].append(version)
-        self._by_facts.update((id(copy.facts), version) for copy in version.copies)
-        if version.facts.is_opaque:
-            self._opaque[generation].append(version)
-        else:
-            self._highest[stream] = max(self._highest.get(stream, 0), generation)
+    @property
+    def logs(self) -> Iterator[LogFacts]:
+        """All logs, damaged ones too."""
+        return chain.from_iterable(self._sets)
+
+    @cached_property
+    def _claims(self) -> LogsByGeneration:
+        """The logs by what they say that they are, in header or name, whatever their stream."""
+        found = LogsByGeneration()
+        for log in self.logs:
+            for generation in {log.generation, log.named_generation} - {None}:
+                assert generation is not None
+                found.add(log, generation, 0)
+        found.sort()
+        return found
+
+    def _at(self, stream: bytes | None, generation: int) -> dict[object, Version]:
+        """Return the logs of a generation, by what tells them apart; of no stream: those of unknown formats."""
+        key = stream, generation
+        found = self._known.get(key)
+        if found is None:
+            logs = self._opaque if stream is None else self._streams.get(stream)
+            groups: dict[object, list[Copy]] = defaultdict(list)
+            for copy in logs.copies(generation) if logs is not None else ():
+                groups[self._own(copy.facts)].append(copy)
+            found = {
+                own: Version(
+                    stream_of(copies[0].facts) or b"",
+                    generation,
+                    tuple(sorted(copies, key=_rank) if len(copies) > 1 else copies),
+                )
+                for own, copies in groups.items()
+            }
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    @staticmethod
+    def _own(log: LogFacts) -> object:
+        """Return what tells a log from others of its generation."""
+        return log.created if log.signature is not None else (log.base, log.digest)
 
     def versions(self, stream: bytes, generation: int) -> list[Version]:
         """Return the logs that share a stream and a generation: more than one where histories parted."""
-        return self._versions.get((stream, generation), [])
+        return [*self._at(stream, generation).values()]
 
     def whole_elsewhere(self, log: LogFacts, at: int, streams: Iterable[bytes]) -> Copy | None:
         """Return a whole copy in another set of a log that is not whole; None where there is none, or it is whole.
@@ -225,15 +248,46 @@ class LogTable:
 
     def version_of(self, log: LogFacts) -> Version | None:
         """Return the log of which this is a copy; None for a damaged one."""
-        return self._by_facts.get(id(log))
+        stream = stream_of(log)
+        known = stream is not None and log.generation is not None
+        return self._at(stream, log.generation or 0).get(self._own(log)) if known else None
 
     def of_stream(self, stream: bytes) -> Iterator[Version]:
-        """Yield all logs of a stream."""
-        return (one for one in self.all() if one.stream == stream)
+        """Yield all logs of a stream, by generation."""
+        return chain.from_iterable(self._of_generations(stream))
+
+    def _of_generations(self, stream: bytes) -> Iterator[list[Version]]:
+        found = self._streams.get(stream)
+        for generation, _ in groupby(found.generations if found else ()):
+            yield self.versions(stream, generation)
+
+    def alike(self) -> Iterator[list[Version]]:
+        """Yield all logs, those that share a stream and a generation together."""
+        return chain.from_iterable(map(self._of_generations, self._streams))
 
     def all(self) -> Iterator[Version]:
         """Yield all logs."""
-        return chain.from_iterable(self._versions.values())
+        return chain.from_iterable(self.alike())
+
+    @property
+    def streams(self) -> Iterator[bytes]:
+        """The streams that there are logs of."""
+        return iter(self._streams)
+
+    @property
+    def opaque_streams(self) -> set[bytes]:
+        """The streams of formats whose header is not known."""
+        return {stream for log in self._opaque.logs if (stream := stream_of(log)) is not None}
+
+    def after(self, stream: bytes, generation: int) -> int | None:
+        """Return the next generation of a stream that there is after another; None where there is none."""
+        found = self._streams.get(stream)
+        at = bisect_right(found.generations, generation) if found else 0
+        return found.generations[at] if found and at < len(found.logs) else None
+
+    def has(self, generation: int) -> bool:
+        """Return whether there is a log of a generation."""
+        return any(one.present(generation, generation) for one in self._streams.values())
 
     def following(self, version: Version) -> list[Version]:
         """Return the logs that continue one: more than one where histories parted after it."""
@@ -245,8 +299,8 @@ class LogTable:
         found = self.versions(version.stream, version.generation - 1)
         return [one for one in found if link(one.facts, version.facts).fault is None]
 
-    def _found(self, signature: Signature, generation: int) -> list[Version]:
-        return self.versions(stream_key(signature), generation) or self._opaque.get(generation, [])
+    def _found(self, signature: Signature, generation: int) -> Collection[Version]:
+        return (self._at(stream_key(signature), generation) or self._at(None, generation)).values()
 
     def beside_branch(self, name: str, labels: Sequence[str] = ("",)) -> frozenset[int]:
         """Return the logs, by identity, that are of another history than the log of a name.
@@ -263,11 +317,11 @@ class LogTable:
         line = [branch]
         while before := self.preceding(line[-1]):
             line.append(before[0])
-        others = [one for kept in line for one in self.versions(kept.stream, kept.generation) if one is not kept]
-        gone = {id(one): one for one in others}
+        others = [one for kept in line for one in self.versions(kept.stream, kept.generation) if one != kept]
+        gone = {id(one.facts): one for one in others}
         while others:
-            others = [later for one in others for later in self.following(one) if id(later) not in gone]
-            gone |= {id(one): one for one in others}
+            others = [later for one in others for later in self.following(one) if id(later.facts) not in gone]
+            gone |= {id(one.facts): one for one in others}
         return frozenset(id(copy.facts) for one in gone.values() for copy in one.copies)
 
     def _named(self, name: str, labels: Sequence[str]) -> Version:
@@ -283,7 +337,7 @@ class LogTable:
                 for copy in one.copies
                 if way(copy) == name
             }
-            if len({*map(id, found.values())}) > 1:
+            if len({id(one.facts) for one in found.values()}) > 1:
                 listed = some(f"{label}:{own}" if label else own for label, own in sorted(found))
                 raise InputError(f"several logs are called {printable(name)}", hint=f"name one of {listed}")
             if found:
@@ -298,23 +352,25 @@ class LogTable:
         """Return all copies of the logs of a generation in a stream, as `distinct` does."""
         return [copy.facts for version in self._found(signature, generation) for copy in version.copies]
 
-    def present(self, signature: Signature, low: int, high: int) -> list[int]:
-        """Return the generations of a range with a log, in order; those of unknown formats count for every stream."""
-        key = stream_key(signature)
-        found = {generation for stream, generation in self._versions if stream == key}
-        return sorted(generation for generation in found | set(self._opaque) if low <= generation <= high)
+    def present(self, signature: Signature, low: int, high: int) -> Iterator[int]:
+        """Yield the generations of a range with a log, in order; those of unknown formats count for every stream."""
+        both = (self._streams.get(stream_key(signature)), self._opaque)
+        found = merge(*(one.present(low, high) for one in both if one is not None))
+        return (generation for generation, _ in groupby(found))
 
-    def claimed(self, generations: range) -> list[int]:
-        """Return the generations of a range for which some file says that it is of it."""
-        return [generation for generation in self._stand_ins if generation in generations]
+    def claimed(self, generations: range) -> Iterator[int]:
+        """Yield the generations of a range for which some file says that it is of it, in order."""
+        found = self._claims.present(generations.start, generations.stop - 1)
+        return (generation for generation, _ in groupby(found))
 
     def claiming(self, generation: int) -> list[LogFacts]:
         """Return all logs that say they are of a generation, in header or name, whatever their stream."""
-        return self._stand_ins.get(generation, [])
+        return [copy.facts for copy in self._claims.copies(generation)]
 
     def highest(self, signature: Signature) -> int:
         """Return the highest generation of a stream, 0 where there is none."""
-        return max((self._highest.get(stream_key(signature), 0), *self._opaque), default=0)
+        both = (self._streams.get(stream_key(signature)), self._opaque)
+        return max((one.generations[-1] for one in both if one is not None and one.logs), default=0)
 
     def finds(self, log: LogFacts) -> bool:
         """Return whether the engine finds a log: it is named like most logs of its stream, by its base and its end."""
@@ -331,7 +387,7 @@ class LogTable:
         if log.signature is None or not log.generation:
             return ""
         key = stream_key(log.signature)
-        is_last = not log.current or log.generation == self._highest.get(key)
+        is_last = not log.current or (key in self._streams and log.generation == self._streams[key].generations[-1])
         if is_last and self.finds(log):
             return ""
         common = self._names[key].most_common(1)
@@ -412,90 +468,3 @@ def with_right_names(logs: Sequence[LogFacts]) -> tuple[LogFacts, ...]:
         else log
         for log, name in zip(logs, names, strict=True)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class LogRun:
-    """Logs that continue each other, onto the databases of one set."""
-
-    stream: bytes  # Their stream
-    versions: tuple[Version, ...]  # The logs, in order; empty where the very first needed one is not here
-    floor: int  # The generation below which no restore of the set may stop
-    start: int  # The generation with which recovery begins
-    hard: bool = False  # Whether hard recovery plays them
-    forks: tuple[Version, ...] = ()  # Where it ends because histories parted: the logs that could follow
-
-    @property
-    def end(self) -> int:
-        """The generation it reaches; 0 where it reaches none."""
-        return self.versions[-1].generation if self.versions else 0
-
-    def at(self, generation: int) -> Version | None:
-        """Return its log of a generation."""
-        if not self.versions:
-            return None
-        place = generation - self.versions[0].generation
-        return self.versions[place] if 0 <= place < len(self.versions) else None
-
-
-def follow(
-    logs: LogTable,
-    number: int,
-    stream: bytes,
-    *,
-    start: int,
-    floor: int,
-    hard: bool = False,
-    wanted: frozenset[int] = frozenset(),
-) -> LogRun:
-    """Return the run of logs onto the databases of a set.
-
-    Args:
-        logs: The logs of all sets.
-        number: The number of the set with the databases. Where it has a log of its own, that one counts.
-        stream: The stream of the databases.
-        start: The generation with which recovery begins.
-        floor: The generation below which it may not stop.
-        hard: Whether hard recovery plays them.
-        wanted: Its logs that its own verdict places, by identity, which tell where it holds two histories.
-    """
-    first = _first_version(logs, number, stream, start, wanted)
-    if first is None:
-        return LogRun(stream, (), floor, start, hard)
-    run = _own_before(logs, number, first)
-    forks: tuple[Version, ...] = ()
-    while True:
-        found = logs.following(run[-1])
-        own = _own(found, number, wanted)
-        if len(own or found) != 1:
-            forks = tuple(own or found)
-            return LogRun(stream, tuple(run), floor, start, hard, forks)
-        run.append((own or found)[0])
-
-
-def _own_before(logs: LogTable, number: int, first: Version) -> list[Version]:
-    """Return a log and those before it that the set itself holds: a restore places them too."""
-    run = [first]
-    while found := [one for one in logs.preceding(run[0]) if number in one.sets]:
-        run.insert(0, found[0])
-    return run
-
-
-def _own(found: Sequence[Version], number: int, wanted: frozenset[int]) -> list[Version]:
-    """Return the logs that a set itself holds; where it has several, those that it places."""
-    own = [one for one in found if number in one.sets]
-    return [one for one in own if any(id(copy.facts) in wanted for copy in one.copies)] or own
-
-
-def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wanted: frozenset[int]) -> Version | None:
-    """Return the log with which recovery begins: the set's own, else the only one there is."""
-    found = logs.versions(stream, start)
-    own = _own(found, number, wanted)
-    if own:
-        return own[0]
-    return found[0] if len(found) == 1 else None
-
-
-def labels(sets: Sequence[BackupSet], numbers: Iterable[int]) -> tuple[str, ...]:
-    """Return the labels of sets by their numbers."""
-    return tuple(sets[number].label for number in sorted(numbers))

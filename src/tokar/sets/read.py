@@ -8,10 +8,10 @@ folder only content tells, and names where content cannot (a patch file, a log w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -25,7 +25,7 @@ from tokar.ese.identify import FileKind, Identity
 from tokar.ese.inspect import Inspection, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import PATCH_SIZES
-from tokar.ese.values import NO_POSITION, LogPosition
+from tokar.ese.values import NO_POSITION, LogPosition, LogTime, Signature
 from tokar.format.archive import Archive
 from tokar.format.index import Entry
 from tokar.sets.facts import (
@@ -172,7 +172,10 @@ class SetReader:
         found = self._files
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
         databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
-        logs = _with_reach([one for one in found if isinstance(one, LogFacts)], databases)
+        logs = [one for one in found if isinstance(one, LogFacts)]
+        logs.sort(key=lambda log: log.name)
+        logs.sort(key=lambda log: log.generation or 0)
+        _with_reach(logs, databases)
         if any(log.signature is not None for log in logs):  # they are for something, and say where it lay
             alone = not any(one.recognised for one in databases)
             named = {names.leaf_of(one.path).lower() for log in logs for one in log.attached}
@@ -182,7 +185,7 @@ class SetReader:
         return SetFacts(
             source=source,
             databases=databases,
-            logs=tuple(sorted(logs, key=lambda log: (log.generation or 0, log.name))),
+            logs=tuple(logs),
             patches=patches,
             streaming=tuple(one for one in found if isinstance(one, StreamingFacts)),
             next_logs=tuple(one for one in found if isinstance(one, NextLogFacts)),
@@ -316,7 +319,7 @@ def _log(file: SetFile, seen: Inspection) -> LogFacts:
         expected_size=header.file_size,
         page_size=header.page_size,
         sector_size=header.sector_size,
-        positions=_positions_before(header),
+        reaches=_reaches(header),
         previous_segments_xor=header.previous_segments_xor if header.has_segments_link else None,
         attached=tuple(
             AttachedDatabase(one.path, one.signature, one.attach_position, one.consistent_position)
@@ -341,16 +344,25 @@ def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> Datab
     return database
 
 
-def _positions_before(header: LogHeader) -> tuple[LogPosition, ...]:
-    """Return the positions in the log before that a header gives; others may be of a history that was left."""
+def _reaches(header: LogHeader) -> int:
+    """Return the furthest position in the log before that a header gives; others may be of a history that was left."""
     pairs = [(one.attach_position, one.consistent_position) for one in header.attachments]
-    found = dict.fromkeys((header.checkpoint, *chain.from_iterable(pairs)))
-    return tuple(at for at in found if at.generation + 1 == header.generation)
+    found = (header.checkpoint, *chain.from_iterable(pairs))
+    return max((_bytes(at, header) for at in found if at.generation + 1 == header.generation), default=0)
 
 
-def _with_reach(logs: Sequence[LogFacts], databases: Iterable[DatabaseFacts]) -> list[LogFacts]:
-    """Return logs with the furthest position in each that is known from elsewhere: its content must reach it."""
-    known: dict[object, list[tuple[LogPosition, str]]] = defaultdict(list)
+def _bytes(at: LogPosition, log: LogHeader | LogFacts) -> int:
+    return at.sector * log.sector_size + at.byte
+
+
+def _with_reach(logs: list[LogFacts], databases: Iterable[DatabaseFacts]) -> None:
+    """Note the furthest position in each log that is known from elsewhere: its content must reach it.
+
+    Args:
+        logs: The logs, by generation.
+        databases: The databases.
+    """
+    known: dict[tuple[Signature, int], list[tuple[LogPosition, str]]] = defaultdict(list)
     for one in databases:
         if (header := one.header) is not None:
             # Of a dirty database the position of its last shutdown, of any other the mark may be of another stream.
@@ -358,18 +370,20 @@ def _with_reach(logs: Sequence[LogFacts], databases: Iterable[DatabaseFacts]) ->
             end = header.consistent_position if header.is_clean else NO_POSITION
             for at in (header.attach_position, end, mark):
                 known[header.log_signature, at.generation].append((at, one.name))
-    for log in logs:
-        known[log.signature, log.previous_created] += [(at, log.name) for at in log.positions]
-    return [_reaching(log, known) for log in logs]
-
-
-def _reaching(log: LogFacts, known: Mapping[object, list[tuple[LogPosition, str]]]) -> LogFacts:
-    if log.signature is None:
-        return log
-    named = (*known.get((log.signature, log.generation), ()), *known.get((log.signature, log.created), ()))
-    found = [(at.sector * log.sector_size + at.byte, name) for at, name in named if at.generation == log.generation]
-    reached, name = max(found, default=(0, ""))
-    return replace(log, reached=reached, reached_by=name) if reached else log
+    later: dict[tuple[Signature, int, LogTime], tuple[int, str]] = {}  # what the logs of the next generation say
+    for generation, places in groupby(reversed(range(len(logs))), lambda at: logs[at].generation):
+        following, later = later, {}
+        for place in places:
+            log = logs[place]
+            if log.signature is None or generation is None:
+                continue
+            named = ((_bytes(at, log), name) for at, name in known.get((log.signature, generation), ()))
+            reached, name = max((*named, following.get((log.signature, generation, log.created), (0, ""))))
+            if reached:
+                logs[place] = replace(log, reached=reached, reached_by=name)
+            if log.reaches:
+                key = log.signature, generation - 1, log.previous_created
+                later[key] = max((log.reaches, log.name), later.get(key, (0, "")))
 
 
 def _named_log(file: SetFile, *, damaged: bool = False, note: str = "", generation: int | None = None) -> LogFacts:

@@ -9,11 +9,14 @@ out. What cannot be read, or is of another version, is not taken.
 from __future__ import annotations
 
 import base64
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
+from itertools import groupby
 from types import UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -41,6 +44,7 @@ _HEADERS: Final[dict[FileKind, type[DatabaseHeader | LogHeader | Checkpoint | Fl
     FileKind.CHECKPOINT: Checkpoint,
     FileKind.FLUSH_MAP: FlushMap,
 }
+_LAST_NUMBER: Final = (1 << 64) - 1  # a greater one is that of no entry
 _GENERATIONS: Final = range(-(1 << 31), 1 << 31)  # those that a header can hold
 
 
@@ -169,56 +173,66 @@ class FactWriter:
 
 
 class RecordedFacts:
-    """The facts that an archive keeps. Only the records are read now; what they say of a file, when it is asked for.
+    """The facts that an archive keeps, as they are asked for: of a record at a time, where that is in their order.
 
     Args:
-        archive: The archive.
+        archive: The archive, which must stay open.
     """
 
     def __init__(self, archive: Archive) -> None:
         self.passed_over = False  # Whether there are facts that cannot be taken: malformed, or of another version
         self.unlike: list[str] = []  # Files whose content gives other facts: it wins (FACT-2)
-        found: list[Mapping[str, Any]] = []
         chains: list[Mapping[str, Any]] = []
+        numbers = array("Q", sorted(int(one["entry"]) for one in self._facts(archive, chains)))
+        self._numbers = array("Q", (one for one, same in groupby(numbers) if len([*same]) == 1))
+        self.passed_over |= len(self._numbers) < len(numbers)
+        self._coming = self._facts(archive, [])
+        self._read: dict[int, Mapping[str, Any]] = {}  # Facts that were read and not asked for yet
+        times = Counter(int(one["entry"]) for one in chains)
+        self._chains = {number: one for one in chains if times[number := int(one["entry"])] == 1}
+        self.passed_over |= len(self._chains) < len(chains)
+
+    def _facts(self, archive: Archive, chains: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """Yield what is said of entries, and add what is said of the pages of databases to `chains`."""
         for body in archive.extras(records.FACT):
             try:
                 facts, more = metadata.parse_facts(body)
             except FormatError:
                 self.passed_over = True
                 continue
-            found += facts
+            yield from (one for one in facts if int(one["entry"]) <= _LAST_NUMBER)
             chains += more
-        self._facts, self._chains = self._of_one(found), self._of_one(chains)
-
-    def _of_one(self, found: list[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-        """Return what is said of entries, by their numbers, without those of which something is said twice."""
-        times = Counter(int(one["entry"]) for one in found)
-        single = {number: one for one in found if times[number := int(one["entry"])] == 1}
-        self.passed_over |= len(single) < len(found)
-        return single
 
     def __contains__(self, number: int | None) -> bool:
-        return number in self._facts
+        at = bisect_left(self._numbers, number) if number is not None else 0
+        return number is not None and at < len(self._numbers) and self._numbers[at] == number
 
     def numbers(self) -> Iterator[int]:
         """Yield the numbers of the entries that there are facts of, in order."""
-        yield from sorted(self._facts)
+        yield from self._numbers
 
     def seen(self, number: int | None, size: int) -> Inspection | None:
         """Return what was read of an entry when it was archived; None where that is not kept, or not well-formed.
+
+        It is asked for once: what was given is not kept.
 
         Args:
             number: The number of the entry.
             size: Bytes of its content.
         """
-        if number is None or number not in self._facts:
+        if number is None or number not in self:
             return None
+        while number not in self._read:
+            one = next(self._coming, None)
+            if one is None:
+                return None  # it was given before
+            if (its_own := int(one["entry"])) in self:
+                self._read[its_own] = one
         try:
-            fact: Fact = _value(Fact, self._facts[number])
+            fact: Fact = _value(Fact, self._read.pop(number))
             return fact.seen(size)
         except ValueError:
             self.passed_over = True
-            del self._facts[number]
             return None
 
     def chain(self, number: int | None) -> ChainFacts | None:

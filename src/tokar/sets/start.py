@@ -11,7 +11,8 @@ from tokar.sets.beside import where_of
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.judge import LeftOut, SetVerdict, judge_set
-from tokar.sets.logs import LogRun, LogTable, Version, follow, is_whole, stream_of
+from tokar.sets.log_run import LogRun, follow
+from tokar.sets.logs import LogTable, Version, is_whole, stream_of
 from tokar.sets.need import Basis, need_of
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
@@ -109,7 +110,7 @@ def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
     stream = header.log_signature.pack()
     if any(logs.of_stream(stream)):
         return stream
-    unknown = {version.stream for version in logs.all() if version.facts.is_opaque}
+    unknown = logs.opaque_streams
     return unknown.pop() if len(unknown) == 1 else stream
 
 

@@ -1,0 +1,54 @@
+"""Logs in the order of their generations, found by them without a dictionary of their own."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tokar.sets.facts import LogFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A log in one set."""
+
+    at: int  # The number of the set
+    facts: LogFacts  # The log there
+
+
+class LogsByGeneration:
+    """Logs by generation, each with the number of its set, in a few bytes more than they take."""
+
+    def __init__(self) -> None:
+        self.logs: list[LogFacts] = []
+        self.generations = array("q")
+        self.sets = array("L")  # The number of the set of each
+
+    def add(self, log: LogFacts, generation: int, number: int) -> None:
+        """Add a log of a set."""
+        self.logs.append(log)
+        self.generations.append(generation)
+        self.sets.append(number)
+
+    def sort(self) -> None:
+        """Put the logs in order, where they did not come in it."""
+        if any(one > next_one for one, next_one in pairwise(self.generations)):
+            order = sorted(range(len(self.logs)), key=self.generations.__getitem__)
+            self.logs = [self.logs[at] for at in order]
+            self.sets = array("L", (self.sets[at] for at in order))
+            self.generations = array("q", sorted(self.generations))
+
+    def _within(self, low: int, high: int) -> slice:
+        return slice(bisect_left(self.generations, low), bisect_right(self.generations, high))
+
+    def present(self, low: int, high: int) -> array[int]:
+        """Return the generations of the logs from one to another."""
+        return self.generations[self._within(low, high)]
+
+    def copies(self, generation: int) -> Iterator[Copy]:
+        """Yield the logs of a generation."""
+        places = self._within(generation, generation)
+        return map(Copy, self.sets[places], self.logs[places])

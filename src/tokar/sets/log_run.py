@@ -1,0 +1,100 @@
+"""Runs of logs: those that continue each other, from all sets together, onto the databases of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tokar.sets.backup_set import BackupSet
+from tokar.sets.facts import LogFacts
+from tokar.sets.logs import LogTable, Version
+
+
+@dataclass(frozen=True, slots=True)
+class LogRun:
+    """Logs that continue each other, onto the databases of one set."""
+
+    stream: bytes  # Their stream
+    table: LogTable  # All logs
+    logs: tuple[LogFacts, ...]  # The logs, in order; empty where the very first needed one is not here
+    floor: int  # The generation below which no restore of the set may stop
+    start: int  # The generation with which recovery begins
+    hard: bool = False  # Whether hard recovery plays them
+    forks: tuple[Version, ...] = ()  # Where it ends because histories parted: the logs that could follow
+
+    @property
+    def versions(self) -> Iterator[Version]:
+        """Its logs, each with all of its copies."""
+        return (one for one in map(self.table.version_of, self.logs) if one is not None)
+
+    @property
+    def end(self) -> int:
+        """The generation it reaches; 0 where it reaches none."""
+        return (self.logs[-1].generation or 0) if self.logs else 0
+
+    def at(self, generation: int) -> Version | None:
+        """Return its log of a generation."""
+        place = generation - (self.logs[0].generation or 0) if self.logs else -1
+        return self.table.version_of(self.logs[place]) if 0 <= place < len(self.logs) else None
+
+
+def follow(
+    logs: LogTable,
+    number: int,
+    stream: bytes,
+    *,
+    start: int,
+    floor: int,
+    hard: bool = False,
+    wanted: frozenset[int] = frozenset(),
+) -> LogRun:
+    """Return the run of logs onto the databases of a set.
+
+    Args:
+        logs: The logs of all sets.
+        number: The number of the set with the databases. Where it has a log of its own, that one counts.
+        stream: The stream of the databases.
+        start: The generation with which recovery begins.
+        floor: The generation below which it may not stop.
+        hard: Whether hard recovery plays them.
+        wanted: Its logs that its own verdict places, by identity, which tell where it holds two histories.
+    """
+    last = _first_version(logs, number, stream, start, wanted)
+    if last is None:
+        return LogRun(stream, logs, (), floor, start, hard)
+    run = _own_before(logs, number, last)
+    while True:
+        found = logs.following(last)
+        own = _own(found, number, wanted)
+        if len(own or found) != 1:
+            return LogRun(stream, logs, tuple(run), floor, start, hard, tuple(own or found))
+        last = (own or found)[0]
+        run.append(last.facts)
+
+
+def _own_before(logs: LogTable, number: int, first: Version) -> list[LogFacts]:
+    """Return a log and those before it that the set itself holds, in order: a restore places them too."""
+    run = [first]
+    while found := [one for one in logs.preceding(run[-1]) if number in one.sets]:
+        run.append(found[0])
+    return [one.facts for one in reversed(run)]
+
+
+def _own(found: Sequence[Version], number: int, wanted: frozenset[int]) -> list[Version]:
+    """Return the logs that a set itself holds; where it has several, those that it places."""
+    own = [one for one in found if number in one.sets]
+    return [one for one in own if any(id(copy.facts) in wanted for copy in one.copies)] or own
+
+
+def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wanted: frozenset[int]) -> Version | None:
+    """Return the log with which recovery begins: the set's own, else the only one there is."""
+    found = logs.versions(stream, start)
+    own = _own(found, number, wanted)
+    if own:
+        return own[0]
+    return found[0] if len(found) == 1 else None
+
+
+def labels(sets: Sequence[BackupSet], numbers: Iterable[int]) -> tuple[str, ...]:
+    """Return the labels of sets by their numbers."""
+    return tuple(sets[number].label for number in sorted(numbers))
