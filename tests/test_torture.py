@@ -19,6 +19,7 @@ import pytest
 from backup_files import fill
 from command_line import done, tokar
 from disk_faults import Strike, hit, run_again, struck_cases
+from signed import make_key
 
 import tokar as library
 from tokar.errors import ArchiveError, ExistingFileError
@@ -45,6 +46,7 @@ class Job:
     arguments: tuple[str, ...]  # Of the command, in the folder that the test is in
     out: str  # What it writes
     replaces: bool = False  # Whether there is an older one, which it replaces
+    signed: bool = False  # Whether a signature is after the root of what it writes
 
 
 JOBS = {
@@ -55,6 +57,14 @@ JOBS = {
     "salvage": Job(("salvage", "-q", "cut.tokar", "new.tokar"), "new.tokar"),
     "salvage --force": Job(("salvage", "-q", "--force", "cut.tokar", "old.tokar"), "old.tokar", replaces=True),
 }
+SIGNED = {
+    "create --sign": Job(("create", "-q", "--all", "new.tokar", "in", "--sign", "key"), "new.tokar", signed=True),
+    "sign": Job(("sign", "-q", "a.tokar", "--key", "key"), "a.tokar.sig"),
+    "sign, again": Job(("sign", "-q", "b.tokar", "--key", "key"), "b.tokar.sig", replaces=True),
+    "sign --embed": Job(("sign", "-q", "--embed", "a.tokar", "--key", "key"), "a.tokar", replaces=True, signed=True),
+}
+if shutil.which("ssh-keygen"):
+    JOBS |= SIGNED
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +81,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with library.create(folder / "old.tokar", profile="ese") as writer:
         writer.add_bytes(0x0F, "old", b"old")
     (folder / "old").write_bytes(b"old")
+    if shutil.which("ssh-keygen"):
+        key, other = make_key(folder, "key"), make_key(folder, "other")
+        (folder / "signed").mkdir()
+        for name, keys in (("a.tokar", [key]), ("b.tokar", [other, key])):
+            signed = shutil.copy(folder / "a.tokar", folder / "signed" / name)
+            done("sign", "-q", signed, "--key", keys[0])
+            if len(keys) > 1:
+                shutil.copy(signed, folder)
+                shutil.copy(f"{signed}.sig", folder)
+                done("sign", "-q", signed, "--key", keys[1])
     return folder
 
 
@@ -80,7 +100,7 @@ def content(path: Path) -> object:
         return path.read_bytes()
     with library.open(path) as archive:
         verify(archive, content=True).demand()
-        return {entry.name: archive.read(entry) for entry in archive}
+        return {"signatures": len(archive.trailing), **{entry.name: archive.read(entry) for entry in archive}}
 
 
 @pytest.mark.parametrize(("job", "blow"), struck_cases(JOBS, 5))
@@ -108,7 +128,9 @@ def test_a_command_that_is_struck_anywhere_is_just_run_again(
 def expected(template: Path, job: Job) -> object:
     if job.out in {"one", "old"}:
         return (template / "in" / "one").read_bytes()
-    return {name: (template / "in" / name).read_bytes() for name in ("one", "two")}
+    if job.out.endswith(".sig"):
+        return (template / "signed" / job.out).read_bytes()
+    return {"signatures": int(job.signed), **{name: (template / "in" / name).read_bytes() for name in ("one", "two")}}
 
 
 def demand_kept(folder: Path, template: Path, job: Job) -> None:

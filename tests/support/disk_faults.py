@@ -102,7 +102,7 @@ class Strike:
 
     def around(self, name: str, original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Make a call, or strike it."""
-        if self.paused or (name == "open" and not arguments[1] & os.O_CREAT):
+        if self.paused or (name == "open" and not arguments[1] & os.O_CREAT) or _is_of_pipe(name, arguments):
             return original(*arguments, **options)
         if self._counted() != self.at and not (self.sticky and name == self.struck):
             return original(*arguments, **options)
@@ -140,6 +140,11 @@ class Strike:
         if code := self.returned("syncfs", original, descriptor):
             ctypes.set_errno(code)
         return -1 if code else 0
+
+
+def _is_of_pipe(name: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a call is about a pipe to another program, which is no storage."""
+    return name in {"read", "write"} and stat.S_ISFIFO(os.fstat(arguments[0]).st_mode)
 
 
 @contextmanager

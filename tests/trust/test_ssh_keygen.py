@@ -11,6 +11,7 @@ from signed import make_key, needs_ssh_keygen
 
 from tokar.errors import SigningError, StorageError
 from tokar.format.sshsig import SshSignature, dearmored, parse_signature
+from tokar.storage.sink import temporary_files
 from tokar.trust import ssh_keygen
 
 if TYPE_CHECKING:
@@ -144,12 +145,13 @@ def test_the_file_with_a_signature_is_private_and_gone_afterwards(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with ssh_keygen._signature_file(_signature()) as path:
-        assert Path(path).parent.stat().st_mode & 0o077 == 0
+        assert Path(path).stat().st_mode & 0o077 == 0
+        assert temporary_files(tmp_path) == [Path(path).name], "clean finds it"
         assert [*dearmored(Path(path).read_bytes())] == [_signature().blob]
     assert [*tmp_path.iterdir()] == []
 
 
 def test_a_signature_that_cannot_be_kept_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nothing"))
-    with pytest.raises(StorageError, match="keep a signature"):
+    with pytest.raises(StorageError, match=r"cannot keep a signature|cannot write here"):
         ssh_keygen.is_right(_signature(), b"message")

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from tokar import names
 from tokar.errors import SigningError, storage_errors
 from tokar.format.sshsig import NAMESPACE, SshSignature
+from tokar.storage.sink import make_temporary, write_all
 
 Waiting = Callable[[str], None]
 """Called when a key lets itself be waited for, with what a person may have to do."""
@@ -167,8 +168,12 @@ def _communicate(
 
 @contextmanager
 def _signature_file(signature: SshSignature) -> Iterator[str]:
-    """Give the path of a file with a signature, in a folder that only its owner can read."""
-    with storage_errors("keep a signature for ssh-keygen"), tempfile.TemporaryDirectory(prefix="tokar-") as folder:
-        path = Path(folder, "signature")
-        path.write_text(signature.armored, encoding="ascii")
-        yield str(path)
+    """Give the path of a file with a signature that only its owner can read; `clean` finds it if this process dies."""
+    with storage_errors("keep a signature for ssh-keygen"):
+        path, descriptor = make_temporary(Path(tempfile.gettempdir(), "signature"))
+        try:
+            write_all(descriptor, [signature.armored.encode()])
+            yield str(path)
+        finally:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
