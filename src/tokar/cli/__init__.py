@@ -83,6 +83,7 @@ class VerbGroup(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options that stand before the verb."""
+        output.begin()
         ctx.meta[_WANTS_JSON] = "--json" in args
         if not args:
             return super().parse_args(ctx, args)  # prints the help text

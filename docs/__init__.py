@@ -1,0 +1,1 @@
+"""What of the library and of the command line is public; the page about JSON is made."""
