@@ -14,7 +14,7 @@ from native_double import Double, Request, doubled
 
 from tokar import codes
 from tokar.cli.sources import find_source
-from tokar.errors import ArchiveError, SourceError
+from tokar.errors import ArchiveError, ProcedureError, SourceError
 from tokar.live.native import copied
 from tokar.live.privileges import enable_privileges, enable_with
 from tokar.server.contract import (
@@ -315,6 +315,17 @@ def test_what_register_would_garble_is_refused(wrong: dict[str, Any]) -> None:
         context.register(Registration(**{**given, "generation_low": 1, "generation_high": 2, **wrong}))
     assert server.registered is None
     context.end()
+
+
+def test_truncation_is_off_unless_it_is_asked_for_and_the_receipt_says_what_was_seen(tmp_path: Path) -> None:
+    server = doubled(scripted("certadm"))
+    server.truncates = type(server)({}, "CA1").truncates
+    assert not server.truncates
+    with pytest.raises(ProcedureError, match="experimental") as caught:
+        run_backup(server, tmp_path / "full.tokar", BackupKind.FULL)
+    assert "--truncate" in str(caught.value.hint)
+    result = run_backup(server, tmp_path / "copy.tokar", BackupKind.COPY)
+    assert read_receipt(result.receipt).backup["seen_against"] == "the public headers, and a double in C"
 
 
 def test_a_server_without_a_name_is_this_machine() -> None:

@@ -109,7 +109,8 @@ class Double:
         """Return the server as the native library shows it."""
         is_authority = self.server.dialect.profile == "certadm"
         functions = load(built(), CERTADM if is_authority else NTDSBCLI)
-        made: NativeServer = (AuthorityServer if is_authority else DirectoryServiceServer)(functions, self.server.name)
+        kind = AuthorityServer if is_authority else DirectoryServiceServer
+        made: NativeServer = kind(functions, self.server.name, truncates=True)
         made.path_maps, made.double = self.server.path_maps, self  # type: ignore[attr-defined]
         return made
 

@@ -81,7 +81,7 @@ def backup(
         bool,
         typer.Option(
             "--truncate",
-            help="Let logs be truncated on a source that is experimental (ca:) as well; others need it not.",
+            help="Let logs be truncated on a source that is experimental (tokar sources) as well; others need it not.",
         ),
     ] = False,
     user: User = None,

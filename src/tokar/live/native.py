@@ -116,15 +116,19 @@ class NativeServer(Server):
     Args:
         functions: The functions of the library.
         host: The server's name; empty for this machine.
+        truncates: Whether its logs may be truncated.
     """
 
     may_hang = True
+    seen_against = "the public headers, and a double in C"
+    truncation_off = ("this source is experimental: it has not been seen on Windows", "--truncate, or --type copy")
     prefix = ""  # What the names of its functions begin with
     online_call = "IsServerOnline"  # The call that tells whether the service runs
     read_hint = 0  # What Open is told about the size of reads
     smallest_read = 1  # A read asks for a multiple of 8192 bytes, and at least this, where it is more than 1
 
-    def __init__(self, functions: Mapping[str, Any], host: str = "") -> None:
+    def __init__(self, functions: Mapping[str, Any], host: str = "", *, truncates: bool = False) -> None:
+        self.truncates = truncates
         self.name = host or platform.node()
         self.library = NativeLibrary(functions, self.prefix)
 
@@ -376,7 +380,7 @@ def _hindrance() -> str | None:
     return None if sys.platform == "win32" else "it needs Windows"
 
 
-def open_authority(place: str, *, restoring: bool = False) -> AuthorityServer:
+def open_authority(place: str, *, restoring: bool = False, truncate: bool = False) -> AuthorityServer:
     """Return the authority that `certadm:[HOST]` names.
 
     Raises:
@@ -384,10 +388,10 @@ def open_authority(place: str, *, restoring: bool = False) -> AuthorityServer:
     """
     del restoring
     enable_privileges()
-    return AuthorityServer(load("certadm.dll", CERTADM), place)
+    return AuthorityServer(load("certadm.dll", CERTADM), place, truncates=truncate)
 
 
-def open_directory_service(place: str, *, restoring: bool = False) -> DirectoryServiceServer:
+def open_directory_service(place: str, *, restoring: bool = False, truncate: bool = False) -> DirectoryServiceServer:
     """Return the domain controller that `ntdsbcli:[HOST]` names.
 
     Raises:
@@ -395,20 +399,22 @@ def open_directory_service(place: str, *, restoring: bool = False) -> DirectoryS
     """
     del restoring
     enable_privileges()
-    return DirectoryServiceServer(load("ntdsbcli.dll", NTDSBCLI), place)
+    return DirectoryServiceServer(load("ntdsbcli.dll", NTDSBCLI), place, truncates=truncate)
 
 
 AUTHORITY: Final = SourceKind(
     place="[HOST]",
-    title="a certification authority, by certadm.dll (not seen on Windows yet)",
+    title="a certification authority, by certadm.dll (experimental)",
     needs="Windows, with the AD CS role or its tools; the backup and restore privileges",
     open=open_authority,
     hindrance=_hindrance,
+    takes=frozenset({"truncate"}),
 )
 DIRECTORY_SERVICE: Final = SourceKind(
     place="[HOST]",
-    title="Active Directory on this machine, by ntdsbcli.dll (not seen on Windows yet)",
+    title="Active Directory on this machine, by ntdsbcli.dll (experimental)",
     needs="Windows, with ntdsbcli.dll, which newer ones may lack; the backup and restore privileges",
     open=open_directory_service,
     hindrance=_hindrance,
+    takes=frozenset({"truncate"}),
 )
