@@ -18,7 +18,7 @@ from tokar.ese.values import LogPosition, Signature
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import UNRECOVERABLE, Action
-from tokar.restore.prepare import incomplete_files, place_sets, plan_restore
+from tokar.restore.prepare import MergedSet, incomplete_files, place_sets, plan_restore
 from tokar.salvage.salvage import salvage
 from tokar.sets.judge import judge_set
 from tokar.sets.read import facts_of_archive
@@ -350,6 +350,21 @@ def test_where_one_of_two_databases_is_clean_the_refusal_says_how_to_have_it(tmp
     (problem,) = plan.problems
     assert "; --only 'o k.edb' restores what needs no log; --accept-unrecoverable" in str(problem.error.hint)
     assert plan_of(tmp_path / "a.tokar", tmp_path / "out", only=["o k.edb"]).problems == ()
+
+
+def test_clean_databases_of_one_name_are_not_sent_to_one_path(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(dirty(5, 7))}
+    files |= {f"{one}/x.edb": bytes(database(signature=Signature(random=at))) for at, one in enumerate("ab", 5)}
+    (problem,) = [one for one in plan_of(made(tmp_path, files), tmp_path / "out").problems if one.urgency == 0]
+    assert "; --only a/x.edb restores what needs no log; " in str(problem.error.hint)
+
+
+def test_one_name_with_different_content_in_two_sets_is_a_problem_of_the_plan(tmp_path: Path) -> None:
+    paths = [archive(tmp_path / f"{at}.tokar", {"edb.log": bytes([at]) * 5000}).path for at in (1, 2)]
+    with tokar.open(paths[0]) as first, tokar.open(paths[1]) as second:
+        merged = MergedSet([(first, first.entries), (second, second.entries)])
+        assert [str(one.error) for one in merged.problems] == ["edb.log is in two sets with different content"]
+        assert MergedSet([(first, first.entries), (first, first.entries)]).problems == []
 
 
 NAMED = {

@@ -151,6 +151,27 @@ def test_two_copies_of_one_database_are_named_with_the_latest(tmp_path: Path) ->
     assert fault.message.startswith("a/main.edb, b/main.edb are copies of one database, b/main.edb is the latest")
 
 
+@pytest.mark.parametrize("name", ["old/main.edb", "OLD/MAIN.EDB", "main - Copy.edb"])
+def test_an_older_copy_is_left_out_whatever_it_needs(tmp_path: Path, name: str) -> None:
+    files = {DATABASE: bytes(dirty(5, 7, dbtime=9)), name: bytes(dirty(2, 3, dbtime=5)), **logs(5, 7)}
+    verdict = verdict_on(tmp_path, files)
+    assert [(one.kind, one.severity) for one in verdict.faults] == [(FaultKind.DATABASE_TWICE, Severity.WARNING)]
+    assert [one.name for one in verdict.databases] == [DATABASE]
+    assert [(one.file.name, one.reason) for one in verdict.left_out] == [(name, "an older copy of main.edb")]
+
+
+def test_an_older_copy_that_has_the_name_which_the_logs_know_is_not_left_out(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(dirty(2, 3, dbtime=5)), "main - Copy.edb": bytes(dirty(5, 7, dbtime=9)), **logs(5, 7)}
+    verdict = verdict_on(tmp_path, files)
+    assert verdict.left_out == ()
+    assert verdict.worst is Verdict.NOT_RECOVERABLE
+
+
+def test_an_older_file_beside_a_streaming_copy_is_another_matter(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(streaming(5, 7)), "old/main.edb": bytes(dirty(5, 7, dbtime=0)), **logs(5, 7)}
+    assert FaultKind.NO_COPY in {one.kind for one in verdict_on(tmp_path, files).faults}
+
+
 def test_of_copies_that_are_equal_none_is_called_the_latest(tmp_path: Path) -> None:
     files = {"a/main.edb": bytes(dirty(5, 7, dbtime=5)), "b/main.edb": bytes(dirty(5, 7, dbtime=5)), **logs(5, 7)}
     (fault,) = verdict_on(tmp_path, files).faults
@@ -182,6 +203,7 @@ def test_two_instances_with_one_base_name_are_told_apart(tmp_path: Path) -> None
     refused = tokar("restore", "--dry-run", "--into", tmp_path / "out", tmp_path / "x.tokar")
     assert refused.exit_code == 6
     assert "would be one file" in refused.stderr
+    assert refused.stdout.splitlines()[-1] == "RESTORABLE"  # only the place is wrong
 
 
 def test_log_sizes_that_differ_are_541(tmp_path: Path) -> None:

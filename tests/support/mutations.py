@@ -555,6 +555,17 @@ def bring_one_database_of_an_earlier_shutdown(it: Tried) -> None:
     bring(it, "shut", name, name)
 
 
+def keep_an_older_copy_of_a_database_in_a_folder(it: Tried) -> None:
+    name = it.a_database()
+    bring(it, "older", name, f"old/{name}")
+
+
+def keep_an_older_copy_of_a_database_under_another_name(it: Tried) -> None:
+    name = it.a_database()
+    stem, _, ending = name.rpartition(".")
+    bring(it, "older", name, f"{stem} - Copy.{ending}")
+
+
 def bring_the_logs_of_an_earlier_time(it: Tried) -> None:
     for name in it.logs:
         del it.files[name]

@@ -24,6 +24,7 @@ from tokar.restore.plan import (
     Problem,
 )
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
+from tokar.sets.beside import without_older
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
@@ -106,7 +107,7 @@ class OpenSets:
             logs=placed,
             base=placed[0].base if placed else "",
             paths=old_paths(archives[0], sets[0].facts),
-            recovery=recovery_of(sets[0].facts.databases, more_logs=len(archives) > 1),
+            recovery=recovery_of(without_older(sets[0].facts).databases, more_logs=len(archives) > 1),
             not_checked=selection.not_checked,
             left_out=selection.left_out,
             names={
@@ -205,8 +206,8 @@ def choose_one(
     facts = _facts_of(archive, archive.entries) if facts is None else facts
     facts, renamed = _renamed(facts, right_names=right_names)
     found = _judged(facts, branch)
-    logs = found.placed_logs(facts)
-    numbered = [one for one in logs if not one.current] if recovery_of(facts.databases) is Recovery.HARD else logs
+    logs, judged = found.placed_logs(facts), without_older(facts)
+    numbered = [one for one in logs if not one.current] if recovery_of(judged.databases) is Recovery.HARD else logs
     generations = [one.generation or 0 for one in numbered]
     low, high = min(generations, default=0), max(generations, default=0)
     label = str(archive.path or archive.id.hex())
@@ -217,7 +218,7 @@ def choose_one(
         logs=logs,
         base=next((one.base for one in (*logs, *facts.logs)), ""),
         paths=old_paths(archive, facts),
-        recovery=recovery_of(facts.databases, more_logs=_goes_on(facts, logs)) if outcome else None,
+        recovery=recovery_of(judged.databases, more_logs=_goes_on(judged, logs)) if outcome else None,
         not_checked=found.not_checked,
         left_out=_not_placed(found),
         outcome=outcome,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tokar.ese.values import Signature
-from tokar.names import printable
+from tokar.names import leaf_of, printable
 from tokar.sets.facts import DatabaseFacts, PatchFacts, SetFacts, StreamingFacts
 from tokar.sets.faults import Fault, Rules
 from tokar.words import some
@@ -57,18 +57,17 @@ def where_of(sets: Iterable[tuple[str, SetFacts]]) -> dict[Signature, str]:
 
 
 def together_faults(facts: SetFacts) -> Iterator[Fault]:
-    """Yield what does not go together in one place: streaming files of nothing, copies, instances of one base name."""
+    """Yield what does not go together in one place: streaming files of nothing, instances of one base name."""
     headers = [one.header for one in facts.databases if one.header is not None]
     for one in facts.streaming:
         if one.header is not None and not any(one.belongs_to(header) for header in headers):
             stems = {database.stem for database in facts.databases}
             if one.stem not in stems and not facts.has_unreadable_database:
                 yield Rules.STREAMING_ALONE.fault(one.name, files=(one.name,))
-    yield from _copies(facts.databases)
     yield from _instances(facts)
 
 
-def _copies(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:
+def copy_faults(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:
     """Yield databases that are there more than once, each time with the latest one."""
     known: dict[bytes, list[DatabaseFacts]] = {}
     for one in databases:
@@ -81,6 +80,37 @@ def _copies(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:
             latest = max(times, key=lambda name: times[name])
             which = f"{latest} is the latest" if len(set(times.values())) > 1 else "of the same time"
             yield Rules.DATABASE_TWICE.fault(some(names), which, files=names, databases=names)
+
+
+def older_copies(facts: SetFacts) -> dict[int, DatabaseFacts]:
+    """Return the databases, by identity, of which a later copy is the one that recovery finds, each with that.
+
+    It finds one by its name: the copies have one name, or the logs name the database as the later one is called.
+    """
+    named = {(one.signature, leaf_of(one.path).lower()) for log in facts.logs for one in log.attached}
+    known: dict[tuple[Signature, bool], list[DatabaseFacts]] = {}
+    for one in facts.databases:
+        if one.header is not None and one.header.signature.is_set and not one.temporary:
+            known.setdefault((one.header.signature, one.is_backup_copy), []).append(one)
+    found = {}
+    for (signature, _), alike in known.items():
+        latest = max(alike, key=_dbtime)
+        is_named = (signature, latest.leaf.lower()) in named
+        for one in alike:
+            is_other = is_named and (signature, one.leaf.lower()) not in named
+            if _dbtime(one) < _dbtime(latest) and (is_other or one.leaf.lower() == latest.leaf.lower()):
+                found[id(one)] = latest
+    return found
+
+
+def _dbtime(database: DatabaseFacts) -> int:
+    return database.header.dbtime if database.header is not None else 0
+
+
+def without_older(facts: SetFacts) -> SetFacts:
+    """Return facts without the databases of which a later copy is here."""
+    older = older_copies(facts)
+    return replace(facts, databases=tuple(one for one in facts.databases if id(one) not in older)) if older else facts
 
 
 def _instances(facts: SetFacts) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import LogTime, Signature
-from tokar.sets.beside import pair_faults, together_faults
+from tokar.sets.beside import copy_faults, older_copies, pair_faults, together_faults, without_older
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
@@ -101,6 +101,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         facts: What its files say; of several archives together, where they form a chain.
         without: Logs, by identity, of another history than the one that is wanted (`LogTable.beside_branch`).
     """
+    older, all_databases, facts = older_copies(facts), facts.databases, without_older(facts)
     table = LogTable([log for log in facts.logs if id(log) not in without])
     runs = [DatabaseRun(database, table) for database in facts.databases]
     proven: dict[bytes, dict[int, LogTime]] = {}
@@ -118,13 +119,14 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     roles = roles_of(facts, runs)
     faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
     others = [*remaining_log_faults(facts, table, runs, roles), *beside_faults(facts, runs)]
-    faults += for_owner(others, facts.profile)
+    faults += [*for_owner(others, facts.profile), *copy_faults(all_databases)]
+    copies = (LeftOut(one, f"an older copy of {older[id(one)].name}") for one in all_databases if id(one) in older)
     return SetVerdict(
         databases=verdicts,
         log_roles=tuple((log.name, roles[id(log)]) for log in facts.logs),
         faults=in_order(faults),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
-        left_out=tuple(_left_out(facts, runs, roles)),
+        left_out=(*_left_out(facts, runs, roles), *copies),
     )
 
 
