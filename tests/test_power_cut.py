@@ -20,6 +20,7 @@ from chain_stories import outcome_of
 from command_line import done
 from disk_faults import run_again
 from power_cut import WAYS, Recorder, build, left
+from signed import make_key
 from small_sets import contents, write
 
 import tokar as library
@@ -76,6 +77,9 @@ JOBS = {
     "restore, chain": Job(("restore", "-q", "../full.tokar", "../inc1.tokar", *TO), "out"),
     "restore, in one sync": Job(("restore", "-q", "../full.tokar", *TO), "out"),
 }
+if shutil.which("ssh-keygen"):
+    JOBS["sign"] = Job(("sign", "-q", "old.tokar", "--key", "../key"), "old.tokar.sig")
+    JOBS["sign --embed"] = Job(("sign", "-q", "--embed", "old.tokar", "--key", "../key"), "old.tokar")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done("create", "-q", folder / "ca.tokar", write(folder / "backup", certutil_folder()))
     later = {f"DataBase/{name}": data for name, data in part(8, 9).items()}
     done("create", "-q", folder / "ca2.tokar", write(folder / "backup2", later))
+    if shutil.which("ssh-keygen"):
+        make_key(folder, "key")
     return folder
 
 
@@ -99,7 +105,7 @@ def begun(job: str, template: Path) -> Path:
     """Make the folder that a job works in, with what is there already."""
     shutil.rmtree(template / "work", ignore_errors=True)
     work = write(template / "work", OLD if "aside" in job else {"other": b"x"})
-    if "--force" in job:
+    if "--force" in job or "sign" in job:
         (work / "old").write_bytes(b"old")
         with library.create(work / "old.tokar", profile="ese") as writer:
             writer.add_bytes(0x0F, "old", b"old")
@@ -187,10 +193,10 @@ def says(work: Path, job: Job) -> dict[str, object]:
     return found
 
 
-def archived(path: Path) -> dict[str, bytes]:
+def archived(path: Path) -> dict[str, object]:
     with library.open(path) as archive:
         verify(archive, content=True).demand()
-        return {entry.name: archive.read(entry) for entry in archive}
+        return {"signatures": archive.trailing, **{entry.name: archive.read(entry) for entry in archive}}
 
 
 def demand_nothing_half(
