@@ -7,13 +7,21 @@ from pathlib import Path
 import pytest
 from chain_sets import full, increment, part
 from command_line import command, done, tokar
+from format_tools import begun
 from signed import make_archive, make_key, needs_ssh_keygen, public, run, signers
 from small_sets import database, write
 
 from tokar.format.archive import Archive
 
 pytestmark = needs_ssh_keygen
-VERBS = (("verify",), ("check",), ("chain",), ("restore", "--into", "out"))
+VERBS: dict[str, tuple[str, ...]] = {
+    "verify": (),
+    "check": (),
+    "chain": (),
+    "restore": ("--into", "out"),
+    "extract": ("one", "-o", "out"),
+    "recover": ("--out", "out"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +73,47 @@ def test_an_archive_in_a_pipe_is_signed_too(folder: Path, keys: Path) -> None:
     assert tokar("verify", "-", "--signed-by", keys / "bobs", stdin=made.stdout).exit_code == 10
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
+def gone(folder: Path) -> None:
+    """Take away what a command wrote."""
+    out = folder / "out"
+    if out.is_dir():
+        shutil.rmtree(out)
+    else:
+        out.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "recover"])
 def test_every_verb_that_asks_for_a_signer_takes_a_signed_archive_and_says_who(
-    verb: tuple[str, ...], folder: Path, keys: Path
+    verb: str, folder: Path, keys: Path
 ) -> None:
-    result = done(*verb, "a.tokar", "--signed-by", keys / "alices")
+    command = (verb, "a.tokar", *VERBS[verb], "--signed-by", str(keys / "alices"))
+    result = done(*command)
     assert "signed by alice@x (ssh-ed25519 SHA256:" in result.stdout + result.stderr
-    shutil.rmtree(folder / "out", ignore_errors=True)
-    answer = done(*verb, "a.tokar", "--json", "--signed-by", keys / "alices").json()
-    found = answer["archives"][0]["signed_by"] if verb[0] == "verify" else answer["signed_by"][0]
+    gone(folder)
+    answer = done(*command, "--json").json()
+    found = answer["archives"][0]["signed_by"] if verb == "verify" else answer["signed_by"][0]
     assert (found["principal"], found["where"]) == ("alice@x", "embedded")
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
-@pytest.mark.parametrize("why", ["unsigned", "other signer", "revoked", "other root"])
+def test_a_signed_set_is_recovered(folder: Path, keys: Path) -> None:
+    write(folder / "lying", {"a.edb": database()})
+    done("create", "-q", "b.tokar", "lying", "--sign", keys / "alice")
+    answer = done("recover", "b.tokar", "--out", "out", "--json", "--signed-by", keys / "alices").json()
+    assert answer["signed_by"][0]["principal"] == "alice@x"
+
+
+WHY = {
+    "unsigned": "nobody signed",
+    "other signer": "not in the list",
+    "revoked": "revoked",
+    "other root": "over this root",
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("why", WHY)
 def test_every_verb_that_asks_for_a_signer_refuses_all_else_before_a_byte_is_written(
-    verb: tuple[str, ...], why: str, folder: Path, keys: Path
+    verb: str, why: str, folder: Path, keys: Path
 ) -> None:
     options: list[str | Path] = ["--signed-by", keys / ("bobs" if why == "other signer" else "alices")]
     if why == "unsigned":
@@ -90,30 +123,24 @@ def test_every_verb_that_asks_for_a_signer_refuses_all_else_before_a_byte_is_wri
         make_archive(folder / "a.tokar.new", b"other").replace(folder / "a.tokar")
     elif why == "revoked":
         options += ["--revoked", f"{keys / 'alice'}.pub"]
-    result = tokar(*verb, "a.tokar", *options)
+    result = tokar(verb, "a.tokar", *VERBS[verb], *options)
     assert result.exit_code == 10
-    word = {
-        "unsigned": "nobody signed",
-        "other signer": "not in the list",
-        "revoked": "revoked",
-        "other root": "this root",
-    }
-    assert word[why] in result.error
+    assert WHY[why] in result.error
     assert not (folder / "out").exists()
-    if verb[0] in {"verify", "restore"}:
-        return
-    assert "error" in tokar(*verb, "a.tokar", "--json", *options).json()
+    assert "nobody signed this archive" in tokar(verb, "a.tokar", *VERBS[verb], "--json", *options).stdout
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_policy_of_a_machine_is_asked_where_no_list_is_named(
-    verb: tuple[str, ...], folder: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+    verb: str, folder: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    command = (verb, "a.tokar", *VERBS[verb])
     monkeypatch.setenv("TOKAR_SIGNERS", str(keys / "bobs"))
-    assert tokar(*verb, "a.tokar").exit_code == 10
-    assert tokar(*verb, "a.tokar", "--signed-by", keys / "alices").exit_code == 0
-    shutil.rmtree(folder / "out", ignore_errors=True)
-    passed = done(*verb, "a.tokar", "--accept-unsigned", "-q")
+    assert tokar(*command).exit_code == 10
+    assert tokar(*command, "--signed-by", keys / "alices").exit_code != 10
+    gone(folder)
+    passed = tokar(*command, "--accept-unsigned", "-q")
+    assert passed.exit_code != 10
     assert "warning: TOKAR_SIGNERS asks for a signature, and --accept-unsigned passes that over" in passed.stderr
 
 
@@ -164,8 +191,8 @@ def test_every_archive_of_a_chain_must_be_signed(folder: Path, keys: Path) -> No
 def test_files_as_they_lie_have_no_signature(folder: Path, keys: Path) -> None:
 
     lying = write(folder / "lying", {"a.edb": database()})
-    for verb in ("check", "chain"):
-        result = tokar(verb, lying, "--signed-by", keys / "alices")
+    for verb in ("check", "chain", "recover"):
+        result = tokar(verb, lying, *VERBS[verb], "--signed-by", keys / "alices")
         assert result.exit_code == 10
         assert "files as they lie have no signature" in result.error
 
@@ -230,3 +257,50 @@ def test_create_leaves_nothing_where_a_key_cannot_sign(key: str, folder: Path, m
     assert result.exit_code == 1
     assert "key" in result.error or "did not sign" in result.error
     assert not [one for one in folder.iterdir() if "new.tokar" in one.name]
+
+
+def test_salvage_of_a_damaged_end_keeps_the_root_and_its_signatures(folder: Path, keys: Path) -> None:
+    data = (folder / "a.tokar").read_bytes()
+    (folder / "cut.tokar").write_bytes(data[:-30])
+    tokar("salvage", "cut.tokar", "saved.tokar")
+    assert (folder / "saved.tokar").read_bytes() == data
+    done("verify", "saved.tokar", "--signed-by", keys / "alices")
+
+
+def test_what_salvage_makes_anew_is_signed_by_nobody(folder: Path, keys: Path) -> None:
+    data = bytearray((folder / "a.tokar").read_bytes())
+    data[data.index(b"content", 500)] ^= 1
+    (folder / "bad.tokar").write_bytes(data)
+    tokar("salvage", "bad.tokar", "saved.tokar")
+    assert tokar("verify", "bad.tokar", "--signed-by", keys / "alices").exit_code == 4, "signed, and damaged since"
+    assert tokar("verify", "saved.tokar", "--signed-by", keys / "alices").exit_code == 10
+
+
+def test_ten_thousand_signatures_are_refused_before_one_is_judged(folder: Path, keys: Path) -> None:
+    archive = begun().entry().end().page().root()
+    for _ in range(10_000):
+        archive.lower_case(b"x" * 1000, kind=b"sign")
+    (folder / "many.tokar").write_bytes(archive.finish().data)
+    result = tokar("restore", "many.tokar", "--into", "out", "--signed-by", keys / "alices")
+    assert (result.exit_code, "too many records after ROOT" in result.error) == (4, True)
+
+
+@pytest.mark.slow
+def test_a_chain_is_backed_up_signed_copied_and_restored_by_who_signed(folder: Path, keys: Path) -> None:
+    done("lab", "new", "server")
+    done("lab", "work", "server")
+    done("backup", "-q", "lab:server", "full.tokar", "--type", "full", "--sign", keys / "alice")
+    for name in ("one.tokar", "two.tokar"):
+        done("lab", "work", "server")
+        sign = ("--sign", keys / "alice", "--sign", keys / "bob")
+        done("backup", "-q", "lab:server", name, "--type", "incremental", "--chain", ".", *sign)
+    (folder / "a.tokar").unlink()
+    copies = folder / "copies"
+    copies.mkdir()
+    for path in folder.glob("*.tokar*"):
+        shutil.copy(path, copies)
+    done("check", copies, "--content", "--signed-by", keys / "alices")
+    done("restore", "--chain", copies, "--into", "out", "--signed-by", keys / "alices")
+    assert [*folder.glob("out/*")]
+    assert tokar("restore", "--chain", copies, "--into", "new", "--signed-by", keys / "bobs").exit_code == 10
+    assert not (folder / "new").exists()

@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tokar import names
+from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import output
-from tokar.cli.options import ArchivePath, Force, Json, Quiet, open_given
+from tokar.cli.options import (
+    AcceptUnsigned,
+    ArchivePath,
+    Force,
+    Json,
+    Quiet,
+    Revoked,
+    SignedBy,
+    allowed_signers,
+    open_given,
+)
 from tokar.errors import ExistingFileError, InputError, StorageError, UnsafeNameError
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
@@ -38,6 +49,9 @@ def extract(
         ),
     ] = None,
     force: Force = False,
+    signed_by: SignedBy = None,
+    revoked: Revoked = None,
+    accept_unsigned: AcceptUnsigned = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -47,7 +61,10 @@ def extract(
     """
     if as_json and out == "-":
         raise InputError("--json and the file both want standard output", hint="name a file with --output")
+    signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     with open_given(str(archive)) as opened:
+        if signers is not None:
+            signers.demand(opened)
         entry = opened.find(name, None if token is None else parse_token(token, opened.head.profile))
         target = _leaf(entry) if out is None else out
         sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, archive, replace=force)
@@ -63,7 +80,9 @@ def extract(
             raise
         sink.commit()
         if as_json:
-            output.as_json({"path": target, "entry": fields_json(entry, "number", "token", "name", "size", "digest")})
+            found = fields_json(entry, "number", "token", "name", "size", "digest")
+            signed = to_json(signers.accepted) if signers else None
+            output.as_json({"path": target, "entry": found, "signed_by": signed})
         elif not quiet and out != "-":
             output.note(
                 f"extracted {entry.name} to {names.printable(target)}: {output.size_text(entry.size)}, "

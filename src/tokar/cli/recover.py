@@ -11,7 +11,7 @@ import typer
 from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet
+from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers
 from tokar.cli.replay import print_support
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError
@@ -35,6 +35,9 @@ def recover_set(
     support: Annotated[
         bool, typer.Option("--support", help="Print what is proved of each type of log record, and stop.")
     ] = False,
+    signed_by: SignedBy = None,
+    revoked: Revoked = None,
+    accept_unsigned: AcceptUnsigned = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -48,13 +51,15 @@ def recover_set(
         return
     if not paths or out is None:
         raise InputError("name a set, and a new folder with --out", hint="tokar recover --help shows what it takes")
-    with open_set(paths) as files:
+    signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
+    with open_set(paths, signers=signers) as files:
         size = sum(one.size for one in files.facts.databases)
         progress = nullcontext() if as_json else output.progress("recovering", size, quiet=quiet)
         with progress as advance:
             found = recover(files, out, only=only or (), progress=advance)
     if as_json:
-        output.as_json({"note": FIRST_LINE, "databases": to_json(found)})
+        signed = to_json(signers.accepted) if signers else None
+        output.as_json({"note": FIRST_LINE, "databases": to_json(found), "signed_by": signed})
         return
     output.line(FIRST_LINE)
     for one in found:

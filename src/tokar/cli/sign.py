@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -49,7 +50,7 @@ def sign_archives(
     done: list[dict[str, Any]] = []
     for path in archives:
         if not quiet:
-            name_leftovers(path.rpartition("/")[0] or ".")
+            name_leftovers(Path(path).parent)
         with named(path):
             found = sign_archive(path, signer, embed=embed)
         done.append(_json(path, found))

@@ -165,17 +165,23 @@ def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | No
         return seen, hasher.digest(), FileState.of(os.fstat(source.fileno())) == one.state
 
 
-def open_set(paths: Iterable[Path | str]) -> SetFiles:
+def open_set(paths: Iterable[Path | str], *, signers: AllowedSigners | None = None) -> SetFiles:
     """Return archives, and files as they lie, as one set whose files can be opened; all content is read first.
 
+    Args:
+        paths: Where they are.
+        signers: Those of whom one must have signed every archive.
+
     Raises:
+        NotSignedError: None of the signers signed one of the archives, or files lie as they are.
         ArchiveError: One of them cannot be read, or holds nothing.
     """
     given = Given.of(paths)
+    demand_signable(given, signers)
     found = SetFiles()
     try:
         for path in archives_of(given.sets):
-            found.take_archive(path)
+            found.take_archive(path, signers)
         found.server_folders += [one for archive in found.archives for one in _folders(archive)]
         for group in given.files:
             on_disk = set_on_disk(group)

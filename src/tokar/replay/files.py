@@ -14,6 +14,7 @@ from tokar.format.archive import Archive
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import ByteSource, FileSource
+from tokar.trust.signatures import AllowedSigners
 
 _Key = tuple[str, int | None, int, bytes | None]
 
@@ -36,13 +37,20 @@ class SetFiles:
         """What all files say, as one set."""
         return self._facts[0] if len(self._facts) == 1 else joined_facts(self._facts)
 
-    def take_archive(self, path: Path) -> None:
+    def take_archive(self, path: Path, signers: AllowedSigners | None = None) -> None:
         """Add an archive, of which all content is read.
 
+        Args:
+            path: The archive.
+            signers: Those of whom one must have signed it.
+
         Raises:
+            NotSignedError: None of them did.
             ArchiveError: It cannot be read.
         """
         archive = self._stack.enter_context(Archive(path))
+        if signers is not None:
+            signers.demand(archive)
         self.archives.append(archive)
         self._take(facts_of_archive(archive, examine=True), open_in(archive))
 
