@@ -6,7 +6,7 @@ JOBS   ?= auto
 SPREAD := -n $(JOBS) --dist worksteal # a worker keeps to neighbouring tests, which share what they begin with
 FUZZ_SECONDS ?= 10
 
-.PHONY: demo test quick torture lint format fixtures docs fuzz bench clean
+.PHONY: demo test quick torture peers lint format fixtures docs fuzz bench clean
 
 $(BIN)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokar needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
@@ -25,6 +25,10 @@ quick: $(BIN)/.ready
 
 torture: $(BIN)/.ready
 	$(BIN)/pytest $(SPREAD) -m torture
+
+peers: $(BIN)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
+	$(BIN)/pytest -q tests/live/test_peers.py tests/live/test_kerberos.py
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .

@@ -44,11 +44,14 @@ def double(tmp_path: Path) -> Iterator[CaDouble]:
 def dcom(double: CaDouble) -> Iterator[Any]:
     found = connected(double)
     yield found
+    dcomrt.DCOMConnection.PORTMAPS.pop(double.host)
     found.disconnect()
 
 
 def connected(double: CaDouble, password: str = "Secret-1") -> Any:
-    return dcomrt.DCOMConnection(f"{double.host}[{double.port}]", "backup", password, "LAB", oxidResolver=False)
+    found = dcomrt.DCOMConnection(f"{double.host}[{double.port}]", "backup", password, "LAB", oxidResolver=False)
+    dcomrt.DCOMConnection.PORTMAPS[double.host] = found.get_dce_rpc()  # it looks there, and expects port 135
+    return found
 
 
 def test_impacket_activates_calls_and_releases(double: CaDouble, dcom: Any) -> None:
@@ -59,8 +62,8 @@ def test_impacket_activates_calls_and_releases(double: CaDouble, dcom: Any) -> N
     answer = interface.request(call, csra.ADMIN.identifier, uuid=interface.get_iPid())
     assert (answer["pdwState"], answer["ErrorCode"]) == (1, 0)
     assert double.log[-1] == "SERVER_STATE"
-    interface.RemRelease()
-    assert double.log[-1] == "released"
+    interface.RemRelease()  # it gives one reference back, whatever it holds
+    assert [one.references for one in double.objects.values()] == [4]
 
 
 def test_impacket_asks_which_ways_there_are(double: CaDouble, dcom: Any) -> None:
@@ -87,9 +90,12 @@ def test_impacket_reads_every_property_of_our_activation() -> None:
         found.append(data[at : at + size])
         at += size
     assert (len(found), at) == (6, len(data))
-    info = dcomrt.InstantiationInfoData(found[1])
+    info = dcomrt.InstantiationInfoData()
+    info.fromStringReferents(found[1][info.fromString(found[1]) :])
     assert (info["classId"], info["cIID"]) == (csra.ADMIN_CLASS, 1)
     assert [one["Data"] for one in info["pIID"]] == [csra.ADMIN.identifier]
     assert (info["clientCOMVersion"]["MajorVersion"], info["clientCOMVersion"]["MinorVersion"]) == (5, 7)
     assert dcomrt.SpecialPropertiesData(found[0])["dwSessionId"] == 0xFFFFFFFF
-    assert dcomrt.ScmRequestInfoData(found[5])["remoteRequest"]["cRequestedProtseqs"] == 1
+    scm = dcomrt.ScmRequestInfoData()
+    scm.fromStringReferents(found[5][scm.fromString(found[5]) :])
+    assert scm["remoteRequest"]["cRequestedProtseqs"] == 1

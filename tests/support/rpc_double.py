@@ -61,14 +61,21 @@ class Incoming:
 
 
 @dataclass
+class Logon:
+    """A security context of a connection."""
+
+    context: Any
+    protection: Protection
+    level: int
+    refused: bool = False
+
+
+@dataclass
 class Peer:
     """A connection as the server has it."""
 
     socket: socket.socket
-    protection: Protection | None = None
-    context: Any = None
-    level: int = 1
-    refused: bool = False
+    logons: dict[int, Logon] = field(default_factory=dict)  # by the number that the client gives each
     fragment: int = MAX_FRAGMENT
     interfaces: dict[int, bytes] = field(default_factory=dict)
     parts: bytearray = field(default_factory=bytearray)
@@ -151,11 +158,12 @@ class RpcDouble:
         kind = Kind(pdu.header.kind)
         if kind in {Kind.BIND, Kind.ALTER_CONTEXT}:
             return self._bind(peer, pdu, kind)
-        if kind is Kind.AUTH3:
+        if kind is Kind.AUTH3 and pdu.trailer is not None:
+            logon = peer.logons[pdu.trailer.context]
             try:
-                peer.context.step(pdu.token)
+                logon.context.step(pdu.token)
             except SpnegoError:
-                peer.refused = True
+                logon.refused = True
             return True
         return kind is Kind.REQUEST and self._request(peer, pdu)
 
@@ -176,12 +184,12 @@ class RpcDouble:
                 results += struct.pack("<HH", 2, 2 if known else 1) + bytes(20)
         token, flags, trailer = b"", int(Flag.WHOLE), None
         if pdu.trailer is not None:
-            if peer.context is None:
-                peer.context = self._acceptor(Mechanism(pdu.trailer.mechanism))
-                peer.protection = Protection(peer.context, Mechanism(pdu.trailer.mechanism))
-                peer.level = pdu.trailer.level
+            number, mechanism = pdu.trailer.context, Mechanism(pdu.trailer.mechanism)
+            if number not in peer.logons:
+                context = self._acceptor(mechanism)
+                peer.logons[number] = Logon(context, Protection(context, mechanism, number), pdu.trailer.level)
             try:
-                token = peer.context.step(pdu.token) or b""
+                token = peer.logons[number].context.step(pdu.token) or b""
             except SpnegoError:
                 self._fault(peer, pdu, ACCESS_DENIED)
                 return False
@@ -197,19 +205,18 @@ class RpcDouble:
     def _request(self, peer: Peer, pdu: Pdu) -> bool:
         start = RequestStart.unpack(pdu.body)
         fixed = 24 if pdu.has(Flag.OBJECT) else 8
-        user = None
-        if pdu.trailer is not None:
-            if peer.protection is None or peer.refused or not peer.protection.is_complete:
-                self._fault(peer, pdu, ACCESS_DENIED)
-                return False
-            peer.parts += peer.protection.open(pdu, fixed)
-            user = str(peer.context.client_principal)
-        else:
+        logon = peer.logons.get(pdu.trailer.context) if pdu.trailer else None
+        if pdu.trailer is None:
             peer.parts += pdu.body[fixed:]
+        elif logon is None or logon.refused or not logon.protection.is_complete:
+            self._fault(peer, pdu, ACCESS_DENIED)
+            return False
+        else:
+            peer.parts += logon.protection.open(pdu, fixed)
         if not pdu.has(Flag.LAST):
             return True
         stub, peer.parts = bytes(peer.parts), bytearray()
-        level = peer.level if pdu.trailer else 1
+        level, user = (logon.level, str(logon.context.client_principal)) if logon else (1, None)
         try:
             call = Incoming(start.operation, stub, pdu.body[8:fixed], level, user)
             made = self._interfaces[peer.interfaces[start.number]]
@@ -221,7 +228,7 @@ class RpcDouble:
         return True
 
     def _respond(self, peer: Peer, pdu: Pdu, number: int, answer: bytes) -> None:
-        protection = peer.protection if pdu.trailer else None
+        protection = peer.logons[pdu.trailer.context].protection if pdu.trailer else None
         room = peer.fragment - 24 - (protection.overhead if protection else 0)
         room -= room % 16
         for at in range(0, max(len(answer), 1), room):
@@ -237,9 +244,10 @@ class RpcDouble:
     def _fault(self, peer: Peer, pdu: Pdu, status: int) -> None:
         flags = Flag.WHOLE | (0 if self.executed_before_fault else Flag.DID_NOT_EXECUTE)
         body = Fault(0, 0, 0, 0, status).pack()
-        if peer.protection is not None and peer.protection.is_complete and not peer.refused:
+        logon = peer.logons.get(pdu.trailer.context) if pdu.trailer else None
+        if logon is not None and logon.protection.is_complete and not logon.refused:
             header = PduHeader(kind=Kind.FAULT, flags=flags, size=0, call=pdu.header.call)
-            self._send(peer, peer.protection.seal(header, body, b""))
+            self._send(peer, logon.protection.seal(header, body, b""))
         else:
             self._send(peer, pdu_bytes(Kind.FAULT, pdu.header.call, body, flags=flags))
 

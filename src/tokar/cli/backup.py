@@ -13,19 +13,17 @@ from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, demand_taken, settings_for
-from tokar.cli.options import Json, Quiet, Sign, make_signer, name_leftovers
+from tokar.cli.options import Deadline, Json, Quiet, Sign, deadlines_of, make_signer, name_leftovers
 from tokar.cli.sources import opened_server, usable_kind
 from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
 from tokar.server.content import ListedFile
 from tokar.server.contract import BackupKind
-from tokar.server.deadline import Deadlines
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
 from tokar.sets.outcome import Word
 from tokar.words import count_text
 
-_LONGEST_DEADLINE = 1_000_000
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -69,14 +67,7 @@ def backup(
     name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
     annotation: Annotated[str | None, typer.Option(help="A remark to keep in the archive.")] = None,
     compress: Annotated[str, typer.Option(help="none, zstd or zstd:LEVEL.")] = "zstd",
-    deadline: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1,
-            metavar="SECONDS",
-            help="How long one call of the server may take; a stuck call ends in an error. [default: generous]",
-        ),
-    ] = None,
+    deadline: Deadline = None,
     truncate: Annotated[
         bool,
         typer.Option(
@@ -114,11 +105,7 @@ def backup(
         progress=None if quiet or as_json else _Announcer(),
         signer=make_signer(sign),
     )
-    if deadline is not None and not deadline <= _LONGEST_DEADLINE:  # nor what is no number
-        raise InputError(f"--deadline takes at most {_LONGEST_DEADLINE} seconds")
-    deadlines = Deadlines()
-    if deadline is not None:  # how long a process takes to start has nothing to do with the server
-        deadlines = Deadlines(call=deadline, first_read=deadline, read=deadline, end=deadline)
+    deadlines = deadlines_of(deadline)
     with (
         settings_for(
             user=user, password_env=password_env, password_fd=password_fd, auth=auth, trace=trace, takes=takes

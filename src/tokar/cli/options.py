@@ -18,6 +18,7 @@ from tokar.words import some
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
+    from tokar.server.deadline import Deadlines
     from tokar.storage.sink import FileSink
     from tokar.trust.signatures import AcceptedSignature, AllowedSigners, Signer
 
@@ -75,6 +76,15 @@ AcceptUnsigned = Annotated[
 SIGNERS_VARIABLE: Final = "TOKAR_SIGNERS"
 """Names the list of allowed signers that is asked where no option names one."""
 
+Deadline = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        metavar="SECONDS",
+        help="How long one call of the server may take; a stuck call ends in an error. [default: generous]",
+    ),
+]
+_LONGEST_DEADLINE: Final = 1_000_000
 _HANDED_OVER: Final = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what shells write for the pipe of <(...)
 
 
@@ -134,6 +144,22 @@ def signature_lines(signatures: Iterable[dict[str, Any]], accepted: dict[str, An
 
 def _name_signer(found: AcceptedSignature) -> None:
     output.note(f"{names.printable(found.archive)}: {found}")
+
+
+def deadlines_of(seconds: float | None) -> Deadlines:
+    """Return how long calls may take.
+
+    Raises:
+        InputError: It is too long, or no number.
+    """
+    from tokar.server.deadline import Deadlines  # noqa: PLC0415 - options alone load little
+
+    if seconds is None:
+        return Deadlines()
+    if not seconds <= _LONGEST_DEADLINE:  # nor what is no number
+        raise InputError(f"--deadline takes at most {_LONGEST_DEADLINE} seconds")
+    # how long a process takes to start has nothing to do with the server
+    return Deadlines(call=seconds, first_read=seconds, read=seconds, end=seconds)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
 from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, settings_for
-from tokar.cli.options import Json, Quiet, end_with_json
+from tokar.cli.options import Deadline, Json, Quiet, deadlines_of, end_with_json
 from tokar.cli.sources import opened_server, usable_kind
 from tokar.errors import ArchiveError
 from tokar.server.contract import BackupContext, BackupType, Outcome, Server
@@ -47,6 +47,7 @@ def probe(
     password_fd: PasswordFd = None,
     auth: How = None,
     trace: TraceFile = None,
+    deadline: Deadline = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +61,7 @@ def probe(
         settings_for(
             user=user, password_env=password_env, password_fd=password_fd, auth=auth, trace=trace, takes=takes
         ) as settings,
-        opened_server(source, settings) as server,
+        opened_server(source, settings, deadlines_of(deadline)) as server,
     ):
         try:
             for name, fact in server.probe():

@@ -441,13 +441,15 @@ def open_source(
     if restoring:
         raise no_restore()
     names = [name for name in (address.host, address.authority, *re.split(r"[\\@]", user or "")) if name]
+    given = deadlines or Deadlines()
     where = Place(
         address.host,
         address.port,
         Credentials(user, password, Mechanism[auth.upper()]),
+        min(given.start, given.call),
         trace=Trace(trace, names, hidden=[Call.READ]) if trace else None,
     )
-    return CaServer(where, address.authority, deadlines=deadlines, truncates=truncate)
+    return CaServer(where, address.authority, deadlines=given, truncates=truncate)
 
 
 def _hindrance() -> str | None:

@@ -17,7 +17,6 @@ from tokar.rpc.pdus import HEADER_SIZE, TRAILER_SIZE, Kind, Pdu, PduHeader, Trai
 from tokar.rpc.wire_errors import LogonError, MissingExtraError, WireError
 
 _BLOCK: Final = 16  # what a body is filled up to
-_CONTEXT: Final = 1  # the number of the one security context of a connection
 _NO_TICKET: Final = (
     "name an account with --user, or get a ticket: kinit USER@REALM, with pip install 'tokar[kerberos]', and the "
     "full name of the host"
@@ -104,10 +103,12 @@ class Protection:
     Args:
         context: The security context: one of pyspnego's, or what has the same methods.
         mechanism: How it logs on.
+        number: What the client calls it.
     """
 
-    def __init__(self, context: Any, mechanism: Mechanism) -> None:
+    def __init__(self, context: Any, mechanism: Mechanism, number: int = 1) -> None:
         self._context = context
+        self._number = number
         self.mechanism = mechanism
         self._size: int | None = None
 
@@ -145,7 +146,7 @@ class Protection:
 
     def trailer(self, padding: int = 0) -> Trailer:
         """Return what stands before each token."""
-        return Trailer(mechanism=self.mechanism, padding=padding, context=_CONTEXT)
+        return Trailer(mechanism=self.mechanism, padding=padding, context=self._number)
 
     def seal(self, header: PduHeader, fixed: bytes, stub: bytes) -> bytes:
         """Return the bytes of a packet, signed and sealed.
