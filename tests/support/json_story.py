@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chain_sets import DATABASE, dirty, full, increment, part
 from command_line import tokar
 from recovery_sets import checkpoint
-from signed import make_key
+from signed import make_key, public, signers
 from small_sets import damaged, write
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ probe dir:nothing
 sign a.tokar --key key
 sign a.tokar --key key --embed
 sign cut.tokar --key key
+sign b.tokar --key key
+verify a.tokar b.tokar cut.tokar --signed-by signers
+check a.tokar --signed-by signers
+chain a.tokar --signed-by signers
+restore a.tokar --into signed --signed-by signers
+extract a.tokar edb00005.log -o signed.log --signed-by signers
+create b.tokar set --sign key
 inspect a.tokar
 inspect a.tokar --sums sha256
 inspect a.tokar --records
@@ -91,7 +98,7 @@ def run(folder: Path) -> Iterator[tuple[str, list[str], Any]]:
     _prepare(folder)
     for line in COMMANDS.strip().splitlines():
         words = line.split()
-        if words[0] == "sign" and not (folder / "key").exists():
+        if {"sign", "--signed-by", "--sign"} & {*words} and not (folder / "key").exists():
             continue
         result = tokar(words[0], *words[1:2] * (words[0] == "lab"), "--json", *words[1 + (words[0] == "lab") :])
         yield words[0], words, result.json()
@@ -113,6 +120,6 @@ def _prepare(folder: Path) -> None:
     (folder / "cut.tokar").write_bytes(data[:-200])
     (folder / "broken.tokar").write_bytes(damaged(data, len(data) // 2))
     if shutil.which("ssh-keygen"):
-        make_key(folder, "key")
+        signers(folder, f"* {public(make_key(folder, 'key'))}", name="signers")
     tokar("lab", "new", folder / "server", "--profile", "certadm")
     tokar("lab", "new", folder / "fresh", "--profile", "certadm", "--empty")

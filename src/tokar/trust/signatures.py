@@ -62,7 +62,8 @@ class FoundSignature:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
-        parts = self.signature.to_json() if self.signature else {}
+        keys = ("key_type", "fingerprint", "namespace", "armored")
+        parts = self.signature.to_json() if self.signature else dict.fromkeys(keys)
         return {"where": self.where.value, **parts, "damage": self.damage or None}
 
 
