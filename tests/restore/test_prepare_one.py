@@ -8,8 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, OTHER_STREAM, archive, branch, checkpoint, database, dirty, logs, part, streaming
-from recovery_sets import DATABASE_SIGNATURE
+from chain_sets import (
+    DATABASE,
+    OTHER_STREAM,
+    TOP,
+    archive,
+    branch,
+    checkpoint,
+    database,
+    dirty,
+    logs,
+    name_of,
+    part,
+    streaming,
+)
+from recovery_sets import DATABASE_SIGNATURE, flip, write
 from restore_helpers import plan_one, targets
 
 import tokar
@@ -21,6 +34,7 @@ from tokar.restore.plan import UNRECOVERABLE, Action
 from tokar.restore.prepare import MergedSet, incomplete_files, place_sets, plan_restore
 from tokar.salvage.salvage import salvage
 from tokar.sets.judge import judge_set
+from tokar.sets.outcome import Word
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
@@ -357,6 +371,35 @@ def test_clean_databases_of_one_name_are_not_sent_to_one_path(tmp_path: Path) ->
     files |= {f"{one}/x.edb": bytes(database(signature=Signature(random=at))) for at, one in enumerate("ab", 5)}
     (problem,) = [one for one in plan_of(made(tmp_path, files), tmp_path / "out").problems if one.urgency == 0]
     assert "; --only a/x.edb restores what needs no log; " in str(problem.error.hint)
+
+
+STAYING: dict[str, tuple[dict[str, bytes], dict[str, bytes], Word, str]] = {
+    "what it needs": ({DATABASE: bytes(dirty(5, 7)), **part(5, 6)}, part(7, 8), Word.NOT_PROVEN, ""),
+    "what was committed": ({DATABASE: bytes(dirty(5, 6, 8)), **part(5, 6)}, part(7, 8), Word.NOT_PROVEN, ""),
+    "not all of it": ({DATABASE: bytes(dirty(5, 8)), **part(5, 6)}, part(7, 7), Word.NOT_RESTORABLE, "0x8 is missing"),
+    "what hard recovery needs": (
+        {DATABASE: bytes(streaming(5, 7)), **part(5, 6)}, part(7, 8), Word.NOT_RESTORABLE, "0x7 is missing",
+    ),
+    "a damaged one": (
+        {DATABASE: bytes(dirty(5, 6)), **part(5, 6)},
+        {name_of(7): flip(flip(TOP[7], 5000), 5400, 3)},
+        Word.NOT_PROVEN,
+        "edb00007.log has 1 damaged segment",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", STAYING)
+def test_logs_that_stay_in_the_target_are_judged_with_the_set(title: str, tmp_path: Path) -> None:
+    files, there, word, problem = STAYING[title]
+    path, out = made(tmp_path, files), write(tmp_path / "out", there)
+    with tokar.open(path) as opened:
+        plan = plan_restore(opened, RestoreOptions(into=out, existing="roll-forward"))
+    assert plan.outcome is not None
+    assert plan.outcome.word is word
+    errors = [one.error.message for part, _ in plan.parts for one in part.problems]
+    assert len(errors) == bool(problem)
+    assert problem in "".join(errors)
 
 
 def test_one_name_with_different_content_in_two_sets_is_a_problem_of_the_plan(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tokar import tokens
-from tokar.errors import FormatError, RestoreError
+from tokar.errors import ExistingFileError, FormatError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.index import Entry, find_entries
 from tokar.names import leaf_of
@@ -29,7 +29,8 @@ from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import LogFacts, SetFacts
-from tokar.sets.faults import Fault, FaultKind
+from tokar.sets.faults import Fault, FaultKind, Severity
+from tokar.sets.file_faults import log_fault
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.logs import LogTable, with_right_names
 from tokar.sets.outcome import LastLine, outcome_of
@@ -227,6 +228,27 @@ def choose_one(
         give_up=_give_up(found),
         problems=tuple(_unrecoverable(found, facts)),
     )
+
+
+def with_staying(
+    chosen: ChosenSets, logs: Sequence[LogFacts], *, branch: str = "", right_names: bool = False
+) -> ChosenSets:
+    """Return what is restored, judged together with logs that are in the log directory already and stay there.
+
+    A single set that soft recovery plays may need them. Hard recovery needs all that it needs from the sets themselves.
+    """
+    hard = chosen.recovery is Recovery.HARD
+    if chosen.selection is None and not (hard and chosen.problems):
+        facts = _facts_of(chosen.archives[0], chosen.archives[0].entries)
+        ordered = sorted((*facts.logs, *logs), key=lambda log: log.generation or 0)
+        facts = replace(facts, logs=tuple(ordered))
+        found = choose_one(chosen.archives[0], facts=facts, branch=branch, right_names=right_names)
+        judged = {name: getattr(found, name) for name in ("outcome", "problems", "give_up", "not_checked")}
+        chosen = replace(chosen, **judged)
+    faults = (log_fault(log, Severity.ERROR, hard=hard, last=log is logs[-1]) for log in logs)
+    hint = "move it elsewhere, or give up the logs that are there: --existing set-aside"
+    errors = [ExistingFileError(one.message, hint=hint) for one in faults if one is not None]
+    return replace(chosen, problems=(*chosen.problems, *map(Problem, errors)))
 
 
 def _goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:

@@ -58,7 +58,7 @@ from tokar.restore.rollforward import look_for_continuing
 from tokar.restore.targets import Targets
 from tokar.sets.facts import LogFacts
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
-from tokar.words import some
+from tokar.words import count_text, some
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
@@ -480,7 +480,9 @@ def _roll_forward(
         return add_problems(plan, [Problem(ExistingFileError(why, hint="use --existing set-aside"))])
     found = look_for_continuing(directory, logs)
     plan = make_plan(entries, request, replace(inventory, stays=found.stays))
-    stays = f"{len(found.stays)} logs in {directory.path} continue the set and stay; they reach 0x{found.high:X}"
+    count = len(found.stays)
+    does = "continues the set and stays; it reaches" if count == 1 else "continue the set and stay; they reach"
+    stays = f"{count_text(count, 'log')} in {directory.path} {does} 0x{found.high:X}"
     notes = (*plan.notes, stays if found.stays else f"no log in {directory.path} continues the set")
     return replace(add_problems(plan, found.problems), notes=notes)
 

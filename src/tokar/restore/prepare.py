@@ -24,7 +24,7 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
-from tokar.restore.chosen import ChosenSets, choose_one
+from tokar.restore.chosen import ChosenSets, choose_one, with_staying
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import list_of
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance, places_of
@@ -46,6 +46,7 @@ from tokar.restore.stager import ContentReader
 from tokar.restore.targets import room_problems
 from tokar.sets.choose import NotPlaced
 from tokar.sets.outcome import LastLine, with_met
+from tokar.sets.read import facts_of_logs
 from tokar.words import count_text, noun, some
 
 
@@ -135,6 +136,10 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     request = replace(request, left_out=apart, names=_right_names(chosen, content))
     request = replace(request, roots=content.roots, numbered=content.keeps_numbers)
     plan = _plan(content, request, chosen, options)
+    if plan.stays:
+        staying = facts_of_logs(Path(directory, name) for directory, name in sorted(plan.stays))
+        chosen = with_staying(chosen, staying, branch=options.branch, right_names=options.right_names)
+        plan = _plan(content, request, chosen, options)
     plan = replace(plan, notes=(*plan.notes, *map(_answer, met if options.as_it_lay else ())))
     folders = () if request.certutil is None else (request.certutil,)
     of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows

@@ -253,6 +253,21 @@ def facts_of_archive(
     return replace(facts, databases=databases)
 
 
+def facts_of_logs(paths: Iterable[Path]) -> tuple[LogFacts, ...]:
+    """Return what logs on disk say of themselves, in their order, all of their content examined.
+
+    Raises:
+        StorageError: One cannot be read.
+    """
+    reader = SetReader(examine=True)
+    for path in paths:
+        with FileSource(path) as source:
+            file = SetFile(name=names.printable(path.name), size=source.size)
+            if reader.wants(file):
+                reader.add(file, inspect_file(source, examine=True))
+    return reader.facts().logs
+
+
 class _Base(TypedDict):
     name: str
     size: int
