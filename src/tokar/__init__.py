@@ -29,9 +29,9 @@ _HOMES = {
     "errors": (
         "AmbiguousLocationError ArchiveError BadMagicError CheckMismatchError CollisionError "
         "DigestMismatchError ExhaustedError ExistingFileError FormatError HeaderError InputError IntegrityError "
-        "LocationListError NoRoomError NoSuchEntryError NotSignedError NothingFoundError PartialError ProcedureError "
-        "RestoreError SetError SigningError SourceChangedError SourceError StorageError UnknownTokenError "
-        "UnsafeNameError UnsealedError UnsupportedError"
+        "LocationListError LockedError MissingExtraError NoRoomError NoSuchEntryError NotSignedError "
+        "NothingFoundError PartialError ProcedureError RestoreError SetError SigningError SourceChangedError "
+        "SourceError StorageError UnknownTokenError UnsafeNameError UnsealedError UnsupportedError"
     ),
     "format.archive": "Archive",
     "format.bodies": "FileList",
@@ -61,6 +61,7 @@ _HOMES = {
     "sets.receipt": "Receipt",
     "storage.bytesource": "ByteSource BytesSource FileSource",
     "storage.sink": "FileSink PipeSink Sink",
+    "trust.recipients": "Identities Recipients rekey",
     "trust.signatures": "AcceptedSignature AllowedSigners FoundSignature Signer signatures_of",
     "trust.signing": "SignedArchive sign_archive",
 }

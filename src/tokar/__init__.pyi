@@ -19,6 +19,8 @@ from tokar.errors import (
     InputError,
     IntegrityError,
     LocationListError,
+    LockedError,
+    MissingExtraError,
     NoRoomError,
     NoSuchEntryError,
     NothingFoundError,
@@ -66,6 +68,7 @@ from tokar.sets.choose import NotRestorableError
 from tokar.sets.receipt import Receipt
 from tokar.storage.bytesource import ByteSource, BytesSource, FileSource
 from tokar.storage.sink import FileSink, PipeSink, Sink
+from tokar.trust.recipients import Identities, Recipients, rekey
 from tokar.trust.signatures import AcceptedSignature, AllowedSigners, FoundSignature, Signer, signatures_of
 from tokar.trust.signing import SignedArchive, sign_archive
 
@@ -106,11 +109,14 @@ __all__ = [
     "FoundSignature",
     "Head",
     "HeaderError",
+    "Identities",
     "InputError",
     "IntegrityError",
     "LocationListError",
+    "LockedError",
     "LogsOnlyRefusedError",
     "LostRange",
+    "MissingExtraError",
     "NoAnswerError",
     "NoRoomError",
     "NoSuchEntryError",
@@ -127,6 +133,7 @@ __all__ = [
     "Problem",
     "ProcedureError",
     "Receipt",
+    "Recipients",
     "RecoveredFile",
     "RestoreError",
     "RestoreOptions",
@@ -167,6 +174,7 @@ __all__ = [
     "place",
     "plan_restore",
     "recover",
+    "rekey",
     "salvage",
     "sign_archive",
     "signatures_of",

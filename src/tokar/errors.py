@@ -8,6 +8,7 @@ The tree, with the exit code that the command line gives for each branch::
     |-- InputError                      2   the caller asked for something that makes no sense
     |   |-- NoSuchEntryError            2   no entry of that name, or more than one
     |   |-- NothingFoundError           2   no file of a database engine
+    |   |-- MissingExtraError           2   a package that this needs is not installed
     |   `-- OverwritesInputError        2   standard output or standard error leads into a file that is read
     |-- FormatError                     4   the bytes break a rule of spec/format.md, which `rule` names
     |   |-- BadMagicError               3   not an archive at all
@@ -45,8 +46,9 @@ The tree, with the exit code that the command line gives for each branch::
     |   `-- OutputError                 8   the work is done, and what should be printed about it was not
     |-- SetError                        9   the archive is good, the set in it is not
     |-- SigningError                    1   a signature cannot be made, or nobody could judge it: ssh-keygen failed
-    `-- NotSignedError                 10   nobody signed the archive who was asked for; nothing was written
-        `-- BadSignatureError          10   bytes that should be a signature are none
+    |-- NotSignedError                 10   nobody signed the archive who was asked for; nothing was written
+    |   `-- BadSignatureError          10   bytes that should be a signature are none
+    `-- LockedError                    11   the content is encrypted, and nothing that was given opens it
 
 Each has a word for programs, from its name where it says none: the `kind` of errors in JSON, which never gets another
 meaning.
@@ -147,6 +149,10 @@ class InputError(ArchiveError):
 
     exit_code = 2
     word = "usage"
+
+
+class MissingExtraError(InputError):
+    """A package that only some uses need is not installed."""
 
 
 class NothingFoundError(InputError):
@@ -341,3 +347,10 @@ class NotSignedError(ArchiveError):
 
     exit_code = 10
     hint_text = "take a signed copy; or have the right person sign this one: tokar sign ARCHIVE --key KEY"
+
+
+class LockedError(ArchiveError):
+    """The content is encrypted, and nothing that was given opens it. Nothing was written."""
+
+    exit_code = 11
+    hint_text = "name what opens it: --identity FILE, or --passphrase; tokar keys ARCHIVE says which it takes"

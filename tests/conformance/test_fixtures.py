@@ -24,7 +24,7 @@ WITHOUT_FIXTURE = {
     "FILE-2": "the length of the body says it, so that REC-7 is broken first",
     "FACT-1": "a duty of writers",
     "FACT-2": "a duty of readers that have the content",
-    "ENC-4": "a duty of readers that are given a key",
+    "ENC-4": "a duty of readers that are given a key: `opens` says so in enc-4-*",
     "ENC-5": "a duty of writers; what it adds is no damage (LOW-1)",
     "LOW-2": "a duty of writers that no reader can see",
     "LIM-1": "needs 2^24 entries; tested with a lower limit",
@@ -94,7 +94,12 @@ def test_every_fixture_says_in_one_sentence_what_it_shows() -> None:
         assert name.startswith(("good-", "may-")) == (case.answer == "sealed"), name
         assert name.startswith("may-") == bool(case.permitted), name
         rules = {case.rule, case.encryption.get("rule"), *(answer["rule"] for answer in case.permitted)} - {None}
-        assert not rules or any(name.removeprefix("may-").upper().startswith(f"{rule}-") for rule in rules), name
+        assert name.startswith("enc-4-") == (not case.opens), name
+        assert (
+            not case.opens
+            or not rules
+            or any(name.removeprefix("may-").upper().startswith(f"{rule}-") for rule in rules)
+        ), name
 
 
 def test_every_permitted_answer_is_one_that_a_reader_can_give() -> None:

@@ -4,7 +4,7 @@ import pytest
 from blake3 import blake3
 from format_tools import ARCHIVE_ID, CHUNK, ZEROS, begun, pattern
 
-from tokar.format.bodies import Codec, FileList, FileRecord
+from tokar.format.bodies import Codec, DataRecord, FileList, FileRecord
 from tokar.format.entry_writer import EntryWriter, encode_chunk
 
 FILE = FileRecord(0, 65001, 0x21, FileList.BY_HAND, None, None, False, 16, b"E.LOG")
@@ -16,9 +16,9 @@ def records_of(chunks: list[bytes]) -> tuple[bytes, EntryWriter]:
     out = b"".join(writer.begin())
     for content in chunks:
         zeros = not any(content)
-        encoded = encode_chunk(
-            0, writer.chunk_count, Codec.ZEROS if zeros else Codec.STORED, b"" if zeros else content, content
-        )
+        codec = int(Codec.ZEROS if zeros else Codec.STORED)
+        data = DataRecord(0, writer.chunk_count, len(content), codec)
+        encoded = encode_chunk(data, b"" if zeros else content, content)
         out += b"".join(bytes(part) for part in writer.add(encoded))
     return out + writer.end()[1], writer
 
@@ -41,7 +41,7 @@ def test_done_has_the_digest_of_all_chunks() -> None:
     writer = EntryWriter(FILE, ARCHIVE_ID[:8], START)
     writer.begin()
     for number, content in enumerate((b"one", b"two")):
-        writer.add(encode_chunk(0, number, Codec.STORED, content, content))
+        writer.add(encode_chunk(DataRecord(0, number, 3, int(Codec.STORED)), content, content))
     entry, done = writer.end()
     assert entry.digest == blake3(b"onetwo").digest()
     assert done[24:56] == entry.done_check

@@ -75,8 +75,8 @@ def test_a_head_that_is_no_canonical_json_is_refused_at_its_position() -> None:
 
 
 def test_unknown_features_are_named() -> None:
-    body = canonical_json.encode(head(features=["chunks-elsewhere", "encryption"]).to_json())
-    with pytest.raises(UnsupportedError, match="chunks-elsewhere, encryption") as caught:
+    body = canonical_json.encode(head(features=["a-second", "chunks-elsewhere", "encryption"]).to_json())
+    with pytest.raises(UnsupportedError, match="here: a-second, chunks-elsewhere") as caught:
         Head.parse(body, position=32)
     assert caught.value.rule == "HEAD-1"
 

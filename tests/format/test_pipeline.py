@@ -9,7 +9,7 @@ from format_tools import CHUNK, pattern
 
 from tokar.errors import StorageError
 from tokar.format.compression import Compression
-from tokar.format.pipeline import Pipeline
+from tokar.format.pipeline import ChunkTarget, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def pipeline(request: pytest.FixtureRequest) -> Iterator[Pipeline]:
 def send(pipeline: Pipeline, number: int, content: bytes, write: Any) -> None:
     buffer = pipeline.buffer()
     buffer[: len(content)] = content
-    pipeline.put(0, number, buffer, len(content), write)
+    pipeline.put(ChunkTarget(0, None, write), number, buffer, len(content))
 
 
 def test_chunks_are_written_in_order_in_one_thread(pipeline: Pipeline) -> None:

@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 import pytest
+from fixtures.expect import Expectation
+from fixtures.readers import KEYS
 from format_tools import ARCHIVE_ID, HEAD, ZEROS, Forge, MemorySink, begun, pattern
 from salvage_tools import (
     CHUNK,
@@ -34,14 +36,15 @@ from tokar.errors import (
     StorageError,
     UnsupportedError,
 )
+from tokar.format.archive import Archive
 from tokar.format.bodies import Preamble
 from tokar.format.metadata import parse_calls
 from tokar.format.scanner import Scan
+from tokar.format.verify import verify
 from tokar.salvage import copy as salvage_copy
 from tokar.salvage import entry as salvage_entry
-from tokar.salvage import rebuild as salvage_rebuild
 from tokar.salvage.copy import SalvageWriter
-from tokar.salvage.entry import EntryState, FoundEntry, MissingContent, find_entry
+from tokar.salvage.entry import EntryState, FoundEntry, MissingContent
 from tokar.salvage.salvage import random_id, salvage
 from tokar.storage.bytesource import BytesSource
 
@@ -108,14 +111,14 @@ def test_an_unknown_record_is_refused() -> None:
 
 
 def test_an_unknown_feature_is_refused() -> None:
-    data = bytes(begun(features=["encryption"]).entry().finish().data)
-    with pytest.raises(UnsupportedError, match="encryption"):
+    data = bytes(begun(features=["elsewhere"]).entry().finish().data)
+    with pytest.raises(UnsupportedError, match="elsewhere"):
         salvage(BytesSource(data[:-1]), never)
 
 
 def test_an_unknown_feature_in_the_second_head_is_refused() -> None:
-    data = bytes(begun(features=["encryption"]).entry().finish().data)
-    with pytest.raises(UnsupportedError, match="encryption"):
+    data = bytes(begun(features=["elsewhere"]).entry().finish().data)
+    with pytest.raises(UnsupportedError, match="elsewhere"):
         salvage(BytesSource(broken(data, 40)), never)
 
 
@@ -698,16 +701,57 @@ def test_tail_that_names_another_root_makes_a_new_archive() -> None:
         assert result.contents == {"E.LOG": b"tokar\n"}
 
 
-def test_holes_of_an_encrypted_file_are_not_filled_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    def encrypted(*args: Any) -> FoundEntry:
-        found = find_entry(*args)
-        assert found.file is not None
-        return dataclasses.replace(found, file=found.file._replace(stream=1))
+# --- encrypted archives, without their key (SALV-2, SALV-4, SALV-6) ---------------------------------------------------
 
-    monkeypatch.setattr(salvage_rebuild, "find_entry", encrypted)
-    result = rescued(broken(WHOLE, piece(WHOLE, b"DATA", 1)), partial=True)
-    assert "DB.EDB" not in result.contents
-    assert "takes the key" in result.report.files[0].reason
+
+SEALED = Expectation.load("head-1-encrypted").data  # of four files: 1 chunk, none, 3 chunks, 1 chunk
+
+
+def test_an_encrypted_archive_is_rebuilt_as_it_was_without_its_key() -> None:
+    for kind in (b"HEAD", b"FILE", b"INDX", b"ROOT", b"TAIL", b"DONE"):
+        assert rescued(broken(SEALED, piece(SEALED, kind))).data == SEALED, kind
+
+
+def test_what_is_whole_of_an_encrypted_archive_keeps_key_and_streams() -> None:
+    result = rescued(broken(SEALED, piece(SEALED, b"DATA")))
+    assert not result.report.same
+    old = Archive(BytesSource(SEALED), KEYS)
+    result.archive.unlock(KEYS)
+    assert result.archive.head.encryption == old.head.encryption
+    assert [entry.stream for entry in result.archive] == [2, 3, 4]
+    verify(result.archive, content=True).demand()
+    assert result.archive.read(result.archive.entry(1)) == old.read(old.entry(2))
+
+
+def test_a_part_of_an_encrypted_file_is_not_written_without_the_key() -> None:
+    result = rescued(broken(SEALED, piece(SEALED, b"DATA", 2)), partial=True)
+    assert [entry.stream for entry in result.archive] == [1, 2, 4]
+    assert "with its key alone" in result.report.files[0].reason
+
+
+def test_an_encrypted_file_whose_stream_is_lost_is_lost() -> None:
+    damaged = broken(broken(SEALED, piece(SEALED, b"FILE", 2)), piece(SEALED, b"INDX"))
+    result = rescued(damaged, partial=True)
+    assert [entry.stream for entry in result.archive] == [1, 2, 4]
+    assert "opened by" in result.report.files[0].reason
+
+
+def test_nothing_is_left_of_an_encrypted_archive_without_a_head() -> None:
+    damaged = broken(broken(SEALED, piece(SEALED, b"HEAD")), piece(SEALED, b"HEAD", 1))
+    with pytest.raises(FormatError, match="no file in it can be saved"):
+        salvage(BytesSource(damaged), never)
+
+
+def test_a_chunk_of_another_length_than_a_tag_calls_for_is_not_taken() -> None:
+    with pytest.raises(FormatError):
+        salvage(BytesSource(Expectation.load("data-4-encrypted").data[:-1]), never)
+
+
+def test_records_with_keys_stay_in_a_new_archive() -> None:
+    data = Expectation.load("head-1-encrypted-keys").data
+    result = rescued(broken(data, piece(data, b"SUMM")))
+    assert not result.report.same
+    assert [one.kind for one in result.archive.trailing] == [b"keys"]
 
 
 # --- incomplete files (SALV-4) ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fixtures import forge
+from fixtures.cases_encryption import IDENTITY, KEY
 from fixtures.expect import Expectation, names
 from fixtures.mutations import join, split, spoil
 from fixtures.readers import Outcome, from_the_front, from_the_tail
@@ -12,10 +13,13 @@ from fixtures.zstd_frames import rle_block, zstd_frame
 
 __all__ = [
     "FIXTURES",
+    "IDENTITY",
+    "KEY",
     "NEEDS_CONTENT",
     "ROOT",
     "Expectation",
     "Outcome",
+    "case_of",
     "forge",
     "from_the_front",
     "from_the_tail",
@@ -36,6 +40,11 @@ def plain_names(prefix: str) -> list[str]:
     return [name for name in names(prefix) if not Expectation.load(name).encryption]
 
 
+def case_of(name: str) -> Expectation:
+    """What a fixture demands of the readers of the project, which have the feature encryption, and the key."""
+    return Expectation.load(name).with_key()
+
+
 # What only shows when content is decoded (spec/format.md section 9).
 NEEDS_CONTENT = {
     "data-6-bomb",
@@ -45,7 +54,16 @@ NEEDS_CONTENT = {
     "data-6-left-over-in-block",
     "data-6-one-byte-less",
     "data-6-one-byte-more",
-    *plain_names("done-5-"),
+    "enc-3-ciphertext",
+    "enc-3-chunk-twice",
+    "enc-3-forged-zeros",
+    "enc-3-frame-cut",
+    "enc-3-other-stream",
+    "enc-3-plain",
+    "enc-3-swapped",
+    "enc-3-tag",
+    "enc-3-zeros-of-other-size",
+    *names("done-5-"),
 }
 
 

@@ -20,6 +20,8 @@ from typing import TypeAlias, cast
 
 import zstandard
 from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json]"
 Check: TypeAlias = Callable[[Json], bool]
@@ -49,6 +51,7 @@ LENGTHS: dict[bytes, tuple[int, int]] = {
     b"ROOT": (184, 3_145_768),
     b"TAIL": (48, 48),
 }
+SEALED_DATA, TAG_SIZE = (32, 16_777_248), 16  # with encryption
 LOWER_BEFORE, LOWER_AFTER = (0, 1_048_576), (0, 65_536)
 
 # SEQ-1 as a table: in each state, the kinds that may come next.
@@ -364,6 +367,7 @@ HEAD_FORM = _shape(
         "software": (True, _is_text),
         "annotation": (False, _is_text),
         "blobs": (False, _map_of(_is_base64)),
+        # "encryption" is looked at by ENC-1
         "features": (False, _is_sorted_set),
         "location_list": (False, _shape({"bytes": (True, _is_base64), "form": (True, _matches("[wa]"))})),
         "locations": (False, _array_of(_shape(_LOCATION))),
@@ -371,6 +375,19 @@ HEAD_FORM = _shape(
         "origin": (False, _is_origin),
         "prior": (False, _shape({"id": (True, _HEX32), "root": (True, _HEX64)})),
         "server": (False, _is_text),
+    }
+)
+_WRAPPED = _shape({"recipients": (False, _is_base64), "passphrase": (False, _is_base64)})
+ENCRYPTION_FORM = _shape(
+    {
+        "cipher": (True, _matches("aes-256-gcm")),
+        "key_id": (True, _HEX32),
+        "wrapped": (
+            True,
+            lambda value: (
+                isinstance(value, dict) and bool({"recipients", "passphrase"} & value.keys()) and _WRAPPED(value)
+            ),
+        ),
     }
 )
 SUMM_FORM = _shape(
@@ -454,10 +471,10 @@ class _Listed:
         """Tells whether FILE-3 holds."""
         return list_ <= 3 and 16 <= self.chunk_log2 <= 24 and not self.flags & ~7
 
-    def keeps_file_4(self) -> bool:
-        """Tells whether FILE-4 holds for the fields, in an archive without encryption."""
+    def keeps_file_4(self, *, encrypted: bool) -> bool:
+        """Tells whether FILE-4 holds for the fields."""
         announced = self.announced_size == 0 or bool(self.flags & 2)
-        return announced and (self.modified == 0 or bool(self.flags & 1)) and self.stream == 0
+        return announced and (self.modified == 0 or bool(self.flags & 1)) and (encrypted or self.stream == 0)
 
 
 @dataclass
@@ -493,7 +510,10 @@ class _Row:
 class _Reader:
     """Reads one archive from its first byte to its last."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, key: bytes | None) -> None:
+        self._key = key
+        self._encrypted = False
+        self._stream = 0
         self._data = memoryview(data)
         self._at = 0
         self._state = "start"
@@ -554,7 +574,8 @@ class _Reader:
         if kind.isupper() and kind not in LENGTHS:
             raise _StopError("REC-6", answer="unsupported")
         # a lower-case record where the grammar has none gets the limit of those before SUMM.
-        low, high = LENGTHS.get(kind) or (LOWER_AFTER if self._state == "rooted" else LOWER_BEFORE)
+        known = SEALED_DATA if self._encrypted and kind == b"DATA" else LENGTHS.get(kind)
+        low, high = known or (LOWER_AFTER if self._state == "rooted" else LOWER_BEFORE)
         _require(low <= length <= high, "REC-7")
         _require((kind if kind.isupper() else ANY_LOWER) in ALLOWED[self._state], "SEQ-1")
         self._check_limits(kind, length)
@@ -591,10 +612,12 @@ class _Reader:
             return
         value = _parse_json(bytes(body))
         features = value.get("features")
-        if features and isinstance(features, list) and all(map(_is_text, features)):
-            raise _StopError("HEAD-1", answer="unsupported")  # this reader knows no feature
+        if features and isinstance(features, list) and all(map(_is_text, features)) and features != ["encryption"]:
+            raise _StopError("HEAD-1", answer="unsupported")
         _require(HEAD_FORM(value) and not ("locations" in value and "location_list" in value), "HEAD-2")
-        _require("encryption" not in value, "HEAD-2")  # only with the feature
+        self._encrypted = features == ["encryption"]
+        _require(self._encrypted or "encryption" not in value, "HEAD-2")
+        _require(not self._encrypted or ENCRYPTION_FORM(value.get("encryption", 0)), "ENC-1")
         self._head = bytes(body)
         self._state = "between"
 
@@ -615,11 +638,15 @@ class _Reader:
         listed = _Listed(announced, modified, stream, flags, chunk_log2)
         _require(entry == len(self.entries), "FILE-1")
         _require(listed.keeps_file_3(list_), "FILE-3")
-        _require(zero == 0 and listed.keeps_file_4(), "FILE-4")
+        _require(zero == 0 and listed.keeps_file_4(encrypted=self._encrypted), "FILE-4")
+        _require(not self._encrypted or stream > self._stream, "ENC-2")
+        self._stream = stream
         name = bytes(body[32:])
         _require((token, name) not in self._names, "FILE-5")
         self._names.add((token, name))
         self._open = _Open(self._at, check, name, encoding, token, list_, listed)
+        if self._encrypted and self._key is not None:
+            self._open.hasher = blake3(key=_derived("tokar 1 digest", self._key, stream))
         self._state = "entry"
 
     def _read_data(self, body: memoryview, check: bytes) -> None:
@@ -632,7 +659,18 @@ class _Reader:
         _require(1 <= content_size <= now.listed.chunk_size, "DATA-2")
         _require(codec <= 2 and zero == b"\0\0\0", "DATA-3")
         _require(self._content_size + now.size + content_size <= MAX_ARCHIVE, "LIM-4")
-        if codec == 0:
+        if self._encrypted and self._key is None:
+            left = len(stored) - TAG_SIZE
+            _require(left >= 0, "ENC-3")
+            _require(codec != 0 or left == content_size, "DATA-4")
+            _require(codec != 2 or left == 0, "DATA-5")
+            _require(codec != 1 or left < content_size, "DATA-6")
+        elif self._encrypted and self._key is not None:
+            stored = _decrypted(stored, _derived("tokar 1 content", self._key, now.listed.stream), bytes(body[-12:-3]))
+            chunk, content_size, codec = struct.unpack("<IIB", body[-12:-3])
+        if self._encrypted and self._key is None:
+            pass
+        elif codec == 0:
             _require(len(stored) == content_size, "DATA-4")
             now.hasher.update(stored)
         elif codec == 2:
@@ -655,7 +693,7 @@ class _Reader:
         _require(body[80:middle] == now.lengths and body[middle:] == now.checks, "DONE-2")
         _require(content_size == now.size, "DONE-3")
         _require(not now.listed.is_announced or now.listed.announced_size == content_size, "DONE-4")
-        content_digest = now.hasher.digest()
+        content_digest = digest if self._encrypted and self._key is None else now.hasher.digest()
         _require(digest == content_digest, "DONE-5")
         done = Entry(
             len(self.entries), now.token, now.list, now.encoding, now.name, now.size, digest, tuple(now.codecs),
@@ -670,7 +708,7 @@ class _Reader:
     def _read_indx(self, body: memoryview, _check: bytes) -> None:
         first, count = struct.unpack_from("<II", body)
         _require(1 <= count <= PAGE_ENTRIES and len(body) > 8 + PAGE_ROW * count, "INDX-1")
-        _check_columns(body, count)
+        _check_columns(body, count, encrypted=self._encrypted)
         rows = self._waiting[: _page_length(self._waiting)]
         # INDX-3 first, since INDX-2 can only be asked of the right entries.
         _require(first == len(self.entries) - len(self._waiting) and count == len(rows), "INDX-3")
@@ -703,7 +741,7 @@ def _page_length(rows: list[_Row]) -> int:
     return min(len(rows), PAGE_ENTRIES)
 
 
-def _check_columns(body: memoryview, count: int) -> None:
+def _check_columns(body: memoryview, count: int, *, encrypted: bool) -> None:
     """Checks what INDX-1 asks of the columns of a page."""
     ends = struct.unpack_from(f"<{count}I", body, 8 + 104 * count)
     _require(all(0 < b - a <= MAX_NAME for a, b in itertools.pairwise((0, *ends))), "INDX-1")
@@ -719,7 +757,7 @@ def _check_columns(body: memoryview, count: int) -> None:
     )
     for list_, values in zip(lists, columns, strict=True):
         listed = _Listed(*values)
-        _require(listed.keeps_file_3(list_) and listed.keeps_file_4(), "INDX-1")
+        _require(listed.keeps_file_3(list_) and listed.keeps_file_4(encrypted=encrypted), "INDX-1")
 
 
 def _columns(rows: list[_Row]) -> bytes:
@@ -753,13 +791,28 @@ def _is_kind(kind: bytes) -> bool:
     return kind.isalpha() and (kind.isupper() or kind.islower())
 
 
-def judge(data: bytes) -> Verdict:
+def _derived(context: str, key: bytes, stream: int) -> bytes:
+    """Derives a key of one entry (section 15)."""
+    return blake3(key + struct.pack("<I", stream), derive_key_context=context).digest()
+
+
+def _decrypted(stored: memoryview, key: bytes, associated: bytes) -> memoryview:
+    """Decrypts the stored bytes of a chunk; its associated data begins with its number, which is the nonce too."""
+    _require(len(stored) >= TAG_SIZE, "ENC-3")
+    try:
+        return memoryview(AESGCM(key).decrypt(associated[:4] + bytes(8), stored, associated))
+    except InvalidTag:
+        raise _StopError("ENC-3") from None
+
+
+def judge(data: bytes, key: bytes | None = None) -> Verdict:
     """Judges an archive.
 
     Args:
         data: The whole input.
+        key: K of an encrypted archive; without it content is not decoded.
 
     Returns:
         The verdict; the function raises on no input.
     """
-    return _Reader(data).run()
+    return _Reader(data, key).run()

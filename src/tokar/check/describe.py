@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names, tokens
 from tokar.as_json import as_json, fields_json, to_base64
 from tokar.errors import FormatError, UnsealedError
 from tokar.ese.filenames import NameRole, parse_file_name
-from tokar.ese.identify import identify
 from tokar.format import bodies, records
 from tokar.format.archive import Archive
 from tokar.format.bodies import Preamble
@@ -26,6 +25,9 @@ from tokar.sets.facts import SetFacts
 from tokar.sets.need import Need
 from tokar.storage.bytesource import ByteSource, SequentialReader
 from tokar.trust.signatures import signatures_of
+
+if TYPE_CHECKING:
+    from tokar.ese.inspect import Inspection
 
 
 def archive_json(path: str, archive: Archive) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def archive_json(path: str, archive: Archive) -> dict[str, Any]:
         "state": "sealed",
         "verified": False,
         "format": 1,
+        "encrypted": archive.key is not None,
         **head_json(archive.head),
         "entries": archive.entry_count,
         "content_size": summary.content_size,
@@ -222,12 +225,35 @@ class DatabaseInSet:
 def databases(archive: Archive) -> list[DatabaseInSet]:
     """Return the databases of an archive, by their tokens. Only their headers are read, and those of unnumbered logs.
 
+    Where content is encrypted and the key is not there, they are taken from the facts that the archive keeps.
+
     Raises:
         StorageError: The archive cannot be read.
     """
     entries = [*_entries_of(archive, tokens.Role.DATABASE)]
-    generations = _generations(archive) if entries else []
-    return [_database_in_set(archive, entry, generations) for entry in entries]
+    if not entries:
+        return []
+    seen = _Seen(archive)
+    generations = _generations(archive, seen)
+    return [_database_in_set(entry, seen, generations) for entry in entries]
+
+
+class _Seen:
+    """What files of an archive say of themselves."""
+
+    def __init__(self, archive: Archive) -> None:
+        from tokar.sets.recorded import RecordedFacts  # noqa: PLC0415 - loads all headers
+
+        self._archive = archive
+        self._recorded = RecordedFacts(archive) if archive.is_locked else None
+
+    def __call__(self, entry: Entry) -> Inspection | None:
+        """Return what an entry says; None where it is encrypted and no fact of it is kept."""
+        from tokar.ese.inspect import inspect_file  # noqa: PLC0415 - loads all headers
+
+        if self._recorded is not None:
+            return self._recorded.seen(entry.number, entry.size)
+        return inspect_file(self._archive.entry_source(entry))
 
 
 def databases_of(facts: SetFacts) -> list[DatabaseInSet]:
@@ -250,13 +276,13 @@ def _entries_of(archive: Archive, wanted: tokens.Role) -> Iterator[Entry]:
                 yield page.entry(page.first + at)
 
 
-def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> DatabaseInSet:
-    from tokar.ese.inspect import inspect_file  # noqa: PLC0415
+def _database_in_set(entry: Entry, look: _Seen, generations: list[int]) -> DatabaseInSet:
     from tokar.sets.need import Basis, Need, need_of  # noqa: PLC0415 - only databases need it
     from tokar.sets.read import SetFile, database_facts  # noqa: PLC0415
 
     try:
-        seen = inspect_file(archive.entry_source(entry))
+        if (seen := look(entry)) is None:
+            return DatabaseInSet(entry.number, entry.name, None, Need(basis=Basis.UNKNOWN))
         facts = database_facts(SetFile(name=entry.name, size=entry.size), seen)
     except FormatError as error:
         return DatabaseInSet(entry.number, entry.name, None, Need(basis=Basis.UNKNOWN), error=error)
@@ -265,7 +291,7 @@ def _database_in_set(archive: Archive, entry: Entry, generations: list[int]) -> 
     return DatabaseInSet(entry.number, entry.name, state, need, tuple(_missing(need.generations, generations)))
 
 
-def _generations(archive: Archive) -> list[int]:
+def _generations(archive: Archive, look: _Seen) -> list[int]:
     """Return the generations of the logs, sorted: as their names say; for a current log, which has none, its header."""
     found: set[int] = set()
     opened = 0
@@ -276,7 +302,8 @@ def _generations(archive: Archive) -> list[int]:
         elif by_name.role is not NameRole.PATCH and opened < _MAX_OPENED:
             opened += 1
             with suppress(FormatError):  # a log that cannot be read is not there
-                found.add(identify(archive.entry_source(entry)).generation or 0)
+                seen = look(entry)
+                found.add((seen.identity.generation if seen else None) or 0)
     return sorted(found - {0})
 
 

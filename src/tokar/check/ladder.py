@@ -16,11 +16,13 @@ from tokar.errors import (
     FormatError,
     InputError,
     LocationListError,
+    LockedError,
     RestoreError,
     UnsealedError,
     UnsupportedError,
 )
 from tokar.format.archive import Archive
+from tokar.format.encryption import Keyring
 from tokar.format.verify import verify
 from tokar.replay.files import SetFiles, open_in
 from tokar.restore.chosen import choose_one
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
     _Chained = dict[tuple[bytes, bytes], tuple[RungResult, Sequence[Fault]]]
 
+_LOCKED: Final = "content and its digests: they are encrypted, and no identity was given (--identity)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
@@ -58,6 +62,7 @@ class CheckRequest:
     rehearse: Path | None = None  # The directory in which to make a scratch directory for a rehearsal
     replay: bool = False  # Whether to play the logs on copies of the databases, in memory
     signers: AllowedSigners | None = None  # Those of whom one must have signed every archive
+    keyring: Keyring | None = None  # What opens encrypted content
 
 
 def check(
@@ -113,7 +118,7 @@ class _Check:
             self._look_at_files()
             return
         try:
-            archive = Archive(self.path)
+            archive = Archive(self.path, self._request.keyring)
         except FormatError as error:
             self._not_opened(error)
             return
@@ -131,6 +136,8 @@ class _Check:
                     self._rehearsed(archive, facts)
             except FormatError as error:  # also content that only decoding shows to be damaged
                 self._fail(Rung.INTACT, error)
+            except LockedError as error:  # no facts are kept of it either
+                self._rungs[Rung.CONSISTENT] = RungResult(rung=Rung.CONSISTENT, unproven=(error.message,))
 
     def _look_at_files(self) -> None:
         found = set_on_disk(self._files, progress=self._progress)
@@ -157,7 +164,8 @@ class _Check:
         self._fail(failed, error)
 
     def _intact(self, archive: Archive) -> bool:
-        content = self._request.content
+        locked = self._request.content and archive.is_locked
+        content = self._request.content and not locked
         report = verify(archive, content=content, progress=self._progress)
         self._rungs[Rung.INTACT] = RungResult(
             rung=Rung.INTACT,
@@ -165,13 +173,17 @@ class _Check:
             findings=tuple(
                 RungFault.of_error(fault.error, fault.entry.name if fault.entry else None) for fault in report.faults
             ),
-            details=() if content or report.faults else ("as it is stored; --content decodes it and compares digests",),
+            details=()
+            if content or locked or report.faults
+            else ("as it is stored; --content decodes it and compares digests",),
+            unproven=(_LOCKED,) if locked else (),
         )
         return not report.faults
 
     def _consistent(self, archive: Archive) -> SetFacts:
         recorded = RecordedFacts(archive)
-        self.backup_set = set_of_archive(archive, label=self.path, examine=self._request.content, recorded=recorded)
+        examine = self._request.content and not archive.is_locked
+        self.backup_set = set_of_archive(archive, label=self.path, examine=examine, recorded=recorded)
         read = self.backup_set.facts
         self._judge(self.backup_set, open_in(archive), recorded)
         return read

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tokar import names
 from tokar.collect.found import digest_of
@@ -26,6 +26,9 @@ from tokar.restore.planner import make_plan
 from tokar.sets.facts import SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
+
+if TYPE_CHECKING:
+    from blake3 import blake3
 
 _PREFIX: Final = "tokar-rehearsal-"
 
@@ -103,9 +106,10 @@ def _restore(archive: Archive, entries: list[Entry], folder: Path) -> dict[int, 
 
 def _unlike(archive: Archive, placed: dict[int, Path]) -> list[int]:
     """Return the entries whose restored files have another digest."""
-    return [number for number, path in placed.items() if _digest(path) != archive.entry(number).digest]
+    entries = ((archive.entry(number), path) for number, path in placed.items())
+    return [entry.number for entry, path in entries if _digest(path, entry.hasher()) != entry.digest]
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: Path, hasher: blake3) -> bytes:
     with storage_errors("read what was restored", path), path.open("rb") as file:
-        return digest_of(file.fileno())
+        return digest_of(file.fileno(), hasher)

@@ -2,8 +2,8 @@
 
 Exit codes: 0 done; 1 failed (input, output, source); 2 usage; 3 not an archive, or an unsupported one; 4 damaged; 5
 unsealed; 6 refused: the plan is not safe or not complete; 7 refused: the procedure does not allow it; 8 partial; 9 the
-archive is good, the set is not; 10 nobody signed it who was asked for; 130 interrupted,
-or 128 and the number of another signal.
+archive is good, the set is not; 10 nobody signed it who was asked for; 11 content is encrypted, and nothing that was
+given opens it; 130 interrupted, or 128 and the number of another signal.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ VERBS: Final = {
     "replay": "Play the logs of a set on copies of its databases, in memory.",
     "recover": "Write databases as recovery would leave them, without the engine.",
     "extract": "Write one file, with every byte proven on the way.",
+    "keys": "List who can open encrypted archives, by kind.",
+    "rekey": "Add recipients to an encrypted archive.",
     "salvage": "Seal again what is whole of a damaged archive.",
     "clean": "List what runs that died left in a folder, and remove it when asked.",
     "tokens": "Print the token profiles.",
@@ -51,7 +53,9 @@ VERBS: Final = {
     "demo": "Show backup, loss, restore and recovery on a simulated server.",
 }
 # Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
-CHANGE_THINGS: Final = {"create", "backup", "restore", "recover", "extract", "salvage", "sign", "clean", "lab", "demo"}
+CHANGE_THINGS: Final = {
+    *("create", "backup", "restore", "recover", "extract", "rekey", "salvage", "sign", "clean", "lab", "demo"),
+}
 # In the messages of libraries that have no MemoryError: of a loader, of compressors.
 _SHORT_OF_MEMORY: Final = ("failed to map", "cannot allocate", "memory", "alloc")
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
@@ -181,8 +185,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5 unsealed, "
-    "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 10 not signed, 130 interrupted, "
-    "128 + N by signal N.",
+    "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 10 not signed, 11 encrypted and not opened, "
+    "130 interrupted, 128 + N by signal N.",
 )
 
 

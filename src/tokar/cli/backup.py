@@ -12,6 +12,7 @@ from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import output
+from tokar.cli.encryption import NewPassphrase, RecipientFiles, RecipientTexts, recipients_of
 from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, demand_taken, settings_for
 from tokar.cli.options import Deadline, Json, Quiet, Sign, deadlines_of, make_signer, name_leftovers
 from tokar.cli.sources import opened_server, usable_kind
@@ -67,6 +68,9 @@ def backup(
     name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
     annotation: Annotated[str | None, typer.Option(help="A remark to keep in the archive.")] = None,
     compress: Annotated[str, typer.Option(help="none, zstd or zstd:LEVEL.")] = "zstd",
+    recipients: RecipientTexts = None,
+    recipients_files: RecipientFiles = None,
+    passphrase: NewPassphrase = False,
     deadline: Deadline = None,
     truncate: Annotated[
         bool,
@@ -102,6 +106,7 @@ def backup(
         name=name,
         annotation=annotation,
         compression=Compression.parse(compress),
+        recipients=recipients_of(recipients, recipients_files, passphrase=passphrase),
         progress=None if quiet or as_json else _Announcer(),
         signer=make_signer(sign),
     )

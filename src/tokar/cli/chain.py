@@ -10,6 +10,7 @@ import typer
 
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file, name_beside
 from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError
@@ -37,6 +38,8 @@ def show_chain(
     content: Annotated[
         bool, typer.Option("--content", help="Check all pages and log segments too, and link logs by their content.")
     ] = False,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     signed_by: SignedBy = None,
     revoked: Revoked = None,
     accept_unsigned: AcceptUnsigned = False,
@@ -50,16 +53,21 @@ def show_chain(
     restored, or not without a loss, or where nobody could judge it: as check.
     """
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
+    keyring = keyring_of(identity, passphrase=passphrase)
     with ExitStack() as stack:
         given = Given.of([stack.enter_context(local_file(path)) for path in paths])
         name_beside(given.beside)
-        found, lying = find_all(given, examine=content, signers=signers)
+        found, lying = find_all(given, examine=content, signers=signers, keyring=keyring)
+    locked = [one.label for one in found.sets if content and not one.facts.examined and one.receipt is None]
     chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
     # What is here may do without a file that cannot be read, or not: it may also be the full, or logs that are missing.
     does = chain.outcome is not None and chain.outcome.word in {Word.RESTORABLE, Word.NOT_PROVEN}
     word = Word.NOT_PROVEN if does else Word.NOT_RESTORABLE
     unreadable = [LastLine(word, f"cannot be read: {error}", error.exit_code) for error in found.problems]
     changing = [name for one in lying for name in one.changed]
+    if locked:
+        why = f"content of {some(locked)}: it is encrypted, and nothing that was given opens it (--identity)"
+        unreadable.append(LastLine(Word.NOT_PROVEN, why, SetError.exit_code))
     outcome = worst([*unreadable, *([chain.outcome] if chain.outcome else [])])
     if changing:
         outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)

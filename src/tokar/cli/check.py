@@ -12,6 +12,7 @@ from tokar.as_json import as_json as to_json
 from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import CheckReport, RungFault, RungResult, RungState
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import (
     AcceptUnsigned,
     Json,
@@ -69,6 +70,8 @@ def check_archives(
     signed_by: SignedBy = None,
     revoked: Revoked = None,
     accept_unsigned: AcceptUnsigned = False,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -90,6 +93,7 @@ def check_archives(
         rehearse=rehearse,
         replay=replay,
         signers=signers,
+        keyring=keyring_of(identity, passphrase=passphrase),
     )
     with ExitStack() as stack:
         paths = [Path(stack.enter_context(local_file(path))) for path in archives]

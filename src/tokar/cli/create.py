@@ -13,6 +13,7 @@ from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import examination as recorded
 from tokar.cli import output
+from tokar.cli.encryption import NewPassphrase, RecipientFiles, RecipientTexts, recipients_of
 from tokar.cli.options import Force, Json, Quiet, Sign, archive_sink, make_signer, name_leftovers
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
@@ -66,6 +67,9 @@ def create(
         bool, typer.Option("--no-examine", help="Do not verify pages and log segments on the way in.")
     ] = False,
     sign: Sign = None,
+    recipients: RecipientTexts = None,
+    recipients_files: RecipientFiles = None,
+    passphrase: NewPassphrase = False,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -73,6 +77,8 @@ def create(
     """Collect files into one sealed archive.
 
     Kinds are told from content; a folder gives what belongs to a set, and a list of what was left out.
+
+    With --recipient content is encrypted: names, sizes and facts stay readable, and this machine cannot open it again.
 
     Pages of databases and segments of logs are verified on the way in. Damage is a warning and is recorded: the files
     are kept as they are.
@@ -94,6 +100,7 @@ def create(
         base=base,
         with_key=with_key,
         signer=make_signer(sign),
+        recipients=recipients_of(recipients, recipients_files, passphrase=passphrase),
     )
     collection = gather(request)
     found = None if no_examine else Findings()
@@ -105,7 +112,7 @@ def create(
             sink = archive_sink(out, force=force, reads=[locations] if locations else [])
         sealed = collect(collection, sink, compression=compression, progress=advance, findings=found)
     examination = NOT_EXAMINED if found is None else found.to_json()
-    outcome, missing = (None, ()) if out == "-" else _judged(out, collection)
+    outcome, missing = (None, ()) if out == "-" else _judged(out, collection, sealed)
     if as_json:
         known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
         output.as_json(_json(out, collection, sealed) | known)
@@ -131,7 +138,7 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
-def _judged(out: str, collection: Collection) -> tuple[LastLine | None, Sequence[Fault]]:
+def _judged(out: str, collection: Collection, sealed: Sealed) -> tuple[LastLine | None, Sequence[Fault]]:
     """Return what the verdict on the archive comes to, and what stands in the way of recovering its databases."""
     kinds = {one.kind for one in collection.gathered.candidates}
     if not kinds & {"database", "log"}:
@@ -144,6 +151,8 @@ def _judged(out: str, collection: Collection) -> tuple[LastLine | None, Sequence
     from tokar.sets.recorded import RecordedFacts  # noqa: PLC0415
 
     with Archive(out) as archive:
+        if sealed.key is not None:
+            archive.use_key(sealed.key)
         facts = facts_of_archive(archive, recorded=RecordedFacts(archive))
     verdict = judge_set(facts)
     # What is wrong inside a single file was said by the examination already, but for what the logs say of its pages.

@@ -12,6 +12,7 @@ from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import (
     AcceptUnsigned,
     ArchivePath,
@@ -48,6 +49,8 @@ def extract(
             "--output", "-o", help="Where to; - for standard output. [default: the last part of the name, here]"
         ),
     ] = None,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     force: Force = False,
     signed_by: SignedBy = None,
     revoked: Revoked = None,
@@ -62,9 +65,10 @@ def extract(
     if as_json and out == "-":
         raise InputError("--json and the file both want standard output", hint="name a file with --output")
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
-    with open_given(str(archive)) as opened:
+    with open_given(str(archive), keyring_of(identity, passphrase=passphrase)) as opened:
         if signers is not None:
             signers.demand(opened)
+        opened.demand_key()
         entry = opened.find(name, None if token is None else parse_token(token, opened.head.profile))
         target = _leaf(entry) if out is None else out
         sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, archive, replace=force)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 
@@ -15,6 +16,7 @@ from tokar.check import describe
 from tokar.check.describe import DatabaseInSet
 from tokar.cli import examination as recorded
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.inspect_text import show_databases, show_left_out
 from tokar.cli.options import (
     Json,
@@ -48,6 +50,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10
 _DIGEST_SHOWN = 16
 _NO_ARCHIVE = UnsupportedError.exit_code
+Opener: TypeAlias = Callable[[str], AbstractContextManager[Archive]]
 
 
 class Listing(NamedTuple):
@@ -121,6 +124,8 @@ def inspect_files(
         list[str] | None,
         typer.Option(metavar="NAME", help="With --headers, --pages or --records: only this entry; may be repeated."),
     ] = None,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     as_json: Json = False,
 ) -> None:
     """Show what an archive holds: a summary, or every entry, or every record; and headers and damage of ESE files.
@@ -137,20 +142,22 @@ def inspect_files(
     if page is not None and not records:
         raise InputError("--page goes with --records of a log")
 
+    opened = partial(open_archive, keyring=keyring_of(identity, passphrase=passphrase))
+
     def show(path: str, names_inside: list[str]) -> bool:
         if Path(path).is_dir():
             return _folder(path, wanted, entries=entries, plain=not (records or sums), as_json=as_json)
         if records and (names_inside or page is not None or not _is_archive(path)):
-            _log_records(path, names_inside, page, as_json=as_json)
+            _log_records(path, names_inside, page, opened, as_json=as_json)
             return False
         if not (entries or sums or _is_archive(path)):
             return _ese_file(path, names_inside, wanted, as_json=as_json)
         if any(wanted):
-            return bool(_ese_entries(path, names_inside, wanted, as_json=as_json))
+            return bool(_ese_entries(path, names_inside, wanted, opened, as_json=as_json))
         if records:
             _records(path, as_json=as_json)
         else:
-            _inspect(path, listing, as_json=as_json)
+            _inspect(path, listing, opened, as_json=as_json)
         return False
 
     demand_not_printed_into(asked)
@@ -257,11 +264,11 @@ def _ese_file(path: str, inside: list[str], wanted: Wanted, *, as_json: bool) ->
     return ese_files.show_file(path, wanted if any(wanted) else Wanted(headers=True, pages=False), as_json=as_json)
 
 
-def _ese_entries(path: str, only: list[str], wanted: Wanted, *, as_json: bool) -> int:
+def _ese_entries(path: str, only: list[str], wanted: Wanted, opened: Opener, *, as_json: bool) -> int:
     """Show ESE files inside an archive; return how many are damaged."""
     from tokar.cli import ese_files  # noqa: PLC0415 - a summary does not need it
 
-    with open_archive(path) as archive:
+    with opened(path) as archive:
         shown = ese_files.Shown(archive, only, wanted)
         if as_json:
             _stream_json(path, {"archive": describe.archive_json(path, archive)}, "files", shown.json())
@@ -270,10 +277,10 @@ def _ese_entries(path: str, only: list[str], wanted: Wanted, *, as_json: bool) -
         return shown.damaged
 
 
-def _inspect(path: str, listing: Listing, *, as_json: bool) -> None:
+def _inspect(path: str, listing: Listing, opened: Opener, *, as_json: bool) -> None:
     with ExitStack() as stack:
         try:
-            archive = stack.enter_context(open_archive(path))
+            archive = stack.enter_context(opened(path))
             archive.pages  # noqa: B018 - read now: an archive with a damaged index is shown as a damaged one
         except FormatError as error:
             if error.exit_code != _NO_ARCHIVE and not listing.sums:
@@ -308,6 +315,7 @@ def _summary(path: str, archive: Archive) -> None:
     outcome = "" if summary.outcome == "complete" else f"{summary.outcome}: something is known to be missing"
     rows = [
         *_head_rows(head),
+        ("content", "" if archive.key is None else "encrypted: tokar keys says for whom"),
         ("finished", summary.finished),
         ("outcome", outcome),
         ("entries", f"{archive.entry_count:,} ({_tokens(archive)})"),
@@ -444,7 +452,7 @@ def _partial(path: str, error: FormatError, *, entries: bool, as_json: bool) -> 
         _entries(partial.entries, partial.head.profile if partial.head else "")
 
 
-def _log_records(path: str, inside: list[str], page: int | None, *, as_json: bool) -> None:
+def _log_records(path: str, inside: list[str], page: int | None, opened: Opener, *, as_json: bool) -> None:
     """Show the records of a log, or of logs inside an archive."""
     from tokar.cli.log_records import ShownRecords  # noqa: PLC0415 - archives alone do not need it
     from tokar.format.index import find_entries  # noqa: PLC0415
@@ -457,7 +465,7 @@ def _log_records(path: str, inside: list[str], page: int | None, *, as_json: boo
                 )
             shown = [ShownRecords(path, stack.enter_context(FileSource(path)), page)]
         else:
-            archive = stack.enter_context(open_archive(path))
+            archive = stack.enter_context(opened(path))
             if not inside:
                 raise InputError("--page needs a log: name an entry", path=path)
             found = find_entries(archive, inside, path=path)

@@ -13,11 +13,12 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.errors import ArchiveError, FormatError, InputError, StorageError
+from tokar.errors import ArchiveError, FormatError, InputError, LockedError, StorageError
 from tokar.words import some
 
 if TYPE_CHECKING:
     from tokar.format.archive import Archive
+    from tokar.format.encryption import Keyring
     from tokar.server.deadline import Deadlines
     from tokar.storage.sink import FileSink
     from tokar.trust.signatures import AcceptedSignature, AllowedSigners, Signer
@@ -199,32 +200,39 @@ def local_file(path: str) -> Iterator[str]:
 
 
 @contextmanager
-def open_given(path: str) -> Iterator[Archive]:
+def open_given(path: str, keyring: Keyring | None = None) -> Iterator[Archive]:
     """Open an archive as `open_archive` does; `-` is standard input, and called that in every error.
+
+    Args:
+        path: The archive.
+        keyring: What opens encrypted content.
 
     Raises:
         StorageError: It cannot be read.
         FormatError: As for `open_archive`.
     """
-    with local_file(path) as real, open_archive(real, shown="standard input" if path == "-" else None) as opened:
+    shown = "standard input" if path == "-" else None
+    with local_file(path) as real, open_archive(real, shown=shown, keyring=keyring) as opened:
         yield opened
 
 
 @contextmanager
-def open_archive(path: Path | str, *, shown: str | None = None) -> Iterator[Archive]:
+def open_archive(path: Path | str, *, shown: str | None = None, keyring: Keyring | None = None) -> Iterator[Archive]:
     """Open an archive, and name it in every error of the format that the block raises.
 
     Args:
         path: The archive.
         shown: What messages call it, where its path would mean nothing to a person.
+        keyring: What opens encrypted content.
 
     Raises:
         StorageError: It cannot be read.
         FormatError: It is no archive, unsealed, damaged or needs a newer reader.
+        LockedError: It is encrypted, and nothing in the ring opens it.
     """
     from tokar.format.archive import Archive  # noqa: PLC0415 - options alone load little
 
-    with named(shown or path, always=shown is not None), Archive(path) as archive:
+    with named(shown or path, always=shown is not None), Archive(path, keyring) as archive:
         yield archive
 
 
@@ -238,10 +246,11 @@ def named(path: Path | str, *, always: bool = False) -> Iterator[None]:
 
     Raises:
         FormatError: The error, with a path.
+        LockedError: As above.
     """
     try:
         yield
-    except FormatError as error:
+    except (FormatError, LockedError) as error:
         if error.path is None or always:
             error.path = path
         raise

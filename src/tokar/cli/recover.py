@@ -11,6 +11,7 @@ import typer
 from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers
 from tokar.cli.replay import print_support
 from tokar.collect.on_disk import open_set
@@ -32,6 +33,8 @@ def recover_set(
     *,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new folder, or an empty one.")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this database; may be repeated.")] = None,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     support: Annotated[
         bool, typer.Option("--support", help="Print what is proved of each type of log record, and stop.")
     ] = False,
@@ -52,7 +55,7 @@ def recover_set(
     if not paths or out is None:
         raise InputError("name a set, and a new folder with --out", hint="tokar recover --help shows what it takes")
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
-    with open_set(paths, signers=signers) as files:
+    with open_set(paths, keyring_of(identity, passphrase=passphrase), signers=signers) as files:
         size = sum(one.size for one in files.facts.databases)
         progress = nullcontext() if as_json else output.progress("recovering", size, quiet=quiet)
         with progress as advance:

@@ -9,6 +9,7 @@ import typer
 
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import Json
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError, SetError
@@ -30,6 +31,8 @@ def replay_set(
         ),
     ] = None,
     *,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     support: Annotated[
         bool, typer.Option("--support", help="Print what is proved of each type of log record, and stop.")
     ] = False,
@@ -45,7 +48,7 @@ def replay_set(
         return
     if not paths:
         raise InputError("name a set", hint="tokar replay --help shows what it takes")
-    with open_set(paths) as files:
+    with open_set(paths, keyring_of(identity, passphrase=passphrase)) as files:
         facts = with_chains(files.facts, files.open)
         with Replay(facts, files.open) as replay:
             reports = [one.report for one in replay.run()]

@@ -14,6 +14,7 @@ import typer
 from tokar import names
 from tokar.as_json import as_json, fields_json
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import (
     AcceptUnsigned,
     Json,
@@ -145,6 +146,8 @@ def restore(
     signed_by: SignedBy = None,
     revoked: Revoked = None,
     accept_unsigned: AcceptUnsigned = False,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make and show the plan, write nothing.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -173,6 +176,7 @@ def restore(
         take_over=take_over,
         system=system,
     )
+    keyring = keyring_of(identity, passphrase=passphrase)
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     showing = Showing(dry_run=dry_run or bool(system), quiet=quiet, as_json=as_json, signers=signers)
     named = archives or []
@@ -181,7 +185,7 @@ def restore(
     if take_over and server is None:
         raise InputError("--take-over goes with --server; without one nothing is registered")
     if len(named) == 1 and until is None and server is None:
-        with open_given(named[0]) as archive:
+        with open_given(named[0], keyring) as archive:
             if signers is not None:
                 signers.demand(archive)
             _restore(archive, options, showing)
@@ -191,7 +195,7 @@ def restore(
     target = None if until is None else parse_generation(until)
     with ExitStack() as stack:
         paths = [str(chain)] if chain is not None else [stack.enter_context(local_file(path)) for path in named]
-        sets = stack.enter_context(OpenSets(paths, signers=signers))
+        sets = stack.enter_context(OpenSets(paths, keyring, signers=signers))
         with _last_line_of_refusal(showing):
             chosen = sets.select(target, branch=branch, right_names=right_names)
         for problem in sets.problems:

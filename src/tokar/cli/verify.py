@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import (
     AcceptUnsigned,
     Json,
@@ -37,6 +38,9 @@ from tokar.trust.signatures import (
 )
 from tokar.words import count_text
 
+if TYPE_CHECKING:
+    from tokar.format.encryption import Keyring
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_PRINTED = 20
 _AFTER_ROOT = {"keys": "recipients of an encrypted archive"}
@@ -57,6 +61,8 @@ def verify_archives(
     signed_by: SignedBy = None,
     revoked: Revoked = None,
     accept_unsigned: AcceptUnsigned = False,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -69,15 +75,16 @@ def verify_archives(
     archives = _all_of(archives)
     expected = None if root is None else _root(root, archives)
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=True)
+    keyring = keyring_of(identity, passphrase=passphrase)
     first: ArchiveError | None = None
     answers = []
     for path in archives:
         try:
             with stream_of(path) as stream:
                 if stream is not None:
-                    answer, error = _from_stream(path, stream, signers, content=content)
+                    answer, error = _from_stream(path, stream, signers, keyring, content=content)
                 else:
-                    answer, error = _from_file(path, content, signers, quiet=quiet)
+                    answer, error = _from_file(path, content, signers, keyring, quiet=quiet)
             if expected is not None and error is None:
                 _demand_root(expected, answer["root"], path)
         except ArchiveError as failure:
@@ -126,14 +133,14 @@ def _demand_root(expected: bytes, found: str, path: str) -> None:
 
 
 def _from_file(
-    path: str, content: bool, signers: AllowedSigners | None, *, quiet: bool
+    path: str, content: bool, signers: AllowedSigners | None, keyring: Keyring | None, *, quiet: bool
 ) -> tuple[dict[str, Any], ArchiveError | None]:
     """Return the answer for one archive, and its first fault.
 
     Raises:
         NotSignedError: None of the signers signed it.
     """
-    with open_archive(path) as archive:
+    with open_archive(path, keyring=keyring) as archive:
         accepted = None if signers is None else signers.demand(archive)
         with output.progress(f"verifying {path}", archive.size, quiet=quiet) as advance:
             report = verify(archive, content=content, progress=advance)
@@ -147,17 +154,18 @@ def _from_file(
 
 
 def _from_stream(
-    path: str, stream: BinaryIO, signers: AllowedSigners | None, *, content: bool
+    path: str, stream: BinaryIO, signers: AllowedSigners | None, keyring: Keyring | None, *, content: bool
 ) -> tuple[dict[str, Any], ArchiveError | None]:
     """Return the answer for an archive that comes as a stream, whose first fault is raised.
 
     Raises:
         FormatError: It is no archive, unsealed or damaged.
         NotSignedError: None of the signers signed it: with a stream comes only what is in it.
+        LockedError: Content is to be decoded, and is encrypted for somebody else.
     """
     from tokar.format.scanner import EntryEnded, Scan  # noqa: PLC0415 - only streams need it
 
-    scan = Scan(stream, decode=content)
+    scan = Scan(stream, decode=content, keyring=keyring)
     with named("standard input" if path == "-" else path, always=True):
         entries = sum(isinstance(event, EntryEnded) for event in scan)
     assert scan.scanner is not None

@@ -31,6 +31,7 @@ from tokar.errors import (
 )
 from tokar.format import canonical_json, metadata
 from tokar.format.compression import Compression
+from tokar.format.encryption import KeyMaker
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.records import MAX_JSON_SIZE
@@ -68,6 +69,7 @@ class CollectRequest:
     with_key: bool = False  # Whether the private key beside a folder of certutil's is taken
     archive_id: bytes | None = None  # 16 bytes; random by default
     signer: Signer | None = None  # Signs the archive when it is sealed
+    recipients: KeyMaker | None = None  # For whom content is encrypted; None for an archive that anyone can read
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Collection:
     is_partial: bool = False  # Whether a database of the set cannot be read, or is not there
     archive_id: bytes | None = None  # 16 bytes; random where it is not given
     signer: Signer | None = None  # Signs the archive when it is sealed
+    recipients: KeyMaker | None = None  # For whom content is encrypted
 
     @property
     def size(self) -> int:
@@ -138,6 +141,7 @@ def gather(request: CollectRequest) -> Collection:
         is_partial=bool(gone or gathered.warnings),
         archive_id=request.archive_id,
         signer=request.signer,
+        recipients=request.recipients,
     )
 
 
@@ -229,7 +233,13 @@ def collect(
         head = _head(collection.kind, collection.profile, collection.metadata, clock())
         _demand_outside(collection.gathered, sink)
         writer = ArchiveWriter(
-            sink, head, archive_id=collection.archive_id, compression=compression, clock=clock, threads=threads
+            sink,
+            head,
+            archive_id=collection.archive_id,
+            compression=compression,
+            clock=clock,
+            threads=threads,
+            keys=collection.recipients,
         )
         if collection.signer is not None:
             writer.after_root = collection.signer.records
@@ -356,7 +366,7 @@ class _Collecting:
             added = self.writer.add(one.token, one.name, watched, announced_size=state.size, modified=state.kept_time)
         if added.size != state.size or FileState.of(os.fstat(descriptor)) != state:
             raise _changed(one.path)
-        if hides_changes(state.device, one.path) and digest_of(descriptor) != added.digest:
+        if hides_changes(state.device, one.path) and digest_of(descriptor, added.hasher()) != added.digest:
             raise _changed(one.path)
         if examiner is not None:
             self._keep(added, file_of_set, examiner)

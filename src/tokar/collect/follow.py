@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from blake3 import blake3
+
 from tokar.collect.found import Candidate, FileState, digest_of, hides_changes
 from tokar.errors import ArchiveError
 from tokar.ese.content_facts import LogReport
@@ -40,7 +42,7 @@ class ArchivedFiles:
         """Note what a file says of itself; nothing more once there is too much to follow."""
         if self._reader is None:
             return
-        file = replace(file, number=added.number, digest=added.digest)
+        file = replace(file, number=added.number, digest=None if added.key is not None else added.digest)
         if self._reader.wants(file):
             self._reader.add(file, seen)
         self._log_size += file.size * isinstance(seen.report, LogReport)
@@ -106,4 +108,6 @@ def _is_same(facts: FileFacts, candidates: Sequence[Candidate]) -> bool:
     one = candidates[facts.number]
     with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - text, as everywhere here
         same = FileState.of(os.fstat(file.fileno())) == one.state
-        return same and (not hides_changes(one.state.device, one.path) or digest_of(file.fileno()) == facts.digest)
+        return same and (
+            not hides_changes(one.state.device, one.path) or digest_of(file.fileno(), blake3()) == facts.digest
+        )

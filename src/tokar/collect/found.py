@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
-
-from blake3 import blake3
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar import tokens
 from tokar.errors import SourceChangedError, StorageError, storage_errors
 from tokar.storage.durable import file_system_kind
+
+if TYPE_CHECKING:
+    from blake3 import blake3
 
 TIME_BOUND: Final = 1 << 63
 _TICK: Final = 20_000_000  # nanoseconds; the clock of file times is no finer than that of the kernel
@@ -69,9 +70,8 @@ def hides_changes(device: int, path: str) -> bool:
     return os.name == "nt" or file_system_kind(Path(path)) in _HIDING
 
 
-def digest_of(descriptor: int) -> bytes:
-    """Return the digest of an open file, read from its start."""
-    digest = blake3()
+def digest_of(descriptor: int, digest: blake3) -> bytes:
+    """Return the digest of an open file, read from its start, by a new hasher."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     while piece := os.read(descriptor, _PIECE):
         digest.update(piece)

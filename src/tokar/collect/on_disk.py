@@ -23,6 +23,7 @@ from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
+from tokar.format.encryption import Keyring
 from tokar.replay.files import SetFiles, open_in
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, open_again, sets_in
@@ -165,11 +166,14 @@ def _read(one: Candidate, *, examine: bool, progress: Callable[[int], None] | No
         return seen, hasher.digest(), FileState.of(os.fstat(source.fileno())) == one.state
 
 
-def open_set(paths: Iterable[Path | str], *, signers: AllowedSigners | None = None) -> SetFiles:
+def open_set(
+    paths: Iterable[Path | str], keyring: Keyring | None = None, *, signers: AllowedSigners | None = None
+) -> SetFiles:
     """Return archives, and files as they lie, as one set whose files can be opened; all content is read first.
 
     Args:
-        paths: Where they are.
+        paths: The archives, and folders or files of an engine.
+        keyring: What opens encrypted content.
         signers: Those of whom one must have signed every archive.
 
     Raises:
@@ -181,7 +185,7 @@ def open_set(paths: Iterable[Path | str], *, signers: AllowedSigners | None = No
     found = SetFiles()
     try:
         for path in archives_of(given.sets):
-            found.take_archive(path, signers)
+            found.take_archive(path, keyring, signers)
         found.server_folders += [one for archive in found.archives for one in _folders(archive)]
         for group in given.files:
             on_disk = set_on_disk(group)
@@ -212,7 +216,11 @@ def demand_signable(given: Given, signers: AllowedSigners | None) -> None:
 
 
 def find_all(
-    given: Given, *, examine: bool = False, signers: AllowedSigners | None = None
+    given: Given,
+    *,
+    examine: bool = False,
+    signers: AllowedSigners | None = None,
+    keyring: Keyring | None = None,
 ) -> tuple[FoundSets, tuple[SetOnDisk, ...]]:
     """Return the sets in archives, receipts and folders, and those of files as they lie.
 
@@ -222,6 +230,7 @@ def find_all(
         given: Where they are.
         examine: Whether to check all pages and log segments of archives as well.
         signers: Those of whom one must have signed every archive.
+        keyring: What opens encrypted content; what it does not open is not examined.
 
     Raises:
         NotSignedError: None of the signers signed one of the archives, or files lie as they are.
@@ -229,8 +238,12 @@ def find_all(
         InputError: A folder holds nothing.
     """
     demand_signable(given, signers)
-    found = find_sets(given.sets, examine=examine, signers=signers) if given.sets else FoundSets((), ())
-    sets = [_followed_archive(one) if examine and one.receipt is None else one for one in found.sets]
+    found = (
+        find_sets(given.sets, examine=examine, signers=signers, keyring=keyring) if given.sets else FoundSets((), ())
+    )
+    sets = [
+        _followed_archive(one, keyring) if one.facts.examined and one.receipt is None else one for one in found.sets
+    ]
     lying = (_followed_files(set_on_disk(one)) for one in given.files)
     return FoundSets(tuple(sets), found.problems), tuple(lying)
 
@@ -240,8 +253,10 @@ def _followed_files(found: SetOnDisk) -> SetOnDisk:
     return replace(found, backup_set=replace(found.backup_set, facts=facts))
 
 
-def _followed_archive(found: BackupSet) -> BackupSet:
+def _followed_archive(found: BackupSet, keyring: Keyring | None) -> BackupSet:
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
     with open_again(found) as archive:
+        if keyring is not None:
+            archive.unlock(keyring)
         return replace(found, facts=with_chains(found.facts, open_in(archive)))

@@ -15,10 +15,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from tokar.errors import ArchiveError, FormatError, NoSuchEntryError, UnsealedError
+from blake3 import blake3
+
+from tokar.errors import ArchiveError, FormatError, LockedError, NoSuchEntryError, UnsealedError
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
-from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, end_of, read_record
+from tokar.format.encryption import NO_KEY, ContentKey, Keyring
+from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, absorb, end_of, read_record
 from tokar.format.index import Entry, IndexPage, demand_full, demand_tiling, find_entries
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
@@ -36,6 +39,7 @@ class Archive:
 
     Args:
         source: Anything with `size` and `read(offset, size)`, or the path of a file.
+        keyring: What opens encrypted content; without it, everything else can be read.
 
     Raises:
         StorageError: The file cannot be read.
@@ -43,6 +47,7 @@ class Archive:
         UnsupportedError: It needs a newer reader.
         UnsealedError: Its end is missing.
         FormatError: It is damaged; `rule` and `offset` say how and where.
+        LockedError: It is encrypted, and nothing in the ring opens it.
     """
 
     path: Path | str | None  # The file, None if the source is something else
@@ -55,14 +60,17 @@ class Archive:
     entry_count: int  # Number of entries
     head: Head  # HEAD, from the record after SUMM
     summary: Summary  # SUMM
+    key: ContentKey | None  # What opens its content: None if it is not encrypted, NO_KEY if it is and nobody gave one
 
-    def __init__(self, source: ByteSource | Path | str) -> None:
+    def __init__(self, source: ByteSource | Path | str, keyring: Keyring | None = None) -> None:
         self._owned = FileSource(source) if isinstance(source, Path | str) else None
         self.source = self._owned or source  # type: ignore[assignment]
         self.path = self._owned.path if self._owned else None
         self._proven: tuple[Entry, EntryRecords] | None = None
         try:
             self._open()
+            if keyring is not None:
+                self.unlock(keyring)
         except ArchiveError as error:
             self.close()
             if error.path is None:
@@ -98,7 +106,52 @@ class Archive:
         self.summary = summary = Summary.parse(self._row(row), position=row.position)
         count, size = self.entry_count, summary.content_size
         summary.demand_counts(entries=count, content_size=size, position=row.position)
-        self._reader = EntryReader(source, self._tag)
+        self.key = None if self.head.encryption is None else NO_KEY
+        self._reader = EntryReader(source, self._tag, self.key)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether content is encrypted and the key is not there."""
+        return self.key is NO_KEY
+
+    def unlock(self, keyring: Keyring) -> None:
+        """Find the key of the archive in a ring, if it is encrypted.
+
+        Raises:
+            LockedError: Nothing in the ring opens it.
+        """
+        encryption = self.head.encryption
+        if encryption is not None:
+            more = [one.body for one in self.trailing if one.kind == records.KEYS]
+            self.use_key(keyring.find(encryption, more))
+
+    def use_key(self, key: ContentKey) -> None:
+        """Read encrypted content with a key that is at hand.
+
+        Raises:
+            LockedError: It is another key (ENC-4).
+        """
+        encryption = self.head.encryption
+        if encryption is not None:
+            if key.key_id != encryption.key_id:
+                raise LockedError("the content is encrypted with another key", path=self.path)
+            self.key, self._proven = key, None
+            self._reader = EntryReader(self.source, self._tag, key)
+            if "_index" in self.__dict__:
+                self._give_key(self.pages)
+
+    def _give_key(self, pages: list[IndexPage]) -> None:
+        for page in pages:
+            page.key = self.key
+
+    def demand_key(self) -> None:
+        """Check that content can be read.
+
+        Raises:
+            LockedError: It is encrypted, and the key is not there.
+        """
+        if self.is_locked:
+            raise LockedError("the content is encrypted, and no identity was given", path=self.path)
 
     def _read_tail(self) -> Tail:
         position = self.size - bodies.TAIL_SIZE
@@ -189,11 +242,13 @@ class Archive:
         count, position = 0, self.root_head.position
         for row in self.rows:
             if row.kind == records.INDX:
-                pages.append(IndexPage.parse(self._row(row), first=count, position=row.position))
+                body, encrypted = self._row(row), self.key is not None
+                pages.append(IndexPage.parse(body, first=count, position=row.position, encrypted=encrypted))
                 count += len(pages[-1])
         if count != self.entry_count:
             message = f"the index has {count} entries, ROOT counts {self.entry_count}"
             raise FormatError(message, rule="INDX-3", offset=position)
+        self._give_key(pages)
         files = demand_tiling(pages, self.rows, self._outside)
         demand_full(pages, position=position)
         size = sum(sum(page.column("size")) for page in pages)
@@ -306,7 +361,7 @@ class Archive:
         Raises:
             FormatError: The entry is damaged there.
         """
-        reader = EntryReader(self.source, self._tag)
+        reader = EntryReader(self.source, self._tag, self.key)
         found = reader.records(entry, self.end_of(entry))
         return reader.read(found, max(start, 0), entry.size if stop is None else stop)
 
@@ -369,6 +424,19 @@ class Archive:
         self.close()
 
 
+def content_digest(archive: Archive, entry: Entry) -> bytes:
+    """Return BLAKE3 of content without a key, which is read for that: DONE has it keyed where content is encrypted.
+
+    Raises:
+        FormatError: The entry is damaged.
+        LockedError: The key is not there.
+    """
+    digest = blake3()
+    for chunk in archive.chunks(entry):
+        absorb(digest, chunk)
+    return digest.digest()
+
+
 def _demand_before_tail(root_position: int, position: int) -> None:
     if not 0 < root_position < position:
         raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=position)
@@ -414,7 +482,7 @@ class EntrySource:
     """
 
     def __init__(self, archive: Archive, entry: Entry) -> None:
-        self._reader = EntryReader(archive.source, archive.id[:8])
+        self._reader = EntryReader(archive.source, archive.id[:8], archive.key)
         self._found = self._reader.records(entry, archive.end_of(entry))
         self.size = entry.size  # Bytes of content
 

@@ -99,11 +99,17 @@ class FileRecord(NamedTuple):
         return FILE_PACKER.pack(entry, encoding, token, listed, *sizes, 0, stream) + name
 
     @classmethod
-    def parse(cls, body: Buffer, *, entry: int, position: int) -> FileRecord:
+    def parse(cls, body: Buffer, *, entry: int, position: int, after: int | None = None) -> FileRecord:
         """Read the body of the FILE record at `position`, which must be that of entry number `entry`.
 
+        Args:
+            body: The bytes.
+            entry: The number that it must have.
+            position: Of the record, for the error.
+            after: With encryption, the stream of the entry before it; None without.
+
         Raises:
-            FormatError: FILE-1, FILE-3 or FILE-4.
+            FormatError: FILE-1, FILE-3, FILE-4 or ENC-2.
         """
         number, encoding, token, listed, announced, modified, flags, log2, zero, stream = FILE_PACKER.unpack(body)
         if number != entry:
@@ -115,11 +121,14 @@ class FileRecord(NamedTuple):
         ):
             raise FormatError("a field of FILE is out of range", rule="FILE-3", offset=position)
         has_modified, has_announced = flags & records.FLAG_MODIFIED, flags & records.FLAG_ANNOUNCED
-        if zero or stream or (announced and not has_announced) or (modified and not has_modified):
+        has_stream = stream and after is None
+        if zero or has_stream or (announced and not has_announced) or (modified and not has_modified):
             raise FormatError("a field of FILE that must be zero is not", rule="FILE-4", offset=position)
+        if after is not None and stream <= after:
+            raise FormatError(f"stream {stream} comes after stream {after}", rule="ENC-2", offset=position)
         times_and_sizes = (announced if has_announced else None, modified if has_modified else None)
         name, incomplete = bytes(memoryview(body)[FILE_PACKER.size :]), bool(flags & records.FLAG_INCOMPLETE)
-        return cls(number, encoding, token, _LISTS[listed], *times_and_sizes, incomplete, log2, name)
+        return cls(number, encoding, token, _LISTS[listed], *times_and_sizes, incomplete, log2, name, stream)
 
 
 def file_flags(announced_size: int | None, modified: int | None, *, incomplete: bool) -> int:
@@ -131,6 +140,7 @@ def file_flags(announced_size: int | None, modified: int | None, *, incomplete: 
 
 
 DATA_PACKER: Final = records.Packer(records.DATA_BODY)
+_ASSOCIATED: Final = records.Packer(records.ASSOCIATED_DATA).pack
 _NO_BYTES: Final = bytes(3)
 
 
@@ -154,6 +164,11 @@ class DataRecord(NamedTuple):
         """Return the end of the body, behind the stored bytes."""
         return DATA_PACKER.pack(*self, _NO_BYTES)
 
+    @property
+    def associated(self) -> bytes:
+        """What an encrypted chunk is bound to (section 15)."""
+        return _ASSOCIATED(self.chunk, self.content_size, self.codec)
+
 
 def data_fields(body: Buffer) -> tuple[DataRecord, bytes]:
     """Return the fields of DATA, and its last three bytes, which must be zero. Nothing is checked."""
@@ -166,15 +181,25 @@ def stored_bytes(body: Buffer) -> memoryview:
     return memoryview(body)[: -DATA_PACKER.size]
 
 
-def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, position: int) -> DataRecord:
+def parse_data(
+    body: Buffer, *, entry: int, chunk: int, chunk_size: int, position: int, tag_size: int = 0
+) -> DataRecord:
     """Read the body of the DATA record at `position`; the frame of codec 1 is not looked at (`compression` does that).
 
+    Args:
+        body: The bytes.
+        entry: The number of the entry that it must be of.
+        chunk: The number that it must have.
+        chunk_size: Bytes of a full chunk.
+        position: Of the record, for the error.
+        tag_size: Bytes of the tag behind the ciphertext; 0 without encryption.
+
     Raises:
-        FormatError: DATA-1 to DATA-5, apart from the fullness of a chunk that is not the last.
+        FormatError: DATA-1 to DATA-5, apart from the fullness of a chunk that is not the last; ENC-3 for want of a tag.
     """
     fields, zero = data_fields(body)
     its_entry, its_chunk, content_size, codec = fields
-    stored_size = memoryview(body).nbytes - DATA_PACKER.size
+    stored_size = memoryview(body).nbytes - DATA_PACKER.size - tag_size
     if its_entry != entry or its_chunk != chunk:
         message = f"chunk {its_chunk} of entry {its_entry} where chunk {chunk} of entry {entry} must be"
         raise FormatError(message, rule="DATA-1", offset=position)
@@ -182,6 +207,8 @@ def parse_data(body: Buffer, *, entry: int, chunk: int, chunk_size: int, positio
         raise FormatError(f"a chunk of {content_size} bytes", rule="DATA-2", offset=position)
     if codec > Codec.ZEROS or zero != _NO_BYTES:
         raise FormatError("a field of DATA is out of range", rule="DATA-3", offset=position)
+    if stored_size < 0:
+        raise FormatError("the stored bytes are shorter than a tag", rule="ENC-3", offset=position)
     if codec == Codec.STORED and stored_size != content_size:
         raise FormatError("stored bytes and content differ in size", rule="DATA-4", offset=position)
     if codec == Codec.ZEROS and stored_size:

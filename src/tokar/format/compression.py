@@ -8,6 +8,7 @@ from typing import Final
 from tokar.errors import FormatError, InputError
 from tokar.format import zstd_frame
 from tokar.format.bodies import Codec, DataRecord, stored_bytes
+from tokar.format.encryption import TAG_SIZE, StreamCipher, opened
 from tokar.storage.bytesource import Buffer
 
 _STORED_CODEC, _ZSTD_CODEC, _ZEROS_CODEC = (int(codec) for codec in (Codec.STORED, Codec.ZSTD, Codec.ZEROS))
@@ -59,30 +60,38 @@ def is_zero(content: Buffer) -> bool:
     return all(bytes(view[at : at + step]) == _ZEROS[: len(view) - at] for at in range(0, len(view), step))
 
 
-def check_frame(record: DataRecord, body: Buffer, *, position: int) -> None:
-    """Check the Zstandard frame of a chunk without decompressing it; other codecs pass.
+def check_frame(record: DataRecord, body: Buffer, *, position: int, encrypted: bool = False) -> None:
+    """Check the Zstandard frame of a chunk without decompressing it; other codecs pass. Of an encrypted one the length.
 
     Raises:
         FormatError: DATA-6 or DATA-7.
     """
-    if record.codec != Codec.ZSTD:
-        return
-    stored = stored_bytes(body)
-    if stored.nbytes >= record.content_size:
+    if record.codec == Codec.ZSTD:
+        stored = stored_bytes(body)
+        _demand_smaller(record, stored.nbytes - (TAG_SIZE if encrypted else 0), position)
+        if not encrypted:
+            zstd_frame.check(stored, record.content_size, position=position)
+
+
+def _demand_smaller(record: DataRecord, size: int, position: int) -> None:
+    if size >= record.content_size:
         raise FormatError("the compressed chunk is not smaller than its content", rule="DATA-6", offset=position)
-    zstd_frame.check(stored, record.content_size, position=position)
 
 
-def decode_content(record: DataRecord, body: Buffer, *, position: int) -> Buffer | None:
+def decode_content(
+    record: DataRecord, body: Buffer, *, position: int, cipher: StreamCipher | None = None
+) -> Buffer | None:
     """Return the content of a chunk, or None if it is all zeros by its codec.
 
     Raises:
-        FormatError: DATA-6 or DATA-7.
+        FormatError: DATA-6 or DATA-7; ENC-3 where it is encrypted and its tag is wrong.
+        LockedError: It is encrypted, and the key is not there.
     """
+    stored = opened(cipher, record, stored_bytes(body), position=position)
     if record.codec == Codec.ZEROS:
         return None
-    stored = stored_bytes(body)
     if record.codec == Codec.STORED:
         return stored
-    check_frame(record, body, position=position)
+    _demand_smaller(record, stored.nbytes, position)
+    zstd_frame.check(stored, record.content_size, position=position)
     return zstd_frame.decompress(stored, record.content_size, position=position)

@@ -20,8 +20,9 @@ from blake3 import blake3
 from tokar.errors import FormatError
 from tokar.format import bodies, compression, records
 from tokar.format.bodies import DataRecord, DoneRecord, FileRecord
+from tokar.format.encryption import TAG_SIZE, ContentKey, StreamCipher
 from tokar.format.index import Entry
-from tokar.format.records import HEAD_SIZE, RecordHead
+from tokar.format.records import HEAD_SIZE, LENGTHS, SEALED_LENGTHS, Lengths, RecordHead
 from tokar.format.small_entry import ProvenContent, prove_small_entry
 from tokar.storage.bytesource import Buffer, ByteSource
 
@@ -43,6 +44,15 @@ class EntryRecords(NamedTuple):
     file: FileRecord  # The FILE record, built from the index
     done: DoneRecord  # The DONE record
     data_positions: Sequence[int]  # Where the DATA records stand, and after them where DONE stands
+    cipher: StreamCipher | None = None  # What opens the content; None without encryption
+
+    def hasher(self) -> blake3:
+        """Return a new hasher for the digest of the content.
+
+        Raises:
+            LockedError: It is encrypted, and the key is not there.
+        """
+        return blake3() if self.cipher is None else self.cipher.hasher()
 
 
 class Window:
@@ -73,22 +83,26 @@ class Window:
         return piece
 
 
-def read_record(data: memoryview, tag: bytes, position: int, kind: bytes) -> tuple[RecordHead, memoryview]:
+def read_record(
+    data: memoryview, tag: bytes, position: int, kind: bytes, lengths: Lengths = LENGTHS
+) -> tuple[RecordHead, memoryview]:
     """Return head and body of the record of a certain kind at `position`, whose bytes `data` begins with.
 
     Raises:
         FormatError: A rule from REC-1 to REC-8, or SEQ-1 for another kind.
     """
-    head, body = _take_apart(data, tag, position, kind)
+    head, body = _take_apart(data, tag, position, kind, lengths)
     records.demand_check(head, tag, body)
     return head, body
 
 
-def _take_apart(data: memoryview, tag: bytes, position: int, kind: bytes) -> tuple[RecordHead, memoryview]:
+def _take_apart(
+    data: memoryview, tag: bytes, position: int, kind: bytes, lengths: Lengths
+) -> tuple[RecordHead, memoryview]:
     """Return the same, but for REC-8: nobody has looked at the check yet."""
     if len(data) < HEAD_SIZE:
         raise FormatError("there is no room for a record head", rule="STATE-4", offset=position)
-    head = records.parse_head(data, tag, position)
+    head = records.parse_head(data, tag, position, lengths=lengths)
     if head.kind != kind:
         message = f"{head.kind.decode()} where {kind.decode('ascii', 'replace')} must stand"
         raise FormatError(message, rule="SEQ-1", offset=position)
@@ -104,11 +118,15 @@ class EntryReader:
     Args:
         source: The archive.
         tag: Its tag.
+        key: What opens its content; None without encryption.
     """
 
-    def __init__(self, source: ByteSource, tag: bytes) -> None:
+    def __init__(self, source: ByteSource, tag: bytes, key: ContentKey | None = None) -> None:
         self._source = source
         self._tag = tag
+        self._key = key
+        self._lengths = LENGTHS if key is None else SEALED_LENGTHS
+        self._tag_size = 0 if key is None else TAG_SIZE
         self._window = Window(source)
 
     def small(self, entry: Entry, end: int, *, decode: bool = True) -> ProvenContent | None:
@@ -125,7 +143,12 @@ class EntryReader:
         size = end - entry.file_position
         if size > _SMALL_SIZE or entry.size > _SMALL_SIZE:
             return None
-        return prove_small_entry(self._window.read(entry.file_position, size), entry, self._tag, decode=decode)
+        data = self._window.read(entry.file_position, size)
+        return prove_small_entry(data, entry, self._tag, decode=decode, cipher=self.cipher(entry.stream))
+
+    def cipher(self, stream: int) -> StreamCipher | None:
+        """Return what opens the content of an entry; None without encryption."""
+        return None if self._key is None else self._key.cipher(stream)
 
     def records(self, entry: Entry, end: int) -> EntryRecords:
         """Return FILE and DONE of an entry, proven against its row of the index; FILE is built from that, not read.
@@ -157,13 +180,13 @@ class EntryReader:
         done.demand_shape(file, position=position)
         if (entry.size, entry.digest, entry.done_check) != (done.content_size, done.digest, head.check):
             raise _says_other(entry)
-        if max(done.data_lengths, default=0) > records.MAX_DATA_SIZE:  # before buffers of this size are made
+        if max(done.data_lengths, default=0) > self._lengths[records.DATA][1]:  # before buffers of this size are made
             raise FormatError("DONE names a chunk that is too long", rule="DONE-2", offset=position)
         start = entry.file_position + HEAD_SIZE + len(file_body)
         positions = list(accumulate((HEAD_SIZE + length for length in done.data_lengths), initial=start))
         if positions[-1] != position:
             raise FormatError("the chunks do not reach from FILE to DONE", rule="DONE-2", offset=position)
-        return EntryRecords(file, done, positions)
+        return EntryRecords(file, done, positions, self.cipher(entry.stream))
 
     def demand_file(self, entry: Entry, found: EntryRecords) -> None:
         """Read FILE, and demand that it is the one that the index has.
@@ -218,9 +241,9 @@ class EntryReader:
         Raises:
             FormatError: A rule is broken.
         """
-        head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
+        head, body = read_record(data, self._tag, found.data_positions[number], records.DATA, self._lengths)
         record = self._parse_data(found, number, head, body)
-        content = compression.decode_content(record, body, position=head.position)
+        content = compression.decode_content(record, body, position=head.position, cipher=found.cipher)
         return Chunk(record.content_size, content, record.codec)
 
     def chunk_to_check(self, found: EntryRecords, number: int, data: memoryview) -> tuple[Chunk, Callable[[], None]]:
@@ -233,11 +256,11 @@ class EntryReader:
             FormatError: A rule is broken.
         """
         try:
-            head, body = _take_apart(data, self._tag, found.data_positions[number], records.DATA)
+            head, body = _take_apart(data, self._tag, found.data_positions[number], records.DATA, self._lengths)
             record = self._parse_data(found, number, head, body)
         except FormatError:
             return self.prove_chunk(found, number, data), nothing  # it finds what is broken first
-        if record.codec != bodies.Codec.STORED:
+        if record.codec != bodies.Codec.STORED or found.cipher is not None:
             return self.prove_chunk(found, number, data), nothing
         return (
             Chunk(record.content_size, bodies.stored_bytes(body), record.codec),
@@ -251,8 +274,9 @@ class EntryReader:
             FormatError: A rule is broken.
         """
         data = self.data_of(found, number, buffer)
-        head, body = read_record(data, self._tag, found.data_positions[number], records.DATA)
-        compression.check_frame(self._parse_data(found, number, head, body), body, position=head.position)
+        head, body = read_record(data, self._tag, found.data_positions[number], records.DATA, self._lengths)
+        record, encrypted = self._parse_data(found, number, head, body), found.cipher is not None
+        compression.check_frame(record, body, position=head.position, encrypted=encrypted)
 
     def _parse_data(self, found: EntryRecords, number: int, head: RecordHead, body: memoryview) -> DataRecord:
         position = head.position
@@ -262,7 +286,14 @@ class EntryReader:
         message = "DONE names another check for a chunk"
         records.demand_named_check(message, expected, head.check, rule="DONE-2", offset=position)
         chunk_size = 1 << found.file.chunk_log2
-        record = bodies.parse_data(body, entry=found.file.entry, chunk=number, chunk_size=chunk_size, position=position)
+        record = bodies.parse_data(
+            body,
+            entry=found.file.entry,
+            chunk=number,
+            chunk_size=chunk_size,
+            position=position,
+            tag_size=self._tag_size,
+        )
         if record.content_size != min(chunk_size, found.done.content_size - number * chunk_size):
             raise FormatError("a chunk has another size than its place calls for", rule="DATA-2", offset=position)
         return record
@@ -303,7 +334,7 @@ class EntryReader:
             DigestMismatchError: After the last chunk, DONE-5.
         """
         count = found.done.chunk_count
-        digest = blake3()
+        digest = found.hasher()
         if count > 1:
             source = ReadAhead(self, found, digest)
             try:

@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from tokar.format import records
 from tokar.format.bodies import DataRecord, DoneRecord, FileRecord
+from tokar.format.encryption import StreamCipher, seal
 from tokar.format.index import Entry
 from tokar.storage.bytesource import Buffer
 
@@ -24,12 +25,15 @@ class EncodedChunk(NamedTuple):
     fields: bytes  # The rest of the body of DATA, behind them
     hasher: blake3  # BLAKE3 over the stored bytes; the rest is still missing from the check
     content: Buffer  # The content, for the digest of the file
+    content_size: int  # Its bytes
 
 
-def encode_chunk(entry: int, chunk: int, codec: int, stored: Buffer, content: Buffer) -> EncodedChunk:
-    """Build the body of a DATA record and hash it; may run in any thread."""
-    fields = DataRecord(entry, chunk, memoryview(content).nbytes, codec).build()
-    return EncodedChunk(stored, fields, blake3(stored), content)
+def encode_chunk(
+    data: DataRecord, stored: Buffer, content: Buffer, *, cipher: StreamCipher | None = None
+) -> EncodedChunk:
+    """Build the body of a DATA record, sealed where there is a cipher, and hash it; may run in any thread."""
+    stored = seal(cipher, data, stored)
+    return EncodedChunk(stored, data.build(), blake3(stored), content, data.content_size)
 
 
 class EntryWriter:
@@ -39,9 +43,10 @@ class EntryWriter:
         file: The FILE record.
         tag: The tag of the archive.
         position: Where FILE lands.
+        cipher: What seals the content; None without encryption.
     """
 
-    def __init__(self, file: FileRecord, tag: bytes, position: int) -> None:
+    def __init__(self, file: FileRecord, tag: bytes, position: int, cipher: StreamCipher | None = None) -> None:
         self.file = file
         self.file_position = position
         self.position = position  # Where the next record lands
@@ -49,7 +54,7 @@ class EntryWriter:
         self._tag = tag
         self._lengths = array("I")
         self._checks = bytearray()
-        self._digest = blake3()
+        self._digest = blake3() if cipher is None else cipher.hasher()
         self._file_check = b""
 
     @property
@@ -83,13 +88,13 @@ class EntryWriter:
             self._digest.update(chunk.content)
         self._lengths.append(length)
         self._checks += check
-        self.content_size += memoryview(chunk.content).nbytes
+        self.content_size += chunk.content_size
         self.position += records.HEAD_SIZE + length
         return records.finish_head(checked, check), chunk.stored, chunk.fields
 
-    def end(self) -> tuple[Entry, bytes]:
-        """Return the entry, and the record DONE."""
-        size, digest = self.content_size, self._digest.digest()
+    def end(self, digest: bytes | None = None) -> tuple[Entry, bytes]:
+        """Return the entry, and the record DONE; `digest` where nobody here can make it: the content is encrypted."""
+        size, digest = self.content_size, digest or self._digest.digest()
         done = DoneRecord(self.file.entry, size, digest, self._file_check, self._lengths, bytes(self._checks))
         body = done.build()
         head, check = records.build_head(records.DONE, self._tag, self.position, body)

@@ -23,6 +23,7 @@ from tokar import names
 from tokar.errors import FormatError, NoSuchEntryError, UnsafeNameError
 from tokar.format import records
 from tokar.format.bodies import FileList, FileRecord, Root, file_flags
+from tokar.format.encryption import NO_KEY, ContentKey
 from tokar.format.records import RecordHead
 from tokar.storage.bytesource import Buffer
 
@@ -48,6 +49,20 @@ class Entry(NamedTuple):
     incomplete: bool = False  # Whether the content is known to be incomplete
     chunk_log2: int = records.MIN_CHUNK_LOG2  # Size of a chunk as a power of two
     stream: int = 0  # What the keys of an encrypted file are made from; zero without encryption
+    key: ContentKey | None = None  # What its content is encrypted with, and its digest keyed; None without encryption
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether its content is encrypted and the key is not there."""
+        return self.key is NO_KEY
+
+    def hasher(self) -> blake3:
+        """Return a new hasher for the digest of its content.
+
+        Raises:
+            LockedError: It is encrypted, and the key is not there.
+        """
+        return blake3() if self.key is None else self.key.cipher(self.stream).hasher()
 
     @property
     def name(self) -> str:
@@ -68,7 +83,7 @@ class Entry(NamedTuple):
     @property
     def file(self) -> FileRecord:
         """FILE of the entry, which INDX repeats."""
-        number, token, listed, encoding, name, _, _, _, _, _, announced, modified, incomplete, log2, stream = self
+        number, token, listed, encoding, name, _, _, _, _, _, announced, modified, incomplete, log2, stream, _ = self
         return FileRecord(number, encoding, token, listed, announced, modified, incomplete, log2, name, stream)
 
     @classmethod
@@ -161,6 +176,7 @@ class IndexPage:
         self.first = first
         self.rows = bytearray()  # As `records.INDX_COLUMNS` declares them
         self.names = bytearray()  # All names, one after the other
+        self.key: ContentKey | None = None  # What content is encrypted with
 
     def __len__(self) -> int:
         return len(self.rows) // records.PAGE_ENTRY_SIZE
@@ -171,7 +187,7 @@ class IndexPage:
 
     def append(self, entry: Entry) -> None:
         """Add the next entry."""
-        _, token, listed, encoding, name, *of_done, announced, modified, incomplete, log2, stream = entry
+        _, token, listed, encoding, name, *of_done, announced, modified, incomplete, log2, stream, _ = entry
         size, digest, begin, done, check = of_done
         flags = file_flags(announced, modified, incomplete=incomplete)
         self.names += name
@@ -183,7 +199,7 @@ class IndexPage:
         names, start = bytes(self.names), 0
         for number, row in enumerate(_ROW.iter_unpack(self.rows), self.first):
             end = row[_NAME_END]
-            yield _entry(number, names[start:end], row)
+            yield _entry(number, names[start:end], row, self.key)
             start = end
 
     def entry(self, number: int) -> Entry:
@@ -191,7 +207,7 @@ class IndexPage:
         at = number - self.first
         row = _ROW.unpack(self.rows, records.PAGE_ENTRY_SIZE * at)
         start = _ROW.unpack(self.rows, records.PAGE_ENTRY_SIZE * (at - 1))[_NAME_END] if at else 0
-        return _entry(number, bytes(self.names[start : row[_NAME_END]]), row)
+        return _entry(number, bytes(self.names[start : row[_NAME_END]]), row, self.key)
 
     def column(self, name: str) -> array[int]:
         """Return a column of integers, by its name in `records.INDX_COLUMNS`."""
@@ -212,11 +228,17 @@ class IndexPage:
         return b"".join((_PACKER.pack(self.first, len(self)), *columns, self.names))
 
     @classmethod
-    def parse(cls, body: Buffer, *, first: int, position: int) -> Self:
+    def parse(cls, body: Buffer, *, first: int, position: int, encrypted: bool = False) -> Self:
         """Read the body of the INDX record at `position`, whose first entry must be number `first`.
 
+        Args:
+            body: The bytes.
+            first: The number of the entry that it must begin with.
+            position: Of the record, for the error.
+            encrypted: Whether entries have streams.
+
         Raises:
-            FormatError: INDX-1 or INDX-3.
+            FormatError: INDX-1 or INDX-3; ENC-2 where streams do not rise.
         """
         its_first, count = _PACKER.unpack(body)
         data, names_at = bytes(body), _PACKER.size + records.PAGE_ENTRY_SIZE * count
@@ -232,6 +254,7 @@ class IndexPage:
                 page.rows[at + byte :: records.PAGE_ENTRY_SIZE] = column[byte::width]
         page.names += data[names_at:]
         page._demand_sound_columns(position)
+        page._demand_streams(position, encrypted=encrypted)
         return page
 
     def _demand_sound_columns(self, position: int) -> None:
@@ -244,11 +267,17 @@ class IndexPage:
             or max(self.column("list")) >= len(_LISTS)
             or not records.MIN_CHUNK_LOG2 <= min(log2s) <= max(log2s) <= records.MAX_CHUNK_LOG2
             or any(one & ~records.ALL_FLAGS for one in set(flags))
-            or any(self.column("stream"))
             or _has_other_values(self.column("announced_size"), flags, records.FLAG_ANNOUNCED)
             or _has_other_values(self.column("modified"), flags, records.FLAG_MODIFIED)
         ):
             raise FormatError("the columns of an index page do not fit", rule="INDX-1", offset=position)
+
+    def _demand_streams(self, position: int, *, encrypted: bool) -> None:
+        streams = self.column("stream")
+        if not encrypted and any(streams):
+            raise FormatError("the columns of an index page do not fit", rule="INDX-1", offset=position)
+        if encrypted and not all(map(int.__lt__, chain((0,), streams), streams)):
+            raise FormatError("the streams of an index page do not rise", rule="ENC-2", offset=position)
 
 
 def _has_other_values(column: array[int], flags: array[int], flag: int) -> bool:
@@ -264,16 +293,16 @@ def _from_rows(rows: bytearray, at: int, width: int) -> bytearray:
     return column
 
 
-def _entry(number: int, name: bytes, row: tuple[Any, ...]) -> Entry:
+def _entry(number: int, name: bytes, row: tuple[Any, ...], key: ContentKey | None) -> Entry:
     """Return the entry that a row of the columns describes."""
     size, begin, done, announced, modified, digest, check, _, stream, encoding, flags, token, listed, log2 = row
     of_done = (size, digest, begin, done, check)
-    announced, modified = (
+    times_and_sizes = (
         announced if flags & records.FLAG_ANNOUNCED else None,
         modified if flags & records.FLAG_MODIFIED else None,
     )
-    of_file = (announced, modified, bool(flags & records.FLAG_INCOMPLETE), log2, stream)
-    return Entry(number, token, _LISTS[listed], encoding, name, *of_done, *of_file)
+    incomplete, own = bool(flags & records.FLAG_INCOMPLETE), (number, token, _LISTS[listed], encoding, name)
+    return Entry(*own, *of_done, *times_and_sizes, incomplete, log2, stream, key)
 
 
 def demand_full(pages: Sequence[IndexPage], *, position: int) -> None:
@@ -298,8 +327,14 @@ def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outsid
     Raises:
         FormatError: INDX-2 or STATE-4.
     """
-    files, last = array("Q"), -1
+    files, last, stream = array("Q"), -1, 0
     for page in pages:
+        streams = page.column("stream")
+        if stream and streams[0] <= stream:
+            raise FormatError(
+                "the streams of the index do not rise", rule="ENC-2", offset=page.column("file_position")[0]
+            )
+        stream = streams[-1]
         begun, dones = page.column("file_position"), page.column("done_position")
         rising = all(map(int.__lt__, begun, dones)) and all(map(int.__lt__, dones, begun[1:]))
         if not rising or begun[0] <= last:

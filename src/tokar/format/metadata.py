@@ -26,8 +26,9 @@ from tokar.format.canonical_json import (
     object_with,
     one_of,
 )
+from tokar.format.encryption import CIPHER, FEATURE, WAYS, Encryption
 
-KNOWN_FEATURES: Final[frozenset[str]] = frozenset()  # Required features (section 15) that this reader knows
+KNOWN_FEATURES: Final = frozenset({FEATURE})  # Required features (section 15) that this reader knows
 
 _LOCATION: Final = {
     "kind": Key(one_of("directory", "file", "unsettled"), required=True),
@@ -38,6 +39,12 @@ _LINK: Final = {"id": Key(is_hex(32), required=True), "root": Key(is_hex(64), re
 _ORIGIN: Final = {"id": Key(is_hex(32)), "root": Key(is_hex(64)), "tag": Key(is_hex(16))}
 _LOCATION_LIST: Final = {"bytes": Key(is_base64, required=True), "form": Key(one_of("a", "w"), required=True)}
 
+_ENCRYPTION: Final = {
+    "cipher": Key(one_of(CIPHER), required=True),
+    "key_id": Key(is_hex(32), required=True),
+    "wrapped": Key(lambda value: object_of(is_base64)(value) and any(way in value for way in WAYS), required=True),
+}
+
 HEAD_KEYS: Final = {
     "created": Key(is_time, required=True),
     "kind": Key(one_of("full", "logs", "collected"), required=True),
@@ -45,6 +52,7 @@ HEAD_KEYS: Final = {
     "software": Key(is_text, required=True),
     "annotation": Key(is_text),
     "blobs": Key(object_of(is_base64)),
+    "encryption": Key(lambda _: True),  # by ENC-1
     "features": Key(is_sorted_text),
     "location_list": Key(object_with(_LOCATION_LIST)),
     "locations": Key(array_of(object_with(_LOCATION))),
@@ -128,6 +136,12 @@ class Head:
         """The locations as an API delivered them, if they were."""
         stored = self.extra.get("location_list")
         return LocationList(stored["form"], base64.b64decode(stored["bytes"])) if stored else None
+
+    @property
+    def encryption(self) -> Encryption | None:
+        """How content is encrypted; None where it is not."""
+        stored = self.extra.get(FEATURE)
+        return None if stored is None else Encryption.of(stored)
 
     def build(self) -> bytes:
         """Return the bytes of the body of HEAD.
@@ -288,8 +302,12 @@ def _demand_features(features: Any, position: int) -> None:
 
 def _demand_head(value: dict[str, Any], position: int) -> None:
     demand_keys(value, HEAD_KEYS, rule="HEAD-2", position=position)
-    if "encryption" in value:
-        raise FormatError("HEAD has a key that goes with a feature it does not name", rule="HEAD-2", offset=position)
+    if FEATURE not in value.get("features", ()):
+        if FEATURE in value:
+            message = "HEAD has a key that goes with a feature it does not name"
+            raise FormatError(message, rule="HEAD-2", offset=position)
+    elif not object_with(_ENCRYPTION)(value.get(FEATURE)):
+        raise FormatError("HEAD does not say in its form how content is encrypted", rule="ENC-1", offset=position)
     both_locations = "location_list" in value and "locations" in value
     if both_locations or ("origin" in value and ("id" in value["origin"]) == ("tag" in value["origin"])):
         raise FormatError("two keys of HEAD exclude each other", rule="HEAD-2", offset=position)

@@ -21,15 +21,24 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tokar.format.bodies import DataRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
-from tokar.storage.bytesource import Buffer
 
 if TYPE_CHECKING:
     from tokar.format.compression import Compression
+    from tokar.format.encryption import StreamCipher
 
 _SPARE_BUFFERS: Final = 8
 _SPARE_SIZE: Final = 1 << 26  # bytes of all of them together, as far as there are more than it takes
 _BEHIND: Final = 3  # chunks that wait to be written, from which on the caller hashes for the check
+
+
+class ChunkTarget(NamedTuple):
+    """The entry that chunks go to."""
+
+    entry: int  # Its number
+    cipher: StreamCipher | None  # What seals its content
+    write: Callable[[EncodedChunk], None]  # Called in the output thread, in order
 
 
 class Pipeline:
@@ -66,15 +75,15 @@ class Pipeline:
         """Take back a buffer that was not used."""
         self._buffers.put(buffer)
 
-    def put(self, entry: int, chunk: int, buffer: bytearray, size: int, write: Callable[[EncodedChunk], None]) -> None:
-        """Send the chunk in the first `size` bytes of a buffer on its way; `write` is called in the output thread."""
+    def put(self, target: ChunkTarget, chunk: int, buffer: bytearray, size: int) -> None:
+        """Send the chunk in the first `size` bytes of a buffer on its way."""
         content = memoryview(buffer)[:size]
-        encode: Callable[[], EncodedChunk] = partial(self._encode, entry, chunk, content)
+        encode: Callable[[], EncodedChunk] = partial(self._encode, target, chunk, content)
         if self._encoders is not None:
             encode = self._encoders.submit(encode).result
         elif self._jobs.qsize() >= _BEHIND:
             encode = partial(_given, encode())
-        self._jobs.put(_Job(encode, buffer, write))
+        self._jobs.put(_Job(encode, buffer, target.write))
 
     def drain(self) -> None:
         """Wait until everything that was put is written.
@@ -94,9 +103,10 @@ class Pipeline:
         if self._encoders is not None:
             self._encoders.shutdown(wait=True, cancel_futures=True)
 
-    def _encode(self, entry: int, chunk: int, content: Buffer) -> EncodedChunk:
+    def _encode(self, target: ChunkTarget, chunk: int, content: memoryview) -> EncodedChunk:
         codec, stored = self._compression.encode(content)
-        return encode_chunk(entry, chunk, codec, stored, content)
+        data = DataRecord(target.entry, chunk, content.nbytes, codec)
+        return encode_chunk(data, stored, content, cipher=target.cipher)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

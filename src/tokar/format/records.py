@@ -12,7 +12,8 @@ import struct
 import sys
 import zlib
 from array import array
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from blake3 import blake3
 from construct import Bytes, Const, Int8ul, Int16ul, Int32ul, Int64sl, Int64ul, Struct
@@ -32,6 +33,7 @@ MIN_CHUNK_LOG2: Final = 16
 MAX_CHUNK_LOG2: Final = 24
 MAX_NAME_SIZE: Final = 65_535
 MAX_DATA_SIZE: Final = 16 + (1 << MAX_CHUNK_LOG2)  # body of DATA, without encryption
+MAX_SEALED_DATA_SIZE: Final = MAX_DATA_SIZE + 16  # and with it
 MAX_DONE_SIZE: Final = 80 + 36 * MAX_CHUNKS  # body of DONE
 MAX_JSON_SIZE: Final = MIB  # HEAD, PROC and SUMM
 MAX_JSON_DEPTH: Final = 8  # JSON-7
@@ -87,6 +89,12 @@ DATA_BODY: Any = Struct(                 # section 8; behind the stored bytes
     "content_size"    / Int32ul,         # bytes of content
     "codec"           / Int8ul,          # 0 stored, 1 zstd, 2 zeros
     "zero"            / Const(bytes(3)),
+)
+
+ASSOCIATED_DATA: Any = Struct(           # section 15; what an encrypted chunk is bound to, as in DATA
+    "chunk"           / Int32ul,
+    "content_size"    / Int32ul,
+    "codec"           / Int8ul,
 )
 
 DONE_BODY: Any = Struct(                 # section 9; data_lengths and data_checks follow
@@ -234,11 +242,12 @@ CHECKED_SIZE: Final = 24  # head bytes that the check covers, after the body
 _CRC_AT: Final = 60
 # Head bytes 0-23, which the check covers after the body, from kind, length, tag and position.
 checked_part: Final = Packer(RECORD_HEAD, until="check").pack
+Lengths: TypeAlias = Mapping[bytes, tuple[int, int]]
 _UPPER: Final = frozenset(range(0x41, 0x5B))
 _LOWER: Final = frozenset(range(0x61, 0x7B))
 
-# Section 12: the least and the greatest length of a body.
-_LENGTHS: Final = {
+# Section 12: the least and the greatest length of a body, without encryption.
+LENGTHS: Final[Lengths] = {
     HEAD: (0, MAX_JSON_SIZE),
     FILE: (33, 32 + MAX_NAME_SIZE),
     DATA: (16, MAX_DATA_SIZE),
@@ -249,6 +258,8 @@ _LENGTHS: Final = {
     ROOT: (184, 40 + 48 * MAX_OUTSIDE_RECORDS),
     TAIL: (48, 48),
 }
+SEALED_LENGTHS: Final[Lengths] = {**LENGTHS, DATA: (32, MAX_SEALED_DATA_SIZE)}  # with encryption
+ANY_LENGTHS: Final[Lengths] = {**LENGTHS, DATA: (16, MAX_SEALED_DATA_SIZE)}  # where nobody knows
 
 
 class RecordHead(NamedTuple):
@@ -295,8 +306,15 @@ def build_head(kind: bytes, tag: bytes, position: int, body: bytes) -> tuple[byt
     return finish_head(checked, check), check
 
 
-def parse_head(data: Buffer, tag: bytes, position: int, *, offset: int = 0) -> RecordHead:
+def parse_head(data: Buffer, tag: bytes, position: int, *, offset: int = 0, lengths: Lengths = LENGTHS) -> RecordHead:
     """Read the head at `offset` of `data`, which stands at `position` of the archive.
+
+    Args:
+        data: The bytes.
+        tag: Tag of the archive.
+        position: Where the head stands.
+        offset: Where it stands in `data`.
+        lengths: What bodies may have.
 
     Raises:
         FormatError: REC-1 to REC-5 or REC-7, the first that is broken.
@@ -305,7 +323,7 @@ def parse_head(data: Buffer, tag: bytes, position: int, *, offset: int = 0) -> R
     kind, length, its_tag, its_position, check, zero, crc = _PACKER.unpack(data, offset)
     if crc != zlib.crc32(memoryview(data)[offset : offset + _CRC_AT]):
         raise FormatError("the CRC-32 of a record head is wrong", rule="REC-1", offset=position)
-    bounds = _LENGTHS.get(kind)
+    bounds = lengths.get(kind)
     if bounds is None:
         bounds = _check_kind(kind, position)
     if zero:
@@ -327,7 +345,7 @@ def demand_length(kind: bytes, length: int, position: int) -> None:
     Raises:
         FormatError: REC-7.
     """
-    least, greatest = _LENGTHS.get(kind, _EXTRA)
+    least, greatest = ANY_LENGTHS.get(kind, _EXTRA)
     if not least <= length <= greatest:
         raise _out_of_bounds(kind, length, position)
 
@@ -357,7 +375,7 @@ def check_partial_head(data: bytes, tag: bytes, position: int) -> None:
     Raises:
         FormatError: REC-2, REC-4 or REC-5.
     """
-    if len(data) >= 4 and data[:4] not in _LENGTHS:
+    if len(data) >= 4 and data[:4] not in LENGTHS:
         _check_kind(data[:4], position)
     if len(data) >= 16 and data[8:16] != tag:
         raise FormatError("a record of another archive", rule="REC-4", offset=position)

@@ -14,9 +14,10 @@ from typing import Final, Protocol
 
 from blake3 import blake3
 
-from tokar.errors import FormatError, UnsealedError
+from tokar.errors import FormatError, LockedError, UnsealedError
 from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
+from tokar.format.encryption import NO_KEY, TAG_SIZE, ContentKey, Keyring, StreamCipher
 from tokar.format.index import Entry, IndexPage, KeptPage, Ledger
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import RecordHead, TrailingRecord
@@ -93,9 +94,10 @@ class Scanner:
     Args:
         start: The 32 bytes of the preamble.
         decode: Whether content is decoded, its frames checked and its digest demanded (DONE-5).
+        keyring: What opens encrypted content.
     """
 
-    def __init__(self, start: bytes, *, decode: bool) -> None:
+    def __init__(self, start: bytes, *, decode: bool, keyring: Keyring | None = None) -> None:
         self.tag = Preamble.parse(start).tag
         self.decode = decode
         self.phase = Phase.START  # Where in the grammar it stands
@@ -108,6 +110,10 @@ class Scanner:
         self._root_position = 0
         self.trailing: list[TrailingRecord] = []  # The records after ROOT, which are outside the root
         self._open: _OpenEntry | None = None
+        self._keyring = keyring
+        self._key: ContentKey | None = None
+        self._stream: int | None = None  # With encryption, the stream of the last entry
+        self.lengths = records.LENGTHS  # What bodies may have
 
     def admit(self, head: RecordHead) -> None:
         """Decide from its head alone whether a record may stand here.
@@ -150,9 +156,15 @@ class Scanner:
         return event
 
     def _accept_file(self, head: RecordHead, body: Buffer) -> EntryBegun:
-        file = FileRecord.parse(body, entry=self.ledger.entry_count, position=head.position)
+        number = self.ledger.entry_count
+        file = FileRecord.parse(body, entry=number, position=head.position, after=self._stream)
         self.ledger.begin(file.token, file.name, position=head.position)
-        self._open = _OpenEntry(file, head, blake3() if self.decode else None)
+        cipher = None if self._key is None else self._key.cipher(file.stream)
+        self._stream = None if cipher is None else file.stream
+        hasher = None
+        if self.decode:
+            hasher = blake3() if cipher is None else cipher.hasher()
+        self._open = _OpenEntry(file, head, hasher, cipher)
         return EntryBegun(file)
 
     def _accept_done(self, head: RecordHead, body: Buffer) -> EntryEnded:
@@ -184,6 +196,13 @@ class Scanner:
 
     def _accept_head(self, head: RecordHead, body: bytes) -> None:
         self.head, self._head_body = Head.parse(body, position=head.position), body
+        encryption = self.head.encryption
+        if encryption is not None:
+            self._key, self._stream, self.lengths = NO_KEY, 0, records.SEALED_LENGTHS
+            if self._keyring is not None:
+                self._key = self._keyring.find(encryption, ())
+            elif self.decode:
+                raise LockedError("the content is encrypted, and no identity was given")
 
     def _accept_copy(self, head: RecordHead, body: bytes) -> None:
         demand_same_head(body, self._head_body, position=head.position)
@@ -197,7 +216,8 @@ class Scanner:
     def _accept_page(self, head: RecordHead, body: bytes) -> None:
         pages = self.ledger.pages
         due = pages.popleft() if pages else KeptPage(self.ledger.entry_count, 0, b"")
-        page = IndexPage.parse(body, first=due.first, position=head.position)
+        encrypted = self._key is not None
+        page = IndexPage.parse(body, first=due.first, position=head.position, encrypted=encrypted)
         if len(page) != due.length:
             message = f"an index page of {len(page)} entries, not {due.length}"
             raise FormatError(message, rule="INDX-3", offset=head.position)
@@ -233,7 +253,7 @@ def demand_trailing(head: RecordHead, before: int) -> None:
 class _OpenEntry:
     """An entry whose DONE has not come yet."""
 
-    def __init__(self, file: FileRecord, head: RecordHead, hasher: blake3 | None) -> None:
+    def __init__(self, file: FileRecord, head: RecordHead, hasher: blake3 | None, cipher: StreamCipher | None) -> None:
         self.file = file
         self.head = head
         self.lengths = array("I")
@@ -241,11 +261,17 @@ class _OpenEntry:
         self.content_size = 0
         self._chunk_size = 1 << file.chunk_log2
         self._hasher = hasher
+        self._cipher = cipher
 
     def add(self, head: RecordHead, body: Buffer) -> ChunkRead:
         chunk = len(self.lengths)
         data = bodies.parse_data(
-            body, entry=self.file.entry, chunk=chunk, chunk_size=self._chunk_size, position=head.position
+            body,
+            entry=self.file.entry,
+            chunk=chunk,
+            chunk_size=self._chunk_size,
+            position=head.position,
+            tag_size=0 if self._cipher is None else TAG_SIZE,
         )
         if self.content_size != chunk * self._chunk_size:
             raise FormatError("a chunk that is not the last is short", rule="DATA-2", offset=head.position)
@@ -253,9 +279,9 @@ class _OpenEntry:
         self.checks += head.check
         self.content_size += data.content_size
         if self._hasher is None:
-            compression.check_frame(data, body, position=head.position)
+            compression.check_frame(data, body, position=head.position, encrypted=self._cipher is not None)
             return ChunkRead(data.content_size, None)
-        content = compression.decode_content(data, body, position=head.position)
+        content = compression.decode_content(data, body, position=head.position, cipher=self._cipher)
         self._hasher.update(bytes(data.content_size) if content is None else content)
         return ChunkRead(data.content_size, content)
 
@@ -289,21 +315,25 @@ class Scan:
     Args:
         stream: The archive.
         decode: Whether content is decoded and its digest demanded.
+        keyring: What opens encrypted content. Of a stream the records `keys` come too late: HEAD alone counts.
 
     Raises (while iterating):
         BadMagicError, UnsupportedError, FormatError: The archive is refused; `rule` and `offset` say why and where.
         UnsealedError: It ends before TAIL.
+        LockedError: Content is to be decoded, it is encrypted, and nothing that was given opens it.
     """
 
-    def __init__(self, stream: ByteStream, *, decode: bool) -> None:
+    def __init__(self, stream: ByteStream, *, decode: bool, keyring: Keyring | None = None) -> None:
         self._stream = stream
         self._decode = decode
+        self._keyring = keyring
         self.position = 0  # Bytes taken so far in whole records
         # The judge with all that is known so far, None before the preamble has passed.
         self.scanner: Scanner | None = None
 
     def __iter__(self) -> Iterator[Event]:
-        scanner = self.scanner = Scanner(self._read(bodies.PREAMBLE_SIZE), decode=self._decode)
+        start = self._read(bodies.PREAMBLE_SIZE)
+        scanner = self.scanner = Scanner(start, decode=self._decode, keyring=self._keyring)
         self.position = bodies.PREAMBLE_SIZE
         while (head := self._next_head(scanner)) is not None:
             scanner.admit(head)
@@ -324,7 +354,7 @@ class Scan:
         if len(data) < records.HEAD_SIZE:
             records.check_partial_head(data, scanner.tag, self.position)
             raise UnsealedError("it ends before TAIL", rule="STATE-1", offset=self.position)
-        return records.parse_head(data, scanner.tag, self.position)
+        return records.parse_head(data, scanner.tag, self.position, lengths=scanner.lengths)
 
     def _read(self, size: int) -> bytes:
         pieces = []

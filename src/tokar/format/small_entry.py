@@ -15,8 +15,9 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
-from tokar.format.bodies import Codec, FileRecord, parse_data, stored_bytes
+from tokar.format.bodies import Codec, DataRecord, FileRecord, parse_data, stored_bytes
 from tokar.format.compression import Compression, check_frame, decode_content
+from tokar.format.encryption import TAG_SIZE, StreamCipher, seal
 from tokar.format.index import Entry
 from tokar.format.records import DATA_BODY, DONE_BODY, HEAD_SIZE, Packer
 from tokar.storage.bytesource import Buffer
@@ -30,7 +31,13 @@ _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 
 
 def build_small_entry(
-    file: FileRecord, content: bytes, *, compression: Compression, tag: bytes, position: int
+    file: FileRecord,
+    content: bytes,
+    *,
+    compression: Compression,
+    tag: bytes,
+    position: int,
+    cipher: StreamCipher | None = None,
 ) -> tuple[Entry, tuple[bytes, bytes, bytes]]:
     """Return an entry, and its records (FILE, DATA unless it is empty, DONE) as bytes before, of and after the content.
 
@@ -40,16 +47,21 @@ def build_small_entry(
         compression: How the chunk is stored.
         tag: Tag of the archive.
         position: Where FILE lands.
+        cipher: What seals the content; None without encryption.
     """
-    size, digest, stored, fields = len(content), _NO_CONTENT, content, b""
+    size, stored, fields = len(content), content, b""
+    digest = _NO_CONTENT if cipher is None else cipher.hasher().update(content).digest()
     body = file.build()
     head, file_check = records.build_head(records.FILE, tag, position, body)
     before = head + body
     at = position + len(before)
     if size:
         codec, stored = compression.encode(content)  # type: ignore[assignment]  # bytes, as the content is
+        if cipher is not None:
+            stored = seal(cipher, DataRecord(file.entry, 0, size, codec), stored)  # type: ignore[assignment]
         hasher = blake3(stored)
-        digest = hasher.digest() if codec == _STORED_CODEC else blake3(content).digest()
+        if cipher is None:
+            digest = hasher.digest() if codec == _STORED_CODEC else blake3(content).digest()
         fields = _DATA(file.entry, 0, size, codec, _NO_BYTES)
         length = len(stored) + _DATA_SIZE
         head, data_check = _data_head(length, tag, at, hasher, fields)
@@ -69,7 +81,9 @@ class ProvenContent(NamedTuple):
     codec: int  # How it is stored
 
 
-def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: bool) -> ProvenContent | None:
+def prove_small_entry(
+    data: memoryview, entry: Entry, tag: bytes, *, decode: bool, cipher: StreamCipher | None = None
+) -> ProvenContent | None:
     """Prove an entry of at most one chunk from its bytes; None if it is larger, or if anything is not as it must be.
 
     Args:
@@ -77,6 +91,10 @@ def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: boo
         entry: Its row of the index, which has FILE too.
         tag: Tag of the archive.
         decode: Whether the content is decoded and its digest demanded.
+        cipher: What opens the content; None without encryption.
+
+    Raises:
+        LockedError: It is to be decoded, and the key is not there.
     """
     size, position, file = entry.size, entry.file_position, entry.file
     done_at = entry.done_position - position
@@ -95,7 +113,11 @@ def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: boo
         chunk = data[data_at + HEAD_SIZE : done_at]
         stored = stored_bytes(chunk)
         hasher = blake3(stored)
-        is_stored = len(stored) == size and chunk[size:] == _DATA(file.entry, 0, size, _STORED_CODEC, _NO_BYTES)
+        is_stored = (
+            cipher is None
+            and len(stored) == size
+            and chunk[size:] == _DATA(file.entry, 0, size, _STORED_CODEC, _NO_BYTES)
+        )
         if is_stored and decode and hasher.digest() != entry.digest:
             return None
         head, data_check = _data_head(len(chunk), tag, position + data_at, hasher, bytes(chunk[len(stored) :]))
@@ -104,29 +126,39 @@ def prove_small_entry(data: memoryview, entry: Entry, tag: bytes, *, decode: boo
         if is_stored:
             proven = ProvenContent(stored if decode else None, _STORED_CODEC)
         else:
-            proven = _decoded(chunk, entry, position + data_at, decode=decode)
+            proven = _decoded(chunk, entry, position + data_at, decode=decode, cipher=cipher)
         body = _DONE(file.entry, 1, size, entry.digest, file_check) + len(chunk).to_bytes(4, "little") + data_check
     else:
         body = _DONE(file.entry, 0, 0, entry.digest, file_check)
-        if decode and entry.digest != _NO_CONTENT:
+        if decode and entry.digest != (_NO_CONTENT if cipher is None else cipher.hasher().digest()):
             return None
     head, check = records.build_head(records.DONE, tag, entry.done_position, body)
     return proven if check == entry.done_check and head + body == bytes(data[done_at:]) else None
 
 
-def _decoded(chunk: memoryview, entry: Entry, position: int, *, decode: bool) -> ProvenContent | None:
+def _decoded(
+    chunk: memoryview, entry: Entry, position: int, *, decode: bool, cipher: StreamCipher | None
+) -> ProvenContent | None:
     """Return the content of a chunk that is not stored as it is; None if anything is not as it must be."""
     try:
-        record = parse_data(chunk, entry=entry.number, chunk=0, chunk_size=entry.size, position=position)
+        record = parse_data(
+            chunk,
+            entry=entry.number,
+            chunk=0,
+            chunk_size=entry.size,
+            position=position,
+            tag_size=0 if cipher is None else TAG_SIZE,
+        )
         if record.content_size != entry.size:
             return None
         if not decode:
-            check_frame(record, chunk, position=position)
+            check_frame(record, chunk, position=position, encrypted=cipher is not None)
             return ProvenContent(None, record.codec)
-        content = decode_content(record, chunk, position=position)
+        content = decode_content(record, chunk, position=position, cipher=cipher)
     except FormatError:
         return None
-    is_right = blake3(bytes(entry.size) if content is None else content).digest() == entry.digest
+    hasher = blake3() if cipher is None else cipher.hasher()
+    is_right = hasher.update(bytes(entry.size) if content is None else content).digest() == entry.digest
     return ProvenContent(content, record.codec) if is_right else None
 
 

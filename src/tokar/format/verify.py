@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from blake3 import blake3
-
 from tokar.errors import ArchiveError, FormatError
 from tokar.format import records
 from tokar.format.archive import Archive
@@ -79,7 +77,10 @@ def verify(
 
     Raises:
         FormatError: The index cannot be read, so that there is nothing to go by.
+        LockedError: Content is to be decoded, it is encrypted, and the key is not there.
     """
+    if content:
+        archive.demand_key()
     return _Verifier(archive, content=content, threads=threads, progress=progress).run()
 
 
@@ -218,7 +219,7 @@ class _Verifier:
             reader.demand_chunk(found, number, self._buffer(positions[number + 1] - positions[number]))
 
     def _digest(self, entry: Entry, found: EntryRecords) -> None:
-        reader, digest, positions = self._reader(), blake3(), found.data_positions
+        reader, digest, positions = self._reader(), found.hasher(), found.data_positions
         try:
             for number in range(found.done.chunk_count):
                 size = positions[number + 1] - positions[number]
@@ -230,7 +231,7 @@ class _Verifier:
 
     def _reader(self) -> EntryReader:
         if not hasattr(self._local, "reader"):
-            self._local.reader = EntryReader(self._archive.source, self._tag)
+            self._local.reader = EntryReader(self._archive.source, self._tag, self._archive.key)
         reader: EntryReader = self._local.reader
         return reader
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, Self
 
@@ -20,10 +20,11 @@ from tokar.errors import CheckMismatchError, FormatError, InputError, SourceChan
 from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
 from tokar.format.bodies import FileList, FileRecord, Preamble, Tail
 from tokar.format.compression import Compression
+from tokar.format.encryption import FEATURE, ContentKey, KeyMaker, StreamCipher
 from tokar.format.entry_writer import EncodedChunk, EntryWriter
 from tokar.format.index import Entry, Ledger
 from tokar.format.metadata import Head, Summary
-from tokar.format.pipeline import Pipeline
+from tokar.format.pipeline import ChunkTarget, Pipeline
 from tokar.format.records import RecordHead, TrailingRecord
 from tokar.format.small_entry import build_small_entry
 from tokar.storage.bytesource import Buffer
@@ -76,6 +77,7 @@ class Sealed:
     size: int  # Bytes of the archive
     entries: int  # Number of entries
     content_size: int  # Bytes of content of all entries
+    key: ContentKey | None = field(default=None, repr=False, compare=False)  # What content is encrypted with
 
 
 def system_clock() -> datetime:
@@ -96,6 +98,7 @@ class ArchiveWriter:
         chunk_log2: Size of a chunk as a power of two, 16 to 24; raised by itself for files that would have too many.
         clock: For the time of the end.
         threads: Encoder threads; the number of processors by default.
+        keys: Makes the key that content is encrypted with; None for an archive that anyone can read.
 
     Raises:
         InputError: The id or the size of a chunk is out of range.
@@ -112,12 +115,18 @@ class ArchiveWriter:
         chunk_log2: int = DEFAULT_CHUNK_LOG2,
         clock: Callable[[], datetime] = system_clock,
         threads: int | None = None,
+        keys: KeyMaker | None = None,
     ) -> None:
         if not records.MIN_CHUNK_LOG2 <= chunk_log2 <= records.MAX_CHUNK_LOG2:
             raise InputError(f"a chunk of 2^{chunk_log2} bytes is out of range")
         if archive_id is not None and len(archive_id) != _ID_SIZE:
             raise InputError(f"an archive id has {_ID_SIZE} bytes, not {len(archive_id)}")
         self.id = secrets.token_bytes(_ID_SIZE) if archive_id is None else archive_id
+        self.key: ContentKey | None = None  # What content is encrypted with
+        if keys is not None:
+            self.key, encryption = keys.make()
+            features = sorted({*head.extra.get("features", ()), FEATURE})
+            head = replace(head, extra={**head.extra, "features": features, FEATURE: encryption.to_json()})
         self.head = head
         self.compression = Compression() if compression is None else compression
         # Called with the root before the archive ends: returns what stands behind it.
@@ -295,6 +304,8 @@ class ArchiveWriter:
             name, encoding = names.encode(name)
         if not 0 <= token <= 0xFF:
             raise InputError(f"a token is one byte, not {token}")
+        if self.head.encryption is not None and self.key is None:
+            raise InputError("the archive is encrypted, and its key is not here")
         if not 1 <= len(name) <= records.MAX_NAME_SIZE:
             raise InputError(f"a name of {len(name)} bytes; 1 to {records.MAX_NAME_SIZE} are allowed")
         if not 0 <= encoding <= _MAX_ENCODING:
@@ -307,31 +318,42 @@ class ArchiveWriter:
         while announced_size and announced_size > records.MAX_CHUNKS << log2 and log2 < records.MAX_CHUNK_LOG2:
             log2 += 1
         number = self._ledger.entry_count
-        return FileRecord(number, encoding, token, file_list, announced_size, modified, False, log2, name)
+        stream = 0 if self.key is None else number + 1
+        return FileRecord(number, encoding, token, file_list, announced_size, modified, False, log2, name, stream)
+
+    def _cipher(self, file: FileRecord) -> StreamCipher | None:
+        return None if self.key is None else self.key.cipher(file.stream)
 
     def _add_small(self, file: FileRecord, content: bytes) -> Entry:
         _demand_announced(file, len(content))
         entry, parts = build_small_entry(
-            file, content, compression=self.compression, tag=self._tag, position=self._position
+            file,
+            content,
+            compression=self.compression,
+            tag=self._tag,
+            position=self._position,
+            cipher=self._cipher(file),
         )
         self._position += sum(map(len, parts))
         self._push(*parts)
         self._ledger.end(entry)
-        return entry
+        return entry if self.key is None else entry._replace(key=self.key)
 
     def _add_large(self, file: FileRecord, stream: InputStream, pipeline: Pipeline, buffer: bytearray) -> Entry:
-        writer = self._begin(file)
+        cipher = self._cipher(file)
+        writer = self._begin(file, cipher)
         self._flush()
 
         def write(encoded: EncodedChunk) -> None:
             self._sink.write(writer.add(encoded, absorbed=True))
 
+        target = ChunkTarget(file.entry, cipher, write)
         chunk, size = 0, len(buffer)
         while size:
             if chunk >= records.MAX_CHUNKS:
                 raise FormatError(f"more than {records.MAX_CHUNKS} chunks", rule="LIM-2", offset=writer.position)
             writer.absorb(memoryview(buffer)[:size])
-            pipeline.put(file.entry, chunk, buffer, size, write)
+            pipeline.put(target, chunk, buffer, size)
             chunk += 1
             full = size == len(buffer)
             buffer = pipeline.buffer()
@@ -383,25 +405,25 @@ class ArchiveWriter:
         self._stop()
         self._sink.commit()
         self._state = "sealed"
-        return Sealed(self.id, own_root, size, self.entry_count, self.content_size)
+        return Sealed(self.id, own_root, size, self.entry_count, self.content_size, self.key)
 
     def _open_account(self, file: FileRecord) -> None:
         self._ledger.demand_room(records.FILE, position=self._position, end=self._position)
         self._ledger.demand_room_to_seal(file.name, position=self._position)
         self._ledger.begin(file.token, file.name, position=self._position)
 
-    def _begin(self, file: FileRecord) -> EntryWriter:
-        writer = EntryWriter(file, self._tag, self._position)
+    def _begin(self, file: FileRecord, cipher: StreamCipher | None = None) -> EntryWriter:
+        writer = EntryWriter(file, self._tag, self._position, cipher)
         self._push(*writer.begin())
         return writer
 
-    def _end(self, writer: EntryWriter) -> Entry:
+    def _end(self, writer: EntryWriter, digest: bytes | None = None) -> Entry:
         _demand_announced(writer.file, writer.content_size)
-        entry, done = writer.end()
+        entry, done = writer.end(digest)
         self._push(done)
         self._position = writer.position
         self._ledger.end(entry)
-        return entry
+        return entry if self.key is None else entry._replace(key=self.key)
 
     def _put_before_seal(self, kind: bytes, body: bytes) -> None:
         self._ledger.demand_room_to_seal(None, position=self._position)

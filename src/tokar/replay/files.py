@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
+from tokar.format.encryption import Keyring
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import ByteSource, FileSource
@@ -37,7 +38,9 @@ class SetFiles:
         """What all files say, as one set."""
         return self._facts[0] if len(self._facts) == 1 else joined_facts(self._facts)
 
-    def take_archive(self, path: Path, signers: AllowedSigners | None = None) -> None:
+    def take_archive(
+        self, path: Path, keyring: Keyring | None = None, signers: AllowedSigners | None = None
+    ) -> None:
         """Add an archive, of which all content is read.
 
         Args:
@@ -48,9 +51,10 @@ class SetFiles:
             NotSignedError: None of them did.
             ArchiveError: It cannot be read.
         """
-        archive = self._stack.enter_context(Archive(path))
+        archive = self._stack.enter_context(Archive(path, keyring))
         if signers is not None:
             signers.demand(archive)
+        archive.demand_key()
         self.archives.append(archive)
         self._take(facts_of_archive(archive, examine=True), open_in(archive))
 

@@ -15,6 +15,7 @@ from typing import Final, Self
 from tokar import tokens
 from tokar.errors import ExistingFileError, FormatError, RestoreError
 from tokar.format.archive import Archive
+from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
 from tokar.names import leaf_of
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
@@ -26,7 +27,7 @@ from tokar.restore.plan import (
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
 from tokar.sets.beside import without_older
 from tokar.sets.chain import Chain, build_chain
-from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, restorable
+from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, SelectedLog, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Severity
@@ -47,6 +48,7 @@ class OpenSets:
 
     Args:
         paths: The archives, and folders with archives.
+        keyring: What opens encrypted content.
         signers: Those of whom one must have signed every archive.
 
     Raises:
@@ -55,9 +57,12 @@ class OpenSets:
         NotSignedError: None of the signers signed one of the archives.
     """
 
-    def __init__(self, paths: Iterable[Path | str], *, signers: AllowedSigners | None = None) -> None:
+    def __init__(
+        self, paths: Iterable[Path | str], keyring: Keyring | None = None, *, signers: AllowedSigners | None = None
+    ) -> None:
         self._stack = ExitStack()
-        self._found = find_sets(paths, signers=signers)
+        self._keyring = keyring
+        self._found = find_sets(paths, keyring=keyring, signers=signers)
         self.problems = self._found.problems  # What is in the folders and cannot be read
         self.chain: Chain = build_chain(self._found.sets)  # How the others fit together
 
@@ -73,6 +78,7 @@ class OpenSets:
             InputError: The generation is below what the databases need, or no log, or more than one, has that name.
             NotRestorableError: It cannot be reached, or more than one history leads there.
             ArchiveError: An archive that is needed cannot be read, or has changed.
+            LockedError: It is encrypted, and nothing in the ring opens it.
         """
         renamed: dict[bytes, Mapping[int, str]] = {}
         if branch or right_names:
@@ -127,6 +133,8 @@ class OpenSets:
     def _open(self, backup_set: BackupSet) -> Archive:
         try:
             archive = self._stack.enter_context(open_again(backup_set))
+            if self._keyring is not None:
+                archive.unlock(self._keyring)
             archive.demand_unique()
         except FormatError as error:
             error.path = error.path or backup_set.label
@@ -164,13 +172,15 @@ class ChosenSets:
     def alone(self, at: int) -> tuple[Entry, ...]:
         """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
         logs = self.selection.logs if self.selection else ()
-        shared = {log.digest for log in logs if at in log.also_in}
+        pairs = ((log, dict(zip(log.also_in, log.also_as, strict=True)).get(at)) for log in logs)
+        shared = {number for log, number in pairs if number is not None and self._is_same(log, at, number)}
         placed = {entry.number for entry in self.entries[at]}
-        return tuple(
-            entry
-            for entry in self.archives[at]
-            if entry.number in placed or (entry.digest in shared and tokens.role(entry.token) is tokens.Role.LOG)
-        )
+        return tuple(entry for entry in self.archives[at] if entry.number in placed or entry.number in shared)
+
+    def _is_same(self, log: SelectedLog, at: int, number: int) -> bool:
+        """Whether another copy of a log has its bytes; of encrypted ones the verdict has held facts against facts."""
+        one, other = self.archives[log.at].entry(log.entry), self.archives[at].entry(number)
+        return one.digest == other.digest or (one.size == other.size and not (one.key is other.key is None))
 
 
 def choose_one(

@@ -29,7 +29,7 @@ from typing import Final, NotRequired, TypedDict, TypeVar
 from blake3 import blake3
 
 from tokar.as_json import as_json
-from tokar.errors import ArchiveError, StorageError, storage_errors
+from tokar.errors import ArchiveError, LockedError, StorageError, storage_errors
 from tokar.format.index import Entry
 from tokar.restore.inventory import STAGING_PREFIX
 from tokar.restore.plan import Aside, Interrupted, Plan
@@ -83,11 +83,11 @@ def is_whole(directory: Directory, name: str, entry: Entry, *, sync: bool = Fals
             return False
         if sync:
             os.fsync(descriptor)
-        digest = blake3()
+        digest = entry.hasher()
         while piece := os.read(descriptor, _PIECE):
             digest.update(piece)
         return digest.digest() == entry.digest
-    except OSError:
+    except (OSError, LockedError):
         return False
     finally:
         os.close(descriptor)

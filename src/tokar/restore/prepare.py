@@ -21,7 +21,7 @@ from tokar.as_json import as_json
 from tokar.codes import of_engine
 from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.ese.filenames import NameRole, parse_file_name
-from tokar.format.archive import Archive
+from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
 from tokar.restore.chosen import ChosenSets, choose_one, with_staying
@@ -313,8 +313,11 @@ def place_sets(plan: RestorePlan, *, progress: Callable[[int], None] | None = No
         FormatError: An archive is damaged; nothing is in place.
         StorageError: The operating system refused; as above.
         PlacingStoppedError: It stopped after the first rename; of a chain, what is in place of each set is noted.
+        LockedError: Content is encrypted, and the key is not there; nothing was written.
     """
     plan.raise_for_problems()
+    for archive in plan.chosen.archives:
+        archive.demand_key()
     whole, reader = joined(plan.parts)
     try:
         return place(whole, reader, progress=progress, processes=processes)
@@ -425,12 +428,13 @@ class MergedSet:
             return
         entries: list[Entry] = []
         self.entries = entries
-        seen: dict[tuple[int, bytes], Entry] = {}
+        seen: dict[tuple[int, bytes], tuple[Archive, Entry]] = {}
         for archive, chosen in parts:
             for entry in chosen:
-                other = seen.setdefault((entry.token, entry.raw_name), entry)
-                if other is not entry:
-                    self.problems += _unlike(other, entry)
+                own = archive, entry
+                other = seen.setdefault((entry.token, entry.raw_name), own)
+                if other is not own:
+                    self.problems += _unlike(other, own)
                     continue
                 self._origins.append((archive, entry))
         self._origins += apart
@@ -460,8 +464,17 @@ class MergedSet:
         return archive.chunks(own)
 
 
-def _unlike(first: Entry, second: Entry) -> Iterator[Problem]:
-    if first.digest != second.digest or first.size != second.size:
-        message = f"{first.name} is in two sets with different content"
+def _unlike(first: tuple[Archive, Entry], second: tuple[Archive, Entry]) -> Iterator[Problem]:
+    """Yield unlike content as a problem; where a key is missing nothing can be told, and nothing is placed either."""
+    (_, one), (_, two) = first, second
+    if one.size == two.size and (one.is_locked or two.is_locked):
+        return
+    if one.size != two.size or _content_digest(*first) != _content_digest(*second):
+        message = f"{one.name} is in two sets with different content"
         hint = "the sets do not belong together: tokar chain shows where they part"
         yield Problem(CollisionError(message, hint=hint))
+
+
+def _content_digest(archive: Archive, entry: Entry) -> bytes:
+    """Return the digest of content as two archives can be compared by it: of encrypted content it is made."""
+    return entry.digest if entry.key is None else content_digest(archive, entry)

@@ -113,7 +113,7 @@ class _Look:
         shown = f"0x{header.generation:X}"
         if header.created != own.created:
             self._refuse(name, f"is another log {shown} than the one in the set: histories parted (-611)")
-        elif own.digest is not None and _digest(Path(self._path, name)) != own.digest:
+        elif own.comparable is not None and _digest(Path(self._path, name)) != own.comparable:
             self._refuse(name, f"is log {shown} as in the set, with other bytes")
 
     def follow(self) -> int:

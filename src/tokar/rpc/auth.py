@@ -13,8 +13,9 @@ from enum import IntEnum
 from importlib.util import find_spec
 from typing import Any, Final
 
+from tokar.errors import MissingExtraError
 from tokar.rpc.pdus import HEADER_SIZE, TRAILER_SIZE, Kind, Pdu, PduHeader, Trailer
-from tokar.rpc.wire_errors import LogonError, MissingExtraError, WireError
+from tokar.rpc.wire_errors import LogonError, WireError
 
 _BLOCK: Final = 16  # what a body is filled up to
 _NO_TICKET: Final = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokar.errors import InputError, SourceError
+from tokar.errors import SourceError
 
 
 class WireError(SourceError):
@@ -23,10 +23,6 @@ class LinkLostError(SourceError):
 
 class LogonError(SourceError):
     """The server, or the mechanism, does not accept who asks."""
-
-
-class MissingExtraError(InputError):
-    """A package that only some sources need is not installed."""
 
 
 class RpcFaultError(SourceError):

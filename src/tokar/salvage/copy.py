@@ -9,7 +9,7 @@ from typing import Final
 
 from tokar.errors import FormatError, SourceChangedError
 from tokar.format import bodies, records
-from tokar.format.bodies import Codec, DoneRecord, FileRecord
+from tokar.format.bodies import Codec, DataRecord, DoneRecord, FileRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
 from tokar.format.index import Entry
 from tokar.format.metadata import Summary, renumber_facts
@@ -19,7 +19,7 @@ from tokar.salvage.entry import EntryState, FoundEntry
 from tokar.salvage.find import FoundRecord, RecordReader
 from tokar.salvage.losses import DamagedFile, Losses
 from tokar.salvage.rebuild import Walk
-from tokar.salvage.runs import RecordRun, decoded
+from tokar.salvage.runs import RecordRun, chunk_of
 
 
 class SalvageWriter(ArchiveWriter):
@@ -30,12 +30,13 @@ class SalvageWriter(ArchiveWriter):
         """Where the next record lands."""
         return self._position
 
-    def copy_entry(self, file: FileRecord, chunks: Iterable[EncodedChunk]) -> Entry:
+    def copy_entry(self, file: FileRecord, chunks: Iterable[EncodedChunk], digest: Callable[[], bytes | None]) -> Entry:
         """Add an entry from chunks that are encoded already.
 
         Args:
             file: The FILE record; its number must be `entry_count`.
             chunks: All chunks of the file, in order.
+            digest: Returns the digest of encrypted content, which nobody can make without the key, after the chunks.
 
         Raises:
             FormatError: An entry with this token and name is there (FILE-5), or a limit is reached. Nothing was written
@@ -48,7 +49,7 @@ class SalvageWriter(ArchiveWriter):
             writer = self._begin(file)
             for chunk in chunks:
                 self._push(*writer.add(chunk))
-            return self._end(writer)
+            return self._end(writer, digest() if file.stream else None)
 
     def copy_record(self, kind: bytes, body: bytes) -> None:
         """Add a PROC or lower-case record as it stands elsewhere.
@@ -170,7 +171,8 @@ class Copier:
     def _copy_proven(self, run: RecordRun) -> None:
         """Copy an entry that is one run, which the damage map has proven."""
         walk = self.reader.walk(run.at, run.size)
-        file = FileRecord.parse(next(walk).body, entry=run.entry, position=run.position)
+        after = 0 if self.reader.encrypted else None
+        file = FileRecord.parse(next(walk).body, entry=run.entry, position=run.position, after=after)
         ends: list[DoneRecord] = []
 
         def chunks() -> Iterator[EncodedChunk]:
@@ -183,7 +185,7 @@ class Copier:
         remains = FoundEntry(
             run.entry, EntryState.COMPLETE, "", file, is_named=True, size=run.content_size, position=run.position
         )
-        entry = self._write(remains, file, chunks())
+        entry = self._write(remains, file, chunks(), lambda: ends[0].digest)
         if entry is not None:
             self._count_complete(run.entry, entry, ends[0].digest)
 
@@ -192,29 +194,36 @@ class Copier:
         file = remains.file
         if remains.state is EntryState.COMPLETE:
             assert file is not None
-            entry = self._write(remains, file, self._chunks(remains))
+            entry = self._write(remains, file, self._chunks(remains), lambda: remains.digest)
             if entry is not None:
                 self._count_complete(remains.number, entry, remains.digest)
         elif remains.state is EntryState.LOST or not self.partial or file is None:
             self.losses.add(DamagedFile.of(remains))
-        elif file.stream and remains.filler_count:
-            reason = f"{remains.reason}; what stands in their place must be encrypted, which takes the key"
+        elif file.stream:
+            reason = f"{remains.reason}; a part of an encrypted file can be written with its key alone"
             self.losses.add(DamagedFile.of(remains, reason=reason))
         elif remains.filler_size > self._filler_left:
             self.losses.add(DamagedFile.of(remains, reason=f"{remains.reason}; too much to be filled with zeros"))
         else:
             self._filler_left -= remains.filler_size
-            if self._write(remains, file._replace(incomplete=True), self._chunks(remains)) is not None:
+            incomplete = file._replace(incomplete=True)
+            if self._write(remains, incomplete, self._chunks(remains), lambda: None) is not None:
                 self.losses.add(DamagedFile.of(remains, written=True))
 
-    def _write(self, remains: FoundEntry, file: FileRecord, chunks: Iterable[EncodedChunk]) -> Entry | None:
+    def _write(
+        self,
+        remains: FoundEntry,
+        file: FileRecord,
+        chunks: Iterable[EncodedChunk],
+        digest: Callable[[], bytes | None],
+    ) -> Entry | None:
         """Write an entry; if another one has its token and name, account for that and return None."""
         writer = self.writer
         if self.keep and (writer.position, writer.entry_count) != (remains.position, file.entry):
             raise NotTheSameError
         try:
             number = writer.entry_count
-            return writer.copy_entry(file if file.entry == number else file._replace(entry=number), chunks)
+            return writer.copy_entry(file if file.entry == number else file._replace(entry=number), chunks, digest)
         except FormatError as error:
             if error.rule != "FILE-5":
                 raise
@@ -244,10 +253,11 @@ class Copier:
                 at += 1
             else:
                 zeros = bytes(remains.content_size_of(chunk))
-                yield encode_chunk(self.writer.entry_count, chunk, int(Codec.ZEROS), b"", zeros)
+                data = DataRecord(self.writer.entry_count, chunk, len(zeros), int(Codec.ZEROS))
+                yield encode_chunk(data, b"", zeros)
 
     def _chunk(self, record: FoundRecord) -> EncodedChunk:
         """Return a chunk with the body of a DATA record as it stands, but for the number of the entry."""
-        (_, chunk, _, codec), _ = bodies.data_fields(record.body)
-        stored = bodies.stored_bytes(record.body)
-        return encode_chunk(self.writer.entry_count, chunk, codec, stored, decoded(record)[1])
+        data, content = chunk_of(record, encrypted=self.reader.encrypted)
+        data = data._replace(entry=self.writer.entry_count)
+        return encode_chunk(data, bodies.stored_bytes(record.body), content)

@@ -93,7 +93,7 @@ def map_damage(source: ByteSource, *, progress: Callable[[int], None] | None = N
         StorageError: It cannot be read.
     """
     identity, good = _find(source, progress)
-    reader = RecordReader(source, identity.tag)
+    reader = RecordReader(source, identity.tag, encrypted=good.encrypted)
     runs, ignored = _settle(good.runs, reader)
     outside = [good.outside[run.entry] for run in runs if run.is_outside]
     last = {found.head.kind: found for found in outside}
@@ -133,10 +133,21 @@ def _find(source: ByteSource, progress: Callable[[int], None] | None) -> tuple[A
         for record in RecordFinder(source, identity.tag, start=start, progress=progress):
             builder.take(record)
         builder.close()
+        progress = None  # all of the input was reported
+        if builder.head is not None and builder.head.encryption is not None:
+            builder = _again_encrypted(source, identity.tag, start)
         if len(builder.runs):
             return identity, builder
-        progress = None  # all of the input was reported
     raise nothing_found(source)
+
+
+def _again_encrypted(source: ByteSource, tag: bytes, start: int) -> RunBuilder:
+    """Return everything good of an archive whose HEAD, wherever it was, says that content is encrypted."""
+    builder = RunBuilder(encrypted=True)
+    for record in RecordFinder(source, tag, start=start):
+        builder.take(record)
+    builder.close()
+    return builder
 
 
 def _settle(runs: Columns, reader: RecordReader) -> tuple[Columns, Columns]:
@@ -149,7 +160,7 @@ def _settle(runs: Columns, reader: RecordReader) -> tuple[Columns, Columns]:
     runs = runs if runs.are_tidy else _sorted(runs)
     if runs.are_tidy:
         return runs, dropped
-    loose = RunBuilder(single=True)
+    loose = RunBuilder(single=True, encrypted=reader.encrypted)
     for first, stop in _clusters(runs):
         cluster = runs.picked(range(first, stop))
         if len(set(zip(cluster.positions, cluster.sizes, strict=True))) == 1:

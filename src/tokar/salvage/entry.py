@@ -20,12 +20,13 @@ from tokar.format.bodies import DoneRecord, FileList, FileRecord
 from tokar.format.index import Entry
 from tokar.format.records import HEAD_SIZE, RecordHead
 from tokar.salvage.find import RecordReader
-from tokar.salvage.runs import RecordRun, decoded, fits_file
+from tokar.salvage.runs import RecordRun, chunk_of, fits_file
 
 _MAX_RANGES: Final = 1000
 _UNKNOWN_TOKEN: Final = 0x0F  # spec/tokens.md: no role is known
 _UTF_8: Final = 65001
 _LOG2S: Final = range(records.MIN_CHUNK_LOG2, records.MAX_CHUNK_LOG2 + 1)
+_NO_STREAM: Final = "its FILE record is lost, and with it what its content is opened by"
 _NOTHING_LEFT: Final = "nothing is left of its content"
 
 
@@ -183,7 +184,8 @@ class _EntryFinder:
             body = self._reader.record(place).body
             if head.kind == records.FILE:
                 self._file_head = head
-                self._file = FileRecord.parse(body, entry=self._number, position=head.position)
+                after = 0 if self._reader.encrypted else None
+                self._file = FileRecord.parse(body, entry=self._number, position=head.position, after=after)
             else:
                 self._done_head = head
                 self._done = DoneRecord.parse(body, entry=self._number, position=head.position)
@@ -194,6 +196,8 @@ class _EntryFinder:
         if self._file is None:
             self._rebuild_file()
         file, numbers = self._file, self._chunks.numbers
+        if file is None and self._reader.encrypted:
+            return FoundEntry(self._number, EntryState.LOST, _NO_STREAM)
         log2 = self._chunk_log2() if file is None else file.chunk_log2
         if log2 is None:
             reason = "its FILE record is lost, and where its chunks belong cannot be told"
@@ -331,12 +335,15 @@ class _EntryFinder:
             return f"{count - there} of {count} chunks are lost"
         if self._done is None:
             return "its DONE record is lost or does not fit, so nothing proves that it is whole"
-        content = blake3()
-        for place in self._chunks.places:
-            content.update(decoded(self._reader.record(place))[1])
-        if content.digest() != self._done.digest:
+        if not self._reader.encrypted and self._digest() != self._done.digest:
             return "the digest of its content is wrong"
         return "" if self._file is not None else "its FILE record is lost, and with it what was known of the file"
+
+    def _digest(self) -> bytes:
+        content = blake3()
+        for place in self._chunks.places:
+            content.update(chunk_of(self._reader.record(place), encrypted=False)[1])
+        return content.digest()
 
 
 def _made_up_file(number: int, log2: int) -> FileRecord:

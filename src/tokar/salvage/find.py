@@ -155,7 +155,7 @@ class RecordFinder:
         position = int.from_bytes(data[offset + _POSITION_AT : checked_end], "little")
         unknown = None
         try:
-            head = records.parse_head(data, tag, position, offset=offset)
+            head = records.parse_head(data, tag, position, offset=offset, lengths=records.ANY_LENGTHS)
         except UnsupportedError as error:
             unknown = error
             head = self._unknown_head(data, offset)
@@ -209,9 +209,11 @@ class RecordReader:
     Args:
         source: The input.
         tag: The tag of the archive.
+        encrypted: Whether its content is encrypted.
     """
 
-    def __init__(self, source: ByteSource, tag: bytes) -> None:
+    def __init__(self, source: ByteSource, tag: bytes, *, encrypted: bool = False) -> None:
+        self.encrypted = encrypted  # Whether content is encrypted, and can only be copied
         self._source = source
         self._tag = tag
         self._finder = RecordFinder(source, tag)
@@ -253,7 +255,8 @@ class RecordReader:
         while at < stop:
             if len(data) < HEAD_SIZE or not _looks_like_head(data, 0):
                 raise _changed(at)
-            head = records.parse_head(data, self._tag, int.from_bytes(data[16:24], "little"))
+            position = int.from_bytes(data[16:24], "little")
+            head = records.parse_head(data, self._tag, position, lengths=records.ANY_LENGTHS)
             following = at + HEAD_SIZE + head.length
             end_size = min(_END_SIZE, head.length)
             data = self._source.read(following - end_size, end_size + HEAD_SIZE)

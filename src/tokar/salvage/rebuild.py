@@ -10,6 +10,7 @@ from tokar import names
 from tokar._version import SOFTWARE
 from tokar.as_json import to_count
 from tokar.format import bodies, canonical_json, records
+from tokar.format.encryption import FEATURE
 from tokar.format.index import Entry, IndexPage
 from tokar.format.metadata import HEAD_KEYS, SUMM_KEYS, Head, Summary
 from tokar.format.records import HEAD_SIZE, RecordHead
@@ -59,7 +60,8 @@ class IndexRows:
             return None
         first, _, at = self._pages[self._next]
         if self._page is None:
-            self._page = IndexPage.parse(self._reader.record(at).body, first=first, position=at)
+            body, encrypted = self._reader.record(at).body, self._reader.encrypted
+            self._page = IndexPage.parse(body, first=first, position=at, encrypted=encrypted)
         return self._page.entry(number)
 
 
@@ -267,7 +269,7 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
         origin["root"] = found.known_root.hex()
     extra = {**base.extra, "origin": origin}
     head = Head(base.created, base.kind, base.profile, SOFTWARE, extra)
-    for key in _by_size(extra, HEAD_KEYS, last="origin"):
+    for key in _by_size(extra, HEAD_KEYS, kept=("origin", "features", FEATURE)):
         if len(head.build()) <= records.MAX_JSON_SIZE:
             break
         del extra[key]
@@ -338,9 +340,9 @@ def _content_ranges(file: DamagedFile) -> Iterator[tuple[int, int]]:
         yield 0, 0 if file.written_as is not None else file.size or 0
 
 
-def _by_size(extra: Mapping[str, Any], known: Container[str], *, last: str | None = None) -> list[str]:
+def _by_size(extra: Mapping[str, Any], known: Container[str], *, kept: Container[str] = ()) -> list[str]:
     """Return the keys in the order in which they go for want of room: those that no table has, then the largest."""
     return sorted(
-        (key for key in extra if key != last),
+        (key for key in extra if key not in kept),
         key=lambda key: (key in known, -len(canonical_json.encode({key: extra[key]})), key),
     )

@@ -15,7 +15,8 @@ from blake3 import blake3
 
 from tokar.errors import FormatError, UnsupportedError
 from tokar.format import bodies, compression, records
-from tokar.format.bodies import DoneRecord, FileRecord, Root, Tail
+from tokar.format.bodies import DataRecord, DoneRecord, FileRecord, Root, Tail
+from tokar.format.encryption import TAG_SIZE
 from tokar.format.index import IndexPage
 from tokar.format.metadata import Head, Summary, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead
@@ -122,9 +123,12 @@ class RunBuilder:
 
     Args:
         single: Whether each record becomes a run of its own.
+        encrypted: Whether content is encrypted: then files are proven by checks alone (SALV-2).
     """
 
-    def __init__(self, *, single: bool = False) -> None:
+    def __init__(self, *, single: bool = False, encrypted: bool = False) -> None:
+        self.encrypted = encrypted  # As it is taken to be; HEAD says whether that is right
+        self.head: Head | None = None  # The first HEAD
         self.runs = Columns()  # In the order of the input
         self.outside: list[Outside] = []  # The records outside entries that runs refer to
         # What is wrong with records whose check is right but which cannot be used, by where they are in the input.
@@ -174,10 +178,11 @@ class RunBuilder:
         if number >= records.MAX_ENTRIES:
             raise FormatError(f"entry {number}", rule="LIM-1", offset=position)
         if kind == records.FILE:
-            self._begin(record, number, FileRecord.parse(body, entry=number, position=position))
+            after = 0 if self.encrypted else None
+            self._begin(record, number, FileRecord.parse(body, entry=number, position=position, after=after))
         elif kind == records.DATA:
-            chunk, content = decoded(record)
-            self._continued(record, number, chunk, memoryview(content).nbytes).add_data(record, chunk, content)
+            data, content = chunk_of(record, encrypted=self.encrypted)
+            self._continued(record, number, data.chunk, data.content_size).add_data(record, data, content)
         else:
             done = DoneRecord.parse(body, entry=number, position=position)
             self._continued(record, number).add_done(record, done)
@@ -196,8 +201,10 @@ class RunBuilder:
         return self._open
 
     def _take_outside(self, record: FoundRecord) -> None:
-        _demand_sound(record)
+        parsed = _parsed(record, encrypted=self.encrypted)
         self.close()
+        if self.head is None and isinstance(parsed, Head):
+            self.head = parsed
         outside = self.outside
         if len(outside) >= _MAX_OUTSIDE:
             self.overflow = True
@@ -236,11 +243,11 @@ class _OpenRun:
         is_full = self._last_size == self._chunk_size
         return is_full and chunk == self._first_chunk + self._chunk_count and size <= self._chunk_size
 
-    def add_data(self, record: FoundRecord, chunk: int, content: Buffer) -> None:
+    def add_data(self, record: FoundRecord, data: DataRecord, content: Buffer) -> None:
         """Add a chunk."""
-        size = memoryview(content).nbytes
+        size = data.content_size
         if not self._chunk_count:
-            self._first_chunk, self._first_size = chunk, size
+            self._first_chunk, self._first_size = data.chunk, size
             self._chunk_size = self._chunk_size or size
         self._chunk_count += 1
         self._last_size = size
@@ -257,7 +264,8 @@ class _OpenRun:
         self._has_done = True
         if self._file is not None and fits_file(done, self._file):
             named = (done.file_check, array("I", done.data_lengths), done.data_checks, done.content_size, done.digest)
-            size, digest = self._content_size, self._digest.digest()
+            size = self._content_size
+            digest = done.digest if self._file.stream else self._digest.digest()
             there = (self._file_check, self._lengths, bytes(self._checks), size, digest)
             self._is_proven = named == there
 
@@ -270,8 +278,8 @@ class _OpenRun:
         )
 
 
-def decoded(record: FoundRecord) -> tuple[int, Buffer]:
-    """Return the number of the chunk in a DATA record, and its content.
+def chunk_of(record: FoundRecord, *, encrypted: bool) -> tuple[DataRecord, Buffer]:
+    """Return the fields of a DATA record, and its content; nothing where that is encrypted.
 
     Raises:
         FormatError: The rule that the record breaks.
@@ -280,9 +288,19 @@ def decoded(record: FoundRecord) -> tuple[int, Buffer]:
     (entry, chunk, *_), _ = bodies.data_fields(record.body)
     if chunk >= records.MAX_CHUNKS:
         raise FormatError(f"chunk {chunk}", rule="LIM-2", offset=position)
-    data = bodies.parse_data(record.body, entry=entry, chunk=chunk, chunk_size=_MAX_CHUNK_SIZE, position=position)
+    data = bodies.parse_data(
+        record.body,
+        entry=entry,
+        chunk=chunk,
+        chunk_size=_MAX_CHUNK_SIZE,
+        position=position,
+        tag_size=TAG_SIZE if encrypted else 0,
+    )
+    if encrypted:
+        compression.check_frame(data, record.body, position=position, encrypted=True)
+        return data, b""
     content = compression.decode_content(data, record.body, position=position)
-    return chunk, bytes(data.content_size) if content is None else content
+    return data, bytes(data.content_size) if content is None else content
 
 
 def fits_file(done: DoneRecord, file: FileRecord) -> bool:
@@ -294,8 +312,8 @@ def fits_file(done: DoneRecord, file: FileRecord) -> bool:
     return True
 
 
-def _demand_sound(record: FoundRecord) -> None:
-    """Check what a record outside entries says, as far as it can be read alone.
+def _parsed(record: FoundRecord, *, encrypted: bool) -> object:
+    """Return what a record outside entries says, as far as it can be read alone; None where nobody reads it.
 
     Raises:
         UnsupportedError: HEAD-1, the first HEAD names a required feature that is not known.
@@ -304,10 +322,11 @@ def _demand_sound(record: FoundRecord) -> None:
     kind, position = record.head.kind, record.head.position
     body = bytes(record.body)
     if kind == records.INDX:
-        IndexPage.parse(body, first=int.from_bytes(body[:4], "little"), position=position)
-    elif kind in _PARSERS:
+        return IndexPage.parse(body, first=int.from_bytes(body[:4], "little"), position=position, encrypted=encrypted)
+    if kind in _PARSERS:
         try:
-            _PARSERS[kind](body, position=position)
+            return _PARSERS[kind](body, position=position)
         except UnsupportedError:
             if position == bodies.PREAMBLE_SIZE:  # another HEAD is read only where the first one is lost
                 raise
+    return None

@@ -70,7 +70,7 @@ def salvage(
         ExistingFileError: From the sink.
     """
     found = map_damage(source, progress=progress)
-    reader = RecordReader(source, found.tag)
+    reader = RecordReader(source, found.tag, encrypted=found.head is not None and found.head.encryption is not None)
     assessment = assess(found, reader)
     work = _Work(found, reader, assessment, partial, canonical_json.to_time(clock()), progress)
     if assessment.is_whole and found.id is not None and len(found.known_roots) <= 1:

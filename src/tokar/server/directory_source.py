@@ -216,7 +216,7 @@ class _DirectoryBackup(BackupContext):
             try:
                 status = os.fstat(self._descriptor)
                 digest = self._digest if self._read == found.state.size else None  # else it was given up
-                is_same = digest is None or digest_of(self._descriptor) == digest.digest()
+                is_same = digest is None or digest_of(self._descriptor, blake3()) == digest.digest()
             finally:
                 os.close(self._descriptor)
         self._demand_state(found, status, is_same=is_same)

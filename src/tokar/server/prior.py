@@ -18,6 +18,7 @@ from tokar.sets.chain import build_chain
 from tokar.sets.facts import LogFacts, is_foreign
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, LogTold, read_receipt
+from tokar.sets.recorded import RecordedFacts
 
 
 def load_prior(path: Path) -> PriorSet:
@@ -40,7 +41,8 @@ def load_prior(path: Path) -> PriorSet:
         if not logs:
             raise InputError("the set has no log to go on from", path=path)
         _, last = max(logs, key=lambda pair: pair[0])
-        (log,) = facts_of_archive(archive, entries=[last]).logs
+        recorded = RecordedFacts(archive) if archive.is_locked else None  # the server never holds its key
+        (log,) = facts_of_archive(archive, entries=[last], recorded=recorded).logs
         return PriorSet(
             archive.id, archive.root, prior_log(log.generation, log.signature, log.created), archive.head.text("server")
         )

@@ -37,6 +37,7 @@ from tokar.format import canonical_json
 from tokar.format.archive import Archive
 from tokar.format.bodies import FileList
 from tokar.format.compression import Compression
+from tokar.format.encryption import KeyMaker
 from tokar.format.records import TrailingRecord
 from tokar.format.verify import verify
 from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
@@ -90,6 +91,7 @@ class BackupOptions:
     annotation: str | None = None  # A remark
     compression: Compression | None = None  # How content is stored
     archive_id: bytes | None = None  # 16 bytes; random by default
+    recipients: KeyMaker | None = None  # For whom content is encrypted; None for an archive that anyone can read
     clock: Callable[[], datetime] = system_clock  # For all times
     threads: int | None = None  # Encoder and verifier threads; the number of processors by default
     # Called with each file and numbers of bytes as they are stored.
@@ -217,7 +219,13 @@ class _Run:
             self._left_out = [names.display(entry.raw_name, entry.encoding) for entry in dynamic.entries]
         given, clock, threads = options.compression, options.clock, options.threads
         writer = ArchiveWriter(
-            sink, head, archive_id=options.archive_id, compression=given, clock=clock, threads=threads
+            sink,
+            head,
+            archive_id=options.archive_id,
+            compression=given,
+            clock=clock,
+            threads=threads,
+            keys=options.recipients,
         )
         if (signer := options.signer) is not None:
             writer.after_root = lambda root: self._signatures(sink, signer, root)
@@ -368,6 +376,8 @@ class _Run:
         try:
             with MediumSource(self._out) as source, Archive(source) as archive:
                 self._reread = source.reread
+                if sealed.key is not None:  # held in memory alone; nobody can look again after this run
+                    archive.use_key(sealed.key)
                 report = verify(archive, content=True, threads=self._options.threads)
                 report.demand()
                 if self._options.signer is not None:
@@ -466,6 +476,7 @@ class _Run:
             archive = {"name": self._out.name, "id": sealed.id.hex(), "root": sealed.root.hex(), "size": sealed.size}
             if self._reread is not None:
                 archive["reread"] = self._reread.value
+                archive["proven"] = "content"
         end: dict[str, Any] = {}
         notes = list(self._notes)
         if ending is not None:

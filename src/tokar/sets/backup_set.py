@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.errors import ArchiveError, InputError, NotSignedError, SigningError, StorageError, storage_errors
+from tokar.errors import (
+    ArchiveError,
+    InputError,
+    LockedError,
+    NotSignedError,
+    SigningError,
+    StorageError,
+    storage_errors,
+)
 from tokar.format.archive import Archive
+from tokar.format.encryption import Keyring
 from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import logs_text
@@ -156,6 +166,7 @@ def find_sets(
     paths: Iterable[Path | str],
     *,
     examine: bool = False,
+    keyring: Keyring | None = None,
     progress: Callable[[int], None] | None = None,
     signers: AllowedSigners | None = None,
 ) -> FoundSets:
@@ -166,6 +177,7 @@ def find_sets(
     Args:
         paths: Archives, receipts and folders.
         examine: Whether to check all pages and log segments as well.
+        keyring: What opens encrypted content; where it does not, facts are enough.
         progress: Called with the bytes of content of each file that is done.
         signers: Those of whom one must have signed every archive.
 
@@ -174,16 +186,17 @@ def find_sets(
         InputError: There is no archive at all.
         NotSignedError: None of the signers signed one of the archives, be it only one that lies in a folder.
     """
+    load = partial(_load, examine=examine, progress=progress, signers=signers, keyring=keyring)
     sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
     for path in map(Path, paths):
         if not path.is_dir():
-            sets.append(_load(path, examine=examine, progress=progress, signers=signers))
+            sets.append(load(path))
             continue
         for one in files_in(path):
             try:
                 if is_set(one):
-                    sets.append(_load(one, examine=examine, progress=progress, signers=signers))
+                    sets.append(load(one))
             except (OverwritesInputError, NotSignedError, SigningError):
                 raise
             except ArchiveError as error:
@@ -194,7 +207,12 @@ def find_sets(
 
 
 def _load(
-    path: Path, *, examine: bool, progress: Callable[[int], None] | None, signers: AllowedSigners | None
+    path: Path,
+    *,
+    examine: bool,
+    progress: Callable[[int], None] | None,
+    signers: AllowedSigners | None,
+    keyring: Keyring | None,
 ) -> BackupSet:
     if path.name.endswith(RECEIPT_SUFFIX):
         return set_of_receipt(path)
@@ -202,6 +220,10 @@ def _load(
         with Archive(path) as archive:
             if signers is not None:
                 signers.demand(archive)
+            if keyring is not None:
+                with suppress(LockedError):  # its facts may be enough, and another set may be the wanted one
+                    archive.unlock(keyring)
+            examine = examine and not archive.is_locked  # who asked for it sees that it was not done
             return set_of_archive(archive, label=str(path), examine=examine, progress=progress)
     except ArchiveError as error:
         error.path = error.path or path

@@ -18,7 +18,7 @@ from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.log_run import LogRun
-from tokar.sets.logs import Version, is_whole, link, stream_of
+from tokar.sets.logs import Copy, Version, is_whole, link, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart
 
@@ -71,6 +71,7 @@ class SelectedLog:
     entry: int  # The number of its entry there
     digest: bytes  # The digest of its content
     also_in: tuple[int, ...] = ()  # Other sets of the selection with the same bytes
+    also_as: tuple[int | None, ...] = ()  # Its entries there
     proof: str = "times"  # What shows that it continues the one before it: `first`, `content`, `times` or `number`
 
     def to_json(self) -> dict[str, Any]:
@@ -336,11 +337,16 @@ def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, L
             entry=facts.number,
             digest=facts.digest,
             also_in=tuple(places[1:]),
+            also_as=tuple(_entry_in(copies, numbers[place]) for place in places[1:]),
             proof=_proof(before, version),
         )
         result.append(log)
         before = version
     return tuple(result)
+
+
+def _entry_in(copies: Sequence[Copy], at: int) -> int | None:
+    return next(copy.facts.number for copy in copies if copy.at == at)
 
 
 def _proof(before: Version | None, version: Version) -> str:

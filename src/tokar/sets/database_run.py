@@ -141,14 +141,15 @@ class DatabaseRun:
         if any(link(log, one).proof is LinkProof.CONTENT for one in self._table.continuing(signature, log)):
             return
         for other in self._table.of(signature, log.generation or 0):
-            same = other is log or other.created != log.created or (log.digest and other.digest == log.digest)
+            own, its = log.comparable, other.comparable
+            same = other is log or other.created != log.created or (own and its == own)
             if same:
                 continue
             if log.content is None or other.content is None:
                 self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
             elif log.content.valid == other.content.valid and (
                 log.content.segments_xor != other.content.segments_xor
-                or (log.digest and log.content.segments_xor is None)
+                or (own and its and log.content.segments_xor is None)
             ):
                 self._note(Rules.LOG_TWICE.of_log(log, other.name))
 

@@ -33,6 +33,8 @@ class FileFacts:
     size: int = 0  # Bytes of content
     number: int | None = None  # The number of its entry in an archive; None on disk
     digest: bytes | None = None  # The digest of its content, where it comes from an archive
+    is_keyed: bool = False  # Whether that is keyed: equal content in two places has other digests then
+    content_digest: bytes | None = None  # Of keyed content that was read: the digest without a key
     damaged: bool = False  # It is clearly of its kind, and its header is damaged
     note: str = ""  # Why it cannot be read, or what else is worth saying; empty when there is nothing
 
@@ -40,6 +42,11 @@ class FileFacts:
     def stem(self) -> str:
         """The same without its ending, in lower case: what a database shares with its patch file."""
         return (self.leaf.rpartition(".")[0] or self.leaf).lower()
+
+    @property
+    def comparable(self) -> bytes | None:
+        """The digest that equal content has everywhere; None where nobody knows it."""
+        return self.content_digest if self.is_keyed else self.digest
 
     @property
     def leaf(self) -> str:

@@ -26,7 +26,7 @@ from tokar.ese.inspect import Inspection, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.trailer import PATCH_SIZES
 from tokar.ese.values import NO_POSITION, LogPosition, LogTime, Signature
-from tokar.format.archive import Archive
+from tokar.format.archive import Archive, content_digest
 from tokar.format.index import Entry
 from tokar.sets.facts import (
     AttachedDatabase,
@@ -62,6 +62,8 @@ class SetFile:
     profile: str = ""  # The profile of the token
     number: int | None = None  # Entry number
     digest: bytes | None = None  # Digest of its content
+    is_keyed: bool = False  # Whether that is keyed
+    content_digest: bytes | None = None  # The digest without a key, of keyed content that was read
 
     @property
     def by_name(self) -> FileName:
@@ -230,11 +232,15 @@ def facts_of_archive(
             profile=archive.head.profile,
             number=entry.number,
             digest=entry.digest,
+            is_keyed=entry.key is not None,
+            content_digest=_content_digest(archive, entry) if examine else None,
         )
         if reader.wants(file):
             path = placed.get(entry.number)
             kept = None if recorded is None else recorded.seen(entry.number, entry.size)
             if kept is None or examine or path is not None:
+                if path is None:
+                    archive.demand_key()
                 with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
                     seen = inspect_file(source, examine=examine)
                 if kept is not None and not examine:
@@ -273,11 +279,26 @@ class _Base(TypedDict):
     size: int
     number: int | None
     digest: bytes | None
+    is_keyed: bool
+    content_digest: bytes | None
 
 
 def _base(file: SetFile) -> _Base:
     """Return what the facts of every kind of file begin with."""
-    return _Base(name=file.name, size=file.size, number=file.number, digest=file.digest)
+    return _Base(
+        name=file.name,
+        size=file.size,
+        number=file.number,
+        digest=file.digest,
+        is_keyed=file.is_keyed,
+        content_digest=file.content_digest,
+    )
+
+
+def _content_digest(archive: Archive, entry: Entry) -> bytes | None:
+    """Return what other sets can compare a log of an encrypted archive by, which is read for that."""
+    is_log = tokens.role(entry.token) is tokens.Role.LOG
+    return content_digest(archive, entry) if entry.key is not None and is_log else None
 
 
 def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:

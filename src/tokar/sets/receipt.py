@@ -47,6 +47,7 @@ class ArchiveTold(TypedDict, total=False):
     root: str
     size: int
     reread: str
+    proven: str
 
 
 class LogTold(TypedDict):

@@ -1,1 +1,4 @@
-"""Who made an archive, and who may read it: signatures by ssh-keygen. `tokar.format` keeps their bytes."""
+"""Who made an archive, and who may read it: signatures by ssh-keygen, keys that are wrapped for recipients.
+
+`tokar.format` keeps their bytes.
+"""

@@ -1,0 +1,247 @@
+"""Those who may read an archive: recipients, whom K is wrapped for, and identities, which open it again (age).
+
+A writer needs recipients alone. Passphrases come as functions, so that nobody is asked for one that is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tokar import names
+from tokar.errors import FormatError, InputError, LockedError, storage_errors
+from tokar.format import records
+from tokar.format.after_root import append_records
+from tokar.format.archive import Archive
+from tokar.format.encryption import Encryption
+from tokar.format.records import TrailingRecord
+from tokar.trust.agefile import SCRYPT, recipient_kinds
+from tokar.trust.keys import KEY_SIZE, ArchiveKey
+from tokar.trust.packages import load
+
+if TYPE_CHECKING:
+    from tokar.format.encryption import ContentKey
+
+_MAX_FILE: Final = 1 << 20  # bytes of a file of identities or recipients
+_MAX_SLOW: Final = 4  # age files that a passphrase is tried on: each takes seconds
+_SECRET: Final = ("AGE-SECRET-KEY-", "AGE-PLUGIN-")
+_SHOWN: Final = 80  # characters of what is no recipient
+_SSH_KEY: Final = "PRIVATE KEY-----"
+_RECIPIENT_HINT: Final = "a recipient is age1..., or a line of an SSH public key file: ssh-ed25519 ... or ssh-rsa ..."
+_IDENTITY_HINT: Final = "an identity file is what age-keygen writes, or an SSH private key without a passphrase"
+
+
+class Recipients:
+    """Those for whom the key of a new archive is wrapped. Each archive gets a key of its own.
+
+    Args:
+        texts: `age1...`, or public keys of SSH.
+        passphrase: Returns a passphrase that opens the archive too; None for none.
+
+    Raises:
+        InputError: A text is no recipient, or there is neither a recipient nor a passphrase.
+        MissingExtraError: The extra `trust` is not installed.
+    """
+
+    def __init__(self, texts: Sequence[str] = (), *, passphrase: Callable[[], str] | None = None) -> None:
+        self._recipients = [_recipient(text.strip()) for text in texts]
+        self._passphrase = passphrase
+        if not texts and passphrase is None:
+            raise InputError("there is no recipient", hint=_RECIPIENT_HINT)
+
+    @staticmethod
+    def lines(path: Path | str) -> list[str]:
+        """Return the recipients in a file: one a line; lines that begin with # are remarks.
+
+        Raises:
+            StorageError: It cannot be read.
+            InputError: It is no such file, or has none.
+        """
+        lines = [line.strip() for line in _text(path).splitlines()]
+        found = [line for line in lines if line and not line.startswith("#")]
+        if not found:
+            raise InputError("there is no recipient in the file", path=path, hint=_RECIPIENT_HINT)
+        return found
+
+    def make(self) -> tuple[ArchiveKey, Encryption]:
+        """Return the key of a new archive, and what HEAD says of it."""
+        key = ArchiveKey()
+        wrapped = {"recipients": self.wrap(key)} if self._recipients else {}
+        if self._passphrase is not None:
+            wrapped["passphrase"] = load("pyrage").passphrase.encrypt(key.material, self._passphrase())
+        return key, Encryption(key.key_id, wrapped)
+
+    def wrap(self, key: ArchiveKey) -> bytes:
+        """Return a binary age file of a key for the recipients."""
+        wrapped: bytes = load("pyrage").encrypt(key.material, self._recipients)
+        return wrapped
+
+
+class Identities:
+    """What opens encrypted archives.
+
+    Args:
+        files: Identity files of age, and private keys of SSH.
+        passphrase: Returns the passphrase; called at most once, and only for an archive that one opens.
+
+    Raises:
+        StorageError: A file cannot be read.
+        InputError: A file holds no identity.
+        MissingExtraError: The extra `trust` is not installed.
+    """
+
+    def __init__(self, files: Sequence[Path | str] = (), *, passphrase: Callable[[], str] | None = None) -> None:
+        self._identities = [one for path in files for one in _identities(path)]
+        self._passphrase = passphrase
+        self._said: str | None = None
+        load("cryptography")  # before anything is begun
+
+    def find(self, encryption: Encryption, more: Sequence[bytes]) -> ContentKey:
+        """Return the key of an archive.
+
+        Args:
+            encryption: From HEAD.
+            more: Further age files that hold K.
+
+        Raises:
+            LockedError: No identity opens it, or what they open is another key (ENC-4).
+        """
+        is_other = False
+        for material in self._opened([*encryption.wrapped.values(), *more]):
+            if len(material) == KEY_SIZE and (key := ArchiveKey(material)).key_id == encryption.key_id:
+                return key
+            is_other = True
+        if is_other:
+            raise LockedError("what the identities open is not the key of this archive")
+        raise LockedError("the content is encrypted, and no identity that was given opens it")
+
+    def _opened(self, files: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield what can be opened of age files; those that take a passphrase, and time, come last."""
+        by_words = [data for data in files if _takes_passphrase(data)]
+        pyrage = load("pyrage")
+        for data in files if self._identities else ():
+            if data not in by_words:
+                try:
+                    yield pyrage.decrypt(data, self._identities)
+                except pyrage.DecryptError:
+                    continue
+        for data in by_words[:_MAX_SLOW] if self._passphrase is not None else ():
+            try:
+                yield pyrage.passphrase.decrypt(data, self._words())
+            except pyrage.DecryptError:
+                continue
+
+    def _words(self) -> str:
+        if self._said is None:
+            assert self._passphrase is not None
+            self._said = self._passphrase()
+        return self._said
+
+
+class KeyFile(NamedTuple):
+    """An age file with the key of an archive, as far as it can be read without opening it."""
+
+    where: str  # `recipients` or `passphrase` in HEAD, or `after root`
+    kinds: list[str]  # The kinds of its recipients
+    fault: str  # Why it cannot be read; empty where it can
+
+
+def key_files(archive: Archive) -> list[KeyFile]:
+    """Return the age files that may hold the key of an archive: those of HEAD, and of the records `keys`."""
+    encryption = archive.head.encryption
+    found = [] if encryption is None else [*encryption.wrapped.items()]
+    found += [("after root", one.body) for one in archive.trailing if one.kind == records.KEYS]
+    return [_key_file(where, data) for where, data in found]
+
+
+def _key_file(where: str, data: bytes) -> KeyFile:
+    try:
+        return KeyFile(where, recipient_kinds(data), "")
+    except FormatError as error:
+        return KeyFile(where, [], error.message)
+
+
+def rekey(
+    path: Path | str,
+    recipients: Recipients,
+    identities: Identities,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Add recipients to an encrypted archive on disk. Its root stays the same, and so do the recipients it has.
+
+    Args:
+        path: The archive. The new one takes its place once it is proven; see `append_records`.
+        recipients: Those to add.
+        identities: What opens it.
+        progress: Called with numbers of bytes that are proven.
+
+    Raises:
+        InputError: It is not encrypted.
+        LockedError: Nothing that was given opens it.
+        FormatError: It is damaged, or has no room for more.
+        StorageError: It cannot be read or written.
+    """
+    with Archive(path, identities) as archive:
+        if not isinstance(archive.key, ArchiveKey):
+            raise InputError("the archive is not encrypted: anyone can read it", path=path)
+        added = TrailingRecord(records.KEYS, recipients.wrap(archive.key))
+        root = archive.root
+    append_records(path, [added], root=root, progress=progress)
+
+
+def _recipient(text: str) -> Any:
+    """Return a recipient; a text that may be a secret is not repeated.
+
+    Raises:
+        InputError: It is none.
+    """
+    pyrage = load("pyrage")
+    if text.upper().startswith(_SECRET) or _SSH_KEY in text:
+        raise InputError("that is an identity, which opens archives: keep it secret", hint=_RECIPIENT_HINT)
+    try:
+        return (pyrage.ssh if text.startswith("ssh-") else pyrage.x25519).Recipient.from_str(text)
+    except (pyrage.RecipientError, UnicodeEncodeError) as error:
+        shown = names.printable(text[:_SHOWN])
+        raise InputError(f"not a recipient: {shown}", hint=_RECIPIENT_HINT) from error
+
+
+def _identities(path: Path | str) -> Iterator[Any]:
+    """Yield the identities in a file.
+
+    Raises:
+        InputError: There is none, or one cannot be used.
+    """
+    pyrage = load("pyrage")
+    text = _text(path)
+    try:
+        if _SSH_KEY in text:
+            yield pyrage.ssh.Identity.from_buffer(text.encode())
+            return
+        lines = [line.strip() for line in text.splitlines()]
+        found = [line for line in lines if line and not line.startswith("#")]
+        yield from map(pyrage.x25519.Identity.from_str, found)
+    except pyrage.IdentityError as error:
+        message = f"it cannot be used as an identity: {names.printable(str(error))}"
+        raise InputError(message, path=path, hint=_IDENTITY_HINT) from error
+    if not found:
+        raise InputError("there is no identity in it", path=path, hint=_IDENTITY_HINT)
+
+
+def _text(path: Path | str) -> str:
+    with storage_errors("read it", path), open(path, "rb") as file:  # noqa: PTH123 - text or a path
+        data = file.read(_MAX_FILE + 1)
+    try:
+        if len(data) <= _MAX_FILE:
+            return data.decode()
+    except UnicodeDecodeError:
+        pass
+    raise InputError("it is no text of recipients or identities", path=path)
+
+
+def _takes_passphrase(data: bytes) -> bool:
+    try:
+        return SCRYPT in recipient_kinds(data)
+    except FormatError:
+        return False
