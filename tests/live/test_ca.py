@@ -16,7 +16,7 @@ from ca_double import NO_REMOTE_BACKUP, CaDouble
 from ca_parts import authority, server_of
 
 from tokar import codes
-from tokar.errors import ArchiveError, InputError, ProcedureError, SourceError
+from tokar.errors import ArchiveError, InputError, MissingExtraError, ProcedureError, SourceError
 from tokar.live import csra
 from tokar.live.ca import CaAddress, CaServer, open_source
 from tokar.live.csra import Call
@@ -24,7 +24,7 @@ from tokar.rpc import auth
 from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.remote_object import Place
 from tokar.rpc.trace import Trace
-from tokar.rpc.wire_errors import LogonError, MissingExtraError, UnreachableError
+from tokar.rpc.wire_errors import LogonError, UnreachableError
 from tokar.server.contract import BackupContext, BackupType, NoAnswerError, Outcome, ServerError
 
 if TYPE_CHECKING:

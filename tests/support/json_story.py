@@ -25,6 +25,17 @@ backup lab:server later.tokar --type incremental --after full.tokar
 backup lab:server later.tokar --type full
 probe lab:server --list
 probe dir:nothing
+create sealed.tokar set --recipients-file key.pub
+create sealed.tokar set --recipient nobody
+keys sealed.tokar a.tokar
+keys nothing
+rekey sealed.tokar --recipients-file key.pub --identity key
+rekey sealed.tokar --recipients-file key.pub --identity key.pub
+verify --content sealed.tokar
+verify --content sealed.tokar --identity key
+check --content sealed.tokar
+inspect sealed.tokar --entries
+extract sealed.tokar edb00005.log
 sign a.tokar --key key
 sign a.tokar --key key --embed
 sign cut.tokar --key key

@@ -9,7 +9,7 @@ import typer
 from tokar import names
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, RecipientFiles, RecipientTexts, keyring_of, recipients_of
-from tokar.cli.options import Quiet, open_archive
+from tokar.cli.options import Json, Quiet, open_archive
 from tokar.errors import InputError
 from tokar.trust.recipients import rekey
 
@@ -25,11 +25,14 @@ def rekey_archive(
     identity: IdentityFiles = None,
     passphrase: Passphrase = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Add recipients to an encrypted archive, which takes something that opens it.
 
     Content and root stay as they are. A new file is made, proven, and takes the place of the old one, which is whole
     until then. Nobody loses the archive by this: to take it from somebody, make a new archive and delete this one.
+
+    Example: tokar rekey full.tokar --recipient age1... --identity admin.key
     """
     added = recipients_of(recipients, recipients_files, passphrase=False)
     if added is None:
@@ -40,6 +43,8 @@ def rekey_archive(
     with open_archive(archive) as opened:
         size = opened.size
     with output.progress("proving", size, quiet=quiet) as advance:
-        rekey(archive, added, keyring, progress=advance)
-    if not quiet:
+        root = rekey(archive, added, keyring, progress=advance)
+    if as_json:
+        output.as_json({"path": archive, "root": root.hex(), "added": len(added)})
+    elif not quiet:
         output.note(f"added to {names.printable(archive)}; tokar keys {names.typed(archive)} lists all recipients")

@@ -13,12 +13,13 @@ from typing import Any
 from tokar.as_json import fields_json
 from tokar.errors import InputError, RestoreError, SetError
 from tokar.sets.backup_set import BackupSet
+from tokar.sets.by_generation import Copy
 from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.log_run import LogRun
-from tokar.sets.logs import Copy, Version, is_whole, link, stream_of
+from tokar.sets.logs import Version, is_whole, link, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart
 

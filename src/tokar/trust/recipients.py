@@ -64,6 +64,9 @@ class Recipients:
             raise InputError("there is no recipient in the file", path=path, hint=_RECIPIENT_HINT)
         return found
 
+    def __len__(self) -> int:
+        return len(self._recipients)
+
     def make(self) -> tuple[ArchiveKey, Encryption]:
         """Return the key of a new archive, and what HEAD says of it."""
         key = ArchiveKey()
@@ -168,8 +171,8 @@ def rekey(
     identities: Identities,
     *,
     progress: Callable[[int], None] | None = None,
-) -> None:
-    """Add recipients to an encrypted archive on disk. Its root stays the same, and so do the recipients it has.
+) -> bytes:
+    """Add recipients to an encrypted archive on disk, and return its root, which stays as it was.
 
     Args:
         path: The archive. The new one takes its place once it is proven; see `append_records`.
@@ -189,6 +192,7 @@ def rekey(
         added = TrailingRecord(records.KEYS, recipients.wrap(archive.key))
         root = archive.root
     append_records(path, [added], root=root, progress=progress)
+    return root
 
 
 def _recipient(text: str) -> Any:
