@@ -38,13 +38,12 @@ class SetFiles:
         """What all files say, as one set."""
         return self._facts[0] if len(self._facts) == 1 else joined_facts(self._facts)
 
-    def take_archive(
-        self, path: Path, keyring: Keyring | None = None, signers: AllowedSigners | None = None
-    ) -> None:
+    def take_archive(self, path: Path, keyring: Keyring | None = None, signers: AllowedSigners | None = None) -> None:
         """Add an archive, of which all content is read.
 
         Args:
             path: The archive.
+            keyring: What opens it, if it is encrypted.
             signers: Those of whom one must have signed it.
 
         Raises:
