@@ -73,11 +73,12 @@ class Redactor:
 
     def data(self, data: bytes) -> bytes:
         """Return bytes with the names that are known so far overwritten, in ASCII, UTF-8 and UTF-16."""
+        covered = bytearray(data)
         for name in sorted(self._words, key=len, reverse=True):
             for unit, encoding in ((b"x", "utf-8"), (b"x\0", "utf-16-le")):
-                for match in re.finditer(re.escape(name.encode(encoding)), data, re.IGNORECASE):
-                    data = data[: match.start()] + unit * (len(match[0]) // len(unit)) + data[match.end() :]
-        return data
+                for match in re.finditer(re.escape(name.encode(encoding, "replace")), data, re.IGNORECASE):
+                    covered[match.start() : match.end()] = unit * (len(match[0]) // len(unit))
+        return bytes(covered)
 
     def value(self, value: Any) -> Any:
         """Return a value of JSON without them; names that it holds as base64 become text."""

@@ -6,6 +6,7 @@ behind them, the first byte says whether they are put right first.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -52,7 +53,9 @@ from tokar.format.sshsig import BadSignatureError, dearmored, parse_signature
 from tokar.lab import change_records, database_file, log_formats
 from tokar.lab.config import CONFIG_NAME, RestoreInProgress, default_config, load_config, load_registration
 from tokar.lab.lab import create_lab, open_lab
+from tokar.live.native import NativeLibrary
 from tokar.namelist import build_names, parse_names
+from tokar.redact import Redactor
 from tokar.replay.effects import changes_of
 from tokar.replay.images import apply_diff, decompress, open_image
 from tokar.replay.nodepage import NodePage
@@ -254,6 +257,41 @@ def _namelist(data: bytes) -> None:
         with suppress(ArchiveError):
             leaf = names.leaf(one.raw_name, one.encoding)
             assert not {"/", "\\", "\0"} & set(leaf)
+
+
+def _native_list(data: bytes) -> None:
+    """A list as a native library gives it: by a pointer and a size, which is right, too small, or without a pointer."""
+    flag, rest = _flag(data)
+    held = [ctypes.create_string_buffer(rest, len(rest))] if rest or flag & 1 else []
+    freed: list[object] = []
+
+    def give(_handle: object, pointer: Any, size: Any) -> int:
+        pointer._obj.value = ctypes.addressof(held[0]) if held else None
+        size._obj.value = len(rest) * 3 // 4 if flag & 2 else len(rest) + (flag & 4 and not held) * flag
+        return 0
+
+    library = NativeLibrary({"XList": give, "XBackupFree": freed.append}, "X")
+    try:
+        found = library.list_of("List", ctypes.c_void_p(1), code_of="a list", with_tokens=not flag & 8)
+    finally:
+        assert len(freed) <= 1
+    found.free()
+    assert len(freed) == len(held)
+    assert sum(len(one.raw_name) for one in found.entries) <= len(rest)
+
+
+def _redacted(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    redactor = Redactor(["Acme", *text.split("|")[1:4]])
+    redactor.text(text)
+    assert len(redactor.data(data)) == len(data)
+    with suppress(ValueError, RecursionError):
+        json.dumps(redactor.value(json.loads(text)))
+
+
+def _redacted_seeds() -> list[bytes]:
+    texts = (r"\\CA1.acme.test\C$\Acme CA.edb|ca1", '{"server": "CA1", "calls": [{"name": "XABcAEEALgBlAGQAYgA="}]}')
+    return [*(one.encode() for one in texts), b"ca://pki/Acme a@b.c fe80::1 10.0.0.1 password=x /home/al/x"]
 
 
 _LIST: Final = [(0x44, "C:\\a\\b.edb"), (0x82, "\\\\S\\C$\\logs\\")]
@@ -715,6 +753,10 @@ TARGETS: Final[dict[str, Target]] = {
     "archive": Target(_archive, _archive_seeds, 8192),
     "salvage": Target(_salvage, _salvage_seeds, 8192, 2),
     "namelist": Target(_namelist, _namelist_seeds, 500),
+    "native-list": Target(
+        _native_list, lambda: [bytes([flag]) + one[1:] for flag in (0, 2) for one in _namelist_seeds()], 500
+    ),
+    "redact": Target(_redacted, _redacted_seeds, 500),
     "locations": Target(_locations, _locations_seeds, 1000),
     "arguments": Target(_arguments, lambda: [b"0x44=/srv/x/", b"C:\\=d", b"edb0001F.log", b"zstd:3"], 100),
     "receipt": Target(_receipt, _receipt_seeds, 2000),
