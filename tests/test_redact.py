@@ -117,12 +117,18 @@ def test_what_windows_writes_is_read_too(tmp_path: Path) -> None:
     assert done("redact", path).stdout == "\\\\host-1\\x\n"
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff", bytes(range(256))])
+@pytest.mark.parametrize("data", [b"\xff\0", bytes(range(256)), b"\xff\xfe\0\xd8"])
 def test_what_is_no_text_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(data)
     result = tokar("redact", path)
     assert (result.exit_code, "it is no text" in result.error) == (2, True)
+
+
+def test_what_a_console_writes_in_its_code_page_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "report.txt"
+    path.write_bytes("\\\\CA1\\x für\r\n".encode("cp850"))
+    assert done("redact", path).stdout.startswith("\\\\host-1\\x f")
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -35,10 +35,7 @@ def print_redacted(
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise InputError("it is too large to be a report", path=path)
-    try:
-        text = data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("it is no text", path=path, hint="tokar inspect --json shows an archive as text") from error
+    text = _text_of(data, path)
     redactor = Redactor(names or ())
     try:
         value = json.loads(text)
@@ -47,3 +44,17 @@ def print_redacted(
             output.line(output.safe(line.replace("\t", "    ")))
     else:
         output.write(output.json_text(redactor.value(value), indent=2) + "\n")
+
+
+def _text_of(data: bytes, path: str) -> str:
+    """Return the text in a file: UTF-8, UTF-16 with its mark, or one of the code pages that consoles write.
+
+    Raises:
+        InputError: It is no text.
+    """
+    try:
+        return data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if not any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in data[:65536]):
+            return data.decode("cp1252", "replace")
+        raise InputError("it is no text", path=path, hint="tokar inspect --json shows an archive as text") from error
