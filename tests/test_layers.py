@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -95,3 +96,9 @@ def test_there_is_no_cycle() -> None:
     while free := {module for module, targets in left.items() if not targets}:
         left = {module: targets - free for module, targets in left.items() if module not in free}
     assert left == {}
+
+
+def test_a_plain_install_has_all_that_checks_pages_and_the_old_name_for_that_stays() -> None:
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert any(one.startswith("numpy") for one in project["dependencies"])
+    assert project["optional-dependencies"]["ese"] == []

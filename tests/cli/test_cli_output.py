@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tokar.cli import output
 from tokar.errors import CheckMismatchError, ExistingFileError, StorageError
+from tokar.sets.outcome import LastLine, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,3 +121,21 @@ def test_a_report_still_comes_when_standard_output_is_broken(
     monkeypatch.setattr(output, "give_up", lambda: None)
     output.report(StorageError("cannot write"), as_json=True)
     assert capsys.readouterr().err == "tokar: error: cannot write\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "colour"),
+    [(Word.RESTORABLE, "32"), (Word.NOT_PROVEN, "33"), (Word.WITH_LOSS, "33"), (Word.NOT_RESTORABLE, "31")],
+)
+def test_the_last_line_is_coloured_on_a_terminal_and_nowhere_else(
+    word: Word, colour: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output.last_line(LastLine(word, "why"))
+    assert capsys.readouterr().out == f"{word}: why\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    output.last_line(LastLine(word, "why"))
+    assert capsys.readouterr().out == f"\x1b[1;{colour}m{word}\x1b[0m: why\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.last_line(LastLine(word, "why"))
+    assert capsys.readouterr().out == f"{word}: why\n"

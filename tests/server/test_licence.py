@@ -13,7 +13,7 @@ import pytest
 from backup_files import OTHER_STREAM, STREAM, moment
 
 from tokar.errors import ArchiveError, DigestMismatchError, IntegrityError, ProcedureError, SetError
-from tokar.ese.content_facts import LogReport, PageReport
+from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.values import NO_SIGNATURE, Signature
 from tokar.server.backup_steps import BackupProcedure
@@ -27,7 +27,7 @@ from tokar.server.licence import (
 )
 from tokar.server.prior import prior_log
 from tokar.server.transcript import Transcript
-from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
+from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts, OffChain, SetFacts
 from tokar.storage.durable import Capability
 from tokar.testing.scripted_server import DATABASE, LOG, ScriptedServer, wide
 
@@ -276,6 +276,20 @@ def test_blank_pages_get_none() -> None:
     blank = replace(DATABASE_FACTS, pages=PageReport(page_size=4096, pages=4, empty=4, blank=(1,)))
     with pytest.raises(SetError, match=r"the set has damage: a\.edb has no content"):
         check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(blank,))))
+
+
+def test_damage_behind_the_last_page_in_use_is_named_as_such_and_gets_none_all_the_same() -> None:
+    bad = PageFault(PageFaultKind.BAD, page=9, offset=40960)
+    behind = replace(DATABASE_FACTS, pages=PageReport(page_size=4096, pages=9, bad=1, faults=(bad,), owned=4))
+    with pytest.raises(SetError, match="behind page 4, the last one in use"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(behind,))))
+
+
+def test_a_page_off_its_chain_gets_none() -> None:
+    off = OffChain(page=7, position="(5,1,16)", text="page 7 is at 0x65", code=-566)
+    lost = replace(DATABASE_FACTS, chain=ChainFacts(pages=1, off=(off,), off_count=1))
+    with pytest.raises(SetError, match="has 1 page that the logs do not lead to"):
+        check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(lost,))))
 
 
 BLANK = replace(CONTENT, end=0)

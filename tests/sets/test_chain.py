@@ -29,6 +29,7 @@ from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotRestorableError, restorable
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
+from tokar.sets.outcome import Word
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
@@ -491,3 +492,20 @@ def test_logs_go_on_from_the_full_of_their_server_whichever_comes_first(store: S
     store.add("inc-b", part(8, 9))
     assert store.verdict("inc-b") == (True, [])
     assert store.chain.is_restorable
+
+
+def test_what_lies_beside_the_logs_of_a_full_is_named_by_its_chain(store: Store) -> None:
+    beside = {**logs(3, 3, stream=OTHER_STREAM), **part(9, 9)}
+    store.add("full", {DATABASE: bytes(streaming(5, 7)), **part(5, 7), **beside}, "full")
+    assert store.verdict("full") == (True, [Kind.LOGS_AFTER_GAP, Kind.STRAY_LOGS])
+    found = restorable(store.chain)
+    assert {one.name: one.code for one in found.left_out} == {"edb00003.log": -530, "edb00009.log": -515}
+
+
+def test_an_increment_of_one_server_is_not_judged_by_the_full_of_another(store: Store) -> None:
+    other = {DATABASE: bytes(dirty(1, 2, log_signature=OTHER_STREAM)), **logs(1, 2, stream=OTHER_STREAM)}
+    store.add("a", other, "collected")
+    store.full("b", 5, 7)
+    store.add("inc-b", part(8, 9))
+    lines = [store.chain.outcome_of(at).word for at in range(3)]
+    assert Word.NOT_RESTORABLE not in lines

@@ -377,7 +377,8 @@ def last_line(found: LastLine | None, *profiles: str, say: Callable[[str], None]
     word, why = str(found.word), safe(str(found)).removeprefix(found.word)
     if (sys.stdout if say is line else sys.stderr).isatty() and "NO_COLOR" not in os.environ:
         word = f"\x1b[1;{_COLOURS.get(word, _YELLOW)}m{word}\x1b[0m"
-    say(f"{word}{why}")
+    put, start = (write, "") if say is line else (_say, "tokar: ")  # the colour is no text that was given
+    put(f"{start}{word}{why}\n")
 
 
 def pairs(rows: Iterable[tuple[str, str]], *, indent: str = "") -> None:
