@@ -212,6 +212,23 @@ def test_a_list_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         AllowedSigners(signers(tmp_path, ""), revoked=tmp_path / "nothing")
 
 
+def test_a_list_in_another_encoding_is_named_as_such(keys: Path, tmp_path: Path) -> None:
+    (tmp_path / "wide").write_text(f"alice@x {public(keys / 'alice')}", encoding="utf-16")
+    with pytest.raises(InputError, match="plain text"):
+        AllowedSigners(tmp_path / "wide")
+
+
+def test_what_ssh_keygen_has_against_a_signature_is_shown(
+    keys: Path, by_alice: FoundSignature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = AllowedSigners(signers(tmp_path, f"alice@x {public(keys / 'alice')}"))
+    (tmp_path / "ssh-keygen").write_text("#!/bin/sh\necho No user exists for uid 12345 >&2\nexit 255\n")
+    (tmp_path / "ssh-keygen").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotSignedError, match="No user exists for uid 12345"):
+        allowed.demand_signed(ROOT, [by_alice], "a.tokar")
+
+
 def test_without_ssh_keygen_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SigningError, match="none in PATH") as caught:

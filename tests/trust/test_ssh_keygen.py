@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,6 +141,25 @@ def test_a_public_key_without_an_agent_cannot_sign(tmp_path: Path, monkeypatch: 
     with pytest.raises(SigningError, match="did not sign") as caught:
         ssh_keygen.sign(b"message", f"{key}.pub")
     assert "ssh-add -L" in (caught.value.hint or "")
+
+
+@pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="needs ssh-agent")
+def test_an_agent_signs_for_a_public_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, socket = make_key(tmp_path, "kept"), tmp_path / "agent"
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        try:
+            for _ in range(200):
+                if subprocess.run(["ssh-add", "-q", key], capture_output=True, check=False).returncode == 0:
+                    break
+                time.sleep(0.02)
+            key.unlink()
+            signature = parse_signature(next(dearmored(ssh_keygen.sign(b"message", f"{key}.pub"))))
+        finally:
+            agent.terminate()
+    assert ssh_keygen.is_right(signature, b"message")
+    with pytest.raises(SigningError, match="did not sign"):
+        ssh_keygen.sign(b"message", f"{key}.pub")
 
 
 def test_the_file_with_a_signature_is_private_and_gone_afterwards(

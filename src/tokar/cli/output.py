@@ -469,6 +469,8 @@ def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
     def advance(size: int) -> None:
         with suppress(OSError):  # the terminal may be gone
             bar.advance(task, size)
+            if bar.finished:  # somebody may be asked for a passphrase now, on the same terminal
+                bar.stop()
 
     with suppress(OSError):
         bar.start()

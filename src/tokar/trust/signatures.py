@@ -225,6 +225,7 @@ class AllowedSigners:
 
     Raises:
         StorageError: A list cannot be read.
+        InputError: The list is no plain text.
         SigningError: There is no ssh-keygen.
     """
 
@@ -237,6 +238,8 @@ class AllowedSigners:
         self._report = report
         ssh_keygen.find_program()
         text = read_start(path, _MAX_LIST_SIZE)
+        if b"\0" in text:
+            raise InputError("a list of signers is plain text, and this is not", path=path, hint="save it as UTF-8")
         if revoked is not None:
             read_start(revoked, 1)
         self._lines = [line for line in text.decode("utf-8", "replace").splitlines() if not line.startswith("#")]
@@ -264,15 +267,15 @@ class AllowedSigners:
         """
         refused = []
         for found in signatures:
-            verdict, principal = self.judge(root, found)
+            verdict, detail = self.judge(root, found)
             if verdict is SignedVerdict.ALLOWED and found.signature is not None:
                 signature = found.signature
-                by = AcceptedSignature(path, root, principal, found.where, signature.key_type, signature.fingerprint)
+                by = AcceptedSignature(path, root, detail, found.where, signature.key_type, signature.fingerprint)
                 self.accepted.append(by)
                 if self._report is not None:
                     self._report(by)
                 return by
-            refused.append(f"{found}: {_SAID[verdict]}")
+            refused.append(f"{found}: {_SAID[verdict]}{detail}")
         if not refused:
             raise NotSignedError("nobody signed this archive", path=path)
         more = f"; and {len(refused) - _MAX_NAMED} more" if len(refused) > _MAX_NAMED else ""
@@ -281,7 +284,7 @@ class AllowedSigners:
         raise NotSignedError(f"nobody signed this archive whom {listed} allows: {why}{more}", path=path)
 
     def judge(self, root: bytes, found: FoundSignature) -> tuple[SignedVerdict, str]:
-        """Return what a signature over a root is worth, and whose it is where it is allowed.
+        """Return what a signature over a root is worth; and whose it is where it is allowed, or what else is to say.
 
         Raises:
             SigningError: Nobody could judge it.
@@ -290,8 +293,8 @@ class AllowedSigners:
             return SignedVerdict.DAMAGED, ""
         if found.signature.namespace != NAMESPACE:
             return SignedVerdict.OTHER_NAMESPACE, ""
-        if not ssh_keygen.is_right(found.signature, message_of(root)):
-            return SignedVerdict.OTHER_ROOT, ""
+        if why := ssh_keygen.why_not_right(found.signature, message_of(root)):
+            return SignedVerdict.OTHER_ROOT, f" (ssh-keygen: {why})"
         return self._judge_key(found.signature, message_of(root))
 
     def _judge_key(self, signature: SshSignature, message: bytes) -> tuple[SignedVerdict, str]:

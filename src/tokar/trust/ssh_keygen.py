@@ -86,8 +86,14 @@ def demand_key(key: Path | str) -> None:
 
 def is_right(signature: SshSignature, message: bytes) -> bool:
     """Return whether a signature was made over a message, by the key that it names, whoever has that."""
+    return not why_not_right(signature, message)
+
+
+def why_not_right(signature: SshSignature, message: bytes) -> str:
+    """Return what ssh-keygen has against a signature over a message, in its own words; empty where it is right."""
     with _signature_file(signature) as path:
-        return not _judge(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", path], message).code
+        answer = _judge(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", path], message)
+    return (answer.said or f"exit code {answer.code}") if answer.code else ""
 
 
 def is_by(signature: SshSignature, message: bytes, principal: str, allowed: Path, revoked: Path | None) -> bool:
