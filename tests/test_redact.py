@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def test_names_become_words_and_all_else_stays(text: str, redacted: str | None) 
 
 
 def test_a_name_that_is_given_goes_wherever_it_stands_as_a_word() -> None:
-    assert Redactor(["Acme"]).text("Acme's ACME, acmeware, x-acme") == "name-1's name-1, acmeware, x-acme"
+    given = "Acme's ACME, acmeware, x-acme_1, Straße, STRAßE"
+    assert Redactor(["Acme", "straße"]).text(given) == "name-1's name-1, acmeware, x-name-1_1, name-2, name-2"
 
 
 def test_a_name_is_the_same_word_in_every_text() -> None:
@@ -87,6 +89,17 @@ def test_nothing_of_a_server_is_left_in_the_receipt_of_a_failed_backup(tmp_path:
 def test_names_in_base64_are_redacted_too() -> None:
     value = {"calls": [{"call": "open", "name": "XABcAFAASwBJADcAXABEACQAXABhAC4AbABvAGcA"}]}
     assert Redactor().value(value) == {"calls": [{"call": "open", "name": r"\\host-1\D$\a.log"}]}
+
+
+def test_a_list_in_base64_keeps_its_form_and_loses_its_names() -> None:
+    data = "D\\\\PKI7\\C$\\a.log\0\0".encode("utf-16-le")
+    found = Redactor().value({"location_list": {"w": base64.b64encode(data).decode()}, "root": "aGVsbG8gd29ybGQh"})
+    assert base64.b64decode(found["location_list"]["w"]) == data.replace("PKI7".encode("utf-16-le"), b"x\0" * 4)
+    assert found["root"] == "aGVsbG8gd29ybGQh"
+
+
+def test_keys_that_say_what_stands_under_them_stay() -> None:
+    assert Redactor().value({"server": "server", "x": "server"}) == {"server": "host-1", "x": "host-1"}
 
 
 @given(st.text(max_size=60))

@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 LEFT_OUT: Final = "(left out)"
+_SHORTEST: Final = 12  # characters of base64 that are looked into
 _SECRET: Final = re.compile(
     r"password|passphrase|secret|credential|expiry_token|private_key|session_key", re.IGNORECASE
 )
@@ -92,9 +93,14 @@ class Redactor:
         if _SECRET.search(key) and value is not None:
             return LEFT_OUT
         if isinstance(value, str):
-            return self._replace(_plain_text(key, value))
+            raw, text = _unpacked(value)
+            if text and key == "name":
+                return self._replace(text)
+            covered = self.data(raw)
+            return self._replace(value) if covered == raw else base64.b64encode(covered).decode()
         if isinstance(value, Mapping):
-            return {self._replace(one): self._redacted(item, one) for one, item in value.items()}
+            shown = {one: one if one in _SPEAKING_KEYS else self._replace(one) for one in value}
+            return {shown[one]: self._redacted(item, one) for one, item in value.items()}
         return [self._redacted(one, key) for one in value] if isinstance(value, list) else value
 
     def _learn_from(self, text: str) -> None:
@@ -104,7 +110,7 @@ class Redactor:
                     self._learn(name, kind)
 
     def _learn(self, name: str | None, kind: str) -> None:
-        if name is None or len(name) < 2 or name.casefold() in _PLAIN or name.casefold() in self._words:
+        if name is None or len(name) < 2 or name.lower() in _PLAIN or name.lower() in self._words:
             return
         if is_address := _is_address(name):
             kind = "address"
@@ -114,10 +120,10 @@ class Redactor:
         if kind == "host" and dot and not is_address:
             self._learn(label, kind)
             self._learn(domain, "domain")
-            self._words[name.casefold()] = self._words.get(label.casefold(), "host")
+            self._words[name.lower()] = self._words.get(label.lower(), "host")
         else:
             self._count[kind] = self._count.get(kind, 0) + 1
-            self._words[name.casefold()] = f"{kind}-{self._count[kind]}"
+            self._words[name.lower()] = f"{kind}-{self._count[kind]}"
         self._pattern = None
 
     def _replace(self, text: str) -> str:
@@ -126,8 +132,8 @@ class Redactor:
             return text
         if self._pattern is None:
             known = sorted(self._words, key=len, reverse=True)
-            self._pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, known))})(?![\w-])", re.IGNORECASE)
-        return self._pattern.sub(lambda match: self._words.get(match[0].casefold(), "name"), text)
+            self._pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, known))})(?![^\W_])", re.IGNORECASE)
+        return self._pattern.sub(lambda match: self._words.get(match[0].lower(), "name"), text)
 
 
 def _is_address(text: str) -> bool:
@@ -141,7 +147,8 @@ def _is_address(text: str) -> bool:
 def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield every text in a value of JSON, with the key that it stands under."""
     if isinstance(value, str):
-        yield key, _plain_text(key, value)
+        yield key, value
+        yield "", _unpacked(value)[1]
     elif isinstance(value, Mapping):
         for one, item in value.items():
             yield from _strings(item, one)
@@ -150,13 +157,14 @@ def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _strings(item, key)
 
 
-def _plain_text(key: str, value: str) -> str:
-    """Return what a name in a transcript says; any other text as it is."""
-    if key != "name":
-        return value
+def _unpacked(value: str) -> tuple[bytes, str]:
+    """Return what stands in a text as base64: as bytes and as text; nothing where it is no base64, or says nothing."""
+    if len(value) < _SHORTEST or len(value) % 4:
+        return b"", ""
     try:
         raw = base64.b64decode(value, validate=True)
-        text = raw.decode("utf-16-le" if raw[1::2].count(0) * 4 > len(raw) else "utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return value
-    return text if text.isprintable() and ("\\" in text or "." in text or "/" in text) else value
+        text = raw.decode("utf-16-le" if raw[1::2].count(0) * 4 > len(raw) else "utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return b"", ""
+    says = any(one in text for one in "\\./") and sum(map(str.isprintable, text)) * 2 > len(text)
+    return (raw, text) if says else (b"", "")

@@ -111,6 +111,8 @@ _PROFILES = (
 )
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({profile.name: profile for profile in _PROFILES})
 
+LOST_PROFILE: Final = "unknown"
+"""What salvage writes where nothing of an archive says any more which profile it had."""
 SERVED: Final = frozenset({"edbbcli", "ntdsbcli", "certadm"})
 """The profiles of databases that a service owns: it recovers them, by its own procedure."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import done, tokar
 
+from tokar import tokens
 from tokar.errors import ArchiveError, SetError
 from tokar.server.contract import DIALECTS, BackupKind
 from tokar.server.prior import load_prior
@@ -107,3 +108,9 @@ def test_a_restore_places_its_files_and_names_no_tool_of_ese(tmp_path: Path) -> 
     assert (tmp_path / "logs" / "log.002").is_file()
     assert "esentutl" not in result.stdout
     assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: ")
+
+
+def test_a_profile_that_was_lost_is_one_of_ese(tmp_path: Path) -> None:
+    source = server("log.001", profile=tokens.LOST_PROFILE)
+    with pytest.raises(SetError, match="damage"):
+        run_backup(source, tmp_path / "full.tokar", BackupKind.FULL)

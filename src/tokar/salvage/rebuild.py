@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from tokar import names
+from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.as_json import to_count
 from tokar.format import bodies, canonical_json, records
@@ -256,7 +256,7 @@ def new_head(found: DamageMap, created: str, notes: list[str]) -> Head:
     """
     base = found.head
     if base is None:
-        base = Head(created, "collected", "unknown", SOFTWARE)
+        base = Head(created, "collected", tokens.LOST_PROFILE, SOFTWARE)
     elif base.software != SOFTWARE:
         writer = names.printable(base.software[:_MAX_WRITER])
         notes.append(f"the archive that this one was salvaged from was written by {writer}")

@@ -19,8 +19,11 @@ from tokar.sets.packed import packed
 
 
 def is_foreign(profile: str) -> bool:
-    """Return whether a profile is of another engine than ESE: nobody here knows what is in its files."""
-    return bool(profile) and profile not in tokens.PROFILES
+    """Return whether a profile is of another engine than ESE: nobody here knows what is in its files.
+
+    An archive whose profile was lost (SALV-6) is taken as one of ESE.
+    """
+    return profile not in {"", tokens.LOST_PROFILE, *tokens.PROFILES}
 
 
 @dataclass(frozen=True, kw_only=True)
