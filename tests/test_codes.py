@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import each
 
 from tokar import codes
 from tokar.errors import InputError
@@ -56,7 +57,7 @@ def test_warnings_of_the_engine_have_positive_numbers() -> None:
     assert codes.jet_number(0x8800022E) == 558
 
 
-@pytest.mark.parametrize("code", codes.CODES.values(), ids=lambda code: code.name)
+@each(codes.CODES.values())
 def test_every_code_is_canonical_and_found(code: codes.Code) -> None:
     assert codes.canonical(code.value) == code.value
     assert codes.find(code.value) is code
@@ -176,7 +177,7 @@ def test_a_code_that_is_not_in_the_table_is_still_told_apart(text: str, value: i
     assert codes.find(value) is None
 
 
-@pytest.mark.parametrize("code", codes.CODES.values(), ids=lambda code: code.name)
+@each(codes.CODES.values())
 def test_every_spelling_that_is_shown_is_read_and_says_what_to_do(code: codes.Code) -> None:
     assert code.next_step
     for text in (code.name, *codes.spellings(code.value)):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import each
 
 from tokar import names
 from tokar.errors import LocationListError
@@ -118,7 +119,7 @@ def test_a_broken_list_is_refused_with_its_place(data: bytes, wide: bool, what: 
     assert caught.value.offset == offset
 
 
-@pytest.mark.parametrize("cut", range(2, len(LOCATIONS_W)))
+@each(range(2, len(LOCATIONS_W)))
 def test_a_list_that_was_cut_is_never_taken_for_whole(cut: int) -> None:
     with pytest.raises(LocationListError):
         parse_names(LOCATIONS_W[:cut], wide=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import each
 
 from tokar import tokens
 from tokar.errors import InputError
@@ -146,7 +147,7 @@ def test_the_printed_name_of_every_byte_reads_back(token: int, profile: str) -> 
     assert tokens.parse_token(tokens.token_name(token, profile), profile) == token
 
 
-@pytest.mark.parametrize("token", range(256))
+@each(range(256))
 def test_the_role_of_every_byte_follows_from_its_bits(token: int) -> None:
     expected = (
         Role.DIRECTORY

@@ -13,6 +13,7 @@ import pytest
 from blake3 import blake3
 from conformance_cases import IDENTITY, NEEDS_CONTENT, case_of, from_the_tail, names, plain_names
 from fixtures.cases_encryption import SSH_IDENTITY, WORDS
+from sweeps import each
 
 from tokar.errors import FormatError, LockedError
 from tokar.format import canonical_json
@@ -32,7 +33,7 @@ OTHER_ANSWERS = {"rec-6-unknown-in-entry": "damaged", "head-3-feature": "unsuppo
 OPENING = [name for name in names() if case_of(name).opens]
 
 
-@pytest.mark.parametrize("name", OPENING)
+@each(OPENING)
 def test_the_reader_gives_the_kind_of_answer_of_the_fixture(name: str) -> None:
     case = case_of(name)
     outcome = from_the_tail(case.data)
@@ -54,7 +55,7 @@ def test_several_threads_give_the_answer_of_one() -> None:
         assert from_the_tail(data, threads=3) == from_the_tail(data), name
 
 
-@pytest.mark.parametrize("name", names("good-"))
+@each(names("good-"))
 def test_a_good_archive_says_what_the_fixture_says(name: str) -> None:
     case = case_of(name)
     archive = Archive(BytesSource(case.data))
@@ -63,7 +64,7 @@ def test_a_good_archive_says_what_the_fixture_says(name: str) -> None:
     assert len(archive) == len(case.entries)
 
 
-@pytest.mark.parametrize("name", names("good-"))
+@each(names("good-"))
 def test_the_content_of_a_good_archive_has_its_digests(name: str) -> None:
     case = case_of(name)
     archive = Archive(BytesSource(case.data))
@@ -82,7 +83,7 @@ def test_the_chunks_of_a_good_archive_have_their_codecs() -> None:
             assert [chunk.codec for chunk in archive.chunks(entry)] == expected["codecs"], name
 
 
-@pytest.mark.parametrize("name", [*plain_names("data-"), *plain_names("done-5-")])
+@each([*plain_names("data-"), *plain_names("done-5-")])
 def test_a_damaged_entry_is_refused_when_it_is_read(name: str) -> None:
     archive = Archive(BytesSource(case_of(name).data))
     damaged = archive.entry(len(archive) - 1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conformance_cases import IDENTITY, NEEDS_CONTENT, Expectation, case_of, from_the_front, names
+from sweeps import each
 
 from tokar.errors import LockedError
 from tokar.format.scanner import ChunkRead, EntryBegun, EntryEnded, RecordRead
@@ -31,7 +32,7 @@ class Trickle:
         return piece
 
 
-@pytest.mark.parametrize("name", OPENING)
+@each(OPENING)
 def test_the_reader_gives_the_answer_of_the_fixture(name: str) -> None:
     case = case_of(name)
     outcome = from_the_front(case.data)
@@ -43,7 +44,7 @@ def test_the_reader_gives_the_answer_of_the_fixture(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", OPENING)
+@each(OPENING)
 def test_the_reader_releases_the_entries_of_the_fixture_and_no_more(name: str) -> None:
     case = case_of(name)
     expected = [{key: value for key, value in entry.items() if key != "codecs"} for entry in case.entries]

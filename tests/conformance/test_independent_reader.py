@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conformance_cases import FIXTURES, KEY, Expectation, from_the_front, names, reference_archive, spoil
 from independent_reader import Verdict, judge
+from sweeps import each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def demand_agreement(data: bytes, *, keyed: bool = True) -> Verdict:
     return theirs
 
 
-@pytest.mark.parametrize("name", [name for name in names() if not name.startswith(("may-", "enc-4-"))])
+@each([name for name in names() if not name.startswith(("may-", "enc-4-"))])
 def test_both_readers_agree_about_a_fixture(name: str) -> None:
     folder: Path = FIXTURES / name
     demand_agreement((folder / "archive.tokar").read_bytes())

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from sweeps import sampled
 
 import tokar
 from tokar import codes
@@ -140,20 +141,29 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, BackupK
 
 # The directory service knows no logs only, so two of its kinds are refused before Prepare; that is tested elsewhere.
 @pytest.mark.parametrize(
-    "which",
-    [(profile, kind) for profile in WITH_LOGS_ONLY for kind in BackupKind] + [("ntdsbcli", BackupKind.FULL)],
-    ids="-".join,
+    ("profile", "kind", "blow"),
+    sampled(
+        [
+            (profile, kind, blow)
+            for profile in PROFILES
+            for kind in ([BackupKind.FULL] if profile not in WITH_LOGS_ONLY else BackupKind)
+            for blow in (InjectionKind.FAIL, InjectionKind.HANG, InjectionKind.DIE)
+        ],
+        # Every kind of blow with every kind of backup, and with every server; that a call fails, with each pair.
+        lambda profile, kind, blow: blow is InjectionKind.FAIL or (profile == "certadm") is (kind is BackupKind.FULL),
+    ),
 )
-@pytest.mark.parametrize("blow", [InjectionKind.FAIL, InjectionKind.HANG, InjectionKind.DIE])
 @pytest.mark.parametrize("files", ["some", pytest.param("all", marks=pytest.mark.torture)])
 def test_each_call_in_turn_is_struck(
-    which: tuple[str, BackupKind],
+    profile: str,
+    kind: BackupKind,
     blow: InjectionKind,
+    *,
     files: str,
     prepared: Callable[[str, BackupKind], Prepared],
     tmp_path: Path,
 ) -> None:
-    found = prepared(*which)
+    found = prepared(profile, kind)
     calls = found.calls
     # Reads are alike: the first of each file stands for all of them. So are files: the first and the last one of the
     # databases and of the others stand for all, except in the torture.

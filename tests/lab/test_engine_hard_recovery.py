@@ -26,6 +26,7 @@ from engine_by_hand import (
     target_for,
     without_patches,
 )
+from sweeps import sampled
 
 from tokar.lab.config import local_path
 from tokar.lab.database_file import DatabaseFile
@@ -88,7 +89,7 @@ def damaged(taken: Taken, offset: int) -> Taken:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", sampled(range(5), lambda seed: seed < 2))
 def test_a_full_gives_exactly_the_contents_at_its_roll_over(tmp_path: Path, profile: str, seed: int) -> None:
     story, full = full_of(profile, seed)
     lab = restore(story, tmp_path / "b", full)
@@ -98,7 +99,7 @@ def test_a_full_gives_exactly_the_contents_at_its_roll_over(tmp_path: Path, prof
 
 
 @pytest.mark.parametrize("profile", LOGS_ONLY)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", sampled(range(2), lambda seed: seed == 1))
 def test_a_chain_gives_exactly_the_contents_at_each_roll_over(tmp_path: Path, profile: str, seed: int) -> None:
     story, sets = chain_of(profile, seed)
     for count in range(1, len(sets) + 1):
@@ -150,7 +151,7 @@ def test_a_hard_recovery_that_is_cut_off_is_begun_again(
     story, full = full_of(profile)
     lab = restore(story, tmp_path / "b", full)
     original, cuts = DatabaseFile.write_raw, 0
-    for after in (0, 2, 4):
+    for after in (0, 1, 2):
         left = [after]
 
         def write_or_die(file: DatabaseFile, number: int, data: bytes, left: list[int] = left) -> None:
@@ -165,7 +166,7 @@ def test_a_hard_recovery_that_is_cut_off_is_begun_again(
                 lab.recover()
             except KeyboardInterrupt:
                 cuts += 1
-    assert cuts > 1
+    assert cuts == 3
     assert outcome_of(lab) == story.expected(full.high)
 
 
@@ -185,13 +186,13 @@ def test_without_its_patch_file_an_early_copy_is_refused(tmp_path: Path) -> None
 
 
 def test_without_the_pages_of_its_patch_file_an_early_copy_loses_data(tmp_path: Path) -> None:
-    lost = 0
     for seed in range(8):
         story = new_story(tmp_path / f"a{seed}", "edbbcli", seed=seed, work=60)
         full = back_up(server_of(story, busy=12))
         bare = replace(full, patches=tuple(replace(each, data=each.data[:8192]) for each in full.patches))
-        lost += outcome_of(restore(story, tmp_path / f"b{seed}", bare)) != story.expected(full.high)
-    assert lost
+        if outcome_of(restore(story, tmp_path / f"b{seed}", bare)) != story.expected(full.high):
+            return
+    pytest.fail("with no seed it loses anything")
 
 
 def test_the_patch_file_of_another_backup_is_refused(tmp_path: Path) -> None:
@@ -219,8 +220,8 @@ def test_later_copies_do_not_need_their_empty_patch_file(tmp_path: Path, profile
     assert outcome_of(restore(story, tmp_path / "b", without_patches(full))) == story.expected(full.high)
 
 
-@pytest.mark.parametrize("profile", ["ntdsbcli", "certadm"])
 @pytest.mark.parametrize(("change", "code"), [("empty", -534), ("damaged", -535), ("missing", -535), ("other", -552)])
+@pytest.mark.parametrize("profile", ["ntdsbcli", "certadm"])
 def test_a_trailer_that_does_not_fit_is_refused(tmp_path: Path, profile: str, change: str, code: int) -> None:
     story, earlier, full = two_fulls_of(profile)
     size = ERAS[profile].page_size

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 from engine_by_hand import back_up, new_story, server_of
+from sweeps import sampled
 
 from tokar import codes
 from tokar.lab.calls import FaultInjector, Injection, InjectionKind, InjectionPlan
@@ -52,9 +54,10 @@ def test_a_call_fails_with_the_code_that_was_ordered(tmp_path: Path, call: str) 
     assert (caught.value.jet, caught.value.call) == (-1022, call)
 
 
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("kind", [HANG, DIE])
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("call", "kind", "after"),
+    sampled(product(CALLS, [HANG, DIE], [False, True]), lambda _call, kind, after: after is (kind is DIE)),
+)
 def test_a_call_hangs_or_dies_and_the_lab_is_whole_afterwards(
     tmp_path: Path, call: str, kind: InjectionKind, after: bool
 ) -> None:

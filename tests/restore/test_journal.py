@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,13 @@ from tokar.restore.stager import Stager
 from tokar.storage.directory import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tokar.restore.plan import Plan
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process that dies is made with fork")
 
+EVERY = pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.torture)])
 CHANGES = ("create", "rename", "sync", "make", "remove", "remove_directory")
 OLD = {"data/edb.chk": checkpoint(9), f"data/{DATABASE}": b"old", f"logs/{name_of(5)}": b"old log"}
 
@@ -45,9 +47,9 @@ def restored(path: str | Path, folder: str | Path, existing: str, **options: Any
         return place(plan_one(opened, **{"to": to, "existing": existing, **options}), opened)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return full(tmp_path).path
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return full(tmp_path_factory.mktemp("set")).path
 
 
 WHOLE = {f"logs/{name}": data for name, data in {**part(5, 7), "main.pat": b""}.items()}
@@ -85,28 +87,37 @@ def die(work: Path, path: Path, prepare: Callable[[Path], None], existing: str, 
 
 def run_until(change: int, path: Path, folder: Path, existing: str) -> None:
     """Restore, and die at the n-th change of the disk."""
-    count = itertools.count(1)
-
-    def dying(step: Callable[..., object]) -> Callable[..., object]:
-        def died(*arguments: object, **named: object) -> object:
-            if next(count) == change:
-                os._exit(9)
-            return step(*arguments, **named)
-
-        return died
-
-    for name in CHANGES:
-        setattr(Directory, name, dying(getattr(Directory, name)))
-    restored(path, folder, existing)
+    with before_each_change(lambda number: os._exit(9) if number == change else None):
+        restored(path, folder, existing)
     os._exit(0)
 
 
-def die_everywhere(tmp_path: Path, path: Path, prepare: Callable[[Path], None], existing: str) -> list[Path]:
-    """Return a folder for each change of the disk at which a restore died."""
-    last, code = die(tmp_path / "work", path, prepare, existing, range(1, 100))
+@contextmanager
+def before_each_change(act: Callable[[int], object]) -> Iterator[None]:
+    """Do something before each change of the disk; it gets the number of the change."""
+    count = itertools.count(1)
+
+    def acting(step: Callable[..., object]) -> Callable[..., object]:
+        def acted(*arguments: object, **named: object) -> object:
+            act(next(count))
+            return step(*arguments, **named)
+
+        return acted
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CHANGES:
+            patch.setattr(Directory, name, acting(getattr(Directory, name)))
+        yield
+
+
+def die_everywhere(
+    tmp_path: Path, path: Path, prepare: Callable[[Path], None], existing: str, stride: int
+) -> list[Path]:
+    """Return a folder for each change of the disk at which a restore died, or for each n-th one."""
+    last, code = die(tmp_path / "work", path, prepare, existing, range(1, 100, stride))
     assert code == 0
     assert last > 15
-    return [tmp_path / "work" / str(number) for number in range(1, last)]
+    return [tmp_path / "work" / str(number) for number in range(1, last, stride)]
 
 
 def nothing(folder: Path) -> None:
@@ -125,11 +136,12 @@ def old_files(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "existing"), [(nothing, "refuse"), (empty_directories, "refuse"), (old_files, "set-aside")]
 )
+@EVERY
 def test_wherever_it_dies_the_same_restore_goes_on(
-    tmp_path: Path, path: Path, prepare: Callable[[Path], None], existing: str
+    tmp_path: Path, path: Path, prepare: Callable[[Path], None], existing: str, stride: int
 ) -> None:
     continued = 0
-    for folder in die_everywhere(tmp_path, path, prepare, existing):
+    for folder in die_everywhere(tmp_path, path, prepare, existing, stride):
         before = {name for name in contents(folder) if ".tokar-" not in name}
         if f"data/{DATABASE}" in before and contents(folder)[f"data/{DATABASE}"] != b"old":
             assert {*WHOLE, f"data/{DATABASE}"} <= before, "it looks whole and is not"
@@ -138,17 +150,19 @@ def test_wherever_it_dies_the_same_restore_goes_on(
         demand_whole(folder, path)
         asides = [data for name, data in contents(folder).items() if ".tokar-aside-" in name]
         assert sorted(asides) == (sorted(OLD.values()) if existing == "set-aside" else [])
-    assert continued > 10
+    assert continued > 10 // stride
 
 
 _FOUND: dict[Callable[[Path], bool], int] = {}
 
 
 def dead(tmp_path: Path, path: Path, choose: Callable[[Path], bool]) -> Path:
-    """Return a folder that a dead restore left as it is wanted: after the last change for which that holds."""
+    """Return a folder that a dead restore left as it is wanted: before the last change before which that holds."""
     if choose not in _FOUND:
-        folders = die_everywhere(tmp_path / "search", path, empty_directories, "refuse")
-        _FOUND[choose] = max(int(folder.name) for folder in folders if choose(folder))
+        search = tmp_path / "search"
+        empty_directories(search)
+        with before_each_change(lambda number: choose(search) and _FOUND.update({choose: number})):
+            restored(path, search, "refuse")
     at = _FOUND[choose]
     die(tmp_path / "work", path, empty_directories, "refuse", range(at, at + 1))
     return tmp_path / "work" / str(at)
@@ -487,10 +501,13 @@ def test_a_file_that_is_missing_again_is_not_called_done(finished: Path, path: P
     demand_whole(finished, path)
 
 
-def test_a_rerun_that_died_although_all_was_done_leaves_it_done(tmp_path: Path, path: Path, finished: Path) -> None:
+@EVERY
+def test_a_rerun_that_died_although_all_was_done_leaves_it_done(
+    tmp_path: Path, path: Path, finished: Path, stride: int
+) -> None:
     def prepare(folder: Path) -> None:
         shutil.copytree(finished, folder)
 
-    for folder in die_everywhere(tmp_path, path, prepare, "refuse"):
+    for folder in die_everywhere(tmp_path, path, prepare, "refuse", stride):
         restored(path, folder, "refuse")
         demand_whole(folder, path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from sweeps import each
 
 from tokar.errors import AmbiguousLocationError, RestoreError, UnknownTokenError
 from tokar.restore.locations import Kind, Location
@@ -31,7 +32,7 @@ def expected(token: int) -> Location | None:
     return {0x40: DATABASE, 0x20: LOGS}.get(token & 0x60)
 
 
-@pytest.mark.parametrize("token", range(256))
+@each(range(256))
 def test_every_byte_goes_where_the_rule_says(token: int) -> None:
     matcher = Matcher(CA, {token}, "certadm")
     if expected(token) is None:
@@ -41,19 +42,19 @@ def test_every_byte_goes_where_the_rule_says(token: int) -> None:
         assert matcher.match(token, "x").location == expected(token)
 
 
-@pytest.mark.parametrize("token", range(0x80))
+@each(range(0x80))
 def test_every_byte_goes_to_a_location_of_its_own(token: int) -> None:
     own = at(token, r"\\CA1\C$\own")
     assert match(token, [*CA, own] if token != 0x44 else [LOGS, own]) == own
 
 
-@pytest.mark.parametrize("token", range(0x80, 0x100))
+@each(range(0x80, 0x100))
 def test_a_token_of_a_directory_is_no_file_even_with_a_location_of_its_own(token: int) -> None:
     with pytest.raises(UnknownTokenError, match="names a directory, not a file"):
         match(token, [at(token, r"\\CA1\C$\own")])
 
 
-@pytest.mark.parametrize("token", range(256))
+@each(range(256))
 def test_without_locations_nothing_is_placed(token: int) -> None:
     with pytest.raises(UnknownTokenError):
         match(token, [])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tokar.format.entry_reader import Chunk
     from tokar.format.index import Entry
 
+EVERY = pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.torture)])
 CHANGES = ("create", "rename", "sync", "make", "remove", "remove_directory")
 PLACES = ((0x44, "C:\\CA\\main.edb"), (0x82, "C:\\CA"))
 
@@ -90,11 +91,12 @@ def test_sets_that_stay_apart_come_back_in_their_folders(sets: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", [StorageError, KeyboardInterrupt])
+@EVERY
 def test_after_an_error_at_any_change_the_same_restore_goes_on(
-    sets: Path, tmp_path: Path, kind: type[BaseException]
+    sets: Path, tmp_path: Path, kind: type[BaseException], stride: int
 ) -> None:
     stopped = 0
-    for at in range(1, 200):
+    for at in range(1, 200, stride):
         out = tmp_path / str(at) / "out"
 
         def fail() -> None:
@@ -116,12 +118,13 @@ def test_after_an_error_at_any_change_the_same_restore_goes_on(
             continue  # all was done: clearing up was struck
         restored(sets, out)
         demand_whole(out)
-    assert stopped > 3
+    assert stopped > 3 // stride
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process that dies is made with fork")
-def test_wherever_it_dies_the_same_restore_goes_on(sets: Path, tmp_path: Path) -> None:
-    for at in range(1, 200):
+@EVERY
+def test_wherever_it_dies_the_same_restore_goes_on(sets: Path, tmp_path: Path, stride: int) -> None:
+    for at in range(1, 200, stride):
         out = tmp_path / str(at) / "out"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from salvage_tools import Rescued, rescued
+from sweeps import each
 
 from tokar.errors import BadMagicError, FormatError, InputError, UnsupportedError
 
@@ -31,7 +31,7 @@ def attempt(data: bytes, *, partial: bool) -> Rescued | FormatError | InputError
         return error
 
 
-@pytest.mark.parametrize("name", names())
+@each(names())
 def test_a_fixture_gives_what_it_may_release_or_a_typed_error(name: str) -> None:
     case = Expectation.load(name)
     result = attempt(case.data, partial=False)

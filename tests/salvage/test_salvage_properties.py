@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from salvage_tools import CHUNK, FILES, NEW_ID, OLD_ID, Piece, Rescued, entry_pieces, pieces, rescued, whole_archive
+from sweeps import each
 
 from tokar.errors import BadMagicError, FormatError, InputError
 from tokar.salvage.entry import EntryState
@@ -224,7 +225,7 @@ def test_salvaging_what_was_salvaged_is_refused_as_undamaged(oracle: Oracle) -> 
             rescued(result.data)
 
 
-@pytest.mark.parametrize("size", [*(edge + step for edge in EDGES[2:-1] for step in (-1, 0, 1, 63, 64))])
+@each([*(edge + step for edge in EDGES[2:-1] for step in (-1, 0, 1, 63, 64))])
 def test_a_cut_at_any_border_keeps_what_is_before_it(size: int) -> None:
     oracle = Oracle([], WHOLE[:size])
     result = attempt(oracle, partial=False)
@@ -233,7 +234,7 @@ def test_a_cut_at_any_border_keeps_what_is_before_it(size: int) -> None:
         assert result.contents == oracle.complete
 
 
-@pytest.mark.parametrize("at", range(0, 700, 7))
+@each(range(0, 700, 7))
 def test_a_flip_in_the_last_records_is_always_undone(at: int) -> None:
     index = next(found for found in PIECES if found.kind == b"INDX")
     place = index.start + at * (len(WHOLE) - index.start) // 700

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from backup_files import OTHER_STREAM, STREAM, moment
+from sweeps import each
 
 from tokar.errors import ArchiveError, DigestMismatchError, IntegrityError, ProcedureError, SetError
 from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
@@ -383,7 +384,7 @@ def test_a_licence_cannot_be_copied(way: Any) -> None:
         way(licence)
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+@each(sorted(SOURCE.rglob("*.py")))
 def test_licences_are_made_in_one_place_only(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     if path == SOURCE / "server" / "licence.py":
@@ -400,7 +401,7 @@ def test_licences_are_made_in_one_place_only(path: Path) -> None:
 CALLERS = {"server/backup_steps.py", "server/deadline.py", "testing/server_contract.py"}
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+@each(sorted(SOURCE.rglob("*.py")))
 def test_truncation_is_asked_for_in_one_place_only(path: Path) -> None:
     calls = re.findall(r"[\w)\]]\.truncate_logs\b", path.read_text(encoding="utf-8"))
     name = path.relative_to(SOURCE).as_posix()

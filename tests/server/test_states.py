@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from sweeps import each
 
 from tokar.server.states import (
     BACKUP,
@@ -20,7 +21,7 @@ from tokar.server.states import (
 B, R = BackupState, RestoreState
 
 
-@pytest.mark.parametrize(("state", "event"), list(product(BackupState, BackupEvent)))
+@each(list(product(BackupState, BackupEvent)))
 def test_every_pair_of_a_backup_leads_on_or_is_refused(state: BackupState, event: BackupEvent) -> None:
     machine: Machine[BackupState, BackupEvent] = Machine(BACKUP, state)
     following = BACKUP.get((state, event))
@@ -36,7 +37,7 @@ def test_every_pair_of_a_backup_leads_on_or_is_refused(state: BackupState, event
         assert machine.state is state
 
 
-@pytest.mark.parametrize(("state", "event"), list(product(RestoreState, RestoreEvent)))
+@each(list(product(RestoreState, RestoreEvent)))
 def test_every_pair_of_a_restore_leads_on_or_is_refused(state: RestoreState, event: RestoreEvent) -> None:
     machine: Machine[RestoreState, RestoreEvent] = Machine(RESTORE, state)
     following = RESTORE.get((state, event))

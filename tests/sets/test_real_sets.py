@@ -326,7 +326,13 @@ row("backup", "as it is", nothing, NOT, Kind.DATABASE_BLANK, -1019)
 # fmt: on
 
 
-def differences(title: str, folder: Path) -> Iterator[str]:
+# Titles by the kind of set, the verdict and its cause: of several the one that comes first.
+FIRST_OF_A_KIND = {
+    (name in {"crashed", "dirty"}, word, kind): title for title, (name, _, word, kind, *_) in reversed(ROWS.items())
+}.values()
+
+
+def differences(title: str, folder: Path, *, with_all_verbs: bool) -> Iterator[str]:
     """Yield everything in which a verb does not say of a row what it must, or verbs contradict each other."""
     name, work, word, kind, code, left_out = ROWS[title]
     files = sample(name)
@@ -343,9 +349,17 @@ def differences(title: str, folder: Path) -> Iterator[str]:
         yield f"left out are {sorted(full.left_out)}"
     if full.exit_code != (0 if word in {YES, PART} else 9):
         yield f"check --content ends with {full.exit_code}"
-    yield from contradictions(path, full)
+    if with_all_verbs:
+        yield from contradictions(path, full)
 
 
 @pytest.mark.parametrize("title", ROWS)
+def test_a_changed_set_gets_its_verdict(title: str, tmp_path: Path) -> None:
+    """From every verb where a row is the first one of its kind of set, verdict and cause; from one verb of the rest."""
+    assert [*differences(title, tmp_path, with_all_verbs=title in FIRST_OF_A_KIND)] == []
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("title", ROWS)
 def test_a_changed_set_gets_its_verdict_from_every_verb(title: str, tmp_path: Path) -> None:
-    assert [*differences(title, tmp_path)] == []
+    assert [*differences(title, tmp_path, with_all_verbs=True)] == []

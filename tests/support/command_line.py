@@ -11,9 +11,12 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import tokar as library
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60  # seconds; only a hang takes so long
 _NOBODY = 65534
+vars(testing)["_get_command"] = cache(get_command)  # the command is built once, and not for every call
 
 
 @dataclass(frozen=True, slots=True)

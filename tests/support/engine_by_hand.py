@@ -117,7 +117,7 @@ def new_story(folder: Path, profile: str = "edbbcli", *, databases: int = 2, see
     return story
 
 
-def server_of(story: Story, *, busy: int = 8) -> SimulatedServer:
+def server_of(story: Story, *, busy: int = 4) -> SimulatedServer:
     return SimulatedServer(story.lab, busy=busy)
 
 

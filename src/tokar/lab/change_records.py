@@ -142,7 +142,7 @@ _BAD_TAG: Final = 255  # one that there is not, or of a value that is not all th
 
 def encode_record(record: LogRecord) -> bytes:
     """Return the bytes of a record with its frame."""
-    body = b"".join(_encode_value(getattr(record, name)) for name in _FIELDS[type(record)])
+    body = b"".join([_encode_value(getattr(record, name)) for name in _FIELDS[type(record)]])
     return _FRAME.pack(_KINDS[type(record)], len(body)) + body
 
 
@@ -171,11 +171,9 @@ def record_size(data: bytes, offset: int) -> int:
 
 
 def _encode_value(value: int | bytes | None) -> bytes:
-    if value is None:
-        return b"\0"
     if isinstance(value, int):
         return _NUMBER.pack(1, value)
-    return _LENGTH.pack(2, len(value)) + value
+    return b"\0" if value is None else _LENGTH.pack(2, len(value)) + value
 
 
 def _decode_values(body: bytes) -> tuple[bytes, list[int | bytes | None]]:
@@ -185,15 +183,15 @@ def _decode_values(body: bytes) -> tuple[bytes, list[int | bytes | None]]:
     while offset < size:
         tag = body[offset]
         value: int | bytes | None = None
-        start = offset + (_NUMBER if tag == 1 else _LENGTH).size
-        if tag > 2 or (tag and start > size):
-            tag, offset = _BAD_TAG, size
-        elif tag == 1:
-            value, offset = int(_NUMBER.unpack_from(body, offset)[1]), start
-        elif tag == 2:
+        if tag == 1 and (start := offset + _NUMBER.size) <= size:
+            _, value = _NUMBER.unpack_from(body, offset)
+            offset = start
+        elif tag == 2 and (start := offset + _LENGTH.size) <= size:
             offset = start + int(_LENGTH.unpack_from(body, offset)[1])
             value = body[start:offset]
             tag = tag if offset <= size else _BAD_TAG
+        elif tag:
+            tag, offset = _BAD_TAG, size
         else:
             offset += 1
         tags.append(tag)

@@ -222,9 +222,8 @@ class Page:
     @property
     def used(self) -> int:
         """The bytes that low key and records take."""
-        return (
-            _SHORT.size + len(self.low) + sum(_PAIR.size + len(key) + len(value) for key, value in self.items.items())
-        )
+        content = sum(map(len, self.items)) + sum(map(len, self.items.values()))
+        return _SHORT.size + len(self.low) + _PAIR.size * len(self.items) + content
 
     def fits(self, key: bytes, value: bytes, page_size: int) -> bool:
         """Tell whether the page has room for a record, in place of the one of that key where there is one."""

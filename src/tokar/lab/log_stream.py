@@ -40,10 +40,11 @@ def suffix_of(folder: Path, base: str) -> str:
 def _closed(folder: Path, base: str, suffix: str) -> dict[int, Path]:
     found = {}
     for path in folder.iterdir():
-        name = parse_file_name(path.name, base)
-        is_ours = (name.base or "").lower() == base.lower() and path.suffix.lower() == f".{suffix}"
-        if name.role is NameRole.NUMBERED_LOG and name.generation and is_ours:
-            found[name.generation] = path
+        if path.name.lower().endswith(f".{suffix}"):
+            name = parse_file_name(path.name, base)
+            is_ours = (name.base or "").lower() == base.lower()
+            if name.role is NameRole.NUMBERED_LOG and name.generation and is_ours:
+                found[name.generation] = path
     return dict(sorted(found.items()))
 
 
@@ -197,7 +198,7 @@ class LogStream:
 
     def delete_below(self, generation: int) -> list[int]:
         """Delete the closed logs below a generation, and return which these were."""
-        gone = [number for number in self.closed() if number < generation]
-        for number in gone:
-            self.closed()[number].unlink()
-        return gone
+        gone = {number: path for number, path in self.closed().items() if number < generation}
+        for path in gone.values():
+            path.unlink()
+        return list(gone)

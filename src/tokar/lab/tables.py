@@ -291,8 +291,9 @@ class Transactions:
     def owner(self, dbid: int, key: bytes) -> int | None:
         """Return the transaction that has changed a record and is still open, or None."""
         for transaction in self.open.values():
-            if any(change[:2] == (dbid, key) for change in transaction.undo):
-                return transaction.number
+            for changed, name, _ in transaction.undo:
+                if name == key and changed == dbid:
+                    return transaction.number
         return None
 
     def begin(self) -> int:

@@ -36,7 +36,7 @@ from tokar.sets.file_faults import log_fault
 from tokar.words import some
 
 _BASE_LENGTH: Final = 3  # of a log of which no other tells
-_KNOWN: Final = 64  # How many generations are kept at hand: whoever asks for one asks for its neighbours
+_KNOWN: Final = 16  # How many generations are kept at hand: whoever asks for one asks for its neighbours
 
 
 class LinkFault(StrEnum):
