@@ -64,7 +64,6 @@ def test_without_a_verb_the_help_text_is_shown() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        (["frob"], "no such command 'frob'", "tokar --help"),
         (["--frob"], "no such option: --frob", "tokar --help"),
         (["create"], "missing argument 'OUT'", "tokar create --help"),
         (["create", "out"], "missing argument 'PATH...'", "tokar create --help"),

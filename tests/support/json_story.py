@@ -99,6 +99,7 @@ lab defragment server2
 lab show server2
 lab recover fresh
 lab recover server2
+config
 demo demo
 demo set
 """

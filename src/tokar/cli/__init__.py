@@ -25,6 +25,7 @@ import typer.main
 from tokar._version import __version__
 from tokar.cli import output, signals
 from tokar.cli.arguments import take_directly
+from tokar.cli.shared import with_shared
 from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError
 
 # Every verb with its line in `tokar --help`, which so imports none of them; each explains itself in full.
@@ -51,6 +52,8 @@ VERBS: Final = {
     "explain": "Say what an error code means, in any spelling, and what to do.",
     "lab": "Make a simulated server, and work, break and recover it.",
     "demo": "Show backup, loss, restore and recovery on a simulated server.",
+    "config": "List the defaults that the environment sets.",
+    "help": "Print what a verb does and takes.",
 }
 # Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
 CHANGE_THINGS: Final = {
@@ -58,6 +61,13 @@ CHANGE_THINGS: Final = {
 }
 # In the messages of libraries that have no MemoryError: of a loader, of compressors.
 _SHORT_OF_MEMORY: Final = ("failed to map", "cannot allocate", "memory", "alloc")
+# What a library says of arguments, in our words.
+_PLAIN: Final = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "it is no whole number",
+    "Input should be a valid number, unable to parse string as a number": "it is no number",
+    "Input should be": "it should be",
+}
 _WANTS_JSON: Final = "tokar.json"  # the key in the context that all verbs share
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer gives it no name of its own; its help texts are one as well
 
@@ -97,14 +107,45 @@ class VerbGroup(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn what it raises into a message and an exit code."""
         output.begin()
-        with _reported(ctx):
-            try:
-                result = super().invoke(ctx)
-            except typer.Exit as ending:
-                output.finish(failed=bool(ending.exit_code))
-                raise
-            output.finish()
-            return result
+        code = ArchiveError.exit_code
+        try:
+            with _reported(ctx):
+                try:
+                    result = super().invoke(ctx)
+                except typer.Exit as ending:
+                    output.finish(failed=bool(ending.exit_code))
+                    raise
+                output.finish()
+            code = 0
+        except typer.Exit as ending:
+            code = ending.exit_code
+            raise
+        finally:
+            output.close_log(code)
+        return result
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the verb, its command and what is left; name verbs that look like a word that is none.
+
+        Raises:
+            InputError: There is no such verb.
+        """
+        if args[0] in VERBS or args[0].startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
+        alike = get_close_matches(args[0].lower(), VERBS, n=2)
+        hint = (
+            f"did you mean: {' or '.join(f'tokar {one}' for one in alike)}" if alike else "tokar help lists the verbs"
+        )
+        raise InputError(f"no such command {args[0]!r}", hint=hint)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Return the verbs and options that a word may become, without importing any verb."""
+        item = vars(typer.core).get("CompletionItem")
+        if item is None or incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [item(verb, help=text) for verb, text in VERBS.items() if verb.startswith(incomplete)]
 
 
 @cache
@@ -115,7 +156,7 @@ def _command(verb: str) -> Any:
     gc.freeze()
     gc.enable()
     command.name = verb
-    return take_directly(command)
+    return take_directly(with_shared(command, verb))
 
 
 @contextmanager
@@ -173,6 +214,8 @@ def _exhausted(error: Exception) -> ArchiveError | None:
 def _usage(error: Any, ctx: Any) -> InputError:
     """Return a fault in the arguments as an error of ours."""
     text = " ".join(error.format_message().split()).rstrip(".")
+    for said, plain in _PLAIN.items():
+        text = text.replace(said, plain)
     verb = f"tokar {ctx.invoked_subcommand or ''}".rstrip()
     return InputError(text[:1].lower() + text[1:], hint=f"{verb} --help shows what it takes")
 
@@ -186,7 +229,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5 unsealed, "
     "6 plan refused, 7 procedure refused, 8 partial, 9 set not restorable, 10 not signed, 11 encrypted and not opened, "
-    "130 interrupted, 128 + N by signal N.",
+    "130 interrupted, 128 + N by signal N. Defaults from the environment: tokar config.",
 )
 
 

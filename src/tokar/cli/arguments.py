@@ -22,12 +22,25 @@ def take_directly(command: Any) -> Any:
         for one in parameters:
             if hasattr(one, "get_runtime_param") and "get_runtime_param" not in vars(one):
                 one.get_runtime_param = _Directly(one).converter
+                _say_plainly(one)
         return parameters
 
     command.get_params = get_params
     for below in getattr(command, "commands", {}).values():
         take_directly(below)
     return command
+
+
+def _say_plainly(parameter: Any) -> None:
+    """Let the help text name an argument by its word alone, and no option by a type of the language."""
+    shown = parameter.display_type_rich
+    if parameter.param_type_name == "argument":
+        word = parameter.metavar or parameter.name.upper()
+        word += "..." * (parameter.nargs == -1 and not word.endswith("..."))
+        parameter.get_usage_pieces = lambda _: [word if parameter.required else f"[{word}]"]
+        parameter.display_type_rich = lambda ctx: ""  # noqa: ARG005 - that is how it is called
+    else:
+        parameter.display_type_rich = lambda ctx: shown(ctx).replace("list[", "").replace("]>", ">")
 
 
 class _Directly:

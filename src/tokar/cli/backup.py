@@ -11,10 +11,11 @@ import typer
 from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
-from tokar.cli import output
+from tokar.cli import completion, output
 from tokar.cli.encryption import NewPassphrase, RecipientFiles, RecipientTexts, recipients_of
 from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, demand_taken, settings_for
 from tokar.cli.options import Deadline, Json, Quiet, Sign, deadlines_of, make_signer, name_leftovers
+from tokar.cli.progress import ProgressLines
 from tokar.cli.sources import opened_server, usable_kind
 from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
@@ -67,7 +68,9 @@ def backup(
     ] = False,
     name: Annotated[str | None, typer.Option(help="A name for the set.")] = None,
     annotation: Annotated[str | None, typer.Option(help="A remark to keep in the archive.")] = None,
-    compress: Annotated[str, typer.Option(help="none, zstd or zstd:LEVEL.")] = "zstd",
+    compress: Annotated[
+        str, typer.Option(autocompletion=completion.compressions, help="none, zstd or zstd:LEVEL.")
+    ] = "zstd",
     recipients: RecipientTexts = None,
     recipients_files: RecipientFiles = None,
     passphrase: NewPassphrase = False,
@@ -99,6 +102,7 @@ def backup(
     demand_taken({"truncate"} if truncate else set(), takes)
     if not quiet:
         name_leftovers(out.parent)
+    announcer = _Announcer()
     options = BackupOptions(
         prior=load_prior(after) if after else None,
         or_full=or_full,
@@ -107,7 +111,7 @@ def backup(
         annotation=annotation,
         compression=Compression.parse(compress),
         recipients=recipients_of(recipients, recipients_files, passphrase=passphrase),
-        progress=None if quiet or as_json else _Announcer(),
+        progress=announcer if output.shows_lines() or not (quiet or as_json) else None,
         signer=make_signer(sign),
     )
     deadlines = deadlines_of(deadline)
@@ -120,6 +124,7 @@ def backup(
         if chain is not None:
             options = replace(options, prior=find_prior(chain, kind, server=server.name, report=_not_read))
         result = run_backup(server, out, kind, options)
+        announcer.end()
     _warn(result)
     if as_json:
         output.as_json({**_json(result), "signatures": to_json(options.signer.made if options.signer else [])})
@@ -142,16 +147,27 @@ def _not_read(problem: ArchiveError) -> None:
 
 
 class _Announcer:
-    """Says which file is being read, once a file."""
+    """Says which file is being read, once a file; or how far it is, for programs."""
 
     def __init__(self) -> None:
         self._last: object = None
+        self._lines: ProgressLines | None = None
 
     def __call__(self, file: ListedFile, size: int) -> None:
-        del size
         if file is not self._last:
-            self._last = file
-            output.note(f"reading {names.display(file.raw_name, file.encoding)}")
+            self.end()
+            self._last, name = file, names.display(file.raw_name, file.encoding)
+            if output.shows_lines():
+                self._lines = output.progress_lines("reading", name)
+            else:
+                output.note(f"reading {name}")
+        if self._lines:
+            self._lines.advance(size)
+
+    def end(self) -> None:
+        """Say that the last file is read."""
+        if self._lines:
+            self._lines.write()
 
 
 def _describe(result: BackupResult) -> None:

@@ -27,6 +27,7 @@ from tokar.cli.options import (
     name_beside,
 )
 from tokar.collect.on_disk import Given
+from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 20
@@ -99,7 +100,7 @@ def check_archives(
         paths = [Path(stack.enter_context(local_file(path))) for path in archives]
         name_beside(Given.of(paths).beside)
         size = sum(path.stat().st_size for path in paths if path.is_file())
-        advance = stack.enter_context(output.progress("checking", size, quiet=quiet or as_json))
+        advance = stack.enter_context(output.progress("checking", size, of=some(archives, 1), quiet=quiet or as_json))
         report = check(paths, request, progress=advance)
     if as_json:
         output.as_json({**report.to_json(), "signed_by": to_json(signers.accepted) if signers else None})

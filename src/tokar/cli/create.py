@@ -11,8 +11,8 @@ import typer
 from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
+from tokar.cli import completion, output
 from tokar.cli import examination as recorded
-from tokar.cli import output
 from tokar.cli.encryption import NewPassphrase, RecipientFiles, RecipientTexts, recipients_of
 from tokar.cli.options import Force, Json, Quiet, Sign, archive_sink, make_signer, name_leftovers
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
@@ -52,17 +52,23 @@ def create(
     profile: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completion.profiles,
             help="The token profile: edbbcli, ntdsbcli, certadm or ese. "
-            "[default: ese; certadm for a folder of certutil's]"
+            "[default: ese; certadm for a folder of certutil's]",
         ),
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="full, logs or collected. [default: told from the files]")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(autocompletion=completion.kinds, help="full, logs or collected. [default: told from the files]"),
+    ] = None,
     server: Annotated[str | None, typer.Option(help="The server that the files came from.")] = None,
     annotation: Annotated[str | None, typer.Option(help="A remark to keep in the archive.")] = None,
     locations: Annotated[
         Path | None, typer.Option(help="A file with the locations to keep: a raw list as the API returned it, or TOML.")
     ] = None,
-    compress: Annotated[str, typer.Option(help="none, zstd or zstd:LEVEL.")] = "zstd",
+    compress: Annotated[
+        str, typer.Option(autocompletion=completion.compressions, help="none, zstd or zstd:LEVEL.")
+    ] = "zstd",
     no_examine: Annotated[
         bool, typer.Option("--no-examine", help="Do not verify pages and log segments on the way in.")
     ] = False,
@@ -104,7 +110,7 @@ def create(
     )
     collection = gather(request)
     found = None if no_examine else Findings()
-    with output.progress("creating", collection.size, quiet=quiet) as advance:
+    with output.progress("creating", collection.size, of=out, quiet=quiet) as advance:
         sink: Sink
         if out == "-":
             sink = PipeSink(output.standard_output_for_archive())

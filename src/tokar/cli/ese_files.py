@@ -111,7 +111,7 @@ class Shown:
 
 def _counted(name: str, size: int, pieces: Iterable[Buffer], *, quiet: bool = False) -> Iterator[memoryview]:
     """Yield pieces of content, and show how far it is verified."""
-    with output.progress(f"verifying {name}", size, quiet=quiet) as advance:
+    with output.progress("verifying", size, of=name, quiet=quiet) as advance:
         for piece in pieces:
             view = memoryview(piece)
             yield view

@@ -11,7 +11,7 @@ import typer
 from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
-from tokar.cli import output
+from tokar.cli import completion, output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import (
     AcceptUnsigned,
@@ -39,10 +39,18 @@ _ZEROS = bytes(1 << 20)
 def extract(
     archive: ArchivePath,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The entry: its name as inspect shows it, its last part, or #NUMBER.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=completion.entries,
+            help="The entry: its name as inspect shows it, its last part, or #NUMBER.",
+        ),
     ],
     *,
-    token: Annotated[str | None, typer.Option(help="The token too, where several entries have the name.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(autocompletion=completion.token_names, help="The token too, where several entries have the name."),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +81,7 @@ def extract(
         target = _leaf(entry) if out is None else out
         sink: Sink = PipeSink(output.standard_output()) if out == "-" else _file_sink(target, archive, replace=force)
         try:
-            with output.progress(f"extracting {entry.name}", entry.size, quiet=quiet) as advance:
+            with output.progress("extracting", entry.size, of=entry.name, quiet=quiet) as advance:
                 for chunk in opened.chunks(entry):
                     data = _ZEROS[: chunk.size] if chunk.data is None and chunk.size <= len(_ZEROS) else chunk.data
                     sink.write([bytes(chunk.size) if data is None else data])

@@ -14,8 +14,8 @@ import typer
 from tokar import names
 from tokar.check import describe
 from tokar.check.describe import DatabaseInSet
+from tokar.cli import completion, output
 from tokar.cli import examination as recorded
-from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.inspect_text import show_databases, show_left_out
 from tokar.cli.options import (
@@ -122,7 +122,11 @@ def inspect_files(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="With --headers, --pages or --records: only this entry; may be repeated."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.entries,
+            help="With --headers, --pages or --records: only this entry; may be repeated.",
+        ),
     ] = None,
     identity: IdentityFiles = None,
     passphrase: Passphrase = False,

@@ -10,7 +10,7 @@ import typer
 
 from tokar import names
 from tokar.as_json import fields_json
-from tokar.cli import output
+from tokar.cli import completion, output
 from tokar.cli.options import Json
 from tokar.errors import InputError
 from tokar.lab.database_file import DatabaseFile
@@ -39,7 +39,11 @@ def new(
     folder: Folder,
     *,
     profile: Annotated[
-        str, typer.Option(help="edbbcli (Exchange), ntdsbcli (Active Directory) or certadm (AD CS).")
+        str,
+        typer.Option(
+            autocompletion=completion.profiles,
+            help="edbbcli (Exchange), ntdsbcli (Active Directory) or certadm (AD CS).",
+        ),
     ] = "edbbcli",
     databases: Annotated[
         int | None, typer.Option(min=1, max=12, help="How many databases. [default: 2 for edbbcli, else 1]")

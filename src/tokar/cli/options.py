@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, NoReturn
 import typer
 
 from tokar import names
-from tokar.cli import output
+from tokar.cli import completion, output
 from tokar.errors import ArchiveError, FormatError, InputError, LockedError, StorageError
 from tokar.words import some
 
@@ -34,6 +34,7 @@ To = Annotated[
     list[str] | None,
     typer.Option(
         "--to",
+        autocompletion=completion.places,
         metavar="TOKEN=PATH|NAME=PATH",
         help="Where a token, or one file, goes. dir:PATH or a trailing separator means a directory, file:PATH a file.",
     ),

@@ -7,15 +7,18 @@ import io
 import json
 import os
 import sys
-import unicodedata
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TextIO
 
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import signals
+from tokar.cli.progress import Log, ProgressForm, ProgressLines, shown_bar
+from tokar.cli.tables import aligned, cells, print_fitted
 from tokar.errors import (
     ArchiveError,
     ExhaustedError,
@@ -121,6 +124,9 @@ class _Output:
     failure: OSError | None = None  # Why it failed
     called: ClassVar[dict[str, str]] = {}  # What is printed in the place of texts
     input_is_taken: bool = False  # Whether standard input was asked for
+    form: ProgressForm = ProgressForm.BAR  # How progress is shown
+    verbose: bool = False  # Whether details are printed
+    log: Log | None = None  # Where standard error goes too
     verb: str = "error"  # What prints; before a verb is known there are only errors
     rows: int = 0  # The number of the next object where several make up the result; 0 where one is all of it
 
@@ -133,6 +139,7 @@ def begin(verb: str = "error", *, patient: bool = False) -> None:
         patient: Whether its work goes on although its output fails, which is then told at the end.
     """
     _Output.verb, _Output.rows = verb, 0
+    _Output.form, _Output.verbose = ProgressForm.BAR, False
     _Output.patient, _Output.failure, _Output.input_is_taken = patient, None, False
     _Output.called.clear()
 
@@ -194,6 +201,7 @@ def write(text: str) -> None:
 
 def _say(text: str) -> None:
     """Print to standard error, if that can be done: no message is worth the work that it tells of."""
+    _note_down(text)
     try:
         sys.stderr.write(_as_called(text))
         sys.stderr.flush()
@@ -375,7 +383,7 @@ def last_line(found: LastLine | None, *profiles: str, say: Callable[[str], None]
         for text in beside(profiles[0]):
             say(f"beside: {text}")
     word, why = str(found.word), safe(str(found)).removeprefix(found.word)
-    if (sys.stdout if say is line else sys.stderr).isatty() and "NO_COLOR" not in os.environ:
+    if (sys.stdout if say is line else sys.stderr).isatty() and not os.environ.get("NO_COLOR"):
         word = f"\x1b[1;{_COLOURS.get(word, _YELLOW)}m{word}\x1b[0m"
     put, start = (write, "") if say is line else (_say, "tokar: ")  # the colour is no text that was given
     put(f"{start}{word}{why}\n")
@@ -397,85 +405,94 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequen
     remaining = ([safe(cell) for cell in row] for row in rows)
     batch = list(islice(remaining, _TABLE_BATCH))
     if len(batch) < _TABLE_BATCH and sys.stdout.isatty():
-        _fitted_table(titles, batch, right)
+        try:
+            print_fitted(titles, batch, right)
+        except OSError as error:
+            _lose_output(error)
         return
     widths = [0] * len(titles)
     batch = [[*titles], *batch]
     while batch:
         widths = [
-            max(width, *map(_cells, column)) for width, column in zip(widths, zip(*batch, strict=True), strict=True)
+            max(width, *map(cells, column)) for width, column in zip(widths, zip(*batch, strict=True), strict=True)
         ]
-        write("".join(_aligned(row, widths, right) for row in batch))
+        write("".join(aligned(row, widths, right) for row in batch))
         batch = list(islice(remaining, _TABLE_BATCH))
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
-    """Return one row with its columns at their places."""
-    cells = []
-    for at, (text, width) in enumerate(zip(row, widths, strict=True)):
-        blanks = " " * (width - _cells(text))
-        cells.append(blanks + text if at in right else text + blanks)
-    return "  ".join(cells).rstrip() + "\n"
-
-
-def _cells(text: str) -> int:
-    """Return how many columns text takes where every character of East Asian width takes two."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
-    )
-
-
-def _fitted_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
-    """Print a table within the width of a terminal."""
-    from rich.console import Console  # noqa: PLC0415 - start-up time: only for terminals
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for at, title in enumerate(titles):
-        made.add_column(title, justify="right" if at in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    try:
-        Console(highlight=False).print(made)
-    except OSError as error:
-        _lose_output(error)
-
-
 @contextmanager
-def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None] | None]:
-    """Show bytes, rate and time left while the block runs.
+def progress(
+    phase: str, total: int | None, *, of: str = "", quiet: bool = False
+) -> Iterator[Callable[[int], None] | None]:
+    """Show bytes, rate and time left while the block runs: `creating`, and what it is done to.
 
     Yields what is to be called with the bytes done, or None where nothing is shown.
     """
-    if quiet or not sys.stderr.isatty():
+    began = time.monotonic()
+    detail(f"{phase} {of}".rstrip())
+    if _Output.form is ProgressForm.JSON:
+        lines = progress_lines(phase, of, total)
+        yield lines.advance
+        lines.write()
+    elif quiet or total is None or _Output.form is ProgressForm.OFF or not sys.stderr.isatty():
         yield None
-        return
-    from rich import progress as rich_progress  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415 - start-up time: only for terminals
+    else:
+        with shown_bar(safe(f"{phase} {of}".rstrip()), total, size_text) as advance:
+            yield advance
+    detail(f"{phase} took {time.monotonic() - began:.1f} seconds")
 
-    columns = (
-        rich_progress.TextColumn("{task.description}", markup=False),  # a name in it may have brackets
-        rich_progress.BarColumn(),
-        rich_progress.DownloadColumn(binary_units=True),
-        rich_progress.TransferSpeedColumn(),
-        rich_progress.TimeRemainingColumn(),
-    )
-    bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task(safe(title), total=total)
 
-    def advance(size: int) -> None:
-        with suppress(OSError):  # the terminal may be gone
-            bar.advance(task, size)
-            if bar.finished:  # somebody may be asked for a passphrase now, on the same terminal
-                bar.stop()
+def choose_progress(form: ProgressForm) -> ProgressForm:
+    """Choose how progress is shown, and return that."""
+    _Output.form = form
+    return form
 
-    with suppress(OSError):
-        bar.start()
-    try:
-        yield advance
-    finally:
-        with suppress(OSError):
-            bar.stop()
+
+def progress_lines(phase: str, of: str, total: int | None = None) -> ProgressLines:
+    """Return progress as JSON lines."""
+    return ProgressLines(_say, phase, of, total)
+
+
+def shows_lines() -> bool:
+    """Return whether progress is shown as JSON lines."""
+    return _Output.form is ProgressForm.JSON
+
+
+def talk(verbose: bool) -> bool:
+    """Choose whether details are printed too, and return that."""
+    _Output.verbose = verbose
+    return verbose
+
+
+def detail(text: str) -> None:
+    """Print a line that only `-v` asks for; a log takes it always."""
+    line = f"tokar: {safe(text)}\n"
+    if _Output.verbose:
+        _say(line)
+    else:
+        _note_down(line)
+
+
+def log_to(path: Path | None) -> Path | None:
+    """Write what goes to standard error to the end of a file too, with the time, and return its path.
+
+    Raises:
+        StorageError: It cannot be opened.
+    """
+    if path is not None:
+        _Output.log = Log(path)
+        _note_down(f"tokar {' '.join(map(names.printable, sys.argv[1:]))}\n")
+    return path
+
+
+def close_log(exit_code: int) -> None:
+    """Write the exit code to the log, and close it."""
+    _note_down(f"exit code {exit_code}\n")
+    if _Output.log is not None:
+        _Output.log.close()
+        _Output.log = None
+
+
+def _note_down(text: str) -> None:
+    if _Output.log is not None:
+        _Output.log.write(_as_called(text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from tokar.collect.on_disk import open_set
 from tokar.errors import InputError
 from tokar.replay.recover import FIRST_LINE, RecoveredFile, recover
 from tokar.replay.whole import report_lines
+from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -57,8 +57,7 @@ def recover_set(
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     with open_set(paths, keyring_of(identity, passphrase=passphrase), signers=signers) as files:
         size = sum(one.size for one in files.facts.databases)
-        progress = nullcontext() if as_json else output.progress("recovering", size, quiet=quiet)
-        with progress as advance:
+        with output.progress("recovering", size, of=some(map(str, paths), 1), quiet=quiet or as_json) as advance:
             found = recover(files, out, only=only or (), progress=advance)
     if as_json:
         signed = to_json(signers.accepted) if signers else None

@@ -13,7 +13,7 @@ import typer
 
 from tokar import names
 from tokar.as_json import as_json, fields_json
-from tokar.cli import output
+from tokar.cli import completion, output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import (
     AcceptUnsigned,
@@ -41,7 +41,7 @@ from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.workers import useful_processes
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
-from tokar.words import count_text
+from tokar.words import count_text, some
 
 if TYPE_CHECKING:
     from tokar.server.contract import Registration, Server
@@ -95,12 +95,16 @@ def restore(
         Path | None, typer.Option(metavar="DIR", help="Put logs and patch files into a directory of their own.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Restore only this entry; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", autocompletion=completion.entries, help="Restore only this entry; may be repeated."
+        ),
     ] = None,
     existing: Annotated[
         str,
         typer.Option(
             metavar="refuse|set-aside|roll-forward",
+            autocompletion=completion.existing,
             help="What to do about files that are in the way; nothing is ever deleted. "
             "roll-forward keeps logs that continue the set.",
         ),
@@ -140,7 +144,10 @@ def restore(
     system: Annotated[
         str,
         typer.Option(
-            "--for", metavar="windows", help="Only plan, for Windows paths of another machine: nobody looks at them."
+            "--for",
+            metavar="windows",
+            autocompletion=completion.systems,
+            help="Only plan, for Windows paths of another machine: nobody looks at them.",
         ),
     ] = "",
     signed_by: SignedBy = None,
@@ -222,7 +229,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
         plan.raise_for_problems()
         if not showing.dry_run:
-            with output.progress("restoring", plan.size, quiet=showing.quiet) as advance:
+            with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
                 report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
         placed = _report_json(report) if report else None
@@ -233,6 +240,11 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
+
+
+def _called(chosen: ChosenSets) -> str:
+    """Return what the progress of a restore calls its sets."""
+    return some((str(one.path or one.id.hex()) for one in chosen.archives), 1)
 
 
 @contextmanager
@@ -320,7 +332,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
             _show_plan(restoring.plan)
         restoring.plan.raise_for_problems()
         if not showing.dry_run:
-            with output.progress("restoring", size, quiet=showing.quiet) as advance:
+            with output.progress("restoring", size, of=_called(chosen), quiet=showing.quiet) as advance:
                 run.result = restoring.run(advance)
 
 

@@ -51,7 +51,7 @@ def salvage(
     with ExitStack() as stack:
         path = stack.enter_context(local_file(damaged))
         source = stack.enter_context(FileSource(path))
-        advance = stack.enter_context(output.progress("salvaging", 2 * source.size, quiet=quiet))
+        advance = stack.enter_context(output.progress("salvaging", 2 * source.size, of=damaged, quiet=quiet))
         try:
             report = salvage_archive(
                 source,

@@ -70,7 +70,7 @@ def _sum_of(archive: Archive, entry: Entry, sums: Sums) -> str:
     import hashlib  # noqa: PLC0415 - start-up time
 
     hasher = hashlib.sha256()
-    with output.progress(f"{sums.value} of {entry.name}", entry.size) as advance:
+    with output.progress(f"{sums.value} of", entry.size, of=entry.name) as advance:
         for chunk in archive.chunks(entry):
             hasher.update(bytes(chunk.size) if chunk.data is None else chunk.data)
             if advance:

@@ -8,7 +8,7 @@ import typer
 
 from tokar import tokens
 from tokar.as_json import fields_json
-from tokar.cli import output
+from tokar.cli import completion, output
 from tokar.cli.options import Json
 from tokar.errors import InputError
 
@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command("tokens")
 def list_tokens(
-    *, profile: Annotated[str | None, typer.Option(help="Only this profile.")] = None, as_json: Json = False
+    *,
+    profile: Annotated[str | None, typer.Option(autocompletion=completion.profiles, help="Only this profile.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Print the token profiles: names, bytes, roles and where each comes from."""
     if profile is not None and profile not in tokens.PROFILES:

@@ -142,7 +142,7 @@ def _from_file(
     """
     with open_archive(path, keyring=keyring) as archive:
         accepted = None if signers is None else signers.demand(archive)
-        with output.progress(f"verifying {path}", archive.size, quiet=quiet) as advance:
+        with output.progress("verifying", archive.size, of=path, quiet=quiet) as advance:
             report = verify(archive, content=content, progress=advance)
         for fault in report.faults[:_MAX_PRINTED]:
             whose = f"entry {fault.entry.number} {fault.entry.name}: " if fault.entry else ""

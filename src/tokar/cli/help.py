@@ -1,0 +1,29 @@
+"""`tokar help`: what a verb does and takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tokar.cli import output
+from tokar.errors import InputError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("help")
+def print_help(
+    context: typer.Context,
+    verb: Annotated[list[str] | None, typer.Argument(metavar="VERB", help="A verb; all of them by default.")] = None,
+) -> None:
+    """Print what tokar, or a verb, does and takes: as --help."""
+    above = context.parent
+    assert above is not None
+    command, shown = above.command, above
+    for word in verb or ():
+        found = getattr(command, "get_command", lambda *_: None)(shown, word)
+        if found is None:
+            raise InputError(f"no such command {word!r}", hint="tokar help lists the verbs")
+        command, shown = found, type(context)(found, info_name=word, parent=shown)
+    output.write(command.get_help(shown) + "\n")

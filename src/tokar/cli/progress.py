@@ -1,0 +1,122 @@
+"""How far the work is: a bar on a terminal, JSON lines for programs, both on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from tokar.errors import InputError, storage_errors
+
+_DAY: Final = re.compile(rb"\d{4}-\d{2}-\d{2}")  # what a log begins with
+_EVERY: Final = 0.2  # seconds between two lines
+
+
+class ProgressForm(StrEnum):
+    """The forms of progress."""
+
+    BAR = "bar"  # on a terminal
+    JSON = "json"
+    OFF = "off"
+
+
+class ProgressLines:
+    """Progress as JSON lines: one at the start and one at the end of each phase, and some between.
+
+    Args:
+        say: Writes a line.
+        phase: What is done.
+        of: What it is done to.
+        total: Bytes in all; None where nobody knows.
+    """
+
+    def __init__(self, say: Callable[[str], None], phase: str, of: str, total: int | None) -> None:
+        self._say = say
+        self._line: dict[str, Any] = {"phase": phase, "of": of, "bytes": 0, "total": total}
+        self.write()
+
+    def write(self) -> None:
+        """Write how far it is."""
+        self._at = time.monotonic()
+        self._say(json.dumps(self._line) + "\n")
+
+    def advance(self, size: int) -> None:
+        """Take note of bytes that are done."""
+        self._line["bytes"] += size
+        if time.monotonic() - self._at >= _EVERY:
+            self.write()
+
+
+class Log:
+    """A file that takes what goes to standard error, line by line with the time.
+
+    Args:
+        path: The file; it is made, or written to at its end.
+
+    Raises:
+        StorageError: It cannot be opened.
+        InputError: It is another file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with storage_errors("open the log", path):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            start = os.read(self._descriptor, 10)
+        if start and not _DAY.fullmatch(start):
+            os.close(self._descriptor)
+            raise InputError("this is no log of tokar, and nothing is added to it", path=path)
+
+    def write(self, text: str) -> None:
+        """Write a line, if that can be done: no message is worth the work that it tells of."""
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        with suppress(OSError):
+            os.write(self._descriptor, f"{moment} {text}".encode(errors="backslashreplace"))
+
+    def close(self) -> None:
+        """Close it."""
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+@contextmanager
+def shown_bar(title: str, total: int, size_text: Callable[[int], str]) -> Iterator[Callable[[int], None]]:
+    """Show bytes, rate and time left on the terminal while the block runs; all sizes in the one unit system."""
+    from rich import progress as rich_progress  # noqa: PLC0415 - start-up time: only for terminals
+    from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class Sizes(rich_progress.ProgressColumn):
+        def render(self, task: rich_progress.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            rate = f"  {size_text(int(speed))}/s" if speed else ""
+            return Text(f"{size_text(int(task.completed))} of {size_text(total)}{rate}")
+
+    columns = (
+        rich_progress.TextColumn("{task.description}", markup=False),  # a name in it may have brackets
+        rich_progress.BarColumn(),
+        Sizes(),
+        rich_progress.TimeRemainingColumn(),
+    )
+    bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(title, total=total)
+
+    def advance(size: int) -> None:
+        with suppress(OSError):  # the terminal may be gone
+            bar.advance(task, size)
+            if bar.finished:  # somebody may be asked for a passphrase now, on the same terminal
+                bar.stop()
+
+    with suppress(OSError):
+        bar.start()
+    try:
+        yield advance
+    finally:
+        with suppress(OSError):
+            bar.stop()

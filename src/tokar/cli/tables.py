@@ -1,0 +1,42 @@
+"""How the rows of a table are laid out: in columns, or fitted to the width of a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def aligned(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
+    """Return one row with its columns at their places."""
+    placed = []
+    for at, (text, width) in enumerate(zip(row, widths, strict=True)):
+        blanks = " " * (width - cells(text))
+        placed.append(blanks + text if at in right else text + blanks)
+    return "  ".join(placed).rstrip() + "\n"
+
+
+def cells(text: str) -> int:
+    """Return how many columns text takes where every character of East Asian width takes two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
+    )
+
+
+def print_fitted(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Print a table within the width of the terminal that standard output is.
+
+    Raises:
+        OSError: It was refused.
+    """
+    from rich.console import Console  # noqa: PLC0415 - start-up time: only for terminals
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for at, title in enumerate(titles):
+        made.add_column(title, justify="right" if at in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(made)
