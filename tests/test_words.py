@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
 import pytest
 
-from tokar.words import count_text, some
+import tokar
+from tokar.words import count_text, install_text, some
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 entries"), (1, "1 entry"), (1200, "1,200 entries")])
@@ -16,3 +21,22 @@ def test_a_noun_takes_an_s_unless_told_otherwise() -> None:
 
 def test_a_long_list_is_cut_off() -> None:
     assert some(str(number) for number in range(20)).endswith("7 and 12 more")
+
+
+def test_what_an_extra_brings_is_installed_by_the_python_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    requires = ["rich>=13", 'pyrage>=1.2; extra == "trust"', "other; extra == 'ca'"]
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: requires)
+    assert install_text("trust") == f"{sys.executable} -m pip install 'pyrage>=1.2'"
+
+
+def test_without_an_installation_the_checkout_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> None:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("importlib.metadata.requires", missing)
+    assert install_text("trust") == "in a checkout of tokar: pip install '.[trust]'"
+
+
+def test_no_hint_names_tokar_as_something_on_an_index() -> None:
+    source = Path(tokar.__file__).parent
+    assert [path for path in source.rglob("*.py") if "pip install 'tokar" in path.read_text("utf-8")] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterable
 
 
@@ -25,3 +27,17 @@ def some(items: Iterable[str], most: int = 8) -> str:
     listed = list(items)
     more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
+
+
+def install_text(extra: str) -> str:
+    """Return the command that installs what an extra of tokar brings, by the Python that runs: tokar is on no index."""
+    from importlib import metadata  # noqa: PLC0415 - start-up time
+
+    try:
+        wanted = [one.partition(";") for one in metadata.requires("tokar") or ()]
+    except metadata.PackageNotFoundError:
+        wanted = []
+    packages = [name.strip() for name, _, when in wanted if extra in when.replace('"', "'").split("'")]
+    if not packages:
+        return f"in a checkout of tokar: pip install '.[{extra}]'"
+    return f"{shlex.quote(sys.executable or 'python')} -m pip install {' '.join(map(shlex.quote, packages))}"

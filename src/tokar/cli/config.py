@@ -20,6 +20,7 @@ from tokar.words import some
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _OTHERS: Final = {
     "TOKAR_SIGNERS": "who may sign, where --signed-by names no list",
+    "TOKAR_PASSPHRASE": "the passphrase, where --passphrase asks for one",
     "TOKAR_DEBUG": "an unexpected fault is shown in full",
     "NO_COLOR": "no colours",
 }
@@ -75,7 +76,8 @@ def _variables(group: Any) -> Iterator[Variable]:
         option, meaning = options[name]
         yield Variable(name, os.environ.get(name), option, tuple(verbs[name]), meaning)
     for name, meaning in _OTHERS.items():
-        yield Variable(name, os.environ.get(name), None, (), meaning)
+        value = os.environ.get(name)
+        yield Variable(name, "***" if value and name == "TOKAR_PASSPHRASE" else value, None, (), meaning)
 
 
 def _commands(command: Any, *names_: str) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -39,6 +39,7 @@ from tokar.server.contract import (
     SourceKind,
 )
 from tokar.server.deadline import Deadlines
+from tokar.words import install_text
 
 T = TypeVar("T")
 
@@ -453,13 +454,13 @@ def open_source(
 
 
 def _hindrance() -> str | None:
-    return None if find_spec("spnego") else "the package pyspnego is missing: pip install 'tokar[ca]'"
+    return None if find_spec("spnego") else f"the package pyspnego is missing: {install_text('ca')}"
 
 
 SOURCE: Final = SourceKind(
     place="//HOST[/AUTHORITY]",
     title="a certification authority on the network (experimental)",
-    needs="pip install 'tokar[ca]', an account of a backup operator, and remote backup switched on there",
+    needs="the package pyspnego, an account of a backup operator, and remote backup switched on there",
     open=open_source,
     hindrance=_hindrance,
     takes=frozenset({"user", "password-env", "password-fd", "auth", "trace", "truncate"}),

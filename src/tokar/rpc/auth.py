@@ -16,11 +16,12 @@ from typing import Any, Final
 from tokar.errors import MissingExtraError
 from tokar.rpc.pdus import HEADER_SIZE, TRAILER_SIZE, Kind, Pdu, PduHeader, Trailer
 from tokar.rpc.wire_errors import LogonError, WireError
+from tokar.words import install_text
 
 _BLOCK: Final = 16  # what a body is filled up to
 _NO_TICKET: Final = (
-    "name an account with --user, or get a ticket: kinit USER@REALM, with pip install 'tokar[kerberos]', and the "
-    "full name of the host"
+    "name an account with --user, or get a ticket: kinit USER@REALM, with the extra kerberos, and the full name of the "
+    "host"
 )
 
 
@@ -49,7 +50,7 @@ def _spnego() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"to log on to a Windows server takes a package that is missing: {error.name}",
-            hint="pip install 'tokar[ca]'",
+            hint=install_text("ca"),
         ) from error
     return spnego
 
@@ -82,7 +83,7 @@ def start(credentials: Credentials, host: str) -> Protection:
     by_name = credentials.user is not None or sys.platform == "win32"
     if find_spec("gssapi") is None and sys.platform != "win32":
         if mechanism is Mechanism.KERBEROS:
-            raise MissingExtraError("Kerberos takes packages that are missing", hint="pip install 'tokar[kerberos]'")
+            raise MissingExtraError("Kerberos takes packages that are missing", hint=install_text("kerberos"))
         if not by_name:
             raise LogonError("there is no account to log on with", hint=_NO_TICKET)
     wanted = spnego.ContextReq.default | spnego.ContextReq.dce_style

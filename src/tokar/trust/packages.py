@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from tokar.errors import MissingExtraError
+from tokar.words import install_text
 
 
 def load(name: str) -> Any:
@@ -18,5 +19,5 @@ def load(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
-        hint = "pip install 'tokar[trust]' brings it"
-        raise MissingExtraError(f"encryption needs the package {package}, which is not there", hint=hint) from error
+        message = f"encryption needs the package {package}, which is not there"
+        raise MissingExtraError(message, hint=install_text("trust")) from error
