@@ -26,6 +26,7 @@ from fixtures.expect import names as fixture_names
 from fixtures.mutations import join, split
 from fixtures.readers import from_the_front, from_the_tail
 from format_tools import written
+from fuzz_wire import WIRE
 from recovery_sets import dirty
 from replay_logs import record, segments_of
 from salvage_tools import rescued, whole_archive
@@ -783,6 +784,7 @@ TARGETS: Final[dict[str, Target]] = {
     "log-records": Target(_log_records, _log_record_seeds, 13_000, 2),
     "replay-bytes": Target(partial(_each, _REPLAY_BYTES), _replay_byte_seeds, 33_000),
     "verbs": Target(_verb, _verb_seeds, 20_000, 3),
+    **{name: Target(run, seeds) for name, (run, seeds) in WIRE.items()},
 }
 
 
