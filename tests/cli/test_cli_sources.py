@@ -249,3 +249,16 @@ def test_an_add_on_that_fails_to_open_is_an_error_of_the_source(
     with pytest.raises(SourceError, match=said) as caught:
         open_server("odd:x")
     assert caught.value.hint == "report it: odd 1"
+
+
+@pytest.mark.parametrize(
+    "more", [", hindrance=lambda: 7", ", hindrance=7", ", hindrance=lambda: 1 / 0", ", hindrance=lambda: print('x')"]
+)
+def test_an_add_on_whose_facts_are_no_text_is_listed_all_the_same(
+    more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = GOOD.format(more=more).replace('"luck"', "8").replace('"a good one"', "None") + "print('hello')\n"
+    bring(tmp_path, "odd", "[tokar.sources]\nodd = odd:KIND\n", code)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert (rows()["odd"]["needs"], rows()["odd"]["title"]) == ("8", "None")
+    assert "odd:NAME" in done("sources").stdout

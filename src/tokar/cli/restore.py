@@ -75,7 +75,10 @@ def restore(
     ] = None,
     server: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="Drive the restore procedure of a server: lab:DIR, its service stopped."),
+        typer.Option(
+            metavar="SOURCE",
+            help="Drive the restore procedure of a server, its service stopped: certadm:, ntdsbcli: or lab:DIR.",
+        ),
     ] = None,
     to: To = None,
     locations: Locations = None,

@@ -6,8 +6,9 @@ A distribution adds a scheme by an entry point of the group `tokar.sources`: the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -189,7 +190,9 @@ def _row(scheme: str, origin: str, kind: SourceKind) -> SourceRow:
 
 def _hindrance(kind: SourceKind) -> str | None:
     try:
-        return kind.hindrance()
+        with redirect_stdout(sys.stderr):
+            reason = kind.hindrance()
+        return None if reason is None else str(reason)
     except Exception as error:  # noqa: BLE001 - code of an add-on; what cannot say that it works does not
         return _told(error)
 
@@ -238,7 +241,8 @@ def _load(scheme: str, origin: str, entry: EntryPoint) -> SourceKind:
     from tokar.server.contract import SourceKind  # noqa: PLC0415 - start-up time
 
     try:
-        given = entry.load()
+        with redirect_stdout(sys.stderr):  # what an add-on prints is no answer of a command
+            given = entry.load()
     except (Exception, SystemExit) as error:
         raise InputError(
             f"the source {scheme}: cannot be loaded: {_told(error)}", hint=f"install its add-on anew: {origin}"
@@ -246,8 +250,10 @@ def _load(scheme: str, origin: str, entry: EntryPoint) -> SourceKind:
     if not isinstance(given, SourceKind):
         if not callable(given):
             raise InputError(f"the source {scheme}: is no SourceKind and nothing to call", hint=f"report it: {origin}")
-        given = SourceKind(title=(given.__doc__ or "").strip().partition("\n")[0], open=given)
-    return replace(given, open=_guarded(scheme, origin, given.open))
+        given = SourceKind(title=str(given.__doc__ or "").strip().partition("\n")[0], open=given)
+    place, title, needs = (" ".join(str(one).split()) for one in (given.place, given.title, given.needs))
+    opens = _guarded(scheme, origin, given.open)
+    return replace(given, place=place, title=title, needs=needs, open=opens)
 
 
 def _guarded(scheme: str, origin: str, opens: Callable[..., Any]) -> Callable[..., Server]:
