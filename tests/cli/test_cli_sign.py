@@ -224,6 +224,13 @@ def test_signing_says_what_it_did(keys: Path) -> None:
     assert (answer["where"], len(answer["added"]), len(answer["known"]), answer["dropped"]) == ("detached", 1, 1, 0)
 
 
+@pytest.mark.usefixtures("folder")
+def test_what_was_signed_before_an_error_is_told(keys: Path) -> None:
+    result = tokar("sign", "--json", "a.tokar", "nothing", "--key", keys / "bob")
+    assert (result.exit_code, [one["path"] for one in result.json()["archives"]]) == (1, ["a.tokar"])
+    assert result.json()["error"]["path"] == "nothing"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -255,7 +262,7 @@ def test_create_leaves_nothing_where_a_key_cannot_sign(key: str, folder: Path, m
     (folder / "one").write_bytes(b"content")
     result = tokar("create", "-q", "--all", "new.tokar", "one", "--sign", key)
     assert result.exit_code == 1
-    assert "key" in result.error or "did not sign" in result.error
+    assert ("nothing" if key == "nothing" else "did not sign") in result.error
     assert not [one for one in folder.iterdir() if "new.tokar" in one.name]
 
 

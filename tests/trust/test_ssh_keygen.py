@@ -115,8 +115,10 @@ def test_an_interrupt_ends_it_too(stand_in: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_key_that_is_not_there_or_none_is_refused_before_anything(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot read the key"):
-        ssh_keygen.demand_key(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("nothing", "pipe", "."):
+        with pytest.raises(StorageError):
+            ssh_keygen.demand_key(tmp_path / name)
     (tmp_path / "text").write_text("no key")
     with pytest.raises(SigningError, match="finds no key in it") as caught:
         ssh_keygen.demand_key(tmp_path / "text")

@@ -10,7 +10,16 @@ import typer
 from tokar import names
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
-from tokar.cli.options import Json, Quiet, demand_not_printed_into, make_signer, name_leftovers, named
+from tokar.cli.options import (
+    Json,
+    Quiet,
+    demand_not_printed_into,
+    end_with_json,
+    make_signer,
+    name_leftovers,
+    named,
+)
+from tokar.errors import ArchiveError
 from tokar.trust.signatures import SUFFIX, Where
 from tokar.trust.signing import SignedArchive, sign_archive
 
@@ -51,8 +60,13 @@ def sign_archives(
     for path in archives:
         if not quiet:
             name_leftovers(Path(path).parent)
-        with named(path):
-            found = sign_archive(path, signer, embed=embed)
+        try:
+            with named(path):
+                found = sign_archive(path, signer, embed=embed)
+        except ArchiveError as error:
+            if as_json:
+                end_with_json({"archives": done}, error)
+            raise
         done.append(_json(path, found))
         if not (quiet or as_json):
             _print(path, found)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from tokar import names
 from tokar.errors import SigningError, storage_errors
 from tokar.format.sshsig import NAMESPACE, SshSignature
+from tokar.storage.bytesource import read_start
 from tokar.storage.sink import make_temporary, write_all
 
 Waiting = Callable[[str], None]
@@ -77,8 +78,7 @@ def demand_key(key: Path | str) -> None:
         SigningError: It does not.
         StorageError: It cannot be read.
     """
-    with storage_errors("read the key", key), open(key, "rb"):  # noqa: PTH123 - text or a path
-        pass
+    read_start(key, 1)  # a pipe is not waited for
     answer = _run(["-l", "-f", str(key)])
     if answer.code:
         raise _refused("finds no key in it", answer, key)
