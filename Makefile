@@ -25,6 +25,7 @@ quick: $(BIN)/.ready
 
 torture: $(BIN)/.ready
 	$(BIN)/pytest $(SPREAD) -m torture
+	TOKAR_ALL_EXAMPLES=1 $(BIN)/pytest $(SPREAD) -m "hypothesis and not torture"
 
 peers: $(BIN)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sweeps import each
+from sweeps import each, examples
 
 from tokar import codes
 from tokar.errors import InputError
@@ -64,7 +64,7 @@ def test_every_code_is_canonical_and_found(code: codes.Code) -> None:
     assert code.meaning
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.integers(min_value=-(1 << 31), max_value=(1 << 32) - 1))
 def test_making_a_code_canonical_twice_changes_nothing(number: int) -> None:
     value = codes.canonical(number)

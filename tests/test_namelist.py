@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sweeps import each
+from sweeps import each, examples
 
 from tokar import names
 from tokar.errors import LocationListError
@@ -145,7 +145,7 @@ WIDE_NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=[
 NARROW_NAMES = st.binary(min_size=1).map(lambda raw: raw.replace(b"\0", b"?"))
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 255)), WIDE_NAMES)), st.binary())
 def test_w_lists_survive_a_round_trip(entries: list[tuple[int | None, str]], rest: bytes) -> None:
     for with_tokens in (False, True):
@@ -155,14 +155,14 @@ def test_w_lists_survive_a_round_trip(entries: list[tuple[int | None, str]], res
         assert [(entry.token, entry.raw_name) for entry in found] == chosen
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.tuples(st.integers(1, 255), NARROW_NAMES)))
 def test_a_lists_survive_a_round_trip(entries: list[tuple[int | None, bytes]]) -> None:
     found = parse_names(build_names(entries, wide=False), wide=False)
     assert [(entry.token, entry.raw_name) for entry in found] == entries
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.binary(), st.booleans(), st.booleans())
 def test_any_bytes_give_entries_or_a_typed_error(data: bytes, wide: bool, with_tokens: bool) -> None:
     try:

@@ -4,8 +4,9 @@ import os
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar import names
 from tokar.errors import UnsafeNameError
@@ -99,13 +100,13 @@ def test_a_name_is_shown_so_that_it_is_safe_to_print(raw: bytes, encoding: int, 
     assert names.display(raw, encoding) == shown
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.binary(), ENCODINGS)
 def test_whatever_is_stored_can_be_shown(raw: bytes, encoding: int) -> None:
     assert names.display(raw, encoding).isprintable()
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(TEXT, TEXT)
 def test_two_different_texts_are_shown_differently(one: str, other: str) -> None:
     assert (names.printable(one) == names.printable(other)) == (one == other)
@@ -208,7 +209,7 @@ def test_text_with_a_separator_is_no_leaf(part: str) -> None:
     assert names.leaf_fault(part) == "has a separator in its file name"
 
 
-@settings(deadline=None, max_examples=500)
+@examples(500)
 @given(st.one_of(st.binary(), st.text().map(lambda t: t.encode("utf-8", "replace"))), ENCODINGS)
 def test_whatever_leaf_returns_is_one_safe_component(raw: bytes, encoding: int) -> None:
     try:
@@ -237,7 +238,7 @@ def test_leaves_that_are_two_files_have_two_keys(one: str, other: str) -> None:
     assert names.collision_key(one) != names.collision_key(other)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(TEXT)
 def test_the_key_of_a_key_is_the_key_in_every_spelling(text: str) -> None:
     key = names.collision_key(text)

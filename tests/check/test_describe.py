@@ -5,8 +5,9 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 import tokar
 from tokar.check import describe
@@ -143,7 +144,7 @@ def test_the_walk_over_the_heads_meets_every_record(data: bytes, archive: Archiv
     }
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(data_=st.data())
 def test_the_walk_never_takes_a_cut_archive_for_a_whole_one(data: bytes, data_: st.DataObject) -> None:
     size = data_.draw(st.integers(32, len(data) - 1))
@@ -152,7 +153,7 @@ def test_the_walk_never_takes_a_cut_archive_for_a_whole_one(data: bytes, data_: 
     assert caught.value.rule == "STATE-1"
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(data_=st.data())
 def test_the_walk_over_damaged_bytes_ends_in_an_error_or_sees_whole_heads(data: bytes, data_: st.DataObject) -> None:
     changed = bytearray(data)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from backup_files import OTHER_STREAM, database_file, log_file
 from command_line import done, tokar
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_sets import checkpoint, flush_map, reserve, temporary_database, write
+from sweeps import examples
 
 import tokar as library
 from tokar.cli import ese_files
@@ -385,7 +386,7 @@ def test_text_of_a_hostile_archive_is_made_safe(tmp_path: Path) -> None:
     assert "<U+001B>[31mevil<U+202E>" in text
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     data=st.sampled_from([database_file(5, 7), log_file(5), checkpoint(), flush_map()]),
     change=st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 255)), max_size=6),

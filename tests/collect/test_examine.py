@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from backup_files import database_file, log_file
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_sets import checkpoint, reserve, streaming_file, temporary_database
+from sweeps import examples
 
 from tokar.collect.examine import ContentExaminer, Examined, Findings, may_be_ese
 from tokar.ese.content_facts import ContentVerdict
@@ -198,7 +199,7 @@ def test_a_small_unknown_file_costs_no_examiner() -> None:
     assert may_be_ese(log_file(5), UNKNOWN)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     start=st.sampled_from([b"", database_file(5, 7), log_file(5), checkpoint(), temporary_database()]),
     change=st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 255)), max_size=8),

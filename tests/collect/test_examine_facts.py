@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from backup_files import OTHER_STREAM, STREAM, database_file, log_file, old_log
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.collect.examine import ContentExaminer, Findings
 from tokar.server.licence import damage_of, fault_text
@@ -107,7 +108,7 @@ def test_a_set_without_logs_has_no_generations() -> None:
     assert SetFacts().generations is None
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.binary(max_size=5000), st.integers(1, 255), st.text(min_size=1, max_size=20))
 def test_no_content_crashes_it(content: bytes, token: int, name: str) -> None:
     look(name, content, token)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ese_files import database_bytes, header_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recovery_sets import DATABASE_SIGNATURE, logs
 from small_sets import (
@@ -23,6 +23,7 @@ from small_sets import (
     temporary_database,
     write,
 )
+from sweeps import examples
 
 from tokar import tokens
 from tokar.collect.found import Gathered, Rest
@@ -519,7 +520,7 @@ def test_an_empty_folder_gives_nothing(tmp_path: Path) -> None:
     assert (found.count, found.size, found.generations) == (0, 0, None)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(content=st.binary(max_size=6000), name=st.sampled_from(["a.edb", "edb00001.log", "edb.chk", "x", "p.pat"]))
 def test_no_content_makes_gathering_fall_over(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
@@ -529,7 +530,7 @@ def test_no_content_makes_gathering_fall_over(
     assert len(found.candidates) + len(found.left_out) == 1
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(at=st.integers(0, 4095), value=st.integers(0, 255))
 def test_a_changed_byte_in_a_header_never_makes_gathering_fall_over(
     tmp_path_factory: pytest.TempPathFactory, at: int, value: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance_cases import Expectation, from_the_front, from_the_tail, join, names, reference_archive, split, spoil
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 if TYPE_CHECKING:
     from random import Random
@@ -25,19 +26,19 @@ def demand_agreement(data: bytes) -> None:
         assert 0 <= front.position <= len(data)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.sampled_from(GOOD), st.sampled_from(names()), st.randoms(use_true_random=False))
 def test_a_spoilt_archive_gives_typed_errors_and_one_verdict(name: str, other: str, random: Random) -> None:
     demand_agreement(spoil(Expectation.load(name).data, Expectation.load(other).data, random))
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.binary(max_size=3000))
 def test_any_bytes_after_a_preamble_give_typed_errors(data: bytes) -> None:
     demand_agreement(bytes(reference_archive().data[:32]) + data)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_no_archive(data: bytes) -> None:
     expected = "not-an-archive" if data[:8] != bytes.fromhex("89544b520d0a1a0a") else None
@@ -45,7 +46,7 @@ def test_any_bytes_are_no_archive(data: bytes) -> None:
     assert from_the_tail(data).answer == expected or expected is None
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.data())
 def test_a_record_with_any_body_and_a_right_check_gives_typed_errors(data: st.DataObject) -> None:
     whole = bytes(reference_archive().data)
@@ -55,7 +56,7 @@ def test_a_record_with_any_body_and_a_right_check_gives_typed_errors(data: st.Da
     demand_agreement(join(whole[:32], parts, derive=data.draw(st.booleans())))
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.data())
 def test_records_in_any_order_give_one_verdict(data: st.DataObject) -> None:
     whole = bytes(reference_archive().data)

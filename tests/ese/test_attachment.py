@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import InputError
 from tokar.ese.attachment import (
@@ -55,7 +56,7 @@ def test_a_lone_surrogate_in_a_path_is_shown_escaped() -> None:
     assert parse_attachments(bytes(area))[0].path.startswith("\\x00\\xd8")
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.binary(max_size=AREA_SIZE))
 def test_no_bytes_can_make_the_list_fail_or_grow_without_bound(area: bytes) -> None:
     assert len(parse_attachments(area)) <= AREA_SIZE // 64

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import HeaderError
 from tokar.ese.attachment import Attachment, build_attachments
@@ -44,7 +45,7 @@ def test_a_file_without_a_valid_copy_is_refused_with_the_engines_error(data: byt
     assert caught.value.code == -533
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.binary(max_size=8200))
 def test_no_bytes_can_make_reading_crash(data: bytes) -> None:
     with pytest.raises(HeaderError):

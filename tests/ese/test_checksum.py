@@ -3,8 +3,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.ese.checksum import (
     ecc_checksum,
@@ -58,7 +59,7 @@ def test_ecc_equals_the_rule_written_out_bit_by_bit(size: int, first: bool, seed
     assert ecc_checksum(block, 0x12345678, first=first) == plain_ecc(block, 0x12345678, first=first)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.integers(0, 4096 * 8 - 1), st.integers(0, 1000))
 def test_flipping_one_bit_changes_the_ecc_by_its_position_and_complement(position: int, seed: int) -> None:
     block = bytearray(random.Random(seed).randbytes(4096))

@@ -4,8 +4,9 @@ import contextlib
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import HeaderError, InputError
 from tokar.ese.checksum import with_header_checksum
@@ -144,7 +145,7 @@ def test_a_file_with_fewer_pages_than_headers_holds_none() -> None:
     assert HEADER.page_count(4096) == 0
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.binary(max_size=9000), st.sampled_from([0, 2048, 4096]))
 def test_no_bytes_can_make_reading_crash(data: bytes, magic_at: int) -> None:
     hostile = bytearray(data.ljust(9000, b"\0"))
@@ -153,7 +154,7 @@ def test_no_bytes_can_make_reading_crash(data: bytes, magic_at: int) -> None:
         DatabaseHeader.read(BytesSource(hostile))
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.binary(min_size=740, max_size=740))
 def test_any_fields_behind_a_right_checksum_can_be_looked_at(fields: bytes) -> None:
     for page_size in PAGE_SIZES[:2]:

@@ -6,8 +6,9 @@ import sys
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.checksum import with_header_checksum
@@ -242,7 +243,7 @@ def test_the_cheap_test_never_says_no_to_what_it_cannot_see() -> None:
     assert looks_like_ese(b"x" * 600, 4096)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     st.sampled_from(sorted(KNOWN)),
     st.lists(st.tuples(st.integers(0, 9000), st.binary(max_size=8)), max_size=4),
@@ -261,7 +262,7 @@ def test_the_cheap_test_has_no_false_negatives_and_nothing_crashes(
         assert looks_like_ese(data[:HEAD_SIZE], len(data))
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.binary(max_size=9000))
 def test_no_bytes_can_make_it_crash(data: bytes) -> None:
     assert identified(data).kind in FileKind

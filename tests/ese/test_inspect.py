@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ese_files import STREAM, database_bytes, header_for, log_bytes, log_header, old_log_bytes, old_log_header
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.ese.attachment import Attachment, Environment, build_attachments, path_bytes
 from tokar.ese.checkpoint import Checkpoint
@@ -271,7 +272,7 @@ def test_unset_times_have_no_value() -> None:
     assert record_json(LogHeader())["created"] is None
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     start=st.sampled_from(
         [

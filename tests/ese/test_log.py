@@ -3,8 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import HeaderError
 from tokar.ese.attachment import Attachment, build_attachments
@@ -88,7 +89,7 @@ def test_an_old_format_is_refused_and_named() -> None:
         LogHeader.parse(replace(HEADER, major=6, minor=1518).build())
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.binary(min_size=2000, max_size=2000))
 def test_any_fields_behind_a_right_checksum_can_be_looked_at(fields: bytes) -> None:
     body = with_header_checksum((fields[:32] + (8).to_bytes(4, "little") + fields[32:]).ljust(4096, b"\xa5"))

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ese_files import FILL, check_log, flip, log_bytes, log_header, old_log_bytes, old_log_header, segment_bytes
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import HeaderError
 from tokar.ese import logcheck
@@ -228,7 +229,7 @@ def test_ranges_that_overlap_again_and_again_do_not_keep_the_checker_busy() -> N
     assert report.bad <= 10
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.tuples(st.integers(4096, 12_000), st.integers(1, 255)), min_size=1, max_size=5))
 def test_no_change_can_make_it_crash_or_go_round_in_circles(changes: list[tuple[int, int]]) -> None:
     data = log()
@@ -238,7 +239,7 @@ def test_no_change_can_make_it_crash_or_go_round_in_circles(changes: list[tuple[
     assert report.valid + report.bad <= 10
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.lists(st.integers(1, 9_000), max_size=8))
 def test_buffers_of_any_size_give_the_same_report_of_ranges(cuts: list[int]) -> None:
     data = log()
@@ -251,7 +252,7 @@ def test_buffers_of_any_size_give_the_same_report_of_ranges(cuts: list[int]) -> 
     assert checker.finish() == checked_ranges(data)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(fields=st.fixed_dictionaries({name: st.integers(0, 0xFFFFFFFF) for name in ("back", "forward", "next")}))
 def test_any_record_at_the_start_is_survived(fields: dict[str, Any]) -> None:
     data = log()
@@ -470,7 +471,7 @@ def test_a_log_of_more_segments_than_one_batch_is_numbered_on() -> None:
     assert report.faults[0].segment == 500
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.lists(st.integers(1, 20_000), max_size=12))
 def test_buffers_of_any_size_give_the_same_report_of_segments(cuts: list[int]) -> None:
     data = log_bytes(HEADER, 6)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ese_files import check_pages, database_bytes, flip, header_for, page_bytes, page_offset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import HeaderError
 from tokar.ese.checksum import flipped_bit, with_header_checksum
@@ -140,7 +141,7 @@ def test_a_page_whose_checksum_alone_is_zero_is_not_empty() -> None:
 
 
 @pytest.mark.parametrize("page_size", [4096, 32768])
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(cuts=st.lists(st.integers(1, 200_000), max_size=12))
 def test_buffers_of_any_size_give_the_same_report(page_size: int, cuts: list[int]) -> None:
     header = header_for(page_size)
@@ -339,7 +340,7 @@ def with_flips(page_size: int, *bits: int, ecc: bool = True) -> bytes:
 
 
 @pytest.mark.parametrize("page_size", SIZES)
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(data=st.data())
 def test_any_single_flipped_bit_is_located(page_size: int, data: st.DataObject) -> None:
     bit = data.draw(st.integers(64, page_size * 8 - 1))

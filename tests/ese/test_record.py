@@ -4,8 +4,9 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import HeaderError, InputError
 from tokar.ese.attachment import Environment, _Entry
@@ -54,7 +55,7 @@ def test_a_declaration_takes_the_bytes_of_its_table(record: type[Record], size: 
 
 
 @pytest.mark.parametrize("record", RECORDS)
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(data=st.data())
 def test_the_packer_agrees_with_the_construct_declaration(record: type[Record], data: st.DataObject) -> None:
     stored = data.draw(st.binary(min_size=SIZES[record], max_size=SIZES[record]))

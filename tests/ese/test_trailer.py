@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 from ese_files import database_bytes, header_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import HeaderError
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader
@@ -74,7 +75,7 @@ def test_a_sealed_page_with_more_in_it_is_no_trailer() -> None:
         BackupTrailer.parse(HEADER.build())
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.binary(max_size=300))
 def test_no_bytes_can_make_parsing_crash(data: bytes) -> None:
     with pytest.raises(HeaderError):

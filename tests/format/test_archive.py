@@ -17,8 +17,9 @@ from format_tools import (
     written,
     zstd_frame,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import BadMagicError, FormatError, NoSuchEntryError, StorageError, UnsealedError
 from tokar.format import records
@@ -82,7 +83,7 @@ def test_entries_come_in_order_with_what_their_records_say() -> None:
     assert (second.encoding, second.raw_name) == (65001, b"2.edb")
 
 
-@settings(deadline=None, max_examples=120)
+@examples(120)
 @given(st.integers(0, len(CONTENT) + 10), st.integers(0, len(CONTENT) + 10))
 def test_any_range_is_what_a_slice_would_be(start: int, stop: int) -> None:
     archive = opened(MIXED)

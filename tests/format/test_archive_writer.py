@@ -24,8 +24,9 @@ from format_tools import (
     pattern,
     written,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import ArchiveError, FormatError, InputError, SourceChangedError, StorageError
 from tokar.format.bodies import Codec, FileList
@@ -54,7 +55,7 @@ def test_content_comes_back_at_every_border(size: int, level: int | None) -> Non
     assert from_the_front(data).answer == from_the_tail(data).answer == "sealed"
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.sampled_from(BORDERS),
     st.integers(-2, 2),

@@ -8,6 +8,7 @@ import pytest
 from format_tools import pattern, rle_block, zstd_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
 from tokar.format import bodies
@@ -125,13 +126,13 @@ def rule_of_file(body: bytes, entry: int = 3) -> str | None:
     return caught.value.rule
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(RECORDS)
 def test_a_file_record_comes_back(record: FileRecord) -> None:
     assert FileRecord.parse(record.build(), entry=record.entry, position=0) == record
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.binary(min_size=33, max_size=60))
 def test_any_body_is_refused_or_comes_back(body: bytes) -> None:
     try:
@@ -272,7 +273,7 @@ def test_other_codecs_have_no_frame_to_check() -> None:
     check_frame(parse(body), body, position=99)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.integers(0, 20), st.integers(0, 3), st.integers(0, 1), st.binary(max_size=30))
 def test_any_body_is_refused_or_gives_its_content(size: int, codec: int, zero: int, rest: bytes) -> None:
     body = body_of(size, codec, rest, zero=bytes(2) + bytes([zero]))
@@ -291,7 +292,7 @@ def done(content_size: int, chunks: int) -> DoneRecord:
     return DoneRecord(7, content_size, DIGEST, FILE_CHECK, list(range(16, 16 + chunks)), bytes(range(32)) * chunks)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.integers(0, (1 << 64) - 1), st.integers(0, 40))
 def test_a_done_record_comes_back(content_size: int, chunks: int) -> None:
     record = done(content_size, chunks)

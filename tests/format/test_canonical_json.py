@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.as_json import to_base64, to_count
 from tokar.errors import FormatError
@@ -61,7 +62,7 @@ def nested(depth: int) -> dict[str, Any]:
     return {"x": value}
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(OBJECTS)
 def test_what_is_encoded_is_decoded(value: dict[str, Any]) -> None:
     if canonical_json.depth(json.dumps(value).encode()) > 8:
@@ -72,7 +73,7 @@ def test_what_is_encoded_is_decoded(value: dict[str, Any]) -> None:
     assert canonical_json.encode(canonical_json.decode(body)) == body
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(OBJECTS)
 def test_another_spelling_of_the_same_value_is_refused(value: dict[str, Any]) -> None:
     spelt = json.dumps(value, indent=1).encode()
@@ -80,14 +81,14 @@ def test_another_spelling_of_the_same_value_is_refused(value: dict[str, Any]) ->
         assert rule_of_decoding(spelt) in {"JSON-2", "JSON-7"}
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(OBJECTS.filter(lambda value: len(value) > 1))
 def test_keys_in_any_other_order_are_refused(value: dict[str, Any]) -> None:
     body = json.dumps(dict(sorted(value.items(), reverse=True)), ensure_ascii=False, separators=(",", ":")).encode()
     assert rule_of_decoding(body) in {"JSON-3", "JSON-6", "JSON-7"}
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.binary(max_size=60) | st.text('{}[]",:\\u0eE+-.1truefalsn ', max_size=40).map(str.encode))
 def test_any_bytes_are_canonical_or_refused(body: bytes) -> None:
     outcome = decoded_or_rule(body)
@@ -97,7 +98,7 @@ def test_any_bytes_are_canonical_or_refused(body: bytes) -> None:
         assert outcome in {f"JSON-{number}" for number in range(1, 8)}
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.text(max_size=20))
 def test_text_is_escaped_as_little_as_possible(text: str) -> None:
     body = canonical_json.encode({"x": text})
@@ -185,7 +186,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(ANYTHING)
 def test_no_check_falls_over_anything_that_json_can_hold(value: Any) -> None:
     checks = [value for name, value in vars(canonical_json).items() if name.startswith("is_") and name != "is_hex"]

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 from format_tools import pattern
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import InputError
 from tokar.format import zstd_frame
@@ -44,7 +45,7 @@ def test_zeros_are_recognised_with_and_without_compression(level: int | None, si
     assert Compression(level).encode(bytes(size)) == (Codec.ZEROS, b"")
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 200_000), st.data())
 def test_one_byte_that_is_not_zero_is_found_anywhere(size: int, data: st.DataObject) -> None:
     content = bytearray(size)

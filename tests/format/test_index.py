@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from format_tools import begun, from_the_front, from_the_tail, opened, written
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from restore_helpers import entries
+from sweeps import examples
 
 from tokar.errors import FormatError, NoSuchEntryError
 from tokar.format import index, records
@@ -115,7 +116,7 @@ def named(count: int, size: int = 1) -> IndexPage:
     return page_of([(b"n" * size, 0, FileList.BY_HAND, 0, 0, 0)] * count)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(ROWS, st.integers(0, 1000))
 def test_a_page_comes_back(rows: list[tuple[Any, ...]], first: int) -> None:
     page = page_of(rows, first)
@@ -124,7 +125,7 @@ def test_a_page_comes_back(rows: list[tuple[Any, ...]], first: int) -> None:
     assert len(page.build()) == 8 + 119 * len(rows) + sum(len(row[0]) for row in rows)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(ROWS, st.integers(0, 1000))
 def test_entries_come_one_by_one_as_they_come_all_together(rows: list[tuple[Any, ...]], first: int) -> None:
     page = IndexPage.parse(page_of(rows, first).build(), first=first, position=0)
@@ -134,7 +135,7 @@ def test_entries_come_one_by_one_as_they_come_all_together(rows: list[tuple[Any,
     ]
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(ROWS)
 def test_keys_are_unique_where_token_and_name_are(rows: list[tuple[Any, ...]]) -> None:
     keys = list(page_of(rows).keys())
@@ -152,7 +153,7 @@ def test_a_page_takes_names_of_2_to_the_24_bytes_together() -> None:
     assert not page.takes(b"n" * 257)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     st.none() | st.integers(0, (1 << 64) - 1),
     st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
@@ -219,7 +220,7 @@ def test_ends_of_names_that_do_not_rise_to_the_last_byte_are_refused(ends: tuple
     assert caught.value.rule == "INDX-1"
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.binary(min_size=128, max_size=400))
 def test_any_body_is_refused_or_comes_back(body: bytes) -> None:
     for count in (body[:8], bytes(4) + b"\1\0\0\0"):

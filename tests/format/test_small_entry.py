@@ -7,8 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import FormatError
 from tokar.format.archive import Archive
@@ -91,7 +92,7 @@ def test_no_flipped_byte_is_proven(tmp_path: Path, content: bytes) -> None:
         records[at] ^= 0x40
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(content=st.binary(max_size=400), cut=st.integers(0, 900))
 def test_what_is_cut_is_not_proven(tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: int) -> None:
     data = one_entry(tmp_path_factory.mktemp("cut"), content)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import zstandard
 from format_tools import pattern, raw_block, rle_block, zstd_frame
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sweeps import each
+from sweeps import each, examples
 
 from tokar.errors import FormatError
 from tokar.format import zstd_frame as frames
@@ -38,7 +38,7 @@ def test_what_is_compressed_is_allowed_and_comes_back(level: int, size: int) -> 
     assert frames.decompress(memoryview(frame), size, position=0) == content
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.binary(min_size=1, max_size=2000))
 def test_anything_that_is_compressed_comes_back(content: bytes) -> None:
     frame = memoryview(frames.compress(content, 1))
@@ -139,7 +139,7 @@ def test_a_bomb_is_stopped_at_the_size_of_the_chunk() -> None:
     assert rule_of_decompressing(frame, 1 << 16) == "DATA-6"
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.binary(max_size=40), st.integers(0, 300))
 def test_any_bytes_are_refused_or_give_their_content(data: bytes, size: int) -> None:
     for start in (b"", b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfd\x20" + bytes([size % 256])):

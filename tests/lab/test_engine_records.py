@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.ese.page import page_is_sealed, seal_page
 from tokar.lab.change_records import Begin, Commit, Free, Put, Split, decode_records, encode_record
@@ -28,14 +29,14 @@ items = st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=1
 
 
 @given(st.lists(records, max_size=6))
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_records_come_back_as_they_were(written: list[Put]) -> None:
     data = b"".join(encode_record(record) for record in written)
     assert [record for _, record in decode_records(data + bytes(9))] == written
 
 
 @given(records, st.data())
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_a_record_that_is_not_all_there_ends_the_run(record: Put, data: st.DataObject) -> None:
     encoded = encode_record(record)
     cut = data.draw(st.integers(0, len(encoded) - 1))
@@ -48,13 +49,13 @@ def test_a_kind_that_is_not_known_ends_the_run() -> None:
 
 
 @given(items)
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_packed_items_come_back(held: dict[bytes, bytes]) -> None:
     assert unpack_items(pack_items(held)) == held
 
 
 @given(items, st.booleans(), st.sampled_from([4096, 8192]))
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_a_page_comes_back_and_is_sealed(held: dict[bytes, bytes], ecc: bool, page_size: int) -> None:
     page = Page(7, dbtime=99, next_page=3, low=b"low", items=held, free=False)
     data = page.to_bytes(page_size, ecc=ecc)

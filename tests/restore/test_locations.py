@@ -4,8 +4,9 @@ from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import InputError, LocationListError, StorageError
 from tokar.namelist import build_names
@@ -110,7 +111,7 @@ def test_a_cut_list_is_refused() -> None:
 PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(st.tuples(st.integers(1, 255).filter(lambda token: token not in {0x21, 0x22, 0x23}), PATHS)))
 def test_location_lists_survive_a_round_trip(entries: list[tuple[int, str]]) -> None:
     data = wide(*entries)
@@ -309,7 +310,7 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
         read_location_file(path, "certadm")
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))))
 def test_any_bytes_give_locations_or_a_typed_error(data: bytes) -> None:
     try:

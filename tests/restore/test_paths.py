@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import InputError, RestoreError
 from tokar.restore.paths import PathMap, PathResolver, last_component, native, parse_map, same_place, take_apart
@@ -236,7 +237,7 @@ def test_a_path_of_this_machine_is_made_absolute_on_windows(text: str, path: str
     assert native(text, r"C:\base", windows=True) == path
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.text(st.sampled_from("\\/.:?DS1$ ab\0\x1b")), st.booleans(), st.booleans())
 def test_a_mapped_path_never_leaves_its_directory(text: str, windows: bool, by_hand: bool) -> None:
     directory = r"E:\restore" if windows else "/srv/restore"

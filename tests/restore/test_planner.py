@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from restore_helpers import NOW, STAMP, entries, entry, listed, plan_of, targets, to, wide
+from sweeps import examples
 
 from tokar.errors import (
     AmbiguousLocationError,
@@ -557,7 +558,7 @@ def test_every_directory_that_matters_is_looked_at() -> None:
     assert places_to_look_at(request) == ("/l", "/d/x.edb", "/d", "/f", "/n/z", "/n")
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=12), st.sampled_from([0, 932, 1200, 1252, 65001]))),
     st.booleans(),

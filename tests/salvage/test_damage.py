@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from blake3 import blake3
 from format_tools import OTHER_ID, Forge, MemorySink, begun, new_writer, pattern
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from salvage_tools import OLD_ID, TAG, broken, entry_pieces, piece, pieces, rescued, whole_archive, without
+from sweeps import examples
 
 from tokar.errors import BadMagicError, FormatError, SourceChangedError, UnsupportedError
 from tokar.format import records
@@ -86,7 +87,7 @@ def test_records_are_found_at_any_offset(at: int) -> None:
     assert mapped(b"x" * at + WHOLE[32:]).record_count == len(pieces(WHOLE)) - 1
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(0, 9000), st.binary(min_size=1, max_size=50))
 def test_records_are_found_across_the_borders_of_windows(size: int, filler: bytes) -> None:
     between = (filler * (size // len(filler) + 1))[:size]

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from salvage_tools import Rescued, rescued
-from sweeps import each
+from sweeps import each, examples
 
 from tokar.errors import BadMagicError, FormatError, InputError, UnsupportedError
 
@@ -50,7 +50,7 @@ def test_a_fixture_gives_what_it_may_release_or_a_typed_error(name: str) -> None
         assert isinstance(result, BadMagicError) or not case.entries
 
 
-@settings(deadline=None, max_examples=250)
+@examples(250)
 @given(st.sampled_from(GOOD), st.sampled_from(names()), st.booleans(), st.randoms(use_true_random=False))
 def test_a_spoilt_archive_gives_a_good_one_or_a_typed_error(
     name: str, other: str, partial: bool, random: Random

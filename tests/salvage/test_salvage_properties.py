@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from salvage_tools import CHUNK, FILES, NEW_ID, OLD_ID, Piece, Rescued, entry_pieces, pieces, rescued, whole_archive
-from sweeps import each
+from sweeps import each, examples
 
 from tokar.errors import BadMagicError, FormatError, InputError
 from tokar.salvage.entry import EntryState
@@ -128,7 +128,7 @@ def attempt(oracle: Oracle, *, partial: bool) -> Rescued | None:
 # --- properties -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(oracles)
 def test_exactly_the_complete_files_are_kept(oracle: Oracle) -> None:
     result = attempt(oracle, partial=False)
@@ -137,7 +137,7 @@ def test_exactly_the_complete_files_are_kept(oracle: Oracle) -> None:
         assert result.report.complete_count == len(oracle.complete)
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(oracles)
 def test_the_original_comes_back_if_and_only_if_all_of_it_is_there(oracle: Oracle) -> None:
     result = attempt(oracle, partial=False)
@@ -156,7 +156,7 @@ def test_the_original_comes_back_if_and_only_if_all_of_it_is_there(oracle: Oracl
         assert (result.archive.summary.outcome == "partial") or oracle.is_whole
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(oracles)
 def test_incomplete_files_hold_what_is_left_and_zeros(oracle: Oracle) -> None:
     result = attempt(oracle, partial=True)
@@ -174,7 +174,7 @@ def test_incomplete_files_hold_what_is_left_and_zeros(oracle: Oracle) -> None:
             assert piece == (content[at : at + CHUNK] if is_there else bytes(len(piece)))
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(oracles, st.booleans())
 def test_no_file_is_lost_in_silence(oracle: Oracle, partial: bool) -> None:
     result = attempt(oracle, partial=partial)
@@ -192,7 +192,7 @@ def test_no_file_is_lost_in_silence(oracle: Oracle, partial: bool) -> None:
     assert report.lost or len(oracle.complete) == len(NAMES)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(oracles)
 def test_every_byte_is_either_used_or_in_a_lost_range(oracle: Oracle) -> None:
     result = attempt(oracle, partial=False)
@@ -207,7 +207,7 @@ def test_every_byte_is_either_used_or_in_a_lost_range(oracle: Oracle) -> None:
     assert all(found.what for found in ranges)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(oracles, st.booleans())
 def test_salvage_is_deterministic(oracle: Oracle, partial: bool) -> None:
     first, second = attempt(oracle, partial=partial), attempt(oracle, partial=partial)
@@ -216,7 +216,7 @@ def test_salvage_is_deterministic(oracle: Oracle, partial: bool) -> None:
         assert (first.data, first.report) == (second.data, second.report)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(oracles)
 def test_salvaging_what_was_salvaged_is_refused_as_undamaged(oracle: Oracle) -> None:
     result = attempt(oracle, partial=True)
@@ -244,7 +244,7 @@ def test_a_flip_in_the_last_records_is_always_undone(at: int) -> None:
     assert result.report.same
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.binary(max_size=2000))
 def test_any_bytes_give_typed_errors(data: bytes) -> None:
     with pytest.raises(BadMagicError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import ProcedureError, SourceChangedError, SourceError
 from tokar.server.backup_steps import BackupProcedure
@@ -148,7 +149,7 @@ def drained(stream: ContentStream, size: int) -> bytes:
     return b"".join(parts)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.binary(max_size=300),
     st.integers(-3, 3),

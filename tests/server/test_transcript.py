@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.as_json import to_count
 from tokar.format import metadata
@@ -45,7 +46,7 @@ def test_a_list_keeps_tokens_and_raw_names() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(st.integers(0, 9000), st.integers(1, 60000))
 def test_every_part_fits_a_record(count: int, size: int) -> None:
     count = min(count, 3_000_000 // size)

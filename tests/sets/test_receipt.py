@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.sets.receipt import Receipt, Truncation, demand_free, read_receipt, receipt_path, write_receipt
@@ -107,7 +108,7 @@ def test_a_receipt_that_lacks_a_key_is_refused(key: str) -> None:
         Receipt.parse(json.dumps(value).encode())
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_reader(data: bytes) -> None:
     with pytest.raises(InputError):

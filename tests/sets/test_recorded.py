@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from backup_files import database_file, log_file
 from command_line import done, tokar
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recovery_sets import DATABASE, PAGE_SIZE, database, dirty, flip, logs, streaming, write
 from small_sets import checkpoint, flush_map
+from sweeps import examples
 
 import tokar as library
 from tokar.check.ladder import CheckRequest, check
@@ -197,7 +198,7 @@ def test_what_an_archive_keeps_of_real_files_is_what_they_give(tmp_path: Path, s
     )
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     data=st.sampled_from(
         [
@@ -390,7 +391,7 @@ def test_keys_that_are_not_known_are_ignored() -> None:
     assert recorded(body({**LOG_FACT, "later": [1]})).seen(0, 4096) == recorded(body(LOG_FACT)).seen(0, 4096)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     st.dictionaries(
         st.sampled_from([field.name for field in fields(Fact)]),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from disk_faults import Strike, dies
 from format_tools import CHUNK, from_the_front, new_writer, pattern, written
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.format.archive import Archive
@@ -379,7 +380,7 @@ def test_giving_up_on_a_pipe_leaves_an_unsealed_archive() -> None:
         assert from_the_front(stream.read()).answer == "unsealed"
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.binary(max_size=40), max_size=6), st.lists(st.integers(1, 30), max_size=40))
 def test_all_parts_are_written_however_the_system_cuts_them(parts: list[bytes], cuts: list[int]) -> None:
     out = bytearray()

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from tokar.errors import InputError
 from tokar.storage.stored_json import MAX_DEPTH, parse_json, typed
@@ -102,7 +103,7 @@ def test_bytes_of_a_name_that_are_no_text_come_back() -> None:
     assert parse_json(b'"a\\udc80"') == "a\udc80"
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["red", "low"]),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+_SHARE = 1 if "TOKAR_ALL_EXAMPLES" in os.environ else 3
+
+
+def examples(count: int) -> settings:
+    """Return how often a property is tried: so often in the torture run, a third of that else, but twenty times."""
+    return settings(deadline=None, max_examples=max(count // _SHARE, min(count, 20)))
 
 
 def sampled(values: Iterable[Any], is_kept: Callable[..., bool]) -> list[Any]:
