@@ -28,7 +28,8 @@ from tokar.ese.values import NO_SIGNATURE, BackupInfo, LogPosition, Signature
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
-from tokar.sets.judge import LogRole, judge_set
+from tokar.sets.judge import judge_set
+from tokar.sets.roles import LogRole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,8 @@ from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.values import LogPosition
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
-from tokar.sets.judge import LogRole, judge_set
+from tokar.sets.judge import judge_set
+from tokar.sets.roles import LogRole
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:

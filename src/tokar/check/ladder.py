@@ -33,9 +33,10 @@ from tokar.sets.chain import build_chain
 from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
-from tokar.sets.judge import LogRole, SetVerdict, judge_set
+from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.outcome import not_verified, of_no_known_engine, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
+from tokar.sets.roles import LogRole
 from tokar.sets.start import ChainStart
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import count_text, some
@@ -352,7 +353,7 @@ def _not_examined(recorded: RecordedFacts) -> str:
 def _engines(start: ChainStart) -> Iterator[str]:
     """Yield which engines can recover a set, going by its formats."""
     needed = {LogRole.NEEDED, LogRole.COMMITTED}
-    logs = [one for one, (_, role) in zip(start.facts.logs, start.verdict.log_roles, strict=True) if role in needed]
+    logs = [one for one, role in start.verdict.log_roles.pairs() if role in needed]
     if text := engines_text(start.facts.databases, logs):
         yield f"engines that can recover it: {text}"
 

@@ -217,7 +217,7 @@ def choose_one(
     facts = _facts_of(archive, archive.entries) if facts is None else facts
     facts, renamed = _renamed(facts, right_names=right_names)
     found = _judged(facts, branch)
-    logs, judged = found.placed_logs(facts), without_older(facts)
+    logs, judged = found.placed_logs(), without_older(facts)
     numbered = [one for one in logs if not one.current] if recovery_of(judged.databases) is Recovery.HARD else logs
     generations = [one.generation or 0 for one in numbered]
     low, high = min(generations, default=0), max(generations, default=0)

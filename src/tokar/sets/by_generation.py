@@ -7,7 +7,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
+from tokar.ese.values import LogTime
 from tokar.sets.facts import LogFacts
 
 
@@ -52,3 +54,24 @@ class LogsByGeneration:
         """Yield the logs of a generation."""
         places = self._within(generation, generation)
         return map(Copy, self.sets[places], self.logs[places])
+
+
+class TimesByGeneration:
+    """When logs were created, by generation: eight bytes for each."""
+
+    _SIDE: Final = 256  # generations that are kept together
+
+    def __init__(self) -> None:
+        self._times: dict[int, array[int]] = {}
+
+    def note(self, generation: int, created: LogTime) -> None:
+        """Note when a log was created."""
+        group, place = divmod(generation, self._SIDE)
+        times = self._times.setdefault(group, array("Q", bytes(8 * self._SIDE)))
+        times[place] = int.from_bytes(created.pack(), "little")
+
+    def get(self, generation: int) -> LogTime | None:
+        """Return when a log was created; None where that was not noted."""
+        group, place = divmod(generation, self._SIDE)
+        found = self._times[group][place] if group in self._times else 0
+        return LogTime.unpack(found.to_bytes(8, "little")) if found else None

@@ -11,14 +11,17 @@ Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from tokar.ese.database import DatabaseState
-from tokar.ese.values import LogTime, Signature
+from tokar.ese.values import Signature
+from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.fault_list import FaultCounter
 from tokar.sets.faults import (
     Fault,
     FaultKind,
@@ -68,7 +71,10 @@ class DatabaseRun:
         self._uncompared: list[str] = []  # Copies of one log that nobody has compared
         self._untold: list[str] = []  # Logs that may be of either of two histories, and nothing tells
         self._is_forked = False  # Whether two histories lead on, and nothing says which is wanted
-        self._proven: Mapping[int, LogTime] = {}  # When logs of its stream were created, as far as that is proven
+        self._counter = FaultCounter()
+        self._explained: dict[str, int] = {}  # The first fault of the content of a log, by its place, by the log
+        self._unlisted: tuple[str, ...] = ()  # The files of the last fault that is not listed
+        self._proven = TimesByGeneration()  # When logs of its stream were created, as far as that is proven
         self._table = table
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:
             rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
@@ -80,13 +86,16 @@ class DatabaseRun:
         header = self.facts.header
         return header.log_signature if header is not None and header.log_signature.is_set else None
 
-    def walk(self, proven: Mapping[int, LogTime] | None = None) -> None:
+    def walk(self, proven: TimesByGeneration | None = None) -> None:
         """Follow the logs from the lowest needed one on, as far as they go.
 
         Args:
             proven: When logs of its stream were created, as far as any database proves it; by default this one alone.
         """
-        self._proven = self.prove() if proven is None else proven
+        if proven is not None:
+            self._proven = proven
+        else:
+            self.prove(self._proven)
         header = self.facts.header
         if header is None or self.need.basis in {Basis.UNUSABLE, Basis.UNKNOWN}:
             return
@@ -96,14 +105,13 @@ class DatabaseRun:
             self._start_forward(self.signature)
         if self.signature is not None and not self.missing:
             self._walk_forward(self.signature)
-        elif (
-            self.missing and self.missing[0].start > self.need.high
-        ):  # recovery goes on with a loss, and ends before the hole
+        elif self.missing and self.missing[0].start > self.need.high:  # with a loss, and it ends before the hole
             self.run = [log for log in self.run if (log.generation or 0) < self.missing[0].start]
         self._walk_back(header.log_signature)
         self._check_attached()
         for log in self.run:
             self._check_copies(header.log_signature, log)
+        self._counter.closing(self.faults)
 
     def _check_attached(self) -> None:
         """Note a log that was written while another database was attached, or none where recovery begins."""
@@ -131,10 +139,8 @@ class DatabaseRun:
         if (log.generation or 0) <= since.generation:
             return False
         own = [one for one in log.attached if one.signature == header.signature]
-        return any(
-            one.consistent_position < header.consistent_position and one.attach_position != header.attach_position
-            for one in own
-        )
+        ends, begins = header.consistent_position, header.attach_position
+        return any(one.consistent_position < ends and one.attach_position != begins for one in own)
 
     def _check_copies(self, signature: Signature, log: LogFacts) -> None:
         """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
@@ -171,6 +177,12 @@ class DatabaseRun:
         """The generation with which the run ends; 0 where there is none."""
         return (self.run[-1].generation or 0) if self.run else 0
 
+    def at(self, generation: int) -> LogFacts | None:
+        """Return the log of a generation that recovery goes through."""
+        logs = self.run if self.run and generation >= (self.run[0].generation or 0) else self.before
+        place = bisect_left(logs, generation, key=lambda log: log.generation or 0)
+        return logs[place] if place < len(logs) and logs[place].generation == generation else None
+
     @property
     def placed(self) -> list[LogFacts]:
         """All logs that recovery goes through, in order: it begins with the lowest one in the folder."""
@@ -191,17 +203,15 @@ class DatabaseRun:
         """Play no log onto a database that needs none."""
         self.before, self.run = [], []
 
-    def prove(self) -> dict[int, LogTime]:
-        """Return when the logs were created up to the one that the header names, each proven by the one after it."""
+    def prove(self, proven: TimesByGeneration) -> None:
+        """Note when the logs were created up to the one that the header names, each proven by the one after it."""
         generation, created = self.need.last_log, self.need.last_log_created
-        proven: dict[int, LogTime] = {}
-        while generation >= self.need.low > 0:
-            proven[generation] = created
-            log = self._table.choose(self.signature, generation, None, created) if self.signature else None
+        while self.signature is not None and generation >= self.need.low > 0:
+            proven.note(generation, created)
+            log = self._table.choose(self.signature, generation, None, created)
             if log is None or log.is_opaque or log.created != created:
                 break
             generation, created = generation - 1, log.previous_created
-        return proven
 
     def _plays(self, log: LogFacts) -> bool:
         """Return whether recovery gets through a log that is not needed, going by the log alone."""
@@ -212,12 +222,14 @@ class DatabaseRun:
 
     def _walk_back(self, signature: Signature) -> None:
         """Take the older logs that lead to the run: recovery begins with the lowest log that it finds."""
-        while self.run:
-            first = self.placed[0]
+        first = self.run[0] if self.run else None
+        while first is not None:
             log = self._table.choose(signature, (first.generation or 0) - 1, None, first.previous_created)
             if log is None or log.current or link(log, first).fault is not None or not self._plays(log):
-                return
-            self.before.insert(0, log)
+                break
+            self.before.append(log)
+            first = log
+        self.before.reverse()
 
     def _walk_needed(self, signature: Signature) -> None:
         """Take the needed logs that are there, in order; a damaged header may ask for two billion."""
@@ -277,7 +289,7 @@ class DatabaseRun:
         if len(found) < 2:
             return
         only = before is not None and len(self._table.continuing(log.signature, before)) == 1
-        if only or log.generation in self._proven:
+        if only or self._proven.get(log.generation) is not None:
             self._note(forked(log, found, Severity.WARNING))
             if before is not None and not only and all(one.previous_segments_xor is None for one in found):
                 others = some(one.name for one in found)
@@ -286,6 +298,12 @@ class DatabaseRun:
             self._note(forked(log, found, severity))
 
     def _note(self, fault: Fault) -> None:
+        if not self._counter.takes(fault):
+            self._unlisted = fault.files
+            return
+        if fault.kind in _CONTENT_FAULTS:
+            for name in fault.files:
+                self._explained.setdefault(name, len(self.faults))
         self.faults.append(replace(fault, databases=(self.facts.name,)))
 
     def _check_link(self, before: LogFacts, log: LogFacts, severity: Severity) -> None:
@@ -306,15 +324,16 @@ class DatabaseRun:
 
     def _explains(self, before: LogFacts) -> bool:
         """Tell whether the earlier log has a fault of its own, from which a broken content link only follows."""
-        for at, fault in enumerate(self.faults):
-            if before.name in fault.files and fault.kind in _CONTENT_FAULTS:
-                extra = (*fault.consequences, "the accumulated checksum in the next log does not fit (-590)")
-                self.faults[at] = replace(fault, consequences=tuple(dict.fromkeys(extra)))
-                return True
-        return False
+        at = self._explained.get(before.name)
+        if at is None:
+            return before.name in self._unlisted
+        extra = (*self.faults[at].consequences, "the accumulated checksum in the next log does not fit (-590)")
+        self.faults[at] = replace(self.faults[at], consequences=tuple(dict.fromkeys(extra)))
+        return True
 
     def _is_other_branch(self, before: LogFacts) -> bool:
-        return any(fault.kind is FaultKind.LOG_OF_OTHER_BRANCH and before.name in fault.files for fault in self.faults)
+        at = self._explained.get(before.name)
+        return at is not None and self.faults[at].kind is FaultKind.LOG_OF_OTHER_BRANCH
 
     def _note_missing(self, signature: Signature) -> None:
         """Note why needed generations are not here: nothing of that number, or something that cannot stand for it."""

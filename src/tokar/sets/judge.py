@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Final
 
 from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
-from tokar.ese.values import LogTime, Signature
+from tokar.ese.values import Signature
 from tokar.sets.beside import copy_faults, older_copies, pair_faults, together_faults, without_older
+from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
+from tokar.sets.fault_list import listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, forked, in_order, logs_text
 from tokar.sets.file_faults import log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
+from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.words import some
-
-
-class LogRole(StrEnum):
-    """What a log is to the databases of its set."""
-
-    NEEDED = "needed"
-    COMMITTED = "committed"  # holds committed transactions beyond the required range
-    FORWARD = "forward"  # continues the run: play forward
-    SUPERSEDED = "superseded"  # older than anything a database needs
-    BEFORE_GAP = "before-gap"  # older, and no unbroken run leads from it to what is needed
-    AFTER_GAP = "after-gap"  # the run does not reach it
-    FOREIGN = "foreign"  # of another stream
-    UNUSED = "unused"  # unreadable, or another log stands for its generation
-
 
 _PLAYED: Final = {LogRole.NEEDED, LogRole.COMMITTED, LogRole.FORWARD}
 _NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
@@ -56,7 +44,7 @@ class SetVerdict:
     """What becomes of a set."""
 
     databases: tuple[DatabaseVerdict, ...]  # One verdict for each database
-    log_roles: tuple[tuple[str, LogRole], ...]  # What each log is, by its name
+    log_roles: LogRoles  # What each log is, by its name
     faults: tuple[Fault, ...]  # Everything that is wrong, the worst and its root cause first
     not_checked: tuple[str, ...]  # What the verdict leaves open
     left_out: tuple[LeftOut, ...] = ()  # The files that recovery must not meet
@@ -77,12 +65,17 @@ class SetVerdict:
         """The faults that are worth knowing and in no one's way."""
         return tuple(fault for fault in self.faults if not fault.blocks)
 
-    def placed_logs(self, facts: SetFacts) -> tuple[LogFacts, ...]:
+    def placed_logs(self) -> tuple[LogFacts, ...]:
         """Return the logs that are placed for its databases, in order, as far as their generations are known."""
-        apart = {id(one.file) for one in self.left_out}
-        apart |= {id(log) for log, (_, role) in zip(facts.logs, self.log_roles, strict=True) if role is LogRole.FOREIGN}
-        known = [one for one in facts.logs if one.generation is not None and id(one) not in apart]
-        return tuple(sorted(known, key=lambda one: (one.generation or 0, one.current)))
+        apart = (one.file for one in self.left_out if isinstance(one.file, LogFacts))  # in the order of the logs
+        first, known = next(apart, None), list[LogFacts]()
+        for log, role in self.log_roles.pairs():
+            if log is first:
+                first = next(apart, None)
+            elif role is not LogRole.FOREIGN and log.generation is not None:
+                known.append(log)
+        known.sort(key=lambda one: one.current)
+        return tuple(sorted(known, key=lambda one: one.generation or 0))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -104,12 +97,11 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     older, all_databases, facts = older_copies(facts), facts.databases, without_older(facts)
     table = LogTable([log for log in facts.logs if id(log) not in without])
     runs = [DatabaseRun(database, table) for database in facts.databases]
-    proven: dict[bytes, dict[int, LogTime]] = {}
+    proven: dict[Signature | None, TimesByGeneration] = {}
     for run in runs:
-        if run.signature is not None:
-            proven.setdefault(stream_key(run.signature), {}).update(run.prove())
+        run.prove(proven.setdefault(run.signature, TimesByGeneration()))
     for run in runs:
-        run.walk(proven[stream_key(run.signature)] if run.signature is not None else {})
+        run.walk(proven[run.signature])
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
         run.faults = for_owner(run.faults, facts.profile)
@@ -118,12 +110,12 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     verdicts = tuple(run.verdict() for run in runs)
     roles = roles_of(facts, runs)
     faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
-    others = [*remaining_log_faults(facts, table, runs, roles), *beside_faults(facts, runs)]
+    others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(facts, runs)]
     faults += [*for_owner(others, facts.profile), *copy_faults(all_databases)]
     copies = (LeftOut(one, f"an older copy of {older[id(one)].name}") for one in all_databases if id(one) in older)
     return SetVerdict(
         databases=verdicts,
-        log_roles=tuple((log.name, roles[id(log)]) for log in facts.logs),
+        log_roles=roles,
         faults=in_order(faults),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
         left_out=(*_left_out(facts, runs, roles), *copies),
@@ -215,47 +207,7 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
             yield f"{log.name}: {log.note or 'a log of a format that is not known'}"
 
 
-def roles_of(facts: SetFacts, runs: list[DatabaseRun]) -> dict[int, LogRole]:
-    """Return what each log is, by identity of its facts."""
-    streams: dict[bytes, list[DatabaseRun]] = {}
-    roles: dict[int, LogRole] = {}
-    for run in runs:
-        if run.signature is not None:
-            streams.setdefault(stream_key(run.signature), []).append(run)
-        for log in run.placed:
-            generation = log.generation or 0
-            role = LogRole.SUPERSEDED if log in run.before else LogRole.FORWARD
-            role = LogRole.NEEDED if generation in run.need.generations else role
-            role = LogRole.COMMITTED if generation in run.need.only_committed else role
-            roles[id(log)] = min(roles.get(id(log), role), role, key=list(LogRole).index)
-    for log in facts.logs:
-        if id(log) not in roles:
-            of_its_stream = streams.get(stream_key(log.signature), []) if log.signature is not None else []
-            roles[id(log)] = _other_role(log, facts, of_its_stream)
-    return roles
-
-
-def _other_role(log: LogFacts, facts: SetFacts, runs: list[DatabaseRun]) -> LogRole:
-    """Return what a log is that no run goes through.
-
-    Args:
-        log: The log.
-        facts: The set.
-        runs: The runs of its stream.
-    """
-    if log.signature is None:
-        return LogRole.UNUSED
-    if not runs:
-        return LogRole.FOREIGN if facts.databases else LogRole.FORWARD
-    generation = log.generation or 0
-    starts = [(one.placed[0].generation or 0) if one.run else one.start for one in runs]
-    if generation < min(starts):
-        return LogRole.BEFORE_GAP if all(one.is_settled for one in runs) else LogRole.SUPERSEDED
-    beyond = any(one.missing for one in runs) or generation > max(one.end for one in runs)
-    return LogRole.AFTER_GAP if beyond else LogRole.UNUSED
-
-
-def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:
+def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
     """Yield the files that recovery must not meet, each with the reason."""
     for checkpoint in facts.checkpoints:
         yield LeftOut(checkpoint, "a checkpoint: recovery would begin where it stands")
@@ -268,8 +220,8 @@ def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole
             yield LeftOut(database, "a temporary database: the engine makes it anew")
     left_out = [*_logs_left_out(facts, runs, roles)]
     yield from left_out
-    apart = {id(one.file) for one in left_out}
-    placed = [log for log in facts.logs if log.has_engine_name and id(log) not in apart]
+    apart = {id(one.file) for one in left_out} if facts.next_logs else set()
+    placed = [log for log in facts.logs if log.has_engine_name and id(log) not in apart] if facts.next_logs else []
     current = {log.base for log in placed if log.current}
     for log in facts.next_logs:
         base, suffix = (parse_file_name(log.leaf).base or "").lower(), log.leaf.rpartition(".")[2].lower()
@@ -279,14 +231,14 @@ def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole
             yield LeftOut(log, f"the next log of another stream: logs that end in .{suffix} are not here")
 
 
-def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, LogRole]) -> Iterator[LeftOut]:
+def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
     """Yield the logs that recovery must not meet; where it is not known which it needs, none is left out."""
     if not any(run.is_settled for run in runs):
         return
     open_streams = {run.signature for run in runs if not run.is_settled}
     names = {run.run[-1].name: run for run in runs if run.run}
-    for log in facts.logs:
-        role = roles[id(log)]
+    beyond = f"the run of logs ends before it{f', with {some(names)}' if names else ''}"
+    for log, role in roles.pairs():
         if role not in _NOT_PLACED or log.is_opaque or (log.signature in open_streams and log.signature is not None):
             continue
         if role is LogRole.FOREIGN and not facts.has_unreadable_database:
@@ -294,54 +246,54 @@ def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: dict[int, Lo
         elif role is LogRole.BEFORE_GAP:
             yield LeftOut(log, "no unbroken run of logs leads from it to what is needed", -528)
         elif role is LogRole.AFTER_GAP:
-            yield LeftOut(log, f"the run of logs ends before it{f', with {some(names)}' if names else ''}", -515)
+            yield LeftOut(log, beyond, -515)
         elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
             yield LeftOut(log, f"cannot be read, and is not needed: {log.note}", -501)
         elif role is LogRole.UNUSED and not log.damaged:
             yield LeftOut(log, f"another file is placed as generation 0x{log.generation or 0:X}", -515)
 
 
-def remaining_log_faults(
-    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: dict[int, LogRole]
-) -> Iterator[Fault]:
+def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[Fault]:
     """Yield what is wrong with logs that no database needs, and with logs that should not be here."""
     judged = {name for run in runs for fault in run.faults for name in fault.files}
     # Without a database every log is there to be played: what is wrong with one matters as much as with a needed one.
     severity = Severity.WARNING if facts.databases else Severity.ERROR
-    for log in facts.logs:
-        if log.name in judged or roles[id(log)] in {LogRole.NEEDED, LogRole.COMMITTED}:
+    for log, role in roles.pairs():
+        if role in {LogRole.NEEDED, LogRole.COMMITTED} or log.name in judged:
             continue
         last = log.signature is not None and log.generation == table.highest(log.signature)
         fault = log_fault(log, severity, hard=False, last=last)
-        beyond = roles[id(log)] in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
+        beyond = role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
         if fault is None and beyond and table.right_name(log) and not table.is_twice(log):
             fault = Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity)
-        stray = roles[id(log)] is LogRole.FOREIGN and not facts.has_unreadable_database
+        stray = role is LogRole.FOREIGN and not facts.has_unreadable_database
         if fault is not None and not (stray and fault.kind is FaultKind.LOG_NAME):  # no name would make it fit
             yield fault
             judged.add(log.name)
     if not facts.databases:
         yield from _run_faults(facts)
-    foreign = [log for log in facts.logs if roles[id(log)] is LogRole.FOREIGN and log.name not in judged]
+    foreign = [log for log, role in roles.pairs() if role is LogRole.FOREIGN and log.name not in judged]
     if foreign and not facts.has_unreadable_database:  # they may well be its logs
         yield Rules.STRAY_LOGS.of_logs(foreign)
     for run in runs:
         yield from _unreached(run, facts, roles, judged)
 
 
-def _unreached(run: DatabaseRun, facts: SetFacts, roles: dict[int, LogRole], judged: set[str]) -> Iterator[Fault]:
+def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: set[str]) -> Iterator[Fault]:
     """Yield the logs of the stream of a database that recovery of it does not reach, unless a fault explains it."""
     if not run.is_settled or run.signature is None:
         return
-    own = [log for log in facts.logs if log.signature == run.signature and log.name not in judged]
+    own = ((log, role) for log, role in roles.pairs() if log.signature == run.signature and log.name not in judged)
     name, of = run.facts.name, (run.facts.name,)
     if not run.run:
-        if own and all(roles[id(log)] in _NOT_PLACED for log in own):
-            yield replace(Rules.LOGS_BEFORE_CLEAN.of_logs(own, name), databases=of)
-        if facts.logs and not any(role in _PLAYED for role in roles.values()):
+        found = [*own]
+        if found and all(role in _NOT_PLACED for _, role in found):
+            yield replace(Rules.LOGS_BEFORE_CLEAN.of_logs([log for log, _ in found], name), databases=of)
+        if facts.logs and not any(role in _PLAYED for _, role in roles):
             yield Rules.NEW_STREAM.fault(name, databases=of)
         return
-    before, after = ([log for log in own if roles[id(log)] is role] for role in (LogRole.BEFORE_GAP, LogRole.AFTER_GAP))
+    apart = [(log, role) for log, role in own if role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}]
+    before, after = ([log for log, one in apart if one is role] for role in (LogRole.BEFORE_GAP, LogRole.AFTER_GAP))
     if before:
         yield replace(Rules.LOGS_BEFORE_GAP.of_logs(before, run.placed[0].name), databases=of)
     if after and not run.missing and run.run[-1].name not in judged:  # what is wrong with the last one explains it

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.logs import LogTable, Version
+
+Wanted = Callable[[], frozenset[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def follow(
     start: int,
     floor: int,
     hard: bool = False,
-    wanted: frozenset[int] = frozenset(),
+    wanted: Wanted = frozenset,
 ) -> LogRun:
     """Return the run of logs onto the databases of a set.
 
@@ -57,7 +59,7 @@ def follow(
         start: The generation with which recovery begins.
         floor: The generation below which it may not stop.
         hard: Whether hard recovery plays them.
-        wanted: Its logs that its own verdict places, by identity, which tell where it holds two histories.
+        wanted: Gives its logs that its own verdict places, by identity, which tell where it holds two histories.
     """
     last = _first_version(logs, number, stream, start, wanted)
     if last is None:
@@ -80,13 +82,15 @@ def _own_before(logs: LogTable, number: int, first: Version) -> list[LogFacts]:
     return [one.facts for one in reversed(run)]
 
 
-def _own(found: Sequence[Version], number: int, wanted: frozenset[int]) -> list[Version]:
+def _own(found: Sequence[Version], number: int, wanted: Wanted) -> list[Version]:
     """Return the logs that a set itself holds; where it has several, those that it places."""
     own = [one for one in found if number in one.sets]
-    return [one for one in own if any(id(copy.facts) in wanted for copy in one.copies)] or own
+    if len(own) < 2:
+        return own
+    return [one for one in own if any(id(copy.facts) in wanted() for copy in one.copies)] or own
 
 
-def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wanted: frozenset[int]) -> Version | None:
+def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wanted: Wanted) -> Version | None:
     """Return the log with which recovery begins: the set's own, else the only one there is."""
     found = logs.versions(stream, start)
     own = _own(found, number, wanted)

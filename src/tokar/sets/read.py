@@ -175,8 +175,8 @@ class SetReader:
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
         databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
         logs = [one for one in found if isinstance(one, LogFacts)]
-        logs.sort(key=lambda log: log.name)
-        logs.sort(key=lambda log: log.generation or 0)
+        logs.sort(key=_generation)
+        logs = [one for _, same in groupby(logs, _generation) for one in sorted(same, key=lambda log: log.name)]
         _with_reach(logs, databases)
         if any(log.signature is not None for log in logs):  # they are for something, and say where it lay
             alone = not any(one.recognised for one in databases)
@@ -378,6 +378,10 @@ def _with_patch(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> Datab
             foreign = f"{one.name}, its patch file, is of another backup: {why}"
             database = replace(database, trailer_fault=foreign, trailer_code=-552)
     return database
+
+
+def _generation(log: LogFacts) -> int:
+    return log.generation or 0
 
 
 def _reaches(header: LogHeader) -> int:

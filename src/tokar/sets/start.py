@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from tokar.sets.backup_set import BackupSet
@@ -27,6 +28,7 @@ class ChainStart:
     hard: bool  # Whether its databases are copies from a streaming backup
     facts: SetFacts  # What its files say, with those logs
     verdict: SetVerdict  # What becomes of its databases with them
+    played: Mapping[bytes | None, LogFacts]  # The last log of each stream that is placed
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -55,13 +57,13 @@ class ChainStart:
 
     def unplayed(self, stream: bytes, versions: Iterable[Version]) -> Fault | None:
         """Return why a log is not placed although it continues the others; None where there is none."""
-        apart, judged = self.left_out, set(map(id, self.facts.logs))
-        played = [log for log in self.verdict.placed_logs(self.facts) if stream_of(log) == stream]
-        highest = max((log.generation or 0 for log in played), default=0)
-        for version in versions:
+        last = self.played.get(stream)
+        beyond = [one for one in versions if last is None or one.generation > (last.generation or 0)]
+        apart, judged = (self.left_out, set(map(id, self.facts.logs))) if beyond else ({}, set())
+        for version in beyond:
             copies = [id(copy.facts) for copy in version.copies if id(copy.facts) in judged]
-            if version.generation > highest and copies and apart.keys() >= {*copies}:
-                return self.gap_fault(version, played[-1].name if played else "no log")
+            if copies and apart.keys() >= {*copies}:
+                return self.gap_fault(version, last.name if last is not None else "no log")
         return None
 
     def gap_fault(self, version: Version, last: str) -> Fault:
@@ -91,15 +93,19 @@ def make_start(
         stream = _stream_of(database, logs)
         if stream is not None:
             streams.setdefault(stream, []).append(database)
-    wanted = judge_set(backup_set.facts, without=without).placed_logs(backup_set.facts)
-    own = frozenset(map(id, wanted))
+
+    @cache
+    def own() -> frozenset[int]:
+        return frozenset(map(id, judge_set(backup_set.facts, without=without).placed_logs()))
+
     runs = tuple(_run(logs, number, stream, databases, own) for stream, databases in streams.items())
     if backup_set.kind == "full":
         runs = tuple(_with_own_end(run, number) for run in runs)
     elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
     facts = replace(_together(backup_set.facts, number, runs, logs), elsewhere=elsewhere)
     hard = any(need_of(one).hard for one in without_older(facts).databases)
-    return ChainStart(number, runs, hard, facts, judge_set(facts, without=without))
+    verdict = judge_set(facts, without=without)
+    return ChainStart(number, runs, hard, facts, verdict, {stream_of(log): log for log in verdict.placed_logs()})
 
 
 def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
@@ -114,7 +120,9 @@ def _stream_of(database: DatabaseFacts, logs: LogTable) -> bytes | None:
     return unknown.pop() if len(unknown) == 1 else stream
 
 
-def _run(logs: LogTable, number: int, stream: bytes, databases: Sequence[DatabaseFacts], own: frozenset[int]) -> LogRun:
+def _run(
+    logs: LogTable, number: int, stream: bytes, databases: Sequence[DatabaseFacts], own: Callable[[], frozenset[int]]
+) -> LogRun:
     starts, floors = [], []
     dirty = any(need_of(database).low for database in databases)
     for database in databases:
