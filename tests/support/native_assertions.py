@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
-from tokar.live.prototypes import ADVAPI32, CERTADM, KERNEL32, NTDSBCLI, SAME_SIZE
+from tokar.live.prototypes import ADVAPI32, CERTADM, KERNEL32, NTDSBCLI, OLE32, SAME_SIZE
 
 if TYPE_CHECKING:
     from tokar.live.prototypes import Table
 
-TABLES = (CERTADM, NTDSBCLI, KERNEL32, ADVAPI32)
+TABLES = (CERTADM, NTDSBCLI, KERNEL32, OLE32, ADVAPI32)
 _HEAD = """#include <windows.h>
+#include <objbase.h>
 #define _CERTCLI_
 #include <certbcli.h>
 #include <ntdsbcli.h>

@@ -21,7 +21,7 @@ from typing import Any, Final
 from tokar import codes
 from tokar.errors import LocationListError, SourceError
 from tokar.live.privileges import enable_privileges
-from tokar.live.prototypes import CERTADM, NTDSBCLI, MapRow, load, wide
+from tokar.live.prototypes import CERTADM, NTDSBCLI, OLE32, MapRow, load, wide
 from tokar.namelist import parse_names
 from tokar.server.contract import (
     DIALECTS,
@@ -388,6 +388,8 @@ def open_authority(place: str, *, restoring: bool = False, truncate: bool = Fals
     """
     del restoring
     enable_privileges()
+    if sys.platform == "win32":  # the library goes by DCOM to the service; who initialised it before is no matter
+        load("ole32.dll", OLE32)["CoInitializeEx"](None, 0)
     return AuthorityServer(load("certadm.dll", CERTADM), place, truncates=truncate)
 
 

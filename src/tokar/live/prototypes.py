@@ -101,6 +101,7 @@ NTDSBCLI: Final[Table] = {
     "DsRestoreEnd": (_RESULT, _HANDLE),
 }
 KERNEL32: Final[Table] = {"GetCurrentProcess": (_HANDLE,), "CloseHandle": (_BOOL, _HANDLE)}
+OLE32: Final[Table] = {"CoInitializeEx": (_RESULT, _HANDLE, _DWORD)}
 ADVAPI32: Final[Table] = {
     "OpenProcessToken": (_BOOL, _HANDLE, _DWORD, _HANDLE_OUT),
     "LookupPrivilegeValueW": (_BOOL, _TEXT, _TEXT, _LUID_OUT),
