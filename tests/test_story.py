@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from tokar.lab.lab import Lab
 
 LONG = bool(os.environ.get("TOKAR_LONG"))
-EXAMPLES = {"edbbcli": 400, "certadm": 400, "ntdsbcli": 150} if LONG else {"edbbcli": 6, "certadm": 6, "ntdsbcli": 3}
+EXAMPLES = {"edbbcli": 400, "certadm": 400, "ntdsbcli": 150} if LONG else {"edbbcli": 4, "certadm": 4, "ntdsbcli": 2}
 STEPS = 30 if LONG else 14
 MOST_RESTORES = 8 if LONG else 4
 LOGS_ONLY = (BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL)

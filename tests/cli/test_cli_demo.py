@@ -49,11 +49,6 @@ def test_the_commands_in_its_story_are_commands_that_there_are(told: tuple[Path,
     assert "hard recovery" in done("lab", "recover", tmp_path / "again").stdout
 
 
-def test_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
-    done("demo", tmp_path / "demo")
-    done("demo", tmp_path / "demo")
-
-
 def test_a_folder_of_ones_own_is_refused(tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
     result = tokar("demo", tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,9 @@ def test_what_it_leaves_is_a_server_that_works(told: Told) -> None:
     lab.stop()
 
 
-def test_an_earlier_demo_is_replaced(tmp_path: Path) -> None:
+def test_an_earlier_demo_is_replaced(tmp_path: Path, told: Told) -> None:
     folder = tmp_path / "demo"
-    run_demo(folder, lambda _: None)
+    shutil.copytree(told[0], folder)
     (folder / "left.txt").touch()
     assert run_demo(folder, lambda _: None).equal
     assert not (folder / "left.txt").exists()

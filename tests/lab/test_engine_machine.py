@@ -126,12 +126,13 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("profile", ["edbbcli", "ntdsbcli", "certadm"])
-def test_any_interleaving_restores_exactly_or_is_refused(profile: str) -> None:
+@pytest.mark.parametrize("examples", [2, pytest.param(12, marks=pytest.mark.torture)])
+def test_any_interleaving_restores_exactly_or_is_refused(profile: str, examples: int) -> None:
     machine = type(f"Machine_{profile}", (Machine,), {"profile": profile})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            deadline=None, max_examples=6, stateful_step_count=14, suppress_health_check=list(HealthCheck)
+            deadline=None, max_examples=examples, stateful_step_count=14, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from engine_by_hand import back_up, new_story, outcome_of, restore, server_of
+from sweeps import sampled
 
 from tokar.lab import database_file
 from tokar.lab.backup import Backup, DatabaseCopy
@@ -170,9 +171,10 @@ RESTORE_MUTANTS = [
 
 
 @pytest.mark.parametrize("profile", ["edbbcli", "certadm"])
-def test_the_sound_engine_survives_every_trial(tmp_path: Path, profile: str) -> None:
-    assert holds(survives_crashes, tmp_path / "crashes", profile, range(3))
-    assert holds(survives_restore, tmp_path / "restores", profile, range(3))
+@pytest.mark.parametrize("seed", sampled(range(3), lambda seed: seed == 2))
+def test_the_sound_engine_survives_every_trial(tmp_path: Path, profile: str, seed: int) -> None:
+    assert holds(survives_crashes, tmp_path / "crashes", profile, [seed])
+    assert holds(survives_restore, tmp_path / "restores", profile, [seed])
 
 
 @pytest.mark.parametrize("mutate", CRASH_MUTANTS)
@@ -191,11 +193,11 @@ def test_an_engine_without_a_mechanism_cannot_be_backed_up(
     assert not holds(survives_restore, tmp_path, "edbbcli", SEEDS)
 
 
-@pytest.mark.parametrize("profile", ["certadm"])
+@pytest.mark.parametrize("seed", sampled(range(3), lambda seed: seed == 2))
 def test_full_logging_of_splits_makes_order_and_patch_file_needless(
-    tmp_path: Path, monkeypatch: Patch, profile: str
+    tmp_path: Path, monkeypatch: Patch, seed: int
 ) -> None:
     write_split_pages_in_any_order(monkeypatch)
     collect_no_pages_in_the_patch_file(monkeypatch)
-    assert holds(survives_crashes, tmp_path / "crashes", profile, range(3))
-    assert holds(survives_restore, tmp_path / "restores", profile, range(3))
+    assert holds(survives_crashes, tmp_path / "crashes", "certadm", [seed])
+    assert holds(survives_restore, tmp_path / "restores", "certadm", [seed])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from engine_by_hand import back_up, new_story, outcome_of, place, server_of, target_for
 from ese_files import database_bytes, header_for
+from sweeps import sampled
 
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.values import NO_TIME, LogPosition, LogTime, Signature
@@ -47,7 +48,7 @@ def crashed_story(folder: Path, profile: str, seed: int = 1) -> Story:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", sampled(range(4), lambda seed: seed < 2))
 def test_a_crash_loses_nothing_that_was_committed(tmp_path: Path, profile: str, seed: int) -> None:
     story = new_story(tmp_path, profile, seed=seed)
     for _ in range(3):
