@@ -41,6 +41,10 @@ _FACILITIES: Final = {
     0xC7FF: "the backup layer",
     0xC7FE: "the backup layer of Exchange 2000 and later",
     0x8007: "Windows",
+    0x8000: "COM",
+    0x8001: "COM",
+    0x8004: "COM",
+    0x8008: "COM",
     0: "Windows",
 }
 
@@ -182,6 +186,14 @@ _LAYER: Final = (
     (0xC7FE1F42, "hrCBDatabaseNotFound", "the database was not found", "create it in the target, under the same name"),
     (0x80004005, "E_FAIL", "unspecified failure", "look at the event log of the server for the cause"),
     (0x8000FFFF, "E_UNEXPECTED", "the order of calls was broken", _REPORT),
+    (0x80004002, "E_NOINTERFACE", "the server does not have this interface",
+        "name a certification authority; one of a version that is not known here cannot be backed up"),
+    (0x80010108, "RPC_E_DISCONNECTED", "the server has given up the object that was called",
+        "its service was restarted, or nothing was heard from here for too long; start over"),
+    (0x80010110, "RPC_E_VERSION_MISMATCH", "the server speaks another version of DCOM", "update the older side"),
+    (0x80040154, "REGDB_E_CLASSNOTREG", "AD CS is not installed there", "name the server of the authority"),
+    (0x80080005, "CO_E_SERVER_EXEC_FAILURE", "the service of the authority does not start or does not answer",
+        "start CertSvc on the server, and see its event log"),
     (0x80070002, "ERROR_FILE_NOT_FOUND", "files are missing",
         "check that the folder is whole and named at the right level"),
     (0x80070003, "ERROR_PATH_NOT_FOUND", "a folder is missing", "make the folder, or name the right one"),
@@ -201,6 +213,8 @@ _LAYER: Final = (
         "name the folder above DataBase, the one that certutil -backupDB was given"),
     (0x8007042A, "ERROR_SERVICE_SPECIFIC_ERROR", "the service failed with a code of its own",
         "look at the service-specific code beside it, and explain that"),
+    (0x800706BA, "RPC_S_SERVER_UNAVAILABLE", "the service cannot be reached",
+        "start CertSvc on the server, and let its ports through the firewall"),
     (0x80071392, "ERROR_OBJECT_ALREADY_EXISTS", "the object exists", "end the backup that is open, and start over"),
 )
 _ENGINE: Final = (

@@ -126,13 +126,15 @@ def test_where_the_server_does_not_say_why_both_reasons_are_named(tmp_path: Path
 def test_a_server_without_an_authority_says_so(tmp_path: Path) -> None:
     with authority(tmp_path, classes=()) as double, pytest.raises(ServerError) as caught:
         server_of(double).is_online()
-    assert "AD CS is not installed" in str(caught.value.hint)
+    assert "AD CS is not installed" in caught.value.message
+    assert "name the server" in str(caught.value.hint)
 
 
 def test_another_version_of_dcom_is_refused(tmp_path: Path) -> None:
     with authority(tmp_path, version=(6, 0)) as double, pytest.raises(ServerError) as caught:
         server_of(double).is_online()
-    assert "another version of DCOM" in str(caught.value.hint)
+    assert "another version of DCOM" in caught.value.message
+    assert caught.value.hint
 
 
 def test_the_lower_one_of_two_versions_is_spoken(tmp_path: Path) -> None:
@@ -201,7 +203,7 @@ def test_without_the_package_the_extra_is_named(double: CaDouble, monkeypatch: p
     monkeypatch.setitem(sys.modules, "spnego", None)
     with pytest.raises(MissingExtraError) as caught:
         server_of(double).is_online()
-    assert "tokar[ca]" in str(caught.value.hint)
+    assert "[ca]" in str(caught.value.hint)
 
 
 def test_without_an_account_and_without_kerberos_nobody_can_log_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +215,7 @@ def test_without_an_account_and_without_kerberos_nobody_can_log_on(monkeypatch: 
     assert "kinit" in str(caught.value.hint)
     with pytest.raises(MissingExtraError) as missing:
         auth.start(Credentials("u@R", mechanism=Mechanism.KERBEROS), "ca1")
-    assert "tokar[kerberos]" in str(missing.value.hint)
+    assert "[kerberos]" in str(missing.value.hint)
 
 
 def test_there_is_no_restore_on_the_wire(double: CaDouble) -> None:

@@ -103,10 +103,17 @@ class CaDouble:
         settings: How it behaves.
         host: The address that it listens on.
         port: The port of its resolver; 0 is a free one.
+        object_port: The port of its objects; 0 is a free one.
     """
 
     def __init__(
-        self, server: Server, settings: Settings | None = None, *, host: str = "127.0.0.1", port: int = 0
+        self,
+        server: Server,
+        settings: Settings | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        object_port: int = 0,
     ) -> None:
         self.server = server
         self.settings = settings or Settings()
@@ -131,7 +138,7 @@ class CaDouble:
             remote_object.REMOTE_UNKNOWN.identifier: self._release,
             REMOTE_UNKNOWN_2: self._release,
         }
-        self.exporter = RpcDouble((host, 0), calls, self._acceptor)
+        self.exporter = RpcDouble((host, object_port), calls, self._acceptor)
         resolver = {remote_object.RESOLVER.identifier: self._resolve, activation.ACTIVATOR.identifier: self._activate}
         self.resolver = RpcDouble((host, port), resolver, self._acceptor)
         self.host, self.port = host, self.resolver.port
@@ -449,10 +456,12 @@ def main() -> None:
     parser.add_argument("lab", help="the folder of a simulated server (tokar lab new DIR)")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=135)
+    parser.add_argument("--object-port", type=int, default=0, help="the port of its objects (default: a free one)")
     parser.add_argument("--ping-period", type=float, default=120.0)
     options = parser.parse_args()
     settings = Settings(ping_period=options.ping_period)
-    with CaDouble(open_source(options.lab), settings, host=options.host, port=options.port) as double:
+    ports = {"port": options.port, "object_port": options.object_port}
+    with CaDouble(open_source(options.lab), settings, host=options.host, **ports) as double:
         accounts = ", ".join(f"LAB\\{name} {password}" for name, password in PASSWORDS.items())
         sys.stdout.write(f"ca://{double.host}:{double.port}/{settings.authority}; accounts: {accounts}\n")
         sys.stdout.flush()

@@ -88,8 +88,9 @@ def settings_for(
     if auth is not None:
         settings["auth"] = auth.value
     if user is not None:
-        settings["user"] = user
-        settings["password"] = _password(user, password_env, password_fd, auth)
+        settings["user"] = _text(user, "the account")
+        password = _password(user, password_env, password_fd, auth)
+        settings["password"] = None if password is None else _text(password, "the password")
     elif password_env is not None or password_fd is not None:
         raise InputError("a password goes with an account: --user")
     if trace is None:
@@ -114,6 +115,13 @@ def demand_taken(given: set[str], takes: frozenset[str]) -> None:
     """
     for option in sorted(given - takes):
         raise InputError(f"this source takes no --{option}", hint="leave it out; tokar sources lists what each needs")
+
+
+def _text(given: str, what: str) -> str:
+    """Return what was given, if it is text: the system hands over any bytes."""
+    if any("\ud800" <= character <= "\udfff" for character in given):
+        raise InputError(f"{what} is no text in the encoding of this system")
+    return given
 
 
 def _password(user: str, env: str | None, descriptor: int | None, auth: Auth | None) -> str | None:

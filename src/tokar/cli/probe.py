@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, setti
 from tokar.cli.options import Deadline, Json, Quiet, deadlines_of, end_with_json
 from tokar.cli.sources import opened_server, usable_kind
 from tokar.errors import ArchiveError
+from tokar.namelist import ListedName
 from tokar.server.contract import BackupContext, BackupType, Outcome, Server
 from tokar.words import count_text
 
@@ -22,11 +24,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @dataclass(frozen=True, slots=True)
 class ListedSize:
-    """A file that a backup would take."""
+    """A place, or a file that a backup would take."""
 
     token: int | None
     name: str
-    size: int | None  # None: not asked for, as for dynamic files
+    size: int | None  # None for places, and for dynamic files, which are not opened
 
 
 @app.command()
@@ -69,37 +71,43 @@ def probe(
                 if not quiet and not as_json:
                     output.line(f"{name}: {names.printable(fact)}")
             if lists:
-                found["files"] = _files(server)
+                found["locations"], found["files"] = _listed(server)
         except ArchiveError as error:
             if as_json:
                 end_with_json(found, error)
             raise
     if as_json:
-        output.as_json({**found, "files": to_json(found["files"])} if lists else found)
+        output.as_json(to_json(found))
     elif lists:
-        _print_files(found["files"])
+        _print_files([*found["locations"], *found["files"]])
 
 
-def _files(server: Server) -> list[ListedSize]:
-    """Return what a full backup would take."""
+def _listed(server: Server) -> tuple[list[ListedSize], list[ListedSize]]:
+    """Return where everything lies on a server, and what a full backup would take."""
     context = server.prepare_backup(BackupType.FULL)
+    places: list[ListedSize] = []
     try:
+        if server.dialect.locations_in_backup:
+            places = [_named(one) for one in context.database_locations().entries]
         found = _sizes(context, context.database_names().entries)
         found += _sizes(context, context.backup_logs().entries)
         if server.dialect.has_dynamic_files:
-            listed = context.dynamic_files().entries
-            found += [ListedSize(None, names.display(one.raw_name, one.encoding), None) for one in listed]
+            found += [_named(one) for one in context.dynamic_files().entries]
     finally:
         context.end(Outcome.ABORT)
-    return found
+    return places, found
 
 
-def _sizes(context: BackupContext, entries: Any) -> list[ListedSize]:
+def _named(one: ListedName, size: int | None = None) -> ListedSize:
+    return ListedSize(one.token, names.display(one.raw_name, one.encoding), size)
+
+
+def _sizes(context: BackupContext, entries: Iterable[ListedName]) -> list[ListedSize]:
     found = []
     for one in entries:
         size = context.open(one.raw_name)
         context.close()
-        found.append(ListedSize(one.token, names.display(one.raw_name, one.encoding), size))
+        found.append(_named(one, size))
     return found
 
 

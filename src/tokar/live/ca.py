@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Final, TextIO, TypeVar
 from urllib.parse import unquote
 
-from tokar import codes
+from tokar import codes, names
 from tokar.errors import InputError, LocationListError, ProcedureError, SourceError
 from tokar.live import csra
 from tokar.live.csra import Call
@@ -22,7 +22,7 @@ from tokar.rpc.activation import ActivationError
 from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.ndr import NdrReader
 from tokar.rpc.pdus import Syntax
-from tokar.rpc.remote_object import Place, RemoteObject, server_version
+from tokar.rpc.remote_object import LET_IN, Place, RemoteObject, server_version
 from tokar.rpc.trace import Trace
 from tokar.rpc.wire_errors import LinkLostError, RpcFaultError, WireError
 from tokar.server.contract import (
@@ -52,14 +52,6 @@ _SWITCH: Final = (
     "on the server, as an administrator: certutil -setreg CA\\InterfaceFlags -IF_NOREMOTEICERTADMINBACKUP, then "
     "net stop certsvc, net start certsvc"
 )
-_HINTS: Final = {
-    0x80040154: "AD CS is not installed there: name the server of the authority",
-    0x80004002: "this is no certification authority, or one of a version that is not known here",
-    0x80010110: "this server speaks another version of DCOM; tokar speaks 5.1 to 5.7",
-    0x80010108: "the server restarted its service, or gave the backup up; start over",
-    0x80080005: "the service of the authority may be stopped: start CertSvc",
-    0x800706BA: "the service of the authority may be stopped: start CertSvc",
-}
 _NO_RESTORE: Final = (
     "tokar restore ARCHIVE --certutil DIR writes the folder that certutil -restoreDB DIR takes on the server; with "
     "tokar there, tokar restore ARCHIVE --server certadm: does all of it"
@@ -90,6 +82,14 @@ class CaAddress:
         return cls(host, number if colon else PORT, unquote(authority) or None)
 
 
+def _hint(code: int) -> str | None:
+    """Return what to do about a result."""
+    if codes.wrapped(code) == codes.ACCESS_DENIED:
+        return f"{LET_IN}. And {_OPERATOR}"
+    known = codes.find(code)
+    return known.next_step if known else None
+
+
 @contextmanager
 def _answers(call: str) -> Iterator[None]:
     """Raise what goes wrong on the wire in the terms of the contract."""
@@ -99,9 +99,9 @@ def _answers(call: str) -> Iterator[None]:
         code = codes.wrapped(error.status)
         if call == "truncate_logs" and not error.did_not_run:  # it may have begun
             raise NoAnswerError(call, f"the server gave up in the middle, fault 0x{code:08X}") from error
-        raise ServerError(code, call=call, hint=_HINTS.get(code)) from error
+        raise ServerError(code, call=call, hint=_hint(code)) from error
     except ActivationError as error:
-        raise ServerError(error.code, call=call, hint=_HINTS.get(error.code)) from error
+        raise ServerError(error.code, call=call, hint=_hint(error.code)) from error
     except (LinkLostError, WireError) as error:
         raise NoAnswerError(call, error.message, hint=error.hint) from error
 
@@ -170,8 +170,19 @@ class CaServer(Server):
         yield "reads the database", "yes" if self.state() else f"no: {_OPERATOR}"
         roles = self.roles()
         unknown = "the server does not say"
+        yield "locations", self._told_locations()
         yield "backup operator", unknown if roles is None else "yes" if roles & csra.OPERATOR else f"no: {_OPERATOR}"
         yield "seen against", self.seen_against
+
+    def _told_locations(self) -> str:
+        """Return where the databases and logs of the authority lie, where it says so without a backup."""
+        with _answers("database_locations"), RemoteObject(self._place, csra.ADMIN_CLASS, csra.ADMIN) as session:
+            answer = session.call(Call.LOCATIONS, b"", seconds=self._deadlines.call, limit=csra.LIST_LIMIT)
+            data, result = csra.take_list(answer)
+        if result:
+            return "the server tells them in a backup only: --list"
+        listed = NameList.from_bytes(data or None, wide=True).entries
+        return ", ".join(dict.fromkeys(names.display(one.raw_name, one.encoding) for one in listed)) or "none"
 
     def state(self) -> int:
         """Return what GetServerState says: 1 where this account may read the database of the authority."""
@@ -246,7 +257,7 @@ class CaServer(Server):
             raise self._wrong_authority(call, result)
         if codes.wrapped(result) == codes.ACCESS_DENIED and call == "prepare_backup":
             raise self._not_allowed(call, result)
-        raise ServerError(result, call=call, hint=_HINTS.get(result))
+        raise ServerError(result, call=call, hint=_hint(result))
 
     def _wrong_authority(self, call: str, result: int) -> ServerError:
         has = "it does not say which it has: certutil on the server lists it as Name"
@@ -352,7 +363,7 @@ class _CaBackup(BackupContext):
             answer = self._session.call(operation, body, seconds=self._deadlines.call, limit=limit)
             value, result = take(answer)
         if result:
-            raise ServerError(result, call=call, hint=_HINTS.get(result))
+            raise ServerError(result, call=call, hint=_hint(result))
         return value
 
     def _settle(self) -> None:
@@ -407,7 +418,7 @@ class _OpenFile:
         data, result = csra.take_content(self._session.fetch(seconds=self._seconds))
         self._seconds = self._later
         if result:
-            raise ServerError(result, call="read", hint=_HINTS.get(result))
+            raise ServerError(result, call="read", hint=_hint(result))
         if len(data) > min(asked, self._left):
             raise SourceError(f"a read returned {len(data)} bytes, {min(asked, self._left)} were announced")
         self._left -= len(data)
@@ -441,14 +452,14 @@ def open_source(
     address = CaAddress.parse(place)
     if restoring:
         raise no_restore()
-    names = [name for name in (address.host, address.authority, *re.split(r"[\\@]", user or "")) if name]
+    told = [name for name in (address.host, address.authority, *re.split(r"[\\@]", user or "")) if name]
     given = deadlines or Deadlines()
     where = Place(
         address.host,
         address.port,
         Credentials(user, password, Mechanism[auth.upper()]),
         min(given.start, given.call),
-        trace=Trace(trace, names, hidden=[Call.READ]) if trace else None,
+        trace=Trace(trace, told, hidden=[Call.READ]) if trace else None,
     )
     return CaServer(where, address.authority, deadlines=given, truncates=truncate)
 

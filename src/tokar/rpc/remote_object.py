@@ -40,7 +40,7 @@ _ACTIVATION: Final = 1  # the flags of ORPCTHIS in an activation
 _RPC_VERSION_MISMATCH: Final = 0x80010110
 _PING_LIMIT: Final = 64
 _SHORT: Final = 65536  # bytes of an answer that holds no list and no content
-_DCOM: Final = (
+LET_IN: Final = (
     "the account must be let in by DCOM on the server: group 'Certificate Service DCOM Access', and remote activation "
     "and access in dcomcnfg"
 )
@@ -181,7 +181,7 @@ class RemoteObject:
                 raise
             raise LogonError(
                 f"{place.host} does not accept this account",
-                hint=f"check the name and the password; if they are right: {_DCOM}",
+                hint=f"check the name and the password; if they are right: {LET_IN}",
             ) from error
         finally:
             connection.close()
