@@ -29,6 +29,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.testing.scripted_server import ScriptedServer
+from tokar.trust.signatures import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,6 +166,10 @@ KINDS = {
 }
 
 
+if shutil.which("ssh-keygen"):
+    KINDS["certadm, full, signed"] = ("certadm", BackupKind.FULL)
+
+
 @pytest.mark.parametrize(("case", "blow"), struck_cases(KINDS, 9))
 def test_a_backup_that_is_struck_anywhere_is_just_run_again(
     case: str, blow: tuple[int | str, int], tmp_path: Path, record_property: Note
@@ -174,7 +179,8 @@ def test_a_backup_that_is_struck_anywhere_is_just_run_again(
     if kind in {BackupKind.INCREMENTAL, BackupKind.DIFFERENTIAL}:
         run_backup(server(profile, 3, 4), tmp_path / "full.tokar", BackupKind.FULL)
         prior = load_prior(tmp_path / "full.tokar")
-    options = BackupOptions(prior=prior, threads=1)
+    signer = Signer([make_key(tmp_path, "key")]) if "signed" in case else None
+    options = BackupOptions(prior=prior, threads=1, signer=signer)
     for number, point in enumerate(range(1, 500, stride)):
         out = tmp_path / str(number) / "a.tokar"
         out.parent.mkdir()
@@ -186,7 +192,7 @@ def test_a_backup_that_is_struck_anywhere_is_just_run_again(
             assert len(source.ended) == (1 if "prepare" in " ".join(source.history) else 0)
             assert not list(out.parent.glob(".*.part")) or strike.struck == "unlink"
         if out.exists():
-            content(out)
+            assert content(out)["signatures"] == bool(signer)  # type: ignore[index]
             demand_receipt_agrees(out, source, is_known=how in {"signal", "signal after"})
         done("clean", "--remove", out.parent)
         again = rerun(profile, out, kind, options)

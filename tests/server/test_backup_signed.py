@@ -6,7 +6,7 @@ import pytest
 from backup_files import fill
 from signed import make_key, needs_ssh_keygen, public, signers
 
-from tokar.errors import IntegrityError, SigningError
+from tokar.errors import IntegrityError, SigningError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.records import TrailingRecord
 from tokar.format.sshsig import SshSignature
@@ -108,3 +108,17 @@ def test_an_interrupt_while_it_is_signed_leaves_nothing(kind: BackupKind, key: P
         run_backup(server, tmp_path / "a.tokar", kind, BackupOptions(signer=Interrupted([key])))
     assert not server.truncated
     assert not [one for one in tmp_path.iterdir() if one.name.endswith((".tokar", ".part"))]
+
+
+def test_a_signature_that_cannot_be_kept_for_a_moment_does_not_cost_the_backup(
+    key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Signer):
+        def records(self, root: bytes) -> list[TrailingRecord]:
+            monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nothing"))
+            return super().records(root)
+
+    with pytest.raises(StorageError):
+        run_backup(fill(ScriptedServer()), tmp_path / "a.tokar", FULL, BackupOptions(signer=Full([key])))
+    with Archive(tmp_path / "a.tokar.unsigned") as archive:
+        verify(archive, content=True).demand()

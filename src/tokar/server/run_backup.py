@@ -30,7 +30,6 @@ from tokar.errors import (
     PartialError,
     ProcedureError,
     SetError,
-    SigningError,
     StorageError,
 )
 from tokar.format import canonical_json
@@ -171,7 +170,7 @@ class _Run:
         self._aside: Path | None = None
         self._reread: Reread | None = None
         self._stream_is_checked = False
-        self._not_signed: SigningError | None = None
+        self._not_signed: ArchiveError | None = None
 
     def run(self) -> BackupResult:
         self._demand_possible()
@@ -252,7 +251,7 @@ class _Run:
         """Return the signatures over the root. Without them the archive is kept, whole, and gets another name."""
         try:
             return signer.records(root)
-        except SigningError as error:
+        except ArchiveError as error:
             self._not_signed = error
             sink.path = next(one for one in durable.names_aside(self._out, "unsigned") if not one.exists())
             error.hint = (
