@@ -172,6 +172,40 @@ def test_an_older_file_beside_a_streaming_copy_is_another_matter(tmp_path: Path)
     assert FaultKind.NO_COPY in {one.kind for one in verdict_on(tmp_path, files).faults}
 
 
+def test_a_database_that_the_logs_call_by_another_name_is_not_found_by_soft_recovery(tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, {"main - Copy.edb": bytes(dirty(5, 7)), **logs(5, 7)})
+    (fault,) = verdict.faults
+    assert (fault.kind, fault.code, fault.databases) == (FaultKind.DATABASE_NAME, -1216, ("main - Copy.edb",))
+    assert fault.message.startswith("main - Copy.edb is called main.edb in the logs")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"copy.edb": bytes(streaming(5, 7)), "copy.pat": b""},  # a restore map says where it is
+        {"copy.edb": bytes(database())},  # no log is played
+        {"MAIN.EDB": bytes(dirty(5, 7))},
+    ],
+)
+def test_another_name_is_no_matter_where_nobody_looks_for_it(tmp_path: Path, files: dict[str, bytes]) -> None:
+    no_logs = list(files) == ["copy.edb"]
+    assert verdict_on(tmp_path, files if no_logs else {**files, **logs(5, 7)}).blocking == ()
+
+
+def test_a_name_in_some_code_page_is_not_compared(tmp_path: Path) -> None:
+    named = logs(5, 7, attached=(("C:\\db\\m\xe4in.edb", DATABASE_SIGNATURE),))
+    assert verdict_on(tmp_path, {DATABASE: bytes(dirty(5, 7)), **named}).blocking == ()
+
+
+def test_a_database_gets_its_right_name_when_asked(tmp_path: Path) -> None:
+    done("create", "-q", tmp_path / "x.tokar", write(tmp_path / "in", {"copy.edb": bytes(dirty(5, 7)), **logs(5, 7)}))
+    refused = tokar("restore", "--into", tmp_path / "out", tmp_path / "x.tokar")
+    assert (refused.exit_code, "--right-names" in refused.stderr) == (6, True)
+    result = done("restore", "--right-names", "--into", tmp_path / "out", tmp_path / "x.tokar")
+    assert result.stdout.splitlines()[-1] == "RESTORABLE"
+    assert (tmp_path / "out" / DATABASE).read_bytes() == bytes(dirty(5, 7))
+
+
 def test_of_copies_that_are_equal_none_is_called_the_latest(tmp_path: Path) -> None:
     files = {"a/main.edb": bytes(dirty(5, 7, dbtime=5)), "b/main.edb": bytes(dirty(5, 7, dbtime=5)), **logs(5, 7)}
     (fault,) = verdict_on(tmp_path, files).faults

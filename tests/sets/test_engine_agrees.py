@@ -201,6 +201,9 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("ntdsbcli shut down", "put the later logs of another history in place", "drop the highest closed log", 703),
         ("certadm lagged", "bring the database of an earlier time", "ask for committed logs that are not here", 10138),
         ("edbbcli crashed, busy", "add another history in a folder", "keep every second log", 16975),
+        ("ntdsbcli lagged", "drop the current log", "add another history in a folder", 1004286044),
+        ("edbbcli crashed, busy", "copy a log under another name", "flip a bit in a log", 939476612),
+        ("certadm streamed", "nothing", "keep an older copy of a database under another name", 478009267),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

@@ -148,6 +148,8 @@ row("the current log and its numbered self", crashed(current(4, 8), part(8, 8)),
 SHORTER = stream()[name(8)][: 3 * 4096].ljust(len(stream()[name(8)]), b"\0")
 OTHER_WORDS = stream()[name(8)][:4096] + b"".join(segment(8, at, 90 + at) for at in range(1, 4))
 OTHER_WORDS = OTHER_WORDS.ljust(len(SHORTER), b"\0")
+WORDS = stream()[name(7)]
+OTHER_WORDS_OF_7 = (WORDS[:4096] + b"".join(segment(7, at, 90 + at) for at in range(1, 3))).ljust(len(WORDS), b"\0")
 row("the numbered self holds more than the current log", crashed(part(4, 8), {"edb.log": SHORTER}), OK, {"edb.log"})
 row("the current log holds more than its numbered self", crashed(current(4, 8), {name(8): SHORTER}), OK, {name(8)})
 row(
@@ -155,6 +157,13 @@ row(
     crashed(current(4, 8), {name(8): OTHER_WORDS}),
     NOT,
     {name(8)},
+    Kind.LOG_DIFFERS,
+)
+row(
+    "two closed copies of a log disagree",
+    crashed(part(4, 7), {f"old/{name(7)}": OTHER_WORDS_OF_7}),
+    NOT,
+    {f"old/{name(7)}"},
     Kind.LOG_DIFFERS,
 )
 row("a current log that is not the last one", crashed(part(4, 8), {"edb.log": stream()[name(6)]}), OK, {"edb.log"})

@@ -555,6 +555,14 @@ def bring_one_database_of_an_earlier_shutdown(it: Tried) -> None:
     bring(it, "shut", name, name)
 
 
+def give_a_database_another_name(it: Tried) -> None:
+    name = it.a_database()
+    if it.made.hard:
+        raise NotHere  # a restore map says where each is
+    stem, _, ending = name.rpartition(".")
+    it.files[f"{stem} - Copy.{ending}"] = it.files.pop(name)
+
+
 def keep_an_older_copy_of_a_database_in_a_folder(it: Tried) -> None:
     name = it.a_database()
     bring(it, "older", name, f"old/{name}")

@@ -249,8 +249,7 @@ def read_ranges(data: bytes, header: LogHeader) -> tuple[int, int | None, list[t
     while start + _CHECKSUM.size <= len(data) and data[start] == _KIND:
         _, _, forward, following, *_ = _CHECKSUM.unpack_from(data, start)
         body = start + _CHECKSUM.size
-        stored = data[start:body]
-        if body + forward > len(data) or stored != _checksum_record(data, header, start, forward, following):
+        if body + forward > len(data) or not _is_right(data, header, start, forward, following):
             is_torn = body + forward <= len(data) and _is_torn(data, header, start, body + forward)
             return end, last, records, End.TORN if is_torn else End.DAMAGED
         run = data[body : body + forward]
@@ -294,6 +293,13 @@ def _checksum_record(image: bytes | bytearray, header: LogHeader, start: int, fo
     checksum = _SEED ^ xor_words(image[body : body + forward]) ^ common
     short = _SHORT_SEED ^ xor_words(image[body:sector_end]) ^ common if use == _SHORT_USED else 0
     return _CHECKSUM.pack(_KIND, 0, forward, following, checksum, short, use)
+
+
+def _is_right(data: bytes, header: LogHeader, start: int, forward: int, following: int) -> bool:
+    """Tell whether a checksum record is the one that belongs there; a short checksum that is not used is not read."""
+    right, stored = _checksum_record(data, header, start, forward, following), data[start : start + _CHECKSUM.size]
+    is_read = right[-1] == _SHORT_USED
+    return stored == right if is_read else (stored[:17], stored[-1:]) == (right[:17], right[-1:])
 
 
 def _position(header: LogHeader, offset: int) -> LogPosition:

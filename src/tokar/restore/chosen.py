@@ -25,7 +25,7 @@ from tokar.restore.plan import (
     Problem,
 )
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
-from tokar.sets.beside import without_older
+from tokar.sets.beside import name_in_logs, without_older
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, SelectedLog, restorable
 from tokar.sets.database_verdict import Verdict
@@ -272,12 +272,22 @@ def _goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
 
 
 def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[int, str]]:
-    """Return facts with the right names of logs, and these names by entry, where that is asked for."""
+    """Return facts with the right names of logs and databases, and these by entry, where that is asked for."""
     if not right_names:
         return facts, {}
     logs = with_right_names(facts.logs)
     changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
-    return replace(facts, logs=logs), {number: name for number, name in changed.items() if number is not None}
+    taken, databases = {one.leaf.lower() for one in facts.databases}, []
+    for one in facts.databases:
+        name = name_in_logs(one, facts.logs)
+        if name and name.lower() not in taken:
+            taken.add(name.lower())
+            changed[one.number] = name
+            databases.append(replace(one, name=one.name[: len(one.name) - len(one.leaf)] + name))
+        else:
+            databases.append(one)
+    renamed = replace(facts, logs=logs, databases=tuple(databases))
+    return renamed, {number: name for number, name in changed.items() if number is not None}
 
 
 def _judged(facts: SetFacts, branch: str) -> SetVerdict:

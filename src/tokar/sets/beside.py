@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tokar.ese.values import Signature
 from tokar.names import leaf_of, printable
-from tokar.sets.facts import DatabaseFacts, PatchFacts, SetFacts, StreamingFacts
+from tokar.sets.facts import DatabaseFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
 from tokar.sets.faults import Fault, Rules
 from tokar.words import some
 
@@ -88,16 +88,18 @@ def older_copies(facts: SetFacts) -> dict[int, DatabaseFacts]:
     It finds one by its name: the copies have one name, or the logs name the database as the later one is called.
     """
     named = {(one.signature, leaf_of(one.path).lower()) for log in facts.logs for one in log.attached}
-    known: dict[tuple[Signature, bool], list[DatabaseFacts]] = {}
+    known: dict[Signature, list[DatabaseFacts]] = {}
     for one in facts.databases:
         if one.header is not None and one.header.signature.is_set and not one.temporary:
-            known.setdefault((one.header.signature, one.is_backup_copy), []).append(one)
+            known.setdefault(one.header.signature, []).append(one)
     found = {}
-    for (signature, _), alike in known.items():
+    for signature, alike in known.items():
         latest = max(alike, key=_dbtime)
         is_named = (signature, latest.leaf.lower()) in named
         for one in alike:
             is_other = is_named and (signature, one.leaf.lower()) not in named
+            if one.is_backup_copy and not latest.is_backup_copy:
+                continue  # each is recovered in a way of its own, and nothing says which is wanted
             if _dbtime(one) < _dbtime(latest) and (is_other or one.leaf.lower() == latest.leaf.lower()):
                 found[id(one)] = latest
     return found
@@ -105,6 +107,16 @@ def older_copies(facts: SetFacts) -> dict[int, DatabaseFacts]:
 
 def _dbtime(database: DatabaseFacts) -> int:
     return database.header.dbtime if database.header is not None else 0
+
+
+def name_in_logs(database: DatabaseFacts, logs: Iterable[LogFacts]) -> str:
+    """Return what logs call a database that has another name; empty where it has theirs, or none of them names it."""
+    header = database.header
+    attached = () if header is None else (one for log in logs for one in log.attached)
+    named = [leaf_of(one.path) for one in attached if header and one.signature == header.signature]
+    own = database.leaf.lower()
+    is_known = not named or own in map(str.lower, named) or not f"{own}{named[-1]}".isascii()  # in some code page
+    return "" if is_known else named[-1]
 
 
 def without_older(facts: SetFacts) -> SetFacts:

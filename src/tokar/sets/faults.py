@@ -85,6 +85,7 @@ class FaultKind(StrEnum):
     PAGES_BEYOND = "pages-beyond"
     NO_COPY = "no-copy"
     DATABASE_NOT_HERE = "database-not-here"
+    DATABASE_NAME = "database-name"
     LOGS_BEFORE_GAP = "logs-before-gap"
     LOGS_AFTER_GAP = "logs-after-gap"
     NEW_STREAM = "new-stream"
@@ -355,7 +356,8 @@ class Rules:
         "restore it by itself: --only takes the copies, and then what is left", -615)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
         "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
-
+    DATABASE_NAME = Rule(FaultKind.DATABASE_NAME, "{} is called {} in the logs: recovery does not find it here",
+        "give it that name back: tokar restore --right-names does", -1216)
     DATABASE_APART = Rule(FaultKind.DATABASE_NOT_HERE,
         "{} was shut down at another time than {} says, and the logs are played for another database",
         "restore it by itself; only if it is given up for good, recovery can do without: esentutl /r BASE /i",
@@ -363,7 +365,6 @@ class Rules:
     DATABASE_BEHIND = Rule(FaultKind.DATABASE_NOT_HERE,
         "{} was shut down before the time that {} says, and the logs are played for another database",
         DATABASE_APART.next_step, -551, severity=Severity.LOSS)
-
     LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
         _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
     LOG_NAME = Rule(FaultKind.LOG_NAME, "{} is generation 0x{:X} by its header: the engine will not find it",

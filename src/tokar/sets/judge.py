@@ -10,7 +10,8 @@ from typing import Any, Final
 from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
-from tokar.sets.beside import copy_faults, older_copies, pair_faults, together_faults, without_older
+from tokar.names import printable
+from tokar.sets.beside import copy_faults, name_in_logs, older_copies, pair_faults, together_faults, without_older
 from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
@@ -347,6 +348,7 @@ def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     """
     yield from _no_copies(runs)
     yield from _databases_not_here(facts, runs)
+    yield from _databases_renamed(runs)
     yield from together_faults(facts)
     yield from _out_of_step(runs)
     formats: dict[str, list[LogFacts]] = {}
@@ -385,6 +387,15 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
             yield Rules.DATABASE_ELSEWHERE.fault(path, facts.elsewhere[signature], files=(path,), databases=named)
             continue
         yield Rules.DATABASE_NOT_HERE.fault(path, files=(path,), severity=severity, databases=named)
+
+
+def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
+    """Yield the databases that soft recovery does not find, since the logs call them by another name."""
+    for one in runs:
+        if one.run and not one.need.hard and _is_attached_at_the_end(one):
+            name, own = name_in_logs(one.facts, one.run), (one.facts.name,)
+            if name:
+                yield Rules.DATABASE_NAME.fault(one.facts.name, printable(name), files=own, databases=own)
 
 
 def _is_attached_at_the_end(run: DatabaseRun) -> bool:
