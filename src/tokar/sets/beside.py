@@ -113,10 +113,9 @@ def name_in_logs(database: DatabaseFacts, logs: Iterable[LogFacts]) -> str:
     """Return what logs call a database that has another name; empty where it has theirs, or none of them names it."""
     header = database.header
     attached = () if header is None else (one for log in logs for one in log.attached)
-    named = [leaf_of(one.path) for one in attached if header and one.signature == header.signature]
-    own = database.leaf.lower()
-    is_known = not named or own in map(str.lower, named) or not f"{own}{named[-1]}".isascii()  # in some code page
-    return "" if is_known else named[-1]
+    named = {leaf_of(one.path).lower(): one.path for one in attached if header and one.signature == header.signature}
+    own, last = database.leaf.lower(), leaf_of([*named.values()][-1]) if named else ""
+    return "" if own in named or not f"{own}{last}".isascii() else last  # what is in some code page is not compared
 
 
 def without_older(facts: SetFacts) -> SetFacts:

@@ -35,7 +35,7 @@ from tokar.sets.faults import (
     ranges,
 )
 from tokar.sets.file_faults import database_faults, log_fault
-from tokar.sets.logs import LinkFault, LinkProof, LogTable, is_whole, link
+from tokar.sets.logs import LinkFault, LinkProof, LogTable, are_complete, link
 from tokar.sets.need import Basis, need_of
 from tokar.words import noun, some
 
@@ -153,17 +153,11 @@ class DatabaseRun:
                 continue
             if log.content is None or other.content is None:
                 self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
-            elif self._are_complete(log, other) and (
+            elif are_complete(log, other) and (
                 log.content.segments_xor != other.content.segments_xor
                 or (own and its and log.content.segments_xor is None)
             ):
                 self._note(Rules.LOG_TWICE.of_log(log, other.name))
-
-    @staticmethod
-    def _are_complete(log: LogFacts, other: LogFacts) -> bool:
-        """Return whether neither of two copies of a log is an earlier state of the other: closed logs never are."""
-        alike = log.content is not None and other.content is not None and log.content.valid == other.content.valid
-        return alike or (not log.current and not other.current and is_whole(log) and is_whole(other))
 
     @property
     def start(self) -> int:

@@ -110,6 +110,12 @@ def is_whole(log: LogFacts) -> bool:
     return log_fault(log, Severity.ERROR, hard=True, last=False) is None
 
 
+def are_complete(log: LogFacts, other: LogFacts) -> bool:
+    """Return whether neither of two copies of a log is an earlier state of the other: closed logs never are."""
+    alike = log.content is not None and other.content is not None and log.content.valid == other.content.valid
+    return alike or (not log.current and not other.current and is_whole(log) and is_whole(other))
+
+
 def _rank(copy: Copy) -> tuple[bool, bool, int]:
     """Return the place of a copy of a log among the others: whole ones first, closed ones before one being written."""
     return not is_whole(copy.facts), copy.facts.current, copy.at
