@@ -11,7 +11,7 @@ from command_line import done, tokar
 from tokar import tokens
 from tokar.errors import ArchiveError, SetError
 from tokar.server.contract import DIALECTS, BackupKind
-from tokar.server.prior import load_prior
+from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.outcome import Word
 from tokar.sets.receipt import Truncation
@@ -114,3 +114,18 @@ def test_a_profile_that_was_lost_is_one_of_ese(tmp_path: Path) -> None:
     source = server("log.001", profile=tokens.LOST_PROFILE)
     with pytest.raises(SetError, match="damage"):
         run_backup(source, tmp_path / "full.tokar", BackupKind.FULL)
+
+
+def test_the_set_before_is_found_in_a_folder_too(tmp_path: Path) -> None:
+    first = full(tmp_path)
+    prior = find_prior(tmp_path, BackupKind.INCREMENTAL)
+    assert prior is not None
+    assert (prior.archive_id, prior.generation_high) == (first.sealed.id, 2)
+    later = server("log.002", "log.003")
+    run_backup(later, tmp_path / "1.tokar", BackupKind.INCREMENTAL, BackupOptions(prior=prior))
+    found = find_prior(tmp_path, BackupKind.INCREMENTAL)
+    assert found is not None
+    assert found.generation_high == 3
+    result = tokar("chain", tmp_path)
+    assert "0x2-0x3" in result.stdout
+    assert result.stdout.splitlines()[-1] == "NOT PROVEN: its files are of an engine that is not known here"

@@ -140,7 +140,7 @@ def _print_set(
     outcome = chain.outcome_of(number)
     state = str(outcome.word) if outcome.exit_code else "part of a chain" if verdict.part else "restorable"
     kind = "receipt" if backup_set.receipt else backup_set.kind
-    for own, span in streams or [((0, 0), (0, 0))]:
+    for own, span in streams or [(backup_set.numbers or (0, 0),) * 2]:
         logs = _generations(own) if own[1] else "no logs"
         output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(own, span)}  {state}".rstrip())
         name = kind = state = ""

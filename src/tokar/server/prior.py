@@ -37,7 +37,7 @@ def load_prior(path: Path) -> PriorSet:
         logs = [*_logs_of(archive)]
         known = archive.summary.extra.get("generations")
         if is_foreign(archive.head.profile) and known:
-            return PriorSet(archive.id, archive.root, prior_log(known["high"]), archive.head.text("server"))
+            return PriorSet(archive.id, archive.root, prior_log(int(known["high"])), archive.head.text("server"))
         if not logs:
             raise InputError("the set has no log to go on from", path=path)
         _, last = max(logs, key=lambda pair: pair[0])

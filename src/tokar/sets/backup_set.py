@@ -22,7 +22,7 @@ from tokar.errors import (
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.records import MAGIC
-from tokar.sets.facts import SetFacts
+from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.faults import logs_text
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
@@ -50,6 +50,8 @@ class BackupSet:
     facts: SetFacts = field(default_factory=SetFacts)  # What its files say; empty for a receipt
     # For a set whose archive is not here: the generations that its receipt names, lowest and highest.
     receipt: tuple[int, int] | None = None
+    # For a set of another engine than ESE: the numbers of its logs, as its summary gives them.
+    numbers: tuple[int, int] | None = None
 
     @property
     def has_databases(self) -> bool:
@@ -59,7 +61,7 @@ class BackupSet:
     @property
     def generations(self) -> tuple[int, int] | None:
         """The lowest and the highest generation in it; None without logs."""
-        return self.receipt or self.facts.generations
+        return self.receipt or self.numbers or self.facts.generations
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON, without the facts."""
@@ -89,6 +91,7 @@ def set_of_archive(
         StorageError: The archive cannot be read.
     """
     head = archive.head
+    known = archive.summary.extra.get("generations") if is_foreign(head.profile) else None
     prior, origin = head.extra.get("prior"), head.extra.get("origin", {})
     return BackupSet(
         label=label or str(archive.path or archive.id.hex()),
@@ -103,6 +106,7 @@ def set_of_archive(
         facts=facts_of_archive(
             archive, examine=examine, progress=progress, recorded=recorded or RecordedFacts(archive)
         ),
+        numbers=None if known is None else (int(known["low"]), int(known["high"])),
     )
 
 
