@@ -55,13 +55,14 @@ from tokar.restore.prepare import RestorePlan, plan_restore
 from tokar.restore.prepare import place_sets as place
 from tokar.salvage.losses import DamagedFile, LostRange, SalvageReport
 from tokar.salvage.salvage import salvage
+from tokar.server.backup_result import BackupResult
 from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import BackupKind, NoAnswerError, Server, ServerError, SourceKind
 from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.server.directory_source import DirectoryServer
 from tokar.server.licence import PriorSet
 from tokar.server.prior import load_prior
-from tokar.server.run_backup import BackupOptions, BackupPartialError, BackupResult
+from tokar.server.run_backup import BackupOptions, BackupPartialError
 from tokar.server.run_backup import run_backup as backup
 from tokar.server.states import OutOfOrderError
 from tokar.sets.choose import NotRestorableError

@@ -18,8 +18,9 @@ from tokar.format.verify import verify
 from tokar.lab.server import SimulatedServer
 from tokar.live.csra import Call
 from tokar.rpc.connection import Connection
+from tokar.server.backup_result import BackupResult
 from tokar.server.contract import BackupKind, BackupType, NoAnswerError, Outcome, ServerError
-from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
+from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tokar.testing.scripted_server import ScriptedServer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokar.server.run_backup import BackupResult
+    from tokar.server.backup_result import BackupResult
 
 DIALECT = replace(DIALECTS["ese"], profile="other", title="another engine", log_numbers=r"log\.(\d+)")
 

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
     from tokar.format.index import Entry
     from tokar.lab.lab import Lab
+    from tokar.server.backup_result import BackupResult
     from tokar.server.licence import PriorSet
-    from tokar.server.run_backup import BackupResult
 
 __all__ = [
     "Account",

@@ -19,10 +19,11 @@ from tokar.cli.progress import ProgressLines
 from tokar.cli.sources import opened_server, usable_kind
 from tokar.errors import ArchiveError, InputError
 from tokar.format.compression import Compression
+from tokar.server.backup_result import BackupResult
 from tokar.server.content import ListedFile
 from tokar.server.contract import BackupKind
 from tokar.server.prior import find_prior, load_prior
-from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
+from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.outcome import Word
 from tokar.words import count_text
 

@@ -20,9 +20,10 @@ from tokar.lab.lab import Lab, create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.lab.tables import Change
 from tokar.restore.chosen import OpenSets
+from tokar.server.backup_result import BackupResult
 from tokar.server.contract import BackupKind
 from tokar.server.prior import load_prior
-from tokar.server.run_backup import BackupOptions, BackupResult, run_backup
+from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.server.run_restore import RestorationResult, parts_of_chosen, restore_to_server
 from tokar.tokens import token_name
 

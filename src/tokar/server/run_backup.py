@@ -40,7 +40,8 @@ from tokar.format.encryption import KeyMaker
 from tokar.format.records import TrailingRecord
 from tokar.format.verify import verify
 from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
-from tokar.server.backup_steps import BackupProcedure, Ending
+from tokar.server.backup_result import BackupResult
+from tokar.server.backup_steps import BackupProcedure
 from tokar.server.content import ContentStream, ListedFile, ListKind
 from tokar.server.contract import BackupKind, BackupType, NoAnswerError, Server, ServerError
 from tokar.server.head import build_head
@@ -95,24 +96,6 @@ class BackupOptions:
     threads: int | None = None  # Encoder and verifier threads; the number of processors by default
     # Called with each file and numbers of bytes as they are stored.
     progress: Callable[[ListedFile, int], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BackupResult:
-    """A backup that is done."""
-
-    path: Path  # The archive
-    receipt: Path  # The receipt beside it
-    sealed: Sealed  # Id, root and sizes of the archive
-    asked: BackupKind  # The kind that was asked for
-    took: BackupKind  # The kind that was taken: a fallback where logs only was refused
-    refusal: str  # Why logs only was refused, in words and code; empty where it was not
-    truncation: Truncation  # What became of the logs
-    ending: Ending  # How End went
-    generations: tuple[int, int] | None  # Lowest and highest log of the set; None without logs
-    damaged: tuple[str, ...]  # Files with damage, each in a few words
-    notes: tuple[str, ...]  # What a person should know
-    outcome: LastLine | None = None  # What the verdict on the set comes to, as `check --content` would say it
 
 
 class BackupPartialError(PartialError):
