@@ -31,7 +31,14 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
 SLOW = {
     *("test_backup_faults", "test_backup_killed", "test_backup_simulated", "test_cli_backup", "test_cli_demo"),
     *("test_cli_hostile", "test_cli_inspect_ese", "test_cli_lab", "test_cli_restore", "test_cli_restore_chain"),
-    *("test_cli_streams", "test_deadline", "test_demo", "test_engine_backup", "test_engine_hard_recovery"),
+    *(
+        "test_ca_faults",
+        "test_cli_streams",
+        "test_deadline",
+        "test_demo",
+        "test_engine_backup",
+        "test_engine_hard_recovery",
+    ),
     *("test_engine_killed", "test_engine_machine", "test_engine_mutants", "test_engine_soft_recovery"),
     *("test_flips_and_cuts", "test_full_pages", "test_journal", "test_mutants", "test_mutations", "test_run_restore"),
     *("test_run_restore_faults", "test_salvage_fixtures", "test_salvage_properties", "test_samples", "test_simulated"),

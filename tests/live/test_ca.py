@@ -47,7 +47,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaDouble]:
         ("//ca1:1135/Root%20CA", "ca1", 1135, "Root CA"),
         ("//[::1]:1135/X/Y", "::1", 1135, "X/Y"),
         ("//[::1]", "::1", 135, None),
-        ("//ca1/", "ca1", 135, None),
+        ("//CA1/", "ca1", 135, None),
     ],
 )
 def test_addresses(place: str, host: str, port: int, name: str | None) -> None:
@@ -58,6 +58,13 @@ def test_addresses(place: str, host: str, port: int, name: str | None) -> None:
 def test_what_is_no_address_is_refused(place: str) -> None:
     with pytest.raises(InputError, match="not the address"):
         CaAddress.parse(place)
+
+
+def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
+    with pytest.raises(InputError, match="no account and no password") as caught:
+        CaAddress.parse("//backup:Secret-1@ca1")
+    assert "Secret-1" not in str(caught.value)
+    assert "--user" in str(caught.value.hint)
 
 
 def test_the_authority_is_asked_for_where_none_is_named(double: CaDouble) -> None:
@@ -191,6 +198,27 @@ def test_a_server_that_does_not_sign_headers_is_refused(tmp_path: Path) -> None:
     with authority(tmp_path) as double:
         double.resolver.header_signing = False
         with pytest.raises(LogonError, match="signs no headers"):
+            server_of(double).is_online()
+
+
+@pytest.mark.parametrize("mechanism", [Mechanism.NTLM, Mechanism.NEGOTIATE])
+def test_a_challenge_for_weak_sealing_is_refused(tmp_path: Path, mechanism: Mechanism) -> None:
+    def weaken(_number: int, data: bytes) -> bytes:
+        at = data.find(b"NTLMSSP\0\2") + 20
+        flags = int.from_bytes(data[at : at + 4], "little") & ~0x20000000
+        return data[:at] + flags.to_bytes(4, "little") + data[at + 4 :] if at >= 20 else data
+
+    with authority(tmp_path) as double:
+        double.resolver.meddle = weaken
+        with pytest.raises(LogonError, match="weak sealing"):
+            server_of(double, mechanism=mechanism).is_online()
+
+
+def test_many_ways_that_lead_nowhere_are_not_all_tried(tmp_path: Path) -> None:
+    with authority(tmp_path, bindings=tuple(f"h{number}.invalid" for number in range(500))) as double:
+        port = double.exporter.port
+        double.exporter.stop()
+        with pytest.raises(UnreachableError, match=f"port {port}"):
             server_of(double).is_online()
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ca_double import CaDouble
+    from rpc_double import Incoming
 
 BEFORE_THE_SEAL = (
     *(Call.SERVER_STATE, Call.PREPARE, Call.LOCATIONS, Call.DYNAMIC_FILES, Call.DATABASE_NAMES, Call.OPEN),
@@ -85,10 +86,10 @@ def held(double: CaDouble, call: Call) -> Iterator[threading.Event]:
     free = threading.Event()
     made = double._admin
 
-    def hang(incoming: object) -> bytes:
-        if getattr(incoming, "operation", None) == call:
+    def hang(incoming: Incoming) -> bytes:
+        if incoming.operation == call:
             free.wait(20)
-        return made(incoming)  # type: ignore[arg-type] # what it was called with
+        return made(incoming)
 
     double.exporter.intercept = hang
     try:
@@ -105,6 +106,8 @@ def test_a_call_that_hangs_is_given_up_in_time(tmp_path: Path, call: Call) -> No
             found = backed_up(double, tmp_path / "a.tokar", seconds=SHORT)
         assert isinstance(found, NoAnswerError | PartialError)
         show_nothing_is_lost(double, tmp_path / "a.tokar", before, found)
+        if call is Call.PREPARE:
+            assert "END" in double.log, "it may have begun"
         if call is Call.TRUNCATE:
             assert "whether the logs were truncated is not known" in found.message
             assert read_receipt(receipt_path(tmp_path / "a.tokar")).truncation is Truncation.UNKNOWN
@@ -160,16 +163,60 @@ def test_a_packet_that_is_cut_or_altered_loses_nothing(
         show_nothing_is_lost(double, folder / "a.tokar", before, found)
 
 
+@pytest.mark.torture
+@pytest.mark.parametrize("how", [cut, cut_short, flipped, doubled, swapped])
+@pytest.mark.parametrize("where", ["exporter", "resolver"])
+def test_every_packet_that_is_cut_or_altered_loses_nothing(
+    tmp_path: Path, where: str, how: Callable[[bytes, random.Random], bytes]
+) -> None:
+    struck, reached = 0, True
+    while reached:
+        struck += 1
+        folder = tmp_path / str(struck)
+        folder.mkdir()
+        chance = random.Random(struck)
+        with authority(folder) as double:
+
+            def meddle(number: int, data: bytes, at: int = struck, chance: random.Random = chance) -> bytes:
+                return how(data, chance) if number == at else data
+
+            getattr(double, where).meddle = meddle
+            before = logs_of(double)
+            found = backed_up(double, folder / "a.tokar", seconds=1.0)
+            reached = getattr(double, where).sent >= struck
+            show_nothing_is_lost(double, folder / "a.tokar", before, found)
+    assert struck > 6, "there are as many at least"
+
+
+def test_a_service_that_starts_anew_before_truncation_keeps_archive_and_logs(tmp_path: Path) -> None:
+    with authority(tmp_path) as double:
+        made = double._admin
+
+        def restart(incoming: Incoming) -> bytes:
+            if incoming.operation == Call.TRUNCATE:
+                with double._lock:
+                    double._drop(list(double.objects))
+            return made(incoming)
+
+        double.exporter.intercept = restart
+        before = logs_of(double)
+        found = backed_up(double, tmp_path / "a.tokar")
+        assert isinstance(found, PartialError)
+        assert read_receipt(receipt_path(tmp_path / "a.tokar")).truncation is Truncation.FAILED
+        assert before <= logs_of(double)
+        show_nothing_is_lost(double, tmp_path / "a.tokar", before, found)
+
+
 @pytest.mark.parametrize("call", [Call.DATABASE_NAMES, Call.READ, Call.BACKUP_LOGS])
 def test_a_service_that_starts_anew_ends_the_backup(tmp_path: Path, call: Call) -> None:
     with authority(tmp_path) as double:
         made = double._admin
         once = iter([True])
 
-        def restart(incoming: object) -> bytes:
-            if getattr(incoming, "operation", None) == call and next(once, False):
+        def restart(incoming: Incoming) -> bytes:
+            if incoming.operation == call and next(once, False):
                 double.restart()
-            return made(incoming)  # type: ignore[arg-type] # what it was called with
+            return made(incoming)
 
         double.exporter.intercept = restart
         before = logs_of(double)

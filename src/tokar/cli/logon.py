@@ -142,6 +142,8 @@ def _from_descriptor(descriptor: int) -> str:
         raise InputError("a password is not read from what is written to", hint="--password-fd 0, or 3 and more")
     data = b""
     try:
+        if os.isatty(descriptor):
+            raise InputError("a terminal would show the password", hint="without --password-fd it is asked for")
         while b"\n" not in data and len(data) <= _LONGEST_PASSWORD:
             part = os.read(descriptor, 1024)
             if not part:

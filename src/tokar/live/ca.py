@@ -74,12 +74,14 @@ class CaAddress:
             InputError: It is no address.
         """
         where, _, authority = place.removeprefix("//").partition("/")
+        if "@" in where:  # and what stands before it is not repeated
+            raise InputError("an address holds no account and no password", hint="--user names the account")
         host, colon, port = where.rpartition(":") if not where.endswith("]") else (where, "", "")
         host = (host if colon else where).strip("[]")
         number = int(port) if port.isascii() and port.isdigit() else 0
         if not place.startswith("//") or not host or (colon and not 0 < number < 1 << 16) or not host.isprintable():
             raise InputError(f"not the address of an authority: ca:{place}", hint="ca://HOST or ca://HOST/AUTHORITY")
-        return cls(host, number if colon else PORT, unquote(authority) or None)
+        return cls(host.lower(), number if colon else PORT, unquote(authority) or None)
 
 
 def _hint(code: int) -> str | None:
@@ -210,8 +212,12 @@ class CaServer(Server):
             with _answers(call):
                 result = session.call(Call.PREPARE, body, seconds=self._deadlines.call).u32()
             self._demand(call, result)
-        except BaseException:
+        except ServerError:
             session.close()
+            raise
+        except BaseException:  # it may have begun, or begin yet
+            with suppress(SourceError):
+                _CaBackup(session, backup_type, self._deadlines).end(Outcome.ABORT)
             raise
         return _CaBackup(session, backup_type, self._deadlines)
 

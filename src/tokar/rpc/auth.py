@@ -19,6 +19,8 @@ from tokar.rpc.wire_errors import LogonError, WireError
 from tokar.words import install_text
 
 _BLOCK: Final = 16  # what a body is filled up to
+_CHALLENGE: Final = b"NTLMSSP\0\2\0\0\0"
+_STRONG: Final = 0x10 | 0x20 | 0x80000 | 0x20000000  # sign, seal, extended session security, keys of 128 bits
 _NO_TICKET: Final = (
     "name an account with --user, or get a ticket: kinit USER@REALM, with the extra kerberos, and the full name of the "
     "host"
@@ -65,6 +67,20 @@ def _refusals(what: str) -> Iterator[None]:
         raise LogonError(f"{what}: {' '.join(str(error).split())}", hint=_NO_TICKET) from error
     except Exception as error:
         raise LogonError(f"{what}: the other side sends what is no token ({type(error).__name__})") from error
+
+
+def _demand_strong(token: bytes) -> None:
+    """Check that a challenge of NTLM, alone or inside of Negotiate, asks for no weaker sealing than there is.
+
+    Raises:
+        LogonError: It does: somebody on the way may have changed it.
+    """
+    at = token.find(_CHALLENGE)
+    flags = int.from_bytes(token[at + 20 : at + 24], "little")
+    if at >= 0 and flags & _STRONG != _STRONG:
+        raise LogonError(
+            "the server asks for weak sealing", hint="see its policy for NTLM: 128 bits, NTLMv2; or take Kerberos"
+        )
 
 
 def start(credentials: Credentials, host: str) -> Protection:
@@ -130,6 +146,7 @@ class Protection:
         Raises:
             LogonError: The mechanism refuses.
         """
+        _demand_strong(token or b"")
         with _refusals(f"logging on by {self.mechanism.name.lower()} failed"):
             return self._context.step(token) or b""
 

@@ -217,7 +217,7 @@ class Connection:
             reason = int.from_bytes(answer.body[:2], "little")
             raise LogonError(f"the server refuses the connection, reason {reason}", hint=_WHO)
         expected = Kind.BIND_ACK if kind is Kind.BIND else Kind.ALTER_CONTEXT_ANSWER
-        if answer.header.kind != expected:
+        if answer.header.kind != expected or answer.header.call != self._call:
             raise WireError(f"{Kind(answer.header.kind).name} came in place of {expected.name}")
         ack, result = parse_ack(answer.body)
         if result.result:

@@ -38,6 +38,7 @@ PING_PERIOD: Final = 120.0  # seconds: what MS-DCOM has
 _RETRY: Final = 6  # the part of a period after which a ping that failed is tried again
 _ACTIVATION: Final = 1  # the flags of ORPCTHIS in an activation
 _RPC_VERSION_MISMATCH: Final = 0x80010110
+_MOST_WAYS: Final = 8
 _PING_LIMIT: Final = 64
 _SHORT: Final = 65536  # bytes of an answer that holds no list and no content
 LET_IN: Final = (
@@ -190,7 +191,7 @@ class RemoteObject:
     def _connect(self) -> Connection:
         """Connect to the process of the object: by the name that the user gave first, then as the server says."""
         place = self._place
-        ways = [one for one in self._made.bindings if one.kind == TCP and one.port]
+        ways = [one for one in self._made.bindings if one.kind == TCP and one.port][:_MOST_WAYS]
         if not ways:
             raise WireError("the server names no way by TCP to what it made")
         hosts = [(place.host, ways[0].port), *((one.host, one.port) for one in ways)]
@@ -238,7 +239,7 @@ class _Pings:
             try:
                 self._ping()
                 wait = period
-            except SourceError:  # the next call of the object says it, should the server have reclaimed it
+            except Exception:  # noqa: BLE001 - nobody would hear of it; should it matter, the next call of the object fails
                 self._drop()
                 wait = period / _RETRY
         self._drop()
