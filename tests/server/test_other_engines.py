@@ -129,3 +129,12 @@ def test_the_set_before_is_found_in_a_folder_too(tmp_path: Path) -> None:
     result = tokar("chain", tmp_path)
     assert "0x2-0x3" in result.stdout
     assert result.stdout.splitlines()[-1] == "NOT PROVEN: its files are of an engine that is not known here"
+
+
+def test_a_restore_of_several_says_that_they_go_one_after_the_other(tmp_path: Path) -> None:
+    first = full(tmp_path)
+    options = BackupOptions(prior=load_prior(first.path))
+    second = run_backup(server("log.003"), tmp_path / "1.tokar", BackupKind.INCREMENTAL, options)
+    result = tokar("restore", first.path, second.path, "--into", tmp_path / "new")
+    assert result.exit_code == 6
+    assert "one after the other" in result.hint

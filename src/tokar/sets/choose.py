@@ -15,7 +15,7 @@ from tokar.errors import InputError, RestoreError, SetError
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
 from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
-from tokar.sets.facts import FileFacts, LogFacts
+from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.log_run import LogRun
@@ -163,6 +163,8 @@ def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
         if not chain.starts:
             faults = in_order(fault for verdict in chain.verdicts for fault in verdict.faults)
             hint = "add the archive of the full backup"
+            if any(is_foreign(one.profile) for one in chain.sets):
+                hint = "sets of another engine are restored one after the other: its own recovery joins them"
             raise NotRestorableError("no set with databases is here", faults=faults, hint=hint)
         return list(chain.starts)
     found = [start for start in chain.starts if chain.sets[start.number].id == full]
