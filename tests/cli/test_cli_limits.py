@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-from command_line import TIMEOUT, command, done, tokar
+from command_line import TIMEOUT, done, fresh, tokar
 from small_sets import database, instance, write
 from sweeps import sampled
 
@@ -72,7 +72,7 @@ def test_too_little_of_something_is_an_error_with_a_next_step(verb: str, name: s
     for leftover in ("f.tokar", "f.tokar.receipt.json"):
         (folder / leftover).unlink(missing_ok=True)
     result = subprocess.run(
-        command(*verb.format(folder).split()),
+        fresh(*verb.format(folder).split()),
         capture_output=True,
         check=False,
         timeout=TIMEOUT,

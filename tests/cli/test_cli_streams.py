@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import TIMEOUT, command, done, one_process, pipeline, process
+from command_line import TIMEOUT, command, done, fresh, one_process, pipeline, process
 from small_sets import TAKEN, contents, database, instance, write
 
 import tokar as library
@@ -46,10 +46,12 @@ def archive(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "a.tokar"
 
 
-def shell(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+def shell(
+    script: str, *arguments: str | Path, begin: Callable[..., list[str]] = command
+) -> subprocess.CompletedProcess[bytes]:
     """Run a command under a line of shell, where `"$@"` stands for it."""
     completed = subprocess.run(
-        ["/bin/sh", "-c", script, "sh", *command(*arguments)], capture_output=True, check=False, timeout=TIMEOUT
+        ["/bin/sh", "-c", script, "sh", *begin(*arguments)], capture_output=True, check=False, timeout=TIMEOUT
     )
     assert b"Traceback" not in completed.stderr, completed.stderr.decode(errors="replace")
     return completed
@@ -188,7 +190,7 @@ def test_a_stream_that_is_closed_or_full_is_never_a_traceback(
     archive: Path, redirection: str, arguments: list[str], code: int, message: bytes
 ) -> None:
     filled = [one.format(archive=archive, folder=archive.with_name("in")) for one in arguments]
-    result = shell(f'exec "$@" {redirection}', *filled)
+    result = shell(f'exec "$@" {redirection}', *filled, begin=fresh)
     assert (result.returncode, result.stderr) == (code, message)
 
 
@@ -503,7 +505,8 @@ def test_a_pipe_that_a_shell_hands_over_is_read_as_a_stream(archive: Path, words
     verb, *options = words.split()
     rest = {"extract": ["#0"], "salvage": [str(archive.with_name("o"))]}.get(verb, [])
     script = f'cat {shlex.quote(str(archive))} | "$@"' + (" 9<&0" if form.endswith("9") else "")
-    result = shell(script, verb, *options, form, *rest)
+    begin = fresh if form.endswith("9") else command  # which passes on the standard streams alone
+    result = shell(script, verb, *options, form, *rest, begin=begin)
     assert result.returncode == (2 if verb == "salvage" else 0), result.stderr.decode()
     assert b"standard-input" not in result.stdout + result.stderr
     assert verb in {"extract", "restore", "chain", "salvage"} or form.encode() in result.stdout

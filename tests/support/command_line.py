@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import forked
 from typer import testing
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -70,17 +72,37 @@ def done(*arguments: str | Path, stdin: bytes = b"") -> Result:
     return result
 
 
+def fresh(*arguments: str | Path) -> list[str]:
+    """The command as a process of Python, for what begins before its first line, or depends on what is loaded."""
+    return [sys.executable, "-m", "tokar", *map(str, arguments)]
+
+
 def command(*arguments: str | Path) -> list[str]:
     """The command as a process of its own."""
-    return [sys.executable, "-m", "tokar", *map(str, arguments)]
+    if not hasattr(os, "fork"):
+        return fresh(*arguments)
+    return [sys.executable, "-I", "-S", forked.__file__, _server(), *map(str, arguments)]
+
+
+@cache
+def _server() -> str:
+    """Start what forks for `command`, and return its address. It ends with this process."""
+    server = subprocess.Popen([sys.executable, forked.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdin is not None
+    assert server.stdout is not None
+    atexit.register(server.wait)
+    atexit.register(server.stdin.close)
+    with server.stdout as output:
+        return os.fsdecode(output.readline().rstrip())
 
 
 def process(
     *arguments: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a process and wait for it; standard error is never a traceback."""
+    begin = fresh if any(name.startswith(("PYTHON", "LC_")) for name in env or {}) else command
     completed = subprocess.run(
-        command(*arguments),
+        begin(*arguments),
         input=stdin,
         capture_output=True,
         check=False,
