@@ -6,6 +6,7 @@ behind them, the first byte says whether they are put right first.
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import json
 import os
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from command_line import tokar
 from ese_files import header_for, log_header, old_log_bytes, old_log_header
+from fixtures.cases_encryption import BY_WORDS, FOR_SSH, IDENTITY, RECIPIENTS, SSH_IDENTITY
 from fixtures.cases_signed import ALICE
 from fixtures.expect import Expectation
 from fixtures.expect import names as fixture_names
@@ -33,7 +35,7 @@ from salvage_tools import rescued, whole_archive
 from small_sets import STREAM, checkpoint, database, flush_map, log
 
 from tokar import names, tokens
-from tokar.errors import ArchiveError
+from tokar.errors import ArchiveError, LockedError
 from tokar.ese import attachment, filenames, show
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checksum import with_header_checksum
@@ -48,6 +50,7 @@ from tokar.format import bodies, metadata, records, zstd_frame
 from tokar.format.archive import Archive
 from tokar.format.bodies import Codec
 from tokar.format.compression import Compression, decode_content
+from tokar.format.encryption import Encryption
 from tokar.format.index import IndexPage
 from tokar.format.records import TrailingRecord
 from tokar.format.sshsig import BadSignatureError, dearmored, parse_signature
@@ -76,6 +79,8 @@ from tokar.sets.read import SetFile, SetReader
 from tokar.sets.receipt import RECEIPT_SUFFIX, Receipt, Truncation
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import BytesSource
+from tokar.trust.agefile import recipient_kinds
+from tokar.trust.recipients import Identities, Recipients
 from tokar.trust.signatures import found_signatures
 
 if TYPE_CHECKING:
@@ -221,7 +226,7 @@ def _archive(data: bytes) -> None:
             assert front.rule is not None
             assert front.position is not None
         quick = from_the_front(one, decode=False)
-        assert quick.answer == front.answer or front.rule in {"DONE-5", "DATA-6"}, (quick, front)
+        assert quick.answer == front.answer or front.rule in {"DONE-5", "DATA-6", "ENC-3"}, (quick, front)
 
 
 @cache
@@ -632,6 +637,35 @@ def _signature_seeds() -> list[bytes]:
     return [b"\0" + ALICE, b"\1" + parse_signature(ALICE).armored.encode() * 2]
 
 
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def _keys(data: bytes) -> None:
+    """An age file, what opens it, a recipient, a file of identities: taken or refused, and no secret is repeated."""
+    flag, body = _flag(data)
+    if flag % 4 == 0:
+        assert all(kind.isprintable() for kind in recipient_kinds(body))
+    elif flag % 4 == 1:
+        ring = Identities([_file("identity", IDENTITY.encode())])
+        ring.find(Encryption(bytes(16), {"recipients": body}), [body])
+    else:
+        path, said = _file("people", body), ""
+        try:
+            Recipients(Recipients.lines(path)) if flag % 4 == 2 else Identities([path])
+        except ArchiveError as error:
+            said = str(error)
+        assert "AGE-SECRET-KEY" not in said.upper()
+
+
+def _keys_seeds() -> list[bytes]:
+    wrapped = [base64.b64decode(text) for text in (RECIPIENTS, BY_WORDS, FOR_SSH)]
+    people = ["age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj", "ssh-ed25519 AAAA x", IDENTITY]
+    texts = [*people, "# a remark\n", SSH_IDENTITY]
+    return [bytes([flag]) + one for flag in (0, 1) for one in wrapped] + [
+        bytes([flag]) + one.encode() for flag in (2, 3) for one in texts
+    ]
+
+
 # --- verbs ------------------------------------------------------------------------------------------------------------
 
 _VERBS: Final[tuple[tuple[str, ...], ...]] = (
@@ -663,7 +697,7 @@ def _verb(data: bytes) -> None:
         good.write_bytes(_engine_archive())
     words = [word.replace("{}", str(path)) for word in _VERBS[flag % 16 % len(_VERBS)]]
     result = tokar(*words, stdin=body)
-    assert result.exit_code in range(10), result
+    assert result.exit_code in {*range(10), LockedError.exit_code}, result
     assert "fault of tokar" not in result.stderr
     assert result.exit_code == 0 or result.stdout or result.stderr
 
@@ -751,6 +785,7 @@ TARGETS: Final[dict[str, Target]] = {
     "zstd": Target(_zstd, _zstd_seeds),
     "facts": Target(_facts, lambda: list(_parts(records.FACT)), 8192),
     "signatures": Target(_signature, _signature_seeds, 1000),
+    "keys": Target(_keys, _keys_seeds, 1000),
     "archive": Target(_archive, _archive_seeds, 8192),
     "salvage": Target(_salvage, _salvage_seeds, 8192, 2),
     "namelist": Target(_namelist, _namelist_seeds, 500),
