@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_FILE: Final = 1 << 20  # bytes of a file of identities or recipients
 _MAX_SLOW: Final = 4  # age files that a passphrase is tried on: each takes seconds
-_SECRET: Final = ("AGE-SECRET-KEY-", "AGE-PLUGIN-")
-_SHOWN: Final = 80  # characters of what is no recipient
+_SECRET: Final = ("AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----")
 _SSH_KEY: Final = "PRIVATE KEY-----"
 _RECIPIENT_HINT: Final = "a recipient is age1..., or a line of an SSH public key file: ssh-ed25519 ... or ssh-rsa ..."
 _IDENTITY_HINT: Final = "an identity file is what age-keygen writes, or an SSH private key without a passphrase"
@@ -45,7 +44,7 @@ class Recipients:
     """
 
     def __init__(self, texts: Sequence[str] = (), *, passphrase: Callable[[], str] | None = None) -> None:
-        self._recipients = [_recipient(text.strip()) for text in texts]
+        self._recipients = [_recipient(text.strip(), number) for number, text in enumerate(texts, 1)]
         self._passphrase = passphrase
         if not texts and passphrase is None:
             raise InputError("there is no recipient", hint=_RECIPIENT_HINT)
@@ -195,20 +194,19 @@ def rekey(
     return root
 
 
-def _recipient(text: str) -> Any:
-    """Return a recipient; a text that may be a secret is not repeated.
+def _recipient(text: str, number: int) -> Any:
+    """Return a recipient, the one with this number of those that were named: a text may be a secret, and is not shown.
 
     Raises:
         InputError: It is none.
     """
     pyrage = load("pyrage")
-    if text.upper().startswith(_SECRET) or _SSH_KEY in text:
+    if any(word in text.upper() for word in _SECRET):
         raise InputError("that is an identity, which opens archives: keep it secret", hint=_RECIPIENT_HINT)
     try:
         return (pyrage.ssh if text.startswith("ssh-") else pyrage.x25519).Recipient.from_str(text)
     except (pyrage.RecipientError, UnicodeEncodeError) as error:
-        shown = names.printable(text[:_SHOWN])
-        raise InputError(f"not a recipient: {shown}", hint=_RECIPIENT_HINT) from error
+        raise InputError(f"not a recipient: number {number} of those that were named", hint=_RECIPIENT_HINT) from error
 
 
 def _identities(path: Path | str) -> Iterator[Any]:
