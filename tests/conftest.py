@@ -96,3 +96,9 @@ def nothing_waits_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)  # fails where the descriptor is no good
         yield
+
+
+@pytest.fixture
+def easy_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passphrases take next to no work, instead of a second each."""
+    monkeypatch.setattr("tokar.trust.passphrase._WORK", 3)

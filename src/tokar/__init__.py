@@ -62,7 +62,8 @@ _HOMES = {
     "sets.receipt": "Receipt",
     "storage.bytesource": "ByteSource BytesSource FileSource",
     "storage.sink": "FileSink PipeSink Sink",
-    "trust.recipients": "Identities Recipients rekey",
+    "trust.recipients": "Identities Recipients",
+    "trust.rekeying": "rekey",
     "trust.signatures": "AcceptedSignature AllowedSigners FoundSignature Signer signatures_of",
     "trust.signing": "SignedArchive sign_archive",
 }

@@ -69,7 +69,8 @@ from tokar.sets.choose import NotRestorableError
 from tokar.sets.receipt import Receipt
 from tokar.storage.bytesource import ByteSource, BytesSource, FileSource
 from tokar.storage.sink import FileSink, PipeSink, Sink
-from tokar.trust.recipients import Identities, Recipients, rekey
+from tokar.trust.recipients import Identities, Recipients
+from tokar.trust.rekeying import rekey
 from tokar.trust.signatures import AcceptedSignature, AllowedSigners, FoundSignature, Signer, signatures_of
 from tokar.trust.signing import SignedArchive, sign_archive
 

@@ -9,7 +9,7 @@ import typer
 from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Json, open_archive
-from tokar.trust.recipients import key_files
+from tokar.trust.rekeying import key_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -11,7 +11,7 @@ from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, RecipientFiles, RecipientTexts, keyring_of, recipients_of
 from tokar.cli.options import Json, Quiet, open_archive
 from tokar.errors import InputError
-from tokar.trust.recipients import rekey
+from tokar.trust.rekeying import rekey
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -258,8 +258,11 @@ class ServerRestore:
             SourceError: The server failed before any file had its final name.
             StorageError: A file could not be written; as above.
             PlacingStoppedError: It stopped after that; the server was told as well.
+            LockedError: Content is encrypted, and the key is not there; nothing was written or registered.
         """
         self.plan.raise_for_problems()
+        for archive in self._merged.archives:
+            archive.demand_key()
         items = [SetToRestore(one.label, one.backup_type, self._registration(one)) for one in self._parts]
         self._procedure.expect(items)
         left = self.plan.interrupted

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names
 from tokar.errors import FormatError, InputError, LockedError, storage_errors
-from tokar.format import records
-from tokar.format.after_root import append_records
-from tokar.format.archive import Archive
 from tokar.format.encryption import Encryption
-from tokar.format.records import TrailingRecord
 from tokar.trust.agefile import SCRYPT, recipient_kinds
 from tokar.trust.keys import KEY_SIZE, ArchiveKey
 from tokar.trust.packages import load
+from tokar.trust.passphrase import open_with_passphrase, seal_with_passphrase
 
 if TYPE_CHECKING:
     from tokar.format.encryption import ContentKey
@@ -71,7 +68,7 @@ class Recipients:
         key = ArchiveKey()
         wrapped = {"recipients": self.wrap(key)} if self._recipients else {}
         if self._passphrase is not None:
-            wrapped["passphrase"] = load("pyrage").passphrase.encrypt(key.material, self._passphrase())
+            wrapped["passphrase"] = seal_with_passphrase(key.material, self._passphrase())
         return key, Encryption(key.key_id, wrapped)
 
     def wrap(self, key: ArchiveKey) -> bytes:
@@ -129,69 +126,14 @@ class Identities:
                 except pyrage.DecryptError:
                     continue
         for data in by_words[:_MAX_SLOW] if self._passphrase is not None else ():
-            try:
-                yield pyrage.passphrase.decrypt(data, self._words())
-            except pyrage.DecryptError:
-                continue
+            if (material := open_with_passphrase(data, self._words())) is not None:
+                yield material
 
     def _words(self) -> str:
         if self._said is None:
             assert self._passphrase is not None
             self._said = self._passphrase()
         return self._said
-
-
-class KeyFile(NamedTuple):
-    """An age file with the key of an archive, as far as it can be read without opening it."""
-
-    where: str  # `recipients` or `passphrase` in HEAD, or `after root`
-    kinds: list[str]  # The kinds of its recipients
-    fault: str  # Why it cannot be read; empty where it can
-
-
-def key_files(archive: Archive) -> list[KeyFile]:
-    """Return the age files that may hold the key of an archive: those of HEAD, and of the records `keys`."""
-    encryption = archive.head.encryption
-    found = [] if encryption is None else [*encryption.wrapped.items()]
-    found += [("after root", one.body) for one in archive.trailing if one.kind == records.KEYS]
-    return [_key_file(where, data) for where, data in found]
-
-
-def _key_file(where: str, data: bytes) -> KeyFile:
-    try:
-        return KeyFile(where, recipient_kinds(data), "")
-    except FormatError as error:
-        return KeyFile(where, [], error.message)
-
-
-def rekey(
-    path: Path | str,
-    recipients: Recipients,
-    identities: Identities,
-    *,
-    progress: Callable[[int], None] | None = None,
-) -> bytes:
-    """Add recipients to an encrypted archive on disk, and return its root, which stays as it was.
-
-    Args:
-        path: The archive. The new one takes its place once it is proven; see `append_records`.
-        recipients: Those to add.
-        identities: What opens it.
-        progress: Called with numbers of bytes that are proven.
-
-    Raises:
-        InputError: It is not encrypted.
-        LockedError: Nothing that was given opens it.
-        FormatError: It is damaged, or has no room for more.
-        StorageError: It cannot be read or written.
-    """
-    with Archive(path, identities) as archive:
-        if not isinstance(archive.key, ArchiveKey):
-            raise InputError("the archive is not encrypted: anyone can read it", path=path)
-        added = TrailingRecord(records.KEYS, recipients.wrap(archive.key))
-        root = archive.root
-    append_records(path, [added], root=root, progress=progress)
-    return root
 
 
 def _recipient(text: str, number: int) -> Any:
