@@ -30,7 +30,14 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
 # Tests that start processes, tell whole stories, or try every point and many random cases; not in `make quick`.
 SLOW = {
     *("test_backup_faults", "test_backup_killed", "test_backup_simulated", "test_cli_backup", "test_cli_demo"),
-    *("test_cli_hostile", "test_cli_inspect_ese", "test_cli_lab", "test_cli_restore", "test_cli_restore_chain"),
+    *(
+        "test_cli_hostile",
+        "test_cli_sign",
+        "test_cli_inspect_ese",
+        "test_cli_lab",
+        "test_cli_restore",
+        "test_cli_restore_chain",
+    ),
     *(
         "test_ca_faults",
         "test_cli_streams",

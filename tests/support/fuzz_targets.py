@@ -23,7 +23,7 @@ from command_line import tokar
 from ese_files import header_for, log_header, old_log_bytes, old_log_header
 from fixtures.cases_encryption import BY_WORDS, FOR_SSH, IDENTITY, RECIPIENTS, SSH_IDENTITY
 from fixtures.cases_signed import ALICE
-from fixtures.expect import Expectation
+from fixtures.expect import FOLDER, Expectation
 from fixtures.expect import names as fixture_names
 from fixtures.mutations import join, split
 from fixtures.readers import from_the_front, from_the_tail
@@ -35,7 +35,7 @@ from salvage_tools import rescued, whole_archive
 from small_sets import STREAM, checkpoint, database, flush_map, log
 
 from tokar import names, tokens
-from tokar.errors import ArchiveError, LockedError
+from tokar.errors import ArchiveError, LockedError, NotSignedError
 from tokar.ese import attachment, filenames, show
 from tokar.ese.attachment import Attachment, build_attachments
 from tokar.ese.checksum import with_header_checksum
@@ -683,6 +683,8 @@ _VERBS: Final[tuple[tuple[str, ...], ...]] = (
     ("restore", "--dry-run", "{}.good", "--locations", "{}"),
     ("verify", "-"),
     ("inspect", "-"),
+    ("verify", "{}", "--signed-by", "{}.signers"),
+    ("verify", "{}.signed", "--signed-by", "{}", "--revoked", "{}"),
 )
 
 
@@ -695,15 +697,24 @@ def _verb(data: bytes) -> None:
     good = path.with_name("input.good")
     if not good.exists():
         good.write_bytes(_engine_archive())
+        path.with_name("input.signed").write_bytes(Expectation.load("good-sign").data)
+        shutil.copy(FOLDER / "signers" / "allowed", path.with_name("input.signers"))
     words = [word.replace("{}", str(path)) for word in _VERBS[flag % 16 % len(_VERBS)]]
     result = tokar(*words, stdin=body)
-    assert result.exit_code in {*range(10), LockedError.exit_code}, result
+    assert result.exit_code in {*range(10), LockedError.exit_code, NotSignedError.exit_code}, result
     assert "fault of tokar" not in result.stderr
     assert result.exit_code == 0 or result.stdout or result.stderr
 
 
 def _verb_seeds() -> list[bytes]:
-    made = (_engine_archive(), database(), log(1), _TOML)
+    made = (
+        _engine_archive(),
+        database(),
+        log(1),
+        _TOML,
+        *(Expectation.load(one).data for one in ("good-sign", "good-sign-added")),
+    )
+    made += ((FOLDER / "signers" / "allowed").read_bytes(),)
     return [bytes([flag]) + one for flag in range(32) for one in made if flag < 16 or one is made[0]]
 
 
