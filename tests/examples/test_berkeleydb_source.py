@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tokar.server.contract import Server
 
+pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # Commits a record after the other, and says of each when it is committed.
@@ -129,7 +130,6 @@ def run_in(folder: Path, *command: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("example")
 def test_nothing_that_was_committed_before_the_last_set_is_lost(tmp_path: Path) -> None:
     """A full and two incrementals with truncation beside a writer; restored elsewhere, recovered by the engine."""
@@ -158,7 +158,6 @@ def test_nothing_that_was_committed_before_the_last_set_is_lost(tmp_path: Path) 
     assert found[:committed] == [*range(committed)]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("example")
 def test_before_a_full_logs_only_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
