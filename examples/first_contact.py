@@ -95,6 +95,7 @@ class Contact:
         """Write everything once more without names: learnt from all of it first, then replaced in all of it."""
         redactor, send = Redactor(names), self.out / "send"
         send.mkdir()
+        redactor.text("\n".join([self.source, *self.options]))
         for _ in range(2):
             for name, text in self._printed():
                 (send / name).write_text(_redacted(redactor, text), encoding="utf-8")

@@ -29,6 +29,10 @@ from tokar.testing.scripted_server import Fault, ScriptedServer
         ("alice@acme.test may not", "user-1@domain-1 may not"),
         ("/home/alice/x and C:\\Users\\Bob\\y", "/home/user-1/x and C:\\Users\\user-2\\y"),
         ("10.1.2.3 and fe80::1:2 and 10.1.2.3", "address-1 and address-2 and address-1"),
+        (
+            "reached: pki7 port 1\nauthority: Root CA\nlogged on: ACME\\al by x, al",
+            "reached: host-1 port 1\nauthority: authority-1\nlogged on: domain-1\\user-1 by x, user-1",
+        ),
         ("password=hunter2 PassPhrase: 'a b'", "password=(left out) PassPhrase: (left out)"),
         ("at 12:30:45, 0xC7FF0003, edb00001.log, Windows 10.0.20348", None),
         (r"\\?\C:\x, \\.\pipe, priv.edb, localhost, 127.0.0.1, ::1", None),

@@ -37,6 +37,9 @@ _SPEAKING_KEYS: Final = {
 _PLACES: Final = (
     (re.compile(r"\\\\([^\\/\s:*?\"<>|]+)\\"), ("host",)),
     (re.compile(r"\bca://([^\s/\"':;,]+)(?::\d+)?(?:/([^\s\"':;,]+))?"), ("host", "authority")),
+    (re.compile(r"\b(?:user|account|logged on)[ =:'\"]+([\w.-]+)\\([\w.$-]+)", re.IGNORECASE), ("domain", "user")),
+    (re.compile(r"^(?:reached|server): ([^\s,]+)", re.MULTILINE), ("host",)),  # what probe prints
+    (re.compile(r"^authority: ([^\n,;]+)", re.MULTILINE), ("authority",)),
     (re.compile(r"\b(?:certadm|ntdsbcli):([\w.-]+)"), ("host",)),
     (re.compile(r"(?<![\w.+-])([\w.+-]+)@([\w-]+(?:\.[\w-]+)*)"), ("user", "domain")),
     (re.compile(r"(?:/home/|/Users/|\\Users\\)([^/\\\s:\"']+)", re.IGNORECASE), ("user",)),

@@ -47,6 +47,21 @@ def test_all_steps_run_and_what_is_sent_has_no_names(tmp_path: Path) -> None:
     assert not [name for name in ("ca1", "lab.example", "lab ca", "acme-out") if name in text]
 
 
+def test_over_the_network_the_trace_is_kept_too_and_has_no_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca_parts = pytest.importorskip("ca_parts", reason="pyspnego is not here: pip install '.[ca]'")
+    monkeypatch.setenv("CA_PASSWORD", "Secret-1")
+    options = ["--option=--user=LAB\\backup", "--option=--password-env=CA_PASSWORD", "--option=--auth=ntlm"]
+    with ca_parts.authority(tmp_path) as double:
+        done = contact(f"ca://{double.host}:{double.port}/RootCA", tmp_path / "out", *options)
+    assert done.returncode == 0, done.stdout
+    sent = {one.name: one.read_text() for one in (tmp_path / "out" / "send").iterdir()}
+    assert sent["wire.trace"]
+    text = "".join(sent.values()).lower()
+    assert not [name for name in ("rootca", "secret-1", "lab.example", "lab ca", "lab\\\\backup") if name in text]
+
+
 def test_a_server_that_cannot_be_reached_ends_in_a_report_too(tmp_path: Path) -> None:
     done = contact("certadm:PKI7", tmp_path / "out")
     assert done.returncode == 1
