@@ -22,8 +22,8 @@ tests hold every verb.
 * `error` is there where the command failed. Its `kind` is a word that keeps its meaning, its `message` is for people
   and may change. Results that are known all the same stand beside it.
 * The exit code says the same in a number: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5
-  unsealed, 6 restore refused, 7 procedure refused, 8 partial, 9 set not restorable, 10 not signed as asked, 11
-  encrypted and not opened, 130 interrupted (128 + N by signal N).
+  unsealed, 6 restore refused, 7 procedure refused, 8 partial, 9 set not restorable, 10 not signed as asked,
+  11 encrypted and not opened, 130 interrupted (128 + N by signal N).
 * Times are ISO 8601, in UTC with `Z`; a time that a file gives in local time has no `Z`. Digests, ids and roots are
   hexadecimal. Integers beyond 2^53 are text.
 * Names and texts are safe to print: what is not printable is escaped as `<U+202E>`.

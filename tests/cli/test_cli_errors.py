@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from command_line import done, process, tokar
@@ -16,9 +16,6 @@ import tokar as library
 from tokar import cli, errors
 from tokar._version import __version__
 from tokar.cli import VERBS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CLASSES = [errors.ArchiveError, *errors.ArchiveError.__subclasses__()]
 
@@ -206,3 +203,18 @@ def test_a_double_dash_ends_the_options(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_module_runs_like_the_command() -> None:
     result = process("--version")
     assert (result.returncode, result.stdout) == (0, f"tokar {__version__} (archive format 1)\n".encode())
+
+
+@pytest.mark.parametrize("where", ["README.md", "docs/json.md", "help", "tokar.cli"])
+def test_every_exit_code_is_documented_and_no_other(where: str) -> None:
+    def codes(error: type[errors.ArchiveError]) -> set[int]:
+        return {error.exit_code}.union(*map(codes, error.__subclasses__()))
+
+    root = Path(__file__).parents[2]
+    text = {"help": done("--help").stdout, "tokar.cli": str(cli.__doc__)}.get(where) or (root / where).read_text(
+        "utf-8"
+    )
+    listed = re.search(r"[Ee]xit code(?:s:| says).*?interrupted", text, re.DOTALL)
+    assert listed
+    found = {int(number) for number in re.findall(r"(?:^|[\s,;:])(\d+)(?=\s+[a-z])", listed[0])}
+    assert found == codes(errors.ArchiveError) | {0, 130}

@@ -139,3 +139,16 @@ def test_the_last_line_is_coloured_on_a_terminal_and_nowhere_else(
     monkeypatch.setenv("NO_COLOR", "1")
     output.last_line(LastLine(word, "why"))
     assert capsys.readouterr().out == f"{word}: why\n"
+
+
+@pytest.mark.parametrize(("setting", "coloured"), [(None, True), ("", True), ("1", False)])
+def test_no_color_is_heeded_where_it_says_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str | None, *, coloured: bool
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    if setting is None:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    else:
+        monkeypatch.setenv("NO_COLOR", setting)
+    output.last_line(LastLine(Word.NOT_PROVEN, "nobody looked"))
+    assert ("\x1b[1;33m" in capsys.readouterr().out) == coloured
