@@ -15,6 +15,10 @@ def main() -> None:
         sys.stderr.write(f"tokar: error: it cannot be loaded: {type(error).__name__}: {error}\n")
         sys.stderr.write("hint: raise the limits (ulimit -v, -u and -n), or install tokar and what it needs anew\n")
         sys.exit(ExhaustedError.exit_code)
+    if getattr(sys, "frozen", False):  # one program with all in it: the process of a server begins here too
+        from multiprocessing import freeze_support  # noqa: PLC0415 - start-up time
+
+        freeze_support()
     run()
 
 

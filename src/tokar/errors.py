@@ -135,7 +135,17 @@ def storage_errors(what: str, path: Path | str | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot {what}: {error.strerror}", path=path) from error
+        raise StorageError(f"cannot {what}: {reason_of(error)}", path=path) from error
+
+
+_HELD: Final = {32: "another program holds it open", 33: "another program has locked a part of it"}
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Return why the operating system refused, in plain words; Windows calls a file that is held open no permission."""
+    if held := _HELD.get(getattr(error, "winerror", 0)):
+        return f"{held}; stop its service, or use its backup procedure"
+    return getattr(error, "strerror", None) or str(error)
 
 
 class ExhaustedError(ArchiveError):

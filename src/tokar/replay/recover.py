@@ -34,6 +34,7 @@ from tokar.ese.values import NO_BACKUP, NO_POSITION, NO_SIGNATURE, NO_TIME
 from tokar.replay.chains import with_chains
 from tokar.replay.files import SetFiles
 from tokar.replay.whole import OpenReplay, Replay, Replayed
+from tokar.storage import windows
 from tokar.storage.sink import FileSink
 from tokar.words import some
 
@@ -176,6 +177,7 @@ def _make_folder(out: Path) -> bool:
         return False
     try:
         out.mkdir(mode=0o700)
+        windows.make_private(str(out))
     except OSError as error:
         raise StorageError(f"cannot make the folder: {error.strerror}", path=out) from error
     return True

@@ -52,7 +52,7 @@ from tokar.restore.plan import Aside, Plan
 from tokar.restore.stager import ContentReader, Stager
 from tokar.restore.staging import SecondLook, Stage, demand_ancestor, whole_directories
 from tokar.restore.workers import Tally
-from tokar.storage import durable
+from tokar.storage import durable, windows
 from tokar.storage.directory import Directory, Lock
 from tokar.tokens import DATABASE_DIRECTORY
 
@@ -169,6 +169,7 @@ class Placing:
         for directory in reversed(missing):
             try:
                 directory.mkdir(mode=0o700)
+                windows.make_private(str(directory))
             except FileExistsError:
                 continue
             except OSError as error:

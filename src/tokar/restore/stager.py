@@ -16,7 +16,7 @@ from tokar.restore.journal import is_whole
 from tokar.restore.plan import Extra, Plan
 from tokar.restore.staging import Stage
 from tokar.restore.workers import Tally, WorkerPool
-from tokar.storage import durable
+from tokar.storage import durable, windows
 from tokar.storage.bytesource import Buffer
 from tokar.storage.directory import Directory
 
@@ -220,6 +220,8 @@ class Stager:
         for chunk in chunks:
             data = chunk.data
             if data is None:
+                if not hole:
+                    windows.make_sparse(descriptor)
                 hole = True
             elif chunk.size:
                 if hole:

@@ -18,7 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
-from tokar.errors import InputError, StorageError, storage_errors
+from tokar.errors import InputError, StorageError, reason_of, storage_errors
+from tokar.storage import windows
 
 Buffer = bytes | bytearray | memoryview
 """Bytes in memory, whoever owns them."""
@@ -99,11 +100,12 @@ def open_file(path: Path | str) -> int:
     """
     descriptor = -1
     try:
-        _demand_file(os.stat(path), path)  # noqa: PTH116 - before it is opened: that alone does something to a device
-        descriptor = os.open(path, _OPEN_FLAGS)
+        real = windows.long_path(str(path))
+        _demand_file(os.stat(real), path)  # noqa: PTH116 - before it is opened: that alone does something to a device
+        descriptor = os.open(real, _OPEN_FLAGS)
         _demand_file(os.fstat(descriptor), path)
     except (OSError, ValueError) as error:
-        raise StorageError(f"cannot open: {getattr(error, 'strerror', error)}", path=path) from error
+        raise StorageError(f"cannot open: {reason_of(error)}", path=path) from error
     except StorageError:
         if descriptor >= 0:
             os.close(descriptor)
@@ -371,13 +373,11 @@ if hasattr(os, "preadv"):
     def _preadinto(descriptor: int, buffer: memoryview, offset: int) -> int:
         return os.preadv(descriptor, [buffer], offset)
 
-else:  # Windows has no positioned read: one lock makes seek and read a pair
-    _LOCK = threading.Lock()
+else:  # Windows
 
     def _pread(descriptor: int, size: int, offset: int) -> bytes:
-        with _LOCK:
-            os.lseek(descriptor, offset, os.SEEK_SET)
-            return os.read(descriptor, size)
+        assert windows.system is not None
+        return windows.system.read_at(descriptor, size, offset)
 
     def _preadinto(descriptor: int, buffer: memoryview, offset: int) -> int:
         data = _pread(descriptor, len(buffer), offset)

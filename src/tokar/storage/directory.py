@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from tokar.errors import ExistingFileError, StorageError, storage_errors
-from tokar.storage import durable
+from tokar.errors import ExistingFileError, StorageError, reason_of, storage_errors
+from tokar.storage import durable, windows
 
 HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 
@@ -56,7 +56,7 @@ class Directory:
 
     def at(self, name: str) -> str:
         """Return a name as the calls below need it: relative to the descriptor, or as a path."""
-        return name if self.descriptor is not None else self.path_of(name)
+        return name if self.descriptor is not None else windows.long_path(self.path_of(name))
 
     def path_of(self, name: str) -> str:
         """Return the path of a name, for messages."""
@@ -65,9 +65,12 @@ class Directory:
     def create(self, name: str) -> int:
         """Make a file that must not be there and return its descriptor; only its owner may read it."""
         try:
-            return os.open(self.at(name), _CREATE, 0o600, dir_fd=self.descriptor)
+            descriptor = os.open(self.at(name), _CREATE, 0o600, dir_fd=self.descriptor)
         except OSError as error:
             raise self._refused("make the file", name, error) from error
+        if self.descriptor is None:
+            self._make_private(name)
+        return descriptor
 
     def open(self, name: str) -> int:
         """Open a file that is there, to make it durable."""
@@ -83,7 +86,13 @@ class Directory:
         """Make a directory in it that must not be there, private to its owner, and open it."""
         with storage_errors("make the directory", self.path_of(name)):
             os.mkdir(self.at(name), 0o700, dir_fd=self.descriptor)
+        if self.descriptor is None:
+            self._make_private(name)
         return Directory(self.path_of(name), within=self, by_path=self.descriptor is None)
+
+    def _make_private(self, name: str) -> None:
+        with storage_errors("set the rights", self.path_of(name)):
+            windows.make_private(self.path_of(name))
 
     def rename(self, name: str, target: Directory, new_name: str) -> None:
         """Rename a file into another directory, atomically, and never over something that is there.
@@ -156,8 +165,11 @@ class Directory:
         Raises:
             StorageError: It does not, or somebody can.
         """
-        if self.descriptor is None:
-            return  # Windows: rights are not in the mode
+        if self.descriptor is None:  # Windows: rights are not in the mode
+            with storage_errors("see whose it is", self.path):
+                if windows.is_foreign(self.path):
+                    raise StorageError(message, path=self.path)
+            return
         info = os.fstat(self.descriptor)
         if info.st_uid != os.geteuid() or info.st_mode & 0o077:
             raise StorageError(message, path=self.path)
@@ -177,7 +189,7 @@ class Directory:
             durable.sync_descriptor(self.descriptor, self.path)
 
     def _refused(self, what: str, name: str, error: OSError) -> StorageError:
-        return StorageError(f"cannot {what}: {error.strerror}", path=self.path_of(name))
+        return StorageError(f"cannot {what}: {reason_of(error)}", path=self.path_of(name))
 
     def close(self) -> None:
         """Close it; a second call does nothing."""

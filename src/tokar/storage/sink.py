@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from tokar.errors import ExistingFileError, InputError, StorageError, storage_errors
-from tokar.storage import durable
+from tokar.storage import durable, windows
 from tokar.storage.bytesource import PIECE, Buffer, FileSource
 from tokar.storage.durable import Capability
 
@@ -230,7 +230,8 @@ def make_temporary(beside: Path) -> tuple[Path, int]:
         for _ in range(_TRIES):
             path = beside.with_name(f".{beside.name[:_KEPT_CHARACTERS]}.{secrets.token_hex(4)}.part")
             try:
-                descriptor = os.open(path, _CREATE, 0o600)
+                descriptor = os.open(windows.long_path(str(path)), _CREATE, 0o600)
+                windows.make_private(str(path))
                 if durable.lock(descriptor) and _is_name_of(path, descriptor):
                     return path, descriptor
             except KeyboardInterrupt:  # perhaps before it was known that it is made
