@@ -293,17 +293,17 @@ class AllowedSigners:
             return SignedVerdict.DAMAGED, ""
         if found.signature.namespace != NAMESPACE:
             return SignedVerdict.OTHER_NAMESPACE, ""
-        if why := ssh_keygen.why_not_right(found.signature, message_of(root)):
-            return SignedVerdict.OTHER_ROOT, f" (ssh-keygen: {why})"
         return self._judge_key(found.signature, message_of(root))
 
     def _judge_key(self, signature: SshSignature, message: bytes) -> tuple[SignedVerdict, str]:
-        """Return what the key of a signature that is right is worth."""
+        """Return what a signature is worth by its key; why it is refused is asked only where it is."""
         lines = [line for line in self._lines if signature.public_key_text in line]
         principals = self._principals(signature, lines)
         for principal in principals:
             if ssh_keygen.is_by(signature, message, principal, self.path, self._revoked):
                 return SignedVerdict.ALLOWED, principal
+        if why := ssh_keygen.why_not_right(signature, message):
+            return SignedVerdict.OTHER_ROOT, f" (ssh-keygen: {why})"
         if self._revoked and any(ssh_keygen.is_by(signature, message, one, self.path, None) for one in principals):
             return SignedVerdict.REVOKED, ""
         if not principals:
