@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from command_line import tokar
 from ese_files import header_for, log_header, old_log_bytes, old_log_header
@@ -131,8 +132,12 @@ def _flag(data: bytes) -> tuple[int, bytes]:
 def _each(parsers: Sequence[Callable[[bytes], object]], data: bytes) -> None:
     """The first byte says which parser gets the rest."""
     which, body = _flag(data)
+    parsers[which % len(parsers)](body)
+
+
+def _body(data: bytes) -> None:
     with suppress(struct.error):  # readers look at the size of a body before they parse it
-        parsers[which % len(parsers)](body)
+        _each(_BODIES, data)
 
 
 _BODIES: Final = (
@@ -150,6 +155,11 @@ _METADATA: Final = (
     lambda body: metadata.parse_calls(body, position=0),
     metadata.parse_facts,
 )
+
+
+def _seeds(*made: Callable[[], Sequence[bytes]]) -> list[bytes]:
+    """The seeds of several parsers, for `_each`."""
+    return [bytes([number]) + one for number, seeds in enumerate(made) for one in seeds()]
 
 
 def _parts(*kinds: bytes) -> Iterator[bytes]:
@@ -205,14 +215,10 @@ def _zstd_seeds() -> list[bytes]:
 
 def _facts(data: bytes) -> None:
     """Facts in an archive whose one record of them is these bytes."""
-    parts = split(_engine_archive())
-    for part in parts:
-        if part.kind == records.FACT:
-            part.body[:] = data
-    archive = Archive(BytesSource(join(_engine_archive()[:32], parts, derive=True)))
-    recorded = RecordedFacts(archive)
+    recorded = RecordedFacts(cast("Archive", SimpleNamespace(extras=lambda _kind: [data])))
     for number in list(recorded.numbers()):
         recorded.seen(number, 1 << 20)
+        recorded.chain(number)
 
 
 def _archive(data: bytes) -> None:
@@ -444,6 +450,11 @@ def _database_seeds() -> list[bytes]:
     return _header_seeds(database(), bytes(dirty(3, 4)), streamed) + _header_seeds(
         header_for(2048).build() * 2, size=2048
     )
+
+
+def _all_header_seeds() -> list[bytes]:
+    logs = _header_seeds(log(1)[:_PAGE], old_log_header(sectors=32).build().ljust(12_288, b"\0"))
+    return [*_database_seeds(), *logs, *_header_seeds(checkpoint()), *_header_seeds(flush_map(), size=8192)]
 
 
 def _trailer(data: bytes) -> None:
@@ -790,7 +801,7 @@ def _replay_byte_seeds() -> list[bytes]:
 
 
 TARGETS: Final[dict[str, Target]] = {
-    "bodies": Target(partial(_each, _BODIES), _bodies_seeds),
+    "bodies": Target(_body, _bodies_seeds),
     "metadata": Target(partial(_each, _METADATA), _metadata_seeds),
     "index": Target(_index, lambda: list(_parts(records.INDX))),
     "zstd": Target(_zstd, _zstd_seeds),
@@ -806,24 +817,25 @@ TARGETS: Final[dict[str, Target]] = {
     "redact": Target(_redacted, _redacted_seeds, 500),
     "locations": Target(_locations, _locations_seeds, 1000),
     "arguments": Target(_arguments, lambda: [b"0x44=/srv/x/", b"C:\\=d", b"edb0001F.log", b"zstd:3"], 100),
-    "receipt": Target(_receipt, _receipt_seeds, 2000),
-    "journal": Target(_journal, _journal_seeds, 1000),
-    "lab-json": Target(_lab, _lab_seeds, 1500),
-    "registration": Target(_registration, _registration_seeds, 500),
-    "database": Target(_headers, _database_seeds, 20_000),
-    "log": Target(
-        _headers, lambda: _header_seeds(log(1)[:_PAGE], old_log_header(sectors=32).build().ljust(16384, b"\0")), _PAGE
+    "stored": Target(
+        partial(_each, (_receipt, _journal, _lab, _registration)),
+        partial(_seeds, _receipt_seeds, _journal_seeds, _lab_seeds, _registration_seeds),
+        2000,
     ),
-    "checkpoint": Target(_headers, lambda: _header_seeds(checkpoint()), 8193),
-    "flush-map": Target(_headers, lambda: _header_seeds(flush_map(), size=8192), 8193),
-    "trailer": Target(_trailer, lambda: [b"\1" + BackupTrailer().pack()], 300),
-    "attachments": Target(_attachments, _attachment_seeds, 2048),
-    "pages": Target(_pages, lambda: [b"\3" + database()[8192:], b"\0" + database()[8192:]], 20_000, 3),
+    "headers": Target(_headers, _all_header_seeds, 12_300),
+    "header-parts": Target(
+        partial(_each, (_trailer, _attachments)),
+        partial(_seeds, lambda: [b"\1" + BackupTrailer().pack()], _attachment_seeds),
+        1000,
+    ),
+    "pages": Target(_pages, lambda: [b"\3" + database()[8192:], b"\0" + database()[8192:]], 8193, 3),
     "segments": Target(_segments, _segment_seeds, 13_000, 2),
     "set": Target(_set, lambda: [bytes(200)], 200, 3),
-    "lab-records": Target(_lab_records, _lab_record_seeds, 500),
-    "lab-log": Target(_lab_log, _lab_log_seeds, 5000),
-    "lab-page": Target(_lab_page, _lab_page_seeds, 500),
+    "lab-files": Target(
+        partial(_each, (_lab_records, _lab_log, _lab_page)),
+        partial(_seeds, _lab_record_seeds, _lab_log_seeds, _lab_page_seeds),
+        4500,
+    ),
     "lab-recover": Target(
         _lab_recover, lambda: [bytes([lab, file, 0, 0, 0, 0]) for lab in range(3) for file in range(6)], 200, 6
     ),
