@@ -242,8 +242,24 @@ def hanging(profile: str, call: str) -> NativeServer:
     return doubled(scripted(profile), bend=bend)
 
 
+CALLS = (
+    "is_online",
+    "prepare_backup",
+    "database_locations",
+    "dynamic_files",
+    "database_names",
+    "open",
+    "read",
+    "close",
+)
+ALWAYS = {"read", "truncate_logs"}  # the others in the torture run
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("call", ["database_names", "read", "truncate_logs", "end"])
+@pytest.mark.parametrize(
+    "call",
+    [pytest.param(one, marks=[] if one in ALWAYS else pytest.mark.torture) for one in CALLS],
+)
 def test_a_call_that_hangs_ends_at_its_deadline(call: str, tmp_path: Path) -> None:
     out = tmp_path / "full.tokar"
     factory = partial(hanging, "certadm", call)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from chain_stories import Kept, Story, keep, new_story, outcome_of, target_for
 from command_line import done
-from native_double import Double
+from native_double import Double, doubled
 from server_parts import parts_of
 
 from tokar import codes
 from tokar.format.archive import Archive
 from tokar.lab.config import load_registration
+from tokar.lab.engine import EngineError
+from tokar.lab.lab import open_lab
 from tokar.lab.server import SimulatedServer
 from tokar.restore.place import PlacingStoppedError
-from tokar.server.contract import BackupKind, ServerError
+from tokar.server.contract import BackupKind, NoAnswerError, ServerError
+from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.server.run_restore import restore_to_server
@@ -26,11 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from _pytest.mark import ParameterSet
     from native_double import Request
 
     from tokar.lab.lab import Lab
+    from tokar.live.native import NativeServer
 
 pytestmark = pytest.mark.slow
+
+
+def torture(call: str) -> ParameterSet:
+    """A case of the torture run."""
+    return pytest.param(call, marks=pytest.mark.torture)
 
 
 def taken(story: Story, path: Path, kind: BackupKind, before: tuple[Kept, ...] = ()) -> Kept:
@@ -100,6 +111,40 @@ def test_whichever_call_of_a_restore_fails_the_service_stays_down_and_a_second_t
         if call not in {"end", "database_locations"}:
             restored(lab, [full], take_over=load_registration(lab.folder) is not None)
         assert outcome_of(lab) == full.expected, call
+
+
+def hanging(folder: Path, call: str) -> NativeServer:
+    """The native server of a lab of which one call never returns, although it was made."""
+    import time  # noqa: PLC0415 - in the process of the server alone
+
+    def bend(name: str, real: int, _request: Request) -> int:
+        if name == call:
+            time.sleep(600)
+        return real
+
+    return doubled(SimulatedServer(open_lab(folder), running=False), bend=bend)
+
+
+@pytest.mark.parametrize("call", [*map(torture, ("prepare_restore", "register_complete", "end")), "register"])
+def test_a_restore_of_which_a_call_hangs_can_be_taken_over(call: str, tmp_path: Path) -> None:
+    story = new_story(tmp_path / "lab", "certadm", work=20)
+    full = taken(story, tmp_path / "full.tokar", BackupKind.FULL)
+    lab = target_for(story, tmp_path / "target")
+    factory = partial(hanging, lab.folder, call)
+    with (
+        DeadlineServer(factory, Deadlines(60, 1, 1, 1, 1)) as server,
+        Archive(full.path) as archive,
+        ExitStack() as stack,
+    ):
+        if call != "end":  # what End answers changes nothing
+            stack.enter_context(pytest.raises((NoAnswerError, PlacingStoppedError)))
+        restore_to_server(server, parts_of([archive]))
+    if call == "register":
+        with pytest.raises(EngineError):
+            lab.start()  # what was not completed stays registered, and the service stays down
+    if call in {"prepare_restore", "register"}:
+        restored(lab, [full], take_over=call == "register")
+    assert outcome_of(lab) == full.expected
 
 
 ADD_ON = """
