@@ -27,6 +27,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyrage
+
 from tokar.format.canonical_json import to_time
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
@@ -156,6 +158,7 @@ def groups(work: Path, mebibytes: int, files: int, entries: int) -> list[Group]:
             needs=(tar_small, create_small),
             keep=True,
         ),
+        *encryption_groups(work, big, small, make_big, make_small),
         Group(
             "starting, and a large index",
             partial(make_index, index, entries),
@@ -167,6 +170,35 @@ def groups(work: Path, mebibytes: int, files: int, entries: int) -> list[Group]:
             needs=(Job("create", f"{TOKAR} create -q --all {packed} 0x0F={__file__}", packed),),
         ),
     ]
+
+
+def encryption_groups(
+    work: Path, big: Path, small: Path, make_big: Callable[[], None], make_small: Callable[[], None]
+) -> list[Group]:
+    """Return what encryption costs: the same work without it is the peer."""
+    out, plain, sealed = work / "out", work / "plain.tokar", work / "sealed.tokar"
+    identity, recipients = work / "identity", work / "recipients"
+    if not identity.exists():
+        made = pyrage.x25519.Identity.generate()
+        identity.write_text(f"{made}\n")
+        recipients.write_text(f"{made.to_public()}\n")
+    found = []
+    for what, folder, make in (("one large set", big, make_big), ("small files", small, make_small)):
+        create = Job("create", f"{TOKAR} create -q --all {plain} {folder}", plain)
+        seal = Job(
+            "create, encrypted", f"{TOKAR} create -q --all {sealed} {folder} --recipients-file {recipients}", sealed
+        )
+        restore = (
+            Job("restore", f"{TOKAR} restore -q {plain} --into {out}", out),
+            Job("restore, encrypted", f"{TOKAR} restore -q {sealed} --into {out} --identity {identity}", out),
+        )
+        verify = (Job("verify", f"{TOKAR} verify -q {plain}"), Job("verify, encrypted", f"{TOKAR} verify -q {sealed}"))
+        found += [
+            Group(f"encryption, {what}: writing", make, (create, seal)),
+            Group(f"encryption, {what}: restoring", make, restore, needs=(create, seal)),
+            Group(f"encryption, {what}: verifying", make, verify, needs=(create, seal)),
+        ]
+    return found
 
 
 def run(job: Job) -> tuple[float, float]:

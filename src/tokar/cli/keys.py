@@ -8,7 +8,7 @@ import typer
 
 from tokar import names
 from tokar.cli import output
-from tokar.cli.options import Json, open_archive
+from tokar.cli.options import Json, open_given
 from tokar.trust.rekeying import key_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def keys(
-    archives: Annotated[list[str], typer.Argument(metavar="ARCHIVE...", help="Archives.")],
+    archives: Annotated[list[str], typer.Argument(metavar="ARCHIVE...", help="Archives; - for standard input.")],
     *,
     as_json: Json = False,
 ) -> None:
@@ -26,7 +26,7 @@ def keys(
     """
     answers = []
     for path in archives:
-        with open_archive(path) as archive:
+        with open_given(path) as archive:
             encryption = archive.head.encryption
             found = [] if encryption is None else key_files(archive)
             key_id = None if encryption is None else encryption.key_id.hex()
