@@ -54,10 +54,17 @@ class Contact:
         """Find out what can be found out without a change, take a copy, and return whether it is whole."""
         self.tokar("version", "--version")
         self.tokar("sources", "sources", "--json")
-        trace = ["--trace", self.path("wire.trace")] if self.source.startswith("ca:") else []
-        self.tokar("probe", "probe", self.source, "--list", *trace, *self.options)
-        copy = self.path("copy.tokar")
-        return self.tokar("copy", "backup", self.source, copy, "--type", "copy", *self.options) and self.judge("copy")
+        self.tokar("probe", "probe", self.source, "--list", *self.of_server("probe"))
+        return self.back_up("copy", "--type", "copy") and self.judge("copy")
+
+    def of_server(self, name: str) -> list[str]:
+        """Return the options for a step that names the server; what goes over a network is traced."""
+        trace = ["--trace", self.path(f"{name}.trace")] if self.source.startswith("ca:") else []
+        return [*trace, *self.options]
+
+    def back_up(self, name: str, *options: str) -> bool:
+        """Make an archive."""
+        return self.tokar(name, "backup", self.source, self.path(f"{name}.tokar"), *options, *self.of_server(name))
 
     def judge(self, *names: str) -> bool:
         """Check archives and show their entries."""
@@ -68,11 +75,9 @@ class Contact:
     def truncate(self) -> None:
         """Take a full and an incremental, which let the server delete logs."""
         allowed = ["--truncate"] if self.source.partition(":")[0] in EXPERIMENTAL else []
-        full, later = self.path("full.tokar"), self.path("incremental.tokar")
-        options = [*allowed, *self.options]
-        if self.tokar("full", "backup", self.source, full, "--type", "full", *options) and self.judge("full"):
-            command = ("backup", self.source, later, "--type", "incremental", "--after", full)
-            if self.tokar("incremental", *command, *options):
+        if self.back_up("full", "--type", "full", *allowed) and self.judge("full"):
+            after = ("--type", "incremental", "--after", self.path("full.tokar"))
+            if self.back_up("incremental", *after, *allowed):
                 self.judge("full", "incremental")
 
     def esentutl(self) -> None:

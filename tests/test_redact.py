@@ -27,6 +27,8 @@ from tokar.testing.scripted_server import Fault, ScriptedServer
         ("ca://pki.acme.test/Acme-CA: refused; acme-ca", "ca://host-1/authority-1: refused; authority-1"),
         ("certadm:CA7 answered, ca7 ended", "certadm:host-1 answered, host-1 ended"),
         ("alice@acme.test may not", "user-1@domain-1 may not"),
+        ("account: ACME\\alice\nACME, alice", "account: domain-1\\user-1\ndomain-1, user-1"),
+        ("authority: Acme Root CA\nof Acme Root CA", "authority: authority-1\nof authority-1"),
         ("/home/alice/x and C:\\Users\\Bob\\y", "/home/user-1/x and C:\\Users\\user-2\\y"),
         ("10.1.2.3 and fe80::1:2 and 10.1.2.3", "address-1 and address-2 and address-1"),
         (

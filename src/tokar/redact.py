@@ -42,6 +42,8 @@ _PLACES: Final = (
     (re.compile(r"^authority: ([^\n,;]+)", re.MULTILINE), ("authority",)),
     (re.compile(r"\b(?:certadm|ntdsbcli):([\w.-]+)"), ("host",)),
     (re.compile(r"(?<![\w.+-])([\w.+-]+)@([\w-]+(?:\.[\w-]+)*)"), ("user", "domain")),
+    (re.compile(r"^account: (.+)$", re.MULTILINE), ("user",)),  # as `tokar probe` prints them
+    (re.compile(r"^authority: (.+)$", re.MULTILINE), ("authority",)),
     (re.compile(r"(?:/home/|/Users/|\\Users\\)([^/\\\s:\"']+)", re.IGNORECASE), ("user",)),
     (re.compile(r"[\\/]([^\\/:*?\"<>|\n,;]+)\.edb\b", re.IGNORECASE), ("database",)),
     (re.compile(r"(?<![\w\\/.-])([\w.-]+)\.edb\b", re.IGNORECASE), ("database",)),
@@ -118,6 +120,11 @@ class Redactor:
         if is_address := _is_address(name):
             kind = "address"
         if kind == "address" and not is_address:
+            return
+        if kind == "user" and "\\" in name:
+            domain, _, user = name.partition("\\")
+            self._learn(domain, "domain")
+            self._learn(user, "user")
             return
         label, dot, domain = name.partition(".")
         if kind == "host" and dot and not is_address:

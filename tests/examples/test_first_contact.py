@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ca_parts import authority
 
 from tokar.lab.lab import create_lab
 
@@ -47,19 +48,21 @@ def test_all_steps_run_and_what_is_sent_has_no_names(tmp_path: Path) -> None:
     assert not [name for name in ("ca1", "lab.example", "lab ca", "acme-out") if name in text]
 
 
-def test_over_the_network_the_trace_is_kept_too_and_has_no_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ca_parts = pytest.importorskip("ca_parts", reason="pyspnego is not here: pip install '.[ca]'")
+def test_over_the_network_every_step_is_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CA_PASSWORD", "Secret-1")
-    options = ["--option=--user=LAB\\backup", "--option=--password-env=CA_PASSWORD", "--option=--auth=ntlm"]
-    with ca_parts.authority(tmp_path) as double:
-        done = contact(f"ca://{double.host}:{double.port}/RootCA", tmp_path / "out", *options)
-    assert done.returncode == 0, done.stdout
-    sent = {one.name: one.read_text() for one in (tmp_path / "out" / "send").iterdir()}
-    assert sent["wire.trace"]
+    with authority(tmp_path) as double:
+        who = ("--option=--user=LAB\\backup", "--option=--password-env=CA_PASSWORD")
+        out = tmp_path / "out"
+        done = contact(f"ca://{double.host}:{double.port}", out, "--truncate", *who, "--name", "LAB")
+        assert done.returncode == 0, done.stdout
+        assert double.log.count("TRUNCATE") == 2
+    sent = {one.name: one.read_text() for one in (out / "send").iterdir()}
+    assert {"probe.trace", "copy.trace", "full.trace", "incremental.trace"} <= sent.keys()
     text = "".join(sent.values()).lower()
-    assert not [name for name in ("rootca", "secret-1", "lab.example", "lab ca", "lab\\\\backup") if name in text]
+    hidden = ("\\\\ca1", "lab.example", "lab ca", "rootca", "secret-1", "lab\\")
+    assert not [name for name in hidden if name in text]
+    for name in (*hidden, "ca1"):
+        assert name.encode("utf-16-le").hex() not in text
 
 
 def test_a_server_that_cannot_be_reached_ends_in_a_report_too(tmp_path: Path) -> None:

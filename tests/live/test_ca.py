@@ -267,7 +267,8 @@ def test_probe_says_what_was_found_and_begins_no_backup(double: CaDouble) -> Non
     double.log.clear()
     found = dict(server_of(double).probe())
     assert found["authority"] == "RootCA"
-    assert found["logged on"] == "LAB\\backup by ntlm, everything signed and sealed"
+    assert found["account"] == "LAB\\backup"
+    assert found["logon"] == "by ntlm, everything signed and sealed"
     assert (found["reads the database"], found["backup operator"]) == ("yes", "yes")
     assert "PREPARE" not in double.log
     assert not double.objects

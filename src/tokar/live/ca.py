@@ -167,9 +167,10 @@ class CaServer(Server):
             major, minor = server_version(place)
         yield "reached", f"{place.host} port {place.port}, DCOM {major}.{minor}"
         yield "authority", self.authority
-        mechanism = who.mechanism.name.lower()
-        yield "logged on", f"{who.user or 'as whoever is logged on'} by {mechanism}, everything signed and sealed"
-        yield "reads the database", "yes" if self.state() else f"no: {_OPERATOR}"
+        yield "account", who.user or "whoever is logged on"
+        reads = self.state()
+        yield "logon", f"by {who.mechanism.name.lower()}, everything signed and sealed"
+        yield "reads the database", "yes" if reads else f"no: {_OPERATOR}"
         roles = self.roles()
         unknown = "the server does not say"
         yield "locations", self._told_locations()
