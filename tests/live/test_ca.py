@@ -358,6 +358,7 @@ def read_all(context: BackupContext) -> None:
     [
         (Call.DATABASE_NAMES, 0xFFFFFFFF, "does not fit"),
         (Call.OPEN, 1 << 63, "it ended early"),
+        (Call.OPEN, 100, "100 were announced"),
         (Call.READ, 0x7FFFFFFF, "into a buffer"),
         (Call.READ, 65537, "into a buffer"),
     ],

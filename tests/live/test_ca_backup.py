@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
+from backup_files import DATABASE_NAME, fill
 from ca_double import CaDouble
 from ca_parts import authority, server_of
 from chain_stories import Kept, keep, new_story, outcome_of, restore, target_for
 
 from tokar.errors import ProcedureError
 from tokar.lab.server import SimulatedServer
+from tokar.live.ca import DIALECT
 from tokar.server.contract import BackupKind, BackupType, Outcome
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
+from tokar.testing.scripted_server import ScriptedServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +75,21 @@ def test_the_next_read_is_in_flight_while_the_last_one_is_stored(tmp_path: Path)
         context.close()
         context.end(Outcome.ABORT)
         assert double.log[-3:] == ["CLOSE", "END", "released"]
+
+
+def test_a_large_file_takes_no_more_memory_than_a_small_one() -> None:
+    scripted = fill(ScriptedServer())
+    scripted.dialect, size = DIALECT, 4 << 20
+    scripted.databases[DATABASE_NAME] = bytes(size)
+    with CaDouble(scripted) as double:
+        context = server_of(double).prepare_backup(BackupType.FULL)
+        left = context.open(next(one.raw_name for one in context.database_names().entries))
+        assert left == size
+        tracemalloc.start()
+        buffer = memoryview(bytearray(65536))
+        while left:
+            left -= context.read(buffer)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        context.end(Outcome.ABORT)
+    assert peak < 1 << 20, "of client and double together"
