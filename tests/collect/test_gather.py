@@ -210,6 +210,7 @@ def test_what_has_the_name_of_a_database_is_never_left_out_quietly_whatever_its_
 def test_size_alone_makes_no_database(tmp_path: Path, name: str, content: bytes, beside: dict[str, bytes]) -> None:
     found = gather(tmp_path, {name: content, **beside})
     assert (set(taken(found)), found.warnings, list(reasons(found))) == (set(beside), (), [name])
+    assert "reserve" not in reasons(found)[name]
 
 
 @pytest.mark.parametrize("name", ["WebCacheV01.dat", "x.mdb", "x.sdb", "qmgr.db", "catdb"])

@@ -125,7 +125,7 @@ def test_logs_as_they_lie_go_on_from_an_archive(tmp_path: Path) -> None:
 def test_a_file_that_is_no_archive_and_not_of_the_engine_is_still_refused_as_an_archive(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"something else" * 1000)
     one = checked(tmp_path / "x.bin")
-    assert one.rungs[0].findings[0].kind == "BadMagicError"
+    assert one.rungs[0].findings[0].kind == "not-an-archive"
 
 
 def test_a_folder_without_a_set_is_an_error_that_says_what_was_seen(tmp_path: Path) -> None:

@@ -202,7 +202,12 @@ class Gatherer:
             if kind or reason:
                 return kind, reason
         if identity.kind is not FileKind.UNKNOWN:
-            return None, f"a {identity.kind.value.replace('-', ' ')} file, rebuilt by the engine"
+            is_told = identity.kind is not FileKind.RESERVE or by_name.role is NameRole.RESERVE
+            made_anew = f"a {identity.kind.value.replace('-', ' ')} file, rebuilt by the engine"
+            return (
+                None,
+                made_anew if is_told else f"there is {identity.lacks} in it, and the engine has no such name",
+            )
         return self._kind_by_name(by_name, leaf, size)
 
     def _headless(self, path: str, leaf: str, lacks: str) -> tuple[str | None, str | None]:
