@@ -32,6 +32,7 @@ from tokar.errors import ArchiveError, FormatError, InputError, SourceChangedErr
 from tokar.format.bodies import Codec, FileList
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
+from tokar.format.records import TrailingRecord
 from tokar.format.writer import ArchiveWriter, WatchedStream
 
 BORDERS = [0, 1, 63, 64, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1, 5 * CHUNK]
@@ -543,3 +544,31 @@ def test_an_archive_that_was_not_finished_is_unsealed() -> None:
     writer.add(0x44, "x", io.BytesIO(pattern(40 * CHUNK)))
     writer.discard()
     assert from_the_front(bytes(sink.data)).answer == "unsealed"
+
+
+@pytest.mark.parametrize(
+    ("trailing", "rule"),
+    [([b""] * 17, "LOW-1"), ([bytes(65_537)], "REC-7")],
+    ids=["too many", "too large"],
+)
+def test_what_no_reader_takes_after_the_root_is_not_written(trailing: list[bytes], rule: str) -> None:
+    sink = MemorySink()
+    writer = new_writer(sink)
+    writer.after_root = lambda _: [TrailingRecord(b"sign", body) for body in trailing]
+    with pytest.raises(FormatError) as caught:
+        writer.seal()
+    assert (caught.value.rule, sink.committed) == (rule, False)
+
+
+def test_what_stands_after_the_root_is_asked_for_when_the_root_is_known() -> None:
+    sink, asked = MemorySink(), []
+
+    def after_root(root: bytes) -> list[TrailingRecord]:
+        asked.append(root)
+        return [TrailingRecord(b"sign", root)]
+
+    writer = new_writer(sink)
+    writer.after_root = after_root
+    sealed = writer.seal()
+    assert asked == [sealed.root]
+    assert opened(bytes(sink.data)).trailing == [(b"sign", sealed.root)]

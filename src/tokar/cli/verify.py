@@ -70,6 +70,8 @@ def verify_archives(
 
     Quick by default: every byte is proven, compressed content is not decoded. With --root it is also proven that this
     is the archive whose root was noted when it was made, and no other; with --signed-by, that somebody vouches for it.
+
+    Example: tokar verify full.tokar --signed-by signers
     """
     demand_not_printed_into(archives)
     archives = _all_of(archives)

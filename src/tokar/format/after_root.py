@@ -10,8 +10,7 @@ from tokar.errors import ArchiveError, IntegrityError, StorageError, storage_err
 from tokar.format import bodies, records
 from tokar.format.archive import Archive
 from tokar.format.bodies import Tail
-from tokar.format.records import RecordHead, TrailingRecord
-from tokar.format.scanner import demand_trailing
+from tokar.format.records import TrailingRecord
 from tokar.format.verify import verify
 from tokar.storage import durable
 from tokar.storage.bytesource import FileSource, MediumSource
@@ -87,9 +86,9 @@ def _tail(archive: Archive, added: Sequence[TrailingRecord]) -> bytes:
     parts = []
     end = TrailingRecord(records.TAIL, Tail(archive.root_head.position, archive.root).build())
     for number, (kind, body) in enumerate([*added, end], len(archive.trailing)):
-        head, check = records.build_head(kind, tag, position, body)
+        head, _ = records.build_head(kind, tag, position, body)
         if kind != records.TAIL:
-            demand_trailing(RecordHead(kind, len(body), position, check), number)
+            records.demand_trailing(len(body), position, before=number)
         parts += [head, body]
         position += len(head) + len(body)
     return b"".join(parts)

@@ -214,13 +214,11 @@ class Archive:
         position = self.root_head.end
         end = self.size - bodies.TAIL_SIZE
         while position < end:
-            from tokar.format.scanner import demand_trailing  # noqa: PLC0415 - few archives have records there
-
             data = self.source.read(position, HEAD_SIZE)
             head = records.parse_head(data, self._tag, position) if len(data) == HEAD_SIZE else None
             if head is None or not head.is_extra:
                 raise FormatError("only lower-case records may follow ROOT", rule="SEQ-1", offset=position)
-            demand_trailing(head, len(self.trailing))
+            records.demand_trailing(head.length, position, before=len(self.trailing))
             self.trailing.append(TrailingRecord(head.kind, self._read(position, head.kind)[1]))
             position = head.end
         if position != end:

@@ -350,6 +350,18 @@ def demand_length(kind: bytes, length: int, position: int) -> None:
         raise _out_of_bounds(kind, length, position)
 
 
+def demand_trailing(length: int, position: int, *, before: int) -> None:
+    """Check that one more lower-case record may stand after ROOT. `before`: how many stand there already.
+
+    Raises:
+        FormatError: REC-7 or LOW-1.
+    """
+    if length > MAX_TRAILING_SIZE:
+        raise FormatError(f"a body of {length} bytes after ROOT", rule="REC-7", offset=position)
+    if before >= MAX_TRAILING_RECORDS:
+        raise FormatError("too many records after ROOT", rule="LOW-1", offset=position)
+
+
 def _out_of_bounds(kind: bytes, length: int, position: int) -> FormatError:
     message = f"a body of {length} bytes is out of bounds for {kind.decode()}"
     return FormatError(message, rule="REC-7", offset=position)

@@ -128,7 +128,7 @@ class Scanner:
             raise FormatError(message, rule="SEQ-1", offset=head.position)
         if self.phase is Phase.ROOTED:
             if head.is_extra:
-                demand_trailing(head, len(self.trailing))
+                records.demand_trailing(head.length, head.position, before=len(self.trailing))
         else:
             self.ledger.demand_room(head.kind, position=head.position, end=head.end)
         if self._open is not None and len(self._open.lengths) >= records.MAX_CHUNKS and head.kind == records.DATA:
@@ -236,18 +236,6 @@ class Scanner:
         tail = Tail.parse(body, position=head.position)
         if (tail.root_position, tail.root) != (self._root_position, self.root):
             raise FormatError("TAIL says other than the archive", rule="TAIL-2", offset=head.position)
-
-
-def demand_trailing(head: RecordHead, before: int) -> None:
-    """Check that one more lower-case record may stand after ROOT. `before`: how many stand there already.
-
-    Raises:
-        FormatError: REC-7 or LOW-1.
-    """
-    if head.length > records.MAX_TRAILING_SIZE:
-        raise FormatError(f"a body of {head.length} bytes after ROOT", rule="REC-7", offset=head.position)
-    if before >= records.MAX_TRAILING_RECORDS:
-        raise FormatError("too many records after ROOT", rule="LOW-1", offset=head.position)
 
 
 class _OpenEntry:

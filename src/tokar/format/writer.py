@@ -397,7 +397,8 @@ class ArchiveWriter:
         if root not in (None, own_root):
             message = "the records do not make the archive that ROOT names"
             raise CheckMismatchError(message, expected=root, actual=own_root, rule="ROOT-2", offset=position)
-        for kind, body in (*trailing, *self.after_root(own_root)):
+        for number, (kind, body) in enumerate((*trailing, *self.after_root(own_root))):
+            records.demand_trailing(len(body), self._position, before=number)
             self._put(kind, body)
         size = self._position + bodies.TAIL_SIZE
         self._put(records.TAIL, Tail(position, own_root).build())
