@@ -16,7 +16,7 @@ from tokar.redact import Redactor
 from tokar.server.contract import DIALECTS, BackupKind
 from tokar.server.run_backup import run_backup
 from tokar.sets.receipt import receipt_path
-from tokar.testing.scripted_server import Fault, ScriptedServer
+from tokar.testing.scripted_server import CallFault, ScriptedServer
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_nothing_of_a_server_is_left_in_the_receipt_of_a_failed_backup(tmp_path:
     names = {"\\\\PKI7\\D$\\db\\Acme CA.edb": 0}
     server = fill(ScriptedServer(dialect=DIALECTS["certadm"], name="PKI7.acme.test"))
     server.databases = {name: next(iter(server.databases.values())) for name in names}
-    server.fault = lambda _number, call: Fault.FAIL if call == "truncate_logs" else None
+    server.fault = lambda _number, call: CallFault.FAIL if call == "truncate_logs" else None
     out = tmp_path / "full.tokar"
     with pytest.raises(Exception, match="truncated"):
         run_backup(server, out, BackupKind.FULL)

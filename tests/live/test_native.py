@@ -30,7 +30,7 @@ from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
-from tokar.testing.scripted_server import Fault, ScriptedServer
+from tokar.testing.scripted_server import CallFault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,16 +205,18 @@ def test_whichever_call_fails_nothing_is_truncated_without_a_licence(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("fault", [Fault.SHORT, Fault.EARLY_END, Fault.WRONG_SIZE, Fault.TOO_SMALL, Fault.INTERRUPT])
+@pytest.mark.parametrize(
+    "fault", [CallFault.SHORT, CallFault.EARLY_END, CallFault.WRONG_SIZE, CallFault.TOO_SMALL, CallFault.INTERRUPT]
+)
 def test_a_file_that_is_not_what_was_announced_is_never_truncated_after(
-    fault: Fault, profile: str, tmp_path: Path
+    fault: CallFault, profile: str, tmp_path: Path
 ) -> None:
-    call = "open" if fault in {Fault.WRONG_SIZE, Fault.TOO_SMALL} else "read"
+    call = "open" if fault in {CallFault.WRONG_SIZE, CallFault.TOO_SMALL} else "read"
     server = scripted(profile)
     double = Double(server)
     seen: list[int] = []
 
-    def strike(_number: int, name: str) -> Fault | None:
+    def strike(_number: int, name: str) -> CallFault | None:
         seen.extend([1] * (name == call))
         return fault if name == call and len(seen) == 2 else None
 
@@ -224,9 +226,9 @@ def test_a_file_that_is_not_what_was_announced_is_never_truncated_after(
         run_backup(double.native(), out, BackupKind.FULL)
     except ArchiveError:
         assert not server.truncated
-        assert not out.exists() or (fault, profile) == (Fault.TOO_SMALL, "certadm")  # damaged, and kept
+        assert not out.exists() or (fault, profile) == (CallFault.TOO_SMALL, "certadm")  # damaged, and kept
     else:
-        assert (fault, profile) == (Fault.SHORT, "ntdsbcli")  # where short reads are a matter of course
+        assert (fault, profile) == (CallFault.SHORT, "ntdsbcli")  # where short reads are a matter of course
     assert double.holds()[:2] == (0, 0)
 
 

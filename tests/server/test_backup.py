@@ -48,7 +48,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, BackupPartialError, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path, write_receipt
 from tokar.storage.bytesource import Reread
-from tokar.testing.scripted_server import Fault, ScriptedServer, wide
+from tokar.testing.scripted_server import CallFault, ScriptedServer, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ FULL, INCREMENTAL = BackupKind.FULL, BackupKind.INCREMENTAL
 DIFFERENTIAL, COPY = BackupKind.DIFFERENTIAL, BackupKind.COPY
 
 
-def at(call: str, fault: Fault) -> Callable[[int, str], Fault | None]:
+def at(call: str, fault: CallFault) -> Callable[[int, str], CallFault | None]:
     return lambda _, name: fault if name == call else None
 
 
@@ -279,10 +279,10 @@ def test_a_file_of_no_bytes_is_not_read(out: Path) -> None:
 
 
 @pytest.mark.parametrize("end_of_file", list(EndOfFile))
-@pytest.mark.parametrize("fault", [Fault.EARLY_END, Fault.WRONG_SIZE])
-def test_a_file_of_another_size_than_announced_is_refused(out: Path, end_of_file: EndOfFile, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [CallFault.EARLY_END, CallFault.WRONG_SIZE])
+def test_a_file_of_another_size_than_announced_is_refused(out: Path, end_of_file: EndOfFile, fault: CallFault) -> None:
     profile = {EndOfFile.HANDLE_EOF: "ntdsbcli", EndOfFile.SHORT_READ: "certadm", EndOfFile.ZERO: "ese"}[end_of_file]
-    call = "read" if fault is Fault.EARLY_END else "open"
+    call = "read" if fault is CallFault.EARLY_END else "open"
     server = fill(ScriptedServer(dialect=DIALECTS[profile], fault=at(call, fault)))
     with pytest.raises(SourceChangedError, match="were announced"):
         run_backup(server, out, FULL)
@@ -297,7 +297,7 @@ def test_short_reads_are_normal(out: Path) -> None:
 
 
 def test_a_short_read_is_the_end_for_the_certification_authority(out: Path) -> None:
-    server = fill(ScriptedServer(dialect=DIALECTS["certadm"], fault=at("read", Fault.SHORT)))
+    server = fill(ScriptedServer(dialect=DIALECTS["certadm"], fault=at("read", CallFault.SHORT)))
     with pytest.raises(SourceChangedError):
         run_backup(server, out, FULL)
 
@@ -439,7 +439,7 @@ def test_accepting_damage_does_not_license_truncation(out: Path) -> None:
 
 
 def test_truncation_that_fails_keeps_the_archive(out: Path) -> None:
-    server = fill(ScriptedServer(fault=at("truncate_logs", Fault.FAIL)))
+    server = fill(ScriptedServer(fault=at("truncate_logs", CallFault.FAIL)))
     with pytest.raises(BackupPartialError, match="good and kept, but the logs were not truncated") as caught:
         run_backup(server, out, FULL)
     assert caught.value.exit_code == 8
@@ -451,7 +451,7 @@ def test_truncation_that_fails_keeps_the_archive(out: Path) -> None:
 
 
 def test_truncation_without_an_answer_is_not_known(out: Path) -> None:
-    server = fill(ScriptedServer(fault=at("truncate_logs", Fault.HANG)))
+    server = fill(ScriptedServer(fault=at("truncate_logs", CallFault.HANG)))
     with pytest.raises(BackupPartialError, match="is not known"):
         run_backup(server, out, FULL)
     assert read_receipt(receipt_path(out)).truncation is Truncation.UNKNOWN
@@ -484,8 +484,8 @@ def test_a_receipt_that_cannot_be_written_stops_the_truncation(out: Path, monkey
     assert server.ended == [Outcome.ABORT]
 
 
-@pytest.mark.parametrize(("fault", "result"), [(Fault.FAIL, "failed"), (Fault.HANG, "unanswered")])
-def test_an_end_that_fails_is_told(out: Path, fault: Fault, result: str) -> None:
+@pytest.mark.parametrize(("fault", "result"), [(CallFault.FAIL, "failed"), (CallFault.HANG, "unanswered")])
+def test_an_end_that_fails_is_told(out: Path, fault: CallFault, result: str) -> None:
     server = fill(ScriptedServer(fault=at("end", fault)))
     with pytest.raises(BackupPartialError, match="End"):
         run_backup(server, out, FULL)
@@ -494,8 +494,8 @@ def test_an_end_that_fails_is_told(out: Path, fault: Fault, result: str) -> None
 
 
 def test_an_end_that_fails_after_a_failure_is_noted(out: Path) -> None:
-    def both(_: int, call: str) -> Fault | None:
-        return {"backup_logs": Fault.FAIL, "end": Fault.HANG}.get(call)
+    def both(_: int, call: str) -> CallFault | None:
+        return {"backup_logs": CallFault.FAIL, "end": CallFault.HANG}.get(call)
 
     with pytest.raises(ServerError) as caught:
         run_backup(fill(ScriptedServer(fault=both)), out, FULL)
@@ -505,7 +505,7 @@ def test_an_end_that_fails_after_a_failure_is_noted(out: Path) -> None:
 
 
 def test_where_abort_cannot_be_said_the_receipt_warns(out: Path) -> None:
-    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"], fault=at("backup_logs", Fault.FAIL)))
+    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"], fault=at("backup_logs", CallFault.FAIL)))
     with pytest.raises(ServerError):
         run_backup(server, out, FULL)
     found = read_receipt(receipt_path(out))
@@ -515,7 +515,7 @@ def test_where_abort_cannot_be_said_the_receipt_warns(out: Path) -> None:
 
 
 def test_a_receipt_of_a_failure_does_not_stand_in_the_way(out: Path) -> None:
-    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"], fault=at("backup_logs", Fault.FAIL)))
+    server = fill(ScriptedServer(dialect=DIALECTS["edbbcli"], fault=at("backup_logs", CallFault.FAIL)))
     with pytest.raises(ServerError):
         run_backup(server, out, FULL)
     server.fault = None
@@ -524,14 +524,14 @@ def test_a_receipt_of_a_failure_does_not_stand_in_the_way(out: Path) -> None:
 
 
 def test_a_failure_that_the_server_was_told_of_leaves_nothing(out: Path) -> None:
-    server = fill(ScriptedServer(fault=at("backup_logs", Fault.FAIL)))
+    server = fill(ScriptedServer(fault=at("backup_logs", CallFault.FAIL)))
     with pytest.raises(ServerError):
         run_backup(server, out, FULL)
     assert list(out.parent.iterdir()) == []
 
 
 def test_an_interrupt_ends_the_backup_as_an_abort(out: Path) -> None:
-    server = fill(ScriptedServer(fault=at("backup_logs", Fault.INTERRUPT)))
+    server = fill(ScriptedServer(fault=at("backup_logs", CallFault.INTERRUPT)))
     with pytest.raises(KeyboardInterrupt):
         run_backup(server, out, FULL)
     assert server.ended == [Outcome.ABORT]
@@ -539,7 +539,7 @@ def test_an_interrupt_ends_the_backup_as_an_abort(out: Path) -> None:
 
 
 def test_a_stuck_read_ends_in_an_error(out: Path) -> None:
-    server = fill(ScriptedServer(fault=at("read", Fault.HANG)))
+    server = fill(ScriptedServer(fault=at("read", CallFault.HANG)))
     with pytest.raises(NoAnswerError):
         run_backup(server, out, FULL)
     assert not out.exists()

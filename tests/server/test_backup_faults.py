@@ -23,7 +23,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.receipt import Truncation, read_receipt, receipt_path
 from tokar.storage import durable, sink
-from tokar.testing.scripted_server import Fault, ScriptedServer
+from tokar.testing.scripted_server import CallFault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,17 +89,17 @@ def demand_invariants(server: ScriptedServer, out: Path, kind: BackupKind, error
     assert not {name for name in leftovers if name != "clean.tokar" and not name.startswith("clean.tokar")}
 
 
-def is_in_every_run(profile: str, kind: BackupKind, fault: Fault) -> bool:
+def is_in_every_run(profile: str, kind: BackupKind, fault: CallFault) -> bool:
     """Whether it is a pair that meets each profile, kind and fault once; the torture has all three together."""
-    return (PROFILES.index(profile) + KINDS.index(kind) + [*Fault].index(fault)) % 3 == 0
+    return (PROFILES.index(profile) + KINDS.index(kind) + [*CallFault].index(fault)) % 3 == 0
 
 
 @pytest.mark.parametrize(
     ("profile", "kind", "fault"),
-    sampled(product(PROFILES, KINDS, [Fault.FAIL, Fault.HANG, Fault.INTERRUPT]), is_in_every_run),
+    sampled(product(PROFILES, KINDS, [CallFault.FAIL, CallFault.HANG, CallFault.INTERRUPT]), is_in_every_run),
 )
 def test_each_call_in_turn_breaks(
-    profile: str, kind: BackupKind, fault: Fault, prior: PriorSet, tmp_path: Path
+    profile: str, kind: BackupKind, fault: CallFault, prior: PriorSet, tmp_path: Path
 ) -> None:
     calls = calls_of(profile, kind, prior, tmp_path)
     for number, call in enumerate(calls):
@@ -117,23 +117,24 @@ def test_each_call_in_turn_breaks(
 @pytest.mark.parametrize(
     ("profile", "kind", "fault"),
     sampled(
-        product(PROFILES, KINDS, [Fault.SHORT, Fault.EARLY_END, Fault.WRONG_SIZE, Fault.TOO_SMALL]), is_in_every_run
+        product(PROFILES, KINDS, [CallFault.SHORT, CallFault.EARLY_END, CallFault.WRONG_SIZE, CallFault.TOO_SMALL]),
+        is_in_every_run,
     ),
 )
 def test_each_read_and_open_in_turn_lies(
-    profile: str, kind: BackupKind, fault: Fault, prior: PriorSet, tmp_path: Path
+    profile: str, kind: BackupKind, fault: CallFault, prior: PriorSet, tmp_path: Path
 ) -> None:
     calls = calls_of(profile, kind, prior, tmp_path)
-    struck = "read" if fault in {Fault.SHORT, Fault.EARLY_END} else "open"
+    struck = "read" if fault in {CallFault.SHORT, CallFault.EARLY_END} else "open"
     for number in [at for at, call in enumerate(calls) if call == struck]:
         folder = tmp_path / str(number)
         folder.mkdir()
         broken = server(profile)
         broken.fault = lambda at, _, number=number: fault if at == number else None
         error = run(broken, folder / "a.tokar", kind, prior)
-        harmless = fault is Fault.SHORT and profile != "certadm"
+        harmless = fault is CallFault.SHORT and profile != "certadm"
         assert (error is None) is harmless
-        if fault is not Fault.TOO_SMALL:
+        if fault is not CallFault.TOO_SMALL:
             assert (folder / "a.tokar").exists() is harmless
         assert not broken.truncated or harmless
         demand_invariants(broken, folder / "a.tokar", kind, error)

@@ -15,13 +15,13 @@ from tokar.server.content import ContentStream, ListedFile, ListKind
 from tokar.server.contract import DIALECTS, BackupKind, EndOfFile, Outcome, ServerError
 from tokar.server.states import BackupState, OutOfOrderError
 from tokar.server.transcript import Transcript
-from tokar.testing.scripted_server import Fault, ScriptedServer
+from tokar.testing.scripted_server import CallFault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def scripted(fault: Callable[[int, str], Fault | None] | None = None) -> ScriptedServer:
+def scripted(fault: Callable[[int, str], CallFault | None] | None = None) -> ScriptedServer:
     return ScriptedServer(databases={"a.edb": b"database"}, logs={"edb00005.log": b"5"}, fault=fault)
 
 
@@ -83,7 +83,7 @@ def test_content_that_is_left_unread_is_refused() -> None:
 
 
 def test_after_a_failure_the_open_file_is_closed_and_its_list_freed() -> None:
-    server = scripted(lambda _, call: Fault.FAIL if call == "read" else None)
+    server = scripted(lambda _, call: CallFault.FAIL if call == "read" else None)
     procedure = begun(server)
     with pytest.raises(ServerError), procedure:
         procedure.take_databases(drain)
@@ -108,7 +108,7 @@ def test_end_is_called_once() -> None:
 
 
 def test_without_a_session_there_is_no_end() -> None:
-    server = scripted(lambda _, call: Fault.FAIL if call == "prepare" else None)
+    server = scripted(lambda _, call: CallFault.FAIL if call == "prepare" else None)
     procedure = BackupProcedure(server, BackupKind.FULL, Transcript(lambda: "now"))
     with pytest.raises(ServerError), procedure:
         procedure.prepare()

@@ -12,7 +12,7 @@ from tokar.server.contract import DIALECTS, BackupType, NoAnswerError, Registrat
 from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.states import OutOfOrderError, RestoreState
 from tokar.server.transcript import Transcript
-from tokar.testing.scripted_server import Fault, ScriptedServer
+from tokar.testing.scripted_server import CallFault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ FIRST = SetToRestore("first", BackupType.LOGS_ONLY, Registration("C:\\sys", "C:\
 SECOND = SetToRestore("second", BackupType.LOGS_ONLY, Registration("C:\\sys", "C:\\log", None, "C:\\log", 10, 12))
 
 
-def server(profile: str, fault: Callable[[int, str], Fault | None] | None = None) -> ScriptedServer:
+def server(profile: str, fault: Callable[[int, str], CallFault | None] | None = None) -> ScriptedServer:
     return ScriptedServer(dialect=DIALECTS[profile], fault=fault)
 
 
@@ -33,7 +33,7 @@ def begin(server: ScriptedServer) -> RestoreProcedure:
     return procedure
 
 
-def at(call: str, fault: Fault) -> Callable[[int, str], Fault | None]:
+def at(call: str, fault: CallFault) -> Callable[[int, str], CallFault | None]:
     return lambda _, name: fault if name == call else None
 
 
@@ -113,7 +113,7 @@ def test_a_failure_of_placing_first_registers_nothing() -> None:
 
 
 def test_a_register_that_is_refused_is_not_completed() -> None:
-    target = server("edbbcli", at("register", Fault.FAIL))
+    target = server("edbbcli", at("register", CallFault.FAIL))
     procedure = begin(target)
     with pytest.raises(ServerError), procedure:
         procedure.restore(FULL, lambda _: None)
@@ -122,7 +122,7 @@ def test_a_register_that_is_refused_is_not_completed() -> None:
 
 @pytest.mark.parametrize("profile", ["edbbcli", "certadm"])
 def test_a_register_without_an_answer_counts_as_done(profile: str) -> None:
-    target = server(profile, at("register", Fault.HANG))
+    target = server(profile, at("register", CallFault.HANG))
     procedure = begin(target)
     with pytest.raises(NoAnswerError), procedure:
         procedure.restore(FULL, lambda _: None)
@@ -130,7 +130,7 @@ def test_a_register_without_an_answer_counts_as_done(profile: str) -> None:
 
 
 def test_a_completion_that_fails_is_tried_as_a_failure() -> None:
-    target = server("edbbcli", lambda number, _: Fault.FAIL if number == 2 else None)
+    target = server("edbbcli", lambda number, _: CallFault.FAIL if number == 2 else None)
     procedure = begin(target)
     with pytest.raises(ServerError), procedure:
         procedure.restore(FULL, lambda _: None)
@@ -138,7 +138,7 @@ def test_a_completion_that_fails_is_tried_as_a_failure() -> None:
 
 
 def test_after_a_failure_nothing_more_is_restored() -> None:
-    target = server("edbbcli", at("register", Fault.FAIL))
+    target = server("edbbcli", at("register", CallFault.FAIL))
     procedure = begin(target)
     with pytest.raises(ServerError):
         procedure.restore(FULL, lambda _: None)

@@ -35,7 +35,7 @@ from tokar.server.restore_steps import RestoreProcedure, SetToRestore
 from tokar.server.run_restore import prepared_restore, restore_to_server
 from tokar.server.transcript import Transcript
 from tokar.sets.choose import NotRestorableError
-from tokar.testing.scripted_server import Fault, ScriptedServer
+from tokar.testing.scripted_server import CallFault, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,7 +147,7 @@ def test_a_server_that_does_not_answer_is_not_taken_over() -> None:
     server = ScriptedServer(dialect=DIALECTS["certadm"])
     procedure = RestoreProcedure(server, Transcript(str))
     procedure.prepare()
-    server.fault = lambda _, call: Fault.HANG if call == "register_complete" else None
+    server.fault = lambda _, call: CallFault.HANG if call == "register_complete" else None
     with pytest.raises(NoAnswerError), procedure:
         procedure.take_over()
 
@@ -392,7 +392,7 @@ def test_the_locations_of_the_backup_stand_in_where_the_server_does_not_say(tmp_
     story, full = full_of(tmp_path, "ntdsbcli", databases=1)
     config = story.lab.config
     server = scripted("ntdsbcli", ())
-    server.fault = lambda _, call: Fault.FAIL if call == "database_locations" else None
+    server.fault = lambda _, call: CallFault.FAIL if call == "database_locations" else None
     maps = [PathMap(config.unc(f"{drive}:"), str(tmp_path / drive)) for drive in "CE"]
     with ExitStack() as stack:
         restore_to_server(server, parts_of(opened(stack, full.path)), maps=maps)
@@ -402,7 +402,7 @@ def test_the_locations_of_the_backup_stand_in_where_the_server_does_not_say(tmp_
 def test_a_server_that_does_not_say_where_things_go_is_an_error_where_nothing_else_does(tmp_path: Path) -> None:
     _, full = full_of(tmp_path, "edbbcli")  # Exchange is not asked during a backup
     server = scripted("edbbcli", ())
-    server.fault = lambda _, call: Fault.FAIL if call == "database_locations" else None
+    server.fault = lambda _, call: CallFault.FAIL if call == "database_locations" else None
     with ExitStack() as stack, pytest.raises(ServerError):
         restore_to_server(server, parts_of(opened(stack, full.path)))
     assert server.completed == []

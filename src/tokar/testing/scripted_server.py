@@ -36,7 +36,7 @@ def wide(name: str) -> bytes:
     return name.encode("utf-16-le")
 
 
-class Fault(StrEnum):
+class CallFault(StrEnum):
     """What goes wrong at a call."""
 
     FAIL = "fail"
@@ -59,7 +59,9 @@ class ScriptedServer(Server):
     tokens: dict[str, int] = field(default_factory=dict)  # Other tokens, by name
     dynamic: tuple[str, ...] = ()  # Names of dynamic files
     refuse_logs_only: int | None = None  # The code that Prepare(logs only) is refused with
-    fault: Callable[[int, str], Fault | None] | None = None  # Asked at each call, with its number from 0 and its name
+    fault: Callable[[int, str], CallFault | None] | None = (
+        None  # Asked at each call, with its number from 0 and its name
+    )
     most: int | None = None  # Bytes that one read returns at most; None for as many as are asked for
     online: bool | None = None  # What `is_online` answers
     locations: tuple[tuple[int, str], ...] = (
@@ -94,17 +96,17 @@ class ScriptedServer(Server):
         self.step("restore_prepare")
         return ScriptedRestore(self, restricted=self.dialect.has_expiry_token and expiry_token is None)
 
-    def step(self, call: str) -> Fault | None:
+    def step(self, call: str) -> CallFault | None:
         """Count a call, and break where the script says so."""
         number = self.calls
         self.calls += 1
         self.history.append(call)
         fault = self.fault(number, call.split(maxsplit=1)[0]) if self.fault else None
-        if fault is Fault.FAIL:
+        if fault is CallFault.FAIL:
             raise ServerError(codes.COMMUNICATION_ERROR, call=call)
-        if fault is Fault.HANG:
+        if fault is CallFault.HANG:
             raise NoAnswerError(call, "nothing came in 5 seconds")
-        if fault is Fault.INTERRUPT:
+        if fault is CallFault.INTERRUPT:
             raise KeyboardInterrupt
         return fault
 
@@ -176,7 +178,7 @@ class ScriptedBackup(BackupContext):
         else:
             raise ServerError(codes.FILE_NOT_FOUND, call="open", detail=name)
         self._open, self._offset = raw_name, 0
-        return len(self._content) + (fault is Fault.WRONG_SIZE) - (fault is Fault.TOO_SMALL)
+        return len(self._content) + (fault is CallFault.WRONG_SIZE) - (fault is CallFault.TOO_SMALL)
 
     def read(self, buffer: memoryview) -> int:
         fault = self._begin("read")
@@ -186,9 +188,9 @@ class ScriptedBackup(BackupContext):
         count = min(left, len(buffer))
         if self._server.most is not None and self._server.dialect.end_of_file is not EndOfFile.SHORT_READ:
             count = min(count, self._server.most)
-        if fault is Fault.SHORT:
+        if fault is CallFault.SHORT:
             count = min(count, 1)
-        if not left or fault is Fault.EARLY_END:
+        if not left or fault is CallFault.EARLY_END:
             self._unread.discard(self._open)
             if self._server.dialect.end_of_file is EndOfFile.HANDLE_EOF:
                 raise ServerError(38, call="read")
@@ -222,7 +224,7 @@ class ScriptedBackup(BackupContext):
         self._server.busy = False
         self._server.ended.append(outcome)
 
-    def _begin(self, call: str) -> Fault | None:
+    def _begin(self, call: str) -> CallFault | None:
         fault = self._server.step(call)
         if self._over:
             raise ServerError(codes.INVALID_HANDLE, call=call)
