@@ -6,7 +6,7 @@ JOBS   ?= auto
 SPREAD := -n $(JOBS) --dist worksteal # a worker keeps to neighbouring tests, which share what they begin with
 FUZZ_SECONDS ?= 10
 
-.PHONY: demo test quick torture peers lint format fixtures docs fuzz bench clean
+.PHONY: demo test quick torture peers lint format fixtures docs fuzz wine bench clean
 
 $(BIN)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokar needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
@@ -49,6 +49,9 @@ docs: $(BIN)/.ready
 fuzz: $(BIN)/.ready
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+wine: $(BIN)/.ready
+	$(BIN)/python -m tests.wine $(WINE_TESTS)
 
 bench: $(BIN)/.ready
 	$(BIN)/python -m benchmarks

@@ -48,7 +48,7 @@ class Directory:
         above = within.descriptor if within is not None else None
         with storage_errors("open the directory", path):
             if by_path:
-                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                if not stat.S_ISDIR(os.lstat(windows.long_path(path)).st_mode):
                     raise NotADirectoryError(20, "it is a link or no directory")
             else:
                 name = path if above is None else os.path.basename(path)  # noqa: PTH119 - relative to a descriptor
@@ -147,7 +147,8 @@ class Directory:
     def names(self) -> list[str]:
         """Return all names in it."""
         with storage_errors("list the directory", self.path):
-            return os.listdir(self.path if self.descriptor is None else self.descriptor)  # noqa: PTH208 - as above
+            place = windows.long_path(self.path) if self.descriptor is None else self.descriptor
+            return os.listdir(place)  # noqa: PTH208 - as above
 
     def remove(self, name: str) -> None:
         """Remove a file."""

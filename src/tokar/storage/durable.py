@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tokar.errors import ExistingFileError, StorageError, storage_errors
+from tokar.storage.windows import long_path
 
 
 class Capability(StrEnum):
@@ -76,7 +77,7 @@ if sys.platform == "win32":
 def _rename_exclusively(source: str, target: str, source_directory: int | None, target_directory: int | None) -> int:
     """Rename with the call that refuses to replace; return an errno, ENOSYS where there is no such call."""
     if _move_by_windows is not None:
-        return _move_by_windows(source, target, _WINDOWS_WRITE_THROUGH)
+        return _move_by_windows(long_path(source), long_path(target), _WINDOWS_WRITE_THROUGH)
     call, flag = (_renameat2, _RENAME_NOREPLACE) if _renameat2 is not None else (_renameatx_np, _RENAME_EXCL)
     if call is None:
         return errno.ENOSYS
@@ -171,7 +172,8 @@ def replace(source: Path, target: Path) -> None:
     """Rename `source` to `target`, replacing what is there."""
     code = 0
     if _move_by_windows is not None:
-        code = _move_by_windows(str(source), str(target), _WINDOWS_REPLACE | _WINDOWS_WRITE_THROUGH)
+        flags = _WINDOWS_REPLACE | _WINDOWS_WRITE_THROUGH
+        code = _move_by_windows(long_path(str(source)), long_path(str(target)), flags)
     else:
         try:
             source.replace(target)
