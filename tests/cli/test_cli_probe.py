@@ -32,6 +32,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaDouble]:
 @pytest.fixture(autouse=True)
 def password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CA_PASSWORD", "Secret-1")
+    monkeypatch.setenv("EMPTY", "")
 
 
 def source(double: CaDouble, name: str = "/RootCA") -> str:
@@ -99,6 +100,9 @@ def test_a_full_without_truncate_is_refused_with_the_next_step(double: CaDouble,
         (("--user", "a", "--password-fd", "987"), "no password can be read"),
         (("--password-env", "CA_PASSWORD"), "goes with an account"),
         (("--user", "a"), "no terminal to ask"),
+        (("--user", "", "--password-env", "CA_PASSWORD"), "the account is empty"),
+        (("--user", "a\udcff", "--password-env", "CA_PASSWORD"), "the account is no text"),
+        (("--user", "a", "--password-env", "EMPTY"), "the password is empty"),
     ],
 )
 def test_a_password_that_cannot_be_had_is_an_error_before_anything_is_sent(

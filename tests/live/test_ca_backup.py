@@ -12,9 +12,11 @@ from ca_double import CaDouble
 from ca_parts import authority, server_of
 from chain_stories import Kept, keep, new_story, outcome_of, restore, target_for
 
+from tokar import codes
 from tokar.errors import ProcedureError
 from tokar.lab.server import SimulatedServer
 from tokar.live.ca import DIALECT
+from tokar.server.backup_steps import LogsOnlyRefusedError
 from tokar.server.contract import BackupKind, BackupType, Outcome
 from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
@@ -51,6 +53,17 @@ def test_a_chain_over_the_wire_comes_back_elsewhere(tmp_path: Path) -> None:
     restore(target, kept)
     assert outcome_of(target) == kept[-1].expected
     assert not [one for one in threading.enumerate() if one.name == "tokar-pings"]
+
+
+def test_logs_only_before_any_full_is_refused_and_a_full_stands_in(tmp_path: Path) -> None:
+    with authority(tmp_path) as double:
+        with pytest.raises(LogsOnlyRefusedError) as caught:
+            run_backup(server_of(double), tmp_path / "a.tokar", BackupKind.DIFFERENTIAL)
+        assert caught.value.code == codes.FULL_BACKUP_NOT_TAKEN
+        assert not double.objects
+        options = BackupOptions(or_full=True, threads=1)
+        result = run_backup(server_of(double), tmp_path / "a.tokar", BackupKind.DIFFERENTIAL, options)
+        assert result.took is BackupKind.COPY
 
 
 def test_truncation_is_off_unless_it_was_asked_for(tmp_path: Path) -> None:

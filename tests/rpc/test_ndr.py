@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokar.rpc.ndr import NdrReader, NdrWriter, com_guid, guid, guid_text, open_type_1, type_1
+from tokar.rpc.ndr import NdrReader, NdrWriter, com_guid, guid, open_type_1, type_1
 from tokar.rpc.wire_errors import WireError
 
 
@@ -24,8 +24,7 @@ def test_negative_numbers_are_those_of_two_complements() -> None:
 def test_a_guid_is_mixed_endian() -> None:
     data = guid("8a885d04-1ceb-11c9-9fe8-08002b104860")
     assert data == bytes.fromhex("045d888aeb1cc9119fe808002b104860")
-    assert guid_text(data) == "8a885d04-1ceb-11c9-9fe8-08002b104860"
-    assert guid_text(com_guid(0x1A0)) == "000001a0-0000-0000-c000-000000000046"
+    assert com_guid(0x1A0) == guid("000001a0-0000-0000-c000-000000000046")
 
 
 def test_referents_differ() -> None:

@@ -118,7 +118,9 @@ def demand_taken(given: set[str], takes: frozenset[str]) -> None:
 
 
 def _text(given: str, what: str) -> str:
-    """Return what was given, if it is text: the system hands over any bytes."""
+    """Return what was given, if it is text: the system hands over any bytes, and none."""
+    if not given:
+        raise InputError(f"{what} is empty")
     if any("\ud800" <= character <= "\udfff" for character in given):
         raise InputError(f"{what} is no text in the encoding of this system")
     return given

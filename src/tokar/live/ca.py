@@ -443,14 +443,20 @@ def open_source(
     place: str,
     *,
     restoring: bool = False,
-    user: str | None = None,
-    password: str | None = None,
-    auth: str = "negotiate",
+    deadlines: Deadlines | None = None,
     trace: TextIO | None = None,
     truncate: bool = False,
-    deadlines: Deadlines | None = None,
+    **logon: str,
 ) -> CaServer:
     """Return the authority that `ca://HOST[/AUTHORITY]` names; nothing is sent yet.
+
+    Args:
+        place: What stands behind the scheme.
+        restoring: Whether it is to be restored to.
+        deadlines: How long calls may take.
+        trace: Where a trace is written.
+        truncate: Whether its logs may be truncated.
+        logon: `user`, `password` and `auth`, as far as they are given.
 
     Raises:
         InputError: It is no address.
@@ -459,12 +465,13 @@ def open_source(
     address = CaAddress.parse(place)
     if restoring:
         raise no_restore()
+    user, given = logon.get("user"), deadlines or Deadlines()
+    mechanism = Mechanism[logon.get("auth", "negotiate").upper()]
     told = [name for name in (address.host, address.authority, *re.split(r"[\\@]", user or "")) if name]
-    given = deadlines or Deadlines()
     where = Place(
         address.host,
         address.port,
-        Credentials(user, password, Mechanism[auth.upper()]),
+        Credentials(user, logon.get("password"), mechanism),
         min(given.start, given.call),
         trace=Trace(trace, told, hidden=[Call.READ]) if trace else None,
     )

@@ -180,6 +180,7 @@ class Connection:
         self._lose("it was closed")
 
     def _bind(self, interface: Syntax, credentials: Credentials | None) -> None:
+        self._call += 1  # one for all legs of a logon
         kind = Kind.ALTER_CONTEXT if self._numbers else Kind.BIND
         number = len(self._numbers)
         body = Bind(group=self._group, number=number, interface=interface, form=NDR).pack()
@@ -208,7 +209,6 @@ class Connection:
 
     def _exchange(self, kind: Kind, body: bytes, protection: Protection | None, token: bytes) -> Pdu:
         """Send bind or alter_context, and return the acknowledgement."""
-        self._call += 1
         flags = Flag.WHOLE | (Flag.HEADER_SIGNING if protection else 0)
         trailer = protection.trailer() if protection else None
         self._write(pdu_bytes(kind, self._call, body, flags=flags, trailer=trailer, token=token))

@@ -29,11 +29,6 @@ def com_guid(first: int) -> bytes:
     return guid(f"{first:08x}-0000-0000-c000-000000000046")
 
 
-def guid_text(data: bytes) -> str:
-    """Return a GUID as people write it."""
-    return str(uuid.UUID(bytes_le=data))
-
-
 class NdrWriter:
     """Puts values behind each other."""
 
