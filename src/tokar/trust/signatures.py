@@ -86,8 +86,8 @@ _SAID: Final = {
     SignedVerdict.OTHER_ROOT: "it is not over this root: made for another archive, or changed",
     SignedVerdict.UNKNOWN: "its key is not in the list",
     SignedVerdict.REVOKED: "its key is revoked",
-    SignedVerdict.NOT_NOW: "the list allows its key at another time only (valid-after, valid-before)",
-    SignedVerdict.NOT_ALLOWED: f"the list does not allow its key for {NAMESPACE} (namespaces, cert-authority)",
+    SignedVerdict.NOT_NOW: "the list allows its key at another time only",
+    SignedVerdict.NOT_ALLOWED: "the list has its key in a line that does not allow this; a line is: name, options, key",
 }
 
 
@@ -299,16 +299,21 @@ class AllowedSigners:
         """Return what a signature is worth by its key; why it is refused is asked only where it is."""
         lines = [line for line in self._lines if signature.public_key_text in line]
         principals = self._principals(signature, lines)
+        said = ""
         for principal in principals:
-            if ssh_keygen.is_by(signature, message, principal, self.path, self._revoked):
+            said = ssh_keygen.why_not_by(signature, message, principal, self.path, self._revoked)
+            if not said:
                 return SignedVerdict.ALLOWED, principal
         if why := ssh_keygen.why_not_right(signature, message):
             return SignedVerdict.OTHER_ROOT, f" (ssh-keygen: {why})"
-        if self._revoked and any(ssh_keygen.is_by(signature, message, one, self.path, None) for one in principals):
-            return SignedVerdict.REVOKED, ""
         if not principals:
             return SignedVerdict.UNKNOWN, ""
-        return SignedVerdict.NOT_NOW if any(map(_TIMES.search, lines)) else SignedVerdict.NOT_ALLOWED, ""
+        if self._revoked and not all(
+            ssh_keygen.why_not_by(signature, message, one, self.path, None) for one in principals
+        ):
+            return SignedVerdict.REVOKED, ""
+        word = SignedVerdict.NOT_NOW if any(map(_TIMES.search, lines)) else SignedVerdict.NOT_ALLOWED
+        return word, f" (ssh-keygen: {said})"
 
     def _principals(self, signature: SshSignature, lines: Iterable[str]) -> list[str]:
         """Return whom ssh-keygen may be asked for, names before patterns. It alone decides."""

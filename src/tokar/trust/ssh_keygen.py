@@ -92,12 +92,11 @@ def is_right(signature: SshSignature, message: bytes) -> bool:
 def why_not_right(signature: SshSignature, message: bytes) -> str:
     """Return what ssh-keygen has against a signature over a message, in its own words; empty where it is right."""
     with _signature_file(signature) as path:
-        answer = _judge(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", path], message)
-    return (answer.said or f"exit code {answer.code}") if answer.code else ""
+        return _against(_judge(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", path], message))
 
 
-def is_by(signature: SshSignature, message: bytes, principal: str, allowed: Path, revoked: Path | None) -> bool:
-    """Return whether a signature over a message is by somebody whom a list allows, now and for this purpose.
+def why_not_by(signature: SshSignature, message: bytes, principal: str, allowed: Path, revoked: Path | None) -> str:
+    """Return what ssh-keygen has against a signature by somebody, now and for this purpose; empty if nothing.
 
     Args:
         signature: The signature.
@@ -109,7 +108,11 @@ def is_by(signature: SshSignature, message: bytes, principal: str, allowed: Path
     with _signature_file(signature) as path:
         options = ["-f", str(allowed), "-I", principal, "-n", NAMESPACE, "-s", path]
         more = [] if revoked is None else ["-r", str(revoked)]
-        return not _judge(["-Y", "verify", *options, *more], message).code
+        return _against(_judge(["-Y", "verify", *options, *more], message))
+
+
+def _against(answer: _Answer) -> str:
+    return (answer.said or f"exit code {answer.code}") if answer.code else ""
 
 
 def principals_of(signature: SshSignature, allowed: Path) -> list[str]:
