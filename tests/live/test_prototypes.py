@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -59,18 +60,56 @@ def test_a_parameter_too_few_or_of_another_kind_is_found(more: tuple[CType, ...]
     assert {name for name in table if f'static assertion failed: "{name}"' in result.stderr} == set(table)
 
 
-@pytest.mark.slow
-def test_the_double_compiles_as_a_library_of_windows_and_exports_every_function(tmp_path: Path) -> None:
-    """Its definitions stand beside the public headers: were a prototype another one, it would not compile."""
-    library = tmp_path / "certadm.dll"
+def windows_library(folder: Path) -> Path:
+    """The double as a library of Windows."""
+    library = folder / "certadm.dll"
     build = [compiler(MINGW), "-shared", *WARNINGS, "-Wno-attributes", "-o", str(library), str(SOURCE)]
     result = subprocess.run(build, capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stderr) == (0, "")
+    return library
+
+
+@pytest.mark.slow
+def test_the_double_compiles_as_a_library_of_windows_and_exports_every_function(tmp_path: Path) -> None:
+    """Its definitions stand beside the public headers: were a prototype another one, it would not compile."""
+    library = windows_library(tmp_path)
     tool = shutil.which("x86_64-w64-mingw32-objdump")
     assert tool is not None
     listed = subprocess.run([tool, "-p", str(library)], capture_output=True, text=True, check=True, timeout=60).stdout
     exports = {line.split()[-1] for line in listed.splitlines() if line.strip().startswith("[") and line.split()}
     assert {*CERTADM, *NTDSBCLI} <= exports
+
+
+LOADER = """#include <windows.h>
+#include <stdio.h>
+int main(int count, char **names)
+{
+    HMODULE library = LoadLibraryA(names[1]);
+    for (int at = 2; at < count; at++)
+        if (!library || !GetProcAddress(library, names[at]))
+            return printf("%s\\n", names[at]);
+    return 0;
+}
+"""
+
+
+@pytest.mark.torture
+def test_wine_loads_the_library_and_finds_every_function(tmp_path: Path) -> None:
+    wine, server = shutil.which("wine"), shutil.which("wineserver")
+    if wine is None:
+        pytest.skip("there is no Wine")
+    library = windows_library(tmp_path)
+    (tmp_path / "load.c").write_text(LOADER)
+    build = [compiler(MINGW), "-o", str(tmp_path / "load.exe"), str(tmp_path / "load.c")]
+    subprocess.run(build, check=True, timeout=60)
+    environment = {**os.environ, "WINEPREFIX": str(tmp_path / "prefix"), "WINEDEBUG": "-all"}
+    command = [wine, str(tmp_path / "load.exe"), library.name, *CERTADM, *NTDSBCLI]
+    try:
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=300)
+    finally:
+        if server is not None:
+            subprocess.run([server, "-k"], env=environment, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 def test_the_table_loads_from_the_double() -> None:
