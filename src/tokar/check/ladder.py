@@ -208,7 +208,11 @@ class _Check:
             findings=tuple(_unlike(name) for name in (recorded.unlike if recorded else ())),
             unproven=(*of_no_known_engine(facts), *pages_unproven(facts)),
             details=(
-                *(["verified when the archive was made; --content does it again"] if kept else []),
+                *(
+                    [f"verified when the archive was made; --content does it again{_not_followed(facts)}"]
+                    if kept
+                    else []
+                ),
                 *chains,
             ),
             not_looked_at=(_not_examined(recorded),) if recorded and any(not_verified(facts)) else (),
@@ -271,6 +275,12 @@ class _Check:
 
     def _skip(self, rung: Rung, why: str) -> None:
         self._rungs[rung] = RungResult(rung=rung, summary=why, skipped=True)
+
+
+def _not_followed(facts: SetFacts) -> str:
+    """Return what is to be added where nobody has followed pages through the logs; they may lead nowhere."""
+    is_open = facts.logs and any(one.chain is None and not one.temporary for one in facts.databases)
+    return ", and follows pages through the logs" if is_open else ""
 
 
 def _chain_lines(facts: SetFacts) -> Iterator[str]:
