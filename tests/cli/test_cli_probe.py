@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +14,15 @@ from ca_parts import authority
 from command_line import Result, done, tokar
 
 from tokar.lab.lab import create_lab
+from tokar.live.csra import Call
 from tokar.sets.receipt import read_receipt, receipt_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ca_double import CaDouble
 
+PAGE = Path(__file__).parents[2] / "docs" / "ca-from-linux.md"
 WHO = ("--user", "LAB\\backup", "--password-env", "CA_PASSWORD", "--auth", "ntlm")
 
 
@@ -54,6 +57,17 @@ def test_probe_with_list_says_what_a_full_would_take_and_truncates_nothing(doubl
     assert found["files"][0]["token"] == 0x44
     assert all(one["size"] is not None for one in found["files"] if one["token"] is not None)
     assert "TRUNCATE" not in double.log
+    assert double.log[-2:] == ["END", "released"]
+
+
+def test_a_list_that_fails_ends_the_backup_and_is_what_is_told(double: CaDouble) -> None:
+    double.settings.fail[Call.BACKUP_LOGS] = double.settings.fail[Call.END] = 0xC8000000 | 1022
+    try:
+        result = tokar("probe", source(double), *WHO, "--list")
+    finally:
+        double.settings.fail.clear()
+    assert result.exit_code == 1
+    assert "backup_logs failed" in result.error
     assert double.log[-2:] == ["END", "released"]
 
 
@@ -158,6 +172,7 @@ def test_a_trace_replaces_no_file(double: CaDouble, tmp_path: Path) -> None:
     assert result.exit_code == 6
     assert (tmp_path / "there").read_text() == "mine"
     assert tokar("probe", source(double), *WHO, "--trace", tmp_path / "no" / "such").exit_code == 1
+    assert tokar("probe", source(double), *WHO, "--trace", "-").exit_code == 2
 
 
 @pytest.mark.parametrize("option", [("--truncate",), ("--user", "x"), ("--auth", "ntlm"), ("--password-fd", "3")])
@@ -177,6 +192,29 @@ def test_a_restore_over_the_wire_is_refused_with_the_ways_there_are(double: CaDo
     assert "--certutil DIR" in result.hint
     assert done("restore", out, "--certutil", tmp_path / "there").exit_code == 0
     assert (tmp_path / "there" / "DataBase" / "certbkxp.dat").is_file()
+
+
+def test_the_five_lines_of_the_page_do_what_it_says(
+    double: CaDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: "Secret-1")
+    lines = [
+        line.removeprefix("    $ tokar ") for line in PAGE.read_text().splitlines() if line.startswith("    $ tokar ")
+    ]
+    for line in lines[:4]:
+        words = shlex.split(line.replace("ca1.example.com", f"{double.host}:{double.port}").replace("EXAMPLE", "LAB"))
+        done(*words)
+    assert (tmp_path / "back" / "DataBase" / "certbkxp.dat").is_file()
+
+
+def test_without_its_package_the_source_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tokar.live.ca.find_spec", lambda _name: None)
+    result = tokar("probe", "ca://ca1", "--user", "a")
+    assert result.exit_code == 2
+    assert "pyspnego is missing" in result.error
+    (row,) = [one for one in done("sources", "--json").json()["sources"] if one["scheme"] == "ca"]
+    assert (row["usable"], "pyspnego" in row["reason"]) == (False, True)
 
 
 def run(*arguments: str, **variables: str) -> Result:

@@ -96,6 +96,8 @@ def settings_for(
     if trace is None:
         yield settings
         return
+    if str(trace) == "-":
+        raise InputError("a trace goes into a file", hint="--trace FILE")
     try:
         file = trace.open("x", encoding="ascii")
     except FileExistsError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from tokar.cli import output
 from tokar.cli.logon import How, PasswordEnv, PasswordFd, TraceFile, User, settings_for
 from tokar.cli.options import Deadline, Json, Quiet, deadlines_of, end_with_json
 from tokar.cli.sources import opened_server, usable_kind
-from tokar.errors import ArchiveError
+from tokar.errors import ArchiveError, SourceError
 from tokar.namelist import ListedName
 from tokar.server.contract import BackupContext, BackupType, Outcome, Server
 from tokar.words import count_text
@@ -85,17 +86,28 @@ def probe(
 def _listed(server: Server) -> tuple[list[ListedSize], list[ListedSize]]:
     """Return where everything lies on a server, and what a full backup would take."""
     context = server.prepare_backup(BackupType.FULL)
-    places: list[ListedSize] = []
     try:
-        if server.dialect.locations_in_backup:
-            places = [_named(one) for one in context.database_locations().entries]
-        found = _sizes(context, context.database_names().entries)
-        found += _sizes(context, context.backup_logs().entries)
-        if server.dialect.has_dynamic_files:
-            found += [_named(one) for one in context.dynamic_files().entries]
-    finally:
-        context.end(Outcome.ABORT)
-    return places, found
+        found = _places(context, server), _files(context, server)
+    except BaseException:
+        with suppress(SourceError):  # what led here is the one to report
+            context.end(Outcome.ABORT)
+        raise
+    context.end(Outcome.ABORT)
+    return found
+
+
+def _places(context: BackupContext, server: Server) -> list[ListedSize]:
+    if not server.dialect.locations_in_backup:
+        return []
+    return [_named(one) for one in context.database_locations().entries]
+
+
+def _files(context: BackupContext, server: Server) -> list[ListedSize]:
+    found = _sizes(context, context.database_names().entries)
+    found += _sizes(context, context.backup_logs().entries)
+    if server.dialect.has_dynamic_files:
+        found += [_named(one) for one in context.dynamic_files().entries]
+    return found
 
 
 def _named(one: ListedName, size: int | None = None) -> ListedSize:
