@@ -18,6 +18,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from lab_sets import is_from, lab_sets, leaf_of, recovered, token_of
+from sweeps import sampled
 
 import tokar
 from mutations import KINDS, NotHere, Tried
@@ -214,7 +215,7 @@ def test_judge_and_engine_agree_where_they_once_did_not(
     assert case.found == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(KINDS, lambda kind: sorted(KINDS).index(kind) % 2 == 0))
 @tries(1)
 def test_judge_and_engine_agree_on_a_mutated_set(kind: str, number: int) -> None:
     hold(kind, number, paired=False)
