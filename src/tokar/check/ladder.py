@@ -295,7 +295,10 @@ def _chain_lines(facts: SetFacts) -> Iterator[str]:
 def _restored(archive: Archive, directory: Path, facts: SetFacts) -> RungResult:
     """Return what restoring into a scratch directory came to."""
     try:
+        archive.demand_key()
         outcome = rehearse(archive, directory, facts)
+    except LockedError as error:
+        return RungResult(rung=Rung.REHEARSED, unproven=(error.message,))
     except ArchiveError as error:
         return RungResult(rung=Rung.REHEARSED, findings=(RungFault.of_error(error),))
     return RungResult(

@@ -345,7 +345,7 @@ def demand_length(kind: bytes, length: int, position: int) -> None:
     Raises:
         FormatError: REC-7.
     """
-    least, greatest = ANY_LENGTHS.get(kind, _EXTRA)
+    least, greatest = LENGTHS.get(kind, _EXTRA)
     if not least <= length <= greatest:
         raise _out_of_bounds(kind, length, position)
 

@@ -13,9 +13,11 @@ from tokar.errors import HeaderError
 from tokar.ese.attachment import Environment
 from tokar.ese.log import LogHeader
 from tokar.format.archive import Archive
+from tokar.format.index import Entry
 from tokar.restore.locations import Kind, Location
 from tokar.restore.options import stored_locations
 from tokar.restore.paths import take_apart
+from tokar.sets.recorded import RecordedFacts
 from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 
 
@@ -49,12 +51,27 @@ def _environment(archive: Archive) -> Environment | None:
 
 
 def _environments(archive: Archive) -> Iterator[Environment]:
+    recorded = RecordedFacts(archive) if archive.is_locked else None
     for entry in reversed(archive.entries):
         if role(entry.token) is Role.LOG:
             try:
-                yield LogHeader.read(archive.entry_source(entry)).environment
+                header = _header(archive, entry, recorded)
             except HeaderError:
                 continue
+            if isinstance(header, LogHeader):
+                yield header.environment
+
+
+def _header(archive: Archive, entry: Entry, recorded: RecordedFacts | None) -> object:
+    """Return the header of a log; where content is encrypted and the key is not there, as it was when it was archived.
+
+    Raises:
+        HeaderError: It is damaged.
+    """
+    if recorded is None:
+        return LogHeader.read(archive.entry_source(entry))
+    seen = recorded.seen(entry.number, entry.size)
+    return None if seen is None else seen.identity.header
 
 
 def _on(host: str, path: str) -> str:

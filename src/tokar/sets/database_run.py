@@ -151,11 +151,11 @@ class DatabaseRun:
             same = other is log or other.created != log.created or (own and its == own)
             if same:
                 continue
-            if log.content is None or other.content is None:
+            told = log.content is not None and ((own and its) or log.content.segments_xor is not None)
+            if not told or log.content is None or other.content is None:
                 self._uncompared.append(f"{log.name} and {other.name} are the same log; which of them holds more")
             elif are_complete(log, other) and (
-                log.content.segments_xor != other.content.segments_xor
-                or (own and its and log.content.segments_xor is None)
+                log.content.segments_xor != other.content.segments_xor or log.content.segments_xor is None
             ):
                 self._note(Rules.LOG_TWICE.of_log(log, other.name))
 
