@@ -63,3 +63,13 @@ def test_files_that_change_while_they_are_followed_prove_nothing(
 
     monkeypatch.setattr(follow, "followed", followed)
     assert kept(folder) is None
+
+
+def test_without_memory_to_follow_pages_the_archive_is_made_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def followed(*_: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(follow, "followed", followed)
+    assert kept(lying(tmp_path / "in")) is None

@@ -59,7 +59,7 @@ class ArchivedFiles:
         files = (*facts.databases, *facts.logs)
         if not (facts.databases and facts.logs) or any((one.number or 0) >= len(candidates) for one in files):
             return {}
-        with suppress(ArchiveError, OSError):
+        with suppress(ArchiveError, OSError, MemoryError):  # nothing is lost but what could be found
             found = followed(facts, [one.path for one in candidates])
             if all(_is_same(one, candidates) for one in files):
                 return dict(_chains(found))
