@@ -59,7 +59,7 @@ def identified(samples: Path, sample: Sample) -> Identity:
 
 def test_the_manifest_lists_all_fifty_files(samples: Path) -> None:
     listed = {sample.path for sample in ALL}
-    found = {str(path.relative_to(samples)) for path in samples.rglob("*") if path.is_file()} - {"MANIFEST.md"}
+    found = {path.relative_to(samples).as_posix() for path in samples.rglob("*") if path.is_file()} - {"MANIFEST.md"}
     assert listed == found
     assert len(listed) == 50
 

@@ -26,10 +26,13 @@ class StandIn:
         self.sparse: list[int] = []
         self._own, self._refusal = own, refusal
 
+    def user(self) -> str:
+        return "S-1-5-21-7"
+
     def set_access(self, path: str, descriptor: str) -> None:
         if self._refusal:
             raise self._refusal
-        assert descriptor == windows.PRIVATE
+        assert descriptor == "D:P(A;OICI;FA;;;S-1-5-21-7)(A;OICI;FA;;;SY)"
         self.private.append(path)
 
     def is_own(self, path: str) -> bool:

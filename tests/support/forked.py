@@ -14,7 +14,7 @@ import signal
 import sys
 
 STREAMS = (0, 1, 2)
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PASSED_ON = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _WIDTH = 4  # bytes of an int, as descriptors are passed
 
 

@@ -584,7 +584,7 @@ def _crashed_lab(profile: str) -> dict[str, bytes]:
     made = create_lab(folder, profile, 1)
     made.work(12)
     made.crash()
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _lab_recover(data: bytes) -> None:

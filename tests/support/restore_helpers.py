@@ -106,4 +106,5 @@ class Reader:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Return all files below a folder with their contents."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -14,14 +14,17 @@ import sys
 from contextlib import suppress
 from typing import Final, Protocol
 
-PRIVATE: Final = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)"
-"""The owner and SYSTEM may do everything, nobody else anything, and nothing is inherited from the folder."""
+PRIVATE: Final = "D:P(A;OICI;FA;;;{user})(A;OICI;FA;;;SY)"
+"""This user and SYSTEM may do everything, nobody else anything, and nothing is inherited from the folder."""
 _NO_LISTS: Final = {1, 50}  # ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED: FAT has no access lists
 _LONGEST: Final = 240  # characters of a path that every call takes, with room for the names of temporary files
 
 
 class SystemCalls(Protocol):
     """The calls; each raises OSError where the system refuses."""
+
+    def user(self) -> str:
+        """Return the SID of this user as text."""
 
     def set_access(self, path: str, descriptor: str) -> None:
         """Set the access list of a file or directory."""
@@ -67,6 +70,14 @@ if sys.platform == "win32":
 
     class _Windows:
         """The calls of Windows itself."""
+
+        def user(self) -> str:
+            text = ctypes.c_wchar_p()
+            _demand(_security.ConvertSidToStringSidW(_identity(1), byref(text)))
+            try:
+                return text.value or ""
+            finally:
+                _kernel.LocalFree(text)
 
         def set_access(self, path: str, descriptor: str) -> None:
             made = ctypes.c_void_p()
@@ -130,7 +141,7 @@ def make_private(path: str) -> None:
     """
     if system is not None:
         try:
-            system.set_access(long_path(path), PRIVATE)
+            system.set_access(long_path(path), PRIVATE.format(user=system.user()))
         except OSError as error:
             if getattr(error, "winerror", 0) not in _NO_LISTS:
                 raise
