@@ -106,6 +106,7 @@ class RpcDouble:
         self.executed_before_fault = False
         self.intercept: Callable[[Incoming], bytes] | None = None
         self.sent = 0  # packets
+        self.refusals = 0  # of logons
         self.meddle: Callable[[int, bytes], bytes] = lambda _number, data: data
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -164,6 +165,7 @@ class RpcDouble:
                 logon.context.step(pdu.token)
             except SpnegoError:
                 logon.refused = True
+                self.refusals += 1
             return True
         return kind is Kind.REQUEST and self._request(peer, pdu)
 
@@ -191,6 +193,7 @@ class RpcDouble:
             try:
                 token = peer.logons[number].context.step(pdu.token) or b""
             except SpnegoError:
+                self.refusals += 1
                 self._fault(peer, pdu, ACCESS_DENIED)
                 return False
             trailer = pdu.trailer

@@ -42,6 +42,12 @@ _REFUSED: Final[dict[type[Exception], str]] = {
     ConnectionRefusedError: "nothing listens there",
     TimeoutError: "nothing answers",
 }
+_INTERVALS: Final = ("TCP_KEEPIDLE", "TCP_KEEPINTVL")
+# While an archive is proven nothing is sent for a long time, and firewalls forget connections that are silent.
+_KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *((socket.IPPROTO_TCP, getattr(socket, name), 60) for name in _INTERVALS if hasattr(socket, name)),
+)
 _FIREWALL: Final = (
     "is it up, and a Windows server? A firewall must let TCP 135 and the dynamic ports (49152 to 65535) through"
 )
@@ -84,6 +90,8 @@ class Connection:
         try:
             self._socket = socket.create_connection((host, port), seconds)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for level, option, value in _KEEP_ALIVE:
+                self._socket.setsockopt(level, option, value)
         except socket.gaierror as error:
             raise UnreachableError(f"{host} is not known: {error.strerror}", hint="check the name, and DNS") from error
         except (OSError, UnicodeError) as error:
