@@ -201,7 +201,10 @@ class RecordedFacts:
                 self.passed_over = True
                 continue
             yield from (one for one in facts if int(one["entry"]) <= _LAST_NUMBER)
-            chains += more
+            if more and chains:
+                self.passed_over = True  # one record has them all
+            elif more:
+                chains += more
 
     def __contains__(self, number: int | None) -> bool:
         at = bisect_left(self._numbers, number) if number is not None else 0
