@@ -35,6 +35,13 @@ from tokar.testing.scripted_server import CallFault, ScriptedServer
             "reached: pki7 port 1\nauthority: Root CA\nlogged on: ACME\\al by x, al",
             "reached: host-1 port 1\nauthority: authority-1\nlogged on: domain-1\\user-1 by x, user-1",
         ),
+        (
+            "ACME\\svc-backup may not; HKLM\\SYSTEM and CA\\InterfaceFlags stay",
+            "domain-1\\user-1 may not; HKLM\\SYSTEM and CA\\InterfaceFlags stay",
+        ),
+        ("pki7.acme.test refused, and PKI7, and acme.test", "host-1 refused, and host-1, and domain-1"),
+        ("full.tokar.receipt.json, tokar.server.contract, edb0001F.log.", None),
+        ("S-1-5-21-1-2-3-500 and S-1-5-32-551", "sid-1 and S-1-5-32-551"),
         ("password=hunter2 PassPhrase: 'a b'", "password=(left out) PassPhrase: (left out)"),
         ("at 12:30:45, 0xC7FF0003, edb00001.log, Windows 10.0.20348", None),
         (r"\\?\C:\x, \\.\pipe, priv.edb, localhost, 127.0.0.1, ::1", None),

@@ -33,13 +33,22 @@ _SPEAKING_KEYS: Final = {
     "authority": "authority",
     "address": "address",
 }
+_TOPS: Final = "(?:local|lan|corp|internal|intranet|home|example|test|com|net|org|edu|gov)"
+_SUFFIXES: Final = r"(?:json|tokar|log|jtx|edb|dit|txt|py|exe|dll|toml|md|xml|trace|stderr|stdout|microsoft)\b"
 # Where a name stands, in text; each has one group, or more for one kind each.
 _PLACES: Final = (
     (re.compile(r"\\\\([^\\/\s:*?\"<>|]+)\\"), ("host",)),
     (re.compile(r"\bca://([^\s/\"':;,]+)(?::\d+)?(?:/([^\s\"':;,]+))?"), ("host", "authority")),
     (re.compile(r"\b(?:user|account|logged on)[ =:'\"]+([\w.-]+)\\([\w.$-]+)", re.IGNORECASE), ("domain", "user")),
+    (re.compile(r"(?<![\\\w:/.$])(?!HK|CA\\|BUILTIN)([A-Z][A-Z0-9-]{1,14})\\([\w.$-]+)(?![\\\w])"), ("domain", "user")),
+    (re.compile(r"(S-1-5-21(?:-\d+){3,4})"), ("sid",)),
+    (
+        re.compile(
+            rf"(?<![\w.@-])((?!tokar\.)(?:[\w-]+\.){{2,}}(?!{_SUFFIXES})[A-Za-z]{{2,24}}|[\w-]+\.{_TOPS})(?![\w-]|\.\w)"
+        ),
+        ("host",),
+    ),
     (re.compile(r"^(?:reached|server): ([^\s,]+)", re.MULTILINE), ("host",)),  # what probe prints
-    (re.compile(r"^authority: ([^\n,;]+)", re.MULTILINE), ("authority",)),
     (re.compile(r"\b(?:certadm|ntdsbcli):([\w.-]+)"), ("host",)),
     (re.compile(r"(?<![\w.+-])([\w.+-]+)@([\w-]+(?:\.[\w-]+)*)"), ("user", "domain")),
     (re.compile(r"^account: (.+)$", re.MULTILINE), ("user",)),  # as `tokar probe` prints them
