@@ -96,6 +96,8 @@ def backup(
 
     Logs are truncated only when the archive is sealed, durable and re-read, never before and never for a differential
     or a copy.
+
+    Example: tokar backup lab:server full.tokar --type full --recipients-file recipients
     """
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")

@@ -86,6 +86,8 @@ def create(
 
     With --recipient content is encrypted: names, sizes and facts stay readable, and this machine cannot open it again.
 
+    Example: tokar create set.tokar ./sru --recipient age1... --recipients-file offline.pub
+
     Pages of databases and segments of logs are verified on the way in. Damage is a warning and is recorded: the files
     are kept as they are.
     """

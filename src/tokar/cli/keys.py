@@ -23,6 +23,8 @@ def keys(
     """List the kinds of the recipients of archives: an archive does not say who they are.
 
     `X25519` is an age1... recipient, `ssh-ed25519` and `ssh-rsa` are SSH keys, `scrypt` is a passphrase.
+
+    Example: tokar keys full.tokar
     """
     answers = []
     for path in archives:

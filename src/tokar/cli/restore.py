@@ -165,6 +165,8 @@ def restore(
     """Restore files to token-matched directories.
 
     The plan comes first, complete, and is refused (exit 6) before anything is written.
+
+    Example: tokar restore full.tokar --into restored --identity admin.key
     """
     options = RestoreOptions(
         locations=locations,

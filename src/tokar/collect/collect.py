@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from tokar._version import SOFTWARE
 from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
 from tokar.collect.follow import ArchivedFiles
-from tokar.collect.found import Candidate, FileState, Gathered, OtherFile, digest_of, hides_changes, settle
+from tokar.collect.found import BoundedFile, Candidate, FileState, Gathered, OtherFile, digest_of, hides_changes, settle
 from tokar.collect.gather import Gatherer
 from tokar.errors import (
     ArchiveError,
@@ -355,7 +354,7 @@ class _Collecting:
             open(descriptor, "rb", buffering=0, closefd=False) as file,
             BackgroundExaminer(examiner) if examiner else nullcontext() as background,
         ):
-            stream: InputStream = _Bounded(file, state.size + 1)
+            stream: InputStream = BoundedFile(file, state.size + 1)
             watchers: list[Callable[[memoryview], object]] = []
             if background:
                 stream = background.guard(stream)
@@ -392,25 +391,6 @@ def _explain(error: FormatError, one: Candidate | OtherFile) -> ArchiveError:
         return error
     message = f"two files would be one entry: token 0x{one.token:02X}, name {names.printable(one.name)}"
     return InputError(message, path=one.path, hint="archive their common folder, so that the names differ")
-
-
-class _Bounded:
-    """A file that is read to a limit, so that one that grows as fast as it is read comes to an end.
-
-    Args:
-        file: The file, without a buffer.
-        limit: The bytes after which it ends.
-    """
-
-    def __init__(self, file: FileIO, limit: int) -> None:
-        self._file = file
-        self._left = limit
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the buffer as far as file and limit allow; 0 at the end."""
-        count = self._file.readinto(buffer[: self._left]) or 0
-        self._left -= count
-        return count
 
 
 def _summary(collection: Collection) -> dict[str, Any]:

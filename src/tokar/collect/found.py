@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -213,3 +214,22 @@ def status_of(path: str) -> os.stat_result:
         return os.lstat(path)
     except OSError as error:
         raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
+
+
+class BoundedFile:
+    """A file that is read to a limit, so that one that grows as fast as it is read comes to an end.
+
+    Args:
+        file: The file, without a buffer.
+        limit: The bytes after which it ends.
+    """
+
+    def __init__(self, file: FileIO, limit: int) -> None:
+        self._file = file
+        self._left = limit
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the buffer as far as file and limit allow; 0 at the end."""
+        count = self._file.readinto(buffer[: self._left]) or 0
+        self._left -= count
+        return count
