@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 CAUTIONS: dict[Kind, str] = {
     Kind.DATABASE_CUT: "the simulated engine lets a file grow that is cut, where the logs have all that was there",
     Kind.LOG_DIFFERS: "two copies of one log disagree, and only whoever made them knows which is right",
+    Kind.DATABASE_NAME: "an older copy has the name that recovery looks for, and nothing says which of them is wanted",
     Kind.LOG_FORKED: "two histories, and nothing says which of them is wanted",
     Kind.LOG_OF_OTHER_BRANCH: "the engine forgets the last log of a streaming copy where it takes over the trailer",
 }

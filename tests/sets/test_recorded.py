@@ -379,6 +379,12 @@ def test_chains_that_are_not_in_order_are_not_looked_at(change: dict[str, Any]) 
     assert (facts.chain(0), facts.passed_over) == (None, True)
 
 
+def test_chains_of_a_second_record_are_not_looked_at() -> None:
+    first, second = (b'{"chains":[{"entry":%d,"pages":3}],"facts":[],"facts_version":2}' % number for number in (0, 1))
+    facts = recorded(first, second)
+    assert (facts.chain(0), facts.chain(1), facts.passed_over) == (ChainFacts(pages=3), None, True)
+
+
 def test_other_pages_off_their_chain_than_are_kept_are_other_facts() -> None:
     value = b'{"chains":[{"entry":0,"pages":3},{"entry":1,"pages":3}],"facts":[],"facts_version":2}'
     facts = recorded(value)
