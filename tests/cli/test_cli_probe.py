@@ -225,12 +225,13 @@ def run(*arguments: str, **variables: str) -> Result:
 
 
 @pytest.mark.slow
-def test_no_password_shows_even_where_everything_is_shown(double: CaDouble) -> None:
+def test_no_password_shows_even_where_everything_is_shown(double: CaDouble, tmp_path: Path) -> None:
     """With TOKAR_DEBUG the cause of an error is shown in full, and the password is no part of it."""
+    shown = ("-v", "--log", str(tmp_path / "log"))
     double.exporter.meddle = lambda _number, data: data[:-1] + bytes([data[-1] ^ 1])
     try:
-        result = run("probe", source(double), *WHO, TOKAR_DEBUG="1", CA_PASSWORD="Secret-1")
+        result = run("probe", source(double), *WHO, *shown, TOKAR_DEBUG="1", CA_PASSWORD="Secret-1")
     finally:
         double.exporter.meddle = lambda _number, data: data
     assert result.exit_code == 1
-    assert "Secret-1" not in result.stdout + result.stderr
+    assert "Secret-1" not in result.stdout + result.stderr + (tmp_path / "log").read_text()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_a_chain_over_the_wire_comes_back_elsewhere(tmp_path: Path) -> None:
     story = new_story(tmp_path / "lab", "certadm", work=20)
     kept: list[Kept] = []
@@ -90,6 +91,7 @@ def test_the_next_read_is_in_flight_while_the_last_one_is_stored(tmp_path: Path)
         assert double.log[-3:] == ["CLOSE", "END", "released"]
 
 
+@pytest.mark.slow
 def test_a_large_file_takes_no_more_memory_than_a_small_one() -> None:
     scripted = fill(ScriptedServer())
     scripted.dialect, size = DIALECT, 4 << 20

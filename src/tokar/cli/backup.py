@@ -80,7 +80,8 @@ def backup(
         bool,
         typer.Option(
             "--truncate",
-            help="Let logs be truncated on a source that is experimental (tokar sources) as well; others need it not.",
+            help="Let logs be truncated on a source that is experimental as well: one that was tried on doubles, "
+            "not yet on Windows (tokar sources). Others need it not.",
         ),
     ] = False,
     user: User = None,

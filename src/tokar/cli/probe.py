@@ -57,6 +57,8 @@ def probe(
     """Say step by step whether a server can be reached and would let itself be backed up.
 
     Nothing is changed on it and nothing is written here. What does not work ends in an error with the next step.
+    Sources that are experimental were tried on doubles and other programs that speak their protocols, not yet on
+    Windows.
     """
     takes = usable_kind(source).takes
     found: dict[str, Any] = {"source": source, "steps": {}}
