@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from ca_parts import authority
+from command_line import command
 
 from tokar.lab.lab import create_lab
 
@@ -15,9 +19,15 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "first_contact.py"
 pytestmark = pytest.mark.slow
 
 
-def contact(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+def contact(*arguments: str | Path) -> tuple[int, str]:
+    """Run the script here, with every command of tokar as a process; return its exit code and what it printed."""
+    script = runpy.run_path(str(SCRIPT), run_name="first_contact")
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        patch.setattr(script["Contact"], "tokar", lambda self, name, *words: self.run(name, *command(*words)))
+        code: int = script["main"]()
+    return code, printed.getvalue()
 
 
 def test_all_steps_run_and_what_is_sent_has_no_names(tmp_path: Path) -> None:
@@ -26,7 +36,7 @@ def test_all_steps_run_and_what_is_sent_has_no_names(tmp_path: Path) -> None:
     lab.stop()
     out = tmp_path / "acme-out"
     done = contact(f"lab:{lab.folder}", out, "--truncate", "--name", "acme-out")
-    assert done.returncode == 0, done.stdout
+    assert done[0] == 0, done
     steps = [line.partition(":")[0] for line in (out / "send" / "summary.txt").read_text().splitlines()]
     expected = [
         "version",
@@ -54,7 +64,7 @@ def test_over_the_network_every_step_is_traced(tmp_path: Path, monkeypatch: pyte
         who = ("--option=--user=LAB\\backup", "--option=--password-env=CA_PASSWORD")
         out = tmp_path / "out"
         done = contact(f"ca://{double.host}:{double.port}", out, "--truncate", *who, "--name", "LAB")
-        assert done.returncode == 0, done.stdout
+        assert done[0] == 0, done
         assert double.log.count("TRUNCATE") == 2
     sent = {one.name: one.read_text() for one in (out / "send").iterdir()}
     assert {"probe.trace", "copy.trace", "full.trace", "incremental.trace"} <= sent.keys()
@@ -66,8 +76,8 @@ def test_over_the_network_every_step_is_traced(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_server_that_cannot_be_reached_ends_in_a_report_too(tmp_path: Path) -> None:
-    done = contact("certadm:PKI7", tmp_path / "out")
-    assert done.returncode == 1
+    words = [sys.executable, str(SCRIPT), "certadm:PKI7", str(tmp_path / "out")]
+    assert subprocess.run(words, capture_output=True, check=False, timeout=240).returncode == 1
     sent = (tmp_path / "out" / "send" / "copy.stderr").read_text()
     assert "certadm: cannot be used here" in sent
     assert "exit code 2" in sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -107,4 +108,5 @@ def opened(archive: Forge | bytes) -> Archive:
 
 def pattern(size: int) -> bytes:
     """Return bytes that are neither zero nor repeat within a chunk in a way that hides misplaced pieces."""
-    return b"".join(number.to_bytes(4, "little") for number in range(1, size // 4 + 2))[:size]
+    numbers = range(1, size // 4 + 2)
+    return struct.pack(f"<{len(numbers)}I", *numbers)[:size]
