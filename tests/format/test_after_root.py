@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk_faults import WindowsMoves
 from format_tools import from_the_front, opened, pattern, written
 
 from tokar.errors import FormatError, IntegrityError, StorageError
@@ -175,3 +176,12 @@ def test_a_disk_that_refuses_leaves_the_old_one(path: Path, step: str, monkeypat
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot open"):
         append_records(tmp_path / "nothing", [ONE], root=ROOT)
+
+
+def test_on_windows_the_new_archive_is_flushed_and_its_name_written_through(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = WindowsMoves(monkeypatch)
+    append_records(path, [ONE], root=ROOT)
+    assert after(path) == [ONE]
+    assert moves.noted[-1] == (path.name, durable._WINDOWS_REPLACE | durable._WINDOWS_WRITE_THROUGH)
