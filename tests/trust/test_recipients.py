@@ -185,6 +185,15 @@ def test_nobody_is_no_recipient(tmp_path: Path) -> None:
         Recipients.lines(tmp_path / "empty")
 
 
+def test_more_recipients_than_an_archive_has_room_for_are_refused(tmp_path: Path, identity: Path) -> None:
+    (line,) = Recipients.lines(f"{identity}.pub")
+    with pytest.raises(InputError, match="501 recipients are too many"):
+        Recipients([line] * 501)
+    with library.create(tmp_path / "a.tokar", profile="ese", recipients=Recipients([line] * 500)):
+        pass
+    Archive(tmp_path / "a.tokar", ring(identity)).close()
+
+
 @pytest.mark.parametrize("data", [b"", b"# none\n", b"age1nothing\n", b"\xff\xfe", b"x" * ((1 << 20) + 1)])
 def test_a_file_without_an_identity_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "identity").write_bytes(data)

@@ -91,6 +91,16 @@ def test_there_is_room_for_sixteen_records_and_the_rest_is_refused(tmp_path: Pat
     assert list(tmp_path.iterdir()).count(made) == 1
 
 
+def test_more_recipients_than_a_record_has_room_for_are_refused(
+    archive: Path, identity: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = archive.read_bytes()
+    monkeypatch.setattr(records, "MAX_TRAILING_SIZE", 100)
+    with pytest.raises(InputError, match="no room"):
+        rekey(archive, recipients(identity), ring(identity))
+    assert archive.read_bytes() == before
+
+
 def test_records_that_hold_nothing_or_another_key_hinder_nobody(tmp_path: Path, identity: Path, stranger: Path) -> None:
     made = make_archive(tmp_path / "a.tokar", FILES, identity)
     with Archive(made) as opened:

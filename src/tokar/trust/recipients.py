@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokar.format.encryption import ContentKey
 
 _MAX_FILE: Final = 1 << 20  # bytes of a file of identities or recipients
+_MOST: Final = 500  # recipients, whose stanzas HEAD has room for, whatever their keys
 _MAX_SLOW: Final = 4  # age files that a passphrase is tried on: each takes seconds
 _SECRET: Final = ("AGE-SECRET-KEY-", "AGE-PLUGIN-", "PRIVATE KEY-----")
 _SSH_KEY: Final = "PRIVATE KEY-----"
@@ -41,10 +42,13 @@ class Recipients:
     """
 
     def __init__(self, texts: Sequence[str] = (), *, passphrase: Callable[[], str] | None = None) -> None:
-        self._recipients = [_recipient(text.strip(), number) for number, text in enumerate(texts, 1)]
+        self._recipients = [_recipient(text.strip(), number) for number, text in enumerate(texts[: _MOST + 1], 1)]
         self._passphrase = passphrase
         if not texts and passphrase is None:
             raise InputError("there is no recipient", hint=_RECIPIENT_HINT)
+        if len(texts) > _MOST:
+            hint = "encrypt for a key that many people have, or add some of them later: tokar rekey"
+            raise InputError(f"{len(texts)} recipients are too many; {_MOST} fit", hint=hint)
 
     @staticmethod
     def lines(path: Path | str) -> list[str]:

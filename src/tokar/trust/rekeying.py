@@ -64,6 +64,9 @@ def rekey(
         if not isinstance(archive.key, ArchiveKey):
             raise InputError("the archive is not encrypted: anyone can read it", path=path)
         added = TrailingRecord(records.KEYS, recipients.wrap(archive.key))
+        if len(added.body) > records.MAX_TRAILING_SIZE:
+            hint = "add them in several runs: 16 records are the most"
+            raise InputError("a record has no room for so many recipients", path=path, hint=hint)
         root = archive.root
     append_records(path, [added], root=root, progress=progress)
     return root
