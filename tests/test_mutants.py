@@ -505,7 +505,7 @@ def drop_the_last_log_of_the_restore(patch: Patch) -> None:
 def mix_histories(patch: Patch) -> None:
     """Nobody judges the chain, and one of two unlike logs of a name is taken."""
     patch.setattr(restoration_module, "demand_reachable", lambda _: SetFacts())
-    patch.setattr(prepare_module, "_demand_same", lambda *_: None)
+    patch.setattr(prepare_module, "_unlike", lambda *_: ())
 
 
 def leave_in_place(patch: Patch, kind: str) -> None:
