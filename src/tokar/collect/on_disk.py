@@ -211,7 +211,7 @@ def demand_signable(given: Given, signers: AllowedSigners | None) -> None:
         NotSignedError: Files lie as they are.
     """
     if signers is not None and given.files:
-        hint = "archive them and sign that: tokar create OUT PATH --sign KEY"
+        hint = "archive them and sign that: tokar create OUT PATH --sign KEY; or pass --accept-unsigned this time"
         raise NotSignedError("files as they lie have no signature", path=some(given.files[0]), hint=hint)
 
 
