@@ -232,17 +232,6 @@ def test_listing_entries_holds_no_list_of_them(words: tuple[str, ...], most: int
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_check_holds_little_of_each_log(kind: str, sets: Callable[[str, int], dict[str, Path]]) -> None:
-    held = []
-    for count in (150, 300):
-        work = run("check", sets(kind, count))
-        work()
-        held.append(peak(work))
-    assert (held[1] - held[0]) / 150 < 6000
-
-
-@pytest.mark.slow
 def test_a_transcript_of_any_size_is_read_in_time_that_grows_with_it(tmp_path: Path) -> None:
     counted = []
     for count in (10, 300, 600, 1200):

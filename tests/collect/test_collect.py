@@ -527,9 +527,8 @@ def test_where_times_tell_nothing_the_content_is_read_a_second_time(
 @pytest.mark.parametrize(("kind", "hides"), [("tmpfs", True), ("vfat", True), ("ext4", False), ("", False)])
 def test_which_file_systems_hide_changes(monkeypatch: pytest.MonkeyPatch, kind: str, hides: bool) -> None:
     monkeypatch.setattr("tokar.collect.found.file_system_kind", lambda _: kind)
-    hides_changes.cache_clear()
+    monkeypatch.setattr("tokar.collect.found._hiding_devices", {})
     assert hides_changes(5, "/x") is hides
-    hides_changes.cache_clear()
 
 
 def test_a_file_that_was_just_changed_is_read_only_when_its_next_change_would_show(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import suppress
 from dataclasses import replace
 from time import process_time
@@ -12,6 +13,7 @@ from recovery_sets import OTHER_STREAM, dirty, logs, moment
 
 from tokar.errors import ArchiveError
 from tokar.ese.inspect import inspect_file
+from tokar.sets import fault_list
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import build_chain
 from tokar.sets.choose import restorable
@@ -75,3 +77,24 @@ def test_the_time_of_a_verdict_grows_with_the_logs(kind: str) -> None:
     small, large = facts_with(FEW, kind), facts_with(MANY, kind)
     few = min(seconds(small) for _ in range(3))
     assert any(seconds(large) < 24 * few + 0.1 for _ in range(3))  # 8 where it is linear, 64 where it is not
+
+
+def peak(count: int, kind: str) -> int:
+    """The most bytes that were held at once while a set was read and judged, alone and as a chain."""
+    tracemalloc.start()
+    try:
+        facts = facts_with(count, kind)
+        judge_set(facts)
+        build_chain([BackupSet(label="a", id=bytes(16), root=bytes(32), kind="full", profile="ese", facts=facts)])
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_verdict_holds_little_of_each_log(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fault_list, "MOST_LISTED", 20)
+    peak(200, kind)
+    few, many = (peak(count, kind) for count in (200, 500))
+    assert (many - few) / 300 < (1000 if kind == "twice" else 500)  # two logs of each generation

@@ -142,14 +142,15 @@ class _Check:
 
     def _look_at_files(self) -> None:
         found = set_on_disk(self._files, progress=self._progress)
-        self.backup_set, self._changed = found.backup_set, found.changed
+        self.backup_set, self._changed, paths = found.backup_set, found.changed, found.paths
+        del found  # what else is known of each file takes as much room as its facts
         summary = f"{self.backup_set.kind} set as it lies, profile {self.backup_set.profile}"
         self._rungs[Rung.READABLE] = RungResult(rung=Rung.READABLE, summary=summary)
         for rung in (Rung.SEALED, Rung.INTACT, Rung.PLACEABLE, Rung.REHEARSED):
             self._skip(rung, "no archive")
         with SetFiles() as files:
-            files.take_files(found.backup_set.facts, found.paths)
-            self._judge(found.backup_set, files.open)
+            files.take_files(self.backup_set.facts, paths)
+            self._judge(self.backup_set, files.open)
             if self._request.replay:
                 self._rungs[Rung.REHEARSED] = _replayed(self.backup_set.facts, files.open)
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,6 +23,7 @@ _TICK: Final = 20_000_000  # nanoseconds; the clock of file times is no finer th
 _PIECE: Final = 1 << 20
 # Where what is mapped into memory is written to without any time, or times can be put back.
 _HIDING: Final = {"tmpfs", "ramfs", "vfat", "msdos", "exfat"}
+_hiding_devices: dict[int, bool] = {}
 
 
 class FileState(NamedTuple):
@@ -59,7 +59,6 @@ def settle(descriptor: int, state: FileState) -> None:
         time.sleep((_TICK - age) / 1e9)
 
 
-@cache
 def hides_changes(device: int, path: str) -> bool:
     """Return whether a file can be written to without a change of its state: then its content is read a second time.
 
@@ -67,8 +66,9 @@ def hides_changes(device: int, path: str) -> bool:
         device: What it is on; asked once for each.
         path: A path there.
     """
-    del device
-    return os.name == "nt" or file_system_kind(Path(path)) in _HIDING
+    if device not in _hiding_devices:
+        _hiding_devices[device] = os.name == "nt" or file_system_kind(Path(path)) in _HIDING
+    return _hiding_devices[device]
 
 
 def digest_of(descriptor: int, digest: blake3) -> bytes:

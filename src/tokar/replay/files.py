@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +27,7 @@ class SetFiles:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._log = self._stack.enter_context(ExitStack())  # the one that is open; they are read one after the other
-        self._open: dict[_Key, Callable[[FileFacts], ByteSource]] = {}
+        self._openers: list[Callable[[FileFacts], ByteSource]] = []  # One for the files of each set
         self._opened: dict[_Key, ByteSource] = {}
         self._facts: list[SetFacts] = []
         self.archives: list[Archive] = []
@@ -72,15 +73,22 @@ class SetFiles:
 
     def _take(self, facts: SetFacts, open_file: Callable[[FileFacts], ByteSource]) -> None:
         self._facts.append(facts)
-        self._open.update((_key_of(one), open_file) for one in (*facts.databases, *facts.logs))
+        self._openers.append(open_file)
+
+    @cached_property
+    def _set_of(self) -> dict[_Key, int]:
+        """The set of each file, where there are several."""
+        files = ((at, one) for at, facts in enumerate(self._facts) for one in (*facts.databases, *facts.logs))
+        return {_key_of(one): at for at, one in files}
 
     def open(self, facts: FileFacts) -> ByteSource:
         """Return the content of a file: of a database, opened once; of a log, until the next one is opened."""
         key = _key_of(facts)
+        open_file = self._openers[self._set_of[key] if len(self._openers) > 1 else 0]
         if isinstance(facts, LogFacts):
-            return self._open[key](facts)
+            return open_file(facts)
         if key not in self._opened:
-            self._opened[key] = self._open[key](facts)
+            self._opened[key] = open_file(facts)
         return self._opened[key]
 
     def close(self) -> None:

@@ -38,13 +38,13 @@ _PACKER: Final = struct.Struct("<" + "".join(_CODES))
 _REPORT_PACKER: Final = struct.Struct("<" + "".join(_REPORT.values()))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return values that many logs share, the same tuple each time."""
     return values
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _time(data: bytes) -> LogTime:
     return LogTime.unpack(data)
 
