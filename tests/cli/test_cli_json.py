@@ -34,10 +34,15 @@ def schema(name: str) -> dict[str, Any]:
     return value
 
 
+@cache
+def validator(verb: str) -> Draft202012Validator:
+    registry: Registry[Any] = Registry().with_resource("common.json", Resource.from_contents(schema("common")))
+    return Draft202012Validator(schema(verb), registry=registry)
+
+
 def faults(verb: str, value: object) -> list[str]:
     """What in a value is not as its schema says."""
-    registry: Registry[Any] = Registry().with_resource("common.json", Resource.from_contents(schema("common")))
-    found = Draft202012Validator(schema(verb), registry=registry).iter_errors(value)
+    found = validator(verb).iter_errors(value)
     return [f"{verb}: {'.'.join(map(str, one.absolute_path))}: {one.message[:200]}" for one in found]
 
 

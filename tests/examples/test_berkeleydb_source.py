@@ -30,7 +30,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # Commits a record after the other, and says of each when it is committed.
 WRITER = """
-import sys
+import sys, time
 from berkeleydb import db
 
 home, count = sys.argv[1], int(sys.argv[2])
@@ -50,6 +50,7 @@ while count < 0 or number < count:
     number += 1
     if number % 10 == 0 or number == count:
         print(number, flush=True)
+        time.sleep(0.01 * (count < 0))  # it shares the processor with who backs it up
     if number % 200 == 0:
         environment.txn_checkpoint(0, 0, 0)
 if count < 0 or len(sys.argv) > 3:
