@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tokar.errors import StorageError, reason_of
-from tokar.storage import windows
+from tokar.storage import durable, windows
 from tokar.storage.directory import Directory
 from tokar.storage.sink import FileSink
 
@@ -47,6 +47,10 @@ class StandIn:
     def read_at(self, descriptor: int, size: int, offset: int) -> bytes:
         os.lseek(descriptor, offset, os.SEEK_SET)
         return os.read(descriptor, size)
+
+    def lock(self, descriptor: int) -> bool:
+        assert descriptor >= 0
+        return self._own
 
 
 def refused(code: int) -> OSError:
@@ -101,6 +105,25 @@ def test_a_staging_folder_of_somebody_else_is_not_used(
             return
         with pytest.raises(StorageError, match="not ours"):
             directory.demand_private("not ours")
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_windows_locks_by_a_call_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, own: bool) -> None:
+    monkeypatch.setattr(windows, "system", StandIn(own=own))
+    with (tmp_path / "file").open("wb") as file:
+        assert durable.try_lock(file.fileno()) is own
+
+
+@on_windows
+def test_windows_itself_locks_a_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    with path.open("rb") as one, path.open("rb") as other:
+        assert durable.try_lock(one.fileno()) is True
+        assert durable.try_lock(other.fileno()) is False
+        assert other.read() == b"content"
+    with path.open("rb") as again:
+        assert durable.try_lock(again.fileno()) is True
 
 
 def test_a_file_is_told_that_it_may_have_holes(calls: StandIn) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tokar.errors import ExistingFileError, StorageError, storage_errors
+from tokar.storage import windows
 from tokar.storage.windows import long_path
 
 
@@ -33,7 +34,6 @@ SYNC_BATCH: Final = 256
 
 _WINDOWS_REPLACE: Final = 1  # MOVEFILE_REPLACE_EXISTING
 _WINDOWS_WRITE_THROUGH: Final = 8  # MOVEFILE_WRITE_THROUGH: returns when the new name is on the disk
-_LOCK_AT: Final = 1 << 62  # where Windows locks a byte, far behind all content
 
 _AT_FDCWD = -2 if sys.platform == "darwin" else -100
 _RENAME_NOREPLACE = 1
@@ -243,19 +243,11 @@ def try_lock(descriptor: int) -> bool | None:
         Whether that is so; False if somebody else has it, None where the file system has no locks.
     """
     try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - only there
+        if windows.system is not None:
+            return windows.system.lock(descriptor)
+        import fcntl  # noqa: PLC0415 - not there on Windows
 
-            position = os.lseek(descriptor, 0, os.SEEK_CUR)
-            os.lseek(descriptor, _LOCK_AT, os.SEEK_SET)
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            finally:
-                os.lseek(descriptor, position, os.SEEK_SET)
-        else:
-            import fcntl  # noqa: PLC0415 - not there on Windows
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         return False if error.errno in {errno.EAGAIN, errno.EACCES, errno.EDEADLK} else None
     return True

@@ -1,4 +1,4 @@
-r"""What Windows keeps in calls of its own: who may read a file, whose it is, holes, reads at a place, long paths.
+r"""What Windows keeps in calls of its own: rights, owners, locks, holes, reads at a place, long paths.
 
 Everywhere else nothing is done. `system` is what makes the calls; tests put a stand-in in its place.
 
@@ -38,6 +38,9 @@ class SystemCalls(Protocol):
     def read_at(self, descriptor: int, size: int, offset: int) -> bytes:
         """Return bytes at a place; none at the end."""
 
+    def lock(self, descriptor: int) -> bool:
+        """Keep others out of a file until it is closed; return whether that is so, False if somebody else has it."""
+
 
 system: SystemCalls | None = None
 if sys.platform == "win32":
@@ -53,6 +56,9 @@ if sys.platform == "win32":
     _LIST: Final = 4  # DACL_SECURITY_INFORMATION
     _PROTECTED: Final = 0x80000000  # PROTECTED_DACL_SECURITY_INFORMATION
     _SET_SPARSE: Final = 0x900C4  # FSCTL_SET_SPARSE
+    _EXCLUSIVELY_AT_ONCE: Final = 3  # LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY
+    _LOCKED: Final = {33, 997}  # ERROR_LOCK_VIOLATION, ERROR_IO_PENDING
+    _LOCK_AT: Final = 1 << 62  # far behind all content; the C library reaches 2 GiB
     _AT_END: Final = 38  # ERROR_HANDLE_EOF
 
     class _Place(ctypes.Structure):  # OVERLAPPED
@@ -114,6 +120,16 @@ if sys.platform == "win32":
                     return b""
                 raise ctypes.WinError(code)
             return ctypes.string_at(buffer, count.value)
+
+        def lock(self, descriptor: int) -> bool:
+            handle = wintypes.HANDLE(msvcrt.get_osfhandle(descriptor))
+            place = _Place(offset=_LOCK_AT & 0xFFFFFFFF, offset_high=_LOCK_AT >> 32)
+            if _kernel.LockFileEx(handle, _EXCLUSIVELY_AT_ONCE, 0, 1, 0, byref(place)):
+                return True
+            code = ctypes.get_last_error()
+            if code in _LOCKED:
+                return False
+            raise ctypes.WinError(code)
 
     def _identity(kind: int) -> ctypes.c_void_p:
         """Return the SID of the user of this process, or of the owner of what it makes."""
