@@ -539,7 +539,7 @@ def test_a_plan_is_json(tmp_path: Path) -> None:
     }
     assert document["problems"] == [
         {
-            "error": "ExistingFileError",
+            "kind": "existing-file",
             "message": "there already: PUB.PAT",
             "entries": [],
             "path": str(tmp_path / "TRAN_LOGS"),
