@@ -312,8 +312,10 @@ def test_a_trace_that_cannot_be_written_stops_nothing(double: CaDouble) -> None:
 def test_an_object_without_pings_is_reclaimed(tmp_path: Path) -> None:
     with authority(tmp_path, ping_period=0.1) as double:
         context = server_of(double, ping_period=60.0).prepare_backup(BackupType.FULL)
-        while double.objects:
+        for _ in range(200):
             threading.Event().wait(0.05)
+            if not double.objects:
+                break
         with pytest.raises(ServerError) as caught:
             context.database_names()
         assert caught.value.code == 0x80010108
@@ -328,6 +330,24 @@ def test_an_object_with_pings_lives(tmp_path: Path) -> None:
         context = server_of(double, ping_period=0.2).prepare_backup(BackupType.FULL)
         threading.Event().wait(3.0)  # longer than three periods
         assert double.log.count("ping") > 2
+        assert context.database_names().entries
+        context.end(Outcome.ABORT)
+
+
+def test_pings_that_are_not_let_in_any_more_end_and_lock_no_account(tmp_path: Path) -> None:
+    with authority(tmp_path) as double:
+        context = server_of(double, ping_period=0.05).prepare_backup(BackupType.FULL)
+        for _ in range(1000):
+            threading.Event().wait(0.01)
+            if "ping" in double.log:
+                break
+        double.forget_accounts()
+        double.resolver.drop()
+        for thread in threading.enumerate():
+            if thread.name == "tokar-pings":
+                thread.join(10)
+                assert not thread.is_alive()
+        assert double.resolver.refusals == 1
         assert context.database_names().entries
         context.end(Outcome.ABORT)
 

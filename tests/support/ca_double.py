@@ -159,6 +159,10 @@ class CaDouble:
         self._environment.stop()
         self._folder.cleanup()
 
+    def forget_accounts(self) -> None:
+        """Let nobody log on by NTLM any more."""
+        self._users.clear()
+
     def restart(self) -> None:
         """Forget all objects and cut all connections, as a service that starts anew."""
         with self._lock:

@@ -239,8 +239,10 @@ class _Pings:
             try:
                 self._ping()
                 wait = period
-            except Exception:  # noqa: BLE001 - nobody would hear of it; should it matter, the next call of the object fails
+            except Exception as error:  # noqa: BLE001 - nobody would hear of it; the next call of the object fails
                 self._drop()
+                if _is_refusal(error):  # to try again and again would lock the account
+                    break
                 wait = period / _RETRY
         self._drop()
 
@@ -267,3 +269,8 @@ class _Pings:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether a server does not let somebody in; NTLM shows that at the first call only."""
+    return isinstance(error, LogonError) or (isinstance(error, RpcFaultError) and error.status == ACCESS_DENIED)
