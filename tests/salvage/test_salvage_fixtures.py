@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from random import Random
 
 GOOD = [name for name in names("good-") if "longest" not in name and "largest" not in name]
+GOOD += names("head-1-encrypted")
 
 
 def attempt(data: bytes, *, partial: bool) -> Rescued | FormatError | InputError:
@@ -31,7 +32,22 @@ def attempt(data: bytes, *, partial: bool) -> Rescued | FormatError | InputError
         return error
 
 
-@each(names())
+PLAIN = [name for name in names() if not Expectation.load(name).encryption]
+
+
+@each([name for name in names() if name not in PLAIN])
+def test_of_an_encrypted_fixture_a_good_archive_comes_without_its_key_or_a_typed_error(name: str) -> None:
+    case = Expectation.load(name).with_key()
+    result = attempt(case.data, partial=False)
+    if isinstance(result, Rescued):
+        kept = {entry.digest.hex() for entry in result.archive}
+        assert {entry["digest"] for entry in case.entries} <= kept
+        assert result.archive.head.encryption is not None
+    else:
+        assert case.answer != "sealed" or isinstance(result, InputError)
+
+
+@each(PLAIN)
 def test_a_fixture_gives_what_it_may_release_or_a_typed_error(name: str) -> None:
     case = Expectation.load(name)
     result = attempt(case.data, partial=False)
@@ -55,7 +71,7 @@ def test_a_fixture_gives_what_it_may_release_or_a_typed_error(name: str) -> None
 def test_a_spoilt_archive_gives_a_good_one_or_a_typed_error(
     name: str, other: str, partial: bool, random: Random
 ) -> None:
-    original = Expectation.load(name)
+    original = Expectation.load(name).with_key()
     result = attempt(spoil(original.data, Expectation.load(other).data, random), partial=partial)
     if isinstance(result, Rescued) and result.archive.id == original.id:
         assert result.report.same

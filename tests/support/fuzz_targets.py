@@ -253,7 +253,8 @@ def _salvage(data: bytes) -> None:
 def _salvage_seeds() -> list[bytes]:
     whole = whole_archive()
     damaged = [whole[:at] + b"\xff" + whole[at + 1 :] for at in (10, 50, 2000, len(whole) // 2, len(whole) - 20)]
-    return [bytes([flag]) + one[:_LARGEST] for flag in (0, 4) for one in (*damaged, _archive_seeds()[-1])]
+    encrypted = [Expectation.load(name).data[:-1] for name in ("head-1-encrypted", "enc-2-falling")]
+    return [bytes([flag]) + one[:_LARGEST] for flag in (0, 4) for one in (*damaged, *encrypted, _archive_seeds()[-1])]
 
 
 # --- lists, locations, JSON -------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ class Copier:
     _unread_facts: int = 0  # Records of facts that could not be written again
     # The number that each complete entry has now, by the one in the damaged archive; one that no entry has for others.
     _numbers: array[int] = field(default_factory=lambda: array("I"))
+    _stream: int = 0  # With encryption, the stream of the last entry (ENC-2)
     _filler_left: int = 0  # Bytes of zeros that may still be written
 
     def run(self) -> None:
@@ -219,11 +220,17 @@ class Copier:
     ) -> Entry | None:
         """Write an entry; if another one has its token and name, account for that and return None."""
         writer = self.writer
+        if file.stream and file.stream <= self._stream:
+            if self.keep:
+                raise NotTheSameError
+            self.losses.add(DamagedFile.of(remains, reason="its stream is not beyond that of the entry before it"))
+            return None
         if self.keep and (writer.position, writer.entry_count) != (remains.position, file.entry):
             raise NotTheSameError
         try:
             number = writer.entry_count
-            return writer.copy_entry(file if file.entry == number else file._replace(entry=number), chunks, digest)
+            own = file if file.entry == number else file._replace(entry=number)
+            entry = writer.copy_entry(own, chunks, digest)
         except FormatError as error:
             if error.rule != "FILE-5":
                 raise
@@ -231,6 +238,8 @@ class Copier:
                 raise NotTheSameError from error
             self.losses.add(DamagedFile.of(remains, reason="another file with its token and name came first"))
             return None
+        self._stream = file.stream
+        return entry
 
     def _count_complete(self, number: int, entry: Entry, expected: bytes | None) -> None:
         """Count a complete file, which had another number in the damaged archive.
