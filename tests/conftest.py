@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from posix_only import leave_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,10 +66,12 @@ SLOW = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests."""
+    """Mark the slow tests, and leave out on Windows what only POSIX has."""
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker("slow")
+    if os.name == "nt":
+        leave_out(items)
 
 
 def pytest_collection_finish() -> None:

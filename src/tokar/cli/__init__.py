@@ -26,7 +26,7 @@ from tokar._version import __version__
 from tokar.cli import output, signals
 from tokar.cli.arguments import take_directly
 from tokar.cli.shared import with_shared
-from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError
+from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError, reason_of
 
 # Every verb with its line in `tokar --help`, which so imports none of them; each explains itself in full.
 VERBS: Final = {
@@ -178,7 +178,7 @@ def _reported(ctx: Any) -> Iterator[None]:
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else None
         what = "the output could not be written: " if place is None and output.is_lost() else ""
-        problem = StorageError(f"{what}{error.strerror or error}", path=place)
+        problem = StorageError(f"{what}{reason_of(error)}", path=place)
     except Exception as error:
         found = _exhausted(error)
         if found is None:
@@ -193,7 +193,7 @@ def _reported(ctx: Any) -> Iterator[None]:
 def _refused(error: OSError) -> StorageError:
     """Return a refusal of the operating system as an error of ours, with that as its cause."""
     place = error.filename if isinstance(error.filename, str) else None
-    problem = StorageError(error.strerror or str(error), path=place)
+    problem = StorageError(reason_of(error), path=place)
     problem.__cause__ = error
     return problem
 

@@ -27,6 +27,7 @@ from tokar.errors import (
     NothingFoundError,
     SourceChangedError,
     StorageError,
+    reason_of,
 )
 from tokar.format import canonical_json, metadata
 from tokar.format.compression import Compression
@@ -329,7 +330,7 @@ class _Collecting:
     def _unreadable(path: str, error: OSError) -> ArchiveError:
         if error.errno == errno.ELOOP:
             return _changed(path)
-        return StorageError(f"cannot read it: {error.strerror}", path=path)
+        return StorageError(f"cannot read it: {reason_of(error)}", path=path)
 
     def _add_small(self, descriptor: int, one: Candidate | OtherFile, state: FileState) -> None:
         """Add a file in one piece."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokar import tokens
-from tokar.errors import SourceChangedError, StorageError, storage_errors
+from tokar.errors import SourceChangedError, StorageError, reason_of, storage_errors
 from tokar.storage.durable import file_system_kind
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def status_of(path: str) -> os.stat_result:
     try:  # called once a file: a context would take as long as the call
         return os.lstat(path)
     except OSError as error:
-        raise StorageError(f"cannot look at it: {error.strerror}", path=path) from error
+        raise StorageError(f"cannot look at it: {reason_of(error)}", path=path) from error
 
 
 class BoundedFile:

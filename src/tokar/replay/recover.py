@@ -22,6 +22,7 @@ from tokar.errors import (
     RestoreError,
     SetError,
     StorageError,
+    reason_of,
     storage_errors,
 )
 from tokar.ese.checksum import with_header_checksum
@@ -162,7 +163,7 @@ def _demand_place(out: Path, forbidden: Iterable[str], read: Iterable[Path]) -> 
         if not out.is_dir() and os.path.lexists(out):
             raise ExistingFileError("a file has this name", path=out, hint="name a new folder, or an empty one")
     except OSError as error:
-        raise StorageError(f"cannot read the folder: {error.strerror}", path=out) from error
+        raise StorageError(f"cannot read the folder: {reason_of(error)}", path=out) from error
 
 
 def _key(path: str) -> str:
@@ -179,7 +180,7 @@ def _make_folder(out: Path) -> bool:
         out.mkdir(mode=0o700)
         windows.make_private(str(out))
     except OSError as error:
-        raise StorageError(f"cannot make the folder: {error.strerror}", path=out) from error
+        raise StorageError(f"cannot make the folder: {reason_of(error)}", path=out) from error
     return True
 
 

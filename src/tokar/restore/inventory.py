@@ -20,7 +20,7 @@ from typing import Final
 from blake3 import blake3
 
 from tokar import names
-from tokar.errors import ArchiveError
+from tokar.errors import ArchiveError, reason_of
 from tokar.ese.identify import FileKind, identify
 from tokar.restore.paths import same_place
 from tokar.restore.plan import Interrupted
@@ -264,4 +264,4 @@ def _identified(path: Path, identify: Callable[[Path], str | None]) -> str | Non
 
 
 def _why(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return reason_of(error)

@@ -44,7 +44,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Self
 
-from tokar.errors import ArchiveError, PartialError, RestoreError, SourceError, StorageError
+from tokar.errors import ArchiveError, PartialError, RestoreError, SourceError, StorageError, reason_of
 from tokar.format.index import Entry
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
 from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
@@ -175,7 +175,7 @@ class Placing:
             except OSError as error:
                 if directory.is_dir():
                     continue  # such as the root of a read-only file system
-                raise StorageError(f"cannot make the directory: {error.strerror}", path=directory) from error
+                raise StorageError(f"cannot make the directory: {reason_of(error)}", path=directory) from error
             self._made.append(directory)
 
     def _lock(self, holder: Directory, name: str) -> None:

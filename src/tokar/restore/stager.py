@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
-from tokar.errors import IntegrityError, StorageError, storage_errors
+from tokar.errors import IntegrityError, StorageError, reason_of, storage_errors
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
 from tokar.restore.journal import is_whole
@@ -204,7 +204,7 @@ class Stager:
             if entry.modified is not None:
                 self._set_time(descriptor, staging, name, entry.modified)
         except OSError as error:
-            raise StorageError(f"cannot write: {error.strerror}", path=staging.path_of(name)) from error
+            raise StorageError(f"cannot write: {reason_of(error)}", path=staging.path_of(name)) from error
         finally:
             os.close(descriptor)
             close = getattr(chunks, "close", None)

@@ -152,7 +152,7 @@ class FileSource:
             self.size = os.lseek(self._descriptor, 0, os.SEEK_END)
         except OSError as error:
             os.close(self._descriptor)
-            raise StorageError(f"cannot read: {error.strerror}", path=path) from error
+            raise StorageError(f"cannot read: {reason_of(error)}", path=path) from error
         except InputError as error:
             os.close(self._descriptor)
             error.path = path
@@ -173,7 +173,7 @@ class FileSource:
             try:
                 piece = _pread(self._descriptor, size, offset)
             except OSError as error:
-                raise StorageError(f"cannot read: {error.strerror}", path=self.path, offset=offset) from error
+                raise StorageError(f"cannot read: {reason_of(error)}", path=self.path, offset=offset) from error
             if not piece:
                 break
             pieces.append(piece)
@@ -192,7 +192,7 @@ class FileSource:
             try:
                 count = _preadinto(self._descriptor, buffer[done:], offset + done)
             except OSError as error:
-                raise StorageError(f"cannot read: {error.strerror}", path=self.path, offset=offset + done) from error
+                raise StorageError(f"cannot read: {reason_of(error)}", path=self.path, offset=offset + done) from error
             if not count:
                 break
             done += count
@@ -265,7 +265,7 @@ class MediumSource(FileSource):
         try:
             return self._read_direct(start, offset + size - start)[offset - start :]
         except OSError as error:
-            raise StorageError(f"cannot read: {error.strerror}", path=self.path, offset=offset) from error
+            raise StorageError(f"cannot read: {reason_of(error)}", path=self.path, offset=offset) from error
 
     def readinto(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset`; return the bytes read, fewer than asked only at the end.

@@ -1,0 +1,87 @@
+"""Tests that ask for what only POSIX has, by file, with the reason: they are left out on Windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LINKS: Final = "symbolic links need rights there"
+MODES: Final = "rights are not in the mode there"
+PATHS: Final = "the paths in it are spelled as on POSIX"
+DESCRIPTORS: Final = "no calls are relative to a directory there"
+PIPES: Final = "no pipes with names there"
+OPEN: Final = "an open file is not removed, renamed or replaced there"
+CALLS: Final = "it watches calls of POSIX"
+FORK: Final = "it forks"
+TEXT: Final = "what the system says is worded in another way there"
+
+POSIX_ONLY: Final[dict[str, dict[str, str]]] = {
+    "restore/test_inventory.py": {
+        "test_a_directory_is_listed_with_the_kinds_of_its_files": PIPES,
+        "test_a_link_is_no_target_directory": LINKS,
+        "test_a_path_that_cannot_be_is_reported": PATHS,
+        "test_one_directory_by_two_paths_is_one": LINKS,
+    },
+    "restore/test_locations.py": {
+        "test_a_toml_file_says_tokens_names_and_maps": PATHS,
+        "test_to_takes_a_name": PATHS,
+        "test_to_takes_a_token": PATHS,
+    },
+    "restore/test_options.py": {"": PATHS},
+    "restore/test_paths.py": {
+        "test_above_a_link_is_where_the_system_goes": LINKS,
+        "test_map_text_is_split_at_the_first_equals_sign": PATHS,
+        "test_nothing_is_above_the_root": PATHS,
+    },
+    "restore/test_place.py": {
+        "test_a_directory_swapped_for_a_link_while_placing_refuses_the_restore": LINKS,
+        "test_a_link_above_the_target_directory_is_followed": LINKS,
+        "test_a_link_is_set_aside_without_following_it": LINKS,
+        "test_a_staging_directory_that_was_replaced_is_not_given_a_final_name": OPEN,
+        "test_a_target_directory_that_appears_after_the_plan_is_never_replaced": LINKS,
+        "test_directories_are_synced_before_the_first_database": CALLS,
+        "test_files_are_placed_with_content_time_and_mode": MODES,
+        "test_many_files_are_synced_with_one_call": CALLS,
+        "test_what_appears_at_the_target_after_the_plan_is_never_replaced": LINKS,
+        "test_where_the_lock_is_removed_by_hand_only_one_of_two_restores_goes_on": OPEN,
+        "test_zeros_become_holes": CALLS,
+    },
+    "restore/test_planner.py": {"": PATHS},
+    "restore/test_prepare.py": {
+        "test_a_database_that_was_not_shut_down_gets_soft_recovery": PATHS,
+        "test_each_set_gets_a_numbered_folder_for_certutil": PATHS,
+    },
+    "storage/test_bytesource.py": {
+        "test_short_reads_of_the_system_are_put_together": CALLS,
+        "test_a_file_that_is_not_there_is_named": TEXT,
+        "test_a_pipe_is_no_source": PIPES,
+    },
+    "storage/test_directory.py": {"": DESCRIPTORS},
+    "storage/test_directory_lock.py": {"test_a_lock_ends_with_its_process": "its lines end in another way there"},
+    "storage/test_durable.py": {
+        "test_a_rename_never_replaces_what_is_there": LINKS,
+        "test_a_link_is_renamed_itself": LINKS,
+        "test_a_rename_can_be_relative_to_open_directories": DESCRIPTORS,
+        "test_only_a_rename_in_one_step_promises_that_nothing_was_replaced": CALLS,
+        "test_a_rename_that_dies_leaves_nothing_empty_under_the_new_name": CALLS,
+        "test_a_directory_that_is_not_there_cannot_be_synced": CALLS,
+        "test_a_closed_file_cannot_be_synced": CALLS,
+    },
+    "storage/test_sink.py": {
+        "test_what_is_being_read_is_not_replaced_by_any_name": LINKS,
+        "test_a_spool_is_at_work_and_then_gone": OPEN,
+    },
+}
+
+
+def leave_out(items: Iterable[pytest.Item]) -> None:
+    """Leave out what only POSIX has."""
+    for item in items:
+        listed = next((tests for file, tests in POSIX_ONLY.items() if item.path.as_posix().endswith(f"/{file}")), {})
+        reason = listed.get(getattr(item, "originalname", item.name), listed.get(""))
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
