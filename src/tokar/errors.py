@@ -26,7 +26,13 @@ The tree, with the exit code that the command line gives for each branch::
     |   |-- EngineError                 1   the simulated engine refused
     |   |-- ServerError                 1   a call of the server failed, with its code
     |   |-- NoAnswerError               1   a call of the server was not answered in time
-    |   `-- SourceChangedError          1   it changed while it was being read
+    |   |-- SourceChangedError          1   it changed while it was being read
+    |   |-- UnreachableError            1   a server on the network is not reached
+    |   |-- LogonError                  1   a server on the network refuses who asks
+    |   |-- LinkLostError               1   the connection to a server is gone
+    |   |-- WireError                   1   what a server sent is not what it must be
+    |   |-- ActivationError             1   a server does not make the object that was asked for
+    |   `-- RpcFaultError               1   a server gave a call up, with its status
     |-- RestoreError                    6   the plan is not safe or not complete; nothing was written
     |   |-- NotRestorableError          6   no chain of the sets reaches the wanted state; a SetError too
     |   |-- UnknownTokenError           6   no location takes this token

@@ -141,6 +141,8 @@ def with_chains(facts: SetFacts, open_file: OpenFile) -> SetFacts:
     Raises:
         StorageError: A file cannot be read.
     """
+    # What is kept of an earlier following decides nothing here: the pages are followed anew.
+    facts = replace(facts, databases=tuple(replace(one, chain=None) for one in facts.databases))
     targets = targets_of(facts)
     found = {
         id(one.facts): ChainFacts(why_not=one.why_not or "no log leads to it", is_explained=one.is_faulty)
