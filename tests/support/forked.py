@@ -38,8 +38,8 @@ def client(path: str, arguments: list[str]) -> int:
     connection.sendmsg([b"!"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)] if streams else [])
     connection.sendall(len(message).to_bytes(8, "little") + message)
     running = int.from_bytes(connection.recv(8), "little")
-    for name in _PASSED_ON:
-        signal.signal(getattr(signal, name), lambda number, _frame: os.kill(running, number))
+    for number in _PASSED_ON:
+        signal.signal(number, lambda number, _frame: os.kill(running, number))
     return int.from_bytes(connection.recv(8), "little")
 
 
