@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
@@ -95,6 +96,16 @@ def test_without_threads_the_work_is_done_or_the_limit_is_named(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     result = tokar(*verb.format(folder).split())
     assert result.exit_code in {0, 2, 6, 8, 9} or "ulimit" in result.hint
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_without_processes_the_limit_is_named(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    result = tokar("probe", f"lab:{folder}/lab")
+    assert (result.exit_code, "starts no more processes" in result.stderr, "ulimit" in result.hint) == (1, True, True)
 
 
 def test_what_cannot_even_be_loaded_ends_in_one_line() -> None:

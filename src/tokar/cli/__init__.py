@@ -8,6 +8,7 @@ given opens it; 130 interrupted, or 128 and the number of another signal.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -178,7 +179,8 @@ def _reported(ctx: Any) -> Iterator[None]:
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else None
         what = "the output could not be written: " if place is None and output.is_lost() else ""
-        problem = StorageError(f"{what}{reason_of(error)}", path=place)
+        exhausted = _exhausted(error) if place is None and not what else None
+        problem = exhausted or StorageError(f"{what}{reason_of(error)}", path=place)
     except Exception as error:
         found = _exhausted(error)
         if found is None:
@@ -198,11 +200,16 @@ def _refused(error: OSError) -> StorageError:
     return problem
 
 
+_NO_PROCESS: Final = {errno.EAGAIN, errno.ENOMEM}
+
+
 def _exhausted(error: Exception) -> ArchiveError | None:
     """Return an error of ours for a resource that gave out; None for any other exception."""
     text = str(error)
     if isinstance(error, MemoryError):
         return ExhaustedError("there is too little memory")
+    if isinstance(error, OSError) and error.errno in _NO_PROCESS:
+        return ExhaustedError(f"the system starts no more processes: {error.strerror}")
     if isinstance(error, RuntimeError) and text.startswith("can't "):  # start new thread, allocate lock ...
         return ExhaustedError("the system gives no more threads")
     short = isinstance(error, ImportError) or type(error).__name__ in {"ZstdError", "error"}
