@@ -36,6 +36,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaDouble]:
 def password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CA_PASSWORD", "Secret-1")
     monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv("LINE", "Secret-1\n")
 
 
 def source(double: CaDouble, name: str = "/RootCA") -> str:
@@ -117,6 +118,8 @@ def test_a_full_without_truncate_is_refused_with_the_next_step(double: CaDouble,
         (("--user", "", "--password-env", "CA_PASSWORD"), "the account is empty"),
         (("--user", "a\udcff", "--password-env", "CA_PASSWORD"), "the account is no text"),
         (("--user", "a", "--password-env", "EMPTY"), "the password is empty"),
+        (("--user", "a", "--password-env", "LINE"), "the password has more than one line"),
+        (("--user", "LAB\\a\n", "--password-env", "CA_PASSWORD"), "the account has more than one line"),
     ],
 )
 def test_a_password_that_cannot_be_had_is_an_error_before_anything_is_sent(

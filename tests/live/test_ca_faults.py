@@ -238,6 +238,17 @@ def test_an_end_is_told_on_a_new_connection_where_the_old_one_broke(tmp_path: Pa
         assert double.log[-2:] == ["END", "released"]
 
 
+@pytest.mark.parametrize(("status", "ends"), [(0x6BA, True), (5, False)])
+def test_a_fault_in_prepare_ends_what_may_have_begun(tmp_path: Path, status: int, ends: bool) -> None:
+    with authority(tmp_path) as double:
+        double.exporter.executed_before_fault = True
+        double.faults = {Call.PREPARE: status}
+        with pytest.raises(ServerError):
+            server_of(double).prepare_backup(BackupType.FULL)
+        assert ("END" in double.log) is ends
+        assert not double.objects
+
+
 def test_a_fault_in_truncation_says_that_nobody_knows(tmp_path: Path) -> None:
     with authority(tmp_path) as double:
         double.exporter.executed_before_fault = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import struct
 
 import pytest
@@ -11,6 +13,7 @@ from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.connection import Connection
 from tokar.rpc.pdus import NDR, Fault, Flag, Kind, ResponseStart, Trailer, pdu_bytes
 from tokar.rpc.remote_object import RESOLVER, SERVER_ALIVE
+from tokar.rpc.trace import Trace
 from tokar.rpc.wire_errors import LinkLostError, LogonError, RpcFaultError, WireError
 
 BOUND = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack())
@@ -95,6 +98,32 @@ def test_one_call_at_a_time() -> None:
     assert connection.is_free
 
 
+@pytest.mark.parametrize("cut", [10, 60])
+def test_a_trace_finds_names_that_lie_across_two_packets(cut: int) -> None:
+    file = io.StringIO()
+    listed = "D\\\\CA1.ACME.TEST\\C$\\CertLog\\edb00001.log\0".encode("utf-16-le")
+    connection = connected(BOUND + response(2, listed[:cut], Flag.FIRST) + response(2, listed[cut:], Flag.LAST))
+    connection._trace = Trace(file, []).connection("host", 135)
+    connection.bind(RESOLVER, seconds=5)
+    assert connection.request(RESOLVER, SERVER_ALIVE, b"", seconds=5) == listed
+    answers = [line for line in map(json.loads, file.getvalue().splitlines()) if line["event"] == "answer"]
+    shown = b"".join(bytes.fromhex(one["stub"]) for one in answers).decode("utf-16-le")
+    assert len(shown) == len(listed) // 2
+    assert shown.startswith("D\\\\xxxx")
+    assert "EST" not in shown
+    assert "CertLog" in shown
+
+
+def test_a_trace_has_what_came_of_an_answer_that_broke_off() -> None:
+    file = io.StringIO()
+    connection = connected(BOUND + response(2, b"the start", Flag.FIRST))
+    connection._trace = Trace(file, []).connection("host", 135)
+    connection.bind(RESOLVER, seconds=5)
+    with pytest.raises(LinkLostError):
+        connection.request(RESOLVER, SERVER_ALIVE, b"", seconds=5)
+    assert b"the start".hex() in file.getvalue()
+
+
 def nak(reason: int) -> bytes:
     return pdu_bytes(Kind.BIND_NAK, 1, struct.pack("<H", reason))
 
@@ -134,6 +163,15 @@ def test_a_challenge_that_is_none_is_refused_before_anything_is_sent(flags: int)
     answer = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=b"NTLMSSP\0nonsense")
     with pytest.raises(LogonError):
         connected(answer).bind(RESOLVER, seconds=5, credentials=Credentials("a", "b", Mechanism.NTLM))
+
+
+def test_a_strong_challenge_hides_no_weak_one_behind_it() -> None:
+    strong, weak = (b"NTLMSSP\0\2\0\0\0" + bytes(8) + struct.pack("<I", flags) for flags in (0xE28A8235, 0x28235))
+    trailer = Trailer(mechanism=9, context=1)
+    flags = Flag.WHOLE | Flag.HEADER_SIGNING
+    answer = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=strong + weak)
+    with pytest.raises(LogonError, match="weak sealing"):
+        connected(answer).bind(RESOLVER, seconds=5, credentials=Credentials("a", "b"))
 
 
 def test_a_deadline_holds_for_all_of_an_answer_not_for_each_part() -> None:

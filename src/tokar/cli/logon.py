@@ -125,6 +125,8 @@ def _text(given: str, what: str) -> str:
         raise InputError(f"{what} is empty")
     if any("\ud800" <= character <= "\udfff" for character in given):
         raise InputError(f"{what} is no text in the encoding of this system")
+    if any(character in given for character in "\r\n\0"):  # to try it would only bring the account nearer to a lock
+        raise InputError(f"{what} has more than one line", hint="leave the end of the line out")
     return given
 
 

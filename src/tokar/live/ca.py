@@ -209,18 +209,22 @@ class CaServer(Server):
         call, body = "prepare_backup", csra.prepare_body(self.authority, backup_type)
         with _answers(call):
             session = RemoteObject(self._place, csra.ADMIN_CLASS, csra.ADMIN)
+        begun = _CaBackup(session, backup_type, self._deadlines)
         try:
             with _answers(call):
                 result = session.call(Call.PREPARE, body, seconds=self._deadlines.call).u32()
+        except BaseException as error:
+            if isinstance(error, ServerError) and error.code == codes.ACCESS_DENIED:  # to log on anew would not help
+                session.close()
+            with suppress(SourceError):  # it may have begun, or begin yet
+                begun.end(Outcome.ABORT)
+            raise
+        try:
             self._demand(call, result)
-        except ServerError:
+        except BaseException:
             session.close()
             raise
-        except BaseException:  # it may have begun, or begin yet
-            with suppress(SourceError):
-                _CaBackup(session, backup_type, self._deadlines).end(Outcome.ABORT)
-            raise
-        return _CaBackup(session, backup_type, self._deadlines)
+        return begun
 
     def prepare_restore(self, expiry_token: bytes | None = None) -> RestoreContext:
         """Refuse: the protocol has no restore.

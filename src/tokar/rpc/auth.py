@@ -5,6 +5,7 @@ Everything is signed and sealed (packet privacy), headers too, and every signatu
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,9 +76,10 @@ def _demand_strong(token: bytes) -> None:
     Raises:
         LogonError: It does: somebody on the way may have changed it.
     """
-    at = token.find(_CHALLENGE)
-    flags = int.from_bytes(token[at + 20 : at + 24], "little")
-    if at >= 0 and flags & _STRONG != _STRONG:
+    for found in re.finditer(re.escape(_CHALLENGE), token):  # every one: the first may be there to be looked at
+        flags = int.from_bytes(token[found.start() + 20 : found.start() + 24], "little")
+        if flags & _STRONG == _STRONG:
+            continue
         raise LogonError(
             "the server asks for weak sealing", hint="see its policy for NTLM: 128 bits, NTLMv2; or take Kerberos"
         )

@@ -159,11 +159,11 @@ class Connection:
         room = self._fragment - HEADER_SIZE - len(start)
         room -= self._protection.overhead if self._protection else 0
         room -= room % 16
+        if self._trace:
+            self._trace.sent(self._call, operation, start, stub)
         try:
             for at in range(0, max(len(stub), 1), room):
                 flags = Flag.FIRST * (at == 0) | Flag.LAST * (at + room >= len(stub)) | Flag.OBJECT * bool(target)
-                if self._trace:
-                    self._trace.sent(self._call, operation, start, stub[at : at + room])
                 self._put(flags, start, stub[at : at + room])
         except BaseException:
             self._lose("a call could not be sent")
@@ -248,26 +248,32 @@ class Connection:
 
     def _answer(self, sent: _Sent) -> bytes:
         """Return all fragments of an answer."""
+        stub, start = bytearray(), b""
+        try:
+            while True:
+                pdu = self._read()
+                is_first = not start
+                start, part = self._part(sent, pdu, is_first=is_first)
+                stub += part
+                if len(stub) > sent.limit:
+                    raise WireError(f"an answer of more than {sent.limit} bytes")
+                if pdu.has(Flag.LAST):
+                    return bytes(stub)
+        finally:
+            if self._trace and start:  # in one piece: a name that two fragments share is found in none of them
+                self._trace.received(sent.call, start, bytes(stub))
+
+    def _part(self, sent: _Sent, pdu: Pdu, *, is_first: bool) -> tuple[bytes, bytes]:
+        """Return the start of a fragment of an answer, and what it holds."""
         fixed = ResponseStart.layout_size()
-        stub = bytearray()
-        first = True
-        while True:
-            pdu = self._read()
-            if pdu.header.kind != Kind.RESPONSE or pdu.header.call != sent.call:
-                raise WireError(f"packet {pdu.header.kind} of call {pdu.header.call} came, call {sent.call} waits")
-            if pdu.has(Flag.FIRST) is not first:
-                raise WireError("fragments in a wrong order")
-            if len(pdu.body) < fixed:
-                raise WireError("a response that is cut")
-            part = self._protection.open(pdu, fixed) if self._protection else pdu.body[fixed:]
-            if self._trace:
-                self._trace.received(sent.call, pdu.body[:fixed], part)
-            first = False
-            stub += part
-            if len(stub) > sent.limit:
-                raise WireError(f"an answer of more than {sent.limit} bytes")
-            if pdu.has(Flag.LAST):
-                return bytes(stub)
+        if pdu.header.kind != Kind.RESPONSE or pdu.header.call != sent.call:
+            raise WireError(f"packet {pdu.header.kind} of call {pdu.header.call} came, call {sent.call} waits")
+        if pdu.has(Flag.FIRST) is not is_first:
+            raise WireError("fragments in a wrong order")
+        if len(pdu.body) < fixed:
+            raise WireError("a response that is cut")
+        part = self._protection.open(pdu, fixed) if self._protection else pdu.body[fixed:]
+        return pdu.body[:fixed], part
 
     def _read(self) -> Pdu:
         """Return the next packet.

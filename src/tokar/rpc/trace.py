@@ -1,4 +1,4 @@
-"""A trace of the wire that may be shown to others: one line of JSON for each packet and each part of a call.
+"""A trace of the wire that may be shown to others: one line of JSON for each packet, each call and each answer.
 
 What stands in calls is written as it was before sealing and after opening, by the rule of `tokar.redact`. Tokens of
 logging on are written as their length, and so is the content of files. Passwords never get here.
@@ -85,12 +85,12 @@ class ConnectionTrace:
         self._trace.note(direction, connection=self._number, call=header.call, **facts)
 
     def sent(self, call: int, operation: int, start: bytes, stub: bytes) -> None:
-        """Note a part of a call that goes out."""
+        """Note a call that goes out, whole: a name may lie across two packets."""
         self._hides = call if operation in self._trace.hidden else None
         self._stub("call", call, start, stub, operation=operation)
 
     def received(self, call: int, start: bytes, stub: bytes) -> None:
-        """Note a part of an answer."""
+        """Note an answer, whole, or what came of it."""
         if call == self._hides:
             self._trace.note("answer", connection=self._number, call=call, content_of_file=len(stub))
         else:
