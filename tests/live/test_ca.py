@@ -22,7 +22,7 @@ from tokar.live.ca import CaAddress, CaServer, open_source
 from tokar.live.csra import Call
 from tokar.rpc import auth
 from tokar.rpc.auth import Credentials, Mechanism
-from tokar.rpc.remote_object import Place
+from tokar.rpc.remote_object import ServerPlace
 from tokar.rpc.trace import Trace
 from tokar.rpc.wire_errors import LogonError, UnreachableError
 from tokar.server.contract import BackupContext, BackupType, NoAnswerError, Outcome, ServerError
@@ -154,14 +154,14 @@ def test_the_lower_one_of_two_versions_is_spoken(tmp_path: Path) -> None:
 def test_nothing_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server = CaServer(Place("127.0.0.1", port, Credentials("a", "b"), seconds=5), "X")
+    server = CaServer(ServerPlace("127.0.0.1", port, Credentials("a", "b"), seconds=5), "X")
     with pytest.raises(UnreachableError, match="nothing listens there") as caught:
         server.is_online()
     assert "firewall" in str(caught.value.hint)
 
 
 def test_a_host_that_nobody_knows() -> None:
-    server = CaServer(Place("no-such-host.invalid", credentials=Credentials("a", "b"), seconds=5), "X")
+    server = CaServer(ServerPlace("no-such-host.invalid", credentials=Credentials("a", "b"), seconds=5), "X")
     with pytest.raises(UnreachableError, match="is not known") as caught:
         server.is_online()
     assert "DNS" in str(caught.value.hint)
@@ -181,7 +181,7 @@ def test_a_port_that_is_none_of_windows_rpc(says: bytes) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        server = CaServer(Place("127.0.0.1", listening.getsockname()[1], Credentials("a", "b"), seconds=5), "X")
+        server = CaServer(ServerPlace("127.0.0.1", listening.getsockname()[1], Credentials("a", "b"), seconds=5), "X")
         with pytest.raises(NoAnswerError):
             server.is_online()
         thread.join()
@@ -189,7 +189,7 @@ def test_a_port_that_is_none_of_windows_rpc(says: bytes) -> None:
 
 def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = CaServer(Place("127.0.0.1", listening.getsockname()[1], Credentials("a", "b"), seconds=0.3), "X")
+        server = CaServer(ServerPlace("127.0.0.1", listening.getsockname()[1], Credentials("a", "b"), seconds=0.3), "X")
         before = time.monotonic()
         with pytest.raises(NoAnswerError, match="in time"):
             server.is_online()
@@ -258,7 +258,7 @@ def test_there_is_no_restore_on_the_wire(double: CaDouble) -> None:
 
 def test_a_password_shows_in_no_text() -> None:
     who = Credentials("LAB\\backup", "Secret-1")
-    place = Place("ca1", credentials=who)
+    place = ServerPlace("ca1", credentials=who)
     server = CaServer(place, "X")
     for shown in (repr(who), str(who), repr(place), repr(server), f"{who}", repr(vars(server))):
         assert "Secret-1" not in shown

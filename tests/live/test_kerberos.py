@@ -17,7 +17,7 @@ from ca_parts import authority
 
 from tokar.live.ca import CaServer
 from tokar.rpc.auth import Credentials, Mechanism
-from tokar.rpc.remote_object import Place
+from tokar.rpc.remote_object import ServerPlace
 from tokar.rpc.wire_errors import LogonError
 from tokar.server.contract import BackupKind
 from tokar.server.run_backup import BackupOptions, run_backup
@@ -83,7 +83,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def server_of(port: int, mechanism: Mechanism, user: str | None = None, password: str | None = None) -> CaServer:
-    place = Place("localhost", port, Credentials(user, password, mechanism), seconds=10)
+    place = ServerPlace("localhost", port, Credentials(user, password, mechanism), seconds=10)
     return CaServer(place, "RootCA", truncates=True)
 
 

@@ -11,11 +11,11 @@ from spnego._ntlm_raw.crypto import ntowfv1
 
 from tokar.rpc import auth
 from tokar.rpc.auth import Credentials, Mechanism, Protection
-from tokar.rpc.pdus import Flag, Kind, Pdu, PduHeader, read_pdu
+from tokar.rpc.pdus import Flag, Pdu, PduHeader, PduKind, read_pdu
 from tokar.rpc.wire_errors import LogonError, WireError
 
 FIXED = b"a start "
-HEADER = PduHeader(kind=Kind.RESPONSE, flags=Flag.WHOLE, size=0, call=3)
+HEADER = PduHeader(kind=PduKind.RESPONSE, flags=Flag.WHOLE, size=0, call=3)
 
 
 def parsed(data: bytes) -> Pdu:

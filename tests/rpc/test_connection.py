@@ -11,17 +11,17 @@ from fuzz_wire import ACK, connected
 
 from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.connection import Connection
-from tokar.rpc.pdus import NDR, Fault, Flag, Kind, ResponseStart, Trailer, pdu_bytes
+from tokar.rpc.pdus import NDR, FaultBody, Flag, PduKind, ResponseStart, Trailer, pdu_bytes
 from tokar.rpc.remote_object import RESOLVER, SERVER_ALIVE
 from tokar.rpc.trace import Trace
 from tokar.rpc.wire_errors import LinkLostError, LogonError, RpcFaultError, WireError
 
-BOUND = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack())
+BOUND = pdu_bytes(PduKind.BIND_ACK, 1, ACK + NDR.pack())
 START = ResponseStart(0, 0).pack()
 
 
 def response(call: int, stub: bytes, flags: int = Flag.WHOLE) -> bytes:
-    return pdu_bytes(Kind.RESPONSE, call, START + stub, flags=flags)
+    return pdu_bytes(PduKind.RESPONSE, call, START + stub, flags=flags)
 
 
 def asked(*packets: bytes, limit: int = 1000) -> tuple[Connection, bytes]:
@@ -51,8 +51,8 @@ def test_an_answer_in_one_packet_and_in_several() -> None:
         ((response(2, b"x", Flag.LAST),), "wrong order"),
         ((response(2, b"x", Flag.FIRST), response(2, b"x", Flag.WHOLE)), "wrong order"),
         ((response(2, b"x", Flag.FIRST), response(9, b"x", Flag.LAST)), "call 2 waits"),
-        ((pdu_bytes(Kind.RESPONSE, 2, b"short"),), "cut"),
-        ((pdu_bytes(Kind.FAULT, 2, b"short"),), "a fault that is cut"),
+        ((pdu_bytes(PduKind.RESPONSE, 2, b"short"),), "cut"),
+        ((pdu_bytes(PduKind.FAULT, 2, b"short"),), "a fault that is cut"),
         ((BOUND,), "call 2 waits"),
     ],
 )
@@ -79,7 +79,9 @@ def test_an_answer_is_no_longer_than_it_may_be() -> None:
 
 
 def test_a_fault_is_its_status_and_leaves_the_connection() -> None:
-    connection = connected(BOUND + pdu_bytes(Kind.FAULT, 2, Fault(0, 0, 0, 0, 1783).pack()) + response(3, b"next"))
+    connection = connected(
+        BOUND + pdu_bytes(PduKind.FAULT, 2, FaultBody(0, 0, 0, 0, 1783).pack()) + response(3, b"next")
+    )
     connection.bind(RESOLVER, seconds=5)
     with pytest.raises(RpcFaultError) as caught:
         connection.request(RESOLVER, SERVER_ALIVE, b"", seconds=5)
@@ -125,7 +127,7 @@ def test_a_trace_has_what_came_of_an_answer_that_broke_off() -> None:
 
 
 def nak(reason: int) -> bytes:
-    return pdu_bytes(Kind.BIND_NAK, 1, struct.pack("<H", reason))
+    return pdu_bytes(PduKind.BIND_NAK, 1, struct.pack("<H", reason))
 
 
 def ack(**changes: int) -> bytes:
@@ -134,19 +136,19 @@ def ack(**changes: int) -> bytes:
         body[2:4] = struct.pack("<H", changes["taken"])
     if "result" in changes:
         body[20:22] = struct.pack("<H", changes["result"])
-    return pdu_bytes(Kind.BIND_ACK, 1, bytes(body))
+    return pdu_bytes(PduKind.BIND_ACK, 1, bytes(body))
 
 
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
         (nak(8), LogonError, "reason 8"),
-        (pdu_bytes(Kind.BIND_NAK, 1, b""), LogonError, "refuses"),
+        (pdu_bytes(PduKind.BIND_NAK, 1, b""), LogonError, "refuses"),
         (ack(result=2), WireError, "does not have the interface"),
         (ack(taken=100), WireError, "packets of 100 bytes"),
         (response(1, b""), WireError, "came in place of BIND_ACK"),
-        (pdu_bytes(Kind.FAULT, 1, Fault(0, 0, 0, 0, 5).pack()), LogonError, "does not accept this account"),
-        (pdu_bytes(Kind.FAULT, 1, Fault(0, 0, 0, 0, 9).pack()), RpcFaultError, "0x00000009"),
+        (pdu_bytes(PduKind.FAULT, 1, FaultBody(0, 0, 0, 0, 5).pack()), LogonError, "does not accept this account"),
+        (pdu_bytes(PduKind.FAULT, 1, FaultBody(0, 0, 0, 0, 9).pack()), RpcFaultError, "0x00000009"),
         (b"", LinkLostError, "closed"),
     ],
 )
@@ -160,7 +162,7 @@ def test_a_bind_that_is_refused(answer: bytes, error: type[Exception], said: str
 @pytest.mark.parametrize("flags", [Flag.WHOLE, Flag.WHOLE | Flag.HEADER_SIGNING])
 def test_a_challenge_that_is_none_is_refused_before_anything_is_sent(flags: int) -> None:
     trailer = Trailer(mechanism=10, context=1)
-    answer = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=b"NTLMSSP\0nonsense")
+    answer = pdu_bytes(PduKind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=b"NTLMSSP\0nonsense")
     with pytest.raises(LogonError):
         connected(answer).bind(RESOLVER, seconds=5, credentials=Credentials("a", "b", Mechanism.NTLM))
 
@@ -169,7 +171,7 @@ def test_a_strong_challenge_hides_no_weak_one_behind_it() -> None:
     strong, weak = (b"NTLMSSP\0\2\0\0\0" + bytes(8) + struct.pack("<I", flags) for flags in (0xE28A8235, 0x28235))
     trailer = Trailer(mechanism=9, context=1)
     flags = Flag.WHOLE | Flag.HEADER_SIGNING
-    answer = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=strong + weak)
+    answer = pdu_bytes(PduKind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=strong + weak)
     with pytest.raises(LogonError, match="weak sealing"):
         connected(answer).bind(RESOLVER, seconds=5, credentials=Credentials("a", "b"))
 

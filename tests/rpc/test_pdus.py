@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokar.rpc.ndr import guid
-from tokar.rpc.pdus import NDR, Bind, Flag, Kind, Syntax, Trailer, parse_ack, pdu_bytes, read_pdu
+from tokar.rpc.pdus import NDR, Bind, Flag, PduKind, Syntax, Trailer, parse_ack, pdu_bytes, read_pdu
 from tokar.rpc.wire_errors import WireError
 
 if TYPE_CHECKING:
@@ -41,15 +41,15 @@ def from_bytes(data: bytes) -> Callable[[int], bytes]:
 
 def test_a_bind_is_laid_out_as_the_standard_has_it() -> None:
     body = Bind(group=0, number=0, interface=RESOLVER, form=NDR).pack()
-    assert pdu_bytes(Kind.BIND, 1, body) == BIND
+    assert pdu_bytes(PduKind.BIND, 1, body) == BIND
     pdu = read_pdu(from_bytes(BIND))
-    assert (pdu.header.kind, pdu.body, pdu.trailer) == (Kind.BIND, body, None)
+    assert (pdu.header.kind, pdu.body, pdu.trailer) == (PduKind.BIND, body, None)
 
 
 @given(st.binary(max_size=300), st.binary(min_size=1, max_size=100), st.integers(0, 255))
 def test_packets_with_a_token_come_back(body: bytes, token: bytes, context: int) -> None:
     trailer = Trailer(mechanism=10, context=context)
-    pdu = read_pdu(from_bytes(pdu_bytes(Kind.AUTH3, 7, body, trailer=trailer, token=token)))
+    pdu = read_pdu(from_bytes(pdu_bytes(PduKind.AUTH3, 7, body, trailer=trailer, token=token)))
     assert (pdu.header.call, pdu.body, pdu.trailer, pdu.token) == (7, body, trailer, token)
     assert pdu.has(Flag.FIRST)
     assert pdu.has(Flag.LAST)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tokar.rpc.pdus import Kind, PduHeader, Trailer
+from tokar.rpc.pdus import PduHeader, PduKind, Trailer
 from tokar.rpc.trace import FORM, Trace
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_names_are_learnt_from_where_they_stand_and_overwritten_in_place(text: s
 def test_a_token_is_its_length_and_content_of_files_too() -> None:
     trace, file = traced(hidden=[25])
     connection = trace.connection("ca1", 135)
-    header = PduHeader(kind=Kind.BIND, size=100, token_size=40, call=1)
+    header = PduHeader(kind=PduKind.BIND, size=100, token_size=40, call=1)
     connection.packet("sent", header, Trailer(mechanism=10), 40)
     connection.sent(2, 25, b"start", b"how much")
     connection.received(2, b"start", b"the content of a file")

@@ -11,7 +11,7 @@ from tokar.lab.lab import create_lab
 from tokar.lab.server import SimulatedServer
 from tokar.live.ca import CaServer
 from tokar.rpc.auth import Credentials, Mechanism
-from tokar.rpc.remote_object import Place
+from tokar.rpc.remote_object import ServerPlace
 from tokar.server.deadline import Deadlines
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def place_of(
     password: str = "Secret-1",
     mechanism: Mechanism = Mechanism.NTLM,
     **changes: Any,
-) -> Place:
+) -> ServerPlace:
     """Return how a double is asked."""
     changes.setdefault("seconds", 10.0)
-    return Place(double.host, double.port, Credentials(user, password, mechanism), **changes)
+    return ServerPlace(double.host, double.port, Credentials(user, password, mechanism), **changes)
 
 
 def server_of(double: CaDouble, *, name: str | None = "RootCA", truncates: bool = True, **changes: Any) -> CaServer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,12 @@ class Shreds:
 
 def new_writer(sink: Sink | None = None, **options: Any) -> ArchiveWriter:
     """Return a writer with everything fixed that could differ from run to run."""
-    settings: dict[str, Any] = {"archive_id": ARCHIVE_ID, "chunk_log2": 16, "clock": lambda: FINISHED, "threads": 1}
-    return ArchiveWriter(MemorySink() if sink is None else sink, HEAD, **{**settings, **options})
+    settings: dict[str, Any] = {"archive_id": ARCHIVE_ID, "chunk_log2": 16, "clock": lambda: FINISHED}
+    threads = options.pop("threads", 1)
+    compression = replace(options.pop("compression", None) or Compression(), threads=threads)
+    return ArchiveWriter(
+        MemorySink() if sink is None else sink, HEAD, compression=compression, **{**settings, **options}
+    )
 
 
 def written(*files: tuple[int, bytes, bytes], level: int | None = None, **options: Any) -> bytes:

@@ -17,7 +17,7 @@ from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.connection import Connection
 from tokar.rpc.ndr import NdrReader, NdrWriter, com_guid, type_1
 from tokar.rpc.objref import StandardRef, custom_bytes, interface_bytes, parse_custom, skip_that, take_bindings
-from tokar.rpc.pdus import NDR, Fault, Flag, Kind, ResponseStart, Trailer, parse_ack, pdu_bytes, read_pdu
+from tokar.rpc.pdus import NDR, FaultBody, Flag, PduKind, ResponseStart, Trailer, parse_ack, pdu_bytes, read_pdu
 from tokar.rpc.wire_errors import WireError
 
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ def _call(data: bytes) -> None:
 
 
 def _call_seeds() -> list[bytes]:
-    ack = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack())
+    ack = pdu_bytes(PduKind.BIND_ACK, 1, ACK + NDR.pack())
     ways = NdrWriter().u16(5).u16(7).pointer(present=True).u32(9).u16(9).u16(6)
     ways.raw(struct.pack("<H", 7) + "ca1\0\0".encode("utf-16-le") + struct.pack("<HHH", 10, 0xFFFF, 0)).u32(0, 0)
     start = ResponseStart(64, 0).pack()
     stub = ways.done()
-    parts = pdu_bytes(Kind.RESPONSE, 2, start + stub[:16], flags=Flag.FIRST)
-    parts += pdu_bytes(Kind.RESPONSE, 2, start + stub[16:], flags=Flag.LAST)
-    fault = pdu_bytes(Kind.FAULT, 2, Fault(0, 0, 0, 0, 5).pack())
-    return [ack + pdu_bytes(Kind.RESPONSE, 2, start + stub), ack + parts, ack + fault, ack]
+    parts = pdu_bytes(PduKind.RESPONSE, 2, start + stub[:16], flags=Flag.FIRST)
+    parts += pdu_bytes(PduKind.RESPONSE, 2, start + stub[16:], flags=Flag.LAST)
+    fault = pdu_bytes(PduKind.FAULT, 2, FaultBody(0, 0, 0, 0, 5).pack())
+    return [ack + pdu_bytes(PduKind.RESPONSE, 2, start + stub), ack + parts, ack + fault, ack]
 
 
 def _logon(data: bytes) -> None:
@@ -86,8 +86,8 @@ def _logon_seeds() -> list[bytes]:
     challenge = NtlmAcceptor({}).step(b"NTLMSSP\0\1\0\0\0" + bytes(28))
     trailer = Trailer(mechanism=Mechanism.NTLM, context=1)
     flags = Flag.WHOLE | Flag.HEADER_SIGNING
-    ack = pdu_bytes(Kind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=challenge)
-    answer = pdu_bytes(Kind.RESPONSE, 2, ResponseStart(16, 0).pack() + bytes(16), trailer=trailer, token=bytes(16))
+    ack = pdu_bytes(PduKind.BIND_ACK, 1, ACK + NDR.pack(), flags=flags, trailer=trailer, token=challenge)
+    answer = pdu_bytes(PduKind.RESPONSE, 2, ResponseStart(16, 0).pack() + bytes(16), trailer=trailer, token=bytes(16))
     return [ack + answer, ack]
 
 

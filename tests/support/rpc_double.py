@@ -19,11 +19,11 @@ from tokar.rpc.auth import Mechanism, Protection
 from tokar.rpc.pdus import (
     MAX_FRAGMENT,
     NDR,
-    Fault,
+    FaultBody,
     Flag,
-    Kind,
     Pdu,
     PduHeader,
+    PduKind,
     RequestStart,
     ResponseStart,
     pdu_bytes,
@@ -156,10 +156,10 @@ class RpcDouble:
         self._peers.discard(peer.socket)
 
     def _take(self, peer: Peer, pdu: Pdu) -> bool:
-        kind = Kind(pdu.header.kind)
-        if kind in {Kind.BIND, Kind.ALTER_CONTEXT}:
+        kind = PduKind(pdu.header.kind)
+        if kind in {PduKind.BIND, PduKind.ALTER_CONTEXT}:
             return self._bind(peer, pdu, kind)
-        if kind is Kind.AUTH3 and pdu.trailer is not None:
+        if kind is PduKind.AUTH3 and pdu.trailer is not None:
             logon = peer.logons[pdu.trailer.context]
             try:
                 logon.context.step(pdu.token)
@@ -167,9 +167,9 @@ class RpcDouble:
                 logon.refused = True
                 self.refusals += 1
             return True
-        return kind is Kind.REQUEST and self._request(peer, pdu)
+        return kind is PduKind.REQUEST and self._request(peer, pdu)
 
-    def _bind(self, peer: Peer, pdu: Pdu, kind: Kind) -> bool:
+    def _bind(self, peer: Peer, pdu: Pdu, kind: PduKind) -> bool:
         _, most_taken, group, count = struct.unpack_from("<HHIB", pdu.body)
         peer.fragment = min(MAX_FRAGMENT, most_taken)
         at, results = 12, b""
@@ -198,10 +198,10 @@ class RpcDouble:
                 return False
             trailer = pdu.trailer
             flags |= Flag.HEADER_SIGNING if self.header_signing else 0
-        address = f"{self.port}\0".encode() if kind is Kind.BIND else b""
+        address = f"{self.port}\0".encode() if kind is PduKind.BIND else b""
         body = struct.pack("<HHIH", MAX_FRAGMENT, MAX_FRAGMENT, group or 0x1234, len(address)) + address
         body += bytes(-len(body) % 4) + struct.pack("<BBH", count, 0, 0) + results
-        answer = Kind.BIND_ACK if kind is Kind.BIND else Kind.ALTER_CONTEXT_ANSWER
+        answer = PduKind.BIND_ACK if kind is PduKind.BIND else PduKind.ALTER_CONTEXT_ANSWER
         self._send(peer, pdu_bytes(answer, pdu.header.call, body, flags=flags, trailer=trailer, token=token))
         return True
 
@@ -239,20 +239,20 @@ class RpcDouble:
             flags = Flag.FIRST * (at == 0) | Flag.LAST * (at + room >= len(answer))
             start = ResponseStart(len(answer), number).pack()
             if protection:
-                header = PduHeader(kind=Kind.RESPONSE, flags=flags, size=0, call=pdu.header.call)
+                header = PduHeader(kind=PduKind.RESPONSE, flags=flags, size=0, call=pdu.header.call)
                 self._send(peer, protection.seal(header, start, part))
             else:
-                self._send(peer, pdu_bytes(Kind.RESPONSE, pdu.header.call, start + part, flags=flags))
+                self._send(peer, pdu_bytes(PduKind.RESPONSE, pdu.header.call, start + part, flags=flags))
 
     def _fault(self, peer: Peer, pdu: Pdu, status: int) -> None:
         flags = Flag.WHOLE | (0 if self.executed_before_fault else Flag.DID_NOT_EXECUTE)
-        body = Fault(0, 0, 0, 0, status).pack()
+        body = FaultBody(0, 0, 0, 0, status).pack()
         logon = peer.logons.get(pdu.trailer.context) if pdu.trailer else None
         if logon is not None and logon.protection.is_complete and not logon.refused:
-            header = PduHeader(kind=Kind.FAULT, flags=flags, size=0, call=pdu.header.call)
+            header = PduHeader(kind=PduKind.FAULT, flags=flags, size=0, call=pdu.header.call)
             self._send(peer, logon.protection.seal(header, body, b""))
         else:
-            self._send(peer, pdu_bytes(Kind.FAULT, pdu.header.call, body, flags=flags))
+            self._send(peer, pdu_bytes(PduKind.FAULT, pdu.header.call, body, flags=flags))
 
     def _send(self, peer: Peer, data: bytes) -> None:
         self.sent += 1

@@ -134,7 +134,7 @@ def whole_archive() -> bytes:
     """Return an archive with files of all kinds, a transcript, lower-case records before SUMM and after ROOT."""
     sink = MemorySink()
     with SalvageWriter(
-        sink, HEAD, archive_id=OLD_ID, compression=Compression(1), chunk_log2=16, clock=lambda: NOW, threads=1
+        sink, HEAD, archive_id=OLD_ID, compression=Compression(1, threads=1), chunk_log2=16, clock=lambda: NOW
     ) as writer:
         writer.add_calls([{"call": "Prepare"}])
         for number, (name, content) in enumerate(FILES.items()):

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -236,9 +236,8 @@ def collect(
             sink,
             head,
             archive_id=collection.archive_id,
-            compression=compression,
+            compression=replace(compression or Compression(), threads=threads),
             clock=clock,
-            threads=threads,
             keys=collection.recipients,
         )
         if collection.signer is not None:

@@ -18,10 +18,11 @@ _MIN_COMPRESSED_SIZE: Final = 64  # smaller chunks cannot shrink by as much as a
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """What the writer may do to shrink chunks."""
+    """What the writer may do to shrink chunks, and by how many threads."""
 
     # Level of Zstandard, or None to store chunks as they are (chunks of zeros are recognised all the same).
     level: int | None = 1
+    threads: int | None = None  # Of the encoder; the number of processors by default. Bytes do not depend on it
 
     @classmethod
     def parse(cls, text: str) -> Compression:

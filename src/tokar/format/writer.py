@@ -94,10 +94,9 @@ class ArchiveWriter:
         sink: Where the bytes go.
         head: What is known now (section 6.1).
         archive_id: 16 bytes; random by default.
-        compression: How chunks are stored.
+        compression: How chunks are stored, and by how many threads.
         chunk_log2: Size of a chunk as a power of two, 16 to 24; raised by itself for files that would have too many.
         clock: For the time of the end.
-        threads: Encoder threads; the number of processors by default.
         keys: Makes the key that content is encrypted with; None for an archive that anyone can read.
 
     Raises:
@@ -114,7 +113,6 @@ class ArchiveWriter:
         compression: Compression | None = None,
         chunk_log2: int = DEFAULT_CHUNK_LOG2,
         clock: Callable[[], datetime] = system_clock,
-        threads: int | None = None,
         keys: KeyMaker | None = None,
     ) -> None:
         if not records.MIN_CHUNK_LOG2 <= chunk_log2 <= records.MAX_CHUNK_LOG2:
@@ -134,7 +132,6 @@ class ArchiveWriter:
         self._sink = sink
         self._clock = clock
         self._chunk_log2 = chunk_log2
-        self._threads = threads
         self._pipeline: Pipeline | None = None
         self._tag = self.id[:8]
         self._pending: list[Buffer] = []
@@ -366,7 +363,7 @@ class ArchiveWriter:
         chunk_size = 1 << file.chunk_log2
         if self._pipeline is None or self._pipeline.chunk_size != chunk_size:
             self._stop()
-            self._pipeline = Pipeline(self.compression, chunk_size, threads=self._threads)
+            self._pipeline = Pipeline(self.compression, chunk_size, threads=self.compression.threads)
         return self._pipeline
 
     @contextmanager

@@ -22,7 +22,7 @@ from tokar.rpc.activation import ActivationError
 from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.ndr import NdrReader
 from tokar.rpc.pdus import Syntax
-from tokar.rpc.remote_object import LET_IN, Place, RemoteObject, server_version
+from tokar.rpc.remote_object import LET_IN, RemoteObject, ServerPlace, server_version
 from tokar.rpc.trace import Trace
 from tokar.rpc.wire_errors import LinkLostError, RpcFaultError, WireError
 from tokar.server.contract import (
@@ -124,7 +124,7 @@ class CaServer(Server):
 
     def __init__(
         self,
-        place: Place,
+        place: ServerPlace,
         authority: str | None = None,
         *,
         deadlines: Deadlines | None = None,
@@ -472,7 +472,7 @@ def open_source(
     user, given = logon.get("user"), deadlines or Deadlines()
     mechanism = Mechanism[logon.get("auth", "negotiate").upper()]
     told = [name for name in (address.host, address.authority, *re.split(r"[\\@]", user or "")) if name]
-    where = Place(
+    where = ServerPlace(
         address.host,
         address.port,
         Credentials(user, logon.get("password"), mechanism),

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from tokar.errors import MissingExtraError
-from tokar.rpc.pdus import HEADER_SIZE, TRAILER_SIZE, Kind, Pdu, PduHeader, Trailer
+from tokar.rpc.pdus import HEADER_SIZE, TRAILER_SIZE, Pdu, PduHeader, PduKind, Trailer
 from tokar.rpc.wire_errors import LogonError, WireError
 from tokar.words import install_text
 
@@ -208,7 +208,7 @@ class Protection:
         """
         trailer = pdu.trailer
         if trailer is None:
-            raise WireError(f"a {Kind(pdu.header.kind).name.lower()} without protection")
+            raise WireError(f"a {PduKind(pdu.header.kind).name.lower()} without protection")
         agreed = self.trailer(trailer.padding)
         if (trailer.mechanism, trailer.level, trailer.context) != (agreed.mechanism, agreed.level, agreed.context):
             raise WireError("a packet with another protection than was agreed on")

@@ -19,11 +19,11 @@ from tokar.rpc.pdus import (
     MAX_FRAGMENT,
     NDR,
     Bind,
-    Fault,
+    FaultBody,
     Flag,
-    Kind,
     Pdu,
     PduHeader,
+    PduKind,
     RequestStart,
     ResponseStart,
     Syntax,
@@ -189,7 +189,7 @@ class Connection:
 
     def _bind(self, interface: Syntax, credentials: Credentials | None) -> None:
         self._call += 1  # one for all legs of a logon
-        kind = Kind.ALTER_CONTEXT if self._numbers else Kind.BIND
+        kind = PduKind.ALTER_CONTEXT if self._numbers else PduKind.BIND
         number = len(self._numbers)
         body = Bind(group=self._group, number=number, interface=interface, form=NDR).pack()
         if credentials is None:
@@ -199,34 +199,34 @@ class Connection:
         self._numbers[interface.identifier] = number
 
     def _log_on(self, body: bytes, protection: Protection) -> None:
-        token, kind = protection.step(), Kind.BIND
+        token, kind = protection.step(), PduKind.BIND
         for _ in range(_MOST_LEGS):
             answer = self._exchange(kind, body, protection, token)
-            if kind is Kind.BIND and not answer.has(Flag.HEADER_SIGNING):
+            if kind is PduKind.BIND and not answer.has(Flag.HEADER_SIGNING):
                 raise LogonError("the server signs no headers", hint="it is too old, or something on the way is wrong")
             token = protection.step(answer.token) if answer.token or not protection.is_complete else b""
             if protection.mechanism is Mechanism.NTLM and token:
-                self._write(pdu_bytes(Kind.AUTH3, self._call, bytes(4), trailer=protection.trailer(), token=token))
+                self._write(pdu_bytes(PduKind.AUTH3, self._call, bytes(4), trailer=protection.trailer(), token=token))
                 token = b""
             if not token:
                 protection.demand_sealed()
                 self._protection = protection
                 return
-            kind = Kind.ALTER_CONTEXT
+            kind = PduKind.ALTER_CONTEXT
         raise LogonError("logging on does not come to an end")
 
-    def _exchange(self, kind: Kind, body: bytes, protection: Protection | None, token: bytes) -> Pdu:
+    def _exchange(self, kind: PduKind, body: bytes, protection: Protection | None, token: bytes) -> Pdu:
         """Send bind or alter_context, and return the acknowledgement."""
         flags = Flag.WHOLE | (Flag.HEADER_SIGNING if protection else 0)
         trailer = protection.trailer() if protection else None
         self._write(pdu_bytes(kind, self._call, body, flags=flags, trailer=trailer, token=token))
         answer = self._read()
-        if answer.header.kind == Kind.BIND_NAK:
+        if answer.header.kind == PduKind.BIND_NAK:
             reason = int.from_bytes(answer.body[:2], "little")
             raise LogonError(f"the server refuses the connection, reason {reason}", hint=_WHO)
-        expected = Kind.BIND_ACK if kind is Kind.BIND else Kind.ALTER_CONTEXT_ANSWER
+        expected = PduKind.BIND_ACK if kind is PduKind.BIND else PduKind.ALTER_CONTEXT_ANSWER
         if answer.header.kind != expected or answer.header.call != self._call:
-            raise WireError(f"{Kind(answer.header.kind).name} came in place of {expected.name}")
+            raise WireError(f"{PduKind(answer.header.kind).name} came in place of {expected.name}")
         ack, result = parse_ack(answer.body)
         if result.result:
             raise WireError(
@@ -241,9 +241,9 @@ class Connection:
     def _put(self, flags: int, start: bytes, stub: bytes) -> None:
         """Send a fragment of a request."""
         if self._protection is None:
-            self._write(pdu_bytes(Kind.REQUEST, self._call, start + stub, flags=flags))
+            self._write(pdu_bytes(PduKind.REQUEST, self._call, start + stub, flags=flags))
         else:
-            header = PduHeader(kind=Kind.REQUEST, flags=flags, size=0, call=self._call)
+            header = PduHeader(kind=PduKind.REQUEST, flags=flags, size=0, call=self._call)
             self._write(self._protection.seal(header, start, stub))
 
     def _answer(self, sent: _Sent) -> bytes:
@@ -266,7 +266,7 @@ class Connection:
     def _part(self, sent: _Sent, pdu: Pdu, *, is_first: bool) -> tuple[bytes, bytes]:
         """Return the start of a fragment of an answer, and what it holds."""
         fixed = ResponseStart.layout_size()
-        if pdu.header.kind != Kind.RESPONSE or pdu.header.call != sent.call:
+        if pdu.header.kind != PduKind.RESPONSE or pdu.header.call != sent.call:
             raise WireError(f"packet {pdu.header.kind} of call {pdu.header.call} came, call {sent.call} waits")
         if pdu.has(Flag.FIRST) is not is_first:
             raise WireError("fragments in a wrong order")
@@ -284,12 +284,12 @@ class Connection:
         pdu = read_pdu(self._receive)
         if self._trace:
             self._trace.packet("received", pdu.header, pdu.trailer, len(pdu.token))
-        if pdu.header.kind == Kind.FAULT:
+        if pdu.header.kind == PduKind.FAULT:
             raise self._fault(pdu)
         return pdu
 
     def _fault(self, pdu: Pdu) -> RpcFaultError:
-        if len(pdu.body) < Fault.layout_size():
+        if len(pdu.body) < FaultBody.layout_size():
             raise WireError("a fault that is cut")
         is_signed = False
         if self._protection is not None:
@@ -298,7 +298,7 @@ class Connection:
                 is_signed = True
             if not is_signed:  # what comes behind it cannot be verified either
                 self._lose("a fault came without a signature that is right")
-        return RpcFaultError(Fault.unpack(pdu.body).status, did_not_run=is_signed and pdu.has(Flag.DID_NOT_EXECUTE))
+        return RpcFaultError(FaultBody.unpack(pdu.body).status, did_not_run=is_signed and pdu.has(Flag.DID_NOT_EXECUTE))
 
     def _demand_free(self, seconds: float) -> None:
         if self._lost is not None:

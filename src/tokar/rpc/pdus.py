@@ -24,7 +24,7 @@ PRIVACY: Final = 6  # the level of protection: signed and sealed
 _VERSION: Final = 5
 
 
-class Kind(IntEnum):
+class PduKind(IntEnum):
     """What a packet is."""
 
     REQUEST = 0
@@ -141,7 +141,7 @@ class ResponseStart(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault(Record):
+class FaultBody(Record):
     """What a fault begins with."""
 
     hint: U32
@@ -184,7 +184,7 @@ def read_pdu(receive: Callable[[int], bytes]) -> Pdu:
     """
     head = receive(HEADER_SIZE)
     header = PduHeader.unpack(head)
-    if header.version != _VERSION or header.representation & 0xFF != LITTLE_ENDIAN or header.kind not in set(Kind):
+    if header.version != _VERSION or header.representation & 0xFF != LITTLE_ENDIAN or header.kind not in set(PduKind):
         raise WireError("what came is no packet of RPC 5 in little-endian", hint="is this port one of Windows RPC?")
     behind = header.token_size + (TRAILER_SIZE if header.token_size else 0)
     if header.size < HEADER_SIZE + behind:
@@ -200,7 +200,13 @@ def read_pdu(receive: Callable[[int], bytes]) -> Pdu:
 
 
 def pdu_bytes(
-    kind: Kind, call: int, body: bytes, *, flags: int = Flag.WHOLE, trailer: Trailer | None = None, token: bytes = b""
+    kind: PduKind,
+    call: int,
+    body: bytes,
+    *,
+    flags: int = Flag.WHOLE,
+    trailer: Trailer | None = None,
+    token: bytes = b"",
 ) -> bytes:
     """Return the bytes of a packet that is not protected."""
     behind = trailer.pack() + token if trailer else b""

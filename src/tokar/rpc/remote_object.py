@@ -48,7 +48,7 @@ LET_IN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerPlace:
     """A server, and how it is asked."""
 
     host: str
@@ -73,7 +73,7 @@ class Place:
         return connection
 
 
-def server_version(place: Place) -> tuple[int, int]:
+def server_version(place: ServerPlace) -> tuple[int, int]:
     """Return the version of DCOM to speak with a server: the lower one of ours and its own.
 
     Raises:
@@ -103,7 +103,7 @@ class RemoteObject:
         SourceError: The server cannot be reached, or does not let this account in.
     """
 
-    def __init__(self, place: Place, class_id: bytes, interface: Syntax) -> None:
+    def __init__(self, place: ServerPlace, class_id: bytes, interface: Syntax) -> None:
         self._place = place
         self._interface = interface
         self._version = server_version(place)
@@ -215,7 +215,7 @@ class RemoteObject:
 class _Pings:
     """Keeps an object alive, in a thread and on a connection of its own."""
 
-    def __init__(self, place: Place, target: int) -> None:
+    def __init__(self, place: ServerPlace, target: int) -> None:
         self._place = place
         self._object = target
         self._set = 0

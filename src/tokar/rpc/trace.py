@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 
 from tokar._version import SOFTWARE
 from tokar.redact import Redactor
-from tokar.rpc.pdus import Kind, PduHeader, Trailer
+from tokar.rpc.pdus import PduHeader, PduKind, Trailer
 
 FORM: Final = "tokar trace 1"
 # A way to a server, behind the number of its protocol, and the name of its account, behind that of its protection.
@@ -78,7 +78,7 @@ class ConnectionTrace:
 
     def packet(self, direction: str, header: PduHeader, trailer: Trailer | None, token_size: int) -> None:
         """Note a packet: what stands outside of its protection."""
-        facts: dict[str, Any] = {"kind": Kind(header.kind).name, "flags": header.flags, "size": header.size}
+        facts: dict[str, Any] = {"kind": PduKind(header.kind).name, "flags": header.flags, "size": header.size}
         facts |= {"token_size": token_size} if token_size else {}
         if trailer is not None:
             facts |= {"mechanism": trailer.mechanism, "level": trailer.level}

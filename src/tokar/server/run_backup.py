@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -199,14 +199,13 @@ class _Run:
         dynamic = procedure.dynamic_files()
         if dynamic is not None:
             self._left_out = [names.display(entry.raw_name, entry.encoding) for entry in dynamic.entries]
-        given, clock, threads = options.compression, options.clock, options.threads
+        compression = options.compression or Compression()
         writer = ArchiveWriter(
             sink,
             head,
             archive_id=options.archive_id,
-            compression=given,
-            clock=clock,
-            threads=threads,
+            compression=replace(compression, threads=options.threads),
+            clock=options.clock,
             keys=options.recipients,
         )
         if (signer := options.signer) is not None:
