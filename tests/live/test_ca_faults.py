@@ -11,7 +11,9 @@ import pytest
 from ca_parts import authority, server_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rpc_double import ACCESS_DENIED, FaultError
 
+from tokar import codes
 from tokar.errors import ArchiveError, PartialError, SourceError
 from tokar.format.archive import Archive
 from tokar.format.verify import verify
@@ -246,6 +248,24 @@ def test_a_fault_in_prepare_ends_what_may_have_begun(tmp_path: Path, status: int
         with pytest.raises(ServerError):
             server_of(double).prepare_backup(BackupType.FULL)
         assert ("END" in double.log) is ends
+        assert not double.objects
+
+
+def test_a_prepare_that_is_not_let_in_is_given_up_on_the_connection_that_there_is(tmp_path: Path) -> None:
+    with authority(tmp_path) as double:
+        made, asked = double._admin, []
+
+        def refuse(incoming: Incoming) -> bytes:
+            asked.append(incoming.operation)
+            if incoming.operation == Call.PREPARE:
+                raise FaultError(ACCESS_DENIED)
+            return made(incoming)
+
+        double.exporter.intercept = refuse
+        with pytest.raises(ServerError) as caught:
+            server_of(double).prepare_backup(BackupType.FULL)
+        assert caught.value.code == codes.ACCESS_DENIED
+        assert asked == [Call.PREPARE]
         assert not double.objects
 
 

@@ -216,6 +216,7 @@ class CaServer(Server):
         except BaseException as error:
             if isinstance(error, ServerError) and error.code == codes.ACCESS_DENIED:  # to log on anew would not help
                 session.close()
+                raise
             with suppress(SourceError):  # it may have begun, or begin yet
                 begun.end(Outcome.ABORT)
             raise
