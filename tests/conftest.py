@@ -30,6 +30,7 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
 
 # Tests that start processes, tell whole stories, or try every point and many random cases; not in `make quick`.
 SLOW = {
+    *("test_engine_agrees", "test_growth", "test_legitimate_sets", "test_real_sets", "test_two_sets"),
     *("test_backup_faults", "test_backup_killed", "test_backup_simulated", "test_cli_backup", "test_cli_demo"),
     *(
         "test_cli_hostile",
