@@ -12,12 +12,12 @@ import pytest
 from chain_sets import DATABASE, dirty, part
 from chain_stories import Kept, content_of, new_story, take, target_for
 from command_line import Result, done, process, tokar
-from encrypted import make_identity, recipients
+from encrypted import make_identity, recipients, ring
 from small_sets import contents, write
 
 from tokar.errors import LockedError, SetError
 from tokar.format import records
-from tokar.format.archive import Archive
+from tokar.format.archive import Archive, content_digest
 from tokar.lab.lab import open_lab
 from tokar.server.contract import BackupKind
 
@@ -387,6 +387,13 @@ def test_a_chain_is_backed_up_copied_damaged_salvaged_restored_and_recovered(
         sets.append(take(story, tmp_path / f"{name}.tokar", kind, before=tuple(sets), recipients=recipients(mine)))
         receipt = json.loads((tmp_path / f"{name}.tokar.receipt.json").read_text())
         assert (receipt["truncation"], receipt["archive"]["proven"]) == ("done", "content")
+        told = json.dumps(receipt).encode() + (tmp_path / f"{name}.tokar").read_bytes()
+        with Archive(tmp_path / f"{name}.tokar", ring(mine)) as opened:
+            for entry in opened:  # the transcript and the receipt of a server say nothing of content either
+                digest = content_digest(opened, entry)
+                assert digest != entry.digest
+                assert digest not in told
+                assert digest.hex().encode() not in told
     Path("copies").mkdir()
     for name in ("full", "inc1", "inc2"):
         with Archive(tmp_path / f"{name}.tokar") as opened:
