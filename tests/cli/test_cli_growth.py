@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import tokar
+from encrypted import make_identity
 from recovery_sets import OTHER_STREAM, dirty, logs, moment
 from sweeps import sampled
 
@@ -52,6 +53,14 @@ VERBS = {
     "check": ("check", "{archive}"),
     "check --json": ("check", "--json", "{archive}"),
     "check --content": ("check", "--content", "{archive}"),
+    "check folder": ("check", "{folder}"),
+    "check --replay": ("check", "--replay", "{folder}"),
+    "inspect folder": ("inspect", "{folder}"),
+    "replay": ("replay", "{folder}"),
+    "recover": ("recover", "{folder}", "--out", "{out}.r"),
+    "keys": ("keys", "{sealed}"),
+    "rekey": ("rekey", "-q", "{sealed}", "--recipients-file", "{mine}.pub", "--identity", "{mine}"),
+    "check --identity": ("check", "--content", "{sealed}", "--identity", "{mine}"),
     "chain": ("chain", "{archive}"),
     "chain --json": ("chain", "--json", "{archive}"),
     "restore --dry-run": ("restore", "--dry-run", "--into", "{out}", "{archive}"),
@@ -61,6 +70,9 @@ VERBS = {
     "extract": ("extract", "--force", "-o", "{out}", "{archive}", "main.edb"),
     "salvage": ("salvage", "--force", "--json", "{damaged}", "{out}"),
 }
+
+
+_ARCHIVES = {"archive": "a", "damaged": "b", "sealed": "e"}
 
 
 def files(count: int, kind: str) -> Iterator[tuple[str, bytes]]:
@@ -96,11 +108,14 @@ def made(place: Path, count: int, kind: str) -> dict[str, Path]:
     for name, content in files(count, kind):
         (place / "in" / name).write_bytes(content)
     tokar("create", "-q", "--compress", "none", place / "a.tokar", place / "in")
+    mine = make_identity(place)
+    tokar("create", "-q", "--compress", "none", place / "e.tokar", place / "in", "--recipients-file", f"{mine}.pub")
     spoilt = bytearray((place / "a.tokar").read_bytes())
     for at in range(9000, len(spoilt) - 5000, 40_000):
         spoilt[at] ^= 0xFF
     (place / "b.tokar").write_bytes(spoilt)
-    return {"folder": place / "in", "archive": place / "a.tokar", "damaged": place / "b.tokar", "out": place / "out"}
+    paths = {"folder": place / "in", "out": place / "out", "mine": mine}
+    return paths | {name: place / f"{leaf}.tokar" for name, leaf in _ARCHIVES.items()}
 
 
 @pytest.fixture(scope="module")
