@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ from command_line import Result, done, process, tokar
 from encrypted import make_identity, recipients, ring
 from small_sets import contents, write
 
-from tokar.errors import LockedError, SetError
+from tokar.cli.encryption import recipients_of
+from tokar.errors import InputError, LockedError, SetError
 from tokar.format import records
 from tokar.format.archive import Archive, content_digest
 from tokar.lab.lab import open_lab
@@ -267,6 +269,33 @@ def test_a_passphrase_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert "scrypt" in done("keys", "b.tokar").stdout
     monkeypatch.setenv("TOKAR_PASSPHRASE", "battery staple")
     refused(tokar("verify", "-q", "--content", "b.tokar", "--passphrase"), "no identity that was given opens it")
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [(EOFError(), "no passphrase was given"), (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "is no text")],
+)
+def test_a_terminal_that_gives_no_passphrase_is_a_typed_error(
+    fault: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*_arguments: object) -> str:
+        raise fault
+
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", ask)
+    with pytest.raises(InputError, match=message):
+        recipients_of(None, None, passphrase=True)
+
+
+@pytest.mark.usefixtures("here")
+def test_of_a_chain_it_is_said_which_set_nothing_opens(here: Path) -> None:
+    write(here / "more", part(8, 9))
+    done("create", "-q", "b.tokar", "more", "--recipients-file", "theirs.pub")
+    result = tokar("restore", "a.tokar", "b.tokar", "--into", "out", "--identity", "mine")
+    refused(result, "no identity that was given opens it (b.tokar)")
+    assert not (here / "out").exists()
 
 
 @pytest.mark.usefixtures("here")

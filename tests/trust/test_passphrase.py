@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import resource
 
 import pyrage
 import pytest
@@ -54,6 +55,19 @@ def test_more_work_than_age_takes_is_not_begun() -> None:
     line = sealed.splitlines()[1]
     for work in (b"23", b"99"):
         assert open_with_passphrase(sealed.replace(line, line.rpartition(b" ")[0] + b" " + work), "words") is None
+
+
+def test_the_most_work_that_age_takes_ends_at_memory_alone() -> None:
+    sealed = seal_with_passphrase(KEY, "words")
+    line = sealed.splitlines()[1]
+    most = sealed.replace(line, line.rpartition(b" ")[0] + b" 22")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, before[1]))  # it takes 4 GiB
+    try:
+        with pytest.raises(MemoryError):
+            open_with_passphrase(most, "words")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_a_file_for_recipients_is_not_opened_by_a_passphrase() -> None:

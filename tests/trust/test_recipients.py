@@ -207,6 +207,44 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         Identities([tmp_path / "nothing"])
 
 
+def test_files_as_windows_saves_them_are_read(tmp_path: Path, archive: Path, identity: Path) -> None:
+    for name in ("identity", "identity.pub"):
+        text = (identity.parent / name).read_text()
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert contents(archive, tmp_path / "identity") == FILES
+    make_archive(tmp_path / "a.tokar", {}, tmp_path / "identity")
+    (tmp_path / "wide").write_bytes(identity.read_text().encode("utf-16"))
+    with pytest.raises(InputError, match="no text of recipients or identities") as caught:
+        Identities([tmp_path / "wide"])
+    assert caught.value.hint == "save it as UTF-8"
+
+
+def test_a_secret_that_is_given_as_a_file_is_not_repeated(identity: Path) -> None:
+    secret = identity.read_text().splitlines()[-1]
+    for read in (Recipients.lines, lambda path: Identities([path])):
+        with pytest.raises(InputError, match="not the name of a file: keep it secret") as caught:
+            read(secret)
+        assert secret[20:] not in str(caught.value)
+
+
+def test_a_passphrase_that_takes_more_memory_than_there_is_opens_nothing_and_hinders_nobody(
+    tmp_path: Path, identity: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_archive(tmp_path / "a.tokar", {"a.log": b"x"}, identity)
+    with Archive(made) as opened:
+        root = opened.root
+    slow = b"age-encryption.org/v1\n-> scrypt AAAA 22\n\n--- " + b"A" * 43 + b"\n"
+    append_records(made, [TrailingRecord(records.KEYS, slow)], root=root)
+
+    def short(_data: bytes, _words: str) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(trusted, "open_with_passphrase", short)
+    with pytest.raises(LockedError, match="too little memory"):
+        Archive(made, Identities(passphrase=lambda: "words"))
+    Archive(made, Identities([identity], passphrase=lambda: "words")).close()
+
+
 @needs_ssh_keygen
 def test_an_ssh_key_behind_a_passphrase_is_refused_with_a_reason(tmp_path: Path) -> None:
     key = make_key(tmp_path, "locked", "words")

@@ -22,6 +22,7 @@ from tokar.trust.signatures import (
     found_signatures,
     signatures_of,
 )
+from tokar.trust.signing import sign_archive
 
 pytestmark = needs_ssh_keygen
 ROOT, OTHER_ROOT = bytes(range(32)), bytes(32)
@@ -197,6 +198,43 @@ def test_what_lies_beside_and_is_no_signature_is_no_fault_of_the_archive(what: s
     assert found.signature is None
     assert found.damage
     assert {key for key, value in found.to_json().items() if value is not None} == {"where", "damage"}
+
+
+def test_what_is_wrong_with_a_damaged_signature_is_told(tmp_path: Path) -> None:
+    path = make_archive(tmp_path / "a.tokar")
+    Path(f"{path}.sig").mkdir()
+    with Archive(path) as archive, pytest.raises(NotSignedError, match=r"it is damaged \(.*directory"):
+        AllowedSigners(signers(tmp_path, "")).demand(archive)
+
+
+def test_an_archive_has_its_signature_under_every_name_that_leads_to_it(
+    keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    path = make_archive(tmp_path / "real" / "a.tokar")
+    sign_archive(path, Signer([keys / "alice"]))
+    (tmp_path / "newest.tokar").symlink_to(path)
+    (tmp_path / "folder").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    for name in ("newest.tokar", "folder/a.tokar", "real/a.tokar", str(path)):
+        with Archive(name) as archive:
+            assert [one.where for one in signatures_of(archive)] == [Where.DETACHED], name
+    sign_archive("newest.tokar", Signer([keys / "bob"]))
+    with Archive("newest.tokar") as archive:
+        AllowedSigners(signers(tmp_path, f"bob@x {public(keys / 'bob')}")).demand(archive)
+
+
+def test_an_archive_whose_name_leaves_no_room_for_a_signature_beside_it_is_signed_inside(
+    keys: Path, tmp_path: Path
+) -> None:
+    path = make_archive(tmp_path / ("a" * 252))
+    with Archive(path) as archive:
+        assert signatures_of(archive) == []
+    with pytest.raises(StorageError, match="too long"):
+        sign_archive(path, Signer([keys / "alice"]))
+    sign_archive(path, Signer([keys / "alice"]), embed=True)
+    with Archive(path) as archive:
+        AllowedSigners(signers(tmp_path, f"alice@x {public(keys / 'alice')}")).demand(archive)
 
 
 def test_sixteen_signatures_are_made_and_no_more(keys: Path) -> None:

@@ -91,9 +91,19 @@ def _passphrase(*, again: bool = False) -> str:
         if not sys.stdin.isatty():
             hint = f"put it into the variable {ASKED_IN}; it is never taken from the command line"
             raise InputError("there is no terminal to ask for the passphrase", hint=hint)
-        words = getpass.getpass("passphrase: ", sys.stderr)
-        if again and getpass.getpass("the same again: ", sys.stderr) != words:
+        words = _asked("passphrase: ")
+        if again and _asked("the same again: ") != words:
             raise InputError("the two passphrases are not the same")
     if not words:
         raise InputError("the passphrase is empty")
     return words
+
+
+def _asked(prompt: str) -> str:
+    try:
+        return getpass.getpass(prompt, sys.stderr)
+    except EOFError as error:
+        raise InputError("no passphrase was given") from error
+    except UnicodeDecodeError as error:
+        hint = f"does the terminal send {error.encoding}? or put it into the variable {ASKED_IN}"
+        raise InputError("what was typed is no text", hint=hint) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tokar import tokens
-from tokar.errors import ExistingFileError, FormatError, RestoreError
+from tokar.errors import ExistingFileError, FormatError, LockedError, RestoreError
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
@@ -136,7 +136,7 @@ class OpenSets:
             if self._keyring is not None:
                 archive.unlock(self._keyring)
             archive.demand_unique()
-        except FormatError as error:
+        except (FormatError, LockedError) as error:
             error.path = error.path or backup_set.label
             raise
         return archive

@@ -7,7 +7,6 @@ slower, or busy. A backup must open wherever it is brought to; so the work is fi
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -63,9 +62,10 @@ def open_with_passphrase(data: bytes, words: str) -> bytes | None:
 
 
 def _stretched(words: str, salt: bytes, work: int) -> bytes:
-    size = (128 << work) * _BLOCK
-    secret = words.encode("utf-8", "surrogateescape")
-    return hashlib.scrypt(secret, salt=_LABEL + salt, n=1 << work, r=_BLOCK, p=1, maxmem=size + (1 << 26), dklen=32)
+    # hashlib.scrypt ends below 2 GiB
+    scrypt = load("cryptography.hazmat.primitives.kdf.scrypt").Scrypt(_LABEL + salt, 32, n=1 << work, r=_BLOCK, p=1)
+    stretched: bytes = scrypt.derive(words.encode("utf-8", "surrogateescape"))
+    return stretched
 
 
 def _derived(file_key: bytes, salt: bytes, purpose: bytes) -> bytes:

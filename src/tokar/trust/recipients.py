@@ -98,6 +98,7 @@ class Identities:
         self._identities = [one for path in files for one in _identities(path)]
         self._passphrase = passphrase
         self._said: str | None = None
+        self._was_short = False
         load("cryptography")  # before anything is begun
 
     def find(self, encryption: Encryption, more: Sequence[bytes]) -> ContentKey:
@@ -111,12 +112,15 @@ class Identities:
             LockedError: No identity opens it, or what they open is another key (ENC-4).
         """
         is_other = False
+        self._was_short = False
         for material in self._opened([*encryption.wrapped.values(), *more]):
             if len(material) == KEY_SIZE and (key := ArchiveKey(material)).key_id == encryption.key_id:
                 return key
             is_other = True
         if is_other:
             raise LockedError("what the identities open is not the key of this archive")
+        if self._was_short:
+            raise LockedError("there is too little memory for the work that a passphrase of this archive takes")
         raise LockedError("the content is encrypted, and no identity that was given opens it")
 
     def _opened(self, files: Sequence[bytes]) -> Iterator[bytes]:
@@ -130,8 +134,14 @@ class Identities:
                 except pyrage.DecryptError:
                     continue
         for data in by_words[:_MAX_SLOW] if self._passphrase is not None else ():
-            if (material := open_with_passphrase(data, self._words())) is not None:
-                yield material
+            words = self._words()
+            try:
+                material = open_with_passphrase(data, words)
+            except MemoryError:  # anyone can add one that asks for more than there is
+                self._was_short = True
+            else:
+                if material is not None:
+                    yield material
 
     def _words(self) -> str:
         if self._said is None:
@@ -147,7 +157,7 @@ def _recipient(text: str, number: int) -> Any:
         InputError: It is none.
     """
     pyrage = load("pyrage")
-    if any(word in text.upper() for word in _SECRET):
+    if _is_secret(text):
         raise InputError("that is an identity, which opens archives: keep it secret", hint=_RECIPIENT_HINT)
     try:
         return (pyrage.ssh if text.startswith("ssh-") else pyrage.x25519).Recipient.from_str(text)
@@ -178,14 +188,20 @@ def _identities(path: Path | str) -> Iterator[Any]:
 
 
 def _text(path: Path | str) -> str:
+    if _is_secret(str(path)):
+        raise InputError("that is an identity, not the name of a file: keep it secret", hint=_IDENTITY_HINT)
     with storage_errors("read it", path), open(path, "rb") as file:  # noqa: PTH123 - text or a path
         data = file.read(_MAX_FILE + 1)
     try:
         if len(data) <= _MAX_FILE:
-            return data.decode()
+            return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    raise InputError("it is no text of recipients or identities", path=path)
+    raise InputError("it is no text of recipients or identities", path=path, hint="save it as UTF-8")
+
+
+def _is_secret(text: str) -> bool:
+    return any(word in text.upper() for word in _SECRET)
 
 
 def _takes_passphrase(data: bytes) -> bool:

@@ -7,6 +7,7 @@ does not now, does not allow it (spec/trust.md).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -115,7 +116,11 @@ def found_signatures(trailing: Iterable[TrailingRecord], path: Path | str | None
         path: The archive; None where there is no place beside it.
     """
     found = [_taken_apart(Where.EMBEDDED, one.body) for one in trailing if one.kind == records.SIGN]
-    return found if path is None else [*found, *_beside(Path(f"{path}{SUFFIX}"))]
+    if path is None:
+        return found
+    named = (f"{path}{SUFFIX}", f"{os.path.realpath(path)}{SUFFIX}")  # beside a link, and beside what it leads to
+    places = dict.fromkeys(map(os.path.realpath, named))
+    return [*found, *(one for place in places for one in _beside(place))]
 
 
 def signatures_of(archive: Archive) -> list[FoundSignature]:
@@ -123,9 +128,9 @@ def signatures_of(archive: Archive) -> list[FoundSignature]:
     return found_signatures(archive.trailing, archive.path)
 
 
-def _beside(path: Path) -> Iterator[FoundSignature]:
+def _beside(path: str) -> Iterator[FoundSignature]:
     """Yield the signatures in a file; what is wrong with it is no fault of the archive."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - false where no file can have such a name
         return
     try:
         text = read_start(path, MAX_ARMORED_SIZE + 1)
@@ -290,7 +295,7 @@ class AllowedSigners:
             SigningError: Nobody could judge it.
         """
         if found.signature is None:
-            return SignedVerdict.DAMAGED, ""
+            return SignedVerdict.DAMAGED, f" ({found.damage})"
         if found.signature.namespace != NAMESPACE:
             return SignedVerdict.OTHER_NAMESPACE, ""
         return self._judge_key(found.signature, message_of(root))
