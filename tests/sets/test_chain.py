@@ -374,7 +374,7 @@ def test_a_full_that_is_not_here_is_refused(store: Store) -> None:
 
 def test_sets_of_two_servers_are_not_guessed_at(store: Store) -> None:
     store.full()
-    files = {"other.edb": bytes(dirty(5, 6, log_signature=OTHER_STREAM)), **logs(5, 6, stream=OTHER_STREAM)}
+    files = {DATABASE: bytes(dirty(5, 6, log_signature=OTHER_STREAM)), **logs(5, 6, stream=OTHER_STREAM)}
     store.add("other", files, "collected")
     with pytest.raises(NotRestorableError, match="more than one server"):
         restorable(store.chain)
