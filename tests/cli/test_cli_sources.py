@@ -179,6 +179,32 @@ def test_an_add_on_says_what_its_source_needs(tmp_path: Path, monkeypatch: pytes
     assert caught.value.hint == "it needs luck"
 
 
+TRACING = """
+from tokar.lab.server import open_source
+from tokar.server.contract import SourceKind
+
+
+def open_lab(place, *, restoring=False, trace=None, user=None, password=None, auth=None):
+    print(user, password, auth, file=trace)
+    return open_source(place)
+
+
+KIND = SourceKind(open=open_lab, takes=frozenset({"user", "password-env", "auth", "trace"}))
+"""
+
+
+def test_a_source_in_a_process_of_its_own_takes_a_logon_and_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(tmp_path, "tracing", "[tokar.sources]\ntracing = tracing:KIND\n", TRACING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PASSWORD_THERE", "hush")
+    create_lab(tmp_path / "lab", "certadm")
+    logon = ("--user", "me", "--password-env", "PASSWORD_THERE", "--auth", "ntlm", "--trace", tmp_path / "a.trace")
+    assert "service: runs" in done("probe", f"tracing:{tmp_path / 'lab'}", *logon).stdout
+    assert (tmp_path / "a.trace").read_text() == "me hush ntlm\n"
+
+
 @pytest.mark.parametrize(
     "code",
     ["raise RuntimeError('boo')", "raise SystemExit(3)", "KIND = 7", "import nothing_of_the_kind", "KIND = (", ""],

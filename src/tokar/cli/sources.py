@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -174,8 +175,21 @@ def opened_server(
     if usable_kind(source).keeps_deadlines:
         yield open_server(source, deadlines=deadlines or Deadlines(), **settings or {})
         return
-    with DeadlineServer(partial(open_server, source, **settings or {}), deadlines) as server:
+    with DeadlineServer(partial(_open_there, source, **_portable(settings or {})), deadlines) as server:
         yield server
+
+
+def _portable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as another process takes them: a trace by its path."""
+    return {key: value.name if key == "trace" else value for key, value in settings.items()}
+
+
+def _open_there(source: str, trace: str | None = None, **settings: Any) -> Server:
+    """Open a server in a process of its own, which goes on with the trace until it ends."""
+    if trace is not None:
+        # by lines, for its process may end in the middle
+        settings["trace"] = Path(trace).open("a", buffering=1, encoding="ascii")  # noqa: SIM115 - as long as the server
+    return open_server(source, **settings)
 
 
 def _built_in(scheme: str) -> SourceKind:
