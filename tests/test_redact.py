@@ -68,6 +68,17 @@ def test_in_bytes_names_are_covered_and_nothing_moves() -> None:
     assert one.data(data) == b"\x05\x00xxxx\x00" + "xxxxx CA".encode("utf-16-le") + b"\xff"
 
 
+@pytest.mark.parametrize("lines", [1, 2])
+def test_the_bytes_in_a_trace_lose_a_name_that_is_given_later(lines: int, tmp_path: Path) -> None:
+    stub = b"\1\2" + "D:\\Acme\\CertLog".encode("utf-16-le")
+    trace = tmp_path / "probe.trace"
+    trace.write_text(f'{{"event": "answer", "stub": "{stub.hex()}"}}\n' * lines)
+    printed = done("redact", trace, "--name", "acme").stdout
+    expected = b"\1\2" + "D:\\xxxx\\CertLog".encode("utf-16-le")
+    assert printed.count(expected.hex()) == lines
+    assert stub.hex() not in printed
+
+
 def test_secrets_in_json_are_left_out_whatever_they_are() -> None:
     value = {"password": "x", "Credentials": {"a": 1}, "blobs": {"expiry_token": "AQ=="}, "token": 68, "secret": None}
     assert Redactor().value(value) == {

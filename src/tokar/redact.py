@@ -4,7 +4,7 @@ r"""The one rule by which traces, reports and transcripts are made fit to be sen
   one everywhere: what belongs together still shows. They are told by where they stand (`\\HOST\share`, `ca://HOST`,
   `user@domain`, below a folder of homes, under a key such as `server`), and then replaced wherever they stand.
 * Secrets are left out: what stands under a key such as `password`, or behind `password=`.
-* In bytes a name is overwritten by as many `x`: lengths and offsets of a trace stay true.
+* In bytes, also those of a trace, a name is overwritten by as many `x`: lengths and offsets of a trace stay true.
 * All else stays: tokens, codes, sizes, times, names of logs, digests.
 
 What it cannot tell is a name in running text that stands nowhere else; those are given.
@@ -59,6 +59,8 @@ _PLACES: Final = (
     (re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.])"), ("address",)),
     (re.compile(r"(?<![\w:.])([0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:.])"), ("address",)),
 )
+_HEX: Final = "((?:[0-9a-f]{2})+)"
+_TRACED: Final = re.compile(rf'("stub": "){_HEX}(?=")')  # bytes in a line of a trace
 # Names that say nothing about anybody.
 _PLAIN: Final = {"localhost", "127.0.0.1", "::1", "?", ".", "priv", "pub", "dir", "edb", "tmp", "database"}
 
@@ -84,7 +86,7 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return text without names and secrets."""
         self._learn_from(text)
-        return self._replace(text)
+        return self._replace(_TRACED.sub(lambda match: match[1] + self.data(bytes.fromhex(match[2])).hex(), text))
 
     def data(self, data: bytes) -> bytes:
         """Return bytes with the names that are known so far overwritten, in ASCII, UTF-8 and UTF-16."""
@@ -107,6 +109,8 @@ class Redactor:
         if _SECRET.search(key) and value is not None:
             return LEFT_OUT
         if isinstance(value, str):
+            if key == "stub" and re.fullmatch(_HEX, value):
+                return self.data(bytes.fromhex(value)).hex()
             raw, text = _unpacked(value)
             if text and key == "name":
                 return self._replace(text)

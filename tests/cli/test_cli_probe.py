@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from ca_parts import authority
 from command_line import Result, done, tokar
 
 from tokar.lab.lab import create_lab
+from tokar.live import csra
 from tokar.live.csra import Call
 from tokar.sets.receipt import read_receipt, receipt_path
 
@@ -167,6 +169,17 @@ def test_a_file_descriptor_without_a_password_is_refused(double: CaDouble, writt
     result = tokar("probe", source(double), "--user", "a", "--password-fd", str(there))
     os.close(there)
     assert result.exit_code == 2
+
+
+def test_a_trace_has_no_name_of_an_authority_that_only_the_server_said(tmp_path: Path) -> None:
+    with authority(tmp_path, authority="Acme Issuing 2") as double:
+        done("probe", source(double, ""), *WHO, "--list", "--trace", tmp_path / "a.trace")
+        assert "Acme Issuing 2" in str(tokar("probe", source(double, "/X"), *WHO, "--trace", tmp_path / "b.trace").hint)
+    for name in ("a.trace", "b.trace"):
+        lines = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        stubs = b"".join(bytes.fromhex(line.get("stub", "")) for line in lines).lower()
+        assert csra.REQUEST_CLASS in stubs
+        assert "acme".encode("utf-16-le") not in stubs
 
 
 def test_a_trace_replaces_no_file(double: CaDouble, tmp_path: Path) -> None:

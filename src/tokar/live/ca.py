@@ -478,7 +478,7 @@ def open_source(
         address.port,
         Credentials(user, logon.get("password"), mechanism),
         min(given.start, given.call),
-        trace=Trace(trace, told, hidden=[Call.READ]) if trace else None,
+        trace=Trace(trace, told, [Call.READ], csra.names_in) if trace else None,
     )
     return CaServer(where, address.authority, deadlines=given, truncates=truncate)
 

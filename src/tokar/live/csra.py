@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Final
 
 from tokar.rpc.ndr import NdrReader, NdrWriter, guid
+from tokar.rpc.objref import skip_that
 from tokar.rpc.pdus import Syntax
 from tokar.rpc.wire_errors import WireError
 from tokar.server.contract import BackupType
@@ -127,3 +128,14 @@ def take_name(reader: NdrReader) -> tuple[str, int]:
     data = reader.array()[:size] if reader.u32() else b""
     text = data[: len(data) & ~1].decode("utf-16-le", "replace").partition("\0")[0]
     return text, reader.u32()
+
+
+def names_in(stub: bytes) -> list[str]:
+    """Return the name of the authority in the answer of an object, where it is the one that gives it."""
+    reader = NdrReader(stub)
+    try:
+        skip_that(reader)
+        name, result = take_name(reader)
+    except WireError:
+        return []
+    return [name] if name.isprintable() and not result and reader.left < 8 else []

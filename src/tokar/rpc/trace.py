@@ -11,7 +11,7 @@ import platform
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, TextIO
 
@@ -31,12 +31,20 @@ class Trace:
         file: Where to write.
         names: What to take out, beside what the rule finds: the server, the account.
         hidden: Numbers of calls on objects whose answers are content of files.
+        names_in: Returns the names that an answer is known to give, where they stand in no place that the rule knows.
     """
 
-    def __init__(self, file: TextIO, names: Iterable[str], hidden: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        file: TextIO,
+        names: Iterable[str],
+        hidden: Iterable[int] = (),
+        names_in: Callable[[bytes], Iterable[str]] = lambda _answer: (),
+    ) -> None:
         self._file = file
         self._redactor = Redactor(names)
         self.hidden = frozenset(hidden)
+        self._names_in = names_in
         self._lock = threading.Lock()
         self._connections = 0
         self._start = time.monotonic()
@@ -58,6 +66,11 @@ class Trace:
             for found in _BINDING.finditer(text):
                 self._redactor.learn(re.split(r"[\\/@]", found[1]), "host")
             return self._redactor.data(data).hex()
+
+    def learn_from(self, answer: bytes) -> None:
+        """Learn the names that an answer gives."""
+        with self._lock:
+            self._redactor.learn(self._names_in(answer))
 
     def connection(self, host: str, port: int) -> ConnectionTrace:
         """Return the trace of one more connection."""
@@ -94,6 +107,7 @@ class ConnectionTrace:
         if call == self._hides:
             self._trace.note("answer", connection=self._number, call=call, content_of_file=len(stub))
         else:
+            self._trace.learn_from(stub)
             self._stub("answer", call, start, stub)
 
     def _stub(self, event: str, call: int, start: bytes, stub: bytes, **facts: int) -> None:
