@@ -31,7 +31,7 @@ class Trace:
         file: Where to write.
         names: What to take out, beside what the rule finds: the server, the account.
         hidden: Numbers of calls on objects whose answers are content of files.
-        names_in: Returns the names that an answer is known to give, where they stand in no place that the rule knows.
+        names_in: Returns names of authorities in a call or an answer, where the rule does not know their place.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Trace:
         file: TextIO,
         names: Iterable[str],
         hidden: Iterable[int] = (),
-        names_in: Callable[[bytes], Iterable[str]] = lambda _answer: (),
+        names_in: Callable[[bytes], Iterable[str]] = lambda _stub: (),
     ) -> None:
         self._file = file
         self._redactor = Redactor(names)
@@ -63,14 +63,10 @@ class Trace:
         text = data.decode("utf-16-le", "replace")
         with self._lock:
             self._redactor.text(text)
+            self._redactor.learn(self._names_in(data), "authority")
             for found in _BINDING.finditer(text):
                 self._redactor.learn(re.split(r"[\\/@]", found[1]), "host")
             return self._redactor.data(data).hex()
-
-    def learn_from(self, answer: bytes) -> None:
-        """Learn the names that an answer gives."""
-        with self._lock:
-            self._redactor.learn(self._names_in(answer))
 
     def connection(self, host: str, port: int) -> ConnectionTrace:
         """Return the trace of one more connection."""
@@ -107,7 +103,6 @@ class ConnectionTrace:
         if call == self._hides:
             self._trace.note("answer", connection=self._number, call=call, content_of_file=len(stub))
         else:
-            self._trace.learn_from(stub)
             self._stub("answer", call, start, stub)
 
     def _stub(self, event: str, call: int, start: bytes, stub: bytes, **facts: int) -> None:
