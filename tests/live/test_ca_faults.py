@@ -240,6 +240,16 @@ def test_an_end_is_told_on_a_new_connection_where_the_old_one_broke(tmp_path: Pa
         assert double.log[-2:] == ["END", "released"]
 
 
+@pytest.mark.parametrize("size", [1 << 63, (1 << 64) - 1])
+def test_a_size_that_no_archive_can_take_is_a_fault_of_the_server(tmp_path: Path, size: int) -> None:
+    with authority(tmp_path, claim={Call.OPEN: size}) as double:
+        before = logs_of(double)
+        found = backed_up(double, tmp_path / "a.tokar")
+        assert isinstance(found, SourceError)
+        assert f"{size} is out of range" in found.message
+        show_nothing_is_lost(double, tmp_path / "a.tokar", before, found)
+
+
 @pytest.mark.parametrize(("status", "ends"), [(0x6BA, True), (5, False)])
 def test_a_fault_in_prepare_ends_what_may_have_begun(tmp_path: Path, status: int, ends: bool) -> None:
     with authority(tmp_path) as double:

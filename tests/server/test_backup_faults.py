@@ -16,7 +16,7 @@ from backup_files import fill
 from sweeps import sampled
 
 import tokar
-from tokar.errors import ArchiveError
+from tokar.errors import ArchiveError, SourceError
 from tokar.format.verify import verify
 from tokar.server.contract import DIALECTS, BackupKind, Outcome
 from tokar.server.prior import load_prior
@@ -210,3 +210,11 @@ def test_a_directory_that_cannot_be_synced_leaves_nothing_under_the_final_name(t
     assert not (tmp_path / "a.tokar").exists()
     assert not struck.truncated
     assert struck.ended == [Outcome.ABORT]
+
+
+def test_a_name_that_no_archive_can_take_is_a_fault_of_the_source(tmp_path: Path) -> None:
+    source = server("certadm")
+    source.databases = {"a" * 40000: next(iter(source.databases.values()))}
+    with pytest.raises(SourceError, match="lists what no archive can take: a name of 80000 bytes"):
+        run_backup(source, tmp_path / "a.tokar", BackupKind.COPY)
+    assert not (tmp_path / "a.tokar").exists()

@@ -67,7 +67,10 @@ def _refusals(what: str) -> Iterator[None]:
     except spnego.exceptions.SpnegoError as error:
         raise LogonError(f"{what}: {' '.join(str(error).split())}", hint=_NO_TICKET) from error
     except Exception as error:
-        raise LogonError(f"{what}: the other side sends what is no token ({type(error).__name__})") from error
+        raise LogonError(
+            f"{what}: the other side sends what is no token ({type(error).__name__})",
+            hint="something on the way alters it, or this is no such server; --trace FILE shows what came",
+        ) from error
 
 
 def _demand_strong(token: bytes) -> None:

@@ -30,6 +30,7 @@ from tokar.errors import (
     PartialError,
     ProcedureError,
     SetError,
+    SourceError,
     StorageError,
 )
 from tokar.format import canonical_json
@@ -248,14 +249,17 @@ class _Run:
         watchers: list[Callable[[memoryview], object]] = [examiner]
         if progress := self._options.progress:
             watchers.append(lambda content: progress(file, len(content)))
-        added = writer.add(
-            file.token,
-            file.raw_name,
-            WatchedStream(stream, *watchers),
-            encoding=file.encoding,
-            file_list=_LISTS[file.origin],
-            announced_size=file.announced_size,
-        )
+        try:
+            added = writer.add(
+                file.token,
+                file.raw_name,
+                WatchedStream(stream, *watchers),
+                encoding=file.encoding,
+                file_list=_LISTS[file.origin],
+                announced_size=file.announced_size,
+            )
+        except InputError as error:  # nobody but the server gave it
+            raise SourceError(f"the server lists what no archive can take: {error.message}", path=file.name) from error
         if (seen := examiner.finish()) is not None:
             facts.add(added.number, seen)
         if file.origin is ListKind.BACKUP_LOGS and is_foreign(profile):
