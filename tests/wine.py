@@ -31,7 +31,7 @@ VERSION: Final = f"{sys.version_info.major}{sys.version_info.minor}"
 CONTENT: Final = ("blake3", "construct", "numpy>=2", "rich", "typer", "zstandard", "cryptography", "pyrage", "pyspnego")
 TOOLS: Final = ("pytest", "hypothesis", "jsonschema", "colorama")
 NOT_THERE: Final = {"test", "site-packages", "lib-dynload", "__pycache__", "idlelib", "tkinter"}
-PORTABLE: Final = ("tests/storage", "tests/restore", "tests/collect", "tests/salvage", "tests/sets", "tests/cli")
+PORTABLE: Final = ("tests/storage", "tests/restore", "tests/collect/test_collect.py")
 LAUNCHER: Final = """
 #include <windows.h>
 typedef int (*Main)(int, wchar_t **);

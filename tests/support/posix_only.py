@@ -19,7 +19,20 @@ CALLS: Final = "it watches calls of POSIX"
 FORK: Final = "it forks"
 TEXT: Final = "what the system says is worded in another way there"
 
+TIMES: Final = "a time that was put back shows nowhere there"
+
 POSIX_ONLY: Final[dict[str, dict[str, str]]] = {
+    "collect/test_collect.py": {
+        "test_a_file_that_changes_between_the_first_and_the_last_look_is_an_error": TIMES,
+        "test_a_file_without_a_kind_that_becomes_something_else_is_an_error": PIPES,
+        "test_a_path_with_an_equals_sign_that_is_not_there_is_no_wrong_token": TEXT,
+        "test_an_archive_in_a_folder_that_is_taken_whole_is_refused": LINKS,
+        "test_locations_that_are_said_replace_those_of_the_folder": PATHS,
+        "test_a_writer_through_mapped_memory_is_noticed": OPEN,
+        "test_which_file_systems_hide_changes": "all of them do there",
+        "test_modification_times_are_kept": "times have steps of 100 nanoseconds there",
+        "test_names_that_are_no_text_are_kept_byte_for_byte": "names are text there",
+    },
     "restore/test_inventory.py": {
         "test_a_directory_is_listed_with_the_kinds_of_its_files": PIPES,
         "test_a_link_is_no_target_directory": LINKS,
@@ -54,7 +67,14 @@ POSIX_ONLY: Final[dict[str, dict[str, str]]] = {
     "restore/test_prepare.py": {
         "test_a_database_that_was_not_shut_down_gets_soft_recovery": PATHS,
         "test_each_set_gets_a_numbered_folder_for_certutil": PATHS,
+        "test_two_histories_in_a_chain_are_refused_and_a_branch_decides": PATHS,
     },
+    "restore/test_prepare_joined.py": {"test_room_is_judged_for_all_sets_together": CALLS},
+    "restore/test_prepare_one.py": {
+        "test_a_folder_is_one_place_in_every_option": PATHS,
+        "test_the_next_steps_are_those_of_the_engine_or_of_the_service": PATHS,
+    },
+    "restore/test_token_to_path.py": {"test_every_file_goes_where_the_table_says": PATHS},
     "storage/test_bytesource.py": {
         "test_short_reads_of_the_system_are_put_together": CALLS,
         "test_a_file_that_is_not_there_is_named": TEXT,
