@@ -28,7 +28,7 @@ POSIX_ONLY: Final[dict[str, dict[str, str]]] = {
         "test_a_path_with_an_equals_sign_that_is_not_there_is_no_wrong_token": TEXT,
         "test_an_archive_in_a_folder_that_is_taken_whole_is_refused": LINKS,
         "test_locations_that_are_said_replace_those_of_the_folder": PATHS,
-        "test_a_writer_through_mapped_memory_is_noticed": OPEN,
+        "test_a_writer_through_mapped_memory_is_noticed": CALLS,
         "test_which_file_systems_hide_changes": "all of them do there",
         "test_modification_times_are_kept": "times have steps of 100 nanoseconds there",
         "test_names_that_are_no_text_are_kept_byte_for_byte": "names are text there",
