@@ -10,6 +10,7 @@ from recovery_sets import DATABASE, archive, logs, prior_of, streaming
 
 from tokar.errors import BadMagicError, InputError, StorageError, UnsealedError
 from tokar.sets.backup_set import find_sets
+from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,17 @@ def test_what_cannot_be_read_in_a_folder_is_a_problem_and_no_end(tmp_path: Path)
     assert len(found.sets) == 1
     assert [type(error) for error in found.problems] == [UnsealedError, InputError]
     assert all(error.path is not None for error in found.problems)
+
+
+def test_a_receipt_of_a_failure_in_a_folder_is_in_nobodys_way(tmp_path: Path) -> None:
+    failed = write_receipt(tmp_path / "b.tokar", Receipt("failed", Truncation.NOT_LICENSED))
+    with pytest.raises(InputError, match="no archive there"):
+        find_sets([tmp_path])
+    full(tmp_path)
+    found = find_sets([tmp_path])
+    assert (len(found.sets), found.problems) == (1, ())
+    with pytest.raises(InputError, match="made no archive"):
+        find_sets([failed])
 
 
 def test_what_is_named_must_be_readable(tmp_path: Path) -> None:

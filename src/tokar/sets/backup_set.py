@@ -34,6 +34,10 @@ ARCHIVE_SUFFIX: Final = ".tokar"
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log
 
 
+class NoSetError(InputError):
+    """A receipt tells of a backup that failed: it made no set, and truncated nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupSet:
     """One set of a chain."""
@@ -114,12 +118,13 @@ def set_of_receipt(path: Path) -> BackupSet:
     """Return what a receipt says of the set whose archive it lay beside: enough to name it, never enough to restore it.
 
     Raises:
-        InputError: It is no receipt, or one of a backup that failed.
+        NoSetError: It is one of a backup that failed.
+        InputError: It is no receipt.
         StorageError: It cannot be read.
     """
     found = read_receipt(path)
     if found.outcome != "sealed":
-        raise InputError("this receipt tells of a backup that made no archive", path=path)
+        raise NoSetError("this receipt tells of a backup that made no archive", path=path)
     try:
         return BackupSet(
             label=str(path),
@@ -203,6 +208,8 @@ def find_sets(
                     sets.append(load(one))
             except (OverwritesInputError, NotSignedError, SigningError):
                 raise
+            except NoSetError:  # in nobody's way
+                continue
             except ArchiveError as error:
                 problems.append(error)
     if not sets and not problems:
