@@ -290,6 +290,35 @@ def test_a_terminal_that_gives_no_passphrase_is_a_typed_error(
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOKAR_RECIPIENT", ""),
+        ("TOKAR_RECIPIENT", " "),
+        ("TOKAR_CREATE_RECIPIENT", ""),
+        ("TOKAR_RECIPIENTS_FILE", ""),
+        ("TOKAR_SIGN", ""),
+    ],
+)
+def test_a_variable_that_protects_and_is_empty_lets_nothing_be_made(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = tokar("create", "b.tokar", "set")
+    assert (result.exit_code, result.error) == (2, f"{name} is empty")
+    assert not Path("b.tokar").exists()
+    if name != "TOKAR_SIGN":
+        done("create", "-q", "b.tokar", "set", "--recipient", Path("mine.pub").read_text())
+
+
+@pytest.mark.usefixtures("here")
+def test_recipients_come_from_a_file_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKAR_RECIPIENTS_FILE", "mine.pub")
+    done("create", "-q", "b.tokar", "set")
+    done("verify", "-q", "--content", "b.tokar", "--identity", "mine")
+
+
+@pytest.mark.usefixtures("here")
 def test_of_a_chain_it_is_said_which_set_nothing_opens(here: Path) -> None:
     write(here / "more", part(8, 9))
     done("create", "-q", "b.tokar", "more", "--recipients-file", "theirs.pub")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from tokar.cli.options import demand_not_empty
 from tokar.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ def recipients_of(texts: list[str] | None, files: list[Path] | None, *, passphra
     """Return those for whom content is encrypted; None where nobody was named.
 
     Raises:
-        InputError: A text is no recipient, or there is no passphrase.
+        InputError: A text is no recipient, there is no passphrase, or a variable that names recipients is empty.
         StorageError: A file cannot be read.
         MissingExtraError: The extra `trust` is not installed.
     """
     if not (texts or files or passphrase):
+        demand_not_empty("RECIPIENT")
+        demand_not_empty("RECIPIENTS_FILE")
         return None
     from tokar.trust.recipients import Recipients  # noqa: PLC0415 - only who encrypts needs it
 

@@ -91,8 +91,13 @@ _HANDED_OVER: Final = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # what shell
 
 
 def make_signer(keys: Sequence[str] | None) -> Signer | None:
-    """Return who signs with some keys; None without any."""
+    """Return who signs with some keys; None without any.
+
+    Raises:
+        InputError: A variable that names them is empty.
+    """
     if not keys:
+        demand_not_empty("SIGN")
         return None
     from tokar.trust.signatures import Signer  # noqa: PLC0415 - options alone load little
 
@@ -131,6 +136,20 @@ def allowed_signers(
     from tokar.trust.signatures import AllowedSigners  # noqa: PLC0415 - options alone load little
 
     return AllowedSigners(path, revoked=revoked, report=None if quiet else _name_signer)
+
+
+def demand_not_empty(word: str) -> None:
+    """Check that no variable for an option is there and empty: what it was to protect must not be made without.
+
+    Args:
+        word: The end of its name.
+
+    Raises:
+        InputError: One is.
+    """
+    for name, value in os.environ.items():
+        if name.startswith("TOKAR_") and name.endswith(f"_{word}") and not value.strip():
+            raise InputError(f"{name} is empty", hint="give it a value, or unset it")
 
 
 def signature_lines(signatures: Iterable[dict[str, Any]], accepted: dict[str, Any] | None) -> Iterator[str]:

@@ -16,7 +16,7 @@ from tokar.cli.progress import ProgressForm
 # Options whose defaults the environment may set: how things are done, never what, and nothing that accepts a risk.
 _FROM_ENVIRONMENT: Final = {
     *("--annotation", "--auth", "--code-page", "--compress", "--deadline", "--identity", "--log", "--no-examine"),
-    *("--profile", "--progress", "--quiet", "--recipient", "--sign", "--user", "--verbose"),
+    *("--profile", "--progress", "--quiet", "--recipient", "--recipients-file", "--sign", "--user", "--verbose"),
 }
 _app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
