@@ -41,6 +41,10 @@ from tokar.testing.scripted_server import CallFault, ScriptedServer
         ),
         ("pki7.acme.test refused, and PKI7, and acme.test", "host-1 refused, and host-1, and domain-1"),
         ("full.tokar.receipt.json, tokar.server.contract, edb0001F.log.", None),
+        (
+            "HKLM\\x\\CertSvc\\Configuration\\Acme CA 2\r\nCertSvc\\Configuration\\RestoreInProgress\nof ACME CA 2",
+            "HKLM\\x\\CertSvc\\Configuration\\authority-1\r\nCertSvc\\Configuration\\RestoreInProgress\nof authority-1",
+        ),
         ("S-1-5-21-1-2-3-500 and S-1-5-32-551", "sid-1 and S-1-5-32-551"),
         ("password=hunter2 PassPhrase: 'a b'", "password=(left out) PassPhrase: (left out)"),
         ("at 12:30:45, 0xC7FF0003, edb00001.log, Windows 10.0.20348", None),

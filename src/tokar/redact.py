@@ -41,6 +41,7 @@ _PLACES: Final = (
     (re.compile(r"\bca://([^\s/\"':;,]+)(?::\d+)?(?:/([^\s\"':;,]+))?"), ("host", "authority")),
     (re.compile(r"\b(?:user|account|logged on)[ =:'\"]+([\w.-]+)\\([\w.$-]+)", re.IGNORECASE), ("domain", "user")),
     (re.compile(r"(?<![\\\w:/.$])(?!HK|CA\\|BUILTIN)([A-Z][A-Z0-9-]{1,14})\\([\w.$-]+)(?![\\\w])"), ("domain", "user")),
+    (re.compile(r"\\CertSvc\\Configuration\\(?!RestoreInProgress)([^\\\r\n]+)", re.IGNORECASE), ("authority",)),
     (re.compile(r"(S-1-5-21(?:-\d+){3,4})"), ("sid",)),
     (
         re.compile(

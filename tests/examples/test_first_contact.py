@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import runpy
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from command_line import command
 
 from tokar.lab.lab import create_lab
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "first_contact.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "first_contact.py"
 pytestmark = pytest.mark.slow
 
 
@@ -81,3 +83,12 @@ def test_a_server_that_cannot_be_reached_ends_in_a_report_too(tmp_path: Path) ->
     sent = (tmp_path / "out" / "send" / "copy.stderr").read_text()
     assert "certadm: cannot be used here" in sent
     assert "exit code 2" in sent
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{one.name}" for one in sorted((ROOT / "docs").glob("*.md")))])
+def test_commands_of_a_page_take_tokar_from_the_checkout_and_scripts_from_where_they_are(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for script in re.findall(r"python3? ([\w./\\\\]+\.py)\b", text):
+        assert (ROOT / script.replace("\\", "/")).is_file(), script
+    for what in re.findall(r"pip install '?(tokar\S*)", text):
+        pytest.fail(f"no index has {what}")
