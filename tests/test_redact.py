@@ -174,3 +174,10 @@ def test_what_a_console_writes_in_its_code_page_is_read_too(tmp_path: Path) -> N
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert tokar("redact", tmp_path / "gone").exit_code == 1
+
+
+def test_identities_that_open_archives_are_left_out() -> None:
+    secret = "AGE-SECRET-KEY-1CUSNAEAY6K2TCETDSWWS0S2HYC0V2SLQPRYATSPMD8PACXAZVNMSW3MWX8"
+    for one in (secret, secret.lower()):
+        assert one[15:] not in Redactor().text(f"cannot open ({one})")
+        assert one[15:] not in json.dumps(Redactor().value({"path": one}))

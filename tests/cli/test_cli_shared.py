@@ -68,6 +68,16 @@ def test_a_log_takes_notes_errors_and_the_end_with_their_times(archive: Path, tm
     assert log.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_log_takes_no_identity_that_was_given_in_the_place_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, secret = tmp_path / "log", "AGE-SECRET-KEY-1CUSNAEAY6K2TCETDSWWS0S2HYC0V2SLQPRYATSPMD8PACXAZVNMSW3MWX8"
+    monkeypatch.setattr("sys.argv", ["tokar", "verify", secret])
+    assert tokar("verify", "--log", log, secret).exit_code == 1
+    assert log.read_text(encoding="utf-8").count("AGE-SECRET-KEY-(left out)") >= 2
+    assert secret[15:] not in log.read_text(encoding="utf-8")
+
+
 def test_nothing_is_added_to_a_file_that_is_no_log(archive: Path) -> None:
     before = archive.read_bytes()
     result = tokar("verify", "--log", archive, archive)

@@ -28,6 +28,7 @@ from tokar.errors import (
     PartialError,
     StorageError,
 )
+from tokar.redact import without_identities
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output, never_read
 
 if TYPE_CHECKING:
@@ -495,4 +496,4 @@ def close_log(exit_code: int) -> None:
 
 def _note_down(text: str) -> None:
     if _Output.log is not None:
-        _Output.log.write(_as_called(text))
+        _Output.log.write(without_identities(_as_called(text)))
