@@ -279,6 +279,24 @@ def test_a_prepare_that_is_not_let_in_is_given_up_on_the_connection_that_there_i
         assert not double.objects
 
 
+def test_a_fault_that_nobody_answers_for_lets_no_full_stand_in(tmp_path: Path) -> None:
+    refusal = min(codes.LOGS_ONLY_REFUSALS)
+    with authority(tmp_path) as double:
+        double.exporter.executed_before_fault = True
+        made = double._admin
+
+        def refuse(incoming: Incoming) -> bytes:
+            if incoming.operation == Call.PREPARE:
+                double.log.append("refused")
+                raise FaultError(refusal)
+            return made(incoming)
+
+        double.exporter.intercept = refuse
+        with pytest.raises(NoAnswerError, match=f"0x{refusal:08X}"):
+            run_backup(server_of(double), tmp_path / "a.tokar", BackupKind.DIFFERENTIAL, BackupOptions(or_full=True))
+        assert double.log.count("refused") == 1
+
+
 def test_a_fault_in_truncation_says_that_nobody_knows(tmp_path: Path) -> None:
     with authority(tmp_path) as double:
         double.exporter.executed_before_fault = True

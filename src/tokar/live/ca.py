@@ -99,7 +99,8 @@ def _answers(call: str) -> Iterator[None]:
         yield
     except RpcFaultError as error:
         code = codes.wrapped(error.status)
-        if call == "truncate_logs" and not error.did_not_run:  # it may have begun
+        decides = call == "truncate_logs" or code in codes.LOGS_ONLY_REFUSALS  # that it ran, or that a full stands in
+        if decides and not error.did_not_run:  # it may have begun, or nobody signed this
             raise NoAnswerError(call, f"the server gave up in the middle, fault 0x{code:08X}") from error
         raise ServerError(code, call=call, hint=_hint(code)) from error
     except ActivationError as error:
