@@ -60,7 +60,7 @@ def test_probe_with_list_says_what_a_full_would_take_and_truncates_nothing(doubl
     assert found["files"][0]["token"] == 0x44
     assert all(one["size"] is not None for one in found["files"] if one["token"] is not None)
     assert "TRUNCATE" not in double.log
-    assert double.log[-2:] == ["END", "released"]
+    assert double.calls[-2:] == ["END", "released"]
 
 
 def test_a_list_that_fails_ends_the_backup_and_is_what_is_told(double: CaDouble) -> None:
@@ -71,7 +71,7 @@ def test_a_list_that_fails_ends_the_backup_and_is_what_is_told(double: CaDouble)
         double.settings.fail.clear()
     assert result.exit_code == 1
     assert "backup_logs failed" in result.error
-    assert double.log[-2:] == ["END", "released"]
+    assert double.calls[-2:] == ["END", "released"]
 
 
 def test_probe_of_a_simulated_server(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_an_end_is_told_on_a_new_connection_where_the_old_one_broke(tmp_path: Pa
         with pytest.raises(NoAnswerError):
             context.database_names()
         context.end(Outcome.ABORT)
-        assert double.log[-2:] == ["END", "released"]
+        assert double.calls[-2:] == ["END", "released"]
 
 
 @pytest.mark.parametrize("size", [1 << 63, (1 << 64) - 1])
@@ -333,5 +333,5 @@ def test_an_interrupt_in_a_read_still_ends_the_backup_on_the_server(
         monkeypatch.setattr(Connection, "fetch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_backup(server_of(double), tmp_path / "a.tokar", BackupKind.FULL, BackupOptions(threads=1))
-        assert double.log[-2:] == ["END", "released"]
+        assert double.calls[-2:] == ["END", "released"]
         assert not (tmp_path / "a.tokar").exists()
