@@ -91,7 +91,7 @@ def test_the_next_read_is_in_flight_while_the_last_one_is_stored(tmp_path: Path)
         assert double.log.count("READ") == 2
         context.close()
         context.end(Outcome.ABORT)
-        assert double.log[-3:] == ["CLOSE", "END", "released"]
+        assert double.calls[-3:] == ["CLOSE", "END", "released"]
 
 
 @pytest.mark.slow
