@@ -12,9 +12,9 @@ SCHEMAS = HERE / "schema"
 TARGET = HERE / "json.md"
 INTRODUCTION = """# What `--json` prints
 
-Every verb takes `--json` and prints one JSON object in ASCII on standard output, whatever happens; notes and progress
-go to standard error. This page is made from the schemas in [docs/schema](schema) (JSON Schema 2020-12), to which the
-tests hold every verb.
+Every verb but `help` and `redact` takes `--json` and prints one JSON object in ASCII on standard output, whatever
+happens; notes and progress go to standard error. This page is made from the schemas in [docs/schema](schema)
+(JSON Schema 2020-12), to which the tests hold every verb.
 
 * `schema` says what it is: `tokar/VERB/1`. Before a verb is known it is `tokar/error/1`, with an `error` alone.
   Within a version keys may be added, so pass over those you do not know; none goes away and none gets another
