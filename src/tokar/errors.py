@@ -8,6 +8,7 @@ The tree, with the exit code that the command line gives for each branch::
     |-- InputError                      2   the caller asked for something that makes no sense
     |   |-- NoSuchEntryError            2   no entry of that name, or more than one
     |   |-- NothingFoundError           2   no file of a database engine
+    |   |-- NoSetError                  2   a receipt of a backup that made no archive
     |   |-- MissingExtraError           2   a package that this needs is not installed
     |   `-- OverwritesInputError        2   standard output or standard error leads into a file that is read
     |-- FormatError                     4   the bytes break a rule of spec/format.md, which `rule` names

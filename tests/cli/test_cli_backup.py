@@ -75,7 +75,8 @@ def source(lab: Lab) -> str:
 
 
 def troubled(monkeypatch: pytest.MonkeyPatch, server: Callable[[str], Server]) -> None:
-    monkeypatch.setattr("tokar.cli.sources.open_server", server)
+    for name in ("open_server", "_open_there"):  # here, and in a process of its own
+        monkeypatch.setattr(f"tokar.cli.sources.{name}", server)
 
 
 def test_a_full_in_a_process_of_its_own(lab: Lab, tmp_path: Path) -> None:
