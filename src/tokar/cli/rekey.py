@@ -12,6 +12,7 @@ from tokar.cli.encryption import IdentityFiles, Passphrase, RecipientFiles, Reci
 from tokar.cli.options import Json, Quiet, open_archive
 from tokar.errors import InputError
 from tokar.trust.rekeying import rekey
+from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -47,4 +48,6 @@ def rekey_archive(
     if as_json:
         output.as_json({"path": archive, "root": root.hex(), "added": len(added)})
     elif not quiet:
-        output.note(f"added to {names.printable(archive)}; tokar keys {names.typed(archive)} lists all recipients")
+        what = count_text(len(added), "recipient")
+        hint = f"tokar keys {names.typed(archive)} lists all"
+        output.note(f"added {what} to {names.printable(archive)}; {hint}")

@@ -62,7 +62,8 @@ def rekey(
     """
     with Archive(path, identities) as archive:
         if not isinstance(archive.key, ArchiveKey):
-            raise InputError("the archive is not encrypted: anyone can read it", path=path)
+            hint = "make a new one with --recipient: tokar create, tokar backup"
+            raise InputError("the archive is not encrypted: anyone can read it", path=path, hint=hint)
         added = TrailingRecord(records.KEYS, recipients.wrap(archive.key))
         if len(added.body) > records.MAX_TRAILING_SIZE:
             hint = "add them in several runs: 16 records are the most"
