@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from backup_files import database_file, log_file
 from command_line import done, tokar
+from docs.__main__ import SCHEMAS
 from replay_logs import log_of, record
 from small_sets import write
 
@@ -109,3 +111,8 @@ def test_several_logs_are_several_results(tmp_path: Path, folder: Path) -> None:
     answer = done("inspect", "--records", "--json", tmp_path / "a.tokar", *names).json()
     assert [one["file"]["path"] for one in answer["results"]] == names
     assert tokar("inspect", "--records", tmp_path / "a.tokar", *names).exit_code == 0
+
+
+def test_what_all_records_come_to_stands_in_the_schema(log: Path) -> None:
+    schema = json.loads((SCHEMAS / "inspect.json").read_text(encoding="utf-8"))
+    assert set(done("inspect", "--records", "--json", log).json()) <= set(schema["properties"])

@@ -112,7 +112,9 @@ def test_a_switch_and_a_wrong_value_come_from_the_environment_too(
     monkeypatch.setenv("TOKAR_QUIET", "1")
     assert done("verify", archive).stdout == ""
     monkeypatch.setenv("TOKAR_PROGRESS", "sometimes")
-    assert tokar("verify", archive).exit_code == 2
+    result = tokar("verify", archive)
+    assert (result.exit_code, result.hint.partition(" ")[0]) == (2, "TOKAR_PROGRESS")
+    assert "TOKAR_PROGRESS" not in tokar("verify", "--progress", "never", archive).stderr
 
 
 def test_the_environment_accepts_no_risk(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tokar.errors import StorageError
+from tokar.restore import inventory
 from tokar.restore.inventory import (
     Found,
     NameKind,
@@ -153,3 +154,17 @@ def test_room_that_changes_makes_no_other_plan_and_anything_else_does() -> None:
     assert replace(seen, free=6, free_files=None) == seen
     assert replace(seen, busy=True) != seen
     assert replace(seen, found=(Found("edb.log", NameKind.FILE),)) != seen
+
+
+@pytest.mark.parametrize(
+    ("below", "state"), [("", TargetState.DIRECTORY), ("/new", TargetState.MISSING)], ids=["there", "to be made"]
+)
+def test_every_call_takes_a_path_as_long_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str, state: TargetState
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "edb.log").touch()
+    monkeypatch.setattr(inventory, "long_path", lambda path: path.replace("/long", "/real"))
+    path = f"{tmp_path}/long{below}"
+    found = take_inventory([path]).directories[path]
+    assert (found.state, found.path, [one.name for one in found.found]) == (state, path, [] if below else ["edb.log"])

@@ -26,7 +26,7 @@ import typer.main
 from tokar._version import __version__
 from tokar.cli import output, signals
 from tokar.cli.arguments import take_directly
-from tokar.cli.shared import with_shared
+from tokar.cli.shared import no_such_command, set_by, with_shared
 from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError, reason_of
 
 # Every verb with its line in `tokar --help`, which so imports none of them; each explains itself in full.
@@ -133,13 +133,7 @@ class VerbGroup(typer.core.TyperGroup):
         """
         if args[0] in VERBS or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        from difflib import get_close_matches  # noqa: PLC0415 - start-up time
-
-        alike = get_close_matches(args[0].lower(), VERBS, n=2)
-        hint = (
-            f"did you mean: {' or '.join(f'tokar {one}' for one in alike)}" if alike else "tokar help lists the verbs"
-        )
-        raise InputError(f"no such command {args[0]!r}", hint=hint)
+        raise no_such_command(args[0], *VERBS)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Return the verbs and options that a word may become, without importing any verb."""
@@ -224,7 +218,10 @@ def _usage(error: Any, ctx: Any) -> InputError:
     for said, plain in _PLAIN.items():
         text = text.replace(said, plain)
     verb = f"tokar {ctx.invoked_subcommand or ''}".rstrip()
-    return InputError(text[:1].lower() + text[1:], hint=f"{verb} --help shows what it takes")
+    hint = f"{verb} --help shows what it takes"
+    if (variable := set_by(error)) is not None:
+        hint = f"{variable} in the environment says so; {hint}"
+    return InputError(text[:1].lower() + text[1:], hint=hint)
 
 
 app = typer.Typer(

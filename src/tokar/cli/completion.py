@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
@@ -11,6 +13,7 @@ from tokar import tokens
 from tokar.errors import ArchiveError
 
 _MOST: Final = 500  # entries that are offered
+_SPECIAL: Final = re.compile(r"[^\w@%+=:,./-]")  # what bash reads as more than itself
 _KINDS: Final = ("full", "logs", "collected")
 
 
@@ -52,14 +55,33 @@ def places(incomplete: str) -> list[str]:
 def entries(incomplete: str) -> list[str]:
     """Return the names of the entries of the archive that stands in the line, their leaves where these are safe."""
     words = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
-    given = next((word for word in words.split() if os.path.isfile(word)), None)  # noqa: PTH113 - text
+    given = next((word for word in _split(words) if os.path.isfile(word)), None)  # noqa: PTH113 - text
     if given is None:
         return []
     from tokar.format.archive import Archive  # noqa: PLC0415 - start-up time
 
     with suppress(ArchiveError, OSError), Archive(given) as archive:
-        return _beginning(incomplete, dict.fromkeys(one.leaf or one.name for one in archive))[:_MOST]
+        found = _beginning(incomplete, dict.fromkeys(one.leaf or one.name for one in archive))[:_MOST]
+        return found if not _types_bare(words) else [_SPECIAL.sub(r"\\\g<0>", one) for one in found]
     return []
+
+
+def _split(line: str) -> list[str]:
+    """Return the words of a line as the shell reads them; the last may be within quotes that nothing ends yet."""
+    for closing in ("", "'", '"'):
+        with suppress(ValueError):
+            return shlex.split(line + closing)
+    return line.split()
+
+
+def _types_bare(line: str) -> bool:
+    """Return whether what bash puts into the line needs escapes: it does not outside quotes, and bash adds none."""
+    if os.environ.get("_TOKAR_COMPLETE") != "complete_bash":
+        return False
+    with suppress(ValueError):
+        shlex.split(line)
+        return True
+    return False
 
 
 def _beginning(incomplete: str, words: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tokar.cli import output
-from tokar.errors import InputError
+from tokar.cli.shared import no_such_command
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,6 +24,8 @@ def print_help(
     for word in verb or ():
         found = getattr(command, "get_command", lambda *_: None)(shown, word)
         if found is None:
-            raise InputError(f"no such command {word!r}", hint="tokar help lists the verbs")
+            raise no_such_command(
+                word, *getattr(command, "list_commands", lambda _: ())(shown), before=shown.command_path
+            )
         command, shown = found, type(context)(found, info_name=word, parent=shown)
     output.write(command.get_help(shown) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from copy import copy
 from functools import cache
@@ -12,6 +13,7 @@ import typer
 
 from tokar.cli import output
 from tokar.cli.progress import ProgressForm
+from tokar.errors import InputError
 
 # Options whose defaults the environment may set: how things are done, never what, and nothing that accepts a risk.
 _FROM_ENVIRONMENT: Final = {
@@ -75,3 +77,25 @@ def variables_of(command: Any, *names: str) -> Iterator[tuple[Any, list[str]]]:
 
 def _variable(*words: str) -> str:
     return "_".join(("tokar", *words)).upper().replace("-", "_")
+
+
+def no_such_command(word: str, *known: str, before: str = "tokar") -> InputError:
+    """Return the error for a word that is no command, with those that look like it."""
+    from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
+    alike = get_close_matches(word.lower(), known, n=2)
+    meant = " or ".join(f"{before} {one}" for one in alike)
+    return InputError(
+        f"no such command {word!r}", hint=f"did you mean: {meant}" if alike else "tokar help lists the verbs"
+    )
+
+
+def set_by(error: Any) -> str | None:
+    """Return the variable of the environment that a refused value came from; None where none set it."""
+    option, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    if option is None or context is None:
+        return None
+    source = context.get_parameter_source(option.name)
+    variables = option.envvar if isinstance(option.envvar, list) else ()
+    given = (one for one in variables if os.environ.get(one))
+    return next(given, None) if source is not None and source.name == "ENVIRONMENT" else None

@@ -26,6 +26,7 @@ from tokar.restore.paths import same_place
 from tokar.restore.plan import Interrupted
 from tokar.storage.bytesource import FileSource
 from tokar.storage.directory import inode_of, is_held
+from tokar.storage.windows import long_path
 
 # Names that files of the engine have (ESE documentation, "Extensible Storage Engine Files"). A name alone is enough for
 # a file to be in the way of a restore: an old checkpoint or log that stays is believed by recovery.
@@ -171,7 +172,7 @@ def not_looked_at(paths: Iterable[str]) -> Inventory:
 def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDirectory:
     """Return what is at one path."""
     try:
-        info = os.lstat(path)
+        info = os.lstat(long_path(path))
     except FileNotFoundError:
         return _missing(path)
     except (OSError, ValueError) as error:
@@ -184,7 +185,7 @@ def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDir
         found = tuple(_list(path, identify))
     except OSError as error:
         return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
-    seen = _with_room(path, TargetState.DIRECTORY, Path(path), inode_of(info), found)
+    seen = _with_room(path, TargetState.DIRECTORY, path, inode_of(info), found)
     return replace(seen, busy=is_held(path, LOCK_NAME))
 
 
@@ -196,7 +197,7 @@ def _missing(path: str) -> TargetDirectory:
         missing.append(names.collision_key(below.name))
         below = ancestor
         try:
-            info = ancestor.stat()
+            info = os.stat(long_path(str(ancestor)))  # noqa: PTH116 - a path that is made longer
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
@@ -204,15 +205,14 @@ def _missing(path: str) -> TargetDirectory:
         if not stat.S_ISDIR(info.st_mode):
             return TargetDirectory(path, TargetState.UNREADABLE, fault=f"{ancestor} is not a directory")
         identity = "/".join((inode_of(info), *reversed(missing)))
-        seen = _with_room(path, TargetState.MISSING, ancestor, identity, ())
+        seen = _with_room(path, TargetState.MISSING, str(ancestor), identity, ())
         return replace(seen, busy=len(missing) == 1 and is_held(os.path.realpath(ancestor), lock_beside(path)))
     return TargetDirectory(path, TargetState.UNREADABLE, fault="no directory above it exists")
 
 
-def _with_room(
-    path: str, state: TargetState, existing: Path, identity: str, found: tuple[Found, ...]
-) -> TargetDirectory:
+def _with_room(path: str, state: TargetState, above: str, identity: str, found: tuple[Found, ...]) -> TargetDirectory:
     """Return a directory with the room that its file system has."""
+    existing = Path(long_path(above))
     try:
         device = str(existing.stat().st_dev)
         if sys.platform == "win32":
@@ -230,7 +230,7 @@ def _with_room(
 
 def _list(path: str, identify: Callable[[Path], str | None] | None) -> Iterable[Found]:
     """Yield what is in a directory."""
-    with os.scandir(path) as entries:
+    with os.scandir(long_path(path)) as entries:
         for entry in entries:
             kind = kind_of(entry)
             yield Found(entry.name, kind, None if is_aside(entry.name) else engine_of(entry, kind, identify))
