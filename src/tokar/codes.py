@@ -218,6 +218,7 @@ _LAYER: Final = (
     (0x80071392, "ERROR_OBJECT_ALREADY_EXISTS", "the object exists", "end the backup that is open, and start over"),
 )
 _ENGINE: Final = (
+    (-344, "DbTimeCorrupted", "a page is newer than its database", "use another copy of the database"),
     (-501, "LogFileCorrupt", "a log is damaged", _OTHER_COPY),
     (-503, "NoBackupDirectory", "no directory for the backup was given", _PARAMETER),
     (-504, "BackupDirectoryNotEmpty", "the directory for the backup is not empty", "name an empty directory"),

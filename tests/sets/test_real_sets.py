@@ -24,6 +24,7 @@ from real_sets import (
     blank,
     both,
     bring,
+    change,
     checkpoint_at,
     consistent,
     copy,
@@ -312,6 +313,8 @@ row("before", "with the next day's logs but 2", both(LATER, drop(log(2))), YES, 
 row("before", "with the next day's logs but 4", both(LATER, drop(N4)), YES, Kind.LOGS_AFTER_GAP, -515, CUR)
 row("before", "copied during the roll-over", bring(of("after"), "SRUtmp.log", log(2)), YES, None, None, CUR)
 row("after", "as it is", nothing, YES)
+OLD_HEADER = change(DB, lambda data: sample("before")[DB][: 2 * 4096] + data[2 * 4096 :])
+row("after", "the header of the day before", OLD_HEADER, NOT, Kind.PAGES_OFF_CHAIN, -344)
 row("after", "the current log of the day before", bring(of("before"), CUR, CUR), YES, Kind.NEW_STREAM, None,
     f"{logs(3, 4)} {CUR}")
 

@@ -323,6 +323,8 @@ class Rules:
     PAGES_MISPLACED = Rule(FaultKind.PAGES_MISPLACED, "{} has {} {} in the wrong place: {}", _UNDAMAGED_COPY)
     PAGES_OFF_CHAIN = Rule(FaultKind.PAGES_OFF_CHAIN, "{} has {} {} that the logs do not lead to: {}",
         "use another copy of the database, or find the logs that it was written with; check the storage")
+    PAGES_AHEAD = Rule(FaultKind.PAGES_OFF_CHAIN,
+        "{} has pages from after its shutdown, up to dbtime 0x{:x}, and its header is at 0x{:x}", _ANOTHER_COPY, -344)
     PAGES_CORRECTABLE = Rule(FaultKind.PAGES_CORRECTABLE, "{} has {} {} with one flipped bit: {}",
         "the engine corrects them while reading; check the storage", severity=Severity.WARNING)
     DATABASE_REPAIRED = Rule(FaultKind.DATABASE_REPAIRED,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageReport
-from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION
+from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION, DatabaseHeader
+from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME
 from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.words import count_text, noun, some
@@ -69,6 +70,8 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
         # The logs may say how a database grew that needs them.
         grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
         yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
+    if facts.header is not None and _is_ahead(facts.header, report.highest_dbtime, hard=facts.is_backup_copy):
+        yield Rules.PAGES_AHEAD.fault(name, report.highest_dbtime, facts.header.dbtime)
     if report.lost and facts.header is not None and facts.header.is_clean and not facts.is_backup_copy:
         listed = some(map(str, report.lost))
         yield Rules.PAGES_LOST.fault(name, noun(len(report.lost), "page"), listed, noun(len(report.lost), "is", "are"))
@@ -85,6 +88,12 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
     if flipped:
         places = _places([one for one in report.faults if one.kind is PageFaultKind.CORRECTABLE])
         yield Rules.PAGES_CORRECTABLE.fault(name, flipped, noun(flipped, "page"), places)
+
+
+def _is_ahead(header: DatabaseHeader, dbtime: int, *, hard: bool) -> bool:
+    """Whether pages are from after the shutdown; one without logs or a dbtime, or repaired, does not tell."""
+    had_logs = header.consistent_position.generation and not header.repair_count
+    return bool(header.is_clean and had_logs and not hard and 0 < header.dbtime < dbtime < LOWEST_SPECIAL_DBTIME)
 
 
 def _places(faults: list[PageFault]) -> str:
