@@ -168,6 +168,22 @@ def test_a_list_that_is_given_takes_the_place_of_the_lost_one(tmp_path: Path, wh
     assert contents(tmp_path / "out") == FULL
 
 
+@pytest.mark.parametrize(("path", "doubted"), [(f"{HOME}\\Other.edb", True), (f"{HOME}\\{AUTHORITY}.EDB", False)])
+def test_a_list_that_does_not_name_the_database_is_doubted(tmp_path: Path, path: str, doubted: bool) -> None:
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", LOST))
+    write(tmp_path, {"list": f"[[location]]\ntoken = 0x44\npath = '{path}'\n".encode()})
+    result = done("restore", tmp_path / "a.tokar", "--certutil", tmp_path / "out", "--locations", tmp_path / "list")
+    assert (f"names no path of {AUTHORITY}.edb: is it the list of this server?" in result.stdout) == doubted
+
+
+def test_a_list_that_nobody_can_read_stays_where_the_file_names_no_locations(tmp_path: Path) -> None:
+    files = {**FULL, "DataBase/certbkxp.dat": b"no list at all"}
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", files))
+    write(tmp_path, {"maps": b"[[map]]\nprefix = 'D:'\ndirectory = '/srv'\n"})
+    done("restore", tmp_path / "a.tokar", "--certutil", tmp_path / "out", "--locations", tmp_path / "maps")
+    assert contents(tmp_path / "out") == files
+
+
 def test_a_list_of_other_paths_than_those_of_windows_is_refused(tmp_path: Path) -> None:
     done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", LOST))
     write(tmp_path, {"list": b'[[location]]\ntoken = "log-dir"\npath = "/srv"\n'})
@@ -220,6 +236,8 @@ def test_the_folder_for_certutil_is_planned_from_afar_too(tmp_path: Path) -> Non
         (("--to", "log-dir=logs/"), 6),
         (("--existing", "set-aside"), 2),
         (("--to", "database=/srv/"), 6),
+        (("--into", "C:\\a?b"), 2),
+        (("--certutil", "\\\\fs\\share\\CON"), 2),
     ],
 )
 def test_what_a_plan_from_afar_cannot_know_is_refused(tmp_path: Path, options: tuple[str, ...], code: int) -> None:

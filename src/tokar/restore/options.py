@@ -301,7 +301,13 @@ def make_request(archive: Archive, options: RestoreOptions) -> Request:
 def _absolute(path: Path | None, *, elsewhere: bool) -> str | None:
     if path is None:
         return None
-    return ntpath.normpath(str(path)) if elsewhere else native(str(path.absolute()), "/")
+    if not elsewhere:
+        return native(str(path.absolute()), "/")
+    text = ntpath.normpath(str(path))
+    apart = take_apart(text)
+    if fault := next(filter(None, map(names.leaf_fault, apart.parts[1:] if apart else ())), None):
+        raise InputError(f"{names.printable(text)} {fault.replace('file name', 'name')}")
+    return text
 
 
 def _its_hosts(kept: Iterable[Location]) -> frozenset[str]:

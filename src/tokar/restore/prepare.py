@@ -19,16 +19,17 @@ from typing import Any
 from tokar import names, tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
-from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
+from tokar.errors import CollisionError, ExistingFileError, InputError, LocationListError, NoRoomError, RestoreError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
 from tokar.restore.chosen import ChosenSets, choose_one, with_staying
 from tokar.restore.journal import Planned, plans_that_go_on
-from tokar.restore.locations import list_of
+from tokar.restore.locations import list_of, parse_location_list
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance, places_of
 from tokar.restore.options import CERTUTIL_LIST, Apart, Request, RestoreOptions, make_request
+from tokar.restore.paths import last_component
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (
     INCOMPLETE,
@@ -161,7 +162,15 @@ def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], opt
     if not any(tokens.role(one.token) is tokens.Role.DATABASE for one in archive.entries):
         return replace(request, location_list=None) if options.locations else request
     if options.locations is not None and request.location_list is not None:
-        return replace(request, notes=(f"{CERTUTIL_LIST} is made from {names.printable(str(options.locations))}",))
+        given = names.printable(str(options.locations))
+        known: set[str] = set()
+        with suppress(LocationListError):  # what the archive keeps is given back as it is
+            paths_of_list = [one.path for one in parse_location_list(request.location_list, wide=True)]
+            known.update(names.collision_key(last_component(path)) for path in paths_of_list)
+        mine = [one for one in archive.entries if tokens.role(one.token) is tokens.Role.DATABASE]
+        strange = [one.leaf for one in mine if known and one.leaf and names.collision_key(one.leaf) not in known]
+        doubt = (f"{given} names no path of {some(strange)}: is it the list of this server?",) if strange else ()
+        return replace(request, notes=(f"{CERTUTIL_LIST} is made from {given}", *doubt))
     if request.location_list is not None or not (found := rebuilt_locations(archive, paths)):
         return request
     listed = ", ".join(names.printable(one.path) for one in found)
