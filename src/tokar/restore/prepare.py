@@ -19,7 +19,7 @@ from typing import Any
 from tokar import names, tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
-from tokar.errors import CollisionError, ExistingFileError, InputError, LocationListError, NoRoomError, RestoreError
+from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
@@ -161,21 +161,20 @@ def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], opt
         return request
     if not any(tokens.role(one.token) is tokens.Role.DATABASE for one in archive.entries):
         return replace(request, location_list=None) if options.locations else request
-    if options.locations is not None and request.location_list is not None:
+    kept = archive.head.location_list
+    if options.locations and request.location_list is not None and (kept is None or kept.data != request.location_list):
         given = names.printable(str(options.locations))
-        known: set[str] = set()
-        with suppress(LocationListError):  # what the archive keeps is given back as it is
-            paths_of_list = [one.path for one in parse_location_list(request.location_list, wide=True)]
-            known.update(names.collision_key(last_component(path)) for path in paths_of_list)
+        found = parse_location_list(request.location_list, wide=True)
+        known = {names.collision_key(last_component(one.path)) for one in found}
         mine = [one for one in archive.entries if tokens.role(one.token) is tokens.Role.DATABASE]
-        strange = [one.leaf for one in mine if known and one.leaf and names.collision_key(one.leaf) not in known]
+        strange = [one.leaf for one in mine if one.leaf and names.collision_key(one.leaf) not in known]
         doubt = (f"{given} names no path of {some(strange)}: is it the list of this server?",) if strange else ()
         return replace(request, notes=(f"{CERTUTIL_LIST} is made from {given}", *doubt))
-    if request.location_list is not None or not (found := rebuilt_locations(archive, paths)):
+    if request.location_list is not None or not (rebuilt := rebuilt_locations(archive, paths)):
         return request
-    listed = ", ".join(names.printable(one.path) for one in found)
+    listed = ", ".join(names.printable(one.path) for one in rebuilt)
     note = f"{CERTUTIL_LIST} is REBUILT, for the set has none: {listed}"
-    return replace(request, location_list=list_of(found), notes=(note,))
+    return replace(request, location_list=list_of(rebuilt), notes=(note,))
 
 
 def _choose_one(archive: Archive, options: RestoreOptions) -> ChosenSets:
