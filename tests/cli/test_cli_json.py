@@ -117,8 +117,10 @@ def test_the_page_is_made_from_the_schemas() -> None:
     assert TARGET.read_text(encoding="utf-8") == page(), "make docs"
 
 
-@pytest.mark.parametrize("arguments", [("nothing", "--json"), ("--nothing", "--json")])
-def test_before_a_verb_is_known_there_is_an_error_alone(arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("nothing", "--json"), ("--nothing", "--json"), *((verb, "--json") for verb in sorted(NO_JSON))]
+)
+def test_before_a_verb_is_known_and_of_one_without_values_there_is_an_error_alone(arguments: tuple[str, ...]) -> None:
     result = tokar(*arguments)
     assert (result.exit_code, result.json()["schema"]) == (2, "tokar/error/1")
 

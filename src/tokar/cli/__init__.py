@@ -60,6 +60,7 @@ VERBS: Final = {
 CHANGE_THINGS: Final = {
     *("create", "backup", "restore", "recover", "extract", "rekey", "salvage", "sign", "clean", "lab", "demo"),
 }
+_NO_JSON: Final = {"help", "redact"}  # they print no values: what they say in JSON is an error alone
 # In the messages of libraries that have no MemoryError: of a loader, of compressors.
 _SHORT_OF_MEMORY: Final = ("failed to map", "cannot allocate", "memory", "alloc")
 # What a library says of arguments, in our words.
@@ -257,7 +258,7 @@ def tokar(
     """
     del version
     verb = context.invoked_subcommand or "error"
-    output.begin(verb, patient=verb in CHANGE_THINGS)
+    output.begin("error" if verb in _NO_JSON else verb, patient=verb in CHANGE_THINGS)
 
 
 def main() -> None:
