@@ -313,6 +313,10 @@ class Rules:
         "use another copy: nothing can be recovered from this one", -1019)
     PAGES_LOST = Rule(FaultKind.DATABASE_BLANK, "{}: {} {} {} blank, and pages in use lead there",
         _UNDAMAGED_COPY, -1019)
+    PAGES_UNWRITTEN = Rule(FaultKind.PAGES_BEYOND,
+        "{}: {} {} {} blank, and pages in use lead there: the logs must write what goes there",
+        "nothing where the copy was made while the database was written; else take another copy",
+        severity=Severity.WARNING)
     TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
     TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
     TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _ANOTHER_TRAILER, -552)

@@ -66,15 +66,17 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
     name, last, reaches = facts.name, report.pages, report.reaches
     if report.blank:
         yield Rules.DATABASE_BLANK.fault(name, report.blank_pages)
+    # The logs may say how a database grew that needs them, and what goes into its blank pages.
+    grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
     if reaches > last:
-        # The logs may say how a database grew that needs them.
-        grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
         yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
     if facts.header is not None and _is_ahead(facts.header, report.highest_dbtime, hard=facts.is_backup_copy):
         yield Rules.PAGES_AHEAD.fault(name, report.highest_dbtime, facts.header.dbtime)
-    if report.lost and facts.header is not None and facts.header.is_clean and not facts.is_backup_copy:
+    if report.lost and not (grows and report.blank):
         listed = some(map(str, report.lost))
-        yield Rules.PAGES_LOST.fault(name, noun(len(report.lost), "page"), listed, noun(len(report.lost), "is", "are"))
+        yield (Rules.PAGES_UNWRITTEN if grows else Rules.PAGES_LOST).fault(
+            name, noun(len(report.lost), "page"), listed, noun(len(report.lost), "is", "are")
+        )
     misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
     damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
     if damaged:
