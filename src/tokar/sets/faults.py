@@ -308,8 +308,7 @@ class Rules:
     PAGES_BEYOND = Rule(FaultKind.PAGES_BEYOND,
         "{} ends with page {}, and pages in it are about page {}: the logs must say how it grew",
         "nothing where the copy was made while the database grew; else take another copy", severity=Severity.WARNING)
-    DATABASE_BLANK = Rule(FaultKind.DATABASE_BLANK,
-        "{} has no content: {}",
+    DATABASE_BLANK = Rule(FaultKind.DATABASE_BLANK, "{} has no content: {}",
         "use another copy: nothing can be recovered from this one", -1019)
     PAGES_LOST = Rule(FaultKind.DATABASE_BLANK, "{}: {} {} {} blank, and pages in use lead there",
         _UNDAMAGED_COPY, -1019)
@@ -335,11 +334,9 @@ class Rules:
         "{} was repaired {}, last on {} (esentutl /p): what could not be read was dropped, no log from before fits it",
         "prefer a backup from before the repair, with its logs", severity=Severity.WARNING)
     DATABASE_NEWER = Rule(FaultKind.NEWER_FORMAT,
-        "{} has revision {}, newer than known ({}): it is judged as usual",
-        _NEWER, severity=Severity.WARNING)
+        "{} has revision {}, newer than known ({}): it is judged as usual", _NEWER, severity=Severity.WARNING)
     LOGS_NEWER = Rule(FaultKind.NEWER_FORMAT,
-        "{}: of log format {}, newer than known: judged as usual",
-        _NEWER, severity=Severity.WARNING)
+        "{}: of log format {}, newer than known: judged as usual", _NEWER, severity=Severity.WARNING)
     HEADER_COPY = Rule(FaultKind.HEADER_COPY, "the {} header copy of {} {}; the engine uses the other one",
         "nothing: the engine repairs it when it opens the database", severity=Severity.WARNING)
     PATCH_FOREIGN = Rule(FaultKind.PATCH_FOREIGN, "{} is not the patch file of {}: {}",
@@ -445,8 +442,7 @@ class Rules:
         _NO_CHECKPOINT, -532, severity=Severity.WARNING)
     CHECKPOINT_NEWER = Rule(FaultKind.CHECKPOINT_NEWER,
         "the checkpoint {} stands at {}, after generation 0x{:X} from which {} must be played: "
-        "recovery would begin too late and damage the database",
-        _NO_CHECKPOINT, severity=Severity.WARNING)
+        "recovery would begin too late and damage the database", _NO_CHECKPOINT, severity=Severity.WARNING)
     FLUSH_MAP_FOREIGN = Rule(FaultKind.FLUSH_MAP_FOREIGN, "{} is out of step with every database here",
         "leave it out: the engine makes a new one", severity=Severity.WARNING)
 
