@@ -301,7 +301,7 @@ class ArchiveWriter:
             name, encoding = names.encode(name)
         if not 0 <= token <= 0xFF:
             raise InputError(f"a token is one byte, not {token}")
-        if self.head.encryption is not None and self.key is None:
+        if self.key is None and self.head.encryption is not None:
             raise InputError("the archive is encrypted, and its key is not here")
         if not 1 <= len(name) <= records.MAX_NAME_SIZE:
             raise InputError(f"a name of {len(name)} bytes; 1 to {records.MAX_NAME_SIZE} are allowed")

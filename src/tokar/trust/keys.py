@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from functools import cached_property
 from typing import Any, Final
 
 from blake3 import blake3
@@ -58,10 +57,13 @@ class EntryCipher:
         self._material = material
         self._aead = aead
         self._wrong_tag = wrong_tag
+        self._made: Any = None
 
-    @cached_property
+    @property
     def _tool(self) -> Any:
-        return self._aead(derive("tokar 1 content", self._material))
+        if self._made is None:  # two threads may make two that are alike; a cached property would take a lock
+            self._made = self._aead(derive("tokar 1 content", self._material))
+        return self._made
 
     def hasher(self) -> blake3:
         """Return a new hasher for the digest of the content."""
