@@ -484,10 +484,8 @@ def for_owner(faults: list[Fault], profile: str) -> list[Fault]:
     """
     if profile not in SERVED:
         lost = [one.is_loss and one.code == _COMMITTED_DAMAGED for one in faults]
-        steps = [
-            f"{one.next_step}; {_GIVE_UP}" if gone else one.next_step for one, gone in zip(faults, lost, strict=True)
-        ]
-        return [replace(one, next_step=step) for one, step in zip(faults, steps, strict=True)]
+        more = [f"; {_GIVE_UP}" if gone else "" for gone in lost]
+        return [replace(one, next_step=one.next_step + step) for one, step in zip(faults, more, strict=True)]
     return [replace(one, next_step=_OF_A_SERVICE.get(one.kind, one.next_step)) for one in faults]
 
 
