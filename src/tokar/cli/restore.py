@@ -38,10 +38,9 @@ from tokar.restore.options import RestoreOptions, parse_generation
 from tokar.restore.paths import joined, parse_map
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
-from tokar.restore.prepare import RestorePlan, place_sets, plan_restore
+from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.workers import useful_processes
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
-from tokar.sets.outcome import Word
 from tokar.words import count_text, some
 
 if TYPE_CHECKING:
@@ -230,7 +229,8 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         if plan.recovery is not None and not plan.is_refused:
             _show_recovery(plan.recovery)
         if plan.is_refused:
-            _last_line_of_refused(plan)
+            output.line("this plan is refused; the verdict on the files alone:")  # the error is about the plan
+            output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
     report: Report | None = None
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
         plan.raise_for_problems()
@@ -246,13 +246,6 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             places = [Path(one.path) for part, _ in plan.parts for one in part.directories]
             name_leftovers(*places, *(one.parent for one in places))
         output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
-
-
-def _last_line_of_refused(plan: RestorePlan) -> None:
-    """Print the verdict on the files where the error that follows is about the plan."""
-    if plan.outcome is not None and plan.outcome.word is not Word.NOT_RESTORABLE:
-        output.line("this plan is refused; the verdict on the files alone:")
-    output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
 
 
 def _called(chosen: ChosenSets) -> str:
