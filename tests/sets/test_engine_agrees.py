@@ -206,6 +206,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("ntdsbcli lagged", "drop the current log", "add another history in a folder", 1004286044),
         ("edbbcli crashed, busy", "copy a log under another name", "flip a bit in a log", 939476612),
         ("certadm streamed", "nothing", "keep an older copy of a database under another name", 478009267),
+        ("certadm lagged", "zero the end of a log", "drop a database", 973706),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

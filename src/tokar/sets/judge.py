@@ -405,7 +405,8 @@ def _is_attached_at_the_end(run: DatabaseRun) -> bool:
         return True
     if last.content is None:
         return False  # whether it is played, and what came after the shutdown, is in it
-    behind = (header.consistent_position.sector + 2) * last.sector_size
+    # What ends a run of the engine may reach into one more sector; a log that was closed later has other records there.
+    behind = (header.consistent_position.sector + (2 if last.current else 1)) * last.sector_size
     return run.end > header.consistent_position.generation or last.content.end > max(behind, last.reached)
 
 
