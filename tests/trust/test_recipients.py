@@ -265,3 +265,12 @@ def test_what_a_passphrase_is_tried_on_is_bounded(
     with pytest.raises(LockedError):
         Archive(made, Identities(passphrase=lambda: "words"))
     assert len(tried) == 4
+
+
+def test_a_file_that_is_not_there_is_named_for_what_it_should_be(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot read the identities: No such file") as caught:
+        Identities([tmp_path / "nothing"])
+    assert "age-keygen" in str(caught.value.hint)
+    with pytest.raises(StorageError, match="cannot read the recipients: No such file") as caught:
+        Recipients.lines(tmp_path / "nothing")
+    assert caught.value.path == tmp_path / "nothing"

@@ -113,6 +113,13 @@ def test_a_list_of_revoked_keys_that_is_none_lets_nobody_pass(
     assert verdict(by_alice, allowed, tmp_path / "junk") == "revoked"
 
 
+@pytest.mark.parametrize("text", ["", "\n", "# nobody so far\n\n"])
+def test_a_list_of_revoked_keys_that_came_out_empty_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match="nobody is revoked") as caught:
+        AllowedSigners(signers(tmp_path, ""), revoked=signers(tmp_path, text, name="revoked"))
+    assert "leave out --revoked" in str(caught.value.hint)
+
+
 def test_a_signature_over_another_root_is_refused(keys: Path, by_alice: FoundSignature, tmp_path: Path) -> None:
     allowed = signers(tmp_path, f"alice@x {public(keys / 'alice')}")
     assert verdict(by_alice, allowed, root=OTHER_ROOT) == "other-root"

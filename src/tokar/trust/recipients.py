@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names
-from tokar.errors import FormatError, InputError, LockedError, storage_errors
+from tokar.errors import FormatError, InputError, LockedError, StorageError, storage_errors
 from tokar.format.encryption import Encryption
 from tokar.trust.agefile import SCRYPT, recipient_kinds
 from tokar.trust.keys import KEY_SIZE, ArchiveKey
@@ -58,7 +58,7 @@ class Recipients:
             StorageError: It cannot be read.
             InputError: It is no such file, or has none.
         """
-        lines = [line.strip() for line in _text(path).splitlines()]
+        lines = [line.strip() for line in _text(path, "recipients", _RECIPIENT_HINT).splitlines()]
         found = [line for line in lines if line and not line.startswith("#")]
         if not found:
             raise InputError("there is no recipient in the file", path=path, hint=_RECIPIENT_HINT)
@@ -172,7 +172,7 @@ def _identities(path: Path | str) -> Iterator[Any]:
         InputError: There is none, or one cannot be used.
     """
     pyrage = load("pyrage")
-    text = _text(path)
+    text = _text(path, "identities", _IDENTITY_HINT)
     try:
         if _SSH_KEY in text:
             yield pyrage.ssh.Identity.from_buffer(text.encode())
@@ -187,11 +187,15 @@ def _identities(path: Path | str) -> Iterator[Any]:
         raise InputError("there is no identity in it", path=path, hint=_IDENTITY_HINT)
 
 
-def _text(path: Path | str) -> str:
+def _text(path: Path | str, what: str, hint: str) -> str:
     if _is_secret(str(path)):
         raise InputError("that is an identity, not the name of a file: keep it secret", hint=_IDENTITY_HINT)
-    with storage_errors("read it", path), open(path, "rb") as file:  # noqa: PTH123 - text or a path
-        data = file.read(_MAX_FILE + 1)
+    try:
+        with storage_errors(f"read the {what}", path), open(path, "rb") as file:  # noqa: PTH123 - text or a path
+            data = file.read(_MAX_FILE + 1)
+    except StorageError as error:
+        error.hint = hint
+        raise
     try:
         if len(data) <= _MAX_FILE:
             return data.decode("utf-8-sig")

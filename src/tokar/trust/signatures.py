@@ -230,7 +230,7 @@ class AllowedSigners:
 
     Raises:
         StorageError: A list cannot be read.
-        InputError: The list is no plain text.
+        InputError: The list is no plain text, or nobody is revoked by the other one.
         SigningError: There is no ssh-keygen.
     """
 
@@ -246,7 +246,7 @@ class AllowedSigners:
         if b"\0" in text:
             raise InputError("a list of signers is plain text, and this is not", path=path, hint="save it as UTF-8")
         if revoked is not None:
-            read_start(revoked, 1)
+            _demand_revoking(revoked)
         self._lines = [line for line in text.decode("utf-8", "replace").splitlines() if not line.startswith("#")]
 
     def demand(self, archive: Archive) -> AcceptedSignature:
@@ -328,3 +328,16 @@ class AllowedSigners:
             named += ssh_keygen.principals_of(signature, self.path)
         usable = dict.fromkeys(one for one in named if one and not one.startswith(("!", "-")))
         return sorted(usable, key=lambda one: "*" in one or "?" in one)[:_MAX_TRIED]
+
+
+def _demand_revoking(path: Path) -> None:
+    """Check that a list of revoked keys says anything: one that was fetched and came out empty would let all pass.
+
+    Raises:
+        InputError: It does not.
+        StorageError: It cannot be read.
+    """
+    lines = (line.strip() for line in read_start(path, _MAX_LIST_SIZE).splitlines())
+    if all(not line or line.startswith(b"#") for line in lines):
+        hint = "fetch it again; where there are none, leave out --revoked"
+        raise InputError("nobody is revoked by this list", path=path, hint=hint)
