@@ -45,6 +45,7 @@ fixtures: $(BIN)/.ready
 
 docs: $(BIN)/.ready
 	$(BIN)/python -m docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 fuzz: $(BIN)/.ready
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'

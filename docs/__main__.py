@@ -1,4 +1,4 @@
-"""Writes docs/json.md from the schemas in docs/schema: `make docs`."""
+"""Writes docs/reference/json.md from the schemas in docs/schema: `make docs`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SCHEMAS = HERE / "schema"
-TARGET = HERE / "json.md"
+TARGET = HERE / "reference" / "json.md"
 INTRODUCTION = """# What `--json` prints
 
 Every verb but `help` and `redact` takes `--json` and prints one JSON object in ASCII on standard output, whatever
-happens; notes and progress go to standard error. This page is made from the schemas in [docs/schema](schema)
+happens; notes and progress go to standard error. This page is made from the schemas in `docs/schema`
 (JSON Schema 2020-12), to which the tests hold every verb.
 
 * `schema` says what it is: `tokar/VERB/1`. Before a verb is known it is `tokar/error/1`, with an `error` alone.
@@ -40,7 +40,9 @@ def page() -> str:
     parts = [INTRODUCTION]
     for name, value in common.items():
         parts.append(f"## `{name}`\n\n{value['description'].capitalize()}.\n\n{''.join(_lines(value, common))}\n")
-    parts += [f"## tokar {verb}\n\n{''.join(_lines(value, common))}\n" for verb, value in schemas.items()]
+    for verb, value in schemas.items():
+        lines = "".join(_lines(value, common))
+        parts.append(f"## tokar {verb}\n\n[The schema](../schema/{verb}.json)\n\n{lines}\n")
     return "".join(parts).rstrip() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Runs tokar against a real server step by step, and keeps what came of it, fit to be sent (docs/first-contact.md).
+"""Runs tokar against a real server step by step; keeps what came of it, fit to be sent: docs/how-to/first-contact.md.
 
     python first_contact.py certadm: out
     python first_contact.py ca://ca1.example.com out --option=--user=backup@EXAMPLE.COM

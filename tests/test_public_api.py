@@ -28,7 +28,7 @@ from tokar.errors import (
 )
 from tokar.storage.bytesource import BytesSource
 
-PAGE = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 CONTENT = bytes(range(256)) * 8192  # two chunks
 
 

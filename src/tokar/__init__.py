@@ -8,7 +8,7 @@ with tokar.open("set.tokar") as archive:
     data = archive.read(archive.find("CA.edb"), 0, 4096)
     tokar.verify(archive, content=True).demand()
 
-What is public is in `__all__`, and docs/api.md explains it. Each name is loaded when it is first used.
+What is public is in `__all__`, and docs/reference/api.md explains it. Each name is loaded when it is first used.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def test_the_module_runs_like_the_command() -> None:
     assert (result.returncode, result.stdout) == (0, f"tokar {__version__} (archive format 1)\n".encode())
 
 
-@pytest.mark.parametrize("where", ["README.md", "docs/json.md", "help", "tokar.cli"])
+@pytest.mark.parametrize("where", ["README.md", "docs/reference/json.md", "help", "tokar.cli"])
 def test_every_exit_code_is_documented_and_no_other(where: str) -> None:
     def codes(error: type[errors.ArchiveError]) -> set[int]:
         return {error.exit_code}.union(*map(codes, error.__subclasses__()))

@@ -17,6 +17,7 @@ from command_line import command
 from tokar.lab.lab import create_lab
 
 ROOT = Path(__file__).parents[2]
+PAGES = [one.relative_to(ROOT / "docs").as_posix() for one in sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPT = ROOT / "examples" / "first_contact.py"
 pytestmark = pytest.mark.slow
 
@@ -85,7 +86,9 @@ def test_a_server_that_cannot_be_reached_ends_in_a_report_too(tmp_path: Path) ->
     assert "exit code 2" in sent
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{one.name}" for one in sorted((ROOT / "docs").glob("*.md")))])
+@pytest.mark.parametrize(
+    "page", ["README.md", *(str(one.relative_to(ROOT)) for one in sorted((ROOT / "docs").rglob("*.md")))]
+)
 def test_commands_of_a_page_take_tokar_from_the_checkout_and_scripts_from_where_they_are(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for script in re.findall(r"python3? ([\w./\\\\]+\.py)\b", text):

@@ -1,7 +1,7 @@
 """`tokar sources`, and the servers that a person can name by scheme: those of tokar, and those that add-ons bring.
 
 A distribution adds a scheme by an entry point of the group `tokar.sources`: the name is the scheme, the object a
-`tokar.SourceKind`, or a bare function that opens a server. docs/sources.md explains it.
+`tokar.SourceKind`, or a bare function that opens a server. docs/how-to/sources.md explains it.
 """
 
 from __future__ import annotations

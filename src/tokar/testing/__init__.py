@@ -1,1 +1,1 @@
-"""The contract of a server as tests, and a server to break: for those who write a source (docs/sources.md)."""
+"""The contract of a server as tests, and a server to break: for those who write a source (docs/how-to/sources.md)."""
