@@ -1,4 +1,7 @@
-"""Writes docs/reference/json.md from the schemas in docs/schema: `make docs`."""
+"""Writes what of the manual is made from the code: `make docs`.
+
+The page about JSON comes from docs/schema, the rest of the reference and the man pages from the program.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from docs import from_code
+from docs.manpages import man_pages
+from docs.verbs import program
+
 HERE = Path(__file__).parent
 SCHEMAS = HERE / "schema"
+MAN = HERE / "man"
 TARGET = HERE / "reference" / "json.md"
 INTRODUCTION = """# What `--json` prints
 
@@ -21,9 +29,7 @@ happens; notes and progress go to standard error. This page is made from the sch
   meaning. Otherwise the number at the end changes.
 * `error` is there where the command failed. Its `kind` is a word that keeps its meaning, its `message` is for people
   and may change. Results that are known all the same stand beside it.
-* The exit code says the same in a number: 0 done, 1 failed, 2 usage, 3 not an archive or unsupported, 4 damaged, 5
-  unsealed, 6 restore refused, 7 procedure refused, 8 partial, 9 set not restorable, 10 not signed as asked,
-  11 encrypted and not opened, 130 interrupted (128 + N by signal N).
+* The [exit code](exit-codes.md) says the same in a number, and [errors](errors.md) lists the kinds.
 * Times are ISO 8601, in UTC with `Z`; a time that a file gives in local time has no `Z`. Digests, ids and roots are
   hexadecimal. Integers beyond 2^53 are text.
 * Names and texts are safe to print: what is not printable is escaped as `<U+202E>`.
@@ -72,5 +78,23 @@ def _text(value: dict[str, Any], common: dict[str, Any]) -> str:
     return f"{kinds if kinds != 'any' else ''}{meaning}{words}".lstrip(": ")
 
 
+def made() -> dict[Path, str]:
+    """Return every file that is made, with its text."""
+    verbs = program()
+    reference = {HERE / "reference" / name: text for name, text in from_code.pages(verbs).items()}
+    man = {MAN / name: text for name, text in man_pages(verbs, from_code.exit_codes()).items()}
+    return {TARGET: page(), **reference, **man}
+
+
+def main() -> None:
+    """Write them all; a man page of a verb that is gone goes too."""
+    files = made()
+    for path in {*MAN.glob("*.1")} - files.keys():
+        path.unlink()
+    MAN.mkdir(exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    TARGET.write_text(page(), encoding="utf-8")
+    main()

@@ -205,15 +205,12 @@ def test_the_module_runs_like_the_command() -> None:
     assert (result.returncode, result.stdout) == (0, f"tokar {__version__} (archive format 1)\n".encode())
 
 
-@pytest.mark.parametrize("where", ["README.md", "docs/reference/json.md", "help", "tokar.cli"])
+@pytest.mark.parametrize("where", ["help", "tokar.cli"])
 def test_every_exit_code_is_documented_and_no_other(where: str) -> None:
     def codes(error: type[errors.ArchiveError]) -> set[int]:
         return {error.exit_code}.union(*map(codes, error.__subclasses__()))
 
-    root = Path(__file__).parents[2]
-    text = {"help": done("--help").stdout, "tokar.cli": str(cli.__doc__)}.get(where) or (root / where).read_text(
-        "utf-8"
-    )
+    text = {"help": done("--help").stdout, "tokar.cli": str(cli.__doc__)}[where]
     listed = re.search(r"[Ee]xit code(?:s:| says).*?interrupted", text, re.DOTALL)
     assert listed
     found = {int(number) for number in re.findall(r"(?:^|[\s,;:])(\d+)(?=\s+[a-z])", listed[0])}

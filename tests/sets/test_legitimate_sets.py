@@ -21,11 +21,11 @@ from recovery_sets import (
     write,
 )
 from sweeps import sampled
-from verbs import checked, contradictions
 
 from tokar.ese.filenames import log_file_name
 from tokar.ese.values import LogPosition
 from tokar.sets.outcome import Word
+from verbs import checked, contradictions
 
 if TYPE_CHECKING:
     from pathlib import Path

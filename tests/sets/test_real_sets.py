@@ -47,11 +47,11 @@ from real_sets import (
     zero_page,
 )
 from recovery_sets import write
-from verbs import checked, contradictions
 
 from conftest import samples_folder
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.outcome import Word
+from verbs import checked, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,105 @@
+"""What the command line takes, read from the command line itself: for the reference and for the man pages."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import typer.main
+
+from tokar import cli
+from tokar.cli.shared import with_shared
+
+_EXAMPLE: Final = re.compile(r"Examples?:\s*")
+_COMMAND: Final = re.compile(r"\btokar .*?(?=\s+tokar [a-z]|$)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command, or the program itself."""
+
+    words: tuple[str, ...]  # Such as tokar, lab, new
+    usage: str  # In one line
+    text: tuple[str, ...]  # Paragraphs, without the examples
+    examples: tuple[str, ...]  # Command lines
+    arguments: tuple[tuple[str, str], ...]  # The word, and what it is
+    options: tuple[tuple[str, str], ...]  # Of its own
+    shared: tuple[tuple[str, str], ...]  # That every verb has
+    below: tuple[Verb, ...]  # The commands of a group
+
+    @property
+    def name(self) -> str:
+        """The words that call it."""
+        return " ".join(self.words)
+
+    @property
+    def line(self) -> str:
+        """What it does, in one line without a full stop."""
+        known = cli.VERBS.get(self.words[-1], "") if len(self.words) > 1 else ""
+        return (known or self.text[0]).rstrip(".")
+
+
+def program() -> Verb:
+    """Return the program with all its verbs."""
+    command: Any = typer.main.get_command(cli.app)
+    return _verb(command, None)
+
+
+def _verb(command: Any, above: Any, word: str = "tokar") -> Verb:
+    settings = {} if above else command.context_settings
+    context = typer.Context(command, info_name=word, parent=above, **settings)
+    text, examples = _told(command.help or "")
+    rows: dict[str, list[tuple[str, str]]] = {"argument": [], "option": [], "shared": []}
+    for one in command.get_params(context):
+        row = one.get_help_record(context)
+        if row is not None:
+            rows["shared" if _is_shared(one) else one.param_type_name].append((row[0], " ".join(row[1].split())))
+    return Verb(
+        words=tuple(context.command_path.split()),
+        usage=f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}",
+        text=text,
+        examples=examples,
+        arguments=tuple(rows["argument"]),
+        options=tuple(rows["option"]),
+        shared=tuple(rows["shared"]),
+        below=tuple(_below(command, context)),
+    )
+
+
+def _below(command: Any, context: Any) -> Iterator[Verb]:
+    for word in getattr(command, "list_commands", lambda _: ())(context):
+        yield _verb(command.get_command(context, word), context, word)
+
+
+def _is_shared(option: Any) -> bool:
+    return bool({*option.opts} & {"--help", "--json", *_shared_names()})
+
+
+def _shared_names() -> set[str]:
+    class Nothing:
+        params: list[Any] = []  # noqa: RUF012 - it lives for one call
+
+    return {name for one in with_shared(Nothing, "x").params for name in one.opts}
+
+
+def _told(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the paragraphs of a help text, and the command lines of its examples."""
+    paragraphs, examples = [], []
+    for paragraph in textwrap.dedent(text).replace("\f", "").split("\n\n"):
+        kept, _, shown = _split(paragraph)
+        if shown:
+            examples += [" ".join(one.split()) for one in _COMMAND.findall(shown)]
+        if kept:
+            paragraphs.append(" ".join(kept.split()))
+    return tuple(paragraphs), tuple(examples)
+
+
+def _split(paragraph: str) -> tuple[str, str, str]:
+    found = _EXAMPLE.search(paragraph.replace("\b", ""))
+    plain = paragraph.replace("\b", "").strip()
+    if found is None:
+        return plain, "", ""
+    return plain[: found.start()].strip(), found[0], plain[found.end() :]
