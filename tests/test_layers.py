@@ -24,6 +24,7 @@ LAYERS = [
     {"restore"},
     {"collect"},
     {"check"},
+    {"report"},
     {"server"},
     {"rpc"},
     {"__init__", "doors"},

@@ -29,15 +29,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_is_shown_as_a_tree_on_a_line_of_generations(folder: Path) -> None:
     lines = done("chain", folder).stdout.splitlines()
-    assert [line.split("tokar ")[0].strip() + line.rsplit("  ", 1)[1] for line in lines[:3]] == [
-        f"{folder}/full.restorable",
-        f"{folder}/inc1.restorable",
-        f"{folder}/inc2.restorable",
+    assert lines[:5] == [
+        "log stream edb, 0x5-0xB",
+        "  full.tokar          full  0x5-0x7  █████████············  restorable",
+        "    inc1.tokar        logs  0x8-0x9  ·········██████······  restorable",
+        "      inc2.tokar      logs  0xA-0xB  ···············██████  restorable",
+        "  needed by main.edb        0x5-0x7  ├───────┤············  recoverable",
     ]
-    assert [len(line) - len(line.lstrip()) for line in lines[:3]] == [0, 2, 4]
-    assert "===...." in lines[0]
-    assert "...==.." in lines[1]
-    assert ".....==" in lines[2]
     assert f"{folder}/full.tokar: logs 0x5 to 0xB can be played, by hard recovery" in lines
 
 
@@ -45,25 +43,26 @@ def test_streams_of_another_scale_are_drawn_apart(folder: Path) -> None:
     other = logs(0x90000, 0x90003, stream=OTHER_STREAM)
     archive(folder / "other.tokar", other, kind="logs")
     lines = tokar("chain", folder).stdout.splitlines()
-    assert lines[0] == "log stream of 0x5-0xB:"
-    assert "===...." in lines[1]
-    at = lines.index("log stream of 0x90000-0x90003:")
-    assert "  0x90000-0x90003    ====" in lines[at + 1]
+    assert lines[0] == "log stream edb, 0x5-0xB"
+    at = lines.index("log stream edb, 0x90000-0x90003")
+    assert lines[at + 1] == "  other.tokar  logs  0x90000-0x90003  ████████████  part of a chain"
 
 
 def test_both_streams_of_a_set_have_a_line_of_their_own(tmp_path: Path) -> None:
     renamed = {name.replace(".log", ".jtx"): data for name, data in logs(0x1001, 0x1002, stream=OTHER_STREAM).items()}
     archive(tmp_path / "a.tokar", {DATABASE: bytes(streaming(5, 7)), **part(5, 7), **renamed})
     lines = tokar("chain", tmp_path / "a.tokar").stdout.splitlines()
-    assert "0x5-0x7            ===" in lines[0]
-    assert lines[1].split() == ["0x1001-0x1002", "=="]
+    assert lines[1].split()[2:4] == ["0x5-0x7", "█████████"]
+    at = lines.index("log stream edb, 0x1001-0x1002")
+    assert lines[at + 1].split() == ["a.tokar", "full", "0x1001-0x1002", "██████"], "its verdict is said once"
+    assert lines[at + 2].split() == ["left", "out", "0x1001-0x1002", "○○○○○○"]
 
 
 def test_a_set_that_nobody_can_judge_ends_as_check_does(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.tokar", {DATABASE: bytes(database(raw_state=5)), **part(5, 7)}).path
     result = tokar("chain", path)
     assert (result.exit_code, tokar("check", path).exit_code) == (9, 9)
-    assert result.stdout.splitlines()[0].endswith("  NOT PROVEN")
+    assert result.stdout.splitlines()[1].endswith("  NOT PROVEN")
     assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: main.edb: what a database in the state")
 
 
@@ -108,7 +107,10 @@ def test_damaged_logs_without_a_full_exit_9(folder: Path) -> None:
     gone = archive(folder / "gone.tokar", {**part(8, 8), **part(10, 10)}, kind="logs")
     result = tokar("chain", gone.path)
     assert result.exit_code == 9
-    assert "NOT RESTORABLE" in result.stdout.splitlines()[0]
+    assert result.stdout.splitlines()[1:3] == [
+        "  gone.tokar  logs  0x8-0xA  ███···███  NOT RESTORABLE",
+        "  missing           0x9      ···!!!···",
+    ]
     assert result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: log 0x9 is missing between")
 
 

@@ -23,8 +23,13 @@ def incomplete(tmp_path: Path) -> Path:
 def test_every_rung_is_shown_with_its_state(good: Path) -> None:
     lines = done("check", good).stdout.splitlines()
     assert lines[0] == str(good)
-    shown = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("    ")]
+    picture = lines.index("log stream edb, 0x5-0x7")
+    shown = [line.split()[0] for line in lines[:picture] if line.startswith("  ") and not line.startswith("    ")]
     assert shown == ["readable", "sealed", "intact", "consistent", "chained", "placeable", "rehearsed"]
+    assert [line.split()[-2:] for line in lines[picture + 1 : -1]] == [
+        ["█████████", "restorable"],
+        ["├───────┤", "recoverable"],
+    ]
     assert "    main.edb: recoverable: streaming copy, needs logs 0x5-0x7: present" in lines
 
 

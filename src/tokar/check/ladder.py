@@ -29,7 +29,7 @@ from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import plan_restore
 from tokar.sets.backup_set import BackupSet, archives_of, set_of_archive
-from tokar.sets.chain import build_chain
+from tokar.sets.chain import Chain, build_chain
 from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
@@ -90,8 +90,9 @@ def check(
     for one in opened:
         one.look()
     sets = [one.backup_set for one in opened if one.backup_set is not None]
-    chained = _chained(sets, complete=request.complete)
-    return CheckReport(archives=tuple(one.result(chained) for one in opened))
+    chain = build_chain(sets)
+    chained = _chained(chain, complete=request.complete)
+    return CheckReport(archives=tuple(one.result(chained) for one in opened), chain=chain)
 
 
 class _Check:
@@ -372,12 +373,11 @@ def _engines(start: ChainStart) -> Iterator[str]:
         yield f"engines that can recover it: {text}"
 
 
-def _chained(sets: Sequence[BackupSet], *, complete: bool) -> _Chained:
+def _chained(chain: Chain, *, complete: bool) -> _Chained:
     """Return for each set whether its databases can be recovered from the logs that are here, all sets together.
 
     With that, what is wrong with the set by itself: less, where another set has a whole copy of a log.
     """
-    chain = build_chain(sets)
     results: _Chained = {}
     for backup_set, verdict, at in zip(chain.sets, chain.verdicts, range(len(chain.sets)), strict=True):
         start = chain.start_of(at)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from itertools import chain
+from itertools import chain as in_turn
 from typing import Any, Final
 
 from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
 from tokar.errors import ArchiveError, SetError
 from tokar.sets.backup_set import BackupSet
+from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault
 from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import LastLine, LeftOpen, not_verified, weigh, worst
@@ -103,7 +104,7 @@ def joined(results: Sequence[RungResult]) -> RungResult:
     """Return what became of one rung that was climbed in several ways."""
 
     def every(name: str) -> Any:
-        return tuple(chain.from_iterable(getattr(one, name) for one in results))
+        return tuple(in_turn.from_iterable(getattr(one, name) for one in results))
 
     return RungResult(
         rung=results[0].rung,
@@ -152,6 +153,7 @@ class CheckReport:
     """The verdict on archives."""
 
     archives: tuple[ArchiveCheck, ...]  # One for each
+    chain: Chain = field(repr=False, compare=False)  # How those that could be read fit together
 
     @property
     def outcome(self) -> LastLine | None:

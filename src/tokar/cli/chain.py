@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -12,17 +11,16 @@ from tokar.as_json import as_json as to_json
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file, name_beside
+from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault
-from tokar.sets.logs import stream_of
 from tokar.sets.outcome import LastLine, Word, worst
 from tokar.sets.start import ChainStart
 from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-_TIMELINE_WIDTH = 40
 
 
 @app.command("chain")
@@ -86,79 +84,17 @@ def show_chain(
 
 
 def _print(chain: Chain) -> None:
-    streams = [_streams(chain, number) for number in range(len(chain.sets))]
-    children: dict[int | None, list[int]] = {}
-    for number, parent in enumerate(chain.parents):
-        children.setdefault(parent, []).append(number)
-    width = min(max((len(one.label) for one in chain.sets), default=0) + 4, 60)
-    roots = children.get(None, [])
-    spans = {stream: _span(streams, stream) for stream in dict.fromkeys(one for found in streams for one in found)}
-    apart = len({next(iter(streams[root]), b"") for root in roots}) > 1
-    for stream in dict.fromkeys(next(iter(streams[root]), b"") for root in roots):
-        if apart and stream in spans:
-            output.line(f"log stream of {_generations(spans[stream])}:")
-        stack = [(root, 0) for root in reversed(roots) if next(iter(streams[root]), b"") == stream]
-        while stack:
-            number, depth = stack.pop()
-            _print_set(chain, number, depth, width, [(own, spans[one]) for one, own in streams[number].items()])
-            stack += [(child, depth + 1) for child in reversed(children.get(number, []))]
+    print_timeline(chain)
+    for backup_set, verdict in zip(chain.sets, chain.verdicts, strict=True):
+        blocking = set(map(id, verdict.blocking))
+        if verdict.faults:
+            output.line(f"{output.safe(backup_set.label)}:")
+        for fault in verdict.faults:
+            _print_fault(fault, "  ", blocks=id(fault) in blocking)
     for start in chain.starts:
         _print_start(chain, start)
     for fault in chain.faults:
         _print_fault(fault, "", blocks=fault.blocks)
-
-
-def _streams(chain: Chain, number: int) -> dict[bytes, tuple[int, int]]:
-    """Return the lowest and the highest generation of each log stream in a set; of a receipt, of the one there is."""
-    found: dict[bytes, tuple[int, int]] = {}
-    for log in chain.sets[number].facts.logs:
-        stream, generation = stream_of(log), log.generation
-        if stream is not None and generation is not None:
-            low, high = found.get(stream, (generation, generation))
-            found[stream] = min(low, generation), max(high, generation)
-    told = chain.sets[number].receipt
-    if told and told[0]:
-        found[next(chain.logs.streams, b"")] = told
-    return found
-
-
-def _span(streams: Sequence[dict[bytes, tuple[int, int]]], stream: bytes) -> tuple[int, int]:
-    """Return the lowest and the highest generation of a stream in all sets: each stream has a line of its own."""
-    found = [one[stream] for one in streams if stream in one]
-    return min(low for low, _ in found), max(high for _, high in found)
-
-
-def _generations(span: tuple[int, int]) -> str:
-    return f"0x{span[0]:X}-0x{span[1]:X}"
-
-
-def _print_set(
-    chain: Chain, number: int, depth: int, width: int, streams: Sequence[tuple[tuple[int, int], tuple[int, int]]]
-) -> None:
-    backup_set, verdict = chain.sets[number], chain.verdicts[number]
-    name = f"{'  ' * depth}{output.safe(backup_set.label)}"
-    outcome = chain.outcome_of(number)
-    state = str(outcome.word) if outcome.exit_code else "part of a chain" if verdict.part else "restorable"
-    kind = "receipt" if backup_set.receipt else backup_set.kind
-    for own, span in streams or [(backup_set.numbers or (0, 0),) * 2]:
-        logs = _generations(own) if own[1] else "no logs"
-        output.line(f"{name:<{width}}  {kind:<9}  {logs:<17}  {_bar(own, span)}  {state}".rstrip())
-        name = kind = state = ""
-    blocking = set(map(id, verdict.blocking))
-    for fault in verdict.faults:
-        _print_fault(fault, "  " * (depth + 1), blocks=id(fault) in blocking)
-
-
-def _bar(generations: tuple[int, int], span: tuple[int, int]) -> str:
-    """Return where generations lie between the lowest and the highest of their stream."""
-    low, high = span
-    if not generations[1]:
-        return " " * _TIMELINE_WIDTH
-    count = high - low + 1
-    width = min(_TIMELINE_WIDTH, count)
-    start = (generations[0] - low) * width // count
-    end = max((generations[1] - low + 1) * width // count, start + 1)
-    return ("." * start + "=" * (end - start) + "." * (width - end)).ljust(_TIMELINE_WIDTH)
 
 
 def _print_start(chain: Chain, start: ChainStart) -> None:

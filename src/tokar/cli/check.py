@@ -26,6 +26,7 @@ from tokar.cli.options import (
     local_file,
     name_beside,
 )
+from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given
 from tokar.words import some
 
@@ -117,8 +118,8 @@ def _print(report: CheckReport) -> None:
         output.line(f"{output.safe(one.path)}{word}")
         for result in one.rungs:
             _print_rung(result)
-    sets = [one.backup_set for one in report.archives if one.backup_set is not None]
-    output.last_line(report.outcome, *(one.profile for one in sets))
+    print_timeline(report.chain)
+    output.last_line(report.outcome, *(one.profile for one in report.chain.sets))
 
 
 def _print_rung(result: RungResult) -> None:

@@ -18,7 +18,7 @@ from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import signals
 from tokar.cli.progress import Log, ProgressForm, ProgressLines, shown_bar
-from tokar.cli.tables import aligned, cells, print_fitted
+from tokar.cli.tables import aligned, cells, is_coloured, print_fitted
 from tokar.errors import (
     ArchiveError,
     ExhaustedError,
@@ -147,11 +147,12 @@ def begin(verb: str = "error", *, patient: bool = False) -> None:
 
 def call(path: str, name: str) -> None:
     """Let a path be called by another name in all that the command prints: a person has never seen it."""
-    for shown in (str, names.printable, lambda text: json_text(text)[1:-1]):
+    for shown in (str, names.printable, lambda text: json_text(text)[1:-1], names.leaf_of):
         _Output.called[shown(path)] = shown(name)
 
 
-def _as_called(text: str) -> str:
+def as_called(text: str) -> str:
+    """Return text with each path as it is called."""
     for path, name in _Output.called.items():
         text = text.replace(path, name)
     return text
@@ -195,7 +196,7 @@ def write(text: str) -> None:
         OSError: It was refused, and printing is all that this command does.
     """
     try:
-        sys.stdout.write(_as_called(text))
+        sys.stdout.write(as_called(text))
     except OSError as error:
         _lose_output(error)
 
@@ -204,7 +205,7 @@ def _say(text: str) -> None:
     """Print to standard error, if that can be done: no message is worth the work that it tells of."""
     _note_down(text)
     try:
-        sys.stderr.write(_as_called(text))
+        sys.stderr.write(as_called(text))
         sys.stderr.flush()
     except OSError:
         _to_nothing(sys.stderr)
@@ -299,7 +300,7 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
     try:
         flush()
         if as_json:
-            sys.stdout.write(_as_called(begun({"error": error_json(error)}) + "\n}\n"))
+            sys.stdout.write(as_called(begun({"error": error_json(error)}) + "\n}\n"))
             flush()
     except OSError:
         give_up()
@@ -384,7 +385,7 @@ def last_line(found: LastLine | None, *profiles: str, say: Callable[[str], None]
         for text in beside(profiles[0]):
             say(f"beside: {text}")
     word, why = str(found.word), safe(str(found)).removeprefix(found.word)
-    if (sys.stdout if say is line else sys.stderr).isatty() and not os.environ.get("NO_COLOR"):
+    if is_coloured(sys.stdout if say is line else sys.stderr):
         word = f"\x1b[1;{_COLOURS.get(word, _YELLOW)}m{word}\x1b[0m"
     put, start = (write, "") if say is line else (_say, "tokar: ")  # the colour is no text that was given
     put(f"{start}{word}{why}\n")
@@ -496,4 +497,4 @@ def close_log(exit_code: int) -> None:
 
 def _note_down(text: str) -> None:
     if _Output.log is not None:
-        _Output.log.write(without_identities(_as_called(text)))
+        _Output.log.write(without_identities(as_called(text)))

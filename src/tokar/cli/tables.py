@@ -1,9 +1,11 @@
-"""How the rows of a table are laid out: in columns, or fitted to the width of a terminal."""
+"""How rows are laid out: in columns, or fitted to the width of a terminal; and whether that has colours."""
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Sequence
+from typing import TextIO
 
 
 def aligned(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
@@ -22,6 +24,11 @@ def cells(text: str) -> int:
     return sum(
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
     )
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Return whether what is printed to a stream may have colours."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def print_fitted(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
