@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import Result, done, tokar, without_rights
-from recovery_sets import DATABASE, logs, streaming
+from recovery_sets import DATABASE, checkpoint, logs, streaming
 from recovery_sets import archive as set_of
 from small_sets import TAKEN, contents, database, instance, write
 
@@ -533,7 +533,7 @@ def test_restored_files_keep_their_times(archive: Path, tmp_path: Path) -> None:
 
 def test_an_empty_set_is_restored_to_an_empty_folder(tmp_path: Path) -> None:
     result = done("restore", made(tmp_path / "b.tokar"), "--into", tmp_path / "out")
-    assert result.stdout.splitlines()[-1] == "restored 0 files, 0 bytes; every digest was right"
+    assert result.stdout.splitlines()[-2:] == ["restored 0 files, 0 bytes; every digest was right", "RESTORABLE"]
 
 
 def test_certutil_takes_databases_and_logs_and_its_list(tmp_path: Path) -> None:
@@ -590,3 +590,17 @@ def test_the_archive_that_is_restored_from_is_not_set_aside(archive: Path, tmp_p
     result = tokar("restore", inside, "--into", tmp_path / "out", "--existing", "set-aside")
     refused(result, "the archive that is restored from has the name of a file in it", 6)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["db.edb"]
+
+
+@pytest.mark.parametrize("name", ["edb.chk", "edbtmp.log", "edbres00001.jrs", "main.pat", "notes.txt"])
+def test_what_needs_no_recovery_gets_one_last_line_from_every_verb(name: str, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / name).write_bytes(checkpoint(5))
+    path = tmp_path / "a.tokar"
+    made = done("create", "--all", "--json", path, tmp_path / "set")
+    plan = done("restore", "--dry-run", "--json", "--into", tmp_path / "out", path)
+    said = [made.json()["outcome"], done("check", "--json", path).json()["outcome"], plan.json()["outcome"]]
+    assert [one["word"] for one in said] == ["RESTORABLE"] * 3
+    assert [step["action"] for step in plan.json()["plans"][0]["steps"]] == [
+        "place" if "chk" not in name else "leave out"
+    ]

@@ -28,6 +28,7 @@ from restore_helpers import plan_one, targets
 import tokar
 from tokar.errors import InputError, RestoreError
 from tokar.ese.values import LogPosition, Signature
+from tokar.restore.chosen import choose_one
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.plan import UNRECOVERABLE, Action
@@ -108,7 +109,7 @@ def test_a_recoverable_set_is_not_refused(tmp_path: Path) -> None:
         ([DATABASE], "NOT RESTORABLE: main.edb: logs 0x5-0x7 are missing"),
         ([DATABASE, *part(5, 7)], "NOT PROVEN: pages and log segments were not verified (tokar check --content)"),
         ([*part(5, 7)], "PART OF A CHAIN: needs a full that reaches 0x4"),
-        (["notes.txt"], "None"),
+        (["notes.txt"], "RESTORABLE"),
     ],
 )
 def test_a_choice_of_files_gets_its_own_verdict_and_is_not_refused(
@@ -451,3 +452,17 @@ def test_a_lagged_copy_goes_on_with_its_later_logs(high: int, recovery: Recovery
     guidance = plan_of(made(tmp_path, files), tmp_path / "out").recovery
     assert guidance is not None
     assert guidance.recovery is recovery
+
+
+def test_a_whole_log_gets_the_name_of_a_damaged_one_when_asked(tmp_path: Path) -> None:
+    name, whole = "edb00006.log", part(6, 6)["edb00006.log"]
+    damaged = {name: flip(flip(whole, 5000), 5400, 3), "edb00006 - Copy.log": whole}
+    with tokar.open(made(tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7), **damaged})) as opened:
+        chosen = choose_one(opened, facts=facts_of_archive(opened, examine=True))
+        refused = plan_restore(chosen, RestoreOptions(into=tmp_path / "out"))
+        with pytest.raises(RestoreError, match="the engine looks for another name"):
+            refused.raise_for_problems()
+        facts = facts_of_archive(opened, examine=True)
+        chosen = choose_one(opened, facts=facts, right_names=True)
+        place_sets(plan_restore(chosen, RestoreOptions(into=tmp_path / "out")))
+    assert (tmp_path / "out" / name).read_bytes() == whole

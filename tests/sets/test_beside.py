@@ -350,3 +350,17 @@ def test_without_a_header_nothing_is_said_of_engines() -> None:
 )
 def test_check_says_which_engines_recover_a_real_set(samples: Path, name: str, text: str) -> None:
     assert f"engines that can recover it: {text}" in tokar("check", samples / name).stdout
+
+
+def test_databases_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    files = {"a/main.edb": bytes(database()), "b/main.edb": bytes(database(signature=OTHER_STREAM))}
+    path = tmp_path / "a.tokar"
+    done("create", "-q", path, write(tmp_path / "set", files))
+    checked = done("check", path)
+    assert "a/main.edb, b/main.edb have one name" in checked.stdout
+    assert "tokar restore --tree DIR" in checked.stdout
+    refused = tokar("restore", path, "--into", tmp_path / "out")
+    assert refused.exit_code == 6
+    assert "--tree DIR" in refused.hint
+    done("restore", path, "--tree", tmp_path / "out")
+    assert {one: (tmp_path / "out" / one).read_bytes() for one in files} == files

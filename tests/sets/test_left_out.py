@@ -150,6 +150,7 @@ OTHER_WORDS = stream()[name(8)][:4096] + b"".join(segment(8, at, 90 + at) for at
 OTHER_WORDS = OTHER_WORDS.ljust(len(SHORTER), b"\0")
 WORDS = stream()[name(7)]
 OTHER_WORDS_OF_7 = (WORDS[:4096] + b"".join(segment(7, at, 90 + at) for at in range(1, 3))).ljust(len(WORDS), b"\0")
+OTHER_WORDS_OF_6 = stream()[name(6)][: 2 * 4096].ljust(len(stream()[name(6)]), b"\0")
 row("the numbered self holds more than the current log", crashed(part(4, 8), {"edb.log": SHORTER}), OK, {"edb.log"})
 row("the current log holds more than its numbered self", crashed(current(4, 8), {name(8): SHORTER}), OK, {name(8)})
 row(
@@ -182,6 +183,67 @@ row(
     Kind.LOG_FORKED,
     Kind.LOG_FORKED,
 )
+DAMAGED = {at: flip(flip(stream()[name(at)], 5000), 5400, 3) for at in (3, 5, 6, 7, 8)}
+OLD = {at: {f"old/{name(at)}": stream()[name(at)]} for at in DAMAGED}
+row(
+    "a needed log is damaged, and here whole too",
+    crashed(part(5, 7), {name(6): DAMAGED[6]}, OLD[5], OLD[6], OLD[7]),
+    OK,
+    {name(6), f"old/{name(5)}", f"old/{name(7)}"},
+    Kind.LOG_DAMAGED,
+)
+row(
+    "the last needed log is damaged, and here whole too",
+    crashed(part(5, 7), {name(7): DAMAGED[7]}, OLD[7]),
+    OK,
+    {name(7)},
+    Kind.LOG_DAMAGED,
+)
+row(
+    "a later log is damaged, and here whole too",
+    crashed(part(5, 9), {name(8): DAMAGED[8]}, OLD[8]),
+    OK,
+    {name(8)},
+    Kind.LOG_DAMAGED,
+)
+row("a needed log is damaged twice", crashed(part(5, 7), {name(6): DAMAGED[6]}, {f"old/{name(6)}": DAMAGED[6]}), NOT,
+    {f"old/{name(6)}"}, Kind.LOG_DAMAGED, Kind.LOG_DAMAGED)  # fmt: skip
+row(
+    "a needed log is shorter, and here whole too",
+    crashed(part(5, 7), {name(6): OTHER_WORDS_OF_6}, OLD[6]),
+    OK,
+    {name(6)},
+)
+row(
+    "a log of a backup is damaged, and here whole too",
+    {DATABASE: bytes(streaming(5, 7)), **part(5, 7), name(6): DAMAGED[6], **OLD[6]},
+    OK,
+    {name(6)},
+    Kind.LOG_DAMAGED,
+)
+row(
+    "a needed log is damaged, and whole under another name",
+    crashed(part(5, 7), {name(6): DAMAGED[6]}, {"edb00006 - Copy.log": stream()[name(6)]}),
+    NOT,
+    {name(6)},
+    Kind.LOG_NAME,
+    Kind.LOG_DAMAGED,
+)
+row(
+    "shut down, with a log that is damaged, and here whole too",
+    stopped(current(3, 9), {name(5): DAMAGED[5]}, OLD[5]),
+    CLEAN,
+    {name(5)},
+    Kind.LOG_DAMAGED,
+)
+DOUBLE = bytes(dirty(5, 7))
+HURT = flip(flip(DOUBLE, 4 * 4096 + 700), 4 * 4096 + 900, 3)
+row("a damaged database, and here whole too", crashed(part(5, 7), {DATABASE: HURT, f"old/{DATABASE}": DOUBLE}), OK,
+    {DATABASE}, Kind.DATABASE_TWICE)  # fmt: skip
+row("a cut database, and here whole too", crashed(part(5, 7), {DATABASE: DOUBLE[:-9], f"old/{DATABASE}": DOUBLE}), OK,
+    {DATABASE}, Kind.DATABASE_TWICE)  # fmt: skip
+row("a database damaged twice", crashed(part(5, 7), {DATABASE: HURT, f"old/{DATABASE}": HURT[:-4096]}),
+    Verdict.DAMAGED, set(), Kind.PAGES_DAMAGED, Kind.PAGES_DAMAGED, Kind.DATABASE_TWICE)  # fmt: skip
 row("shut down, with all its logs", stopped(current(3, 9)), CLEAN, set())
 row("shut down, without logs", stopped(), CLEAN, set())
 row("shut down, a lagged copy", stopped(current(2, 12), at=3), CLEAN, set())

@@ -132,6 +132,8 @@ ROWS: dict[str, tuple[Files, Word]] = {
     "a .log stream, and a .jtx one that was shut down": (crash() | current(3, 8) | OTHER_STOPPED, YES),
     "an older copy in a folder": (crash(dbtime=9) | part(5, 8) | {"old/main.edb": bytes(dirty(2, 3, dbtime=5))}, YES),
     "an older copy beside": (crash(dbtime=9) | current(5, 8) | {"main (2).edb": bytes(dirty(2, 3, dbtime=5))}, YES),
+    "a set and a copy of it in a folder": (crash() | part(5, 7) | {f"old/{one}": data for one, data in
+                                           (crash() | part(5, 7)).items()}, YES),
     # Small troubles that recovery gets over
     "one header copy damaged": ({DATABASE: flip(crash()[DATABASE], 60)} | current(5, 8), YES),
     "a bit in a page that is corrected": ({DATABASE: flip(crash()[DATABASE], 4 * 4096 + 700)} | current(5, 8), YES),

@@ -146,15 +146,16 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
-def _judged(out: str, collection: Collection, sealed: Sealed) -> tuple[LastLine | None, Sequence[Fault]]:
+def _judged(out: str, collection: Collection, sealed: Sealed) -> tuple[LastLine, Sequence[Fault]]:
     """Return what the verdict on the archive comes to, and what stands in the way of recovering its databases."""
     kinds = {one.kind for one in collection.gathered.candidates}
+    from tokar.sets.outcome import NOTHING_OF_AN_ENGINE, outcome_of  # noqa: PLC0415 - loads much
+
     if not kinds & {"database", "log"}:
-        return None, ()
-    from tokar.format.archive import Archive  # noqa: PLC0415 - loads much, and few sets need it
+        return NOTHING_OF_AN_ENGINE, ()
+    from tokar.format.archive import Archive  # noqa: PLC0415
     from tokar.sets.faults import FaultKind, Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415
-    from tokar.sets.outcome import outcome_of  # noqa: PLC0415
     from tokar.sets.read import facts_of_archive  # noqa: PLC0415
     from tokar.sets.recorded import RecordedFacts  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ What takes no part is named. A target that cannot be reached is an error: nothin
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -25,15 +26,15 @@ from tokar.restore.plan import (
     Problem,
 )
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
-from tokar.sets.beside import name_in_logs, without_older
+from tokar.sets.beside import name_in_logs, without_copies
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, SelectedLog, restorable
 from tokar.sets.database_verdict import Verdict
-from tokar.sets.facts import LogFacts, SetFacts
+from tokar.sets.facts import LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.logs import LogTable, with_right_names
+from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
 from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
@@ -41,6 +42,7 @@ from tokar.trust.signatures import AllowedSigners
 
 _MOST_NAMED: Final = 4  # databases
 _OF_AN_ENGINE: Final = {tokens.Role.DATABASE, tokens.Role.LOG}
+_BESIDE_AN_ENGINE: Final = (".chk", ".jfm")
 
 
 class OpenSets:
@@ -114,7 +116,7 @@ class OpenSets:
             logs=placed,
             base=placed[0].base if placed else "",
             paths=old_paths(archives[0], sets[0].facts),
-            recovery=recovery_of(without_older(sets[0].facts).databases, more_logs=len(archives) > 1),
+            recovery=recovery_of(without_copies(sets[0].facts).databases, more_logs=len(archives) > 1),
             not_checked=selection.not_checked,
             left_out=selection.left_out,
             names={
@@ -217,22 +219,22 @@ def choose_one(
     facts = _facts_of(archive, archive.entries) if facts is None else facts
     facts, renamed = _renamed(facts, right_names=right_names)
     found = _judged(facts, branch)
-    logs, judged = found.placed_logs(), without_older(facts)
+    logs, judged = found.placed_logs(), without_copies(facts)
     numbered = [one for one in logs if not one.current] if recovery_of(judged.databases) is Recovery.HARD else logs
     generations = [one.generation or 0 for one in numbered]
     low, high = min(generations, default=0), max(generations, default=0)
     label = str(archive.path or archive.id.hex())
-    outcome = outcome_of(found, facts)
+    concerns = facts.databases or facts.logs or found.not_checked or is_foreign(facts.profile)
     return replace(
         chosen,
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
         logs=logs,
         base=next((one.base for one in (*logs, *facts.logs)), ""),
         paths=old_paths(archive, facts),
-        recovery=recovery_of(judged.databases, more_logs=_goes_on(judged, logs)) if outcome else None,
+        recovery=recovery_of(judged.databases, more_logs=_goes_on(judged, logs)) if concerns else None,
         not_checked=found.not_checked,
         left_out=_not_placed(found),
-        outcome=outcome,
+        outcome=outcome_of(found, facts),
         notes=tuple(fault.message for fault in found.remarks),
         names={(0, number): name for number, name in renamed.items()},
         give_up=_give_up(found),
@@ -275,7 +277,7 @@ def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[i
     """Return facts with the right names of logs and databases, and these by entry, where that is asked for."""
     if not right_names:
         return facts, {}
-    logs = with_right_names(facts.logs)
+    logs = _with_right_names(facts.logs)
     changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
     taken, databases = {one.leaf.lower() for one in facts.databases}, []
     for one in facts.databases:
@@ -288,6 +290,27 @@ def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[i
             databases.append(one)
     renamed = replace(facts, logs=logs, databases=tuple(databases))
     return renamed, {number: name for number, name in changed.items() if number is not None}
+
+
+def _with_right_names(logs: Sequence[LogFacts]) -> tuple[LogFacts, ...]:
+    """Return logs under the names that the engine looks for, unless a log has its name already that is whole."""
+    table = LogTable(logs)
+    names = [table.right_name(log) for log in logs]
+    claims = [(name or log.leaf).lower() for log, name in zip(logs, names, strict=True)]
+    sound = [is_whole(replace(log, named_generation=None)) for log in logs]
+    taken, wanted = Counter(claims), Counter(claim for claim, one in zip(claims, sound, strict=True) if one)
+    return tuple(
+        replace(
+            log,
+            name=log.name[: len(log.name) - len(log.leaf)] + name,
+            named_generation=log.generation,
+            base=name[:BASE_LENGTH].lower(),
+            current=False,
+        )
+        if name and 1 in {taken[claim], one and wanted[claim]}
+        else log
+        for log, name, claim, one in zip(logs, names, claims, sound, strict=True)
+    )
 
 
 def _judged(facts: SetFacts, branch: str) -> SetVerdict:
@@ -304,10 +327,10 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
 
 
 def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
-    """Return the facts of entries; nothing is read where none is of an engine: there may be a million."""
-    if any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in entries}):
-        return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive))
-    return SetFacts()
+    """Return the facts of entries; of what is beside an engine alone, where none is of one: there may be a million."""
+    if not any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in entries}):
+        entries = [entry for entry in entries if entry.name.lower().endswith(_BESIDE_AN_ENGINE)]
+    return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive)) if entries else SetFacts()
 
 
 def _unrecoverable(found: SetVerdict, facts: SetFacts) -> Iterator[Problem]:

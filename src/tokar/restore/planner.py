@@ -192,7 +192,13 @@ class _Planner:
         shown = some(step.entry.name for step in alike)
         message = f"{shown} would be the file {extra}" if extra else f"{shown} would be one file"
         numbers = tuple(step.entry.number for step in alike)
-        self._targets.problems.append(Problem(CollisionError(message, path=alike[0].target), numbers))
+        lay = {names.collision_key(step.entry.name) for step in alike}
+        hint = (
+            f"keep them in the folders in which they lay: --tree DIR, or {CollisionError.hint_text}"
+            if len(lay) == len(alike)
+            else None
+        )
+        self._targets.problems.append(Problem(CollisionError(message, path=alike[0].target, hint=hint), numbers))
 
     def _files_against_directories(self, steps: Steps) -> None:
         """Find the names that a file would have, and a directory that files go to or one above it (PLC-1)."""

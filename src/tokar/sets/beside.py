@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tokar.ese.values import Signature
-from tokar.names import leaf_of, printable
+from tokar.names import collision_key, leaf_of, printable
 from tokar.sets.facts import DatabaseFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
-from tokar.sets.faults import Fault, Rules
+from tokar.sets.faults import Fault, Rules, Severity
+from tokar.sets.file_faults import database_faults
 from tokar.words import some
 
 
@@ -57,51 +58,83 @@ def where_of(sets: Iterable[tuple[str, SetFacts]]) -> dict[Signature, str]:
 
 
 def together_faults(facts: SetFacts) -> Iterator[Fault]:
-    """Yield what does not go together in one place: streaming files of nothing, instances of one base name."""
+    """Yield what does not go together in one place: streaming files of nothing, files of one name."""
     headers = [one.header for one in facts.databases if one.header is not None]
     for one in facts.streaming:
         if one.header is not None and not any(one.belongs_to(header) for header in headers):
             stems = {database.stem for database in facts.databases}
             if one.stem not in stems and not facts.has_unreadable_database:
                 yield Rules.STREAMING_ALONE.fault(one.name, files=(one.name,))
-    yield from _instances(facts)
+    yield from [*_instances(facts)] or _of_one_name(facts.databases)
 
 
-def copy_faults(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:
-    """Yield databases that are there more than once, each time with the latest one."""
-    known: dict[bytes, list[DatabaseFacts]] = {}
+def _of_one_name(databases: Iterable[DatabaseFacts]) -> Iterator[Fault]:
+    """Yield databases that one directory cannot hold; of copies of one only one is wanted anyway."""
+    found: dict[str, dict[object, str]] = {}
     for one in databases:
-        if one.header is not None and one.header.signature.is_set and not one.temporary:
-            known.setdefault(one.header.signature.pack(), []).append(one)
-    for alike in known.values():
+        found.setdefault(collision_key(one.leaf), {}).setdefault(one.header and one.header.signature, one.name)
+    for alike in found.values():
+        if len(alike) > 1:
+            yield Rules.SAME_NAME.fault(some(alike.values()), files=alike.values(), databases=alike.values())
+
+
+def copy_faults(databases: Sequence[DatabaseFacts], apart: Mapping[int, str]) -> Iterator[Fault]:
+    """Yield databases that are there more than once, each time with the latest one.
+
+    Args:
+        databases: The databases.
+        apart: Those that are left out, by identity.
+    """
+    for alike in _copies(databases).values():
         if len(alike) > 1:
             names = [one.name for one in alike]
-            times = {one.name: one.header.dbtime for one in alike if one.header is not None}
-            latest = max(times, key=lambda name: times[name])
-            which = f"{latest} is the latest" if len(set(times.values())) > 1 else "of the same time"
+            latest = max(alike, key=_preference)
+            times = {*map(_dbtime, alike)}
+            which = f"{latest.name} is the latest" if len(times) > 1 else "of the same time"
+            gone = [one for one in alike if id(one) in apart and not _is_sound(one)]
+            which += f", and {some(one.name for one in gone)} is damaged" if gone else ""
             yield Rules.DATABASE_TWICE.fault(some(names), which, files=names, databases=names)
 
 
-def older_copies(facts: SetFacts) -> dict[int, DatabaseFacts]:
-    """Return the databases, by identity, of which a later copy is the one that recovery finds, each with that.
+def _copies(databases: Iterable[DatabaseFacts]) -> dict[Signature, list[DatabaseFacts]]:
+    found: dict[Signature, list[DatabaseFacts]] = {}
+    for one in databases:
+        if one.header is not None and one.header.signature.is_set and not one.temporary:
+            found.setdefault(one.header.signature, []).append(one)
+    return found
 
-    It finds one by its name: the copies have one name, or the logs name the database as the later one is called.
+
+def _is_sound(database: DatabaseFacts) -> bool:
+    return all(fault.severity is not Severity.ERROR for fault in database_faults(database))
+
+
+def _preference(database: DatabaseFacts) -> tuple[int, bool, int]:
+    """Return the place of a copy among the others: of those of one time a whole one counts, then the upper folder."""
+    return _dbtime(database), _is_sound(database), -database.name.count("/")
+
+
+def copies_left_out(facts: SetFacts) -> dict[int, str]:
+    """Return the databases, by identity, of which another copy is the one that recovery finds, each with the reason.
+
+    It finds one by its name: the copies have one name, or the logs name the database as the later one is called. Of
+    two of one time and name a damaged one gives way, and one with the same bytes.
     """
     named = {(one.signature, leaf_of(one.path).lower()) for log in facts.logs for one in log.attached}
-    known: dict[Signature, list[DatabaseFacts]] = {}
-    for one in facts.databases:
-        if one.header is not None and one.header.signature.is_set and not one.temporary:
-            known.setdefault(one.header.signature, []).append(one)
     found = {}
-    for signature, alike in known.items():
-        latest = max(alike, key=_dbtime)
-        is_named = (signature, latest.leaf.lower()) in named
+    for signature, alike in _copies(facts.databases).items():
+        best = max(alike, key=_preference) if len(alike) > 1 else alike[0]
+        is_named = (signature, best.leaf.lower()) in named
         for one in alike:
-            is_other = is_named and (signature, one.leaf.lower()) not in named
-            if one.is_backup_copy and not latest.is_backup_copy:
+            if one is best or (one.is_backup_copy and not best.is_backup_copy):
                 continue  # each is recovered in a way of its own, and nothing says which is wanted
-            if _dbtime(one) < _dbtime(latest) and (is_other or one.leaf.lower() == latest.leaf.lower()):
-                found[id(one)] = latest
+            same_name = one.leaf.lower() == best.leaf.lower()
+            is_other = is_named and (signature, one.leaf.lower()) not in named
+            if _dbtime(one) < _dbtime(best) and (is_other or same_name):
+                found[id(one)] = f"an older copy of {best.name}"
+            elif same_name and one.comparable == best.comparable is not None:
+                found[id(one)] = f"the same as {best.name}"
+            elif same_name and _is_sound(best) and not _is_sound(one):
+                found[id(one)] = f"a damaged copy of {best.name}"
     return found
 
 
@@ -118,10 +151,10 @@ def name_in_logs(database: DatabaseFacts, logs: Iterable[LogFacts]) -> str:
     return "" if own in named or not f"{own}{last}".isascii() else last  # what is in some code page is not compared
 
 
-def without_older(facts: SetFacts) -> SetFacts:
-    """Return facts without the databases of which a later copy is here."""
-    older = older_copies(facts)
-    return replace(facts, databases=tuple(one for one in facts.databases if id(one) not in older)) if older else facts
+def without_copies(facts: SetFacts) -> SetFacts:
+    """Return facts without the databases of which another copy here is the one that counts."""
+    apart = copies_left_out(facts)
+    return replace(facts, databases=tuple(one for one in facts.databases if id(one) not in apart)) if apart else facts
 
 
 def _instances(facts: SetFacts) -> Iterator[Fault]:

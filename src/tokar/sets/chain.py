@@ -15,7 +15,7 @@ from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
-from tokar.sets.file_faults import log_fault
+from tokar.sets.file_faults import log_fault, replaced
 from tokar.sets.judge import judge_set
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
@@ -96,11 +96,11 @@ def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[
     streams |= {one.header.log_signature.pack() for one in facts.databases if one.header is not None}
     found = {}
     for log in facts.logs:
-        whole = logs.whole_elsewhere(log, number, streams)
-        fault = log_fault(log, Severity.WARNING, hard=True, last=False) if whole is not None else None
+        whole = logs.whole_copy(log, streams)
+        faults = (log_fault(log, Severity.WARNING, hard=hard, last=False) for hard in (False, True))
+        fault = next(filter(None, faults), None) if whole is not None and whole.at != number else None
         if whole is not None and fault is not None:
-            step = f"nothing for this restore: the whole one in {sets[whole.at].label} is taken; check the storage"
-            found[log.name] = replace(fault, next_step=step)
+            found[log.name] = replaced(fault, f"{whole.facts.name} in {sets[whole.at].label}")
     return found
 
 

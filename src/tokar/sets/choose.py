@@ -19,7 +19,7 @@ from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
 from tokar.sets.log_run import LogRun
-from tokar.sets.logs import Version, is_whole, link, stream_of
+from tokar.sets.logs import Version, link, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart
 
@@ -326,7 +326,7 @@ def _logs(numbers: Sequence[int], used: Sequence[Version], apart: Mapping[int, L
         # A log that was still being written gives way to the same log once it was closed; else the first set counts.
         found = [copy for copy in version.copies if copy.at in numbers and id(copy.facts) not in apart]
         copies = sorted(
-            [copy for copy in found if is_whole(copy.facts)] or found,
+            [copy for copy in found if copy in version.whole] or found,
             key=lambda copy: (copy.facts.current, numbers.index(copy.at)),
         )
         facts = copies[0].facts

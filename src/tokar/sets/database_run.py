@@ -29,12 +29,11 @@ from tokar.sets.faults import (
     Rules,
     Severity,
     first_of,
-    forked,
     in_order,
     logs_text,
     ranges,
 )
-from tokar.sets.file_faults import database_faults, log_fault
+from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.logs import LinkFault, LinkProof, LogTable, are_complete, link
 from tokar.sets.need import Basis, need_of
 from tokar.words import noun, some

@@ -92,6 +92,7 @@ class FaultKind(StrEnum):
     STRAY_LOGS = "stray-logs"
     DATABASE_TWICE = "database-twice"
     INSTANCES = "instances"
+    SAME_NAME = "same-name"
     STREAMING_ALONE = "streaming-alone"
     CHECKPOINT_DAMAGED = "checkpoint-damaged"
     CHECKPOINT_FOREIGN = "checkpoint-foreign"
@@ -234,6 +235,7 @@ _UNDAMAGED_ARCHIVE: Final = "use the undamaged archive if it is found"
 _NO_CHECKPOINT: Final = "leave it out: without a checkpoint recovery begins at the lowest log"
 _NEWER: Final = "nothing, unless damage is reported as well: then see whether a newer tokar knows the format"
 _RIGHT_NAME: Final = "give it the name of its generation back: tokar restore --right-names does"
+_FOLDERS: Final = "keep their folders: tokar restore --tree DIR"
 _ADD_ARCHIVE: Final = "add the archive that has them"
 
 
@@ -352,7 +354,9 @@ class Rules:
         "restore the one that is wanted with --only, or archive them apart", severity=Severity.WARNING)
     INSTANCES = Rule(FaultKind.INSTANCES,
         "{} instances have the base name {}, in {}: their logs cannot lie in one directory",
-        "archive each folder by itself, and restore each to directories of its own", severity=Severity.WARNING)
+        f"{_FOLDERS}; or archive each folder by itself", severity=Severity.WARNING)
+    SAME_NAME = Rule(FaultKind.SAME_NAME, "{} have one name: one directory cannot hold them all",
+        f"{_FOLDERS}; or send one elsewhere: --to NAME=PATH", severity=Severity.WARNING)
     DATABASE_ELSEWHERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about {}, which is in {}",
         "restore both, each to its place, before recovery begins", -1216, severity=Severity.WARNING)
     NO_COPY = Rule(FaultKind.NO_COPY, "{} is no copy from a backup, and {} is: hard recovery refuses it",
@@ -438,7 +442,7 @@ class Rules:
     CHECKPOINT_DAMAGED = Rule(FaultKind.CHECKPOINT_DAMAGED, "the checkpoint {} cannot be read",
         _NO_CHECKPOINT, -533, severity=Severity.WARNING)
     CHECKPOINT_FOREIGN = Rule(FaultKind.CHECKPOINT_FOREIGN,
-        "the checkpoint {} belongs to another log stream than everything else here",
+        "the checkpoint {} is of another log stream than all else here",
         _NO_CHECKPOINT, -532, severity=Severity.WARNING)
     CHECKPOINT_NEWER = Rule(FaultKind.CHECKPOINT_NEWER,
         "the checkpoint {} stands at {}, after generation 0x{:X} from which {} must be played: "
@@ -487,13 +491,3 @@ def for_owner(faults: list[Fault], profile: str) -> list[Fault]:
         more = [f"; {_GIVE_UP}" if gone else "" for gone in lost]
         return [replace(one, next_step=one.next_step + step) for one, step in zip(faults, more, strict=True)]
     return [replace(one, next_step=_OF_A_SERVICE.get(one.kind, one.next_step)) for one in faults]
-
-
-def forked(used: LogFacts, found: Sequence[LogFacts], severity: Severity) -> Fault:
-    """Return the fault of logs that share a generation and were created at different times."""
-    others = [log.name for log in found if log is not used]
-    generation = used.generation or 0
-    words = (generation, used.name, some(others))
-    numbers = (generation,) if generation else ()
-    fault = Rules.LOG_FORKED.fault(*words, files=(used.name, *others), generations=numbers, severity=severity)
-    return replace(fault, code=None) if severity is Severity.WARNING else fault

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -118,6 +118,12 @@ def log_fault(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> F
     return replace(found[0], consequences=tuple(one.message for one in found[1:])) if found else None
 
 
+def replaced(fault: Fault, whole: str) -> Fault:
+    """Return the fault of a log of which there is a whole copy as the remark that it comes to."""
+    step = f"nothing for this restore: {whole} is whole, and takes its place; check the storage"
+    return replace(fault, severity=Severity.WARNING, next_step=step)
+
+
 def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> Iterator[Fault]:
     """Yield what is wrong with a log, the cause first."""
     if log.damaged:
@@ -160,3 +166,13 @@ def _content_faults(
     where = some(f"0x{one.offset:x}" for one in content.faults)
     unit = noun(content.bad, content.unit.removesuffix("s"))
     yield Rules.LOG_DAMAGED.of_log(log, content.bad, unit, where, severity=severity, hard=hard)
+
+
+def forked(used: LogFacts, found: Sequence[LogFacts], severity: Severity) -> Fault:
+    """Return the fault of logs that share a generation and were created at different times."""
+    others = [log.name for log in found if log is not used]
+    generation = used.generation or 0
+    words = (generation, used.name, some(others))
+    numbers = (generation,) if generation else ()
+    fault = Rules.LOG_FORKED.fault(*words, files=(used.name, *others), generations=numbers, severity=severity)
+    return replace(fault, code=None) if severity is Severity.WARNING else fault

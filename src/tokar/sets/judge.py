@@ -11,20 +11,21 @@ from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
 from tokar.names import printable
-from tokar.sets.beside import copy_faults, name_in_logs, older_copies, pair_faults, together_faults, without_older
+from tokar.sets.beside import copies_left_out, copy_faults, name_in_logs, pair_faults, together_faults, without_copies
 from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import listed
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, forked, in_order, logs_text
-from tokar.sets.file_faults import log_fault
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, in_order, logs_text
+from tokar.sets.file_faults import forked, log_fault, replaced
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.words import some
 
 _PLAYED: Final = {LogRole.NEEDED, LogRole.COMMITTED, LogRole.FORWARD}
 _NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
+_PLACED_AS: Final = "another file is placed as generation 0x{:X}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         facts: What its files say; of several archives together, where they form a chain.
         without: Logs, by identity, of another history than the one that is wanted (`LogTable.beside_branch`).
     """
-    older, all_databases, facts = older_copies(facts), facts.databases, without_older(facts)
+    apart, all_databases, facts = copies_left_out(facts), facts.databases, without_copies(facts)
     table = LogTable([log for log in facts.logs if id(log) not in without])
     runs = [DatabaseRun(database, table) for database in facts.databases]
     proven: dict[Signature | None, TimesByGeneration] = {}
@@ -112,14 +113,14 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     roles = roles_of(facts, runs)
     faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
     others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(facts, runs)]
-    faults += [*for_owner(others, facts.profile), *copy_faults(all_databases)]
-    copies = (LeftOut(one, f"an older copy of {older[id(one)].name}") for one in all_databases if id(one) in older)
+    faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
+    copies = (LeftOut(one, apart[id(one)]) for one in all_databases if id(one) in apart)
     return SetVerdict(
         databases=verdicts,
         log_roles=roles,
         faults=in_order(faults),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
-        left_out=(*_left_out(facts, runs, roles), *copies),
+        left_out=(*_left_out(facts, table, runs, roles), *copies),
     )
 
 
@@ -208,7 +209,7 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
             yield f"{log.name}: {log.note or 'a log of a format that is not known'}"
 
 
-def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
+def _left_out(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
     """Yield the files that recovery must not meet, each with the reason."""
     for checkpoint in facts.checkpoints:
         yield LeftOut(checkpoint, "a checkpoint: recovery would begin where it stands")
@@ -219,7 +220,7 @@ def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: LogRoles) -> Iter
     for database in facts.databases:
         if database.temporary and len(facts.databases) > 1:
             yield LeftOut(database, "a temporary database: the engine makes it anew")
-    left_out = [*_logs_left_out(facts, runs, roles)]
+    left_out = [*_logs_left_out(facts, table, runs, roles)]
     yield from left_out
     apart = {id(one.file) for one in left_out} if facts.next_logs else set()
     placed = [log for log in facts.logs if log.has_engine_name and id(log) not in apart] if facts.next_logs else []
@@ -232,8 +233,12 @@ def _left_out(facts: SetFacts, runs: list[DatabaseRun], roles: LogRoles) -> Iter
             yield LeftOut(log, f"the next log of another stream: logs that end in .{suffix} are not here")
 
 
-def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
+def _logs_left_out(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
     """Yield the logs that recovery must not meet; where it is not known which it needs, none is left out."""
+    if not facts.databases:
+        yield from (
+            LeftOut(log, _PLACED_AS.format(log.generation or 0)) for log in facts.logs if not table.is_best(log)
+        )
     if not any(run.is_settled for run in runs):
         return
     open_streams = {run.signature for run in runs if not run.is_settled}
@@ -251,28 +256,34 @@ def _logs_left_out(facts: SetFacts, runs: list[DatabaseRun], roles: LogRoles) ->
         elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
             yield LeftOut(log, f"cannot be read, and is not needed: {log.note}", -501)
         elif role is LogRole.UNUSED and not log.damaged:
-            yield LeftOut(log, f"another file is placed as generation 0x{log.generation or 0:X}", -515)
+            yield LeftOut(log, _PLACED_AS.format(log.generation or 0), -515)
 
 
 def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[Fault]:
     """Yield what is wrong with logs that no database needs, and with logs that should not be here."""
     judged = {name for run in runs for fault in run.faults for name in fault.files}
-    # Without a database every log is there to be played: what is wrong with one matters as much as with a needed one.
-    severity = Severity.WARNING if facts.databases else Severity.ERROR
+    # Without a database every log is there to be played: what is wrong with one matters as much as with a needed one,
+    # unless it is here whole too.
+    worst = Severity.WARNING if facts.databases else Severity.ERROR
+    streams = [*table.streams]
     for log, role in roles.pairs():
         if role in {LogRole.NEEDED, LogRole.COMMITTED} or log.name in judged:
             continue
         last = log.signature is not None and log.generation == table.highest(log.signature)
+        whole = table.whole_copy(log, streams)
+        severity = worst if whole is None else Severity.WARNING
         fault = log_fault(log, severity, hard=False, last=last)
         beyond = role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
         if fault is None and beyond and table.right_name(log) and not table.is_twice(log):
             fault = Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity)
+        if fault is not None and whole is not None:
+            fault = replaced(fault, whole.facts.name)
         stray = role is LogRole.FOREIGN and not facts.has_unreadable_database
         if fault is not None and not (stray and fault.kind is FaultKind.LOG_NAME):  # no name would make it fit
             yield fault
             judged.add(log.name)
     if not facts.databases:
-        yield from _run_faults(facts)
+        yield from _run_faults(table)
     foreign = [log for log, role in roles.pairs() if role is LogRole.FOREIGN and log.name not in judged]
     if foreign and not facts.has_unreadable_database:  # they may well be its logs
         yield Rules.STRAY_LOGS.of_logs(foreign)
@@ -301,15 +312,10 @@ def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: set[s
         yield replace(Rules.LOGS_AFTER_GAP.of_logs(after, run.run[-1].name), databases=of)
 
 
-def _run_faults(facts: SetFacts) -> Iterator[Fault]:
-    """Yield the holes and broken links in a set of nothing but logs."""
-    streams: dict[bytes, list[LogFacts]] = {}
-    for log in facts.logs:
-        if not log.damaged and log.generation is not None:
-            streams.setdefault(stream_key(log.signature) if log.signature else b"", []).append(log)
-    for logs in streams.values():
-        ordered = sorted(logs, key=lambda log: log.generation or 0)
-        for before, log in pairwise(ordered):
+def _run_faults(table: LogTable) -> Iterator[Fault]:
+    """Yield the holes and broken links in a set of nothing but logs, of each of which the best copy counts."""
+    for stream in table.streams:
+        for before, log in pairwise(one.facts for one in table.of_stream(stream)):
             yield from _step_fault(before, log)
 
 

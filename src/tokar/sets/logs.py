@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from heapq import merge
@@ -35,7 +35,8 @@ from tokar.sets.faults import Severity
 from tokar.sets.file_faults import log_fault
 from tokar.words import some
 
-_BASE_LENGTH: Final = 3  # of a log of which no other tells
+BASE_LENGTH: Final = 3
+"""Characters in the base name of a log of which no other tells."""
 _KNOWN: Final = 16  # How many generations are kept at hand: whoever asks for one asks for its neighbours
 
 
@@ -110,15 +111,16 @@ def is_whole(log: LogFacts) -> bool:
     return log_fault(log, Severity.ERROR, hard=True, last=False) is None
 
 
+def is_broken(log: LogFacts, *, hard: bool, last: bool) -> bool:
+    """Return whether recovery does not get through a log without a loss; see `log_fault`."""
+    fault = log_fault(log, Severity.ERROR, hard=hard, last=last)
+    return fault is not None and fault.severity is Severity.ERROR
+
+
 def are_complete(log: LogFacts, other: LogFacts) -> bool:
     """Return whether neither of two copies of a log is an earlier state of the other: closed logs never are."""
     alike = log.content is not None and other.content is not None and log.content.valid == other.content.valid
     return alike or (not log.current and not other.current and is_whole(log) and is_whole(other))
-
-
-def _rank(copy: Copy) -> tuple[bool, bool, int]:
-    """Return the place of a copy of a log among the others: whole ones first, closed ones before one being written."""
-    return not is_whole(copy.facts), copy.facts.current, copy.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Version:
     stream: bytes  # The stream it belongs to; empty where the format does not say
     generation: int  # Its generation
     copies: tuple[Copy, ...]  # Where it is: whole ones first, closed ones before one that was still being written
+    good: int = 0  # How many of them are whole, and what the next log goes on from
 
     @property
     def facts(self) -> LogFacts:
@@ -142,7 +145,7 @@ class Version:
     @property
     def whole(self) -> tuple[Copy, ...]:
         """Those of its copies that are whole; all of them where none is."""
-        return tuple(one for one in self.copies if is_whole(one.facts)) or self.copies
+        return self.copies[: self.good] or self.copies
 
     @property
     def differing(self) -> tuple[Copy, ...]:
@@ -230,18 +233,18 @@ class LogTable:
             groups: dict[object, list[Copy]] = defaultdict(list)
             for copy in logs.copies(generation) if logs is not None else ():
                 groups[self._own(copy.facts)].append(copy)
-            found = {
-                own: Version(
-                    stream_of(copies[0].facts) or b"",
-                    generation,
-                    tuple(sorted(copies, key=_rank) if len(copies) > 1 else copies),
-                )
-                for own, copies in groups.items()
-            }
+            found = {own: self._version(generation, copies) for own, copies in groups.items()}
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[key] = found
         return found
+
+    def _version(self, generation: int, copies: list[Copy]) -> Version:
+        stream, good = stream_of(copies[0].facts) or b"", {id(copies[0]): True}
+        if len(copies) > 1:  # else it is the best one in any case
+            good = {id(one): is_whole(one.facts) and not self.is_contradicted(one.facts) for one in copies}
+            copies.sort(key=lambda one: (not good[id(one)], one.facts.current, one.at))
+        return Version(stream, generation, tuple(copies), sum(good.values()))
 
     @staticmethod
     def _own(log: LogFacts) -> object:
@@ -252,20 +255,19 @@ class LogTable:
         """Return the logs that share a stream and a generation: more than one where histories parted."""
         return [*self._at(stream, generation).values()]
 
-    def whole_elsewhere(self, log: LogFacts, at: int, streams: Iterable[bytes]) -> Copy | None:
-        """Return a whole copy in another set of a log that is not whole; None where there is none, or it is whole.
+    def whole_copy(self, log: LogFacts, streams: Iterable[bytes]) -> Copy | None:
+        """Return a whole copy of a log that is not whole; None where there is none, or it is whole.
 
         Args:
             log: The log.
-            at: The number of its set.
-            streams: The streams of that set: where the header is gone, they and the name tell which log it was.
+            streams: The streams of its set: where the header is gone, they and the name tell which log it was.
         """
         if is_whole(log):
             return None
         own = self.version_of(log)
         named = [one for stream in streams for one in self.versions(stream, log.named_generation or 0)]
         found = [own] if own is not None else [one for one in named if one.facts.leaf.lower() == log.leaf.lower()]
-        whole = (copy for one in found for copy in one.copies if copy.at != at and is_whole(copy.facts))
+        whole = (copy for one in found for copy in one.copies if is_whole(copy.facts))
         return next(whole, None) if len(found) == 1 else None
 
     def version_of(self, log: LogFacts) -> Version | None:
@@ -404,6 +406,13 @@ class LogTable:
         version = self.version_of(log)
         return version is not None and len(version.copies) > 1
 
+    def is_best(self, log: LogFacts) -> bool:
+        """Return whether a log is that of its copies which counts; also where nobody knows which log it is."""
+        version = self.version_of(log)
+        if version is None or len(version.copies) < 2 or log.signature is None:
+            return True
+        return self.choose(log.signature, version.generation, None, log.created) is log
+
     def right_name(self, log: LogFacts) -> str:
         """Return the name that the engine looks for, where a log has another; empty where that is not known."""
         if log.signature is None or not log.generation:
@@ -413,11 +422,11 @@ class LogTable:
         if is_last and self.finds(log):
             return ""
         common = self._names[key].most_common(1)
-        base, suffix = common[0][0] if common and common[0][1] else (log.leaf[:_BASE_LENGTH], "log")
+        base, suffix = common[0][0] if common and common[0][1] else (log.leaf[:BASE_LENGTH], "log")
         like = self._examples.get((key, base, suffix))
         if like is not None:  # also in its spelling
             stem, _, suffix = like.leaf.rpartition(".")
-            base, digits = stem[:_BASE_LENGTH], 8 if len(stem) > _BASE_LENGTH + 5 else None
+            base, digits = stem[:BASE_LENGTH], 8 if len(stem) > BASE_LENGTH + 5 else None
             return log_file_name(base, log.generation, suffix=suffix, digits=digits)
         with suppress(InputError):  # what the name begins with is no base name
             return log_file_name(base, log.generation, suffix=suffix)
@@ -439,10 +448,12 @@ class LogTable:
     ) -> LogFacts | None:
         """Return the log of a generation that fits best: created when it must be, else continuing the one before.
 
-        Of copies of one log the engine must find it by its name; the current log counts where none follows it, unless
-        the numbered copy holds more. Hard recovery goes by numbers alone.
+        Of copies of one log a whole one counts, and the engine must find it by its name; the current log counts where
+        none follows it, unless the numbered copy holds more. Hard recovery goes by numbers alone.
         """
         found = self.of(signature, generation)
+        if len(found) < 2:
+            return found[0] if found else None
         if created is not None:
             found = [log for log in found if log.created == created] or found
         if before is not None:
@@ -452,13 +463,20 @@ class LogTable:
         return min(
             found,
             key=lambda log: (
+                is_broken(log, hard=hard, last=not links) or self.is_contradicted(log),
                 not self.finds(log),
-                log.size != log.expected_size,
                 *_fullness(log, follows=bool(links) or hard, proven=proven),
+                log.name.count("/"),
                 log.name,
             ),
-            default=None,
         )
+
+    def is_contradicted(self, log: LogFacts) -> bool:
+        """Return whether a log goes on from another content than that of a log, and none goes on from that."""
+        found = self._streams.get(stream_of(log) or b"")
+        later = found.copies((log.generation or 0) + 1) if found is not None else ()
+        faults = {link(log, one.facts).fault for one in later}
+        return LinkFault.CONTENT in faults and None not in faults
 
 
 def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, bool]:
@@ -471,22 +489,3 @@ def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, bool]
     """
     fullness = 0 if proven or log.content is None else -log.content.valid
     return fullness, log.current if follows else not log.current
-
-
-def with_right_names(logs: Sequence[LogFacts]) -> tuple[LogFacts, ...]:
-    """Return logs under the names that the engine looks for, unless a log of that generation has its name already."""
-    table = LogTable(logs)
-    names = [table.right_name(log) for log in logs]
-    taken = Counter(name or log.leaf.lower() for log, name in zip(logs, map(str.lower, names), strict=True))
-    return tuple(
-        replace(
-            log,
-            name=log.name[: len(log.name) - len(log.leaf)] + name,
-            named_generation=log.generation,
-            base=name[:_BASE_LENGTH].lower(),
-            current=False,
-        )
-        if name and taken[name.lower()] == 1
-        else log
-        for log, name in zip(logs, names, strict=True)
-    )

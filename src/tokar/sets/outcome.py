@@ -88,10 +88,12 @@ def pages_unproven(facts: SetFacts) -> Iterator[str]:
             yield f"{one.name}: {one.pages.not_verified}"
 
 
-def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine | None:
-    """Return what the verdict on a set comes to, and what its files say; None where nothing is of an engine."""
-    if not (facts.databases or facts.logs or verdict.not_checked or is_foreign(facts.profile)):
-        return None
+NOTHING_OF_AN_ENGINE: Final = LastLine(Word.RESTORABLE)
+"""What files come to of which none needs recovery."""
+
+
+def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
+    """Return what the verdict on a set comes to, and what its files say."""
     is_part = facts.logs and not verdict.databases and not is_foreign(facts.profile)
     part = part_of(facts.generations) if is_part else None
     return weigh(verdict.blocking, left_open(verdict, facts), part)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from tokar.sets.backup_set import BackupSet
-from tokar.sets.beside import where_of, without_older
+from tokar.sets.beside import where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.judge import LeftOut, SetVerdict, judge_set
@@ -89,7 +89,7 @@ def make_start(
     """
     backup_set = sets[number]
     streams: dict[bytes, list[DatabaseFacts]] = {}
-    for database in without_older(backup_set.facts).databases:
+    for database in without_copies(backup_set.facts).databases:
         stream = _stream_of(database, logs)
         if stream is not None:
             streams.setdefault(stream, []).append(database)
@@ -103,7 +103,7 @@ def make_start(
         runs = tuple(_with_own_end(run, number) for run in runs)
     elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
     facts = replace(_together(backup_set.facts, number, runs, logs), elsewhere=elsewhere)
-    hard = any(need_of(one).hard for one in without_older(facts).databases)
+    hard = any(need_of(one).hard for one in without_copies(facts).databases)
     verdict = judge_set(facts, without=without)
     return ChainStart(number, runs, hard, facts, verdict, {stream_of(log): log for log in verdict.placed_logs()})
 
