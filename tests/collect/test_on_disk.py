@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import command_line
 import pytest
 from chain_sets import DATABASE, certutil_folder, database, dirty, part, streaming
 from real_sets import drop, load, zero
+from replay_pages import older, page_in, put_page
+from replay_sets import after, before, records_of
 from small_sets import damaged, instance, write
 
 import tokar
@@ -15,9 +18,11 @@ from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import ArchiveCheck, Rung
 from tokar.collect.collect import CollectRequest, collect, gather
 from tokar.collect.examine import Findings
+from tokar.collect.follow import followed
 from tokar.collect.on_disk import Given, set_on_disk
 from tokar.errors import InputError, NothingFoundError
 from tokar.ese.inspect import Inspection, PassingFile
+from tokar.replay.effects import changes_of
 from tokar.sets.backup_set import set_of_archive
 from tokar.storage.sink import FileSink
 
@@ -49,10 +54,11 @@ def checked(path: Path) -> ArchiveCheck:
 @pytest.mark.parametrize("files", SETS.values(), ids=SETS)
 def test_the_facts_are_those_of_the_archive(tmp_path: Path, files: dict[str, bytes]) -> None:
     folder = write(tmp_path / "set", files)
-    lying = set_on_disk([str(folder)]).backup_set
+    found = set_on_disk([str(folder)])
+    lying, facts = found.backup_set, followed(found.backup_set.facts, found.paths)
     with tokar.open(archived(folder)) as archive:
         kept = set_of_archive(archive)
-    assert replace(lying.facts, source="", examined=False) == replace(kept.facts, source="", examined=False)
+    assert replace(facts, source="", examined=False) == replace(kept.facts, source="", examined=False)
     assert (lying.kind, lying.profile) == (kept.kind, kept.profile)
 
 
@@ -118,8 +124,9 @@ def test_files_that_are_named_one_by_one_are_one_set(tmp_path: Path) -> None:
 def test_logs_as_they_lie_go_on_from_an_archive(tmp_path: Path) -> None:
     base = archived(write(tmp_path / "base", {DATABASE: bytes(dirty(5, 7)), **part(5, 6)}))
     logs = write(tmp_path / "later", part(7, 8))
-    report = check([base, logs], CheckRequest())
-    assert [str(one.outcome.word) for one in report.archives] == ["RESTORABLE", "RESTORABLE"]
+    quick, full = (check([base, logs], CheckRequest(content=content)) for content in (False, True))
+    assert [str(one.outcome.word) for one in quick.archives] == ["NOT PROVEN", "NOT PROVEN"]
+    assert [str(one.outcome.word) for one in full.archives] == ["RESTORABLE", "RESTORABLE"]
 
 
 def test_a_file_that_is_no_archive_and_not_of_the_engine_is_still_refused_as_an_archive(tmp_path: Path) -> None:
@@ -159,3 +166,24 @@ def test_what_is_written_to_while_it_is_read_is_not_proven_and_not_damaged(
     assert str(one.outcome).startswith(f"NOT PROVEN: {name}: written to while it was read")
     assert not any(rung.findings for rung in one.rungs)
     assert check([folder], CheckRequest()).exit_code == 9
+
+
+@pytest.mark.samples
+@pytest.mark.usefixtures("samples")
+def test_pages_are_followed_through_the_logs_of_all_sets_of_a_chain(tmp_path: Path) -> None:
+    base, later = before(), list(after().logs)
+    changed = (one.page for _, record in records_of(later[1]) for one in changes_of(record))
+    page = next(one for one in changed if any(page_in(base.database, one)))
+    for lost in (False, True):
+        place = tmp_path / str(lost)
+        folder = write(place / "base", {base.database.name: base.database.read_bytes()})
+        if lost:
+            put_page(folder / "SRUDB.dat", page, older(page_in(folder / "SRUDB.dat", page), page))
+        names = [f"SRU{at:05X}.log" for at in (2, 3, 4)] + ["SRU.log"]
+        files = {name: path.read_bytes() for name, path in zip(names, later, strict=True)}
+        sets = [archived(folder), archived(write(place / "later", files))]
+        quick, full = (check(sets, CheckRequest(content=content)).archives for content in (False, True))
+        assert [str(one.outcome.word) for one in quick] == ["NOT PROVEN", "NOT PROVEN"]
+        assert [str(one.outcome.word) for one in full] == (["NOT RESTORABLE"] * 2 if lost else ["RESTORABLE"] * 2)
+        assert command_line.tokar("chain", "--content", "-q", *sets).exit_code == (9 if lost else 0)
+        assert command_line.tokar("chain", "-q", *sets).exit_code == 0

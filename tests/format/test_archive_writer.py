@@ -34,6 +34,7 @@ from tokar.format.compression import Compression
 from tokar.format.metadata import Head
 from tokar.format.records import TrailingRecord
 from tokar.format.writer import ArchiveWriter, WatchedStream
+from tokar.storage.bytesource import BytesSource
 
 BORDERS = [0, 1, 63, 64, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1, 5 * CHUNK]
 
@@ -152,6 +153,28 @@ def test_the_entry_that_is_returned_is_the_one_that_is_read() -> None:
         entries = [writer.add(0x44, "large", io.BytesIO(pattern(3 * CHUNK))), writer.add_bytes(0x21, "small", b"x")]
         assert (writer.entry_count, writer.content_size) == (2, 3 * CHUNK + 1)
     assert list(opened(bytes(sink.data))) == entries
+
+
+@pytest.mark.parametrize("size", [0, 7, CHUNK, 3 * CHUNK + 5])
+def test_what_is_stored_is_read_back_before_the_end(size: int) -> None:
+    writer = new_writer(sink := MemorySink())
+    entries = [writer.add(0x44, name, io.BytesIO(pattern(size))) for name in ("first", "last")]
+    writer.flush()
+    for entry in entries:
+        stored = writer.stored(BytesSource(bytes(sink.data)), entry)
+        assert (stored.size, stored.read(0, size), stored.read(3, 9)) == (size, pattern(size), pattern(size)[3:12])
+    writer.add_bytes(0x21, "more", b"")
+    writer.seal()
+    assert len(opened(bytes(sink.data))) == 3
+
+
+@pytest.mark.parametrize("keep", [0, 40, -1])
+def test_what_is_not_there_is_not_read_back(keep: int) -> None:
+    writer = new_writer(sink := MemorySink())
+    entry = writer.add(0x44, "x", io.BytesIO(pattern(CHUNK)))
+    writer.flush()
+    with pytest.raises(FormatError):
+        writer.stored(BytesSource(bytes(sink.data[:keep])), entry)
 
 
 def test_what_is_sealed_is_told() -> None:

@@ -13,7 +13,7 @@ from test_recover import advancing, as_it_lies, lay
 from test_redo import a_page, a_store, change
 
 from tokar.collect.on_disk import open_set
-from tokar.replay.chains import Follower, chain_text, with_chains
+from tokar.replay.chains import Follower, with_chains
 from tokar.replay.nodepage import NodePage
 from tokar.replay.redo import Bounds
 from tokar.sets.facts import ChainFacts
@@ -88,11 +88,11 @@ def test_a_page_that_must_have_been_made_is_there() -> None:
 
 
 def test_what_chains_came_to_is_said() -> None:
-    assert chain_text(ChainFacts(pages=2, changes=1)) == (
+    assert str(ChainFacts(pages=2, changes=1)) == (
         "2 pages followed through 1 change in the logs: all where they must be"
     )
-    assert "1 NOT where" in chain_text(ChainFacts(pages=2, changes=1, off_count=1))
-    assert chain_text(ChainFacts(why_not="x")) == "its pages were not followed through the logs: x"
+    assert "1 NOT where" in str(ChainFacts(pages=2, changes=1, off_count=1))
+    assert str(ChainFacts(why_not="x")) == "its pages were not followed through the logs: x"
 
 
 def facts_of(folder: Path) -> SetFacts:

@@ -10,7 +10,7 @@ import random
 import re
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ from mutations import KINDS, NotHere, Tried
 from tokar.errors import RestoreError
 from tokar.format.archive import Archive
 from tokar.lab.engine import EngineError
+from tokar.replay.chains import with_chains
+from tokar.replay.files import open_in
 from tokar.restore.chosen import choose_one
 from tokar.restore.next_steps import Recovery
 from tokar.restore.options import RestoreOptions
@@ -39,6 +41,7 @@ from tokar.sets.read import facts_of_archive
 if TYPE_CHECKING:
     from lab_sets import Files, LabSet
 
+    from tokar.sets.backup_set import BackupSet
     from tokar.sets.faults import Fault
     from tokar.sets.outcome import LastLine
 
@@ -81,7 +84,7 @@ class Case:
             for name, data in self.files.items():
                 writer.add_bytes(token_of(name, data), name, data)
         with Archive(path) as archive:
-            whole = set_of_archive(archive, label=str(path), examine=True)
+            whole = whole_set(archive, str(path))
             quick = facts_of_archive(archive)
             verdict = judge_set(whole.facts)
             line, less = outcome_of(verdict, whole.facts), outcome_of(judge_set(quick), quick)
@@ -101,7 +104,7 @@ class Case:
             self.found.append(f"check says {quick}, check --content {full}")
 
     def _restore(self, archive: Archive, line: LastLine, blocking: tuple[Fault, ...]) -> None:
-        facts, out = set_of_archive(archive, examine=True).facts, self.folder / "out"
+        facts, out = whole_set(archive).facts, self.folder / "out"
         chosen = choose_one(archive, facts=facts)
         plan = plan_restore(chosen, RestoreOptions(into=out, accept_unrecoverable=line.word is not Word.RESTORABLE))
         try:
@@ -134,6 +137,12 @@ class Case:
             self.found.append(f"it passes ({line}), and other contents come back")
         if refused and expected is not None and same and not kinds & set(CAUTIONS):
             self.found.append(f"it is refused ({line}), and is recovered")
+
+
+def whole_set(archive: Archive, label: str = "") -> BackupSet:
+    """What check --content makes of an archive."""
+    found = set_of_archive(archive, label=label, examine=True)
+    return replace(found, facts=with_chains(found.facts, open_in(archive)))
 
 
 def take_away(faults: list[Fault], folder: Path) -> None:

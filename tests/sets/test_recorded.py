@@ -41,7 +41,7 @@ from tokar.storage.bytesource import BytesSource
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tokar.format.archive import EntrySource
+    from tokar.format.entry_reader import EntrySource
     from tokar.format.index import Entry
     from tokar.sets.facts import SetFacts
 
@@ -89,9 +89,7 @@ def facts_of(path: Path, *, examine: bool = False) -> SetFacts:
     with Archive(path) as archive:
         if not examine:
             return facts_of_archive(archive, recorded=RecordedFacts(archive))
-        facts = with_chains(facts_of_archive(archive, examine=True), open_in(archive))
-    without = (replace(one, chain=None if one.chain and one.chain.why_not else one.chain) for one in facts.databases)
-    return replace(facts, databases=tuple(without))
+        return with_chains(facts_of_archive(archive, examine=True), open_in(archive))
 
 
 def fact_bodies(path: Path) -> list[bytes]:
@@ -370,7 +368,7 @@ def test_what_following_pages_found_takes_no_more_than_a_record() -> None:
         {"off": [], "off_count": 1},
         {"off": [{"page": 7, "position": "", "text": ""}]},
         {"off": [{"page": 7, "position": "", "text": ""}] * 21, "off_count": 21},
-        {"why_not": "no"},
+        {"why_not": "no", "off": [{"page": 7, "position": "", "text": ""}], "off_count": 1},
     ],
 )
 def test_chains_that_are_not_in_order_are_not_looked_at(change: dict[str, Any]) -> None:
@@ -423,7 +421,7 @@ def archive_with(folder: Path, *bodies: bytes) -> Path:
 
 
 def test_facts_of_another_version_are_derived_anew(tmp_path: Path) -> None:
-    (kept_of_it,) = fact_bodies(archive_of(tmp_path, "a damaged page"))
+    kept_of_it, _ = fact_bodies(archive_of(tmp_path, "a damaged page"))
     (tmp_path / "other").mkdir()
     path = archive_with(tmp_path / "other", kept_of_it.replace(b'"facts_version":2', b'"facts_version":1'))
     assert facts_of(path).databases[0].pages is None
@@ -433,7 +431,7 @@ def test_facts_of_another_version_are_derived_anew(tmp_path: Path) -> None:
 
 
 def test_content_wins_over_other_facts_and_check_says_so(tmp_path: Path) -> None:
-    (lie,) = fact_bodies(archive_of(tmp_path, "a damaged page"))
+    lie, _ = fact_bodies(archive_of(tmp_path, "a damaged page"))
     (tmp_path / "other").mkdir()
     path = archive_with(tmp_path / "other", lie)
     assert check([path], CheckRequest()).archives[0].rungs[3].findings[0].kind == "pages-damaged"
@@ -456,9 +454,8 @@ def test_the_registry_names_every_key() -> None:
     tables = re.split(r"^### ", section, flags=re.MULTILINE)[1:]
     rows = [re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]+) \|", table, re.MULTILINE) for table in tables]
     tables_of = ((Fact,), (PageReport,), (LogReport,), (PageFault, LogFault), (ChainFacts,), (OffChain,))
-    not_kept = {"why_not", "is_explained"}  # a chain is kept where it was followed
     for keys, kinds in zip(rows, tables_of, strict=True):
-        found = {field.name: field.default for kind in kinds for field in fields(kind) if field.name not in not_kept}
+        found = {field.name: field.default for kind in kinds for field in fields(kind)}
         assert dict(keys).keys() == found.keys()
         assert {name for name, default in keys if default == "required"} == {
             name for name, default in found.items() if default is MISSING

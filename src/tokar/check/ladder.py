@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState, joined
-from tokar.collect.on_disk import Given, demand_signable, set_on_disk
+from tokar.collect.on_disk import Given, demand_signable, followed_together, set_on_disk
 from tokar.errors import (
     ArchiveError,
     FormatError,
@@ -89,7 +89,11 @@ def check(
     opened += [_Check(some(files), request, progress, files) for files in given.files]
     for one in opened:
         one.look()
-    sets = [one.backup_set for one in opened if one.backup_set is not None]
+    looked = [(one, one.backup_set) for one in opened if one.backup_set is not None]
+    lying = {found.root: one.files for one, found in looked if one.files}
+    sets = followed_together([found for _, found in looked], lying, request.keyring)
+    for (one, _), its in zip(looked, sets, strict=True):
+        one.backup_set = its
     chain = build_chain(sets)
     chained = _chained(chain, complete=request.complete)
     return CheckReport(archives=tuple(one.result(chained) for one in opened), chain=chain)
@@ -106,7 +110,8 @@ class _Check:
         files: Sequence[str] = (),
     ) -> None:
         self.path = path
-        self._files = files
+        self._given = files
+        self.files: Sequence[str] = ()  # Where those are that lie in no archive, by their numbers
         self._changed: tuple[str, ...] = ()
         self.backup_set: BackupSet | None = None
         self._request = request
@@ -116,7 +121,7 @@ class _Check:
 
     def look(self) -> None:
         """Look at everything that this archive alone can show."""
-        if self._files:
+        if self._given:
             self._look_at_files()
             return
         try:
@@ -142,15 +147,15 @@ class _Check:
                 self._rungs[Rung.CONSISTENT] = RungResult(rung=Rung.CONSISTENT, unproven=(error.message,))
 
     def _look_at_files(self) -> None:
-        found = set_on_disk(self._files, progress=self._progress)
-        self.backup_set, self._changed, paths = found.backup_set, found.changed, found.paths
+        found = set_on_disk(self._given, progress=self._progress)
+        self.backup_set, self._changed, self.files = found.backup_set, found.changed, found.paths
         del found  # what else is known of each file takes as much room as its facts
         summary = f"{self.backup_set.kind} set as it lies, profile {self.backup_set.profile}"
         self._rungs[Rung.READABLE] = RungResult(rung=Rung.READABLE, summary=summary)
         for rung in (Rung.SEALED, Rung.INTACT, Rung.PLACEABLE, Rung.REHEARSED):
             self._skip(rung, "no archive")
         with SetFiles() as files:
-            files.take_files(self.backup_set.facts, paths)
+            files.take_files(self.backup_set.facts, self.files)
             self._judge(self.backup_set, files.open)
             if self._request.replay:
                 self._rungs[Rung.REHEARSED] = _replayed(self.backup_set.facts, files.open)
@@ -193,12 +198,10 @@ class _Check:
 
     def _judge(self, found: BackupSet, open_file: OpenFile, recorded: RecordedFacts | None = None) -> None:
         facts = found.facts
-        chains: list[str] = []
         if facts.examined or self._request.replay:
             from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
             facts = with_chains(facts, open_file)
-            chains = [*_chain_lines(facts)]
             if recorded is not None:
                 recorded.compare_chains(facts.databases)
         self.backup_set = replace(found, facts=facts)
@@ -209,14 +212,7 @@ class _Check:
             summary=f"{count_text(len(facts.databases), 'database')}, {count_text(len(facts.logs), 'log')}",
             findings=tuple(_unlike(name) for name in (recorded.unlike if recorded else ())),
             unproven=(*of_no_known_engine(facts), *pages_unproven(facts)),
-            details=(
-                *(
-                    [f"verified when the archive was made; --content does it again{_not_followed(facts)}"]
-                    if kept
-                    else []
-                ),
-                *chains,
-            ),
+            details=("verified when the archive was made; --content does it again",) if kept else (),
             not_looked_at=(_not_examined(recorded),) if recorded and any(not_verified(facts)) else (),
         )
 
@@ -256,7 +252,8 @@ class _Check:
             self._rungs[Rung.CHAINED], faults = chained[self.backup_set.id, self.backup_set.root]
             findings, remarks = _faults(faults, Scope.FILE)
             findings += consistent.findings  # that the archive keeps other facts
-            self._rungs[Rung.CONSISTENT] = replace(consistent, findings=findings, remarks=remarks)
+            details = (*consistent.details, *_chain_lines(self.backup_set.facts))
+            self._rungs[Rung.CONSISTENT] = replace(consistent, findings=findings, remarks=remarks, details=details)
         for rung in (Rung.CONSISTENT, Rung.CHAINED) if self._changed else ():
             self._rungs[rung] = _of_changing(self._rungs[rung], self._changed)
         reached = [self._rungs[rung] for rung in Rung if rung in self._rungs]
@@ -279,19 +276,11 @@ class _Check:
         self._rungs[rung] = RungResult(rung=rung, summary=why, skipped=True)
 
 
-def _not_followed(facts: SetFacts) -> str:
-    """Return what is to be added where nobody has followed pages through the logs; they may lead nowhere."""
-    is_open = facts.logs and any(one.chain is None and not one.temporary for one in facts.databases)
-    return ", and follows pages through the logs" if is_open else ""
-
-
 def _chain_lines(facts: SetFacts) -> Iterator[str]:
     """Yield what following the pages of each database came to, unless its own faults, which are named, say why not."""
-    from tokar.replay.chains import chain_text  # noqa: PLC0415 - loads numpy
-
     for one in facts.databases:
         if one.chain is not None and not one.chain.is_explained:
-            yield f"{one.name}: {chain_text(one.chain)}"
+            yield f"{one.name}: {one.chain}"
 
 
 def _restored(archive: Archive, directory: Path, facts: SetFacts) -> RungResult:
@@ -389,7 +378,8 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
         if of_files := _faults(verdict.blocking, Scope.FILE)[0]:
             alone = _faults(own, Scope.FILE)[0]
             findings += tuple(one for one in of_files if one not in alone)  # of files that other sets add
-        left_open = tuple(unproven(start.verdict)) if start else ()
+        base = start if verdict.start is None else chain.start_of(verdict.start)
+        left_open = tuple(unproven(base.verdict)) if base else ()
         lost = start is not None and any(one.is_lost for one in start.verdict.databases)
         part = None if complete else verdict.part
         if part is not None:
@@ -402,7 +392,7 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
             findings=findings,
             remarks=remarks,
             unproven=left_open,
-            not_looked_at=tuple(one for one in start.verdict.not_checked if one not in left_open) if start else (),
+            not_looked_at=tuple(one for one in base.verdict.not_checked if one not in left_open) if base else (),
             part=part,
             skipped=lost and not findings,  # the rung above says what is wrong: nothing passes after it
         )

@@ -13,7 +13,7 @@ from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import Json
 from tokar.collect.on_disk import open_set
 from tokar.errors import InputError, SetError
-from tokar.replay.chains import chain_text, with_chains
+from tokar.replay.chains import with_chains
 from tokar.replay.support import support_rows
 from tokar.replay.whole import Replay, Replayed, clash_text, report_lines
 from tokar.sets.facts import SetFacts
@@ -79,7 +79,7 @@ def _print(facts: SetFacts, reports: list[Replayed]) -> None:
         output.line(output.safe(report.name))
         chain = chains.get(report.name)
         if chain is not None:
-            output.line(f"  {output.safe(chain_text(chain))}")
+            output.line(f"  {output.safe(str(chain))}")
             output.lines("    ! ", (f"{one.text}, at {one.position}" for one in chain.off))
         if report.why_not:
             output.line(f"  not rehearsed: {output.safe(report.why_not)}")

@@ -6,9 +6,10 @@ The files themselves are read once more where that costs little, and what change
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from blake3 import blake3
@@ -17,11 +18,12 @@ from tokar.collect.found import Candidate, FileState, digest_of, hides_changes
 from tokar.errors import ArchiveError
 from tokar.ese.content_facts import LogReport
 from tokar.ese.inspect import Inspection
-from tokar.format.archive import Archive
 from tokar.format.index import Entry
-from tokar.replay.files import SetFiles, open_in
+from tokar.format.writer import ArchiveWriter
+from tokar.replay.files import SetFiles, corrected
 from tokar.sets.facts import ChainFacts, FileFacts, SetFacts
 from tokar.sets.read import SetFile, SetReader
+from tokar.storage.bytesource import ByteSource, FileSource
 
 MOST_LOGS: Final = 64 << 20
 """Bytes of logs beyond which nobody waits for that: some seconds."""
@@ -50,19 +52,19 @@ class ArchivedFiles:
             self._reader = None
 
     def chains(self, candidates: Sequence[Candidate]) -> dict[int, ChainFacts]:
-        """Return what following the pages of each database found, by its entry; nothing where that cannot be had.
+        """Return what following the pages of each database came to, by its entry; nothing where nobody did.
 
         Args:
             candidates: The files, in the order of their entries.
         """
         facts = self._reader.facts() if self._reader is not None else SetFacts()
         files = (*facts.databases, *facts.logs)
-        if not (facts.databases and facts.logs) or any((one.number or 0) >= len(candidates) for one in files):
+        if not facts.databases or any((one.number or 0) >= len(candidates) for one in files):
             return {}
         with suppress(ArchiveError, OSError, MemoryError):  # nothing is lost but what could be found
             found = followed(facts, [one.path for one in candidates])
-            if all(_is_same(one, candidates) for one in files):
-                return dict(_chains(found))
+            if not facts.logs or all(_is_same(one, candidates) for one in files):
+                return chains_of(found)
         return {}
 
 
@@ -83,23 +85,49 @@ def followed(facts: SetFacts, paths: Sequence[str]) -> SetFacts:
         return with_chains(facts, files.open)
 
 
-def followed_in(archive: Archive, facts: SetFacts) -> SetFacts:
-    """Return the facts of an archive, with what following the pages of each database found, unless it has many logs.
+class StoredFiles:
+    """The files of a set that are stored and gone: what follows from all of them is read back from the archive.
 
-    Raises:
-        ArchiveError: The archive cannot be read.
+    Args:
+        writer: Of the archive, which is not sealed yet.
+        path: Where it lies.
     """
-    if sum(one.size for one in facts.logs) > MOST_LOGS:
+
+    def __init__(self, writer: ArchiveWriter, path: Path) -> None:
+        self._writer = writer
+        self._path = path
+        self._entries: list[Entry] = []
+
+    def add(self, entry: Entry) -> None:
+        """Note the next entry."""
+        self._entries.append(entry)
+
+    def followed(self, facts: SetFacts) -> SetFacts:
+        """Return the facts of these files, with what following the pages of each database found.
+
+        Nobody follows where that takes long, and what cannot be read back is not followed: whoever judges says so.
+
+        Raises:
+            StorageError: The archive cannot be written.
+        """
+        if not facts.databases or sum(one.size for one in facts.logs) > MOST_LOGS:
+            return facts
+        from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
+
+        self._writer.flush()
+        with suppress(ArchiveError, OSError, MemoryError), FileSource(self._path) as source:
+
+            def open_file(one: FileFacts) -> ByteSource:
+                assert one.number is not None
+                return corrected(self._writer.stored(source, self._entries[one.number]), one)
+
+            return with_chains(facts, open_file)
         return facts
-    from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
-
-    return with_chains(facts, open_in(archive))
 
 
-def _chains(facts: SetFacts) -> Iterator[tuple[int, ChainFacts]]:
-    for one in facts.databases:
-        if one.number is not None and one.chain is not None and not one.chain.why_not:
-            yield one.number, one.chain
+def chains_of(facts: SetFacts) -> dict[int, ChainFacts]:
+    """Return what following the pages of each database found, by its entry; of temporary ones nothing can be."""
+    return {one.number: one.chain for one in facts.databases if one.number is not None and one.chain is not None}
 
 
 def _is_same(facts: FileFacts, candidates: Sequence[Candidate]) -> bool:

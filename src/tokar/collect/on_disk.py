@@ -6,7 +6,7 @@ All of their content is read, as it is when they are archived; nothing is writte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,6 @@ from blake3 import blake3
 
 from tokar import names
 from tokar.collect.collect import Collection, CollectRequest, gather
-from tokar.collect.follow import followed
 from tokar.collect.found import Candidate, FileState
 from tokar.errors import NothingFoundError, NotSignedError, StorageError
 from tokar.ese import identify as ese
@@ -24,9 +23,11 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
-from tokar.replay.files import SetFiles, open_in
+from tokar.replay.files import SetFiles
 from tokar.restore.locations import kept_locations
-from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, open_again, sets_in
+from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
+from tokar.sets.chain import build_chain
+from tokar.sets.facts import SetFacts
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.trust.signatures import AllowedSigners
@@ -241,22 +242,53 @@ def find_all(
     found = (
         find_sets(given.sets, examine=examine, signers=signers, keyring=keyring) if given.sets else FoundSets((), ())
     )
-    sets = [
-        _followed_archive(one, keyring) if one.facts.examined and one.receipt is None else one for one in found.sets
-    ]
-    lying = (_followed_files(set_on_disk(one)) for one in given.files)
-    return FoundSets(tuple(sets), found.problems), tuple(lying)
+    lying = [set_on_disk(one) for one in given.files]
+    paths = {one.backup_set.root: one.paths for one in lying}
+    sets = (*found.sets, *(one.backup_set for one in lying))
+    alone = [replace(one, facts=_followed(one.facts, [one], paths, keyring)) if _was_read(one) else one for one in sets]
+    followed, count = followed_together(alone, paths, keyring), len(found.sets)
+    on_disk = (replace(one, backup_set=its) for one, its in zip(lying, followed[count:], strict=True))
+    return FoundSets(tuple(followed[:count]), found.problems), tuple(on_disk)
 
 
-def _followed_files(found: SetOnDisk) -> SetOnDisk:
-    facts = followed(found.backup_set.facts, found.paths)
-    return replace(found, backup_set=replace(found.backup_set, facts=facts))
+_Paths = Mapping[bytes, Sequence[str]]
 
 
-def _followed_archive(found: BackupSet, keyring: Keyring | None) -> BackupSet:
+def followed_together(sets: Sequence[BackupSet], paths: _Paths, keyring: Keyring | None = None) -> list[BackupSet]:
+    """Return sets with what following pages found, where other sets add logs to one: through the logs of all of them.
+
+    Args:
+        sets: The sets, of each of which it is known what following found of it alone.
+        paths: Where the files of those lie that are in no archive, by root.
+        keyring: What opens encrypted content; of a chain with content that was not read nothing is followed.
+
+    Raises:
+        ArchiveError: A file cannot be read.
+    """
+    if sum(map(_was_read, sets)) < 2:
+        return [*sets]
+    chain, found = build_chain(sets), {}
+    for start in chain.starts:
+        own, used = chain.sets[start.number], {*map(id, start.facts.logs)}
+        together = [one for one in chain.sets if one is own or any(id(log) in used for log in one.facts.logs)]
+        if len(together) > 1 and all(map(_was_read, together)):
+            databases = _followed(start.facts, together, paths, keyring).databases
+            found[own.id, own.root] = replace(own, facts=replace(own.facts, databases=databases))
+    return [found.get((one.id, one.root), one) for one in sets]
+
+
+def _was_read(found: BackupSet) -> bool:
+    """Return whether all content of a set was read."""
+    return found.facts.examined and found.receipt is None
+
+
+def _followed(facts: SetFacts, sets: Sequence[BackupSet], paths: _Paths, keyring: Keyring | None) -> SetFacts:
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
-    with open_again(found) as archive:
-        if keyring is not None:
-            archive.unlock(keyring)
-        return replace(found, facts=with_chains(found.facts, open_in(archive)))
+    with SetFiles() as files:
+        for one in sets:
+            if one.root in paths:
+                files.take_files(one.facts, paths[one.root])
+            else:
+                files.take_again(one, keyring)
+        return with_chains(facts, files.open)

@@ -21,7 +21,7 @@ from tokar.errors import ArchiveError, FormatError, LockedError, NoSuchEntryErro
 from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.encryption import NO_KEY, ContentKey, Keyring
-from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, absorb, end_of, read_record
+from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, EntrySource, absorb, end_of, read_record
 from tokar.format.index import Entry, IndexPage, demand_full, demand_tiling, find_entries
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
@@ -408,7 +408,7 @@ class Archive:
 
     def entry_source(self, entry: Entry) -> EntrySource:
         """Return the content of an entry as a byte source, for readers that need random access."""
-        return EntrySource(self, entry)
+        return EntrySource(EntryReader(self.source, self._tag, self.key), entry, self.end_of(entry))
 
     def close(self) -> None:
         """Close the file, if the archive opened it."""
@@ -469,25 +469,3 @@ class Entries(Sequence["Entry"]):
         if not 0 <= number < len(self):
             raise IndexError(index)
         return self._archive.entry(number)
-
-
-class EntrySource:
-    """The content of an entry as a byte source: every read is proven by the checks of the chunks it touches.
-
-    Args:
-        archive: The archive, which must stay open.
-        entry: The entry.
-    """
-
-    def __init__(self, archive: Archive, entry: Entry) -> None:
-        self._reader = EntryReader(archive.source, archive.id[:8], archive.key)
-        self._found = self._reader.records(entry, archive.end_of(entry))
-        self.size = entry.size  # Bytes of content
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return content at `offset`, fewer than `size` bytes only at the end.
-
-        Raises:
-            FormatError: The entry is damaged there.
-        """
-        return self._reader.read(self._found, offset, offset + size)

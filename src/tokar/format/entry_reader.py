@@ -348,6 +348,29 @@ class EntryReader:
         records.demand_digest(found.done.digest, digest.digest(), offset=found.data_positions[-1])
 
 
+class EntrySource:
+    """The content of an entry as a byte source: every read is proven by the checks of the chunks it touches.
+
+    Args:
+        reader: Of its archive, for this alone.
+        entry: The entry.
+        end: Where the next record after it stands.
+    """
+
+    def __init__(self, reader: EntryReader, entry: Entry, end: int) -> None:
+        self._reader = reader
+        self._found = reader.records(entry, end)
+        self.size = entry.size  # Bytes of content
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return content at `offset`, fewer than `size` bytes only at the end.
+
+        Raises:
+            FormatError: The entry is damaged there.
+        """
+        return self._reader.read(self._found, offset, offset + size)
+
+
 def _says_other(entry: Entry) -> FormatError:
     return FormatError("the index says other than the entry", rule="INDX-2", offset=entry.file_position)
 

@@ -21,13 +21,14 @@ from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
 from tokar.format.bodies import FileList, FileRecord, Preamble, Tail
 from tokar.format.compression import Compression
 from tokar.format.encryption import FEATURE, ContentKey, KeyMaker, StreamCipher
+from tokar.format.entry_reader import EntryReader, EntrySource, read_record
 from tokar.format.entry_writer import EncodedChunk, EntryWriter
 from tokar.format.index import Entry, Ledger
 from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import ChunkTarget, Pipeline
-from tokar.format.records import RecordHead, TrailingRecord
+from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
 from tokar.format.small_entry import build_small_entry
-from tokar.storage.bytesource import Buffer
+from tokar.storage.bytesource import Buffer, ByteSource
 from tokar.storage.sink import Sink
 
 DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
@@ -245,6 +246,27 @@ class ArchiveWriter:
             raise InputError(f"not a lower-case record: {kind!r} of {len(body)} bytes")
         with self._step():
             self._put_before_seal(kind, body)
+
+    def flush(self) -> None:
+        """Write all that is kept until there is enough to write. Raises StorageError."""
+        with self._step():
+            self._flush()
+
+    def stored(self, source: ByteSource, entry: Entry) -> EntrySource:
+        """Return the content of an entry that is done, as it stands where it was written to.
+
+        Args:
+            source: What the sink was given, from its first byte, once that was flushed.
+            entry: The entry.
+
+        Raises:
+            FormatError: Something else stands there.
+            StorageError: It cannot be read.
+        """
+        at = entry.done_position
+        data = memoryview(source.read(at, HEAD_SIZE + records.MAX_DONE_SIZE))
+        done, _ = read_record(data, self._tag, at, records.DONE)
+        return EntrySource(EntryReader(source, self._tag, self.key), entry, done.end)
 
     def seal(self, *, outcome: str = "complete", **extra: Any) -> Sealed:
         """Write SUMM, HEAD again, the index, ROOT and TAIL, and make the archive durable and visible.

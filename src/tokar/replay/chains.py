@@ -23,7 +23,6 @@ from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo, inside
 from tokar.replay.stream import position_of
 from tokar.replay.whole import OpenFile, Stream, Target, attached_first, feed_logs, streams_of, targets_of
 from tokar.sets.facts import MOST_OFF, ChainFacts, OffChain, SetFacts
-from tokar.words import count_text
 
 _CODES: Final = {Contradiction.LOST: -566, Contradiction.FOREIGN: -567}
 
@@ -145,20 +144,14 @@ def with_chains(facts: SetFacts, open_file: OpenFile) -> SetFacts:
     facts = replace(facts, databases=tuple(replace(one, chain=None) for one in facts.databases))
     targets = targets_of(facts)
     found = {
-        id(one.facts): ChainFacts(why_not=one.why_not or "no log leads to it", is_explained=one.is_faulty)
+        id(one.facts): ChainFacts(
+            why_not=one.why_not or "no log leads to it", is_explained=one.is_faulty or not one.why_not
+        )
         for one in targets
     }
     for stream in streams_of(targets, older=True):
         found.update(_follow(stream, open_file))
     return replace(facts, databases=tuple(replace(one, chain=found.get(id(one))) for one in facts.databases))
-
-
-def chain_text(chain: ChainFacts) -> str:
-    """Return what following the pages of a database came to, in a sentence."""
-    if chain.why_not:
-        return f"its pages were not followed through the logs: {chain.why_not}"
-    pages = f"{count_text(chain.pages, 'page')} followed through {count_text(chain.changes, 'change')} in the logs"
-    return f"{pages}: {f'{chain.off_count:,} NOT where they must be' if chain.off_count else 'all where they must be'}"
 
 
 def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
@@ -170,7 +163,8 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
             pass
     except FormatError as error:
         return {key: ChainFacts(why_not=str(error)) for key in followers}
-    return {key: follower.finish() for key, follower in followers.items()}
+    high = stream.logs[-1].generation or 0
+    return {key: replace(follower.finish(), high=high) for key, follower in followers.items()}
 
 
 def _follower_of(target: Target, open_file: OpenFile) -> Follower:

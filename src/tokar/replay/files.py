@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +13,7 @@ from typing import Any, Self
 from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
+from tokar.sets.backup_set import BackupSet, open_again
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import ByteSource, FileSource
@@ -58,6 +59,21 @@ class SetFiles:
         self.archives.append(archive)
         self._take(facts_of_archive(archive, examine=True), open_in(archive))
 
+    def take_again(self, found: BackupSet, keyring: Keyring | None = None) -> None:
+        """Add an archive whose content was read before; it is opened with the first of its files."""
+
+        @cache
+        def archive() -> Archive:
+            again = self._stack.enter_context(open_again(found))
+            if keyring is not None:
+                again.unlock(keyring)
+            return again
+
+        def open_file(one: FileFacts) -> ByteSource:
+            return open_in(archive())(one)
+
+        self._take(found.facts, open_file)
+
     def take_files(self, facts: SetFacts, paths: Sequence[str]) -> None:
         """Add files as they lie, whose numbers say which of the paths they are at."""
         self.folders.update(Path(one).parent for one in paths)
@@ -67,7 +83,7 @@ class SetFiles:
             if isinstance(one, LogFacts):
                 self._log.close()
                 return self._log.enter_context(FileSource(paths[one.number]))
-            return _corrected(self._stack.enter_context(FileSource(paths[one.number])), one)
+            return corrected(self._stack.enter_context(FileSource(paths[one.number])), one)
 
         self._take(facts, open_file)
 
@@ -112,12 +128,12 @@ def open_in(archive: Archive) -> Callable[[FileFacts], ByteSource]:
 
     def open_file(facts: FileFacts) -> ByteSource:
         assert facts.number is not None
-        return _corrected(archive.entry_source(archive.entry(facts.number)), facts)
+        return corrected(archive.entry_source(archive.entry(facts.number)), facts)
 
     return open_file
 
 
-def _corrected(source: ByteSource, facts: FileFacts) -> ByteSource:
+def corrected(source: ByteSource, facts: FileFacts) -> ByteSource:
     """Return a database with the flipped bits put right that its checksums locate, as the engine does."""
     pages = facts.pages if isinstance(facts, DatabaseFacts) else None
     if pages is None or not pages.correctable:

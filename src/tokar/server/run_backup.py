@@ -16,13 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tokar import names
 from tokar.as_json import fields_json
 from tokar.collect.examine import ContentExaminer, Findings
-from tokar.collect.follow import followed_in
+from tokar.collect.follow import StoredFiles, chains_of
 from tokar.errors import (
     ArchiveError,
     ExistingFileError,
@@ -60,7 +61,7 @@ from tokar.server.prior import prior_log_json
 from tokar.server.states import BackupState
 from tokar.server.transcript import Transcript
 from tokar.sets import receipt
-from tokar.sets.facts import is_foreign
+from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.judge import judge_set
 from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import SetFile, SetReader
@@ -95,8 +96,7 @@ class BackupOptions:
     recipients: KeyMaker | None = None  # For whom content is encrypted; None for an archive that anyone can read
     clock: Callable[[], datetime] = system_clock  # For all times
     threads: int | None = None  # Encoder and verifier threads; the number of processors by default
-    # Called with each file and numbers of bytes as they are stored.
-    progress: Callable[[ListedFile, int], None] | None = None
+    progress: Callable[[ListedFile, int], None] | None = None  # Called with each file, and bytes as they are stored
 
 
 class BackupPartialError(PartialError):
@@ -141,6 +141,7 @@ class _Run:
         self._asked = kind
         self._options = options
         self._reader = SetReader(examine=True, profile=server.dialect.profile)
+        self._facts = SetFacts()  # What the files say, once all of them are stored
         self._findings = Findings()
         self._damaged: tuple[str, ...] = ()
         self._left_out: list[str] = []
@@ -200,25 +201,26 @@ class _Run:
         dynamic = procedure.dynamic_files()
         if dynamic is not None:
             self._left_out = [names.display(entry.raw_name, entry.encoding) for entry in dynamic.entries]
-        compression = options.compression or Compression()
         writer = ArchiveWriter(
             sink,
             head,
             archive_id=options.archive_id,
-            compression=replace(compression, threads=options.threads),
+            compression=replace(options.compression or Compression(), threads=options.threads),
             clock=options.clock,
             keys=options.recipients,
         )
         if (signer := options.signer) is not None:
             writer.after_root = lambda root: self._signatures(sink, signer, root)
-        facts = FactWriter(writer)
+        facts, stored = FactWriter(writer), StoredFiles(writer, sink.temporary)
+        store = partial(self._store, writer, facts, stored)
         try:
             if procedure.kind.backup_type is BackupType.FULL:
-                procedure.take_databases(lambda file, stream: self._store(writer, facts, file, stream))
+                procedure.take_databases(store)
                 self._flush_calls(writer)
-            procedure.take_logs(lambda file, stream: self._store(writer, facts, file, stream))
+            procedure.take_logs(store)
             self._flush_calls(writer)
-            facts.flush()
+            self._facts = stored.followed(self._reader.facts())
+            facts.add_chains(chains_of(self._facts))
             self._sealed = writer.seal(**self._summary())
         except BaseException as error:
             writer.discard()
@@ -242,7 +244,9 @@ class _Run:
             )
             return []
 
-    def _store(self, writer: ArchiveWriter, facts: FactWriter, file: ListedFile, stream: ContentStream) -> None:
+    def _store(
+        self, writer: ArchiveWriter, facts: FactWriter, stored: StoredFiles, file: ListedFile, stream: ContentStream
+    ) -> None:
         profile, number = self._server.dialect.profile, writer.entry_count
         of_set = SetFile(name=file.name, size=file.announced_size, token=file.token, profile=profile, number=number)
         examiner = ContentExaminer(self._findings, of_set, self._reader)
@@ -260,6 +264,7 @@ class _Run:
             )
         except InputError as error:  # nobody but the server gave it
             raise SourceError(f"the server lists what no archive can take: {error.message}", path=file.name) from error
+        stored.add(added)
         if (seen := examiner.finish()) is not None:
             facts.add(added.number, seen)
         if file.origin is ListKind.BACKUP_LOGS and is_foreign(profile):
@@ -290,8 +295,7 @@ class _Run:
         if procedure.refusal is not None:
             backup["refused"] = f"0x{procedure.refusal.code:08X}"
             self._notes.append(f"logs only was refused, a full was taken instead: {procedure.refusal.message}")
-        facts = self._reader.facts()
-        verdict = judge_set(facts)
+        verdict, facts = judge_set(self._facts), self._facts
         self._outcome = outcome_of(verdict, facts)
         self._damaged = tuple(fault_text(fault) for fault in damage_of(verdict))
         self._notes += [f"damaged: {text}" for text in self._damaged]
@@ -376,7 +380,7 @@ class _Run:
                     content_decoded=report.content_decoded and report.entries == archive.entry_count,
                     faults=tuple(fault.error for fault in report.faults),
                     entries=tuple(Stored(entry.token, entry.raw_name, entry.size) for entry in archive),
-                    facts=followed_in(archive, self._reader.facts()),
+                    facts=self._facts,
                     prior=self._options.prior,
                     server=self._server.name or None,
                 )
@@ -401,10 +405,11 @@ class _Run:
                 error.add_note(f"the backup is done, and its receipt is complete: {self._write_receipt().name}")
             raise
         if ending.result != "ok":
+            what = f"the server's End {_HOW_ENDED[ending.result]}: {ending.detail}"
             hint = (
                 "the server may not count this backup; see its event log, and take a full before the next incremental"
             )
-            raise self._partial(f"the server's End {_HOW_ENDED[ending.result]}: {ending.detail}", hint)
+            raise self._partial(what, hint)
         return BackupResult(
             path=self._out,
             receipt=written,

@@ -16,6 +16,7 @@ from tokar.ese.database import DatabaseHeader
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_POSITION, NO_TIME, LogPosition, LogTime, Signature
 from tokar.sets.packed import packed
+from tokar.words import count_text
 
 
 def is_foreign(profile: str) -> bool:
@@ -79,8 +80,17 @@ class ChainFacts:
     changes: int = 0  # Changes of them
     off: tuple[OffChain, ...] = ()  # The first pages that are not where they must be
     off_count: int = 0  # All of them
+    high: int = 0  # The highest generation of these logs
     why_not: str = ""  # Why no page was followed; empty where they were
-    is_explained: bool = False  # Whether that is a fault which is named anyway
+    is_explained: bool = False  # Whether the files say that themselves: they have a fault, or there is no log
+
+    def __str__(self) -> str:
+        """Return what it came to, in a sentence."""
+        if self.why_not:
+            return f"its pages were not followed through the logs: {self.why_not}"
+        followed = f"{count_text(self.pages, 'page')} followed through {count_text(self.changes, 'change')} in the logs"
+        where = f"{self.off_count:,} NOT where they must be" if self.off_count else "all where they must be"
+        return f"{followed}: {where}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +107,15 @@ class DatabaseFacts(FileFacts):
     temporary: bool = False  # Whether it is one of the engine's temporary databases
     pages: PageReport | None = None  # What checking its pages found; None where that was not asked for
     chain: ChainFacts | None = None  # Whether its pages stand where its logs say; None where that was not asked for
+
+    def is_followed_to(self, generation: int) -> bool:
+        """Return whether somebody looked where its pages stand in the logs up to a generation, as far as that goes."""
+        if self.pages is None or self.pages.not_verified:
+            return True  # that nobody looked at its pages at all is said elsewhere
+        chain = self.chain
+        if chain is None or chain.is_explained:
+            return False
+        return bool(chain.why_not) or chain.high >= generation
 
     @property
     def is_backup_copy(self) -> bool:

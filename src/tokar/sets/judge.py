@@ -199,8 +199,10 @@ def _generation(log: LogFacts) -> int:
 def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Iterator[str]:
     if not facts.databases and facts.logs:
         yield "logs alone: what they can be played onto is not in this archive"
-    for verdict in verdicts:
+    for database, verdict in zip(facts.databases, verdicts, strict=True):
         yield from verdict.not_checked
+        if verdict.reaches and not database.is_followed_to(verdict.reaches):
+            yield f"{database.name}: its pages were not followed through these logs (tokar check --content)"
     for patch in facts.patches:
         if patch.size and patch.trailer is None:
             yield f"{patch.name}: a patch file with content; its layout is not known, it is kept as it is"

@@ -244,7 +244,7 @@ class RecordedFacts:
             return None
         try:
             chain: ChainFacts = _value(ChainFacts, self._chains[number])
-            _demand(not chain.why_not and len(chain.off) <= min(chain.off_count, MOST_OFF))
+            _demand(len(chain.off) <= min(chain.off_count, MOST_OFF) and not (chain.why_not and chain.off))
             _demand(bool(chain.off) == bool(chain.off_count))
         except ValueError:
             self.passed_over = True
@@ -256,7 +256,9 @@ class RecordedFacts:
         """Note databases with other pages off their chain than are kept. Which logs are played is for the rules."""
         for one in databases:
             kept, chain = self.chain(one.number), one.chain
-            if kept and chain and not chain.why_not and (kept.off, kept.off_count) != (chain.off, chain.off_count):
+            if kept is None or chain is None or kept.why_not or chain.why_not:
+                continue
+            if (kept.off, kept.off_count) != (chain.off, chain.off_count):
                 self.unlike.append(one.name)
 
 
