@@ -20,6 +20,7 @@ import pytest
 from command_line import done
 from real_sets import (
     Files,
+    append,
     bits,
     blank,
     both,
@@ -262,6 +263,29 @@ row("basic", "logs of another server beside", bring(of("clean"), log(3), log(3))
 row("raven", "as it is", nothing, YES)
 row("raven", "bits in a page", bits("Data", 9 * 4096 + 500, 9 * 4096 + 1000), NOT, Kind.PAGES_DAMAGED, -1018)
 
+# --- Copies of files beside the files themselves ---
+TWICE, COPY = Kind.DATABASE_TWICE, "SRUDB - Copy.dat"
+row("crashed", "the database twice", copy(DB, COPY), YES, TWICE, None, COPY)
+row("crashed", "the database also damaged", both(copy(DB, COPY), bits(COPY, 37364, 37864)), YES, TWICE, None, COPY)
+row("crashed", "the damaged database also whole", both(copy(DB, COPY), bits(DB, 37364, 37864)), NOT,
+    Kind.DATABASE_NAME, -1216)
+row("crashed", "the damaged database whole in a folder", both(copy(DB, f"old/{DB}"), bits(DB, 37364, 37864)), YES,
+    TWICE, None, DB)
+row("crashed", "the same as it was shut down", bring(of("after"), DB, f"later/{DB}"), YES, TWICE, None, DB)
+row("clean", "the database twice", copy(DB, COPY), YES, TWICE, None, COPY)
+row("clean", "everything twice", lambda files: files.update({f"old/{one}": files[one] for one in [*files]}), YES,
+    TWICE, None, " ".join(f"old/{one}" for one in (*ALL.split(), CUR, DB)))
+row("crashed", "log 4 damaged, and whole in a folder", both(copy(N4, f"old/{N4}"), bits(N4, 8192 + 500, 8192 + 900)),
+    YES, Kind.LOG_DAMAGED, -501, N4)
+row("crashed", "log 4 cut, and whole in a folder", both(copy(N4, f"old/{N4}"), cut(N4, 30000)), YES, Kind.LOG_SIZE,
+    -541, N4)
+row("crashed", "log 4 with other records, and whole in a folder", both(copy(N4, f"old/{N4}"), rewritten(N4, 3)), YES,
+    None, None, N4)
+for name, file in (("clean", DB), ("crashed", DB), ("basic", "basic.edb")):
+    row(name, "bytes behind the last page", append(file, b"x" * 100), NOT, Kind.DATABASE_CUT, -1206)
+for at in (N4, CUR):
+    row("crashed", f"bytes behind the end of {at}", append(at, bytes(512)), NOT, Kind.LOG_SIZE, -541)
+
 # --- A crashed database of another version, and logs on both sides of what it needs ---
 D4E, D4F, D50, D51 = (log(at) for at in (0x4E, 0x4F, 0x50, 0x51))
 row("dirty", "as it is", nothing, YES)
@@ -287,6 +311,8 @@ row("dirty+", "a later checkpoint", checkpoint_at("SRU.chk", 0x52), YES, Kind.CH
 row("dirty+", "a checkpoint of another server", bring(of("clean"), "SRU.chk", "SRU.chk"), YES,
     Kind.CHECKPOINT_FOREIGN, -532, "SRU.chk")
 row("dirty+", "a damaged checkpoint", bits("SRU.chk", 20, 4116), YES, Kind.CHECKPOINT_DAMAGED, -533, "SRU.chk")
+for title, work in (("an empty", empty), ("a garbage", garbage)):
+    row("dirty+", f"{title} flush map", work("SRUDB.jfm"), YES, Kind.FLUSH_MAP_FOREIGN, None, "SRU.chk SRUDB.jfm")
 row("dirty+", "a flush map of another server", bring(of("clean"), "SRUDB.jfm", "SRUDB.jfm"), YES,
     Kind.FLUSH_MAP_FOREIGN, None, "SRU.chk SRUDB.jfm")
 

@@ -64,6 +64,10 @@ def cut(name: str, size: int) -> Callable[[Files], None]:
     return change(name, lambda data: data[:size])
 
 
+def append(name: str, data: bytes) -> Callable[[Files], None]:
+    return change(name, lambda old: old + data)
+
+
 def blank(name: str, start: int = PAGE) -> Callable[[Files], None]:
     """Zeros from an offset on, the length stays."""
     return change(name, lambda data: data[:start].ljust(len(data), b"\0"))

@@ -279,7 +279,7 @@ def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[i
         return facts, {}
     logs = _with_right_names(facts.logs)
     changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
-    taken, databases = {one.leaf.lower() for one in facts.databases}, []
+    taken, databases = {one.leaf.lower() for one in without_copies(facts).databases}, []
     for one in facts.databases:
         name = name_in_logs(one, facts.logs)
         if name and name.lower() not in taken:

@@ -10,7 +10,7 @@ from tokar.names import collision_key, leaf_of, printable
 from tokar.sets.facts import DatabaseFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.file_faults import database_faults
-from tokar.words import some
+from tokar.words import noun, some
 
 
 def pair_faults(database: DatabaseFacts, facts: SetFacts) -> Iterator[Fault]:
@@ -88,11 +88,10 @@ def copy_faults(databases: Sequence[DatabaseFacts], apart: Mapping[int, str]) ->
     for alike in _copies(databases).values():
         if len(alike) > 1:
             names = [one.name for one in alike]
-            latest = max(alike, key=_preference)
-            times = {*map(_dbtime, alike)}
-            which = f"{latest.name} is the latest" if len(times) > 1 else "of the same time"
-            gone = [one for one in alike if id(one) in apart and not _is_sound(one)]
-            which += f", and {some(one.name for one in gone)} is damaged" if gone else ""
+            latest = max(alike, key=_moment)
+            which = f"{latest.name} is the latest" if len({*map(_moment, alike)}) > 1 else "of the same time"
+            gone = [one.name for one in alike if id(one) in apart and not _is_sound(one)]
+            which += f", and {some(gone)} {noun(len(gone), 'is', 'are')} damaged" if gone else ""
             yield Rules.DATABASE_TWICE.fault(some(names), which, files=names, databases=names)
 
 
@@ -108,38 +107,48 @@ def _is_sound(database: DatabaseFacts) -> bool:
     return all(fault.severity is not Severity.ERROR for fault in database_faults(database))
 
 
-def _preference(database: DatabaseFacts) -> tuple[int, bool, int]:
-    """Return the place of a copy among the others: of those of one time a whole one counts, then the upper folder."""
-    return _dbtime(database), _is_sound(database), -database.name.count("/")
+def _moment(database: DatabaseFacts) -> tuple[int, int]:
+    """Return what is higher in a later copy of a database."""
+    header = database.header
+    return (
+        (0, 0) if header is None else (header.dbtime, max(header.committed_high, header.consistent_position.generation))
+    )
 
 
 def copies_left_out(facts: SetFacts) -> dict[int, str]:
     """Return the databases, by identity, of which another copy is the one that recovery finds, each with the reason.
 
-    It finds one by its name: the copies have one name, or the logs name the database as the later one is called. Of
-    two of one time and name a damaged one gives way, and one with the same bytes.
+    It finds one by its name: the copies have one name, or the logs name the database as one of them is called. Of those
+    of one time a damaged one gives way to a whole one, one that was not shut down to one that was, and all to the one
+    in the upper folder.
     """
     named = {(one.signature, leaf_of(one.path).lower()) for log in facts.logs for one in log.attached}
     found = {}
     for signature, alike in _copies(facts.databases).items():
-        best = max(alike, key=_preference) if len(alike) > 1 else alike[0]
-        is_named = (signature, best.leaf.lower()) in named
+        known = {id(one): (signature, one.leaf.lower()) in named for one in alike}
+        best = max(alike, key=lambda one: (_moment(one), _is_sound(one), _is_clean(one), known[id(one)], -_depth(one)))
         for one in alike:
             if one is best or (one.is_backup_copy and not best.is_backup_copy):
                 continue  # each is recovered in a way of its own, and nothing says which is wanted
-            same_name = one.leaf.lower() == best.leaf.lower()
-            is_other = is_named and (signature, one.leaf.lower()) not in named
-            if _dbtime(one) < _dbtime(best) and (is_other or same_name):
+            is_named = known[id(best)] and not known[id(one)]
+            gives_way = not _is_sound(one) and _is_sound(best) and not _is_clean(best) and _moment(one) == _moment(best)
+            if not (is_named or gives_way or one.leaf.lower() == best.leaf.lower()):
+                continue
+            if _moment(one) < _moment(best):
                 found[id(one)] = f"an older copy of {best.name}"
-            elif same_name and one.comparable == best.comparable is not None:
-                found[id(one)] = f"the same as {best.name}"
-            elif same_name and _is_sound(best) and not _is_sound(one):
+            elif not _is_sound(one) and _is_sound(best):
                 found[id(one)] = f"a damaged copy of {best.name}"
+            elif _moment(one)[0] or one.comparable == best.comparable is not None:
+                found[id(one)] = f"a copy of {best.name}, of the same time"
     return found
 
 
-def _dbtime(database: DatabaseFacts) -> int:
-    return database.header.dbtime if database.header is not None else 0
+def _is_clean(database: DatabaseFacts) -> bool:
+    return database.header is not None and database.header.is_clean
+
+
+def _depth(database: DatabaseFacts) -> int:
+    return database.name.count("/")
 
 
 def name_in_logs(database: DatabaseFacts, logs: Iterable[LogFacts]) -> str:

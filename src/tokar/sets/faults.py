@@ -303,7 +303,8 @@ class Rules:
         "use another backup of this database", -550)
     TEMPORARY = Rule(FaultKind.STATE_UNUSABLE, STATE_UNUSABLE.text,
         "leave it out: the engine makes it anew", severity=Severity.WARNING)
-    DATABASE_CUT = Rule(FaultKind.DATABASE_CUT, "{} is cut short: {} bytes are not a whole number of pages of {}",
+    DATABASE_CUT = Rule(FaultKind.DATABASE_CUT,
+        "{} is cut short, or something was appended: {} bytes are not a whole number of pages of {}",
         _ANOTHER_COPY, -1206, hard=-561)
     PAGES_MISSING = Rule(FaultKind.DATABASE_CUT,
         "{} is cut short: its last page is {}, and pages in it are about page {}", _ANOTHER_COPY, -1206)

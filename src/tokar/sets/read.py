@@ -309,6 +309,8 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
         return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
     if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
         return _named_log(file, damaged=True, note=identity.lacks)
+    if by_name is NameRole.FLUSH_MAP:
+        return _flush_map(file, None)
     return _checkpoint(file, None) if by_name is NameRole.CHECKPOINT else None
 
 
