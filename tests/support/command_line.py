@@ -39,6 +39,7 @@ class Result:
     exit_code: int
     stdout: str
     stderr: str
+    printed: str = ""  # Both, as they came
 
     def json(self) -> Any:
         """The one JSON value on standard output."""
@@ -62,7 +63,7 @@ def tokar(*arguments: str | Path, stdin: bytes = b"") -> Result:
     result = CliRunner().invoke(app, [str(one) for one in arguments], input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Result(result.exit_code, result.stdout, result.stderr)
+    return Result(result.exit_code, result.stdout, result.stderr, result.output)
 
 
 def done(*arguments: str | Path, stdin: bytes = b"") -> Result:

@@ -1,0 +1,63 @@
+"""Every command of the manual runs, and prints what the page shows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from manual_pages import Block, blocks, commands, follow
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))]
+# Blocks that are not run here, by page: Windows, a real authority, an installation.
+NOT_RUN: dict[str, dict[str, int]] = {}
+INERT = {"python", "text", "toml", "json", "console", "ini"}  # python is run where a title makes it a file
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A reader's folder, and an environment that is always the same."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"COLUMNS": "100", "NO_COLOR": "1", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", [one for one in PAGES if "```console" in text_of(one)])
+def test_a_page_can_be_followed_word_for_word(page: str, reader: Path) -> None:
+    assert list(follow(text_of(page), reader)) == []
+
+
+def test_what_is_not_run_is_listed() -> None:
+    found = {page: dict(Counter(one.kind for one in blocks(text_of(page)) if one.kind not in INERT)) for page in PAGES}
+    assert {page: kinds for page, kinds in found.items() if kinds and "reference/commands" not in page} == NOT_RUN
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_stands_in_a_fence(page: str) -> None:
+    assert re.findall(r"^(?:    |\t)[$>] .*", text_of(page), re.MULTILINE) == []
+
+
+def test_output_that_differs_is_told(reader: Path) -> None:
+    page = "```console\n$ tokar explain -1216\nJET_err...\n...\n$ tokar explain -1216\nJET_errNothing\n...\n```\n"
+    (told,) = follow(page, reader)
+    assert told.startswith("$ tokar explain -1216\nprinted:\nJET_errAttachedDatabaseMismatch\n")
+
+
+def test_an_exit_code_that_differs_is_told(reader: Path) -> None:
+    page = "```console\n$ tokar verify nothing.tokar\n$ tokar verify nothing.tokar # exit code 1\n```\n"
+    (told,) = follow(page, reader)
+    assert "ended with 1" in told
+
+
+def test_a_command_over_several_lines_and_a_file_are_taken() -> None:
+    page = '```toml title="a.toml"\nx = 1\n```\n\n```console\n$ tokar \\\n    tokens\n```\n'
+    first, second = blocks(page)
+    assert first == Block("toml", "a.toml", "x = 1\n")
+    assert [one.line.split() for one in commands(second)] == [["tokar", "tokens"]]
