@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import pytest
 import troubled_servers
 from chain_sets import DATABASE, dirty, part
-from command_line import done, tokar
+from command_line import InThisProcess, done, tokar
 from small_sets import write
 
 import tokar as library
@@ -22,25 +22,6 @@ if TYPE_CHECKING:
 
     from tokar.lab.lab import Lab
     from tokar.server.contract import Server
-
-
-class InThisProcess:
-    """Stands in for the process of the server where that does not matter."""
-
-    def __init__(self, factory: Callable[[], Server], _deadlines: object) -> None:
-        self._server: Any = factory()
-
-    def __enter__(self) -> Server:
-        found: Server = self._server
-        return found
-
-    def __exit__(self, *_: object) -> None:
-        lab = getattr(self._server, "lab", None)
-        if lab is not None:
-            lab.stop()
-
-    def close(self) -> Self:
-        return self
 
 
 @pytest.fixture

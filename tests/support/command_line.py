@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import forked
 from typer import testing
@@ -25,7 +25,9 @@ import tokar as library
 from tokar.cli import app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tokar.server.contract import Server
 
 TIMEOUT = 60  # seconds; only a hang takes so long
 _NOBODY = 65534
@@ -56,6 +58,25 @@ class Result:
         """The one line with the hint."""
         (line,) = [line for line in self.stderr.splitlines() if line.startswith("hint: ")]
         return line.removeprefix("hint: ")
+
+
+class InThisProcess:
+    """Stands in for the process of the server where that does not matter."""
+
+    def __init__(self, factory: Callable[[], Server], _deadlines: object) -> None:
+        self._server: Any = factory()
+
+    def __enter__(self) -> Server:
+        found: Server = self._server
+        return found
+
+    def __exit__(self, *_: object) -> None:
+        lab = getattr(self._server, "lab", None)
+        if lab is not None:
+            lab.crash()
+
+    def close(self) -> Self:
+        return self
 
 
 def tokar(*arguments: str | Path, stdin: bytes = b"") -> Result:

@@ -7,14 +7,18 @@ says how it ends. A block with title="NAME" is the file of that name.
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 
 from command_line import tokar
 
@@ -78,13 +82,17 @@ def follow(text: str, folder: Path) -> Iterator[str]:
 
 
 def _run(line: str, folder: Path) -> tuple[int, str]:
-    """Run a command: in this process where it is one of ours and needs no shell."""
-    if line.startswith("tokar ") and not _SHELL.search(_ENDS.sub("", line)):
-        result = tokar(*shlex.split(line, comments=True)[1:])
-        return result.exit_code, result.printed
-    words = f'tokar() {{ "{sys.executable}" -m tokar "$@"; }}; python() {{ "{sys.executable}" "$@"; }}; {line}'
+    """Run a command: in this process where it is one of ours, or of Python, and needs no shell."""
+    plain, _, into = _ENDS.sub("", line).strip().partition(" > ")
+    if line.startswith(("tokar ", "python ")) and not _SHELL.search(plain + into):
+        program, *words = shlex.split(plain)
+        exit_code, output, errors, printed = _ours(words) if program == "tokar" else _script(words)
+        if into:
+            (folder / into).write_text(output, encoding="utf-8")
+        return exit_code, errors if into else printed
+    shell = f'tokar() {{ "{sys.executable}" -m tokar "$@"; }}; python() {{ "{sys.executable}" "$@"; }}; {line}'
     done = subprocess.run(
-        ["bash", "-c", words],
+        ["bash", "-c", shell],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -92,6 +100,25 @@ def _run(line: str, folder: Path) -> tuple[int, str]:
         timeout=_TIMEOUT,
     )
     return done.returncode, done.stdout.decode()
+
+
+def _ours(words: list[str]) -> tuple[int, str, str, str]:
+    result = tokar(*words)
+    return result.exit_code, result.stdout, result.stderr, result.printed
+
+
+def _script(words: list[str]) -> tuple[int, str, str, str]:
+    """Run a script, or what stands behind -c, as Python does."""
+    both, exit_code = io.StringIO(), 0
+    with redirect_stdout(both), redirect_stderr(both), patch.object(sys, "argv", words):
+        try:
+            if words[0] == "-c":
+                exec(words[1], {"__name__": "__main__"})
+            else:
+                runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as ending:
+            exit_code = int(ending.code or 0)
+    return exit_code, both.getvalue(), both.getvalue(), both.getvalue()
 
 
 def _is_shown(shown: tuple[str, ...], printed: str) -> bool:
