@@ -155,12 +155,12 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert (result.exit_code, "x.tokar" in result.stderr) == (1, True)
 
 
-def test_the_table_in_readme_is_the_one_that_is_printed() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_table_in_the_manual_is_the_one_that_is_printed() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "how-to" / "recover.md").read_text(encoding="utf-8")
     rows = done("replay", "--support", "--json").json()["types"]
     for support in ("proved", "played", "refused"):
         named = ", ".join(row["name"] for row in rows if row["support"] == support and row["name"][0] != "(")
-        assert f"| {support} | {named}" in readme
+        assert f"| {support} | {named}" in manual
 
 
 def test_where_there_is_no_database_nothing_is_rehearsed(tmp_path: Path) -> None:

@@ -45,17 +45,6 @@ def folder(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("folder")
-def test_the_readme_verifies_with_ssh_keygen_alone(keys: Path) -> None:
-    done("sign", "a.tokar", "--key", keys / "alice")
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (line,) = [line.strip() for line in readme.splitlines() if "ssh-keygen -Y verify" in line and line.startswith("  ")]
-    command = line.removeprefix("$ ").replace("full.tokar", "a.tokar").replace("signers", str(keys / "alices"))
-    for shell in filter(shutil.which, ("sh", "bash")):
-        result = subprocess.run([shell, "-c", command.replace("alice@example.com", "alice@x")], check=True)
-        assert result.returncode == 0
-
-
 def test_what_create_signs_at_the_seal_is_signed(folder: Path, keys: Path) -> None:
     (folder / "one").write_bytes(b"content")
     answer = done("create", "--json", "--all", "new.tokar", "one", "--sign", keys / "alice", "--sign", keys / "bob")
