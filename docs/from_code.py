@@ -100,7 +100,7 @@ def _command(verb: Verb, level: str) -> Iterator[str]:
 def _exit_rows() -> Iterator[tuple[str, ...]]:
     errors = list(_errors())
     for code, meaning in exit_codes():
-        kinds = [f"`{one.word}`" for one in errors if one.exit_code == code]
+        kinds = sorted({f"`{one.word}`" for one in errors if one.exit_code == code})
         yield str(code), meaning, ", ".join(kinds)
 
 
