@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import cProfile
 import json
 from pathlib import Path
 
@@ -181,3 +182,34 @@ def test_identities_that_open_archives_are_left_out() -> None:
     for one in (secret, secret.lower()):
         assert one[15:] not in Redactor().text(f"cannot open ({one})")
         assert one[15:] not in json.dumps(Redactor().value({"path": one}))
+
+
+def test_a_report_deeper_than_any_is_taken_as_text(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text('{"password": "open", "x": ' + "[" * 900 + "]" * 900 + "}")
+    assert '"password": (left out),' in done("redact", tmp_path / "deep.json").stdout
+
+
+def test_secrets_in_lines_of_json_are_left_out_too(tmp_path: Path) -> None:
+    (tmp_path / "trace").write_text('{"password": "open sesame"}\n{"session_key" : "abc"}\n')
+    assert done("redact", tmp_path / "trace").stdout == '{"password": (left out)}\n{"session_key" : (left out)}\n'
+
+
+@pytest.mark.parametrize("name", ["a.b", "_x", "-q-", "x y", "Ä-1", "x."])
+def test_a_name_is_replaced_where_it_stands_alone_and_not_inside_a_word(name: str) -> None:
+    redactor = Redactor([name])
+    assert redactor.text(f"{name}, ({name.upper()}) {name}") == "name-1, (name-1) name-1"
+    assert redactor.text(f"1{name}1") == f"1{name}1"
+
+
+def test_the_longest_of_the_names_that_begin_alike_is_replaced() -> None:
+    assert Redactor(["pki", "pki.acme", "pki.acme.test"]).text("pki.acme.test pki.acme_x") == "name-3 name-2_x"
+
+
+def test_very_many_names_cost_no_more_than_their_number() -> None:
+    def calls(count: int) -> int:
+        value = [{"server": f"host{at}", "text": f"on host{at}, host{at}"} for at in range(count)]
+        profile = cProfile.Profile()
+        profile.runcall(Redactor().value, value)
+        return sum(one.callcount for one in profile.getstats())
+
+    assert calls(800) < 2.5 * calls(400)

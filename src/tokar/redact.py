@@ -25,7 +25,7 @@ _SHORTEST: Final = 12  # characters of base64 that are looked into
 _SECRET: Final = re.compile(
     r"password|passphrase|secret|credential|expiry_token|private_key|session_key", re.IGNORECASE
 )
-_SPOKEN: Final = re.compile(rf"\b({_SECRET.pattern})(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE)
+_SPOKEN: Final = re.compile(rf"\b({_SECRET.pattern})(\"?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE)
 _SPEAKING_KEYS: Final = {
     **dict.fromkeys(("server", "host", "computer", "machine"), "host"),
     **dict.fromkeys(("user", "account"), "user"),
@@ -61,6 +61,7 @@ _PLACES: Final = (
     (re.compile(r"(?<![\w.])(\d{1,3}(?:\.\d{1,3}){3})(?![\w.])"), ("address",)),
     (re.compile(r"(?<![\w:.])([0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:.])"), ("address",)),
 )
+_RUN: Final = re.compile(r"[^\W_]+")
 _HEX: Final = "((?:[0-9a-f]{2})+)"
 _TRACED: Final = re.compile(rf'("stub": "){_HEX}(?=")')  # bytes in a line of a trace
 # Names that say nothing about anybody.
@@ -82,7 +83,9 @@ class Redactor:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._words: dict[str, str] = {}  # What stands for a name, by the name in lower case
         self._count: dict[str, int] = {}
-        self._pattern: re.Pattern[str] | None = None
+        # By the first letters and digits of a name: how much of it is before them, and how long it is; longest first.
+        self._shapes: dict[str, list[tuple[int, int]]] | None = None
+        self._needles: list[tuple[bytes, bytes]] = []  # Each name in the encodings of bytes, and what goes over a unit
         self.learn(names)
 
     def learn(self, names: Iterable[str], kind: str = "name") -> None:
@@ -97,11 +100,12 @@ class Redactor:
 
     def data(self, data: bytes) -> bytes:
         """Return bytes with the names that are known so far overwritten, in ASCII, UTF-8 and UTF-16."""
-        covered = bytearray(data)
-        for name in sorted(self._words, key=len, reverse=True):
-            for unit, encoding in ((b"x", "utf-8"), (b"x\0", "utf-16-le")):
-                for match in re.finditer(re.escape(name.encode(encoding, "replace")), data, re.IGNORECASE):
-                    covered[match.start() : match.end()] = unit * (len(match[0]) // len(unit))
+        covered, lowered = bytearray(data), data.lower()
+        for needle, unit in self._prepared()[1] if data else ():
+            at = lowered.find(needle)
+            while at >= 0:
+                covered[at : at + len(needle)] = unit * (len(needle) // len(unit))
+                at = lowered.find(needle, at + len(needle))
         return bytes(covered)
 
     def value(self, value: Any) -> Any:
@@ -154,17 +158,35 @@ class Redactor:
         else:
             self._count[kind] = self._count.get(kind, 0) + 1
             self._words[name.lower()] = f"{kind}-{self._count[kind]}"
-        self._pattern = None
+        self._shapes = None
+
+    def _prepared(self) -> tuple[dict[str, list[tuple[int, int]]], list[tuple[bytes, bytes]]]:
+        """Return the names that are known so far as text and bytes are looked through for them."""
+        if self._shapes is None:
+            shapes: dict[str, set[tuple[int, int]]] = {}
+            self._needles = []
+            for name in sorted(self._words, key=len, reverse=True):
+                if (run := _RUN.search(name)) is not None:
+                    shapes.setdefault(run[0], set()).add((run.start(), len(name)))
+                units = (b"x", "utf-8"), (b"x\0", "utf-16-le")
+                self._needles += [(name.encode(encoding, "replace").lower(), unit) for unit, encoding in units]
+            self._shapes = {run: sorted(found, key=lambda one: -one[1]) for run, found in shapes.items()}
+        return self._shapes, self._needles
 
     def _replace(self, text: str) -> str:
         text = without_identities(text)
         text = _SPOKEN.sub(lambda match: f"{match[1]}{match[match.re.groups - 1]}{LEFT_OUT}", text)
-        if not self._words:
-            return text
-        if self._pattern is None:
-            known = sorted(self._words, key=len, reverse=True)
-            self._pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, known))})(?![^\W_])", re.IGNORECASE)
-        return self._pattern.sub(lambda match: self._words.get(match[0].lower(), "name"), text)
+        pieces: list[str] = []
+        done = 0
+        for run in _RUN.finditer(text):
+            for before, size in self._prepared()[0].get(run[0].lower(), ()):
+                start, end = run.start() - before, run.start() - before + size
+                word = self._words.get(text[start:end].lower()) if start >= done else None
+                if word is not None and not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+                    pieces += text[done:start], word
+                    done = end
+                    break
+        return "".join((*pieces, text[done:]))
 
 
 def _is_address(text: str) -> bool:

@@ -78,13 +78,8 @@ _ARCHIVES = {"archive": "a", "damaged": "b", "sealed": "e"}
 def files(count: int, kind: str) -> Iterator[tuple[str, bytes]]:
     """A database and that many logs; in a faulty set every kind of fault all over."""
     yield "main.edb", bytes(dirty(5, 4 + count))
-    (data,) = logs(5, 5, filled=1).values()
-    header = LogHeader.parse(data[:4096])
-    for generation in range(5, 5 + count):
-        name = f"edb{generation:08X}.log"
-        good = replace(
-            header, generation=generation, created=moment(generation), previous_created=moment(generation - 1)
-        )
+    for generation, (name, data) in enumerate(logs(5, 4 + count, filled=1).items(), 5):
+        good = LogHeader.parse(data[:4096])
         fault = generation % 7 if kind == "faulty" and generation > 8 else 6
         if fault == 0:
             continue  # a hole
@@ -92,7 +87,7 @@ def files(count: int, kind: str) -> Iterator[tuple[str, bytes]]:
             good = replace(good, previous_created=moment(3))
         if fault == 2:
             good = replace(good, signature=OTHER_STREAM)
-        content = good.build() + data[4096:]
+        content = (data[:4096] if fault == 6 else good.build()) + data[4096:]
         if fault == 3:
             content = content[:100] + b"\xff" * 50 + content[150:]
         if fault == 4:

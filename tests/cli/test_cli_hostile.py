@@ -543,3 +543,26 @@ def test_a_deadline_that_no_clock_can_wait_for_is_refused(seconds: str, server: 
     words = ("backup", f"lab:{server / 'a'}", tmp_path / "x.tokar", "--type", "full", "--deadline", seconds)
     assert tokar(*words).exit_code == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names")
+def test_a_pipe_is_waited_for_neither_as_an_identity_nor_as_a_log(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p")
+    good = folder / "good.tokar"
+    for words in (
+        ("check", good, "--content", "--identity", tmp_path / "p"),
+        ("create", tmp_path / "o", folder, "--recipients-file", tmp_path / "p"),
+    ):
+        assert "a pipe that has a name may keep a reader waiting" in tokar(*words).error
+    assert "a log is a file" in tokar("verify", good, "--log", tmp_path / "p").error
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_an_output_without_a_name_is_refused(name: str, folder: Path, server: Path) -> None:
+    good = folder / "good.tokar"
+    for words in (
+        ("create", "--force", name, good),
+        ("backup", f"lab:{server / 'a'}", name, "--type", "full"),
+    ):
+        result = tokar(*words)
+        assert (result.exit_code, result.error[:28]) == (2, "there is no name to write to"), words

@@ -55,7 +55,7 @@ def checked(path: Path) -> ArchiveCheck:
 def test_the_facts_are_those_of_the_archive(tmp_path: Path, files: dict[str, bytes]) -> None:
     folder = write(tmp_path / "set", files)
     found = set_on_disk([str(folder)])
-    lying, facts = found.backup_set, followed(found.backup_set.facts, found.paths)
+    lying, facts = found.backup_set, followed(found.backup_set.facts, found.files)
     with tokar.open(archived(folder)) as archive:
         kept = set_of_archive(archive)
     assert replace(facts, source="", examined=False) == replace(kept.facts, source="", examined=False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import examples
 
+import tokar
 from tokar.errors import InputError
 from tokar.storage.stored_json import MAX_DEPTH, parse_json, typed
 
@@ -130,3 +133,20 @@ def test_bytes_of_any_kind_are_a_value_or_refused(data: bytes) -> None:
         parse_json(data)
     except InputError:
         return
+
+
+def test_whatever_is_read_back_goes_through_one_bounded_parser() -> None:
+    """Of the archive format there is one more, which takes nothing but canonical JSON, and one for TOML."""
+    readers = {"storage/stored_json.py": "json.loads", "format/canonical_json.py": "json.loads"}
+    readers["restore/locations.py"] = "tomllib.loads"
+    pattern = re.compile(
+        r"json\.loads?\(|JSONDecoder|tomllib\.loads?\(|\b(?:pickle|marshal|shelve|yaml|plistlib|configparser)\b"
+        r"|xml\.|literal_eval|\beval\(|\bexec\("
+    )
+    source = Path(tokar.__file__).parent
+    found = {
+        path.relative_to(source).as_posix(): match[0].rstrip("(")
+        for path in source.rglob("*.py")
+        for match in pattern.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert found == readers

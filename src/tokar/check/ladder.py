@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokar.check.rehearsal import rehearse
 from tokar.check.report import ArchiveCheck, CheckReport, Rung, RungFault, RungResult, RungState, joined
+from tokar.collect.found import Candidate
 from tokar.collect.on_disk import Given, demand_signable, followed_together, set_on_disk
 from tokar.errors import (
     ArchiveError,
@@ -111,7 +112,7 @@ class _Check:
     ) -> None:
         self.path = path
         self._given = files
-        self.files: Sequence[str] = ()  # Where those are that lie in no archive, by their numbers
+        self.files: Sequence[Candidate] = ()  # Where those are that lie in no archive, by their numbers
         self._changed: tuple[str, ...] = ()
         self.backup_set: BackupSet | None = None
         self._request = request
@@ -148,8 +149,7 @@ class _Check:
 
     def _look_at_files(self) -> None:
         found = set_on_disk(self._given, progress=self._progress)
-        self.backup_set, self._changed, self.files = found.backup_set, found.changed, found.paths
-        del found  # what else is known of each file takes as much room as its facts
+        self.backup_set, self._changed, self.files = found.backup_set, found.changed, found.files
         summary = f"{self.backup_set.kind} set as it lies, profile {self.backup_set.profile}"
         self._rungs[Rung.READABLE] = RungResult(rung=Rung.READABLE, summary=summary)
         for rung in (Rung.SEALED, Rung.INTACT, Rung.PLACEABLE, Rung.REHEARSED):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from tokar.cli.encryption import NewPassphrase, RecipientFiles, RecipientTexts, 
 from tokar.cli.options import Force, Json, Quiet, Sign, archive_sink, make_signer, name_leftovers
 from tokar.collect.collect import Collection, CollectRequest, collect, gather
 from tokar.collect.examine import NOT_EXAMINED, Findings
+from tokar.collect.found import MOST_NOTES
 from tokar.errors import InputError
 from tokar.format.compression import Compression
 from tokar.format.writer import Sealed
@@ -120,13 +122,16 @@ def create(
             sink = archive_sink(out, force=force, reads=[locations] if locations else [])
         sealed = collect(collection, sink, compression=compression, progress=advance, findings=found)
     examination = NOT_EXAMINED if found is None else found.to_json()
-    outcome, missing = (None, ()) if out == "-" else _judged(out, collection, sealed)
-    if as_json:
-        known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
-        output.as_json(_json(out, collection, sealed) | known)
     talks = not (as_json or quiet)
     if talks:
         _list(collection, examination)
+    kinds = {one.kind for one in collection.gathered.candidates}
+    # There may be very many, and they are done with: the verdict has need of the room.
+    collection = replace(collection, gathered=replace(collection.gathered, candidates=()))
+    outcome, missing = (None, ()) if out == "-" else _judged(out, kinds, sealed)
+    if as_json:
+        known = {"examination": examination, "outcome": outcome.to_json() if outcome else None}
+        output.as_json(_json(out, collection, sealed) | known)
     for warning in collection.warnings:
         output.note(f"warning: {names.printable(warning)}")
     _warn(out, examination)
@@ -146,9 +151,8 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
         output.note(f"hint: the files are kept as they are; tokar inspect --pages {archive} lists the damage")
 
 
-def _judged(out: str, collection: Collection, sealed: Sealed) -> tuple[LastLine, Sequence[Fault]]:
+def _judged(out: str, kinds: set[str], sealed: Sealed) -> tuple[LastLine, Sequence[Fault]]:
     """Return what the verdict on the archive comes to, and what stands in the way of recovering its databases."""
-    kinds = {one.kind for one in collection.gathered.candidates}
     from tokar.sets.outcome import NOTHING_OF_AN_ENGINE, outcome_of  # noqa: PLC0415 - loads much
 
     if not kinds & {"database", "log"}:
@@ -207,7 +211,7 @@ def _sum_up(out: str, collection: Collection, sealed: Sealed, examination: dict[
     for left in left_out[:_MAX_LISTED]:
         output.note(f"not inside: {names.printable(left.name)}: {left.reason}")
     if len(left_out) > _MAX_LISTED:
-        output.note(f"not inside: {len(left_out) - _MAX_LISTED} more; all are listed in the archive")
+        output.note(f"not inside: {len(left_out) - _MAX_LISTED} more; the archive lists the first {MOST_NOTES:,}")
 
 
 def _json(out: str, collection: Collection, sealed: Sealed) -> dict[str, object]:

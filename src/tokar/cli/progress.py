@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -68,7 +69,11 @@ class Log:
     def __init__(self, path: Path) -> None:
         with storage_errors("open the log", path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            start = os.read(self._descriptor, 10)
+            kind = os.fstat(self._descriptor).st_mode
+            start = os.read(self._descriptor, 10) if stat.S_ISREG(kind) else b""  # a terminal would be waited for
+        if not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
+            os.close(self._descriptor)
+            raise InputError("a log is a file, and this is none: what is written to it may wait for ever", path=path)
         if start and not _DAY.fullmatch(start):
             os.close(self._descriptor)
             raise InputError("this is no log of tokar, and nothing is added to it", path=path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Final
 
 import typer
@@ -11,6 +10,7 @@ from tokar.cli import output
 from tokar.cli.options import local_file
 from tokar.errors import InputError, storage_errors
 from tokar.redact import Redactor
+from tokar.storage.stored_json import parse_json
 
 _LARGEST: Final = 256 << 20
 
@@ -38,8 +38,8 @@ def print_redacted(
     text = _text_of(data, path)
     redactor = Redactor(names or ())
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except InputError:  # no report that tokar wrote
         for line in redactor.text(text).splitlines():
             output.line(output.safe(line.replace("\t", "    ")))
     else:

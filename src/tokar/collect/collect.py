@@ -17,7 +17,17 @@ from tokar._version import SOFTWARE
 from tokar.collect import certutil
 from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
 from tokar.collect.follow import ArchivedFiles
-from tokar.collect.found import BoundedFile, Candidate, FileState, Gathered, OtherFile, digest_of, hides_changes, settle
+from tokar.collect.found import (
+    MOST_NOTES,
+    BoundedFile,
+    Candidate,
+    FileState,
+    Gathered,
+    OtherFile,
+    digest_of,
+    hides_changes,
+    settle,
+)
 from tokar.collect.gather import Gatherer
 from tokar.errors import (
     ArchiveError,
@@ -45,9 +55,7 @@ from tokar.trust.signatures import Signer
 KINDS: Final = ("full", "logs", "collected")
 _SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
 _MAX_SEEN: Final = 8  # files that an error lists
-_MAX_LISTED: Final = 1000  # files that SUMM lists as left out; the number is always there
-# Bytes of each of two lists in SUMM, which holds 1 MiB.
-_MAX_LIST_SIZE: Final = 180 * 1024
+_MAX_LIST_SIZE: Final = 180 * 1024  # bytes of each of two lists in SUMM, which holds 1 MiB
 # O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
 _OPEN_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -399,11 +407,11 @@ def _summary(collection: Collection) -> dict[str, Any]:
     if gathered.generations is not None:
         extra["generations"] = {"low": gathered.generations[0], "high": gathered.generations[1]}
     if gathered.left_out:
-        listed = [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out[:_MAX_LISTED]]
+        listed = [{"name": names.printable(one.name), "reason": one.reason} for one in gathered.left_out[:MOST_NOTES]]
         extra["left_out"] = canonical_json.fitting(listed, _MAX_LIST_SIZE, _size)
         extra["left_out_count"] = len(gathered.left_out)
     if notes := [*collection.warnings, *collection.notes]:
-        extra["notes"] = canonical_json.fitting(map(names.printable, notes[:_MAX_LISTED]), _MAX_LIST_SIZE, _size)
+        extra["notes"] = canonical_json.fitting(map(names.printable, notes[:MOST_NOTES]), _MAX_LIST_SIZE, _size)
     return {"outcome": "partial" if collection.is_partial else "complete", **extra}
 
 
@@ -426,7 +434,7 @@ def _certutil_inside(request: CollectRequest, gathered: Gathered) -> list[str]:
         InputError: Several do, and would become one set.
     """
     given = [path for path in request.paths if os.path.isdir(path)]  # noqa: PTH112
-    left_out = dict.fromkeys(one.name for one in gathered.left_out)
+    left_out = {one.name: None for one in gathered.left_out if one.name.lower().endswith(certutil.LOCATION_FILE)}
     lists = [name for name in left_out if name.rpartition("/")[2].lower() == certutil.LOCATION_FILE]
     inside = []
     for path in (os.path.join(one, name) for one in given for name in lists):  # noqa: PTH118

@@ -62,27 +62,27 @@ class ArchivedFiles:
         if not facts.databases or any((one.number or 0) >= len(candidates) for one in files):
             return {}
         with suppress(ArchiveError, OSError, MemoryError):  # nothing is lost but what could be found
-            found = followed(facts, [one.path for one in candidates])
+            found = followed(facts, candidates)
             if not facts.logs or all(_is_same(one, candidates) for one in files):
                 return chains_of(found)
         return {}
 
 
-def followed(facts: SetFacts, paths: Sequence[str]) -> SetFacts:
+def followed(facts: SetFacts, files: Sequence[Candidate]) -> SetFacts:
     """Return the facts of files as they lie, with what following the pages of each database found.
 
     Args:
-        facts: What the files say; their numbers say which of the paths they are at.
-        paths: Where they are.
+        facts: What the files say.
+        files: Where they are, by their numbers.
 
     Raises:
         StorageError: A file cannot be read.
     """
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
-    with SetFiles() as files:
-        files.take_files(facts, paths)
-        return with_chains(facts, files.open)
+    with SetFiles() as opened:
+        opened.take_files(facts, files)
+        return with_chains(facts, opened.open)
 
 
 class StoredFiles:

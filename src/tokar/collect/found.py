@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from tokar import tokens
 from tokar.errors import SourceChangedError, StorageError, reason_of, storage_errors
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from blake3 import blake3
 
 TIME_BOUND: Final = 1 << 63
+MOST_NOTES: Final = 1000
+"""How many notes of one kind there are, and files that SUMM lists as left out; all are counted."""
 _TICK: Final = 20_000_000  # nanoseconds; the clock of file times is no finer than that of the kernel
 _PIECE: Final = 1 << 20
 # Where what is mapped into memory is written to without any time, or times can be put back.
@@ -99,6 +104,101 @@ class Candidate(NamedTuple):
     base: str | None = None  # The base name of a log's stream, in lower case, where known
 
 
+class Candidates(Sequence[Candidate]):
+    """Files that go into an archive, of which there may be very many: kept in little room, made when asked for.
+
+    Args:
+        files: The files.
+    """
+
+    # State but for the device, generation, where the name ends, and the number of what others have too.
+    _ROW: Final = struct.Struct("<QqqQqQI")
+    _NO_GENERATION: Final = -1 << 63
+
+    def __init__(self, files: Iterable[Candidate] = ()) -> None:
+        self._rows = bytearray()
+        self._names = bytearray()
+        self._shared: dict[tuple[Any, ...], int] = {}
+        self._values: list[tuple[Any, ...]] = []  # the same by number
+        self._odd: dict[int, Candidate] = {}  # those with numbers that no row holds
+        for one in files:
+            self.append(one)
+
+    def append(self, one: Candidate) -> None:
+        """Add a file."""
+        size, modified, changed, inode, device = one.state
+        has_end = one.path.endswith(one.name)
+        start = one.path.removesuffix(one.name) if has_end else one.path
+        values = start, has_end, one.token, one.kind, device, one.base
+        name = one.name.encode("utf-8", "surrogatepass")
+        generation = self._NO_GENERATION if one.generation is None else one.generation
+        number = self._shared.setdefault(values, len(self._values))
+        end = len(self._names) + len(name)
+        try:
+            row = self._ROW.pack(size, modified, changed, inode, generation, end, number)
+        except struct.error:
+            self._odd[len(self)] = one
+            row = self._ROW.pack(0, 0, 0, 0, 0, end, number)
+        if number == len(self._values):
+            self._values.append(values)
+        self._rows += row
+        self._names += name
+
+    def __len__(self) -> int:
+        return len(self._rows) // self._ROW.size
+
+    @overload
+    def __getitem__(self, at: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Candidate, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> Candidate | tuple[Candidate, ...]:
+        places = range(len(self))[at]
+        return self._made(places) if isinstance(places, int) else tuple(map(self._made, places))
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return map(self._made, range(len(self)))
+
+    def _made(self, at: int) -> Candidate:
+        if at in self._odd:
+            return self._odd[at]
+        width = self._ROW.size
+        size, modified, changed, inode, generation, end, number = self._ROW.unpack_from(self._rows, at * width)
+        begin = self._ROW.unpack_from(self._rows, (at - 1) * width)[-2] if at else 0
+        name = self._names[begin:end].decode("utf-8", "surrogatepass")
+        start, has_end, token, kind, device, base = self._values[number]
+        state = FileState(size, modified, changed, inode, device)
+        known = None if generation == self._NO_GENERATION else generation
+        return Candidate(start + name if has_end else start, name, token, kind, state, known, base)
+
+    def sorted(self, key: Callable[[Candidate], Any]) -> Candidates:
+        """Return the same files in another order."""
+        return Candidates(map(self._made, sorted(range(len(self)), key=lambda at: key(self._made(at)))))
+
+
+class Names:
+    """Names of which it is only asked whether one is among them: eight bytes of each.
+
+    Two that share them would be taken for one: no choice of names leads there, and `Rest.demand_all` would notice.
+    """
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+        self._is_sorted = True
+
+    def add(self, name: str) -> None:
+        """Add a name."""
+        self._hashes.append(hash(name))
+        self._is_sorted = False
+
+    def __contains__(self, name: str) -> bool:
+        if not self._is_sorted:
+            self._hashes, self._is_sorted = array("q", sorted(self._hashes)), True
+        at = bisect_left(self._hashes, wanted := hash(name))
+        return at < len(self._hashes) and self._hashes[at] == wanted
+
+
 @dataclass(frozen=True, slots=True)
 class NotTaken:
     """A file that was seen and not taken."""
@@ -115,7 +215,7 @@ class Rest:
     """
 
     # The folders, each with the names in it that were taken as part of the set or left out.
-    folders: tuple[tuple[str, frozenset[str]], ...] = ()
+    folders: tuple[tuple[str, Names], ...] = ()
     count: int = 0  # How many files there are
     size: int = 0  # Bytes of all of them
 
@@ -147,7 +247,7 @@ class Gathered:
     """What was found."""
 
     # What goes into the archive, databases first, then logs by generation, then the rest.
-    candidates: tuple[Candidate, ...]
+    candidates: Sequence[Candidate]
     left_out: tuple[NotTaken, ...]  # What does not, and why
     notes: tuple[str, ...]  # What a person should know about the set
     warnings: tuple[str, ...] = ()  # The same of databases that cannot be read: the set is not complete
@@ -214,6 +314,26 @@ def status_of(path: str) -> os.stat_result:
         return os.lstat(path)
     except OSError as error:
         raise StorageError(f"cannot look at it: {reason_of(error)}", path=path) from error
+
+
+class Notes:
+    """What a person should know of files, of which there may be very many: the first are kept, the others counted."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._more = 0
+
+    def append(self, text: str) -> None:
+        """Add a note."""
+        if len(self._kept) < MOST_NOTES:
+            self._kept.append(text)
+        else:
+            self._more += 1
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._kept
+        if self._more:
+            yield f"... and {self._more:,} more"
 
 
 class BoundedFile:

@@ -13,7 +13,19 @@ from collections import defaultdict
 from typing import Final
 
 from tokar import tokens
-from tokar.collect.found import TIME_BOUND, Candidate, FileState, Gathered, NotTaken, Rest, status_of, walk
+from tokar.collect.found import (
+    TIME_BOUND,
+    Candidate,
+    Candidates,
+    FileState,
+    Gathered,
+    Names,
+    Notes,
+    NotTaken,
+    Rest,
+    status_of,
+    walk,
+)
 from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
@@ -60,16 +72,17 @@ class Gatherer:
         self._profile = profile
         self._take_all = take_all
         self._base = base.lower() if base else None
-        self._candidates: list[Candidate] = []
-        self._doubtful: list[Candidate] = []  # files with names of logs, whose content does not say so
-        self._next: list[Candidate] = []  # logs that were being prepared
+        self._candidates = Candidates()
+        self._named: set[str] = set()  # real paths of files that were named
+        self._doubtful = Candidates()  # files with names of logs, whose content does not say so
+        self._next = Candidates()  # logs that were being prepared
         self._expected: dict[str, str] = {}  # leaves that are named as databases, by their keys, and what names them
-        self._unreadable: set[str] = set()  # paths of logs without a header that can be read
+        self._unreadable: set[str] = set()  # paths of current logs without a header that can be read
         self._links: list[str] = []  # links and special files in folders
         self._left_out: list[NotTaken] = []
-        self._notes: list[str] = []
-        self._warnings: list[str] = []
-        self._folders: list[tuple[str, frozenset[str]]] = []
+        self._notes = Notes()
+        self._warnings = Notes()
+        self._folders: list[tuple[str, Names]] = []
         self._odd_times: list[str] = []  # the first file whose modification time cannot be kept
         self._odd_count = 0
         self._rest_count = 0
@@ -89,6 +102,7 @@ class Gatherer:
             raise SourceError("not a regular file", path=path)
         name = os.path.basename(path)  # noqa: PTH119
         self._see_time(name, status)
+        self._named.add(os.path.realpath(path))
         identity, by_name = self._look(path, name, status.st_size)
         kind, reason = self._kind(identity, by_name, path, status.st_size)
         if reason is not None and token is None and not is_key(name):
@@ -109,8 +123,8 @@ class Gatherer:
         return tuple(f"{name}{more}: the modification time is not kept, it is {why}" for name in self._odd_times)
 
     def leave_out(self, path: str, reason: str) -> None:
-        """List a file as left out, unless it was taken; a private key as one, whatever the reason."""
-        if os.path.realpath(path) not in {os.path.realpath(one.path) for one in self._candidates}:
+        """List a file as left out, unless it was named too; a private key as one, whatever the reason."""
+        if os.path.realpath(path) not in self._named:
             name = os.path.basename(path)  # noqa: PTH119
             self._left_out.append(NotTaken(name, _KEY_LEFT_OUT if is_key(name) else reason))
 
@@ -125,7 +139,7 @@ class Gatherer:
             StorageError: A folder or file cannot be read.
             InputError: A database has no unambiguous token in the profile.
         """
-        decided = set()
+        decided = Names()
         for path, name in walk(folder, ""):
             status = status_of(path)
             self._see_time(name, status)
@@ -134,7 +148,7 @@ class Gatherer:
             else:
                 self._rest_count += 1
                 self._rest_size += status.st_size
-        self._folders.append((folder, frozenset(decided)))
+        self._folders.append((folder, decided))
 
     def _consider(self, path: str, name: str, status: os.stat_result) -> bool:
         """Take a file or leave it out; return False if it is one of the rest."""
@@ -189,12 +203,12 @@ class Gatherer:
             return None, _NEVER_BY_NAME[by_name.role]
         if identity.kind in _TAKEN:
             if identity.damaged:
-                self._unreadable.add(path)
+                self._cannot_read(path, by_name)
                 said = self._notes if identity.kind is FileKind.LOG else self._warnings
                 said.append(f"{leaf}: {identity.note or 'its header is damaged'}")
             return identity.kind.value, None
         if identity.kind is FileKind.RESERVE and by_name.role in _BY_NAME:  # no reserve log is called that
-            self._unreadable.add(path)
+            self._cannot_read(path, by_name)
             self._notes.append(f"{leaf}: taken for a log by its name; there is {identity.lacks} in it")
             return "log", None
         if identity.kind in _NO_HEADER and by_name.role in _NO_ROLE:
@@ -209,6 +223,11 @@ class Gatherer:
                 made_anew if is_told else f"there is {identity.lacks} in it, and the engine has no such name",
             )
         return self._kind_by_name(by_name, leaf, size)
+
+    def _cannot_read(self, path: str, by_name: FileName) -> None:
+        """Note a log without a header that can be read, where it is the current one."""
+        if by_name.role is NameRole.CURRENT_LOG:
+            self._unreadable.add(path)
 
     def _headless(self, path: str, leaf: str, lacks: str) -> tuple[str | None, str | None]:
         """Return the same for a file without a header whose name may be that of a database; None twice if it is not."""
@@ -277,10 +296,10 @@ class Gatherer:
         self._decide_expected()
         self._decide_next()
         self._choose_stream()
-        ordered = sorted(self._candidates, key=lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
+        ordered = self._candidates.sorted(lambda one: (_ORDER.get(one.kind, 3), one.generation or 0, one.name))
         rest = Rest(tuple(self._folders), self._rest_count, self._rest_size) if self._rest_count else Rest()
         notes = (*self._notes, *self._time_notes())
-        return Gathered(tuple(ordered), tuple(self._left_out), notes, tuple(self._warnings), rest)
+        return Gathered(ordered, tuple(self._left_out), notes, tuple(self._warnings), rest)
 
     def _decide_doubtful(self) -> None:
         """Take what is no log by its content where logs of its base name are beside it; leave out the rest."""
@@ -289,10 +308,13 @@ class Gatherer:
             if (_folder_of(one), one.base) in streams:
                 what = "its header is not that of a log" if one.state.size else "it is empty"
                 self._notes.append(f"{one.name}: taken for a log by its name; {what}")
-                self._unreadable.add(one.path)
+                self._cannot_read(one.path, self._parsed(one))
                 self._candidates.append(one)
             else:
                 self._left_out.append(NotTaken(one.name, "not recognised"))
+
+    def _parsed(self, one: Candidate) -> FileName:
+        return parse_file_name(leaf_of(one.name), self._base)
 
     def expect(self, path: str, whom: str) -> None:
         """Note that a file is named as a database, by its path on the server.
@@ -314,22 +336,28 @@ class Gatherer:
                 self._warnings.append(f"{name}: a database that is not taken: {whom}, and it is {_LINK}")
         if not wanted:
             return
-        for at, one in enumerate(self._candidates):
-            if one.kind == "unknown" and one.token == tokens.UNKNOWN and collision_key(one.name) in wanted:
-                self._candidates[at] = self._as_expected(one, wanted)
-        for number, (folder, decided) in enumerate(self._folders):
-            named = [(path, name) for path, name in walk(folder, "") if collision_key(leaf_of(name)) in wanted]
-            for path, name in named:
+        self._candidates = Candidates(
+            self._as_expected(one, wanted)
+            if one.kind == "unknown" and one.token == tokens.UNKNOWN and collision_key(one.name) in wanted
+            else one
+            for one in self._candidates
+        )
+        taken = set()
+        for folder, decided in self._folders:
+            for path, name in [
+                (path, name) for path, name in walk(folder, "") if collision_key(leaf_of(name)) in wanted
+            ]:
                 status = status_of(path)
                 if not stat.S_ISREG(status.st_mode) or is_key(name):
                     continue
                 one = Candidate(path, name, tokens.UNKNOWN, "database", FileState.of(status))
                 self._candidates.append(self._as_expected(one, wanted))
+                taken.add(name)
                 if name not in decided:
                     self._rest_count -= 1
                     self._rest_size -= status.st_size
-                self._left_out = [left for left in self._left_out if left.name != name]
-            self._folders[number] = folder, decided | {name for _, name in named}
+                    decided.add(name)
+        self._left_out = [one for one in self._left_out if one.name not in taken]
 
     def _as_expected(self, one: Candidate, wanted: dict[str, str]) -> Candidate:
         identity, _ = self._look(one.path, one.name, one.state.size)
@@ -340,12 +368,17 @@ class Gatherer:
 
     def _decide_next(self) -> None:
         """Take a log that was being prepared where no current log can be read: the engine goes on with that one."""
-        logs = [one for one in self._candidates if one.kind == "log"]
-        roles = {one.path: parse_file_name(leaf_of(one.name), self._base).role for one in logs}
+        if not self._next:
+            return
+        beside: defaultdict[tuple[str, str | None], set[str]] = defaultdict(set)  # the current logs of each stream
+        for log in (one for one in self._candidates if one.kind == "log"):
+            current = beside[_folder_of(log), log.base]
+            if self._parsed(log).role is NameRole.CURRENT_LOG:
+                current.add(log.path)
         for one in self._next:
-            beside = [log for log in logs if (_folder_of(log), log.base) == (_folder_of(one), one.base)]
-            current = {log.path for log in beside if roles[log.path] is NameRole.CURRENT_LOG}
-            if beside and current <= self._unreadable:
+            stream = _folder_of(one), one.base
+            current = beside.get(stream, set())
+            if stream in beside and current <= self._unreadable:
                 why = "no current log can be read" if current else "there is no current log"
                 self._notes.append(f"{one.name}: the next log being prepared; {why}, so it is taken")
                 self._candidates.append(one)
@@ -363,7 +396,7 @@ class Gatherer:
                 message = f"the logs of {len(bases)} streams are in one folder: {', '.join(sorted(bases))}"
                 raise InputError(message, path=folder, hint="name the one to take: --base NAME")
         if self._base is not None:
-            kept = [one for one in self._candidates if one.base in (None, self._base)]
+            kept = Candidates(one for one in self._candidates if one.base in (None, self._base))
             others = [one for one in self._candidates if one.base not in (None, self._base)]
             if others and len(kept) == sum(one.base is None for one in kept):
                 found = ", ".join(sorted({one.base or "" for one in others}))

@@ -45,9 +45,9 @@ class SetOnDisk:
     changed: tuple[str, ...] = ()  # Files that were written to while they were read: nothing is proven of them
 
     @property
-    def paths(self) -> list[str]:
+    def files(self) -> Sequence[Candidate]:
         """Where its files are, by their numbers."""
-        return [one.path for one in self.collection.gathered.candidates]
+        return self.collection.gathered.candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def open_set(
         found.server_folders += [one for archive in found.archives for one in _folders(archive)]
         for group in given.files:
             on_disk = set_on_disk(group)
-            found.take_files(on_disk.backup_set.facts, on_disk.paths)
+            found.take_files(on_disk.backup_set.facts, on_disk.files)
     except BaseException:
         found.close()
         raise
@@ -243,23 +243,23 @@ def find_all(
         find_sets(given.sets, examine=examine, signers=signers, keyring=keyring) if given.sets else FoundSets((), ())
     )
     lying = [set_on_disk(one) for one in given.files]
-    paths = {one.backup_set.root: one.paths for one in lying}
+    files = {one.backup_set.root: one.files for one in lying}
     sets = (*found.sets, *(one.backup_set for one in lying))
-    alone = [replace(one, facts=_followed(one.facts, [one], paths, keyring)) if _was_read(one) else one for one in sets]
-    followed, count = followed_together(alone, paths, keyring), len(found.sets)
+    alone = [replace(one, facts=_followed(one.facts, [one], files, keyring)) if _was_read(one) else one for one in sets]
+    followed, count = followed_together(alone, files, keyring), len(found.sets)
     on_disk = (replace(one, backup_set=its) for one, its in zip(lying, followed[count:], strict=True))
     return FoundSets(tuple(followed[:count]), found.problems), tuple(on_disk)
 
 
-_Paths = Mapping[bytes, Sequence[str]]
+_Files = Mapping[bytes, Sequence[Candidate]]
 
 
-def followed_together(sets: Sequence[BackupSet], paths: _Paths, keyring: Keyring | None = None) -> list[BackupSet]:
+def followed_together(sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None = None) -> list[BackupSet]:
     """Return sets with what following pages found, where other sets add logs to one: through the logs of all of them.
 
     Args:
         sets: The sets, of each of which it is known what following found of it alone.
-        paths: Where the files of those lie that are in no archive, by root.
+        files: Where the files of those lie that are in no archive, by root.
         keyring: What opens encrypted content; of a chain with content that was not read nothing is followed.
 
     Raises:
@@ -272,7 +272,7 @@ def followed_together(sets: Sequence[BackupSet], paths: _Paths, keyring: Keyring
         own, used = chain.sets[start.number], {*map(id, start.facts.logs)}
         together = [one for one in chain.sets if one is own or any(id(log) in used for log in one.facts.logs)]
         if len(together) > 1 and all(map(_was_read, together)):
-            databases = _followed(start.facts, together, paths, keyring).databases
+            databases = _followed(start.facts, together, files, keyring).databases
             found[own.id, own.root] = replace(own, facts=replace(own.facts, databases=databases))
     return [found.get((one.id, one.root), one) for one in sets]
 
@@ -282,13 +282,13 @@ def _was_read(found: BackupSet) -> bool:
     return found.facts.examined and found.receipt is None
 
 
-def _followed(facts: SetFacts, sets: Sequence[BackupSet], paths: _Paths, keyring: Keyring | None) -> SetFacts:
+def _followed(facts: SetFacts, sets: Sequence[BackupSet], files: _Files, keyring: Keyring | None) -> SetFacts:
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
-    with SetFiles() as files:
+    with SetFiles() as opened:
         for one in sets:
-            if one.root in paths:
-                files.take_files(one.facts, paths[one.root])
+            if one.root in files:
+                opened.take_files(one.facts, files[one.root])
             else:
-                files.take_again(one, keyring)
-        return with_chains(facts, files.open)
+                opened.take_again(one, keyring)
+        return with_chains(facts, opened.open)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
@@ -20,6 +21,14 @@ from tokar.storage.bytesource import ByteSource, FileSource
 from tokar.trust.signatures import AllowedSigners
 
 _Key = tuple[str, int | None, int, bytes | None]
+
+
+class Located(Protocol):
+    """A file on disk."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
 
 
 class SetFiles:
@@ -74,16 +83,16 @@ class SetFiles:
 
         self._take(found.facts, open_file)
 
-    def take_files(self, facts: SetFacts, paths: Sequence[str]) -> None:
-        """Add files as they lie, whose numbers say which of the paths they are at."""
-        self.folders.update(Path(one).parent for one in paths)
+    def take_files(self, facts: SetFacts, files: Sequence[Located]) -> None:
+        """Add files as they lie, which are found by their numbers."""
+        self.folders.update(map(Path, {os.path.dirname(one.path) for one in files}))  # noqa: PTH120 - very many
 
         def open_file(one: FileFacts) -> ByteSource:
             assert one.number is not None
             if isinstance(one, LogFacts):
                 self._log.close()
-                return self._log.enter_context(FileSource(paths[one.number]))
-            return corrected(self._stack.enter_context(FileSource(paths[one.number])), one)
+                return self._log.enter_context(FileSource(files[one.number].path))
+            return corrected(self._stack.enter_context(FileSource(files[one.number].path)), one)
 
         self._take(facts, open_file)
 

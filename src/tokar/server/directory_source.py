@@ -7,6 +7,7 @@ look is refused. Only full backups without truncation, which is to say copies; n
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -30,7 +31,8 @@ from tokar.server.contract import (
     SourceKind,
 )
 
-_OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+# O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
+_OPEN_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
 _DATABASES: Final = {"database", "streaming-file"}
 
 
@@ -107,10 +109,12 @@ class _DirectoryBackup(BackupContext):
 
     backup_type = BackupType.FULL
 
-    def __init__(self, server: DirectoryServer, candidates: tuple[Candidate, ...]) -> None:
+    def __init__(self, server: DirectoryServer, candidates: Sequence[Candidate]) -> None:
         self._server = server
-        self._databases = {names.encode(one.name)[0]: one for one in candidates if one.kind in _DATABASES}
-        self._others = {names.encode(one.name)[0]: one for one in candidates if one.kind not in _DATABASES}
+        self._candidates = candidates
+        numbered = [(names.encode(one.name)[0], at, one.kind in _DATABASES) for at, one in enumerate(candidates)]
+        self._databases = {name: at for name, at, is_database in numbered if is_database}
+        self._others = {name: at for name, at, is_database in numbered if not is_database}
         self._logs_listed = False
         self._names_listed = False
         self._over = False
@@ -123,9 +127,9 @@ class _DirectoryBackup(BackupContext):
         """Return the folders that the files lie in, where all files of a token lie in one."""
         self._demand_live("database_locations")
         folders: dict[int, set[str]] = {}
-        for one in self._databases.values():
+        for one in self._of(self._databases):
             folders.setdefault(one.token, set()).add(_folder_of(one))
-        for one in self._others.values():
+        for one in self._of(self._others):
             if one.kind == "log":
                 folders.setdefault(tokens.LOG_DIR, set()).add(_folder_of(one))
         rows = [(token, *names.encode(next(iter(found)))) for token, found in folders.items() if len(found) == 1]
@@ -171,9 +175,9 @@ class _DirectoryBackup(BackupContext):
         if self._logs_listed and raw_name in self._databases:
             raise ServerError(codes.INVALID_BACKUP_SEQUENCE, call="open")
         listed = self._others if self._logs_listed else self._databases if self._names_listed else {}
-        found = listed.get(raw_name)
-        if found is None:
+        if raw_name not in listed:
             raise ServerError(codes.FILE_NOT_FOUND, call="open", detail=names.display(raw_name, names.UTF_8))
+        found = self._candidates[listed[raw_name]]
         with storage_errors("open", found.path):
             self._descriptor = os.open(found.path, _OPEN_FLAGS)
         self._open = found
@@ -220,7 +224,8 @@ class _DirectoryBackup(BackupContext):
             finally:
                 os.close(self._descriptor)
         self._demand_state(found, status, is_same=is_same)
-        if self._others and found is list(self._others.values())[-1]:  # the last look at the whole set
+        last = next(reversed(self._others.values()), None)
+        if last is not None and found == self._candidates[last]:  # the last look at the whole set
             self._demand_unchanged(self._databases)
             self._demand_unchanged(self._others)
 
@@ -237,16 +242,19 @@ class _DirectoryBackup(BackupContext):
             self._open = None
         self._server.release()
 
-    def _give(self, files: dict[bytes, Candidate]) -> NameList:
-        rows = [(one.token, *names.encode(one.name)) for one in files.values()]
+    def _of(self, files: dict[bytes, int]) -> Iterator[Candidate]:
+        return map(self._candidates.__getitem__, files.values())
+
+    def _give(self, files: dict[bytes, int]) -> NameList:
+        rows = [(one.token, *names.encode(one.name)) for one in self._of(files)]
         return NameList(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
 
     def _demand_live(self, call: str) -> None:
         if self._over:
             raise ServerError(codes.INVALID_HANDLE, call=call)
 
-    def _demand_unchanged(self, files: dict[bytes, Candidate]) -> None:
-        for one in files.values():
+    def _demand_unchanged(self, files: dict[bytes, int]) -> None:
+        for one in self._of(files):
             try:
                 status = os.stat(one.path, follow_symlinks=True)  # noqa: PTH116 - a path is text here
             except OSError as error:

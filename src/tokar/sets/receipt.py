@@ -20,7 +20,7 @@ from typing import Any, Final, NotRequired, Self, TypedDict
 from tokar.as_json import fields_json
 from tokar.errors import ExistingFileError, InputError, StorageError
 from tokar.storage.bytesource import read_start
-from tokar.storage.sink import FileSink
+from tokar.storage.sink import FileSink, demand_name
 from tokar.storage.stored_json import parse_json, typed
 
 FORM: Final = "tokar receipt 1"
@@ -138,7 +138,9 @@ def demand_free(archive: Path) -> None:
 
     Raises:
         ExistingFileError: One has: its archive is there, or its receipt.
+        InputError: It is no name.
     """
+    demand_name(archive)
     path, has_archive = receipt_path(archive), os.path.lexists(archive)
     if not has_archive and not os.path.lexists(path):
         return

@@ -123,6 +123,18 @@ def _demand_file(info: os.stat_result, path: Path | str) -> None:
         raise StorageError("it is a device or a socket, and a file is wanted", path=path)
 
 
+def demand_no_named_pipe(path: Path | str) -> None:
+    """Check that a path to read from is no pipe with a name: it may never say anything. That of `<(...)` has none.
+
+    Raises:
+        StorageError: It is one.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        is_pipe = stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116 - a path or text
+        if is_pipe and not str(path).startswith("/dev/fd/") and os.path.exists(os.path.realpath(path)):  # noqa: PTH110
+            raise StorageError("cannot open: a pipe that has a name may keep a reader waiting for ever", path=path)
+
+
 def read_start(path: Path | str, size: int) -> bytes:
     """Return the first bytes of a file, fewer where it ends.
 

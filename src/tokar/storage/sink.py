@@ -60,7 +60,7 @@ class FileSink:
 
     Raises:
         ExistingFileError: The name is taken, and `replace` was not asked for; or a pipe or a device has it.
-        InputError: It is one of `reads`, by whatever name.
+        InputError: It is one of `reads`, by whatever name, or it is no name.
         StorageError: The temporary file cannot be made.
     """
 
@@ -71,6 +71,7 @@ class FileSink:
         self._old: Path | None = None  # The second name of what is going to be replaced
         self._old_descriptor = -1  # Holds its lock, so that `clean` lets it be
         self._reads = reads
+        demand_name(self.path)
         self._demand_replaceable()
         if not replace and os.path.lexists(self.path):
             raise ExistingFileError("the archive is there already", path=self.path, hint=_EXISTS_HINT)
@@ -216,6 +217,16 @@ class FileSink:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def demand_name(path: Path) -> None:
+    """Check that a path to write to has a name.
+
+    Raises:
+        InputError: It is empty, or a folder by its form.
+    """
+    if not path.name:
+        raise InputError("there is no name to write to", path=path, hint="give the file a name")
 
 
 def make_temporary(beside: Path) -> tuple[Path, int]:

@@ -38,7 +38,7 @@ _NO_TEXT: Final = re.compile(
 _T = TypeVar("_T")
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes | str) -> Any:
     """Return the value in JSON of the kind that tokar writes.
 
     Raises:
