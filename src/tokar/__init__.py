@@ -42,6 +42,7 @@ _HOMES = {
     "format.writer": "ArchiveWriter Sealed",
     "replay.files": "SetFiles",
     "replay.recover": "RecoveredFile recover",
+    "report.render": "report",
     "restore.options": "RestoreOptions",
     "restore.place": "PlacingStoppedError",
     "restore.plan": "Existing Plan Problem Step",

@@ -47,6 +47,7 @@ from tokar.format.verify import VerifyFault, VerifyReport, verify
 from tokar.format.writer import ArchiveWriter, Sealed
 from tokar.replay.files import SetFiles
 from tokar.replay.recover import RecoveredFile, recover
+from tokar.report.render import report
 from tokar.restore.chosen import ChosenSets, OpenSets
 from tokar.restore.options import RestoreOptions
 from tokar.restore.place import PlacingStoppedError
@@ -177,6 +178,7 @@ __all__ = [
     "plan_restore",
     "recover",
     "rekey",
+    "report",
     "salvage",
     "sign_archive",
     "signatures_of",

@@ -132,6 +132,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() and c != "<" else f"<U+{ord(c):04X}>" for c in text)
 
 
+def safe(text: str) -> str:
+    """Return text that has printable names in it with everything else that is not safe to print escaped too.
+
+    What `printable` has escaped stays as it is: `<FF>` is what the name is called everywhere.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in text)
+
+
 def typed(path: str) -> str:
     """Return a path of this machine as it is typed in a command: quoted for the shell where it has to be."""
     if path.startswith("-"):

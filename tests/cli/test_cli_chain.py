@@ -31,9 +31,9 @@ def test_a_folder_is_shown_as_a_tree_on_a_line_of_generations(folder: Path) -> N
     lines = done("chain", folder).stdout.splitlines()
     assert lines[:5] == [
         "log stream edb, 0x5-0xB",
-        "  full.tokar          full  0x5-0x7  █████████············  restorable",
-        "    inc1.tokar        logs  0x8-0x9  ·········██████······  restorable",
-        "      inc2.tokar      logs  0xA-0xB  ···············██████  restorable",
+        "  full.tokar          full  0x5-0x7  █████████············  not proven",
+        "    inc1.tokar        logs  0x8-0x9  ·········██████······  not proven",
+        "      inc2.tokar      logs  0xA-0xB  ···············██████  not proven",
         "  needed by main.edb        0x5-0x7  ├───────┤············  recoverable",
     ]
     assert f"{folder}/full.tokar: logs 0x5 to 0xB can be played, by hard recovery" in lines
@@ -141,7 +141,7 @@ def test_an_archive_that_cannot_be_read_does_not_hide_the_others(folder: Path) -
 def test_other_files_and_archives_being_written_are_passed_over(folder: Path) -> None:
     (folder / "readme.txt").write_text("nothing")
     (folder / ".inc3.part").write_bytes((folder / "inc1.tokar").read_bytes()[:100])
-    assert done("chain", folder).stdout.count("restorable") == 3
+    assert done("chain", folder).stdout.count("not proven") == 3
 
 
 def test_json_holds_sets_runs_and_faults(folder: Path) -> None:

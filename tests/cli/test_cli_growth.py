@@ -63,6 +63,8 @@ VERBS = {
     "check --identity": ("check", "--content", "{sealed}", "--identity", "{mine}"),
     "chain": ("chain", "{archive}"),
     "chain --json": ("chain", "--json", "{archive}"),
+    "report": ("report", "--force", "-o", "{out}.html", "{archive}"),
+    "report --redact": ("report", "--force", "--redact", "-o", "{out}.html", "{folder}"),
     "restore --dry-run": ("restore", "--dry-run", "--into", "{out}", "{archive}"),
     "restore --json": ("restore", "--dry-run", "--json", "--all-files", "--into", "{out}", "{archive}"),
     "restore": ("restore", "--all-files", "--accept-unrecoverable", "--into", "{out}.d", "{archive}"),

@@ -67,6 +67,9 @@ verify --content broken.tokar cut.tokar nothing
 check a.tokar
 check --content chain/full.tokar chain/part.tokar
 check lost.tokar
+report a.tokar -o a.html
+report a.tokar -o a.html
+report chain -o chain.html --redact
 chain chain
 chain chain set nothing
 restore a.tokar --into out --dry-run

@@ -25,6 +25,7 @@ from tokar.errors import (
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.verify import verify
+from tokar.names import printable
 from tokar.replay.files import SetFiles, open_in
 from tokar.restore.chosen import choose_one
 from tokar.restore.options import RestoreOptions
@@ -114,6 +115,7 @@ class _Check:
         self._given = files
         self.files: Sequence[Candidate] = ()  # Where those are that lie in no archive, by their numbers
         self._changed: tuple[str, ...] = ()
+        self._left_out: tuple[tuple[str, str], ...] = ()
         self.backup_set: BackupSet | None = None
         self._request = request
         self._progress = progress
@@ -150,6 +152,7 @@ class _Check:
     def _look_at_files(self) -> None:
         found = set_on_disk(self._given, progress=self._progress)
         self.backup_set, self._changed, self.files = found.backup_set, found.changed, found.files
+        self._left_out = tuple((printable(one.name), one.reason) for one in found.collection.gathered.left_out)
         summary = f"{self.backup_set.kind} set as it lies, profile {self.backup_set.profile}"
         self._rungs[Rung.READABLE] = RungResult(rung=Rung.READABLE, summary=summary)
         for rung in (Rung.SEALED, Rung.INTACT, Rung.PLACEABLE, Rung.REHEARSED):
@@ -267,6 +270,7 @@ class _Check:
             rungs=rungs,
             backup_set=self.backup_set,
             verdict=self._verdict,
+            left_out=self._left_out,
         )
 
     def _fail(self, rung: Rung, error: ArchiveError) -> None:

@@ -125,6 +125,7 @@ class ArchiveCheck:
     rungs: tuple[RungResult, ...]  # One result for each rung
     backup_set: BackupSet | None = None  # What it says of itself as a set; None where that could not be read
     verdict: SetVerdict | None = None  # What becomes of its databases, going by this archive alone
+    left_out: tuple[tuple[str, str], ...] = ()  # Files as they lie that are no part of the set, each with the reason
 
     @property
     def outcome(self) -> LastLine:

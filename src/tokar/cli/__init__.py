@@ -39,6 +39,7 @@ VERBS: Final = {
     "verify": "Prove every record of archives, on all cores.",
     "check": "Say whether archives will restore, rung by rung.",
     "chain": "Show how sets fit together, and which can be restored.",
+    "report": "Write what check finds as a page to look at, to print and to hand on.",
     "restore": "Put files back into the directories that their tokens call for.",
     "replay": "Play the logs of a set on copies of its databases, in memory.",
     "recover": "Write databases as recovery would leave them, without the engine.",
@@ -58,7 +59,20 @@ VERBS: Final = {
 }
 # Verbs that change something: what they print never stops them, and an output that fails is told of at the end.
 CHANGE_THINGS: Final = {
-    *("create", "backup", "restore", "recover", "extract", "rekey", "salvage", "sign", "clean", "lab", "demo"),
+    *(
+        "create",
+        "backup",
+        "restore",
+        "recover",
+        "extract",
+        "rekey",
+        "salvage",
+        "sign",
+        "clean",
+        "lab",
+        "demo",
+        "report",
+    ),
 }
 _NO_JSON: Final = {"help", "redact"}  # they print no values: what they say in JSON is an error alone
 # In the messages of libraries that have no MemoryError: of a loader, of compressors.

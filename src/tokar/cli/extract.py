@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,8 +22,9 @@ from tokar.cli.options import (
     SignedBy,
     allowed_signers,
     open_given,
+    writing_file,
 )
-from tokar.errors import ExistingFileError, InputError, StorageError, UnsafeNameError
+from tokar.errors import InputError, UnsafeNameError
 from tokar.storage.sink import FileSink, PipeSink, Sink
 from tokar.tokens import parse_token
 
@@ -111,11 +111,5 @@ def _leaf(entry: Entry) -> str:
 
 
 def _file_sink(target: str, archive: Path, *, replace: bool) -> FileSink:
-    if os.path.isdir(target):  # noqa: PTH112
-        raise StorageError("it is a directory", path=target, hint="name a file with --output")
-    try:
+    with writing_file(target):
         return FileSink(target, replace=replace, reads=[0 if str(archive) == "-" else archive])
-    except ExistingFileError as error:
-        if not replace and os.path.isfile(target):  # noqa: PTH113
-            error.message, error.hint = "a file is there already", "choose another name with --output, or pass --force"
-        raise

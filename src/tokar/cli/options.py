@@ -13,7 +13,7 @@ import typer
 
 from tokar import names
 from tokar.cli import completion, output
-from tokar.errors import ArchiveError, FormatError, InputError, LockedError, StorageError
+from tokar.errors import ArchiveError, ExistingFileError, FormatError, InputError, LockedError, StorageError
 from tokar.words import some
 
 if TYPE_CHECKING:
@@ -321,6 +321,24 @@ def archive_sink(out: Path | str, *, force: bool, reads: Sequence[Path | str]) -
                 message = f"a {kind} has this name, and would be replaced by an archive"
                 raise InputError(message, path=out, hint="is it where the archive is to go? then move it away first")
     return FileSink(out, replace=force, reads=reads)
+
+
+@contextmanager
+def writing_file(target: Path | str) -> Iterator[None]:
+    """Say of a name that is taken what that means for a file that is no archive.
+
+    Raises:
+        StorageError: It is a directory.
+        ExistingFileError: The name is taken.
+    """
+    if os.path.isdir(target):  # noqa: PTH112 - text
+        raise StorageError("it is a directory", path=target, hint="name a file with --output")
+    try:
+        yield
+    except ExistingFileError as error:
+        if os.path.isfile(target):  # noqa: PTH113
+            error.message, error.hint = "a file is there already", "choose another name with --output, or pass --force"
+        raise
 
 
 def name_leftovers(*folders: Path | str) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _COLOURS: Final = {"RESTORABLE": 32, "PART OF A CHAIN": 32, "NOT RESTORABLE": 31}  # of last lines
 _YELLOW: Final = 33
+safe: Final = names.safe
 _TABLE_BATCH: Final = 1000  # rows that are held at once to align their columns
 
 
@@ -100,16 +101,6 @@ def standard_input() -> BinaryIO:
     demand_no_output(os.fstat(0))
     _Output.input_is_taken = True
     return sys.stdin.buffer
-
-
-def safe(text: str) -> str:
-    """Return text that has printable names in it with everything else that is not safe to print escaped too.
-
-    What `names.printable` has escaped stays as it is: `<FF>` is what the name is called everywhere.
-    """
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in text)
 
 
 class OutputError(PartialError):

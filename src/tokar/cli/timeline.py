@@ -147,9 +147,7 @@ def _head(row: Row) -> tuple[str, str, str]:
             row.note,
             _generations(low_to_high) if row.runs else "no logs",
         )
-    runs = [*row.runs, *([row.committed] if row.committed else [])]
-    shown = _generations([(runs[0][0], runs[-1][1])] if row.mark is Mark.NEED else runs)
-    return f"{row.mark.value} {row.label}".rstrip(), "", shown
+    return f"{row.mark.value} {row.label}".rstrip(), "", _generations(row.every)
 
 
 def _generations(runs: Iterable[tuple[int, int]]) -> str:

@@ -78,6 +78,11 @@ def tone_of(found: LastLine | None) -> Tone:
     return Tone.OPEN if found is None else _TONES.get(found.word, Tone.OPEN)
 
 
+def tone_of_database(verdict: DatabaseVerdict) -> Tone:
+    """Return how good a verdict on a database is."""
+    return Tone.GOOD if verdict.verdict in RESTORABLE else _DOUBTS.get(verdict.verdict, Tone.BAD)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One row below a line of generations."""
@@ -91,11 +96,16 @@ class Row:
     tone: Tone = Tone.OPEN  # How good that is
     depth: int = 0  # How many sets stand between it and the one that a restore begins with
 
+    @property
+    def every(self) -> tuple[Run, ...]:
+        """Its generations, committed ones among them; of a need they are one range."""
+        return joined((*self.runs, *([self.committed] if self.committed else [])))
+
     def cells(self, low: int, high: int, width: int) -> list[Cell]:
         """Return how its generations lie on a line of that many places."""
         count = high - low + 1
         found = [0] * width
-        for first, last in (*self.runs, *([self.committed] if self.committed else [])):
+        for first, last in self.every:
             first, last = max(first, low) - low, min(last, high) - low  # noqa: PLW2901 - as the line shows it
             if first <= last:
                 for at in range(first * width // count, -(-(last + 1) * width // count)):
@@ -204,7 +214,7 @@ class _Timeline:
             runs=((need.low, need.high),),
             committed=(need.high + 1, need.committed) if need.committed > need.high else None,
             word=str(verdict).partition(":")[0],
-            tone=Tone.GOOD if verdict.verdict in RESTORABLE else _DOUBTS.get(verdict.verdict, Tone.BAD),
+            tone=tone_of_database(verdict),
         )
         headers = (one.header for one in start.facts.databases if one.name == verdict.name)
         streams = (one.log_signature.pack() for one in headers if one is not None)
@@ -276,8 +286,8 @@ def _in_order(chain: Chain) -> Iterator[tuple[int, int]]:
 
 
 def _set_row(chain: Chain, number: int) -> Row:
-    outcome, verdict = chain.outcome_of(number), chain.verdicts[number]
-    word = str(outcome.word) if outcome.exit_code else "part of a chain" if verdict.part else "restorable"
+    outcome = chain.outcome_of(number)
+    word = str(outcome.word) if outcome.exit_code else str(outcome.word).lower()
     kind = "receipt" if chain.sets[number].receipt else chain.sets[number].kind
     return Row(mark=Mark.SET, note=kind, word=word, tone=tone_of(outcome))
 
@@ -305,7 +315,7 @@ def _grouped(rows: list[Row]) -> list[Row]:
 def _scale(sets: Iterable[Row], others: Iterable[Row]) -> Run:
     """Return the ends of a line: all that sets hold, and as much of the rest as leaves that to be seen."""
     held = joined(run for row in sets for run in row.runs)
-    rest = joined(run for row in others for run in (*row.runs, *([row.committed] if row.committed else [])))
+    rest = joined(run for row in others for run in row.every)
     if not held:
         return (rest[0][0], rest[-1][1]) if rest else (0, 0)
     low, high = held[0][0], held[-1][1]

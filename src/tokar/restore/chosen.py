@@ -231,7 +231,7 @@ def choose_one(
         logs=logs,
         base=next((one.base for one in (*logs, *facts.logs)), ""),
         paths=old_paths(archive, facts),
-        recovery=recovery_of(judged.databases, more_logs=_goes_on(judged, logs)) if concerns else None,
+        recovery=recovery_of(judged.databases, more_logs=goes_on(judged, logs)) if concerns else None,
         not_checked=found.not_checked,
         left_out=_not_placed(found),
         outcome=outcome_of(found, facts),
@@ -263,7 +263,7 @@ def with_staying(
     return replace(chosen, problems=(*chosen.problems, *map(Problem, errors)))
 
 
-def _goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
+def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
     """Whether logs go on from where a clean database was shut down: a lagged copy, or one that is rolled forward."""
     headers = [one.header for one in facts.databases if one.header is not None]
     return any(

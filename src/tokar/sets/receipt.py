@@ -38,6 +38,15 @@ class Truncation(StrEnum):
     FAILED = "failed"  # the server refused
     UNKNOWN = "unknown"  # it was called and not answered
 
+    @property
+    def text(self) -> str:
+        """What became of the logs, in words."""
+        return {
+            Truncation.DONE: "the logs are truncated",
+            Truncation.TRUNCATING: "whether the logs were truncated is not known: it ended there",
+            Truncation.UNKNOWN: "whether the logs were truncated is not known: it was not answered",
+        }.get(self, "the logs were not truncated")
+
 
 class ArchiveTold(TypedDict, total=False):
     """What a receipt says of the archive."""
@@ -163,12 +172,7 @@ def _already(found: Receipt | None, *, has_archive: bool) -> str:
         return "a receipt is there already, of an archive that is gone"
     if found is None or found.outcome != "sealed":
         return "an archive is there already, and no receipt that says what became of the logs"
-    logs = {
-        Truncation.DONE: "the logs are truncated",
-        Truncation.TRUNCATING: "whether the logs were truncated is not known: it ended there",
-        Truncation.UNKNOWN: "whether the logs were truncated is not known: it was not answered",
-    }.get(found.truncation, "the logs were not truncated")
-    return f"a backup is done here already: the archive is sealed, and {logs}"
+    return f"a backup is done here already: the archive is sealed, and {found.truncation.text}"
 
 
 def write_receipt(archive: Path, receipt: Receipt) -> Path:

@@ -1,0 +1,93 @@
+"""`tokar report`: what check finds, as a page to look at, to print and to hand on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokar import names
+from tokar.as_json import as_json as to_json
+from tokar.check.ladder import CheckRequest
+from tokar.cli import output
+from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
+from tokar.cli.options import (
+    AcceptUnsigned,
+    Force,
+    Json,
+    Quiet,
+    Revoked,
+    SignedBy,
+    allowed_signers,
+    name_beside,
+    writing_file,
+)
+from tokar.collect.on_disk import Given
+from tokar.report.render import report
+from tokar.words import some
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("report")
+def write_report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="ARCHIVE|DIR...", help="Archives; several are a chain. Folders with them, and sets as they lie."
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.", show_default=True)
+    ] = Path("report.html"),
+    redact: Annotated[
+        bool,
+        typer.Option("--redact", help="Replace the names of machines, people, authorities and databases, as redact."),
+    ] = False,
+    content: Annotated[
+        bool, typer.Option("--content", help="Decode all content, as check does: digests, pages, log segments.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Play the logs on copies of the databases, in memory, as check does.")
+    ] = False,
+    force: Force = False,
+    identity: IdentityFiles = None,
+    passphrase: Passphrase = False,
+    signed_by: SignedBy = None,
+    revoked: Revoked = None,
+    accept_unsigned: AcceptUnsigned = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write what check finds as one page of HTML: the verdict, why, the logs as a picture, and what to do next.
+
+    The page loads nothing and runs nothing, so it can be mailed and printed. It is the verdict of check, and the exit
+    code is too: 0 if every rung that was asked for passed, 9 if the archive is good and the set in it is not.
+
+    Example: tokar report full.tokar monday.tokar -o monday.html
+
+    Example: tokar report ./CertLog --redact
+    """
+    signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
+    request = CheckRequest(
+        content=content, replay=replay, signers=signers, keyring=keyring_of(identity, passphrase=passphrase)
+    )
+    name_beside(Given.of(paths).beside)
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    with (
+        writing_file(out),
+        output.progress("checking", size, of=some(map(str, paths), 1), quiet=quiet or as_json) as advance,
+    ):
+        found = report(paths, out, request, redact=redact, replace=force, progress=advance)
+    if as_json:
+        signed = to_json(signers.accepted) if signers else None
+        output.as_json(
+            {"path": str(out), "ok": not found.exit_code, "outcome": to_json(found.outcome), "signed_by": signed}
+        )
+    elif not quiet:
+        output.line(f"report: {names.printable(str(out))}, {output.size_text(out.stat().st_size)}")
+        output.last_line(found.outcome, *(one.profile for one in found.chain.sets))
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)

@@ -1,0 +1,130 @@
+"""The page: one file of HTML that loads nothing and runs nothing, for a screen, for paper, and for whoever gets it.
+
+Every text is escaped by the template engine, and what is not printable in it too. The policy of the page forbids
+everything but its own style, so that not even a name that got through could load or run anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tokar.check.ladder import CheckRequest, check
+from tokar.check.report import CheckReport
+from tokar.names import safe
+from tokar.redact import Redactor
+from tokar.report.picture import picture_of
+from tokar.storage.sink import FileSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jinja2 import Template
+
+WIDTH: Final = 1000  # units of a line, however wide it is shown
+_LEAST: Final = 4  # units of a shape
+
+
+class Shape(NamedTuple):
+    """A part of a line."""
+
+    kind: str  # Its class: `all`, `part`, `committed`
+    left: float  # Units from the start of the line
+    width: float  # Units
+
+
+def report(
+    paths: Sequence[Path | str],
+    out: Path | str,
+    request: CheckRequest | None = None,
+    *,
+    redact: bool = False,
+    replace: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> CheckReport:
+    """Write what `check` finds of archives as a page of HTML, and return it.
+
+    The page appears when it is whole. If it dies half-way, only a hidden file beside it is left.
+
+    Args:
+        paths: The archives, folders with archives, and folders and files of an engine as they lie.
+        out: The page to write.
+        request: What is asked for beyond them.
+        redact: Whether names of hosts, users, authorities and databases are replaced.
+        replace: Whether a page that is there may be replaced.
+        progress: Called with numbers of bytes as they are verified.
+
+    Raises:
+        ExistingFileError: The name is taken.
+        InputError: What was asked for makes no sense, or the page would replace what it is about.
+        StorageError: An archive cannot be read, or the page cannot be written.
+        NotSignedError: None of the signers signed one of the archives, or files lie as they are.
+    """
+    reads = [path for path in paths if not Path(path).is_dir()]
+    FileSink(out, replace=replace, reads=reads).discard()  # what is wrong with it is told before anything is read
+    found = check(paths, request or CheckRequest(), progress=progress)
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    page = page_of(picture_of(found, paths, made=made), redact=redact).encode("utf-8", "backslashreplace")
+    sink = FileSink(out, replace=replace, reads=reads)
+    try:
+        sink.write([page])
+    except BaseException:
+        sink.discard()
+        raise
+    sink.commit()
+    return found
+
+
+def page_of(picture: Mapping[str, Any], *, redact: bool = False) -> str:
+    """Return the page of a picture."""
+    shown = Redactor().value(picture) if redact else picture
+    style = _source("page.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return _template().render(shown, style=style, digest=digest, redacted=redact)
+
+
+def _source(name: str) -> str:
+    return files("tokar.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - only this verb needs it
+
+    made = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+    )
+    made.globals |= {"shapes": shapes, "unit": WIDTH}
+    return made.from_string(_source("page.html"))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as it is put into the page: text without what is not printable."""
+    return safe(value) if type(value) is str else value
+
+
+def shapes(cells: Sequence[int], committed: int | None = None) -> Iterator[Shape]:
+    """Yield the shapes of a line.
+
+    Args:
+        cells: How much there is in each of its places: nothing, some or all.
+        committed: The place from which on only committed transactions are concerned.
+    """
+    width, at = WIDTH / max(len(cells), 1), 0
+    kinds = ("", "part", "all")
+    named = (
+        (kinds[one] if committed is None or at < committed or not one else "committed") for at, one in enumerate(cells)
+    )
+    for kind, same in groupby(named):
+        count = len([*same])
+        if kind:
+            left = min(at * width, WIDTH - _LEAST)
+            yield Shape(kind, round(left, 1), round(max(count * width, _LEAST), 1))
+        at += count
