@@ -32,7 +32,15 @@ def on_files(files: Any, config: Any) -> Any:
 
 def library() -> str:
     """Return the page about every public name, which the build fills in."""
-    return _LIBRARY + "".join(f"::: tokar.{name}\n\n" for name in tokar.__all__ if not name.startswith("__"))
+    parts: dict[str, list[str]] = {"Functions": [], "Classes": [], "Errors": []}
+    for name in tokar.__all__:
+        found = getattr(tokar, name)
+        if callable(found):
+            is_error = isinstance(found, type) and issubclass(found, Exception)
+            part = "Errors" if is_error else "Classes" if isinstance(found, type) else "Functions"
+            where = f"{found.__module__}.{found.__name__}"
+            parts[part].append(f"::: {where}\n    options:\n      heading: tokar.{name}\n      toc_label: {name}\n\n")
+    return _LIBRARY + "".join(f"## {part}\n\n{''.join(sorted(found))}" for part, found in parts.items())
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
