@@ -13,7 +13,7 @@ from test_recover import advancing, as_it_lies, lay
 from test_redo import a_page, a_store, change
 
 from tokar.collect.on_disk import open_set
-from tokar.replay.chains import Follower, with_chains
+from tokar.replay.chains import Follower, _ChainPlayer, with_chains
 from tokar.replay.nodepage import NodePage
 from tokar.replay.redo import Bounds
 from tokar.sets.facts import ChainFacts
@@ -85,6 +85,17 @@ def test_a_page_that_the_logs_make_may_be_anything_before() -> None:
 def test_a_page_that_must_have_been_made_is_there() -> None:
     made = record("NewPage", page=5, dbtime=99)
     assert found(follower(), made, must=True) == ["page 5 is blank or not there, and the logs change it"]
+
+
+def test_a_blank_page_that_pages_in_use_name_must_be_written_by_a_log_or_given_back() -> None:
+    one = Follower(a_store(a_page(dbtime=100)), Bounds(), lost=(5, 6, 7, 9))
+    one.follow(record("NewPage", page=6, dbtime=99), 1, must=False)
+    one.follow(STEPS[0], 2, must=False)
+    assert one.finish().unwritten == (7, 9)
+    player = _ChainPlayer({}, ())
+    player.follower = lambda _: one  # type: ignore[method-assign, assignment]
+    player.trim(record("TrimDB", dbid=1, first=8, pages=4))
+    assert one.finish().unwritten == (7,)
 
 
 def test_what_chains_came_to_is_said() -> None:

@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from replay_history import histories_of
+from replay_pages import put_page
 from replay_sets import after, before, pages_of, unequal
 from replay_truth import visible_in
 from test_recover import rows_by_dissect, run
 
 from tokar.collect.on_disk import open_set
+from tokar.errors import SetError
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.log import LogHeader
 from tokar.ese.page import seal_page
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import NO_POSITION, NO_TIME, BackupInfo
+from tokar.replay.chains import with_chains
 from tokar.replay.effects import changes_of
 from tokar.replay.recover import recover
 from tokar.replay.stream import number_of, position_of
 from tokar.replay.whole import Replay
+from tokar.sets.faults import FaultKind
+from tokar.sets.judge import judge_set
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,13 +124,37 @@ def test_thirty_of_each_come_to_it(make: Any, tmp_path: Path) -> None:
         assert list(unequal(pages_of(one.path), pages_of(after().database), range(1, 159))) == []
 
 
-def test_a_page_in_use_that_was_lost_before_the_logs_is_named_as_not_proved(tmp_path: Path) -> None:
-    folder = crash(tmp_path / "in")
-    data = bytearray((folder / "SRUDB.dat").read_bytes())
-    data[12 * PAGE : 13 * PAGE] = bytes(PAGE)
-    (folder / "SRUDB.dat").write_bytes(data)
-    (one,) = run(folder, tmp_path / "out")
-    assert "pages without content that pages in use name: 11" in one.not_proved
+def with_lost_page(folder: Path, seed: int = 1) -> Path:
+    crash(folder, seed)
+    put_page(folder / "SRUDB.dat", 11, bytes(PAGE))
+    return folder
+
+
+def test_a_page_in_use_that_no_log_writes_is_lost(tmp_path: Path) -> None:
+    folder = with_lost_page(tmp_path / "in")
+    with open_set([folder]) as files:
+        facts = with_chains(files.facts, files.open)
+    (chain,) = [one.chain for one in facts.databases]
+    assert chain is not None
+    assert (chain.unwritten, chain.off) == ((11,), ())
+    assert str(chain).endswith(": 1 NOT where they must be")
+    assert [(one.kind, one.code) for one in judge_set(facts).blocking] == [(FaultKind.DATABASE_BLANK, -1019)]
+    with pytest.raises(SetError, match="page 11 is blank, and pages in use lead there"):
+        run(folder, tmp_path / "out")
+
+
+def test_blank_pages_that_the_logs_write_are_in_order(tmp_path: Path) -> None:
+    """Pages of a crashed database and of a copy made while it was written, each of any time since recovery begins."""
+    lost = set()
+    for seed in range(10):
+        for make in (crash, streaming_copy):
+            with open_set([make(tmp_path / f"{make.__name__}{seed}", seed)]) as files:
+                facts = with_chains(files.facts, files.open)
+            (one,) = facts.databases
+            assert one.pages is not None
+            lost |= {*one.pages.lost}
+            assert [str(each.message) for each in judge_set(facts).faults] == []
+    assert lost  # some of them were blank
 
 
 def test_a_page_ahead_of_the_needed_logs_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ needs no more than the layouts of the records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -34,10 +34,12 @@ class Follower(PageRedo):
         store: Its pages, of which only dbtimes are read.
         bounds: What is known of them.
         low: The lowest generation that recovery plays; all before is on the pages.
+        lost: Blank pages that pages in use name: whoever named them logged first what is on them.
     """
 
-    def __init__(self, store: PageStore, bounds: Bounds, low: int = 0) -> None:
+    def __init__(self, store: PageStore, bounds: Bounds, low: int = 0, lost: Iterable[int] = ()) -> None:
         super().__init__(store, bounds)
+        self.lost = set(lost)  # Those that no log has written so far
         self.written = max(bounds.settled, (low << 32) - 1)
         self.changes = 0
         self._noted: set[int] = set()
@@ -48,6 +50,7 @@ class Follower(PageRedo):
         self.position, self.kind = position, record.type
         for page, after, before in changes_of(record):
             self.changes += 1
+            self.lost.discard(page)
             found, last = self.pages.get(page) or (self.store.dbtime_in_file(page), None)
             self.pages[page] = found, after
             if before is not None and last is not None and before != last:
@@ -97,6 +100,7 @@ class Follower(PageRedo):
                 for one in found_off[:MOST_OFF]
             ),
             off_count=len(found_off),
+            unwritten=tuple(sorted(self.lost)),
         )
 
 
@@ -124,6 +128,7 @@ class _ChainPlayer(Player):
             follower.settle(record.first, record.pages)
             for page in inside(follower.pages, record.first, record.pages):
                 del follower.pages[page]
+            follower.lost.difference_update(inside(follower.lost, record.first, record.pages))
 
     def refuse(self, record: EseRecord) -> None:
         if isinstance(record, RangeRecord):
@@ -170,4 +175,8 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
 def _follower_of(target: Target, open_file: OpenFile) -> Follower:
     header = target.header
     pages = header.page_count(target.facts.size)
-    return Follower(PageStore(open_file(target.facts), header.page_size, pages=pages), target.bounds, target.low)
+    store = PageStore(open_file(target.facts), header.page_size, pages=pages)
+    # Where the copy is of a time before trailers, a patch file may have what goes there.
+    is_all = header.has_trailer_page or not target.facts.is_backup_copy
+    lost = target.facts.pages.lost if target.facts.pages is not None and is_all else ()
+    return Follower(store, target.bounds, target.low, lost)

@@ -80,6 +80,7 @@ class ChainFacts:
     changes: int = 0  # Changes of them
     off: tuple[OffChain, ...] = ()  # The first pages that are not where they must be
     off_count: int = 0  # All of them
+    unwritten: tuple[int, ...] = ()  # Blank pages that pages in use name (`PageReport.lost`), and that no log writes
     high: int = 0  # The highest generation of these logs
     why_not: str = ""  # Why no page was followed; empty where they were
     is_explained: bool = False  # Whether the files say that themselves: they have a fault, or there is no log
@@ -89,8 +90,8 @@ class ChainFacts:
         if self.why_not:
             return f"its pages were not followed through the logs: {self.why_not}"
         followed = f"{count_text(self.pages, 'page')} followed through {count_text(self.changes, 'change')} in the logs"
-        where = f"{self.off_count:,} NOT where they must be" if self.off_count else "all where they must be"
-        return f"{followed}: {where}"
+        off = self.off_count + len(self.unwritten)
+        return f"{followed}: {f'{off:,} NOT where they must be' if off else 'all where they must be'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

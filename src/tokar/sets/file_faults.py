@@ -72,11 +72,11 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
         yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
     if facts.header is not None and _is_ahead(facts.header, report.highest_dbtime, hard=facts.is_backup_copy):
         yield Rules.PAGES_AHEAD.fault(name, report.highest_dbtime, facts.header.dbtime)
-    if report.lost and not (grows and report.blank):
-        listed = some(map(str, report.lost))
-        yield (Rules.PAGES_UNWRITTEN if grows else Rules.PAGES_LOST).fault(
-            name, noun(len(report.lost), "page"), listed, noun(len(report.lost), "is", "are")
-        )
+    is_known = grows and facts.chain is not None and not facts.chain.why_not  # which of them the logs write
+    lost = facts.chain.unwritten if is_known and facts.chain is not None else report.lost
+    if lost and not (grows and report.blank):
+        words = noun(len(lost), "page"), some(map(str, lost)), noun(len(lost), "is", "are")
+        yield (Rules.PAGES_UNWRITTEN if grows and not is_known else Rules.PAGES_LOST).fault(name, *words)
     misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
     damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
     if damaged:

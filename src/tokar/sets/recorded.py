@@ -244,7 +244,10 @@ class RecordedFacts:
             return None
         try:
             chain: ChainFacts = _value(ChainFacts, self._chains[number])
-            _demand(len(chain.off) <= min(chain.off_count, MOST_OFF) and not (chain.why_not and chain.off))
+            _demand(
+                len(chain.off) <= min(chain.off_count, MOST_OFF)
+                and not (chain.why_not and (chain.off or chain.unwritten))
+            )
             _demand(bool(chain.off) == bool(chain.off_count))
         except ValueError:
             self.passed_over = True
@@ -258,7 +261,7 @@ class RecordedFacts:
             kept, chain = self.chain(one.number), one.chain
             if kept is None or chain is None or kept.why_not or chain.why_not:
                 continue
-            if (kept.off, kept.off_count) != (chain.off, chain.off_count):
+            if (kept.off, kept.off_count, kept.unwritten) != (chain.off, chain.off_count, chain.unwritten):
                 self.unlike.append(one.name)
 
 
