@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from command_line import InThisProcess
+from command_line import InThisProcess, tokar
 from manual_pages import Block, blocks, commands, follow
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,20 @@ def test_what_is_not_run_is_listed() -> None:
         for page in pages
     }
     assert {page: dict(kinds) for page, kinds in found.items() if kinds} == NOT_RUN
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_not_run_has_verbs_and_options_that_exist(page: str) -> None:
+    text = text_of(page)
+    lines = [line for one in blocks(text) if one.kind in {"sh", "bat"} for line in one.text.splitlines()]
+    lines += re.findall(r"(?<![`\\])`(tokar [a-z][^`\n]*)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    wrong = []
+    for line in lines:
+        if line.startswith("tokar "):
+            words = shlex.split(line.replace("\\", "/").partition(" #")[0])[1:]
+            if tokar(*words[: words.index("--") if "--" in words else None], "--help").exit_code:
+                wrong.append(line)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("page", PAGES)
