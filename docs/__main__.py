@@ -57,7 +57,7 @@ def _lines(schema: dict[str, Any], common: dict[str, Any], depth: int = 0) -> It
     shown = schema.get("$defs", {}).get("result", schema)
     for key, one in {**shown.get("properties", {}), **schema.get("properties", {})}.items():
         value = shown["properties"].get(key, one) if "$ref" in one and one["$ref"].startswith("#") else one
-        yield f"{'  ' * depth}* `{key}` {_text(value, common)}\n"
+        yield f"{'    ' * depth}* `{key}` {_text(value, common)}\n"
         below = value.get("items", value)
         if "$ref" not in below:
             yield from _lines(below, common, depth + 1)
