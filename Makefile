@@ -6,7 +6,7 @@ JOBS   ?= auto
 SPREAD := -n $(JOBS) --dist worksteal # a worker keeps to neighbouring tests, which share what they begin with
 FUZZ_SECONDS ?= 10
 
-.PHONY: demo test quick torture peers lint format fixtures docs fuzz wine bench clean
+.PHONY: demo test quick torture peers lint format fixtures docs fuzz wine bench bench-peers clean
 
 $(BIN)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokar needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
@@ -56,6 +56,9 @@ wine: $(BIN)/.ready
 
 bench: $(BIN)/.ready
 	$(BIN)/python -m benchmarks
+
+bench-peers: $(BIN)/.ready
+	$(BIN)/python -m benchmarks.peers
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

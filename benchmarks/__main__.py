@@ -14,14 +14,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import random
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +25,8 @@ from typing import TYPE_CHECKING
 
 import pyrage
 
+from benchmarks.sets import make_set, make_small_files
+from benchmarks.timing import TOKAR, Job, remove, run
 from tokar.format.canonical_json import to_time
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
@@ -37,18 +35,6 @@ from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-TOKAR = f"{sys.executable} -m tokar"
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One command of a group, and what it writes."""
-
-    name: str
-    command: str
-    output: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,33 +55,6 @@ class Group:
     jobs: tuple[Job, ...]
     needs: tuple[Job, ...] = ()
     keep: bool = False
-
-
-def make_set(folder: Path, mebibytes: int) -> None:
-    """Write eight files: half of their megabytes do not compress, half look like text, one in sixteen is zeros."""
-    if folder.exists():
-        return
-    dice = random.Random(1)
-    noise = dice.randbytes(8 << 20)
-    words = [dice.randbytes(dice.randint(3, 9)).hex().encode() for _ in range(4000)]
-    text = b" ".join(dice.choice(words) for _ in range(1 << 20))[: 8 << 20]
-    folder.mkdir()
-    for number in range(8):
-        with (folder / f"db{number}.edb").open("wb") as file:
-            for part in range(mebibytes // 8):
-                source = noise if (part + number) % 2 else text
-                start = part * 4099 % (7 << 20)
-                file.write(bytes(1 << 20) if part % 16 == 15 else source[start : start + (1 << 20)])
-
-
-def make_small_files(folder: Path, count: int) -> None:
-    """Write files of 1 KiB that do not compress."""
-    if folder.exists():
-        return
-    dice = random.Random(2)
-    folder.mkdir()
-    for number in range(count):
-        (folder / f"f{number:06d}.dat").write_bytes(dice.randbytes(1024))
 
 
 def make_index(path: Path, count: int) -> None:
@@ -199,25 +158,6 @@ def encryption_groups(
             Group(f"encryption, {what}: verifying", make, verify, needs=(create, seal)),
         ]
     return found
-
-
-def run(job: Job) -> tuple[float, float]:
-    """Return seconds and peak memory in MiB of one run."""
-    remove(job.output)
-    start = time.perf_counter()
-    child = subprocess.Popen(["sh", "-c", job.command], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
-    _, status, usage = os.wait4(child.pid, 0)
-    elapsed = time.perf_counter() - start
-    child.returncode = status
-    if status:
-        raise SystemExit(f"failed: {job.command}")
-    return elapsed, usage.ru_maxrss / 1024
-
-
-def remove(path: Path | None) -> None:
-    """Remove a file or folder, if it is there."""
-    if path is not None:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def measure(group: Group, rounds: int) -> None:

@@ -1,0 +1,190 @@
+"""tokar beside the tools that people would pick instead, each as it stores without compressing.
+
+    python -m benchmarks.peers [--folder DIR] [--size MIB] [--logs N] [--databases MIB] [--files N] [--rounds N]
+                               [--only NAME...] [--tools NAME...]
+
+Three sets: one large file; the set that people have (logs of 1 MiB and two databases); many files of 1 KiB. Three
+operations: create, verify, restore. A round runs every tool once, in another order each time, and a time ends when all
+is on the disk: each command is followed by a sync of its file system, for those that sync themselves too. What was read
+before lies in the cache (warm). A cell is the time over that of `cp` (create, restore) or of reading the bytes with
+`cat` (verify) in the same round: the median of the rounds, with its 95 % interval. Less is faster. Nothing is
+installed; a tool that is not there is left out.
+
+borg and restic deduplicate, and restic always encrypts and compresses a little: they do more than what is asked here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.sets import make_logs_and_databases, make_one_file, make_small_files
+from benchmarks.timing import ENVIRONMENT, TOKAR, Job, ratio, remove, run
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool and its commands; `{set}` is the folder, `{to}` the archive, `{out}` where it is restored to.
+
+    Attributes:
+        program: What must be on the PATH.
+        create: Writes the archive.
+        restore: Writes the files again, into a folder that is there.
+        verify: Reads the archive and proves it; empty if the tool has nothing of the kind.
+    """
+
+    program: str
+    create: str
+    restore: str
+    verify: str = ""
+
+
+TOOLS = {
+    "cp": Tool("cp", "cp -r {set} {to}", "cp -r {to} {out}/"),
+    "tokar": Tool(
+        "python3",
+        f"{TOKAR} create -q --all --compress none {{to}} {{set}}",
+        f"{TOKAR} restore -q {{to}} --into {{out}}/set",
+        f"{TOKAR} verify -q {{to}}",
+    ),
+    "tar": Tool("tar", "tar cf {to} -C {set} .", "tar xf {to} -C {out}"),
+    "bsdtar": Tool("bsdtar", "bsdtar cf {to} -C {set} .", "bsdtar xf {to} -C {out}"),
+    "7z": Tool("7z", "cd {set} && 7z a -t7z -mx=0 {to}.7z . && mv {to}.7z {to}", "7z x -o{out} {to}", "7z t {to}"),
+    "dar": Tool(
+        "dar",
+        "mkdir {to} && dar -Q -c {to}/set -R {set}",
+        "dar -Q -x {to}/set -R {out}",
+        "dar -Q -t {to}/set",
+    ),
+    "borg": Tool(
+        "borg",
+        "borg init -e none {to} && cd {set} && borg create -C none {to}::one .",
+        "cd {out} && borg extract {to}::one",
+        "borg check --verify-data {to}",
+    ),
+    "restic": Tool(
+        "restic",
+        "restic -q init --repo {to} && cd {set} && restic -q --repo {to} backup --compression off .",
+        "restic -q --repo {to} restore latest --target {out}",
+        "restic -q --repo {to} check --read-data",
+    ),
+    "wimlib": Tool(
+        "wimlib-imagex",
+        "wimlib-imagex capture {set} {to} --compress=none --check --quiet",
+        "wimlib-imagex apply {to} 1 {out} --quiet",
+        "wimlib-imagex verify {to} --quiet",
+    ),
+}
+PEERS_ENVIRONMENT = {
+    "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+    "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+    "RESTIC_PASSWORD": "benchmark",
+}
+
+
+class Race:
+    """The tools on one set, in turn.
+
+    Args:
+        folder: The set.
+        work: Where archives and restored files lie.
+        tools: Names of `TOOLS`, `cp` first.
+    """
+
+    def __init__(self, folder: Path, work: Path, tools: list[str]) -> None:
+        self._folder = folder
+        self._work = work
+        self._out = work / "out"
+        self._tools = tools
+        self._times: dict[tuple[str, str], list[float]] = {}
+
+    def _archive(self, tool: str) -> Path:
+        return self._work / f"archive.{tool}"
+
+    def _time(self, operation: str, tool: str, command: str, *, synced: bool) -> None:
+        command = command.format(set=self._folder, to=self._archive(tool), out=self._out)
+        command = f"({command}) && sync -f {self._work}" if synced else command
+        self._times.setdefault((operation, tool), []).append(run(Job(tool, command))[0])
+
+    def run(self, rounds: int) -> None:
+        """Run all rounds; the first, which warms up, does not count."""
+        for number in range(rounds + 1):
+            dice = random.Random(number)
+            for tool in dice.sample(self._tools, len(self._tools)):
+                remove(self._archive(tool))
+                self._time("create", tool, TOOLS[tool].create, synced=True)
+            self._time("verify", "cp", "cat {to}/* > /dev/null", synced=False)
+            for tool in dice.sample(self._tools, len(self._tools)):
+                if TOOLS[tool].verify:
+                    self._time("verify", tool, TOOLS[tool].verify, synced=False)
+            for tool in dice.sample(self._tools, len(self._tools)):
+                self._out.mkdir()
+                self._time("restore", tool, TOOLS[tool].restore, synced=True)
+                remove(self._out)
+            if not number:
+                self._times.clear()
+        for tool in self._tools:
+            remove(self._archive(tool))
+
+    def cell(self, operation: str, tool: str) -> str:
+        """Return the ratio of one operation to that of `cp`, or a dash."""
+        if (operation, tool) not in self._times:
+            return "-"
+        median, low, high = ratio(self._times[operation, tool], self._times[operation, "cp"])
+        return f"{median:.2f} [{low:.2f}-{high:.2f}]"
+
+
+def main() -> None:
+    """Make the sets, measure, clean up."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.partition("\n")[0])
+    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
+    parser.add_argument("--size", type=int, default=4096, help="size of the one large file in MiB")
+    parser.add_argument("--logs", type=int, default=1000, help="how many logs of 1 MiB")
+    parser.add_argument("--databases", type=int, default=1024, help="size of each of the two databases in MiB")
+    parser.add_argument("--files", type=int, default=100_000, help="how many small files")
+    parser.add_argument("--rounds", type=int, default=15, help="counted rounds")
+    parser.add_argument("--only", nargs="*", default=[], help="only sets whose name contains one of these")
+    parser.add_argument("--tools", nargs="*", default=list(TOOLS), choices=list(TOOLS), help="only these, and cp")
+    arguments = parser.parse_args()
+    tools = [name for name, tool in TOOLS.items() if name in {"cp", *arguments.tools} and shutil.which(tool.program)]
+    missing = [name for name in arguments.tools if name not in tools]
+    print(
+        f"{os.cpu_count()} processors, {platform.system()} {platform.release()}; {arguments.rounds} rounds, warm cache"
+    )
+    if missing:
+        print(f"not there, so left out: {', '.join(missing)}")
+    sets: dict[str, Callable[[Path], None]] = {
+        "one-large-file": partial(make_one_file, mebibytes=arguments.size),
+        "logs-and-databases": partial(make_logs_and_databases, logs=arguments.logs, mebibytes=arguments.databases),
+        "small-files": partial(make_small_files, count=arguments.files),
+    }
+    with tempfile.TemporaryDirectory(prefix="tokar-bench-", dir=arguments.folder) as name:
+        work = Path(name)
+        ENVIRONMENT.update(PEERS_ENVIRONMENT, BORG_BASE_DIR=f"{work}/borg", RESTIC_CACHE_DIR=f"{work}/restic")
+        for title, make in sets.items():
+            if arguments.only and not any(word in title for word in arguments.only):
+                continue
+            # In a process of its own: a child's peak memory begins with that of its parent.
+            maker = multiprocessing.Process(target=make, args=(work / title,))
+            maker.start()
+            maker.join()
+            race = Race(work / title, work, tools)
+            race.run(arguments.rounds)
+            print(f"\n| {title} | create / cp | verify / cat | restore / cp |\n|---|---|---|---|")
+            for tool in tools[1:]:
+                cells = [race.cell(operation, tool) for operation in ("create", "verify", "restore")]
+                print(f"| {tool} | {' | '.join(cells)} |", flush=True)
+            remove(work / title)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""How a command is timed: a whole process, and what it wrote is removed before the next."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+TOKAR = f"{sys.executable} -m tokar"
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command of a group, and what it writes."""
+
+    name: str
+    command: str
+    output: Path | None = None
+
+
+def run(job: Job) -> tuple[float, float]:
+    """Return seconds and peak memory in MiB of one run."""
+    remove(job.output)
+    start = time.perf_counter()
+    child = subprocess.Popen(["sh", "-c", job.command], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+    _, status, usage = os.wait4(child.pid, 0)
+    elapsed = time.perf_counter() - start
+    child.returncode = status
+    if status:
+        raise SystemExit(f"failed: {job.command}")
+    return elapsed, usage.ru_maxrss / 1024
+
+
+def remove(path: Path | None) -> None:
+    """Remove a file or folder, if it is there."""
+    if path is not None:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def ratio(measured: Sequence[float], peer: Sequence[float]) -> tuple[float, float, float]:
+    """Return the median of the ratios of rounds that were run side by side, and its 95 % interval (bootstrap)."""
+    rounds = [one / other for one, other in zip(measured, peer, strict=True)]
+    dice = random.Random(0)
+    medians = sorted(statistics.median(dice.choices(rounds, k=len(rounds))) for _ in range(_RESAMPLES))
+    return statistics.median(rounds), medians[_RESAMPLES // 40], medians[-_RESAMPLES // 40]
