@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from command_line import tokar
 
+from tokar.errors import ProcedureError, SetError
+from tokar.server.contract import BackupContext, BackupKind, BackupType
+from tokar.server.directory_source import DirectoryServer
+from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.outcome import Word
 
 if TYPE_CHECKING:
@@ -40,8 +45,9 @@ def checked(path: Path, *options: str) -> Said:
     return Said(outcome["word"], outcome["why"] or "", result.exit_code, apart, causes, remarks)
 
 
-def planned(path: Path) -> Said:
-    result = tokar("restore", "--dry-run", "--json", "--into", path.parent / "out", path)
+def planned(path: Path, *options: str) -> Said:
+    options = options or ("--dry-run", "--into", str(path.parent / "out"))
+    result = tokar("restore", "--json", *options, path)
     plan = result.json()
     apart = {step["name"] for step in plan["plans"][0]["steps"] if step["action"] != "place"}
     return Said(plan["outcome"]["word"], plan["outcome"]["why"] or "", result.exit_code, apart)
@@ -67,3 +73,45 @@ def contradictions(path: Path, full: Said) -> Iterator[str]:
         word = None if result.exit_code else result.json()["outcome"]["word"]
         if (word, bool(result.exit_code)) != (None if refused else full.word, refused):
             yield f"restore --chain says {word}, and ends with {result.exit_code}"
+
+
+def restores(path: Path, full: Said) -> Iterator[str]:
+    """Yield in what restores to several places, planned and carried out, say something else than `check --content`."""
+    out = path.parent / "placed"
+    apart = [f"--to={token}={path.parent / token}/" for token in ("database", "log-dir")]
+    for options in (["--dry-run", *apart], ["--into", str(out)]):
+        said, code = planned(path, *options), 6 if full.word in {NOT, LOSS} else 0
+        if (said.word, said.exit_code) != (full.word, code):
+            yield f"restore {options[0]} says {said.word}: {said.why}, and ends with {said.exit_code}"
+    if out.exists() and any(out.iterdir()) and full.word in {NOT, LOSS}:
+        yield "what is refused is placed"
+
+
+class Serving(DirectoryServer):
+    """A server that has these files, and lets its logs be truncated."""
+
+    truncates = True
+    truncated = False
+
+    def prepare_backup(self, backup_type: BackupType) -> BackupContext:
+        context = super().prepare_backup(backup_type)
+        context.truncate_logs = self._truncate  # type: ignore[method-assign]
+        return context
+
+    def _truncate(self) -> None:
+        self.truncated = True
+
+
+def backed_up(folder: Path, out: Path, full: Said) -> Iterator[str]:
+    """Yield in what a backup of these files by procedure, and what is said of it, differs from `check --content`."""
+    server, said = Serving(folder), None
+    with suppress(SetError, ProcedureError):  # the licence is refused, and the archive kept; no database, no backup
+        said = run_backup(server, out, BackupKind.FULL, BackupOptions(accept_damage=True)).outcome
+    if server.truncated and full.word != YES:
+        yield "logs are truncated"
+    if said is not None and said.word != full.word:
+        yield f"backup says {said}"
+    for options in ([], ["--content"]) if out.exists() else ():
+        found = checked(out, *options)
+        if (found.word, found.exit_code, found.left_out) != (full.word, full.exit_code, full.left_out):
+            yield f"check {options} of a backup says {found.word}: {found.why}, and leaves {found.left_out} out"
