@@ -41,7 +41,7 @@ def _with_receipt(events: list[dict[str, Any]], receipt: Receipt) -> tuple[list[
     """Return a story with what its receipt tells."""
     after = [one for one in _events(receipt.calls) if one["what"] != "seal"]
     doubt = receipt.truncation in {Truncation.TRUNCATING, Truncation.UNKNOWN, Truncation.FAILED}
-    last = {"at": None, "what": receipt.truncation.text, "note": "as its receipt says"}
+    last = _event(None, receipt.truncation.text, "as its receipt says")
     return [*events, *after, {**last, "tone": Tone.OPEN.value if doubt else ""}], list(receipt.notes)
 
 

@@ -107,7 +107,6 @@ def _set(one: ArchiveCheck, label: str) -> Values:
     about = [("path", one.path)]
     if found is not None:
         about += [("kind", found.kind), ("profile", found.profile), ("created", found.created)]
-        about += [("root", found.root.hex() if found.id else "")]
     return {
         "label": label,
         "server": found.server if found else None,
