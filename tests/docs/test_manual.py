@@ -42,6 +42,7 @@ def text_of(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [one for one in PAGES if "```console" in text_of(one)])
 def test_a_page_can_be_followed_word_for_word(page: str, reader: Path) -> None:
     for tool in TOOLS:
