@@ -33,7 +33,7 @@ Of several archives the worst one counts. A command that a signal ends has 128 a
 _ERRORS: Final = """# Errors
 
 Each error is one line on standard error, and where it helps a second one, `hint:`, with the next step. In JSON its
-`kind` is the word of this table; it never gets another meaning. Names in code are [public](library.md): catch them.
+`kind` is the word of this table; it never gets another meaning. The class below it is [public](library.md): catch that.
 
 """
 _FAULTS: Final = """# What can be wrong with a set
@@ -62,9 +62,9 @@ def pages(program: Verb) -> dict[str, str]:
     return {
         "commands.md": _COMMANDS + "".join(_commands(program)),
         "exit-codes.md": _EXIT_CODES + _table(("code", "means", "errors"), _exit_rows()),
-        "errors.md": _ERRORS + _table(("kind", "exit code", "in code", "means", "next step"), _error_rows()),
+        "errors.md": _ERRORS + _table(("kind, and class", "exit code", "means", "next step"), _error_rows()),
         "faults.md": _FAULTS + _table(("kind", "what is said", "code", "next step"), _fault_rows()),
-        "codes.md": _CODES + _table(("code", "name", "means", "next step"), _code_rows()),
+        "codes.md": _CODES + _table(("name, and code", "means", "next step"), _code_rows()),
         "environment.md": _ENVIRONMENT + _table(("variable", "sets", "of"), _variable_rows()),
     }
 
@@ -106,8 +106,8 @@ def _exit_rows() -> Iterator[tuple[str, ...]]:
 
 def _error_rows() -> Iterator[tuple[str, ...]]:
     for one in sorted(_errors(), key=lambda each: (each.exit_code, each.word)):
-        name = f"`{one.__name__}`" if one.__name__ in tokar.__all__ else ""
-        yield f"`{one.word}`", str(one.exit_code), name, _escaped(_first_line(one)), _escaped(one.hint_text or "")
+        name = f"<br>`{one.__name__}`" if one.__name__ in tokar.__all__ else ""
+        yield f"`{one.word}`{name}", str(one.exit_code), _escaped(_first_line(one)), _escaped(one.hint_text or "")
 
 
 def _errors() -> Iterator[type[ArchiveError]]:
@@ -143,8 +143,8 @@ def _code_rows() -> Iterator[tuple[str, ...]]:
     for value, one in sorted(codes.CODES.items(), key=lambda each: _place(each[0])):
         number = codes.jet_number(value)
         shown = f"0x{codes.wrapped(value):08X}"
-        spelled = shown if number is None else f"{number} {shown}"
-        yield spelled, f"`{one.name}`", _escaped(one.meaning), _escaped(one.next_step)
+        spelled = shown if number is None else f"{number}, {shown}"
+        yield f"`{one.name}`<br>{spelled}", _escaped(one.meaning), _escaped(one.next_step)
 
 
 def _place(value: int) -> tuple[bool, int]:

@@ -13,6 +13,9 @@ import tokar
 
 ROOT: Final = Path(__file__).parents[1]
 _LINK: Final = re.compile(r"(\]\()([^)#\s:]+)((?:#[^)\s]*)?\))")
+_WIDE: Final = {
+    f"reference/{name}.md" for name in ("codes", "errors", "faults", "environment", "exit-codes")
+}  # one table
 _LIBRARY: Final = """# Every public name
 
 What each name takes, returns and raises, from its docstring. [The library](api.md) is the shorter list, with examples.
@@ -46,6 +49,8 @@ def library() -> str:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Let links that are right in the checkout be right in the site too, where docs/ is the top."""
     uri = page.file.src_uri
+    if uri in _WIDE:
+        page.meta["hide"] = ["toc"]
     here = ROOT / uri if uri.startswith("spec/") else ROOT / "docs" / uri
 
     def moved(link: re.Match[str]) -> str:
