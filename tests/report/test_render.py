@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import full
+from chain_sets import DATABASE, dirty, full, part
 from command_line import tokar as command
 from report_pages import HOSTILE, Page, colours, contrast, make_sets, page_of_set
-from small_sets import contents
+from small_sets import contents, write
 
 import tokar
 from tokar.errors import ExistingFileError, InputError, StorageError
@@ -172,9 +172,27 @@ def test_ten_thousand_logs_and_many_faults_stay_readable_and_small(tmp_path: Pat
     stream |= {"low": 1, "high": 10_000}
     stream["rows"] = [{**stream["rows"][0], "cells": [0, 2] * 120}] * 250
     rung = picture["sets"][0]["rungs"][4]
-    rung["faults"]["rows"] = [{"sign": "!", "text": "x" * 300, "below": ["y" * 200] * 3, "tone": "bad"}] * 10
+    rung["faults"]["rows"] = [{"texts": ["x" * 300], "below": ["y" * 200] * 3, "tone": "bad"}] * 10
     picture["sets"] = picture["sets"] * 100
     assert len(page_of(picture)) < 2_000_000
+
+
+def test_faults_of_which_the_same_is_said_are_one(tmp_path: Path) -> None:
+    files = {
+        DATABASE: bytes(dirty(5, 14)),
+        **{name: data[:4096] + bytes(len(data) - 4096) for name, data in part(5, 14).items()},
+    }
+    page = Page(page_of_set(write(tmp_path / "set", files)))
+    faults = [one.text for one in page.root.all("ul") if one.attributes.get("class") == "faults"]
+    assert "edb00005.log has no content" in faults[0]
+    assert "more like it" in faults[0]
+    assert faults[0].count("next:") < 4
+
+
+def test_sets_are_called_by_their_short_names_and_the_path_is_told_once(pages: Mapping[str, str]) -> None:
+    text = Page(pages["fork"]).text
+    assert "it is another log in one.tokar (created" in text
+    assert text.count("/fork/one.tokar") == 1
 
 
 def test_a_picture_of_ten_thousand_logs_holds_no_list_of_them(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tokar.words import count_text, some
 
 _MOST_EVENTS: Final = 40  # of one set
 _READING: Final = {"open", "read", "close"}  # once for each file
+_OF_COURSE: Final = {"free"}  # where it goes well
 _TOLD: Final = {"at", "call", "name", "failed", "code", "unanswered"}
 
 
@@ -74,7 +75,7 @@ def _events(calls: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             read = read or {"at": one.get("at"), "files": 0, "bytes": 0}
             read["files"] += call == "open"
             read["bytes"] += int(one.get("size", 0)) if call == "read" else 0
-        elif not call.endswith("_entries"):
+        elif "failed" in one or not (call in _OF_COURSE or call.endswith("_entries")):
             yield from _reading(read)
             read = {}
             yield _call(call, one)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain as in_turn
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +48,7 @@ class _Place(NamedTuple):
 
 _MOST: Final = 100  # sets, databases, and rows of any list
 _MOST_SAID: Final = 10  # things that one rung found
+_MOST_ALIKE: Final = 4  # of those, of which the same is said
 _PLACES: Final = 240  # that a line has where there is more than it could show
 _PAGES: Final = {PageFaultKind.BAD: "content and checksum do not fit"}
 _STATES: Final = {RungState.PASSED: Tone.GOOD, RungState.FAILED: Tone.BAD, RungState.NOT_LOOKED_AT: Tone.OPEN}
@@ -66,7 +68,7 @@ def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = 
     opened = [*_opened(report, labels)]
     chain = report.chain
     profiles = dict.fromkeys(one.profile for one in chain.sets)
-    return {
+    picture = {
         "outcome": _outcome(report.outcome),
         "about": _about(report, labels),
         "made": made,
@@ -86,6 +88,20 @@ def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = 
         "commands": [*_commands(report, paths)],
         **_after(report),
     }
+    longer = sorted(((path, label) for path, label in labels.items() if path != label), key=lambda one: -len(one[0]))
+    return {key: one if key in {"commands", "places"} else _called(one, longer) for key, one in picture.items()}
+
+
+def _called(value: Any, labels: Sequence[tuple[str, str]]) -> Any:
+    """Return a value in whose texts sets are called as in the pictures; what is told about one keeps its path."""
+    if isinstance(value, dict):
+        return {key: one if key == "about" else _called(one, labels) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_called(one, labels) for one in value]
+    if isinstance(value, str):
+        for path, label in labels:
+            value = value.replace(path, label)
+    return value
 
 
 def _outcome(found: LastLine | None) -> Values:
@@ -117,16 +133,17 @@ def _set(one: ArchiveCheck, label: str) -> Values:
 
 
 def _rung(result: RungResult) -> Values:
-    found = [*(_fault("!", one) for one in result.findings), *(_fault("note", one) for one in result.remarks)]
+    found = [*(_fault("!", one) for one in result.findings), *(_fault("note: ", one) for one in result.remarks)]
     said = [("", one) for one in result.details]
-    said += [("not judged", one) for one in result.unproven] + [("not looked at", one) for one in result.not_looked_at]
+    said += [("not judged: ", one) for one in result.unproven]
+    said += [("not looked at: ", one) for one in result.not_looked_at]
     return {
         "rung": result.rung.value,
         "state": result.state.value,
         "tone": _STATES[result.state].value,
         "summary": result.summary,
-        "faults": _cut(found, _MOST_SAID),
-        "said": _cut([{"sign": sign, "text": text} for sign, text in said], _MOST_SAID),
+        "faults": _cut(_alike(found), _MOST_SAID),
+        "said": _cut([{"text": f"{sign}{text}"} for sign, text in said], _MOST_SAID),
     }
 
 
@@ -135,7 +152,19 @@ def _fault(sign: str, one: RungFault) -> Values:
     below += [f"the engine's error: {one.engine}"] if one.engine is not None else []
     below += [f"so: {text}" for text in one.consequences]
     below += [f"next: {one.next_step}"] if one.next_step else []
-    return {"sign": sign, "text": one.message, "below": below, "tone": (Tone.BAD if sign == "!" else Tone.OPEN).value}
+    return {
+        "text": f"{sign.strip('!')}{one.message}",
+        "below": below,
+        "tone": (Tone.BAD if sign == "!" else Tone.OPEN).value,
+    }
+
+
+def _alike(faults: Iterable[Values]) -> Iterator[Values]:
+    """Yield faults, those of which the same is said as one."""
+    for (tone, below), same in groupby(faults, lambda one: (one["tone"], one["below"])):
+        texts = [one["text"] for one in same]
+        more = [f"and {len(texts) - _MOST_ALIKE:,} more like it"] if len(texts) > _MOST_ALIKE else []
+        yield {"texts": [*texts[:_MOST_ALIKE], *more], "below": below, "tone": tone}
 
 
 def _stream(stream: Stream) -> Values:
@@ -202,6 +231,8 @@ def _pages_text(one: DatabaseFacts) -> str:
         return f"pages were not verified: {report.not_verified if report else 'tokar check --content does it'}"
     bad = count_text(report.bad, "damaged page") if report.bad else "no damaged page"
     text = f"{bad} among {report.pages:,}"
+    text += f", {report.empty:,} of them empty" if report.empty else ""
+    text += f", {report.blank_pages}" if report.blank else ""
     text += f", {report.correctable:,} that the engine corrects" if report.correctable else ""
     return text + (
         f", {count_text(one.chain.off_count, 'page')} that the logs do not lead to"
@@ -284,9 +315,13 @@ def _left_out(report: CheckReport, labels: dict[str, str], opened: Iterable[Valu
 
 def _fixes(report: CheckReport) -> list[Values]:
     """Return what is wrong and what to do about it, the root cause of each set first."""
-    findings = (one for archive in report.archives for result in archive.rungs for one in result.findings)
-    found = {one.next_step: {"what": one.message, "next": one.next_step} for one in findings if one.next_step}
-    return [*found.values()][:_MOST_SAID]
+    found: dict[str, list[str]] = {}
+    for one in (finding for archive in report.archives for result in archive.rungs for finding in result.findings):
+        if one.next_step:
+            found.setdefault(one.next_step, []).append(one.message)
+    return [{"what": messages[0], "more": len({*messages}) - 1, "next": step} for step, messages in found.items()][
+        :_MOST_SAID
+    ]
 
 
 def _commands(report: CheckReport, paths: Sequence[Path | str]) -> Iterator[Values]:
