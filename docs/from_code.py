@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import inspect
 import json
@@ -160,15 +161,17 @@ def _variable_rows() -> Iterator[tuple[str, ...]]:
 
 
 def _coded(row: tuple[str, str]) -> tuple[str, str]:
-    return f"`{row[0]}`", _escaped(row[1])
+    name = f"`{row[0]}`" if "|" not in row[0] else f"<code>{html.escape(row[0])}</code>"  # a bar ends a cell
+    return name, _escaped(row[1])
 
 
 def _escaped(text: str) -> str:
-    """Return text that is text in Markdown too."""
-    return re.sub(r"([\\*_`<>\[\]])", r"\\\1", text)
+    """Return text that is text in Markdown too; what stands between backticks stays code."""
+    parts = re.split("(`[^`]+`)", text)
+    return "".join(one if one[:1] == "`" else re.sub(r"([\\*_`<>\[\]])", r"\\\1", one) for one in parts)
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     heads = tuple(heads)
     lines = [heads, ("---",) * len(heads), *rows]
-    return "".join(f"| {' | '.join(str(one).replace('|', chr(92) + '|') for one in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(str(one).replace('|', '&#124;') for one in line)} |\n" for line in lines)
