@@ -6,7 +6,7 @@ JOBS   ?= auto
 SPREAD := -n $(JOBS) --dist worksteal # a worker keeps to neighbouring tests, which share what they begin with
 FUZZ_SECONDS ?= 10
 
-.PHONY: demo test quick torture peers lint format fixtures docs fuzz wine bench bench-peers clean
+.PHONY: demo test quick torture peers lint format fixtures docs picture fuzz wine bench bench-peers clean
 
 $(BIN)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokar needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
@@ -46,6 +46,9 @@ fixtures: $(BIN)/.ready
 docs: $(BIN)/.ready
 	$(BIN)/python -m docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+picture: $(BIN)/.ready
+	$(BIN)/python -m docs.picture
 
 fuzz: $(BIN)/.ready
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
