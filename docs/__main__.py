@@ -82,7 +82,8 @@ def made() -> dict[Path, str]:
     """Return every file that is made, with its text."""
     verbs = program()
     reference = {HERE / "reference" / name: text for name, text in from_code.pages(verbs).items()}
-    man = {MAN / name: text for name, text in man_pages(verbs, from_code.exit_codes()).items()}
+    variables = [(name, sets) for name, sets, _ in from_code.variables()]
+    man = {MAN / name: text for name, text in man_pages(verbs, from_code.exit_codes(), variables).items()}
     return {TARGET: page(), **reference, **man}
 
 

@@ -153,11 +153,16 @@ def _place(value: int) -> tuple[bool, int]:
     return number is None, value if number is None else -number
 
 
+def variables() -> list[tuple[str, str, list[str]]]:
+    """Return the variables that several verbs heed: the name, the option or what it means, and the verbs."""
+    listed = json.loads(CliRunner().invoke(cli.app, ["config", "--json"]).stdout)["variables"]
+    return [(one["name"], one["option"] or one["meaning"], one["verbs"]) for one in listed if len(one["verbs"]) != 1]
+
+
 def _variable_rows() -> Iterator[tuple[str, ...]]:
-    for one in json.loads(CliRunner().invoke(cli.app, ["config", "--json"]).stdout)["variables"]:
-        if len(one["verbs"]) != 1:
-            sets = f"`{one['option']}`" if one["option"] else one["meaning"]
-            yield f"`{one['name']}`", sets, ", ".join(one["verbs"]) if 0 < len(one["verbs"]) < _MANY else "every verb"
+    for name, sets, verbs in variables():
+        shown = f"`{sets}`" if sets.startswith("--") else sets
+        yield f"`{name}`", shown, ", ".join(verbs) if 0 < len(verbs) < _MANY else "every verb"
 
 
 def _coded(row: tuple[str, str]) -> tuple[str, str]:

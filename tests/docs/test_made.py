@@ -90,7 +90,7 @@ def test_no_line_of_a_man_page_is_a_request_by_chance() -> None:
     from docs.manpages import man_pages  # noqa: PLC0415
 
     whole = Verb(("tokar",), "tokar", ("All.",), (), (), (), (), (verb,))
-    page = man_pages(whole, [])["tokar-x.1"]
+    page = man_pages(whole, [], [])["tokar-x.1"]
     requests = {line.split()[0] for line in page.splitlines() if line.startswith((".", "'"))}
     assert requests <= {".TH", ".SH", ".TP", ".PP"}
     assert "a\\efBb" in page
