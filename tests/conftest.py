@@ -6,6 +6,8 @@ import gc
 import os
 import shutil
 import sys
+import zlib
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,10 +69,17 @@ SLOW = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, and leave out on Windows what only POSIX has."""
+    """Mark the slow tests, leave half of their values to the torture run, and on Windows what only POSIX has."""
+    values = defaultdict(list)
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker("slow")
+            values[item.nodeid.partition("[")[0]].append(item)
+    for several in values.values():
+        if not any(item.get_closest_marker("torture") for item in several):  # else the test chooses itself
+            several.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))  # the same ones every time, of every kind
+            for item in several[max((len(several) + 1) // 2, 2) :]:
+                item.add_marker("torture")
     if os.name == "nt":
         leave_out(items)
 

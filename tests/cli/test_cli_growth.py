@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-FEW = 20
+FEW = 10
 MANY = 1000  # in the torture run
 KINDS = ("good", "faulty")
 VERBS = {

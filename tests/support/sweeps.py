@@ -11,12 +11,12 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_SHARE = 1 if "TOKAR_ALL_EXAMPLES" in os.environ else 3
+_SHARE = 1 if "TOKAR_ALL_EXAMPLES" in os.environ else 6
 
 
 def examples(count: int) -> settings:
-    """Return how often a property is tried: so often in the torture run, a third of that else, but twenty times."""
-    return settings(deadline=None, max_examples=max(count // _SHARE, min(count, 20)))
+    """Return how often a property is tried: so often in the torture run, a sixth of that else, but ten times."""
+    return settings(deadline=None, max_examples=max(count // _SHARE, min(count, 10)))
 
 
 def sampled(values: Iterable[Any], is_kept: Callable[..., bool]) -> list[Any]:

@@ -30,9 +30,17 @@ def test_age_opens_what_was_sealed_here() -> None:
     assert pyrage.passphrase.decrypt(seal_with_passphrase(KEY, "wörds"), "wörds") == KEY
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_what_age_sealed_is_opened_however_much_work_it_asks_for() -> None:
     assert open_with_passphrase(base64.b64decode(BY_WORDS), WORDS) == KEY
+
+
+def test_text_that_stands_for_the_same_bytes_in_another_way_is_not_opened() -> None:
+    sealed = seal_with_passphrase(KEY, "words")
+    lines = sealed.split(b"\n", 3)
+    for text in (lines[1].split()[2], lines[2], lines[3][4:47]):
+        spoilt = text[:-1] + bytes([text[-1] ^ 1])  # a bit beyond the last byte, or a digit that is none
+        assert open_with_passphrase(sealed.replace(text, spoilt), "words") is None, text
 
 
 def test_a_byte_that_is_changed_anywhere_is_noticed() -> None:

@@ -185,10 +185,15 @@ def test_nobody_is_no_recipient(tmp_path: Path) -> None:
         Recipients.lines(tmp_path / "empty")
 
 
-def test_more_recipients_than_an_archive_has_room_for_are_refused(tmp_path: Path, identity: Path) -> None:
+def test_more_recipients_than_an_archive_has_room_for_are_refused(identity: Path) -> None:
     (line,) = Recipients.lines(f"{identity}.pub")
     with pytest.raises(InputError, match="501 recipients are too many"):
         Recipients([line] * 501)
+
+
+@pytest.mark.torture
+def test_as_many_recipients_as_are_taken_have_room(tmp_path: Path, identity: Path) -> None:
+    (line,) = Recipients.lines(f"{identity}.pub")
     with library.create(tmp_path / "a.tokar", profile="ese", recipients=Recipients([line] * 500)):
         pass
     Archive(tmp_path / "a.tokar", ring(identity)).close()

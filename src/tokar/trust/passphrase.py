@@ -19,9 +19,10 @@ _MOST_WORK: Final = 22  # 4 GiB; age accepts no more either
 _BLOCK: Final = 8
 _LABEL: Final = b"age-encryption.org/v1/scrypt"
 _FILE: Final = re.compile(
-    rb"(age-encryption\.org/v1\n-> scrypt ([A-Za-z0-9+/]{22}) ([1-9][0-9]?)\n([A-Za-z0-9+/]{43})\n---) "
-    rb"([A-Za-z0-9+/]{43})\n"
-)
+    rb"(age-encryption\.org/v1\n-> scrypt ([A-Za-z0-9+/]{21}[AQgw]) ([1-9][0-9]?)\n"
+    rb"([A-Za-z0-9+/]{42}[048AEIMQUYcgkosw])\n---) "
+    rb"([A-Za-z0-9+/]{42}[048AEIMQUYcgkosw])\n"
+)  # the last digits of a text leave no bit beyond the last byte
 _NO_NONCE: Final = bytes(12)
 _LAST: Final = bytes(11) + b"\1"  # the nonce of the first chunk of a payload, if it is the last
 _NONCE_SIZE: Final = 16
