@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chain_sets import DATABASE, OTHER_STREAM, archive, checkpoint, dirty, logs, streaming
+from chain_sets import DATABASE, OTHER_STREAM, archive, checkpoint, database, dirty, logs, streaming
 from command_line import done, tokar
+from real_sets import rewritten
 from recovery_sets import flip, write
 
+from tokar.ese.values import LogPosition
 from tokar.sets.outcome import Word
 
 Files = dict[str, bytes]
@@ -32,6 +34,9 @@ FORK, FOREIGN = logs(9, 10, after=ALL[name(8)], branch=500), logs(8, 9, stream=O
 BLANK = {name(9): ALL[name(9)][:4096].ljust(len(ALL[name(9)]), b"\0")}
 COPY = {DATABASE: bytes(streaming(5, 7)), **part(5, 7)}
 SNAPSHOT = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": ALL[name(7)]}
+OTHER = {name(7): ALL[name(7)]}
+rewritten(name(7), 2)(OTHER)
+CLEAN = {DATABASE: bytes(database(consistent_position=LogPosition(generation=5, sector=1)))}
 ROWS: dict[str, tuple[Files, Files, Word]] = {
     "as it should be": (COPY, part(8, 10), YES),
     "with an overlap": (COPY, part(6, 10), YES),
@@ -44,6 +49,11 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "a damaged copy in the full": ({**COPY, **damaged(7)}, part(7, 10), YES),
     "a cut copy in the full": ({**COPY, name(6): ALL[name(6)][:9000]}, part(6, 10), YES),
     "an empty copy in the full": ({**COPY, name(7): b""}, part(7, 10), YES),
+    "other records in the copy in the full": ({**COPY, **OTHER}, part(7, 10), YES),
+    "a copy under another name in the later one": (COPY, {**part(8, 10), "edb00009 - Copy.log": ALL[name(9)]}, YES),
+    "another name in the full": ({**COPY, "edb00006 - Copy.log": ALL[name(6)]}, part(6, 10), YES),
+    "shut down, and what goes on from there": (CLEAN, part(5, 7), YES),
+    "shut down, and a hole behind": (CLEAN, part(8, 10), NOT),
     "a hole between them": (COPY, part(9, 10), NOT),
     "a hole": (COPY, part(8, 10, 9), NOT),
     "two histories": (COPY, {**part(8, 10), **{f"old/{one}": data for one, data in FORK.items()}}, NOT),

@@ -128,7 +128,8 @@ def _reach(sets: Sequence[BackupSet], logs: LogTable, start: ChainStart, number:
             older.append(_too_old(sets, start, number, run))
             continue
         touched = True
-        found = _way_faults(sets, logs, run, highest)
+        is_said = not run.logs and start.blocking  # the set with the databases says what is missing
+        found = _way_faults(sets, logs, run, highest) if not is_said else ()
         faults += (one for one in found if not one.generations or not said.issuperset(one.generations))
         on_run = (one for one in map(logs.version_of, own) if one is not None and run.at(one.generation) == one)
         faults += [fault] if (fault := start.unplayed(stream, on_run)) else []
@@ -151,8 +152,8 @@ def _streams(backup_set: BackupSet) -> dict[bytes, list[LogFacts]]:
 def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Version) -> Iterator[Fault]:
     """Yield why a run does not come to a log."""
     first = _first_off(logs, run, goal)
-    if first is None or not run.logs:
-        return  # it is reached; or the set with the databases says what is missing
+    if first is None:
+        return  # it is reached
     reached = run.at(first.generation)
     if reached is not None:
         yield fork_fault(sets, first.generation, (reached, first))

@@ -129,7 +129,8 @@ class Version:
 
     stream: bytes  # The stream it belongs to; empty where the format does not say
     generation: int  # Its generation
-    copies: tuple[Copy, ...]  # Where it is: whole ones first, closed ones before one that was still being written
+    # Where it is: whole ones first, those that the engine finds, closed ones before one that was still being written.
+    copies: tuple[Copy, ...]
     good: int = 0  # How many of them are whole, and what the next log goes on from
 
     @property
@@ -146,6 +147,10 @@ class Version:
     def whole(self) -> tuple[Copy, ...]:
         """Those of its copies that are whole; all of them where none is."""
         return self.copies[: self.good] or self.copies
+
+    def has_whole(self, log: LogFacts) -> bool:
+        """Return whether a log is one of its whole copies."""
+        return any(copy.facts is log for copy in self.copies[: self.good])
 
     @property
     def differing(self) -> tuple[Copy, ...]:
@@ -243,7 +248,7 @@ class LogTable:
         stream, good = stream_of(copies[0].facts) or b"", {id(copies[0]): True}
         if len(copies) > 1:  # else it is the best one in any case
             good = {id(one): is_whole(one.facts) and not self.is_contradicted(one.facts) for one in copies}
-            copies.sort(key=lambda one: (not good[id(one)], one.facts.current, one.at))
+            copies.sort(key=lambda one: (not good[id(one)], not one.facts.has_engine_name, one.facts.current, one.at))
         return Version(stream, generation, tuple(copies), sum(good.values()))
 
     @staticmethod

@@ -13,7 +13,7 @@ from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.judge import LeftOut, SetVerdict, judge_set
 from tokar.sets.log_run import LogRun, follow
-from tokar.sets.logs import LogTable, Version, is_whole, stream_of
+from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.need import Basis, need_of
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
@@ -150,11 +150,13 @@ def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: LogTab
 
 
 def _gives_way(log: LogFacts, number: int, logs: LogTable) -> bool:
-    """Return whether a log of a set gives way to the same log in another set, which has all of it, or whole."""
+    """Return whether a log of a set gives way to the same log in another set: all of it, whole, rightly named."""
     version = logs.version_of(log)
     if version is None or version.copies[0].at == number:
         return False
-    return (log.current and not version.facts.current) or (is_whole(version.facts) and not is_whole(log))
+    first = version.facts
+    is_named = log.has_engine_name or not first.has_engine_name
+    return (log.current and not first.current) or not is_named or (version.good > 0 and not version.has_whole(log))
 
 
 def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
