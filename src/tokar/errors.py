@@ -69,7 +69,7 @@ file) and `hint` (the next step). Nothing here imports from the rest of the pack
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypedDict, Unpack
@@ -125,6 +125,11 @@ class ArchiveError(Exception):
     def __str__(self) -> str:
         place = self.where()
         return f"{self.message} ({place})" if place else self.message
+
+
+def worst_of(errors: Iterable[ArchiveError]) -> ArchiveError | None:
+    """Return the worst of several errors, that of the lowest exit code; None where there are none."""
+    return min(errors, key=lambda one: one.exit_code, default=None)
 
 
 class StorageError(ArchiveError):

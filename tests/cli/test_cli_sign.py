@@ -220,7 +220,7 @@ def test_signing_says_what_it_did(keys: Path) -> None:
 @pytest.mark.usefixtures("folder")
 def test_what_was_signed_before_an_error_is_told(keys: Path) -> None:
     result = tokar("sign", "--json", "a.tokar", "nothing", "--key", keys / "bob")
-    assert (result.exit_code, [one["path"] for one in result.json()["archives"]]) == (1, ["a.tokar"])
+    assert (result.exit_code, [one["path"] for one in result.json()["archives"]]) == (1, ["a.tokar", "nothing"])
     assert result.json()["error"]["path"] == "nothing"
 
 

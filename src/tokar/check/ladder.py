@@ -19,6 +19,7 @@ from tokar.errors import (
     LocationListError,
     LockedError,
     RestoreError,
+    StorageError,
     UnsealedError,
     UnsupportedError,
 )
@@ -40,10 +41,14 @@ from tokar.sets.outcome import not_verified, of_no_known_engine, pages_unproven,
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.roles import LogRole
 from tokar.sets.start import ChainStart
+from tokar.storage.bytesource import OverwritesInputError
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import count_text, some
 
-_NOT_REACHED: Final = {UnsupportedError.exit_code: Rung.READABLE, UnsealedError.exit_code: Rung.SEALED}
+_NOT_REACHED: Final = {
+    **dict.fromkeys((StorageError.exit_code, InputError.exit_code, UnsupportedError.exit_code), Rung.READABLE),
+    UnsealedError.exit_code: Rung.SEALED,
+}
 
 if TYPE_CHECKING:
     from tokar.replay.whole import OpenFile
@@ -90,7 +95,12 @@ def check(
     opened = [_Check(str(path), request, progress) for path in archives_of(given.sets)]
     opened += [_Check(some(files), request, progress, files) for files in given.files]
     for one in opened:
-        one.look()
+        try:
+            one.look()
+        except (StorageError, InputError) as error:
+            if len(opened) == 1 or isinstance(error, OverwritesInputError):
+                raise
+            one.stop(error)
     looked = [(one, one.backup_set) for one in opened if one.backup_set is not None]
     lying = {found.root: one.files for one, found in looked if one.files}
     sets = followed_together([found for _, found in looked], lying, request.keyring)
@@ -115,6 +125,7 @@ class _Check:
         self._given = files
         self.files: Sequence[Candidate] = ()  # Where those are that lie in no archive, by their numbers
         self._changed: tuple[str, ...] = ()
+        self._error: ArchiveError | None = None
         self._left_out: tuple[tuple[str, str], ...] = ()
         self.backup_set: BackupSet | None = None
         self._request = request
@@ -130,7 +141,7 @@ class _Check:
         try:
             archive = Archive(self.path, self._request.keyring)
         except FormatError as error:
-            self._not_opened(error)
+            self.stop(error)
             return
         with archive:
             if self._request.signers is not None:
@@ -146,6 +157,7 @@ class _Check:
                     self._rehearsed(archive, facts)
             except FormatError as error:  # also content that only decoding shows to be damaged
                 self._fail(Rung.INTACT, error)
+                self._error = error
             except LockedError as error:  # no facts are kept of it either
                 self._rungs[Rung.CONSISTENT] = RungResult(rung=Rung.CONSISTENT, unproven=(error.message,))
 
@@ -163,7 +175,7 @@ class _Check:
             if self._request.replay:
                 self._rungs[Rung.REHEARSED] = _replayed(self.backup_set.facts, files.open)
 
-    def _not_opened(self, error: FormatError) -> None:
+    def stop(self, error: ArchiveError) -> None:
         """Note how far an archive that cannot be opened comes."""
         if error.path is None:
             error.path = self.path
@@ -173,6 +185,7 @@ class _Check:
         if failed is Rung.INTACT:
             self._skip(Rung.SEALED, "damage was found before its end could be judged")
         self._fail(failed, error)
+        self._error = error
 
     def _intact(self, archive: Archive) -> bool:
         locked = self._request.content and archive.is_locked
@@ -271,6 +284,7 @@ class _Check:
             backup_set=self.backup_set,
             verdict=self._verdict,
             left_out=self._left_out,
+            error=self._error,
         )
 
     def _fail(self, rung: Rung, error: ArchiveError) -> None:

@@ -126,6 +126,7 @@ class ArchiveCheck:
     backup_set: BackupSet | None = None  # What it says of itself as a set; None where that could not be read
     verdict: SetVerdict | None = None  # What becomes of its databases, going by this archive alone
     left_out: tuple[tuple[str, str], ...] = ()  # Files as they lie that are no part of the set, each with the reason
+    error: ArchiveError | None = None  # What kept it from being looked at whole
 
     @property
     def outcome(self) -> LastLine:

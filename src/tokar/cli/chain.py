@@ -13,7 +13,7 @@ from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file, name_beside
 from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given, find_all
-from tokar.errors import SetError
+from tokar.errors import SetError, worst_of
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault
 from tokar.sets.outcome import LastLine, Word, worst
@@ -73,6 +73,8 @@ def show_chain(
         problems = [output.error_json(error) for error in found.problems]
         signed = to_json(signers.accepted) if signers else None
         found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed}
+        failed = worst_of(found.problems)
+        found_json |= {"error": output.error_json(failed)} if failed else {}
         output.as_json({**chain.to_json(), **found_json})
     elif not quiet:
         _print(chain)

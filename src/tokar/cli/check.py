@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +28,7 @@ from tokar.cli.options import (
 )
 from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given
+from tokar.errors import worst_of
 from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -104,11 +105,21 @@ def check_archives(
         advance = stack.enter_context(output.progress("checking", size, of=some(archives, 1), quiet=quiet or as_json))
         report = check(paths, request, progress=advance)
     if as_json:
-        output.as_json({**report.to_json(), "signed_by": to_json(signers.accepted) if signers else None})
+        output.as_json({**_json(report), "signed_by": to_json(signers.accepted) if signers else None})
     elif not quiet:
         _print(report)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _json(report: CheckReport) -> dict[str, Any]:
+    """Return it with the error of each archive that could not be looked at whole, and the worst of them."""
+    value = report.to_json()
+    for row, one in zip(value["archives"], report.archives, strict=True):
+        if one.error is not None:
+            row["error"] = output.error_json(one.error)
+    worst = worst_of(one.error for one in report.archives if one.error)
+    return value | ({"error": output.error_json(worst)} if worst else {})
 
 
 def _print(report: CheckReport) -> None:

@@ -10,6 +10,7 @@ import typer
 from tokar import codes
 from tokar.cli import output
 from tokar.cli.options import Json
+from tokar.cli.several import Answers
 from tokar.errors import ArchiveError, InputError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -34,14 +35,15 @@ def explain_codes(
     wanted = [part for part in parts if part.lower() not in _AROUND]
     if not wanted:
         raise InputError("no code was given", hint="such as: tokar explain -1216")
-    found = [(word, codes.parse(word)) for word in wanted]
-    if as_json:
-        output.as_json({"codes": [_json(word, value) for word, value in found]})
-    else:
-        for word, value in found:
-            _print(word, value)
-    if any(codes.find(value) is None for _, value in found):
-        raise typer.Exit(ArchiveError.exit_code)
+    answers = Answers("codes", as_json=as_json)
+    for word in wanted:
+        with answers.of(asked=word):
+            value = codes.parse(word)
+            unknown = None if codes.find(value) else ArchiveError(f"{word}: no name is known here")
+            answers.add(_json(word, value), unknown)
+            if not as_json:
+                _print(word, value)
+    answers.end()
 
 
 def _json(word: str, value: int) -> dict[str, Any]:

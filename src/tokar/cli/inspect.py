@@ -148,7 +148,11 @@ def inspect_files(
 
     opened = partial(open_archive, keyring=keyring_of(identity, passphrase=passphrase))
 
-    def show(path: str, names_inside: list[str]) -> bool:
+    def show(given: str, names_inside: list[str]) -> bool:
+        with local_file(given) as path:
+            return show_file(path, names_inside)
+
+    def show_file(path: str, names_inside: list[str]) -> bool:
         if Path(path).is_dir():
             return _folder(path, wanted, entries=entries, plain=not (records or sums), as_json=as_json)
         if records and (names_inside or page is not None or not _is_archive(path)):
@@ -166,13 +170,13 @@ def inspect_files(
 
     demand_not_printed_into(asked)
     several = len(asked) > 1
-    with output.results(several=as_json and several):
+    with output.results(several=as_json and several) as errors:
         codes = [
-            _code_of(show, path, [*(only or []), *inside], alone=not several, as_json=as_json)
+            _code_of(partial(show, path, [*(only or []), *inside]), errors, alone=not several, as_json=as_json)
             for path, inside in asked.items()
         ]
     if any(codes):
-        raise typer.Exit(next(filter(None, codes)))
+        raise typer.Exit(min(filter(None, codes)))
 
 
 def _folder(path: str, wanted: Wanted, *, entries: bool, plain: bool, as_json: bool) -> bool:
@@ -195,15 +199,12 @@ def _folder(path: str, wanted: Wanted, *, entries: bool, plain: bool, as_json: b
     return False
 
 
-def _code_of(
-    show: Callable[[str, list[str]], bool], path: str, inside: list[str], *, alone: bool, as_json: bool
-) -> int:
+def _code_of(show: Callable[[], bool], errors: list[ArchiveError], *, alone: bool, as_json: bool) -> int:
     """Show one file and return its exit code: what is wrong with it does not keep the others from being shown.
 
     Args:
         show: Shows it, and returns whether its content is damaged.
-        path: The file; `-` for standard input.
-        inside: The entries that are wanted.
+        errors: Takes what is wrong with it.
         alone: Whether there is no other: then its error ends the command.
         as_json: Whether its error is a JSON object too.
 
@@ -211,13 +212,14 @@ def _code_of(
         ArchiveError: It cannot be shown, and there is no other.
     """
     try:
-        with local_file(path) as real:
-            return SetError.exit_code if show(real, inside) else 0
+        return SetError.exit_code if show() else 0
     except typer.Exit as ending:
+        errors += [ending.__cause__] if isinstance(ending.__cause__, ArchiveError) else []
         return ending.exit_code
     except ArchiveError as error:
         if alone:
             raise
+        errors.append(error)
         output.report(error, as_json=as_json)
         return error.exit_code
 
@@ -373,7 +375,7 @@ def _exit_with_first_error(found: Sequence[DatabaseInSet]) -> None:
     for one in found:
         if one.error is not None:
             output.report(one.error)
-            raise typer.Exit(one.error.exit_code)
+            raise typer.Exit(one.error.exit_code) from one.error
 
 
 def _examination(examination: dict[str, Any] | None) -> None:

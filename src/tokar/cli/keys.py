@@ -9,6 +9,7 @@ import typer
 from tokar import names
 from tokar.cli import output
 from tokar.cli.options import Json, open_given
+from tokar.cli.several import Answers
 from tokar.trust.rekeying import key_files
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -26,23 +27,21 @@ def keys(
 
     Example: tokar keys full.tokar
     """
-    answers = []
+    answers = Answers(as_json=as_json)
     for path in archives:
-        with open_given(path) as archive:
+        with answers.of(path=path), open_given(path) as archive:
             encryption = archive.head.encryption
             found = [] if encryption is None else key_files(archive)
-            key_id = None if encryption is None else encryption.key_id.hex()
-        answer: dict[str, Any] = {
-            "path": path,
-            "encrypted": encryption is not None,
-            "key_id": key_id,
-            "keys": [{"where": one.where, "kinds": one.kinds, "fault": one.fault} for one in found],
-        }
-        answers.append(answer)
-        if not as_json:
-            _print(answer)
-    if as_json:
-        output.as_json({"archives": answers})
+            answer: dict[str, Any] = {
+                "path": path,
+                "encrypted": encryption is not None,
+                "key_id": None if encryption is None else encryption.key_id.hex(),
+                "keys": [{"where": one.where, "kinds": one.kinds, "fault": one.fault} for one in found],
+            }
+            answers.add(answer)
+            if not as_json:
+                _print(answer)
+    answers.end()
 
 
 def _print(answer: dict[str, Any]) -> None:

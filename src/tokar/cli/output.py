@@ -27,6 +27,7 @@ from tokar.errors import (
     IntegrityError,
     PartialError,
     StorageError,
+    worst_of,
 )
 from tokar.redact import without_identities
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output, never_read
@@ -242,18 +243,23 @@ def begun(value: dict[str, Any]) -> str:
 
 
 @contextmanager
-def results(*, several: bool) -> Iterator[None]:
-    """Print every object of the block as one of several results, in one JSON value, where there may be several."""
+def results(*, several: bool) -> Iterator[list[ArchiveError]]:
+    """Print every object of the block as one of several results, in one JSON value, where there may be several.
+
+    Yields a list for the errors of the block; the worst of them stands at the end.
+    """
+    errors: list[ArchiveError] = []
     if not several or _Output.rows:  # those of a file among several follow each other
-        yield
+        yield errors
         return
     write(json_text(stamped({}), indent=2).removesuffix("\n}") + ',\n  "results": [')
     _Output.rows = 1
     try:
-        yield
+        yield errors
     finally:
         _Output.rows = 0
-        write("  ]\n}\n")
+        worst = worst_of(errors)
+        write("  ]" + (f',\n  "error": {json_text(error_json(worst))}' if worst else "") + "\n}\n")
 
 
 def flush() -> None:

@@ -14,12 +14,11 @@ from tokar.cli.options import (
     Json,
     Quiet,
     demand_not_printed_into,
-    end_with_json,
     make_signer,
     name_leftovers,
     named,
 )
-from tokar.errors import ArchiveError
+from tokar.cli.several import Answers
 from tokar.trust.signatures import SUFFIX, Where
 from tokar.trust.signing import SignedArchive, sign_archive
 
@@ -56,22 +55,16 @@ def sign_archives(
     demand_not_printed_into(archives)
     signer = make_signer(keys)
     assert signer is not None
-    done: list[dict[str, Any]] = []
+    answers = Answers(as_json=as_json)
     for path in archives:
         if not quiet:
             name_leftovers(Path(path).parent)
-        try:
-            with named(path):
-                found = sign_archive(path, signer, embed=embed)
-        except ArchiveError as error:
-            if as_json:
-                end_with_json({"archives": done}, error)
-            raise
-        done.append(_json(path, found))
-        if not (quiet or as_json):
-            _print(path, found)
-    if as_json:
-        output.as_json({"archives": done})
+        with answers.of(path=path), named(path):
+            found = sign_archive(path, signer, embed=embed)
+            answers.add(_json(path, found))
+            if not (quiet or as_json):
+                _print(path, found)
+    answers.end()
 
 
 def _print(path: str, found: SignedArchive) -> None:

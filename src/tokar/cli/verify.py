@@ -26,6 +26,7 @@ from tokar.cli.options import (
     signature_lines,
     stream_of,
 )
+from tokar.cli.several import Answers
 from tokar.errors import ArchiveError, InputError, IntegrityError
 from tokar.format import records
 from tokar.format.verify import VerifyReport, verify
@@ -74,12 +75,11 @@ def verify_archives(
     Example: tokar verify full.tokar --signed-by signers
     """
     demand_not_printed_into(archives)
-    archives = _all_of(archives)
+    answers = Answers(as_json=as_json)
+    archives = _all_of(archives, answers)
     expected = None if root is None else _root(root, archives)
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=True)
     keyring = keyring_of(identity, passphrase=passphrase)
-    first: ArchiveError | None = None
-    answers = []
     for path in archives:
         try:
             with stream_of(path) as stream:
@@ -91,25 +91,28 @@ def verify_archives(
                 _demand_root(expected, answer["root"], path)
         except ArchiveError as failure:
             output.report(failure)
-            answer, error = {"path": path, "ok": False, "faults": [_fault(failure, None)]}, failure
+            answers.add({"path": path, "ok": False, "faults": [_fault(failure, None)]}, failure)
         else:
             if not as_json and not quiet:
                 _print(answer)
-        answers.append(answer)
-        first = first or error
-    if as_json:
-        output.as_json({"archives": answers})
-    if first is not None:
-        raise typer.Exit(first.exit_code)
+            answers.add(answer, error)
+    answers.end()
 
 
-def _all_of(paths: list[str]) -> list[str]:
-    """Return the archives that are meant, where a folder stands for those in it."""
+def _all_of(paths: list[str], answers: Answers) -> list[str]:
+    """Return the archives that are meant, where a folder stands for those in it; one without is an answer."""
     if not any(map(os.path.isdir, paths)):
         return paths
     from tokar.sets.backup_set import archives_of  # noqa: PLC0415 - loads much, and few commands name a folder
 
-    return [one for path in paths for one in ([path] if path == "-" else map(str, archives_of([path])))]
+    found: list[str] = []
+    for path in paths:
+        if path == "-":
+            found.append(path)
+            continue
+        with answers.of(path=path, ok=False, faults=[]):
+            found += map(str, archives_of([path]))
+    return found
 
 
 def _root(text: str, archives: list[str]) -> bytes:

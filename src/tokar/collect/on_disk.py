@@ -235,18 +235,21 @@ def find_all(
 
     Raises:
         NotSignedError: None of the signers signed one of the archives, or files lie as they are.
-        ArchiveError: An archive or receipt that was named cannot be read.
+        ArchiveError: The one archive or receipt that was named cannot be read.
         InputError: A folder holds nothing.
     """
     demand_signable(given, signers)
+    alone = len(given.sets) + len(given.files) == 1
     found = (
-        find_sets(given.sets, examine=examine, signers=signers, keyring=keyring) if given.sets else FoundSets((), ())
+        find_sets(given.sets, examine=examine, signers=signers, keyring=keyring, strict=alone)
+        if given.sets
+        else FoundSets((), ())
     )
     lying = [set_on_disk(one) for one in given.files]
     files = {one.backup_set.root: one.files for one in lying}
     sets = (*found.sets, *(one.backup_set for one in lying))
-    alone = [replace(one, facts=_followed(one.facts, [one], files, keyring)) if _was_read(one) else one for one in sets]
-    followed, count = followed_together(alone, files, keyring), len(found.sets)
+    apart = [replace(one, facts=_followed(one.facts, [one], files, keyring)) if _was_read(one) else one for one in sets]
+    followed, count = followed_together(apart, files, keyring), len(found.sets)
     on_disk = (replace(one, backup_set=its) for one, its in zip(lying, followed[count:], strict=True))
     return FoundSets(tuple(followed[:count]), found.problems), tuple(on_disk)
 

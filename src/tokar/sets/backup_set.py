@@ -178,10 +178,12 @@ def find_sets(
     keyring: Keyring | None = None,
     progress: Callable[[int], None] | None = None,
     signers: AllowedSigners | None = None,
+    strict: bool = True,
 ) -> FoundSets:
     """Return the sets in archives, receipts and folders, without subfolders.
 
-    What is named must be readable; what is in a folder and is not is a problem, and stops only who needs it.
+    What is named must be readable where that is strict; what is in a folder and is not is a problem, and stops only who
+    needs it.
 
     Args:
         paths: Archives, receipts and folders.
@@ -189,6 +191,7 @@ def find_sets(
         keyring: What opens encrypted content; where it does not, facts are enough.
         progress: Called with the bytes of content of each file that is done.
         signers: Those of whom one must have signed every archive.
+        strict: Whether what is named must be readable.
 
     Raises:
         ArchiveError: An archive or receipt that was named cannot be read.
@@ -198,20 +201,19 @@ def find_sets(
     load = partial(_load, examine=examine, progress=progress, signers=signers, keyring=keyring)
     sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
+    named = {path for path in map(Path, paths) if not path.is_dir()}
     for path in map(Path, paths):
-        if not path.is_dir():
-            sets.append(load(path))
-            continue
-        for one in files_in(path):
+        for one in [path] if path in named else files_in(path):
             try:
-                if is_set(one):
+                if path in named or is_set(one):
                     sets.append(load(one))
             except (OverwritesInputError, NotSignedError, SigningError):
                 raise
-            except NoSetError:  # in nobody's way
-                continue
             except ArchiveError as error:
-                problems.append(error)
+                if path in named and strict:
+                    raise
+                if path in named or not isinstance(error, NoSetError):  # which in a folder is in nobody's way
+                    problems.append(error)
     if not sets and not problems:
         raise InputError("there is no archive there", hint="name archives, or folders with archives")
     return FoundSets(tuple(sets), tuple(problems))
