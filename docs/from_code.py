@@ -28,8 +28,8 @@ Made from the program. `tokar help VERB` and `man tokar-VERB` say the same.
 """
 _EXIT_CODES: Final = """# Exit codes
 
-Of several archives the worst one counts, that of the lowest code. A command that a signal ends has 128 and the number of
-the signal.
+Of several archives the worst one counts, that of the lowest code. A command that a signal ends has 128 and its
+number.
 
 """
 _ERRORS: Final = """# Errors

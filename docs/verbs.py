@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from inspect import cleandoc
+from typing import Any
 
 import typer.main
 
 from tokar import cli
-from tokar.cli.shared import with_shared
-
-_EXAMPLE: Final = re.compile(r"Examples?:\s*")
-_COMMAND: Final = re.compile(r"\btokar .*?(?=\s+tokar [a-z]|$)", re.DOTALL)
+from tokar.cli.shared import shared_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,6 @@ def program() -> Verb:
 def _verb(command: Any, above: Any, word: str = "tokar") -> Verb:
     settings = {} if above else command.context_settings
     context = typer.Context(command, info_name=word, parent=above, **settings)
-    text, examples = _told(command.help or "")
     rows: dict[str, list[tuple[str, str]]] = {"argument": [], "option": [], "shared": []}
     for one in command.get_params(context):
         row = one.get_help_record(context)
@@ -60,8 +55,8 @@ def _verb(command: Any, above: Any, word: str = "tokar") -> Verb:
     return Verb(
         words=tuple(context.command_path.split()),
         usage=f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}",
-        text=text,
-        examples=examples,
+        text=tuple(" ".join(one.split()) for one in cleandoc(command.help or "").split("\n\n")),
+        examples=getattr(command, "examples", ()),
         arguments=tuple(rows["argument"]),
         options=tuple(rows["option"]),
         shared=tuple(rows["shared"]),
@@ -79,27 +74,4 @@ def _is_shared(option: Any) -> bool:
 
 
 def _shared_names() -> set[str]:
-    class Nothing:
-        params: list[Any] = []  # noqa: RUF012 - it lives for one call
-
-    return {name for one in with_shared(Nothing, "x").params for name in one.opts}
-
-
-def _told(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the paragraphs of a help text, and the command lines of its examples."""
-    paragraphs, examples = [], []
-    for paragraph in textwrap.dedent(text).replace("\f", "").split("\n\n"):
-        kept, _, shown = _split(paragraph)
-        if shown:
-            examples += [" ".join(one.split()) for one in _COMMAND.findall(shown)]
-        if kept:
-            paragraphs.append(" ".join(kept.split()))
-    return tuple(paragraphs), tuple(examples)
-
-
-def _split(paragraph: str) -> tuple[str, str, str]:
-    found = _EXAMPLE.search(paragraph.replace("\b", ""))
-    plain = paragraph.replace("\b", "").strip()
-    if found is None:
-        return plain, "", ""
-    return plain[: found.start()].strip(), found[0], plain[found.end() :]
+    return {name for one in shared_options() for name in one.opts}

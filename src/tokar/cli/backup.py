@@ -99,6 +99,7 @@ def backup(
     or a copy.
 
     Example: tokar backup lab:server full.tokar --type full --recipients-file recipients
+    Example: tokar backup ca://ca1.example.com later.tokar --type incremental --chain backups --user admin@EXAMPLE.COM
     """
     if after is not None and chain is not None:
         raise InputError("--after and --chain exclude each other")

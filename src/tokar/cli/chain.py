@@ -49,6 +49,9 @@ def show_chain(
     Logs decide, labels do not: a log continues another if it is of the same stream and repeats its creation time.
     A set of nothing but logs whose full is not named is part of a chain, and in order. Exit 9 where a set cannot be
     restored, or not without a loss, or where nobody could judge it: as check.
+
+    Example: tokar chain backups
+    Example: tokar chain full.tokar monday.tokar --content
     """
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     keyring = keyring_of(identity, passphrase=passphrase)

@@ -85,6 +85,9 @@ def check_archives(
 
     The last line says it in a word, of several archives that of the worst. NOT PROVEN with exit 0: nothing that was
     looked at is wrong, but something was not asked for (--content), or is of a layout that is not known (patch files).
+
+    Example: tokar check full.tokar monday.tokar --content
+    Example: tokar check ./CertLog --replay
     """
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     request = CheckRequest(

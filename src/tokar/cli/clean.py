@@ -28,6 +28,9 @@ def clean(
 
     Those are temporary files of archives, and what restores had staged. An interrupted restore goes on with what it
     staged when it is run again, so remove that only if it is not to go on. What is still being written is kept.
+
+    Example: tokar clean backups
+    Example: tokar clean backups --remove
     """
     found = find_leftovers(folder)
     removed: list[Leftover] = []

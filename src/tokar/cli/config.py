@@ -43,6 +43,9 @@ def print_config(context: typer.Context, *, as_json: Json = False) -> None:
 
     TOKAR_NAME counts for every verb that has the option, TOKAR_VERB_NAME for one verb and comes first. An option that
     is given comes before both.
+
+    Example: tokar config
+    Example: tokar config --json
     """
     assert context.parent is not None
     rows = list(_variables(context.parent.command))

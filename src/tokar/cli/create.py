@@ -88,10 +88,11 @@ def create(
 
     With --recipient content is encrypted: names, sizes and facts stay readable, and this machine cannot open it again.
 
-    Example: tokar create set.tokar ./sru --recipient age1... --recipients-file offline.pub
-
     Pages of databases and segments of logs are verified on the way in. Damage is a warning and is recorded: the files
     are kept as they are.
+
+    Example: tokar create srum.tokar ./sru
+    Example: tokar create set.tokar ./sru --recipient age1... --recipients-file offline.pub
     """
     if as_json and out == "-":
         raise InputError("--json and the archive both want standard output", hint="name a file as OUT")

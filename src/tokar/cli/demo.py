@@ -28,6 +28,9 @@ def demo(
     """Back a simulated server up, damage a copy, lose the server, restore the chain elsewhere, and recover.
 
     The end proves that nothing is missing.
+
+    Example: tokar demo demo
+    Example: tokar demo demo --json
     """
     result = run_demo(folder, (lambda _: None) if as_json else output.line)
     if not result.equal:

@@ -30,6 +30,9 @@ def explain_codes(
 
     A service-specific error in decimal is good too, with its sign or without: 3355443750, -939523546, 939523546.
     Exit 1 if a code is not known here; what can be said of it is said.
+
+    Example: tokar explain -1216
+    Example: tokar explain 0xC8000713 JET_errFileNotFound
     """
     parts = [part for word in words for part in re.split("[:=\\s]+", word) if part]
     wanted = [part for part in parts if part.lower() not in _AROUND]

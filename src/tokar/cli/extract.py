@@ -69,6 +69,9 @@ def extract(
     """Write one file, with every byte proven on the way.
 
     To standard output the bytes are provisional until the command succeeds.
+
+    Example: tokar extract set.tokar edb00005.log
+    Example: tokar extract set.tokar '#3' --output ntds.dit
     """
     if as_json and out == "-":
         raise InputError("--json and the file both want standard output", hint="name a file with --output")

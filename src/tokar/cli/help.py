@@ -17,7 +17,11 @@ def print_help(
     context: typer.Context,
     verb: Annotated[list[str] | None, typer.Argument(metavar="VERB", help="A verb; all of them by default.")] = None,
 ) -> None:
-    """Print what tokar, or a verb, does and takes: as --help."""
+    """Print what tokar, or a verb, does and takes: as --help.
+
+    Example: tokar help
+    Example: tokar help lab new
+    """
     above = context.parent
     assert above is not None
     command, shown = above.command, above

@@ -136,6 +136,9 @@ def inspect_files(
 
     Of the content of archives only the headers of databases are read, unless more is asked for: `tokar verify` proves
     all of it.
+
+    Example: tokar inspect full.tokar --entries
+    Example: tokar inspect CertLog/edb00005.log --records --page 7
     """
     wanted = Wanted(headers, pages)
     asked = _named_entries(files) if any(wanted) or records else {path: [] for path in files}
@@ -169,10 +172,9 @@ def inspect_files(
         return False
 
     demand_not_printed_into(asked)
-    several = len(asked) > 1
-    with output.results(several=as_json and several) as errors:
+    with output.results(several=as_json and len(asked) > 1) as errors:
         codes = [
-            _code_of(partial(show, path, [*(only or []), *inside]), errors, alone=not several, as_json=as_json)
+            _code_of(partial(show, path, [*(only or []), *inside]), errors, alone=len(asked) == 1, as_json=as_json)
             for path, inside in asked.items()
         ]
     if any(codes):

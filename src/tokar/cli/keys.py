@@ -26,6 +26,7 @@ def keys(
     `X25519` is an age1... recipient, `ssh-ed25519` and `ssh-rsa` are SSH keys, `scrypt` is a passphrase.
 
     Example: tokar keys full.tokar
+    Example: tokar keys full.tokar monday.tokar --json
     """
     answers = Answers(as_json=as_json)
     for path in archives:

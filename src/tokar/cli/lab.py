@@ -54,7 +54,11 @@ def new(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a server."""
+    """Make a server.
+
+    Example: tokar lab new server
+    Example: tokar lab new ca --profile certadm
+    """
     made = create_lab(folder, profile, databases, seed, empty=empty)
     if not empty:
         made.start()
@@ -70,7 +74,11 @@ def work(
     crash: Annotated[bool, typer.Option("--crash", help="Stop in the middle of things, as a power cut does.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Let users work, then stop the server cleanly."""
+    """Let users work, then stop the server cleanly.
+
+    Example: tokar lab work server
+    Example: tokar lab work server -n 60 --crash
+    """
     opened = open_lab(folder)
     opened.work(transactions)
     if crash:
@@ -87,7 +95,11 @@ def set_option(
     *,
     as_json: Json = False,
 ) -> None:
-    """Change settings of the server."""
+    """Change settings of the server.
+
+    Example: tokar lab set server circular=on
+    Example: tokar lab set server circular=off incremental=on
+    """
     opened = open_lab(folder)
     wanted = [_setting(setting) for setting in settings]
     for name, value in wanted:
@@ -120,6 +132,9 @@ def defragment(
     """Compact databases offline.
 
     They get new signatures, and their chain of backups ends.
+
+    Example: tokar lab defragment server
+    Example: tokar lab defragment ca --database 'Lab CA.edb'
     """
     opened = open_lab(folder)
     for name in [database] if database else [each.name for each in opened.config.databases]:
@@ -136,6 +151,9 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
     """Recover what lies in the server's folders.
 
     Its service does so at its start: hard after a restore, else soft.
+
+    Example: tokar lab recover server
+    Example: tokar lab recover server --json
     """
     opened = open_lab(folder)
     done = opened.recover()
@@ -156,6 +174,9 @@ def show(folder: Folder, *, as_json: Json = False) -> None:
     """Show databases, logs, and where files belong.
 
     Of each database there is a digest of its records, to compare two servers by.
+
+    Example: tokar lab show server
+    Example: tokar lab show server --json
     """
     _show(open_lab(folder), as_json=as_json)
 

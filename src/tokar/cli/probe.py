@@ -59,6 +59,9 @@ def probe(
     Nothing is changed on it and nothing is written here. What does not work ends in an error with the next step.
     Sources that are experimental were tried on doubles and other programs that speak their protocols, not yet on
     Windows.
+
+    Example: tokar probe lab:server --list
+    Example: tokar probe ca://ca1.example.com --user admin@EXAMPLE.COM
     """
     takes = usable_kind(source).takes
     found: dict[str, Any] = {"source": source, "steps": {}}

@@ -48,6 +48,9 @@ def recover_set(
 
     For reading, not for service: the files belong to no log stream any more, and no Windows made them. The set itself
     is only read. What nothing proves is refused, with the reason (exit 9); then nothing is written.
+
+    Example: tokar recover ./sru --out recovered
+    Example: tokar recover full.tokar monday.tokar --out recovered --only CA.edb
     """
     if support:
         print_support(as_json=as_json)

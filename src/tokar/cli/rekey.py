@@ -34,6 +34,7 @@ def rekey_archive(
     until then. Nobody loses the archive by this: to take it from somebody, make a new archive and delete this one.
 
     Example: tokar rekey full.tokar --recipient age1... --identity admin.key
+    Example: tokar rekey full.tokar --recipients-file admins --passphrase
     """
     added = recipients_of(recipients, recipients_files, passphrase=False)
     if added is None:

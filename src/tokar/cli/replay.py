@@ -42,6 +42,9 @@ def replay_set(
 
     Nothing is written. Exit 9 where a database could not be played to the end, or is not where its logs lead to.
     `tokar recover` writes the result; `tokar check --replay` makes it a part of the verdict on an archive.
+
+    Example: tokar replay ./CertLog
+    Example: tokar replay --support
     """
     if support:
         print_support(as_json=as_json)

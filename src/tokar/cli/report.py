@@ -67,7 +67,6 @@ def write_report(
     code is too: 0 if every rung that was asked for passed, 9 if the archive is good and the set in it is not.
 
     Example: tokar report full.tokar monday.tokar -o monday.html
-
     Example: tokar report ./CertLog --redact
     """
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)

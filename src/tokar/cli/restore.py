@@ -167,6 +167,7 @@ def restore(
     The plan comes first, complete, and is refused (exit 6) before anything is written.
 
     Example: tokar restore full.tokar --into restored --identity admin.key
+    Example: tokar restore --chain backups --to database=/srv/db/ --to log-dir=/srv/logs/ --dry-run
     """
     options = RestoreOptions(
         locations=locations,

@@ -47,6 +47,9 @@ def salvage(
     """Seal again what is whole of a damaged archive, and report every lost range and file.
 
     Exit code 8 when anything was lost.
+
+    Example: tokar salvage damaged.tokar saved.tokar
+    Example: tokar salvage damaged.tokar saved.tokar --partial --json
     """
     with ExitStack() as stack:
         path = stack.enter_context(local_file(damaged))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from copy import copy
 from functools import cache
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -20,6 +21,7 @@ _FROM_ENVIRONMENT: Final = {
     *("--annotation", "--auth", "--code-page", "--compress", "--deadline", "--identity", "--log", "--no-examine"),
     *("--profile", "--progress", "--quiet", "--recipient", "--recipients-file", "--sign", "--user", "--verbose"),
 }
+_EXAMPLE: Final = "Example: "
 _app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -50,7 +52,8 @@ def _shared(
 
 
 @cache
-def _options() -> tuple[Any, ...]:
+def shared_options() -> tuple[Any, ...]:
+    """Return the options that every verb takes."""
     return tuple(one for one in typer.main.get_command(_app).params if "--help" not in one.opts)
 
 
@@ -58,12 +61,21 @@ def with_shared(command: Any, *names: str) -> Any:
     """Return a command, and those below it, with the options that all have and defaults from the environment."""
     below = getattr(command, "commands", None)
     if below is None:
-        command.params.extend(map(copy, _options()))
+        _examples_last(command)
+        command.params.extend(map(copy, shared_options()))
         for one, variables in variables_of(command, *names):
             one.envvar, one.show_envvar = variables, False  # tokar config lists them
     for name, one in (below or {}).items():
         with_shared(one, *names, name)
     return command
+
+
+def _examples_last(command: Any) -> None:
+    """Let the help text end with the examples, which stand behind all that is long in it."""
+    lines = cleandoc(command.help or "").splitlines()
+    command.examples = tuple(one.removeprefix(_EXAMPLE) for one in lines if one.startswith(_EXAMPLE))
+    command.help = "\n".join(one for one in lines if not one.startswith(_EXAMPLE)).strip()
+    command.epilog = "\n".join(("\b", "Examples:", *(f"  {one}" for one in command.examples)))
 
 
 def variables_of(command: Any, *names: str) -> Iterator[tuple[Any, list[str]]]:

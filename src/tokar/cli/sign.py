@@ -51,6 +51,7 @@ def sign_archives(
     may sign is for whoever asks: tokar verify --signed-by FILE.
 
     Example: tokar sign full.tokar --key ~/.ssh/id_ed25519
+    Example: tokar sign full.tokar monday.tokar --key admin.pub --embed
     """
     demand_not_printed_into(archives)
     signer = make_signer(keys)

@@ -69,6 +69,9 @@ def print_sources(*, as_json: Json = False) -> None:
     """List the kinds of servers that `backup`, `restore --server` and others take, and what each needs.
 
     One that cannot be used here is listed with the reason, also an add-on that is broken.
+
+    Example: tokar sources
+    Example: tokar sources --json
     """
     rows = list(list_sources())
     if as_json:

@@ -21,7 +21,11 @@ def list_tokens(
     profile: Annotated[str | None, typer.Option(autocompletion=completion.profiles, help="Only this profile.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the token profiles: names, bytes, roles and where each comes from."""
+    """Print the token profiles: names, bytes, roles and where each comes from.
+
+    Example: tokar tokens
+    Example: tokar tokens --profile certadm
+    """
     if profile is not None and profile not in tokens.PROFILES:
         raise InputError(f"there is no profile {profile}", hint=f"choose one of {', '.join(tokens.PROFILES)}")
     chosen = [one for one in tokens.PROFILES.values() if profile in (None, one.name)]

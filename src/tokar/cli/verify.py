@@ -73,6 +73,7 @@ def verify_archives(
     is the archive whose root was noted when it was made, and no other; with --signed-by, that somebody vouches for it.
 
     Example: tokar verify full.tokar --signed-by signers
+    Example: tokar verify backups --content
     """
     demand_not_printed_into(archives)
     answers = Answers(as_json=as_json)
