@@ -81,6 +81,18 @@ def test_every_command_stands_in_a_fence(page: str) -> None:
     assert re.findall(r"^(?:    |\t)[$>] .*", text_of(page), re.MULTILINE) == []
 
 
+def test_every_link_leads_somewhere_in_a_checkout_too() -> None:
+    made_with_the_site = "library.md"
+    pages = [*PAGES, "CONTRIBUTING.md", *(path.relative_to(ROOT).as_posix() for path in (ROOT / "spec").glob("*.md"))]
+    broken = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", text_of(page))
+        if not ((ROOT / page).parent / target).exists() and target != made_with_the_site
+    ]
+    assert broken == []
+
+
 def test_output_that_differs_is_told(reader: Path) -> None:
     page = "```console\n$ tokar explain -1216\nJET_err...\n...\n$ tokar explain -1216\nJET_errNothing\n...\n```\n"
     (told,) = follow(page, reader)
