@@ -247,7 +247,7 @@ class DatabaseRun:
         if expected <= need.committed:
             self.missing.append(range(expected, need.committed + 1))
         self._note_missing(signature)
-        contents = [log.content for log in self.run]
+        contents = (log.content for log in self.run)  # each is made anew when it is asked for
         if before and not self.missing and all(one is not None and one.is_blank for one in contents):
             # A log that was just begun may be blank, all needed ones together may not.
             self._note(Rules.LOG_BLANK.of_log(before, "parts", hard=need.hard))
