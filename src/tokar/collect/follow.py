@@ -24,6 +24,7 @@ from tokar.replay.files import SetFiles, corrected
 from tokar.sets.facts import ChainFacts, FileFacts, SetFacts
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import ByteSource, FileSource
+from tokar.tokens import Role, role
 
 MOST_LOGS: Final = 64 << 20
 """Bytes of logs beyond which nobody waits for that: some seconds."""
@@ -54,10 +55,13 @@ class ArchivedFiles:
     def chains(self, candidates: Sequence[Candidate]) -> dict[int, ChainFacts]:
         """Return what following the pages of each database came to, by its entry; nothing where nobody did.
 
+        It is asked for once, and nothing is kept then.
+
         Args:
             candidates: The files, in the order of their entries.
         """
         facts = self._reader.facts() if self._reader is not None else SetFacts()
+        self._reader = None
         files = (*facts.databases, *facts.logs)
         if not facts.databases or any((one.number or 0) >= len(candidates) for one in files):
             return {}
@@ -96,11 +100,16 @@ class StoredFiles:
     def __init__(self, writer: ArchiveWriter, path: Path) -> None:
         self._writer = writer
         self._path = path
-        self._entries: list[Entry] = []
+        self._entries: list[Entry] | None = []
+        self._log_size = 0
 
     def add(self, entry: Entry) -> None:
-        """Note the next entry."""
-        self._entries.append(entry)
+        """Note the next entry; none any more once there is too much to follow."""
+        self._log_size += entry.size * (role(entry.token) is Role.LOG)
+        if self._entries is not None and self._log_size <= MOST_LOGS:
+            self._entries.append(entry)
+        else:
+            self._entries = None
 
     def followed(self, facts: SetFacts) -> SetFacts:
         """Return the facts of these files, with what following the pages of each database found.
@@ -110,7 +119,8 @@ class StoredFiles:
         Raises:
             StorageError: The archive cannot be written.
         """
-        if not facts.databases or sum(one.size for one in facts.logs) > MOST_LOGS:
+        entries, self._entries = self._entries, None
+        if entries is None or not facts.databases or sum(one.size for one in facts.logs) > MOST_LOGS:
             return facts
         from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
 
@@ -119,7 +129,7 @@ class StoredFiles:
 
             def open_file(one: FileFacts) -> ByteSource:
                 assert one.number is not None
-                return corrected(self._writer.stored(source, self._entries[one.number]), one)
+                return corrected(self._writer.stored(source, entries[one.number]), one)
 
             return with_chains(facts, open_file)
         return facts
