@@ -13,11 +13,13 @@ With a + after its name everything in the folder is taken (create --all): checkp
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import done
+from command_line import done, tokar
 from real_sets import (
     Files,
     append,
@@ -51,6 +53,7 @@ from recovery_sets import write
 from sweeps import sampled
 
 from conftest import samples_folder
+from tokar.collect import follow
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.outcome import Word
 from verbs import backed_up, checked, contradictions, restores
@@ -407,3 +410,70 @@ def test_a_changed_set_gets_its_verdict(title: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("title", ROWS)
 def test_a_changed_set_gets_its_verdict_from_every_verb(title: str, tmp_path: Path) -> None:
     assert [*differences(title, tmp_path, verbs=3)] == []
+
+
+def less(quick: str, full: str) -> bool:
+    """Whether something says the same as another, or less."""
+    allowed = {OPEN: set(Word), LOSS: {LOSS, NOT}, PART: {PART, NOT}}
+    return full in allowed.get(Word(quick), {quick})
+
+
+def changed_twice(number: int) -> tuple[str, Files]:
+    """A set with the changes of two rows, by a number."""
+    chance = random.Random(number)
+    for one in chance.sample([*ROWS], len(ROWS)):
+        name, work, *_ = ROWS[one]
+        others = [title for title, row in ROWS.items() if row[0] == name and title != one]
+        for two in chance.sample(others, len(others)) if not name.endswith("+") else ():
+            files = sample(name)
+            with suppress(KeyError):  # the first one took away what the second one changes
+                work(files)
+                ROWS[two][1](files)
+                return f"{one}, {two}", files
+    raise AssertionError
+
+
+def unlike(files: Files, folder: Path) -> Iterator[str]:
+    """Yield in what verbs say more than `check --content`, or something else, of one archive and of two."""
+    done("create", "-q", "--compress", "none", folder / "a.tokar", write(folder / "set", files))
+    full = checked(folder / "a.tokar", "--content")
+    yield from contradictions(folder / "a.tokar", full)
+    yield from restores(folder / "a.tokar", full)
+    yield from backed_up(folder / "set", folder / "b.tokar", full)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(follow, "MOST_LOGS", 0)
+        done("create", "-q", "--force", "--compress", "none", folder / "a.tokar", folder / "set")
+    quick = checked(folder / "a.tokar")
+    if not less(quick.word, full.word):
+        yield f"where nobody followed pages check says {quick.word}: {quick.why}"
+    yield from unlike_in_two(files, folder / "two")
+
+
+def unlike_in_two(files: Files, folder: Path) -> Iterator[str]:
+    """Yield the same of logs in an archive of their own, all of them or the later half."""
+    logs = sorted((name for name in files if name.lower().endswith(".log")), key=lambda name: (name in {CUR, XC}, name))
+    for count in {0, len(logs) // 2} if 0 < len(logs) < len(files) else ():
+        later, sets = logs[count:], [folder / f"{count}{name}.tokar" for name in "ab"]
+        parts = {name: data for name, data in files.items() if name not in later}, {one: files[one] for one in later}
+        for path, part in zip(sets, parts, strict=True):
+            tokar("create", "-q", "--compress", "none", path, write(path.with_suffix(""), part))
+        if not all(path.exists() for path in sets):
+            continue  # nothing of an engine is left in one of them
+        said = {}
+        for verb, key in (("check", "archives"), ("chain", "sets")):
+            for content in ([], ["--content"]):
+                found = tokar(verb, "--json", *content, *sets).json()[key]
+                said[verb, bool(content)] = {one["path"]: one["outcome"]["word"] for one in found}
+        full = said["check", True]
+        if said["chain", True] != full or said["chain", False] != said["check", False]:
+            yield f"check and chain differ on two archives: {said}"
+        if not all(less(word, full[path]) for path, word in said["check", False].items()):
+            yield f"check --content says something else of two archives: {said}"
+
+
+@pytest.mark.parametrize(
+    "number", [*range(3), *(pytest.param(one, marks=pytest.mark.torture) for one in range(3, 120))]
+)
+def test_verbs_agree_on_two_changes_at_once(number: int, tmp_path: Path) -> None:
+    title, files = changed_twice(number)
+    assert [*unlike(files, tmp_path)] == [], title
