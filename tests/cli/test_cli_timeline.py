@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,15 @@ def test_bars_stand_below_each_other(told: dict[str, tuple[Stream, ...]]) -> Non
         at = next(line.index("=") for line in lines if "=" in line)
         (hole,) = [line for line in lines if "!" in line]
         assert hole[at:].startswith(".")
+
+
+def test_streams_of_strays_are_counted_behind_the_first_ones_and_no_verdict_is_passed_over() -> None:
+    row = Row(mark=Mark.SET, label="a.tokar", runs=((5, 7),))
+    strays = [Stream(base="edb", low=5, high=7, rows=(row,)) for _ in range(1000)]
+    told = [Stream(base="edb", low=5, high=7, rows=(replace(row, word="restorable"),)) for _ in range(50)]
+    lines = [*draw([*strays, *told], 80, ASCII, plain)]
+    assert (len(lines), lines[-1]) == (2 * 70 + 1, "... and 980 more log streams, of strays")
+    assert sum(line.endswith("restorable") for line in lines) == 50
 
 
 def test_wide_characters_take_the_room_that_they_take() -> None:

@@ -6,20 +6,25 @@ import base64
 import hashlib
 import importlib
 import re
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, dirty, full, part
+from chain_sets import DATABASE, dirty, full, logs, part
 from command_line import tokar as command
 from report_pages import HOSTILE, Page, colours, contrast, make_sets, page_of_set
 from small_sets import contents, write
 
 import tokar
 from tokar.errors import ExistingFileError, InputError, StorageError
+from tokar.ese.log import LogHeader
+from tokar.ese.values import Signature
 from tokar.report.picture import picture_of
 from tokar.report.render import WIDTH, page_of, shapes
+from tokar.report.timeline import MOST_STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +173,7 @@ def test_a_redacted_page_names_nobody_and_still_tells_them_apart(tmp_path: Path)
 def test_ten_thousand_logs_and_many_faults_stay_readable_and_small(tmp_path: Path) -> None:
     found = tokar.check([full(tmp_path).path], tokar.CheckRequest())
     picture = picture_of(found, [tmp_path])
-    stream = picture["streams"][0]
+    stream = picture["streams"]["rows"][0]
     stream |= {"low": 1, "high": 10_000}
     stream["rows"] = [{**stream["rows"][0], "cells": [0, 2] * 120}] * 250
     rung = picture["sets"][0]["rungs"][4]
@@ -193,6 +198,29 @@ def test_sets_are_called_by_their_short_names_and_the_path_is_told_once(pages: M
     text = Page(pages["fork"]).text
     assert "it is another log in one.tokar (created" in text
     assert text.count("/fork/one.tokar") == 1
+
+
+def test_many_streams_and_long_names_stay_small(tmp_path: Path) -> None:
+    (data,) = logs(5, 5, filled=1).values()
+    header = LogHeader.parse(data[:4096])
+    strays = {
+        f"{'x' * 200}{number}.log": replace(header, signature=Signature(random=number)).build() + data[4096:]
+        for number in range(60)
+    }
+    html = page_of_set(write(tmp_path / "set", {DATABASE: bytes(dirty(5, 7)), **part(5, 7), **strays}))
+    assert Page(html).text.count("Log stream") == 1 + MOST_STREAMS
+    assert "… and 40 more" in Page(html).text
+    assert len(html) < 200_000
+
+
+@pytest.mark.samples
+def test_real_files_have_pages_too(samples: Path, tmp_path: Path) -> None:
+    for folder in sorted(one for one in samples.iterdir() if one.is_dir()):
+        out = tmp_path / f"{folder.name}.html"
+        with suppress(tokar.NothingFoundError):
+            tokar.report([folder], out)
+            assert Page(out.read_text(encoding="utf-8")).root.all("h1")
+            assert out.stat().st_size < 200_000
 
 
 def test_a_picture_of_ten_thousand_logs_holds_no_list_of_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from chain_sets import DATABASE, OTHER_STREAM, branch, dirty, full, increment, logs, name_of, part
 from recovery_sets import archive, flip
 
-from tokar.report.timeline import MOST_SETS, Cell, Mark, Row, Stream, Tone, joined, short_labels, timeline_of
+from tokar.report.timeline import MOST_SETS, Cell, Mark, Row, Stream, Tone, grouped, joined, short_labels, timeline_of
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
@@ -61,6 +61,15 @@ def test_needed_logs_that_another_stream_stands_for_are_missing(tmp_path: Path) 
     assert [row.runs for row in own.rows if row.mark is Mark.MISSING] == [((6, 6),)]
     assert [(row.mark, row.runs) for row in other.rows[1:]] == [(Mark.STRAY, ((6, 6),))]
     assert [row.word for row in other.rows if row.mark is Mark.SET] == [""], "the verdict on a set is said once"
+
+
+def test_the_stream_of_the_databases_comes_first_whatever_lies_before_it(tmp_path: Path) -> None:
+    strays = {f"a{name}": data for name, data in logs(90, 91, stream=OTHER_STREAM).items()}
+    archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 7)), **strays, **part(5, 5), **part(7, 7)})
+    own, other = streams(tmp_path)
+    assert (own.low, own.high, other.low) == (5, 7, 90)
+    assert [row.runs for row in own.rows if row.mark is Mark.MISSING] == [((6, 6),)]
+    assert rows(own, Mark.SET)[0][2] == "NOT RESTORABLE"
 
 
 def test_two_histories_are_marked_where_they_part(tmp_path: Path) -> None:
@@ -115,8 +124,10 @@ def test_many_sets_share_a_row_behind_the_first_ones(tmp_path: Path) -> None:
     (found,) = find_sets([full(tmp_path).path]).sets
     chain = build_chain(replace(found, id=number.to_bytes(16, "big"), label=f"{number}.tokar") for number in range(400))
     (stream,) = timeline_of(chain)
-    shown = rows(stream, Mark.SET)
-    assert (len(shown), shown[-1][0]) == (MOST_SETS, "201 more sets")
+    shown = grouped(stream.rows)
+    assert (len(shown), shown[MOST_SETS - 1].label) == (MOST_SETS + 1, "201 more sets")
+    assert (shown[MOST_SETS - 1].runs, shown[-1].mark) == (((5, 7),), Mark.NEED)
+    assert len(rows(stream, Mark.SET)) == 400, "but not in the terminal"
 
 
 def test_many_logs_take_as_much_room_as_few(tmp_path: Path) -> None:

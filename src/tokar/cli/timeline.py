@@ -16,7 +16,7 @@ from typing import Final
 
 from tokar.cli import output
 from tokar.cli.tables import cells, is_coloured
-from tokar.report.timeline import Mark, Row, Stream, Tone, timeline_of
+from tokar.report.timeline import Mark, Row, Stream, Tone, shown_streams, timeline_of
 from tokar.sets.chain import Chain
 from tokar.sets.faults import spans
 from tokar.words import some
@@ -69,12 +69,15 @@ def draw(streams: Iterable[Stream], columns: int, glyphs: Glyphs, paint: Paint) 
         glyphs: The characters.
         paint: Gives text the colour of what it says.
     """
-    for stream in streams:
+    shown, more = shown_streams(streams)
+    for stream in shown:
         name = f" {stream.base}" if stream.base else ""
         yield output.safe(
             f"log stream{name}, {_generations([(stream.low, stream.high)])}" if stream.high else "no logs"
         )
         yield from _Drawing(stream, columns - 2, glyphs, paint).lines()
+    if more:
+        yield f"... and {more:,} more log streams, of strays"
 
 
 class _Drawing:

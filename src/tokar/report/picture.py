@@ -21,13 +21,23 @@ from tokar.errors import ArchiveError, RestoreError
 from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
 from tokar.report.chronicle import receipts_alone, story_of
-from tokar.report.timeline import Stream, Tone, short_labels, timeline_of, tone_of, tone_of_database
+from tokar.report.timeline import (
+    Stream,
+    Tone,
+    grouped,
+    short_labels,
+    shown_streams,
+    timeline_of,
+    tone_of,
+    tone_of_database,
+)
 from tokar.restore.chosen import goes_on
 from tokar.restore.matching import Matcher, token_text
 from tokar.restore.next_steps import RestoredSet, make_guidance, recovery_of
 from tokar.restore.options import RestoreOptions, make_request
 from tokar.sets.backup_set import BackupSet, open_again
 from tokar.sets.beside import without_copies
+from tokar.sets.chain import Chain
 from tokar.sets.facts import DatabaseFacts
 from tokar.sets.faults import spans
 from tokar.sets.outcome import LastLine, Word, beside
@@ -49,6 +59,7 @@ class _Place(NamedTuple):
 _MOST: Final = 100  # sets, databases, and rows of any list
 _MOST_SAID: Final = 10  # things that one rung found
 _MOST_ALIKE: Final = 4  # of those, of which the same is said
+_LONGEST: Final = 1000  # characters of a text
 _PLACES: Final = 240  # that a line has where there is more than it could show
 _PAGES: Final = {PageFaultKind.BAD: "content and checksum do not fit"}
 _STATES: Final = {RungState.PASSED: Tone.GOOD, RungState.FAILED: Tone.BAD, RungState.NOT_LOOKED_AT: Tone.OPEN}
@@ -75,7 +86,7 @@ def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = 
         "software": f"tokar {__version__}",
         "sets": [_set(one, labels[one.path]) for one in report.archives[:_MOST]],
         "more_sets": max(len(report.archives) - _MOST, 0),
-        "streams": [_stream(one) for one in timeline_of(chain)],
+        "streams": _streams(chain),
         "databases": _cut([_database(start, one) for start in chain.starts for one in start.facts.databases]),
         "places": _places(
             (*(one["places"] for one in opened), *(_as_they_lie(one) for one in chain.sets if not one.id))
@@ -101,6 +112,7 @@ def _called(value: Any, labels: Sequence[tuple[str, str]]) -> Any:
     if isinstance(value, str):
         for path, label in labels:
             value = value.replace(path, label)
+        return value if len(value) <= _LONGEST else f"{value[:_LONGEST]} ..."
     return value
 
 
@@ -167,6 +179,12 @@ def _alike(faults: Iterable[Values]) -> Iterator[Values]:
         yield {"texts": [*texts[:_MOST_ALIKE], *more], "below": below, "tone": tone}
 
 
+def _streams(chain: Chain) -> Values:
+    shown, more = shown_streams(timeline_of(chain))
+    found = _cut(map(_stream, shown))
+    return {**found, "more": found["more"] + more}
+
+
 def _stream(stream: Stream) -> Values:
     """Return a stream with the texts of its rows, and how much of each place of the line they take."""
     count = stream.high - stream.low + 1
@@ -181,7 +199,7 @@ def _stream(stream: Stream) -> Values:
                 "cells": [one.value for one in row.cells(stream.low, stream.high, places)],
                 "committed": (row.committed[0] - stream.low) * places // count if row.committed else None,
             }
-            for row in stream.rows
+            for row in grouped(stream.rows)
         ],
     }
 

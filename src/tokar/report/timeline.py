@@ -7,7 +7,7 @@ out. Logs that follow each other are one run, so ten thousand of them take no mo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -26,6 +26,7 @@ Run = tuple[int, int]  # The lowest and the highest of generations that follow e
 _Notes = dict[str, list[Run]]  # Generations, by what is said of them
 MOST_SETS: Final = 200  # that have a row of their own
 MOST_NOTES: Final = 4  # of one kind that have a row of their own
+MOST_STREAMS: Final = 20  # of strays that are shown
 
 
 class Mark(StrEnum):
@@ -129,6 +130,14 @@ def timeline_of(chain: Chain) -> tuple[Stream, ...]:
     return tuple(_Timeline(chain).streams())
 
 
+def shown_streams(streams: Iterable[Stream]) -> tuple[list[Stream], int]:
+    """Return the streams that say a verdict and the first of the others, and how many more there are."""
+    listed = [*streams]
+    others = [one for one in listed if not any(row.word for row in one.rows)]
+    passed_over = set(map(id, others[MOST_STREAMS:]))
+    return [one for one in listed if id(one) not in passed_over], len(passed_over)
+
+
 def short_labels(labels: Iterable[str]) -> list[str]:
     """Return what pictures call sets: the last part of the path, where no other has that."""
     listed = list(labels)
@@ -172,7 +181,7 @@ class _Timeline:
                 self._marks[stream][Mark.MISSING, Tone.BAD] = {"needed, and not here": [*lacking]}
             marks = [row for key, notes in self._said(stream) for row in _mark_rows(key, notes)]
             low, high = _scale(sets, [*needs, *marks])
-            rows = (*_grouped(sets), *needs, *marks)
+            rows = (*sets, *needs, *marks)
             yield Stream(base=self._bases.get(stream, ""), low=low, high=high, rows=rows)
 
     def _said(self, stream: bytes) -> list[tuple[tuple[Mark, Tone], _Notes]]:
@@ -190,7 +199,8 @@ class _Timeline:
             if stream is not None and log.generation is not None:
                 found[stream].append(log.generation)
                 self._bases.setdefault(stream, printable(log.base))
-        runs = {stream: runs_of(generations) for stream, generations in found.items()}
+        own = _streams_of(one.facts)  # first: what is said of the set is said there
+        runs = {stream: runs_of(found[stream]) for stream in sorted(found, key=lambda stream: stream not in own)}
         told = one.receipt or one.numbers
         if told and told[0]:
             runs.setdefault(next(self._chain.logs.streams, b""), (told,))
@@ -199,9 +209,7 @@ class _Timeline:
     def _own_stream(self, facts: SetFacts) -> bytes:
         """Return the stream of the databases of a set without logs."""
         known = [*self._chain.logs.streams]
-        headers = (one.header for one in facts.databases)
-        named = (one.log_signature.pack() for one in headers if one is not None and one.log_signature.is_set)
-        return next((one for one in named if one in known), known[0] if known else b"")
+        return next((one for one in _streams_of(facts) if one in known), known[0] if known else b"")
 
     def _note_need(self, start: ChainStart, verdict: DatabaseVerdict) -> None:
         need = verdict.need
@@ -273,6 +281,12 @@ class _Timeline:
         return next(parted, next(iter(self._held[number if start is None else start]), b""))
 
 
+def _streams_of(facts: SetFacts) -> list[bytes]:
+    """Return the streams of the databases of a set."""
+    headers = (one.header for one in facts.databases)
+    return [one.log_signature.pack() for one in headers if one is not None and one.log_signature.is_set]
+
+
 def _in_order(chain: Chain) -> Iterator[tuple[int, int]]:
     """Yield the sets, each before those that continue it, with how many stand before it."""
     children: defaultdict[int | None, list[int]] = defaultdict(list)
@@ -301,15 +315,16 @@ def _mark_rows(key: tuple[Mark, Tone], notes: _Notes) -> Iterator[Row]:
         yield Row(mark=mark, note=note, runs=joined(runs), tone=tone)
 
 
-def _grouped(rows: list[Row]) -> list[Row]:
-    """Return the rows of sets, those behind the first ones as one."""
-    if len(rows) <= MOST_SETS:
-        return rows
-    rest = rows[MOST_SETS - 1 :]
-    worst = max((row for row in rest), key=lambda one: [*Tone].index(one.tone))
-    runs = joined(run for row in rest for run in row.runs)
-    label = f"{len(rest):,} more sets"
-    return [*rows[: MOST_SETS - 1], Row(mark=Mark.SET, label=label, runs=runs, word=worst.word, tone=worst.tone)]
+def grouped(rows: Sequence[Row]) -> list[Row]:
+    """Return rows, those of sets behind the first ones as one: its word is that of the worst."""
+    rest = [row for row in rows if row.mark is Mark.SET][MOST_SETS - 1 :]
+    if len(rest) < 2:
+        return [*rows]
+    worst = max(rest, key=lambda one: [*Tone].index(one.tone))
+    together = replace(worst, label=f"{len(rest):,} more sets", note="", depth=0)
+    together = replace(together, runs=joined(run for row in rest for run in row.runs))
+    sets = MOST_SETS - 1 + len(rest)
+    return [*rows[: MOST_SETS - 1], together, *rows[sets:]]
 
 
 def _scale(sets: Iterable[Row], others: Iterable[Row]) -> Run:
