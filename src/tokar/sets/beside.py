@@ -131,7 +131,8 @@ def copies_left_out(facts: SetFacts) -> dict[int, str]:
             if one is best or (one.is_backup_copy and not best.is_backup_copy):
                 continue  # each is recovered in a way of its own, and nothing says which is wanted
             is_named = known[id(best)] and not known[id(one)]
-            gives_way = not _is_sound(one) and _is_sound(best) and not _is_clean(best) and _moment(one) == _moment(best)
+            gives_way = not _is_sound(one) and _is_sound(best) and _moment(one) == _moment(best)
+            gives_way &= not (_is_clean(best) or best.is_backup_copy)  # those are placed under any name
             if not (is_named or gives_way or one.leaf.lower() == best.leaf.lower()):
                 continue
             if _moment(one) < _moment(best):
@@ -158,6 +159,13 @@ def name_in_logs(database: DatabaseFacts, logs: Iterable[LogFacts]) -> str:
     named = {leaf_of(one.path).lower(): one.path for one in attached if header and one.signature == header.signature}
     own, last = database.leaf.lower(), leaf_of([*named.values()][-1]) if named else ""
     return "" if own in named or not f"{own}{last}".isascii() else last  # what is in some code page is not compared
+
+
+def is_name_of_another(database: DatabaseFacts, logs: Iterable[LogFacts]) -> bool:
+    """Return whether logs give the name of a database to another one."""
+    own, header = database.leaf.lower(), database.header
+    named = (one for log in logs for one in log.attached if leaf_of(one.path).lower() == own)
+    return any(header is not None and one.signature != header.signature for one in named)
 
 
 def without_copies(facts: SetFacts) -> SetFacts:

@@ -365,7 +365,7 @@ class Rules:
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
         "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
     DATABASE_NAME = Rule(FaultKind.DATABASE_NAME, "{} is called {} in the logs: recovery does not find it here",
-        "give it that name back: tokar restore --right-names does", -1216)
+        "give it that name back: tokar restore --right-names does", -1216, hard=-531)
     DATABASE_APART = Rule(FaultKind.DATABASE_NOT_HERE,
         "{} was shut down at another time than {} says, and the logs are played for another database",
         "restore it by itself; only if it is given up for good, recovery can do without: esentutl /r BASE /i",

@@ -11,7 +11,15 @@ from tokar.as_json import fields_json
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
 from tokar.names import printable
-from tokar.sets.beside import copies_left_out, copy_faults, name_in_logs, pair_faults, together_faults, without_copies
+from tokar.sets.beside import (
+    copies_left_out,
+    copy_faults,
+    is_name_of_another,
+    name_in_logs,
+    pair_faults,
+    together_faults,
+    without_copies,
+)
 from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
@@ -398,12 +406,16 @@ def _databases_not_here(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fa
 
 
 def _databases_renamed(runs: list[DatabaseRun]) -> Iterator[Fault]:
-    """Yield the databases that soft recovery does not find, since the logs call them by another name."""
+    """Yield the databases that recovery does not find, since the logs call them by another name.
+
+    Hard recovery looks where its restore map says, and names alone tell what stands there.
+    """
     for one in runs:
-        if one.run and not one.need.hard and _is_attached_at_the_end(one):
+        if one.run and (one.need.hard or _is_attached_at_the_end(one)):
             name, own = name_in_logs(one.facts, one.run), (one.facts.name,)
-            if name:
-                yield Rules.DATABASE_NAME.fault(one.facts.name, printable(name), files=own, databases=own)
+            if name and (not one.need.hard or is_name_of_another(one.facts, one.run)):
+                words = one.facts.name, printable(name)
+                yield Rules.DATABASE_NAME.fault(*words, files=own, databases=own, hard=one.need.hard)
 
 
 def _is_attached_at_the_end(run: DatabaseRun) -> bool:

@@ -86,6 +86,8 @@ def link(earlier: LogFacts, later: LogFacts) -> Link:
 def _link_content(earlier: LogFacts, later: LogFacts) -> Link:
     """Compare the content of a log with what the next one says of it, where both are known."""
     content = earlier.content
+    if content is not None and earlier.current and not content.not_verified and content.end < later.reaches:
+        return Link(LinkFault.CONTENT)
     if content is None or content.segments_xor is None or later.previous_segments_xor is None:
         return Link(None, LinkProof.TIMES)
     if later.previous_segments_xor != content.segments_xor:

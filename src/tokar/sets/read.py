@@ -420,7 +420,9 @@ def _with_reach(logs: list[LogFacts], databases: Iterable[DatabaseFacts]) -> Non
             if log.signature is None or generation is None:
                 continue
             named = ((_bytes(at, log), name) for at, name in known.get((log.signature, generation), ()))
-            reached, name = max((*named, following.get((log.signature, generation, log.created), (0, ""))))
+            # A current log that ends before what a later one says is an earlier state, and the two do not link.
+            at_end = (0, "") if log.current else following.get((log.signature, generation, log.created), (0, ""))
+            reached, name = max((*named, at_end))
             if reached:
                 logs[place] = replace(log, reached=reached, reached_by=name)
             if log.reaches:
