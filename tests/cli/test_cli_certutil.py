@@ -274,6 +274,23 @@ def test_a_tree_comes_back_as_it_was_collected(tmp_path: Path) -> None:
     assert "all is done already" in again.stdout
 
 
+@pytest.mark.parametrize(("level", "inner"), [("", "DataBase/"), ("DataBase", "")], ids=["outer", "inner"])
+def test_a_tree_has_the_folder_of_certutil_that_was_named(tmp_path: Path, level: str, inner: str) -> None:
+    files = {name.removeprefix("DataBase/"): data for name, data in FULL.items() if not name.endswith(".dat")}
+    key = {f"{AUTHORITY}.p12": b"key"}
+    folder = write(tmp_path / "backup", {**FULL, **key})
+    done("create", "-q", "--with-key", tmp_path / "a.tokar", folder / level)
+    done("restore", "-q", tmp_path / "a.tokar", "--tree", tmp_path / "out")
+    assert contents(tmp_path / "out") == {f"{inner}{name}": data for name, data in files.items()} | key
+
+
+def test_a_folder_that_lost_its_list_is_that_of_an_authority(tmp_path: Path) -> None:
+    files = {name: data for name, data in FULL.items() if not name.endswith(".dat")}
+    done("create", "-q", tmp_path / "a.tokar", write(tmp_path / "backup", files))
+    archive = done("inspect", "--json", tmp_path / "a.tokar").json()["archive"]
+    assert (archive["profile"], archive["kind"]) == ("certadm", "full")
+
+
 def test_a_name_that_leads_out_of_the_tree_is_refused(tmp_path: Path) -> None:
     with library.create(tmp_path / "a.tokar", profile="ese") as writer:
         writer.add_bytes(0x44, "../up/x.edb", database())

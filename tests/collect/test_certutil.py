@@ -24,13 +24,20 @@ def recognised(folder: Path) -> CertutilFolder:
 @pytest.mark.parametrize("level", ["", "DataBase"], ids=["outer", "inner"])
 def test_a_full_backup_is_recognised_at_both_levels(tmp_path: Path, level: str) -> None:
     found = recognised(write(tmp_path, FULL) / level)
-    assert found == CertutilFolder(str(tmp_path / "DataBase"), b"list", "full")
+    assert found == CertutilFolder(str(tmp_path / "DataBase"), b"list", "full", prefix="" if level else "DataBase/")
 
 
 @pytest.mark.parametrize("level", ["", "DataBase"], ids=["outer", "inner"])
 def test_an_incremental_backup_has_logs_and_no_locations(tmp_path: Path, level: str) -> None:
     found = recognised(write(tmp_path, LOGS) / level)
-    assert found == CertutilFolder(str(tmp_path / "DataBase"), None, "logs")
+    assert found == CertutilFolder(str(tmp_path / "DataBase"), None, "logs", prefix="" if level else "DataBase/")
+
+
+@pytest.mark.parametrize("level", ["", "DataBase"], ids=["outer", "inner"])
+def test_a_full_backup_that_lost_its_list_is_recognised(tmp_path: Path, level: str) -> None:
+    files = {name: data for name, data in FULL.items() if not name.endswith(".dat")}
+    found = recognised(write(tmp_path, {**files, "DataBase/CA 1.pat": b""}) / level)
+    assert (found.location_list, found.kind) == (None, "full")
 
 
 def test_a_folder_of_another_name_is_recognised_by_its_location_file(tmp_path: Path) -> None:
@@ -64,9 +71,10 @@ def test_an_empty_location_file_is_a_location_file(tmp_path: Path) -> None:
         {"db.edb": database(), "edb00001.log": log(1)},
         {"edb00001.log": log(1)},
         {"DataBase/edb00001.log": log(1), "DataBase/notes.txt": b"x"},
-        {"DataBase/CA.edb": database(), "DataBase/edb00001.log": log(1)},
+        {"DataBase/CA.edb": database(), "DataBase/edb00001.log": log(1), "DataBase/edb.chk": b"x"},
+        {"DataBase/priv1.edb": database(), "DataBase/E0000001.log": log(1)},
     ],
-    ids=["empty", "a database", "logs in any folder", "logs and something else", "a database without locations"],
+    ids=["empty", "a database", "logs in any folder", "logs and something else", "an engine at work", "Exchange"],
 )
 def test_other_folders_are_not_recognised(tmp_path: Path, files: dict[str, bytes]) -> None:
     assert recognise(str(write(tmp_path / "some", files))) is None

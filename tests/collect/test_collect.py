@@ -178,9 +178,10 @@ def test_a_folder_of_certutil_is_recognised_at_both_levels(tmp_path: Path, level
     collection = gathered(write(tmp_path, CERTUTIL) / level)
     assert (collection.profile, collection.kind) == ("certadm", "full")
     assert collection.notes == (KEY_REMINDER,)
+    inner = "" if level else "DataBase/"  # what was named, and all below it
     assert [(one.name, one.token) for one in collection.gathered.candidates] == [
-        ("CA.edb", 0x44),
-        ("edb00001.log", 0x21),
+        (f"{inner}CA.edb", 0x44),
+        (f"{inner}edb00001.log", 0x21),
     ]
     assert not collection.gathered.left_out
     collect(collection, FileSink(tmp_path / "a"))
@@ -205,7 +206,8 @@ def test_the_private_key_is_left_out_unless_it_is_named(tmp_path: Path) -> None:
     for named in (f"{tmp_path}/CA.p12", f"unknown={tmp_path}/CA.p12"):
         with_key = gathered(tmp_path, named)
         assert (with_key.profile, with_key.kind) == ("certadm", "full")
-        assert [one.name for one in with_key.gathered.candidates] == ["CA.edb", "edb00001.log", "CA.p12"]
+        taken = [one.name for one in with_key.gathered.candidates]
+        assert taken == ["DataBase/CA.edb", "DataBase/edb00001.log", "CA.p12"]
         assert not with_key.gathered.left_out
         assert with_key.warnings == ("CA.p12 is a private key: keep the archive as safe as the key itself",)
         assert not with_key.is_partial
@@ -442,7 +444,7 @@ def test_the_database_that_certutil_names_is_one_whatever_is_left_of_it(tmp_path
     folder = write(tmp_path / "in", {**CERTUTIL, "DataBase/CA.edb": content})
     collection = gathered(folder)
     assert (collection.kind, collection.is_partial) == ("full", True)
-    assert next((one.name, one.token) for one in collection.gathered.candidates) == ("CA.edb", 0x44)
+    assert next((one.name, one.token) for one in collection.gathered.candidates) == ("DataBase/CA.edb", 0x44)
     collect(collection, FileSink(tmp_path / "a.tokar"))
     with tokar.open(tmp_path / "a.tokar") as archive:
         assert archive.summary.outcome == "partial"

@@ -12,6 +12,7 @@ mixed up).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ LOCATION_FILE: Final = "certbkxp.dat"
 KEY_REMINDER: Final = (
     "the private key of the certification authority is not in this archive; back it up with certutil -backupKey"
 )
+# What it writes there: a folder where an engine is at work has a checkpoint or an open log as well.
+_WRITTEN: Final = re.compile(r".+\.edb|.+\.pat|edb[0-9a-f]{5,8}\.log", re.IGNORECASE)
 _MAX_LOCATION_SIZE: Final = 1 << 18  # real ones have some hundred bytes; HEAD, which keeps it, holds 512 KiB
 
 
@@ -42,6 +45,7 @@ class CertutilFolder:
     kind: str  # `full`, or `logs` where there is no database
     beside: tuple[str, ...] = ()  # Paths of what lies beside the inner folder, where the outer one was given
     keys: tuple[str, ...] = ()  # Paths of the private keys beside the inner folder, given at either level
+    prefix: str = ""  # What stands before the names of its files: the inner folder, where the outer one was given
 
     @property
     def key_reminder(self) -> str:
@@ -70,10 +74,11 @@ def recognise(folder: str) -> CertutilFolder | None:
     """
     listed = _list(folder)
     beside: tuple[str, ...] = ()
+    prefix = ""
     inner = next((name for name in listed if name.lower() == DATABASE_FOLDER.lower()), None)
     if inner is not None and os.path.isdir(os.path.join(folder, inner)):  # noqa: PTH112, PTH118
         beside = tuple(os.path.join(folder, name) for name in listed if name != inner)  # noqa: PTH118
-        keys = beside
+        keys, prefix = beside, f"{inner}/"
         folder = os.path.join(folder, inner)  # noqa: PTH118
         listed = _list(folder)
         is_inner = True
@@ -83,14 +88,13 @@ def recognise(folder: str) -> CertutilFolder | None:
         keys = tuple(_beside(os.path.dirname(whole))) if is_inner else ()  # noqa: PTH120
     location_file = next((name for name in listed if name.lower() == LOCATION_FILE), None)
     has_database = any(name.lower().endswith(".edb") for name in listed)
-    only_logs = bool(listed) and all(name.lower().endswith(".log") for name in listed)
-    if location_file is None and not (is_inner and only_logs):
+    if location_file is None and not (is_inner and listed and all(map(_WRITTEN.fullmatch, listed))):
         return None
     location_list = None
     if location_file is not None:
         location_list = _read(os.path.join(folder, location_file))  # noqa: PTH118
     keys = tuple(filter(names.is_key, keys))
-    return CertutilFolder(folder, location_list, "full" if has_database else "logs", beside, keys)
+    return CertutilFolder(folder, location_list, "full" if has_database else "logs", beside, keys, prefix)
 
 
 def _beside(folder: str) -> Iterator[str]:

@@ -158,7 +158,7 @@ def _add_certutil(gatherer: Gatherer, folder: certutil.CertutilFolder, request: 
     for leaf in folder.databases:
         gatherer.expect(leaf, certutil.LOCATION_FILE)
     kept = frozenset({certutil.LOCATION_FILE} if request.locations is None else ())
-    gatherer.add_folder(folder.database_folder, skip=kept)
+    gatherer.add_folder(folder.database_folder, prefix=folder.prefix, skip=kept)
     for path in folder.keys if request.with_key else ():
         gatherer.add_file(path)
 
@@ -276,7 +276,7 @@ def _demand_outside(gathered: Gathered, sink: Sink) -> None:
     if not isinstance(sink, FileSink):
         return
     home = sink.path.absolute().parent.resolve()
-    for folder, _ in gathered.rest.folders:
+    for folder, _, _ in gathered.rest.folders:
         if home.is_relative_to(os.path.realpath(folder)):
             message = "the archive would lie in a folder that it takes whole"
             raise InputError(message, path=sink.path, hint="write it to another folder")

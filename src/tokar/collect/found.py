@@ -214,8 +214,8 @@ class Rest:
     There may be millions of such files, so they are not kept one by one.
     """
 
-    # The folders, each with the names in it that were taken as part of the set or left out.
-    folders: tuple[tuple[str, Names], ...] = ()
+    # The folders, each with what stands before its names, and those that were taken as part of the set or left out.
+    folders: tuple[tuple[str, str, Names], ...] = ()
     count: int = 0  # How many files there are
     size: int = 0  # Bytes of all of them
 
@@ -225,8 +225,8 @@ class Rest:
         Raises:
             StorageError: A folder cannot be read.
         """
-        for folder, decided in self.folders:
-            for path, name in walk(folder, ""):
+        for folder, prefix, decided in self.folders:
+            for path, name in walk(folder, prefix):
                 if name not in decided:
                     yield OtherFile(path, name)
 

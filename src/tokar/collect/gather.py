@@ -82,7 +82,7 @@ class Gatherer:
         self._left_out: list[NotTaken] = []
         self._notes = Notes()
         self._warnings = Notes()
-        self._folders: list[tuple[str, Names]] = []
+        self._folders: list[tuple[str, str, Names]] = []
         self._odd_times: list[str] = []  # the first file whose modification time cannot be kept
         self._odd_count = 0
         self._rest_count = 0
@@ -128,11 +128,12 @@ class Gatherer:
             name = os.path.basename(path)  # noqa: PTH119
             self._left_out.append(NotTaken(name, _KEY_LEFT_OUT if is_key(name) else reason))
 
-    def add_folder(self, folder: str, *, skip: frozenset[str] = frozenset()) -> None:
+    def add_folder(self, folder: str, *, prefix: str = "", skip: frozenset[str] = frozenset()) -> None:
         """Take what belongs to a set from a folder and its subfolders.
 
         Args:
             folder: The folder.
+            prefix: What stands before the names in it: the folder itself, such as `DataBase/`, where that is kept.
             skip: Names in it, in lower case, that are kept elsewhere: neither taken nor left out.
 
         Raises:
@@ -140,15 +141,15 @@ class Gatherer:
             InputError: A database has no unambiguous token in the profile.
         """
         decided = Names()
-        for path, name in walk(folder, ""):
+        for path, name in walk(folder, prefix):
             status = status_of(path)
             self._see_time(name, status)
-            if name.lower() in skip or self._consider(path, name, status):
+            if name.removeprefix(prefix).lower() in skip or self._consider(path, name, status):
                 decided.add(name)
             else:
                 self._rest_count += 1
                 self._rest_size += status.st_size
-        self._folders.append((folder, decided))
+        self._folders.append((folder, prefix, decided))
 
     def _consider(self, path: str, name: str, status: os.stat_result) -> bool:
         """Take a file or leave it out; return False if it is one of the rest."""
@@ -343,9 +344,9 @@ class Gatherer:
             for one in self._candidates
         )
         taken = set()
-        for folder, decided in self._folders:
+        for folder, prefix, decided in self._folders:
             for path, name in [
-                (path, name) for path, name in walk(folder, "") if collision_key(leaf_of(name)) in wanted
+                (path, name) for path, name in walk(folder, prefix) if collision_key(leaf_of(name)) in wanted
             ]:
                 status = status_of(path)
                 if not stat.S_ISREG(status.st_mode) or is_key(name):
