@@ -213,6 +213,7 @@ row(
     crashed(part(5, 7), {name(6): OTHER_WORDS_OF_6}, OLD[6]),
     OK,
     {name(6)},
+    Kind.LOG_ALTERED,
 )
 row(
     "a log of a backup is damaged, and here whole too",

@@ -284,7 +284,7 @@ row("crashed", "log 4 damaged, and whole in a folder", both(copy(N4, f"old/{N4}"
 row("crashed", "log 4 cut, and whole in a folder", both(copy(N4, f"old/{N4}"), cut(N4, 30000)), YES, Kind.LOG_SIZE,
     -541, N4)
 row("crashed", "log 4 with other records, and whole in a folder", both(copy(N4, f"old/{N4}"), rewritten(N4, 3)), YES,
-    None, None, N4)
+    Kind.LOG_ALTERED, -590, N4)
 for name, file in (("clean", DB), ("crashed", DB), ("basic", "basic.edb")):
     row(name, "bytes behind the last page", append(file, b"x" * 100), NOT, Kind.DATABASE_CUT, -1206)
 for at in (N4, CUR):

@@ -32,6 +32,7 @@ def damaged(generation: int) -> Files:
 
 FORK, FOREIGN = logs(9, 10, after=ALL[name(8)], branch=500), logs(8, 9, stream=OTHER_STREAM)
 BLANK = {name(9): ALL[name(9)][:4096].ljust(len(ALL[name(9)]), b"\0")}
+SHORTER = {name(7): ALL[name(7)][: 2 * 4096].ljust(len(ALL[name(7)]), b"\0")}
 COPY = {DATABASE: bytes(streaming(5, 7)), **part(5, 7)}
 SNAPSHOT = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": ALL[name(7)]}
 OTHER = {name(7): ALL[name(7)]}
@@ -45,6 +46,8 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "another history alone": (COPY, {**part(8, 8), **FORK}, YES),
     "a snapshot, and its current log once it was closed": (SNAPSHOT, part(7, 10), YES),
     "a damaged copy in the later one": (COPY, {**part(8, 10), **damaged(7)}, YES),
+    "a shorter copy in the later one": (COPY, {**part(8, 10), **SHORTER}, YES),
+    "a shorter copy in the full": ({**COPY, **SHORTER}, part(7, 10), YES),
     "a copy of zeros in the later one": (COPY, {**part(8, 10), name(7): bytes(24576)}, YES),
     "a damaged copy in the full": ({**COPY, **damaged(7)}, part(7, 10), YES),
     "a cut copy in the full": ({**COPY, name(6): ALL[name(6)][:9000]}, part(6, 10), YES),

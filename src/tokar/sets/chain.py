@@ -15,7 +15,6 @@ from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
-from tokar.sets.file_faults import log_fault, replaced
 from tokar.sets.judge import judge_set
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
@@ -94,13 +93,12 @@ def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[
     facts = sets[number].facts
     streams = {stream for log in facts.logs if not log.damaged and (stream := stream_of(log))}
     streams |= {one.header.log_signature.pack() for one in facts.databases if one.header is not None}
-    found = {}
+    found: dict[str, Fault] = {}
     for log in facts.logs:
         whole = logs.whole_copy(log, streams)
-        faults = (log_fault(log, Severity.WARNING, hard=hard, last=False) for hard in (False, True))
-        fault = next(filter(None, faults), None) if whole is not None and whole.at != number else None
-        if whole is not None and fault is not None:
-            found[log.name] = replaced(fault, f"{whole.facts.name} in {sets[whole.at].label}")
+        if whole is not None and whole.at != number:
+            fault = logs.fault_of_double(log, f"{whole.facts.name} in {sets[whole.at].label}")
+            found |= {log.name: fault} if fault is not None else {}
     return found
 
 

@@ -118,12 +118,6 @@ def log_fault(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> F
     return replace(found[0], consequences=tuple(one.message for one in found[1:])) if found else None
 
 
-def replaced(fault: Fault, whole: str) -> Fault:
-    """Return the fault of a log of which there is a whole copy as the remark that it comes to."""
-    step = f"nothing for this restore: {whole} is whole, and takes its place; check the storage"
-    return replace(fault, severity=Severity.WARNING, next_step=step)
-
-
 def _log_faults(log: LogFacts, severity: Severity, *, hard: bool, last: bool) -> Iterator[Fault]:
     """Yield what is wrong with a log, the cause first."""
     if log.damaged:

@@ -26,7 +26,7 @@ from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, in_order, logs_text
-from tokar.sets.file_faults import forked, log_fault, replaced
+from tokar.sets.file_faults import forked, log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.words import some
@@ -283,11 +283,11 @@ def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRu
         whole = table.whole_copy(log, streams)
         severity = worst if whole is None else Severity.WARNING
         fault = log_fault(log, severity, hard=False, last=last)
+        if whole is not None:
+            fault = table.fault_of_double(log, whole.facts.name)
         beyond = role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}
         if fault is None and beyond and table.right_name(log) and not table.is_twice(log):
             fault = Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity)
-        if fault is not None and whole is not None:
-            fault = replaced(fault, whole.facts.name)
         stray = role is LogRole.FOREIGN and not facts.has_unreadable_database
         if fault is not None and not (stray and fault.kind is FaultKind.LOG_NAME):  # no name would make it fit
             yield fault

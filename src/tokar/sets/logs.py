@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from heapq import merge
@@ -31,7 +31,7 @@ from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
 from tokar.sets.by_generation import Copy, LogsByGeneration
 from tokar.sets.facts import LogFacts
-from tokar.sets.faults import Severity
+from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.words import some
 
@@ -249,7 +249,7 @@ class LogTable:
     def _version(self, generation: int, copies: list[Copy]) -> Version:
         stream, good = stream_of(copies[0].facts) or b"", {id(copies[0]): True}
         if len(copies) > 1:  # else it is the best one in any case
-            good = {id(one): is_whole(one.facts) and not self.is_contradicted(one.facts) for one in copies}
+            good = {id(one): is_whole(one.facts) and self.contradicting(one.facts) is None for one in copies}
             copies.sort(key=lambda one: (not good[id(one)], not one.facts.has_engine_name, one.facts.current, one.at))
         return Version(stream, generation, tuple(copies), sum(good.values()))
 
@@ -269,12 +269,12 @@ class LogTable:
             log: The log.
             streams: The streams of its set: where the header is gone, they and the name tell which log it was.
         """
-        if is_whole(log):
-            return None
         own = self.version_of(log)
+        if is_whole(log) if own is None else any(copy.facts is log for copy in own.copies[: own.good]):
+            return None
         named = [one for stream in streams for one in self.versions(stream, log.named_generation or 0)]
         found = [own] if own is not None else [one for one in named if one.facts.leaf.lower() == log.leaf.lower()]
-        whole = (copy for one in found for copy in one.copies if is_whole(copy.facts))
+        whole = (copy for one in found for copy in one.copies[: one.good] if is_whole(copy.facts))
         return next(whole, None) if len(found) == 1 else None
 
     def version_of(self, log: LogFacts) -> Version | None:
@@ -470,7 +470,7 @@ class LogTable:
         return min(
             found,
             key=lambda log: (
-                is_broken(log, hard=hard, last=not links) or self.is_contradicted(log),
+                is_broken(log, hard=hard, last=not links) or self.contradicting(log) is not None,
                 not self.finds(log),
                 *_fullness(log, follows=bool(links) or hard, proven=proven),
                 log.name.count("/"),
@@ -478,21 +478,24 @@ class LogTable:
             ),
         )
 
-    def is_contradicted(self, log: LogFacts) -> bool:
-        """Return whether a log goes on from another content than that of a log, and none goes on from that."""
+    def contradicting(self, log: LogFacts) -> LogFacts | None:
+        """Return a log that goes on from another content than that of a log, where none goes on from that."""
         found = self._streams.get(stream_of(log) or b"")
-        later = found.copies((log.generation or 0) + 1) if found is not None else ()
-        faults = {link(log, one.facts).fault for one in later}
-        return LinkFault.CONTENT in faults and None not in faults
+        later = [copy.facts for copy in found.copies((log.generation or 0) + 1)] if found is not None else []
+        faults = [link(log, one).fault for one in later]
+        return None if None in faults or LinkFault.CONTENT not in faults else later[faults.index(LinkFault.CONTENT)]
+
+    def fault_of_double(self, log: LogFacts, whole: str) -> Fault | None:
+        """Return what is wrong with a log, as the remark that it comes to where a whole copy takes its place."""
+        faults = (log_fault(log, Severity.WARNING, hard=hard, last=False) for hard in (False, True))
+        fault, after = next(filter(None, faults), None), self.contradicting(log)
+        if fault is None and after is not None:
+            fault = Rules.LOG_ALTERED.of_log(log, after.name, severity=Severity.WARNING)
+        step = f"nothing for this restore: {whole} is whole, and takes its place; check the storage"
+        return fault and replace(fault, next_step=step)
 
 
 def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, bool]:
-    """Return the place of a log among copies of it, the one to play first.
-
-    Args:
-        log: The log.
-        follows: Whether another log continues it, so that it was closed.
-        proven: Whether the next log tells its content, so that copies of which that is not so are passed over.
-    """
+    """Return the place of a log among copies of it; `proven`: the next log told already which of them are right."""
     fullness = 0 if proven or log.content is None else -log.content.valid
     return fullness, log.current if follows else not log.current
