@@ -415,10 +415,9 @@ class LogTable:
 
     def is_best(self, log: LogFacts) -> bool:
         """Return whether a log is that of its copies which counts; also where nobody knows which log it is."""
-        version = self.version_of(log)
-        if version is None or len(version.copies) < 2 or log.signature is None:
+        if log.signature is None or not self.is_twice(log):
             return True
-        return self.choose(log.signature, version.generation, None, log.created) is log
+        return self.choose(log.signature, log.generation or 0, None, log.created) is log
 
     def right_name(self, log: LogFacts) -> str:
         """Return the name that the engine looks for, where a log has another; empty where that is not known."""
