@@ -34,7 +34,7 @@ class Verb:
     @property
     def line(self) -> str:
         """What it does, in one line without a full stop."""
-        known = cli.VERBS.get(self.words[-1], "") if len(self.words) > 1 else ""
+        known = cli.VERBS.get(" ".join(self.words[1:]), "")
         return (known or self.text[0]).rstrip(".")
 
 
