@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from chain_sets import DATABASE, dirty, full, part
-from command_line import done, tokar
+from command_line import done, process, tokar
 from encrypted import make_identity
 from report_pages import Page
 from small_sets import write
@@ -62,6 +62,18 @@ def test_a_file_that_is_there_is_kept_unless_forced(path: Path, tmp_path: Path) 
     assert out.read_text() == "mine"
     done("report", path, "-o", out, "--force")
     assert out.read_text() != "mine"
+
+
+def test_the_page_goes_to_standard_output_alone_when_asked(path: Path) -> None:
+    completed = process("report", path, "-o", "-")
+    assert completed.returncode == 0
+    assert Page(completed.stdout.decode()).root.all("h1")
+    assert completed.stdout.rstrip().endswith(b"</html>")
+
+
+def test_json_and_the_page_do_not_share_standard_output(path: Path) -> None:
+    result = tokar("report", path, "-o", "-", "--json")
+    assert (result.exit_code, result.hint) == (2, "name a file with --output")
 
 
 def test_a_folder_is_no_place_for_a_page(path: Path, tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ from tokar.cli.options import (
     writing_file,
 )
 from tokar.collect.on_disk import Given
-from tokar.report.render import report
+from tokar.errors import InputError
+from tokar.report.render import checked_page, report
+from tokar.storage.sink import PipeSink
 from tokar.words import some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -40,8 +42,8 @@ def write_report(
     ],
     *,
     out: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.", show_default=True)
-    ] = Path("report.html"),
+        str, typer.Option("--output", "-o", metavar="FILE", help="The page to write; - for standard output.")
+    ] = "report.html",
     redact: Annotated[
         bool,
         typer.Option("--redact", help="Replace the names of machines, people, authorities and databases, as redact."),
@@ -69,24 +71,27 @@ def write_report(
     Example: tokar report full.tokar monday.tokar -o monday.html
     Example: tokar report ./CertLog --redact
     """
+    if as_json and out == "-":
+        raise InputError("--json and the page both want standard output", hint="name a file with --output")
     signers = allowed_signers(signed_by, revoked, accept_unsigned=accept_unsigned, quiet=quiet or as_json)
     request = CheckRequest(
         content=content, replay=replay, signers=signers, keyring=keyring_of(identity, passphrase=passphrase)
     )
     name_beside(Given.of(paths).beside)
     size = sum(path.stat().st_size for path in paths if path.is_file())
-    with (
-        writing_file(out),
-        output.progress("checking", size, of=some(map(str, paths), 1), quiet=quiet or as_json) as advance,
-    ):
-        found = report(paths, out, request, redact=redact, replace=force, progress=advance)
+    with output.progress("checking", size, of=some(map(str, paths), 1), quiet=quiet or as_json) as advance:
+        if out == "-":
+            found, page = checked_page(paths, request, redact=redact, progress=advance)
+            PipeSink(output.standard_output()).write([page])
+        else:
+            with writing_file(out):
+                found = report(paths, out, request, redact=redact, replace=force, progress=advance)
     if as_json:
         signed = to_json(signers.accepted) if signers else None
-        output.as_json(
-            {"path": str(out), "ok": not found.exit_code, "outcome": to_json(found.outcome), "signed_by": signed}
-        )
-    elif not quiet:
-        output.line(f"report: {names.printable(str(out))}, {output.size_text(out.stat().st_size)}")
+        result = {"path": out, "ok": not found.exit_code, "outcome": to_json(found.outcome)}
+        output.as_json({**result, "signed_by": signed})
+    elif not quiet and out != "-":
+        output.line(f"report: {names.printable(out)}, {output.size_text(Path(out).stat().st_size)}")
         output.last_line(found.outcome, *(one.profile for one in found.chain.sets))
     if found.exit_code:
         raise typer.Exit(found.exit_code)

@@ -69,9 +69,7 @@ def report(
     """
     reads = [path for path in paths if not Path(path).is_dir()]
     FileSink(out, replace=replace, reads=reads).discard()  # what is wrong with it is told before anything is read
-    found = check(paths, request or CheckRequest(), progress=progress)
-    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    page = page_of(picture_of(found, paths, made=made), redact=redact).encode("utf-8", "backslashreplace")
+    found, page = checked_page(paths, request or CheckRequest(), redact=redact, progress=progress)
     sink = FileSink(out, replace=replace, reads=reads)
     try:
         sink.write([page])
@@ -80,6 +78,19 @@ def report(
         raise
     sink.commit()
     return found
+
+
+def checked_page(
+    paths: Sequence[Path | str],
+    request: CheckRequest,
+    *,
+    redact: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[CheckReport, bytes]:
+    """Return what `check` finds of archives, and the page of it. Raises as `report` does, but for what it writes."""
+    found = check(paths, request, progress=progress)
+    picture = picture_of(found, paths, made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    return found, page_of(picture, redact=redact).encode("utf-8", "backslashreplace")
 
 
 def page_of(picture: Mapping[str, Any], *, redact: bool = False) -> str:
