@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Final
-from unittest import mock
+from contextlib import suppress
+from typing import Final
 
+from fuzz_tools import Target, stand_in
 from ntlm_acceptor import NtlmAcceptor
 
+from tokar.errors import ArchiveError
 from tokar.live import csra
 from tokar.namelist import parse_names
-from tokar.rpc import activation, remote_object
+from tokar.rpc import activation, auth, remote_object
 from tokar.rpc.activation import blob_bytes, create_request, parse_blob, parse_created
 from tokar.rpc.auth import Credentials, Mechanism
 from tokar.rpc.connection import Connection
 from tokar.rpc.ndr import NdrReader, NdrWriter, com_guid, type_1
-from tokar.rpc.objref import StandardRef, custom_bytes, interface_bytes, parse_custom, skip_that, take_bindings
+from tokar.rpc.objref import (
+    StandardRef,
+    custom_bytes,
+    interface_bytes,
+    parse_custom,
+    parse_standard,
+    skip_that,
+    take_bindings,
+    take_interface,
+)
 from tokar.rpc.pdus import NDR, FaultBody, Flag, PduKind, ResponseStart, Trailer, parse_ack, pdu_bytes, read_pdu
 from tokar.rpc.wire_errors import WireError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 ACK: Final = struct.pack("<HHIH4s", 5840, 5840, 0x1234, 4, b"135\0") + bytes(2) + struct.pack("<BBHHH", 1, 0, 0, 0, 0)
 
@@ -46,7 +54,7 @@ class _FromBytes:
 
 def connected(data: bytes) -> Connection:
     """Return a connection whose other side says what is given."""
-    with mock.patch.object(socket, "create_connection", return_value=_FromBytes(data)):
+    with stand_in(socket, create_connection=lambda *_, **__: _FromBytes(data)):
         return Connection("host", 135, seconds=5)
 
 
@@ -101,6 +109,7 @@ def _packet(data: bytes) -> None:
             raise WireError("it ended")
         return part
 
+    auth._demand_strong(data)
     parse_ack(read_pdu(receive).body)
 
 
@@ -128,20 +137,34 @@ def _asked(data: bytes) -> None:
 
 
 def _answers(data: bytes) -> None:
-    """The first byte says which answer of an authority the rest is."""
-    takes: Sequence[Callable[[NdrReader], Any]] = (
-        csra.take_list,
-        csra.take_size,
-        csra.take_content,
-        csra.take_number,
-        csra.take_name,
-    )
-    which, stub = (data[0], data[1:]) if data else (0, b"")
-    reader = NdrReader(stub)
-    skip_that(reader)
-    found, result = takes[which % len(takes)](reader)
-    if which % len(takes) == 0 and not result:
-        parse_names(found or None, wide=True)
+    """The answers of an authority: each taker gets the same bytes."""
+    for take in (csra.take_list, csra.take_size, csra.take_content, csra.take_number, csra.take_name):
+        with suppress(ArchiveError):
+            reader = NdrReader(data)
+            skip_that(reader)
+            found, result = take(reader)
+            if isinstance(found, bytes) and not result:
+                parse_names(found or None, wide=True)
+    csra.names_in(data)
+
+
+def _references(data: bytes) -> None:
+    """References to objects, and ways to servers."""
+    with suppress(ArchiveError):
+        parse_standard(data)
+    for unmarshaler in (activation.PROPERTIES_IN, activation.PROPERTIES_OUT):
+        with suppress(ArchiveError):
+            parse_custom(data, unmarshaler)
+    for take in (take_bindings, take_interface, skip_that):
+        with suppress(ArchiveError):
+            take(NdrReader(data))
+
+
+def _reference_seeds() -> list[bytes]:
+    standard = StandardRef(interface=bytes(16), references=5, exporter=1, object=2, interface_pointer=b"i" * 16).pack()
+    ways = struct.pack("<HHHH", 6, 6, 4, 7) + "ab\0".encode("utf-16-le") + struct.pack("<HH", 10, 0)
+    custom = custom_bytes(com_guid(0x1A3), activation.PROPERTIES_OUT, b"data")
+    return [standard, custom, ways, interface_bytes(NdrWriter(), b"data").done()]
 
 
 def _answer_seeds() -> list[bytes]:
@@ -152,14 +175,20 @@ def _answer_seeds() -> list[bytes]:
     name = NdrWriter().u32(0, 0).u32(14).pointer(present=True).array("RootCA\0".encode("utf-16-le")).u32(0).done()
     extended = NdrWriter().u32(0, 1, 1, 0, 1, 2, 1, 0, 8).guid(bytes(16)).u32(5).raw(bytes(8)).u32(1, 0).done()
     number = that + bytes.fromhex("0100000000000000")
-    return [b"\0" + lists, b"\1" + that + bytes(12), b"\2" + content, b"\3" + number, b"\3" + extended, b"\4" + name]
+    return [lists, that + bytes(12), content, number, extended, name]
 
 
-WIRE: Final[dict[str, tuple[Callable[[bytes], object], Callable[[], Sequence[bytes]]]]] = {
-    "rpc-packet": (_packet, _call_seeds),
-    "rpc-call": (_call, _call_seeds),
-    "rpc-logon": (_logon, _logon_seeds),
-    "activation": (_created, _created_seeds),
-    "activation-in": (_asked, lambda: [create_request(csra.ADMIN_CLASS, csra.ADMIN.identifier)[16:]]),
-    "ca-answers": (_answers, _answer_seeds),
+WIRE: Final = {
+    "rpc-packet": Target(_packet, _call_seeds, ("tokar.rpc.pdus", "tokar.rpc.auth"), 300),
+    "rpc-call": Target(_call, _call_seeds, ("tokar.rpc.connection", "tokar.rpc.pdus", "tokar.rpc.remote_object"), 600),
+    "rpc-logon": Target(_logon, _logon_seeds, ("tokar.rpc.auth", "tokar.rpc.connection"), 600, 2),
+    "references": Target(_references, _reference_seeds, ("tokar.rpc.objref", "tokar.rpc.ndr"), 300),
+    "activation": Target(_created, _created_seeds, ("tokar.rpc.activation", "tokar.rpc.objref", "tokar.rpc.ndr"), 800),
+    "activation-in": Target(
+        _asked,
+        lambda: [create_request(csra.ADMIN_CLASS, csra.ADMIN.identifier)[16:]],
+        ("tokar.rpc.activation", "tokar.rpc.objref"),
+        1000,
+    ),
+    "ca-answers": Target(_answers, _answer_seeds, ("tokar.live.csra", "tokar.rpc.ndr"), 300),
 }

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import (
     Any,
@@ -95,8 +96,16 @@ def typed(wanted: type[_T], value: Any) -> _T:
     return cast("_T", _typed(wanted, value))
 
 
+@cache
+def _hints(wanted: Any) -> dict[str, Any]:
+    """Return the types of the fields of a type: to evaluate them takes longer than to check a value."""
+    return get_type_hints(wanted, include_extras=is_typeddict(wanted))
+
+
 def _typed(wanted: Any, value: Any) -> Any:
     origin, inner = get_origin(wanted), get_args(wanted)
+    if origin is NotRequired:
+        return _typed(inner[0], value)
     if origin in (Union, UnionType):
         return _one_of(inner, value)
     if isinstance(value, dict) and (is_typeddict(wanted) or is_dataclass(wanted)):
@@ -115,8 +124,9 @@ def _typed(wanted: Any, value: Any) -> Any:
 
 def _record(wanted: Any, value: dict[str, Any]) -> Any:
     if is_typeddict(wanted):
-        hints = get_type_hints(wanted, include_extras=True).items()
-        needed = {key for key, hint in hints if wanted.__total__ and get_origin(hint) is not NotRequired}
+        needed = {
+            key for key, hint in _hints(wanted).items() if wanted.__total__ and get_origin(hint) is not NotRequired
+        }
         return _members(wanted, value, needed)
     needed = {one.name for one in fields(wanted) if one.default is MISSING and one.default_factory is MISSING}
     return wanted(**_members(wanted, value, needed))
@@ -132,7 +142,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
 def _members(wanted: Any, value: dict[str, Any], needed: set[str]) -> dict[str, Any]:
     """Return the keys of an object that a type has, each with its own type."""
     found = {}
-    for key, kind in get_type_hints(wanted).items():
+    for key, kind in _hints(wanted).items():
         if key not in value:
             if key in needed:
                 raise InputError(f"{key} is missing")
