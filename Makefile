@@ -52,7 +52,7 @@ picture: $(BIN)/.ready
 
 fuzz: $(BIN)/.ready
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
-	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 wine: $(BIN)/.ready
 	$(BIN)/python -m tests.wine $(WINE_TESTS)

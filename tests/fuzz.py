@@ -31,6 +31,8 @@ _LIMITS: Final = ("-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1")
 _GOAL: Final = 5_000_000
 _EVENT: Final = re.compile(r"^#(\d+)\s+(\w+)\s+cov: (\d+)", re.MULTILINE)
 _RUNS: Final = re.compile(r"^stat::number_of_executed_units: (\d+)", re.MULTILINE)
+_WORD: Final = re.compile(rb"[A-Za-z][A-Za-z_-]{2,23}")  # in seeds: what is put into other places too
+_MOST_WORDS: Final = 200
 _SPOILT: Final = {
     "archive",
     "archive-checks",
@@ -64,7 +66,15 @@ def fuzz(name: str, corpus: Path, seconds: float, modules: list[str]) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
-    options = [f"-max_total_time={seconds:.0f}", f"-max_len={target.largest}", f"-artifact_prefix={corpus}-"]
+    words = {word for seed in target.seeds() for word in _WORD.findall(seed)}
+    listed = "".join(f'"{word.decode()}"\n' for word in sorted(words)[:_MOST_WORDS])
+    (named := corpus.with_name(f"{name}.words")).write_text(listed, encoding="ascii")
+    options = [
+        f"-max_total_time={seconds:.0f}",
+        f"-max_len={target.largest}",
+        f"-artifact_prefix={corpus}-",
+        f"-dict={named}",
+    ]
     mutate = {"custom_mutator": _mutate} if name in _SPOILT else {}
 
     def attempt(data: bytes) -> None:

@@ -499,6 +499,7 @@ def _image_seeds() -> list[bytes]:
 
 
 _HEADS: Final = ("tokar.ese.record", "tokar.ese.values", "tokar.ese.checksum")
+_REPLAY: Final = tuple(f"tokar.replay.{name}" for name in ("onepage", "pagestore", "player", "undo"))
 ENGINE: Final = {
     "database-header": Target(_database_header, _database_header_seeds, ("tokar.ese.database", *_HEADS), 800),
     "log-header": Target(
@@ -514,11 +515,11 @@ ENGINE: Final = {
     "trailer": Target(_trailer, lambda: [BackupTrailer().pack()], ("tokar.ese.trailer", *_HEADS), 200),
     "attachments": Target(_attachments, _attachment_seeds, ("tokar.ese.attachment", *_HEADS), 400),
     "identify": Target(_identify, _identify_seeds, ("tokar.ese.identify", "tokar.ese.log", "tokar.ese.database"), 900),
-    "headers": Target(_headers, _all_header_seeds, ("tokar.ese",), 12_300, 2),
+    "headers": Target(_headers, _all_header_seeds, ("tokar.ese", "tokar.ese.inspect"), 12_300, 2),
     "page-checks": Target(
         _page_checks,
         lambda: [bytes([flag]) + database()[8192:8392] for flag in range(10)],
-        ("tokar.ese.pages",),
+        ("tokar.ese.pages", "tokar.ese.blocksums"),
         401,
         2,
     ),
@@ -539,7 +540,7 @@ ENGINE: Final = {
     ),
     "images": Target(_images, _image_seeds, ("tokar.replay.images", "tokar.replay.nodepage"), 300),
     "diffs": Target(_diffs, lambda: [b"01234567\2\x20\2XY"], ("tokar.replay.images",), 100),
-    "log-records": Target(_log_records, _log_record_seeds, ("tokar.replay",), 8000, 2),
+    "log-records": Target(_log_records, _log_record_seeds, ("tokar.replay", *_REPLAY), 8000, 2),
     "set": Target(_set, lambda: [bytes(200)], ("tokar.sets",), 200, 3),
     "lab-records": Target(_lab_records, _lab_record_seeds, ("tokar.lab.change_records",), 300),
     "lab-log": Target(_lab_log, _lab_log_seeds, ("tokar.lab.log_formats", "tokar.lab.change_records"), 600),
@@ -547,7 +548,7 @@ ENGINE: Final = {
     "lab-recover": Target(
         _lab_recover,
         lambda: [bytes([lab, which, 0, 0, 0, 0]) for lab in range(3) for which in range(6)],
-        ("tokar.lab",),
+        ("tokar.lab", "tokar.lab.engine_recovery"),
         200,
         6,
     ),

@@ -279,6 +279,7 @@ def _people_seeds() -> list[bytes]:
     return [one.encode() for one in (*people, "# a remark\n", SSH_IDENTITY)]
 
 
+_SALVAGE: Final = tuple(f"tokar.salvage.{name}" for name in ("find", "runs", "rebuild"))
 FORMAT: Final = {
     "bodies": Target(partial(_all_of, _BODIES), _bodies_seeds, ("tokar.format.bodies", "tokar.format.records"), 512),
     "metadata": Target(
@@ -296,7 +297,7 @@ FORMAT: Final = {
     "age-files": Target(_age_file, _wrapped, ("tokar.trust.agefile", "tokar.trust.passphrase"), 600),
     "key-ring": Target(_key_ring, _wrapped, ("tokar.trust.recipients", "tokar.trust.agefile"), 600),
     "people": Target(_people, _people_seeds, ("tokar.trust.recipients",), 600),
-    "archive": Target(_agreed, _archive_seeds, ("tokar.format",), 4000),
+    "archive": Target(_agreed, _archive_seeds, ("tokar.format", "tokar.format.entry_reader"), 4000),
     "archive-checks": Target(_archive, _archive_seeds, ("tokar.format",), 8192, 2),
-    "salvage": Target(_salvage, _salvage_seeds, ("tokar.salvage", "tokar.format"), 8192, 2),
+    "salvage": Target(_salvage, _salvage_seeds, ("tokar.salvage", *_SALVAGE, "tokar.format"), 8192, 2),
 }

@@ -258,7 +258,9 @@ LISTS: Final = {
         ("tokar.live.native", "tokar.namelist"),
         500,
     ),
-    "locations": Target(_locations, _locations_seeds, ("tokar.restore", "tokar.namelist", "tokar.tokens"), 1000),
+    "locations": Target(
+        _locations, _locations_seeds, ("tokar.restore.locations", "tokar.restore.paths", "tokar.namelist"), 1000
+    ),
     "arguments": Target(
         _arguments,
         lambda: [b"0x44=/srv/x/", b"C:\\=d", b"edb0001F.log", b"zstd:3", b"-1216", b"//ca1:80/Root CA", b"ab" * 32],
@@ -266,7 +268,10 @@ LISTS: Final = {
             "tokar.names",
             "tokar.tokens",
             "tokar.codes",
-            "tokar.restore",
+            "tokar.restore.options",
+            "tokar.restore.paths",
+            "tokar.restore.inventory",
+            "tokar.restore.leftovers",
             "tokar.ese.filenames",
             "tokar.collect.certutil",
             "tokar.storage.sink",
