@@ -32,6 +32,8 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
 
 # Tests that start processes, tell whole stories, or try every point and many random cases; not in `make quick`.
 SLOW = {
+    # These start compilers, browsers or interpreters.
+    *("test_browser", "test_first_contact", "test_native_story", "test_own_source", "test_prototypes"),
     *("test_engine_agrees", "test_growth", "test_legitimate_sets", "test_real_sets", "test_two_sets"),
     *("test_backup_faults", "test_backup_killed", "test_backup_simulated", "test_cli_backup", "test_cli_demo"),
     *(

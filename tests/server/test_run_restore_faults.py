@@ -220,7 +220,7 @@ def breaking(counter: list[int], at: int, step: Any, error: Callable[[], BaseExc
 @pytest.mark.parametrize(
     ("profile", "error", "stride"),  # neighbours are alike
     sampled(
-        product(PROFILES, [StorageError, KeyboardInterrupt], [11, 2]),
+        product(PROFILES, [StorageError, KeyboardInterrupt], [23, 2]),
         lambda profile, error, stride: stride > 2 and (error is StorageError or profile == "certadm"),
     ),
 )
@@ -297,7 +297,7 @@ for at in range(1, 1000, int(stride)):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
     ("profile", "stride"),
-    sampled(product(PROFILES, [7, 1]), lambda profile, stride: stride > 1 and profile != "edbbcli"),
+    sampled(product(PROFILES, [13, 1]), lambda profile, stride: stride > 1 and profile != "edbbcli"),
 )
 def test_a_kill_at_any_call_or_rename_leaves_nothing_that_looks_whole_and_is_not(
     profile: str, stride: int, prepared: Callable[[str], Prepared], tmp_path: Path
