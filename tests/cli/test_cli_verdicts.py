@@ -30,6 +30,7 @@ def twice(data: bytes, offset: int) -> bytes:
 
 
 SHUT_DOWN = bytes(database(consistent_position=LogPosition(generation=9, sector=1)))
+OTHER = bytes(database(signature=OTHER_STREAM))
 CASES: dict[str, tuple[Files, str]] = {
     "good": (crash(part(5, 8)), "ese"),
     "a streaming full of an authority": ({DATABASE: bytes(streaming(5, 7)), **part(5, 7)}, "certadm"),
@@ -43,6 +44,11 @@ CASES: dict[str, tuple[Files, str]] = {
     "an older current log": (crash(part(5, 5), {"edb.log": ALL["edb00006.log"]}), "ese"),
     "a log of another server": (crash(part(5, 7), FOREIGN), "ese"),
     "a damaged log": (crash(part(5, 7), {"edb00006.log": twice(ALL["edb00006.log"], 5000)}), "ese"),
+    "a damaged log, and whole in a folder": (
+        crash(part(5, 7), {"edb00006.log": twice(ALL["edb00006.log"], 5000), "old/edb00006.log": ALL["edb00006.log"]}),
+        "ese",
+    ),
+    "two databases of one name": ({f"{at}/{DATABASE}": data for at, data in (("a", SHUT_DOWN), ("b", OTHER))}, "ese"),
     "a damaged page": ({**crash(part(5, 7)), DATABASE: twice(crash()[DATABASE], 4096 * 3 + 500)}, "ese"),
     "a database of zeros": ({**crash(part(5, 7)), DATABASE: bytes(24576)}, "ese"),
 }

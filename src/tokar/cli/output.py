@@ -359,7 +359,8 @@ def fault(sign: str, found: Fault | RungFault, *, indent: str = "", concerns: It
     """Print what is wrong, with the engine's error for it, what follows from it and what to do."""
     line(f"{indent}{sign} {safe(found.message)}")
     below = [f"for: {', '.join(concerns)}"] if concerns else []
-    below += [f"the engine's error: {found.engine}"] if found.engine is not None else []
+    error = "the engine's error" if sign == "!" else "the engine's error, where it meets this"
+    below += [f"{error}: {found.engine}"] if found.engine is not None else []
     below += [f"so: {consequence}" for consequence in found.consequences]
     below += [f"next: {found.next_step}"] if found.next_step else []
     for text in below:

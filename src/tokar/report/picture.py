@@ -161,7 +161,8 @@ def _rung(result: RungResult) -> Values:
 
 def _fault(sign: str, one: RungFault) -> Values:
     below = [f"for {some(one.databases)}"] if one.databases and one.databases != one.files else []
-    below += [f"the engine's error: {one.engine}"] if one.engine is not None else []
+    error = "the engine's error" if sign == "!" else "the engine's error, where it meets this"
+    below += [f"{error}: {one.engine}"] if one.engine is not None else []
     below += [f"so: {text}" for text in one.consequences]
     below += [f"next: {one.next_step}"] if one.next_step else []
     return {

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.sets.faults import Fault, logs_text, spans
+from tokar.sets.faults import Fault, logs_text, ranges, spans
 from tokar.sets.need import Basis, Need
 
 
@@ -62,7 +62,15 @@ class DatabaseVerdict:
         need = self.need
         if not need.low:
             return "" if need.basis is Basis.CLEAN else f": {need.why}" if need.why else ""
-        present = f"missing {spans(self.missing)}" if self.missing else "present"
+        bad = {
+            one
+            for fault in self.faults
+            if fault.blocks
+            for one in fault.generations
+            if need.low <= one <= need.committed
+        }
+        good = f"present, {ranges(bad)} no good" if bad else "present"
+        present = f"missing {spans(self.missing)}" if self.missing else good
         return f": {need.why}, needs {logs_text([range(need.low, need.committed + 1)])[0]}: {present}"
 
     def to_json(self) -> dict[str, Any]:

@@ -235,6 +235,7 @@ _UNDAMAGED_ARCHIVE: Final = "use the undamaged archive if it is found"
 _NO_CHECKPOINT: Final = "leave it out: without a checkpoint recovery begins at the lowest log"
 _NEWER: Final = "nothing, unless damage is reported as well: then see whether a newer tokar knows the format"
 _RIGHT_NAME: Final = "give it the name of its generation back: tokar restore --right-names does"
+_LEFT_OUT: Final = "nothing with tokar restore, which leaves them out; do not place them by hand"
 _FOLDERS: Final = "keep their folders: tokar restore --tree DIR"
 _ADD_ARCHIVE: Final = "add the archive that has them"
 
@@ -427,10 +428,9 @@ class Rules:
     LOGS_MISSING_BETWEEN = Rule(FaultKind.LOG_MISSING, "{} {} missing between {} and {}", _ADD_ARCHIVE, -543)
     LOGS_BEFORE_GAP = Rule(FaultKind.LOGS_BEFORE_GAP,
         "{}: no unbroken run of logs leads from there to {}, and recovery begins with the lowest log",
-        "do not place these beside the others: recovery would stop at the hole", -528, severity=Severity.WARNING)
+        f"{_LEFT_OUT}: recovery would stop at the hole", -528, severity=Severity.WARNING)
     LOGS_AFTER_GAP = Rule(FaultKind.LOGS_AFTER_GAP, "{}: not reached, the run of logs ends with {}",
-        "do not place these beside the others: recovery stops at the gap or deletes them",
-        -515, severity=Severity.WARNING)
+        f"{_LEFT_OUT}: recovery stops at the gap or deletes them", -515, severity=Severity.WARNING)
     LOGS_BEFORE_CLEAN = Rule(FaultKind.LOGS_BEFORE_GAP,
         "{}: no run of logs leads from there to the state of {}, which is shut down",
         LOGS_BEFORE_GAP.next_step, -528, severity=Severity.WARNING)
@@ -438,7 +438,7 @@ class Rules:
         "no log here continues {}: the engine starts a new log stream, into which older full and incremental sets "
         "play no more", "take a full backup after the restore", severity=Severity.WARNING)
     STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
-        "do not place these beside the others", -530, severity=Severity.WARNING)
+        _LEFT_OUT, -530, severity=Severity.WARNING)
 
     CHECKPOINT_DAMAGED = Rule(FaultKind.CHECKPOINT_DAMAGED, "the checkpoint {} cannot be read",
         _NO_CHECKPOINT, -533, severity=Severity.WARNING)

@@ -266,7 +266,8 @@ def _logs_left_out(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], ro
         elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
             yield LeftOut(log, f"cannot be read, and is not needed: {log.note}", -501)
         elif role is LogRole.UNUSED and not log.damaged:
-            yield LeftOut(log, _PLACED_AS.format(log.generation or 0), -515)
+            damaged = "it is no good, and " if table.whole_copy(log, ()) is not None else ""
+            yield LeftOut(log, damaged + _PLACED_AS.format(log.generation or 0), -515)
 
 
 def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[Fault]:
