@@ -9,7 +9,18 @@ import pytest
 from chain_sets import DATABASE, OTHER_STREAM, branch, dirty, full, increment, logs, name_of, part
 from recovery_sets import archive, flip
 
-from tokar.report.timeline import MOST_SETS, Cell, Mark, Row, Stream, Tone, grouped, joined, short_labels, timeline_of
+from tokar.report.timeline import (
+    MOST_SETS,
+    Cell,
+    Mark,
+    Row,
+    StreamLine,
+    Tone,
+    grouped,
+    joined,
+    short_labels,
+    timeline_of,
+)
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
@@ -18,11 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def streams(*paths: Path) -> tuple[Stream, ...]:
+def streams(*paths: Path) -> tuple[StreamLine, ...]:
     return timeline_of(build_chain(find_sets(paths).sets))
 
 
-def rows(stream: Stream, mark: Mark) -> list[tuple[str, tuple[tuple[int, int], ...], str]]:
+def rows(stream: StreamLine, mark: Mark) -> list[tuple[str, tuple[tuple[int, int], ...], str]]:
     return [(row.label, row.runs, row.word) for row in stream.rows if row.mark is mark]
 
 

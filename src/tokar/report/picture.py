@@ -22,7 +22,7 @@ from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
 from tokar.report.chronicle import receipts_alone, story_of
 from tokar.report.timeline import (
-    Stream,
+    StreamLine,
     Tone,
     grouped,
     short_labels,
@@ -186,7 +186,7 @@ def _streams(chain: Chain) -> Values:
     return {**found, "more": found["more"] + more}
 
 
-def _stream(stream: Stream) -> Values:
+def _stream(stream: StreamLine) -> Values:
     """Return a stream with the texts of its rows, and how much of each place of the line they take."""
     count = stream.high - stream.low + 1
     places = min(count, _PLACES)

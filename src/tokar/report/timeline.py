@@ -116,7 +116,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class StreamLine:
     """One log stream: a line of generations with its rows."""
 
     base: str  # The base name of its logs; empty where it is not known
@@ -125,12 +125,12 @@ class Stream:
     rows: tuple[Row, ...]
 
 
-def timeline_of(chain: Chain) -> tuple[Stream, ...]:
+def timeline_of(chain: Chain) -> tuple[StreamLine, ...]:
     """Return the streams of a chain, in the order of its sets."""
     return tuple(_Timeline(chain).streams())
 
 
-def shown_streams(streams: Iterable[Stream]) -> tuple[list[Stream], int]:
+def shown_streams(streams: Iterable[StreamLine]) -> tuple[list[StreamLine], int]:
     """Return the streams that say a verdict and the first of the others, and how many more there are."""
     listed = [*streams]
     others = [one for one in listed if not any(row.word for row in one.rows)]
@@ -159,7 +159,7 @@ class _Timeline:
         self._lacking: defaultdict[bytes, list[Run]] = defaultdict(list)  # What databases need and nobody has
         self._names: dict[int, dict[str, LogFacts]] = {}
 
-    def streams(self) -> Iterator[Stream]:
+    def streams(self) -> Iterator[StreamLine]:
         """Yield the streams."""
         labels = short_labels(one.label for one in self._chain.sets)
         for number, depth in _in_order(self._chain):
@@ -182,7 +182,7 @@ class _Timeline:
             marks = [row for key, notes in self._said(stream) for row in _mark_rows(key, notes)]
             low, high = _scale(sets, [*needs, *marks])
             rows = (*sets, *needs, *marks)
-            yield Stream(base=self._bases.get(stream, ""), low=low, high=high, rows=rows)
+            yield StreamLine(base=self._bases.get(stream, ""), low=low, high=high, rows=rows)
 
     def _said(self, stream: bytes) -> list[tuple[tuple[Mark, Tone], _Notes]]:
         """Return what is said of a stream, the worst first; of strays that are left out the reason says it."""

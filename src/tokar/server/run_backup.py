@@ -3,7 +3,6 @@
 ::
 
     result = run_backup(server, Path("monday.tokar"), BackupKind.FULL)
-    result = run_backup(server, Path("tuesday.tokar"), BackupKind.INCREMENTAL, prior=load_prior(Path("monday.tokar")))
 
 In order: everything that can be refused is refused before Prepare; the procedure fills an archive under a temporary
 name; the archive is sealed; for kinds that truncate it is opened again, read whole and held against the session; only

@@ -61,7 +61,7 @@ if sys.platform == "win32":
     _LOCK_AT: Final = 1 << 62  # far behind all content; the C library reaches 2 GiB
     _AT_END: Final = 38  # ERROR_HANDLE_EOF
 
-    class _Place(ctypes.Structure):  # OVERLAPPED
+    class _Overlapped(ctypes.Structure):
         _fields_ = (
             ("internal", ctypes.c_void_p),
             ("internal_high", ctypes.c_void_p),
@@ -112,7 +112,7 @@ if sys.platform == "win32":
 
         def read_at(self, descriptor: int, size: int, offset: int) -> bytes:
             handle, count = wintypes.HANDLE(msvcrt.get_osfhandle(descriptor)), wintypes.DWORD()
-            place = _Place(offset=offset & 0xFFFFFFFF, offset_high=offset >> 32)
+            place = _Overlapped(offset=offset & 0xFFFFFFFF, offset_high=offset >> 32)
             buffer = ctypes.create_string_buffer(size)
             if not _kernel.ReadFile(handle, buffer, size, byref(count), byref(place)):
                 code = ctypes.get_last_error()
@@ -123,7 +123,7 @@ if sys.platform == "win32":
 
         def lock(self, descriptor: int) -> bool:
             handle = wintypes.HANDLE(msvcrt.get_osfhandle(descriptor))
-            place = _Place(offset=_LOCK_AT & 0xFFFFFFFF, offset_high=_LOCK_AT >> 32)
+            place = _Overlapped(offset=_LOCK_AT & 0xFFFFFFFF, offset_high=_LOCK_AT >> 32)
             if _kernel.LockFileEx(handle, _EXCLUSIVELY_AT_ONCE, 0, 1, 0, byref(place)):
                 return True
             code = ctypes.get_last_error()
