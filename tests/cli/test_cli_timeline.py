@@ -14,7 +14,7 @@ from recovery_sets import OTHER_STREAM, archive, logs
 
 from tokar.cli.tables import is_coloured
 from tokar.cli.timeline import ASCII, UNICODE, draw, glyphs_of
-from tokar.report.timeline import Mark, Row, Stream, timeline_of
+from tokar.report.timeline import Mark, Row, StreamLine, timeline_of
 from tokar.sets.backup_set import find_sets
 from tokar.sets.chain import build_chain
 
@@ -31,7 +31,7 @@ def plain(text: str, tone: Tone) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Stream, ...]]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[StreamLine, ...]]:
     """Sets of each kind, by what is wrong with them."""
     folder = tmp_path_factory.mktemp("timeline")
     for name in ("good", "hole", "fork", "stray", "long"):
@@ -51,7 +51,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Stream, ..
     return {one.name: timeline_of(build_chain(find_sets([one]).sets)) for one in sorted(folder.iterdir())}
 
 
-def drawn(told: dict[str, tuple[Stream, ...]]) -> str:
+def drawn(told: dict[str, tuple[StreamLine, ...]]) -> str:
     """All of them at each width."""
     parts = []
     for glyphs, kind in ((UNICODE, "unicode"), (ASCII, "ascii")):
@@ -62,17 +62,17 @@ def drawn(told: dict[str, tuple[Stream, ...]]) -> str:
     return "".join(parts)
 
 
-def test_the_pictures_are_those_that_are_written_down(told: dict[str, tuple[Stream, ...]]) -> None:
+def test_the_pictures_are_those_that_are_written_down(told: dict[str, tuple[StreamLine, ...]]) -> None:
     assert drawn(told) == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_no_line_is_wider_than_the_terminal(told: dict[str, tuple[Stream, ...]]) -> None:
+def test_no_line_is_wider_than_the_terminal(told: dict[str, tuple[StreamLine, ...]]) -> None:
     for width in range(60, 201, 7):
         for streams in told.values():
             assert all(len(line) <= width for line in draw(streams, width, UNICODE, plain))
 
 
-def test_bars_stand_below_each_other(told: dict[str, tuple[Stream, ...]]) -> None:
+def test_bars_stand_below_each_other(told: dict[str, tuple[StreamLine, ...]]) -> None:
     for width in WIDTHS:
         lines = [*draw(told["hole"], width, ASCII, plain)]
         at = next(line.index("=") for line in lines if "=" in line)
@@ -82,8 +82,8 @@ def test_bars_stand_below_each_other(told: dict[str, tuple[Stream, ...]]) -> Non
 
 def test_streams_of_strays_are_counted_behind_the_first_ones_and_no_verdict_is_passed_over() -> None:
     row = Row(mark=Mark.SET, label="a.tokar", runs=((5, 7),))
-    strays = [Stream(base="edb", low=5, high=7, rows=(row,)) for _ in range(1000)]
-    told = [Stream(base="edb", low=5, high=7, rows=(replace(row, word="restorable"),)) for _ in range(50)]
+    strays = [StreamLine(base="edb", low=5, high=7, rows=(row,)) for _ in range(1000)]
+    told = [StreamLine(base="edb", low=5, high=7, rows=(replace(row, word="restorable"),)) for _ in range(50)]
     lines = [*draw([*strays, *told], 80, ASCII, plain)]
     assert (len(lines), lines[-1]) == (2 * 70 + 1, "... and 980 more log streams, of strays")
     assert sum(line.endswith("restorable") for line in lines) == 50
@@ -91,7 +91,7 @@ def test_streams_of_strays_are_counted_behind_the_first_ones_and_no_verdict_is_p
 
 def test_wide_characters_take_the_room_that_they_take() -> None:
     row = Row(mark=Mark.SET, label="備份" * 30, note="full", runs=((5, 7),), word="restorable")
-    lines = [*draw([Stream(base="edb", low=5, high=7, rows=(row,))], 60, ASCII, plain)]
+    lines = [*draw([StreamLine(base="edb", low=5, high=7, rows=(row,))], 60, ASCII, plain)]
     assert lines[1].endswith("  full  0x5-0x7  restorable")
     assert sum(2 if one in "備份" else 1 for one in lines[1]) <= 60
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from tokar.cli import output
 from tokar.cli.tables import cells, is_coloured
-from tokar.report.timeline import Mark, Row, Stream, Tone, shown_streams, timeline_of
+from tokar.report.timeline import Mark, Row, StreamLine, Tone, shown_streams, timeline_of
 from tokar.sets.chain import Chain
 from tokar.sets.faults import spans
 from tokar.words import some
@@ -60,7 +60,7 @@ def glyphs_of(encoding: str | None) -> Glyphs:
     return ASCII if os.environ.get("TERM") == "dumb" else UNICODE
 
 
-def draw(streams: Iterable[Stream], columns: int, glyphs: Glyphs, paint: Paint) -> Iterator[str]:
+def draw(streams: Iterable[StreamLine], columns: int, glyphs: Glyphs, paint: Paint) -> Iterator[str]:
     """Yield the lines of streams.
 
     Args:
@@ -83,7 +83,7 @@ def draw(streams: Iterable[Stream], columns: int, glyphs: Glyphs, paint: Paint) 
 class _Drawing:
     """Draws one stream."""
 
-    def __init__(self, stream: Stream, columns: int, glyphs: Glyphs, paint: Paint) -> None:
+    def __init__(self, stream: StreamLine, columns: int, glyphs: Glyphs, paint: Paint) -> None:
         self._stream, self._columns, self._glyphs, self._paint = stream, columns, glyphs, paint
         count = stream.high - stream.low + 1
         self._heads = [_head(row) for row in stream.rows]
