@@ -170,3 +170,49 @@ def test_a_shell_completes_values(archive: Path, line: str, found: set[str]) -> 
     environment = {"_TOKAR_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(at)}
     answer = process(env=environment, cwd=archive.parent).stdout.decode()
     assert set(answer.split()) == found
+
+
+@pytest.mark.parametrize("variable", ["PROGRESS", "LOG", "VERBOSE", "QUIET", "DEADLINE", "COMPRESS"])
+@pytest.mark.parametrize("verb", ["config", "help"])
+def test_no_value_of_a_variable_stops_the_verbs_that_say_what_is_set(
+    verb: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"TOKAR_{variable}", "/no/such/thing")
+    assert done(verb).stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("TOKAR_PROGRESS", "nonsense", ("verify", "ARCHIVE")),
+        ("TOKAR_VERBOSE", "nonsense", ("verify", "ARCHIVE")),
+        ("TOKAR_COMPRESS", "nonsense", ("create", "new.tokar", "ARCHIVE")),
+        ("TOKAR_CREATE_PROFILE", "nonsense", ("create", "new.tokar", "ARCHIVE")),
+        ("TOKAR_LOG", "/no/such/log", ("verify", "ARCHIVE")),
+        ("TOKAR_IDENTITY", "/no/such/key", ("verify", "ARCHIVE")),
+        ("TOKAR_DEADLINE", "9e9", ("probe", "lab:nothing")),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_variable(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result = tokar(*(archive if one == "ARCHIVE" else one for one in words))
+    assert result.exit_code in {1, 2}
+    assert variable in result.stderr
+
+
+def test_an_error_that_no_variable_makes_names_none(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKAR_COMPRESS", "none")
+    result = tokar("create", archive.with_name("new.tokar"), archive.with_name("gone"))
+    assert "TOKAR_COMPRESS" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("create", "LOG", "set"), ("create", "new.tokar", "LOG"), ("extract", "a", "b", "-o", "LOG")]
+)
+def test_a_log_into_what_the_command_writes_or_reads_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    log = tmp_path / "one"
+    result = tokar(*(log if one == "LOG" else one for one in words), "--log", log)
+    assert (result.exit_code, result.hint) == (2, "name another with --log")
+    assert not log.exists()

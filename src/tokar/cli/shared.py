@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
-from functools import cache
+from functools import cache, partial
 from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,7 +14,7 @@ import typer
 
 from tokar.cli import output
 from tokar.cli.progress import ProgressForm
-from tokar.errors import InputError
+from tokar.errors import InputError, StorageError
 
 # Options whose defaults the environment may set: how things are done, never what, and nothing that accepts a risk.
 _FROM_ENVIRONMENT: Final = {
@@ -22,7 +22,14 @@ _FROM_ENVIRONMENT: Final = {
     *("--profile", "--progress", "--quiet", "--recipient", "--recipients-file", "--sign", "--user", "--verbose"),
 }
 _EXAMPLE: Final = "Example: "
+_LOG: Final = "tokar.log"  # the key in the context of a verb
+_ALWAYS_WORK: Final = {"config", "help"}  # they say what the environment sets, and what it may be: it never stops them
 _app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+def _keep_log(context: typer.Context, path: Path | None) -> None:
+    """Keep where the log goes until all is read: only then is it known what else the command writes and reads."""
+    context.meta[_LOG] = path
 
 
 @_app.command()
@@ -38,7 +45,7 @@ def _shared(
         Path | None,
         typer.Option(
             metavar="FILE",
-            callback=output.log_to,
+            callback=_keep_log,
             help="Add what goes to standard error to a file too, with times and details.",
             expose_value=False,
         ),
@@ -65,9 +72,46 @@ def with_shared(command: Any, *names: str) -> Any:
         command.params.extend(map(copy, shared_options()))
         for one, variables in variables_of(command, *names):
             one.envvar, one.show_envvar = variables, False  # tokar config lists them
+        command.invoke = partial(_invoked, command.invoke)
     for name, one in (below or {}).items():
         with_shared(one, *names, name)
     return command
+
+
+def _invoked(run: Callable[[Any], Any], context: Any) -> Any:
+    """Run a command with its log; name the variables of the environment that an error may come from."""
+    try:
+        log = context.meta.get(_LOG)
+        if log is not None:
+            _demand_apart(log, context.params.values())
+            output.log_to(log)
+        return run(context)
+    except (InputError, StorageError) as error:
+        if told := [*_from_environment(error, context)]:
+            error.add_note(f"set in the environment: {', '.join(told)}")
+        raise
+
+
+def _demand_apart(log: Path, values: Iterable[Any]) -> None:
+    """Check that a log is no file that the command writes or reads.
+
+    Raises:
+        InputError: It is one.
+    """
+    for value in values:
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, str | Path) and str(one) and os.path.realpath(one) == os.path.realpath(log):
+                raise InputError("the command has another use for this file", path=log, hint="name another with --log")
+
+
+def _from_environment(error: InputError | StorageError, context: Any) -> Iterator[str]:
+    """Yield the variables that an error may come from: all for one of usage, else those that name its file."""
+    for one in context.command.params:
+        source = context.get_parameter_source(one.name)
+        if source is not None and source.name == "ENVIRONMENT" and one.envvar:
+            name = next(each for each in one.envvar if os.environ.get(each))
+            if isinstance(error, InputError) or str(error.path) in os.environ[name]:
+                yield name
 
 
 def _examples_last(command: Any) -> None:
@@ -80,7 +124,7 @@ def _examples_last(command: Any) -> None:
 
 def variables_of(command: Any, *names: str) -> Iterator[tuple[Any, list[str]]]:
     """Yield the options of a command that the environment may set, each with its variables, the first one counts."""
-    for one in command.params:
+    for one in command.params if names[0] not in _ALWAYS_WORK else ():
         long = next((text for text in one.opts if text in _FROM_ENVIRONMENT), None)
         if long is not None:
             word = long.removeprefix("--")
