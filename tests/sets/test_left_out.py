@@ -240,9 +240,9 @@ row(
 DOUBLE = bytes(dirty(5, 7))
 HURT = flip(flip(DOUBLE, 4 * 4096 + 700), 4 * 4096 + 900, 3)
 row("a damaged database, and here whole too", crashed(part(5, 7), {DATABASE: HURT, f"old/{DATABASE}": DOUBLE}), OK,
-    {DATABASE}, Kind.DATABASE_TWICE)  # fmt: skip
+    {DATABASE}, Kind.PAGES_DAMAGED, Kind.DATABASE_TWICE)  # fmt: skip
 row("a cut database, and here whole too", crashed(part(5, 7), {DATABASE: DOUBLE[:-9], f"old/{DATABASE}": DOUBLE}), OK,
-    {DATABASE}, Kind.DATABASE_TWICE)  # fmt: skip
+    {DATABASE}, Kind.DATABASE_CUT, Kind.DATABASE_TWICE)  # fmt: skip
 row("a database damaged twice", crashed(part(5, 7), {DATABASE: HURT, f"old/{DATABASE}": HURT[:-4096]}),
     Verdict.DAMAGED, set(), Kind.PAGES_DAMAGED, Kind.PAGES_DAMAGED, Kind.DATABASE_TWICE)  # fmt: skip
 row("shut down, with all its logs", stopped(current(3, 9)), CLEAN, set())

@@ -26,7 +26,7 @@ from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, in_order, logs_text
-from tokar.sets.file_faults import forked, log_fault
+from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.logs import LinkFault, LogTable, link, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.words import some
@@ -122,7 +122,9 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
     others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(facts, runs)]
     faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
-    copies = (LeftOut(one, apart[id(one)]) for one in all_databases if id(one) in apart)
+    beside = [one for one in all_databases if id(one) in apart]
+    faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
+    copies = (LeftOut(one, apart[id(one)]) for one in beside)
     return SetVerdict(
         databases=verdicts,
         log_roles=roles,
