@@ -8,6 +8,8 @@ time, at sizes that show what no call is made for.
 from __future__ import annotations
 
 import cProfile
+import gc
+import importlib
 import sys
 import threading
 import time
@@ -29,12 +31,17 @@ from sweeps import sampled
 import tokar as library
 from tokar import cli
 from tokar.cli import lab
+from tokar.collect import found
 from tokar.ese.log import LogHeader
+from tokar.format import records, writer
+from tokar.sets import fault_list
 
 pytestmark = needs_ssh_keygen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from command_line import Result
 
 FEW = 10
 MANY = 1000  # in the torture run
@@ -194,7 +201,7 @@ def demand_linear(small: Counter[str], medium: Counter[str], large: Counter[str]
     assert not [one for one in grown if large[one] > 6 * small[one] + 200], grown  # 4 times, where it is linear
 
 
-def run(verb: str, paths: dict[str, Path]) -> Callable[[], object]:
+def run(verb: str, paths: dict[str, Path]) -> Callable[[], Result]:
     place, count = paths["place"], sum(1 for _ in (paths["folder"]).iterdir())
     fresh = place / f"new{len([*place.iterdir()])}"
     words = [word.format(fresh=fresh, count=count, **paths) for word in VERBS[verb]]
@@ -258,6 +265,41 @@ def peak(work: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+HOLDING = ("check folder", "check --content", "inspect folder", "replay", "recover", "extract")
+FEW_LOGS, MANY_LOGS = 100, 400
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill what is filled once, at a small size: buffers, lists that end, and the free lists of the interpreter."""
+    monkeypatch.setattr(records, "MAX_EXTRA_SIZE", 1 << 13)
+    monkeypatch.setattr(importlib.import_module("tokar.format.verify"), "_BATCH_SIZE", 1 << 15)
+    monkeypatch.setattr(writer, "_FLUSH_SIZE", 1 << 14)
+    monkeypatch.setattr(fault_list, "MOST_LISTED", 5)
+    monkeypatch.setattr(found, "MOST_NOTES", 5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_buffers")
+@pytest.mark.parametrize(
+    ("verb", "kind"), sampled(product(HOLDING, KINDS), lambda verb, kind: (verb, kind) == ("check folder", "good"))
+)
+def test_a_verb_holds_little_of_each_log(verb: str, kind: str, sets: Callable[[str, int], dict[str, Path]]) -> None:
+    held = []
+    for count in (FEW_LOGS, FEW_LOGS, MANY_LOGS):  # the first one loads what is needed
+        work, printed = run(verb, sets(kind, count)), [0]
+        gc.collect()
+        filled = [[(None,) * size for _ in range(2500)] for size in range(1, 21)]
+        del filled
+        most = peak(partial(_measured, work, printed))
+        held.append(most - 5 * printed[0])
+    assert (held[2] - held[1]) / (MANY_LOGS - FEW_LOGS) < 500
+
+
+def _measured(work: Callable[[], Result], printed: list[int]) -> None:
+    printed[0] = len(work().printed)
 
 
 @pytest.fixture(scope="module")

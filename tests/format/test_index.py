@@ -318,7 +318,7 @@ def test_entries_and_their_content_are_counted() -> None:
 
 def test_what_is_kept_of_a_page_is_for_the_caller_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "MAX_PAGE_ENTRIES", 2)
-    ledger = Ledger(START, keep=lambda body: body[:8])
+    ledger = Ledger(START, keep=lambda body: bytes(body[:8]))
     for name in (b"1", b"2", b"3"):
         enter(ledger, name)
     assert len(ledger.pages) == 1

@@ -222,10 +222,13 @@ class IndexPage:
             yield names[start:end] + token.to_bytes()
             start = end
 
-    def build(self) -> bytes:
+    def build(self) -> bytearray:
         """Return the bytes of the body."""
-        columns = (_from_rows(self.rows, at, width) for _, at, width in _COLUMNS.values())
-        return b"".join((_PACKER.pack(self.first, len(self)), *columns, self.names))
+        body = bytearray(_PACKER.pack(self.first, len(self)))
+        for _, at, width in _COLUMNS.values():  # one after the other: all of them would take as much as the page again
+            body += _from_rows(self.rows, at, width)
+        body += self.names
+        return body
 
     @classmethod
     def parse(cls, body: Buffer, *, first: int, position: int, encrypted: bool = False) -> Self:
@@ -376,7 +379,7 @@ class Ledger:
         keep: What to keep of the body of each index page until SUMM has passed: a hash, or the body made small.
     """
 
-    def __init__(self, preamble: bytes, keep: Callable[[bytes], bytes]) -> None:
+    def __init__(self, preamble: bytes, keep: Callable[[bytearray], bytes]) -> None:
         self.preamble = preamble  # Bytes 0-31 of the archive
         self.entry_count = 0  # Entries that are done
         self.content_size = 0  # Bytes of content of these
@@ -448,8 +451,14 @@ class Ledger:
     def end_page(self) -> None:
         """End the page that is being filled, if there is anything on it."""
         if len(self._page):
-            self.pages.append(KeptPage(self._page.first, len(self._page), self._keep(self._page.build())))
-            self._page = IndexPage(self.entry_count)
+            first, count, body = self._page.first, len(self._page), self._page.build()
+            self._page = IndexPage(self.entry_count)  # first: it takes as much as its body
+            self.pages.append(KeptPage(first, count, self._keep(body)))
+
+    def end_entries(self) -> None:
+        """Note that no entry follows: the last page ends, and what tells entries apart is let go."""
+        self.end_page()
+        self._keys = set()
 
     def root_body(self) -> bytes:
         """Return the body of ROOT."""

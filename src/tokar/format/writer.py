@@ -408,7 +408,7 @@ class ArchiveWriter:
         """Write all from SUMM to TAIL, with records after ROOT; `root`: the one that must come out."""
         self._put_outside(records.SUMM, summary.build())
         self._put_outside(records.HEAD, self._head_body)
-        self._ledger.end_page()
+        self._ledger.end_entries()
         while self._ledger.pages:
             self._put_outside(records.INDX, zstandard.decompress(self._ledger.pages.popleft().kept))
         position = self._position
