@@ -1,9 +1,10 @@
-"""Imports point downwards, to folders above in the table; construct stays where bytes are declared."""
+"""Imports point downwards, to folders above in the table; construct stays where bytes are declared; names differ."""
 
 from __future__ import annotations
 
 import ast
 import tomllib
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def part_of(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path: Path) -> set[str]:
     """Every module that a file imports, also inside functions, but not under TYPE_CHECKING."""
     found: set[str] = set()
@@ -62,7 +68,7 @@ def imported(path: Path) -> set[str]:
         for child in ast.iter_child_nodes(node):
             visit(child)
 
-    visit(ast.parse(path.read_text(encoding="utf-8")))
+    visit(tree_of(path))
     return found
 
 
@@ -103,3 +109,12 @@ def test_a_plain_install_has_all_that_checks_pages_and_the_old_name_for_that_sta
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert any(one.startswith("numpy") for one in project["dependencies"])
     assert project["optional-dependencies"]["ese"] == []
+
+
+def test_every_file_is_short_and_every_name_stands_for_one_thing() -> None:
+    assert [name for name, path in MODULES.items() if path.read_text(encoding="utf-8").count("\n") > 500] == []
+    nodes = (node for path in MODULES.values() for node in ast.walk(tree_of(path)))
+    classes = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
+    assert [name for name, count in classes.items() if count > 1] == []
+    leaves = Counter(path.stem for path in MODULES.values() if "cli" not in path.parts and path.stem != "__init__")
+    assert [name for name, count in leaves.items() if count > 1] == []

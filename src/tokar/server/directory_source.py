@@ -18,7 +18,6 @@ from tokar import codes, names, tokens
 from tokar.collect.found import Candidate, FileState, digest_of, hides_changes, settle
 from tokar.collect.gather import Gatherer
 from tokar.errors import InputError, SourceChangedError, storage_errors
-from tokar.namelist import ListedName
 from tokar.server.contract import (
     DIALECTS,
     BackupContext,
@@ -30,6 +29,7 @@ from tokar.server.contract import (
     ServerError,
     SourceKind,
 )
+from tokar.server.file_server import LocalBackup, listed
 
 # O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
 _OPEN_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
@@ -104,7 +104,7 @@ def _folder_of(candidate: Candidate) -> str:
     return os.path.dirname(os.path.abspath(candidate.path))  # noqa: PTH100, PTH120 - paths are text here
 
 
-class _DirectoryBackup(BackupContext):
+class _DirectoryBackup(LocalBackup):
     """One look through a directory; the lists are fixed when it begins."""
 
     backup_type = BackupType.FULL
@@ -117,7 +117,6 @@ class _DirectoryBackup(BackupContext):
         self._others = {name: at for name, at, is_database in numbered if not is_database}
         self._logs_listed = False
         self._names_listed = False
-        self._over = False
         self._open: Candidate | None = None
         self._descriptor = -1
         self._digest: blake3 | None = None  # Of what was read, where a file hides changes
@@ -132,8 +131,7 @@ class _DirectoryBackup(BackupContext):
         for one in self._of(self._others):
             if one.kind == "log":
                 folders.setdefault(tokens.LOG_DIR, set()).add(_folder_of(one))
-        rows = [(token, *names.encode(next(iter(found)))) for token, found in folders.items() if len(found) == 1]
-        return NameList(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
+        return listed((token, next(iter(found))) for token, found in folders.items() if len(found) == 1)
 
     def database_names(self) -> NameList:
         """Return the databases."""
@@ -155,11 +153,6 @@ class _DirectoryBackup(BackupContext):
         self._demand_unchanged(self._databases)
         self._logs_listed = True
         return self._give(self._others)
-
-    def dynamic_files(self) -> NameList:
-        """Return nothing: a directory has no dynamic files."""
-        self._demand_live("dynamic_files")
-        return NameList(())
 
     def open(self, raw_name: bytes) -> int:
         """Open a file that was found.
@@ -246,12 +239,7 @@ class _DirectoryBackup(BackupContext):
         return map(self._candidates.__getitem__, files.values())
 
     def _give(self, files: dict[bytes, int]) -> NameList:
-        rows = [(one.token, *names.encode(one.name)) for one in self._of(files)]
-        return NameList(tuple(ListedName(token, raw, encoding, 0) for token, raw, encoding in rows))
-
-    def _demand_live(self, call: str) -> None:
-        if self._over:
-            raise ServerError(codes.INVALID_HANDLE, call=call)
+        return listed((one.token, one.name) for one in self._of(files))
 
     def _demand_unchanged(self, files: dict[bytes, int]) -> None:
         for one in self._of(files):

@@ -90,7 +90,22 @@ class FileServer(Server):
         self._busy = False
 
 
-class FileBackup(BackupContext):
+class LocalBackup(BackupContext):
+    """A backup of files on this machine: what is the same whoever finds them."""
+
+    _over = False
+
+    def dynamic_files(self) -> NameList:
+        """Return nothing."""
+        self._demand_live("dynamic_files")
+        return NameList(())
+
+    def _demand_live(self, call: str) -> None:
+        if self._over:
+            raise ServerError(codes.INVALID_HANDLE, call=call)
+
+
+class FileBackup(LocalBackup):
     """A backup of such a server."""
 
     def __init__(self, server: FileServer, backup_type: BackupType) -> None:
@@ -102,12 +117,11 @@ class FileBackup(BackupContext):
         self._file: BinaryIO | None = None
         self._name = b""
         self._left = 0
-        self._over = False
 
     def database_locations(self) -> NameList:
         """Return where everything lives."""
         self._demand_live("database_locations")
-        return _listed([(token, _raw(path)) for token, path in self._server.locations().items()])
+        return listed((token, os.fspath(path)) for token, path in self._server.locations().items())
 
     def database_names(self) -> NameList:
         """Return the databases."""
@@ -116,7 +130,7 @@ class FileBackup(BackupContext):
             raise ServerError(codes.INVALID_BACKUP_SEQUENCE, call="database_names")
         if not self._databases:
             self._databases = self._found(self._server.find_databases())
-        return _listed([(tokens.DATABASE, name) for name in self._databases])
+        return listed((tokens.DATABASE, os.fsdecode(name)) for name in self._databases)
 
     def backup_logs(self) -> NameList:
         """Return the logs."""
@@ -125,12 +139,7 @@ class FileBackup(BackupContext):
             raise ServerError(codes.ALREADY_OPEN, call="backup_logs")
         if self._logs is None:
             self._logs = self._found(self._server.find_logs())
-        return _listed([(tokens.LOG, name) for name in self._logs])
-
-    def dynamic_files(self) -> NameList:
-        """Return nothing."""
-        self._demand_live("dynamic_files")
-        return NameList(())
+        return listed((tokens.LOG, os.fsdecode(name)) for name in self._logs)
 
     def open(self, raw_name: bytes) -> int:
         """Open a file; what is announced is what it has now.
@@ -215,14 +224,11 @@ class FileBackup(BackupContext):
         if not self._left:
             self._unread.discard(self._name)
 
-    def _demand_live(self, call: str) -> None:
-        if self._over:
-            raise ServerError(codes.INVALID_HANDLE, call=call)
-
 
 def _raw(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def _listed(rows: Iterable[tuple[int, bytes]]) -> NameList:
-    return NameList(tuple(ListedName(token, *names.encode(os.fsdecode(raw)), 0) for token, raw in rows))
+def listed(rows: Iterable[tuple[int, str]]) -> NameList:
+    """Return a list of tokens and names."""
+    return NameList(tuple(ListedName(token, *names.encode(name), 0) for token, name in rows))
