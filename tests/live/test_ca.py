@@ -399,3 +399,8 @@ def test_what_the_server_claims_decides_on_no_memory(tmp_path: Path, call: Call,
                 read_all(context)
         finally:
             context.end(Outcome.ABORT)
+
+
+def test_a_call_that_asks_is_told_in_words(double: CaDouble) -> None:
+    with pytest.raises(ServerError, match=r"^asking whether the server runs failed with "):
+        server_of(double, name="Odd").is_online()

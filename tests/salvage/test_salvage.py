@@ -47,6 +47,7 @@ from tokar.salvage.copy import SalvageWriter
 from tokar.salvage.entry import EntryState, FoundEntry, MissingContent
 from tokar.salvage.salvage import random_id, salvage
 from tokar.storage.bytesource import BytesSource
+from tokar.words import count_text
 
 WHOLE = whole_archive()
 DERIVED = (b"", b"INDX", b"ROOT", b"TAIL")
@@ -82,7 +83,7 @@ def test_an_archive_cut_before_its_first_record_ends_has_nothing_to_save(size: i
 
 def test_an_archive_without_a_complete_file_has_nothing_to_save() -> None:
     cut = WHOLE[: piece(WHOLE, b"DATA", 1).end]
-    with pytest.raises(FormatError, match="no file is complete, 1 are incomplete") as caught:
+    with pytest.raises(FormatError, match="no file is complete, 1 incomplete") as caught:
         salvage(BytesSource(cut), never)
     assert caught.value.exit_code == 4
     assert "partial" in str(caught.value.hint)
@@ -259,7 +260,7 @@ def test_a_lost_signature_is_a_loss() -> None:
     result = rescued(broken(WHOLE, piece(WHOLE, b"sign")))
     assert result.report.same
     assert result.report.trailing_is_lost
-    with pytest.raises(PartialError, match="6 files are saved, but not all that stood beside them"):
+    with pytest.raises(PartialError, match="6 files saved, but not all that stood beside them"):
         result.report.raise_if_lossy()
 
 
@@ -276,7 +277,7 @@ def test_a_cut_archive_keeps_all_complete_files_under_a_new_id() -> None:
     assert result.states == {"B.LOG": "incomplete"}
     assert not result.report.end_is_known
     with pytest.raises(
-        PartialError, match="3 files are saved, 1 are incomplete, how many more there were is not known"
+        PartialError, match="3 files saved, 1 incomplete, how many more there were is not known"
     ) as caught:
         result.report.raise_if_lossy()
     assert caught.value.exit_code == 8
@@ -324,15 +325,15 @@ def test_a_lost_part_of_the_transcript_is_a_loss_and_is_named() -> None:
     assert result.contents == FILES
     assert result.report.lost
     assert result.archive.summary.outcome == "partial"
-    assert "1 PROC records are lost" in result.report.notes
-    assert "1 PROC records are lost" in result.archive.summary.extra["notes"]
+    assert "lost: 1 PROC record" in result.report.notes
+    assert "lost: 1 PROC record" in result.archive.summary.extra["notes"]
     assert "PROC" in result.report.ranges[0].what
 
 
 def test_a_lost_lower_case_record_is_a_loss_and_is_named() -> None:
     result = rescued(without(WHOLE, piece(WHOLE, b"note")))
     assert result.report.lost
-    assert "1 lower-case records are lost" in result.report.notes
+    assert "lost: 1 lower-case record" in result.report.notes
 
 
 def test_a_lost_part_of_the_transcript_is_noticed_without_root() -> None:
@@ -442,7 +443,7 @@ def test_the_list_of_losses_is_shortened_where_summ_has_no_room() -> None:
     kept = len(result.archive.summary.extra["lost"])
     assert 900 < kept < 1100
     assert f"SUMM has no room for {1100 - kept} of 1100 losses" in result.archive.summary.extra["notes"]
-    with pytest.raises(PartialError, match="1 files are saved, 1100 are lost"):
+    with pytest.raises(PartialError, match="1 file saved, 1,100 lost"):
         result.report.raise_if_lossy()
 
 
@@ -648,7 +649,7 @@ def test_facts_that_cannot_be_read_are_left_out_of_a_new_archive_and_said_so(bod
     data = with_facts(body, facts(3))
     result = rescued(broken(data, piece(data, b"DATA", 1)))
     assert told(result) == [facts(2)]
-    assert "1 records of facts cannot be read here and were left out" in result.report.notes
+    assert "left out: 1 record of facts that cannot be read here" in result.report.notes
 
 
 def test_lost_facts_do_not_make_a_set_partial() -> None:
@@ -658,7 +659,7 @@ def test_lost_facts_do_not_make_a_set_partial() -> None:
         assert len(result.archive) == 4
         assert not result.report.same
         assert result.archive.summary.outcome == "complete"
-        assert f"{len(gone)} fact records are lost" in result.report.notes
+        assert f"lost: {count_text(len(gone), 'fact record')}" in result.report.notes
         assert len(told(result)) == 3 - len(gone)
     result = rescued(broken(data, piece(data, b"fact"), piece(data, b"ROOT")))
     assert result.archive.summary.outcome == "partial"  # nobody knows what stood there
@@ -678,7 +679,7 @@ def test_keys_go_into_a_new_archive_and_signatures_do_not() -> None:
     after = [(found.kind, found.data[64:]) for found in pieces(result.data) if found.kind in (b"sign", b"keys")]
     assert after == [(b"keys", b"an age file")]
     assert [found.kind for found in pieces(result.data)][-3:] == [b"ROOT", b"keys", b"TAIL"]
-    assert any("1 records after SUMM or ROOT" in note for note in result.report.notes)
+    assert any("1 record after SUMM or ROOT" in note for note in result.report.notes)
 
 
 def test_keys_and_signatures_do_not_slip_into_the_set_where_its_end_is_lost() -> None:

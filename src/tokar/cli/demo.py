@@ -13,6 +13,7 @@ from tokar.cli.options import Json
 from tokar.errors import SetError
 from tokar.lab.demo import run_demo
 from tokar.names import typed
+from tokar.words import count_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -39,7 +40,7 @@ def demo(
         output.as_json(fields_json(result, "archives", "records", "equal"))
         return
     output.line()
-    output.line(f"{result.records} records came back, none more, none less. Next:")
+    output.line(f"{count_text(result.records, 'record')} came back, none more, none less. Next:")
     first, loose, new = (typed(str(path)) for path in (result.archives[0], folder / "loose", folder / "sets/new.tokar"))
     server = str(folder / "other-server")
     for command in (

@@ -26,6 +26,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.server.run_restore import RestorationResult, parts_of_chosen, restore_to_server
 from tokar.tokens import token_name
+from tokar.words import count_text
 
 PROFILE: Final = "edbbcli"
 _TRANSACTIONS: Final = 150
@@ -172,7 +173,7 @@ class _Story:
         full, last = result.registrations[0], result.registrations[-1]
         self._say(
             f"    registered: logs 0x{full.generation_low:X} to 0x{last.generation_high:X}, "
-            f"{len(full.restore_map or ())} databases in the restore map"
+            f"{count_text(len(full.restore_map or ()), 'database')} in the restore map"
         )
         return result
 
@@ -184,7 +185,7 @@ class _Story:
         recovered = target.recover()
         self._say(
             f"    hard recovery: logs 0x{recovered.low:X} to 0x{recovered.high:X}, "
-            f"{recovered.undone} transactions undone"
+            f"{count_text(recovered.undone, 'transaction')} undone"
         )
         committed = self._account.at[result.registrations[-1].generation_high]
         expected = {each.name: committed.get(each.dbid, {}) for each in target.config.databases}

@@ -20,6 +20,7 @@ from tokar.salvage.find import FoundRecord, RecordReader
 from tokar.salvage.losses import DamagedFile, Losses
 from tokar.salvage.rebuild import Walk
 from tokar.salvage.runs import RecordRun, chunk_of
+from tokar.words import count_text
 
 
 class SalvageWriter(ArchiveWriter):
@@ -134,9 +135,9 @@ class Copier:
             if self.progress is not None and part:
                 self.progress(sum(sizes[place] for place in part))
         if self._left_aside:
-            notes.append(f"{self._left_aside} records after SUMM or ROOT (such as signatures) were left out")
+            notes.append(f"left out: {count_text(self._left_aside, 'record')} after SUMM or ROOT, such as signatures")
         if self._unread_facts:
-            notes.append(f"{self._unread_facts} records of facts cannot be read here and were left out")
+            notes.append(f"left out: {count_text(self._unread_facts, 'record')} of facts that cannot be read here")
 
     def _copy_outside(self, run: RecordRun, stop: int) -> None:
         head, at = self.found.outside[run.entry]

@@ -16,6 +16,7 @@ from tokar.format.writer import Sealed
 from tokar.salvage.damage import DamageMap
 from tokar.salvage.entry import EntryState, FoundEntry, MissingContent
 from tokar.salvage.runs import RecordRun
+from tokar.words import count_text
 
 MAX_LISTED: Final = 100_000
 
@@ -132,11 +133,11 @@ class SalvageReport:
         """
         if not self.lost:
             return
-        counts = [f"{self.incomplete_count} are incomplete"] if self.incomplete_count else []
-        counts += [f"{self.lost_count} are lost"] if self.lost_count else []
+        counts = [f"{self.incomplete_count:,} incomplete"] if self.incomplete_count else []
+        counts += [f"{self.lost_count:,} lost"] if self.lost_count else []
         counts += [] if self.end_is_known else ["how many more there were is not known"]
         counts = counts or ["but not all that stood beside them"]
-        raise PartialError(", ".join([f"{self.complete_count} files are saved", *counts]))
+        raise PartialError(", ".join([f"{count_text(self.complete_count, 'file')} saved", *counts]))
 
 
 def lost_ranges(found: DamageMap) -> Iterator[LostRange]:

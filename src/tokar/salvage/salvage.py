@@ -28,6 +28,7 @@ from tokar.salvage.losses import MAX_LISTED, Losses, SalvageReport, lost_ranges
 from tokar.salvage.rebuild import Assessment, assess, new_head, new_summary, trailing_records
 from tokar.storage.bytesource import ByteSource, SequentialReader
 from tokar.storage.sink import Sink
+from tokar.words import count_text
 
 
 def random_id() -> bytes:
@@ -106,7 +107,7 @@ def _refuse_undamaged(source: ByteSource, found: DamageMap) -> None:
 
 def _nothing_to_save(assessment: Assessment) -> FormatError:
     if assessment.incomplete_count:
-        message = f"no file is complete, {assessment.incomplete_count} are incomplete"
+        message = f"no file is complete, {assessment.incomplete_count:,} incomplete"
         return FormatError(message, rule="SALV-2", hint="with --partial, incomplete files are saved too")
     return FormatError("no file in it can be saved", rule="SALV-2", hint="there is nothing to salvage")
 
@@ -204,7 +205,7 @@ class _Work:
             if (row.position, row.check) not in there
         )
         self.losses.notes += [text for is_so, text in remarks if is_so]
-        self.losses.notes += [f"{count} {kind} records are lost" for kind, count in sorted(lost.items())]
+        self.losses.notes += [f"lost: {count_text(count, f'{kind} record')}" for kind, count in sorted(lost.items())]
 
     def _report(self, sealed: Sealed, *, same: bool, trailing_is_lost: bool) -> SalvageReport:
         found, losses = self.found, self.losses

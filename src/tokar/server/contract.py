@@ -141,6 +141,10 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType({dialect.profile: dial
 """The dialects by the name of their profile."""
 
 
+# Calls in words, where a person meets them before any backup has begun.
+_WORDS: Final = {"is_online": "asking whether the server runs", "roles": "asking for the roles of this account"}
+
+
 class ServerError(SourceError):
     """A call failed, with a code of the interfaces.
 
@@ -159,9 +163,9 @@ class ServerError(SourceError):
         self.name = known.name if known else None  # The name of the code, if it has one
         self.jet = codes.jet_number(self.code)  # The engine's number, if the code is the engine's
         meaning = f": {known.meaning}" if known else ""
-        super().__init__(
-            f"{call} failed with {codes.describe(self.code)}{meaning}{f' ({detail})' if detail else ''}", hint=hint
-        )
+        more = f" ({detail})" if detail else ""
+        what = _WORDS.get(call, call)
+        super().__init__(f"{what} failed with {codes.describe(self.code)}{meaning}{more}", hint=hint)
 
 
 class NoAnswerError(SourceError):
@@ -175,7 +179,7 @@ class NoAnswerError(SourceError):
 
     def __init__(self, call: str, reason: str, *, hint: str | None = None) -> None:
         self.call = call
-        super().__init__(f"{call} was not answered: {reason}", hint=hint)
+        super().__init__(f"{_WORDS.get(call, call)} was not answered: {reason}", hint=hint)
 
 
 class NameList:

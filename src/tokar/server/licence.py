@@ -39,6 +39,7 @@ from tokar.sets.faults import Fault, FaultKind, Scope
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.logs import LinkFault, link
 from tokar.storage.durable import Capability
+from tokar.words import count_text
 
 _SEAL: Final = object()
 """What the constructor asks for. Nothing outside this module may name it; tests/server/test_licence.py looks for it."""
@@ -228,7 +229,7 @@ def _demand_listed(listed: list[ListedFile], entries: tuple[Stored, ...]) -> Non
     wanted = [(file.token, file.raw_name, file.announced_size) for file in listed]
     if [(entry.token, entry.raw_name, entry.size) for entry in entries] != wanted:
         raise IntegrityError(
-            f"the server listed {len(wanted)} files, the archive holds {len(entries)} that are not the same"
+            f"the server listed {count_text(len(wanted), 'file')}, the archive holds {len(entries)}, not the same"
         )
 
 
