@@ -55,7 +55,7 @@ def places(incomplete: str) -> list[str]:
 def entries(incomplete: str) -> list[str]:
     """Return the names of the entries of the archive that stands in the line, their leaves where these are safe."""
     words = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
-    given = next((word for word in _split(words) if os.path.isfile(word)), None)  # noqa: PTH113 - text
+    given = next((word for word in _split(words)[1:] if os.path.isfile(word)), None)  # noqa: PTH113 - text
     if given is None:
         return []
     from tokar.format.archive import Archive  # noqa: PLC0415 - start-up time
