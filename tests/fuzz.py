@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -157,12 +158,14 @@ def _in_a_process(name: str, modules: tuple[str, ...], options: argparse.Namespa
     """Run one target, and say what came of it; return 1 for a fault."""
     common = [sys.executable, "-m", "tests.fuzz", name, "--inside", ",".join(modules), "--corpus", str(options.corpus)]
     common += ["--seconds", str(options.seconds)]
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory(
         dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as place:  # it cannot tidy up
         env = {**os.environ, "TMPDIR": place}
         done = subprocess.run(common, stderr=subprocess.PIPE, text=True, errors="replace", check=False, env=env)
-    found, counts = _counted(done.stderr, options.seconds), _counts(options.corpus)
+    found = _counted(done.stderr, min(options.seconds, time.monotonic() - begun))  # a fault ends it sooner
+    counts = _counts(options.corpus)
     counts[name] = all_of = counts.get(name, Count()) + found
     _keep(options.corpus, counts)
     sys.stdout.write(

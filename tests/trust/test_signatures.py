@@ -86,8 +86,9 @@ def test_lists_are_read_as_ssh_keygen_reads_them(
         ('alice@x valid-after="20990101" ALICE', "not-now"),
         ('alice@x namespaces="git" ALICE', "not-allowed"),
         ("alice@x cert-authority ALICE", "not-allowed"),
+        ('"" ALICE', "not-allowed"),
     ],
-    ids=["nobody", "somebody else", "comment", "expired", "not yet", "other purpose", "authority"],
+    ids=["nobody", "somebody else", "comment", "expired", "not yet", "other purpose", "authority", "nameless"],
 )
 def test_a_signer_whom_the_list_does_not_allow_is_refused_by_name(
     line: str, word: str, keys: Path, by_alice: FoundSignature, tmp_path: Path

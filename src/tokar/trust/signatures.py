@@ -312,7 +312,7 @@ class AllowedSigners:
         if why := ssh_keygen.why_not_right(signature, message):
             return SignedVerdict.OTHER_ROOT, f" (ssh-keygen: {why})"
         if not principals:
-            return SignedVerdict.UNKNOWN, ""
+            return (SignedVerdict.NOT_ALLOWED if lines else SignedVerdict.UNKNOWN), ""
         if self._revoked and not all(
             ssh_keygen.why_not_by(signature, message, one, self.path, None) for one in principals
         ):
@@ -323,7 +323,7 @@ class AllowedSigners:
     def _principals(self, signature: SshSignature, lines: Iterable[str]) -> list[str]:
         """Return whom ssh-keygen may be asked for, names before patterns. It alone decides."""
         found = [match for line in lines if (match := _PRINCIPALS.match(line))]
-        named = [one.strip() for match in found for one in (match[1] or match[2]).split(",")]
+        named = [one.strip() for match in found for one in (match[1] or match[2] or "").split(",")]
         if "-cert-" in signature.key_type:
             named += ssh_keygen.principals_of(signature, self.path)
         usable = dict.fromkeys(one for one in named if one and not one.startswith(("!", "-")))
