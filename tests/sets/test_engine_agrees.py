@@ -63,6 +63,9 @@ BLIND: dict[str, str] = {
     "leave only the header of a log": "zeros are no fill pattern to the older format; a log not yet begun is like that",
     "zero the end of a log": "zeros are no fill pattern to the older format; a log not yet begun is like that",
     "zero a page": "of a database that needs logs, a page that was not yet written looks the same",
+    "shut down in another log": "only its own header says where it was shut down; the logs may hold an attachment "
+    "there that no header names",
+    "put an older header onto a database": "pages from later look like pages that were written before the crash",
     "put a page of another database in place": "of a database that needs logs, a page of that number and a right "
     "checksum; what the logs write there may lead elsewhere",
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
@@ -218,6 +221,12 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("certadm streamed", "nothing", "keep an older copy of a database under another name", 478009267),
         ("certadm lagged", "zero the end of a log", "drop a database", 973706),
         ("edbbcli crashed, busy", "nothing", "keep the logs of a later backup in a folder", 0),
+        (
+            "ntdsbcli shut down",
+            "damage a log that is whole under another name",
+            "bring one database of an earlier shutdown",
+            1000,
+        ),
         ("certadm streamed", "nothing", "exchange the names of two databases", 0),
         ("edbbcli streamed", "nothing", "damage a database that is whole under another name", 0),
     ],

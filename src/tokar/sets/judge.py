@@ -192,13 +192,20 @@ def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
         if header is None or not header.is_clean or run.run or run.need.hard:
             continue
         played = [log for one in runs if one.signature == run.signature for log in one.played]
-        for log in (min(played, key=_generation, default=None), max(played, key=_generation, default=None)):
+        first = min(played, key=_generation, default=None)
+        for log in (first, max(played, key=_generation, default=None)):
             named = [] if log is None else [one for one in log.attached if one.signature == header.signature]
+            own = (run.facts.name,)
             if log is not None and any(one.consistent_position != header.consistent_position for one in named):
-                own = (run.facts.name,)
                 older = any(header.consistent_position < one.consistent_position for one in named)
                 rule = Rules.DATABASE_BEHIND if older else Rules.DATABASE_APART
                 yield rule.fault(run.facts.name, log.name, files=own, databases=own)
+                break
+            # What came between its attachment and the log with which recovery begins is never played.
+            later = any(one.attach_position > header.attach_position for one in named)
+            if log is not None and log is first and header.attach_position.is_set and later:
+                severity = Severity.ERROR
+                yield Rules.DATABASE_BEHIND.fault(run.facts.name, log.name, files=own, databases=own, severity=severity)
                 break
 
 
