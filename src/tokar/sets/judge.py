@@ -290,7 +290,8 @@ def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRu
         if role in {LogRole.NEEDED, LogRole.COMMITTED} or log.name in judged:
             continue
         last = log.signature is not None and log.generation == table.highest(log.signature)
-        whole = table.whole_copy(log, streams)
+        misnamed = log.named_generation not in {None, log.generation}  # it stands for another one
+        whole = None if misnamed else table.whole_copy(log, streams)
         severity = worst if whole is None else Severity.WARNING
         fault = log_fault(log, severity, hard=False, last=last)
         if whole is not None:
