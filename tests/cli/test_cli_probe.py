@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ca_double import CaDouble
 
-PAGE = Path(__file__).parents[2] / "docs" / "ca-from-linux.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "ca-from-linux.md"
 WHO = ("--user", "LAB\\backup", "--password-env", "CA_PASSWORD", "--auth", "ntlm")
 
 
@@ -215,9 +215,7 @@ def test_the_five_lines_of_the_page_do_what_it_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("getpass.getpass", lambda _prompt: "Secret-1")
-    lines = [
-        line.removeprefix("    $ tokar ") for line in PAGE.read_text().splitlines() if line.startswith("    $ tokar ")
-    ]
+    lines = [line.removeprefix("tokar ") for line in PAGE.read_text().splitlines() if line.startswith("tokar ")]
     for line in lines[:4]:
         words = shlex.split(line.replace("ca1.example.com", f"{double.host}:{double.port}").replace("EXAMPLE", "LAB"))
         done(*words)

@@ -39,6 +39,7 @@ class ArchivedFiles:
 
     def __init__(self, profile: str) -> None:
         self._reader: SetReader | None = SetReader(examine=True, profile=profile)
+        self._keyed: dict[int, Entry] = {}  # Encrypted entries: their digests say nothing without the key
         self._log_size = 0
 
     def add(self, file: SetFile, added: Entry, seen: Inspection) -> None:
@@ -48,9 +49,12 @@ class ArchivedFiles:
         file = replace(file, number=added.number, digest=None if added.key is not None else added.digest)
         if self._reader.wants(file):
             self._reader.add(file, seen)
+            if added.key is not None:
+                self._keyed[added.number] = added
         self._log_size += file.size * isinstance(seen.report, LogReport)
         if self._log_size > MOST_LOGS:
             self._reader = None
+            self._keyed.clear()
 
     def chains(self, candidates: Sequence[Candidate]) -> dict[int, ChainFacts]:
         """Return what following the pages of each database came to, by its entry; nothing where nobody did.
@@ -67,9 +71,20 @@ class ArchivedFiles:
             return {}
         with suppress(ArchiveError, OSError, MemoryError):  # nothing is lost but what could be found
             found = followed(facts, candidates)
-            if not facts.logs or all(_is_same(one, candidates) for one in files):
+            if not facts.logs or all(self._is_same(one, candidates) for one in files):
                 return chains_of(found)
         return {}
+
+    def _is_same(self, facts: FileFacts, candidates: Sequence[Candidate]) -> bool:
+        """Return whether a file is still what was archived."""
+        assert facts.number is not None
+        one, keyed = candidates[facts.number], self._keyed.get(facts.number)
+        hasher, digest = (blake3(), facts.digest) if keyed is None else (keyed.hasher(), keyed.digest)
+        with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - text, as everywhere here
+            same = FileState.of(os.fstat(file.fileno())) == one.state
+            return same and (
+                not hides_changes(one.state.device, one.path) or digest_of(file.fileno(), hasher) == digest
+            )
 
 
 def followed(facts: SetFacts, files: Sequence[Candidate]) -> SetFacts:
@@ -138,14 +153,3 @@ class StoredFiles:
 def chains_of(facts: SetFacts) -> dict[int, ChainFacts]:
     """Return what following the pages of each database found, by its entry; of temporary ones nothing can be."""
     return {one.number: one.chain for one in facts.databases if one.number is not None and one.chain is not None}
-
-
-def _is_same(facts: FileFacts, candidates: Sequence[Candidate]) -> bool:
-    """Return whether a file is still what was archived."""
-    assert facts.number is not None
-    one = candidates[facts.number]
-    with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - text, as everywhere here
-        same = FileState.of(os.fstat(file.fileno())) == one.state
-        return same and (
-            not hides_changes(one.state.device, one.path) or digest_of(file.fileno(), blake3()) == facts.digest
-        )
