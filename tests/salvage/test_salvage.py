@@ -770,7 +770,7 @@ def test_an_incomplete_file_is_filled_with_zeros_on_request() -> None:
     assert result.report.files[0].missing == (MissingContent(CHUNK, CHUNK),)
     assert result.report.files[0].written_as == "DB.EDB"
     lost = result.archive.summary.extra["lost"]
-    assert lost == [{"name": "DB.EDB", "offset": CHUNK, "reason": "1 of 4 chunks are lost", "size": CHUNK}]
+    assert lost == [{"name": "DB.EDB", "offset": CHUNK, "reason": "1 of 4 chunks is lost", "size": CHUNK}]
     assert result.report.lost
 
 

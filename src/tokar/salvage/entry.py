@@ -332,7 +332,8 @@ class _EntryFinder:
         """Return why a file of which something is left is not complete; nothing if it is."""
         there = len(self._chunks)
         if there < count:
-            return f"{count - there} of {count} chunks are lost"
+            lost = count - there
+            return f"{lost} of {count} chunks {'is' if lost == 1 else 'are'} lost"
         if self._done is None:
             return "its DONE record is lost or does not fit, so nothing proves that it is whole"
         if not self._reader.encrypted and self._digest() != self._done.digest:
