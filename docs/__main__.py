@@ -20,7 +20,7 @@ MAN = HERE / "man"
 TARGET = HERE / "reference" / "json.md"
 INTRODUCTION = """# What `--json` prints
 
-Every verb but `help` and `redact` takes `--json` and prints one JSON object in ASCII on standard output, whatever
+Every verb takes `--json` and prints one JSON object in ASCII on standard output, whatever
 happens; notes and progress go to standard error. This page is made from the schemas in `docs/schema`
 (JSON Schema 2020-12), to which the tests hold every verb.
 

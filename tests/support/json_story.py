@@ -103,6 +103,12 @@ lab show server2
 lab recover fresh
 lab recover server2
 config
+redact full.tokar.receipt
+redact set/notes.txt
+redact nothing
+help
+help lab new
+help nothing
 demo demo
 demo set
 """

@@ -74,7 +74,6 @@ CHANGE_THINGS: Final = {
         "report",
     ),
 }
-_NO_JSON: Final = {"help", "redact"}  # they print no values: what they say in JSON is an error alone
 # In the messages of libraries that have no MemoryError: of a loader, of compressors.
 _SHORT_OF_MEMORY: Final = ("failed to map", "cannot allocate", "memory", "alloc")
 # What a library says of arguments, in our words.
@@ -272,7 +271,7 @@ def tokar(
     """
     del version
     verb = context.invoked_subcommand or "error"
-    output.begin("error" if verb in _NO_JSON else verb, patient=verb in CHANGE_THINGS)
+    output.begin(verb, patient=verb in CHANGE_THINGS)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tokar.cli import output
+from tokar.cli.options import Json
 from tokar.cli.shared import no_such_command
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -16,6 +17,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def print_help(
     context: typer.Context,
     verb: Annotated[list[str] | None, typer.Argument(metavar="VERB", help="A verb; all of them by default.")] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Print what tokar, or a verb, does and takes: as --help.
 
@@ -32,4 +35,9 @@ def print_help(
                 word, *getattr(command, "list_commands", lambda _: ())(shown), before=shown.command_path
             )
         command, shown = found, type(context)(found, info_name=word, parent=shown)
-    output.write(command.get_help(shown) + "\n")
+    text = command.get_help(shown)
+    if as_json:
+        below = list(getattr(command, "list_commands", lambda _: ())(shown))
+        output.as_json({"command": shown.command_path, "commands": below, "text": text})
+    else:
+        output.write(text + "\n")

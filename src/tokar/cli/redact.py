@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from tokar.cli import output
-from tokar.cli.options import local_file
+from tokar.cli.options import Json, local_file
 from tokar.errors import InputError, storage_errors
 from tokar.redact import Redactor
 from tokar.storage.stored_json import parse_json
@@ -25,6 +25,7 @@ def print_redacted(
         list[str] | None,
         typer.Option("--name", metavar="NAME", help="Replace this name too, wherever it stands; may be repeated."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Print a report without the names of machines, people, authorities and databases, and without addresses.
 
@@ -43,10 +44,18 @@ def print_redacted(
     try:
         value = parse_json(text)
     except InputError:  # no report that tokar wrote
-        for line in redactor.text(text).splitlines():
+        redacted = redactor.text(text)
+        if as_json:
+            output.as_json({"report": None, "text": redacted})
+            return
+        for line in redacted.splitlines():
             output.line(output.safe(line.replace("\t", "    ")))
     else:
-        output.write(output.json_text(redactor.value(value), indent=2) + "\n")
+        report = redactor.value(value)
+        if as_json:
+            output.as_json({"report": report, "text": None})
+        else:
+            output.write(output.json_text(report, indent=2) + "\n")
 
 
 def _text_of(data: bytes, path: str) -> str:
