@@ -18,6 +18,11 @@ from tokar.errors import InputError, storage_errors
 
 _DAY: Final = re.compile(rb"\d{4}-\d{2}-\d{2}")  # what a log begins with
 _EVERY: Final = 0.2  # seconds between two lines
+_ROOM_FOR_RATES: Final = 60  # columns of a terminal
+_ROOM_FOR_A_BAR: Final = 80
+_SMALLEST_BAR: Final = 10
+_TIME_LEFT: Final = len("0:00:00")
+_WIDEST: Final = "1023.9 MiB"  # of all sizes
 
 
 class ProgressForm(StrEnum):
@@ -95,21 +100,34 @@ def shown_bar(title: str, total: int, size_text: Callable[[int], str]) -> Iterat
     """Show bytes, rate and time left on the terminal while the block runs; all sizes in the one unit system."""
     from rich import progress as rich_progress  # noqa: PLC0415 - start-up time: only for terminals
     from rich.console import Console  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    is_narrow, has_bar = console.width < _ROOM_FOR_RATES, console.width >= _ROOM_FOR_A_BAR
+    sizes = len(f"{_WIDEST} of {size_text(total)}") + (0 if is_narrow else len(f"  {_WIDEST}/s"))
+    others = sizes + 1 + (0 if is_narrow else _TIME_LEFT + 1) + (_SMALLEST_BAR + 1 if has_bar else 0)
 
     class Sizes(rich_progress.ProgressColumn):
         def render(self, task: rich_progress.Task) -> Text:
             speed = task.finished_speed or task.speed
-            rate = f"  {size_text(int(speed))}/s" if speed else ""
+            rate = f"  {size_text(int(speed))}/s" if speed and not is_narrow else ""
             return Text(f"{size_text(int(task.completed))} of {size_text(total)}{rate}")
 
+    def column(width: int) -> Column:
+        """Everything stays in one line: the name is cut."""
+        return Column(no_wrap=True, overflow="crop", min_width=width, max_width=width)
+
     columns = (
-        rich_progress.TextColumn("{task.description}", markup=False),  # a name in it may have brackets
-        rich_progress.BarColumn(),
-        Sizes(),
-        rich_progress.TimeRemainingColumn(),
+        # a name in it may have brackets
+        rich_progress.TextColumn(
+            "{task.description}", markup=False, table_column=column(max(0, min(len(title), console.width - others)))
+        ),
+        *([rich_progress.BarColumn(None)] if has_bar else []),
+        Sizes(table_column=column(min(sizes, console.width))),
+        *([] if is_narrow else [rich_progress.TimeRemainingColumn(table_column=column(_TIME_LEFT))]),
     )
-    bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = rich_progress.Progress(*columns, console=console, transient=True)
     task = bar.add_task(title, total=total)
 
     def advance(size: int) -> None:
