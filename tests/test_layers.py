@@ -14,8 +14,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 # command line.
 LAYERS = [
     {"errors", "_version"},
-    {"as_json", "codes", "tokens", "names", "redact", "words"},
-    {"namelist"},
+    {"as_json", "codes", "tokens", "names", "redact"},
+    {"namelist", "words"},
     {"storage"},
     {"ese", "format"},
     {"trust"},

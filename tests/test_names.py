@@ -274,3 +274,21 @@ def test_the_folders_of_a_name_lead_nowhere_else(text: str, folders: tuple[str, 
 def test_a_name_from_a_root_or_with_an_unsafe_folder_is_no_path_below_a_folder(text: str) -> None:
     with pytest.raises(UnsafeNameError):
         names.folders_of(text.encode(), names.UTF_8)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (r"C:\db\a.tokar", r"C:\db\a.tokar"),
+        (r"C:\Program Files\python.exe", r'"C:\Program Files\python.exe"'),
+        ("cryptography>=42", '"cryptography>=42"'),
+        (r"R&D\a.tokar", r'"R&D\a.tokar"'),
+    ],
+)
+def test_on_windows_a_path_is_quoted_as_its_shells_read_it(
+    path: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        said = names.typed(path)
+    assert said == shown

@@ -6,6 +6,7 @@ version that the package panda3d has wheels of. In build/wine it makes
 * a CPython for Windows: its DLLs from `deploy_libs/` of the wheel of panda3d, its library that of the Python that runs
   this (the same version), and a launcher of ten lines;
 * wheels for Windows of all that tokar and its tests need;
+* python3.dll, which that wheel lacks and cryptography and pyrage want;
 * what Wine 8 lacks: `ProcessPrng`, and functions of complex numbers, which numpy then imports from a DLL of ours.
 
 Wine gives a process no standard stream that is a file: they are pipes, and standard input is nothing.
@@ -29,7 +30,7 @@ ROOT: Final = Path(__file__).parents[1]
 HOME: Final = ROOT / "build" / "wine"
 VERSION: Final = f"{sys.version_info.major}{sys.version_info.minor}"
 CONTENT: Final = ("blake3", "construct", "numpy>=2", "rich", "typer", "zstandard", "cryptography", "pyrage", "pyspnego")
-TOOLS: Final = ("pytest", "hypothesis", "jsonschema", "colorama")
+TOOLS: Final = ("pytest", "hypothesis", "jsonschema", "colorama", "sspilib")
 NOT_THERE: Final = {"test", "site-packages", "lib-dynload", "__pycache__", "idlelib", "tkinter"}
 PORTABLE: Final = ("tests/storage", "tests/restore", "tests/collect/test_collect.py")
 LAUNCHER: Final = """
@@ -126,6 +127,8 @@ def make_python() -> None:
     compiled("python.exe", LAUNCHER % VERSION, "-municode")
     compiled("bcryptprimitives.dll", RANDOM, "-shared")
     make_math(python)
+    make_stable(python)
+    mend_metadata(python / "Lib" / "importlib" / "metadata" / "__init__.py")
     run("wineboot", "-i")
     run("winecfg", "-v", "win10")
     (HOME / "ready").touch()
@@ -151,6 +154,28 @@ def make_math(python: Path) -> None:
     definitions = HOME / "math.def"
     definitions.write_text("EXPORTS\n" + "\n".join(exports) + "\n", encoding="ascii")
     compiled("wine-math.dll", "\n".join(lines) + "\n", "-shared", "-fno-builtin", str(definitions))
+
+
+def make_stable(python: Path) -> None:
+    """Make python3.dll, which extensions for any version import: it hands on all that the library exports."""
+    library = f"python{VERSION}"
+    dump = subprocess.run(
+        ["x86_64-w64-mingw32-objdump", "-p", python / f"{library}.dll"], capture_output=True, check=True
+    ).stdout.decode(errors="replace")
+    table = dump.partition("[Ordinal/Name Pointer] Table")[2].partition("\n\n")[0]
+    names = [line.split()[-1] for line in table.splitlines() if "] " in line]
+    definitions = HOME / "python3.def"
+    exports = "".join(f"{name}={library}.{name}\n" for name in names if name.isidentifier())
+    definitions.write_text(f"EXPORTS\n{exports}", encoding="ascii")
+    compiled("python3.dll", "", "-shared", str(definitions))
+
+
+def mend_metadata(module: Path) -> None:
+    """Let the library be called as a later CPython of the same version calls it: its method became one of the class."""
+    text = module.read_text(encoding="utf-8")
+    method = "    def invalidate_caches(cls):\n"
+    if f"@classmethod\n{method}" not in text:
+        module.write_text(text.replace(method, f"    @classmethod\n{method}"), encoding="utf-8")
 
 
 def imported(path: Path) -> Iterator[str]:

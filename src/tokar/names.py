@@ -142,12 +142,15 @@ def safe(text: str) -> str:
     return "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in text)
 
 
+_PARTED: Final = frozenset(" &()<>|^;,='`$@{}[]")  # what a shell of Windows takes for more than a letter
+
+
 def typed(path: str) -> str:
     """Return a path of this machine as it is typed in a command: quoted for the shell where it has to be."""
     if path.startswith("-"):
         path = os.path.join(os.curdir, path)  # noqa: PTH118 - text
     if os.name == "nt":
-        return f'"{path}"' if " " in path else path
+        return f'"{path}"' if _PARTED.intersection(path) else path
     if path.isprintable():
         return shlex.quote(path)
     plain = (chr(one) if 0x20 <= one < 0x7F and one not in b"'\\" else f"\\x{one:02x}" for one in os.fsencode(path))

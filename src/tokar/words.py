@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterable
+
+from tokar import names
 
 
 def noun(count: int, singular: str, plural: str = "") -> str:
@@ -39,5 +40,5 @@ def install_text(extra: str) -> str:
         wanted = []
     packages = [name.strip() for name, _, when in wanted if extra in when.replace('"', "'").split("'")]
     if not packages:
-        return f"in a checkout of tokar: pip install '.[{extra}]'"
-    return f"{shlex.quote(sys.executable or 'python')} -m pip install {' '.join(map(shlex.quote, packages))}"
+        return f"in a checkout of tokar: pip install {names.typed(f'.[{extra}]')}"
+    return f"{names.typed(sys.executable or 'python')} -m pip install {' '.join(map(names.typed, packages))}"

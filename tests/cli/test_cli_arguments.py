@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# On Windows the library asks for the name of the machine.
+NOT_YET = ("pydantic", "importlib.metadata", "tomllib", *(() if os.name == "nt" else ("socket",)))
+
+
 def test_usual_commands_load_neither_pydantic_nor_add_ons(tmp_path: Path) -> None:
     archive, content = tmp_path / "a.tokar", tmp_path / "f"
     content.write_bytes(b"x")
@@ -26,8 +30,8 @@ for arguments in (
     ["restore", "-q", archive, "--into", out, "--only", "f"],
 ):
     assert not app(arguments, standalone_mode=False)
-print(*[one for one in ("pydantic", "importlib.metadata", "tomllib", "socket") if one in sys.modules])
-"""
+print(*[one for one in NOT_YET if one in sys.modules])
+""".replace("NOT_YET", repr(NOT_YET))
     arguments: list[str | Path] = [sys.executable, "-c", code, archive, content, tmp_path / "out"]
     printed = subprocess.run(arguments, capture_output=True, check=True, text=True).stdout
     assert printed.splitlines()[-1] == ""

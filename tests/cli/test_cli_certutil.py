@@ -137,7 +137,7 @@ def test_what_is_in_the_folder_already_is_not_replaced(tmp_path: Path) -> None:
     write(tmp_path / "out", {"DataBase/certbkxp.dat": b"older"})
     result = tokar("restore", tmp_path / "a.tokar", "--certutil", tmp_path / "out")
     assert result.exit_code == 6
-    assert result.error == f"there already: certbkxp.dat ({tmp_path}/out/DataBase)"
+    assert result.error == f"there already: certbkxp.dat ({tmp_path / 'out' / 'DataBase'})"
     assert contents(tmp_path / "out") == {"DataBase/certbkxp.dat": b"older"}
 
 

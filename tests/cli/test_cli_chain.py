@@ -36,7 +36,7 @@ def test_a_folder_is_shown_as_a_tree_on_a_line_of_generations(folder: Path) -> N
         "      inc2.tokar      logs  0xA-0xB  ···············██████  not proven",
         "  needed by main.edb        0x5-0x7  ├───────┤············  recoverable",
     ]
-    assert f"{folder}/full.tokar: logs 0x5 to 0xB can be played, by hard recovery" in lines
+    assert f"{folder / 'full.tokar'}: logs 0x5 to 0xB can be played, by hard recovery" in lines
 
 
 def test_streams_of_another_scale_are_drawn_apart(folder: Path) -> None:
@@ -89,14 +89,15 @@ def test_a_receipt_tells_which_archive_is_missing(folder: Path) -> None:
     )
     write_receipt(folder / "inc1.tokar", value)
     out = tokar("chain", folder).stdout
-    assert f"next: add the archive that {folder}/inc1.tokar.receipt.json belongs to" in out
+    assert f"next: add the archive that {folder / 'inc1.tokar.receipt.json'} belongs to" in out
 
 
 def test_logs_without_a_full_are_part_of_a_chain_as_check_says(folder: Path) -> None:
     lines = done("chain", folder / "inc1.tokar", folder / "inc2.tokar").stdout.splitlines()
     assert [line.rsplit("  ", 1)[1] for line in lines if " logs  " in line] == ["part of a chain"] * 2
     assert (
-        f"  note: {folder}/inc1.tokar has no database, and no set with the databases of its log stream is here" in lines
+        f"  note: {folder / 'inc1.tokar'} has no database, and no set with the databases of its log stream is here"
+        in lines
     )
     assert lines[-1] == "PART OF A CHAIN: needs a full that reaches 0x7"
     checked = done("check", folder / "inc1.tokar").stdout.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_an_error_has_a_line_a_rule_and_a_hint(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"PK\3\4" * 20)
     result = tokar("verify", tmp_path / "x")
     assert result.stderr.splitlines() == [
-        f"tokar: error: not a tokar archive ({tmp_path}/x, at byte 0 (0x0))",
+        f"tokar: error: not a tokar archive ({tmp_path / 'x'}, at byte 0 (0x0))",
         "rule: PRE-1 of the format",
         "hint: tokar archives begin with the bytes 89 54 4B 52 0D 0A 1A 0A; was it copied in text mode?",
     ]
@@ -202,7 +203,7 @@ def test_a_double_dash_ends_the_options(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_module_runs_like_the_command() -> None:
     result = process("--version")
-    assert (result.returncode, result.stdout) == (0, f"tokar {__version__} (archive format 1)\n".encode())
+    assert (result.returncode, result.stdout) == (0, f"tokar {__version__} (archive format 1){os.linesep}".encode())
 
 
 @pytest.mark.parametrize("where", ["help", "tokar.cli"])

@@ -126,7 +126,9 @@ def test_an_old_checkpoint_in_the_working_directory_is_in_the_way(archive: Path,
     places = location_list(tmp_path / "list")
     result = tokar("restore", archive, "--locations", places, "--map", f"\\\\SERVER2\\MDBDATA={tmp_path}/server2")
     assert result.exit_code == 6
-    assert result.error == f"files of the engine are there already: edb.chk (checkpoint) ({tmp_path}/server2/WORK)"
+    assert (
+        result.error == f"files of the engine are there already: edb.chk (checkpoint) ({tmp_path / 'server2' / 'WORK'})"
+    )
     assert contents(tmp_path / "server2") == {"WORK/edb.chk": b"old"}
 
 

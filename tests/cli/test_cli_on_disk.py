@@ -165,7 +165,8 @@ def test_files_of_an_engine_beside_archives_are_named_and_not_passed_over(tmp_pa
     for verb in ("check", "chain"):
         said = done(verb, tmp_path).stderr
         assert (
-            f"tokar: takes no part beside archives: {tmp_path}/edb00008.log; name it, or put it into a folder" in said
+            f"tokar: takes no part beside archives: {tmp_path / 'edb00008.log'}; name it, or put it into a folder"
+            in said
         )
 
 

@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_the_page_is_written_and_the_last_line_is_the_verdict(path: Path, tmp_path: Path) -> None:
     lines = done("report", path, "-o", tmp_path / "a.html").stdout.splitlines()
-    assert lines[0].startswith(f"report: {tmp_path}/a.html, ")
+    assert lines[0].startswith(f"report: {tmp_path / 'a.html'}, ")
     assert lines[-1] == done("check", path).stdout.splitlines()[-1]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import shlex
 import shutil
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pty = pytest.importorskip("pty", reason="Windows has no such terminals")
 SET = {name: instance()[name] for name in TAKEN}
 # A process that is started in the background may have been told to ignore interrupts; this one never does.
 INTERRUPTIBLE = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -59,14 +60,14 @@ def said(folder: Path, title: str) -> str:
     files, profile = CASES[title]
     path = folder / "set.tokar"
     done("create", "-q", "--profile", profile, path, write(folder / "set", files))
-    text = tokar("check", path).stdout.replace(f"{folder}/", "")
+    text = tokar("check", path).stdout.replace(f"{folder}{os.sep}", "")
     text = re.sub(r"root [0-9a-f]{64}", "root ...", text)
     return re.sub(r"entries, [0-9,]+ bytes", "entries, ... bytes", text)
 
 
 @pytest.mark.parametrize("title", CASES)
 def test_a_verdict_reads_as_it_is_written_down(title: str, tmp_path: Path) -> None:
-    written = dict(one.split("\n", 1) for one in TEXTS.read_text().split("=== ")[1:])
+    written = dict(one.split("\n", 1) for one in TEXTS.read_text(encoding="utf-8").split("=== ")[1:])
     assert said(tmp_path, title) == written[title].rstrip("\n") + "\n"
 
 

@@ -21,7 +21,7 @@ def names(cell: str) -> list[str]:
 
 def test_every_rule_names_a_test_that_exists() -> None:
     files = [path for path in (ROOT / "tests").rglob("test_*.py") if path.name != Path(__file__).name]
-    tests = "\n".join(path.read_text() for path in files)
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in files)
     named = [name for row in rows("SFT|HRD") for cell in row[-2:] for name in names(cell)]
     named += [name for row in rows("RUN|PAIR") for name in names(row[-1])]
     assert len(named) > 60

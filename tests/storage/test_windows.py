@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tokar.cli.progress import Log
 from tokar.errors import StorageError, reason_of
 from tokar.storage import durable, windows
 from tokar.storage.directory import Directory
@@ -77,6 +78,12 @@ def test_what_a_restore_makes_is_private(tmp_path: Path, calls: StandIn) -> None
         os.close(directory.create("file"))
         directory.make("folder").close()
     assert calls.private == [str(tmp_path / "file"), str(tmp_path / "folder")]
+
+
+def test_a_log_is_private_from_the_start_and_one_that_is_there_keeps_its_rights(tmp_path: Path, calls: StandIn) -> None:
+    for _ in range(2):
+        Log(tmp_path / "a.log").write("x")
+    assert calls.private == [str(tmp_path / "a.log")]
 
 
 @pytest.mark.parametrize("code", [1, 50])

@@ -180,6 +180,11 @@ def pipeline(*commands: list[str]) -> tuple[list[int], bytes, bytes]:
     return [each.returncode for each in running], output, messages
 
 
+def in_words_of_ours(message: str) -> str:
+    """Return a message that ends in words of the system: on Windows, which has others, as far as those begin."""
+    return message.partition("No such file")[0] if os.name == "nt" else message
+
+
 @contextmanager
 def without_rights() -> Iterator[Path]:
     """Yield a folder in which the block runs as a user who may not override rights, even if the tests run as root."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 LINKS: Final = "symbolic links need rights there"
 MODES: Final = "rights are not in the mode there"
+NAMES: Final = "no such names are there"
 PATHS: Final = "the paths in it are spelled as on POSIX"
 DESCRIPTORS: Final = "no calls are relative to a directory there"
 PIPES: Final = "no pipes with names there"
@@ -22,6 +23,25 @@ TEXT: Final = "what the system says is worded in another way there"
 TIMES: Final = "a time that was put back shows nowhere there"
 
 POSIX_ONLY: Final[dict[str, dict[str, str]]] = {
+    "cli/test_cli_create.py": {
+        "test_a_file_that_cannot_be_read_is_named": MODES,
+        "test_a_folder_that_cannot_be_written_is_named": MODES,
+        "test_a_link_in_the_place_of_the_archive_is_not_followed": LINKS,
+        "test_a_missing_folder_for_the_archive_is_named": TEXT,
+        "test_a_name_that_cannot_be_shown_is_shown_escaped": NAMES,
+        "test_a_subfolder_that_cannot_be_listed_is_named": MODES,
+        "test_the_archive_is_private": MODES,
+    },
+    "cli/test_cli_exchange.py": {"test_paths_of_server_two_mean_nothing_here_without_a_map": PATHS},
+    "cli/test_cli_extract.py": {"test_a_file_does_not_replace_the_archive_that_it_is_read_from": LINKS},
+    "cli/test_cli_sources.py": {"test_the_place_may_hold_colons": NAMES},
+    "cli/test_cli_timeline.py": {"test_a_hostile_name_moves_no_cursor": NAMES},
+    "format/test_after_root.py": {
+        "test_an_archive_that_vanished_meanwhile_is_not_made_anew": OPEN,
+        "test_an_archive_that_was_replaced_meanwhile_is_not_replaced_again": OPEN,
+        "test_it_keeps_its_permissions_and_a_link_stays_a_link": LINKS,
+        "test_what_is_shared_is_cut_before_the_end": CALLS,
+    },
     "collect/test_collect.py": {
         "test_a_file_that_changes_between_the_first_and_the_last_look_is_an_error": TIMES,
         "test_a_file_without_a_kind_that_becomes_something_else_is_an_error": PIPES,

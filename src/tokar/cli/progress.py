@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tokar.errors import InputError, storage_errors
+from tokar.storage import windows
 
 _DAY: Final = re.compile(rb"\d{4}-\d{2}-\d{2}")  # what a log begins with
 _EVERY: Final = 0.2  # seconds between two lines
@@ -73,7 +74,10 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         with storage_errors("open the log", path):
+            is_new = not path.exists()
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            if is_new:
+                windows.make_private(str(path))
             kind = os.fstat(self._descriptor).st_mode
             start = os.read(self._descriptor, 10) if stat.S_ISREG(kind) else b""  # a terminal would be waited for
         if not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
