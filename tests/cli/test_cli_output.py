@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import process
 
 from tokar.cli import output
 from tokar.errors import CheckMismatchError, ExistingFileError, StorageError
@@ -12,6 +13,7 @@ from tokar.sets.outcome import LastLine, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -152,3 +154,10 @@ def test_no_color_is_heeded_where_it_says_something(
         monkeypatch.setenv("NO_COLOR", setting)
     output.last_line(LastLine(Word.NOT_PROVEN, "nobody looked"))
     assert ("\x1b[1;33m" in capsys.readouterr().out) == coloured
+
+
+@pytest.mark.parametrize("page", ["cp437", "cp850", "cp1252"])
+def test_what_the_code_page_of_a_console_lacks_stops_nothing(page: str, tmp_path: Path) -> None:
+    result = process("verify", tmp_path / "\u0411.tokar", env={"PYTHONIOENCODING": f"{page}:strict", "PYTHONUTF8": "0"})
+    assert result.returncode == 1
+    assert b"\\u0411.tokar" in result.stderr
