@@ -322,7 +322,7 @@ def test_an_interrupt_leaves_nothing_and_says_so(folder: Path, tmp_path: Path, m
         (
             ["in", "--locations", "in/readme.txt"],
             6,
-            "it is no TOML: Expected '=' after a key in a key/value pair (at line 1, column 5) (in/readme.txt)",
+            f"it is no TOML: Expected '=' after a key in a key/value pair (at line 1, column 5) (in{os.sep}readme.txt)",
         ),
     ],
 )

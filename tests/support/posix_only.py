@@ -23,6 +23,7 @@ TEXT: Final = "what the system says is worded in another way there"
 TIMES: Final = "a time that was put back shows nowhere there"
 
 POSIX_ONLY: Final[dict[str, dict[str, str]]] = {
+    "cli/test_cli_certutil.py": {"test_a_list_of_other_paths_than_those_of_windows_is_refused": PATHS},
     "cli/test_cli_create.py": {
         "test_a_file_that_cannot_be_read_is_named": MODES,
         "test_a_folder_that_cannot_be_written_is_named": MODES,
