@@ -217,3 +217,23 @@ def test_a_log_into_what_the_command_writes_or_reads_is_refused(tmp_path: Path, 
     result = tokar(*(log if one == "LOG" else one for one in words), "--log", log)
     assert (result.exit_code, result.hint) == (2, "name another with --log")
     assert not log.exists()
+
+
+@pytest.mark.parametrize("suffix", [".receipt.json", ".sig"])
+def test_a_log_into_what_is_written_beside_an_archive_is_refused(tmp_path: Path, suffix: str) -> None:
+    log = tmp_path / f"new.tokar{suffix}"
+    result = tokar("create", tmp_path / "new.tokar", "set", "--log", log)
+    assert (result.exit_code, result.hint) == (2, "name another with --log")
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("words", [("create", "OUT", "set"), ("backup", "lab:nothing", "OUT"), ("salvage", "a", "OUT")])
+def test_no_archive_gets_the_name_of_a_receipt(
+    tmp_path: Path, words: tuple[str, ...], archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_bytes(archive.read_bytes()[:-100])
+    tokar("lab", "new", "nothing")
+    result = tokar(*("new.receipt.json" if one == "OUT" else one for one in words))
+    assert (result.exit_code, "a receipt has such a name" in result.error) == (2, True), result.stderr
+    assert not (tmp_path / "new.receipt.json").exists()

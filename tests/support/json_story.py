@@ -103,7 +103,7 @@ lab show server2
 lab recover fresh
 lab recover server2
 config
-redact full.tokar.receipt
+redact full.tokar.receipt.json
 redact set/notes.txt
 redact nothing
 help

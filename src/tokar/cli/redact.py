@@ -32,7 +32,7 @@ def print_redacted(
     The same name becomes the same word everywhere, such as host-1. Codes, sizes, times and names of logs stay. Read it
     before you send it: a name that stands in running text alone is replaced only with --name.
 
-    Example: tokar redact full.tokar.receipt
+    Example: tokar redact full.tokar.receipt.json
     Example: tokar redact transcript.txt --name CONTOSO --name ca1
     """
     with local_file(path) as real, storage_errors("read", path), open(real, "rb") as file:  # noqa: PTH123 - text

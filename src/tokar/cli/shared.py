@@ -93,14 +93,18 @@ def _invoked(run: Callable[[Any], Any], context: Any) -> Any:
 
 
 def _demand_apart(log: Path, values: Iterable[Any]) -> None:
-    """Check that a log is no file that the command writes or reads.
+    """Check that a log is no file that the command writes or reads, nor what it writes beside an archive.
 
     Raises:
         InputError: It is one.
     """
+    from tokar.sets.receipt import RECEIPT_SUFFIX  # noqa: PLC0415 - start-up time: few ask for a log
+    from tokar.trust.signatures import SUFFIX  # noqa: PLC0415
+
     for value in values:
         for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, str | Path) and str(one) and os.path.realpath(one) == os.path.realpath(log):
+            beside = ("", RECEIPT_SUFFIX, SUFFIX) if isinstance(one, str | Path) and str(one) else ()
+            if any(os.path.realpath(f"{one}{suffix}") == os.path.realpath(log) for suffix in beside):
                 raise InputError("the command has another use for this file", path=log, hint="name another with --log")
 
 

@@ -142,14 +142,25 @@ def read_receipt(path: Path) -> Receipt:
     return Receipt.parse(data, path)
 
 
+def demand_archive_name(path: Path) -> None:
+    """Check that a name is not that of a receipt: an archive that has it is taken for one.
+
+    Raises:
+        InputError: It is.
+    """
+    if path.name.endswith(RECEIPT_SUFFIX):
+        raise InputError("a receipt has such a name, no archive", path=path, hint="let the archive end with .tokar")
+
+
 def demand_free(archive: Path) -> None:
     """Check that no earlier backup has this name. The receipt of one that failed is in nobody's way.
 
     Raises:
         ExistingFileError: One has: its archive is there, or its receipt.
-        InputError: It is no name.
+        InputError: It is no name for an archive.
     """
     demand_name(archive)
+    demand_archive_name(archive)
     path, has_archive = receipt_path(archive), os.path.lexists(archive)
     if not has_archive and not os.path.lexists(path):
         return
