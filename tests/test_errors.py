@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
 import pkgutil
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tokar import errors
-from tokar.errors import ArchiveError, DigestMismatchError, ExistingFileError, FormatError, IntegrityError
+from tokar.errors import (
+    ArchiveError,
+    DigestMismatchError,
+    ExistingFileError,
+    FormatError,
+    IntegrityError,
+    StorageError,
+    hint_of,
+    storage_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,3 +90,23 @@ def test_values_travel_as_attributes() -> None:
     error = DigestMismatchError("differs", expected=b"a", actual=b"b", rule="DONE-5", offset=9)
     assert (error.expected, error.actual, error.rule, error.offset) == (b"a", b"b", "DONE-5", 9)
     assert isinstance(error, IntegrityError)
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (errno.ENOSPC, "room"),
+        (errno.EDQUOT, "quota"),
+        (errno.ESTALE, "mount"),
+        (errno.EIO, "log"),
+        (errno.EMFILE, "-n"),
+    ],
+)
+def test_what_the_system_refuses_has_the_next_step_for_its_reason(number: int, word: str) -> None:
+    with pytest.raises(StorageError) as caught, storage_errors("read"):
+        raise OSError(number, "no")
+    outer = ArchiveError("entry 1: no")
+    outer.__cause__ = caught.value
+    for error in (caught.value, outer):
+        assert word in (hint_of(error) or "")
+    assert hint_of(StorageError("no", hint="other")) == "other"

@@ -68,6 +68,7 @@ file) and `hint` (the next step). Nothing here imports from the rest of the pack
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -164,6 +165,30 @@ class ExhaustedError(ArchiveError):
     """Memory, or another resource of the system, gave out. The input may well be good."""
 
     hint_text = "end other programs or raise the limit (ulimit -v, -u and -n, of the container), and run again"
+
+
+_NEXT_STEPS: Final = {
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN), ExhaustedError.hint_text),
+    errno.ENOSPC: "free some room there, or name a place on another disk, and run again",
+    errno.EDQUOT: "free some room there or let the quota be raised, or name a place elsewhere, and run again",
+    errno.EFBIG: "raise the limit of the size of a file (ulimit -f), or name a place on another file system",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "run it as a user who may do that, or change the rights there"),
+    errno.EROFS: "nothing can be written there: name another place",
+    errno.EIO: "the disk or what leads to it fails: see the system's log, and copy what matters while it can be read",
+    **dict.fromkeys(
+        (errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN),
+        "the network drive does not answer: mount it again, and run again",
+    ),
+    errno.EINVAL: "the file system or the device does not do that: use another one",
+}
+
+
+def hint_of(error: ArchiveError) -> str | None:
+    """Return the next step for an error: its own, or what helps where the operating system refused for that reason."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return error.hint or (_NEXT_STEPS.get(cause.errno or 0) if cause is not None else None)
 
 
 class InputError(ArchiveError):

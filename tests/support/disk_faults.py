@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import errno
+import io
 import mmap
 import os
 import signal
 import stat
+import sys
+import threading
 import time
 import warnings
 from contextlib import contextmanager, suppress
@@ -16,19 +20,38 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import Result, tokar
 
+import tokar as library
 from tokar.cli.signals import Stopped
+from tokar.format import zstd_frame
 from tokar.storage import directory, durable
 from tokar.storage.bytesource import MediumSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from types import FrameType
 
 assert hasattr(os, "fork") == directory.HAS_DESCRIPTORS, "it is loaded before calls are replaced"
 
+_OURS = library.__path__[0] + os.sep
 KILLED = -9  # how a process that died ends
 CHANGES = ("open", "write", "writev", "fsync", "unlink", "mkdir", "rmdir", "replace", "rename", "link", "ftruncate")
 READS = ("read", "pread", "preadv")
+# Whatever else may be refused: by the system, by memory, by the library that compresses. Struck one name at a time.
+LOOKS = ("fstat", "stat", "lstat", "listdir", "scandir", "readlink", "access", "utime", "lseek", "chmod", "fchmod")
+OTHERS: dict[str, tuple[Any, str]] = {
+    "io.open": (io, "open"),
+    "builtins.open": (builtins, "open"),
+    "start": (threading.Thread, "start"),
+    "_compressor": (zstd_frame, "_compressor"),
+    "_decompressor": (zstd_frame, "_decompressor"),
+}
+if sys.platform != "win32":
+    import fcntl
+
+    OTHERS["flock"] = (fcntl, "flock")
+EVERY = {name: (os, name) for name in (*CHANGES, *READS, *LOOKS)} | OTHERS
+_NAMES = (*EVERY, "syncfs")
 
 FAULTS: dict[str, int | str] = {
     "EIO": errno.EIO,
@@ -65,19 +88,21 @@ class Strike:
 
     Args:
         at: The number of the call to strike, from 1 on.
-        how: An errno; `short` for a write that writes half; `signal` in its place or `signal after` it; `before` or
-            `after`: all processes die there;
+        how: An errno, or an exception; `short` for a write that writes half; `signal` in its place or `signal after`
+            it; `before` or `after`: all processes die there;
             `unreadable`: reads are counted, and one fails; `worker`: the calls of forked processes are counted, of each
             by itself, and one dies.
         sticky: Whether every later call of the same name fails as well.
+        only: The one name in EVERY that is counted, whatever the call is about, with the lines of ours that call it.
     """
 
-    def __init__(self, at: int, how: int | str, *, sticky: bool = False) -> None:
+    def __init__(self, at: int, how: int | str | Exception, *, sticky: bool = False, only: str | None = None) -> None:
         self.at = at
         self.how = how
         self.sticky = sticky
         self.paused = False  # Whether calls are another process's, and are not counted
-        self.calls = READS if how == "unreadable" else CHANGES
+        self.calls = (only,) if only else READS if how == "unreadable" else CHANGES
+        self.places: list[str] | None = [] if only else None  # The lines that made the calls
         self._home = os.getpid()
         self._shared = mmap.mmap(-1, 8)
         self._alone = 0
@@ -91,7 +116,15 @@ class Strike:
     def struck(self) -> str:
         """The call that was struck, empty where none was."""
         number = self._shared[4]
-        return (*CHANGES, *READS, "syncfs")[number - 1] if number else ""
+        return _NAMES[number - 1] if number else ""
+
+    def _is_counted(self, name: str, arguments: tuple[Any, ...]) -> bool:
+        if self.places is None:
+            is_for_reading = name == "open" and not arguments[1] & os.O_CREAT
+            return not (self.paused or is_for_reading or _is_of_pipe(name, arguments))
+        if place := _line_of_ours():
+            self.places.append(place)
+        return bool(place)
 
     def _counted(self) -> int:
         if self.how == "worker":
@@ -102,17 +135,19 @@ class Strike:
 
     def around(self, name: str, original: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Make a call, or strike it."""
-        if self.paused or (name == "open" and not arguments[1] & os.O_CREAT) or _is_of_pipe(name, arguments):
+        if not self._is_counted(name, arguments):
             return original(*arguments, **options)
         if self._counted() != self.at and not (self.sticky and name == self.struck):
             return original(*arguments, **options)
-        self._shared[4] = (*CHANGES, *READS, "syncfs").index(name) + 1
+        self._shared[4] = _NAMES.index(name) + 1
         if self.how in {"before", "worker"}:
             self._die()
         if self.how == "signal":
             raise Stopped(15)
         if self.how == "short" and name == "write":
             return original(arguments[0], memoryview(arguments[1])[: max(1, len(arguments[1]) // 2)])
+        if isinstance(self.how, Exception):
+            raise self.how
         if self.how == "unreadable" or isinstance(self.how, int):
             code = self.how if isinstance(self.how, int) else errno.EIO
             raise OSError(code, os.strerror(code))
@@ -142,6 +177,17 @@ class Strike:
         return -1 if code else 0
 
 
+def _line_of_ours() -> str:
+    """Return the line of ours that makes a call; empty where a test makes it."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if path.startswith(_OURS):
+            return f"{path.removeprefix(_OURS)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
 def _is_of_pipe(name: str, arguments: tuple[Any, ...]) -> bool:
     """Whether a call is about a pipe to another program, which is no storage."""
     return name in {"read", "write"} and stat.S_ISFIFO(os.fstat(arguments[0]).st_mode)
@@ -152,9 +198,12 @@ def struck(strike: Strike) -> Iterator[None]:
     """Strike in the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name in strike.calls:
-            original = getattr(os, name)
-            patch.setattr(os, name, lambda *a, _n=name, _o=original, **k: strike.around(_n, _o, *a, **k))
-        if strike.calls is CHANGES:
+            owner, key = EVERY[name]
+            original = getattr(owner, key)
+            patch.setattr(owner, key, lambda *a, _n=name, _o=original, **k: strike.around(_n, _o, *a, **k))
+        if strike.places is not None:
+            pass
+        elif strike.calls is CHANGES:
             rename, sync = durable._rename_exclusively, durable._syncfs
             patch.setattr(durable, "_rename_exclusively", lambda *a: strike.returned("rename", rename, *a))
             if sync is not None:

@@ -185,10 +185,7 @@ def _reported(ctx: Any) -> Iterator[None]:
         output.give_up()
         raise typer.Exit(StorageError.exit_code) from None
     except OSError as error:
-        place = error.filename if isinstance(error.filename, str) else None
-        what = "the output could not be written: " if place is None and output.is_lost() else ""
-        exhausted = _exhausted(error) if place is None and not what else None
-        problem = exhausted or StorageError(f"{what}{reason_of(error)}", path=place)
+        problem = _refused(error)
     except Exception as error:
         found = _exhausted(error)
         if found is None:
@@ -200,10 +197,12 @@ def _reported(ctx: Any) -> Iterator[None]:
     raise typer.Exit(problem.exit_code) from problem
 
 
-def _refused(error: OSError) -> StorageError:
+def _refused(error: OSError) -> ArchiveError:
     """Return a refusal of the operating system as an error of ours, with that as its cause."""
     place = error.filename if isinstance(error.filename, str) else None
-    problem = StorageError(reason_of(error), path=place)
+    what = "the output could not be written: " if place is None and output.is_lost() else ""
+    exhausted = _exhausted(error) if place is None and not what else None
+    problem = exhausted or StorageError(f"{what}{reason_of(error)}", path=place)
     problem.__cause__ = error
     return problem
 

@@ -11,7 +11,7 @@ from tokar import names
 from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Json
-from tokar.errors import PartialError, StorageError
+from tokar.errors import PartialError, StorageError, hint_of
 from tokar.restore.leftovers import Leftover, Owner, find_leftovers, remove_leftover
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -51,7 +51,9 @@ def clean(
             output.line(f"{names.printable(one.path.name)}: {one.what}, {output.size_text(one.size)}; {state}")
         _sum_up(folder, found, remove=remove)
     if failed:
-        raise PartialError(f"not all could be removed: {failed[0].message}", path=failed[0].path)
+        first = failed[0]
+        message = f"not all could be removed: {first.message}"
+        raise PartialError(message, path=first.path, hint=hint_of(first)) from first
 
 
 def _sum_up(folder: Path, found: list[Leftover], *, remove: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -21,12 +20,12 @@ from tokar.cli.progress import Log, ProgressForm, ProgressLines, shown_bar
 from tokar.cli.tables import aligned, cells, is_coloured, print_fitted
 from tokar.errors import (
     ArchiveError,
-    ExhaustedError,
     FormatError,
     InputError,
     IntegrityError,
     PartialError,
     StorageError,
+    hint_of,
     worst_of,
 )
 from tokar.redact import without_identities
@@ -308,13 +307,6 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
     _print_notes(error)
     if hint := hint_of(error):
         _say(f"hint: {safe(hint)}\n")
-
-
-def hint_of(error: ArchiveError) -> str | None:
-    """Return the next step for an error: where the system had no more of something, to give it more."""
-    cause = error.__cause__ or error
-    spent = isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-    return error.hint or (ExhaustedError.hint_text if spent else None)
 
 
 def report_interrupt(error: KeyboardInterrupt) -> None:

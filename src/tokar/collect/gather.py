@@ -99,7 +99,7 @@ class Gatherer:
         with storage_errors("look at it", path):
             status = os.stat(path)  # noqa: PTH116 - one call for thousands of files
         if not stat.S_ISREG(status.st_mode):
-            raise SourceError("not a regular file", path=path)
+            raise SourceError("not a regular file", path=path, hint="name a file, or the folder that it lies in")
         name = os.path.basename(path)  # noqa: PTH119
         self._see_time(name, status)
         self._named.add(os.path.realpath(path))

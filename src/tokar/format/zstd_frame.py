@@ -7,7 +7,7 @@ from typing import Final
 
 import zstandard
 
-from tokar.errors import FormatError
+from tokar.errors import ArchiveError, FormatError
 from tokar.storage.bytesource import Buffer
 
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -95,25 +95,31 @@ def version() -> str:
 
 
 def compress(content: Buffer, level: int) -> bytes:
-    """Return a frame of the allowed kind."""
+    """Return a frame of the allowed kind.
+
+    Raises:
+        ArchiveError: The compressor gives up.
+    """
     size = len(content) if isinstance(content, bytes) else memoryview(content).nbytes
     window_log = (size - 1).bit_length() if size > _MIN_WINDOW else _MIN_WINDOW_LOG
     try:
-        compressor = _local.compressors[level, window_log]
-    except (AttributeError, KeyError):
-        compressor = _make_compressor(level, window_log)
-    frame: bytes = compressor.compress(content)
+        frame: bytes = _compressor(level, window_log).compress(content)
+    except zstandard.ZstdError as error:
+        _demand_memory(error)
+        raise ArchiveError(f"the compressor fails: {error}", hint="store without it: --compress none") from error
     return frame
 
 
-def _make_compressor(level: int, window_log: int) -> zstandard.ZstdCompressor:
-    """Make the compressor of this thread for a level, with a window that holds the whole content: a single segment."""
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        level, source_size=1 << window_log, window_log=window_log, write_content_size=True, write_checksum=False
-    )
-    compressor = zstandard.ZstdCompressor(compression_params=parameters)
-    _local.__dict__.setdefault("compressors", {})[level, window_log] = compressor
-    return compressor
+def _compressor(level: int, window_log: int) -> zstandard.ZstdCompressor:
+    """Return the compressor of this thread for a level, whose window holds the whole content: a single segment."""
+    known = _local.__dict__.setdefault("compressors", {})
+    if (level, window_log) not in known:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level, source_size=1 << window_log, window_log=window_log, write_content_size=True, write_checksum=False
+        )
+        known[level, window_log] = zstandard.ZstdCompressor(compression_params=parameters)
+    tool: zstandard.ZstdCompressor = known[level, window_log]
+    return tool
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:

@@ -22,6 +22,7 @@ from tokar.storage.bytesource import read_start
 from tokar.storage.stored_json import parse_json, typed
 
 CONFIG_NAME: Final = "lab.json"
+_NO_SUCH: Final = (FileNotFoundError, NotADirectoryError)
 _REGISTRATION_NAME: Final = "restore-in-progress.json"
 _MOST_DATABASES: Final = 12  # more attachments do not fit a log header
 _DBIDS: Final = frozenset(range(1, 256))
@@ -138,11 +139,14 @@ def load_config(folder: Path) -> Config:
 
     Raises:
         InputError: The folder is no lab.
+        StorageError: The system does not let it be read.
     """
     try:
         found = typed(Config, parse_json(read_start(folder / CONFIG_NAME, _MAX_SIZE)))
         _demand_sense(found)
     except StorageError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, _NO_SUCH):
+            raise
         raise InputError("this is no lab", path=folder, hint="make one with: tokar lab new DIR") from error
     except InputError as error:
         hint = "put back what it was, or make another lab with: tokar lab new DIR"

@@ -84,7 +84,8 @@ def remove_leftover(one: Leftover) -> None:
         descriptor = holder.open(name)
         try:
             if durable.try_lock(descriptor) is not True:
-                raise StorageError("its owner is at work, or the file system has no locks", path=one.path)
+                hint = "run this again when it has ended, or remove it by hand"
+                raise StorageError("its owner is at work, or the file system has no locks", path=one.path, hint=hint)
             if not holder.is_same(name, descriptor):
                 raise StorageError(_MOVED, path=one.path)
             if os.name != "nt":

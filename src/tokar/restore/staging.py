@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path, PurePath
 
 from tokar import names
-from tokar.errors import ExistingFileError, RestoreError, StorageError
+from tokar.errors import ExistingFileError, RestoreError, StorageError, storage_errors
 from tokar.restore.inventory import (
     LOCK_NAME,
     STAGING_PREFIX,
@@ -334,11 +334,15 @@ def demand_ancestor(seen: TargetDirectory) -> None:
 
     Raises:
         RestoreError: It is not.
+        StorageError: The system does not say.
     """
     above, *missing = seen.identity.split("/")
     try:
-        same = inode_of(os.stat(Path(seen.path).parents[len(missing) - 1])) == above  # noqa: PTH116 - as `_missing`
-    except OSError:
+        with storage_errors("look at the directory", seen.path):
+            same = inode_of(os.stat(Path(seen.path).parents[len(missing) - 1])) == above  # noqa: PTH116 - as `_missing`
+    except StorageError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
         same = False
     if not same:
         raise MovedError(seen.path)

@@ -200,7 +200,8 @@ class Targets:
         for target in self._targets.values():
             fault = target.info.fault_as_target()
             if fault is not None:
-                self._problem(RestoreError(fault, path=target.info.path), urgency=BAD_TARGET)
+                hint = "see what is there, or name another directory, and run again"
+                self._problem(RestoreError(fault, path=target.info.path, hint=hint), urgency=BAD_TARGET)
             elif target.info.identity not in judged:
                 judged.add(target.info.identity)
                 asides.extend(self._judge_existing(target))

@@ -137,8 +137,10 @@ class Directory:
         """Return the identity of what has this name, without following a link; None where nothing has."""
         try:
             return inode_of(os.stat(self.at(name), dir_fd=self.descriptor, follow_symlinks=False))
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._refused("look at the file", name, error) from error
 
     def is_same(self, name: str, descriptor: int) -> bool:
         """Return whether a name still stands for an open file."""
@@ -182,7 +184,7 @@ class Directory:
             StorageError: Another one is at work in it.
         """
         if self.descriptor is not None and not durable.lock(self.descriptor):
-            raise StorageError(message, path=self.path)
+            raise StorageError(message, path=self.path, hint="wait until that has ended, and run again")
 
     def sync(self) -> None:
         """Make the renames in it durable."""

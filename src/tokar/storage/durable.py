@@ -148,7 +148,8 @@ def rename_at(
         raise ExistingFileError("something is there already", path=target)
     if code:
         name = os.path.basename(source)  # noqa: PTH119 - text
-        raise StorageError(f"cannot rename {name} to this: {os.strerror(code)}", path=target)
+        message = f"cannot rename {name} to this: {os.strerror(code)}"
+        raise StorageError(message, path=target) from OSError(code, message)
     return True
 
 
@@ -180,7 +181,8 @@ def replace(source: Path, target: Path) -> None:
         except OSError as error:
             code = error.errno or errno.EIO
     if code:
-        raise StorageError(f"cannot rename {source.name} to this: {os.strerror(code)}", path=target)
+        message = f"cannot rename {source.name} to this: {os.strerror(code)}"
+        raise StorageError(message, path=target) from OSError(code, message)
 
 
 def sync_descriptor(descriptor: int, path: Path | str) -> None:
@@ -231,8 +233,9 @@ def sync_file_system(descriptor: int, path: Path | str) -> bool:
     """
     if _syncfs is None:
         return False
-    if _syncfs(descriptor):
-        raise StorageError(f"cannot make it durable: {os.strerror(ctypes.get_errno())}", path=path)
+    with storage_errors("make it durable", path):
+        if _syncfs(descriptor):
+            raise OSError(code := ctypes.get_errno(), os.strerror(code))
     return True
 
 
