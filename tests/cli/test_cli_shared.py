@@ -227,7 +227,9 @@ def test_a_log_into_what_is_written_beside_an_archive_is_refused(tmp_path: Path,
     assert not log.exists()
 
 
-@pytest.mark.parametrize("words", [("create", "OUT", "set"), ("backup", "lab:nothing", "OUT"), ("salvage", "a", "OUT")])
+@pytest.mark.parametrize(
+    "words", [("create", "OUT", "set"), ("backup", "lab:nothing", "OUT", "--type", "full"), ("salvage", "a", "OUT")]
+)
 def test_no_archive_gets_the_name_of_a_receipt(
     tmp_path: Path, words: tuple[str, ...], archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
