@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import done, tokar
+from command_line import done, tokar, without_rights
 from small_sets import instance, write
 from test_cli_json import commands, faults
 
@@ -103,3 +103,15 @@ def test_a_folder_without_archives_hides_none(folder: Path) -> None:
 def test_the_worst_error_has_the_lowest_code() -> None:
     errors: list[ArchiveError] = [BadMagicError("a"), StorageError("b"), InputError("c")]
     assert (worst_of(errors), worst_of([])) == (errors[1], None)
+
+
+@pytest.mark.parametrize("order", [("locked", "good.tokar"), ("good.tokar", "locked")])
+def test_a_folder_that_cannot_be_listed_hides_none(order: tuple[str, str]) -> None:
+    with without_rights() as place:
+        done("create", "-q", place / "good.tokar", write(place / "in", instance()))
+        (place / "locked").mkdir(mode=0o000)
+        code, value = answers(place, "check", *order)
+        alone = tokar("check", place / "locked")
+    assert (code, value["error"]["kind"], alone.exit_code) == (1, "storage", 1)
+    found = {row["path"]: (row.get("error") or {}).get("kind") for row in value["archives"]}
+    assert found == {"good.tokar": None, "locked": "storage"}

@@ -71,7 +71,10 @@ class Given:
         beside: list[str] = []
         for path in map(Path, paths):
             if path.is_dir():
-                if any(sets_in(path)):
+                inside = False
+                with suppress(StorageError):  # whoever looks into it says so, and goes on with the others
+                    inside = any(sets_in(path))
+                if inside:
                     sets.append(path)
                     beside += _beside(path)
                 else:
