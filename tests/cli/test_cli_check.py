@@ -28,7 +28,7 @@ def test_every_rung_is_shown_with_its_state(good: Path) -> None:
     assert shown == ["readable", "sealed", "intact", "consistent", "chained", "placeable", "rehearsed"]
     assert [line.split()[-2:] for line in lines[picture + 1 : -1]] == [
         ["not", "proven"],
-        ["├───────┤", "recoverable"],
+        ["├───────┤", "present"],
     ]
     assert "    main.edb: recoverable: streaming copy, needs logs 0x5-0x7: present" in lines
 

@@ -34,6 +34,10 @@ def test_a_story_begins_with_the_archive_and_ends_with_its_seal(tmp_path: Path) 
     assert story["events"][0]["at"] == "2026-01-02 03:04:05"
 
 
+def test_an_archive_whose_name_leaves_no_room_for_a_receipt_has_none(tmp_path: Path) -> None:
+    assert told(tmp_path / f"{'a' * 249}.tokar", [])["notes"] == []
+
+
 def test_files_that_are_read_are_one_line_however_many(tmp_path: Path) -> None:
     calls = [{"call": call, "size": 100} for _ in range(5000) for call in FILE]
     assert lines(told(tmp_path / "a", calls))[1:-1] == [("5,000 files read", "500,000 bytes")]

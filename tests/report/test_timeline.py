@@ -46,8 +46,18 @@ def test_sets_are_bars_and_what_a_database_needs_is_a_bracket(tmp_path: Path) ->
         ("full.tokar", ((5, 7),), "not proven"),
         ("monday.tokar", ((8, 9),), "not proven"),
     ]
-    assert rows(stream, Mark.NEED) == [(DATABASE, ((5, 7),), "recoverable")]
+    assert rows(stream, Mark.NEED) == [(DATABASE, ((5, 7),), "present")]
     assert [row.depth for row in stream.rows] == [0, 1, 0]
+
+
+def test_a_bracket_promises_no_more_than_the_last_line(tmp_path: Path) -> None:
+    old = bytearray(4096)
+    old[24:36] = (4).to_bytes(4, "little") + (995).to_bytes(4, "little") + bytes(4)
+    unknown = {name_of(5): bytes(old), name_of(6): bytes(old)}
+    archive(tmp_path / "a.tokar", {DATABASE: bytes(dirty(5, 6)), **unknown})
+    (need,) = (row for one in streams(tmp_path) for row in one.rows if row.mark is Mark.NEED)
+    assert (need.word, need.tone) == ("present", Tone.OPEN)
+    assert need.note.startswith("recoverable, as far as can be told: ")
 
 
 def test_a_hole_between_sets_is_marked(tmp_path: Path) -> None:

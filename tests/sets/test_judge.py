@@ -624,6 +624,7 @@ def test_logs_of_unknown_format_go_by_their_numbers_and_it_says_so(tmp_path: Pat
     found = verdict_of(tmp_path, files)
     assert found.worst is OK
     assert any("numbers in their names" in text for text in found.not_checked)
+    assert str(found.databases[0]).startswith("recoverable, as far as can be told: ")
 
 
 def test_an_old_database_is_recognised_and_not_judged(tmp_path: Path) -> None:

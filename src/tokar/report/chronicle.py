@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,7 @@ def story_of(archive: Archive) -> dict[str, Any]:
         events += _events(archive.calls())
     events.append(_event(archive.summary.finished, "sealed", archive.summary.outcome))
     path, notes = receipt_path(Path(str(archive.path))), list[str]()
-    if path.exists():
+    if os.path.lexists(path):  # a name too long to be there is no error
         try:
             events, notes = _with_receipt(events, read_receipt(path))
         except ArchiveError as error:

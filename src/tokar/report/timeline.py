@@ -71,6 +71,8 @@ _MARKS: Final = {
     ),
 }
 _DOUBTS: Final = {Verdict.WITH_LOSS: Tone.OPEN, Verdict.NOT_CHECKED: Tone.OPEN}
+# What is said of needed logs; a word of the database itself would answer for all that the last line leaves open.
+_NEEDS: Final = {Verdict.RECOVERABLE: "present", Verdict.WITH_LOSS: "with loss"}
 _TONES: Final = {Word.RESTORABLE: Tone.GOOD, Word.PART_OF_A_CHAIN: Tone.GOOD, Word.NOT_RESTORABLE: Tone.BAD}
 
 
@@ -81,6 +83,8 @@ def tone_of(found: LastLine | None) -> Tone:
 
 def tone_of_database(verdict: DatabaseVerdict) -> Tone:
     """Return how good a verdict on a database is."""
+    if verdict.is_doubtful:
+        return Tone.OPEN
     return Tone.GOOD if verdict.verdict in RESTORABLE else _DOUBTS.get(verdict.verdict, Tone.BAD)
 
 
@@ -221,7 +225,7 @@ class _Timeline:
             note=str(verdict),
             runs=((need.low, need.high),),
             committed=(need.high + 1, need.committed) if need.committed > need.high else None,
-            word=str(verdict).partition(":")[0],
+            word=_NEEDS.get(verdict.verdict) or str(verdict).partition(":")[0],
             tone=tone_of_database(verdict),
         )
         headers = (one.header for one in start.facts.databases if one.name == verdict.name)

@@ -33,6 +33,7 @@ _WORDS: Final = {
     Verdict.NOT_RECOVERABLE: "NOT recoverable",
 }
 RESTORABLE: Final = {Verdict.CLEAN, Verdict.RECOVERABLE, Verdict.TEMPORARY}
+_WITH_DOUBT: Final = {Verdict.RECOVERABLE, Verdict.WITH_LOSS}  # What is left open may change them
 _NOT_LOST: Final = {*RESTORABLE, Verdict.NOT_CHECKED}
 
 
@@ -54,9 +55,15 @@ class DatabaseVerdict:
         """Whether it cannot be recovered, or only with a loss."""
         return self.verdict not in _NOT_LOST
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it can be recovered unless what is left open says otherwise."""
+        return bool(self.not_checked) and self.verdict in _WITH_DOUBT
+
     def __str__(self) -> str:
         """Return the verdict in a sentence."""
-        return f"{_WORDS[self.verdict]}{self._needs()}"
+        doubt = ", as far as can be told" if self.is_doubtful else ""
+        return f"{_WORDS[self.verdict]}{doubt}{self._needs()}"
 
     def _needs(self) -> str:
         need = self.need
