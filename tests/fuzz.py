@@ -68,7 +68,7 @@ def fuzz(name: str, corpus: Path, seconds: float, modules: list[str]) -> None:
     for number, seed in enumerate(target.seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
     words = {word for seed in target.seeds() for word in _WORD.findall(seed)}
-    listed = "".join(f'"{word.decode()}"\n' for word in sorted(words)[:_MOST_WORDS])
+    listed = "# of seeds\n" + "".join(f'"{word.decode()}"\n' for word in sorted(words)[:_MOST_WORDS])
     (named := corpus.with_name(f"{name}.words")).write_text(listed, encoding="ascii")
     options = [
         f"-max_total_time={seconds:.0f}",
