@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import DATABASE, dirty, full, logs, part
+from chain_sets import DATABASE, archive, dirty, full, logs, part, streaming
 from command_line import tokar as command
 from report_pages import HOSTILE, Page, colours, contrast, make_sets, page_of_set
 from small_sets import contents, write
@@ -160,6 +160,20 @@ def test_every_text_is_told_from_its_ground(ink: str, ground: str) -> None:
         assert contrast(named[ink], named[ground]) >= 4.5
 
 
+@pytest.mark.parametrize("lying", [True, False])
+def test_a_redacted_page_names_no_folder_and_no_authority(lying: bool, tmp_path: Path) -> None:
+    folder, name = tmp_path / "jdoe-secret" / "SECRETCA it's", "Secret Issuing CA"
+    files = {f"{name}.edb": bytes(streaming(5, 7)), **part(5, 7), f"{name}.p12": b"x"}
+    folder.mkdir(parents=True)
+    if lying:
+        write(folder, files)
+    else:
+        archive(folder / "SECRETHOST.tokar", files, kind="full", server="SECRETHOST")
+    html = page_of_set(folder, redact=True)
+    assert not re.search(f"secret|jdoe|{re.escape(str(tmp_path))}", html, re.IGNORECASE)
+    assert "folder-1" in html
+
+
 def test_a_redacted_page_names_nobody_and_still_tells_them_apart(tmp_path: Path) -> None:
     html = page_of_set(make_sets(tmp_path)["good"], redact=True)
     text = Page(html).text
@@ -276,6 +290,16 @@ def test_no_archive_is_replaced_by_its_page(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         tokar.report([path], path, replace=True)
     assert path.read_bytes() == before
+
+
+def test_nothing_of_a_folder_that_is_read_is_replaced_but_its_page_of_before(tmp_path: Path) -> None:
+    path, out = full(tmp_path).path, tmp_path / "a.html"
+    before = path.read_bytes()
+    with pytest.raises(InputError):
+        tokar.report([tmp_path], path, replace=True)
+    assert path.read_bytes() == before
+    for _ in range(2):
+        tokar.report([tmp_path], out, replace=True)
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:

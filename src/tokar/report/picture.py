@@ -22,6 +22,7 @@ from tokar.ese.content_facts import PageFaultKind
 from tokar.format.archive import Archive
 from tokar.report.chronicle import receipts_alone, story_of
 from tokar.report.timeline import (
+    Mark,
     StreamLine,
     Tone,
     grouped,
@@ -56,6 +57,7 @@ class _Place(NamedTuple):
     size: int  # Bytes
 
 
+_OF_AUTHORITIES: Final = {".p12", ".pfx", ".crt", ".cer", ".crl"}  # files that are called as an authority
 _MOST: Final = 100  # sets, databases, and rows of any list
 _MOST_SAID: Final = 10  # things that one rung found
 _MOST_ALIKE: Final = 4  # of those, of which the same is said
@@ -65,17 +67,31 @@ _PAGES: Final = {PageFaultKind.BAD: "content and checksum do not fit"}
 _STATES: Final = {RungState.PASSED: Tone.GOOD, RungState.FAILED: Tone.BAD, RungState.NOT_LOOKED_AT: Tone.OPEN}
 
 
-def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = "") -> Values:
+def known_names(report: CheckReport) -> dict[str, list[str]]:
+    """Return the names in sets that are told by where they stand alone, by what they are of."""
+    sets = [one.backup_set for one in report.archives if one.backup_set is not None]
+    left_out = [Path(name) for one in report.archives for name, _ in one.left_out]
+    return {
+        "host": [one.server for one in sets if one.server],
+        "database": [Path(names.leaf_of(file.name)).stem for one in sets for file in one.facts.databases],
+        "authority": [one.stem for one in left_out if one.suffix.lower() in _OF_AUTHORITIES],
+    }
+
+
+def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = "", redact: bool = False) -> Values:
     """Return all that the page shows.
 
     Args:
         report: What `check` found.
         paths: What it was asked about.
         made: When, as text.
+        redact: Whether folders are called by numbers.
     """
     labels = dict(
         zip((one.path for one in report.archives), short_labels(one.path for one in report.archives), strict=True)
     )
+    folders = _folders(report, paths) if redact else {}
+    labels |= {path: label for path, label in folders.items() if path in labels}
     opened = [*_opened(report, labels)]
     chain = report.chain
     profiles = dict.fromkeys(one.profile for one in chain.sets)
@@ -86,7 +102,18 @@ def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = 
         "software": f"tokar {__version__}",
         "sets": [_set(one, labels[one.path]) for one in report.archives[:_MOST]],
         "more_sets": max(len(report.archives) - _MOST, 0),
-        "streams": _streams(chain),
+        "streams": _streams(
+            chain,
+            dict(
+                zip(
+                    short_labels(one.label for one in chain.sets),
+                    (labels.get(one.label, "") for one in chain.sets),
+                    strict=True,
+                )
+            )
+            if redact
+            else {},
+        ),
         "databases": _cut([_database(start, one) for start in chain.starts for one in start.facts.databases]),
         "places": _places(
             (*(one["places"] for one in opened), *(_as_they_lie(one) for one in chain.sets if not one.id))
@@ -96,19 +123,35 @@ def picture_of(report: CheckReport, paths: Sequence[Path | str], *, made: str = 
         "receipts": [*receipts_alone(paths, labels)][:_MOST],
         "beside": [text for profile in profiles for text in beside(profile)],
         "fixes": _fixes(report),
-        "commands": [*_commands(report, paths)],
+        "commands": [*_commands(report, paths, _by_length(folders))],
         **_after(report),
     }
-    longer = sorted(((path, label) for path, label in labels.items() if path != label), key=lambda one: -len(one[0]))
+    if redact:
+        return {key: _called(one, _by_length(labels | folders), ()) for key, one in picture.items()}
+    longer = _by_length(labels)
     return {key: one if key in {"commands", "places"} else _called(one, longer) for key, one in picture.items()}
 
 
-def _called(value: Any, labels: Sequence[tuple[str, str]]) -> Any:
+def _by_length(labels: dict[str, str]) -> list[tuple[str, str]]:
+    """Return what paths are called, the longest first."""
+    return sorted(((path, label) for path, label in labels.items() if path != label), key=lambda one: -len(one[0]))
+
+
+def _folders(report: CheckReport, paths: Sequence[Path | str]) -> dict[str, str]:
+    """Return the folders that were given, that hold archives, and that are sets, each with a number."""
+    given = [str(path) if Path(path).is_dir() else str(Path(path).parent) for path in paths]
+    lying = [one.path for one in report.archives if Path(one.path).is_dir()]
+    held = [str(Path(one.path).parent) for one in report.archives]
+    listed = dict.fromkeys(one for one in (*given, *lying, *held) if one.strip("./"))
+    return {path: f"folder-{number}" for number, path in enumerate(listed, 1)}
+
+
+def _called(value: Any, labels: Sequence[tuple[str, str]], but: Sequence[str] = ("about",)) -> Any:
     """Return a value in whose texts sets are called as in the pictures; what is told about one keeps its path."""
     if isinstance(value, dict):
-        return {key: one if key == "about" else _called(one, labels) for key, one in value.items()}
+        return {key: one if key in but else _called(one, labels, but) for key, one in value.items()}
     if isinstance(value, list):
-        return [_called(one, labels) for one in value]
+        return [_called(one, labels, but) for one in value]
     if isinstance(value, str):
         for path, label in labels:
             value = value.replace(path, label)
@@ -180,13 +223,13 @@ def _alike(faults: Iterable[Values]) -> Iterator[Values]:
         yield {"texts": [*texts[:_MOST_ALIKE], *more], "below": below, "tone": tone}
 
 
-def _streams(chain: Chain) -> Values:
+def _streams(chain: Chain, labels: dict[str, str]) -> Values:
     shown, more = shown_streams(timeline_of(chain))
-    found = _cut(map(_stream, shown))
+    found = _cut(_stream(one, labels) for one in shown)
     return {**found, "more": found["more"] + more}
 
 
-def _stream(stream: StreamLine) -> Values:
+def _stream(stream: StreamLine, labels: dict[str, str]) -> Values:
     """Return a stream with the texts of its rows, and how much of each place of the line they take."""
     count = stream.high - stream.low + 1
     places = min(count, _PLACES)
@@ -195,6 +238,7 @@ def _stream(stream: StreamLine) -> Values:
         "rows": [
             {
                 **fields_json(row, "mark", "label", "note", "word", "tone"),
+                "label": labels.get(row.label, row.label) if row.mark is Mark.SET else row.label,
                 "depth": min(row.depth, 6),
                 "generations": _generations(row.every),
                 "cells": [one.value for one in row.cells(stream.low, stream.high, places)],
@@ -343,14 +387,15 @@ def _fixes(report: CheckReport) -> list[Values]:
     ]
 
 
-def _commands(report: CheckReport, paths: Sequence[Path | str]) -> Iterator[Values]:
+def _commands(report: CheckReport, paths: Sequence[Path | str], folders: Sequence[tuple[str, str]]) -> Iterator[Values]:
     """Yield the commands that come next, each with what it is for."""
-    given = " ".join(names.typed(str(path)) for path in paths)
+    given = " ".join(names.typed(_called(str(path), folders)) for path in paths)
     outcome, lying = report.outcome, any(one.backup_set and not one.backup_set.id for one in report.archives)
     for one in report.archives:
         if _is_damaged(one):
-            out = names.typed(f"{one.path.removesuffix('.tokar')}-saved.tokar")
-            yield _command("Save what is whole of a damaged archive", f"tokar salvage {names.typed(one.path)} {out}")
+            path = _called(one.path, folders)
+            out = names.typed(f"{path.removesuffix('.tokar')}-saved.tokar")
+            yield _command("Save what is whole of a damaged archive", f"tokar salvage {names.typed(path)} {out}")
     if outcome is None:
         return
     if outcome.word is Word.NOT_PROVEN and "--content" in outcome.why:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -20,7 +20,7 @@ from tokar.check.ladder import CheckRequest, check
 from tokar.check.report import CheckReport
 from tokar.names import safe
 from tokar.redact import Redactor
-from tokar.report.picture import picture_of
+from tokar.report.picture import known_names, picture_of
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 WIDTH: Final = 1000  # units of a line, however wide it is shown
+_BEGIN: Final = b"<!DOCTYPE html>"
 _LEAST: Final = 4  # units of a shape
 
 
@@ -67,7 +68,7 @@ def report(
         StorageError: An archive cannot be read, or the page cannot be written.
         NotSignedError: None of the signers signed one of the archives, or files lie as they are.
     """
-    reads = [path for path in paths if not Path(path).is_dir()]
+    reads = [*(path for path in paths if not Path(path).is_dir()), *_of_a_set(paths, Path(out))]
     FileSink(out, replace=replace, reads=reads).discard()  # what is wrong with it is told before anything is read
     found, page = checked_page(paths, request or CheckRequest(), redact=redact, progress=progress)
     sink = FileSink(out, replace=replace, reads=reads)
@@ -89,13 +90,27 @@ def checked_page(
 ) -> tuple[CheckReport, bytes]:
     """Return what `check` finds of archives, and the page of it. Raises as `report` does, but for what it writes."""
     found = check(paths, request, progress=progress)
-    picture = picture_of(found, paths, made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-    return found, page_of(picture, redact=redact).encode("utf-8", "backslashreplace")
+    picture = picture_of(found, paths, made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", redact=redact)
+    return found, page_of(picture, redact=redact, known=known_names(found)).encode("utf-8", "backslashreplace")
 
 
-def page_of(picture: Mapping[str, Any], *, redact: bool = False) -> str:
-    """Return the page of a picture."""
-    shown = Redactor().value(picture) if redact else picture
+def _of_a_set(paths: Sequence[Path | str], out: Path) -> Iterator[Path]:
+    """Yield a file that is to be replaced and lies in a folder that is read, unless it is a page of before."""
+    folders = {Path(path).resolve() for path in paths if Path(path).is_dir()}
+    if out.is_file() and folders & {*out.resolve().parents}:
+        with out.open("rb") as file:
+            if file.read(len(_BEGIN)) != _BEGIN:
+                yield out
+
+
+def page_of(
+    picture: Mapping[str, Any], *, redact: bool = False, known: Mapping[str, Iterable[str]] | None = None
+) -> str:
+    """Return the page of a picture; names that are known are replaced too, by what they are of."""
+    redactor = Redactor()
+    for kind, names in (known or {}).items():
+        redactor.learn(names, kind)
+    shown = redactor.value(picture) if redact else picture
     style = _source("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _template().render(shown, style=style, digest=digest, redacted=redact)
