@@ -229,6 +229,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ),
         ("certadm streamed", "nothing", "exchange the names of two databases", 0),
         ("edbbcli streamed", "nothing", "damage a database that is whole under another name", 0),
+        ("edbbcli shut down", "keep all files in a folder too", "change the page size in a header", 125),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

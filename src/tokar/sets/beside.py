@@ -107,6 +107,13 @@ def _is_sound(database: DatabaseFacts) -> bool:
     return all(fault.severity is not Severity.ERROR for fault in database_faults(database))
 
 
+def _fits(database: DatabaseFacts, logs: Iterable[LogFacts]) -> bool:
+    """Return whether a database has pages of the size that its logs are for, or no log of it is here."""
+    header = database.header
+    sizes = {log.page_size for log in logs if header is not None and log.signature == header.log_signature}
+    return not sizes or (header is not None and header.page_size in sizes)
+
+
 def _moment(database: DatabaseFacts) -> tuple[int, int]:
     """Return what is higher in a later copy of a database."""
     header = database.header
@@ -119,25 +126,26 @@ def copies_left_out(facts: SetFacts) -> dict[int, str]:
     """Return the databases, by identity, of which another copy is the one that recovery finds, each with the reason.
 
     It finds one by its name: the copies have one name, or the logs name the database as one of them is called. Of those
-    of one time a damaged one gives way to a whole one, one that was not shut down to one that was, and all to the one
-    in the upper folder.
+    of one time a damaged one, or one of other pages than its logs are for, gives way to a whole one, one that was not
+    shut down to one that was, and all to the one in the upper folder.
     """
     named = {(one.signature, leaf_of(one.path).lower()) for log in facts.logs for one in log.attached}
     found = {}
     for signature, alike in _copies(facts.databases).items():
         known = {id(one): (signature, one.leaf.lower()) in named for one in alike}
-        best = max(alike, key=lambda one: (_moment(one), _is_sound(one), _is_clean(one), known[id(one)], -_depth(one)))
+        sound = {id(one): _is_sound(one) and _fits(one, facts.logs) for one in alike}
+        best = max(alike, key=lambda one: (_moment(one), sound[id(one)], _is_clean(one), known[id(one)], -_depth(one)))
         for one in alike:
             if one is best or (one.is_backup_copy and not best.is_backup_copy):
                 continue  # each is recovered in a way of its own, and nothing says which is wanted
             is_named = known[id(best)] and not known[id(one)]
-            gives_way = not _is_sound(one) and _is_sound(best) and _moment(one) == _moment(best)
+            gives_way = not sound[id(one)] and sound[id(best)] and _moment(one) == _moment(best)
             gives_way &= not (_is_clean(best) or best.is_backup_copy)  # those are placed under any name
             if not (is_named or gives_way or one.leaf.lower() == best.leaf.lower()):
                 continue
             if _moment(one) < _moment(best):
                 found[id(one)] = f"an older copy of {best.name}"
-            elif not _is_sound(one) and _is_sound(best):
+            elif not sound[id(one)] and sound[id(best)]:
                 found[id(one)] = f"a damaged copy of {best.name}"
             elif _moment(one)[0] or one.comparable == best.comparable is not None:
                 found[id(one)] = f"a copy of {best.name}, of the same time"
