@@ -66,8 +66,8 @@ BLIND: dict[str, str] = {
     "shut down in another log": "only its own header says where it was shut down; the logs may hold an attachment "
     "there that no header names",
     "put an older header onto a database": "pages from later look like pages that were written before the crash",
-    "put a page of another database in place": "of a database that needs logs, a page of that number and a right "
-    "checksum; what the logs write there may lead elsewhere",
+    "put a page of another database in place": "number and checksum are right, and it is no later than the header; "
+    "pages here name no page before them, and records here are not followed by the dbtimes of pages",
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
 }
 _PASSES = {Word.RESTORABLE, Word.WITH_LOSS}
@@ -229,6 +229,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ),
         ("certadm streamed", "nothing", "exchange the names of two databases", 0),
         ("edbbcli streamed", "nothing", "damage a database that is whole under another name", 0),
+        ("certadm shut down", "nothing", "put a page of another database in place", 58),
         ("edbbcli shut down", "keep all files in a folder too", "change the page size in a header", 125),
     ],
 )
