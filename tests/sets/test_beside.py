@@ -364,3 +364,15 @@ def test_databases_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -
     assert "--tree DIR" in refused.hint
     done("restore", path, "--tree", tmp_path / "out")
     assert {one: (tmp_path / "out" / one).read_bytes() for one in files} == files
+
+
+@pytest.mark.parametrize("examine", [False, True])
+def test_of_copies_the_one_with_pages_of_the_size_of_its_logs_is_the_one(tmp_path: Path, *, examine: bool) -> None:
+    whole = bytes(dirty(5, 7))
+    header = DatabaseHeader.unpack(whole)
+    other = replace(header, raw_page_size=8192).build() * 2
+    files = {DATABASE: other + whole[len(other) :], f"old/{DATABASE}": whole, **logs(5, 7)}
+    facts = facts_of_folder(write(tmp_path, files), examine=examine)
+    verdict = judge_set(facts)
+    assert [one.file.name for one in verdict.left_out if isinstance(one.file, DatabaseFacts)] == [DATABASE]
+    assert [one.name for one in verdict.databases] == [f"old/{DATABASE}"]
