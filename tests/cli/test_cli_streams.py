@@ -161,6 +161,12 @@ def test_a_reader_that_has_seen_enough_ends_the_listing_quietly(tmp_path: Path, 
     assert (codes, messages) == ([1, 0], b"")
 
 
+FULL = (
+    b"tokar: error: the output could not be written: No space left on device\n"
+    b"hint: free some room there, or name a place on another disk, and run again\n"
+)
+
+
 @pytest.mark.parametrize(
     ("redirection", "arguments", "code", "message"),
     [
@@ -171,12 +177,12 @@ def test_a_reader_that_has_seen_enough_ends_the_listing_quietly(tmp_path: Path, 
         ("<&-", ["verify", "-"], 1, b"tokar: error: standard input is closed\n"),
         ("<&-", ["restore", "-", "--into", "{folder}/out"], 1, b"tokar: error: standard input is closed\n"),
         ("2>&-", ["verify", "{folder}/gone"], 1, b""),
-        (">/dev/full", ["tokens"], 1, b"tokar: error: the output could not be written: No space left on device\n"),
+        (">/dev/full", ["tokens"], 1, FULL),
         (
             ">/dev/full",
             ["inspect", "{archive}", "--json"],
             1,
-            b"tokar: error: the output could not be written: No space left on device\n",
+            FULL,
         ),
         (
             ">/dev/full",
