@@ -35,6 +35,7 @@ POSIX_ONLY: Final[dict[str, dict[str, str]]] = {
     },
     "cli/test_cli_exchange.py": {"test_paths_of_server_two_mean_nothing_here_without_a_map": PATHS},
     "cli/test_cli_extract.py": {"test_a_file_does_not_replace_the_archive_that_it_is_read_from": LINKS},
+    "cli/test_cli_several.py": {"test_a_folder_that_cannot_be_listed_hides_none": MODES},
     "cli/test_cli_sources.py": {"test_the_place_may_hold_colons": NAMES},
     "cli/test_cli_timeline.py": {"test_a_hostile_name_moves_no_cursor": NAMES},
     "format/test_after_root.py": {
