@@ -181,7 +181,7 @@ def test_a_redacted_page_names_nobody_and_still_tells_them_apart(tmp_path: Path)
     assert "main.edb" not in text
     assert r"\\host-1\C$\CertLog\database-1.edb" in text
     assert "needed by database-1.edb" in text
-    assert "Names of machines, people, authorities and databases are replaced." in text
+    assert "Names of machines, people, authorities, databases and folders are replaced." in text
 
 
 def test_ten_thousand_logs_and_many_faults_stay_readable_and_small(tmp_path: Path) -> None:

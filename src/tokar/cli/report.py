@@ -46,7 +46,9 @@ def write_report(
     ] = "report.html",
     redact: Annotated[
         bool,
-        typer.Option("--redact", help="Replace the names of machines, people, authorities and databases, as redact."),
+        typer.Option(
+            "--redact", help="Replace the names of machines, people, authorities, databases and folders, as redact."
+        ),
     ] = False,
     content: Annotated[
         bool, typer.Option("--content", help="Decode all content, as check does: digests, pages, log segments.")
