@@ -8,6 +8,7 @@ from format_tools import begun
 from small_sets import database, instance, write
 
 import tokar as library
+from tokar.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,3 +167,19 @@ def test_records_after_the_root_are_named_for_no_root_covers_them(tmp_path: Path
         assert "note, of a kind that is not known here" in result.stdout
         (answer,) = done("verify", "--json", path, stdin=bytes(forged.data)).json()["archives"]
         assert answer["after_root"] == ["sign", "note"]
+
+
+@pytest.mark.parametrize("verb", ["verify", "check"])
+def test_what_the_system_refuses_to_read_is_not_called_damage(
+    archive: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StorageError("cannot read: Input/output error", path=archive)
+
+    for name in ("small", "demand_chunk", "records"):
+        monkeypatch.setattr(f"tokar.format.entry_reader.EntryReader.{name}", refuse)
+    result = tokar(verb, archive)
+    last = result.stdout.splitlines()[-1]
+    assert result.exit_code == StorageError.exit_code
+    assert ("NOT VERIFIED" in last) if verb == "verify" else last.startswith("NOT PROVEN: cannot read")
+    assert "DAMAGED" not in result.stdout

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tokar.errors import SetError
+from tokar.errors import SetError, StorageError
 from tokar.sets.outcome import LastLine, LeftOpen, Word, part_of, weigh
 
 UNJUDGED = LeftOpen(unjudged=["b.edb: its range is no range"])
@@ -26,6 +26,8 @@ class Cause:
 LOSS = Cause("log 0x7 is missing", is_loss=True, databases=("a.edb",))
 CAUSE = Cause("c.edb cannot be read", is_loss=False, databases=("c.edb",))
 
+REFUSED = Cause("cannot read: Input/output error", is_loss=False, exit_code=StorageError.exit_code)
+
 
 @pytest.mark.parametrize(
     ("blocking", "left", "part", "word", "code"),
@@ -39,6 +41,9 @@ CAUSE = Cause("c.edb cannot be read", is_loss=False, databases=("c.edb",))
         ([LOSS], UNJUDGED, None, Word.NOT_PROVEN, 9),
         ([LOSS], UNJUDGED, part_of((5, 7)), Word.WITH_LOSS, 9),
         ([LOSS, CAUSE], UNJUDGED, None, Word.NOT_RESTORABLE, 9),
+        ([REFUSED], NOTHING, None, Word.NOT_PROVEN, 1),
+        ([REFUSED, LOSS], NOTHING, None, Word.NOT_PROVEN, 1),
+        ([REFUSED, CAUSE], NOTHING, None, Word.NOT_RESTORABLE, 9),
     ],
 )
 def test_no_better_word_is_said_than_what_was_judged_allows(

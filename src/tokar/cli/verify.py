@@ -27,7 +27,7 @@ from tokar.cli.options import (
     stream_of,
 )
 from tokar.cli.several import Answers
-from tokar.errors import ArchiveError, InputError, IntegrityError
+from tokar.errors import ArchiveError, ExhaustedError, InputError, IntegrityError, StorageError
 from tokar.format import records
 from tokar.format.verify import VerifyReport, verify
 from tokar.trust.signatures import (
@@ -212,7 +212,10 @@ def _fault(error: ArchiveError, entry: int | None) -> dict[str, Any]:
 def _print(answer: dict[str, Any]) -> None:
     if not answer["ok"]:
         faults = count_text(answer["fault_count"], "fault")
-        output.line(f"{names.printable(answer['path'])}: DAMAGED, {faults}")
+        # What the system refused to read may well be good.
+        is_read = any(one["kind"] not in {StorageError.word, ExhaustedError.word} for one in answer["faults"])
+        word = "DAMAGED" if is_read else "NOT VERIFIED, not all could be read"
+        output.line(f"{names.printable(answer['path'])}: {word}, {faults}")
         return
     checked = f"{count_text(answer['entries'], 'entry', 'entries')}, {output.size_text(answer['bytes_checked'])}"
     missing = ", ".join(answer["not_checked"])

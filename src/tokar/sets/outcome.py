@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from tokar.errors import SetError
+from tokar.errors import SetError, StorageError
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.judge import SetVerdict
@@ -127,9 +127,12 @@ def weigh(blocking: Sequence[Blocking], left: LeftOpen, part: LastLine | None = 
         left: What is not answered.
         part: What it comes to where nothing is in the way but that its full is elsewhere.
     """
-    cause = next((one for one in blocking if not one.is_loss), None)
-    if cause is not None:
-        return LastLine(Word.NOT_RESTORABLE, _why(cause), cause.exit_code)
+    causes = [one for one in blocking if not one.is_loss]
+    if causes:
+        # What the system refused to read may well be good.
+        known = next((one for one in causes if one.exit_code != StorageError.exit_code), None)
+        word, cause = (Word.NOT_PROVEN, causes[0]) if known is None else (Word.NOT_RESTORABLE, known)
+        return LastLine(word, _why(cause), cause.exit_code)
     if blocking and left.unjudged and part is None:
         why = f"{left.unjudged[0]}; at best with a loss: {_why(blocking[0])}"
         return LastLine(Word.NOT_PROVEN, why, blocking[0].exit_code)
