@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from contextlib import contextmanager
 from functools import cache
@@ -28,11 +27,8 @@ class Target(NamedTuple):
 
 @cache
 def folder() -> Path:
-    """A folder of this process, in memory where the system has such a place; it goes when the process ends."""
-    memory = Path("/dev/shm")
-    made = tempfile.TemporaryDirectory(
-        prefix="tokar-fuzz-", dir=None if "TMPDIR" in os.environ or not memory.is_dir() else memory
-    )
+    """A folder of this process; it goes when the process ends."""
+    made = tempfile.TemporaryDirectory(prefix="tokar-fuzz-")
     _kept.append(made)
     return Path(made.name)
 
