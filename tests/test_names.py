@@ -292,3 +292,35 @@ def test_on_windows_a_path_is_quoted_as_its_shells_read_it(
         patch.setattr(os, "name", "nt")
         said = names.typed(path)
     assert said == shown
+
+
+def digest(number: int) -> bytes:
+    return number.to_bytes(names.SeenDigests.SIZE, "big")
+
+
+@pytest.mark.parametrize("few", [0, 3, 1000])
+def test_of_many_digests_it_is_known_which_came_before(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names.SeenDigests, "_FEW", few)
+    seen = names.SeenDigests()
+    assert [seen.add(digest(number * 257)) for number in range(300)] == [True] * 300
+    assert [seen.add(digest(number * 257)) for number in range(300)] == [False] * 300
+    assert seen.add(digest(1))
+
+
+def test_a_digest_that_lies_across_two_others_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names.SeenDigests, "_FEW", 0)
+    seen = names.SeenDigests()
+    first, second = b"ab1234567890abc", b"abdefghijklmnop"
+    assert seen.add(first)
+    assert seen.add(second)
+    assert seen.add(b"ab" + (first[2:] + second[2:])[5:18])
+    assert not seen.add(second)
+
+
+def test_names_that_came_twice_are_told_by_their_hashes() -> None:
+    seen = names.NameHashes()
+    for name in [*map(str, range(500)), "7", "9", "9"]:
+        seen.add(name)
+    assert seen.alike() == {hash("7"), hash("9")}
+    assert "499" in seen
+    assert "500" not in seen

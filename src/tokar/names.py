@@ -16,6 +16,7 @@ import os
 import re
 import shlex
 import unicodedata
+from array import array
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -55,6 +56,79 @@ _NOT_ALLOWED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*]|[. ]\Z')
 # spec/tokens.md NAM-8: devices, with any extension and with blanks before it, and with superscript digits.
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
 _ESCAPE_IN_BYTES = re.compile(rb"[^ -~]|<")
+
+
+class NameHashes:
+    """Names of which it is only asked whether two are alike: eight bytes for each, for there may be millions.
+
+    Two equal hashes are only a suspicion; whoever has the names looks again.
+    """
+
+    _PARTS: Final = 64  # a power of two
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(self._PARTS)]
+
+    def add(self, name: str | bytes) -> int:
+        """Add a name; return its hash."""
+        value = hash(name)
+        self._parts[value & (self._PARTS - 1)].append(value)
+        return value
+
+    def __contains__(self, name: str | bytes) -> bool:
+        value = hash(name)
+        return value in self._parts[value & (self._PARTS - 1)]
+
+    def alike(self) -> set[int]:
+        """Return the hashes that came more than once."""
+        result: set[int] = set()
+        for part in self._parts:
+            if len(once := set(part)) < len(part):
+                for value in part:
+                    if value in once:
+                        once.remove(value)
+                    else:
+                        result.add(value)
+        return result
+
+
+class SeenDigests:
+    """Digests of names, of which it is only asked whether they came before.
+
+    A set is fast, and takes eighty bytes for each; so very many are kept one after the other, in parts that are short
+    enough to be searched.
+    """
+
+    SIZE: Final = 15  # Bytes of each: two meet by chance once in 2^72 sets of 2^24
+    _FEW: Final = 1 << 16
+    _REST: Final = SIZE - 2  # two say in which part it is
+
+    def __init__(self) -> None:
+        self._few: set[bytes] = set()
+        self._parts: list[bytearray] = []
+
+    def add(self, digest: bytes) -> bool:
+        """Add a digest; return whether it is new."""
+        if self._parts:
+            return self._add_to_part(digest)
+        before = len(self._few)
+        self._few.add(digest)
+        is_new = len(self._few) > before
+        if len(self._few) > self._FEW:
+            self._parts = [bytearray() for _ in range(1 << 16)]
+            for one in self._few:
+                self._add_to_part(one)
+            self._few = set()
+        return is_new
+
+    def _add_to_part(self, digest: bytes) -> bool:
+        part, rest = self._parts[int.from_bytes(digest[:2])], digest[2:]
+        at = part.find(rest)
+        while at > 0 and at % self._REST:
+            at = part.find(rest, at + 1)
+        if at < 0:
+            part += rest
+        return at < 0
 
 
 @lru_cache(maxsize=256)

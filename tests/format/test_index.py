@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from restore_helpers import entries
 from sweeps import examples
 
+from tokar import names
 from tokar.errors import FormatError, NoSuchEntryError
 from tokar.format import index, records
 from tokar.format.bodies import FileList, FileRecord, Preamble, Root
@@ -138,7 +139,7 @@ def test_entries_come_one_by_one_as_they_come_all_together(rows: list[tuple[Any,
 @examples(40)
 @given(ROWS)
 def test_keys_are_unique_where_token_and_name_are(rows: list[tuple[Any, ...]]) -> None:
-    keys = list(page_of(rows).keys())
+    keys = list(page_of(rows).unique())
     assert len(set(keys)) == len({row[:2] for row in rows})
 
 
@@ -337,6 +338,14 @@ def test_root_lists_what_stands_outside_entries() -> None:
     enter(ledger, b"1")
     ledger.rows.append(row)
     assert Root.parse(ledger.root_body(), position=0) == Root(START, 1, [row, row])
+
+
+def test_names_with_one_hash_are_no_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "hash", lambda _: 7, raising=False)
+    monkeypatch.setattr(names, "hash", lambda _: 7, raising=False)
+    opened(written((0x21, b"1", b""), (0x21, b"2", b""))).demand_unique()
+    data = bytes(begun().entry(name=b"1").entry(name=b"1").end().page().finish().data)
+    assert from_the_tail(data).rule == "FILE-5"
 
 
 def test_the_same_name_with_another_token_is_another_entry() -> None:

@@ -22,7 +22,7 @@ from tokar.format import bodies, records
 from tokar.format.bodies import Preamble, Root, Tail
 from tokar.format.encryption import NO_KEY, ContentKey, Keyring
 from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, EntrySource, absorb, end_of, read_record
-from tokar.format.index import Entry, IndexPage, demand_full, demand_tiling, find_entries
+from tokar.format.index import Entry, IndexPage, demand_full, demand_tiling, demand_unique, find_entries
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
 from tokar.storage.bytesource import ByteSource, FileSource, SequentialReader, SourceFile
@@ -299,14 +299,7 @@ class Archive:
         Raises:
             FormatError: Two have.
         """
-        seen: set[bytes] = set()
-        for page in self.pages:
-            before = len(seen)
-            seen.update(page.keys())
-            if len(seen) != before + len(page):
-                raise FormatError(
-                    "two entries have the same token and name", rule="FILE-5", offset=self.root_head.position
-                )
+        demand_unique(self.pages, position=self.root_head.position)
 
     def end_of(self, entry: Entry) -> int:
         """Return where the record after an entry stands.

@@ -214,7 +214,7 @@ class IndexPage:
         code, at, width = _COLUMNS[name]
         return records.column_integers(_from_rows(self.rows, at, width), code)
 
-    def keys(self) -> Iterator[bytes]:
+    def unique(self) -> Iterator[bytes]:
         """Yield for each entry what must be unique in an archive: its token byte and its name (FILE-5)."""
         start = 0
         names = bytes(self.names)
@@ -350,8 +350,20 @@ def demand_tiling(pages: Sequence[IndexPage], rows: Sequence[RecordHead], outsid
     return files
 
 
-# Bytes; as an integer 40 bytes of memory, and two entries meet by chance once in 2^72 archives of 2^24.
-_KEY_DIGEST_SIZE = 15
+def demand_unique(pages: Sequence[IndexPage], *, position: int) -> None:
+    """Check that no two entries have the same token and name. `position`: of ROOT.
+
+    Raises:
+        FormatError: FILE-5.
+    """
+    hashes = names.NameHashes()
+    for page in pages:
+        for key in page.unique():
+            hashes.add(key)
+    if alike := hashes.alike():
+        keys = [key for page in pages for key in page.unique() if hash(key) in alike]
+        if len({*keys}) < len(keys):
+            raise FormatError("two entries have the same token and name", rule="FILE-5", offset=position)
 
 
 _HEAD_AND_SUMM: Final = 2
@@ -387,7 +399,7 @@ class Ledger:
         self.pages: deque[KeptPage] = deque()  # Pages of the index that are full, and have not been written or read
         self._page = IndexPage(0)
         self._keep = keep
-        self._keys: set[int] = set()
+        self._keys = names.SeenDigests()
 
     def demand_room(self, kind: bytes, *, position: int, end: int) -> None:
         """Check that one more record of a kind is within the limits.
@@ -434,11 +446,9 @@ class Ledger:
         Raises:
             FormatError: FILE-5, an entry has this token and name already.
         """
-        key = int.from_bytes(blake3(name + token.to_bytes()).digest(_KEY_DIGEST_SIZE), "little")
-        if key in self._keys:
+        if not self._keys.add(blake3(name + token.to_bytes()).digest(names.SeenDigests.SIZE)):
             message = f"an entry with token 0x{token:02x} and the same name is there already"
             raise FormatError(message, rule="FILE-5", offset=position)
-        self._keys.add(key)
 
     def end(self, entry: Entry) -> None:
         """Account for an entry that is done."""
@@ -458,7 +468,7 @@ class Ledger:
     def end_entries(self) -> None:
         """Note that no entry follows: the last page ends, and what tells entries apart is let go."""
         self.end_page()
-        self._keys = set()
+        self._keys = names.SeenDigests()
 
     def root_body(self) -> bytes:
         """Return the body of ROOT."""

@@ -6,7 +6,6 @@ Pure: it holds claims against the inventory. One directory that is named by two 
 from __future__ import annotations
 
 import os
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -29,18 +28,13 @@ from tokar.words import some
 
 # Old checkpoints and databases go aside first: what is left if it stops there cannot be taken for a whole set.
 _ASIDE_ORDER = {"checkpoint": 0, "database": 1, "streaming-file": 1}
-_BUCKETS = 64  # a power of two
 
 
 class _Names:
-    """The names that one directory has and will have.
-
-    A claimed name is kept as the hash of its collision key, 8 bytes, so that a million of them stay small. Two equal
-    hashes are only a suspicion; whoever has the names looks again.
-    """
+    """The names that one directory has and will have: of a claimed one the hash of its collision key."""
 
     def __init__(self, found: Iterable[Found]) -> None:
-        self._buckets = [array("q") for _ in range(_BUCKETS)]
+        self.claimed = names.NameHashes()
         self._found: dict[int, list[Found]] = defaultdict(list)
         for one in found:
             self._found[hash(names.collision_key(one.name))].append(one)
@@ -49,33 +43,15 @@ class _Names:
     def claim(self, name: str) -> None:
         """Note that a file will have this name."""
         key = names.collision_key(name)
-        value = hash(key)
-        self._buckets[value & (_BUCKETS - 1)].append(value)
+        value = self.claimed.add(key)
         if value in self._found:
             for one in self._found[value]:
                 if names.collision_key(one.name) == key:
                     self.taken[one.name] = one
 
-    def suspicious(self) -> set[int]:
-        """Return the hashes that were claimed more than once."""
-        result: set[int] = set()
-        for bucket in self._buckets:
-            if len(seen := set(bucket)) < len(bucket):
-                for value in bucket:
-                    if value in seen:
-                        seen.remove(value)
-                    else:
-                        result.add(value)
-        return result
-
-    def is_claimed(self, key: str) -> bool:
-        """Return whether a file may have claimed a name with this key."""
-        value = hash(key)
-        return value in self._buckets[value & (_BUCKETS - 1)]
-
     def is_free(self, key: str) -> bool:
         """Return whether a name with this key is neither there nor claimed."""
-        return hash(key) not in self._found and not self.is_claimed(key)
+        return hash(key) not in self._found and key not in self.claimed
 
 
 class _Target:
@@ -171,7 +147,7 @@ class Targets:
 
     def suspicious(self) -> dict[str, set[int]]:
         """Return, by path of the directory, the hashes of collision keys that more than one file may share."""
-        shared = {identity: found for identity, one in self._names.items() if (found := one.suspicious())}
+        shared = {identity: found for identity, one in self._names.items() if (found := one.claimed.alike())}
         return {
             path: shared[identity]
             for path, target in self._targets.items()
@@ -184,7 +160,7 @@ class Targets:
         for path, target in self._targets.items():
             above, *missing = target.info.identity.split("/")
             for part in missing:
-                if above in self._names and self._names[above].is_claimed(part):
+                if above in self._names and part in self._names[above].claimed:
                     found[above, part] = path
                 above = f"{above}/{part}"
         return found
