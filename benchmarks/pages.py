@@ -21,14 +21,14 @@ import numpy as np
 
 from tokar.ese.blocksums import BlockSums
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, PageHeader, block_size_of, seal_page
+from tokar.ese.page import LARGE_PAGE_SIZE, LEAF_PAGE, NEW_FORMAT, PageHeader, block_size_of, seal_page
 from tokar.ese.pages import BUFFER_SIZE, PageChecker
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-CASES = [(2048, True), (4096, True), (8192, True), (16384, True), (32768, True), (4096, False)]
+CASES = [*((size, True) for size in (2048, 4096, 8192, 16384, 32768)), *((size, False) for size in (2048, 4096, 8192))]
 
 
 def make_database(path: Path, page_size: int, size: int, *, ecc: bool) -> DatabaseHeader:
@@ -38,7 +38,7 @@ def make_database(path: Path, page_size: int, size: int, *, ecc: bool) -> Databa
     with path.open("wb") as file:
         file.write(header.build() * 2)
         for number in range(1, size // page_size - 1):
-            head = PageHeader(dbtime=number, flags=NEW_FORMAT if ecc else 0).pack()
+            head = PageHeader(dbtime=number, flags=(NEW_FORMAT if ecc else 0) | LEAF_PAGE).pack()
             file.write(seal_page(head + rng.randbytes(page_size - len(head)), number))
     return header
 

@@ -1,13 +1,14 @@
 """XOR and ECC of many blocks at once, with numpy.
 
 What is wanted of each block is the XOR of its words, and for each k the parity of those bits whose position has bit k
-set (see `tokar.ese.checksum.ecc_checksum`). Folding gives both: cut every block into halves; the parity of the upper
-halves is the highest bit of L; lay the upper half on the lower, and the next bit comes from a problem of half the size.
-The whole costs about as much as reading each block twice, in long runs that numpy does with vector instructions;
-counting set bits, which is slow, is left to a few words for each block. Once 64 words are left the remainder is turned,
-so that the runs stay long: they then go across blocks.
+set (see `tokar.ese.checksum.ecc_checksum`). All of it is a sum without carry of one contribution for each bit that is
+set, so bits may be added up before their places are looked at. A block is laid out as a few long rows of words: the XOR
+along each row, and the XOR down each column, is all that is read of it. Whether a row or column has an odd number of
+bits is one bit each; these, and the words that everything comes to, are few bytes for each block, and a table has the
+contribution of every byte. So the whole costs about as much as reading each block twice, in runs that numpy does with
+vector instructions.
 
-Everything works in scratch buffers that stay in the second-level cache. `numpy` releases the interpreter lock in these
+Everything works in scratch memory that stays in the second-level cache. `numpy` releases the interpreter lock in these
 runs, so a checker in a thread of its own costs the others little.
 """
 
@@ -23,22 +24,8 @@ if TYPE_CHECKING:
 
     Words = npt.NDArray[np.uint64]
 
-_TURNED: Final = 64
-"""How many words of each block are left when the remainder is turned; a power of two."""
-# Bit k of L below 6 comes from inside the words: the parity of those bits of the folded word whose number has bit k
-# set.
-_INNER_MASKS: Final = np.array(
-    [
-        0xAAAAAAAAAAAAAAAA,
-        0xCCCCCCCCCCCCCCCC,
-        0xF0F0F0F0F0F0F0F0,
-        0xFF00FF00FF00FF00,
-        0xFFFF0000FFFF0000,
-        0xFFFFFFFF00000000,
-    ],
-    dtype=np.uint64,
-)
-_INNER: Final = len(_INNER_MASKS)
+_LEAST_COLUMNS: Final = 64
+_MOST_ROWS: Final = 8
 
 
 def aligned_words(view: memoryview, width: int) -> Words:
@@ -90,16 +77,16 @@ class BlockSums:
     """
 
     def __init__(self, block_size: int, capacity: int) -> None:
-        self._words = block_size // 8
-        self._last_bit = np.uint32(block_size * 8 - 1)
-        # One array for each fold: writing them densely takes two thirds of the time of folding in place.
-        self._folded: dict[int, Words] = {}
-        width = self._words
-        while width > _TURNED:
-            width //= 2
-            self._folded[width] = np.empty((capacity, width), np.uint64)
-        self._turned = np.empty((_TURNED, capacity), np.uint64)
-        self._parities = np.zeros((16, capacity), np.uint64)
+        words = block_size // 8
+        self._columns = max(words // _MOST_ROWS, _LEAST_COLUMNS)
+        self._rows = words // self._columns
+        width = self._columns + _MOST_ROWS
+        # Of each block the XOR down each column, then along each row; unused ones stay zero.
+        self._sides = np.zeros((capacity, width), np.uint64)
+        self._odd = np.empty((capacity, width), np.uint8)
+        self._table = _contributions(block_size, self._columns).ravel()
+        self._places = np.arange(0, len(self._table), 256)
+        self._bytes = np.empty((capacity, len(self._places)), np.intp)
 
     def fold(self, blocks: Words) -> Words:
         """Return the XOR of the u64 words of each block alone, which is all that the old XOR needs."""
@@ -113,39 +100,37 @@ class BlockSums:
             blocks: One row of words for each block.
             ignored: For each block a word that stands at its start and does not count: the stored checksum.
         """
-        count = len(blocks)
-        parities = self._parities[:, :count]
-        totals = self._fold_all(blocks, parities)
+        count, columns = len(blocks), self._columns
+        laid_out = blocks.reshape(count, self._rows, columns)
+        sides, odd, places = self._sides[:count], self._odd[:count], self._bytes[:count]
+        np.bitwise_xor.reduce(laid_out, axis=2, out=sides[:, columns : columns + self._rows])
+        np.bitwise_xor.reduce(laid_out, axis=1, out=sides[:, :columns])
+        totals: Words = np.bitwise_xor.reduce(sides[:, columns:], axis=1)
+        # Position 0 adds nothing to rows and columns, so an ignored word is missed only here.
         counted = totals if ignored is None else totals ^ ignored
-        np.bitwise_and(counted, _INNER_MASKS[:, None], out=parities[:_INNER])
-        bits = np.bitwise_count(parities)
-        bits &= np.uint8(1)
-        packed = np.packbits(bits, axis=0, bitorder="little").astype(np.uint32)
-        low = packed[0] | packed[1] << np.uint32(8)
-        odd = (np.bitwise_count(counted) & np.uint8(1)).astype(np.uint32)
-        ecc = (low ^ self._last_bit * odd) << np.uint32(16) | low
-        words = (counted ^ counted >> np.uint64(32)) & np.uint64(0xFFFFFFFF)
-        return totals, ecc.astype(np.uint64) << np.uint64(32) | words
+        np.bitwise_count(sides, out=odd)
+        np.bitwise_and(odd, 1, out=odd)
+        packed = np.packbits(odd.reshape(-1), bitorder="little").reshape(count, -1)
+        np.add(counted.astype("<u8", copy=False).view(np.uint8).reshape(count, 8), self._places[:8], out=places[:, :8])
+        np.add(packed, self._places[8:], out=places[:, 8:])
+        return totals, np.bitwise_xor.reduce(self._table[places], axis=1)
 
-    def _fold_all(self, blocks: Words, parities: Words) -> Words:
-        """Fold each block down to one word, leaving in `parities` one word for each fold whose parity is a bit of L."""
-        current = blocks
-        width = self._words
-        level = _INNER + width.bit_length() - 2
-        while width > _TURNED:
-            width //= 2
-            upper = current[:, width:]
-            folded = self._folded[width][: len(blocks)]
-            np.bitwise_xor(current[:, :width], upper, out=folded)
-            np.bitwise_xor.reduce(upper, axis=1, out=parities[level])
-            current = folded
-            level -= 1
-        turned = self._turned[:, : len(blocks)]
-        np.copyto(turned, current.T)
-        while width > 1:
-            width //= 2
-            np.bitwise_xor.reduce(turned[width : 2 * width], axis=0, out=parities[level])
-            np.bitwise_xor(turned[:width], turned[width : 2 * width], out=turned[:width])
-            level -= 1
-        totals: Words = turned[0].copy()
-        return totals
+
+def _contributions(block_size: int, columns: int) -> Words:
+    """Return what each value of each byte adds to a checksum.
+
+    The bytes are those of the word that a block comes to, then one bit for each column and each row of it.
+    """
+    bits = np.arange(64, dtype=np.uint64)
+    along = np.arange(columns, dtype=np.uint64) * np.uint64(64)
+    down = np.arange(_MOST_ROWS, dtype=np.uint64) * np.uint64(64 * columns) % np.uint64(block_size * 8)
+    low = np.concatenate([bits, along, down])
+    high = low.copy()
+    high[:64] ^= np.uint64(block_size * 8 - 1)  # an odd number of bits has the complement there
+    single = high << np.uint64(48) | low << np.uint64(32)
+    single[:64] |= np.uint64(1) << bits % np.uint64(32)
+    single = single.reshape(-1, 8)
+    table = np.zeros((len(single), 256), np.uint64)
+    for bit in range(8):
+        table[:, 1 << bit : 2 << bit] = table[:, : 1 << bit] ^ single[:, bit, None]
+    return table
