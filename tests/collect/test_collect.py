@@ -490,8 +490,13 @@ def archived_while(path: Path, change: Callable[[], object]) -> Sealed:
     return collect(collection, FileSink(path.with_name("out.tokar")), progress=advance)
 
 
-def test_a_writer_through_mapped_memory_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_sync", [False, True])
+def test_a_writer_through_mapped_memory_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_sync: bool
+) -> None:
     monkeypatch.setattr(os, "fsync", os.fdatasync)  # what is written back shows the next write
+    if by_sync:
+        monkeypatch.setattr("tokar.storage.durable._sync_range", None)
     path = tmp_path / "file"
     path.write_bytes(bytes(8 << 20))
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,33 @@ def test_a_sync_of_a_file_system_that_fails_is_reported(tmp_path: Path, monkeypa
     monkeypatch.setattr(durable, "_syncfs", lambda _: -1)
     with pytest.raises(StorageError, match="cannot make it durable"):
         durable.sync_file_system(0, tmp_path)
+
+
+# --- writing out, which is not yet durable ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", [None, lambda *_: -1])
+def test_where_a_file_cannot_be_written_out_alone_it_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., int] | None
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(durable, "_sync_range", call)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with (tmp_path / "a").open("wb") as file:
+        durable.write_back(file.fileno())
+        assert synced == [file.fileno()]
+
+
+def test_a_file_that_cannot_be_written_out_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "_sync_range", None)
+    with pytest.raises(OSError, match="Bad file"):
+        durable.write_back(1 << 20)
+
+
+@pytest.mark.parametrize("call", [None, lambda *_: -1])
+def test_a_hint_to_begin_writing_never_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., int] | None
+) -> None:
+    monkeypatch.setattr(durable, "_sync_range", call)
+    with (tmp_path / "a").open("wb") as file:
+        durable.begin_to_write(file.fileno(), 0, 1)

@@ -401,6 +401,19 @@ def test_all_parts_are_written_however_the_system_cuts_them(parts: list[bytes], 
     assert bytes(out) == b"".join(parts)
 
 
+def test_what_is_written_is_on_its_way_before_the_sync_once_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[int, int]] = []
+    monkeypatch.setattr(durable, "begin_to_write", lambda _, offset, size: begun.append((offset, size)))
+    sink = FileSink(tmp_path / "a")
+    for _ in range(40):
+        sink.write([bytes(100), bytes(1 << 20)])
+    sink.commit()
+    assert sum(size for _, size in begun) > 32 << 20
+    assert [offset for offset, _ in begun[1:]] == [sum(pair) for pair in begun[:-1]]
+
+
 def test_an_archive_that_was_written_to_disk_is_read_from_disk(tmp_path: Path) -> None:
     path = tmp_path / "set.tokar"
     content = pattern(9 * CHUNK + 1)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from tokar import tokens
 from tokar.errors import SourceChangedError, StorageError, reason_of, storage_errors
-from tokar.storage.durable import file_system_kind
+from tokar.storage.durable import file_system_kind, write_back
 
 if TYPE_CHECKING:
     from blake3 import blake3
@@ -58,7 +58,7 @@ def settle(descriptor: int, state: FileState) -> None:
     the clock in which the file was changed last would have the same time.
     """
     with suppress(OSError):
-        os.fsync(descriptor)
+        write_back(descriptor)
     age = time.time_ns() - state.changed
     if 0 <= age < _TICK:
         time.sleep((_TICK - age) / 1e9)

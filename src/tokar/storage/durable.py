@@ -59,6 +59,10 @@ _RENAME_ARGUMENTS = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_
 _renameat2 = _library_function("renameat2", *_RENAME_ARGUMENTS) if sys.platform.startswith("linux") else None
 _renameatx_np = _library_function("renameatx_np", *_RENAME_ARGUMENTS) if sys.platform == "darwin" else None
 _syncfs = _library_function("syncfs", ctypes.c_int) if sys.platform.startswith("linux") else None
+_RANGE_ARGUMENTS = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_sync_range = _library_function("sync_file_range", *_RANGE_ARGUMENTS) if sys.platform.startswith("linux") else None
+_BEGIN = 2  # SYNC_FILE_RANGE_WRITE: reports no error, so that the sync does
+_AND_WAIT = 7  # with SYNC_FILE_RANGE_WAIT_BEFORE and _AFTER
 
 
 _move_by_windows: Callable[[str, str, int], int] | None = None
@@ -188,6 +192,24 @@ def replace(source: Path, target: Path) -> None:
 def sync_descriptor(descriptor: int, path: Path | str) -> None:
     """Make the content of an open file durable (on Windows: FlushFileBuffers)."""
     with storage_errors("make it durable", path):
+        os.fsync(descriptor)
+
+
+def begin_to_write(descriptor: int, offset: int, size: int) -> None:
+    """Ask the system to write a part of an open file soon, so that the sync at the end finds less to do. A hint."""
+    if _sync_range is not None:
+        _sync_range(descriptor, offset, size, _BEGIN)
+
+
+def write_back(descriptor: int) -> None:
+    """Write out what is in memory of an open file, as the system likes, and wait: durable is something else.
+
+    A sync does that too, and waits for the medium: some milliseconds, also where there is nothing to write.
+
+    Raises:
+        OSError: The operating system refused.
+    """
+    if _sync_range is None or _sync_range(descriptor, 0, 0, _AND_WAIT):
         os.fsync(descriptor)
 
 

@@ -27,6 +27,7 @@ _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, o
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _TRIES: Final = 8
+_BEHIND: Final = 1 << 23  # bytes that are written before the system is asked to take them to the medium
 _SHARE_CONTENT: Final = 0x40049409  # FICLONE of Linux: where it is not known, the content is copied
 
 
@@ -71,6 +72,8 @@ class FileSink:
         self._old: Path | None = None  # The second name of what is going to be replaced
         self._old_descriptor = -1  # Holds its lock, so that `clean` lets it be
         self._reads = reads
+        self._size = 0  # Bytes written
+        self._begun = 0  # How many of them are on their way to the medium
         demand_name(self.path)
         self._demand_replaceable()
         if not replace and os.path.lexists(self.path):
@@ -81,7 +84,10 @@ class FileSink:
     def write(self, parts: Sequence[Buffer]) -> None:
         """Write all parts. Raises StorageError where the operating system refuses: the disk may be full."""
         with storage_errors("write", self.path):
-            write_all(self._descriptor, parts)
+            self._size += write_all(self._descriptor, parts)
+        if self._size - self._begun >= _BEHIND:
+            durable.begin_to_write(self._descriptor, self._begun, self._size - self._begun)
+            self._begun = self._size
 
     @property
     def temporary(self) -> Path:
@@ -356,18 +362,19 @@ def _kind_of(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def write_all(descriptor: int, parts: Sequence[Buffer]) -> None:
-    """Write all parts to a descriptor, however the operating system cuts them."""
+def write_all(descriptor: int, parts: Sequence[Buffer]) -> int:
+    """Write all parts to a descriptor, however the operating system cuts them; return their bytes."""
+    total = sum(memoryview(part).nbytes for part in parts)
     if hasattr(os, "writev") and len(parts) > 1:
-        total = sum(memoryview(part).nbytes for part in parts)
         written = os.writev(descriptor, parts)
         if written == total:
-            return
+            return total
         parts = _remaining(parts, written)
     for part in parts:
         view = memoryview(part).cast("B")
         while view:
             view = view[os.write(descriptor, view) :]
+    return total
 
 
 def _remaining(parts: Sequence[Buffer], written: int) -> list[memoryview]:
