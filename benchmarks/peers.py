@@ -113,7 +113,7 @@ class Race:
     def _time(self, operation: str, tool: str, command: str, *, synced: bool) -> None:
         command = command.format(set=self._folder, to=self._archive(tool), out=self._out)
         command = f"({command}) && sync -f {self._work}" if synced else command
-        self._times.setdefault((operation, tool), []).append(run(Job(tool, command))[0])
+        self._times.setdefault((operation, tool), []).append(run(Job(tool, command)).seconds)
 
     def run(self, rounds: int) -> None:
         """Run all rounds; the first, which warms up, does not count."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _PIECE = 16 << 20
 
 
-def make_set(folder: Path, mebibytes: int) -> None:
+def make_mixed(folder: Path, mebibytes: int) -> None:
     """Write eight files: half of their megabytes do not compress, half look like text, one in sixteen is zeros."""
     if folder.exists():
         return
@@ -21,7 +21,7 @@ def make_set(folder: Path, mebibytes: int) -> None:
     text = b" ".join(dice.choice(words) for _ in range(1 << 20))[: 8 << 20]
     folder.mkdir()
     for number in range(8):
-        with (folder / f"db{number}.edb").open("wb") as file:
+        with (folder / f"db{number}.dat").open("wb") as file:
             for part in range(mebibytes // 8):
                 source = noise if (part + number) % 2 else text
                 start = part * 4099 % (7 << 20)

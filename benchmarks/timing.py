@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 TOKAR = f"{sys.executable} -m tokar"
@@ -27,8 +28,16 @@ class Job:
     output: Path | None = None
 
 
-def run(job: Job) -> tuple[float, float]:
-    """Return seconds and peak memory in MiB of one run."""
+class Cost(NamedTuple):
+    """What one run took."""
+
+    seconds: float  # By a clock on the wall
+    processor: float  # Seconds of all processors, in the program and in the system
+    memory: float  # Most that one process had, in MiB
+
+
+def run(job: Job) -> Cost:
+    """Run a command, and return what it took."""
     remove(job.output)
     start = time.perf_counter()
     child = subprocess.Popen(["sh", "-c", job.command], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
@@ -37,7 +46,7 @@ def run(job: Job) -> tuple[float, float]:
     child.returncode = status
     if status:
         raise SystemExit(f"failed: {job.command}")
-    return elapsed, usage.ru_maxrss / 1024
+    return Cost(elapsed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def remove(path: Path | None) -> None:
