@@ -21,9 +21,14 @@ records = st.one_of(
         Put, numbers, numbers, numbers, numbers, numbers, some_bytes, st.none() | some_bytes, st.none() | some_bytes
     ),
     st.builds(
-        Split, numbers, numbers, numbers, numbers, numbers, some_bytes, numbers, st.none() | st.binary(max_size=5000)
+        Split,
+        *[numbers] * 5,
+        some_bytes,
+        numbers,
+        st.none() | st.binary(max_size=5000),
+        numbers,
     ),
-    st.builds(Free, numbers, numbers, numbers, numbers, numbers, numbers, numbers),
+    st.builds(Free, *[numbers] * 8),
 )
 items = st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=100), max_size=12)
 
@@ -57,7 +62,7 @@ def test_packed_items_come_back(held: dict[bytes, bytes]) -> None:
 @given(items, st.booleans(), st.sampled_from([4096, 8192]))
 @examples(60)
 def test_a_page_comes_back_and_is_sealed(held: dict[bytes, bytes], ecc: bool, page_size: int) -> None:
-    page = Page(7, dbtime=99, next_page=3, low=b"low", items=held, free=False)
+    page = Page(7, dbtime=99, next_page=3, previous_page=2, low=b"low", items=held, free=False)
     data = page.to_bytes(page_size, ecc=ecc)
     assert len(data) == page_size
     assert page_is_sealed(data, 7)

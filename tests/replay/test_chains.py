@@ -13,6 +13,7 @@ from test_recover import advancing, as_it_lies, lay
 from test_redo import a_page, a_store, change
 
 from tokar.collect.on_disk import open_set
+from tokar.ese.content_facts import PageReport
 from tokar.replay.chains import Follower, _ChainPlayer, with_chains
 from tokar.replay.nodepage import NodePage
 from tokar.replay.redo import Bounds
@@ -88,7 +89,8 @@ def test_a_page_that_must_have_been_made_is_there() -> None:
 
 
 def test_a_blank_page_that_pages_in_use_name_must_be_written_by_a_log_or_given_back() -> None:
-    one = Follower(a_store(a_page(dbtime=100)), Bounds(), lost=(5, 6, 7, 9))
+    report = PageReport(page_size=4096, lost=(5, 6, 7, 9))
+    one = Follower(a_store(a_page(dbtime=100)), Bounds(), report=report)
     one.follow(record("NewPage", page=6, dbtime=99), 1, must=False)
     one.follow(STEPS[0], 2, must=False)
     assert one.finish().unwritten == (7, 9)
@@ -96,6 +98,21 @@ def test_a_blank_page_that_pages_in_use_name_must_be_written_by_a_log_or_given_b
     player.follower = lambda _: one  # type: ignore[method-assign, assignment]
     player.trim(record("TrimDB", dbid=1, first=8, pages=4))
     assert one.finish().unwritten == (7,)
+
+
+def test_pages_that_do_not_fit_each_other_must_be_changed_by_recovery_or_given_back() -> None:
+    report = PageReport(page_size=4096, unlinked=((5, 7), (7, 8), (9, 4)))
+    one = Follower(a_store(a_page(dbtime=105)), Bounds(), report=report)
+    for at, step in enumerate(STEPS):
+        one.follow(step, at, must=False)
+    assert one.finish().unlinked == ((5, 7), (7, 8), (9, 4))  # page 5 has all of it
+    one = Follower(a_store(a_page(dbtime=101)), Bounds(), report=report)
+    one.follow(STEPS[1], 1, must=False)
+    assert one.finish().unlinked == ((7, 8), (9, 4))
+    player = _ChainPlayer({}, ())
+    player.follower = lambda _: one  # type: ignore[method-assign, assignment]
+    player.trim(record("TrimDB", dbid=1, first=8, pages=1))
+    assert one.finish().unlinked == ((9, 4),)
 
 
 def test_what_chains_came_to_is_said() -> None:
@@ -153,9 +170,9 @@ def test_a_lost_write_is_found_although_all_checksums_are_right(real: Any, name:
 def test_a_page_of_the_past_is_found(tmp_path: Path) -> None:
     """The database of the day before has the same page, with a right checksum."""
     folder = lay(tmp_path / "in", after().database, list(after().logs))
-    old = page_in(advancing(tmp_path / "before") / "SRUDB.dat", 14)
-    put_page(folder / "SRUDB.dat", 14, old)
-    assert [off.page for off in chain_of(folder).off] == [14]
+    old = page_in(advancing(tmp_path / "before") / "SRUDB.dat", 31)
+    put_page(folder / "SRUDB.dat", 31, old)
+    assert [off.page for off in chain_of(folder).off] == [31]
 
 
 @pytest.mark.samples

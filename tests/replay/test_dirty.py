@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from replay_history import histories_of
-from replay_pages import put_page
+from replay_pages import page_in, put_page
 from replay_sets import after, before, pages_of, unequal
 from replay_truth import visible_in
 from test_recover import rows_by_dissect, run
@@ -141,6 +141,20 @@ def test_a_page_in_use_that_no_log_writes_is_lost(tmp_path: Path) -> None:
     assert [(one.kind, one.code) for one in judge_set(facts).blocking] == [(FaultKind.DATABASE_BLANK, -1019)]
     with pytest.raises(SetError, match="page 11 is blank, and pages in use lead there"):
         run(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("make", [crash, streaming_copy])
+def test_a_page_that_its_neighbours_do_not_fit_and_no_log_writes_is_damage(make: Any, tmp_path: Path) -> None:
+    folder = make(tmp_path / "in")
+    path = folder / "SRUDB.dat"
+    page = page_in(path, 41)  # which no log changes after the attachment, as those beside it
+    put_page(path, 41, seal_page(page[:16] + (27).to_bytes(4, "little") + page[20:], 41))
+    with open_set([folder]) as files:
+        facts = with_chains(files.facts, files.open)
+    (chain,) = [one.chain for one in facts.databases]
+    assert chain is not None
+    assert chain.unlinked == ((28, 41), (41, 27))
+    assert [(one.kind, one.code) for one in judge_set(facts).blocking] == [(FaultKind.PAGES_DAMAGED, -327)]
 
 
 def test_blank_pages_that_the_logs_write_are_in_order(tmp_path: Path) -> None:

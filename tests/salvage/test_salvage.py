@@ -602,7 +602,7 @@ def test_records_of_an_archive_inside_are_content() -> None:
 def facts(*numbers: int, **more: Any) -> bytes:
     """Return the body of a record of facts for some entries."""
     told = [{"entry": number, "kind": "log"} for number in numbers]
-    return json.dumps({"facts": told, "facts_version": 2, **more}, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps({"facts": told, "facts_version": 3, **more}, sort_keys=True, separators=(",", ":")).encode()
 
 
 def with_facts(*bodies: bytes) -> bytes:
@@ -643,7 +643,7 @@ def test_facts_of_lost_and_incomplete_files_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"no facts", b"{}", facts(1, facts_version=1), facts(1, facts=[{"kind": "log"}]), facts(1) + b" "],
+    [b"", b"[]", b"no facts", b"{}", facts(1, facts_version=2), facts(1, facts=[{"kind": "log"}]), facts(1) + b" "],
 )
 def test_facts_that_cannot_be_read_are_left_out_of_a_new_archive_and_said_so(body: bytes) -> None:
     data = with_facts(body, facts(3))

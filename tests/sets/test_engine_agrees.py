@@ -66,9 +66,13 @@ BLIND: dict[str, str] = {
     "shut down in another log": "only its own header says where it was shut down; the logs may hold an attachment "
     "there that no header names",
     "put an older header onto a database": "pages from later look like pages that were written before the crash",
-    "put a page of another database in place": "number and checksum are right, and it is no later than the header; "
-    "pages here name no page before them, and records here are not followed by the dbtimes of pages",
+    "put a page of another database in place": "of a database that needs logs, these may change what does not fit; "
+    "records here are not followed by the dbtimes of pages",
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
+}
+# What proves that a file is not as it was, and may do no harm, each with the reason.
+HARMLESS: dict[str, str] = {
+    "put a page of another database in place": "in the place of a free page nothing leads to it",
 }
 _PASSES = {Word.RESTORABLE, Word.WITH_LOSS}
 
@@ -81,6 +85,7 @@ class Case:
     files: Files
     folder: Path
     blind: bool = False  # Whether nobody can tell what happened to it
+    harmless: bool = False  # Whether what is refused may do no harm
     found: list[str] = field(default_factory=list)  # Where judge and engine disagree
     said: str = ""  # What became of it
 
@@ -141,7 +146,7 @@ class Case:
         self.said += ", recovered" if expected and same else ", contents unknown" if same else ", other contents"
         if not refused and not same and not self.blind:
             self.found.append(f"it passes ({line}), and other contents come back")
-        if refused and expected is not None and same and not kinds & set(CAUTIONS):
+        if refused and expected is not None and same and not (self.harmless or kinds & set(CAUTIONS)):
             self.found.append(f"it is refused ({line}), and is recovered")
 
 
@@ -183,7 +188,7 @@ def try_out(title: str, kinds: list[str], seed: int, folder: Path) -> Case | Non
             KINDS[kind](it)
     except NotHere:
         return None
-    case = Case(made, it.files, folder, is_blind(title, kinds))
+    case = Case(made, it.files, folder, is_blind(title, kinds), not HARMLESS.keys().isdisjoint(kinds))
     case.run()
     return case
 
@@ -229,7 +234,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ),
         ("certadm streamed", "nothing", "exchange the names of two databases", 0),
         ("edbbcli streamed", "nothing", "damage a database that is whole under another name", 0),
-        ("certadm shut down", "nothing", "put a page of another database in place", 58),
+        ("certadm shut down", "nothing", "put a page of another database in place", 2),
         ("edbbcli shut down", "keep all files in a folder too", "change the page size in a header", 125),
     ],
 )
@@ -257,5 +262,5 @@ def test_judge_and_engine_agree_on_every_mutation(kind: str, number: int, *, pai
 
 def test_there_are_kinds_enough_and_each_exception_names_one() -> None:
     assert len(KINDS) >= 180
-    assert set(BLIND) <= set(KINDS)
-    assert all((*BLIND.values(), *CAUTIONS.values()))
+    assert BLIND.keys() | HARMLESS.keys() <= set(KINDS)
+    assert all((*BLIND.values(), *CAUTIONS.values(), *HARMLESS.values()))

@@ -27,6 +27,7 @@ from real_sets import (
     blank,
     both,
     bring,
+    bring_page,
     change,
     checkpoint_at,
     consistent,
@@ -259,6 +260,9 @@ for name, file in (("clean", DB), ("crashed", DB)):
     row(name, "bits in a page", bits(file, 9 * 4096 + 500, 9 * 4096 + 1000), NOT, Kind.PAGES_DAMAGED, -1018)
 row("clean", "half a database", cut(DB, 60 * 4096), NOT, Kind.DATABASE_CUT, -1206)
 row("clean", "a page in use is zeros", zero_page(DB, 40), NOT, Kind.DATABASE_BLANK, -1019)
+row("clean", "a page of another server", bring_page(of("after"), DB, DB, 26), NOT, Kind.PAGES_DAMAGED, -327)
+row("after", "a page of another server", bring_page(of("clean"), DB, DB, 26), NOT, Kind.PAGES_DAMAGED, -327)
+row("after", "a page of the day before", bring_page(of("before"), DB, DB, 14), NOT, Kind.PAGES_DAMAGED, -327)
 row("crashed", "half a database", cut(DB, 60 * 4096), NOT, Kind.PAGES_OFF_CHAIN, -566)
 row("basic", "as it is", nothing, YES)
 row("basic", "half of what is in use", cut("basic.edb", 14 * 4096), NOT, Kind.DATABASE_CUT, -1206)

@@ -103,6 +103,16 @@ def swap_pages(name: str, one: int, other: int, size: int = PAGE) -> Callable[[F
     return change(name, edit)
 
 
+def bring_page(folder: Callable[[], Files], source: str, name: str, number: int) -> Callable[[Files], None]:
+    """Put a page of a database of another sample set in the place of the same page."""
+
+    def work(files: Files) -> None:
+        data, at = files[name], (number + 1) * PAGE
+        files[name] = data[:at] + folder()[source][at : at + PAGE] + data[at + PAGE :]
+
+    return work
+
+
 def rename(old: str, new: str) -> Callable[[Files], None]:
     def work(files: Files) -> None:
         files[new] = files.pop(old)

@@ -60,7 +60,7 @@ def replay_set(
         output.as_json({"databases": to_json(reports), "chains": chains})
     else:
         _print(facts, reports)
-    off = any(one.chain is not None and (one.chain.off or one.chain.unwritten) for one in facts.databases)
+    off = any(one.chain is not None and one.chain.wrong for one in facts.databases)
     if off or not reports or any(one.why_not for one in reports):
         raise typer.Exit(SetError.exit_code)
 

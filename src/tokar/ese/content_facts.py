@@ -88,6 +88,9 @@ class PageReport:
     owned: int = 0  # The last page that the space tree gives to the database; 0 where that is not beyond doubt
     linked: int = 0  # The highest page that a page in use names as its neighbour; 0 where that proves nothing
     lost: tuple[int, ...] = ()  # The first blank pages that a page in use names: as neighbour, child, root of a table
+    # The first pages in use that name a page which does not fit, each with that page: of another object, out of its
+    # tree, or with another neighbour on that side.
+    unlinked: tuple[tuple[int, int], ...] = ()
 
     @property
     def blank_pages(self) -> str:

@@ -36,7 +36,7 @@ LEAF_PAGE: Final = 2
 SPACE_PAGE: Final = 0x20
 CATALOG_OBJECT: Final = 2
 """The object of the catalog, which names the root of every table, index and tree of long values."""
-_CATALOG_ROW: Final = struct.Struct("<8xH4xI")  # behind the head of a record: its table, its kind, its number, its root
+_CATALOG_ROW: Final = struct.Struct("<8xHII")  # behind the head of a record: its table, its kind, its number, its root
 _WITH_ROOT: Final = {1, 3, 4}  # a table, an index, long values
 _SPACE_HEAD: Final = struct.Struct("<8xII")  # flags, and the root of the owned extents; the available ones are next
 _SPACE_HEADS: Final = {16, 25}  # without and with a counter before it
@@ -103,8 +103,11 @@ def _nodes(page: bytes, header: PageHeader, first: int = 1) -> Iterator[tuple[in
         yield (int.from_bytes(node[:2], "little") if large else offset) >> 13, node
 
 
-def named_pages(page: bytes) -> Iterator[int]:
-    """Yield the pages that a page in use names: children of an inner page, space of a root, roots in the catalog."""
+def named_pages(page: bytes) -> Iterator[tuple[int, int | None]]:
+    """Yield the pages that a page in use names: children of an inner page, space of a root, roots in the catalog.
+
+    With a root comes the object that it is of; the others are of the object of the page itself.
+    """
     header = PageHeader.unpack(page)
     if header.tag_count >> 12:  # reserved tags: what line is what is not known here
         return
@@ -112,7 +115,7 @@ def named_pages(page: bytes) -> Iterator[int]:
     if header.flags & ROOT_PAGE:
         _, own = next(_nodes(page, header, 0), (0, b""))
         flags, space = _SPACE_HEAD.unpack_from(own, len(own) - _SPACE_HEAD.size) if len(own) in _SPACE_HEADS else (0, 0)
-        yield from (space, space + 1) if flags & _MANY_EXTENTS else ()
+        yield from ((space, None), (space + 1, None)) if flags & _MANY_EXTENTS else ()
     if is_leaf and header.object_id != CATALOG_OBJECT:
         return
     for flags, node in _nodes(page, header):
@@ -122,11 +125,11 @@ def named_pages(page: bytes) -> Iterator[int]:
         if flags & _DELETED:
             continue
         if is_leaf and len(data) >= _CATALOG_ROW.size:
-            kind, number = _CATALOG_ROW.unpack_from(data)
+            kind, owner, root = _CATALOG_ROW.unpack_from(data)
             if kind in _WITH_ROOT:
-                yield number
+                yield root, owner
         elif not is_leaf and len(data) == 4:
-            yield int.from_bytes(data, "little")
+            yield int.from_bytes(data, "little"), None
 
 
 def block_size_of(page_size: int) -> int:

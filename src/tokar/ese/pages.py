@@ -37,10 +37,10 @@ from tokar.ese.page import (
     block_size_of,
     has_ecc,
     last_owned,
-    named_pages,
     number_in,
     page_is_sealed,
 )
+from tokar.ese.pagelinks import PageLinks
 from tokar.ese.trailer import BackupTrailer
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class PageChecker(WholeBlocks):
         self._marks = np.zeros(
             min(self._last_page, _MOST_MARKED) + 1, np.uint8
         )  # of each page: blank, named by another
+        self._links = PageLinks(self._last_page)
         self._fault_counts = dict.fromkeys(PageFaultKind, 0)
         self._faults: list[PageFault] = []
 
@@ -136,6 +137,7 @@ class PageChecker(WholeBlocks):
             owned=self._owned,
             linked=0 if self._header.shrunk.count else self._linked,  # what is left of freed pages may lead anywhere
             lost=self._lost_pages(),
+            unlinked=self._unlinked_pages(),
             caveat="" if tried else f"no file with pages of {self._page_size} bytes was at hand to try the rules on",
         )
 
@@ -152,6 +154,13 @@ class PageChecker(WholeBlocks):
             return ()
         both = _IS_BLANK | _NAMED
         return tuple(np.flatnonzero(self._marks == both)[:_MOST_LOST].tolist())
+
+    def _unlinked_pages(self) -> tuple[tuple[int, int], ...]:
+        """Return pages that do not fit each other; what a repair or a shrinking left may lead anywhere."""
+        header = self._header
+        if self._why_not or header.shrunk.count or header.trim_count or header.repair_count:
+            return ()
+        return self._links.unlinked()
 
     def _take(self, view: memoryview) -> None:
         """Take whole pages, put header copies and the trailer aside, check the others."""
@@ -192,19 +201,21 @@ class PageChecker(WholeBlocks):
             for half in halves:
                 self._linked = max(self._linked, int(half.max(initial=0)))
                 self._mark(half, _NAMED)
-            self._note_named(pages, heads, good)
+            self._links.note(heads, good, first_number)
+            self._note_named(pages, heads, good, first_number)
         if first_number <= _ROOTS[-1]:
             self._note_roots(pages, good, first_number)
         if not good.all():
             self._look_closer(pages, np.flatnonzero(~good), first_number)
 
-    def _note_named(self, pages: Words, heads: Words, good: Flags) -> None:
+    def _note_named(self, pages: Words, heads: Words, good: Flags, first_number: int) -> None:
         """Note which pages are named by inner pages and by the catalog."""
         flags, objects = heads[:, 4] >> np.uint64(32), heads[:, 3] & np.uint64(_LOW_HALF)
         kind = flags & np.uint64(ROOT_PAGE | LEAF_PAGE) != LEAF_PAGE  # all but plain leaves
         tells = good & (flags & np.uint64(EMPTY_PAGE | SPACE_PAGE) == 0) & (kind | (objects == CATALOG_OBJECT))
         for row in np.flatnonzero(tells).tolist():
-            self._mark(np.array([*named_pages(pages[row].tobytes())], np.uint64), _NAMED)
+            named = self._links.note_named(pages[row].tobytes(), first_number + row)
+            self._mark(np.array([*named], np.uint64), _NAMED)
 
     def _mark(self, numbers: npt.NDArray[Any], mark: np.uint8) -> None:
         self._marks[numbers[numbers < len(self._marks)]] |= mark

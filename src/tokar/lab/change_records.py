@@ -85,6 +85,7 @@ class Split(LogRecord):
     next_page: int  # What followed the source, and now follows the target
     # The records that move, packed; None in the era that does not log them and reads them from the source again.
     moved: bytes | None
+    next_before: int  # dbtime of the page that followed before, which now names the target; 0 where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Free(LogRecord):
     page_before: int  # dbtime of the page before
     after: int  # dbtime of both after
     next_page: int  # What followed the page
+    next_before: int  # dbtime of that before, which now names `previous`; 0 where there is none
 
 
 @dataclass(frozen=True, slots=True)

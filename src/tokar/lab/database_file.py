@@ -201,7 +201,8 @@ _SHORT: Final = struct.Struct("<H")
 class Page:
     """A leaf page in memory; on disk it is sealed with the checksum of its era, behind a real ESE page header.
 
-    The leaves of a database form one chain from page 1 by their `next_page`; each knows the lowest key it may hold.
+    The leaves of a database form one chain from page 1 by their `next_page`, and back by their `previous_page`; each
+    knows the lowest key it may hold.
     Body, behind the 40 bytes of header: u16 length and bytes of the low key; then, for each record, u16 and u16
     lengths, key, value. There is no tree above the leaves: the engine keeps their order in memory and finds it again by
     walking the chain.
@@ -215,6 +216,7 @@ class Page:
     number: int  # The page number, from 1
     dbtime: int = 0  # Of the last change; 0: never used
     next_page: int = 0  # The next leaf; 0 ends the chain
+    previous_page: int = 0  # The leaf before it; 0 on page 1
     low: bytes = b""  # The lowest key that the page may hold
     items: dict[bytes, bytes] = field(default_factory=dict)  # The records
     free: bool = True  # Whether the page is out of the chain
@@ -244,6 +246,7 @@ class Page:
         flags = _LEAF | (_ROOT if self.number == ROOT_PAGE else 0) | (_EMPTY if self.free else 0)
         header = PageHeader(
             dbtime=self.dbtime,
+            previous_page=self.previous_page,
             next_page=self.next_page,
             object_id=_OBJECT,
             free_size=room,
@@ -275,6 +278,7 @@ class Page:
             number,
             header.dbtime,
             header.next_page,
+            header.previous_page,
             body[_SHORT.size : start],
             unpack_items(body[start:]),
             bool(header.flags & _EMPTY),
@@ -359,7 +363,7 @@ def apply_split_to_target(source: Page, target: Page, change: Split) -> None:
     else:
         target.items = {}
     target.low = change.key
-    target.next_page = change.next_page
+    target.previous_page, target.next_page = change.source, change.next_page
     target.free = False
     target.dbtime = change.after
 
@@ -372,6 +376,12 @@ def apply_split_to_source(source: Page, change: Split) -> None:
     source.dbtime = change.after
 
 
+def apply_to_next(page: Page, previous: int, after: int) -> None:
+    """Let the page that follows name another one before it."""
+    page.previous_page = previous
+    page.dbtime = after
+
+
 def apply_free_to_previous(previous: Page, change: Free) -> None:
     """Point past the page that becomes free."""
     previous.next_page = change.next_page
@@ -382,6 +392,6 @@ def apply_free_to_page(page: Page, change: Free) -> None:
     """Empty the page that becomes free."""
     page.items = {}
     page.low = b""
-    page.next_page = 0
+    page.previous_page = page.next_page = 0
     page.free = True
     page.dbtime = change.after

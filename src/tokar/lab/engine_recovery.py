@@ -150,6 +150,7 @@ class Redo:
         if source_due:
             database_file.apply_split_to_source(source, record)
             cache.changed(record.dbid, record.source, position)
+        self._lead_back(record, record.target, position)
 
     def _free(self, record: Free, position: LogPosition) -> None:
         previous, page = self._page(record.dbid, record.previous), self._page(record.dbid, record.page)
@@ -159,6 +160,16 @@ class Redo:
         if self._is_due(page, record.page_before, record.after):
             database_file.apply_free_to_page(page, record)
             self.instance.cache.changed(record.dbid, record.page, position)
+        self._lead_back(record, record.previous, position)
+
+    def _lead_back(self, record: Split | Free, previous: int, position: LogPosition) -> None:
+        """Let the page that followed name the one that is before it now."""
+        if not record.next_page:
+            return
+        page = self._page(record.dbid, record.next_page)
+        if self._is_due(page, record.next_before, record.after):
+            database_file.apply_to_next(page, previous, record.after)
+            self.instance.cache.changed(record.dbid, record.next_page, position)
 
     def _is_due(self, page: Page, before: int, after: int) -> bool:
         return database_file.is_due(page, before, after, checked=self.instance.era.checks_dbtime)

@@ -123,9 +123,10 @@ def walk_chain(read: Cache, dbid: int, page_count: int) -> Iterator[Page]:
     """Yield the leaves of a database in order.
 
     Raises:
-        EngineError: The chain leads to a page that is free or not there (-1019), or back to itself (-1206).
+        EngineError: The chain leads to a page that is free or not there (-1019), to one that does not lead back (-327),
+            or back to itself (-1206).
     """
-    number, seen = ROOT_PAGE, set()
+    number, previous, seen = ROOT_PAGE, 0, set()
     while number:
         if number in seen:
             raise EngineError(-1206, f"the chain of pages comes back to page {number}")
@@ -133,8 +134,10 @@ def walk_chain(read: Cache, dbid: int, page_count: int) -> Iterator[Page]:
         page = read.page(dbid, number)
         if page.free or number > page_count:
             raise EngineError(-1019, f"the chain of pages leads to page {number}, which is not in use")
+        if page.previous_page != previous:
+            raise EngineError(-327, f"page {number} follows page {previous}, and names page {page.previous_page}")
         yield page
-        number = page.next_page
+        number, previous = page.next_page, number
 
 
 class Table:
@@ -207,12 +210,14 @@ class Table:
         target = self._page(self._free_page())
         moved = {key: source.items[key] for key in keys if key >= middle}
         full = pack_items(moved) if self.file.era.full_splits else None
-        change = Split(
-            self.dbid, source.number, target.number, source.dbtime, self._tick(), middle, source.next_page, full
-        )
-        self._write_down(change, source, target)
+        following, next_before = self._following(source)
+        numbers = self.dbid, source.number, target.number, source.dbtime, self._tick()
+        change = Split(*numbers, middle, source.next_page, full, next_before)
+        self._write_down(change, source, target, *following)
         database_file.apply_split_to_target(source, target, change)
         database_file.apply_split_to_source(source, change)
+        for page in following:
+            database_file.apply_to_next(page, change.target, change.after)
         if full is None:
             self._cache.must_follow(self.dbid, source.number, target.number)
         self._lows.insert(index + 1, middle)
@@ -220,13 +225,20 @@ class Table:
 
     def _free(self, index: int) -> None:
         previous, page = self._page(self._numbers[index - 1]), self._page(self._numbers[index])
-        change = Free(
-            self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick(), page.next_page
-        )
-        self._write_down(change, previous, page)
+        following, next_before = self._following(page)
+        numbers = self.dbid, previous.number, page.number, previous.dbtime, page.dbtime, self._tick()
+        change = Free(*numbers, page.next_page, next_before)
+        self._write_down(change, previous, page, *following)
         database_file.apply_free_to_previous(previous, change)
         database_file.apply_free_to_page(page, change)
+        for one in following:
+            database_file.apply_to_next(one, change.previous, change.after)
         del self._lows[index], self._numbers[index]
+
+    def _following(self, page: Page) -> tuple[list[Page], int]:
+        """Return the page that follows, where there is one, and its dbtime."""
+        following = [self._page(page.next_page)] if page.next_page else []
+        return following, sum(one.dbtime for one in following)
 
     def _write_down(self, change: LogRecord, *pages: Page) -> None:
         position = self._log.append(change)
@@ -377,6 +389,7 @@ def _full_pages(items: dict[bytes, bytes], page_size: int, dbtime: int) -> list[
     for key in sorted(items):
         if not pages[-1].fits(key, items[key], page_size):
             pages[-1].next_page = pages[-1].number + 1
-            pages.append(Page(pages[-1].number + 1, dbtime=dbtime, low=key, free=False))
+            number = pages[-1].number + 1
+            pages.append(Page(number, dbtime=dbtime, previous_page=number - 1, low=key, free=False))
         pages[-1].items[key] = items[key]
     return pages

@@ -9,11 +9,12 @@ needs no more than the layouts of the records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from tokar.errors import FormatError
+from tokar.ese.content_facts import PageReport
 from tokar.ese.logrecords import RangeRecord
 from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, EseRecord, NewPageRecord, PageRecord
 from tokar.replay.effects import changes_of
@@ -34,12 +35,15 @@ class Follower(PageRedo):
         store: Its pages, of which only dbtimes are read.
         bounds: What is known of them.
         low: The lowest generation that recovery plays; all before is on the pages.
-        lost: Blank pages that pages in use name: whoever named them logged first what is on them.
+        report: What checking its pages found: whoever named a blank page logged first what is on it, and the logs
+            lead to each other again what they change.
     """
 
-    def __init__(self, store: PageStore, bounds: Bounds, low: int = 0, lost: Iterable[int] = ()) -> None:
+    def __init__(self, store: PageStore, bounds: Bounds, low: int = 0, report: PageReport | None = None) -> None:
         super().__init__(store, bounds)
-        self.lost = set(lost)  # Those that no log has written so far
+        self.lost = set(report.lost if report else ())  # Those that no log has written so far
+        self.unlinked = set(report.unlinked if report else ())
+        self.renewed: set[int] = set()  # Pages that recovery changes
         self.written = max(bounds.settled, (low << 32) - 1)
         self.changes = 0
         self._noted: set[int] = set()
@@ -59,6 +63,8 @@ class Follower(PageRedo):
                 continue
             if before is None:
                 self.doubts.pop(page, None)  # whatever was there does not matter
+            if found is None or found < after or found >= LOWEST_SPECIAL_DBTIME:
+                self.renewed.add(page)
             begins = before is not None and last is None
             if found is None or found >= LOWEST_SPECIAL_DBTIME:
                 if must or begins:
@@ -101,6 +107,7 @@ class Follower(PageRedo):
             ),
             off_count=len(found_off),
             unwritten=tuple(sorted(self.lost)),
+            unlinked=tuple(sorted(pair for pair in self.unlinked if self.renewed.isdisjoint(pair))),
         )
 
 
@@ -129,6 +136,8 @@ class _ChainPlayer(Player):
             for page in inside(follower.pages, record.first, record.pages):
                 del follower.pages[page]
             follower.lost.difference_update(inside(follower.lost, record.first, record.pages))
+            named = {page for pair in follower.unlinked for page in pair}
+            follower.renewed.update(inside(named, record.first, record.pages))
 
     def refuse(self, record: EseRecord) -> None:
         if isinstance(record, RangeRecord):
@@ -178,5 +187,4 @@ def _follower_of(target: Target, open_file: OpenFile) -> Follower:
     store = PageStore(open_file(target.facts), header.page_size, pages=pages)
     # Where the copy is of a time before trailers, a patch file may have what goes there.
     is_all = header.has_trailer_page or not target.facts.is_backup_copy
-    lost = target.facts.pages.lost if target.facts.pages is not None and is_all else ()
-    return Follower(store, target.bounds, target.low, lost)
+    return Follower(store, target.bounds, target.low, target.facts.pages if is_all else None)

@@ -81,17 +81,23 @@ class ChainFacts:
     off: tuple[OffChain, ...] = ()  # The first pages that are not where they must be
     off_count: int = 0  # All of them
     unwritten: tuple[int, ...] = ()  # Blank pages that pages in use name (`PageReport.lost`), and that no log writes
+    # Pairs of pages that do not fit each other (`PageReport.unlinked`), and neither of which the logs change.
+    unlinked: tuple[tuple[int, int], ...] = ()
     high: int = 0  # The highest generation of these logs
     why_not: str = ""  # Why no page was followed; empty where they were
     is_explained: bool = False  # Whether the files say that themselves: they have a fault, or there is no log
+
+    @property
+    def wrong(self) -> int:
+        """How many places were found that are not as they must be."""
+        return self.off_count + len(self.unwritten) + len(self.unlinked)
 
     def __str__(self) -> str:
         """Return what it came to, in a sentence."""
         if self.why_not:
             return f"its pages were not followed through the logs: {self.why_not}"
         followed = f"{count_text(self.pages, 'page')} followed through {count_text(self.changes, 'change')} in the logs"
-        off = self.off_count + len(self.unwritten)
-        return f"{followed}: {f'{off:,} NOT where they must be' if off else 'all where they must be'}"
+        return f"{followed}: {f'{self.wrong:,} NOT where they must be' if self.wrong else 'all where they must be'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -320,6 +320,11 @@ class Rules:
         "{}: {} {} {} blank, and pages in use lead there: the logs must write what goes there",
         "nothing where the copy was made while the database was written; else take another copy",
         severity=Severity.WARNING)
+    PAGES_UNLINKED = Rule(FaultKind.PAGES_DAMAGED,
+        "{} has {} {} between pages that do not fit each other: {}", _UNDAMAGED_COPY, -327)
+    PAGES_UNSETTLED = Rule(FaultKind.PAGES_BEYOND,
+        "{} has {} {} between pages that do not fit each other: {}: the logs must change one of them",
+        PAGES_UNWRITTEN.next_step, severity=Severity.WARNING)
     TRAILER_MISSING = Rule(FaultKind.TRAILER_MISSING, "{}: {}", _ANOTHER_TRAILER, -534)
     TRAILER_DAMAGED = Rule(FaultKind.TRAILER_DAMAGED, "{}: {}", _ANOTHER_TRAILER, -535)
     TRAILER_FOREIGN = Rule(FaultKind.TRAILER_FOREIGN, "{}: {}", _ANOTHER_TRAILER, -552)

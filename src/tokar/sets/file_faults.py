@@ -77,6 +77,10 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
     if lost and not (grows and report.blank):
         words = noun(len(lost), "page"), some(map(str, lost)), noun(len(lost), "is", "are")
         yield (Rules.PAGES_UNWRITTEN if grows and not is_known else Rules.PAGES_LOST).fault(name, *words)
+    unlinked = facts.chain.unlinked if is_known and facts.chain is not None else report.unlinked
+    if unlinked and not (grows and report.blank):
+        rule = Rules.PAGES_UNSETTLED if grows and not is_known else Rules.PAGES_UNLINKED
+        yield rule.fault(name, len(unlinked), noun(len(unlinked), "link"), some(f"{a} to {b}" for a, b in unlinked))
     misplaced = [one for one in report.faults if one.kind in {PageFaultKind.MISPLACED, PageFaultKind.WRONG_NUMBER}]
     damaged, moved, flipped = report.bad - len(misplaced), len(misplaced), report.correctable
     if damaged:

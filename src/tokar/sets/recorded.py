@@ -245,8 +245,7 @@ class RecordedFacts:
         try:
             chain: ChainFacts = _value(ChainFacts, self._chains[number])
             _demand(
-                len(chain.off) <= min(chain.off_count, MOST_OFF)
-                and not (chain.why_not and (chain.off or chain.unwritten))
+                len(chain.off) <= min(chain.off_count, MOST_OFF) and not (chain.why_not and (chain.off or chain.wrong))
             )
             _demand(bool(chain.off) == bool(chain.off_count))
         except ValueError:
@@ -261,7 +260,8 @@ class RecordedFacts:
             kept, chain = self.chain(one.number), one.chain
             if kept is None or chain is None or kept.why_not or chain.why_not:
                 continue
-            if (kept.off, kept.off_count, kept.unwritten) != (chain.off, chain.off_count, chain.unwritten):
+            names = ("off", "off_count", "unwritten", "unlinked")
+            if any(getattr(kept, name) != getattr(chain, name) for name in names):
                 self.unlike.append(one.name)
 
 
