@@ -32,8 +32,9 @@ from tokar.errors import ArchiveError, FormatError, InputError, SourceChangedErr
 from tokar.format.bodies import Codec, FileList
 from tokar.format.compression import Compression
 from tokar.format.metadata import Head
+from tokar.format.pipeline import WatchedStream
 from tokar.format.records import TrailingRecord
-from tokar.format.writer import ArchiveWriter, WatchedStream
+from tokar.format.writer import ArchiveWriter
 from tokar.storage.bytesource import BytesSource
 
 BORDERS = [0, 1, 63, 64, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1, 5 * CHUNK]
@@ -95,6 +96,19 @@ def test_the_number_of_threads_does_not_show(level: int | None) -> None:
     files = [(0x44, b"%d" % size, pattern(size) + b"z" * 50_000 + bytes(CHUNK)) for size in BORDERS]
     one, four = (written(*files, level=level, threads=threads) for threads in (1, 4))
     assert one == four
+
+
+@pytest.mark.parametrize("level", [None, 1])
+def test_files_of_one_chunk_make_the_same_bytes_from_a_stream_and_from_memory(level: int | None) -> None:
+    files = [(0x44, b"%d" % at, pattern(size)) for at, size in enumerate([10, CHUNK, 40_000, 5, 0, CHUNK, CHUNK - 1])]
+    with new_writer(quick := MemorySink(), compression=Compression(level)) as writer:
+        for token, name, content in files:
+            writer.add_bytes(token, name, content, encoding=65001)
+    with new_writer(streamed := MemorySink(), compression=Compression(level)) as writer:
+        for token, name, content in files:
+            writer.add(token, name, io.BytesIO(content), encoding=65001, announced_size=len(content))
+    assert from_the_tail(bytes(quick.data)).answer == "sealed"
+    assert streamed.data == quick.data
 
 
 def test_the_writer_makes_the_worked_example() -> None:
@@ -519,6 +533,32 @@ def test_a_full_disk_surfaces_from_the_thread_that_writes(room: int, level: int 
         writer.add(0x44, "x", io.BytesIO(blake3(b"noise").digest(length=40 * CHUNK)))
     assert (sink.committed, sink.discarded) == (False, True)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("room", [0, 5 * CHUNK, 39 * CHUNK])
+def test_a_full_disk_surfaces_where_every_file_is_one_chunk(room: int) -> None:
+    before = threading.active_count()
+    sink = MemorySink(room=room)
+    files = [(0x44, b"%d" % number, pattern(CHUNK)) for number in range(40)]
+
+    def write() -> None:
+        with new_writer(sink, compression=Compression(None)) as writer:
+            for token, name, content in files:
+                writer.add(token, name, io.BytesIO(content))
+
+    with pytest.raises(StorageError, match="No space"):
+        write()
+    assert (sink.committed, sink.discarded) == (False, True)
+    assert threading.active_count() == before
+
+
+def test_what_was_flushed_is_written_although_another_thread_writes() -> None:
+    sink = MemorySink()
+    with new_writer(sink, compression=Compression(None)) as writer:
+        for number in range(20):
+            writer.add(0x44, f"{number}", io.BytesIO(pattern(CHUNK)))
+            writer.flush()
+            assert len(sink.data) > (number + 1) * CHUNK
 
 
 def test_a_full_disk_at_the_very_end_is_no_seal() -> None:

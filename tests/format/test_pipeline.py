@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -148,3 +149,36 @@ def test_a_buffer_that_was_not_used_comes_back(pipeline: Pipeline) -> None:
     for buffer in buffers:
         pipeline.give_back(buffer)
     assert len(pipeline.buffer()) == CHUNK
+
+
+def test_what_is_to_be_written_between_chunks_keeps_its_place_and_frees_its_buffer(pipeline: Pipeline) -> None:
+    seen: list[bytes] = []
+    for number in range(30):
+        send(pipeline, number, b"chunk", lambda chunk: seen.append(bytes(chunk.content)))
+        pipeline.put_write(lambda: seen.append(b"between"), pipeline.buffer())
+    pipeline.drain()
+    assert seen == [b"chunk", b"between"] * 30
+
+
+def test_after_a_write_that_failed_nothing_more_is_written(pipeline: Pipeline) -> None:
+    def fail() -> None:
+        raise StorageError("cannot write")
+
+    seen: list[int] = []
+    pipeline.put_write(fail, pipeline.buffer())
+    pipeline.put_write(lambda: seen.append(1), bytearray())
+    with pytest.raises(StorageError):
+        pipeline.drain()
+    with pytest.raises(StorageError):
+        pipeline.buffer()
+    assert not seen
+
+
+@pytest.mark.parametrize(("size", "parts"), [(0, []), (1, [1]), (CHUNK, [CHUNK]), (2 * CHUNK + 5, [CHUNK, CHUNK, 5])])
+def test_a_stream_comes_in_full_buffers_but_for_the_last(pipeline: Pipeline, size: int, parts: list[int]) -> None:
+    content, seen = pattern(size), []
+    for buffer, count in pipeline.chunks(io.BytesIO(content)):
+        seen.append(bytes(memoryview(buffer)[:count]))
+        pipeline.give_back(buffer)
+    assert [len(part) for part in seen] == parts
+    assert b"".join(seen) == content

@@ -44,8 +44,9 @@ from tokar.format.compression import Compression
 from tokar.format.encryption import KeyMaker
 from tokar.format.index import Entry
 from tokar.format.metadata import Head
+from tokar.format.pipeline import InputStream, WatchedStream
 from tokar.format.records import MAX_JSON_SIZE
-from tokar.format.writer import ArchiveWriter, InputStream, Sealed, WatchedStream, system_clock
+from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.sets.read import SetFile
 from tokar.sets.recorded import FactWriter
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output
@@ -479,8 +480,7 @@ def _add(gatherer: Gatherer, path: str, profile: str) -> None:
 
 
 def _described(request: CollectRequest) -> dict[str, Any]:
-    described = {"annotation": request.annotation, "name": request.name, "server": request.server}
-    return {key: text for key, text in described.items() if text is not None}
+    return {key: text for key in ("annotation", "name", "server") if (text := getattr(request, key)) is not None}
 
 
 def _locations(path: Path, profile: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tokar.ese.content_facts import CHECKED_KINDS, ContentVerdict, LogReport, ju
 from tokar.ese.identify import SMALLEST_SIZE, FileKind, looks_like_ese
 from tokar.ese.inspect import Inspection, PassingFile
 from tokar.format.canonical_json import fitting
-from tokar.format.writer import InputStream
+from tokar.format.pipeline import InputStream
 from tokar.sets.read import SetFile, SetReader
 
 _MAX_LISTED: Final = 500  # files

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tokar.format.bodies import DataRecord
 from tokar.format.entry_writer import EncodedChunk, encode_chunk
@@ -31,6 +31,44 @@ if TYPE_CHECKING:
 _SPARE_BUFFERS: Final = 8
 _SPARE_SIZE: Final = 1 << 26  # bytes of all of them together, as far as there are more than it takes
 _BEHIND: Final = 3  # chunks that wait to be written, from which on the caller hashes for the check
+
+
+class InputStream(Protocol):
+    """What content is read from: binary files have it."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Fill the buffer as far as the source can now; 0 at the end."""
+
+
+class WatchedStream:
+    """A stream that shows its content to others, chunk by chunk, while it is in memory.
+
+    Args:
+        stream: The content.
+        watchers: Each is called with the content of each chunk, in order; it must not change it.
+    """
+
+    def __init__(self, stream: InputStream, *watchers: Callable[[memoryview], object]) -> None:
+        self._stream = stream
+        self._watchers = watchers
+        self._ended = False
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the whole buffer, or less at the end, and show what came."""
+        size = 0 if self._ended else _fill(self._stream, buffer)
+        self._ended = size < len(buffer)
+        if size:
+            for watch in self._watchers:
+                watch(buffer[:size])
+        return size
+
+
+def _fill(stream: InputStream, buffer: memoryview) -> int:
+    """Read until the buffer is full or the stream ends; return the bytes read."""
+    done = 0
+    while done < len(buffer) and (count := stream.readinto(buffer[done:])):
+        done += count
+    return done
 
 
 class ChunkTarget(NamedTuple):
@@ -75,6 +113,18 @@ class Pipeline:
         """Take back a buffer that was not used."""
         self._buffers.put(buffer)
 
+    def chunks(self, stream: InputStream) -> Iterator[tuple[bytearray, int]]:
+        """Yield a stream buffer by buffer, each with the bytes that are in it: all that fit, but for the last."""
+        is_full = True
+        while is_full:
+            buffer = self.buffer()
+            size = _fill(stream, memoryview(buffer))
+            is_full = size == len(buffer)
+            if size:
+                yield buffer, size
+            else:
+                self.give_back(buffer)
+
     def put(self, target: ChunkTarget, chunk: int, buffer: bytearray, size: int) -> None:
         """Send the chunk in the first `size` bytes of a buffer on its way."""
         content = memoryview(buffer)[:size]
@@ -83,7 +133,11 @@ class Pipeline:
             encode = self._encoders.submit(encode).result
         elif self._jobs.qsize() >= _BEHIND:
             encode = partial(_given, encode())
-        self._jobs.put(_Job(encode, buffer, target.write))
+        self._jobs.put(_Job(partial(_write, target.write, encode), buffer))
+
+    def put_write(self, write: Callable[[], None], buffer: bytearray) -> None:
+        """Let the output thread call a function in its turn; the buffer is free when that was done."""
+        self._jobs.put(_Job(write, buffer))
 
     def drain(self) -> None:
         """Wait until everything that was put is written.
@@ -119,7 +173,7 @@ class Pipeline:
                 continue
             if self._failure is None:
                 try:
-                    job.write(job.encode())
+                    job.run()
                 except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                     self._failure = error
             self._buffers.put(job.buffer)
@@ -132,11 +186,14 @@ def _encoders(count: int) -> Executor:
 
 
 class _Job(NamedTuple):
-    """A chunk on its way to the output thread, and what to call for it there."""
+    """What to call in the output thread, and the buffer that is free then."""
 
-    encode: Callable[[], EncodedChunk]
+    run: Callable[[], None]
     buffer: bytearray
-    write: Callable[[EncodedChunk], None]
+
+
+def _write(write: Callable[[EncodedChunk], None], encode: Callable[[], EncodedChunk]) -> None:
+    write(encode())
 
 
 def _given(encoded: EncodedChunk) -> EncodedChunk:

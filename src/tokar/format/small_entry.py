@@ -32,13 +32,13 @@ _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 
 def build_small_entry(
     file: FileRecord,
-    content: bytes,
+    content: Buffer,
     *,
     compression: Compression,
     tag: bytes,
     position: int,
     cipher: StreamCipher | None = None,
-) -> tuple[Entry, tuple[bytes, bytes, bytes]]:
+) -> tuple[Entry, tuple[bytes, Buffer, bytes]]:
     """Return an entry, and its records (FILE, DATA unless it is empty, DONE) as bytes before, of and after the content.
 
     Args:
@@ -56,9 +56,9 @@ def build_small_entry(
     before = head + body
     at = position + len(before)
     if size:
-        codec, stored = compression.encode(content)  # type: ignore[assignment]  # bytes, as the content is
+        codec, stored = compression.encode(content)
         if cipher is not None:
-            stored = seal(cipher, DataRecord(file.entry, 0, size, codec), stored)  # type: ignore[assignment]
+            stored = seal(cipher, DataRecord(file.entry, 0, size, codec), stored)
         hasher = blake3(stored)
         if cipher is None:
             digest = hasher.digest() if codec == _STORED_CODEC else blake3(content).digest()

@@ -7,11 +7,13 @@ through the pipeline. Nothing is written under the final name before `seal`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, Self
+from functools import partial
+from itertools import chain, islice
+from typing import Any, Final, Self
 
 import zstandard
 
@@ -25,7 +27,7 @@ from tokar.format.entry_reader import EntryReader, EntrySource, read_record
 from tokar.format.entry_writer import EncodedChunk, EntryWriter
 from tokar.format.index import Entry, Ledger
 from tokar.format.metadata import Head, Summary
-from tokar.format.pipeline import ChunkTarget, Pipeline
+from tokar.format.pipeline import ChunkTarget, InputStream, Pipeline
 from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
 from tokar.format.small_entry import build_small_entry
 from tokar.storage.bytesource import Buffer, ByteSource
@@ -35,38 +37,9 @@ DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cach
 _ID_SIZE: Final = 16
 _MAX_ENCODING: Final = 0xFFFF
 _TIME_BOUND: Final = 1 << 63  # nanoseconds: from 1677 to 2262
+_COPIED_SIZE: Final = 1 << 15  # bytes of content up to which a file waits, copied, until there is more to write
 _FLUSH_SIZE: Final = 1 << 20
 _FLUSH_PARTS: Final = 1000  # below the number of parts that one writev takes everywhere
-
-
-class InputStream(Protocol):
-    """What content is read from: binary files have it."""
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        """Fill the buffer as far as the source can now; 0 at the end."""
-
-
-class WatchedStream:
-    """A stream that shows its content to others, chunk by chunk, while it is in memory.
-
-    Args:
-        stream: The content.
-        watchers: Each is called with the content of each chunk, in order; it must not change it.
-    """
-
-    def __init__(self, stream: InputStream, *watchers: Callable[[memoryview], object]) -> None:
-        self._stream = stream
-        self._watchers = watchers
-        self._ended = False
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the whole buffer, or less at the end, and show what came."""
-        size = 0 if self._ended else _fill(self._stream, buffer)
-        self._ended = size < len(buffer)
-        if size:
-            for watch in self._watchers:
-                watch(buffer[:size])
-        return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +162,15 @@ class ArchiveWriter:
         with self._step():
             self._open_account(file)
             pipeline = self._ready_pipeline(file)
-            buffer = pipeline.buffer()
-            size = _fill(stream, memoryview(buffer))
-            if size == len(buffer):
-                return self._add_large(file, stream, pipeline, buffer)
+            chunks = pipeline.chunks(stream)
+            first = [*islice(chunks, 2)]
+            if len(first) > 1:
+                return self._add_large(file, chain(first, chunks), pipeline)
+            if not first:
+                return self._add_small(file, b"")
+            ((buffer, size),) = first
+            if size > _COPIED_SIZE:
+                return self._add_small(file, memoryview(buffer)[:size], buffer)
             # The buffer is used again while the records may still wait to be written.
             entry = self._add_small(file, bytes(memoryview(buffer)[:size]))
             pipeline.give_back(buffer)
@@ -251,6 +229,7 @@ class ArchiveWriter:
         """Write all that is kept until there is enough to write. Raises StorageError."""
         with self._step():
             self._flush()
+            self._drain()
 
     def stored(self, source: ByteSource, entry: Entry) -> EntrySource:
         """Return the content of an entry that is done, as it stands where it was written to.
@@ -343,7 +322,8 @@ class ArchiveWriter:
     def _cipher(self, file: FileRecord) -> StreamCipher | None:
         return None if self.key is None else self.key.cipher(file.stream)
 
-    def _add_small(self, file: FileRecord, content: bytes) -> Entry:
+    def _add_small(self, file: FileRecord, content: Buffer, buffer: bytearray | None = None) -> Entry:
+        """Add a file of at most one chunk; with the buffer that it lies in where it is not to be copied."""
         _demand_announced(file, len(content))
         entry, parts = build_small_entry(
             file,
@@ -354,11 +334,17 @@ class ArchiveWriter:
             cipher=self._cipher(file),
         )
         self._position += sum(map(len, parts))
-        self._push(*parts)
+        if buffer is None:
+            self._push(*parts)
+        else:
+            before, stored, after = parts
+            self._pending.append(before)
+            self._write([b"".join(self._pending), stored], buffer)
+            self._pending, self._pending_size = [after], len(after)
         self._ledger.end(entry)
         return entry if self.key is None else entry._replace(key=self.key)
 
-    def _add_large(self, file: FileRecord, stream: InputStream, pipeline: Pipeline, buffer: bytearray) -> Entry:
+    def _add_large(self, file: FileRecord, chunks: Iterable[tuple[bytearray, int]], pipeline: Pipeline) -> Entry:
         cipher = self._cipher(file)
         writer = self._begin(file, cipher)
         self._flush()
@@ -367,23 +353,18 @@ class ArchiveWriter:
             self._sink.write(writer.add(encoded, absorbed=True))
 
         target = ChunkTarget(file.entry, cipher, write)
-        chunk, size = 0, len(buffer)
-        while size:
+        for chunk, (buffer, size) in enumerate(chunks):
             if chunk >= records.MAX_CHUNKS:
                 raise FormatError(f"more than {records.MAX_CHUNKS} chunks", rule="LIM-2", offset=writer.position)
             writer.absorb(memoryview(buffer)[:size])
             pipeline.put(target, chunk, buffer, size)
-            chunk += 1
-            full = size == len(buffer)
-            buffer = pipeline.buffer()
-            size = _fill(stream, memoryview(buffer)) if full else 0
-        pipeline.give_back(buffer)
         pipeline.drain()
         return self._end(writer)
 
     def _ready_pipeline(self, file: FileRecord) -> Pipeline:
         chunk_size = 1 << file.chunk_log2
         if self._pipeline is None or self._pipeline.chunk_size != chunk_size:
+            self._drain()
             self._stop()
             self._pipeline = Pipeline(self.compression, chunk_size, threads=self.compression.threads)
         return self._pipeline
@@ -422,6 +403,7 @@ class ArchiveWriter:
         size = self._position + bodies.TAIL_SIZE
         self._put(records.TAIL, Tail(position, own_root).build())
         self._flush()
+        self._drain()
         self._stop()
         self._sink.commit()
         self._state = "sealed"
@@ -471,9 +453,21 @@ class ArchiveWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._sink.write([b"".join(self._pending)])
+            self._write([b"".join(self._pending)])
             self._pending = []
             self._pending_size = 0
+
+    def _write(self, parts: Sequence[Buffer], buffer: bytearray | None = None) -> None:
+        """Write parts, by the output thread where there is one; it frees the buffer that they lie in."""
+        if self._pipeline is None:
+            self._sink.write(parts)
+        else:  # a buffer in any case: their number bounds what waits to be written
+            self._pipeline.put_write(partial(self._sink.write, parts), buffer or self._pipeline.buffer())
+
+    def _drain(self) -> None:
+        """Wait until all that was handed to the output thread is written."""
+        if self._pipeline is not None:
+            self._pipeline.drain()
 
     def _stop(self) -> None:
         if self._pipeline is not None:
@@ -485,11 +479,3 @@ def _demand_announced(file: FileRecord, size: int) -> None:
     if file.announced_size not in (None, size) and not file.incomplete:
         message = f"{size} bytes came, {file.announced_size} were announced"
         raise SourceChangedError(message, path=names.display(file.name, file.encoding))
-
-
-def _fill(stream: InputStream, buffer: memoryview) -> int:
-    """Read until the buffer is full or the stream ends; return the bytes read."""
-    done = 0
-    while done < len(buffer) and (count := stream.readinto(buffer[done:])):
-        done += count
-    return done

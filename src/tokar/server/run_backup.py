@@ -38,9 +38,10 @@ from tokar.format.archive import Archive
 from tokar.format.bodies import FileList
 from tokar.format.compression import Compression
 from tokar.format.encryption import KeyMaker
+from tokar.format.pipeline import WatchedStream
 from tokar.format.records import TrailingRecord
 from tokar.format.verify import verify
-from tokar.format.writer import ArchiveWriter, Sealed, WatchedStream, system_clock
+from tokar.format.writer import ArchiveWriter, Sealed, system_clock
 from tokar.server.backup_result import BackupResult
 from tokar.server.backup_steps import BackupProcedure
 from tokar.server.content import ContentStream, ListedFile, ListKind
@@ -238,9 +239,8 @@ class _Run:
         except ArchiveError as error:
             self._not_signed = error
             sink.path = next(one for one in durable.names_aside(self._out, "unsigned") if not one.exists())
-            error.hint = (
-                f"nothing was truncated; to sign it: tokar sign {names.typed(str(sink.path))} --embed --key KEY"
-            )
+            made = names.typed(str(sink.path))
+            error.hint = f"nothing was truncated; to sign it: tokar sign {made} --embed --key KEY"
             return []
 
     def _store(
