@@ -17,7 +17,7 @@ from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.database import DatabaseState, Repairs
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind
-from tokar.ese.inspect import Inspection, check_content, inspect_file
+from tokar.ese.inspect import Inspection, PassingFile, check_content, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.show import copies_text, inspection_json, inspection_rows, range_text, record_json, verdict_json
 from tokar.ese.trailer import BackupTrailer
@@ -247,6 +247,19 @@ def test_content_is_checked_in_pieces_of_any_size() -> None:
         "bits": [],
         "code": -1018,
     }
+
+
+@pytest.mark.parametrize("size", [1 << 16, 1 << 17, 1 << 20, 3 << 20])
+@pytest.mark.parametrize("step", [1 << 16, 1 << 20])
+def test_zeros_that_go_by_are_a_reserve_log_only_where_all_of_them_were_seen(size: int, step: int) -> None:
+    data = bytearray(size)
+    data[-40000] = 1
+    passing = PassingFile(size)
+    for start in range(0, size, step):
+        passing(memoryview(data)[start : start + step])
+    seen = passing.finish()
+    assert seen.identity.kind is FileKind.UNKNOWN
+    assert seen.is_sure == (size <= 1 << 16)
 
 
 def test_faults_of_logs_name_their_segments() -> None:

@@ -8,6 +8,7 @@ from format_tools import CHUNK, ZEROS, Forge, begun, opened, pattern, written
 from tokar.errors import CheckMismatchError, DigestMismatchError, FormatError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.entry_reader import EntryReader
+from tokar.format.index import Entry
 from tokar.format.metadata import Head
 from tokar.format.verify import VerifyReport, verify
 from tokar.storage.bytesource import BytesSource
@@ -193,7 +194,7 @@ def test_storage_that_fails_is_a_fault_of_the_entry() -> None:
         ("records", False),
         ("records", True),
         ("demand_chunk", False),
-        ("chunk_record", True),
+        ("data_of", True),
         ("chunks", True),
         ("small", True),
     ],
@@ -216,3 +217,57 @@ def test_a_callback_that_fails_ends_the_check() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         verify(opened(Forge().head().entry().finish()), threads=1, progress=refuse)
+
+
+class Watched:
+    """Keeps what a watcher gets of each entry, and which of them came to a good end."""
+
+    def __init__(self) -> None:
+        self.content: dict[int, bytearray] = {}
+        self.done: list[int] = []
+
+    def __call__(self, entry: Entry) -> Watched.One | None:
+        return None if entry.name == "empty" else Watched.One(self, entry.number)
+
+    class One:
+        def __init__(self, all_of_them: Watched, number: int) -> None:
+            self._all, self._number = all_of_them, number
+            self._all.content[number] = bytearray()
+
+        def __call__(self, content: memoryview) -> None:
+            self._all.content[self._number] += content
+
+        def finish(self) -> None:
+            self._all.done.append(self._number)
+
+
+@pytest.mark.parametrize("level", [None, 1])
+def test_a_watcher_gets_all_content_of_what_it_wants_in_order(level: int | None) -> None:
+    watched = Watched()
+    verify(opened(written(*FILES, level=level)), content=True, threads=2, watch=watched).demand()
+    assert watched.content == {number: content for number, (_, _, content) in enumerate(FILES) if content}
+    assert sorted(watched.done) == [0, 1, 3]
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_a_watcher_of_a_damaged_entry_is_not_told_that_it_is_good(number: int) -> None:
+    data = bytearray(written(*FILES))
+    archive = opened(bytes(data))
+    data[archive.records(archive.entry(number)).data_positions[-2] + 90] ^= 1
+    watched = Watched()
+    assert verify(opened(bytes(data)), content=True, threads=2, watch=watched).fault_count == 1
+    assert sorted(watched.done) == sorted({0, 1, 3} - {number})
+
+
+def test_nobody_watches_where_content_is_not_decoded() -> None:
+    watched = Watched()
+    verify(opened(written(*FILES)), threads=2, watch=watched).demand()
+    assert not watched.content
+
+
+def test_a_watcher_that_fails_ends_the_check() -> None:
+    def refuse(_: Entry) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        verify(opened(written(*FILES)), content=True, threads=2, watch=refuse)

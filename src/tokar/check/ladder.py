@@ -40,6 +40,7 @@ from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.outcome import not_verified, of_no_known_engine, pages_unproven, unproven
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.roles import LogRole
+from tokar.sets.seen import SeenFiles
 from tokar.sets.start import ChainStart
 from tokar.storage.bytesource import OverwritesInputError
 from tokar.trust.signatures import AllowedSigners
@@ -151,8 +152,9 @@ class _Check:
             )
             self._rungs[Rung.SEALED] = RungResult(rung=Rung.SEALED, summary=f"root {archive.root.hex()}")
             try:
-                if self._intact(archive):
-                    facts = self._consistent(archive)
+                seen = SeenFiles(archive.head.profile)
+                if self._intact(archive, seen):
+                    facts = self._consistent(archive, seen)
                     self._placeable(archive, facts)
                     self._rehearsed(archive, facts)
             except FormatError as error:  # also content that only decoding shows to be damaged
@@ -187,10 +189,10 @@ class _Check:
         self._fail(failed, error)
         self._error = error
 
-    def _intact(self, archive: Archive) -> bool:
+    def _intact(self, archive: Archive, seen: SeenFiles) -> bool:
         locked = self._request.content and archive.is_locked
         content = self._request.content and not locked
-        report = verify(archive, content=content, progress=self._progress)
+        report = verify(archive, content=content, progress=self._progress, watch=seen.watch)
         self._rungs[Rung.INTACT] = RungResult(
             rung=Rung.INTACT,
             summary=f"{count_text(report.entries, 'entry', 'entries')}, {report.bytes_checked:,} bytes",
@@ -204,10 +206,12 @@ class _Check:
         )
         return not report.faults
 
-    def _consistent(self, archive: Archive) -> SetFacts:
+    def _consistent(self, archive: Archive, seen: SeenFiles) -> SetFacts:
         recorded = RecordedFacts(archive)
         examine = self._request.content and not archive.is_locked
-        self.backup_set = set_of_archive(archive, label=self.path, examine=examine, recorded=recorded)
+        self.backup_set = set_of_archive(
+            archive, label=self.path, examine=examine, recorded=recorded, seen=seen.take if examine else None
+        )
         read = self.backup_set.facts
         self._judge(self.backup_set, open_in(archive), recorded)
         return read

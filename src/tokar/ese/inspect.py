@@ -217,6 +217,6 @@ class _Kept:
 
     def identify(self) -> Identity:
         identity = identify(self)
-        if identity.kind is FileKind.RESERVE and self.received < self.size:  # which only all of its bytes can tell
+        if identity.kind is FileKind.RESERVE and self.size > _START_SIZE:  # which only all of its bytes can tell
             return Identity(kind=FileKind.UNKNOWN, note=_UNSURE)
         return identity

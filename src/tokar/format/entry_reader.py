@@ -401,12 +401,18 @@ _ZEROS: Final = bytes(1 << 20)
 
 def absorb(digest: blake3, chunk: Chunk) -> None:
     """Hash the content of the next chunk."""
+    for piece in content_of(chunk):
+        digest.update(piece)
+
+
+def content_of(chunk: Chunk) -> Iterator[memoryview]:
+    """Yield the content of a chunk: in one piece, but for zeros."""
     size, data, _ = chunk
     if data is not None:
-        digest.update(data)
+        yield memoryview(data)
         return
     while size:
-        digest.update(_ZEROS[:size])
+        yield memoryview(_ZEROS)[:size]
         size -= min(size, len(_ZEROS))
 
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
+from typing import Final, Protocol
 
 from tokar.errors import ArchiveError, FormatError
 from tokar.format import records
 from tokar.format.archive import Archive
-from tokar.format.entry_reader import EntryReader, EntryRecords, absorb
+from tokar.format.entry_reader import Chunk, EntryReader, EntryRecords, content_of
 from tokar.format.index import Entry
 from tokar.format.records import HEAD_SIZE, TrailingRecord
 
@@ -57,12 +57,27 @@ class VerifyReport:
             raise self.faults[0].error
 
 
+class Watcher(Protocol):
+    """Takes the content of one entry while it is verified, in order; in one thread at a time."""
+
+    def __call__(self, content: memoryview, /) -> None:
+        """Take the next bytes, proven by the check of their chunk. They may be changed afterwards."""
+
+    def finish(self) -> object:
+        """Note that all of it came, and has its digest; it is not called where anything is wrong."""
+
+
+Watch = Callable[[Entry], Watcher | None]
+"""Returns who takes the content of an entry; None where nobody wants it. Called from several threads."""
+
+
 def verify(
     archive: Archive,
     *,
     content: bool = False,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
 ) -> VerifyReport:
     """Check every record of an archive.
 
@@ -71,6 +86,7 @@ def verify(
         content: Whether to decode the content and compare digests (DONE-5).
         threads: The number of processors by default.
         progress: Called with numbers of bytes as they are done, from several threads but never at once.
+        watch: Who else takes the content that is decoded, so that nobody reads it a second time.
 
     Returns:
         The report; `demand` raises if there is a fault.
@@ -81,18 +97,25 @@ def verify(
     """
     if content:
         archive.demand_key()
-    return _Verifier(archive, content=content, threads=threads, progress=progress).run()
+    return _Verifier(archive, content=content, threads=threads, progress=progress, watch=watch).run()
 
 
 class _Verifier:
     def __init__(
-        self, archive: Archive, *, content: bool, threads: int | None, progress: Callable[[int], None] | None
+        self,
+        archive: Archive,
+        *,
+        content: bool,
+        threads: int | None,
+        progress: Callable[[int], None] | None,
+        watch: Watch | None,
     ) -> None:
         self._archive = archive
         self._tag = archive.id[:8]
         self._content = content
         self._threads = threads or os.cpu_count() or 1
         self._progress = progress
+        self._watch = watch
         self._report = VerifyReport(content, trailing=archive.trailing)
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -164,8 +187,11 @@ class _Verifier:
         reader = self._reader()
         for entry, end in batch:
             try:
-                if reader.small(entry, end, decode=self._content) is None:
+                found = reader.small(entry, end, decode=self._content)
+                if found is None:
                     self._one(reader, entry, end)
+                elif self._content:
+                    self._show(entry, [Chunk(entry.size, found.content, found.codec)])
             except ArchiveError as error:
                 self._fault(error, entry)
         with self._lock:
@@ -175,8 +201,7 @@ class _Verifier:
     def _one(self, reader: EntryReader, entry: Entry, end: int) -> None:
         found = self._records(reader, entry, end)
         if self._content:
-            for _ in reader.chunks(found):
-                pass
+            self._show(entry, reader.chunks(found))
         else:
             self._demand_chunks(reader, found, 0, found.done.chunk_count)
 
@@ -219,15 +244,26 @@ class _Verifier:
             reader.demand_chunk(found, number, self._buffer(positions[number + 1] - positions[number]))
 
     def _digest(self, entry: Entry, found: EntryRecords) -> None:
-        reader, digest, positions = self._reader(), found.hasher(), found.data_positions
         try:
-            for number in range(found.done.chunk_count):
-                size = positions[number + 1] - positions[number]
-                absorb(digest, reader.chunk_record(found, number, self._buffer(size)))
-                self._done(size)
-            records.demand_digest(found.done.digest, digest.digest(), offset=entry.done_position)
+            self._show(entry, self._counted(found))
         except ArchiveError as error:
             self._fault(error, entry)
+
+    def _counted(self, found: EntryRecords) -> Iterator[Chunk]:
+        positions = found.data_positions
+        for number, chunk in enumerate(self._reader().chunks(found)):
+            yield chunk
+            self._done(positions[number + 1] - positions[number])
+
+    def _show(self, entry: Entry, chunks: Iterable[Chunk]) -> None:
+        """Go through the content of an entry, and hand it to who wants it."""
+        watcher = None if self._watch is None else self._watch(entry)
+        for chunk in chunks:
+            if watcher is not None:
+                for piece in content_of(chunk):
+                    watcher(piece)
+        if watcher is not None:
+            watcher.finish()
 
     def _reader(self) -> EntryReader:
         if not hasattr(self._local, "reader"):

@@ -19,6 +19,7 @@ from tokar.errors import (
     StorageError,
     storage_errors,
 )
+from tokar.ese.inspect import Inspection
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.records import MAGIC
@@ -87,8 +88,17 @@ def set_of_archive(
     examine: bool = False,
     progress: Callable[[int], None] | None = None,
     recorded: RecordedFacts | None = None,
+    seen: Callable[[int], Inspection | None] | None = None,
 ) -> BackupSet:
-    """Return what an archive says of itself as a set of a chain. `recorded`: what it keeps, if that is at hand.
+    """Return what an archive says of itself as a set of a chain.
+
+    Args:
+        archive: The archive.
+        label: What the set is called.
+        examine: Whether to check all pages and log segments.
+        progress: Called with the bytes of content of each file that is done.
+        recorded: What the archive keeps, if that is at hand.
+        seen: Returns what an entry says of itself, where that was examined already.
 
     Raises:
         FormatError: The index or the start of a file is damaged.
@@ -108,7 +118,7 @@ def set_of_archive(
         prior=(bytes.fromhex(prior["id"]), bytes.fromhex(prior["root"])) if prior else None,
         origin=origin.get("id") or origin.get("tag") or "",
         facts=facts_of_archive(
-            archive, examine=examine, progress=progress, recorded=recorded or RecordedFacts(archive)
+            archive, examine=examine, progress=progress, recorded=recorded or RecordedFacts(archive), seen=seen
         ),
         numbers=None if known is None else (int(known["low"]), int(known["high"])),
     )

@@ -65,6 +65,19 @@ class SetFile:
     is_keyed: bool = False  # Whether that is keyed
     content_digest: bytes | None = None  # The digest without a key, of keyed content that was read
 
+    @classmethod
+    def of_entry(cls, entry: Entry, profile: str) -> SetFile:
+        """Return an entry of an archive with that profile."""
+        return cls(
+            name=entry.name,
+            size=entry.size,
+            token=entry.token,
+            profile=profile,
+            number=entry.number,
+            digest=entry.digest,
+            is_keyed=entry.key is not None,
+        )
+
     @property
     def by_name(self) -> FileName:
         """What its name says."""
@@ -207,6 +220,7 @@ def facts_of_archive(
     progress: Callable[[int], None] | None = None,
     placed: Mapping[int, Path] | None = None,
     recorded: RecordedFacts | None = None,
+    seen: Callable[[int], Inspection | None] | None = None,
 ) -> SetFacts:
     """Return what the files in an archive say of themselves.
 
@@ -217,6 +231,7 @@ def facts_of_archive(
         progress: Called with the bytes of content of each file that is done.
         placed: Where entries have been restored to, by number: these files are read instead.
         recorded: What the archive keeps. It is taken in place of content; with `examine`, held against it.
+        seen: Returns what an entry says of itself, where that was examined already, so that it is not read again.
 
     Raises:
         FormatError: The index or the start of a file is damaged.
@@ -225,31 +240,21 @@ def facts_of_archive(
     reader = SetReader(examine=examine, profile=archive.head.profile)
     placed = placed or {}
     for entry in archive if entries is None else entries:
-        file = SetFile(
-            name=entry.name,
-            size=entry.size,
-            token=entry.token,
-            profile=archive.head.profile,
-            number=entry.number,
-            digest=entry.digest,
-            is_keyed=entry.key is not None,
-            content_digest=_content_digest(archive, entry) if examine else None,
-        )
+        file = SetFile.of_entry(entry, archive.head.profile)
+        if examine:
+            file = replace(file, content_digest=_content_digest(archive, entry))
         if reader.wants(file):
             path = placed.get(entry.number)
             kept = None if recorded is None else recorded.seen(entry.number, entry.size)
             if kept is None or examine or path is not None:
-                if path is None:
-                    archive.demand_key()
-                with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
-                    seen = inspect_file(source, examine=examine)
+                now = (seen and seen(entry.number)) or _look(archive, entry, path, examine=examine)
                 if kept is not None and not examine:
-                    seen = replace(seen, report=kept.report)
-                elif recorded is not None and kept not in (None, seen):
+                    now = replace(now, report=kept.report)
+                elif recorded is not None and kept not in (None, now):
                     recorded.unlike.append(entry.name)
             else:
-                seen = kept
-            reader.add(file, seen)
+                now = kept
+            reader.add(file, now)
         if progress is not None:
             progress(entry.size)
     facts = reader.facts(str(archive.path or ""))
@@ -257,6 +262,14 @@ def facts_of_archive(
         return facts
     databases = tuple(replace(one, chain=recorded.chain(one.number)) for one in facts.databases)
     return replace(facts, databases=databases)
+
+
+def _look(archive: Archive, entry: Entry, path: Path | None, *, examine: bool) -> Inspection:
+    """Return what an entry says of itself, or the file that it was restored to."""
+    if path is None:
+        archive.demand_key()
+    with nullcontext(archive.entry_source(entry)) if path is None else FileSource(path) as source:
+        return inspect_file(source, examine=examine)
 
 
 def facts_of_logs(paths: Iterable[Path]) -> tuple[LogFacts, ...]:
