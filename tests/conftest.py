@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import sys
 import zlib
 from collections import defaultdict
@@ -24,10 +23,6 @@ os.environ["TOKAR_DEBUG"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(Path(__file__).parents[1] / "build" / "pycache")
 sys.dont_write_bytecode = False
-# Temporary files lie in memory where there is room for them and nobody has said where they go.
-_MEMORY, _ROOM = Path("/dev/shm"), 2 << 30
-if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 # Tests that start processes, tell whole stories, or try every point and many random cases; not in `make quick`.

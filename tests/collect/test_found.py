@@ -72,3 +72,9 @@ def test_a_log_takes_little_room() -> None:
             tracemalloc.stop()
 
     assert (held(3000) - held(1000)) / 2000 < 100
+
+
+@pytest.mark.parametrize("nanoseconds", [-(1 << 63) - 1, 1 << 63, -(10**23), 10**23])
+def test_a_time_that_64_bits_cannot_hold_is_not_kept(nanoseconds: int) -> None:
+    assert FileState(1, nanoseconds, 0, 1, 1).kept_time is None
+    assert FileState(1, max(min(nanoseconds, (1 << 63) - 1), -(1 << 63)), 0, 1, 1).kept_time is not None
