@@ -112,3 +112,13 @@ def test_an_index_row_that_says_otherwise_is_not_proven_and_the_long_way_says_wh
     with pytest.raises(FormatError) as caught:
         EntryReader(BytesSource(data), opened.id[:8]).records(other, end)
     assert caught.value.rule == "INDX-2"
+
+
+@pytest.mark.parametrize(("size", "is_one_piece"), [(1 << 20, True), ((1 << 20) + 1, False)])
+def test_a_log_of_one_chunk_is_proven_in_one_go(tmp_path: Path, size: int, *, is_one_piece: bool) -> None:
+    with ArchiveWriter(FileSink(tmp_path / "a"), HEAD, compression=Compression(None)) as writer:
+        writer.add(0x21, "edb00001.log", io.BytesIO(b"x" * size))
+    with Archive(tmp_path / "a") as opened:
+        one = opened.entry(0)
+        reader = EntryReader(opened.source, opened.id[:8])
+        assert (reader.small(one, opened.end_of(one)) is not None) is is_one_piece

@@ -15,6 +15,7 @@ from tokar.errors import IntegrityError, StorageError
 from tokar.restore import stager as contents
 from tokar.restore import workers as pool
 from tokar.restore.place import Report, place
+from tokar.storage import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,3 +145,15 @@ def test_times_that_cannot_be_set_are_counted_in_all_processes(tmp_path: Path, m
     monkeypatch.setattr(os, "utime", refuse)
     plan = plan_of(timed(FILES, dict.fromkeys(range(100), 1)), into=str(tmp_path / "out"))
     assert place(plan, Reader(), processes=3).without_time == 100
+
+
+def test_a_large_file_is_on_its_way_to_the_medium_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[int, int]] = []
+    monkeypatch.setattr(durable, "WRITE_BEHIND", 100)
+    monkeypatch.setattr(durable, "write_behind", lambda _, offset, size: begun.append((offset, size)))
+    large = entry(0, 0x21, "edb00001.log", size=400)
+    pieces = [piece(60, b"x" * 60), piece(60, None), piece(280, b"y" * 280)]
+    place(plan_of([large], into=str(tmp_path / "out")), Reader({0: pieces}), processes=1)
+    assert begun == [(0, 120), (120, 280)]

@@ -205,10 +205,27 @@ def test_a_file_that_cannot_be_written_out_at_all_is_an_error(monkeypatch: pytes
         durable.write_back(1 << 20)
 
 
-@pytest.mark.parametrize("call", [None, lambda *_: -1])
-def test_a_hint_to_begin_writing_never_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., int] | None
-) -> None:
-    monkeypatch.setattr(durable, "_sync_range", call)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_hint_to_write_behind_never_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool) -> None:
+    monkeypatch.setattr(os, "posix_fadvise", refuse_advice, raising=False)
+    if not is_there:
+        monkeypatch.delattr(os, "posix_fadvise")
     with (tmp_path / "a").open("wb") as file:
-        durable.begin_to_write(file.fileno(), 0, 1)
+        durable.write_behind(file.fileno(), 0, 1)
+
+
+def refuse_advice(*_: object) -> None:
+    raise OSError(errno.EINVAL, "no advice")
+
+
+def test_what_was_written_before_a_part_is_forgotten_with_it_once_it_had_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advised: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, offset, size, __: advised.append((offset, size)), raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", 4, raising=False)
+    with (tmp_path / "a").open("wb") as file:
+        for number in range(8):
+            durable.write_behind(file.fileno(), number << 23, 1 << 23)
+    assert advised[0] == (0, 1 << 23)
+    assert advised[7] == (3 << 23, 5 << 23)

@@ -405,7 +405,7 @@ def test_what_is_written_is_on_its_way_before_the_sync_once_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[tuple[int, int]] = []
-    monkeypatch.setattr(durable, "begin_to_write", lambda _, offset, size: begun.append((offset, size)))
+    monkeypatch.setattr(durable, "write_behind", lambda _, offset, size: begun.append((offset, size)))
     sink = FileSink(tmp_path / "a")
     for _ in range(40):
         sink.write([bytes(100), bytes(1 << 20)])

@@ -26,7 +26,8 @@ from tokar.format.records import HEAD_SIZE, LENGTHS, SEALED_LENGTHS, Lengths, Re
 from tokar.format.small_entry import ProvenContent, prove_small_entry
 from tokar.storage.bytesource import Buffer, ByteSource
 
-_SMALL_SIZE: Final = 1 << 18  # bytes; entries up to this size are read in one piece
+_SMALL_SIZE: Final = 1 << 18  # bytes; entries and records up to this size are read with what follows them
+_ONE_PIECE: Final = (1 << 20) + (1 << 13)  # bytes; entries of one chunk up to this size are proven in one go
 _WINDOW_SIZE: Final = 1 << 20
 
 
@@ -141,7 +142,7 @@ class EntryReader:
             FormatError: The archive ends inside it.
         """
         size = end - entry.file_position
-        if size > _SMALL_SIZE or entry.size > _SMALL_SIZE:
+        if size > _ONE_PIECE or entry.size > _ONE_PIECE:
             return None
         data = self._window.read(entry.file_position, size)
         return prove_small_entry(data, entry, self._tag, decode=decode, cipher=self.cipher(entry.stream))

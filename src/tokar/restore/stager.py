@@ -215,7 +215,7 @@ class Stager:
 
     def _write_chunks(self, descriptor: int, chunks: Iterator[Chunk]) -> int:
         """Write content, leaving holes for zeros; return its size."""
-        size = 0
+        size = begun = 0
         hole = False
         for chunk in chunks:
             data = chunk.data
@@ -231,6 +231,9 @@ class Stager:
                     os.lseek(descriptor, size, os.SEEK_SET)
                     _write(descriptor, data)
             size += chunk.size
+            if size - begun >= durable.WRITE_BEHIND:
+                durable.write_behind(descriptor, begun, size - begun)
+                begun = size
             self._unreported += chunk.size
             if self._unreported >= _PROGRESS_STEP:
                 self._tell(_PROGRESS_STEP)

@@ -31,6 +31,9 @@ class Capability(StrEnum):
 
 # From how many files on one sync of the file system is quicker than a sync of each.
 SYNC_BATCH: Final = 256
+WRITE_BEHIND: Final = 1 << 23
+"""Bytes after which `write_behind` is worth a call."""
+_ON_ITS_WAY: Final = 1 << 25  # bytes before a part that may not have been on the medium when it was asked for
 
 _WINDOWS_REPLACE: Final = 1  # MOVEFILE_REPLACE_EXISTING
 _WINDOWS_WRITE_THROUGH: Final = 8  # MOVEFILE_WRITE_THROUGH: returns when the new name is on the disk
@@ -61,8 +64,7 @@ _renameatx_np = _library_function("renameatx_np", *_RENAME_ARGUMENTS) if sys.pla
 _syncfs = _library_function("syncfs", ctypes.c_int) if sys.platform.startswith("linux") else None
 _RANGE_ARGUMENTS = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _sync_range = _library_function("sync_file_range", *_RANGE_ARGUMENTS) if sys.platform.startswith("linux") else None
-_BEGIN = 2  # SYNC_FILE_RANGE_WRITE: reports no error, so that the sync does
-_AND_WAIT = 7  # with SYNC_FILE_RANGE_WAIT_BEFORE and _AFTER
+_AND_WAIT = 7  # SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER
 
 
 _move_by_windows: Callable[[str, str, int], int] | None = None
@@ -195,10 +197,16 @@ def sync_descriptor(descriptor: int, path: Path | str) -> None:
         os.fsync(descriptor)
 
 
-def begin_to_write(descriptor: int, offset: int, size: int) -> None:
-    """Ask the system to write a part of an open file soon, so that the sync at the end finds less to do. A hint."""
-    if _sync_range is not None:
-        _sync_range(descriptor, offset, size, _BEGIN)
+def write_behind(descriptor: int, offset: int, size: int) -> None:
+    """Ask the system to take a part of an open file to the medium, and to forget what it took there of that before.
+
+    So the sync at the end finds little to do, and a file of any size keeps little else out of memory. It is a hint: it
+    waits for nothing and reports no error, so that the sync does.
+    """
+    if hasattr(os, "posix_fadvise"):
+        start = max(offset - _ON_ITS_WAY, 0)
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, start, offset + size - start, os.POSIX_FADV_DONTNEED)
 
 
 def write_back(descriptor: int) -> None:

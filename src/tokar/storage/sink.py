@@ -27,7 +27,6 @@ _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, o
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _TRIES: Final = 8
-_BEHIND: Final = 1 << 23  # bytes that are written before the system is asked to take them to the medium
 _SHARE_CONTENT: Final = 0x40049409  # FICLONE of Linux: where it is not known, the content is copied
 
 
@@ -85,8 +84,8 @@ class FileSink:
         """Write all parts. Raises StorageError where the operating system refuses: the disk may be full."""
         with storage_errors("write", self.path):
             self._size += write_all(self._descriptor, parts)
-        if self._size - self._begun >= _BEHIND:
-            durable.begin_to_write(self._descriptor, self._begun, self._size - self._begun)
+        if self._size - self._begun >= durable.WRITE_BEHIND:
+            durable.write_behind(self._descriptor, self._begun, self._size - self._begun)
             self._begun = self._size
 
     @property
