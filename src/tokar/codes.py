@@ -218,6 +218,8 @@ _LAYER: Final = (
     (0x80071392, "ERROR_OBJECT_ALREADY_EXISTS", "the object exists", "end the backup that is open, and start over"),
 )
 _ENGINE: Final = (
+    (-327, "BadPageLink", "pages do not lead to each other", "use another copy of the database"),
+    (-338, "BadParentPageLink", "a page does not belong below another", "use another copy of the database"),
     (-344, "DbTimeCorrupted", "a page is newer than its database", "use another copy of the database"),
     (-501, "LogFileCorrupt", "a log is damaged", _OTHER_COPY),
     (-503, "NoBackupDirectory", "no directory for the backup was given", _PARAMETER),

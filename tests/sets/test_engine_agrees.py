@@ -63,9 +63,9 @@ BLIND: dict[str, str] = {
     "leave only the header of a log": "zeros are no fill pattern to the older format; a log not yet begun is like that",
     "zero the end of a log": "zeros are no fill pattern to the older format; a log not yet begun is like that",
     "zero a page": "of a database that needs logs, a page that was not yet written looks the same",
-    "shut down in another log": "only its own header says where it was shut down; the logs may hold an attachment "
-    "there that no header names",
-    "put an older header onto a database": "pages from later look like pages that were written before the crash",
+    "put the records of another log in place": "of a database that needs logs, the current one looks like a recycled "
+    "file that was just begun",
+    "put an older header onto a database": "recovered with a loss, pages from later look like those of before a crash",
     "put a page of another database in place": "of a database that needs logs, these may change what does not fit; "
     "records here are not followed by the dbtimes of pages",
     "cut a database between pages": "of a database that needs logs, pages that were not yet written look the same",
@@ -85,6 +85,7 @@ class Case:
     files: Files
     folder: Path
     blind: bool = False  # Whether nobody can tell what happened to it
+    blind_to_loss: bool = False  # Whether nobody can tell where it is recovered with a loss
     harmless: bool = False  # Whether what is refused may do no harm
     found: list[str] = field(default_factory=list)  # Where judge and engine disagree
     said: str = ""  # What became of it
@@ -134,6 +135,7 @@ class Case:
 
     def _recover(self, line: LastLine, kinds: set[Kind], bounds: tuple[int, int], hard: bool) -> None:
         refused, lost, out = line.word is Word.NOT_RESTORABLE, line.word is Word.WITH_LOSS, self.folder / "out"
+        self.blind |= self.blind_to_loss and lost
         try:
             ignore = lost and Kind.DATABASE_NOT_HERE in kinds
             contents, expected = recovered(self.made, out, bounds if hard else None, ignore=ignore, lossy=lost)
@@ -173,7 +175,8 @@ def follow(steps: Iterable[str], folder: Path) -> None:
 
 def is_blind(title: str, kinds: list[str]) -> bool:
     needs_logs, is_old = "crashed" in title or "streamed" in title, "certadm" not in title
-    reasons = [BLIND[kind] for kind in kinds if kind in BLIND]
+    needs_logs |= "put an older header onto a database" in kinds
+    reasons = [BLIND[kind] for kind in kinds if kind in BLIND and "with a loss" not in BLIND[kind]]
     return any(
         ("needs logs" not in reason or needs_logs) and ("older format" not in reason or is_old) for reason in reasons
     )
@@ -188,7 +191,8 @@ def try_out(title: str, kinds: list[str], seed: int, folder: Path) -> Case | Non
             KINDS[kind](it)
     except NotHere:
         return None
-    case = Case(made, it.files, folder, is_blind(title, kinds), not HARMLESS.keys().isdisjoint(kinds))
+    case = Case(made, it.files, folder, is_blind(title, kinds), harmless=not HARMLESS.keys().isdisjoint(kinds))
+    case.blind_to_loss = any("with a loss" in BLIND.get(kind, "") for kind in kinds)
     case.run()
     return case
 

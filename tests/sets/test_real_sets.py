@@ -235,6 +235,8 @@ row("clean", "the current log and its number disagree", both(copy(CUR, log(9)), 
 row("clean", "shut down in log 5, and pages are from later", header(DB, consistent(5)), NOT, Kind.PAGES_OFF_CHAIN)
 row("clean", "shut down in log 12", header(DB, consistent(12)), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
 row("clean", "shut down in log 2", header(DB, consistent(2)), YES, Kind.NEW_STREAM, None, f"{ALL} {CUR}")
+row("clean", "shut down before it was attached", header(DB, consistent(9, 2)), YES, Kind.NEW_STREAM, None,
+    f"{ALL} {CUR}")
 row("clean", "repaired", header(DB, (240, u32(1))), YES, Kind.DATABASE_REPAIRED)
 row("clean", "not shut down, no range", header(DB, state(2)), OPEN)
 row("clean", "no database", drop(DB), PART)

@@ -256,6 +256,12 @@ class DatabaseHeader(Record):
         return self.state is DatabaseState.CLEAN_SHUTDOWN
 
     @property
+    def tells_its_shutdown(self) -> bool:
+        """Whether it was shut down, and says once where: it is detached in that moment, and was attached before."""
+        at, detached = self.consistent_position, self.detach_position
+        return self.is_clean and detached in {at, NO_POSITION} and not at < self.attach_position
+
+    @property
     def is_new(self) -> bool:
         """Whether it was just created and never part of a log stream, as temporary databases are."""
         return self.state is DatabaseState.JUST_CREATED and not self.log_signature.is_set

@@ -100,7 +100,7 @@ class DatabaseRun:
             return
         if self.need.low:
             self._walk_needed(header.log_signature)  # a database that belongs to no stream has none of its logs
-        elif self.signature is not None:
+        elif self.signature is not None and header.tells_its_shutdown:
             self._start_forward(self.signature)
         if self.signature is not None and not self.missing:
             self._walk_forward(self.signature)

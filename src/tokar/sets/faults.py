@@ -442,9 +442,11 @@ class Rules:
     NEW_STREAM = Rule(FaultKind.NEW_STREAM,
         "no log here continues {}: the engine starts a new log stream, into which older full and incremental sets "
         "play no more", "take a full backup after the restore", severity=Severity.WARNING)
+    SHUTDOWN_UNTOLD = Rule(FaultKind.NEW_STREAM,
+        "{} was shut down at {} by its header, attached at {} and detached at {}: no log is sure to continue it",
+        NEW_STREAM.next_step, severity=Severity.WARNING)
     STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
         _LEFT_OUT, -530, severity=Severity.WARNING)
-
     CHECKPOINT_DAMAGED = Rule(FaultKind.CHECKPOINT_DAMAGED, "the checkpoint {} cannot be read",
         _NO_CHECKPOINT, -533, severity=Severity.WARNING)
     CHECKPOINT_FOREIGN = Rule(FaultKind.CHECKPOINT_FOREIGN,
@@ -455,7 +457,6 @@ class Rules:
         "recovery would begin too late and damage the database", _NO_CHECKPOINT, severity=Severity.WARNING)
     FLUSH_MAP_FOREIGN = Rule(FaultKind.FLUSH_MAP_FOREIGN, "{} is out of step with every database here",
         "leave it out: the engine makes a new one", severity=Severity.WARNING)
-
     LOGS_IN_NO_SET = Rule(FaultKind.LOG_MISSING, "{} {} in none of the sets", _ADD_ARCHIVE, -543, hard=-557)
     HISTORIES_PARTED = Rule(FaultKind.LOG_FORKED, "histories parted at generation 0x{:X}: it is another log in {}",
         "restore with --branch LOG, a log of the history that is wanted, or name its sets alone", -515)

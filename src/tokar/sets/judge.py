@@ -323,7 +323,11 @@ def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: set[s
         if found and all(role in _NOT_PLACED for _, role in found):
             yield replace(Rules.LOGS_BEFORE_CLEAN.of_logs([log for log, _ in found], name), databases=of)
         if facts.logs and not any(role in _PLAYED for _, role in roles):
-            yield Rules.NEW_STREAM.fault(name, databases=of)
+            header = run.facts.header
+            assert header is not None
+            told = header.tells_its_shutdown
+            words = () if told else (header.consistent_position, header.attach_position, header.detach_position)
+            yield (Rules.NEW_STREAM if told else Rules.SHUTDOWN_UNTOLD).fault(name, *words, databases=of)
         return
     apart = [(log, role) for log, role in own if role in {LogRole.BEFORE_GAP, LogRole.AFTER_GAP}]
     before, after = ([log for log, one in apart if one is role] for role in (LogRole.BEFORE_GAP, LogRole.AFTER_GAP))
