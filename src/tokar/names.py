@@ -93,42 +93,40 @@ class NameHashes:
 
 
 class SeenDigests:
-    """Digests of names, of which it is only asked whether they came before.
+    """Digests of names, of which it is only asked whether they came before: as many bytes for each as it has.
 
-    A set is fast, and takes eighty bytes for each; so very many are kept one after the other, in parts that are short
-    enough to be searched.
+    They are kept one after the other, in parts that are short enough to be searched.
     """
 
     SIZE: Final = 15  # Bytes of each: two meet by chance once in 2^72 sets of 2^24
-    _FEW: Final = 1 << 16
-    _REST: Final = SIZE - 2  # two say in which part it is
+    _MANY: Final = 1 << 16  # From so many on there are more parts
 
     def __init__(self) -> None:
-        self._few: set[bytes] = set()
-        self._parts: list[bytearray] = []
+        self._parts = [bytearray() for _ in range(1 << 8)]
+        self._width = 1  # How many of the bytes say in which part a digest is
+        self._count = 0
 
     def add(self, digest: bytes) -> bool:
         """Add a digest; return whether it is new."""
-        if self._parts:
-            return self._add_to_part(digest)
-        before = len(self._few)
-        self._few.add(digest)
-        is_new = len(self._few) > before
-        if len(self._few) > self._FEW:
-            self._parts = [bytearray() for _ in range(1 << 16)]
-            for one in self._few:
-                self._add_to_part(one)
-            self._few = set()
-        return is_new
-
-    def _add_to_part(self, digest: bytes) -> bool:
-        part, rest = self._parts[int.from_bytes(digest[:2])], digest[2:]
+        part, rest = self._parts[int.from_bytes(digest[: self._width])], digest[self._width :]
         at = part.find(rest)
-        while at > 0 and at % self._REST:
+        while at > 0 and at % len(rest):
             at = part.find(rest, at + 1)
-        if at < 0:
-            part += rest
-        return at < 0
+        if at >= 0:
+            return False
+        part += rest
+        self._count += 1
+        if self._count == self._MANY:
+            self._split()
+        return True
+
+    def _split(self) -> None:
+        """Make 256 parts of each."""
+        short, size = [bytearray() for _ in range(1 << 16)], self.SIZE - self._width
+        for first, part in enumerate(self._parts):
+            for at in range(0, len(part), size):
+                short[first << 8 | part[at]] += part[at + 1 : at + size]
+        self._parts, self._width = short, 2
 
 
 @lru_cache(maxsize=256)

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 from command_line import InThisProcess, done, tokar
-from disk_faults import EVERY, Strike, struck
+from disk_faults import EVERY, NATIVE, Strike, struck
 from encrypted import make_identity
 from recovery_sets import dirty, logs
-from signed import make_key, needs_ssh_keygen
+from signed import make_key, needs_ssh_keygen, public, signers
 from small_sets import contents, database, instance, write
 from sweeps import sampled
+
+from tokar import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +76,17 @@ VERBS = {
     "lab set": "lab set lab circular=off",
     "lab defragment": "lab defragment lab",
     "lab recover": "lab recover lab",
+    "create --sign": "create -q --all new.tokar in --sign key",
+    "verify --signed-by": "verify s.tokar --signed-by allowed",
+    "check --to": "check a.tokar --to database=out",
+    "extract to standard output": "extract -q a.tokar db.edb -o -",
+    "inspect --json": "inspect --json a.tokar",
+    "demo": "demo new",
+    "tokens": "tokens",
+    "sources": "sources",
+    "explain": "explain -1216",
+    "config": "config",
+    "help": "help create",
 }
 SYSTEM = [
     errno.ENOSPC,
@@ -119,6 +132,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spoilt[3000] ^= 1
         (folder / "b.tokar").write_bytes(spoilt)
         (folder / "said.json").write_text(done("check", "--json", "a.tokar").stdout)
+        done("create", "-q", "--all", "s.tokar", "in", "--sign", "key")
+        signers(folder, f"me@example.org {public(folder / 'key')}")
         done("lab", "new", "lab", "--profile", "certadm")
         done("lab", "work", "lab", "-n", "5")
     return folder
@@ -126,7 +141,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def points(verb: str, template: Path, folder: Path, *, sample: bool) -> Iterator[tuple[str, int, int | Exception]]:
     """Yield what is struck: of each name of a call each line that makes it, there the first and the last call."""
-    for number, name in enumerate(EVERY):
+    for number, name in enumerate((*EVERY, *NATIVE)):
         if sample and number % 8 != zlib.crc32(verb.encode()) % 8:
             continue
         plan = Strike(0, errno.EIO, only=name)
@@ -147,6 +162,10 @@ def ran(verb: str, template: Path, folder: Path, strike: Strike) -> Result:
     shutil.copytree(template, folder)
     with chdir(folder), struck(strike):
         return tokar(*VERBS[verb].split())
+
+
+def test_no_verb_is_without_a_row() -> None:
+    assert {words.split()[0] for words in VERBS.values()} == {*cli.VERBS}
 
 
 SAMPLES = [(verb, True) for verb in VERBS] + [(verb, False) for verb in VERBS]
@@ -184,7 +203,7 @@ def demand_told(result: Result, plain: Result, what: str) -> None:
 
 
 # What is told on standard output of a call that was refused, where the work goes on without it.
-EXCUSES = ("without their time", "owner unknown", "nothing is left over", "not known")
+EXCUSES = ("without their time", "owner unknown", "nothing is left over", "not known", "cannot be used here")
 
 
 def demand_whole(folder: Path, template: Path, made: dict[str, bytes], same: set[str]) -> None:

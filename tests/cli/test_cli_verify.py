@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -183,3 +184,16 @@ def test_what_the_system_refuses_to_read_is_not_called_damage(
     assert result.exit_code == StorageError.exit_code
     assert ("NOT VERIFIED" in last) if verb == "verify" else last.startswith("NOT PROVEN: cannot read")
     assert "DAMAGED" not in result.stdout
+
+
+def test_the_next_step_of_what_the_system_refused_is_told_for_an_entry_too(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StorageError("cannot read: Stale file handle", path=archive) from OSError(errno.ESTALE, "gone")
+
+    for name in ("small", "demand_chunk", "records"):
+        monkeypatch.setattr(f"tokar.format.entry_reader.EntryReader.{name}", refuse)
+    lines = tokar("verify", archive).stderr.splitlines()
+    assert lines[0].startswith("tokar: error: entry 0")
+    assert [line.partition("hint: ")[2][:17] for line in lines if "hint: " in line] == ["the network drive"]

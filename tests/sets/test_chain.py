@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +16,7 @@ from recovery_sets import (
     dirty,
     flip,
     logs,
+    moment,
     prior_of,
     streaming,
 )
@@ -24,6 +25,7 @@ import tokar
 from tokar.errors import InputError, SetError
 from tokar.ese.database import DatabaseState
 from tokar.ese.values import LogPosition
+from tokar.sets import fault_list
 from tokar.sets.backup_set import BackupSet, set_of_archive, set_of_receipt
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotRestorableError, restorable
@@ -34,6 +36,8 @@ from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tokar.sets.facts import SetFacts
 
 ALL = logs(5, 14)
 TOP = {generation: ALL[f"edb{generation:05X}.log"] for generation in range(5, 15)}
@@ -272,6 +276,23 @@ def test_histories_that_parted_are_a_fork(store: Store) -> None:
     with pytest.raises(NotRestorableError, match="histories parted"):
         restorable(chain, 11)
     assert restorable(chain, 8).target == 8
+
+
+def test_of_very_many_forks_the_first_are_listed_and_the_others_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_list, "MOST_LISTED", 1)
+    store.add("one", part(8, 10))
+    store.sets.append(replace(store.sets[0], id=b"2" * 16, facts=_other_history(store.sets[0].facts)))
+    (fault,) = store.chain.faults
+    assert fault.kind is Kind.LOG_FORKED
+    assert fault.consequences == ("and 2 more like it",)
+
+
+def _other_history(facts: SetFacts) -> SetFacts:
+    return replace(
+        facts, logs=tuple(replace(one, created=moment(99), previous_created=moment(98)) for one in facts.logs)
+    )
 
 
 def test_a_full_stays_on_its_own_history(store: Store) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+import weakref
 from base64 import b64encode
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -460,3 +462,16 @@ def test_the_registry_names_every_key() -> None:
         assert {name for name, default in keys if default == "required"} == {
             name for name, default in found.items() if default is MISSING
         }
+
+
+def test_facts_let_go_of_the_archive_that_they_come_from(tmp_path: Path) -> None:
+    path = archive_of(tmp_path, "whole")
+    gc.disable()  # nothing but the last name of it may hold it
+    try:
+        with Archive(path) as archive:
+            held = weakref.ref(archive)
+            facts_of_archive(archive, recorded=RecordedFacts(archive))
+        del archive
+        assert held() is None
+    finally:
+        gc.enable()

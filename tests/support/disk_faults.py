@@ -49,9 +49,14 @@ OTHERS: dict[str, tuple[Any, str]] = {
 if sys.platform != "win32":
     import fcntl
 
-    OTHERS["flock"] = (fcntl, "flock")
+    OTHERS |= {name: (fcntl, name) for name in ("flock", "ioctl")}
+    OTHERS |= {name: (os, name) for name in ("fchown", "statvfs", "sync", "pipe", "fork")}
+if hasattr(os, "posix_fadvise"):
+    OTHERS |= {name: (os, name) for name in ("posix_fadvise", "sched_getaffinity")}
 EVERY = {name: (os, name) for name in (*CHANGES, *READS, *LOOKS)} | OTHERS
-_NAMES = (*EVERY, "syncfs")
+# Those of the C library, which return an errno or keep one.
+NATIVE = ("syncfs", "renameat2")
+_NAMES = (*EVERY, *NATIVE)
 
 FAULTS: dict[str, int | str] = {
     "EIO": errno.EIO,
@@ -93,7 +98,8 @@ class Strike:
             `unreadable`: reads are counted, and one fails; `worker`: the calls of forked processes are counted, of each
             by itself, and one dies.
         sticky: Whether every later call of the same name fails as well.
-        only: The one name in EVERY that is counted, whatever the call is about, with the lines of ours that call it.
+        only: The one name in EVERY or NATIVE that is counted, whatever the call is about, with the lines of ours that
+            call it.
     """
 
     def __init__(self, at: int, how: int | str | Exception, *, sticky: bool = False, only: str | None = None) -> None:
@@ -180,7 +186,7 @@ class Strike:
 def _line_of_ours() -> str:
     """Return the line of ours that makes a call; empty where a test makes it."""
     frame: FrameType | None = sys._getframe()
-    while frame is not None:
+    while frame is not None and frame.f_code.co_name != "_execute_child":  # which leaves its child behind
         path = frame.f_code.co_filename
         if path.startswith(_OURS):
             return f"{path.removeprefix(_OURS)}:{frame.f_lineno}"
@@ -198,17 +204,18 @@ def struck(strike: Strike) -> Iterator[None]:
     """Strike in the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name in strike.calls:
+            if name in NATIVE:
+                continue
             owner, key = EVERY[name]
             original = getattr(owner, key)
             patch.setattr(owner, key, lambda *a, _n=name, _o=original, **k: strike.around(_n, _o, *a, **k))
-        if strike.places is not None:
-            pass
-        elif strike.calls is CHANGES:
-            rename, sync = durable._rename_exclusively, durable._syncfs
-            patch.setattr(durable, "_rename_exclusively", lambda *a: strike.returned("rename", rename, *a))
-            if sync is not None:
-                patch.setattr(durable, "_syncfs", lambda descriptor: strike.sync_file_system(sync, descriptor))
-        else:
+        rename, sync = durable._rename_exclusively, durable._syncfs
+        if strike.calls in {CHANGES, ("renameat2",)}:
+            name = "rename" if strike.calls is CHANGES else "renameat2"
+            patch.setattr(durable, "_rename_exclusively", lambda *a: strike.returned(name, rename, *a))
+        if sync is not None and strike.calls in {CHANGES, ("syncfs",)}:
+            patch.setattr(durable, "_syncfs", lambda descriptor: strike.sync_file_system(sync, descriptor))
+        if strike.calls is READS:
             direct = MediumSource._read_direct
             patch.setattr(MediumSource, "_read_direct", lambda *a: strike.around("pread", direct, *a))
         yield

@@ -27,7 +27,7 @@ from tokar.cli.options import (
     stream_of,
 )
 from tokar.cli.several import Answers
-from tokar.errors import ArchiveError, ExhaustedError, InputError, IntegrityError, StorageError
+from tokar.errors import ArchiveError, ExhaustedError, InputError, IntegrityError, StorageError, hint_of
 from tokar.format import records
 from tokar.format.verify import VerifyReport, verify
 from tokar.trust.signatures import (
@@ -155,6 +155,8 @@ def _from_file(
             output.note(f"error: {whose}{output.safe(str(fault.error))}")
         if report.fault_count > _MAX_PRINTED:
             output.note(f"error: {report.fault_count - _MAX_PRINTED} faults more (--json lists them)")
+        for hint in dict.fromkeys(hint for fault in report.faults if (hint := hint_of(fault.error))):
+            output.note(f"hint: {output.safe(hint)}")
         answer = _answer(path, archive.root, report, signatures_of(archive), accepted)
         return answer, report.faults[0].error if report.faults else None
 

@@ -467,8 +467,8 @@ class Ledger:
 
     def end_entries(self) -> None:
         """Note that no entry follows: the last page ends, and what tells entries apart is let go."""
+        self._keys = names.SeenDigests()  # first: the last page takes room to end
         self.end_page()
-        self._keys = names.SeenDigests()
 
     def root_body(self) -> bytes:
         """Return the body of ROOT."""

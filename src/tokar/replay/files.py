@@ -117,8 +117,9 @@ class SetFiles:
         return self._opened[key]
 
     def close(self) -> None:
-        """Close all files; a second call does nothing."""
+        """Close all files, which nobody may open again; a second call does nothing."""
         self._stack.close()
+        self._openers.clear()  # they hold this, and what the files say
 
     def __enter__(self) -> Self:
         return self

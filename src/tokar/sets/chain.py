@@ -14,6 +14,7 @@ from typing import Any, Final
 from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
+from tokar.sets.fault_list import listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
 from tokar.sets.judge import judge_set
 from tokar.sets.log_run import LogRun, labels
@@ -365,15 +366,15 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     Raises:
         InputError: No log of that name is in the sets, or several.
     """
-    listed = tuple(sorted(_unique(sets), key=_place))
-    logs = LogTable(*(one.facts.logs for one in listed))
-    without = logs.beside_branch(branch, [one.label for one in listed]) if branch else frozenset()
+    known = tuple(sorted(_unique(sets), key=_place))
+    logs = LogTable(*(one.facts.logs for one in known))
+    without = logs.beside_branch(branch, [one.label for one in known]) if branch else frozenset()
     if without:
-        logs = LogTable(*([log for log in one.facts.logs if id(log) not in without] for one in listed))
-    starts = tuple(make_start(listed, logs, number, without) for number, one in enumerate(listed) if one.has_databases)
-    verdicts = tuple(chain_verdict(listed, logs, starts, number) for number in range(len(listed)))
-    parents = tuple(_parent(listed, verdicts, number) for number in range(len(listed)))
-    return Chain(listed, starts, verdicts, parents, in_order(chain_faults(listed, logs)), logs, without)
+        logs = LogTable(*([log for log in one.facts.logs if id(log) not in without] for one in known))
+    starts = tuple(make_start(known, logs, number, without) for number, one in enumerate(known) if one.has_databases)
+    verdicts = tuple(chain_verdict(known, logs, starts, number) for number in range(len(known)))
+    parents = tuple(_parent(known, verdicts, number) for number in range(len(known)))
+    return Chain(known, starts, verdicts, parents, in_order(listed(chain_faults(known, logs))), logs, without)
 
 
 def _unique(sets: Iterable[BackupSet]) -> list[BackupSet]:

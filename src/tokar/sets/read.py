@@ -184,13 +184,15 @@ class SetReader:
         Args:
             source: The archive or folder.
         """
-        found = self._files
+        found = [one for one in self._files if not isinstance(one, LogFacts)]
+        logs = [one for one in self._files if isinstance(one, LogFacts)]
+        self._files = found  # where a log is replaced nobody else holds it
         patches = tuple(one for one in found if isinstance(one, PatchFacts))
         databases = tuple(_with_patch(one, patches) for one in found if isinstance(one, DatabaseFacts))
-        logs = [one for one in found if isinstance(one, LogFacts)]
         logs.sort(key=_generation)
         logs = [one for _, same in groupby(logs, _generation) for one in sorted(same, key=lambda log: log.name)]
         _with_reach(logs, databases)
+        self._files = [*found, *logs]
         if any(log.signature is not None for log in logs):  # they are for something, and say where it lay
             alone = not any(one.recognised for one in databases)
             named = {names.leaf_of(one.path).lower() for log in logs for one in log.attached}

@@ -180,31 +180,18 @@ class RecordedFacts:
     """
 
     def __init__(self, archive: Archive) -> None:
-        self.passed_over = False  # Whether there are facts that cannot be taken: malformed, or of another version
         self.unlike: list[str] = []  # Files whose content gives other facts: it wins (FACT-2)
         chains: list[Mapping[str, Any]] = []
-        numbers = array("Q", sorted(int(one["entry"]) for one in self._facts(archive, chains)))
+        odd: list[str] = []
+        numbers = array("Q", sorted(int(one["entry"]) for one in _facts_in(archive, chains, odd)))
         self._numbers = array("Q", (one for one, same in groupby(numbers) if len([*same]) == 1))
-        self.passed_over |= len(self._numbers) < len(numbers)
-        self._coming = self._facts(archive, [])
+        # Whether there are facts that cannot be taken: malformed, or of another version.
+        self.passed_over = bool(odd) or len(self._numbers) < len(numbers)
+        self._coming = _facts_in(archive, [], odd)
         self._read: dict[int, Mapping[str, Any]] = {}  # Facts that were read and not asked for yet
         times = Counter(int(one["entry"]) for one in chains)
         self._chains = {number: one for one in chains if times[number := int(one["entry"])] == 1}
         self.passed_over |= len(self._chains) < len(chains)
-
-    def _facts(self, archive: Archive, chains: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        """Yield what is said of entries, and add what is said of the pages of databases to `chains`."""
-        for body in archive.extras(records.FACT):
-            try:
-                facts, more = metadata.parse_facts(body)
-            except FormatError:
-                self.passed_over = True
-                continue
-            yield from (one for one in facts if int(one["entry"]) <= _LAST_NUMBER)
-            if more and chains:
-                self.passed_over = True  # one record has them all
-            elif more:
-                chains += more
 
     def __contains__(self, number: int | None) -> bool:
         at = bisect_left(self._numbers, number) if number is not None else 0
@@ -263,6 +250,24 @@ class RecordedFacts:
             names = ("off", "off_count", "unwritten", "unlinked")
             if any(getattr(kept, name) != getattr(chain, name) for name in names):
                 self.unlike.append(one.name)
+
+
+def _facts_in(archive: Archive, chains: list[Mapping[str, Any]], odd: list[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield what is said of entries; add to `chains` what is said of the pages of databases, and to `odd` what is odd.
+
+    It holds nothing of whoever asks for it, and so lets the archive go with that.
+    """
+    for body in archive.extras(records.FACT):
+        try:
+            facts, more = metadata.parse_facts(body)
+        except FormatError as error:
+            odd.append(error.message)
+            continue
+        yield from (one for one in facts if int(one["entry"]) <= _LAST_NUMBER)
+        if more and chains:
+            odd.append("one record has all chains")
+        elif more:
+            chains += more
 
 
 def _demand(condition: object) -> None:
