@@ -61,7 +61,7 @@ bench: $(BIN)/.ready
 	$(BIN)/python -m benchmarks
 
 bench-peers: $(BIN)/.ready
-	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.peers $(PEERS_OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

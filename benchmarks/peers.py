@@ -1,14 +1,15 @@
 """tokar beside the tools that people would pick instead, each as it stores without compressing.
 
     python -m benchmarks.peers [--folder DIR] [--size MIB] [--logs N] [--databases MIB] [--files N] [--rounds N]
-                               [--only NAME...] [--tools NAME...]
+                               [--minutes N] [--only NAME...] [--tools NAME...] [--table]
 
 Three sets: one large file; the set that people have (logs of 1 MiB and two databases); many files of 1 KiB. Three
 operations: create, verify, restore. A round runs every tool once, in another order each time, and a time ends when all
 is on the disk: each command is followed by a sync of its file system, for those that sync themselves too. What was read
 before lies in the cache (warm). A cell is the time over that of `cp` (create, restore) or of reading the bytes with
 `cat` (verify) in the same round: the median of the rounds, with its 95 % interval. Less is faster. Nothing is
-installed; a tool that is not there is left out.
+installed; a tool that is not there is left out. `--minutes` bounds all of it: rounds end where the share of their set
+is used up, but not before the third. `--table` writes the tables into the page of the manual as well.
 
 borg and restic deduplicate, and restic always encrypts and compresses a little: they do more than what is asked here.
 """
@@ -20,8 +21,11 @@ import multiprocessing
 import os
 import platform
 import random
+import re
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +33,10 @@ from pathlib import Path
 
 from benchmarks.sets import make_logs_and_databases, make_one_file, make_small_files
 from benchmarks.timing import ENVIRONMENT, TOKAR, Job, ratio, remove, run
+
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "speed.md"
+_BEGIN, _END = "<!-- measured -->", "<!-- end -->"
+_LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -115,9 +123,10 @@ class Race:
         command = f"({command}) && sync -f {self._work}" if synced else command
         self._times.setdefault((operation, tool), []).append(run(Job(tool, command)).seconds)
 
-    def run(self, rounds: int) -> None:
-        """Run all rounds; the first, which warms up, does not count."""
-        for number in range(rounds + 1):
+    def run(self, rounds: int, seconds: float) -> int:
+        """Run rounds until there are enough or the time is up; the first, which warms up, does not count."""
+        end, number = time.monotonic() + seconds, 0
+        while number <= rounds and (number <= _LEAST_ROUNDS or time.monotonic() < end):
             dice = random.Random(number)
             for tool in dice.sample(self._tools, len(self._tools)):
                 remove(self._archive(tool))
@@ -132,8 +141,10 @@ class Race:
                 remove(self._out)
             if not number:
                 self._times.clear()
+            number += 1
         for tool in self._tools:
             remove(self._archive(tool))
+        return number - 1
 
     def cell(self, operation: str, tool: str) -> str:
         """Return the ratio of one operation to that of `cp`, or a dash."""
@@ -141,6 +152,22 @@ class Race:
             return "-"
         median, low, high = ratio(self._times[operation, tool], self._times[operation, "cp"])
         return f"{median:.2f} [{low:.2f}-{high:.2f}]"
+
+
+def write_page(text: str) -> None:
+    """Put what was measured between the marks of the page."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def machine(folder: Path | None) -> str:
+    """Return what kind of machine this is."""
+    info = Path("/proc/cpuinfo")
+    models = re.findall(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.exists() else []
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder or tempfile.gettempdir()], capture_output=True, check=False)
+    parts = [f"{os.cpu_count()} processors", *models[:1], f"{platform.system()} {platform.release()}"]
+    return ", ".join([*parts, kind.stdout.decode().strip(), f"Python {platform.python_version()}"])
 
 
 def main() -> None:
@@ -152,38 +179,47 @@ def main() -> None:
     parser.add_argument("--databases", type=int, default=1024, help="size of each of the two databases in MiB")
     parser.add_argument("--files", type=int, default=100_000, help="how many small files")
     parser.add_argument("--rounds", type=int, default=15, help="counted rounds")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="about how long all of it may take")
     parser.add_argument("--only", nargs="*", default=[], help="only sets whose name contains one of these")
     parser.add_argument("--tools", nargs="*", default=list(TOOLS), choices=list(TOOLS), help="only these, and cp")
+    parser.add_argument("--table", action="store_true", help=f"write the tables into {PAGE.name} as well")
     arguments = parser.parse_args()
     tools = [name for name, tool in TOOLS.items() if name in {"cp", *arguments.tools} and shutil.which(tool.program)]
     missing = [name for name in arguments.tools if name not in tools]
-    print(
-        f"{os.cpu_count()} processors, {platform.system()} {platform.release()}; {arguments.rounds} rounds, warm cache"
-    )
     if missing:
         print(f"not there, so left out: {', '.join(missing)}")
-    sets: dict[str, Callable[[Path], None]] = {
-        "one-large-file": partial(make_one_file, mebibytes=arguments.size),
-        "logs-and-databases": partial(make_logs_and_databases, logs=arguments.logs, mebibytes=arguments.databases),
-        "small-files": partial(make_small_files, count=arguments.files),
+    size, logs, databases, files = arguments.size, arguments.logs, arguments.databases, arguments.files
+    sets: dict[str, tuple[str, Callable[[Path], None]]] = {
+        "one-large-file": (f"One file of {size} MiB", partial(make_one_file, mebibytes=size)),
+        "logs-and-databases": (
+            f"{logs} logs of 1 MiB and two databases of {databases} MiB",
+            partial(make_logs_and_databases, logs=logs, mebibytes=databases),
+        ),
+        "small-files": (f"{files:,} files of 1 KiB", partial(make_small_files, count=files)),
     }
+    chosen = [name for name in sets if not arguments.only or any(word in name for word in arguments.only)]
+    lines = [f"{machine(arguments.folder)}; warm cache, all on the disk."]
+    print(lines[0])
     with tempfile.TemporaryDirectory(prefix="tokar-bench-", dir=arguments.folder) as name:
         work = Path(name)
         ENVIRONMENT.update(PEERS_ENVIRONMENT, BORG_BASE_DIR=f"{work}/borg", RESTIC_CACHE_DIR=f"{work}/restic")
-        for title, make in sets.items():
-            if arguments.only and not any(word in title for word in arguments.only):
-                continue
+        for one in chosen:
+            title, make = sets[one]
             # In a process of its own: a child's peak memory begins with that of its parent.
-            maker = multiprocessing.Process(target=make, args=(work / title,))
+            maker = multiprocessing.Process(target=make, args=(work / one,))
             maker.start()
             maker.join()
-            race = Race(work / title, work, tools)
-            race.run(arguments.rounds)
-            print(f"\n| {title} | create / cp | verify / cat | restore / cp |\n|---|---|---|---|")
+            race = Race(work / one, work, tools)
+            rounds = race.run(arguments.rounds, 60 * arguments.minutes / len(chosen))
+            table = [f"### {title}", "", f"| {rounds} rounds | create | verify | restore |", "|---|---|---|---|"]
             for tool in tools[1:]:
                 cells = [race.cell(operation, tool) for operation in ("create", "verify", "restore")]
-                print(f"| {tool} | {' | '.join(cells)} |", flush=True)
-            remove(work / title)
+                table.append(f"| {tool} | {' | '.join(cells)} |")
+            print("", *table, sep="\n", flush=True)
+            lines += ["", *table]
+            remove(work / one)
+    if arguments.table:
+        write_page("\n".join(lines))
 
 
 if __name__ == "__main__":
