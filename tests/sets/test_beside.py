@@ -19,6 +19,7 @@ from recovery_sets import (
     archive,
     database,
     dirty,
+    flip,
     logs,
     moment,
     streaming,
@@ -376,3 +377,29 @@ def test_of_copies_the_one_with_pages_of_the_size_of_its_logs_is_the_one(tmp_pat
     verdict = judge_set(facts)
     assert [one.file.name for one in verdict.left_out if isinstance(one.file, DatabaseFacts)] == [DATABASE]
     assert [one.name for one in verdict.databases] == [f"old/{DATABASE}"]
+
+
+def with_bits(data: bytes) -> bytes:
+    return flip(flip(data, 3 * 4096 + 99), 3 * 4096 + 2000, 3)
+
+
+@pytest.mark.parametrize(
+    ("broken", "when"),
+    [(with_bits, " of an earlier time"), (lambda data: bytes(len(data)), ""), (lambda _: b"", "")],
+)
+def test_a_whole_copy_is_named_as_the_way_out_of_damage(broken: Any, when: str, tmp_path: Path) -> None:
+    whole = bytes(dirty(5, 7))
+    header = DatabaseHeader.unpack(whole)
+    later = replace(header, dbtime=header.dbtime + 9).build() * 2 + whole[2 * 4096 :]
+    files = {DATABASE: broken(later), f"old/{DATABASE}": whole, **logs(5, 7)}
+    fault = judge_set(facts_of_folder(write(tmp_path, files), examine=True)).blocking[0]
+    assert fault.next_step.endswith(
+        f"; or restore old/{DATABASE}, a whole copy{when}, in its place with the logs (--only)"
+    )
+
+
+def test_a_damaged_copy_is_no_way_out(tmp_path: Path) -> None:
+    damaged = with_bits(bytes(dirty(5, 7)))
+    files = {DATABASE: bytes(len(damaged)), f"old/{DATABASE}": damaged, **logs(5, 7)}
+    verdict = judge_set(facts_of_folder(write(tmp_path, files), examine=True))
+    assert all("--only" not in one.next_step for one in verdict.blocking)

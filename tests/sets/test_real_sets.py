@@ -159,6 +159,7 @@ row("crashed", "a current log that was just begun", blank(CUR), NOT, Kind.PAGES_
 row("crashed", "log 3 ends too early", blank(N3, 5 * 4096), NOT, Kind.LOG_ALTERED, -590)
 row("crashed", "log 4 ends before a position that log 5 gives", blank(N4, 5 * 4096), NOT, Kind.LOG_SHORT, -501)
 row("crashed", "other records in log 4", rewritten(N4, 3), NOT, Kind.LOG_ALTERED, -590)
+row("crashed", "what is no record in the current log", rewritten(CUR, 2), OPEN)
 row("crashed", "logs 3 and 4 changed places", swap(N3, N4), NOT, Kind.LOG_NAME, -513)
 row("crashed", "log 4 and the current one changed places", swap(N4, CUR), NOT, Kind.LOG_NAME, -528)
 row("crashed", "log 4 is called 7", rename(N4, log(7)), NOT, Kind.LOG_NAME, -513)

@@ -176,7 +176,7 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
         for _ in feed_logs(player, stream.logs, map(open_file, stream.logs)):
             pass
     except FormatError as error:
-        return {key: ChainFacts(why_not=str(error)) for key in followers}
+        return {key: ChainFacts(why_not=str(error), changes=one.changes) for key, one in followers.items()}
     high = stream.logs[-1].generation or 0
     return {key: replace(follower.finish(), high=high) for key, follower in followers.items()}
 

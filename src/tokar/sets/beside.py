@@ -8,7 +8,7 @@ from dataclasses import replace
 from tokar.ese.values import Signature
 from tokar.names import collision_key, leaf_of, printable
 from tokar.sets.facts import DatabaseFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
-from tokar.sets.faults import Fault, Rules, Severity
+from tokar.sets.faults import Fault, Rules, Scope, Severity
 from tokar.sets.file_faults import database_faults
 from tokar.words import noun, some
 
@@ -93,6 +93,37 @@ def copy_faults(databases: Sequence[DatabaseFacts], apart: Mapping[int, str]) ->
             gone = [one.name for one in alike if id(one) in apart and not _is_sound(one)]
             which += f", and {some(gone)} {noun(len(gone), 'is', 'are')} damaged" if gone else ""
             yield Rules.DATABASE_TWICE.fault(some(names), which, files=names, databases=names)
+
+
+def with_whole_copy(faults: Sequence[Fault], own: DatabaseFacts, databases: Iterable[DatabaseFacts]) -> list[Fault]:
+    """Return faults of a database; where a whole copy of it is here, that is one more way out of damage.
+
+    Args:
+        faults: What is wrong.
+        own: The database.
+        databases: All that are here.
+    """
+    whole = [one for one in databases if one is not own and _are_one(own, one) and _is_sound(one)]
+    if not whole:
+        return [*faults]
+    best = max(whole, key=_moment)
+    when = " of an earlier time" * _is_earlier(best, own)
+    way = f"; or restore {best.name}, a whole copy{when}, in its place with the logs (--only)"
+    blocks = [
+        one.severity is Severity.ERROR and one.kind.scope is Scope.FILE and own.name in one.files for one in faults
+    ]
+    return [replace(one, next_step=one.next_step + way * bad) for one, bad in zip(faults, blocks, strict=True)]
+
+
+def _are_one(own: DatabaseFacts, other: DatabaseFacts) -> bool:
+    """Return whether two files are of one database; one that cannot be read is known by its name alone."""
+    if other.header is None or own.header is None:
+        return other.header is not None and own.leaf.lower() == other.leaf.lower()
+    return own.header.signature.is_set and own.header.signature == other.header.signature
+
+
+def _is_earlier(one: DatabaseFacts, own: DatabaseFacts) -> bool:
+    return own.header is not None and _moment(one) < _moment(own)
 
 
 def _copies(databases: Iterable[DatabaseFacts]) -> dict[Signature, list[DatabaseFacts]]:

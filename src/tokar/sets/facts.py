@@ -122,7 +122,8 @@ class DatabaseFacts(FileFacts):
         chain = self.chain
         if chain is None or chain.is_explained:
             return False
-        return bool(chain.why_not) or chain.high >= generation
+        # Records of an engine that is not known are none from the first one on, and nobody can follow them.
+        return not chain.changes if chain.why_not else chain.high >= generation
 
     @property
     def is_backup_copy(self) -> bool:

@@ -18,6 +18,7 @@ from tokar.sets.beside import (
     name_in_logs,
     pair_faults,
     together_faults,
+    with_whole_copy,
     without_copies,
 )
 from tokar.sets.by_generation import TimesByGeneration
@@ -114,7 +115,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         run.walk(proven[run.signature])
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
-        run.faults = for_owner(run.faults, facts.profile)
+        run.faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases), facts.profile)
     _give_up_lost(runs)
     between = [*_holes_between(runs)]
     verdicts = tuple(run.verdict() for run in runs)
@@ -219,7 +220,10 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
     for database, verdict in zip(facts.databases, verdicts, strict=True):
         yield from verdict.not_checked
         if verdict.reaches and not database.is_followed_to(verdict.reaches):
-            yield f"{database.name}: its pages were not followed through these logs (tokar check --content)"
+            chain = database.chain
+            why = chain.why_not if chain is not None and not chain.is_explained else ""
+            end = f" to the end: {why}" if why else " (tokar check --content)"
+            yield f"{database.name}: its pages were not followed through these logs{end}"
     for patch in facts.patches:
         if patch.size and patch.trailer is None:
             yield f"{patch.name}: a patch file with content; its layout is not known, it is kept as it is"
