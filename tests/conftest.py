@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from posix_only import leave_out
+from sweeps import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# How often a property is tried that does not say it itself.
+settings.register_profile("tokar", examples(100))
+settings.load_profile("tokar")
 # A command that fails in a way that nobody expected shows its traceback, and tests look for one.
 os.environ["TOKAR_DEBUG"] = "1"
 # Tests, and commands that they start as processes, share their compiled modules, also where the environment says to
@@ -64,18 +69,28 @@ SLOW = {
     ),
 }
 
+# These are left out of `make quick` too, but each of their values is a case of its own.
+WHOLE = {
+    *("test_berkeleydb_source", "test_ca_backup", "test_cli_create_examine", "test_cli_encryption", "test_cli_growth"),
+    *("test_cli_hints", "test_cli_json", "test_cli_limits", "test_cli_probe", "test_cli_refusals", "test_cli_sources"),
+    *("test_contract_ca", "test_contract_native", "test_dirty", "test_follow", "test_lab_citizen", "test_layers"),
+    *("test_manual", "test_native", "test_on_disk", "test_prepare_joined", "test_recorded", "test_rekeying"),
+    *("test_stager", "test_timeline"),
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, leave half of their values to the torture run, and on Windows what only POSIX has."""
+    """Mark slow tests, leave three quarters of their values to the torture, and on Windows what only POSIX has."""
     values = defaultdict(list)
     for item in items:
-        if item.path.stem in SLOW:
+        if item.path.stem in SLOW | WHOLE:
             item.add_marker("slow")
+        if item.path.stem in SLOW:
             values[item.nodeid.partition("[")[0]].append(item)
     for several in values.values():
         if not any(item.get_closest_marker("torture") for item in several):  # else the test chooses itself
             several.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))  # the same ones every time, of every kind
-            for item in several[max((len(several) + 1) // 2, 2) :]:
+            for item in several[max((len(several) + 3) // 4, 2) :]:
                 item.add_marker("torture")
     if os.name == "nt":
         leave_out(items)

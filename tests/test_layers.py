@@ -7,6 +7,10 @@ import tomllib
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 
@@ -53,22 +57,24 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement below a node, but those under TYPE_CHECKING."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, part, ()):
+            yield child
+            if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+                yield from statements(child)
+
+
 def imported(path: Path) -> set[str]:
     """Every module that a file imports, also inside functions, but not under TYPE_CHECKING."""
     found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            return
+    for node in statements(tree_of(path)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             found.update(name if (name := f"{module}.{alias.name}") in MODULES else module for alias in node.names)
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(tree_of(path))
     return found
 
 
@@ -113,7 +119,7 @@ def test_a_plain_install_has_all_that_checks_pages_and_the_old_name_for_that_sta
 
 def test_every_file_is_short_and_every_name_stands_for_one_thing() -> None:
     assert [name for name, path in MODULES.items() if path.read_text(encoding="utf-8").count("\n") > 500] == []
-    nodes = (node for path in MODULES.values() for node in ast.walk(tree_of(path)))
+    nodes = (node for path in MODULES.values() for node in statements(tree_of(path)))
     classes = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
     assert [name for name, count in classes.items() if count > 1] == []
     leaves = Counter(path.stem for path in MODULES.values() if "cli" not in path.parts and path.stem != "__init__")

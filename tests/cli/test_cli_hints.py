@@ -38,7 +38,7 @@ def wrong(text: str, *, refused: bool, served: bool) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("served", [False, True], ids=["alone", "served"])
-@pytest.mark.parametrize("kind", sampled(ALL_KINDS, lambda kind: sorted(ALL_KINDS).index(kind) % 6 == 0))
+@pytest.mark.parametrize("kind", sampled(ALL_KINDS, lambda kind: sorted(ALL_KINDS).index(kind) % 15 == 0))
 def test_what_is_advised_can_be_done(kind: str, *, served: bool, tmp_path: Path) -> None:
     chance = random.Random(kind)
     found = []

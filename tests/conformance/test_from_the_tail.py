@@ -124,8 +124,8 @@ def test_added_and_removed_records_keys_leave_the_root_as_it_is() -> None:
     assert len(roots) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["head-1-encrypted", pytest.param("head-1-encrypted-keys", marks=pytest.mark.torture)])
+@pytest.mark.torture  # it takes a second or two to try a passphrase
+@pytest.mark.parametrize("name", ["head-1-encrypted", "head-1-encrypted-keys"])
 def test_a_passphrase_opens_what_was_wrapped_for_it(name: str) -> None:
     archive = Archive(BytesSource(case_of(name).data), Identities(passphrase=lambda: WORDS))
     assert archive.read(archive.entry(0)) == b"tokar\n"

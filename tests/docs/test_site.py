@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = re.compile(r"""(?:src=|<link[^>]*href=|url\(|@import\s+)["']?(?:https?:)?//[^"'\s)]+""")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.torture  # it takes as long as 300 other tests; .ci/run makes the site too
 
 
 @pytest.fixture(scope="module")

@@ -288,6 +288,7 @@ def test_real_pages_come_from_the_longest_names() -> None:
     assert from_the_front(data).answer == from_the_tail(data).answer == "sealed"
 
 
+@pytest.mark.torture  # at a small limit every page but the last is full, above
 def test_real_pages_come_after_65536_entries() -> None:
     data = written(*[(0x21, b"%d" % number, b"") for number in range(65_537)])
     assert pages_of(data) == [65_536, 1]

@@ -381,7 +381,7 @@ def differences(title: str, folder: Path, *, verbs: int) -> Iterator[str]:
     Args:
         title: The row.
         folder: Where to work.
-        verbs: 2: those that look at an archive; 3: those that make one or place one, too.
+        verbs: 1: create and check; 2: all that look at an archive; 3: those that make one or place one, too.
     """
     name, work, word, kind, code, left_out = ROWS[title]
     files = sample(name)
@@ -400,7 +400,8 @@ def differences(title: str, folder: Path, *, verbs: int) -> Iterator[str]:
         yield f"left out are {sorted(full.left_out)}"
     if full.exit_code != (0 if word in {YES, PART} else 9):
         yield f"check --content ends with {full.exit_code}"
-    yield from contradictions(path, full)
+    if verbs > 1:
+        yield from contradictions(path, full)
     if verbs > 2 and not name.endswith("+"):  # nobody says where the other files go, and no server lists them
         yield from restores(path, full)
         yield from backed_up(folder / "set", folder / "b.tokar", full)
@@ -409,7 +410,7 @@ def differences(title: str, folder: Path, *, verbs: int) -> Iterator[str]:
 @pytest.mark.parametrize("title", sampled(ROWS, lambda title: title in FIRST_OF_A_KIND))
 def test_a_changed_set_gets_its_verdict(title: str, tmp_path: Path) -> None:
     """Rows that are the first of their kind of set, verdict and cause; from every verb the first of a verdict."""
-    verbs = 3 if title in FIRST_OF_A_VERDICT else 2
+    verbs = 3 if title in FIRST_OF_A_VERDICT else 1
     assert [*differences(title, tmp_path, verbs=verbs)] == []
 
 
