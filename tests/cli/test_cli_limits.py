@@ -40,8 +40,8 @@ LIMITS = {
     "RLIMIT_STACK": [262_144],
     "RLIMIT_FSIZE": [0, 5000],
 }
-# One value each that lets the interpreter begin and no verb end: of three verbs two are struck, each by one limit.
-SAMPLE = [("RLIMIT_NOFILE", 8), ("RLIMIT_AS", 110_000_000), None]
+# One value each that lets the interpreter begin and no verb end: every second verb is struck, by one of the limits.
+SAMPLE = [("RLIMIT_NOFILE", 8), None, ("RLIMIT_AS", 110_000_000), None]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def limit(name: str, value: int) -> None:
     ("verb", "name", "value"),
     sampled(
         [(verb, name, value) for verb in VERBS for name, values in LIMITS.items() for value in values],
-        lambda verb, name, value: (name, value) == SAMPLE[VERBS.index(verb) % 3],
+        lambda verb, name, value: (name, value) == SAMPLE[VERBS.index(verb) % 4],
     ),
 )
 def test_too_little_of_something_is_an_error_with_a_next_step(verb: str, name: str, value: int, folder: Path) -> None:

@@ -110,7 +110,7 @@ def points(folder: Path, profile: str, work: Callable[[Story], Callable[[], obje
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("kind", ["roll-over", "circular", "checkpoint", "stop"])
-@pytest.mark.parametrize("stride", [2, pytest.param(1, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.torture)])
 def test_a_kill_at_any_point_leaves_what_its_engine_recovers(
     profile: str, kind: str, stride: int, tmp_path: Path
 ) -> None:
