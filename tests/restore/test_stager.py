@@ -92,6 +92,17 @@ def test_the_result_is_the_same_for_any_number_of_processes(tmp_path: Path, proc
     assert times == {name: 10**18 + number for number, name in enumerate(EXPECTED)}
 
 
+def test_progress_is_told_in_the_process_that_placing_was_called_in_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(_: int) -> None:
+        (tmp_path / str(os.getpid())).touch()
+
+    monkeypatch.setattr(contents, "_PROGRESS_STEP", 1)
+    place(plan_of(FILES, into=str(tmp_path / "out")), Reader(), progress=tell, processes=3)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [str(os.getpid())]
+
+
 @pytest.mark.parametrize("number", [helped()[0], helped()[20], helped()[-1]])
 @pytest.mark.parametrize("act", [MemoryError(), lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL)])
 def test_what_a_process_could_not_do_is_done_by_the_one_it_was_forked_from(

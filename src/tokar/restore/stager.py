@@ -98,7 +98,7 @@ class Stager:
 
     def _stage_with_workers(self, processes: int) -> None:
         """Stage everything, the small files in several processes."""
-        pool = WorkerPool(processes - 1, lambda share: self._stage_share(share, processes))
+        pool = WorkerPool(processes - 1, lambda share: self._stage_elsewhere(share, processes))
         try:
             for _ in self._stage_share(0, processes):
                 self._take(pool.tallies(wait=False))
@@ -113,6 +113,11 @@ class Stager:
                 pass
         if self._files != self._expected:  # a directory is renamed as a whole, and would not show it
             raise StorageError(f"only {self._files} of {self._expected} files were staged")
+
+    def _stage_elsewhere(self, share: int, shares: int) -> Iterator[Tally]:
+        """Stage a share in a copy of this process, which tells no progress: its lock may be held for ever here."""
+        self._progress = None
+        return self._stage_share(share, shares)
 
     def _take(self, tallies: Iterator[Tally]) -> None:
         """Account for what the pool has done."""
