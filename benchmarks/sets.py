@@ -28,14 +28,14 @@ def make_mixed(folder: Path, mebibytes: int) -> None:
                 file.write(bytes(1 << 20) if part % 16 == 15 else source[start : start + (1 << 20)])
 
 
-def make_small_files(folder: Path, count: int) -> None:
-    """Write files of 1 KiB that do not compress."""
+def make_small_files(folder: Path, count: int, size: int = 1024) -> None:
+    """Write files of 1 KiB, or of another size, that do not compress."""
     if folder.exists():
         return
     dice = random.Random(2)
     folder.mkdir()
     for number in range(count):
-        (folder / f"f{number:06d}.dat").write_bytes(dice.randbytes(1024))
+        (folder / f"f{number:06d}.dat").write_bytes(dice.randbytes(size))
 
 
 def make_one_file(folder: Path, mebibytes: int) -> None:
