@@ -434,7 +434,7 @@ def changed_twice(number: int) -> tuple[str, Files]:
         others = [title for title, row in ROWS.items() if row[0] == name and title != one]
         for two in chance.sample(others, len(others)) if not name.endswith("+") else ():
             files = sample(name)
-            with suppress(KeyError):  # the first one took away what the second one changes
+            with suppress(KeyError, IndexError):  # the first one took away what the second one changes
                 work(files)
                 ROWS[two][1](files)
                 return f"{one}, {two}", files
