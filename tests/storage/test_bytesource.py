@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokar.errors import StorageError
+from tokar.storage import bytesource
 from tokar.storage.bytesource import ByteSource, BytesSource, FileSource, MediumSource, Reread
 
 DATA = bytes(range(256)) * 40
@@ -154,3 +155,14 @@ def test_a_file_system_without_reads_past_the_cache_is_read_after_it_was_dropped
     with MediumSource(tmp_path / "file") as source:
         assert source.read(0, 7) == b"content"
         assert source.reread is not Reread.DIRECT
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs pipes that are not waited for")
+def test_a_file_that_has_nothing_yet_begins_with_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    monkeypatch.setattr(bytesource, "open_file", lambda _: reading)
+    try:
+        assert bytesource.read_start("kmsg", 5) == b""
+    finally:
+        os.close(writing)

@@ -142,7 +142,7 @@ def read_start(path: Path | str, size: int) -> bytes:
         StorageError: It cannot be read, or is neither a regular file nor a block device.
     """
     with storage_errors("read", path), open(open_file(path), "rb") as file:
-        return file.read(size)
+        return file.read(size) or b""  # None of what has nothing yet, as a file of /proc may
 
 
 class FileSource:
