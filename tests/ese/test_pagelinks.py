@@ -11,8 +11,8 @@ from sweeps import examples
 
 from tokar.ese.content_facts import PageReport
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, Event
-from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, PageHeader, seal_page
-from tokar.ese.pagelinks import MOST_UNLINKED, PageLinks
+from tokar.ese.page import LARGE_PAGE_SIZE, NEW_FORMAT, PageHeader, named_pages, seal_page
+from tokar.ese.pagelinks import MOST_UNLINKED, PageLinks, inner_names
 from tokar.storage.bytesource import BytesSource
 
 ROOT, LEAF, EMPTY = 1, 2, 8
@@ -141,3 +141,52 @@ def test_a_page_moved_in_its_chain_is_found(order: list[int], at: int, named: in
     before, after = ([0, *order, 0][at], [0, *order, 0][at + 2])
     pages[number - 1] = page(number, named, after)
     assert bool(report_of(*pages).unlinked) == (named != before)
+
+
+@examples(200)
+@given(
+    size=st.sampled_from(PAGE_SIZES),
+    root=st.booleans(),
+    nodes=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 7), st.binary(max_size=12), st.booleans()),
+        min_size=32,
+        max_size=40,
+    ),
+    own=st.binary(max_size=26) | st.integers(0, 99).map(lambda space: struct.pack("<QII", 0, 1, space)),
+    noise=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
+    tags=st.integers(-3, 5),
+)
+def test_many_children_at_once_are_what_the_plain_rule_reads(  # noqa: PLR0917 - what a page is made of
+    size: int,
+    root: bool,
+    nodes: list[tuple[int, int, int, bytes, bool]],
+    own: bytes,
+    noise: list[tuple[int, int]],
+    tags: int,
+) -> None:
+    large, body, table = size >= LARGE_PAGE_SIZE, own, struct.pack("<HH", len(own), 0)
+    for key, prefix, flags, rest, whole in nodes:
+        node = (prefix.to_bytes(2, "little") if flags & 4 else b"") + key.to_bytes(2, "little") + bytes(key)
+        node += rest[:4].ljust(4, b"\1") if whole else rest
+        node = (
+            (int.from_bytes(node[:2], "little") | flags << 13 * large).to_bytes(2, "little") + node[2:]
+            if large
+            else node
+        )
+        table = struct.pack("<HH", len(node), len(body) | (0 if large else flags << 13)) + table
+        body += node
+    kind = NEW_FORMAT | ROOT * root
+    head = PageHeader(dbtime=9, object_id=7, tag_count=max(len(nodes) + 1 + tags, 0), flags=kind).pack()
+    data = bytearray((head + bytes(40 * large) + body).ljust(size, b"\0")[: size - len(table)] + table)
+    for at, value in noise:
+        data[-1 - at] = value
+    found = inner_names(bytes(data))
+    if found is not None:
+        assert sorted(found.tolist()) == sorted(number for number, _ in named_pages(bytes(data)))
+
+
+def test_only_inner_pages_with_many_nodes_are_looked_at_all_at_once() -> None:
+    nodes = tuple(child(number) for number in range(40))
+    assert inner_names(page(4, 0, 0, flags=0, nodes=nodes)) is not None
+    assert inner_names(page(4, 0, 0, flags=LEAF, nodes=nodes)) is None
+    assert inner_names(page(4, 0, 0, flags=0, nodes=nodes[:3])) is None

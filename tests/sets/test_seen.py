@@ -48,6 +48,18 @@ def test_beyond_some_files_nothing_is_kept(path: Path, monkeypatch: pytest.Monke
         assert sum(files.take(number) is not None for number in range(len(opened))) == 2
 
 
+def test_of_much_at_once_the_rest_is_left_for_another_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "_MOST_AT_ONCE", 1)
+    with tokar.open(path) as opened:
+        files, (first, second, *_) = SeenFiles(opened.head.profile), opened.entries
+        watcher = files.watch(first)
+        assert watcher is not None
+        assert files.watch(second) is None
+        watcher(memoryview(opened.read(first)))
+        watcher.finish()
+        assert files.watch(second) is not None
+
+
 def test_of_a_damaged_file_nothing_is_kept(path: Path) -> None:
     with tokar.open(path) as opened:
         at = opened.records(opened.find(DATABASE)).data_positions[0] + 5000

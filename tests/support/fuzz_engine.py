@@ -29,6 +29,7 @@ from tokar.ese.log import LogHeader
 from tokar.ese.logcheck import LogChecker
 from tokar.ese.logrecords import TYPES
 from tokar.ese.page import has_ecc, last_owned, named_pages, page_is_sealed, seal_page, seal_segment
+from tokar.ese.pagelinks import inner_names
 from tokar.ese.pages import PageChecker
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
@@ -272,7 +273,8 @@ def _nodes(data: bytes) -> None:
     for size in (2048, 16384):
         page = _laid_out(body, size) if flag & 1 else _sparse(body, size)
         with suppress(ArchiveError):
-            list(named_pages(page))
+            named, at_once = sorted(number for number, _ in named_pages(page)), inner_names(page)
+            assert at_once is None or sorted(at_once.tolist()) == named
             last_owned(page)
         with suppress(ArchiveError):
             NodePage(page, 4).content()
@@ -286,7 +288,7 @@ def _laid_out(data: bytes, size: int) -> bytes:
     page = bytearray(data[:40].ljust(80 if size >= 16384 else 40, b"\0"))
     head, at = len(page), 40
     tags: list[bytes] = []
-    while at + 2 <= len(data) and len(tags) < 30:
+    while at + 2 <= len(data) and len(tags) < 40:
         node = data[at + 2 : at + 2 + data[at]]
         tags.append(struct.pack("<HH", len(node), len(page) - head | (data[at + 1] & 7) << 13))
         page += node
@@ -531,7 +533,7 @@ ENGINE: Final = {
         8193,
         3,
     ),
-    "nodes": Target(_nodes, _nodes_seeds, ("tokar.ese.page", "tokar.replay.nodepage"), 300),
+    "nodes": Target(_nodes, _nodes_seeds, ("tokar.ese.page", "tokar.ese.pagelinks", "tokar.replay.nodepage"), 300),
     "records": Target(
         _records,
         lambda: [one[1:] for one in _log_record_seeds()],

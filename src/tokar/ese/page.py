@@ -24,7 +24,7 @@ FORMAT_BIT: Final = 36 * 8 + NEW_FORMAT.bit_length() - 1
 _FLAGS_OFFSET: Final = 36
 LARGE_PAGE_SIZE: Final = 16384
 """From this size on a page is cut into blocks, each with a checksum of its own."""
-_LARGE_HEADER_SIZE: Final = 80
+LARGE_HEADER_SIZE: Final = 80
 _LARGE_CHECKSUMS_OFFSET: Final = 40
 _LARGE_NUMBER_OFFSET: Final = 64
 SYSTEM_OBJECT: Final = 1
@@ -44,8 +44,8 @@ _MANY_EXTENTS: Final = 1
 _TREE_FLAGS: Final = 0x27
 _SPACE_ROOT: Final = 0x23  # root, leaf, space tree, and no parent of leaves
 _EXTENT: Final = struct.Struct("<HII")
-_DELETED: Final = 2
-_COMPRESSED: Final = 4
+DELETED_NODE: Final = 2
+COMPRESSED_NODE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +85,9 @@ def last_owned(page: bytes) -> int:
         if len(node) != _EXTENT.size:
             return 0
         key_size, last, count = _EXTENT.unpack(node[:2] + node[5:1:-1] + node[6:])
-        if flags & _DELETED:
+        if flags & DELETED_NODE:
             continue
-        if flags & _COMPRESSED or key_size & 0x1FFF != 4 or last - count != end:
+        if flags & COMPRESSED_NODE or key_size & 0x1FFF != 4 or last - count != end:
             return 0
         end = last
     return end
@@ -96,11 +96,20 @@ def last_owned(page: bytes) -> int:
 def _nodes(page: bytes, header: PageHeader, first: int = 1) -> Iterator[tuple[int, bytes]]:
     """Yield flags and bytes of each node of a page; the one with number 0 is the page's own."""
     large = len(page) >= LARGE_PAGE_SIZE
-    start, mask = (_LARGE_HEADER_SIZE, 0x7FFF) if large else (PageHeader.layout_size(), 0x1FFF)
+    start, mask = (LARGE_HEADER_SIZE, 0x7FFF) if large else (PageHeader.layout_size(), 0x1FFF)
     for tag in range(first, min(header.tag_count & 0xFFF, (len(page) - start) // 4)):
         size, offset = struct.unpack_from("<HH", page, len(page) - 4 * (tag + 1))
         node = page[start + (offset & mask) :][: size & mask]
         yield (int.from_bytes(node[:2], "little") if large else offset) >> 13, node
+
+
+def space_pages(page: bytes, header: PageHeader) -> tuple[int, ...]:
+    """Return the roots of the space of a tree of many extents, which its own root names."""
+    if not header.flags & ROOT_PAGE:
+        return ()
+    _, own = next(_nodes(page, header, 0), (0, b""))
+    flags, space = _SPACE_HEAD.unpack_from(own, len(own) - _SPACE_HEAD.size) if len(own) in _SPACE_HEADS else (0, 0)
+    return (space, space + 1) if flags & _MANY_EXTENTS else ()
 
 
 def named_pages(page: bytes) -> Iterator[tuple[int, int | None]]:
@@ -112,17 +121,14 @@ def named_pages(page: bytes) -> Iterator[tuple[int, int | None]]:
     if header.tag_count >> 12:  # reserved tags: what line is what is not known here
         return
     is_leaf = bool(header.flags & LEAF_PAGE)
-    if header.flags & ROOT_PAGE:
-        _, own = next(_nodes(page, header, 0), (0, b""))
-        flags, space = _SPACE_HEAD.unpack_from(own, len(own) - _SPACE_HEAD.size) if len(own) in _SPACE_HEADS else (0, 0)
-        yield from ((space, None), (space + 1, None)) if flags & _MANY_EXTENTS else ()
+    yield from ((named, None) for named in space_pages(page, header))
     if is_leaf and header.object_id != CATALOG_OBJECT:
         return
     for flags, node in _nodes(page, header):
-        sizes = 2 if flags & _COMPRESSED else 1
+        sizes = 2 if flags & COMPRESSED_NODE else 1
         key_end = 2 * sizes + (int.from_bytes(node[2 * sizes - 2 : 2 * sizes], "little") & 0x1FFF)
         data = node[key_end:]
-        if flags & _DELETED:
+        if flags & DELETED_NODE:
             continue
         if is_leaf and len(data) >= _CATALOG_ROW.size:
             kind, owner, root = _CATALOG_ROW.unpack_from(data)
@@ -200,7 +206,7 @@ def _seal_large_page(page: bytes, number: int) -> bytes:
         page[:_LARGE_CHECKSUMS_OFFSET]
         + sums
         + number.to_bytes(4, "little")
-        + bytes(_LARGE_HEADER_SIZE - _LARGE_NUMBER_OFFSET - 4)
-        + page[_LARGE_HEADER_SIZE:size]
+        + bytes(LARGE_HEADER_SIZE - _LARGE_NUMBER_OFFSET - 4)
+        + page[LARGE_HEADER_SIZE:size]
     )
     return ecc_checksum(head, number).to_bytes(8, "little") + head[8:] + page[size:]

@@ -12,7 +12,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tokar.ese.arrays import np
-from tokar.ese.page import CATALOG_OBJECT, EMPTY_PAGE, SYSTEM_OBJECT, named_pages
+from tokar.ese.page import (
+    CATALOG_OBJECT,
+    COMPRESSED_NODE,
+    DELETED_NODE,
+    EMPTY_PAGE,
+    LARGE_HEADER_SIZE,
+    LARGE_PAGE_SIZE,
+    LEAF_PAGE,
+    SYSTEM_OBJECT,
+    PageHeader,
+    named_pages,
+    space_pages,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +38,8 @@ if TYPE_CHECKING:
 MOST_LINKED: Final = 1 << 22
 """Pages beyond are not held against each other, so that 64 MiB are enough for any database."""
 MOST_UNLINKED: Final = 100
+_MANY_NODES: Final = 32  # from which on it pays to look at all of them at once
+_LEAST_NODE: Final = 6  # bytes: the size of a key, and the number of a child
 _AT_ONCE: Final = 1 << 16
 _LOW_HALF: Final = 0xFFFFFFFF
 _OUT: Final = np.uint64((1 << 64) - 1)  # the links of a page that is out of its tree: they lead nowhere
@@ -53,14 +67,19 @@ class PageLinks:
         self._links[first : first + len(good)] = np.where(out, _OUT, heads[:, 2])
         self._objects[first : first + len(good)] = np.where(good, heads[:, 3] & np.uint64(_LOW_HALF), 0)
 
-    def note_named(self, page: bytes, number: int) -> Iterator[int]:
-        """Yield the pages that a page names, and note who names them."""
-        for named, owner in named_pages(page):
-            if owner is not None:
-                self._roots[owner] = named, number
-            elif max(named, number) < len(self._parents):
-                self._parents[named] = number
-            yield named
+    def note_named(self, page: bytes, number: int) -> npt.NDArray[np.int64]:
+        """Return the pages that a page names, and note who names them."""
+        named = inner_names(page)
+        if named is None:
+            found = [*named_pages(page)]
+            self._roots.update({owner: (root, number) for root, owner in found if owner is not None})
+            named = np.array([one for one, _ in found], np.int64)
+            children = np.array([one for one, owner in found if owner is None], np.int64)
+        else:
+            children = named
+        if number < len(self._parents):
+            self._parents[children[children < len(self._parents)]] = number
+        return named
 
     def unlinked(self) -> tuple[tuple[int, int], ...]:
         """Return the first pages that name a page which does not fit, each with that page."""
@@ -91,6 +110,38 @@ class PageLinks:
         owners = self._objects[parents]
         lost = (objects > 0) & (owners > 0) & ((owners != objects) | ~in_use) & np.isin(owners, known)
         yield from zip(parents[lost].tolist(), numbers[lost].tolist(), strict=True)
+
+
+def inner_names(page: bytes) -> npt.NDArray[np.int64] | None:
+    """Return what `named_pages` does of an inner page with many children, all nodes at once; None for any other page.
+
+    A node is a key, of which its first or second word is the size, and behind it the number of a child.
+    """
+    header = PageHeader.unpack(page)
+    large = len(page) >= LARGE_PAGE_SIZE
+    start, mask = (LARGE_HEADER_SIZE, 0x7FFF) if large else (PageHeader.layout_size(), 0x1FFF)
+    count = min(header.tag_count, (len(page) - start) // 4)
+    if header.tag_count >> 12 or header.flags & LEAF_PAGE or count < _MANY_NODES:
+        return None
+    tags = np.frombuffer(page, "<u4")[-2 : -count - 1 : -1]  # from tag 1 on: they stand at the end, the last one first
+    data = np.frombuffer(page, np.uint8)
+    begin = start + (tags >> np.uint32(16) & np.uint32(mask)).astype(np.int64)
+    end = np.minimum(begin + (tags & np.uint32(mask)), len(page))
+    whole = end - begin >= _LEAST_NODE
+    tags, begin, end = tags[whole], begin[whole], end[whole]
+    flags = _little(data, begin, 2) >> 13 if large else tags >> np.uint32(29)
+    sizes = np.where(flags & COMPRESSED_NODE != 0, 4, 2)
+    key_size = _little(data, begin + sizes - 2, 2) & 0x1FFF
+    is_child = (flags & DELETED_NODE == 0) & (begin + sizes + key_size + 4 == end)
+    return np.concatenate([_little(data, end[is_child] - 4, 4), np.array(space_pages(page, header), np.int64)])
+
+
+def _little(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Return the little-endian numbers of some bytes at these places."""
+    found = data[at].astype(np.int64)
+    for byte in range(1, size):
+        found |= data[at + byte].astype(np.int64) << (8 * byte)
+    return found
 
 
 def _before(links: Words) -> npt.NDArray[np.int64]:

@@ -214,8 +214,7 @@ class PageChecker(WholeBlocks):
         kind = flags & np.uint64(ROOT_PAGE | LEAF_PAGE) != LEAF_PAGE  # all but plain leaves
         tells = good & (flags & np.uint64(EMPTY_PAGE | SPACE_PAGE) == 0) & (kind | (objects == CATALOG_OBJECT))
         for row in np.flatnonzero(tells).tolist():
-            named = self._links.note_named(pages[row].tobytes(), first_number + row)
-            self._mark(np.array([*named], np.uint64), _NAMED)
+            self._mark(self._links.note_named(pages[row].tobytes(), first_number + row), _NAMED)
 
     def _mark(self, numbers: npt.NDArray[Any], mark: np.uint8) -> None:
         self._marks[numbers[numbers < len(self._marks)]] |= mark
