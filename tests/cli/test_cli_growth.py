@@ -298,7 +298,7 @@ def test_a_verb_holds_little_of_each_log(verb: str, kind: str, sets: Callable[[s
         del filled
         most = peak(partial(_measured, work, printed))
         held.append(most - 5 * printed[0])
-    assert (held[2] - held[1]) / MANY < 450
+    assert (held[2] - held[1]) / MANY < (450 if kind == "good" else 1000)  # what is wrong of a log is kept with it
 
 
 def _measured(work: Callable[[], Result], printed: list[int]) -> None:
