@@ -33,7 +33,7 @@ from tokar import cli
 from tokar.cli import lab
 from tokar.collect import found
 from tokar.ese.log import LogHeader
-from tokar.format import records, writer
+from tokar.format import entry_reader, records, writer
 from tokar.sets import fault_list
 
 pytestmark = needs_ssh_keygen
@@ -273,6 +273,9 @@ HOLDING = (
     *("create", "verify", "verify --content", "inspect", "inspect folder", "extract", "restore --dry-run"),
     *("check", "check folder", "check --content", "chain", "replay", "recover"),
 )
+# In the torture run so many that what is kept for those who ask again, some hundreds of values, counts for little.
+HELD = [("check folder", "good", 300), *product(HOLDING, KINDS, [MANY])]
+NOT_YET = {"create", "restore --dry-run", "check", "chain"}  # they hold too much of what is wrong of each log
 
 
 @pytest.fixture
@@ -280,25 +283,30 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fill what is filled once, at a small size: buffers, lists that end, and the free lists of the interpreter."""
     monkeypatch.setattr(records, "MAX_EXTRA_SIZE", 1 << 15)
     monkeypatch.setattr(importlib.import_module("tokar.format.verify"), "_BATCH_SIZE", 1 << 15)
+    monkeypatch.setattr(entry_reader, "_WINDOW_SIZE", 1 << 15)
     monkeypatch.setattr(writer, "_FLUSH_SIZE", 1 << 14)
     monkeypatch.setattr(fault_list, "MOST_LISTED", 5)
     monkeypatch.setattr(found, "MOST_NOTES", 5)
 
 
-@pytest.mark.torture  # below the command line tests/sets/test_growth.py holds it always
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_buffers")
-@pytest.mark.parametrize(("verb", "kind"), [*product(HOLDING, KINDS)])
-def test_a_verb_holds_little_of_each_log(verb: str, kind: str, sets: Callable[[str, int], dict[str, Path]]) -> None:
-    """Of so many logs that what is kept for those who ask again, some hundreds of values, counts for little."""
+@pytest.mark.parametrize(("verb", "kind", "few"), sampled(HELD, lambda *row: row[2] < MANY))
+def test_a_verb_holds_little_of_each_log(
+    request: pytest.FixtureRequest, verb: str, kind: str, few: int, sets: Callable[[str, int], dict[str, Path]]
+) -> None:
+    if kind == "faulty" and verb in NOT_YET:
+        # create comes out now above and now below it, by what ran before
+        request.applymarker(pytest.mark.xfail(strict=verb != "create", reason="more than 450 bytes a log with faults"))
     held = []
-    for count in (MANY, MANY, 2 * MANY):  # the first one loads what is needed
+    for count in (few, few, 2 * few):  # the first one loads what is needed
         work, printed = run(verb, sets(kind, count)), [0]
         gc.collect()
         filled = [[(None,) * size for _ in range(2500)] for size in range(1, 21)]
         del filled
         most = peak(partial(_measured, work, printed))
         held.append(most - 5 * printed[0])
-    assert (held[2] - held[1]) / MANY < (450 if kind == "good" else 1000)  # what is wrong of a log is kept with it
+    assert (held[2] - held[1]) / few < 450
 
 
 def _measured(work: Callable[[], Result], printed: list[int]) -> None:

@@ -10,7 +10,7 @@ from tokar.sets.read import SetFile
 if TYPE_CHECKING:
     from tokar.format.index import Entry
 
-_MOST_SEEN: Final = 4096  # files of which what they say is kept until it is asked for: some kilobytes each
+_MOST_SEEN: Final = 256  # files of which what they say is kept until it is asked for: some kilobytes each
 _MOST_AT_ONCE: Final = 4 << 30  # bytes of files that are examined at the same time: a checker keeps some bytes a page
 
 
