@@ -9,6 +9,7 @@ from sweeps import examples
 
 from tokar.ese.checksum import (
     ecc_checksum,
+    flipped_bit,
     header_checksum,
     header_is_valid,
     stored_checksum,
@@ -94,3 +95,11 @@ def test_a_flipped_bit_makes_a_header_invalid(offset: int, bit: int) -> None:
     block = bytearray(with_header_checksum(bytes(range(256)) * 16))
     block[offset] ^= 1 << bit
     assert not header_is_valid(block)
+
+
+@pytest.mark.parametrize("size", [2048, 4096])
+def test_no_flipped_bit_lies_past_the_end_of_a_block(size: int) -> None:
+    def located(position: int) -> int | None:
+        return flipped_bit(((position ^ size * 8 - 1) << 48) | position << 32 | 1 << position % 32, size)
+
+    assert [located(position) for position in (size * 8 - 1, size * 8, 0xFFFF)] == [size * 8 - 1, None, None]

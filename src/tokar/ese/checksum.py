@@ -106,4 +106,4 @@ def flipped_bit(difference: int, block_size: int) -> int | None:
     mask = block_size * 8 - 1
     position = ecc & 0xFFFF
     complementary = (ecc >> 16) ^ position == mask
-    return position if complementary and words == 1 << (position % 32) else None
+    return position if position <= mask and complementary and words == 1 << (position % 32) else None
