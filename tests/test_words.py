@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tokar
-from tokar.words import count_text, install_text, some
+from tokar.words import count_text, install_text, log_range, some
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 entries"), (1, "1 entry"), (1200, "1,200 entries")])
@@ -21,6 +21,11 @@ def test_a_noun_takes_an_s_unless_told_otherwise() -> None:
 
 def test_a_long_list_is_cut_off() -> None:
     assert some(str(number) for number in range(20)).endswith("7 and 12 more")
+
+
+def test_one_log_is_no_range() -> None:
+    assert [log_range(0xC, 0xC), log_range(0xC, 0x14)] == ["log 0xC", "logs 0xC-0x14"]
+    assert log_range(1, 3, "generation") == "generations 0x1-0x3"
 
 
 def test_what_an_extra_brings_is_installed_by_the_python_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:

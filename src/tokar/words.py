@@ -23,6 +23,16 @@ def hex_text(value: int) -> str:
     return f"{'-' * (value < 0)}0x{abs(value):X}"
 
 
+def range_text(low: int, high: int) -> str:
+    """Return a range of generations in words: `0x5`, `0x5-0x7`."""
+    return f"0x{low:X}" if low == high else f"0x{low:X}-0x{high:X}"
+
+
+def log_range(low: int, high: int, what: str = "log") -> str:
+    """Return a range of logs in words: `log 0x5`, `logs 0x5-0x7`."""
+    return f"{noun(high - low + 1, what)} {range_text(low, high)}"
+
+
 def some(items: Iterable[str], most: int = 8) -> str:
     """Return a list in words, cut off where it grows long."""
     listed = list(items)

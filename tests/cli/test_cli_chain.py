@@ -36,7 +36,7 @@ def test_a_folder_is_shown_as_a_tree_on_a_line_of_generations(folder: Path) -> N
         "      inc2.tokar      logs  0xA-0xB  ···············██████  not proven",
         "  needed by main.edb        0x5-0x7  ├───────┤············  present",
     ]
-    assert f"{folder / 'full.tokar'}: logs 0x5 to 0xB can be played, by hard recovery" in lines
+    assert f"{folder / 'full.tokar'}: logs 0x5-0xB can be played, by hard recovery" in lines
 
 
 def test_streams_of_another_scale_are_drawn_apart(folder: Path) -> None:

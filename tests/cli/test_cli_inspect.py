@@ -71,7 +71,7 @@ def test_the_summary_tells_what_it_is_at_a_glance(archive: Path) -> None:
         ("server", "DC1"),
         ("name", "n"),
         ("annotation", "before <the> move"),
-        ("logs", "generations 0x1 to 0x3"),
+        ("logs", "generations 0x1-0x3"),
         ("entries", "6 (3 log, 1 patch, 2 database)"),
     ):
         assert f"{label:<10}  {text}" in lines

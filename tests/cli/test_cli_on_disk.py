@@ -38,7 +38,7 @@ def test_chain_takes_folders_beside_archives(tmp_path: Path) -> None:
     base = full(tmp_path).path
     later = write(tmp_path / "later", part(8, 9))
     out = done("chain", base, later).stdout
-    assert "full.tokar: logs 0x5 to 0x9 can be played, by hard recovery" in out
+    assert "full.tokar: logs 0x5-0x9 can be played, by hard recovery" in out
     assert re.search(r"  later +(logs|collected) +0x8-0x9", out)
 
 

@@ -52,9 +52,9 @@ def test_a_folder_of_sets_is_restored_as_a_chain(sets: Path, tmp_path: Path) -> 
     result = done("restore", "--chain", sets, "--into", tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {DATABASE, "main.pat", *logs_of(5, 11)}
     lines = result.stdout.splitlines()
-    assert lines[0] == f"set 1: {sets}/full.tokar: databases, logs 0x5 to 0x7"
+    assert lines[0] == f"set 1: {sets}/full.tokar: databases, logs 0x5-0x7"
     assert f"left out: {name_of(9)} of set 3: this generation comes from another set or file" in lines
-    assert "recovery: hard, logs 0x5 to 0xB" in lines
+    assert "recovery: hard, logs 0x5-0xB" in lines
     assert lines[-2].startswith("restored 9 files")
     assert lines[-1] == "NOT PROVEN: pages and log segments were not verified (tokar check --content)"
 

@@ -18,7 +18,7 @@ from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, identify, looks_like_ese
 from tokar.ese.log import LogHeader
 from tokar.ese.pages import why_not_verified
-from tokar.sets.logs import LinkFault, LinkProof, link
+from tokar.sets.links import LinkFault, LinkProof, link
 from tokar.storage.bytesource import FileSource
 
 if TYPE_CHECKING:

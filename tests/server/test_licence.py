@@ -330,7 +330,7 @@ def test_logs_without_a_prior_get_none() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"log": prior_log(3, STREAM, moment(3))}, "generations 0x4 to 0x4 are in neither set"),
+        ({"log": prior_log(3, STREAM, moment(3))}, "log 0x4 is in neither set"),
         ({"log": prior_log(9, STREAM, moment(9))}, "these logs end at 0x6"),
         ({"log": prior_log(4, OTHER_STREAM, moment(4))}, "another log stream"),
         ({"log": prior_log(4, STREAM, moment(9))}, "do not link"),

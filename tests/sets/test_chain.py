@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from real_sets import rewritten
 from recovery_sets import (
     DATABASE,
     OTHER_STREAM,
@@ -35,12 +36,23 @@ from tokar.sets.outcome import Word
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tokar.sets.facts import SetFacts
 
 ALL = logs(5, 14)
 TOP = {generation: ALL[f"edb{generation:05X}.log"] for generation in range(5, 15)}
+
+
+def name_of(generation: int) -> str:
+    return f"edb{generation:05X}.log"
+
+
+def rewritten_at(data: bytes, sector: int) -> bytes:
+    files = {"log": data}
+    rewritten("log", sector)(files)
+    return files["log"]
 
 
 def part(low: int, high: int) -> dict[str, bytes]:
@@ -329,6 +341,40 @@ def test_a_log_that_does_not_continue_ends_the_run(store: Store) -> None:
     assert store.verdict("odd") == (False, [Kind.LINK_BROKEN])
     with pytest.raises(NotRestorableError, match="does not continue"):
         restorable(store.chain)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind"),
+    [
+        (lambda data: flip(flip(data, 5000), 5400, 3), Kind.LOG_DAMAGED),
+        (lambda data: rewritten_at(data, 3), Kind.LOG_ALTERED),
+    ],
+)
+def test_a_spoilt_log_in_the_middle_is_the_cause_and_not_the_one_after_it(
+    tmp_path: Path, spoil: Callable[[bytes], bytes], kind: Kind
+) -> None:
+    store = Store(tmp_path, examine=True)
+    store.full()
+    store.add("inc1", {**part(8, 8), name_of(9): spoil(TOP[9])})
+    store.add("inc2", part(10, 11))
+    with pytest.raises(NotRestorableError) as raised:
+        restorable(store.chain)
+    assert raised.value.faults[0].kind == kind
+    assert "--until 0x8" in str(raised.value.hint)
+    assert restorable(store.chain, 8).target == 8
+    assert [kind in store.verdict(name)[1] for name in ("inc1", "inc2")] == [True, True]
+    assert store.chain.starts[0].playable(store.chain.starts[0].runs[0]) == range(5, 9)
+
+
+def test_no_end_is_offered_where_a_restore_may_not_stop_before_the_spoilt_log(tmp_path: Path) -> None:
+    store = Store(tmp_path, examine=True)
+    store.add("full", {DATABASE: bytes(streaming(5, 7)), **part(5, 6)}, "full")
+    store.add("inc1", {name_of(7): flip(flip(TOP[7], 5000), 5400, 3)})
+    store.add("inc2", part(8, 9))
+    with pytest.raises(NotRestorableError) as raised:
+        restorable(store.chain)
+    assert raised.value.faults[0].kind is Kind.LOG_DAMAGED
+    assert "--until" not in str(raised.value.hint)
 
 
 def test_the_same_log_with_other_bytes_is_refused(store: Store) -> None:

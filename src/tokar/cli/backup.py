@@ -25,7 +25,7 @@ from tokar.server.contract import BackupKind
 from tokar.server.prior import find_prior, load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.outcome import Word
-from tokar.words import count_text
+from tokar.words import count_text, log_range
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -185,9 +185,7 @@ def _describe(result: BackupResult) -> None:
         f"{output.size_text(sealed.content_size)} in {output.size_text(sealed.size)}"
     )
     if result.generations:
-        output.line(
-            f"logs 0x{result.generations[0]:X} to 0x{result.generations[1]:X}; truncation: {result.truncation.value}"
-        )
+        output.line(f"{log_range(*result.generations)}; truncation: {result.truncation.value}")
     output.lines("damaged: ", result.damaged)
     output.lines("note: ", map(names.printable, result.notes))
     output.line(f"root {sealed.root.hex()}; receipt {result.receipt}")

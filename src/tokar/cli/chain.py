@@ -18,7 +18,7 @@ from tokar.sets.chain import Chain, build_chain
 from tokar.sets.faults import Fault
 from tokar.sets.outcome import LastLine, Word, worst
 from tokar.sets.start import ChainStart
-from tokar.words import some
+from tokar.words import log_range, some
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -107,9 +107,9 @@ def _print_start(chain: Chain, start: ChainStart) -> None:
     for verdict in start.verdict.databases:
         output.line(f"{label}: {output.safe(verdict.name)}: {output.safe(str(verdict))}")
     for run in start.runs:
-        if run.logs:
-            low, how = run.logs[0].generation or 0, "hard" if start.hard else "soft"
-            output.line(f"{label}: logs 0x{low:X} to 0x{run.end:X} can be played, by {how} recovery")
+        if played := start.playable(run):
+            how = "hard" if start.hard else "soft"
+            output.line(f"{label}: {log_range(played[0], played[-1])} can be played, by {how} recovery")
     output.lines("not checked: ", start.verdict.not_checked)
 
 

@@ -44,7 +44,7 @@ from tokar.format.records import MAGIC
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
 from tokar.trust.signatures import signatures_of
-from tokar.words import count_text
+from tokar.words import count_text, log_range
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _MAX_LISTED = 10
@@ -319,7 +319,7 @@ def _summary(path: str, archive: Archive) -> None:
     stored, original = output.size_text(archive.size), output.size_text(summary.content_size)
     generations = summary.extra.get("generations")
     output.line(f"{names.printable(path)}: sealed tokar archive, format 1; records not verified: tokar verify")
-    logs = f"generations 0x{int(generations['low']):X} to 0x{int(generations['high']):X}" if generations else ""
+    logs = log_range(int(generations["low"]), int(generations["high"]), "generation") if generations else ""
     outcome = "" if summary.outcome == "complete" else f"{summary.outcome}: something is known to be missing"
     rows = [
         *_head_rows(head),

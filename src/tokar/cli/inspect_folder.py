@@ -17,6 +17,7 @@ from tokar.errors import ArchiveError
 from tokar.ese.inspect import inspect_file
 from tokar.storage.bytesource import FileSource
 from tokar.tokens import role, token_name
+from tokar.words import log_range
 
 if TYPE_CHECKING:
     from tokar.cli.inspect import Wanted
@@ -81,7 +82,7 @@ def _summary(path: str, found: SetOnDisk, databases: Sequence[DatabaseInSet]) ->
         ("outcome", "partial: a database cannot be read, or is not there" if collection.is_partial else ""),
         ("files", f"{gathered.count:,} ({listed})"),
         ("size", output.size_text(gathered.size)),
-        ("logs", f"generations 0x{low:X} to 0x{high:X}" if high else ""),
+        ("logs", log_range(low, high, "generation") if high else ""),
     ]
     output.pairs(rows, indent="  ")
     show_databases(databases)

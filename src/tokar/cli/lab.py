@@ -17,7 +17,7 @@ from tokar.lab.database_file import DatabaseFile
 from tokar.lab.lab import Lab, create_lab, open_lab
 from tokar.lab.log_stream import closed_logs
 from tokar.lab.tables import dump
-from tokar.words import count_text
+from tokar.words import count_text, log_range, range_text
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 Folder = Annotated[
@@ -162,8 +162,7 @@ def recover(folder: Folder, *, as_json: Json = False) -> None:
         return
     kind = "hard" if done.hard else "soft"
     output.line(
-        f"{kind} recovery: logs 0x{done.low:X} to 0x{done.high:X} played, "
-        f"{count_text(done.undone, 'transaction')} undone"
+        f"{kind} recovery: {log_range(done.low, done.high)} played, {count_text(done.undone, 'transaction')} undone"
     )
     output.lines("deleted after a gap: ", done.deleted)
     _show(opened, as_json=False)
@@ -232,7 +231,7 @@ def _show(lab: Lab, *, as_json: bool) -> None:
         else:
             output.line(f"  {name:<12}  to be recovered first: tokar lab recover {names.typed(facts['folder'])}")
     logs = facts["logs"]
-    closed = f"0x{logs['low']:X} to 0x{logs['high']:X}" if logs["count"] else "none"
+    closed = range_text(logs["low"], logs["high"]) if logs["count"] else "none"
     output.line(f"  closed logs   {closed}, circular logging {'on' if facts['circular'] else 'off'}")
     for one in facts["locations"]:
         output.line(f"  0x{one['token']:02X}  {one['name']} -> {one['path']}")

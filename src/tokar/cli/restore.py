@@ -41,7 +41,7 @@ from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore
 from tokar.restore.workers import useful_processes
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
-from tokar.words import count_text, some
+from tokar.words import count_text, log_range, some
 
 if TYPE_CHECKING:
     from tokar.server.contract import Registration, Server
@@ -419,7 +419,7 @@ def _show_plan(plan: Plan) -> None:
 def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> None:
     """Print which sets take part, which do not, and what is left out of those that do."""
     for number, one in enumerate(selection.sets, 1):
-        logs = f"logs 0x{one.low:X} to 0x{one.high:X}" if one.low else "no logs"
+        logs = log_range(one.low, one.high) if one.low else "no logs"
         what = "databases, " if number == 1 else ""
         output.line(f"set {number}: {names.printable(one.label)}: {what}{logs}")
     output.lines("takes no part: ", map(names.printable, selection.unused))
@@ -434,7 +434,7 @@ def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> N
 def _show_recovery(found: Guidance) -> None:
     """Print what follows a restore."""
     kind = "not checked" if found.recovery == "not-checked" else found.recovery.value
-    played = f", logs 0x{found.low:X} to 0x{found.high:X}" if found.low else ""
+    played = f", {log_range(found.low, found.high)}" if found.low else ""
     output.line(f"recovery: {kind}{played}")
     output.lines("not checked: ", found.not_checked)
     for number, one in enumerate(found.registrations, 1):
@@ -447,7 +447,7 @@ def _show_register(number: int, one: Register) -> None:
     rows = one.restore_map
     count = "no restore map, count 0" if rows is None else count_text(len(rows), "row") + " in the restore map"
     output.line(
-        f"register {number}: {names.printable(one.label)}: logs 0x{one.low:X} to 0x{one.high:X}, {count}; "
+        f"register {number}: {names.printable(one.label)}: {log_range(one.low, one.high)}, {count}; "
         f"checkpoint path {_known(one.checkpoint_path)}, log path {_known(one.log_path)}, "
         f"backup log path {_known(one.backup_log_path)}"
     )
@@ -460,7 +460,7 @@ def _show_registrations(registrations: tuple[Registration, ...]) -> None:
     for number, one in enumerate(registrations, 1):
         rows = one.restore_map or ()
         count = count_text(len(rows), "row") + " in the restore map" if rows else "no restore map"
-        output.line(f"registered {number}: logs 0x{one.generation_low:X} to 0x{one.generation_high:X}, {count}")
+        output.line(f"registered {number}: {log_range(one.generation_low, one.generation_high)}, {count}")
         for old, new in rows:
             output.line(f"  {names.printable(old)} -> {names.printable(new)}")
 

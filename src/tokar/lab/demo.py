@@ -26,7 +26,7 @@ from tokar.server.prior import load_prior
 from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.server.run_restore import RestorationResult, parts_of_chosen, restore_to_server
 from tokar.tokens import token_name
-from tokar.words import count_text
+from tokar.words import count_text, log_range
 
 PROFILE: Final = "edbbcli"
 _TRANSACTIONS: Final = 150
@@ -172,7 +172,7 @@ class _Story:
             self._say(f"    {directory.files:>3} files to {directory.path}")
         full, last = result.registrations[0], result.registrations[-1]
         self._say(
-            f"    registered: logs 0x{full.generation_low:X} to 0x{last.generation_high:X}, "
+            f"    registered: {log_range(full.generation_low, last.generation_high)}, "
             f"{count_text(len(full.restore_map or ()), 'database')} in the restore map"
         )
         return result
@@ -184,7 +184,7 @@ class _Story:
         self._say("  $ tokar lab recover other-server")
         recovered = target.recover()
         self._say(
-            f"    hard recovery: logs 0x{recovered.low:X} to 0x{recovered.high:X}, "
+            f"    hard recovery: {log_range(recovered.low, recovered.high)}, "
             f"{count_text(recovered.undone, 'transaction')} undone"
         )
         committed = self._account.at[result.registrations[-1].generation_high]
@@ -197,7 +197,6 @@ class _Story:
 
 
 def _summary(result: BackupResult) -> str:
-    low, high = result.generations or (0, 0)
     sealed = result.sealed
-    logs = f"logs 0x{low:X} to 0x{high:X}"
+    logs = log_range(*(result.generations or (0, 0)))
     return f"{sealed.entries} files, {logs}, truncation: {result.truncation.value}, root {sealed.root.hex()[:16]}..."

@@ -26,7 +26,8 @@ from tokar.replay.undo import undo_open
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
 from tokar.sets.faults import Rules
-from tokar.sets.logs import LinkFault, LogTable, link, stream_key
+from tokar.sets.links import LinkFault, link
+from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.need import Basis
 from tokar.storage.bytesource import ByteSource
 from tokar.words import count_text, some

@@ -37,9 +37,9 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import LogFacts, SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.logs import LinkFault, link
+from tokar.sets.links import LinkFault, link
 from tokar.storage.durable import Capability
-from tokar.words import count_text
+from tokar.words import count_text, log_range, noun
 
 _SEAL: Final = object()
 """What the constructor asks for. Nothing outside this module may name it; tests/server/test_licence.py looks for it."""
@@ -331,7 +331,8 @@ def demand_continues(logs: Sequence[LogFacts], prior: PriorSet | None, server: s
     low, high, end = logs[0].generation or 0, logs[-1].generation or 0, prior.generation_high
     if low > end + 1:
         raise SetError(
-            f"generations 0x{end + 1:X} to 0x{low - 1:X} are in neither set", hint="take a full; it starts a new chain"
+            f"{log_range(end + 1, low - 1)} {noun(low - end - 1, 'is', 'are')} in neither set",
+            hint="take a full; it starts a new chain",
         )
     if high < end:
         raise SetError(

@@ -8,7 +8,8 @@ The modules, from the bottom up::
     need              which logs a database needs, and why
     faults            what is wrong, the files concerned, the error that follows, the next step
     file_faults       what is wrong with a database or a log by itself
-    logs              logs by generation, whether one continues another, and runs of them through several sets
+    links             whether one log continues another
+    logs              logs by generation, of a set or of several
     database_verdict  what becomes of one database, in a word and with what it rests on
     database_run      one database and the logs that are played onto it
     judge             the verdict on a set

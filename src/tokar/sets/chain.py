@@ -17,6 +17,7 @@ from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
 from tokar.sets.judge import judge_set
+from tokar.sets.links import break_fault
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, of_no_known_engine, part_of, weigh, worst
@@ -179,8 +180,7 @@ def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: in
     if run.forks or (there and not run.logs):
         return fork_fault(sets, following, run.forks or there)
     if there:
-        before, log = run.logs[-1], there[0].facts
-        fault = Rules.LINK_BROKEN.of_log(log, before.name, before=before, hard=run.hard)
+        fault = break_fault(run.logs[-1], there[0].facts, hard=run.hard)
         return _out_of_reach(fault, range(following, target + 1))
     upto = min(logs.after(run.stream, run.end) or target + 1, target + 1)
     hole = range(following, max(upto, following + 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tokar.as_json import fields_json
 from tokar.errors import InputError, RestoreError, SetError
@@ -18,10 +18,14 @@ from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
+from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
-from tokar.sets.logs import Version, link, stream_of
+from tokar.sets.logs import Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
 from tokar.sets.start import ChainStart
+
+_TRIES: Final = 8
+"""How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
 
 
 class NotRestorableError(RestoreError, SetError):
@@ -207,12 +211,10 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
 
 
 def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
-    last = f"0x{run.end:X}" if run.end else "nothing"
-    step = f"; or stop at the last one that can be reached: --until {last}"
     together = {at for version in chain.logs.of_stream(run.stream) for at in version.sets} - {number}
     for log in (log for at in sorted(together) for log in chain.sets[at].facts.logs):
         if log.damaged and (log.current or (log.generation or 0) > run.end):
-            raise _refusal(Rules.LOG_UNREADABLE.of_log(log, log.note), text="not all logs can be played: ", step=step)
+            raise _not_all(chain, run, Rules.LOG_UNREADABLE.of_log(log, log.note))
     for version in chain.logs.of_stream(run.stream):
         if version.generation < run.start or run.at(version.generation) == version or version.sets == {number}:
             continue  # what the set with the databases itself has and does not reach, its own verdict names
@@ -222,7 +224,23 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
         else:
             highest = max(one.generation for one in chain.logs.of_stream(run.stream))
             fault = end_fault(chain.sets, chain.logs, run, highest)
-        raise _refusal(fault, text="not all logs can be played: ", step=step)
+        raise _not_all(chain, run, fault)
+
+
+def _not_all(chain: Chain, run: LogRun, cause: Fault) -> NotRestorableError:
+    """Return why not all logs can be played, with the last one at which a restore may stop."""
+    target, step = run.end, ""
+    for _ in range(_TRIES):
+        try:
+            restorable(chain, target)
+        except NotRestorableError as error:
+            target = min(target, *error.faults[0].generations) - 1 if error.faults else 0
+        except InputError:
+            break
+        else:
+            step = f"; or stop at the last one that can be reached: --until 0x{target:X}"
+            break
+    return _refusal(cause, text="not all logs can be played: ", step=step)
 
 
 def _reaching(chain: Chain, starts: list[ChainStart], target: int) -> ChainStart:

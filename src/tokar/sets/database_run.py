@@ -34,7 +34,8 @@ from tokar.sets.faults import (
     ranges,
 )
 from tokar.sets.file_faults import database_faults, forked, log_fault
-from tokar.sets.logs import LinkFault, LinkProof, LogTable, are_complete, link
+from tokar.sets.links import LinkFault, LinkProof, link
+from tokar.sets.logs import LogTable, are_complete
 from tokar.sets.need import Basis, need_of
 from tokar.words import noun, some
 
@@ -439,12 +440,10 @@ class DatabaseRun:
             following = self._table.choose(signature, (last.generation or 0) + 1, last, hard=self.need.hard)
             if following is not None and not found:
                 fault = link(last, following).fault
-                if last.generation in self.need.generations and fault is LinkFault.CONTENT:
-                    self._check_link(last, following, Severity.ERROR)
-                elif fault is LinkFault.CONTENT:
-                    self.run.pop()  # the log itself is what was altered: recovery ends before it
-                elif fault is LinkFault.SIZE:
+                if fault in {LinkFault.CONTENT, LinkFault.SIZE}:
                     self._check_link(last, following, Severity.WARNING)
+                if fault is LinkFault.CONTENT and last.generation not in self.need.generations:
+                    self.run.pop()  # the log itself is what was altered: recovery ends before it
                 return
             if following is None or not self._plays(following):
                 return

@@ -18,7 +18,7 @@ from tokar.codes import Code, of_engine
 from tokar.errors import SetError
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS
 from tokar.tokens import SERVED
-from tokar.words import noun, some
+from tokar.words import noun, range_text, some
 
 if TYPE_CHECKING:
     from tokar.sets.facts import LogFacts
@@ -210,7 +210,7 @@ def ranges(generations: Iterable[int]) -> str:
 
 def spans(runs: Iterable[range]) -> str:
     """Return runs of generations in words; however long a run is, it costs nothing."""
-    return some(f"0x{run[0]:X}" if len(run) == 1 else f"0x{run[0]:X}-0x{run[-1]:X}" for run in runs)
+    return some(range_text(run[0], run[-1]) for run in runs)
 
 
 def logs_text(runs: Sequence[range]) -> tuple[str, str]:

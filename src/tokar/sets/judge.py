@@ -28,7 +28,8 @@ from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, S
 from tokar.sets.fault_list import listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, in_order, logs_text
 from tokar.sets.file_faults import database_faults, forked, log_fault
-from tokar.sets.logs import LinkFault, LogTable, link, stream_key
+from tokar.sets.links import break_fault, link
+from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.words import some
 
@@ -177,9 +178,7 @@ def _parted(lower: DatabaseRun, upper: DatabaseRun) -> Fault:
     if high > low:
         gone, words = [range(low, high)], (lower.run[-1].name, first.name)
         return Rules.LOGS_MISSING_BETWEEN.fault(*logs_text(gone), *words, generations=first_of(gone), databases=names)
-    if link(last, first).fault is LinkFault.CONTENT:
-        return replace(Rules.LOG_ALTERED.of_log(last, first.name), databases=names)
-    return replace(Rules.LINK_BROKEN.of_log(first, last.name, before=last), databases=names)
+    return replace(break_fault(last, first), databases=names)
 
 
 def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
@@ -351,18 +350,13 @@ def _run_faults(table: LogTable) -> Iterator[Fault]:
 def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
     assert before.generation is not None
     assert log.generation is not None
-    found = link(before, log).fault
     if log.generation > before.generation + 1:
         gone = range(before.generation + 1, log.generation)
         yield Rules.LOGS_MISSING_BETWEEN.fault(*logs_text([gone]), before.name, log.name, generations=first_of([gone]))
     elif log.generation == before.generation and log.created != before.created:
         yield forked(before, [before, log], Severity.ERROR)
-    elif found is LinkFault.TIME:
-        yield Rules.LINK_BROKEN.of_log(log, before.name, before=before)
-    elif found is LinkFault.SIZE:
-        yield Rules.LOG_SIZES.of_log(log, log.expected_size, before.name, before.expected_size, before=before)
-    elif found is LinkFault.CONTENT:
-        yield Rules.LOG_ALTERED.of_log(before, log.name)
+    elif log.generation > before.generation and link(before, log).fault is not None:
+        yield break_fault(before, log)
 
 
 def _no_copies(runs: list[DatabaseRun]) -> Iterator[Fault]:

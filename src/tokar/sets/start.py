@@ -55,6 +55,13 @@ class ChainStart:
         """What is not placed, by the identity of its facts."""
         return {id(one.file): one for one in self.verdict.left_out}
 
+    def playable(self, run: LogRun) -> range:
+        """Return the generations of a run that recovery gets through: up to what it does not get past."""
+        bad = [one for fault in self.blocking if not fault.is_loss for one in fault.generations]
+        last = self.played.get(run.stream)
+        end = min((last.generation or 0) if last else 0, run.end, *(one - 1 for one in bad))
+        return range(run.logs[0].generation or 0 if run.logs else 0, end + 1)
+
     def unplayed(self, stream: bytes, versions: Iterable[Version]) -> Fault | None:
         """Return why a log is not placed although it continues the others; None where there is none."""
         last = self.played.get(stream)
@@ -168,3 +175,7 @@ def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
     for version in logs.of_stream(run.stream):
         if max(run.end + 1, run.start) <= version.generation <= run.floor and number not in version.sets:
             yield version.facts
+    later = logs.contradicting(run.logs[-1]) if run.logs and run.end >= run.floor else None
+    its = logs.version_of(later) if later is not None else None
+    if its is not None and number not in its.sets:
+        yield its.facts  # it says that the last one is not what it was

@@ -10,7 +10,7 @@ from ese_files import check_log, log_bytes, log_header, old_log_header
 from recovery_sets import log_facts
 
 from tokar.ese.values import LogTime, Signature
-from tokar.sets.logs import Link, LinkFault, LinkProof, link
+from tokar.sets.links import Link, LinkFault, LinkProof, link
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
