@@ -11,6 +11,7 @@ from command_line import done, tokar
 from tokar.cli.lab import contents_digest
 from tokar.lab.config import load_config
 from tokar.lab.lab import open_lab
+from tokar.words import range_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def test_text_tells_contents_logs_and_where_files_belong(folder: Path) -> None:
     facts = shown(folder)
     assert f"{folder}: simulated server CA1.lab.example, certadm" in text
     assert facts["databases"]["Lab CA.edb"]["digest"] in text
-    assert f"0x{facts['logs']['low']:X} to 0x{facts['logs']['high']:X}, circular logging off" in text
+    assert f"{range_text(facts['logs']['low'], facts['logs']['high'])}, circular logging off" in text
     assert "0x44" in text
 
 
