@@ -59,6 +59,7 @@ def rows(work: Path, sizes: Sizes) -> Iterator[Row]:
     """Yield all rows; everything lies in `work`."""
     one = partial(make_one_file, work / "large", sizes.large)
     usual = partial(make_logs_and_databases, work / "set", sizes.logs, sizes.databases)
+    yield _twice(work, one)
     yield from _large(work, "large", "one large file", one, (1.2, 1.15, 1.3))
     yield from _large(work, "set", "many logs and two databases", usual, (1.2, 1.2, 1.4))
     yield from _small(work, sizes.files)
@@ -66,6 +67,19 @@ def rows(work: Path, sizes: Sizes) -> Iterator[Row]:
     yield _start(work)
     yield _index(work, sizes.entries)
     yield from _more(work, sizes)
+
+
+def _twice(work: Path, make: Callable[[], None]) -> Row:
+    """Return a row that shows how far its own ratios can be believed."""
+    out = work / "out"
+    jobs = tuple(Job(name, f"cp -r {work / 'large'} {out}", out) for name in ("cp", "cp again"))
+    return Row(
+        name="twice",
+        what="one large file: the same copy twice, which should come to 1.00",
+        make=make,
+        jobs=jobs,
+        synced=True,
+    )
 
 
 def _large(
