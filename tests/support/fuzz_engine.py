@@ -268,16 +268,21 @@ def _segment_check_seeds() -> list[bytes]:
 
 
 def _nodes(data: bytes) -> None:
-    """What is read in a page that is in use: its extents, the pages that it names, its nodes, its checksums."""
+    """What is read in a page that is in use: its extents, the pages that it names, its nodes, its checksums.
+
+    The first byte says whether its nodes follow each other, its size, and whether it may have more than 63 tags.
+    """
     flag, body = flagged(data)
-    for size in (2048, 16384):
-        page = _laid_out(body, size) if flag & 1 else _sparse(body, size)
-        with suppress(ArchiveError):
-            named, at_once = sorted(number for number, _ in named_pages(page)), inner_names(page)
-            assert at_once is None or sorted(at_once.tolist()) == named
-            last_owned(page)
-        with suppress(ArchiveError):
-            NodePage(page, 4).content()
+    size = 16384 if flag & 4 else 2048
+    page = _laid_out(body, size) if flag & 1 else _sparse(body, size)
+    if not flag & 8:
+        page = page[:34] + bytes((page[34] & 63, page[35] & 0xF0)) + page[36:]
+    with suppress(ArchiveError):
+        named, at_once = sorted(number for number, _ in named_pages(page)), inner_names(page)
+        assert at_once is None or sorted(at_once.tolist()) == named
+        last_owned(page)
+    with suppress(ArchiveError):
+        NodePage(page, 4).content()
     if flag & 2:
         has_ecc(page)
         page_is_sealed(page, 4)
@@ -302,7 +307,8 @@ def _nodes_seeds() -> list[bytes]:
     page = bytearray(database()[2 * PAGE :][:40])
     page[36:40] = (0x2000 | 0x23).to_bytes(4, "little")
     extents = b"".join(b"\x0a\0\4\0" + last.to_bytes(4, "big") + (8).to_bytes(4, "little") for last in (8, 16))
-    return [b"\1" + bytes(page) + b"\x10\0" + bytes(16) + extents, b"\3" + bytes(page) + bytes(60), b"\0" + bytes(page)]
+    rows = bytes(page) + b"\x10\0" + bytes(16) + extents, bytes(page) + bytes(60), bytes(page)
+    return [bytes([flag]) + one for flag in (0, 1, 3, 5, 12, 15) for one in rows]
 
 
 def _content_of_files(data: bytes) -> None:

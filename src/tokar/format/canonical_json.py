@@ -60,7 +60,8 @@ def _decode(body: bytes) -> dict[str, Any]:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _BrokenRuleError("JSON-1", f"not UTF-8 at byte {error.start} of the body") from error
-    if depth(body) > MAX_JSON_DEPTH:  # before the parser recurses
+    may_nest = body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH
+    if may_nest and depth(body) > MAX_JSON_DEPTH:  # before the parser recurses
         raise _BrokenRuleError("JSON-7", f"nested deeper than {MAX_JSON_DEPTH}")
     try:
         value = json.loads(
