@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import zlib
 from collections import defaultdict
@@ -14,6 +15,8 @@ import pytest
 from hypothesis import settings
 from posix_only import leave_out
 from sweeps import examples
+
+from tokar import signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +131,17 @@ def nothing_waits_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)  # fails where the descriptor is no good
         yield
+
+
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give the signals their defaults for a test, and what they had back afterwards."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in signals._NUMBERS}
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(signals, "_last", -signals._REPEATED)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

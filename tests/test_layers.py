@@ -19,7 +19,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "tokar"
 LAYERS = [
     {"errors", "_version"},
     {"as_json", "codes", "tokens", "names", "redact"},
-    {"namelist", "words"},
+    {"namelist", "signals", "words"},
     {"storage"},
     {"ese", "format"},
     {"trust"},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from tokar import signals
 from tokar.errors import ExhaustedError
 
 
 def main() -> None:
     """Load the command line and run it; where it cannot even be loaded, say so in one line."""
+    signals.leave()  # until it is there to catch them
     try:
         from tokar.cli import main as run  # noqa: PLC0415 - what it takes to load may not be there
     except (ImportError, OSError, MemoryError, RuntimeError) as error:
@@ -19,7 +21,10 @@ def main() -> None:
         from multiprocessing import freeze_support  # noqa: PLC0415 - start-up time
 
         freeze_support()
-    run()
+    try:
+        run()
+    except KeyboardInterrupt as error:  # at its very end
+        sys.exit(signals.exit_code(error))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from command_line import done, process, tokar
 from small_sets import instance, write
 
 import tokar as library
-from tokar import cli, errors
+from tokar import cli, errors, signals
 from tokar._version import __version__
 from tokar.cli import VERBS
 
@@ -153,6 +154,22 @@ def test_an_interrupt_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None
     assert result.stderr.startswith("tokar: interrupted")
 
 
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("place", ["tokar.cli.output.close_log", "tokar.cli.app"])
+def test_an_interrupt_between_the_verb_and_the_end_is_one_line_too(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise signals.Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(place, interrupt)
+    monkeypatch.setattr("sys.argv", ["tokar", "tokens"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err.count("tokar: stopped by SIGTERM") == 1
+
+
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
@@ -162,6 +179,7 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
         tokar("tokens")
 
 
+@pytest.mark.usefixtures("handlers")
 def test_a_fault_of_the_program_is_one_line_and_asks_for_a_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +201,7 @@ def test_a_fault_of_the_program_is_one_line_and_asks_for_a_report(
     assert err.startswith(f"tokar: error: {json.loads(out)['error']['message']}\n")
 
 
+@pytest.mark.usefixtures("handlers")
 def test_a_fault_of_the_program_is_shown_in_full_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError

@@ -48,6 +48,39 @@ def test_every_share_is_done_and_every_step_counted() -> None:
     pool.end()
 
 
+def test_an_interrupt_while_copies_are_made_ends_those_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+    made: list[int] = []
+
+    def interrupted() -> int:
+        if made:
+            raise KeyboardInterrupt
+        made.append(fork())
+        return made[0]
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        WorkerPool(2, lambda _: iter(lambda: time.sleep(1), None))
+    assert is_gone(made[0])
+
+
+def test_a_signal_to_a_copy_that_is_just_made_is_not_taken_for_one_to_the_process(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fork = os.fork
+
+    def struck() -> int:
+        if not (process := fork()):
+            os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(os, "fork", struck)
+    pool = WorkerPool(1, count_up)
+    assert total(pool).files == 100
+    assert pool.undone() == []
+    assert capfd.readouterr() == ("", "")
+
+
 def test_no_copies_are_a_pool_with_nothing_to_do() -> None:
     pool = WorkerPool(0, count_up)
     assert total(pool) == Tally(0, 0, 0)

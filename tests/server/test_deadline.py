@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 from dataclasses import replace
 from functools import partial
+from multiprocessing import resource_tracker, util
+from pathlib import Path
+from typing import Any
 
 import pytest
 from backup_files import fill
 
-from tokar import codes
+from tokar import codes, signals
 from tokar.errors import SourceError
 from tokar.server.contract import BackupType, NoAnswerError, Outcome, ServerError
 from tokar.server.deadline import Deadlines, DeadlineServer
@@ -34,6 +39,34 @@ class Sleeper(ScriptedServer):
                 os._exit(3)
             time.sleep(self._seconds)
         super().step(call)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process group is asked to end there")
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
+def test_a_signal_while_the_process_begins_ends_it_without_a_word(
+    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    number = getattr(signal, name)
+    before = signal.signal(number, signals._stop)
+    monkeypatch.setattr(signals, "_last", -signals._REPEATED)
+    begin, begun = util.spawnv_passfds, []
+
+    def struck(*arguments: Any) -> int:
+        begun.append(begin(*arguments))
+        os.kill(begun[-1], number)
+        os.kill(os.getpid(), number)
+        return begun[-1]
+
+    resource_tracker.ensure_running()
+    monkeypatch.setattr(util, "spawnv_passfds", struck)
+    try:
+        with pytest.raises(signals.Stopped):
+            DeadlineServer(ScriptedServer)
+    finally:
+        signal.signal(number, before)
+    while Path(f"/proc/{begun[-1]}").exists() and "Z" not in Path(f"/proc/{begun[-1]}/stat").read_text():
+        time.sleep(0.02)
+    assert capfd.readouterr() == ("", "")
 
 
 class Broken(ScriptedServer):

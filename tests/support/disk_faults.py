@@ -21,8 +21,8 @@ import pytest
 from command_line import Result, tokar
 
 import tokar as library
-from tokar.cli.signals import Stopped
 from tokar.format import zstd_frame
+from tokar.signals import Stopped
 from tokar.storage import directory, durable
 from tokar.storage.bytesource import MediumSource
 

@@ -17,14 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 import typer.core
 import typer.main
 
+from tokar import signals
 from tokar._version import __version__
-from tokar.cli import output, signals
+from tokar.cli import output
 from tokar.cli.arguments import take_directly
 from tokar.cli.shared import no_such_command, set_by, with_shared
 from tokar.errors import ArchiveError, ExhaustedError, InputError, StorageError, reason_of
@@ -282,13 +283,25 @@ def main() -> None:
     try:
         app(prog_name="tokar")
     except KeyboardInterrupt as error:  # before any verb was at work
-        sys.exit(signals.exit_code(error))
+        _end_by(error)
+    except SystemExit as ending:
+        interrupt = getattr(ending.__context__, "__cause__", None)
+        if isinstance(interrupt, KeyboardInterrupt):  # typer had it, and says 130 of any
+            _end_by(interrupt)
+        raise
     except Exception as error:
         if os.environ.get("TOKAR_DEBUG"):
             raise
         problem = _refused(error) if isinstance(error, OSError) else _exhausted(error) or _own_fault(error)
         output.report(problem, as_json="--json" in sys.argv)
         sys.exit(ArchiveError.exit_code)
+    finally:
+        signals.leave()
+
+
+def _end_by(interrupt: KeyboardInterrupt) -> NoReturn:
+    output.report_interrupt(interrupt)
+    sys.exit(signals.exit_code(interrupt))
 
 
 def _own_fault(error: Exception) -> ArchiveError:

@@ -13,9 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TextIO
 
-from tokar import names
+from tokar import names, signals
 from tokar.as_json import fields_json
-from tokar.cli import signals
 from tokar.cli.progress import Log, ProgressForm, ProgressLines, shown_bar
 from tokar.cli.tables import aligned, cells, is_coloured, print_fitted
 from tokar.errors import (
@@ -310,7 +309,10 @@ def report(error: ArchiveError, *, as_json: bool = False) -> None:
 
 
 def report_interrupt(error: KeyboardInterrupt) -> None:
-    """Print that the work was interrupted, and what was done until then."""
+    """Print that the work was interrupted, and what was done until then; once, whoever asks."""
+    if vars(error).get("told"):
+        return
+    vars(error)["told"] = True
     with suppress(OSError):
         flush()
     note(f"{signals.describe(error)}; nothing was left under a final name that is not whole")

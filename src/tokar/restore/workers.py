@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
+from tokar import signals
+
 _TALLY: Final = struct.Struct("<QQQ")
 _READ_SIZE: Final = _TALLY.size * 256
 _MOST: Final = 4  # more only wait for each other at the one directory that they fill
@@ -87,11 +89,16 @@ class WorkerPool:
     def __init__(self, count: int, work: Callable[[int], Iterator[Tally]]) -> None:
         self._workers: list[Worker] = []
         self._refused: list[int] = []
-        for share in range(1, count + 1):
-            try:
-                self._workers.append(_fork(share, work))
-            except OSError:
-                self._refused.append(share)
+        try:
+            for share in range(1, count + 1):
+                try:
+                    with signals.held():
+                        self._workers.append(_fork(share, work))
+                except OSError:
+                    self._refused.append(share)
+        except BaseException:
+            self.end()
+            raise
 
     def tallies(self, *, wait: bool) -> Iterator[Tally]:
         """Yield what was done since the last time; with `wait`, everything up to the end."""
@@ -152,7 +159,7 @@ def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> Worker:
 def _run(share: int, work: Callable[[int], Iterator[Tally]], pipe: int, parent: int) -> NoReturn:
     """Do a share and end, without what else the end of a program does: that is for the process that this one copies."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process hears it too, and ends this one
+        signals.ignore()  # the other process hears them too, and ends this one
         for tally in work(share):
             if os.write(pipe, _TALLY.pack(*tally)) != _TALLY.size or os.getppid() != parent:
                 os._exit(1)

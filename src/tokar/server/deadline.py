@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tokar import codes
+from tokar import codes, signals
 from tokar.errors import ArchiveError, InputError, SourceError
 from tokar.server.contract import (
     BackupContext,
@@ -136,7 +136,13 @@ class _Link:
         context = multiprocessing.get_context("spawn")  # fork would copy threads' locks, and Windows has no fork
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, factory), daemon=True, name="tokar-server")
-        self._process.start()
+        if sys.platform != "win32":
+            from multiprocessing import resource_tracker  # noqa: PLC0415 - a process of its own, which start begins
+
+            with signals.held():
+                resource_tracker.ensure_running()  # at its end it lets them through, whatever was before
+        with signals.held():
+            self._process.start()
         theirs.close()
         self._number = 0
         self._stuck: str | None = None
@@ -288,9 +294,7 @@ class _RemoteRestore(_RemoteContext, RestoreContext):
 def _serve(connection: Connection[Any, Any], factory: Callable[[], Server]) -> None:
     """Serve calls until told to stop, or until the parent is gone. Runs in the child."""
     # What asks a program to end often reaches both processes; the parent decides, and still has to call End.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signals.ignore()
     child = _Child(factory)
     while True:
         try:

@@ -9,22 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tokar.cli import signals
+from tokar import signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give the signals their defaults for a test, and what they had back afterwards."""
-    numbers = [getattr(signal, name) for name in signals._NAMES if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    monkeypatch.setattr(signals, "_last", -signals._REPEATED)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    from collections.abc import Callable
 
 
 @pytest.mark.usefixtures("handlers")
@@ -51,6 +39,52 @@ def test_a_signal_that_is_ignored_is_left_alone() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signals.catch()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("handlers")
+def test_ctrl_c_is_an_interrupt_by_the_same_rules() -> None:
+    signals.catch()
+    with pytest.raises(signals.Stopped) as caught:
+        signal.raise_signal(signal.SIGINT)
+    assert (signals.exit_code(caught.value), signals.describe(caught.value)) == (130, "interrupted")
+    signal.raise_signal(signal.SIGINT)  # the way out of the first is not interrupted
+
+
+@pytest.mark.usefixtures("handlers")
+def test_when_nothing_is_at_work_any_more_signals_end_the_process_by_themselves() -> None:
+    signals.catch()
+    signals.leave()
+    assert {signal.getsignal(number) for number in signals._NUMBERS} == {signal.SIG_DFL}
+    signals._stop(signal.SIGTERM, None)  # one that came a moment before
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_was_ignored_stays_ignored_at_the_end() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.leave()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal is held back there")
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_is_held_back_comes_when_the_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals.catch()
+    steps = []
+
+    def hold(send: Callable[[int], None]) -> None:
+        with signals.held():
+            send(signal.SIGTERM)
+            time.sleep(0.01)
+            steps.append("within")
+        steps.append("behind")
+
+    with pytest.raises(signals.Stopped):
+        hold(signal.raise_signal)
+    assert steps == ["within"]
+    monkeypatch.setattr(signals, "_last", -signals._REPEATED)
+    with pytest.raises(signals.Stopped):  # another thread hears it
+        hold(lambda number: signals._stop(number, None))
+    assert steps == ["within"] * 2
 
 
 class Callback:
