@@ -25,7 +25,7 @@ from salvage_tools import rescued, whole_archive
 from small_sets import database, log
 
 from tokar.errors import ArchiveError
-from tokar.format import bodies, metadata, records, zstd_frame
+from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
 from tokar.format.archive import Archive
 from tokar.format.bodies import Codec
 from tokar.format.compression import decode_content
@@ -96,6 +96,13 @@ def _bodies_seeds() -> list[bytes]:
 
 def _metadata_seeds() -> list[bytes]:
     return list(_parts(records.HEAD, records.SUMM, records.PROC, records.FACT))
+
+
+def _metadata(data: bytes) -> None:
+    """Every parser of JSON in archives: it is decoded once, and the value given to each."""
+    value = canonical_json.decode(data, position=0)
+    with stand_in(canonical_json, decode=lambda *_, **__: value):
+        _all_of(_METADATA, data)
 
 
 def _index(data: bytes) -> None:
@@ -283,7 +290,7 @@ _SALVAGE: Final = tuple(f"tokar.salvage.{name}" for name in ("find", "runs", "re
 FORMAT: Final = {
     "bodies": Target(partial(_all_of, _BODIES), _bodies_seeds, ("tokar.format.bodies", "tokar.format.records"), 512),
     "metadata": Target(
-        partial(_all_of, _METADATA),
+        _metadata,
         _metadata_seeds,
         ("tokar.format.metadata", "tokar.format.canonical_json", "tokar.format.encryption"),
         1000,

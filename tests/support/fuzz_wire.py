@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from contextlib import suppress
+from copy import copy
 from typing import Final
 
 from fuzz_tools import Target, stand_in
@@ -137,15 +138,15 @@ def _asked(data: bytes) -> None:
 
 
 def _answers(data: bytes) -> None:
-    """The answers of an authority: each taker gets the same bytes."""
+    """The answers of an authority: each taker gets the same bytes, from where the head of all answers ends."""
+    csra.names_in(data)
+    skip_that(start := NdrReader(data))
     for take in (csra.take_list, csra.take_size, csra.take_content, csra.take_number, csra.take_name):
         with suppress(ArchiveError):
-            reader = NdrReader(data)
-            skip_that(reader)
+            reader = copy(start)
             found, result = take(reader)
             if isinstance(found, bytes) and not result:
                 parse_names(found or None, wide=True)
-    csra.names_in(data)
 
 
 def _references(data: bytes) -> None:
