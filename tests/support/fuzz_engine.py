@@ -9,10 +9,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
-from ese_files import header_for, log_header, old_log_bytes, old_log_header
+from ese_files import header_for, old_log_bytes, old_log_header
 from fuzz_tools import PAGE, PAGE_SIZES, Target, flagged, folder
 from recovery_sets import dirty
-from replay_logs import record, segments_of
 from small_sets import STREAM, checkpoint, database, flush_map, log
 
 from tokar import names
@@ -27,7 +26,6 @@ from tokar.ese.identify import identify
 from tokar.ese.inspect import PassingFile, check_content, inspect_file
 from tokar.ese.log import LogHeader
 from tokar.ese.logcheck import LogChecker
-from tokar.ese.logrecords import TYPES
 from tokar.ese.page import has_ecc, last_owned, named_pages, page_is_sealed, seal_page, seal_segment
 from tokar.ese.pagelinks import inner_names
 from tokar.ese.pages import PageChecker
@@ -35,14 +33,7 @@ from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.lab import change_records, database_file, log_formats
 from tokar.lab.lab import create_lab, open_lab
-from tokar.replay.effects import changes_of
-from tokar.replay.images import apply_diff, decompress, open_image
 from tokar.replay.nodepage import NodePage
-from tokar.replay.pagestore import PageStore
-from tokar.replay.player import Played, Player
-from tokar.replay.redo import Bounds, PageRedo
-from tokar.replay.stream import RecordStream, decode, size_at
-from tokar.replay.undo import undo_open
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import build_chain
 from tokar.sets.judge import judge_set
@@ -274,7 +265,7 @@ def _nodes(data: bytes) -> None:
     """
     flag, body = flagged(data)
     size = 16384 if flag & 4 else 2048
-    page = _laid_out(body, size) if flag & 1 else _sparse(body, size)
+    page = laid_out(body, size) if flag & 1 else _sparse(body, size)
     if not flag & 8:
         page = page[:34] + bytes((page[34] & 63, page[35] & 0xF0)) + page[36:]
     with suppress(ArchiveError):
@@ -288,7 +279,7 @@ def _nodes(data: bytes) -> None:
         page_is_sealed(page, 4)
 
 
-def _laid_out(data: bytes, size: int) -> bytes:
+def laid_out(data: bytes, size: int) -> bytes:
     """Return a page whose nodes follow each other, each a byte of length, one of flags, and bytes of it."""
     page = bytearray(data[:40].ljust(80 if size >= 16384 else 40, b"\0"))
     head, at = len(page), 40
@@ -303,7 +294,7 @@ def _laid_out(data: bytes, size: int) -> bytes:
     return bytes(page).ljust(size - 4 * len(tags), b"\0") + b"".join(reversed(tags))
 
 
-def _nodes_seeds() -> list[bytes]:
+def nodes_seeds() -> list[bytes]:
     page = bytearray(database()[2 * PAGE :][:40])
     page[36:40] = (0x2000 | 0x23).to_bytes(4, "little")
     extents = b"".join(b"\x0a\0\4\0" + last.to_bytes(4, "big") + (8).to_bytes(4, "little") for last in (8, 16))
@@ -428,86 +419,7 @@ def _sealed_again(name: str, data: bytes) -> bytes:
     return b"".join([*map(with_header_checksum, blocks[:headers]), *body])
 
 
-# --- replay -----------------------------------------------------------------------------------------------------------
-
-
-def _log_records(data: bytes) -> None:
-    """Records in segments that are sealed, taken from them and played: the first byte says whether they are cut."""
-    flag, body = flagged(data)
-    signature = Signature(random=7)
-    attached = Attachment(dbid=1, path="a.edb", signature=signature)
-    header = log_header(attachment_area=build_attachments([attached]))
-    pieces = [body] if flag & 1 else [body[at : at + 4056] for at in range(0, len(body), 4056)]
-    made = segments_of(pieces, header.generation) if body else b""
-    source = BytesSource(header.build() + made)
-    with PageStore(None, PAGE, room=64 * PAGE) as store:
-        redo = PageRedo(store, Bounds(-1, 1 << 63))
-        player = Player({signature.pack(): Played(redo)}, [attached])
-        try:
-            for position, record in RecordStream(source, header):
-                list(changes_of(record))
-                player.feed(position, record)
-        finally:
-            undo_open(player)
-            for page in store.pages():
-                NodePage(page.build(), page.number)
-
-
-def _log_record_seeds() -> list[bytes]:
-    node = {"session": 5, "dbid": 1, "page": 4, "flags": 5, "level": 1, "root": 4}
-    made = [
-        record("Begin0", session=5, levels=16),
-        record("CreateSingleExtentFDP", session=5, dbid=1, page=4, dbtime=10, before=(1 << 64) - 1, pages=4),
-        record("Insert", **node, dbtime=11, before=10, suffix=b"key", data=b"data", rceid=1),
-        record("Replace", **node, dbtime=12, before=11, data=b"atad", old_size=4, new_size=4, rceid=2),
-        record("ReplaceD", **node, dbtime=13, before=12, data=b"\x01\x20\x01x", old_size=4, new_size=4, rceid=3),
-        record("FlagDelete", **node, dbtime=14, before=13, rceid=4),
-        record("FlagInsertAndReplaceData", **node, dbtime=15, before=14, key=b"key", data=b"new", rceid=5),
-        record("MacroBegin", session=5, dbtime=16),
-        record("Split2", session=5, dbid=1, page=4, dbtime=16, before=15, new_page=6, kind=1, lines=1, new_flags=2),
-        record("MacroCommit", session=5, dbtime=16),
-        record("ConvertFDP2", session=5, dbid=1, page=4, dbtime=17, before=16, owned_root=7, free_root=8, pages=9),
-        record("Merge2", session=5, dbid=1, page=4, dbtime=18, before=17, left=6, kind=1),
-        record("Undo", **node, dbtime=18, before=17, rceid=5, operation=1),
-    ]
-    packed = [one.pack() for one in made]
-    every = [record(one.name).pack() for one in TYPES.values()]
-    return [b"\0" + b"".join(packed), b"\1" + b"".join(packed) * 8, *(b"\0" + one for one in every)]
-
-
-def _records(data: bytes) -> None:
-    """Records one after the other, as the stream takes them apart once it has them whole."""
-    at = 0
-    while at < len(data) and (size := size_at(data, at)) and at + size <= len(data):
-        list(changes_of(decode(data, at)))
-        at += size
-
-
-def _images(data: bytes) -> None:
-    """A compressed stream, and pages that records carry in four forms."""
-    flag, body = flagged(data)
-    with suppress(ArchiveError):
-        decompress(body, PAGE)
-    with suppress(ArchiveError):
-        open_image(_laid_out(body, 2048) if flag & 4 else body, flag & 3, 2048, 4)
-
-
-def _diffs(data: bytes) -> None:
-    for wide in (False, True):
-        with suppress(ArchiveError):
-            apply_diff(data[8:], data[:8], wide=wide)
-
-
-def _image_seeds() -> list[bytes]:
-    stream = bytes.fromhex("182c01ffffff1f61626317000fff2601")
-    page = NodePage.new(2048, 4, 3, 100)
-    page.consume(2)
-    page.insert_node(0, 0, b"key", b"data")
-    return [b"\0" + stream, b"\0\x38\x11\0\x35abc\3\0\x50defgh", b"\2" + page.build(), *_nodes_seeds()]
-
-
 _HEADS: Final = ("tokar.ese.record", "tokar.ese.values", "tokar.ese.checksum")
-_REPLAY: Final = tuple(f"tokar.replay.{name}" for name in ("onepage", "pagestore", "player", "undo"))
 ENGINE: Final = {
     "database-header": Target(_database_header, _database_header_seeds, ("tokar.ese.database", *_HEADS), 800),
     "log-header": Target(
@@ -539,16 +451,7 @@ ENGINE: Final = {
         8193,
         3,
     ),
-    "nodes": Target(_nodes, _nodes_seeds, ("tokar.ese.page", "tokar.ese.pagelinks", "tokar.replay.nodepage"), 300),
-    "records": Target(
-        _records,
-        lambda: [one[1:] for one in _log_record_seeds()],
-        ("tokar.replay.stream", "tokar.replay.effects", "tokar.ese.pagerecords"),
-        500,
-    ),
-    "images": Target(_images, _image_seeds, ("tokar.replay.images", "tokar.replay.nodepage"), 300),
-    "diffs": Target(_diffs, lambda: [b"01234567\2\x20\2XY"], ("tokar.replay.images",), 100),
-    "log-records": Target(_log_records, _log_record_seeds, ("tokar.replay", *_REPLAY), 8000, 2),
+    "nodes": Target(_nodes, nodes_seeds, ("tokar.ese.page", "tokar.ese.pagelinks", "tokar.replay.nodepage"), 300),
     "set": Target(_set, lambda: [bytes(200)], ("tokar.sets",), 200, 3),
     "lab-records": Target(_lab_records, _lab_record_seeds, ("tokar.lab.change_records",), 300),
     "lab-log": Target(_lab_log, _lab_log_seeds, ("tokar.lab.log_formats", "tokar.lab.change_records"), 600),

@@ -6,17 +6,20 @@ import base64
 import io
 import json
 import struct
+import zlib
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, cast
 
+from blake3 import blake3
 from command_line import tokar
 from fixtures.cases_encryption import BY_WORDS, FOR_SSH, IDENTITY, RECIPIENTS, SSH_IDENTITY
 from fixtures.cases_signed import ALICE
 from fixtures.expect import FOLDER, Expectation
 from fixtures.expect import names as fixture_names
+from fixtures.forge import ARCHIVE_ID
 from fixtures.mutations import join, split
 from fixtures.readers import from_the_front, from_the_tail
 from format_tools import written
@@ -27,13 +30,18 @@ from small_sets import database, log
 from tokar.errors import ArchiveError
 from tokar.format import bodies, canonical_json, metadata, records, zstd_frame
 from tokar.format.archive import Archive
-from tokar.format.bodies import Codec
+from tokar.format.bodies import Codec, Preamble
 from tokar.format.compression import decode_content
 from tokar.format.encryption import Encryption
 from tokar.format.index import IndexPage
 from tokar.format.records import TrailingRecord
 from tokar.format.sshsig import BadSignatureError, dearmored, parse_signature
+from tokar.salvage.damage import map_damage
+from tokar.salvage.find import RecordReader
+from tokar.salvage.losses import lost_ranges
+from tokar.salvage.rebuild import assess
 from tokar.sets.recorded import RecordedFacts
+from tokar.storage.bytesource import BytesSource
 from tokar.trust import passphrase, recipients, signatures, ssh_keygen
 from tokar.trust.agefile import recipient_kinds
 from tokar.trust.recipients import Identities, Recipients
@@ -181,6 +189,45 @@ def _salvage_seeds() -> list[bytes]:
     return [bytes([flag]) + one[:_LARGEST] for flag in (0, 4) for one in (*damaged, *encrypted, _archive_seeds()[-1])]
 
 
+def _damage(data: bytes) -> None:
+    """Records with right heads, found again wherever they stand: what is left of an archive, without writing it.
+
+    The first byte says whether the preamble is there. A record is a byte of its kind, one of how far it was moved and
+    what is wrong with it, two of the length of its body, and the body.
+    """
+    flag, rest = flagged(data)
+    out = bytearray(Preamble(ARCHIVE_ID).build() if flag & 1 else b"")
+    while len(rest) >= 4 and len(out) < 1 << 16:
+        kind, moved, size = _RECORD_KINDS[rest[0] % len(_RECORD_KINDS)], rest[1], rest[2] | rest[3] << 8
+        body, rest = rest[4 : 4 + size], rest[4 + size :]
+        position = max(len(out) + (moved & 15) * 64 - 128 * (moved >> 4 & 3), 0)
+        start = struct.pack("<4sI8sQ", kind, len(body), ARCHIVE_ID[:8], position)
+        head = start + blake3(body + start).digest() + bytes(4)
+        out += head + zlib.crc32(head).to_bytes(4, "little") + (body[:-1] + b"!" if moved & 64 else body)
+        out += bytes(moved >> 7)
+    source = BytesSource(bytes(out + rest))
+    found = map_damage(source)
+    reader = RecordReader(source, found.tag, encrypted=found.head is not None and found.head.encryption is not None)
+    assess(found, reader)
+    assert [one for one in lost_ranges(found) if one.size < 0] == []
+
+
+_RECORD_KINDS: Final = (
+    *(records.HEAD, records.FILE, records.DATA, records.DONE, records.PROC, records.INDX),
+    *(records.SUMM, records.ROOT, records.TAIL, records.FACT, b"note", b"PLUS"),
+)
+
+
+def _damage_seeds() -> list[bytes]:
+    """Archives as the target reads them: whole, with a record moved, and without the first ones."""
+    found: list[bytes] = []
+    for archive in [one for one in _archive_seeds() if len(one) <= 2000][:60]:
+        parts = [one for one in split(archive) if one.kind in _RECORD_KINDS]
+        made = [struct.pack("<BBH", _RECORD_KINDS.index(one.kind), 0, len(one.body)) + one.body for one in parts]
+        found += [b"\1" + b"".join(made), b"\0" + b"".join(made[1:]), b"\1" + b"".join([*made[1:], *made[:1]])]
+    return found
+
+
 # --- signatures and keys ----------------------------------------------------------------------------------------------
 
 
@@ -306,5 +353,6 @@ FORMAT: Final = {
     "people": Target(_people, _people_seeds, ("tokar.trust.recipients",), 600),
     "archive": Target(_agreed, _archive_seeds, ("tokar.format", "tokar.format.entry_reader"), 4000),
     "archive-checks": Target(_archive, _archive_seeds, ("tokar.format",), 8192, 2),
+    "damage": Target(_damage, _damage_seeds, ("tokar.salvage", *_SALVAGE), 1500),
     "salvage": Target(_salvage, _salvage_seeds, ("tokar.salvage", *_SALVAGE, "tokar.format"), 8192, 2),
 }

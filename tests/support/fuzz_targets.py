@@ -17,6 +17,7 @@ from fixtures.mutations import join, split
 from fuzz_engine import ENGINE
 from fuzz_format import FORMAT, engine_archive
 from fuzz_lists import LISTS, TOML
+from fuzz_replay import REPLAY
 from fuzz_tools import Target, file, flagged
 from fuzz_wire import WIRE
 from small_sets import database, log
@@ -74,7 +75,7 @@ def _verb_seeds() -> list[bytes]:
 
 
 VERBS: Final = {"verbs": Target(_verb, _verb_seeds, ("tokar.cli", "tokar.check", "tokar.restore"), 20_000, 3)}
-TARGETS: Final[dict[str, Target]] = {**FORMAT, **LISTS, **ENGINE, **WIRE, **VERBS}
+TARGETS: Final[dict[str, Target]] = {**FORMAT, **LISTS, **ENGINE, **REPLAY, **WIRE, **VERBS}
 
 
 def attempt(target: Target, data: bytes) -> ArchiveError | None:
