@@ -266,7 +266,7 @@ def _nodes(data: bytes) -> None:
     flag, body = flagged(data)
     size = 16384 if flag & 4 else 2048
     page = laid_out(body, size) if flag & 1 else _sparse(body, size)
-    if not flag & 8:
+    if flag & 24 != 24:
         page = page[:34] + bytes((page[34] & 63, page[35] & 0xF0)) + page[36:]
     with suppress(ArchiveError):
         named, at_once = sorted(number for number, _ in named_pages(page)), inner_names(page)
@@ -299,7 +299,7 @@ def nodes_seeds() -> list[bytes]:
     page[36:40] = (0x2000 | 0x23).to_bytes(4, "little")
     extents = b"".join(b"\x0a\0\4\0" + last.to_bytes(4, "big") + (8).to_bytes(4, "little") for last in (8, 16))
     rows = bytes(page) + b"\x10\0" + bytes(16) + extents, bytes(page) + bytes(60), bytes(page)
-    return [bytes([flag]) + one for flag in (0, 1, 3, 5, 12, 15) for one in rows]
+    return [bytes([flag]) + one for flag in (0, 1, 3, 5, 28, 31) for one in rows]
 
 
 def _content_of_files(data: bytes) -> None:

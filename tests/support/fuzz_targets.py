@@ -3,7 +3,8 @@
 A target is a function of bytes, with bytes to begin from. Where checksums would keep what is spoilt from what lies
 behind them, they are put right first; where several parsers may meet the same bytes, each gets them. Targets without
 files, processes and seals reach five million executions in minutes; the others (`headers`, `content`, `salvage`, `set`,
-`archive-checks`, `log-records`, `lab-recover`, `rpc-logon`, `verbs`) run whole stories, for what parsers do together.
+`archive-checks`, `log-records`, `lab-recover`, `rpc-logon`, `verbs`) run whole stories, for what parsers do together:
+the parsers in them have targets of their own.
 """
 
 from __future__ import annotations
