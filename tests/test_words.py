@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tokar
-from tokar.words import count_text, install_text, log_range, some
+from tokar.words import count_text, install_text, log_range, ranges, some, spans
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 entries"), (1, "1 entry"), (1200, "1,200 entries")])
@@ -21,6 +21,18 @@ def test_a_noun_takes_an_s_unless_told_otherwise() -> None:
 
 def test_a_long_list_is_cut_off() -> None:
     assert some(str(number) for number in range(20)).endswith("7 and 12 more")
+
+
+@pytest.mark.parametrize(
+    ("generations", "text"),
+    [([5], "0x5"), ([5, 6, 7], "0x5-0x7"), ([9, 5, 6, 6], "0x5-0x6, 0x9"), ([], "")],
+)
+def test_generations_are_worded_as_runs(generations: list[int], text: str) -> None:
+    assert ranges(generations) == text
+
+
+def test_a_very_long_run_costs_nothing() -> None:
+    assert spans([range(1, 2**31)]) == "0x1-0x7FFFFFFF"
 
 
 def test_one_log_is_no_range() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokar import names
 
@@ -31,6 +31,28 @@ def range_text(low: int, high: int) -> str:
 def log_range(low: int, high: int, what: str = "log") -> str:
     """Return a range of logs in words: `log 0x5`, `logs 0x5-0x7`."""
     return f"{noun(high - low + 1, what)} {range_text(low, high)}"
+
+
+def ranges(generations: Iterable[int]) -> str:
+    """Return generations in words: `0x5`, `0x5-0x7, 0x9`."""
+    runs: list[list[int]] = []
+    for generation in sorted(set(generations)):
+        if runs and generation == runs[-1][1] + 1:
+            runs[-1][1] = generation
+        else:
+            runs.append([generation, generation])
+    return spans(range(low, high + 1) for low, high in runs)
+
+
+def spans(runs: Iterable[range]) -> str:
+    """Return runs of generations in words; however long a run is, it costs nothing."""
+    return some(range_text(run[0], run[-1]) for run in runs)
+
+
+def logs_text(runs: Sequence[range]) -> tuple[str, str]:
+    """Return runs of logs in words, and the verb that goes with them: `log 0x5`, `is`."""
+    count = sum(map(len, runs))
+    return f"{noun(count, 'log')} {spans(runs)}", noun(count, "is", "are")
 
 
 def some(items: Iterable[str], most: int = 8) -> str:

@@ -215,6 +215,77 @@ def test_logs_without_a_full_are_named(store: Store) -> None:
         restorable(store.chain)
 
 
+def test_a_hole_between_sets_of_nothing_but_logs_is_named_as_in_one_of_them(store: Store) -> None:
+    store.add("a", part(5, 6))
+    store.add("b", part(8, 9))
+    chain = store.chain
+    assert [one.word for one in map(chain.outcome_of, (0, 1))] == [Word.PART_OF_A_CHAIN, Word.NOT_RESTORABLE]
+    assert str(chain.outcome) == "NOT RESTORABLE: log 0x7 is missing between edb00006.log and edb00008.log"
+
+
+def test_sets_of_nothing_but_logs_that_follow_each_other_have_no_hole(store: Store) -> None:
+    for name, (low, high) in {"a": (5, 6), "b": (7, 8), "c": (6, 9)}.items():
+        store.add(name, part(low, high))
+    assert {store.chain.outcome_of(at).word for at in range(3)} == {Word.PART_OF_A_CHAIN}
+
+
+def test_a_receipt_names_what_fills_a_hole_between_sets_of_nothing_but_logs(store: Store) -> None:
+    store.add("a", part(5, 6))
+    store.add("b", part(8, 9))
+    store.receipt("inc", (7, 7))
+    faults = [one for verdict in store.chain.verdicts for one in verdict.faults if one.generations == (7,)]
+    assert any("inc.tokar.receipt.json belongs to" in one.next_step for one in faults)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind", "code"),
+    [
+        (lambda: flip(TOP[6], 30), Kind.LOG_UNREADABLE, -573),
+        (lambda: logs(6, 6, stream=OTHER_STREAM)[name_of(6)], Kind.LOG_FOREIGN, -555),
+    ],
+)
+def test_what_another_set_holds_in_place_of_a_needed_log_is_named(
+    store: Store, spoil: Callable[[], bytes], kind: Kind, code: int
+) -> None:
+    store.add("full", {DATABASE: bytes(streaming(5, 7)), **part(5, 5)}, "full")
+    store.add("inc", {name_of(6): spoil(), **part(7, 7)})
+    with pytest.raises(NotRestorableError) as raised:
+        restorable(store.chain)
+    first = raised.value.faults[0]
+    assert (first.kind, first.code, first.files) == (kind, code, (name_of(6),))
+    assert Kind.LOG_MISSING not in [fault.kind for fault in store.chain.starts[0].faults]
+
+
+def test_a_log_of_another_server_that_is_here_with_its_database_stands_for_none(store: Store) -> None:
+    store.add("full", {DATABASE: bytes(streaming(5, 7)), **part(5, 5), **part(7, 7)}, "full")
+    other = logs(5, 7, stream=OTHER_STREAM)
+    store.add("other", {DATABASE: bytes(streaming(5, 7, log_signature=OTHER_STREAM)), **other}, "full")
+    (start,) = [one for one in store.chain.starts if store.chain.sets[one.number].label == "full"]
+    assert start.blocking[0].kind is Kind.LOG_MISSING
+
+
+def test_no_older_full_is_given_in_place_of_a_damaged_one(tmp_path: Path) -> None:
+    store = Store(tmp_path, examine=True)
+    store.full("full1", 5, 7)
+    store.add("inc1", part(8, 11))
+    damaged = flip(flip(bytes(streaming(9, 11)), 5 * 4096 + 500), 5 * 4096 + 900)
+    store.add("full2", {DATABASE: damaged, **part(9, 11)}, "full")
+    with pytest.raises(NotRestorableError, match="full2 cannot be restored") as raised:
+        restorable(store.chain)
+    assert "or leave full2 out" in str(raised.value.hint)
+    assert restorable(store.chain, 8).target == 8, "which is before it"
+    store.sets.pop()
+    assert restorable(store.chain).target == 11
+
+
+def test_a_damaged_older_full_is_in_no_way_of_a_later_one(tmp_path: Path) -> None:
+    store = Store(tmp_path, examine=True)
+    damaged = flip(flip(bytes(streaming(5, 7)), 5 * 4096 + 500), 5 * 4096 + 900)
+    store.add("full1", {DATABASE: damaged, **part(5, 7)}, "full")
+    store.full("full2", 9, 11)
+    assert sources(restorable(store.chain)) == [("full2", 9, 11)]
+
+
 def test_logs_of_another_stream_do_not_continue(store: Store) -> None:
     store.full()
     store.add("other", logs(8, 9, stream=OTHER_STREAM))
@@ -445,6 +516,7 @@ def test_sets_of_two_servers_are_not_guessed_at(store: Store) -> None:
     store.add("other", files, "collected")
     with pytest.raises(NotRestorableError, match="more than one server"):
         restorable(store.chain)
+    assert [fault.kind for fault in store.chain.faults] == [Kind.INSTANCES]
     assert sources(restorable(store.chain, full=store.made["full"].id)) == [("full", 5, 7)]
 
 

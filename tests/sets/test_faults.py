@@ -15,8 +15,6 @@ from tokar.sets.faults import (
     Severity,
     first_of,
     in_order,
-    ranges,
-    spans,
 )
 
 
@@ -58,16 +56,7 @@ def test_every_kind_has_a_scope() -> None:
     assert {kind.scope for kind in FaultKind} == set(Scope)
 
 
-@pytest.mark.parametrize(
-    ("generations", "text"),
-    [([5], "0x5"), ([5, 6, 7], "0x5-0x7"), ([9, 5, 6, 6], "0x5-0x6, 0x9"), ([], "")],
-)
-def test_generations_are_worded_as_runs(generations: list[int], text: str) -> None:
-    assert ranges(generations) == text
-
-
 def test_long_lists_are_cut_off() -> None:
-    assert spans([range(1, 2**31)]) == "0x1-0x7FFFFFFF"
     assert len(first_of([range(1, 2**31)])) == MOST_LISTED
 
 

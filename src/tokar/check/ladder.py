@@ -395,7 +395,9 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
         summary = count_text(len(start.verdict.databases), "database") if start else ""
         if start is None and verdict.start is not None:
             summary = f"goes on from {chain.sets[verdict.start].label}"
-        findings, remarks = _faults(verdict.faults, Scope.SET)  # those of single files belong to the rung below
+        # Those of single files belong to the rung below.
+        together = [one for one in chain.faults if one.kind is FaultKind.INSTANCES and backup_set.label in one.files]
+        findings, remarks = _faults((*verdict.faults, *together), Scope.SET)
         own = chain.faults_of(at)
         if of_files := _faults(verdict.blocking, Scope.FILE)[0]:
             alone = _faults(own, Scope.FILE)[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tokar import names
 from tokar.check.describe import DatabaseInSet
 from tokar.cli import output
-from tokar.words import count_text
+from tokar.words import count_text, logs_text, spans
 
 _MAX_LISTED = 10
 
@@ -24,7 +24,6 @@ def show_databases(found: Sequence[DatabaseInSet]) -> None:
 
 
 def _needs(one: DatabaseInSet) -> str:
-    from tokar.sets.faults import logs_text, spans  # noqa: PLC0415 - only databases need it
     from tokar.sets.need import Basis  # noqa: PLC0415
 
     need = one.need

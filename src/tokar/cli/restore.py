@@ -54,6 +54,7 @@ _ASKED_OF_THE_SERVER: Final = (
 )
 
 _MAX_LISTED: Final = 50
+_REFUSED: Final = "this plan is refused; the verdict on the files alone:"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -230,7 +231,7 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
         if plan.recovery is not None and not plan.is_refused:
             _show_recovery(plan.recovery)
         if plan.is_refused:
-            output.line("this plan is refused; the verdict on the files alone:")  # the error is about the plan
+            output.line(_REFUSED)  # the error is about the plan
             output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
     report: Report | None = None
     with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
@@ -264,6 +265,7 @@ def _last_line_of_refusal(showing: Showing) -> Iterator[None]:
             nothing = {"chain": None, "plans": [], "recovery": None, "outcome": as_json(error.outcome), "placed": None}
             end_with_json(nothing, error)
         if showing.talks:
+            output.line(_REFUSED)
             output.last_line(error.outcome)
         raise
 

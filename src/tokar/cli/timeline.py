@@ -18,8 +18,7 @@ from tokar.cli import output
 from tokar.cli.tables import cells, is_coloured
 from tokar.report.timeline import Mark, Row, StreamLine, Tone, shown_streams, timeline_of
 from tokar.sets.chain import Chain
-from tokar.sets.faults import spans
-from tokar.words import some
+from tokar.words import some, spans
 
 _NARROW, _WIDE = 60, 200  # columns
 _LEAST_BAR: Final = 24  # columns for the place of a row beside all else

@@ -40,10 +40,9 @@ from tokar.sets.backup_set import BackupSet, open_again
 from tokar.sets.beside import without_copies
 from tokar.sets.chain import Chain
 from tokar.sets.facts import DatabaseFacts
-from tokar.sets.faults import spans
 from tokar.sets.outcome import LastLine, Word, beside
 from tokar.sets.start import ChainStart
-from tokar.words import count_text, some
+from tokar.words import count_text, some, spans
 
 Values = dict[str, Any]
 

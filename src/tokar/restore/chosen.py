@@ -92,6 +92,7 @@ class OpenSets:
         try:
             selection = restorable(self.chain, until)
         except NotRestorableError as error:
+            error.chain = self.chain if until is None else None
             for problem in self.problems:
                 error.add_note(f"also: cannot be read: {problem}")
             raise

@@ -24,12 +24,12 @@ from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.records import MAGIC
 from tokar.sets.facts import SetFacts, is_foreign
-from tokar.sets.faults import logs_text
 from tokar.sets.read import facts_of_archive
 from tokar.sets.receipt import RECEIPT_SUFFIX, Generations, read_receipt
 from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import OverwritesInputError, read_start
 from tokar.trust.signatures import AllowedSigners
+from tokar.words import logs_text
 
 ARCHIVE_SUFFIX: Final = ".tokar"
 _MAX_GENERATION: Final = 0x7FFF_FFFF  # of any log

@@ -15,14 +15,14 @@ from tokar.as_json import as_json
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import listed
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order, logs_text, spans
-from tokar.sets.judge import judge_set
-from tokar.sets.links import break_fault
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
+from tokar.sets.judge import judge_set, step_faults
+from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, of_no_known_engine, part_of, weigh, worst
-from tokar.sets.start import ChainStart, make_start
-from tokar.words import noun, some
+from tokar.sets.start import ChainStart, are_of_several, make_start
+from tokar.words import logs_text, noun, some, spans
 
 _OF_LOGS: Final = {
     FaultKind.LOG_UNREADABLE,
@@ -85,9 +85,23 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         damaged += [fault for fault in missing if not all(map(logs.has, fault.generations))]
         older = [fault for one in found for fault in one.faults]
         cause = older[0] if older else _missing_full(sets, backup_set, others)
-        verdict = _verdict_of(None, (cause, *damaged, *remarks))
+        verdict = _verdict_of(None, (cause, *damaged, *_holes_below(sets, logs, number), *remarks))
         return replace(verdict, part=part_of(backup_set.generations))
     return _verdict_of(best.start, (*best.faults, *damaged, *remarks))
+
+
+def _holes_below(sets: Sequence[BackupSet], logs: LogTable, number: int) -> Iterator[Fault]:
+    """Yield why logs of a set do not follow those of others that hold no databases either, as of one set."""
+    for stream, own in _streams(sets[number]).items():
+        held = {log.generation for log in own}
+        for log in own:
+            generation = log.generation or 0
+            lower = logs.before(stream, generation) if generation - 1 not in held else None
+            found = logs.versions(stream, lower) if lower else []
+            held_alone = not any(sets[at].has_databases for one in found for at in one.sets)
+            if found and held_alone and all(link(one.facts, log).fault for one in found):
+                receipts = _receipts(sets, range(found[0].generation + 1, generation))
+                yield from (_bring(fault, receipts) for fault in step_faults(found[0].facts, log))
 
 
 def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[str, Fault]:
@@ -184,12 +198,8 @@ def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: in
         return _out_of_reach(fault, range(following, target + 1))
     upto = min(logs.after(run.stream, run.end) or target + 1, target + 1)
     hole = range(following, max(upto, following + 1))
-    named = [
-        backup_set.label
-        for backup_set in sets
-        if backup_set.receipt and backup_set.receipt[0] <= hole[-1] and backup_set.receipt[1] >= hole[0]
-    ]
-    fault = _bring(Rules.LOGS_IN_NO_SET.fault(*logs_text([hole]), generations=first_of([hole]), hard=run.hard), named)
+    fault = Rules.LOGS_IN_NO_SET.fault(*logs_text([hole]), generations=first_of([hole]), hard=run.hard)
+    fault = _bring(fault, _receipts(sets, hole))
     return _out_of_reach(fault, range(hole.stop, target + 1))
 
 
@@ -199,6 +209,12 @@ def _out_of_reach(fault: Fault, generations: range) -> Fault:
         return fault
     words = f"{noun(len(generations), 'generation')} {spans([generations])} cannot be reached"
     return replace(fault, consequences=(words,))
+
+
+def _receipts(sets: Sequence[BackupSet], hole: range) -> list[str]:
+    """Return the receipts of archives that are not here and hold logs of a hole."""
+    known = [(one.label, one.receipt) for one in sets if one.receipt is not None and hole]
+    return [label for label, (low, high) in known if low <= hole[-1] and high >= hole[0]]
 
 
 def _bring(fault: Fault, receipts: Sequence[str]) -> Fault:
@@ -263,13 +279,21 @@ def _link_faults(sets: Sequence[BackupSet], backup_set: BackupSet) -> Iterator[F
             yield Rules.PRIOR_SALVAGED.fault(label, other.origin, other.label, files=files)
 
 
-def chain_faults(sets: Sequence[BackupSet], logs: LogTable) -> Iterator[Fault]:
+def servers_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart]) -> Fault:
+    """Return that sets are of several servers, none of which a restore of all of them would choose."""
+    found = [sets[start.number].label for start in starts]
+    return Rules.SERVERS.fault(some(found), files=found)
+
+
+def chain_faults(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[ChainStart]) -> Iterator[Fault]:
     """Yield what is wrong with sets together, whichever of them is restored."""
     for versions in logs.alike():
         yield from (differing_fault(sets, one) for one in versions if one.differing)
         parted = len(versions) > 1 and not _parted_before(logs, versions)
         if parted and all(stream_of(one.facts) is not None for one in versions):
             yield replace(fork_fault(sets, versions[0].generation, versions), severity=Severity.WARNING)
+    if are_of_several(starts):
+        yield servers_fault(sets, starts)
 
 
 def _parted_before(logs: LogTable, versions: Sequence[Version]) -> bool:
@@ -374,7 +398,7 @@ def build_chain(sets: Iterable[BackupSet], *, branch: str = "") -> Chain:
     starts = tuple(make_start(known, logs, number, without) for number, one in enumerate(known) if one.has_databases)
     verdicts = tuple(chain_verdict(known, logs, starts, number) for number in range(len(known)))
     parents = tuple(_parent(known, verdicts, number) for number in range(len(known)))
-    return Chain(known, starts, verdicts, parents, in_order(listed(chain_faults(known, logs))), logs, without)
+    return Chain(known, starts, verdicts, parents, in_order(listed(chain_faults(known, logs, starts))), logs, without)
 
 
 def _unique(sets: Iterable[BackupSet]) -> list[BackupSet]:

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from tokar.as_json import fields_json
 from tokar.errors import InputError, RestoreError, SetError
+from tokar.names import leaf_of
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
-from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault
+from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, servers_fault
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import LeftOut, judge_set
@@ -22,10 +23,13 @@ from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
-from tokar.sets.start import ChainStart
+from tokar.sets.start import ChainStart, are_of_several
 
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
+
+
+_REFUSED: Final = {Word.NOT_RESTORABLE, Word.WITH_LOSS, Word.PART_OF_A_CHAIN}
 
 
 class NotRestorableError(RestoreError, SetError):
@@ -37,13 +41,18 @@ class NotRestorableError(RestoreError, SetError):
         hint: What to do next.
     """
 
+    chain: Chain | None = None  # The sets, where all of them were wanted: then the last line is as `check` says it
+
     def __init__(self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.faults = tuple(faults)
 
     @property
     def outcome(self) -> LastLine:
-        """What the verdict on the sets comes to."""
+        """What the verdict on the sets comes to; where no one choice of them is wanted, that on all of them."""
+        found = self.chain.outcome if self.chain is not None else None
+        if found is not None and (not self.faults or found.word in _REFUSED):
+            return found
         return weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
 
 
@@ -156,10 +165,23 @@ def restorable(chain: Chain, target: int | None = None, *, full: bytes | None = 
     if not sound:
         label = chain.sets[starts[-1].number].label
         raise _refusal(*in_order(starts[-1].blocking), text=f"{label} cannot be restored: ")
-    if target is None:
-        start = _latest(chain, sound)
-        return _select(chain, start, None)
-    return _select(chain, _reaching(chain, sound, target), target)
+    start = _latest(chain, sound) if target is None else _reaching(chain, sound, target)
+    _demand_none_in_place(chain, starts, start, target)
+    return _select(chain, start, target)
+
+
+def _demand_none_in_place(chain: Chain, starts: list[ChainStart], chosen: ChainStart, target: int | None) -> None:
+    """Check that no set which cannot be restored would have been chosen else: an older one is not given in its place.
+
+    Raises:
+        NotRestorableError: One would.
+    """
+    for start in starts:
+        is_later = start.floor > chosen.floor and (target is None or start.floor <= target)
+        if start.blocking and (is_later or (target is None and are_of_several([start, chosen]))):
+            label = chain.sets[start.number].label
+            step = f"; or leave {leaf_of(label)} out: the others can be restored without it"
+            raise _refusal(*in_order(start.blocking), text=f"{label} cannot be restored: ", step=step)
 
 
 def _candidates(chain: Chain, full: bytes | None) -> list[ChainStart]:
@@ -196,14 +218,9 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
         NotRestorableError: There is no one end: several log streams, histories that parted, a hole, a log that does not
             link.
     """
-    streams = {run.stream for start in starts for run in start.runs}
-    lonely = [start for start in starts if not start.runs]
-    if (len(streams) > 1 and len(starts) > 1) or (lonely and len(starts) > 1):
-        listed = ", ".join(chain.sets[start.number].label for start in starts)
-        raise NotRestorableError(
-            f"the sets are of more than one server or database: {listed}",
-            hint="name the full and its sets one by one, or put each chain into a folder of its own",
-        )
+    if are_of_several(starts):
+        fault = servers_fault(chain.sets, starts)
+        raise NotRestorableError(fault.message, hint=fault.next_step)
     best = max(starts, key=lambda start: (start.end, start.floor))
     for run in best.runs:
         _demand_all_reached(chain, run, best.number)

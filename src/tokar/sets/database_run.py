@@ -30,14 +30,12 @@ from tokar.sets.faults import (
     Severity,
     first_of,
     in_order,
-    logs_text,
-    ranges,
 )
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.links import LinkFault, LinkProof, link
 from tokar.sets.logs import LogTable, are_complete
 from tokar.sets.need import Basis, need_of
-from tokar.words import noun, some
+from tokar.words import logs_text, noun, ranges, some
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}
 _CONTENT_FAULTS: Final = {

@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.sets.faults import Fault, logs_text, ranges, spans
+from tokar.sets.faults import Fault
 from tokar.sets.need import Basis, Need
+from tokar.words import logs_text, ranges, spans
 
 
 class Verdict(StrEnum):

@@ -18,7 +18,7 @@ from tokar.codes import Code, of_engine
 from tokar.errors import SetError
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS
 from tokar.tokens import SERVED
-from tokar.words import noun, range_text, some
+from tokar.words import some
 
 if TYPE_CHECKING:
     from tokar.sets.facts import LogFacts
@@ -195,28 +195,6 @@ def _joined(one: Fault, other: Fault) -> Fault:
 
 def _place(fault: Fault) -> tuple[int, int, int, tuple[str, ...]]:
     return fault.severity, _ORDER[fault.kind], min(fault.generations, default=0), fault.files
-
-
-def ranges(generations: Iterable[int]) -> str:
-    """Return generations in words: `0x5`, `0x5-0x7, 0x9`."""
-    runs: list[list[int]] = []
-    for generation in sorted(set(generations)):
-        if runs and generation == runs[-1][1] + 1:
-            runs[-1][1] = generation
-        else:
-            runs.append([generation, generation])
-    return spans(range(low, high + 1) for low, high in runs)
-
-
-def spans(runs: Iterable[range]) -> str:
-    """Return runs of generations in words; however long a run is, it costs nothing."""
-    return some(range_text(run[0], run[-1]) for run in runs)
-
-
-def logs_text(runs: Sequence[range]) -> tuple[str, str]:
-    """Return runs of logs in words, and the verb that goes with them: `log 0x5`, `is`."""
-    count = sum(map(len, runs))
-    return f"{noun(count, 'log')} {spans(runs)}", noun(count, "is", "are")
 
 
 def first_of(runs: Iterable[range]) -> tuple[int, ...]:
@@ -445,6 +423,9 @@ class Rules:
     SHUTDOWN_UNTOLD = Rule(FaultKind.NEW_STREAM,
         "{} was shut down at {} by its header, attached at {} and detached at {}: no log is sure to continue it",
         NEW_STREAM.next_step, severity=Severity.WARNING)
+    SERVERS = Rule(FaultKind.INSTANCES, "the sets are of more than one server or database: {}",
+        "restore them one by one: name the full and its sets, or put each chain into a folder of its own",
+        severity=Severity.WARNING)
     STRAY_LOGS = Rule(FaultKind.STRAY_LOGS, "{}: of a log stream that no database here belongs to",
         _LEFT_OUT, -530, severity=Severity.WARNING)
     CHECKPOINT_DAMAGED = Rule(FaultKind.CHECKPOINT_DAMAGED, "the checkpoint {} cannot be read",

@@ -26,12 +26,12 @@ from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import listed
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, in_order, logs_text
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
-from tokar.words import some
+from tokar.words import logs_text, some
 
 _PLAYED: Final = {LogRole.NEEDED, LogRole.COMMITTED, LogRole.FORWARD}
 _NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
@@ -344,10 +344,11 @@ def _run_faults(table: LogTable) -> Iterator[Fault]:
     """Yield the holes and broken links in a set of nothing but logs, of each of which the best copy counts."""
     for stream in table.streams:
         for before, log in pairwise(one.facts for one in table.of_stream(stream)):
-            yield from _step_fault(before, log)
+            yield from step_faults(before, log)
 
 
-def _step_fault(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
+def step_faults(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
+    """Yield why a log does not follow the one that comes before it: a hole, another history, other content."""
     assert before.generation is not None
     assert log.generation is not None
     if log.generation > before.generation + 1:

@@ -7,7 +7,7 @@ to histories that parted. Of formats whose header is not known, the number and t
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -253,6 +253,12 @@ class LogTable:
         found = self._streams.get(stream)
         at = bisect_right(found.generations, generation) if found else 0
         return found.generations[at] if found and at < len(found.logs) else None
+
+    def before(self, stream: bytes, generation: int) -> int | None:
+        """Return the next lower generation of a stream that there is; None where there is none."""
+        found = self._streams.get(stream)
+        at = bisect_left(found.generations, generation) if found else 0
+        return found.generations[at - 1] if found and at else None
 
     def has(self, generation: int) -> bool:
         """Return whether there is a log of a generation."""

@@ -83,6 +83,12 @@ class ChainStart:
         return next((run for run in self.runs if run.stream == stream), None)
 
 
+def are_of_several(starts: Sequence[ChainStart]) -> bool:
+    """Return whether sets with databases are of more than one server or database, going by their log streams."""
+    streams = {run.stream for start in starts for run in start.runs}
+    return len(starts) > 1 and (len(streams) > 1 or any(not start.runs for start in starts))
+
+
 def make_start(
     sets: Sequence[BackupSet], logs: LogTable, number: int, without: frozenset[int] = frozenset()
 ) -> ChainStart:
@@ -109,7 +115,7 @@ def make_start(
     if backup_set.kind == "full":
         runs = tuple(_with_own_end(run, number) for run in runs)
     elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
-    facts = replace(_together(backup_set.facts, number, runs, logs), elsewhere=elsewhere)
+    facts = replace(_together(sets, number, runs, logs), elsewhere=elsewhere)
     hard = any(need_of(one).hard for one in without_copies(facts).databases)
     verdict = judge_set(facts, without=without)
     return ChainStart(number, runs, hard, facts, verdict, {stream_of(log): log for log in verdict.placed_logs()})
@@ -149,9 +155,10 @@ def _with_own_end(run: LogRun, number: int) -> LogRun:
     return replace(run, floor=max([run.floor, *own]))
 
 
-def _together(facts: SetFacts, number: int, runs: Sequence[LogRun], logs: LogTable) -> SetFacts:
+def _together(sets: Sequence[BackupSet], number: int, runs: Sequence[LogRun], logs: LogTable) -> SetFacts:
     """Return the facts of a set with the logs that other sets add to it."""
-    added = [log for run in runs for log in _added(number, run, logs)]
+    facts = sets[number].facts
+    added = [log for run in runs for log in (*_added(number, run, logs), *_in_their_place(sets, number, run, logs))]
     own = [log for log in facts.logs if not _gives_way(log, number, logs)]
     return replace(facts, logs=(*own, *added))
 
@@ -179,3 +186,13 @@ def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
     its = logs.version_of(later) if later is not None else None
     if its is not None and number not in its.sets:
         yield its.facts  # it says that the last one is not what it was
+
+
+def _in_their_place(sets: Sequence[BackupSet], number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
+    """Yield what sets of nothing but logs hold in place of needed logs that are not here: damaged or foreign ones."""
+    others = (one for at, one in enumerate(sets) if at != number and not one.has_databases)
+    for log in (log for one in others for log in one.facts.logs) if run.end < run.floor else ():
+        numbers = {run.floor} if log.current else {log.generation, log.named_generation} - {None}
+        gone = [one for one in numbers if one and run.start <= one <= run.floor and not logs.versions(run.stream, one)]
+        if gone and stream_of(log) != run.stream:
+            yield log
