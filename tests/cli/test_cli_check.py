@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
-from recovery_sets import DATABASE, archive, dirty, flip, logs, streaming
+from recovery_sets import DATABASE, archive, checkpoint, dirty, flip, logs, streaming, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,36 @@ def test_of_several_archives_each_has_its_word_and_the_last_line_is_that_of_the_
     assert result.exit_code == 9
     whole = tokar("check", "--json", good, bad).json()
     assert whole["outcome"] == whole["archives"][1]["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"a.txt": b"plain", "b.cfg": b"files"}, 0),
+        ({"a.txt": b"plain", "edb.chk": checkpoint(5)}, 9),
+    ],
+)
+def test_where_no_database_and_no_log_is_in_a_set_every_verb_says_so(
+    tmp_path: Path, files: dict[str, bytes], code: int
+) -> None:
+    path, out = tmp_path / "sets" / "a.tokar", tmp_path / "out"
+    path.parent.mkdir()
+    created = done("create", "--all", "--json", "-q", path, write(tmp_path / "files", files))
+    said = {"create": created.json()["outcome"]}
+    for verb, options in {
+        "check": [],
+        "check --content": ["--content"],
+        "chain": [],
+        "chain --content": ["--content"],
+    }.items():
+        result = tokar(verb.split()[0], *options, "--json", path)
+        assert result.exit_code == code, verb
+        said[verb] = result.json()["outcome"]
+    said["restore"] = done("restore", "--dry-run", "--json", "--into", out, path).json()["outcome"]
+    refused = tokar("restore", "--dry-run", "--json", "--into", out, "--chain", path.parent)
+    said["restore --chain"] = refused.json()["outcome"]
+    why = "no database and no log is in it: its files are kept, and nothing is said of a recovery"
+    assert said == {verb: {"word": "NOT PROVEN", "why": why} for verb in said}
 
 
 def test_json_holds_rungs_and_verdict(incomplete: Path) -> None:

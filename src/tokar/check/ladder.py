@@ -37,7 +37,7 @@ from tokar.sets.engines import engines_text
 from tokar.sets.facts import SetFacts
 from tokar.sets.faults import Fault, FaultKind, Scope, Severity
 from tokar.sets.judge import SetVerdict, judge_set
-from tokar.sets.outcome import not_verified, of_no_known_engine, pages_unproven, unproven
+from tokar.sets.outcome import not_verified, unjudged_in, unproven
 from tokar.sets.recorded import RecordedFacts
 from tokar.sets.roles import LogRole
 from tokar.sets.seen import SeenFiles
@@ -231,7 +231,7 @@ class _Check:
             rung=Rung.CONSISTENT,
             summary=f"{count_text(len(facts.databases), 'database')}, {count_text(len(facts.logs), 'log')}",
             findings=tuple(_unlike(name) for name in (recorded.unlike if recorded else ())),
-            unproven=(*of_no_known_engine(facts), *pages_unproven(facts)),
+            unproven=tuple(unjudged_in(facts)),
             details=("verified when the archive was made; --content does it again",) if kept else (),
             not_looked_at=(_not_examined(recorded),) if recorded and any(not_verified(facts)) else (),
         )

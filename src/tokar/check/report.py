@@ -15,7 +15,7 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault
 from tokar.sets.judge import SetVerdict
-from tokar.sets.outcome import LastLine, LeftOpen, not_verified, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, worst
 
 
 class Rung(StrEnum):
@@ -136,7 +136,7 @@ class ArchiveCheck:
         unjudged = [one for result in self.rungs for one in result.unproven]
         unasked = [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
         if self.backup_set is not None:
-            unasked += not_verified(self.backup_set.facts)
+            unasked += not_asked_in(self.backup_set.facts)
         return weigh(found, LeftOpen(unjudged, unasked), part)
 
     def to_json(self) -> dict[str, Any]:

@@ -154,10 +154,10 @@ def _warn(out: str, examination: dict[str, Any]) -> None:
 
 def _judged(out: str, kinds: set[str], sealed: Sealed) -> tuple[LastLine, Sequence[Fault]]:
     """Return what the verdict on the archive comes to, and what stands in the way of recovering its databases."""
-    from tokar.sets.outcome import NOTHING_OF_AN_ENGINE, outcome_of  # noqa: PLC0415 - loads much
+    from tokar.sets.outcome import NOTHING_TO_RECOVER, LastLine, Word, outcome_of  # noqa: PLC0415 - loads much
 
-    if not kinds & {"database", "log"}:
-        return NOTHING_OF_AN_ENGINE, ()
+    if not kinds - {"unknown"}:  # there may be a million, and nothing to read in them
+        return LastLine(Word.NOT_PROVEN, NOTHING_TO_RECOVER), ()
     from tokar.format.archive import Archive  # noqa: PLC0415
     from tokar.sets.faults import FaultKind, Scope  # noqa: PLC0415
     from tokar.sets.judge import judge_set  # noqa: PLC0415

@@ -20,7 +20,7 @@ from tokar.sets.judge import judge_set, step_faults
 from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
-from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_verified, of_no_known_engine, part_of, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
 from tokar.sets.start import ChainStart, are_of_several, make_start
 from tokar.words import logs_text, noun, some, spans
 
@@ -73,7 +73,7 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
     remarks = [*_link_faults(sets, backup_set), *_differing(sets, logs, number)]
     if own is not None:
         return _verdict_of(number, (*own.faults, *mended.values(), *remarks))
-    if not backup_set.facts.databases and not backup_set.facts.logs:
+    if backup_set.facts.is_without_a_set:
         return _verdict_of(None, remarks)  # files of no engine: they are part of nothing and need nothing
     alone = without_mended(judge_set(backup_set.facts).faults, mended)
     damaged = [fault for fault in alone if fault.kind is not FaultKind.LOG_MISSING]
@@ -346,7 +346,7 @@ class Chain:
         verdict = self.verdicts[number]
         start = None if verdict.start is None else self.start_of(verdict.start)
         facts = self.sets[number].facts
-        alone = LeftOpen([*of_no_known_engine(facts)], [*not_verified(facts)])
+        alone = LeftOpen([*unjudged_in(facts)], [*not_asked_in(facts)])
         return weigh(verdict.blocking, left_open(start.verdict, start.facts) if start else alone, verdict.part)
 
     def to_json(self) -> dict[str, Any]:

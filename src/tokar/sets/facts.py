@@ -259,6 +259,16 @@ class SetFacts:
         return (min(found), max(found)) if found else None
 
     @property
+    def is_without_a_set(self) -> bool:
+        """Whether it holds neither a database nor a log."""
+        return not self.databases and not self.logs
+
+    @property
+    def holds_other_files_of_an_engine(self) -> bool:
+        """Whether it holds what lies beside databases and logs, and is nothing without them."""
+        return bool(self.patches or self.streaming or self.next_logs or self.checkpoints or self.flush_maps)
+
+    @property
     def paths(self) -> Mapping[str, str]:
         """Where its databases lay when they were copied, as the last log says, by name; of those that logs name."""
         lay = {one.signature: one.path for log in self.logs for one in log.attached}

@@ -11,7 +11,10 @@ from tokar.errors import SetError, StorageError
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.judge import SetVerdict
+from tokar.tokens import SERVED
 from tokar.words import some
+
+NOTHING_TO_RECOVER: Final = "no database and no log is in it: its files are kept, and nothing is said of a recovery"
 
 
 class Word(StrEnum):
@@ -75,21 +78,18 @@ def unproven(verdict: SetVerdict) -> Iterator[str]:
             yield from database.not_checked or (f"{database.name}: {database.need.why}",)
 
 
-def of_no_known_engine(facts: SetFacts) -> Iterator[str]:
-    """Yield that nobody here can judge the files of a set, where that is so."""
+def unjudged_in(facts: SetFacts) -> Iterator[str]:
+    """Yield what nobody can judge in a set: files of an unknown engine, files beside a database that is not here.
+
+    Also the databases whose pages were to be verified and could not be, each with the reason.
+    """
     if is_foreign(facts.profile):
         yield "its files are of an engine that is not known here"
-
-
-def pages_unproven(facts: SetFacts) -> Iterator[str]:
-    """Yield the databases whose pages were to be verified and could not be, each with the reason."""
+    elif facts.is_without_a_set and (facts.profile in SERVED or facts.holds_other_files_of_an_engine):
+        yield NOTHING_TO_RECOVER
     for one in facts.databases:
         if one.pages is not None and one.pages.not_verified and not one.temporary:
             yield f"{one.name}: {one.pages.not_verified}"
-
-
-NOTHING_OF_AN_ENGINE: Final = LastLine(Word.RESTORABLE)
-"""What files come to of which none needs recovery."""
 
 
 def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
@@ -109,14 +109,20 @@ class LeftOpen:
 
 def left_open(verdict: SetVerdict, facts: SetFacts) -> LeftOpen:
     """Return what the verdict on a set does not answer."""
-    unjudged = [*of_no_known_engine(facts), *unproven(verdict), *pages_unproven(facts)]
-    return LeftOpen(unjudged, [*verdict.not_checked, *not_verified(facts)])
+    return LeftOpen([*unproven(verdict), *unjudged_in(facts)], [*verdict.not_checked, *not_asked_in(facts)])
 
 
 def not_verified(facts: SetFacts) -> Iterator[str]:
     """Yield that pages and log segments were not verified, where there are any and that is so."""
     if not facts.were_verified and (facts.databases or facts.logs):
         yield "pages and log segments were not verified (tokar check --content)"
+
+
+def not_asked_in(facts: SetFacts) -> Iterator[str]:
+    """Yield what no verdict on a set answers, since nobody asked: of plain files there is nothing to ask."""
+    if facts.is_without_a_set and not is_foreign(facts.profile):
+        yield NOTHING_TO_RECOVER
+    yield from not_verified(facts)
 
 
 def weigh(blocking: Sequence[Blocking], left: LeftOpen, part: LastLine | None = None) -> LastLine:
