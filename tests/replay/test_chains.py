@@ -13,11 +13,16 @@ from test_recover import advancing, as_it_lies, lay
 from test_redo import a_page, a_store, change
 
 from tokar.collect.on_disk import open_set
+from tokar.ese.attachment import Attachment
 from tokar.ese.content_facts import PageReport
-from tokar.replay.chains import Follower, _ChainPlayer, with_chains
+from tokar.ese.database import DatabaseHeader
+from tokar.ese.values import LogPosition, Signature
+from tokar.replay.chains import Attaching, Follower, _ChainPlayer, _code_of, with_chains
 from tokar.replay.nodepage import NodePage
 from tokar.replay.redo import Bounds
-from tokar.sets.facts import ChainFacts
+from tokar.replay.stream import position_of
+from tokar.replay.whole import Target
+from tokar.sets.facts import ChainFacts, DatabaseFacts, OffChain
 from tokar.sets.faults import FaultKind
 from tokar.sets.judge import judge_set
 
@@ -115,12 +120,129 @@ def test_pages_that_do_not_fit_each_other_must_be_changed_by_recovery_or_given_b
     assert one.finish().unlinked == ((9, 4),)
 
 
+LOGGED, STREAM, OLD_STREAM = 3 << 32 | 5 << 16, Signature(random=7), Signature(random=8)
+
+
+def attaching(*, shut_down: int = 0, attached: int = LOGGED, state: int = 2) -> Attaching:
+    """Whether logs attach a database that needs logs 3 to 4, of which 5 is committed."""
+    header = DatabaseHeader(
+        raw_state=state,
+        log_signature=STREAM,
+        consistent_position=position_of(shut_down),
+        attach_position=position_of(attached),
+        required_low=3,
+        required_high=4,
+        committed_high=5,
+    )
+    return Attaching(Target(DatabaseFacts(name="a.edb", header=header)))
+
+
+def listed(attached: int, shut_down: int = 0) -> Attachment:
+    places = position_of(attached), position_of(shut_down)
+    return Attachment(dbid=1, path="a.edb", signature=STREAM, attach_position=places[0], consistent_position=places[1])
+
+
+@pytest.mark.parametrize(
+    ("own", "code"),
+    [
+        ({}, None),
+        ({"shut_down": 2 << 32}, None),
+        ({"shut_down": 1 << 32}, -551),
+        ({"shut_down": 6 << 32}, -1216),
+        ({"attached": LOGGED + 1}, -1216),
+        ({"attached": LOGGED - 1}, -1216),
+    ],
+)
+def test_a_database_is_attached_where_the_first_log_names_its_state(own: dict[str, int], code: int | None) -> None:
+    one = attaching(**own)
+    one.meet_listed(LOGGED, listed(LOGGED, 2 << 32))
+    found = one.finish(9 << 32)
+    assert (found and found.code) == code
+
+
+@pytest.mark.parametrize(
+    ("own", "before", "code"),
+    [
+        ({}, position_of(2 << 32), None),
+        ({"shut_down": 2 << 32, "attached": 2 << 32}, position_of(2 << 32), None),  # copied back from before it
+        ({"shut_down": 1 << 32}, position_of(2 << 32), -551),
+        ({"attached": 4 << 32}, position_of(2 << 32), -1216),
+        ({"shut_down": 2 << 32}, position_of(9 << 32), None),  # a position in logs of before
+    ],
+)
+def test_a_database_is_attached_by_the_record_of_that(own: dict[str, int], before: LogPosition, code: int) -> None:
+    one = attaching(**own)
+    one.meet(LOGGED, before, STREAM)
+    found = one.finish(9 << 32)
+    assert (found and found.code) == code
+
+
+def test_a_database_of_older_logs_is_attached_by_its_own_record_only() -> None:
+    one = attaching(attached=2 << 32)
+    one.meet(LOGGED, position_of(9 << 32), OLD_STREAM)
+    assert one.finish(0) is not None
+    one = attaching()
+    one.meet(LOGGED, position_of(9 << 32), OLD_STREAM)
+    assert one.finish(0) is None
+
+
+def test_an_attachment_that_comes_later_is_waited_for_and_none_is_said() -> None:
+    one = attaching(attached=LOGGED + 9)
+    one.meet_listed(LOGGED, listed(LOGGED))
+    one.meet(LOGGED + 9)
+    assert one.finish(0) is None
+    never = attaching().finish(5 << 32)
+    assert never is not None
+    assert (never.position, never.code) == ("(5,0,0)", -1216)
+
+
+def test_a_page_that_no_log_changes_is_not_ahead_of_header_and_logs() -> None:
+    for dbtime, off in ((100, []), (101, [5])):
+        one = follower(a_page(dbtime=dbtime))
+        one.highest = 100
+        one.note_ahead(PageReport(page_size=4096, highest_dbtime=dbtime), 99)
+        assert [each.page for each in one.finish().off] == off
+
+
+def test_where_following_ends_only_what_no_later_record_mends_counts() -> None:
+    lost, foreign = follower(a_page(dbtime=99)), follower(a_page(dbtime=103))
+    for one in (lost, foreign):
+        for at, step in enumerate(STEPS):
+            one.follow(step, at, must=False)
+    assert lost.halt("why", None) == ChainFacts(why_not="why", changes=2, is_halted=True)
+    assert [off.page for off in foreign.halt("why", None).off] == [5]
+    assert foreign.halt("why", -501).code == -501
+
+
+def test_a_session_that_does_not_fit_does_not_end_it() -> None:
+    player = _ChainPlayer({})
+    for at, one in enumerate((record("Begin0", session=3, levels=0x10), record("Commit", session=3, level=4))):
+        player.feed(at, one)
+    assert "session 3 commits to level 4" in player.odd
+    player.feed(9, record("Rollback", session=3, levels=1))
+    player.feed(10, record("Begin0", session=3, levels=0x10))
+    assert player.sessions[3].level == 1
+
+
+@pytest.mark.parametrize(
+    ("owned", "position", "committed", "code"),
+    [(9, 4 << 32, 5, -501), (9, 5 << 32, 5, -586), (9, 6 << 32, 5, -501), (0, 4 << 32, 5, None), (9, None, 5, None)],
+)
+def test_records_that_do_not_fill_a_log_are_damage_only_where_that_is_sure(
+    owned: int, position: int | None, committed: int, code: int | None
+) -> None:
+    header = DatabaseHeader(raw_state=2, required_low=3, required_high=4, committed_high=committed)
+    pages = PageReport(page_size=4096, owned=owned)
+    assert _code_of(Target(DatabaseFacts(name="a.edb", header=header, pages=pages)), position) == code
+
+
 def test_what_chains_came_to_is_said() -> None:
     assert str(ChainFacts(pages=2, changes=1)) == (
         "2 pages followed through 1 change in the logs: all where they must be"
     )
     assert "1 NOT where" in str(ChainFacts(pages=2, changes=1, off_count=1))
     assert str(ChainFacts(why_not="x")) == "its pages were not followed through the logs: x"
+    assert str(ChainFacts(unattached=OffChain(0, "(1,2,3)", "x", -1216))) == "the logs do NOT attach it: x"
 
 
 def facts_of(folder: Path) -> SetFacts:

@@ -809,6 +809,18 @@ def name_no_last_log(it: Tried) -> None:
     it.write_database_header(name, last_log_time=NO_TIME)
 
 
+def let_a_database_be_attached_later(it: Tried) -> None:
+    name, header = a_dirty_database(it)
+    later = LogPosition(generation=header.required_high + 0x1000, sector=1)
+    it.write_database_header(name, attach_position=later)
+
+
+def let_a_database_be_shut_down_later(it: Tried) -> None:
+    name, header = a_dirty_database(it)
+    later = LogPosition(generation=header.required_high + 0x1000, sector=1)
+    it.write_database_header(name, consistent_position=later)
+
+
 # --- Streaming copies
 
 

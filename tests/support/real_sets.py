@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tokar.ese.page import seal_segment
+from tokar.ese.page import seal_page, seal_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,29 @@ def bring_page(folder: Callable[[], Files], source: str, name: str, number: int)
     return work
 
 
+def bring_segments(folder: Callable[[], Files], source: str, name: str, *numbers: int) -> Callable[[Files], None]:
+    """Put segments of a log of another sample set in the place of the same ones; without numbers all of them."""
+
+    def work(files: Files) -> None:
+        data, other = files[name], folder()[source]
+        for number in numbers or range(1, len(data) // PAGE):
+            data = data[: number * PAGE] + other[number * PAGE : (number + 1) * PAGE] + data[(number + 1) * PAGE :]
+        files[name] = data
+
+    return work
+
+
+def page_dbtime(name: str, number: int, dbtime: int, size: int = PAGE) -> Callable[[Files], None]:
+    """Let a page say that it was changed at another time, with a right checksum."""
+
+    def edit(data: bytes) -> bytes:
+        at = (number + 1) * size
+        page = data[at : at + 8] + dbtime.to_bytes(8, "little") + data[at + 16 : at + size]
+        return data[:at] + seal_page(page, number) + data[at + size :]
+
+    return change(name, edit)
+
+
 def rename(old: str, new: str) -> Callable[[Files], None]:
     def work(files: Files) -> None:
         files[new] = files.pop(old)
@@ -173,6 +196,10 @@ def state(value: int) -> tuple[int, bytes]:
 
 def consistent(generation: int, sector: int = 1) -> tuple[int, bytes]:
     return 56, bytes(2) + sector.to_bytes(2, "little") + u32(generation)
+
+
+def attached(generation: int, sector: int = 1) -> tuple[int, bytes]:
+    return 80, consistent(generation, sector)[1]
 
 
 def needs(low: int, high: int, committed: int | None = None) -> tuple[tuple[int, bytes], ...]:

@@ -61,6 +61,7 @@ def database(pages: int = 4, **fields: Any) -> bytearray:
 def dirty(low: int, high: int, committed: int = 0, *, branch: int = 0, **fields: Any) -> bytearray:
     """A database that was not shut down."""
     top = max(high, committed)
+    fields = {"consistent_position": LogPosition(generation=min(low, 5), sector=1), **fields}
     return database(
         raw_state=int(DatabaseState.DIRTY_SHUTDOWN),
         required_low=low,

@@ -363,3 +363,8 @@ _TYPES: Final = (
 # fmt: on
 TYPES: Final = {number: RecordType(number, name, record) for number, name, record in _TYPES}
 """The types whose layout is known. 40, 41, 43, 44, 47 and 56 are of streaming files, and not public."""
+TRIED: Final = frozenset(TYPES) - {
+    *(1, 2, 3, 4, 10, 17, 18, 19, 20, 21, 26, 28, 30, 45, 46, 53, 54, 55, 59, 61, 64, 65, 66),
+    *(69, 70, 72, 74, 75, 78, 80, *range(82, 92), 93, 94, *range(96, 102)),
+}
+"""The types that are in real files at hand: behind any other one its layout may be to blame for what cannot be read."""

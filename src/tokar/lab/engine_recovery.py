@@ -73,11 +73,13 @@ class Redo:
             self._has_begun = True
             for one in log.header.attachments:
                 self._attach(one.dbid, one.path, one.signature.pack(), one.consistent_position, log.header.signature)
+                self._wait_for(one.dbid, one.attach_position, listed=True)
         for position, record in log.records:
             if isinstance(record, Attach):
                 consistent = LogPosition.unpack(record.consistent)
                 path = record.path.decode(errors="backslashreplace")
                 self._attach(record.dbid, path, record.signature, consistent, log.header.signature)
+                self._wait_for(record.dbid, position)
             elif isinstance(record, Detach):
                 if self.matches(record.dbid):
                     self._consistent[record.dbid] = position
@@ -114,6 +116,17 @@ class Redo:
             self._waiting.add(dbid)
             return
         self.matched.add(dbid)
+
+    def _wait_for(self, dbid: int, attached: LogPosition, *, listed: bool = False) -> None:
+        """Let one that was not shut down wait for its attachment; behind that it is attached no more (SFT-15)."""
+        if dbid in self._waiting or not self._is_here(dbid) or self.instance.files[dbid].header.is_clean:
+            return
+        own = self.instance.files[dbid].header.attach_position
+        if own < attached and listed and not self._ignore_missing:
+            raise EngineError(-1216, "the database was attached before", path=self.instance.files[dbid].path)
+        if own > attached:
+            self._waiting.add(dbid)
+            self.matched.discard(dbid)
 
     def _play(self, record: LogRecord, position: LogPosition) -> None:
         if isinstance(record, Begin):

@@ -9,23 +9,92 @@ needs no more than the layouts of the records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from tokar.errors import FormatError
-from tokar.ese.content_facts import PageReport
-from tokar.ese.logrecords import RangeRecord
-from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, EseRecord, NewPageRecord, PageRecord
+from tokar.ese.attachment import Attachment
+from tokar.ese.content_facts import LOG_CORRUPT, PageReport
+from tokar.ese.logrecords import (
+    TRIED,
+    AttachRecord,
+    BeginRecord,
+    CommitRecord,
+    CreateRecord,
+    RangeRecord,
+    RollbackRecord,
+)
+from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME, EseRecord, NewPageRecord, PageRecord, SessionRecord
+from tokar.ese.values import NO_POSITION, LogPosition, Signature
 from tokar.replay.effects import changes_of
 from tokar.replay.pagestore import PageStore
-from tokar.replay.player import Played, Player
+from tokar.replay.player import Played, Player, RefusedError
 from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo, inside
-from tokar.replay.stream import position_of
+from tokar.replay.stream import RecordsError, number_of, position_of
 from tokar.replay.whole import OpenFile, Stream, Target, attached_first, feed_logs, streams_of, targets_of
 from tokar.sets.facts import MOST_OFF, ChainFacts, OffChain, SetFacts
+from tokar.sets.faults import COMMITTED_DAMAGED
 
 _CODES: Final = {Contradiction.LOST: -566, Contradiction.FOREIGN: -567}
+_NOT_ATTACHED: Final = -1216
+_OLDER_THAN_LOGGED: Final = -551
+
+
+class Attaching:
+    """Whether logs attach a database that was not shut down, in the state that its header gives (SFT-15).
+
+    Args:
+        target: The database.
+    """
+
+    def __init__(self, target: Target) -> None:
+        header = target.header
+        self._stream = header.log_signature
+        self._shut_down, self._attached = number_of(header.consistent_position), number_of(header.attach_position)
+        self._end = max(target.bounds.ahead >> 32, header.committed_high)  # a generation
+        self._is_done = False
+        self._why: tuple[int, str, int] | None = None  # Where the logs name it in another state, what is said, the code
+
+    def meet_listed(self, position: int, one: Attachment) -> None:
+        """Take what the header of the first log says: it was attached before."""
+        at = number_of(one.attach_position)
+        self._meet(position, at, number_of(one.consistent_position), is_it=at == self._attached)
+
+    def meet(self, position: int, consistent: LogPosition = NO_POSITION, stream: Signature | None = None) -> None:
+        """Take a record that attaches or creates it.
+
+        Args:
+            position: Of the record.
+            consistent: Where it had been shut down before.
+            stream: Its log stream before; positions in another one tell nothing.
+        """
+        is_own = stream in {None, self._stream}
+        before = number_of(consistent) if is_own and number_of(consistent) < position else 0
+        # One copied back from before an attachment is attached again. Of old formats no record shows which byte counts.
+        is_it = self._attached >> 32 == position >> 32 or (is_own and self._attached < position)
+        self._meet(position, position, before, is_it=is_it)
+
+    def _meet(self, position: int, attached: int, shut_down: int, *, is_it: bool) -> None:
+        if self._is_done:
+            return
+        is_older = 0 < self._shut_down < shut_down
+        is_later = self._shut_down >> 32 > self._end
+        self._is_done = is_it and not is_older and not is_later
+        if self._is_done or (self._why is not None and self._why[2] == _OLDER_THAN_LOGGED):
+            return
+        if is_older or is_later:
+            text = f"it was shut down at {position_of(self._shut_down)}, and they go on from {position_of(shut_down)}"
+        else:
+            text = f"it was attached at {position_of(self._attached)}, and they say at {position_of(attached)}"
+        self._why = position, text, _OLDER_THAN_LOGGED if is_older else _NOT_ATTACHED
+
+    def finish(self, end: int) -> OffChain | None:
+        """Return why it is not attached up to the end of the logs; None where it is."""
+        if self._is_done:
+            return None
+        position, text, code = self._why or (end, "they name none of its signature", _NOT_ATTACHED)
+        return OffChain(0, str(position_of(position)), text, code)
 
 
 class Follower(PageRedo):
@@ -37,10 +106,20 @@ class Follower(PageRedo):
         low: The lowest generation that recovery plays; all before is on the pages.
         report: What checking its pages found: whoever named a blank page logged first what is on it, and the logs
             lead to each other again what they change.
+        attaching: Whether the logs attach it.
     """
 
-    def __init__(self, store: PageStore, bounds: Bounds, low: int = 0, report: PageReport | None = None) -> None:
+    def __init__(
+        self,
+        store: PageStore,
+        bounds: Bounds,
+        low: int = 0,
+        report: PageReport | None = None,
+        attaching: Attaching | None = None,
+    ) -> None:
         super().__init__(store, bounds)
+        self.attaching = attaching  # None where logs need not attach it
+        self.highest = 0  # The highest dbtime that the logs tell of
         self.lost = set(report.lost if report else ())  # Those that no log has written so far
         self.unlinked = set(report.unlinked if report else ())
         self.renewed: set[int] = set()  # Pages that recovery changes
@@ -91,19 +170,40 @@ class Follower(PageRedo):
             self._noted.add(page)
             self.clashes.append(Clash(kind, page, self.position, self.kind, text))
 
-    def finish(self) -> ChainFacts:
-        """Return what was found. A page beyond the end of its chain has changes that the logs do not have."""
+    def note_ahead(self, report: PageReport, known: int) -> None:
+        """Note the pages that are ahead of everything: each change of one is logged before it is written."""
+        known = max(known, self.highest)
+        for page in range(1, self.store.last_page + 1) if report.highest_dbtime > known else ():
+            found = self.store.dbtime_in_file(page)
+            if found is not None and known < found < LOWEST_SPECIAL_DBTIME:
+                text = f"page {page} is at {found:#x}, and header and logs come to {known:#x}"
+                self.note(Contradiction.FOREIGN, page, text)
+
+    def halt(self, why: str, code: int | None) -> ChainFacts:
+        """Return what was found up to where following ended. What is in doubt there, later records may have settled."""
+        if code is None and self.clashes:
+            return self._facts(self.clashes)
+        return ChainFacts(why_not=why, changes=self.changes, is_halted=True, code=code)
+
+    def finish(self, end: int = 0) -> ChainFacts:
+        """Return what was found. A page beyond the end of its chain has changes that the logs do not have.
+
+        Args:
+            end: Where the logs end.
+        """
         for page, (found, last) in self.pages.items():
             if found is not None and last < found < LOWEST_SPECIAL_DBTIME:
                 self.note(Contradiction.FOREIGN, page, f"page {page} is at {found:#x}, and the logs end with {last:#x}")
-        found_off = [*self.clashes, *self.doubts.values()]
-        found_off.sort(key=lambda one: one.position)
+        facts = self._facts([*self.clashes, *self.doubts.values()])
+        return facts if self.attaching is None else replace(facts, unattached=self.attaching.finish(end))
+
+    def _facts(self, found_off: list[Clash]) -> ChainFacts:
+        ordered = sorted(found_off, key=lambda one: one.position)[:MOST_OFF]
         return ChainFacts(
             pages=len(self.pages),
             changes=self.changes,
             off=tuple(
-                OffChain(one.page, str(position_of(one.position)), one.text, _CODES.get(one.kind))
-                for one in found_off[:MOST_OFF]
+                OffChain(one.page, str(position_of(one.position)), one.text, _CODES.get(one.kind)) for one in ordered
             ),
             off_count=len(found_off),
             unwritten=tuple(sorted(self.lost)),
@@ -112,12 +212,42 @@ class Follower(PageRedo):
 
 
 class _ChainPlayer(Player):
-    """Follows in place of playing: nothing that only playing cannot do is refused."""
+    """Follows in place of playing: nothing that only playing cannot do is refused.
+
+    Args:
+        databases: What is followed, by signature.
+        attachments: The databases that are attached when the first record comes.
+    """
+
+    def __init__(self, databases: Mapping[bytes, Played], attachments: Iterable[Attachment] = ()) -> None:
+        listed = [*attachments]
+        self.odd = ""  # The first place where sessions do not fit, which the engine passes over
+        super().__init__(databases, listed)
+        for one in listed:
+            follower = _follower_in(databases.get(one.signature.pack()))
+            if follower is not None:
+                follower.highest = max(follower.highest, one.dbtime)
+                if follower.attaching is not None:
+                    follower.attaching.meet_listed(number_of(one.attach_position), one)
+
+    def create(self, record: CreateRecord) -> None:
+        super().create(record)
+        follower = self.follower(record.dbid)
+        if follower is not None and follower.attaching is not None:
+            follower.attaching.meet(self.position)
+
+    def attach(self, record: AttachRecord) -> None:
+        super().attach(record)
+        follower = self.follower(record.dbid)
+        if follower is not None and follower.attaching is not None:
+            follower.attaching.meet(self.position, record.consistent_position, record.log_signature)
 
     def change(self, record: PageRecord | NewPageRecord) -> None:
         follower = self.follower(record.dbid)
         if follower is None:
             return
+        if follower.highest < record.dbtime < LOWEST_SPECIAL_DBTIME:
+            follower.highest = record.dbtime
         session = self.sessions.get(record.session)
         if session is not None and session.macros and record.dbtime in session.macros:
             session.macros[record.dbtime].append((self.position, record))
@@ -143,9 +273,29 @@ class _ChainPlayer(Player):
         if isinstance(record, RangeRecord):
             super().refuse(record)
 
+    def begin(self, record: BeginRecord) -> None:
+        self._try(super().begin, record)
+
+    def commit(self, record: CommitRecord) -> None:
+        self._try(super().commit, record)
+
+    def rollback(self, record: RollbackRecord) -> None:
+        self._try(super().rollback, record)
+
+    def _try(self, play: Callable[[Any], None], record: SessionRecord) -> None:
+        """Go on where a session cannot do that: what is said of its pages tells whether the log is of this stream."""
+        try:
+            play(record)
+        except RefusedError as error:
+            self.odd = self.odd or str(error)
+            self.sessions.pop(record.session, None)
+
     def follower(self, dbid: int) -> Follower | None:
-        played = self.attached(dbid)
-        return played.redo if played is not None and isinstance(played.redo, Follower) else None
+        return _follower_in(self.attached(dbid))
+
+
+def _follower_in(played: Played | None) -> Follower | None:
+    return played.redo if played is not None and isinstance(played.redo, Follower) else None
 
 
 def with_chains(facts: SetFacts, open_file: OpenFile) -> SetFacts:
@@ -171,14 +321,31 @@ def with_chains(facts: SetFacts, open_file: OpenFile) -> SetFacts:
 def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
     followers = {id(one.facts): _follower_of(one, open_file) for one in stream.targets}
     by_signature = {one.header.signature.pack(): Played(followers[id(one.facts)]) for one in stream.targets}
+    player: _ChainPlayer | None = None
     try:
         player = _ChainPlayer(by_signature, attached_first(stream.logs, open_file).attachments)
         for _ in feed_logs(player, stream.logs, map(open_file, stream.logs)):
             pass
     except FormatError as error:
-        return {key: ChainFacts(why_not=str(error), changes=one.changes) for key, one in followers.items()}
+        why, at = str(error), error.position if isinstance(error, RecordsError) else None
+        is_known = at is not None and player is not None and TRIED.issuperset(player.records)
+        codes = {id(one.facts): _code_of(one, at) if is_known else None for one in stream.targets}
+        return {key: one.halt(why, codes[key]) for key, one in followers.items()}
+    if player.odd:
+        return {key: one.halt(player.odd, None) for key, one in followers.items()}
     high = stream.logs[-1].generation or 0
-    return {key: replace(follower.finish(), high=high) for key, follower in followers.items()}
+    for one in stream.targets:
+        if one.low and one.header.consistent_position.is_set and not one.header.repair_count and one.facts.pages:
+            followers[id(one.facts)].note_ahead(one.facts.pages, one.header.dbtime)
+    return {key: replace(follower.finish(player.position), high=high) for key, follower in followers.items()}
+
+
+def _code_of(target: Target, position: int | None) -> int | None:
+    """Return what the engine answers to a log that its records do not fill; None where it may be of another engine."""
+    if position is None or target.facts.pages is None or not target.facts.pages.owned:
+        return None
+    is_only_committed = target.bounds.ahead >> 32 < position >> 32 <= target.header.committed_high
+    return COMMITTED_DAMAGED if is_only_committed else LOG_CORRUPT
 
 
 def _follower_of(target: Target, open_file: OpenFile) -> Follower:
@@ -187,4 +354,5 @@ def _follower_of(target: Target, open_file: OpenFile) -> Follower:
     store = PageStore(open_file(target.facts), header.page_size, pages=pages)
     # Where the copy is of a time before trailers, a patch file may have what goes there.
     is_all = header.has_trailer_page or not target.facts.is_backup_copy
-    return Follower(store, target.bounds, target.low, target.facts.pages if is_all else None)
+    attaching = Attaching(target) if target.low else None
+    return Follower(store, target.bounds, target.low, target.facts.pages if is_all else None, attaching)

@@ -51,6 +51,8 @@ class RecordsError(FormatError):
     hint_text = "take another copy of this log; its headers alone are shown by: tokar inspect LOG"
 
     code: int = LOG_CORRUPT
+    position: int | None = None
+    """Where bytes are no records, in a log of which that is sure: of format 8, and none newer than those at hand."""
 
 
 @dataclass(slots=True)
@@ -248,8 +250,11 @@ class RecordStream:
         sector, byte = position >> 16 & 0xFFFF, position & 0xFFFF
         offset = sector * self.header.sector_size + byte
         if not self.tiling.records:
-            return RecordsError(f"not ESE log records: {place}", offset=offset, hint=_NOT_RECORDS)
-        return RecordsError(f"the records of the log do not fill it: {place}", offset=offset)
+            error = RecordsError(f"not ESE log records: {place}", offset=offset, hint=_NOT_RECORDS)
+        else:
+            error = RecordsError(f"the records of the log do not fill it: {place}", offset=offset)
+        error.position = position if self.header.major == 8 and not self.header.is_newer else None
+        return error
 
 
 def check_log(source: ByteSource, header: LogHeader) -> LogReport:

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from tokar.ese.database import DatabaseState
 from tokar.ese.values import Signature
+from tokar.sets.attaching import attaching_faults, is_of_other_history
 from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts
@@ -106,39 +106,11 @@ class DatabaseRun:
         elif self.missing and self.missing[0].start > self.need.high:  # with a loss, and it ends before the hole
             self.run = [log for log in self.run if (log.generation or 0) < self.missing[0].start]
         self._walk_back(header.log_signature)
-        self._check_attached()
+        for fault in attaching_faults(self.facts, self.need, self.placed):
+            self._note(fault)
         for log in self.run:
             self._check_copies(header.log_signature, log)
         self._counter.closing(self.faults)
-
-    def _check_attached(self) -> None:
-        """Note a log that was written while another database was attached, or none where recovery begins."""
-        header = self.facts.header
-        if header is None or not self.need.low or not header.attach_position.is_set:
-            return
-        for at, log in enumerate(self.placed):
-            generation, names = log.generation or 0, {one.signature for one in log.attached}
-            is_meant = generation > header.attach_position.generation and generation <= self.need.high
-            if header.state is DatabaseState.DIRTY_SHUTDOWN:
-                names = {one.signature for one in log.attached if one.attach_position == header.attach_position}
-            if is_meant and not log.is_opaque and header.signature not in names and (log.attached or not at):
-                self._note(Rules.LOG_OF_OTHER_DATABASE.of_log(log, self.facts.name, hard=self.need.hard))
-                return
-
-    def _is_of_other_history(self, log: LogFacts) -> bool:
-        """Return whether a log says that the database, which is shut down, was attached or shut down elsewhere.
-
-        Every log names the databases that were attached when it was begun: those after the attachment name that.
-        """
-        header = self.facts.header
-        if header is None or self.need.low or header.attach_position > header.consistent_position:
-            return False
-        since = header.attach_position if header.attach_position.is_set else header.consistent_position
-        if (log.generation or 0) <= since.generation:
-            return False
-        own = [one for one in log.attached if one.signature == header.signature]
-        ends, begins = header.consistent_position, header.attach_position
-        return any(one.consistent_position < ends and one.attach_position != begins for one in own)
 
     def _check_copies(self, signature: Signature, log: LogFacts) -> None:
         """Note what is here twice, with content that disagrees or that nobody has compared, where no next log tells."""
@@ -412,7 +384,7 @@ class DatabaseRun:
         if log is not None and len(found) > 1 and log.created != header.last_log_time:
             self._note(forked(log, found, Severity.ERROR))
             self._is_forked = True
-        if log is not None and self._plays(log) and not self._is_of_other_history(log):
+        if log is not None and self._plays(log) and not is_of_other_history(self.facts, self.need, log):
             self.run.append(log)
 
     def _may_be_told(self, before: LogFacts | None, found: Sequence[LogFacts]) -> bool:
@@ -445,7 +417,7 @@ class DatabaseRun:
                 return
             if following is None or not self._plays(following):
                 return
-            if self._is_of_other_history(following):
+            if is_of_other_history(self.facts, self.need, following):
                 self.run = []
                 return
             self.run.append(following)
@@ -477,7 +449,7 @@ class DatabaseRun:
             return Verdict.DAMAGED
         if any(fault.severity is Severity.LOSS for fault in faults):
             return Verdict.WITH_LOSS
-        if self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START} or self._untold:
+        if self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START} or self._untold or self.facts.why_halted:
             return Verdict.NOT_CHECKED
         return Verdict.CLEAN if self.need.basis is Basis.CLEAN else Verdict.RECOVERABLE
 
@@ -486,8 +458,9 @@ class DatabaseRun:
         name, need = self.facts.name, self.need
         if need.basis is Basis.UNKNOWN:
             yield f"{name}: {need.why}"
-        yield from self._untold
-        yield from self._uncompared
+        if why := self.facts.why_halted:
+            yield f"{name}: its pages were not followed through these logs to the end: {why}"
+        yield from (*self._untold, *self._uncompared)
         if need.not_checked and (need.hard or self.missing):  # more logs than are needed are enough
             yield f"{name}: {need.not_checked}"
         if self._by_number:

@@ -66,7 +66,7 @@ MOST_OFF: Final = 20
 class OffChain:
     """A page that is not where the logs say, or that they cannot have led to where it is."""
 
-    page: int  # Its number
+    page: int  # Its number; 0 for the database itself
     position: str  # In the logs: of the record that shows it
     text: str  # What is wrong, without the position
     code: int | None = None  # The error the engine gives; None where it gives none
@@ -80,20 +80,25 @@ class ChainFacts:
     changes: int = 0  # Changes of them
     off: tuple[OffChain, ...] = ()  # The first pages that are not where they must be
     off_count: int = 0  # All of them
+    unattached: OffChain | None = None  # Why the logs do not attach a database that needs them; None where they do
     unwritten: tuple[int, ...] = ()  # Blank pages that pages in use name (`PageReport.lost`), and that no log writes
     # Pairs of pages that do not fit each other (`PageReport.unlinked`), and neither of which the logs change.
     unlinked: tuple[tuple[int, int], ...] = ()
     high: int = 0  # The highest generation of these logs
     why_not: str = ""  # Why no page was followed; empty where they were
     is_explained: bool = False  # Whether the files say that themselves: they have a fault, or there is no log
+    is_halted: bool = False  # Whether following began, and came to what nobody can read or decide
+    code: int | None = None  # The error of the engine there; None where nobody can tell
 
     @property
     def wrong(self) -> int:
         """How many places were found that are not as they must be."""
-        return self.off_count + len(self.unwritten) + len(self.unlinked)
+        return self.off_count + len(self.unwritten) + len(self.unlinked) + (self.unattached is not None)
 
     def __str__(self) -> str:
         """Return what it came to, in a sentence."""
+        if self.unattached is not None:
+            return f"the logs do NOT attach it: {self.unattached.text}"
         if self.why_not:
             return f"its pages were not followed through the logs: {self.why_not}"
         followed = f"{count_text(self.pages, 'page')} followed through {count_text(self.changes, 'change')} in the logs"
@@ -122,8 +127,17 @@ class DatabaseFacts(FileFacts):
         chain = self.chain
         if chain is None or chain.is_explained:
             return False
-        # Records of an engine that is not known are none from the first one on, and nobody can follow them.
-        return not chain.changes if chain.why_not else chain.high >= generation
+        return not self.why_halted if chain.why_not else chain.high >= generation
+
+    @property
+    def why_halted(self) -> str:
+        """Why following its pages ended, where what is there should be readable; empty elsewhere.
+
+        Records of an engine that is not known are none from the first one on, and nobody can follow them; pages of an
+        engine that is known have logs of it.
+        """
+        chain, owned = self.chain, self.pages.owned if self.pages is not None else 0
+        return chain.why_not if chain is not None and chain.is_halted and (chain.changes or owned) else ""
 
     @property
     def is_backup_copy(self) -> bool:

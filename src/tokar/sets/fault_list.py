@@ -1,12 +1,14 @@
-"""Faults of which there may be as many as there are logs: the first of each kind are listed, and the others counted."""
+"""Lists of faults: those of which there may be as many as logs, and what the owner of the databases does about them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Final
 
-from tokar.sets.faults import MOST_LISTED, Fault, FaultKind, Severity
+from tokar.sets.faults import COMMITTED_DAMAGED, MOST_LISTED, Fault, FaultKind, Severity
+from tokar.tokens import SERVED
 
 
 class FaultCounter:
@@ -35,3 +37,22 @@ def listed(faults: Iterable[Fault]) -> Iterator[Fault]:
     found = [fault for fault in faults if counter.takes(fault)]
     counter.closing(found)
     yield from found
+
+
+_GIVE_UP: Final = "only if there is none, take it and all later logs away, and recover with loss: esentutl /r BASE /a"
+_OF_A_SERVICE: Final = {
+    FaultKind.DATABASE_NOT_HERE: "restore it as well: the service brings up all of its databases, or none",
+    FaultKind.COMMITTED_LOG_MISSING: "find the log, or restore another backup by the procedure of the service",
+}
+
+
+def for_owner(faults: list[Fault], profile: str) -> list[Fault]:
+    """Return faults with the next steps of the service that owns the databases, if one does: it recovers them alone.
+
+    Where none does, whoever gives up a committed log that is no good also gives up all that follow it.
+    """
+    if profile not in SERVED:
+        lost = [one.is_loss and one.code == COMMITTED_DAMAGED for one in faults]
+        more = [f"; {_GIVE_UP}" if gone else "" for gone in lost]
+        return [replace(one, next_step=one.next_step + step) for one, step in zip(faults, more, strict=True)]
+    return [replace(one, next_step=_OF_A_SERVICE.get(one.kind, one.next_step)) for one in faults]

@@ -17,7 +17,6 @@ from tokar.as_json import fields_json
 from tokar.codes import Code, of_engine
 from tokar.errors import SetError
 from tokar.ese.content_facts import LOG_CORRUPT, LOG_SIZE_DIFFERS
-from tokar.tokens import SERVED
 from tokar.words import some
 
 if TYPE_CHECKING:
@@ -202,8 +201,7 @@ def first_of(runs: Iterable[range]) -> tuple[int, ...]:
     return tuple(islice(chain.from_iterable(runs), MOST_LISTED))
 
 
-_COMMITTED_DAMAGED: Final = -586
-_GIVE_UP: Final = "only if there is none, take it and all later logs away, and recover with loss: esentutl /r BASE /a"
+COMMITTED_DAMAGED: Final = -586
 _ANOTHER_COPY: Final = "take another copy of this file while its source is still there"
 _ANOTHER_TRAILER: Final = (
     "take a new full backup, or another copy of this one: without its trailer no engine restores it"
@@ -358,45 +356,48 @@ class Rules:
         "{} was shut down before the time that {} says, and the logs are played for another database",
         DATABASE_APART.next_step, -551, severity=Severity.LOSS)
     LOG_UNREADABLE = Rule(FaultKind.LOG_UNREADABLE, "{} cannot be read: {}",
-        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=COMMITTED_DAMAGED)
     LOG_NAME = Rule(FaultKind.LOG_NAME, "{} is generation 0x{:X} by its header: the engine will not find it",
-        _RIGHT_NAME, -513, loss=_COMMITTED_DAMAGED)
+        _RIGHT_NAME, -513, loss=COMMITTED_DAMAGED)
     LOG_NOT_FOUND = Rule(FaultKind.LOG_NAME, "{} holds generation 0x{:X}, and the engine looks for another name",
-        _RIGHT_NAME, -543, hard=-557, loss=_COMMITTED_DAMAGED)
+        _RIGHT_NAME, -543, hard=-557, loss=COMMITTED_DAMAGED)
     CURRENT_NOT_LAST = Rule(FaultKind.LOG_NAME,
         "{} holds generation 0x{:X}, and {} comes after it: the engine takes the current log for the last one",
         _RIGHT_NAME, -528, loss=-582)
     LOG_SIZE = Rule(FaultKind.LOG_SIZE, "{} has {} bytes, its header says {}",
-        _ANOTHER_COPY, LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
+        _ANOTHER_COPY, LOG_SIZE_DIFFERS, loss=COMMITTED_DAMAGED)
     LOG_TORN = Rule(FaultKind.LOG_TORN, "{} ends in a torn write at 0x{:x}",
-        _ANOTHER_COPY, LOG_CORRUPT, hard=-570, loss=_COMMITTED_DAMAGED)
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-570, loss=COMMITTED_DAMAGED)
     LOG_DAMAGED = Rule(FaultKind.LOG_DAMAGED, "{} has {} damaged {} at {}",
-        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=COMMITTED_DAMAGED)
     LOG_BLANK = Rule(FaultKind.LOG_BLANK, "{} has no content: not one of its {} is valid",
-        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=COMMITTED_DAMAGED)
     LOG_SHORT = Rule(FaultKind.LOG_SHORT, "{} ends at 0x{:x}, before 0x{:x}, a position in it that {} gives",
-        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=_COMMITTED_DAMAGED)
+        _ANOTHER_COPY, LOG_CORRUPT, hard=-573, loss=COMMITTED_DAMAGED)
     LOG_PAGE_SIZE = Rule(FaultKind.LOG_PAGE_SIZE, "{} is for pages of {} bytes, {} has {}",
-        "look for the right log", -1213, loss=_COMMITTED_DAMAGED)
+        "look for the right log", -1213, loss=COMMITTED_DAMAGED)
     LINK_BROKEN = Rule(FaultKind.LINK_BROKEN,
         "{} does not continue {}: it was created after another log of that number",
         "look for the logs of one history: a restore in between starts another",
-        -515, hard=-556, loss=_COMMITTED_DAMAGED)
+        -515, hard=-556, loss=COMMITTED_DAMAGED)
     LOG_ALTERED = Rule(FaultKind.LOG_ALTERED,
         "{} is not the log that {} was written after: its content has changed or is cut",
-        "look for another copy of {0}", -590, loss=_COMMITTED_DAMAGED)
+        "look for another copy of {0}", -590, loss=COMMITTED_DAMAGED)
     LOG_SIZES = Rule(FaultKind.LOG_SIZES, "{} has {} bytes by its header, {} has {}: logs of one stream have one size",
         "look for the logs of one stream; a change of the log size begins a new one",
-        LOG_SIZE_DIFFERS, loss=_COMMITTED_DAMAGED)
+        LOG_SIZE_DIFFERS, loss=COMMITTED_DAMAGED)
     LOG_OF_OTHER_BRANCH = Rule(FaultKind.LOG_OF_OTHER_BRANCH,
         "{} was created {}, {} needs the one created {}: the histories parted",
-        "look for the log that the database was written with", -543, hard=-557, loss=_COMMITTED_DAMAGED)
+        "look for the log that the database was written with", -543, hard=-557, loss=COMMITTED_DAMAGED)
     LOG_FORKED = Rule(FaultKind.LOG_FORKED,
         "generation 0x{:X} is there more than once: beside {} there is {}, created at another time",
         "restore with --branch LOG, a log of the history that is wanted; the others belong elsewhere", -515)
     LOG_OF_OTHER_DATABASE = Rule(FaultKind.LOG_FOREIGN,
         "{} was written while {} was not attached, or another of its name",
         "find the logs that this database was written with; never mix files of two databases", -1216, hard=-531)
+    NOT_ATTACHED = Rule(FaultKind.LOG_FOREIGN, "the logs do not attach {}: {}",
+        LOG_OF_OTHER_DATABASE.next_step, -1216, hard=-531)
+    LOG_RECORDS = Rule(FaultKind.LOG_DAMAGED, "the logs cannot be played onto {}: {}", _ANOTHER_COPY, LOG_CORRUPT)
     LOG_FOREIGN = Rule(FaultKind.LOG_FOREIGN, "{} stands for generation 0x{:X} and belongs to another log stream",
         "find the log of this database's own stream; never mix files of two instances", -530, hard=-555)
     LOG_OLDER = Rule(FaultKind.LOG_OLDER,
@@ -461,21 +462,3 @@ class Rules:
         "{} goes on from another archive than {}, although their ids are equal",
         "look for the archive with the root that it names", severity=Severity.WARNING)
 # fmt: on
-
-
-_OF_A_SERVICE: Final = {
-    FaultKind.DATABASE_NOT_HERE: "restore it as well: the service brings up all of its databases, or none",
-    FaultKind.COMMITTED_LOG_MISSING: "find the log, or restore another backup by the procedure of the service",
-}
-
-
-def for_owner(faults: list[Fault], profile: str) -> list[Fault]:
-    """Return faults with the next steps of the service that owns the databases, if one does: it recovers them alone.
-
-    Where none does, whoever gives up a committed log that is no good also gives up all that follow it.
-    """
-    if profile not in SERVED:
-        lost = [one.is_loss and one.code == _COMMITTED_DAMAGED for one in faults]
-        more = [f"; {_GIVE_UP}" if gone else "" for gone in lost]
-        return [replace(one, next_step=one.next_step + step) for one, step in zip(faults, more, strict=True)]
-    return [replace(one, next_step=_OF_A_SERVICE.get(one.kind, one.next_step)) for one in faults]

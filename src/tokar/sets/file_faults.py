@@ -10,7 +10,7 @@ from tokar.ese.content_facts import LogReport, PageFault, PageFaultKind, PageRep
 from tokar.ese.database import FORMAT_VERSION, NEWEST_REVISION, DatabaseHeader
 from tokar.ese.pagerecords import LOWEST_SPECIAL_DBTIME
 from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts
-from tokar.sets.faults import Fault, Rules, Severity
+from tokar.sets.faults import COMMITTED_DAMAGED, Fault, Rules, Severity
 from tokar.words import count_text, noun, some
 
 _SEGMENT_SIZE: Final = 4096
@@ -52,11 +52,22 @@ def _database_faults(facts: DatabaseFacts) -> Iterator[Fault]:
         yield Rules.HEADER_COPY.fault(which, name, what)
     if facts.pages is not None and not facts.pages.not_verified:
         yield from _page_faults(facts, facts.pages)
-    if facts.chain is not None and facts.chain.off:
-        yield _chain_fault(name, facts.chain)
+    if facts.chain is not None:
+        yield from _chain_faults(facts, facts.chain)
 
 
-def _chain_fault(name: str, chain: ChainFacts) -> Fault:
+def _chain_faults(facts: DatabaseFacts, chain: ChainFacts) -> Iterator[Fault]:
+    if chain.unattached is not None:
+        fault = Rules.NOT_ATTACHED.fault(facts.name, chain.unattached.text, hard=facts.is_backup_copy)
+        yield fault if facts.is_backup_copy else replace(fault, code=chain.unattached.code)
+    if chain.code is not None:
+        severity = Severity.LOSS if chain.code == COMMITTED_DAMAGED else Severity.ERROR
+        yield replace(Rules.LOG_RECORDS.fault(facts.name, chain.why_not, severity=severity), code=chain.code)
+    if chain.off:
+        yield _off_fault(facts.name, chain)
+
+
+def _off_fault(name: str, chain: ChainFacts) -> Fault:
     places = some(f"{one.text}, at {one.position}" for one in chain.off)
     fault = Rules.PAGES_OFF_CHAIN.fault(name, chain.off_count, noun(chain.off_count, "page"), places)
     return replace(fault, code=chain.off[0].code)

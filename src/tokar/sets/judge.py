@@ -25,8 +25,8 @@ from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
-from tokar.sets.fault_list import listed
-from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, for_owner, in_order
+from tokar.sets.fault_list import for_owner, listed
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
@@ -218,11 +218,8 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
         yield "logs alone: what they can be played onto is not in this archive"
     for database, verdict in zip(facts.databases, verdicts, strict=True):
         yield from verdict.not_checked
-        if verdict.reaches and not database.is_followed_to(verdict.reaches):
-            chain = database.chain
-            why = chain.why_not if chain is not None and not chain.is_explained else ""
-            end = f" to the end: {why}" if why else " (tokar check --content)"
-            yield f"{database.name}: its pages were not followed through these logs{end}"
+        if verdict.reaches and not database.why_halted and not database.is_followed_to(verdict.reaches):
+            yield f"{database.name}: its pages were not followed through these logs (tokar check --content)"
     for patch in facts.patches:
         if patch.size and patch.trailer is None:
             yield f"{patch.name}: a patch file with content; its layout is not known, it is kept as it is"

@@ -247,7 +247,7 @@ class RecordedFacts:
             kept, chain = self.chain(one.number), one.chain
             if kept is None or chain is None or kept.why_not or chain.why_not:
                 continue
-            names = ("off", "off_count", "unwritten", "unlinked")
+            names = ("off", "off_count", "unattached", "unwritten", "unlinked")
             if any(getattr(kept, name) != getattr(chain, name) for name in names):
                 self.unlike.append(one.name)
 

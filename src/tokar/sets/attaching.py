@@ -1,0 +1,64 @@
+"""Whether the logs that recovery goes through attach a database in its state, as far as headers tell (SFT-15)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tokar.ese.database import DatabaseState
+from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.faults import Fault, Rules
+from tokar.sets.need import Need
+
+
+def attaching_faults(facts: DatabaseFacts, need: Need, logs: Sequence[LogFacts]) -> Iterator[Fault]:
+    """Yield a log that was written while another database was attached, or that the logs end before it was attached.
+
+    Args:
+        facts: The database.
+        need: The logs it needs.
+        logs: Those that recovery goes through.
+    """
+    header = facts.header
+    if header is None or not need.low:
+        return
+    end = max([need.committed, *(log.generation or 0 for log in logs[-1:])])
+    latest = max(header.attach_position, header.consistent_position)
+    if latest.generation > end:
+        what = "attached" if latest == header.attach_position else "shut down"
+        text = f"it was {what} at {latest}, and they end with generation 0x{end:X}"
+        yield Rules.NOT_ATTACHED.fault(facts.name, text, files=(facts.name,), hard=need.hard)
+        return
+    for at, log in enumerate(logs):
+        if _is_of_another(facts, need, log, is_first=not at):
+            yield Rules.LOG_OF_OTHER_DATABASE.of_log(log, facts.name, hard=need.hard)
+            return
+
+
+def _is_of_another(facts: DatabaseFacts, need: Need, log: LogFacts, *, is_first: bool) -> bool:
+    """Return whether another database was attached when a log was begun, or none where recovery begins."""
+    header = facts.header
+    if header is None or not header.attach_position.is_set or log.is_opaque:
+        return False
+    there = {one.signature for one in log.attached if one.attach_position == header.attach_position}
+    if there and header.signature not in there:
+        return True  # one record attaches one database
+    is_exact = header.state is DatabaseState.DIRTY_SHUTDOWN
+    named = there if is_exact else {one.signature for one in log.attached}
+    is_meant = header.attach_position.generation < (log.generation or 0) <= need.high
+    return is_meant and header.signature not in named and bool(log.attached or is_first)
+
+
+def is_of_other_history(facts: DatabaseFacts, need: Need, log: LogFacts) -> bool:
+    """Return whether a log says that a database, which is shut down, was attached or shut down elsewhere.
+
+    Every log names the databases that were attached when it was begun: those after the attachment name that.
+    """
+    header = facts.header
+    if header is None or need.low or header.attach_position > header.consistent_position:
+        return False
+    since = header.attach_position if header.attach_position.is_set else header.consistent_position
+    if (log.generation or 0) <= since.generation:
+        return False
+    own = [one for one in log.attached if one.signature == header.signature]
+    ends, begins = header.consistent_position, header.attach_position
+    return any(one.consistent_position < ends and one.attach_position != begins for one in own)
