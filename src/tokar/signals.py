@@ -47,6 +47,9 @@ class Stopped(KeyboardInterrupt):
         super().__init__()
         self.number = number
 
+    def __str__(self) -> str:
+        return describe(self)
+
 
 def catch() -> None:
     """Raise Stopped in the main thread when a signal asks to end; one that is ignored (nohup) stays ignored."""

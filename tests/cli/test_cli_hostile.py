@@ -552,7 +552,8 @@ def test_a_pipe_is_waited_for_neither_as_an_identity_nor_as_a_log(folder: Path, 
         ("check", good, "--content", "--identity", tmp_path / "p"),
         ("create", tmp_path / "o", folder, "--recipients-file", tmp_path / "p"),
     ):
-        assert "a pipe that has a name may keep a reader waiting" in tokar(*words).error
+        assert "it is a pipe, and a file is wanted" in tokar(*words).error
+    assert "it is a pipe, and a file is wanted" in tokar("redact", tmp_path / "p").error
     assert "a log is a file" in tokar("verify", good, "--log", tmp_path / "p").error
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokar.errors import StorageError
+from tokar.errors import InputError, StorageError
 from tokar.storage import bytesource
 from tokar.storage.bytesource import ByteSource, BytesSource, FileSource, MediumSource, Reread
 
@@ -166,3 +166,23 @@ def test_a_file_that_has_nothing_yet_begins_with_nothing(monkeypatch: pytest.Mon
         assert bytesource.read_start("kmsg", 5) == b""
     finally:
         os.close(writing)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs pipes that are not waited for")
+def test_a_file_that_has_nothing_yet_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    monkeypatch.setattr(bytesource, "open_file", lambda _: reading)
+    try:
+        with pytest.raises(StorageError, match="nothing can be read of it yet"):
+            bytesource.read_whole("kmsg", 5)
+    finally:
+        os.close(writing)
+
+
+def test_what_is_small_by_nature_is_read_whole_or_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert bytesource.read_whole(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(InputError, match="it has more than 4 bytes") as caught:
+        bytesource.read_whole(tmp_path / "file", 4)
+    assert caught.value.path == tmp_path / "file"

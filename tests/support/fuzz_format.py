@@ -268,7 +268,7 @@ def _signers(data: bytes) -> None:
         return data[:size]
 
     answers = {"why_not_by": lambda *_: "no", "why_not_right": lambda *_: "", "principals_of": lambda *_: []}
-    with stand_in(signatures, read_start=start), stand_in(ssh_keygen, find_program=lambda: "", **answers):
+    with stand_in(signatures, read_whole=start), stand_in(ssh_keygen, find_program=lambda: "", **answers):
         with suppress(ArchiveError):
             signatures._demand_revoking(Path("list"))
         allowed = AllowedSigners(Path("list"))

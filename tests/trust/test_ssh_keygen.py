@@ -12,7 +12,7 @@ import pytest
 from fixtures.cases_signed import ALICE as SIGNATURE
 from signed import make_key, needs_ssh_keygen
 
-from tokar.errors import SigningError, StorageError
+from tokar.errors import InputError, SigningError, StorageError
 from tokar.format.sshsig import SshSignature, dearmored, parse_signature
 from tokar.storage.sink import temporary_files
 from tokar.trust import ssh_keygen
@@ -123,6 +123,21 @@ def test_a_key_that_is_not_there_or_none_is_refused_before_anything(tmp_path: Pa
     with pytest.raises(SigningError, match="finds no key in it") as caught:
         ssh_keygen.demand_key(tmp_path / "text")
     assert caught.value.path == tmp_path / "text"
+
+
+@pytest.mark.parametrize("name", ["key", "key.pub"])
+def test_what_ssh_keygen_would_read_for_ever_it_is_not_given(name: str, tmp_path: Path, stand_in: Path) -> None:
+    put(stand_in, "sys.exit(0)")
+    (tmp_path / "key").write_text("a key")
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(InputError, match="it has more than") as caught:
+        ssh_keygen.demand_key(tmp_path / "key")
+    assert str(caught.value.path) == str(tmp_path / name)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(StorageError, match="it is a pipe"):
+        ssh_keygen.demand_key(tmp_path / "key")
 
 
 def test_a_key_that_wants_a_passphrase_is_a_key_and_cannot_sign_without_a_person(

@@ -8,8 +8,9 @@ import typer
 
 from tokar.cli import output
 from tokar.cli.options import Json, local_file
-from tokar.errors import InputError, storage_errors
+from tokar.errors import InputError
 from tokar.redact import Redactor
+from tokar.storage.bytesource import read_whole
 from tokar.storage.stored_json import parse_json
 
 _LARGEST: Final = 256 << 20
@@ -35,10 +36,8 @@ def print_redacted(
     Example: tokar redact full.tokar.receipt.json
     Example: tokar redact transcript.txt --name CONTOSO --name ca1
     """
-    with local_file(path) as real, storage_errors("read", path), open(real, "rb") as file:  # noqa: PTH123 - text
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise InputError("it is too large to be a report", path=path)
+    with local_file(path) as real:
+        data = read_whole(real, _LARGEST)
     text = _text_of(data, path)
     redactor = Redactor(names or ())
     try:

@@ -67,6 +67,11 @@ def numbered(name: str, number: int) -> str:
     return f"{name}-{number}"
 
 
+def holds(path: Path, data: bytes) -> bool:
+    """Return whether a file that is no link has exactly these bytes. Raises StorageError where it cannot be read."""
+    return not path.is_symlink() and path.is_file() and read_start(path, len(data) + 1) == data
+
+
 def is_whole(directory: Directory, name: str, entry: Entry, *, sync: bool = False) -> bool:
     """Return whether a file, read anew, has size and digest of an entry, and nobody else can change it.
 
@@ -256,7 +261,7 @@ def _placed(plan: Plan) -> Iterator[tuple[str, str]]:
                 yield path, name
         for extra in plan.extras:
             target = Path(extra.directory, extra.name)
-            if not target.is_symlink() and target.is_file() and target.read_bytes() == extra.data:
+            if holds(target, extra.data):
                 yield extra.directory, extra.name
     finally:
         for directory in opened.values():

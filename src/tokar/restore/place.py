@@ -47,7 +47,7 @@ from typing import Final, Self
 from tokar.errors import ArchiveError, PartialError, RestoreError, SourceError, StorageError, reason_of
 from tokar.format.index import Entry
 from tokar.restore.inventory import AT_WORK, LOCK_NAME, TargetState, lock_beside
-from tokar.restore.journal import DRAFT, is_whole, journal_name, numbered, staging_name, write_journal
+from tokar.restore.journal import DRAFT, holds, is_whole, journal_name, numbered, staging_name, write_journal
 from tokar.restore.plan import Aside, Plan
 from tokar.restore.stager import ContentReader, Stager
 from tokar.restore.staging import SecondLook, Stage, demand_ancestor, whole_directories
@@ -418,7 +418,7 @@ class Placing:
         try:
             with Directory(path) as directory:
                 if isinstance(content, bytes):
-                    return Path(path, name).read_bytes() == content
+                    return holds(Path(path, name), content)
                 return is_whole(directory, name, content)
         except (OSError, StorageError):
             return False

@@ -123,18 +123,6 @@ def _demand_file(info: os.stat_result, path: Path | str) -> None:
         raise StorageError("it is a device or a socket, and a file is wanted", path=path)
 
 
-def demand_no_named_pipe(path: Path | str) -> None:
-    """Check that a path to read from is no pipe with a name: it may never say anything. That of `<(...)` has none.
-
-    Raises:
-        StorageError: It is one.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        is_pipe = stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116 - a path or text
-        if is_pipe and not str(path).startswith("/dev/fd/") and os.path.exists(os.path.realpath(path)):  # noqa: PTH110
-            raise StorageError("cannot open: a pipe that has a name may keep a reader waiting for ever", path=path)
-
-
 def read_start(path: Path | str, size: int) -> bytes:
     """Return the first bytes of a file, fewer where it ends.
 
@@ -143,6 +131,36 @@ def read_start(path: Path | str, size: int) -> bytes:
     """
     with storage_errors("read", path), open(open_file(path), "rb") as file:
         return file.read(size) or b""  # None of what has nothing yet, as a file of /proc may
+
+
+def read_handed(path: Path | str, size: int) -> bytes:
+    """Return the first bytes of a file, or of a pipe without a name, such as `<(...)`: one with a name may never end.
+
+    Raises:
+        StorageError: As `read_start`.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        is_pipe = stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116 - a path or text
+        if is_pipe and (str(path).startswith("/dev/fd/") or not os.path.exists(os.path.realpath(path))):  # noqa: PTH110
+            with open(path, "rb") as pipe:  # noqa: PTH123 - as above
+                return pipe.read(size)
+    return read_start(path, size)
+
+
+def read_whole(path: Path | str, most: int) -> bytes:
+    """Return all of a file that is small by nature, before another program is let read it, which may wait for ever.
+
+    Raises:
+        StorageError: As `read_start`, or it would have to be waited for.
+        InputError: It is larger than `most`.
+    """
+    with storage_errors("read", path), open(open_file(path), "rb") as file:
+        data = file.read(most + 1)
+    if data is None:  # of a device in the shape of a file, as /proc has
+        raise StorageError("nothing can be read of it yet, and a file is wanted", path=path)
+    if len(data) > most:
+        raise InputError(f"it has more than {most:,} bytes, and so is not what belongs there", path=path)
+    return data
 
 
 class FileSource:

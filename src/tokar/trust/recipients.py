@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokar import names
-from tokar.errors import FormatError, InputError, LockedError, StorageError, storage_errors
+from tokar.errors import FormatError, InputError, LockedError, StorageError
 from tokar.format.encryption import Encryption
-from tokar.storage.bytesource import demand_no_named_pipe
+from tokar.storage.bytesource import read_handed
 from tokar.trust.agefile import SCRYPT, recipient_kinds
 from tokar.trust.keys import KEY_SIZE, ArchiveKey
 from tokar.trust.packages import load
@@ -192,12 +192,10 @@ def _text(path: Path | str, what: str, hint: str) -> str:
     if _is_secret(str(path)):
         raise InputError("that is an identity, not the name of a file: keep it secret", hint=_IDENTITY_HINT)
     try:
-        demand_no_named_pipe(path)
-        with storage_errors(f"read the {what}", path), open(path, "rb") as file:  # noqa: PTH123 - text or a path
-            data = file.read(_MAX_FILE + 1)
+        data = read_handed(path, _MAX_FILE + 1)
     except StorageError as error:
-        error.hint = hint
-        raise
+        why = error.message.removeprefix("cannot open: ").removeprefix("cannot read: ")
+        raise StorageError(f"cannot read the {what}: {why}", path=path, hint=hint) from error
     try:
         if len(data) <= _MAX_FILE:
             return data.decode("utf-8-sig")

@@ -29,7 +29,7 @@ from tokar.format.sshsig import (
     message_of,
     parse_signature,
 )
-from tokar.storage.bytesource import read_start
+from tokar.storage.bytesource import read_start, read_whole
 from tokar.trust import ssh_keygen
 from tokar.trust.ssh_keygen import Waiting
 
@@ -230,7 +230,7 @@ class AllowedSigners:
 
     Raises:
         StorageError: A list cannot be read.
-        InputError: The list is no plain text, or nobody is revoked by the other one.
+        InputError: The list is no plain text, or too large, or nobody is revoked by the other one.
         SigningError: There is no ssh-keygen.
     """
 
@@ -242,7 +242,7 @@ class AllowedSigners:
         self._revoked = revoked
         self._report = report
         ssh_keygen.find_program()
-        text = read_start(path, _MAX_LIST_SIZE)
+        text = read_whole(path, _MAX_LIST_SIZE)
         if b"\0" in text:
             raise InputError("a list of signers is plain text, and this is not", path=path, hint="save it as UTF-8")
         if revoked is not None:
@@ -337,7 +337,7 @@ def _demand_revoking(path: Path) -> None:
         InputError: It does not.
         StorageError: It cannot be read.
     """
-    lines = (line.strip() for line in read_start(path, _MAX_LIST_SIZE).splitlines())
+    lines = (line.strip() for line in read_whole(path, _MAX_LIST_SIZE).splitlines())
     if all(not line or line.startswith(b"#") for line in lines):
         hint = "fetch it again; where there are none, leave out --revoked"
         raise InputError("nobody is revoked by this list", path=path, hint=hint)

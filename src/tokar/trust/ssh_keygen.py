@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from tokar import names
 from tokar.errors import SigningError, storage_errors
 from tokar.format.sshsig import NAMESPACE, SshSignature
-from tokar.storage.bytesource import read_start
+from tokar.storage.bytesource import read_whole
 from tokar.storage.sink import make_temporary, write_all
 
 Waiting = Callable[[str], None]
@@ -28,6 +28,7 @@ _SIGN_SECONDS: Final = 600.0  # for a passphrase, or a touch: a server may be wa
 _JUDGE_SECONDS: Final = 60.0
 _PATIENCE: Final = 2.0  # seconds until it is said what is waited for
 _MAX_SAID: Final = 200
+_MAX_KEY_SIZE: Final = 1 << 20
 
 
 class _Answer(NamedTuple):
@@ -77,8 +78,12 @@ def demand_key(key: Path | str) -> None:
     Raises:
         SigningError: It does not.
         StorageError: It cannot be read.
+        InputError: It is too large to be one.
     """
-    read_start(key, 1)  # a pipe is not waited for
+    read_whole(key, _MAX_KEY_SIZE)
+    beside = Path(f"{key}.pub")  # ssh-keygen looks there too
+    if beside.exists():
+        read_whole(beside, _MAX_KEY_SIZE)
     answer = _run(["-l", "-f", str(key)])
     if answer.code:
         raise _refused("finds no key in it", answer, key)
