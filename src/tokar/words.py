@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from tokar import names
 
@@ -35,13 +36,19 @@ def log_range(low: int, high: int, what: str = "log") -> str:
 
 def ranges(generations: Iterable[int]) -> str:
     """Return generations in words: `0x5`, `0x5-0x7, 0x9`."""
-    runs: list[list[int]] = []
-    for generation in sorted(set(generations)):
-        if runs and generation == runs[-1][1] + 1:
-            runs[-1][1] = generation
-        else:
-            runs.append([generation, generation])
-    return spans(range(low, high + 1) for low, high in runs)
+    return spans(runs_of(sorted(set(generations))))
+
+
+def runs_of(generations: Iterable[int]) -> Iterator[range]:
+    """Yield rising generations as runs, one after the other."""
+    run = range(0)
+    for generation in generations:
+        if run and generation != run.stop:
+            yield run
+            run = range(0)
+        run = range(run.start if run else generation, generation + 1)
+    if run:
+        yield run
 
 
 def spans(runs: Iterable[range]) -> str:
@@ -57,9 +64,9 @@ def logs_text(runs: Sequence[range]) -> tuple[str, str]:
 
 def some(items: Iterable[str], most: int = 8) -> str:
     """Return a list in words, cut off where it grows long."""
-    listed = list(items)
-    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
+    found = iter(items)
+    listed, rest = [*islice(found, most)], sum(1 for _ in found)
+    return ", ".join(listed) + (f" and {rest:,} more" if rest else "")
 
 
 def install_text(extra: str) -> str:

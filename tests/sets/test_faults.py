@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tokar import codes
+from tokar.sets.by_generation import GenerationRuns
+from tokar.sets.facts import LogFacts
 from tokar.sets.faults import (
     MOST_LISTED,
     Fault,
@@ -58,6 +60,21 @@ def test_every_kind_has_a_scope() -> None:
 
 def test_long_lists_are_cut_off() -> None:
     assert len(first_of([range(1, 2**31)])) == MOST_LISTED
+
+
+def test_of_very_many_logs_the_first_are_listed_and_all_are_counted() -> None:
+    logs = [LogFacts(name=f"edb{at:05X}.log", generation=at) for at in range(1, MOST_LISTED + 10)]
+    found = Rules.STRAY_LOGS.of_logs(logs)
+    assert (len(found.files), len(found.generations)) == (MOST_LISTED, MOST_LISTED)
+    assert f"and {len(logs) - 8:,} more" in found.message
+
+
+def test_runs_of_generations_are_a_sequence_of_ranges() -> None:
+    runs = GenerationRuns([range(3, 3), range(5, 7), range(9, 10)])
+    assert [*runs] == runs[:] == [range(5, 7), range(9, 10)]
+    assert (len(runs), runs[-1]) == (2, range(9, 10))
+    assert [*runs.within(6, 9)] == [range(6, 7)]
+    assert not runs.within(7, 9)
 
 
 def test_a_fault_is_data() -> None:

@@ -51,6 +51,27 @@ def test_those_that_are_alike_share_what_is_alike() -> None:
     assert one.shared is other.shared  # type: ignore[attr-defined] # how it is kept
 
 
+DAMAGED = replace(
+    REPORT,
+    bad=2,
+    stale=1,
+    faults=(LogFault(LogFaultKind.LOST, 8192, 1), LogFault(LogFaultKind.BAD, 12288, bits=(3, 70_000))),
+)
+WRONG: dict[str, Any] = {**WHOLE, "note": "its checksum is 0x1", "content": DAMAGED}
+
+
+def test_what_is_wrong_with_a_log_is_kept_with_what_differs_from_log_to_log() -> None:
+    log = LogFacts(**WRONG)
+    assert (log.note, log.content, log.name) == (WRONG["note"], DAMAGED, WRONG["name"])
+    assert log.shared is LogFacts(**WHOLE).shared  # type: ignore[attr-defined] # how it is kept
+
+
+@pytest.mark.parametrize("fault", [LogFault(LogFaultKind.BAD, 1 << 40), LogFault(LogFaultKind.BAD, 1, -1)])
+def test_a_fault_at_a_place_that_no_log_has_is_kept_as_it_is(fault: LogFault) -> None:
+    content = replace(REPORT, bad=1, faults=(fault,))
+    assert LogFacts(**{**WHOLE, "content": content}).content == content
+
+
 ODD: dict[str, Any] = {
     "name": st.text(max_size=9),
     "size": st.integers(-1, 1 << 70),

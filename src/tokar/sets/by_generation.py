@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, overload
 
 from tokar.ese.values import LogTime
 from tokar.sets.facts import LogFacts
@@ -75,3 +75,42 @@ class TimesByGeneration:
         group, place = divmod(generation, self._SIDE)
         found = self._times[group][place] if group in self._times else 0
         return LogTime.unpack(found.to_bytes(8, "little")) if found else None
+
+
+class GenerationRuns(Sequence[range]):
+    """Runs of generations in order: sixteen bytes for each."""
+
+    def __init__(self, runs: Iterable[range] = ()) -> None:
+        self._starts, self._stops = array("q"), array("q")
+        for run in runs:
+            self.append(run)
+
+    def append(self, run: range) -> None:
+        """Add the next run, unless there is nothing in it."""
+        if run:
+            self._starts.append(run.start)
+            self._stops.append(run.stop)
+
+    def within(self, low: int, high: int) -> GenerationRuns:
+        """Return what of them is from one generation to before another."""
+        return GenerationRuns(range(max(run.start, low), min(run.stop, high)) for run in self)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, at: int) -> range: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[range]: ...
+
+    def __getitem__(self, at: int | slice) -> range | list[range]:
+        if isinstance(at, slice):
+            return [*map(range, self._starts[at], self._stops[at])]
+        return range(self._starts[at], self._stops[at])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and [*self] == [*other]
+
+    def __hash__(self) -> int:
+        return hash((*self._starts, *self._stops))

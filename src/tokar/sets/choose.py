@@ -18,7 +18,8 @@ from tokar.sets.by_generation import Copy
 from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, servers_fault
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
-from tokar.sets.judge import LeftOut, judge_set
+from tokar.sets.judge import judge_set
+from tokar.sets.left_out import LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of

@@ -11,6 +11,7 @@ Microsoft Knowledge Base Q296787, Q237767, Q232938, Q192657.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from typing import Final
 
 from tokar.ese.values import Signature
 from tokar.sets.attaching import attaching_faults, is_of_other_history
-from tokar.sets.by_generation import TimesByGeneration
+from tokar.sets.by_generation import GenerationRuns, TimesByGeneration
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.fault_list import FaultCounter
@@ -35,7 +36,7 @@ from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.links import LinkFault, LinkProof, link
 from tokar.sets.logs import LogTable, are_complete
 from tokar.sets.need import Basis, need_of
-from tokar.words import logs_text, noun, ranges, some
+from tokar.words import logs_text, noun, runs_of, some, spans
 
 _DAMAGE: Final = {FaultKind.PAGES_DAMAGED, FaultKind.PAGES_MISPLACED, FaultKind.PAGES_OFF_CHAIN}
 _CONTENT_FAULTS: Final = {
@@ -63,7 +64,7 @@ class DatabaseRun:
         self.faults: list[Fault] = [*database_faults(facts)]  # What is wrong, as found
         self.run: list[LogFacts] = []  # The logs that will be played, in order; with holes where some are missing
         self.before: list[LogFacts] = []  # Older logs that lead to the run, from the lowest one on
-        self.missing: list[range] = []  # Needed generations that are not here, as runs
+        self.missing = GenerationRuns()  # Needed generations that are not here
         self.given_up = 0  # The generation from which on logs are given up with a loss; 0 where none are
         self._by_number = False
         self._uncompared: list[str] = []  # Copies of one log that nobody has compared
@@ -307,7 +308,7 @@ class DatabaseRun:
 
     def _note_missing(self, signature: Signature) -> None:
         """Note why needed generations are not here: nothing of that number, or something that cannot stand for it."""
-        gone: list[range] = []
+        gone = GenerationRuns()
         for hole in self.missing:
             start = hole.start
             for generation in self._claimed(hole, signature):
@@ -316,8 +317,8 @@ class DatabaseRun:
                 start = generation + 1
             gone.append(range(start, hole.stop))
         end = self.need.high + 1
-        self._note_gone(Rules.LOG_MISSING, [range(hole.start, min(hole.stop, end)) for hole in gone])
-        self._note_gone(Rules.COMMITTED_LOG_MISSING, [range(max(hole.start, end), hole.stop) for hole in gone])
+        self._note_gone(Rules.LOG_MISSING, gone.within(0, end))
+        self._note_gone(Rules.COMMITTED_LOG_MISSING, gone.within(end, self.need.committed + 1))
 
     def _claimed(self, hole: range, signature: Signature) -> list[int]:
         """Return the generations of a hole for which there is a file that cannot stand for them."""
@@ -360,19 +361,14 @@ class DatabaseRun:
             or (log.signature and (log.signature != self.signature or (log.generation or 0) < generation))
         ]
 
-    def _note_gone(self, rule: Rule, holes: Iterable[range]) -> None:
+    def _note_gone(self, rule: Rule, gone: GenerationRuns) -> None:
         """Note the logs of which nothing is here."""
-        gone = [hole for hole in holes if hole]
         if not gone:
             return
-        useless = [played.generation for played in self.run if played.generation and played.generation > gone[0].start]
+        beyond = array("q", (one for log in self.run if (one := log.generation or 0) > gone[0].start))
+        useless = f"{noun(len(beyond), 'log')} {spans(runs_of(beyond))} cannot be played" if beyond else ""
         fault = rule.fault(*logs_text(gone), generations=first_of(gone), hard=self.need.hard)
-        self._note(
-            replace(
-                fault,
-                consequences=(f"{noun(len(useless), 'log')} {ranges(useless)} cannot be played",) if useless else (),
-            )
-        )
+        self._note(replace(fault, consequences=(useless,) if useless else ()))
 
     def _start_forward(self, signature: Signature) -> None:
         """A clean database can be played forward from the log in which it was last consistent."""
@@ -433,7 +429,7 @@ class DatabaseRun:
             verdict=self._decide(ordered),
             state=header.state_name if header is not None else "unreadable",
             need=self.need,
-            missing=tuple(self.missing),
+            missing=self.missing,
             reaches=reaches or 0,
             faults=ordered,
             not_checked=tuple(self._open()),

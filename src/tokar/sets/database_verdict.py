@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -46,7 +47,7 @@ class DatabaseVerdict:
     verdict: Verdict  # The verdict
     state: str  # Its state, as the engine names it
     need: Need  # The logs it needs
-    missing: tuple[range, ...] = ()  # Generations it needs that are not here, as runs
+    missing: Sequence[range] = ()  # Generations it needs that are not here, as runs
     reaches: int = 0  # The highest generation that can be played onto it; 0 where none can
     faults: tuple[Fault, ...] = ()  # What is wrong, the root cause first
     not_checked: tuple[str, ...] = ()  # What the verdict leaves open

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tokar.sets.facts import LogFacts
 
 MOST_LISTED: Final = 1000
-"""How many generations a fault lists; its message names all of them."""
+"""How many generations and logs a fault lists; its message counts all of them."""
 
 
 class Severity(IntEnum):
@@ -140,7 +140,7 @@ class Fault:
     kind: FaultKind  # What
     message: str  # The same in one sentence, with names and numbers
     severity: Severity = Severity.ERROR  # How bad it is
-    files: tuple[str, ...] = ()  # Names of the files concerned
+    files: tuple[str, ...] = ()  # Names of the files concerned; of logs at most `MOST_LISTED`
     generations: tuple[int, ...] = ()  # Log generations concerned, at most `MOST_LISTED`
     code: int | None = None  # The error the engine gives; None where it gives none
     next_step: str = ""  # What to do
@@ -265,10 +265,11 @@ class Rule:
         return self.fault(log.name, *words, files=files, generations=numbers, severity=severity, hard=hard)
 
     def of_logs(self, logs: Sequence[LogFacts], *words: object) -> Fault:
-        """Return the fault of several logs, whose names are the first of the words."""
-        numbers = sorted({log.generation for log in logs if log.generation is not None})
-        files = [log.name for log in logs]
-        return self.fault(some(files), *words, files=files, generations=numbers)
+        """Return the fault of several logs, whose names are the first of the words; the first of them are listed."""
+        first = logs[:MOST_LISTED]
+        numbers = sorted({log.generation for log in first if log.generation is not None})
+        text = some(log.name for log in logs)
+        return self.fault(text, *words, files=(log.name for log in first), generations=numbers)
 
 
 # fmt: off

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, compress, pairwise
+from operator import not_
 from typing import Any, Final
 
 from tokar.as_json import fields_json
@@ -28,6 +29,7 @@ from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, S
 from tokar.sets.fault_list import for_owner, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
+from tokar.sets.left_out import PLACED_AS, UNREADABLE, LeftOut, LeftOutFiles, Reason
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
@@ -35,20 +37,6 @@ from tokar.words import logs_text, some
 
 _PLAYED: Final = {LogRole.NEEDED, LogRole.COMMITTED, LogRole.FORWARD}
 _NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
-_PLACED_AS: Final = "another file is placed as generation 0x{:X}"
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A file that no restore places beside the others."""
-
-    file: FileFacts  # The file
-    reason: str  # Why
-    code: int | None = None  # What the engine would answer to it; None where that is not said
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as values for JSON."""
-        return {"name": self.file.name, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +47,7 @@ class SetVerdict:
     log_roles: LogRoles  # What each log is, by its name
     faults: tuple[Fault, ...]  # Everything that is wrong, the worst and its root cause first
     not_checked: tuple[str, ...]  # What the verdict leaves open
-    left_out: tuple[LeftOut, ...] = ()  # The files that recovery must not meet
+    left_out: Sequence[LeftOut] = ()  # The files that recovery must not meet
 
     @property
     def worst(self) -> Verdict | None:
@@ -126,13 +114,13 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
     beside = [one for one in all_databases if id(one) in apart]
     faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
-    copies = (LeftOut(one, apart[id(one)]) for one in beside)
+    copies = ((one, Reason(apart[id(one)])) for one in beside)
     return SetVerdict(
         databases=verdicts,
         log_roles=roles,
         faults=in_order(faults),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
-        left_out=(*_left_out(facts, table, runs, roles), *copies),
+        left_out=LeftOutFiles(chain(_left_out(facts, table, runs, roles), copies)),
     )
 
 
@@ -228,66 +216,69 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
             yield f"{log.name}: {log.note or 'a log of a format that is not known'}"
 
 
-def _left_out(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
+def _left_out(
+    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles
+) -> Iterator[tuple[FileFacts, Reason]]:
     """Yield the files that recovery must not meet, each with the reason."""
     for checkpoint in facts.checkpoints:
-        yield LeftOut(checkpoint, "a checkpoint: recovery would begin where it stands")
+        yield checkpoint, Reason("a checkpoint: recovery would begin where it stands")
     known = {one.header.flush_map_signature for one in facts.databases if one.header is not None}
     for flush_map in facts.flush_maps:
         if flush_map.signature not in known:
-            yield LeftOut(flush_map, "out of step with every database here: the engine makes a new one")
+            yield flush_map, Reason("out of step with every database here: the engine makes a new one")
     for database in facts.databases:
         if database.temporary and len(facts.databases) > 1:
-            yield LeftOut(database, "a temporary database: the engine makes it anew")
-    left_out = [*_logs_left_out(facts, table, runs, roles)]
-    yield from left_out
-    apart = {id(one.file) for one in left_out} if facts.next_logs else set()
+            yield database, Reason("a temporary database: the engine makes it anew")
+    yield from _logs_left_out(facts, table, runs, roles)
+    again = _logs_left_out(facts, table, runs, roles) if facts.next_logs else ()
+    apart = {id(file) for file, _ in again}
     placed = [log for log in facts.logs if log.has_engine_name and id(log) not in apart] if facts.next_logs else []
     current = {log.base for log in placed if log.current}
     for log in facts.next_logs:
         base, suffix = (parse_file_name(log.leaf).base or "").lower(), log.leaf.rpartition(".")[2].lower()
         if base in current:
-            yield LeftOut(log, "the next log being prepared, which nobody needs beside a current log")
+            yield log, Reason("the next log being prepared, which nobody needs beside a current log")
         elif suffix not in {one.suffix for one in placed if one.base == base} | ({suffix} if not placed else set()):
-            yield LeftOut(log, f"the next log of another stream: logs that end in .{suffix} are not here")
+            yield log, Reason(f"the next log of another stream: logs that end in .{suffix} are not here")
 
 
-def _logs_left_out(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[LeftOut]:
+def _logs_left_out(
+    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles
+) -> Iterator[tuple[FileFacts, Reason]]:
     """Yield the logs that recovery must not meet; where it is not known which it needs, none is left out."""
     if not facts.databases:
-        yield from (
-            LeftOut(log, _PLACED_AS.format(log.generation or 0)) for log in facts.logs if not table.is_best(log)
-        )
+        yield from ((log, Reason(PLACED_AS)) for log in facts.logs if not table.is_best(log))
     if not any(run.is_settled for run in runs):
         return
     open_streams = {run.signature for run in runs if not run.is_settled}
     names = {run.run[-1].name: run for run in runs if run.run}
-    beyond = f"the run of logs ends before it{f', with {some(names)}' if names else ''}"
+    beyond = Reason(f"the run of logs ends before it{f', with {some(names)}' if names else ''}", -515)
     for log, role in roles.pairs():
         if role not in _NOT_PLACED or log.is_opaque or (log.signature in open_streams and log.signature is not None):
             continue
         if role is LogRole.FOREIGN and not facts.has_unreadable_database:
-            yield LeftOut(log, "of another log stream than the databases here", -530)
+            yield log, Reason("of another log stream than the databases here", -530)
         elif role is LogRole.BEFORE_GAP:
-            yield LeftOut(log, "no unbroken run of logs leads from it to what is needed", -528)
+            yield log, Reason("no unbroken run of logs leads from it to what is needed", -528)
         elif role is LogRole.AFTER_GAP:
-            yield LeftOut(log, beyond, -515)
+            yield log, beyond
         elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
-            yield LeftOut(log, f"cannot be read, and is not needed: {log.note}", -501)
+            yield log, Reason(UNREADABLE, -501)
         elif role is LogRole.UNUSED and not log.damaged:
             damaged = "it is no good, and " if table.whole_copy(log, ()) is not None else ""
-            yield LeftOut(log, damaged + _PLACED_AS.format(log.generation or 0), -515)
+            yield log, Reason(damaged + PLACED_AS, -515)
 
 
 def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[Fault]:
     """Yield what is wrong with logs that no database needs, and with logs that should not be here."""
-    judged = {name for run in runs for fault in run.faults for name in fault.files}
+    names = {name for run in runs for fault in run.faults for name in fault.files}
+    judged = bytearray(log.name in names for log in facts.logs)  # by the place of the log
     # Without a database every log is there to be played: what is wrong with one matters as much as with a needed one,
     # unless it is here whole too.
     worst = Severity.WARNING if facts.databases else Severity.ERROR
     streams = [*table.streams]
-    for log, role in roles.pairs():
-        if role in {LogRole.NEEDED, LogRole.COMMITTED} or log.name in judged:
+    for at, (log, role) in enumerate(roles.pairs()):
+        if role in {LogRole.NEEDED, LogRole.COMMITTED} or judged[at]:
             continue
         last = log.signature is not None and log.generation == table.highest(log.signature)
         misnamed = log.named_generation not in {None, log.generation}  # it stands for another one
@@ -302,21 +293,22 @@ def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRu
         stray = role is LogRole.FOREIGN and not facts.has_unreadable_database
         if fault is not None and not (stray and fault.kind is FaultKind.LOG_NAME):  # no name would make it fit
             yield fault
-            judged.add(log.name)
+            judged[at] = True
     if not facts.databases:
         yield from _run_faults(table)
-    foreign = [log for log, role in roles.pairs() if role is LogRole.FOREIGN and log.name not in judged]
+    foreign = [log for log, role in compress(roles.pairs(), map(not_, judged)) if role is LogRole.FOREIGN]
     if foreign and not facts.has_unreadable_database:  # they may well be its logs
         yield Rules.STRAY_LOGS.of_logs(foreign)
     for run in runs:
         yield from _unreached(run, facts, roles, judged)
 
 
-def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: set[str]) -> Iterator[Fault]:
+def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: bytearray) -> Iterator[Fault]:
     """Yield the logs of the stream of a database that recovery of it does not reach, unless a fault explains it."""
     if not run.is_settled or run.signature is None:
         return
-    own = ((log, role) for log, role in roles.pairs() if log.signature == run.signature and log.name not in judged)
+    open_ones = compress(roles.pairs(), map(not_, judged))
+    own = ((log, role) for log, role in open_ones if log.signature == run.signature)
     name, of = run.facts.name, (run.facts.name,)
     if not run.run:
         found = [*own]
@@ -333,8 +325,10 @@ def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: set[s
     before, after = ([log for log, one in apart if one is role] for role in (LogRole.BEFORE_GAP, LogRole.AFTER_GAP))
     if before:
         yield replace(Rules.LOGS_BEFORE_GAP.of_logs(before, run.placed[0].name), databases=of)
-    if after and not run.missing and run.run[-1].name not in judged:  # what is wrong with the last one explains it
-        yield replace(Rules.LOGS_AFTER_GAP.of_logs(after, run.run[-1].name), databases=of)
+    last = run.run[-1]  # what is wrong with that one explains it
+    explained = any(log is last for log in compress(facts.logs, judged))
+    if after and not run.missing and not explained:
+        yield replace(Rules.LOGS_AFTER_GAP.of_logs(after, last.name), databases=of)
 
 
 def _run_faults(table: LogTable) -> Iterator[Fault]:

@@ -6,12 +6,12 @@ The dataclass stays the table that it is; values that do not fit, which no engin
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
-from tokar.ese.content_facts import LogReport
+from tokar.ese.content_facts import LogFault, LogFaultKind, LogReport
 from tokar.ese.values import LogTime
 
 ClassT = TypeVar("ClassT", bound=type)
@@ -29,13 +29,17 @@ _OWN: Final = {
     "previous_segments_xor": "Q",
     "digest": "32s",
 }
-_TEXTS: Final = ("name", "reached_by")
+_TEXTS: Final = ("name", "note", "reached_by")
 _TIMES: Final = ("created", "previous_created")
 _REPORT: Final = {"valid": "I", "shadow": "I", "empty": "I", "end": "I", "size": "I", "segments_xor": "Q"}  # content
-_REPORT_REST: Final = tuple(one.name for one in fields(LogReport) if one.name not in _REPORT)
-_CODES: Final = ("H", *_OWN.values())  # the length of the name first
+_DAMAGE: Final = {"stale": "I", "rescued": "I", "bad": "I"}  # of it too, where there is any
+_REPORT_REST: Final = tuple(one.name for one in fields(LogReport) if one.name not in {*_REPORT, *_DAMAGE, "faults"})
+_CODES: Final = ("H", "H", *_OWN.values())  # the lengths of name and note first
 _PACKER: Final = struct.Struct("<" + "".join(_CODES))
-_REPORT_PACKER: Final = struct.Struct("<" + "".join(_REPORT.values()))
+_REPORT_PACKER: Final = struct.Struct("<H" + "".join(_REPORT.values()))  # the length of the damage first
+_DAMAGE_PACKER: Final = struct.Struct("<" + "".join(_DAMAGE.values()))
+_FAULT_PACKER: Final = struct.Struct("<BBII")  # kind and whether there is a segment, count of bits, offset, segment
+_KINDS: Final = tuple(LogFaultKind)
 
 
 @lru_cache(maxsize=256)
@@ -84,11 +88,26 @@ def _pack(values: dict[str, Any], others: list[str]) -> tuple[bytes, tuple[Any, 
     texts, content = [values[name].encode() for name in _TEXTS], values["content"]
     counts = [] if content is None else [getattr(content, name) for name in _REPORT]
     absent = tuple(name for name, one in zip((*_OWN, *_REPORT), (*numbers, *counts), strict=False) if one is None)
-    own = _PACKER.pack(len(texts[0]), *map(_zero, _OWN.values(), numbers))
+    own = _PACKER.pack(*map(len, texts[:2]), *map(_zero, _OWN.values(), numbers))
     if content is not None:
-        own += _REPORT_PACKER.pack(*map(_zero, _REPORT.values(), counts))
+        damage = _pack_damage(content)
+        own += _REPORT_PACKER.pack(len(damage), *map(_zero, _REPORT.values(), counts)) + damage
     rest = None if content is None else tuple(getattr(content, name) for name in _REPORT_REST)
     return own + b"".join(texts), _once((absent, rest, *(values[name] for name in others)))
+
+
+def _pack_damage(content: LogReport) -> bytes:
+    """Return what is damaged or old in a log, as far as it is listed; nothing where nothing is."""
+    counts = [getattr(content, name) for name in _DAMAGE]
+    if not any(counts) and not content.faults:
+        return b""
+    return _DAMAGE_PACKER.pack(*counts) + b"".join(map(_pack_fault, content.faults))
+
+
+def _pack_fault(fault: LogFault) -> bytes:
+    kind = 2 * _KINDS.index(fault.kind) + (fault.segment is not None)
+    row = _FAULT_PACKER.pack(kind, len(fault.bits), fault.offset, fault.segment or 0)
+    return row + struct.pack(f"<{len(fault.bits)}I", *fault.bits)
 
 
 def _zero(code: str, value: Any) -> Any:
@@ -105,7 +124,7 @@ def _reader(name: str, others: list[str], place: int) -> Callable[[Any], Any]:
     if name not in _OWN:
         at = 2 + others.index(name)
         return lambda log: log.shared[at if log.own else place]
-    before = _CODES[: 1 + [*_OWN].index(name)]
+    before = _CODES[: 2 + [*_OWN].index(name)]
     code, offset = struct.Struct("<" + _OWN[name]), struct.calcsize("<" + "".join(before))
 
     def number(log: Any) -> Any:
@@ -120,20 +139,40 @@ def _reader(name: str, others: list[str], place: int) -> Callable[[Any], Any]:
 
 
 def _text(log: Any, name: str) -> str:
-    start = _PACKER.size + (0 if log.shared[1] is None else _REPORT_PACKER.size)
-    middle = start + int.from_bytes(log.own[:2], "little")
-    return cast("bytes", log.own[start:middle] if name == _TEXTS[0] else log.own[middle:]).decode()
+    start = _PACKER.size + _content_size(log)
+    sizes = (*struct.unpack_from("<HH", log.own), len(log.own))
+    place = _TEXTS.index(name)
+    start += sum(sizes[:place])
+    return cast("bytes", log.own[start : start + sizes[place]]).decode()
+
+
+def _content_size(log: Any) -> int:
+    if log.shared[1] is None:
+        return 0
+    return _REPORT_PACKER.size + int.from_bytes(log.own[_PACKER.size : _PACKER.size + 2], "little")
 
 
 def _content(log: Any) -> LogReport | None:
     absent, rest = log.shared[:2]
     if rest is None:
         return None
-    return _report(log.own[_PACKER.size : _PACKER.size + _REPORT_PACKER.size], absent, rest)
+    return _report(log.own[_PACKER.size : _PACKER.size + _content_size(log)], absent, rest)
 
 
 @lru_cache(maxsize=256)
 def _report(data: bytes, absent: tuple[str, ...], rest: tuple[Any, ...]) -> LogReport:
-    counts = dict(zip(_REPORT, _REPORT_PACKER.unpack(data), strict=True))
+    counts: dict[str, Any] = dict(zip(_REPORT, _REPORT_PACKER.unpack_from(data)[1:], strict=True))
     counts |= {name: None for name in _REPORT if name in absent and name not in _OWN}
+    if damage := data[_REPORT_PACKER.size :]:
+        counts |= dict(zip(_DAMAGE, _DAMAGE_PACKER.unpack_from(damage), strict=True))
+        counts["faults"] = tuple(_faults(damage[_DAMAGE_PACKER.size :]))
     return LogReport(**counts, **dict(zip(_REPORT_REST, rest, strict=True)))
+
+
+def _faults(data: bytes) -> Iterator[LogFault]:
+    at = 0
+    while at < len(data):
+        kind, count, offset, segment = _FAULT_PACKER.unpack_from(data, at)
+        bits = struct.unpack_from(f"<{count}I", data, at := at + _FAULT_PACKER.size)
+        at += 4 * count
+        yield LogFault(_KINDS[kind // 2], offset, segment if kind % 2 else None, bits)

@@ -11,7 +11,8 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.beside import where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
 from tokar.sets.faults import Fault, Rules, Severity
-from tokar.sets.judge import LeftOut, SetVerdict, judge_set
+from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.left_out import LeftOut
 from tokar.sets.log_run import LogRun, follow
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.need import Basis, need_of
