@@ -190,6 +190,8 @@ class Redactor:
 
 
 def _is_address(text: str) -> bool:
+    if "." not in text and ":" not in text:
+        return False
     try:
         ip_address(text)
     except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import zlib
 from contextlib import suppress
 from functools import cache
 from typing import Final
@@ -177,21 +178,20 @@ def _content_of_pages(data: bytes) -> None:
     pages = [body[at : at + size].ljust(size, b"\0") for at in range(0, len(body), size)]
     if flag & 1:
         pages = [seal_page(page, number) for number, page in enumerate(pages, 1)]
-    _content(header_for(size).build() * 2 + b"".join(pages))
+    _content(_start_of_database(size) + b"".join(pages))
 
 
 def _content_of_segments(data: bytes) -> None:
     """Segments of a log whose header is whole, of format 8 or 7."""
     flag, body = flagged(data)
     if flag & 2:
-        header = old_log_header(sectors=32)
-        _content(header.build() + body[: header.file_size].ljust(header.file_size - PAGE, b"\0"))
+        header, start = _old_log()
+        _content(start + body[: header.file_size].ljust(header.file_size - PAGE, b"\0"))
         return
     blocks = [body[at : at + PAGE].ljust(PAGE, b"\0") for at in range(0, 2 * PAGE, PAGE)]
     if flag & 1:
         blocks = [seal_segment(block, number) for number, block in enumerate(blocks, 1)]
-    header = LogHeader.read(BytesSource(log(1)))
-    _content(header.build() + b"".join(blocks))
+    _content(_new_log()[1] + b"".join(blocks))
 
 
 def _page_checks(data: bytes) -> None:
@@ -316,9 +316,8 @@ def _segment_seeds() -> list[bytes]:
 def _set(data: bytes) -> None:
     """A set of a database and logs whose headers are sound and say whatever they say."""
     at, reader = 0, SetReader()
-    for name in ("db.edb", "edb00001.log", "edb00002.log", "edb.log", "edb.chk"):
+    for name, start in _set_files().items():
         size = 700 if name != "db.edb" else 800
-        start = {"db.edb": bytes(dirty(1, 2)), "edb.chk": checkpoint()}.get(name, log(1))
         body = bytearray(start)
         for place, value in zip(data[at : at + 40 : 4], data[at + 1 : at + 40 : 4], strict=False):
             body[(place * 4 + value) % size] ^= value
@@ -328,9 +327,16 @@ def _set(data: bytes) -> None:
         source = BytesSource(content)
         reader.add(SetFile(name=name, size=source.size), inspect_file(source))
     facts = reader.facts()
-    json.dumps(judge_set(facts).to_json())
     one = BackupSet(label="a", id=bytes(16), root=bytes(32), kind="full", facts=facts)
-    json.dumps(build_chain([one]).to_json())
+    verdicts = judge_set(facts), build_chain([one])
+    if zlib.crc32(data) % 8 == 0:
+        json.dumps([verdict.to_json() for verdict in verdicts])
+
+
+@cache
+def _set_files() -> dict[str, bytes]:
+    logs = dict.fromkeys(("edb00001.log", "edb00002.log", "edb.log"), log(1))
+    return {"db.edb": bytes(dirty(1, 2)), **logs, "edb.chk": checkpoint()}
 
 
 # --- the engine of the lab --------------------------------------------------------------------------------------------

@@ -6,10 +6,13 @@ import socket
 import struct
 from contextlib import suppress
 from copy import copy
+from functools import cache
+from importlib.util import find_spec
 from typing import Final
 
 from fuzz_tools import Target, stand_in
 from ntlm_acceptor import NtlmAcceptor
+from spnego import _ntlm
 
 from tokar.errors import ArchiveError
 from tokar.live import csra
@@ -83,11 +86,16 @@ def _call_seeds() -> list[bytes]:
     return [ack + pdu_bytes(PduKind.RESPONSE, 2, start + stub), ack + parts, ack + fault, ack]
 
 
+_HASHES: Final = {name: cache(vars(_ntlm)[name]) for name in ("lmowfv1", "ntowfv1")}
+_find_spec: Final = cache(find_spec)
+
+
 def _logon(data: bytes) -> None:
-    """A logon by NTLM whose challenge is given, and a call whose answer is."""
+    """A logon by NTLM whose challenge is given, and a call whose answer is; the password is hashed once."""
     connection = connected(data)
     who = Credentials("LAB\\backup", "Secret-1", Mechanism.NTLM)
-    connection.bind(csra.ADMIN, seconds=5, credentials=who)
+    with stand_in(_ntlm, **_HASHES), stand_in(auth, find_spec=_find_spec):
+        connection.bind(csra.ADMIN, seconds=5, credentials=who)
     connection.request(csra.ADMIN, 19, b"", seconds=5, target=bytes(16))
 
 
