@@ -249,6 +249,15 @@ row("clean", "no database, other records in log 6", both(drop(DB), rewritten(log
 row("clean", "no database, garbage in log 8", both(drop(DB), garbage(log(8))), NOT, Kind.LOG_UNREADABLE, -501)
 row("clean", "no database, log 7 as 8", both(drop(DB), copy(log(7), log(8))), NOT, Kind.LOG_NAME, -513)
 
+# --- Headers that say what no engine writes together ---
+row("clean", "shut down, and it needs logs", header(DB, *needs(8, 9)), OPEN)
+row("dirty", "made clean by hand", header(DB, state(3)), OPEN)
+row("crashed", "committed up to a log before the required ones", header(DB, *needs(3, 5, 4)), OPEN)
+row("crashed", "committed by no header field", header(DB, *needs(3, 5, 0)), YES)
+row("clean", "backed up after it was shut down", header(DB, (136, attached(12)[1])), OPEN)
+row("clean", "backed up before it was shut down", header(DB, (136, attached(8)[1])), YES)
+row("dirty", "backed up behind all logs", header(DB, (420, attached(0x60)[1])), OPEN)
+
 # --- What can happen to a database ---
 for name, file in (("clean", DB), ("crashed", DB)):
     row(name, "the database is empty", empty(file), NOT, Kind.DATABASE_UNREADABLE, -1018)

@@ -10,7 +10,7 @@ from tokar.as_json import fields_json
 from tokar.ese.database import DatabaseHeader, DatabaseState
 from tokar.ese.values import NO_TIME, LogTime
 from tokar.sets.facts import DatabaseFacts
-from tokar.words import hex_text
+from tokar.words import hex_text, range_text
 
 _UNUSABLE: Final = {
     DatabaseState.JUST_CREATED: "its creation was never finished; recovery from the log that created it makes it anew",
@@ -18,6 +18,11 @@ _UNUSABLE: Final = {
     DatabaseState.INCREMENTAL_RESEED_IN_PROGRESS: "an incremental reseed was in progress",
     DatabaseState.REVERT_IN_PROGRESS: "a revert was in progress",
 }
+
+
+_FORGETS_BACKUPS: Final = 0xC
+"""The revision of databases from which on that is known."""
+_BACKUPS: Final = ("previous_full", "previous_incremental", "previous_copy", "previous_differential")
 
 
 class Basis(StrEnum):
@@ -74,11 +79,28 @@ def need_of(facts: DatabaseFacts) -> Need:
     if facts.temporary or header.state in _UNUSABLE:
         why = _UNUSABLE.get(header.state, "") if header.state else ""
         return Need(basis=Basis.UNUSABLE, why=f"state {header.state_name}: {why}")
+    if why := _contradiction(header):
+        return Need(basis=Basis.UNKNOWN, why=f"{header.state_name}, {why}, which cannot be")
     if header.is_clean:
         return Need(basis=Basis.CLEAN, why=header.state_name)
     if header.state not in {DatabaseState.DIRTY_SHUTDOWN, DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN}:
         return Need(basis=Basis.UNKNOWN, why=f"what a database in the {_state(header)} needs is not known")
     return _need_of_copy(facts, header) if facts.is_backup_copy else _need_of_dirty(header)
+
+
+def _contradiction(header: DatabaseHeader) -> str:
+    """Return what in a header no engine writes together; empty where nothing is. None of it stops recovery."""
+    low, high, committed = header.required_low, header.required_high, header.committed_high
+    if header.is_clean and (low or high):
+        return f"and logs are required by its header, {range_text(low, high)}"
+    if 0 < committed < high:
+        return f"and logs up to {hex_text(high)} are required by its header, and committed up to {hex_text(committed)}"
+    last = max(high, committed, header.consistent_position.generation, header.detach_position.generation)
+    # Attached to another log stream, engines from Vista on forget backups; a copy says elsewhere where it ends.
+    if header.revision < _FORGETS_BACKUPS or header.current_full.generation_low or not last:
+        return ""
+    marks = max(getattr(header, name).mark.generation for name in _BACKUPS)
+    return f"and a backup was begun in log {hex_text(marks)} by its header" if marks > last else ""
 
 
 def _state(header: DatabaseHeader) -> str:
