@@ -210,7 +210,7 @@ def demand_told(result: Result, plain: Result, what: str) -> None:
 
 # What is told on standard output of a call that was refused, where the work goes on without it.
 EXCUSES = (
-    *("without their time", "could not be given the modification time", "owner unknown", "nothing is left over"),
+    *("without their time", "could not be given the modification time", "owner at work"),
     *("not known", "cannot be used here"),
 )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.checksum import with_header_checksum
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader, DatabaseState
 from tokar.ese.flushmap import FlushMap
-from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, identify, looks_like_ese
+from tokar.ese.identify import HEAD_SIZE, FileKind, Identity, has_pages, identify, looks_like_ese
 from tokar.ese.log import LogHeader
 from tokar.ese.values import LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
@@ -284,3 +285,21 @@ def test_content_behind_a_whole_header_without_a_file_type_is_not_taken_for_one(
     found = identified(header + bytes(content))
     assert found.kind is FileKind.LOG
     assert found.generation == LOG.generation
+
+
+class Zeros:
+    """A sparse file of 16 GiB."""
+
+    size = 1 << 34
+
+    def read(self, _offset: int, size: int) -> bytes:
+        return bytes(size)
+
+
+def test_to_look_for_pages_takes_the_same_memory_for_any_size() -> None:
+    tracemalloc.start()
+    try:
+        assert not has_pages(Zeros())
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

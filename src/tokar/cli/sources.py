@@ -230,6 +230,8 @@ def _added() -> tuple[dict[str, list[tuple[str, EntryPoint]]], dict[str, str]]:
             if GROUP in (one.read_text("entry_points.txt") or ""):
                 for entry in one.entry_points.select(group=GROUP):
                     added.setdefault(entry.name, []).append((origin, entry))
+        except MemoryError:  # no fault of an add-on
+            raise
         except Exception as error:  # noqa: BLE001 - one that cannot be read must not hide the others
             broken[origin] = f"its entry points cannot be read: {_told(error)}"
     return added, broken

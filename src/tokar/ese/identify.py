@@ -191,7 +191,8 @@ def has_pages(source: ByteSource) -> bool:
 
     for size in _PAGE_SIZES:
         count = source.size // size - 2
-        for number in sorted({*range(1, 5), *(count * part // 8 for part in range(1, 9))} & {*range(1, count + 1)}):
+        places = {*range(1, 5), *(count * part // 8 for part in range(1, 9))}
+        for number in sorted(place for place in places if 1 <= place <= count):
             head = source.read((number + 1) * size, 40)
             flags, own = int.from_bytes(head[36:], "little"), int.from_bytes(head[4:8], "little")
             plausible = flags < _NO_FLAG if flags & NEW_FORMAT or size >= LARGE_PAGE_SIZE else own == number
