@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,13 +10,13 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import pytest
-from command_line import done, tokar
+from command_line import InThisProcess, done, tokar
 from engine_by_hand import new_story
 
-from tokar.errors import InputError
+from tokar.errors import InputError, StorageError
 from tokar.lab.engine import ERAS, EngineError
 from tokar.lab.lab import open_lab
 from tokar.storage.directory import is_held
@@ -164,6 +165,23 @@ def test_two_processes_never_work_in_one_lab(tmp_path: Path) -> None:
     done(*full)
     done("lab", "work", tmp_path / "a")
     assert not is_held(str(tmp_path / "a"), ".in-use")
+
+
+def test_where_no_lock_can_be_made_nobody_else_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done("lab", "new", tmp_path / "a", "--profile", "certadm")
+
+    def refuse(*_: object) -> NoReturn:
+        raise StorageError("cannot open the file: Read-only file system") from OSError(errno.EROFS, "Read-only")
+
+    monkeypatch.setattr("tokar.storage.directory.Directory.open_or_create", refuse)
+    monkeypatch.setattr("tokar.server.deadline.DeadlineServer", InThisProcess)
+    for words in (
+        ("lab", "work", tmp_path / "a"),
+        ("backup", f"lab:{tmp_path / 'a'}", tmp_path / "f.tokar", "--type", "full"),
+    ):
+        result = tokar(*words)
+        assert (result.exit_code, result.error) == (1, "cannot open the file: Read-only file system")
+        assert result.hint == "nothing can be written there: name another place"
 
 
 def test_a_restore_keeps_other_restores_from_a_lab(tmp_path: Path) -> None:

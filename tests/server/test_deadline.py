@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ import pytest
 from backup_files import fill
 
 from tokar import codes, signals
-from tokar.errors import SourceError
+from tokar.errors import SourceError, StorageError
 from tokar.server.contract import BackupType, NoAnswerError, Outcome, ServerError
 from tokar.server.deadline import Deadlines, DeadlineServer
 from tokar.testing.scripted_server import ScriptedServer
@@ -72,6 +73,17 @@ def test_a_signal_while_the_process_begins_ends_it_without_a_word(
 class Broken(ScriptedServer):
     def __init__(self) -> None:
         raise OSError(2, "no library")
+
+
+class ReadOnly(ScriptedServer):
+    def __init__(self) -> None:
+        raise StorageError("cannot open the file: no") from OSError(errno.EROFS, "no")
+
+
+def test_what_the_system_refuses_the_server_has_its_next_step() -> None:
+    with pytest.raises(SourceError, match="cannot open the file: no") as caught:
+        DeadlineServer(ReadOnly, QUICK)
+    assert caught.value.hint == "nothing can be written there: name another place"
 
 
 def child(call: str, seconds: float | None, *, end: float = QUICK.end) -> DeadlineServer:

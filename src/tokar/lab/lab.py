@@ -76,6 +76,7 @@ class Lab:
 
         Raises:
             EngineError: Another process works with them (-1032).
+            StorageError: The lock cannot be made, as where nothing can be written.
         """
         if self._held is None:
             with ExitStack() as stack:
@@ -83,6 +84,8 @@ class Lab:
                     folder = stack.enter_context(Directory(str(self.folder)))
                     stack.enter_context(Lock(folder, _LOCK_NAME, _IN_USE))
                 except StorageError as error:
+                    if error.message != _IN_USE:
+                        raise
                     raise EngineError(FILE_IN_USE, error.message, path=self.folder, hint=_IN_USE_HINT) from error
                 self.config = load_config(self.folder)  # as whoever had it before left it
                 self._held = stack.pop_all()

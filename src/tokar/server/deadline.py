@@ -25,7 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tokar import codes, signals
-from tokar.errors import ArchiveError, InputError, SourceError
+from tokar.errors import ArchiveError, InputError, SourceError, hint_of
 from tokar.server.contract import (
     BackupContext,
     BackupType,
@@ -317,7 +317,9 @@ def _failure(error: Exception) -> Callable[[], ArchiveError]:
         return partial(ServerError, error.code, call=error.call, detail=error.detail, hint=error.hint)
     if isinstance(error, InputError):
         return partial(InputError, error.message, path=error.path, hint=error.hint)
-    return partial(SourceError, str(error) if isinstance(error, ArchiveError) else f"{type(error).__name__}: {error}")
+    if isinstance(error, ArchiveError):
+        return partial(SourceError, str(error), hint=hint_of(error))
+    return partial(SourceError, f"{type(error).__name__}: {error}")
 
 
 class _Child:
