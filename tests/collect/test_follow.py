@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,7 +94,7 @@ def test_what_cannot_be_read_back_is_not_followed_and_the_backup_is_good(
     assert checked(tmp_path / "a.tokar").word == Word.NOT_PROVEN
 
 
-@pytest.mark.parametrize("what", ["written", "gone"])
+@pytest.mark.parametrize("what", ["written", "gone", *(["a pipe"] if hasattr(os, "mkfifo") else [])])
 def test_files_that_change_while_they_are_followed_prove_nothing(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,8 @@ def test_files_that_change_while_they_are_followed_prove_nothing(
         path.unlink()
         if what == "written":
             path.write_bytes(data)
+        elif what == "a pipe":
+            os.mkfifo(path)
         return found
 
     monkeypatch.setattr(follow, "followed", followed)

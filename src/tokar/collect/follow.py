@@ -5,6 +5,7 @@ The files themselves are read once more where that costs little, and what change
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ from tokar.format.writer import ArchiveWriter
 from tokar.replay.files import SetFiles, corrected
 from tokar.sets.facts import ChainFacts, FileFacts, SetFacts
 from tokar.sets.read import SetFile, SetReader
-from tokar.storage.bytesource import ByteSource, FileSource
+from tokar.storage.bytesource import ByteSource, FileSource, open_file
 from tokar.tokens import Role, role
 
 MOST_LOGS: Final = 64 << 20
@@ -80,7 +81,7 @@ class ArchivedFiles:
         assert facts.number is not None
         one, keyed = candidates[facts.number], self._keyed.get(facts.number)
         hasher, digest = (blake3(), facts.digest) if keyed is None else (keyed.hasher(), keyed.digest)
-        with open(one.path, "rb", buffering=0) as file:  # noqa: PTH123 - text, as everywhere here
+        with io.FileIO(open_file(one.path)) as file:
             same = FileState.of(os.fstat(file.fileno())) == one.state
             return same and (
                 not hides_changes(one.state.device, one.path) or digest_of(file.fileno(), hasher) == digest
