@@ -22,6 +22,7 @@ from chain_sets import (
     part,
     streaming,
 )
+from command_line import done
 from recovery_sets import DATABASE_SIGNATURE, flip, write
 from restore_helpers import plan_one, targets
 
@@ -401,6 +402,17 @@ def test_logs_that_stay_in_the_target_are_judged_with_the_set(title: str, tmp_pa
     errors = [one.error.message for part, _ in plan.parts for one in part.problems]
     assert len(errors) == bool(problem)
     assert problem in "".join(errors)
+
+
+def test_what_stays_is_part_of_what_is_recovered_and_the_command_that_proves_it_is_whole(tmp_path: Path) -> None:
+    files, there, *_ = STAYING["what it needs"]
+    path, out = made(tmp_path, files), write(tmp_path / "out", there)
+    with tokar.open(path) as opened:
+        plan = plan_restore(opened, RestoreOptions(into=out, existing="roll-forward"))
+    assert plan.recovery is not None
+    assert (plan.recovery.recovery, plan.recovery.low, plan.recovery.high) == (Recovery.SOFT, 5, 8)
+    assert f"(tokar check --content {path} {out})" in str(plan.outcome)
+    done("check", "--content", path, out)
 
 
 def test_one_name_with_different_content_in_two_sets_is_a_problem_of_the_plan(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tokar.errors import ExistingFileError, FormatError, LockedError, RestoreErr
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
-from tokar.names import leaf_of
+from tokar.names import leaf_of, typed
 from tokar.restore.next_steps import Recovery, RestoredSet, recovery_of
 from tokar.restore.options import old_paths
 from tokar.restore.plan import (
@@ -33,7 +33,7 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
-from tokar.sets.judge import SetVerdict, judge_set
+from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
 from tokar.sets.outcome import LastLine, outcome_of
 from tokar.sets.read import facts_of_archive
@@ -244,11 +244,18 @@ def choose_one(
 
 
 def with_staying(
-    chosen: ChosenSets, logs: Sequence[LogFacts], *, branch: str = "", right_names: bool = False
+    chosen: ChosenSets, logs: Sequence[LogFacts], where: Sequence[str], *, branch: str = "", right_names: bool = False
 ) -> ChosenSets:
     """Return what is restored, judged together with logs that are in the log directory already and stay there.
 
     A single set that soft recovery plays may need them. Hard recovery needs all that it needs from the sets themselves.
+
+    Args:
+        chosen: What is restored.
+        logs: The logs that stay.
+        where: Their directories: what nobody looked at is proven together with them.
+        branch: As for the set alone.
+        right_names: As for the set alone.
     """
     hard = chosen.recovery is Recovery.HARD
     if chosen.selection is None and not (hard and chosen.problems):
@@ -256,12 +263,24 @@ def with_staying(
         ordered = sorted((*facts.logs, *logs), key=lambda log: log.generation or 0)
         facts = replace(facts, logs=tuple(ordered))
         found = choose_one(chosen.archives[0], facts=facts, branch=branch, right_names=right_names)
-        judged = {name: getattr(found, name) for name in ("outcome", "problems", "give_up", "not_checked")}
-        chosen = replace(chosen, **judged)
+        same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else ("recovery", "ranges")))
+        chosen = _with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)
     faults = (log_fault(log, Severity.ERROR, hard=hard, last=log is logs[-1]) for log in logs)
     hint = "move it elsewhere, or give up the logs that are there: --existing set-aside"
     errors = [ExistingFileError(one.message, hint=hint) for one in faults if one is not None]
     return replace(chosen, problems=(*chosen.problems, *map(Problem, errors)))
+
+
+def _with_way(chosen: ChosenSets, where: Sequence[str]) -> ChosenSets:
+    """Return the same, with the whole command that proves what nobody looked at."""
+    path = chosen.archives[0].path
+    given = " ".join(map(typed, (*([str(path)] if path else []), *where)))
+
+    def told(text: str) -> str:
+        return text.replace(TO_PROVE, f"({TO_PROVE[1:-1]} {given})")
+
+    outcome = chosen.outcome and replace(chosen.outcome, why=told(chosen.outcome.why))
+    return replace(chosen, outcome=outcome, not_checked=tuple(map(told, chosen.not_checked)))
 
 
 def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:

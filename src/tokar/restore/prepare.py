@@ -139,7 +139,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     plan = _plan(content, request, chosen, options)
     if plan.stays:
         staying = facts_of_logs(Path(directory, name) for directory, name in sorted(plan.stays))
-        chosen = with_staying(chosen, staying, branch=options.branch, right_names=options.right_names)
+        where = sorted({directory for directory, _ in plan.stays})
+        chosen = with_staying(chosen, staying, where, branch=options.branch, right_names=options.right_names)
         plan = _plan(content, request, chosen, options)
     plan = replace(plan, notes=(*plan.notes, *map(_answer, met if options.as_it_lay else ())))
     folders = () if request.certutil is None else (request.certutil,)

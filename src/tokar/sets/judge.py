@@ -35,6 +35,8 @@ from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
 from tokar.words import logs_text, some
 
+TO_PROVE: Final = "(tokar check --content)"
+"""How to prove what nobody looked at."""
 _PLAYED: Final = {LogRole.NEEDED, LogRole.COMMITTED, LogRole.FORWARD}
 _NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
 
@@ -207,7 +209,7 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
     for database, verdict in zip(facts.databases, verdicts, strict=True):
         yield from verdict.not_checked
         if verdict.reaches and not database.why_halted and not database.is_followed_to(verdict.reaches):
-            yield f"{database.name}: its pages were not followed through these logs (tokar check --content)"
+            yield f"{database.name}: its pages were not followed through these logs {TO_PROVE}"
     for patch in facts.patches:
         if patch.size and patch.trailer is None:
             yield f"{patch.name}: a patch file with content; its layout is not known, it is kept as it is"

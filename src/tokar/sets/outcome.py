@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from tokar.errors import SetError, StorageError
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts, is_foreign
-from tokar.sets.judge import SetVerdict
+from tokar.sets.judge import TO_PROVE, SetVerdict
 from tokar.tokens import SERVED
 from tokar.words import some
 
@@ -115,7 +115,7 @@ def left_open(verdict: SetVerdict, facts: SetFacts) -> LeftOpen:
 def not_verified(facts: SetFacts) -> Iterator[str]:
     """Yield that pages and log segments were not verified, where there are any and that is so."""
     if not facts.were_verified and (facts.databases or facts.logs):
-        yield "pages and log segments were not verified (tokar check --content)"
+        yield f"pages and log segments were not verified {TO_PROVE}"
 
 
 def not_asked_in(facts: SetFacts) -> Iterator[str]:
