@@ -203,9 +203,14 @@ def test_a_newer_clean_full_and_older_logs_get_one_verdict_from_every_verb(tmp_p
     assert tokar("check", "--complete", clean, older).exit_code == 9
 
 
-def test_one_missing_log_is_said_once_of_a_set(tmp_path: Path) -> None:
+def test_one_missing_log_is_said_once(tmp_path: Path) -> None:
     full = archive(tmp_path / "full.tokar", {DATABASE: bytes(streaming(5, 7)), **part(5, 6)}).path
     later = archive(tmp_path / "later.tokar", part(8, 9), kind="logs").path
     lines = tokar("chain", full, later).stdout.splitlines()
-    assert sum("0x7 is" in line for line in lines) == 3, "of each set, and the last line"
+    assert sum("0x7 is" in line for line in lines) == 2, "of the full, and in the last line"
+    assert f"  ! what is said of {full} holds here too" in lines
+    assert "    for: main.edb" in lines
     assert not any("in none of the sets" in line for line in lines)
+    lines = tokar("check", full, later).stdout.splitlines()
+    assert sum("! log 0x7 is missing" in line for line in lines) == 1
+    assert f"    ! what is said of {full} holds here too" in lines

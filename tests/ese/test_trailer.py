@@ -10,6 +10,7 @@ from sweeps import examples
 
 from tokar.errors import HeaderError
 from tokar.ese.database import PAGE_SIZES, DatabaseHeader
+from tokar.ese.inspect import PassingFile
 from tokar.ese.trailer import BackupTrailer
 from tokar.ese.values import BackupInfo, LogPosition, Signature
 from tokar.storage.bytesource import BytesSource
@@ -55,6 +56,19 @@ def test_a_damaged_trailer_is_refused() -> None:
     with pytest.raises(HeaderError, match="damaged") as caught:
         BackupTrailer.read(BytesSource(data), HEADER)
     assert caught.value.code == -535
+
+
+@pytest.mark.parametrize("page_size", PAGE_SIZES)
+def test_a_trailer_that_was_appended_twice_is_named(page_size: int) -> None:
+    header = replace(HEADER, raw_page_size=page_size)
+    data = streaming_copy(header=header)
+    data += data[-page_size:]
+    with pytest.raises(HeaderError, match="there twice: something was appended"):
+        BackupTrailer.read(BytesSource(data), header)
+    passing = PassingFile(len(data))
+    for at in range(0, len(data), 5000):
+        passing(memoryview(data)[at : at + 5000])
+    assert "there twice" in passing.finish().trailer_fault
 
 
 def test_a_trailer_overwritten_with_zeros_is_missing() -> None:

@@ -45,7 +45,7 @@ def test_one_fault_of_two_databases_is_told_once() -> None:
     one = fault(FaultKind.LOG_MISSING, databases=("a",), consequences=("x",))
     other = fault(FaultKind.LOG_MISSING, databases=("b",), consequences=("x", "y"))
     (joined,) = in_order([one, other])
-    assert (joined.databases, joined.consequences) == (("a", "b"), ("x", "y"))
+    assert (joined.databases, joined.consequences) == (("a", "b"), ("x", "b: y"))
 
 
 def test_faults_with_other_codes_stay_apart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from tokar.ese.database import DatabaseState
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.values import NO_SIGNATURE, BackupInfo, LogPosition, Signature
 from tokar.sets.database_verdict import Verdict
+from tokar.sets.facts import ChainFacts, OffChain
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.faults import Severity
 from tokar.sets.judge import judge_set
@@ -64,6 +66,15 @@ def rows(verdict: SetVerdict) -> list[Row]:
 
 def name_of(generation: int) -> str:
     return f"edb{generation:05X}.log"
+
+
+def test_of_many_pages_off_their_chain_the_first_is_named_and_the_others_are_counted(tmp_path: Path) -> None:
+    facts = facts_of_folder(write(tmp_path, crashed()), examine=True)
+    off = tuple(OffChain(page, "(5,1,28)", f"page {page} is at 0x1") for page in range(8))
+    (found,) = (replace(one, chain=ChainFacts(off=off, off_count=30)) for one in facts.databases)
+    (fault,) = judge_set(replace(facts, databases=(found,))).blocking
+    first = "page 0 is at 0x1, at (5,1,28), and 29 more"
+    assert fault.message == f"main.edb has 30 pages that the logs do not lead to: {first}"
 
 
 def without(files: Files, *names: str) -> Files:

@@ -15,7 +15,7 @@ from tokar.server.run_backup import BackupOptions, run_backup
 from tokar.sets.outcome import Word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 YES, LOSS, OPEN, NOT = Word.RESTORABLE, Word.WITH_LOSS, Word.NOT_PROVEN, Word.NOT_RESTORABLE
@@ -73,6 +73,42 @@ def contradictions(path: Path, full: Said) -> Iterator[str]:
         word = None if result.exit_code else result.json()["outcome"]["word"]
         if (word, bool(result.exit_code)) != (None if refused else full.word, refused):
             yield f"restore --chain says {word}, and ends with {result.exit_code}"
+
+
+def less(quick: str, full: str) -> bool:
+    """Whether something says the same as another, or less."""
+    allowed = {OPEN: set(Word), LOSS: {LOSS, NOT}, Word.PART_OF_A_CHAIN: {Word.PART_OF_A_CHAIN, NOT}}
+    return full in allowed.get(Word(quick), {quick})
+
+
+def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
+    """Yield in what verbs contradict each other on several archives, or a verb says more than with --content."""
+    words, ends = {}, {}
+    for verb, key in (("check", "archives"), ("chain", "sets")):
+        for content in (False, True):
+            result = tokar(verb, "--json", *["--content"] * content, *sets)
+            found = result.json()
+            words[verb, content] = {one["path"]: one["outcome"] for one in found[key]}
+            ends[verb, content] = found["outcome"], result.exit_code
+    for content in (False, True):
+        if (words["check", content], ends["check", content]) != (words["chain", content], ends["chain", content]):
+            yield f"check and chain differ: {words}, {ends}"
+    full = words["check", True]
+    if not all(less(one["word"], full[path]["word"]) for path, one in words["check", False].items()):
+        yield f"check --content says something else: {words}"
+    plan = tokar("restore", "--dry-run", "--json", "--into", sets[0].parent / "out", *sets)
+    said = plan.json()
+    took = {one["path"] for one in (said["chain"] or {}).get("sets", ())} or {*full}
+    wanted = worst_of([one for path, one in words["check", False].items() if path in took])
+    refused = wanted["word"] in {NOT, LOSS, Word.PART_OF_A_CHAIN}
+    if (said["outcome"], plan.exit_code) != (wanted, 6 if refused else 0):
+        yield f"restore ends with {plan.exit_code} and says {said['outcome']}, check {wanted}"
+
+
+def worst_of(found: Sequence[dict[str, str]]) -> dict[str, str]:
+    """The worst of several last lines, the first one of a word."""
+    order = [one.value for one in Word]
+    return max(found, key=lambda one: order.index(one["word"]))
 
 
 def restores(path: Path, full: Said) -> Iterator[str]:

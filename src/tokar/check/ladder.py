@@ -303,6 +303,8 @@ def _chain_lines(facts: SetFacts) -> Iterator[str]:
     for one in facts.databases:
         if one.chain is not None and not one.chain.is_explained:
             yield f"{one.name}: {one.chain}"
+        if one.chain is not None:
+            yield from (f"{one.name}: {off}" for off in one.chain.off[1:])  # the first one is in what is wrong
 
 
 def _restored(archive: Archive, directory: Path, facts: SetFacts) -> RungResult:

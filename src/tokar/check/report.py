@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from itertools import chain as in_turn
@@ -13,7 +13,7 @@ from tokar.codes import Code
 from tokar.errors import ArchiveError, SetError
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain
-from tokar.sets.faults import Fault
+from tokar.sets.faults import Fault, FaultKind
 from tokar.sets.judge import SetVerdict
 from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, worst
 
@@ -117,6 +117,20 @@ def joined(results: Sequence[RungResult]) -> RungResult:
     )
 
 
+_ORDER: Final = {kind.value: place for place, kind in enumerate(FaultKind)}
+
+
+_OF_A_SET: Final = (Rung.CONSISTENT, Rung.CHAINED)
+
+
+def _causes_first(rungs: Sequence[RungResult]) -> Iterator[RungFault]:
+    """Yield what rungs found, one after the other; those two that are about a set together, the root cause first."""
+    together = [one for result in rungs if result.rung in _OF_A_SET for one in result.findings]
+    together.sort(key=lambda one: (one.is_loss, _ORDER.get(one.kind, -1)))
+    for result in rungs:
+        yield from together if result.rung is Rung.CONSISTENT else () if result.rung in _OF_A_SET else result.findings
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveCheck:
     """The verdict on one archive."""
@@ -131,7 +145,7 @@ class ArchiveCheck:
     @property
     def outcome(self) -> LastLine:
         """What it comes to, all rungs together."""
-        found = [finding for result in self.rungs for finding in result.findings]
+        found = [*_causes_first(self.rungs)]
         part = next((result.part for result in self.rungs if result.part), None)
         unjudged = [one for result in self.rungs for one in result.unproven]
         unasked = [one for result in self.rungs if result.rung is Rung.CHAINED for one in result.not_looked_at]
@@ -159,8 +173,11 @@ class CheckReport:
 
     @property
     def outcome(self) -> LastLine | None:
-        """What all of them come to: the worst last line; None where there is none."""
-        return worst(one.outcome for one in self.archives)
+        """What all of them come to: the worst last line, of several the one of the lowest logs; None without any."""
+        order = {(one.id, one.root): at for at, one in enumerate(self.chain.sets)}
+        roots = ((one.backup_set.id, one.backup_set.root) if one.backup_set else None for one in self.archives)
+        found = zip((order.get(one, -1) if one else -1 for one in roots), self.archives, strict=True)
+        return worst(one.outcome for _, one in sorted(found, key=lambda pair: pair[0]))
 
     @property
     def exit_code(self) -> int:

@@ -10,12 +10,12 @@ import typer
 from tokar.as_json import as_json as to_json
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
+from tokar.cli.fault_lines import FaultLines
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file, name_beside
 from tokar.cli.timeline import print_timeline
 from tokar.collect.on_disk import Given, find_all
 from tokar.errors import SetError, worst_of
 from tokar.sets.chain import Chain, build_chain
-from tokar.sets.faults import Fault
 from tokar.sets.outcome import LastLine, Word, worst
 from tokar.sets.start import ChainStart
 from tokar.words import log_range, some
@@ -90,16 +90,18 @@ def show_chain(
 
 def _print(chain: Chain) -> None:
     print_timeline(chain)
+    said = FaultLines()
     for backup_set, verdict in zip(chain.sets, chain.verdicts, strict=True):
         blocking = set(map(id, verdict.blocking))
         if verdict.faults:
             output.line(f"{output.safe(backup_set.label)}:")
-        for fault in verdict.faults:
-            _print_fault(fault, "  ", blocks=id(fault) in blocking)
+        for blocks in (True, False):
+            found = [fault for fault in verdict.faults if (id(fault) in blocking) is blocks]
+            said.print("!" if blocks else "note:", found, backup_set.label, "  ")
     for start in chain.starts:
         _print_start(chain, start)
     for fault in chain.faults:
-        _print_fault(fault, "", blocks=fault.blocks)
+        said.print("!" if fault.blocks else "note:", [fault], "the chain")
 
 
 def _print_start(chain: Chain, start: ChainStart) -> None:
@@ -111,7 +113,3 @@ def _print_start(chain: Chain, start: ChainStart) -> None:
             how = "hard" if start.hard else "soft"
             output.line(f"{label}: {log_range(played[0], played[-1])} can be played, by {how} recovery")
     output.lines("not checked: ", start.verdict.not_checked)
-
-
-def _print_fault(fault: Fault, indent: str, *, blocks: bool) -> None:
-    output.fault("!" if blocks else "note:", fault, indent=indent)

@@ -10,9 +10,10 @@ import typer
 
 from tokar.as_json import as_json as to_json
 from tokar.check.ladder import CheckRequest, check
-from tokar.check.report import CheckReport, RungFault, RungResult, RungState
+from tokar.check.report import CheckReport, RungResult, RungState
 from tokar.cli import output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
+from tokar.cli.fault_lines import FaultLines
 from tokar.cli.options import (
     AcceptUnsigned,
     Json,
@@ -127,29 +128,23 @@ def _json(report: CheckReport) -> dict[str, Any]:
 
 def _print(report: CheckReport) -> None:
     """Print each archive, with what it comes to where there are several, and at the end what all come to."""
+    said = FaultLines()
     for one in report.archives:
         word = f": {one.outcome.word}" if len(report.archives) > 1 else ""
         output.line(f"{output.safe(one.path)}{word}")
         for result in one.rungs:
-            _print_rung(result)
+            _print_rung(result, one.path, said)
     print_timeline(report.chain)
     output.last_line(report.outcome, *(one.profile for one in report.chain.sets))
 
 
-def _print_rung(result: RungResult) -> None:
+def _print_rung(result: RungResult, path: str, said: FaultLines) -> None:
     state = result.state.value.upper() if result.state is RungState.FAILED else result.state.value
     output.line(f"  {result.rung.value:<11} {state:<13}  {output.safe(result.summary)}".rstrip())
     output.lines("    ", result.details[:_MAX_LISTED])
-    for finding in result.findings[:_MAX_LISTED]:
-        _print_finding("!", finding)
+    said.print("!", result.findings[:_MAX_LISTED], path, "    ")
     if len(result.findings) > _MAX_LISTED:
         output.line(f"    ... and {len(result.findings) - _MAX_LISTED} more (--json lists all)")
-    for remark in result.remarks[:_MAX_LISTED]:
-        _print_finding("note:", remark)
+    said.print("note:", result.remarks[:_MAX_LISTED], path, "    ")
     output.lines("    not judged: ", result.unproven[:_MAX_LISTED])
     output.lines("    not looked at: ", result.not_looked_at[:_MAX_LISTED])
-
-
-def _print_finding(sign: str, finding: RungFault) -> None:
-    concerns = finding.databases if finding.databases != finding.files else ()
-    output.fault(sign, finding, indent="    ", concerns=concerns)

@@ -31,8 +31,6 @@ from tokar.redact import without_identities
 from tokar.storage.bytesource import OverwritesInputError, demand_no_output, never_read
 
 if TYPE_CHECKING:
-    from tokar.check.report import RungFault
-    from tokar.sets.faults import Fault
     from tokar.sets.outcome import LastLine
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -347,18 +345,6 @@ def size_text(size: int) -> str:
         return f"{size} bytes" if size != 1 else "1 byte"
     power = min((size.bit_length() - 1) // 10, len(_UNITS))
     return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
-
-
-def fault(sign: str, found: Fault | RungFault, *, indent: str = "", concerns: Iterable[str] = ()) -> None:
-    """Print what is wrong, with the engine's error for it, what follows from it and what to do."""
-    line(f"{indent}{sign} {safe(found.message)}")
-    below = [f"for: {', '.join(concerns)}"] if concerns else []
-    error = "the engine's error" if sign == "!" else "the engine's error, where it meets this"
-    below += [f"{error}: {found.engine}"] if found.engine is not None else []
-    below += [f"so: {consequence}" for consequence in found.consequences]
-    below += [f"next: {found.next_step}"] if found.next_step else []
-    for text in below:
-        line(f"{indent}  {safe(text)}")
 
 
 def last_line(found: LastLine | None, *profiles: str, say: Callable[[str], None] = line) -> None:

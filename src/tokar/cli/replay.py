@@ -83,7 +83,7 @@ def _print(facts: SetFacts, reports: list[Replayed]) -> None:
         chain = chains.get(report.name)
         if chain is not None:
             output.line(f"  {output.safe(str(chain))}")
-            output.lines("    ! ", (f"{one.text}, at {one.position}" for one in chain.off))
+            output.lines("    ! ", map(str, chain.off))
         if report.why_not:
             output.line(f"  not rehearsed: {output.safe(report.why_not)}")
             output.lines("    ! ", map(clash_text, report.clashes[:_MAX_LISTED]))

@@ -30,6 +30,7 @@ from tokar.words import count_text
 
 _LARGEST_PAGE: Final = 32768
 _START_SIZE: Final = 2 * _LARGEST_PAGE  # the first bytes of a file: both copies of any header lie in them
+_END_SIZE: Final = 2 * _LARGEST_PAGE  # the last bytes of a file: a trailer, and the page before it
 _UNSURE: Final = "begins like a log that was never written"
 
 
@@ -201,9 +202,9 @@ class _Kept:
         if len(self._start) < _START_SIZE:
             self._start += chunk[: _START_SIZE - len(self._start)]
         self.received += len(chunk)
-        if self.received > self.size - _LARGEST_PAGE:
-            self._end += chunk[-_LARGEST_PAGE:]
-            del self._end[:-_LARGEST_PAGE]
+        if self.received > self.size - _END_SIZE:
+            self._end += chunk[-_END_SIZE:]
+            del self._end[:-_END_SIZE]
 
     @property
     def has_start(self) -> bool:

@@ -64,13 +64,18 @@ class BackupTrailer(Record):
         """Return the trailer of a streaming copy, checked against its header.
 
         Raises:
-            HeaderError: -534: there is none; -535: it is damaged; -552: it belongs to another backup.
+            HeaderError: -534: there is none; -535: it is damaged; -552: it belongs to another backup. No code: it is
+                there twice.
             StorageError: The source cannot be read.
         """
         page_size = header.page_size
         if source.size < 3 * page_size or source.size % page_size:
             raise HeaderError("the streaming copy is cut short: its backup trailer is missing", code=_MISSING)
-        return cls.of_last_page(source.read(source.size - page_size, page_size), header)
+        page = source.read(source.size - page_size, page_size)
+        trailer = cls.of_last_page(page, header)
+        if source.read(source.size - 2 * page_size, page_size) == page:
+            raise HeaderError("its backup trailer is there twice: something was appended")
+        return trailer
 
     @classmethod
     def of_last_page(cls, page: bytes, header: DatabaseHeader) -> Self:

@@ -87,7 +87,8 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         cause = older[0] if older else _missing_full(sets, backup_set, others)
         verdict = _verdict_of(None, (cause, *damaged, *_holes_below(sets, logs, number), *remarks))
         return replace(verdict, part=part_of(backup_set.generations))
-    return _verdict_of(best.start, (*best.faults, *damaged, *remarks))
+    base = next(start for start in starts if start.number == best.start)
+    return _verdict_of(best.start, (*best.faults, *_as_wanted(damaged, backup_set, logs, base), *remarks))
 
 
 def _holes_below(sets: Sequence[BackupSet], logs: LogTable, number: int) -> Iterator[Fault]:
@@ -115,6 +116,28 @@ def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[
         if whole is not None and whole.at != number:
             fault = logs.fault_of_double(log, f"{whole.facts.name} in {sets[whole.at].label}")
             found |= {log.name: fault} if fault is not None else {}
+    return found
+
+
+def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: ChainStart) -> list[Fault]:
+    """Return what is wrong with logs of a set, as a remark where none of them is wanted for the databases of another.
+
+    Unwanted are those below the first one that is played, and those of which another copy is.
+    """
+    named = {log.name: log for log in own.facts.logs}
+    low = min((run.start for run in start.runs), default=0)
+
+    def is_wanted(log: LogFacts) -> bool:
+        version = logs.version_of(log)
+        if version is not None and any(copy.facts is not log for copy in version.copies[: version.good]):
+            return False
+        return max((log.generation or 0, log.named_generation or 0)) >= low or log.current
+
+    found = []
+    for fault in faults:
+        files = [named[name] for name in fault.files if name in named]
+        spared = fault.kind in _OF_LOGS and files and not any(map(is_wanted, files))
+        found.append(replace(fault, severity=Severity.WARNING) if spared else fault)
     return found
 
 
@@ -320,8 +343,11 @@ class Chain:
         return next((start for start in self.starts if start.number == number), None)
 
     def faults_of(self, number: int) -> list[Fault]:
-        """Return what is wrong with a set by itself; with a log that another set has whole, no more than a remark."""
-        return without_mended(judge_set(self.sets[number].facts).faults, mended_logs(self.sets, self.logs, number))
+        """Return what is wrong with a set by itself; with a log that is not wanted from it, no more than a remark."""
+        faults = without_mended(judge_set(self.sets[number].facts).faults, mended_logs(self.sets, self.logs, number))
+        base = self.verdicts[number].start
+        start = self.start_of(base) if base is not None and base != number else None
+        return _as_wanted(faults, self.sets[number], self.logs, start) if start is not None else faults
 
     def verdict_on(self, backup_set: BackupSet) -> ChainVerdict:
         """Return the verdict on a set."""

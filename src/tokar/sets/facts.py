@@ -71,6 +71,10 @@ class OffChain:
     text: str  # What is wrong, without the position
     code: int | None = None  # The error the engine gives; None where it gives none
 
+    def __str__(self) -> str:
+        """Return what is wrong, and where in the logs."""
+        return f"{self.text}, at {self.position}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainFacts:

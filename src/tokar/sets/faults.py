@@ -7,7 +7,7 @@ consequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from itertools import chain, islice
@@ -188,8 +188,17 @@ def _joined(one: Fault, other: Fault) -> Fault:
     return replace(
         one,
         databases=tuple(dict.fromkeys((*one.databases, *other.databases))),
-        consequences=tuple(dict.fromkeys((*one.consequences, *other.consequences))),
+        consequences=(*_own(one, other), *_own(other, one, shared=False)),
     )
+
+
+def _own(one: Fault, other: Fault, *, shared: bool = True) -> Iterator[str]:
+    """Yield what follows from a fault for its databases, with their names where it does not for those of another."""
+    for text in one.consequences:
+        if text not in other.consequences:
+            yield f"{one.databases[0]}: {text}" if len(one.databases) == 1 else text
+        elif shared:
+            yield text
 
 
 def _place(fault: Fault) -> tuple[int, int, int, tuple[str, ...]]:

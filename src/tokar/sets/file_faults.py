@@ -68,8 +68,8 @@ def _chain_faults(facts: DatabaseFacts, chain: ChainFacts) -> Iterator[Fault]:
 
 
 def _off_fault(name: str, chain: ChainFacts) -> Fault:
-    places = some(f"{one.text}, at {one.position}" for one in chain.off)
-    fault = Rules.PAGES_OFF_CHAIN.fault(name, chain.off_count, noun(chain.off_count, "page"), places)
+    more = f", and {chain.off_count - 1:,} more" if chain.off_count > 1 else ""
+    fault = Rules.PAGES_OFF_CHAIN.fault(name, chain.off_count, noun(chain.off_count, "page"), f"{chain.off[0]}{more}")
     return replace(fault, code=chain.off[0].code)
 
 
