@@ -36,7 +36,7 @@ from tokar.restore.plan import UNRECOVERABLE, Action
 from tokar.restore.prepare import MergedSet, incomplete_files, place_sets, plan_restore
 from tokar.salvage.salvage import salvage
 from tokar.sets.judge import judge_set
-from tokar.sets.outcome import Word
+from tokar.sets.outcome import NOTHING_TO_RECOVER, Word
 from tokar.sets.read import facts_of_archive
 from tokar.storage.bytesource import FileSource
 from tokar.storage.sink import FileSink
@@ -110,7 +110,7 @@ def test_a_recoverable_set_is_not_refused(tmp_path: Path) -> None:
         ([DATABASE], "NOT RESTORABLE: main.edb: logs 0x5-0x7 are missing"),
         ([DATABASE, *part(5, 7)], "NOT PROVEN: pages and log segments were not verified (tokar check --content)"),
         ([*part(5, 7)], "PART OF A CHAIN: needs a full that reaches 0x4"),
-        (["notes.txt"], "RESTORABLE"),
+        (["notes.txt"], f"NOT PROVEN: {NOTHING_TO_RECOVER}"),
     ],
 )
 def test_a_choice_of_files_gets_its_own_verdict_and_is_not_refused(
