@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import done, tokar
-from recovery_sets import DATABASE, OTHER_STREAM, archive, database, logs, moment, prior_of, streaming
+from recovery_sets import DATABASE, OTHER_STREAM, archive, database, logs, moment, prior_of, streaming, write
 
 from tokar.ese.values import LogPosition
 from tokar.sets.receipt import Receipt, Truncation, write_receipt
@@ -201,6 +201,23 @@ def test_a_newer_clean_full_and_older_logs_get_one_verdict_from_every_verb(tmp_p
     ] * 2
     assert all("after the target" not in one.stdout for one in results)
     assert tokar("check", "--complete", clean, older).exit_code == 9
+
+
+def test_a_spoilt_log_is_told_where_it_is_in_the_way_and_no_rung_passes_above(folder: Path) -> None:
+    data = bytearray(ALL["edb00009.log"])
+    data[5000] ^= 1
+    data[5400] ^= 8
+    (folder / "inc1.tokar").unlink()
+    files = write(folder / "inc1", {**part(8, 8), "edb00009.log": bytes(data)})
+    done("create", "-q", folder / "inc1.tokar", files)
+    sets = [folder / f"{name}.tokar" for name in ("full", "inc1", "inc2")]
+    lines = tokar("chain", *sets).stdout.splitlines()
+    at = lines.index("  ! edb00009.log has 1 damaged segment at 0x1000")
+    assert lines[at - 1] == f"{sets[1]}:"
+    assert f"  ! what is said of {sets[1]} holds here too" in lines[at:]
+    lines = tokar("check", *sets).stdout.splitlines()
+    own = lines[lines.index(f"{sets[1]}: NOT RESTORABLE") :]
+    assert next(line for line in own if line.startswith("  chained")).split()[1:4] == ["not", "looked", "at"]
 
 
 def test_one_missing_log_is_said_once(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ from tokar.storage.bytesource import OverwritesInputError
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import count_text, some
 
+_MOST_OFF: Final = 5  # pages beside their chains that are named one by one
 _NOT_REACHED: Final = {
     **dict.fromkeys((StorageError.exit_code, InputError.exit_code, UnsupportedError.exit_code), Rung.READABLE),
     UnsealedError.exit_code: Rung.SEALED,
@@ -304,7 +305,7 @@ def _chain_lines(facts: SetFacts) -> Iterator[str]:
         if one.chain is not None and not one.chain.is_explained:
             yield f"{one.name}: {one.chain}"
         if one.chain is not None:
-            yield from (f"{one.name}: {off}" for off in one.chain.off[1:])  # the first one is in what is wrong
+            yield from (f"{one.name}: {off}" for off in one.chain.off[1:_MOST_OFF])  # the first is in what is wrong
 
 
 def _restored(archive: Archive, directory: Path, facts: SetFacts) -> RungResult:
@@ -407,6 +408,7 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
         base = start if verdict.start is None else chain.start_of(verdict.start)
         left_open = tuple(unproven(base.verdict)) if base else ()
         lost = start is not None and any(one.is_lost for one in start.verdict.databases)
+        spoilt = start is None and any(one.blocks and one.kind.scope is Scope.FILE for one in own)
         part = None if complete else verdict.part
         if part is not None:
             remarks = (*(one for one in findings if one.kind == FaultKind.MISSING_FULL), *remarks)
@@ -420,7 +422,7 @@ def _chained(chain: Chain, *, complete: bool) -> _Chained:
             unproven=left_open,
             not_looked_at=tuple(one for one in base.verdict.not_checked if one not in left_open) if base else (),
             part=part,
-            skipped=lost and not findings,  # the rung above says what is wrong: nothing passes after it
+            skipped=(lost or spoilt) and not findings,  # the rung above says what is wrong: nothing passes after it
         )
         results[backup_set.id, backup_set.root] = result, own
     return results

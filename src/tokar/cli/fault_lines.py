@@ -16,7 +16,7 @@ class FaultLines:
     """Prints what is wrong with several sets; what was said of another one before, by the name of that one alone."""
 
     def __init__(self) -> None:
-        self._said: dict[str, str] = {}
+        self._said: dict[tuple[str, str], str] = {}  # The set of which it was said first, by sign and sentence
 
     def print(self, sign: str, found: Iterable[Fault | RungFault], of: str, indent: str = "") -> None:
         """Print what is wrong with a set.
@@ -29,7 +29,7 @@ class FaultLines:
         """
         before: dict[str, None] = {}
         for one in found:
-            other = self._said.setdefault(one.message, of)
+            other = self._said.setdefault((sign, one.message), of)
             if other == of:
                 _fault(sign, one, indent)
             else:
