@@ -99,6 +99,7 @@ def check(
     for one in opened:
         try:
             one.look()
+            one.judge()
         except (StorageError, InputError) as error:
             if len(opened) == 1 or isinstance(error, OverwritesInputError):
                 raise
@@ -174,7 +175,7 @@ class _Check:
             self._skip(rung, "no archive")
         with SetFiles() as files:
             files.take_files(self.backup_set.facts, self.files)
-            self._judge(self.backup_set, files.open)
+            self._follow(self.backup_set, files.open)
             if self._request.replay:
                 self._rungs[Rung.REHEARSED] = _replayed(self.backup_set.facts, files.open)
 
@@ -214,10 +215,15 @@ class _Check:
             archive, label=self.path, examine=examine, recorded=recorded, seen=seen.take if examine else None
         )
         read = self.backup_set.facts
-        self._judge(self.backup_set, open_in(archive), recorded)
+        self._follow(self.backup_set, open_in(archive), recorded)
         return read
 
-    def _judge(self, found: BackupSet, open_file: OpenFile, recorded: RecordedFacts | None = None) -> None:
+    def judge(self) -> None:
+        """Judge what was read, which takes room: nothing is open any more."""
+        if self.backup_set is not None:
+            self._verdict = judge_set(self.backup_set.facts)
+
+    def _follow(self, found: BackupSet, open_file: OpenFile, recorded: RecordedFacts | None = None) -> None:
         facts = found.facts
         if facts.examined or self._request.replay:
             from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
@@ -226,7 +232,6 @@ class _Check:
             if recorded is not None:
                 recorded.compare_chains(facts.databases)
         self.backup_set = replace(found, facts=facts)
-        self._verdict = judge_set(facts)
         kept = facts.were_verified and not facts.examined
         self._rungs[Rung.CONSISTENT] = RungResult(
             rung=Rung.CONSISTENT,

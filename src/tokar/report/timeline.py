@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from functools import cached_property
 from typing import Final
 
 from tokar.names import leaf_of, printable
@@ -272,10 +273,15 @@ class _Timeline:
             if at not in self._names:
                 start = self._chain.start_of(at)
                 facts = start.facts if start else self._chain.sets[at].facts
-                self._names[at] = {log.name: log for log in facts.logs}
+                self._names[at] = {log.name: log for log in facts.logs if log.name in self._concerned}
             if name in self._names[at]:
                 return self._names[at][name]
         return None
+
+    @cached_property
+    def _concerned(self) -> frozenset[str]:
+        """The names of the files that faults are about: of very many logs few."""
+        return frozenset(name for _, fault in self._faults() for name in fault.files)
 
     def _home(self, number: int, generation: int = 0) -> bytes:
         """Return the stream that a fault of a set is about: one that parted there, else that of its databases."""

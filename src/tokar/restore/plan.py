@@ -189,6 +189,10 @@ class Steps:
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, and long
 
+    def at(self, place: int) -> Step:
+        """Return the step at a place."""
+        return self._make(self._entries[place], self._codes[place])
+
     def placements(self) -> Iterator[tuple[str, str, Entry]]:
         """Yield directory, name and entry of every file that is placed, without making steps of them."""
         for entry, code in zip(self._entries, self._codes, strict=True):

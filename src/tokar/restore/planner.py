@@ -173,19 +173,19 @@ class _Planner:
         suspicious = self._targets.suspicious()
         if not suspicious:
             return
-        groups: dict[tuple[str, str], list[Step]] = defaultdict(list)
-        for step in steps:
+        groups: dict[tuple[str, str], list[int]] = defaultdict(list)  # their places, as steps are large
+        for at, step in enumerate(steps):
             if step.directory is not None and step.name is not None and step.directory in suspicious:
                 key = names.collision_key(step.name)
                 if hash(key) in suspicious[step.directory]:
-                    groups[self._targets.identity(step.directory), key].append(step)
+                    groups[self._targets.identity(step.directory), key].append(at)
         extras = {
             (self._targets.identity(extra.directory), names.collision_key(extra.name)): extra.name
             for extra in self._extras
         }
         for place, alike in groups.items():
             if len(alike) > 1 or place in extras:
-                self._collide(alike, extras.get(place))
+                self._collide([steps.at(one) for one in alike], extras.get(place))
 
     def _collide(self, alike: Sequence[Step], extra: str | None) -> None:
         """Note that the files of these steps, and the extra file of that name if there is one, want one name."""

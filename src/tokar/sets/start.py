@@ -113,6 +113,7 @@ def make_start(
         return frozenset(map(id, judge_set(backup_set.facts, without=without).placed_logs()))
 
     runs = tuple(_run(logs, number, stream, databases, own) for stream, databases in streams.items())
+    own.cache_clear()  # it takes much room, and the runs are known
     if backup_set.kind == "full":
         runs = tuple(_with_own_end(run, number) for run in runs)
     elsewhere = where_of((one.label, one.facts) for one in sets if one is not backup_set)
