@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 from contextlib import suppress
-from copy import copy
 from functools import cache
 from importlib.util import find_spec
 from typing import Final
@@ -151,7 +150,8 @@ def _answers(data: bytes) -> None:
     skip_that(start := NdrReader(data))
     for take in (csra.take_list, csra.take_size, csra.take_content, csra.take_number, csra.take_name):
         with suppress(ArchiveError):
-            reader = copy(start)
+            reader = NdrReader(data)
+            reader._at = start._at
             found, result = take(reader)
             if isinstance(found, bytes) and not result:
                 parse_names(found or None, wide=True)
@@ -199,5 +199,5 @@ WIRE: Final = {
         ("tokar.rpc.activation", "tokar.rpc.objref"),
         1000,
     ),
-    "ca-answers": Target(_answers, _answer_seeds, ("tokar.live.csra", "tokar.rpc.ndr"), 300),
+    "ca-answers": Target(_answers, _answer_seeds, ("tokar.live.csra",), 300),  # `references` measures `ndr`
 }
