@@ -340,6 +340,10 @@ row("dirty", "shut down after all logs", header(DB, consistent(0x60)), NOT, Kind
 row("dirty", "attached after all logs", header(DB, attached(0x60)), NOT, Kind.LOG_FOREIGN, -1216)
 row("dirty", "attached in the log after the one that it needs", header(DB, attached(0x52)), NOT, Kind.LOG_FOREIGN,
     -1216)
+row("dirty", "attached elsewhere in its log", header(DB, attached(0x51, 11)), YES)  # where it does not say exactly
+row("dirty", "attached by another record of its log", header(DB, (80, b"\x68\2\x0b\0" + u32(0x51))), NOT,
+    Kind.LOG_FOREIGN, -1216)
+row("clean", "counts from zero", header(DB, (16, bytes(8))), NOT, Kind.PAGES_OFF_CHAIN, -344)
 row("dirty", "shut down before the logs say", header(DB, consistent(0x50)), NOT, Kind.LOG_FOREIGN, -551)
 row("dirty", "never shut down, by its header", header(DB, (56, bytes(8))), YES)
 row("dirty", "a page of the future", page_dbtime(DB, 300, 1 << 40), NOT, Kind.PAGES_OFF_CHAIN, -567)

@@ -31,7 +31,7 @@ from tokar.replay.effects import changes_of
 from tokar.replay.pagestore import PageStore
 from tokar.replay.player import Played, Player, RefusedError
 from tokar.replay.redo import Bounds, Clash, Contradiction, PageRedo, inside
-from tokar.replay.stream import RecordsError, number_of, position_of
+from tokar.replay.stream import SEGMENT_HEAD, RecordsError, number_of, position_of
 from tokar.replay.whole import OpenFile, Stream, Target, attached_first, feed_logs, streams_of, targets_of
 from tokar.sets.facts import MOST_OFF, ChainFacts, OffChain, SetFacts
 from tokar.sets.faults import COMMITTED_DAMAGED
@@ -52,6 +52,7 @@ class Attaching:
         header = target.header
         self._stream = header.log_signature
         self._shut_down, self._attached = number_of(header.consistent_position), number_of(header.attach_position)
+        self._is_in_segments = all(log.format.startswith("8.") for log in target.logs)
         self._end = max(target.bounds.ahead >> 32, header.committed_high)  # a generation
         self._is_done = False
         self._why: tuple[int, str, int] | None = None  # Where the logs name it in another state, what is said, the code
@@ -71,9 +72,14 @@ class Attaching:
         """
         is_own = stream in {None, self._stream}
         before = number_of(consistent) if is_own and number_of(consistent) < position else 0
-        # One copied back from before an attachment is attached again. Of old formats no record shows which byte counts.
-        is_it = self._attached >> 32 == position >> 32 or (is_own and self._attached < position)
+        # One copied back from before an attachment is attached again.
+        is_it = self._is_there(position) or (is_own and self._attached >> 32 < position >> 32)
         self._meet(position, position, before, is_it=is_it)
+
+    def _is_there(self, position: int) -> bool:
+        """Return whether a record is that of its attachment; a log is enough where that gives no place."""
+        is_exact = self._is_in_segments and self._attached & 0xFFFF >= SEGMENT_HEAD
+        return self._attached == position if is_exact else self._attached >> 32 == position >> 32
 
     def _meet(self, position: int, attached: int, shut_down: int, *, is_it: bool) -> None:
         if self._is_done:

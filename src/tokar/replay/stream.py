@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Tile = tuple[int, bytes, int]
     """Position of a record, bytes in which it lies whole, and where in them."""
 
-_SEGMENT_HEAD: Final = 40
+SEGMENT_HEAD: Final = 40
 _BATCH: Final = 64 * SEGMENT_SIZE
 _INITS: Final = (1, 49)
 _PIECES: Final = frozenset({FRAGMENT_BEGIN, FRAGMENT})
@@ -124,7 +124,7 @@ class RecordStream:
         """Yield the records of format 8."""
         for number, segment in self._segments():
             self.tiling.size += SEGMENT_SIZE
-            self.tiling.heads += _SEGMENT_HEAD
+            self.tiling.heads += SEGMENT_HEAD
             yield from self._in_segment(self._base | number << 16, segment)
         if self._pending is not None:
             _, total, data = self._pending
@@ -142,7 +142,7 @@ class RecordStream:
                     yield (offset - (offset == shadow)) // SEGMENT_SIZE, batch[at : at + SEGMENT_SIZE]
 
     def _in_segment(self, base: int, segment: bytes) -> Iterator[Tile]:
-        at, tiling = _SEGMENT_HEAD, self.tiling
+        at, tiling = SEGMENT_HEAD, self.tiling
         while at < SEGMENT_SIZE:
             kind = segment[at]
             size = _FIXED[kind]
@@ -196,7 +196,7 @@ class RecordStream:
 
     def _drop_torn(self, position: int, kind: int) -> None:
         """Drop the pieces of a record that was never finished, where recovery went on after them."""
-        if kind not in _UNDO_BEGINS or position & 0xFFFF != _SEGMENT_HEAD:
+        if kind not in _UNDO_BEGINS or position & 0xFFFF != SEGMENT_HEAD:
             raise self._foreign(position, kind)
         self._pending = None
 

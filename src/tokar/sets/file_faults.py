@@ -81,7 +81,7 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
     grows = facts.is_backup_copy or not (facts.header and facts.header.is_clean)
     if reaches > last:
         yield (Rules.PAGES_BEYOND if grows else Rules.PAGES_MISSING).fault(name, last, reaches)
-    if facts.header is not None and _is_ahead(facts.header, report.highest_dbtime, hard=facts.is_backup_copy):
+    if facts.header is not None and _is_ahead(facts.header, report, hard=facts.is_backup_copy):
         yield Rules.PAGES_AHEAD.fault(name, report.highest_dbtime, facts.header.dbtime)
     is_known = grows and facts.chain is not None and not facts.chain.why_not  # which of them the logs write
     lost = facts.chain.unwritten if is_known and facts.chain is not None else report.lost
@@ -107,10 +107,12 @@ def _page_faults(facts: DatabaseFacts, report: PageReport) -> Iterator[Fault]:
         yield Rules.PAGES_CORRECTABLE.fault(name, flipped, noun(flipped, "page"), places)
 
 
-def _is_ahead(header: DatabaseHeader, dbtime: int, *, hard: bool) -> bool:
-    """Whether pages are from after the shutdown; one without logs or a dbtime, or repaired, does not tell."""
-    had_logs = header.consistent_position.generation and not header.repair_count
-    return bool(header.is_clean and had_logs and not hard and 0 < header.dbtime < dbtime < LOWEST_SPECIAL_DBTIME)
+def _is_ahead(header: DatabaseHeader, report: PageReport, *, hard: bool) -> bool:
+    """Whether pages are from after the shutdown; one without logs, repaired, or of an engine without it tells not."""
+    tells = header.consistent_position.generation and not header.repair_count and (header.dbtime or report.owned)
+    return bool(
+        header.is_clean and tells and not hard and header.dbtime < report.highest_dbtime < LOWEST_SPECIAL_DBTIME
+    )
 
 
 def _places(faults: list[PageFault]) -> str:
