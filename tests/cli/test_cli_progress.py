@@ -29,7 +29,7 @@ def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return shown
 
 
-@pytest.mark.parametrize("terminal", [24, 40, 59, 60, 79, 80, 120], indirect=True)
+@pytest.mark.parametrize("terminal", [24, 40, 59, 60, 79, 80, 120, 10**25], indirect=True)
 def test_the_bar_stays_in_one_line_and_shows_how_far_it_is(
     terminal: io.StringIO, request: pytest.FixtureRequest
 ) -> None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from tokar.cli.tables import within_reason
 from tokar.errors import InputError, storage_errors
 from tokar.storage import windows
 
@@ -107,7 +108,7 @@ def shown_bar(title: str, total: int, size_text: Callable[[int], str]) -> Iterat
     from rich.table import Column  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(stderr=True)
+    console = within_reason(Console(stderr=True))
     is_narrow, has_bar = console.width < _ROOM_FOR_RATES, console.width >= _ROOM_FOR_A_BAR
     sizes = len(f"{_WIDEST} of {size_text(total)}") + (0 if is_narrow else len(f"  {_WIDEST}/s"))
     others = sizes + 1 + (0 if is_narrow else _TIME_LEFT + 1) + (_SMALLEST_BAR + 1 if has_bar else 0)

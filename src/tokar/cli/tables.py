@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDEST_TERMINAL: Final = 1000
 
 
 def aligned(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
@@ -31,6 +36,12 @@ def is_coloured(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
+def within_reason(console: Console) -> Console:
+    """Return a console no wider than a terminal can be: COLUMNS may say anything."""
+    console.width = min(console.width, _WIDEST_TERMINAL)
+    return console
+
+
 def print_fitted(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
     """Print a table within the width of the terminal that standard output is.
 
@@ -46,4 +57,4 @@ def print_fitted(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Se
         made.add_column(title, justify="right" if at in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(made)
+    within_reason(Console(highlight=False)).print(made)
