@@ -317,7 +317,7 @@ def test_a_gap_in_the_logs_keeps_archive_and_logs(out: Path) -> None:
 
 @pytest.mark.parametrize(
     ("low", "stream", "message"),
-    [(9, None, "are in neither set"), (8, OTHER_STREAM, "another log stream")],
+    [(9, None, "is in neither set"), (8, OTHER_STREAM, "another log stream")],
 )
 def test_logs_that_do_not_go_on_are_not_truncated(
     out: Path, tmp_path: Path, low: int, stream: Any, message: str
