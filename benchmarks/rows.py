@@ -21,6 +21,7 @@ from tokar.storage.sink import FileSink
 
 _CREATE = f"{TOKAR} create -q --all --compress none"
 _RESTORE = f"{TOKAR} restore -q"
+_FLOOR = f"{sys.executable} -m benchmarks.floor"
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,10 @@ def _large(
         jobs=(
             cp,
             Job("tar", f"mkdir {out} && tar xf {tar} -C {out}", out),
+            Job("floor", f"{_FLOOR} {folder} {out}", out),
             Job("restore", f"{_RESTORE} {stored} --into {out}", out),
         ),
-        limits=(("restore", "cp", limits[1]),),
+        limits=(("restore", "cp", limits[1]), ("restore", "floor", 1.1)),
         needs=(tarred, created),
         synced=True,
     )
@@ -146,9 +148,10 @@ def _small(work: Path, count: int) -> Iterator[Row]:
         jobs=(
             Job("tar", f"mkdir {out} && tar xf {tar} -C {out}", out),
             *unzip,
+            Job("floor", f"{_FLOOR} {folder} {out}", out),
             Job("restore", f"{_RESTORE} {stored} --into {out}", out),
         ),
-        limits=(("restore", "tar", 2.0), *(("restore", "7z", 1.0) for _ in seven)),
+        limits=(("restore", "tar", 2.0), ("restore", "floor", 1.1), *(("restore", "7z", 1.0) for _ in seven)),
         needs=(tarred, *seven, created),
         synced=True,
         keep=True,
