@@ -22,6 +22,7 @@ from tokar.storage.sink import FileSink
 _CREATE = f"{TOKAR} create -q --all --compress none"
 _RESTORE = f"{TOKAR} restore -q"
 _FLOOR = f"{sys.executable} -m benchmarks.floor"
+_LEAST = f"{sys.executable} -m benchmarks.least"
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,13 @@ def _large(
         Job("tar", f"tar cf {tar} -C {folder} .", tar),
         Job("create", f"{_CREATE} {stored} {folder}", stored),
     )
+    least = work / "least"
+    floor = (Job("floor", f"{_LEAST} create {least} {folder}/one.dat", least),)
     yield Row(
         name=f"create-{name}",
         what=f"{what}: create, on the disk",
         make=make,
-        jobs=(cp, tarred, created),
+        jobs=(cp, tarred, *(floor if name == "large" else ()), created),
         limits=(("create", "cp", limits[0]),),
         synced=True,
     )
@@ -118,8 +121,12 @@ def _large(
         name=f"verify-{name}",
         what=f"{what}: verify",
         make=make,
-        jobs=(Job("cat", f"cat {stored} > /dev/null"), Job("verify", f"{TOKAR} verify -q {stored}")),
-        limits=(("verify", "cat", limits[2]),),
+        jobs=(
+            Job("cat", f"cat {stored} > /dev/null"),
+            Job("floor", f"{_LEAST} verify {stored}"),
+            Job("verify", f"{TOKAR} verify -q {stored}"),
+        ),
+        limits=(("verify", "cat", limits[2]), ("verify", "floor", 1.1)),
         needs=(created,),
     )
 

@@ -313,12 +313,13 @@ def archive_sink(out: Path | str, *, force: bool, reads: Sequence[Path | str]) -
         InputError: It has the name of what lies beside an archive; or a file of an engine, or what is read, would be
             replaced.
     """
-    from tokar.restore.inventory import engine_file  # noqa: PLC0415 - options alone load little
-    from tokar.sets.receipt import demand_archive_name  # noqa: PLC0415
+    from tokar.sets.receipt import demand_archive_name  # noqa: PLC0415 - options alone load little
     from tokar.storage.sink import FileSink  # noqa: PLC0415
 
     demand_archive_name(Path(out))
     if force:
+        from tokar.restore.inventory import engine_file  # noqa: PLC0415
+
         with suppress(StorageError):
             if kind := engine_file(Path(out)):
                 message = f"a {kind} has this name, and would be replaced by an archive"

@@ -21,7 +21,6 @@ from tokar.ese.content_facts import LogReport
 from tokar.ese.inspect import Inspection
 from tokar.format.index import Entry
 from tokar.format.writer import ArchiveWriter
-from tokar.replay.files import SetFiles, corrected
 from tokar.sets.facts import ChainFacts, FileFacts, SetFacts
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import ByteSource, FileSource, open_file
@@ -99,6 +98,7 @@ def followed(facts: SetFacts, files: Sequence[Candidate]) -> SetFacts:
         StorageError: A file cannot be read.
     """
     from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
+    from tokar.replay.files import SetFiles  # noqa: PLC0415 - loads much
 
     with SetFiles() as opened:
         opened.take_files(facts, files)
@@ -139,6 +139,7 @@ class StoredFiles:
         if entries is None or not facts.databases or sum(one.size for one in facts.logs) > MOST_LOGS:
             return facts
         from tokar.replay.chains import with_chains  # noqa: PLC0415 - loads numpy
+        from tokar.replay.files import corrected  # noqa: PLC0415 - loads much
 
         self._writer.flush()
         with suppress(ArchiveError, OSError, MemoryError), FileSource(self._path) as source:
