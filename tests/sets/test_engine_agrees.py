@@ -240,6 +240,7 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("edbbcli streamed", "nothing", "damage a database that is whole under another name", 0),
         ("certadm shut down", "nothing", "put a page of another database in place", 2),
         ("edbbcli shut down", "keep all files in a folder too", "change the page size in a header", 125),
+        ("ntdsbcli shut down", "shut down in another log", "write a few bytes at the end of the last log", 96),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

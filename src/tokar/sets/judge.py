@@ -9,6 +9,7 @@ from operator import not_
 from typing import Any, Final
 
 from tokar.as_json import fields_json
+from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
 from tokar.names import printable
@@ -25,7 +26,7 @@ from tokar.sets.beside import (
 from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
-from tokar.sets.facts import CheckpointFacts, FileFacts, LogFacts, PatchFacts, SetFacts
+from tokar.sets.facts import CheckpointFacts, DatabaseFacts, FileFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import for_owner, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
@@ -181,22 +182,34 @@ def _out_of_step(runs: list[DatabaseRun]) -> Iterator[Fault]:
         header = run.facts.header
         if header is None or not header.is_clean or run.run or run.need.hard:
             continue
-        played = [log for one in runs if one.signature == run.signature for log in one.played]
+        together = [one for one in runs if one.signature == run.signature]
+        played = [log for one in together for log in one.played]
+        needed = [one.need.generations for one in together]
         first = min(played, key=_generation, default=None)
         for log in (first, max(played, key=_generation, default=None)):
-            named = [] if log is None else [one for one in log.attached if one.signature == header.signature]
-            own = (run.facts.name,)
-            if log is not None and any(one.consistent_position != header.consistent_position for one in named):
-                older = any(header.consistent_position < one.consistent_position for one in named)
-                rule = Rules.DATABASE_BEHIND if older else Rules.DATABASE_APART
-                yield rule.fault(run.facts.name, log.name, files=own, databases=own)
+            found = None if log is None else _out_of_step_with(run.facts, header, log, is_first=log is first)
+            if log is not None and found is not None:
+                # Whether a log is played that no database needs is in its content.
+                is_sure = log.content is not None or any(_generation(log) in one for one in needed)
+                yield found if is_sure else replace(found, severity=Severity.WARNING)
                 break
-            # What came between its attachment and the log with which recovery begins is never played.
-            later = any(one.attach_position > header.attach_position for one in named)
-            if log is not None and log is first and header.attach_position.is_set and later:
-                severity = Severity.ERROR
-                yield Rules.DATABASE_BEHIND.fault(run.facts.name, log.name, files=own, databases=own, severity=severity)
-                break
+
+
+def _out_of_step_with(
+    database: DatabaseFacts, header: DatabaseHeader, log: LogFacts, *, is_first: bool
+) -> Fault | None:
+    named = [one for one in log.attached if one.signature == header.signature]
+    own = (database.name,)
+    if any(one.consistent_position != header.consistent_position for one in named):
+        older = any(header.consistent_position < one.consistent_position for one in named)
+        rule = Rules.DATABASE_BEHIND if older else Rules.DATABASE_APART
+        return rule.fault(database.name, log.name, files=own, databases=own)
+    # What came between its attachment and the log with which recovery begins is never played.
+    later = any(one.attach_position > header.attach_position for one in named)
+    if not is_first or not header.attach_position.is_set or not later:
+        return None
+    severity = Severity.ERROR
+    return Rules.DATABASE_BEHIND.fault(database.name, log.name, files=own, databases=own, severity=severity)
 
 
 def _generation(log: LogFacts) -> int:
