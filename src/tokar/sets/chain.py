@@ -88,7 +88,8 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         verdict = _verdict_of(None, (cause, *damaged, *_holes_below(sets, logs, number), *remarks))
         return replace(verdict, part=part_of(backup_set.generations))
     base = next(start for start in starts if start.number == best.start)
-    return _verdict_of(best.start, (*best.faults, *_as_wanted(damaged, backup_set, logs, base), *remarks))
+    wanted = [one for one in _as_wanted(damaged, backup_set, logs, base) if one not in best.faults]
+    return _verdict_of(best.start, (*best.faults, *wanted, *remarks))
 
 
 def _holes_below(sets: Sequence[BackupSet], logs: LogTable, number: int) -> Iterator[Fault]:
@@ -122,8 +123,10 @@ def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[
 def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: ChainStart) -> list[Fault]:
     """Return what is wrong with logs of a set, as a remark where none of them is wanted for the databases of another.
 
-    Unwanted are those below the first one that is played, and those of which another copy is.
+    Unwanted are those below the first one that is played, and those of which another copy is. What is in the way of
+    these databases is said as it is said of them.
     """
+    said = {(one.kind, one.message): one for one in start.blocking}
     named = {log.name: log for log in own.facts.logs}
     low = min((run.start for run in start.runs), default=0)
 
@@ -137,7 +140,8 @@ def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: C
     for fault in faults:
         files = [named[name] for name in fault.files if name in named]
         spared = fault.kind in _OF_LOGS and files and not any(map(is_wanted, files))
-        found.append(replace(fault, severity=Severity.WARNING) if spared else fault)
+        meant = said.get((fault.kind, fault.message), fault)
+        found.append(replace(fault, severity=Severity.WARNING) if spared else meant)
     return found
 
 
