@@ -91,9 +91,7 @@ def unlike_together(sets: Sequence[Path]) -> Iterator[str]:
             words[verb, content] = {one["path"]: one["outcome"] for one in found[key]}
             ends[verb, content] = found["outcome"], result.exit_code
     for content in (False, True):
-        # A log that stands in the way is told with its database by the one, and where it lies by the other.
-        found = [{path: one["word"] for path, one in words[verb, content].items()} for verb in ("check", "chain")]
-        if found[0] != found[1] or ends["check", content] != ends["chain", content]:
+        if (words["check", content], ends["check", content]) != (words["chain", content], ends["chain", content]):
             yield f"check and chain differ: {words}, {ends}"
     full = words["check", True]
     if not all(less(one["word"], full[path]["word"]) for path, one in words["check", False].items()):
