@@ -56,7 +56,10 @@ KNOWN = {
     "checkpoint without a file type": (replace(CHECKPOINT, file_type=0).build() * 2, FileKind.CHECKPOINT),
     "flush map": (FlushMap().build() + bytes(8192), FileKind.FLUSH_MAP),
     "streaming file": (database(replace(DATABASE, attribute=1, file_type=2)), FileKind.STREAMING_FILE),
-    "temporary database": (database(replace(DATABASE, file_type=5)), FileKind.TEMPORARY_DATABASE),
+    "temporary database": (
+        database(replace(DATABASE, file_type=5, log_signature=Signature())),
+        FileKind.TEMPORARY_DATABASE,
+    ),
     "trace": (typed(6), FileKind.TRACE),
     "block cache": (typed(8), FileKind.BLOCK_CACHE),
     "revert snapshot": (typed(10, 8192), FileKind.REVERT_SNAPSHOT),

@@ -235,10 +235,10 @@ def test_a_file_of_rubbish_is_passed_without_looking_at_each_page() -> None:
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        (header_for(file_type=5), "temporary"),
+        (DatabaseHeader(file_type=5), "temporary"),
         (DatabaseHeader(raw_state=DatabaseState.JUST_CREATED), "temporary"),
-        (header_for(attribute=1), "streaming file"),
-        (header_for(file_type=2), "streaming file"),
+        (header_for(attribute=1, file_type=2), "streaming file"),
+        (header_for(attribute=1, file_type=0), "streaming file"),
         (header_for(version=0x500), "0x500"),
     ],
 )

@@ -257,6 +257,9 @@ row("crashed", "committed by no header field", header(DB, *needs(3, 5, 0)), YES)
 row("clean", "backed up after it was shut down", header(DB, (136, attached(12)[1])), OPEN)
 row("clean", "backed up before it was shut down", header(DB, (136, attached(8)[1])), YES)
 row("dirty", "backed up behind all logs", header(DB, (420, attached(0x60)[1])), OPEN)
+row("clean", "a streaming file by its attribute", header(DB, (12, u32(1))), OPEN)
+for number in (2, 3, 4, 5, 6):
+    row("clean", f"of file type {number}", header(DB, (667, u32(number))), OPEN)
 
 # --- What can happen to a database ---
 for name, file in (("clean", DB), ("crashed", DB)):

@@ -267,6 +267,16 @@ class DatabaseHeader(Record):
         return self.state is DatabaseState.JUST_CREATED and not self.log_signature.is_set
 
     @property
+    def is_streaming_file(self) -> bool:
+        """Whether it is the header of a streaming file: attribute and file type say so, where there were file types."""
+        return self.attribute == 1 and self.file_type in {0, 2}
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is the header of a temporary database. Windows writes those with file type 1 too."""
+        return self.is_new or (self.attribute == 0 and self.file_type == 5 and not self.log_signature.is_set)
+
+    @property
     def is_streaming_copy(self) -> bool:
         """Whether a streaming backup made this copy and hard recovery has not yet taken over its trailer."""
         return self.current_full.generation_low != 0 and self.current_full.generation_high == 0

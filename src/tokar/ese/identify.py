@@ -210,13 +210,13 @@ def _identify_database(source: ByteSource) -> Identity:
         old = int.from_bytes(source.read(8, 4), "little") in OLD_VERSIONS
         return Identity(kind=FileKind.DATABASE, damaged=not old, note=error.message)
     header = copies.header
-    kind = _KINDS.get(header.file_type, FileKind.DATABASE)
+    kind = FileKind.DATABASE
     note = "" if copies.valid[0] else "the first header copy is damaged, the second was used"
-    if header.attribute == 1 or kind is FileKind.STREAMING_FILE:
+    if header.is_streaming_file:
         kind = FileKind.STREAMING_FILE
-    elif header.is_new:
-        # Windows writes temporary databases with file type 1, so the type alone does not tell.
+    elif header.is_temporary:
         kind = FileKind.TEMPORARY_DATABASE
+    if header.is_new:
         note = "just created and never part of a log stream: a temporary database, or one whose creation never finished"
     return Identity(
         kind=kind,

@@ -74,9 +74,9 @@ def why_not_verified(header: DatabaseHeader) -> str:
     """Return why the pages of such a file carry no checksums known here; empty when they do."""
     if header.version != FORMAT_VERSION:
         return f"pages of format 0x{header.version:x} are not known"
-    if header.attribute == 1 or header.file_type == 2:
+    if header.is_streaming_file:
         return "a streaming file keeps its checksums in its database"
-    if header.file_type == 5 or header.is_new:
+    if header.is_temporary:
         return "the pages of a temporary database carry no checksums"
     return ""
 

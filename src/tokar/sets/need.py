@@ -20,6 +20,8 @@ _UNUSABLE: Final = {
 }
 
 
+_DATABASES: Final = {0, 1}
+"""The file types of databases: before file types there was none."""
 _FORGETS_BACKUPS: Final = 0xC
 """The revision of databases from which on that is known."""
 _BACKUPS: Final = ("previous_full", "previous_incremental", "previous_copy", "previous_differential")
@@ -90,6 +92,8 @@ def need_of(facts: DatabaseFacts) -> Need:
 
 def _contradiction(header: DatabaseHeader) -> str:
     """Return what in a header no engine writes together; empty where nothing is. None of it stops recovery."""
+    if header.attribute or header.file_type not in _DATABASES:
+        return f"of attribute {header.attribute} and file type {header.file_type} by its header"
     low, high, committed = header.required_low, header.required_high, header.committed_high
     if header.is_clean and (low or high):
         return f"and logs are required by its header, {range_text(low, high)}"

@@ -94,7 +94,7 @@ def unjudged_in(facts: SetFacts) -> Iterator[str]:
 
 def outcome_of(verdict: SetVerdict, facts: SetFacts) -> LastLine:
     """Return what the verdict on a set comes to, and what its files say."""
-    is_part = facts.logs and not verdict.databases and not is_foreign(facts.profile)
+    is_part = facts.logs and all(one.temporary for one in facts.databases) and not is_foreign(facts.profile)
     part = part_of(facts.generations) if is_part else None
     return weigh(verdict.blocking, left_open(verdict, facts), part)
 
