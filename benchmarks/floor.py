@@ -1,11 +1,12 @@
-"""What a restore in this stack cannot do without, and nothing else: the floor below `tokar restore`.
+"""What work in this stack (Python, typer, BLAKE3) cannot do without, and nothing else: the floors below tokar.
 
-    python -m benchmarks.floor FOLDER OUT
+    python -m benchmarks.floor verify ARCHIVE          reads and hashes every byte once, in two threads
+    python -m benchmarks.floor create ARCHIVE FOLDER   reads, hashes, writes and syncs, in two threads
+    python -m benchmarks.floor restore FOLDER OUT      writes the files of FOLDER as new ones, which are then called OUT
 
-The files of a folder are read, hashed, written beside OUT and made durable, and then get that name: no archive, so no
-index, records and proof of them, and no plan, lock or journal. As `restore` does, files of more than a chunk are hashed
-twice (digest and check) while they are on their way to the disk, by two threads, and many small ones are shared by two
-processes.
+There is no archive format, so no index, records and proof of them, and no plan, lock or journal: nothing is compared or
+parsed, and what `create` writes is no archive. As in tokar, files of more than a chunk are hashed twice (digest and
+check) while they are on their way to the disk, and many small ones that are restored are shared by two processes.
 """
 
 from __future__ import annotations
@@ -13,80 +14,57 @@ from __future__ import annotations
 import ctypes
 import os
 import queue
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import typer
 from blake3 import blake3
 
+from tokar.storage.durable import WRITE_BEHIND, write_behind
+
 _PIECE = 1 << 20
+_VERIFIED = 1 << 17  # bytes that a thread of `verify` reads at once: they stay in the processor's own memory
+_BATCH = 8 << 20  # bytes that such a thread reads before it takes others
 _SMALL = 1 << 16  # bytes; larger files are handed from thread to thread
 _MANY = 2000  # small files from which on a second process is forked
-_BEHIND = 1 << 23  # bytes after which some are sent to the disk
-_LAG = 1 << 25  # bytes that may not have been there yet when they were sent
 
-Pieces = queue.Queue[tuple[Path, bytes | None]]
-
-
-def read(paths: Iterable[Path], pieces: Pieces) -> None:
-    """Read and hash files, and hand over their pieces; none after the last."""
-    for path in paths:
-        digest = blake3()
-        with path.open("rb", buffering=0) as file:
-            while data := file.read(_PIECE):
-                digest.update(data)
-                pieces.put((path, data))
-        digest.digest()
-        pieces.put((path, None))
+Pieces = queue.SimpleQueue[tuple[Path, bytearray, int, bool]]
+app = typer.Typer()
 
 
-def handed(paths: list[Path]) -> Iterator[tuple[Path, bytes | None]]:
-    """Yield the pieces of files that a second thread reads."""
-    pieces: Pieces = queue.Queue(8)
-    thread = threading.Thread(target=read, args=(paths, pieces))
-    thread.start()
-    for _ in paths:
-        while True:
-            path, data = pieces.get()
-            yield path, data
-            if data is None:
-                break
-    thread.join()
+@app.command()
+def verify(archive: Path) -> None:
+    """Read and hash every byte once."""
+    descriptor = os.open(archive, os.O_RDONLY)
+    size = os.fstat(descriptor).st_size
+    starts = iter(range(0, size, _BATCH))
+
+    def work() -> None:
+        buffer = memoryview(bytearray(_VERIFIED))
+        for start in starts:
+            for at in range(start, min(start + _BATCH, size), _VERIFIED):
+                blake3(buffer[: os.preadv(descriptor, [buffer], at)]).digest()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
 
 
-def write_large(paths: list[Path], out: Path) -> None:
-    """Write files that a second thread reads, and send them to the disk meanwhile."""
-    descriptor, done, begun = -1, 0, 0
-    for path, data in handed(paths):
-        if descriptor < 0:
-            descriptor = os.open(out / path.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        if data is not None:
-            if path.stat().st_size > _PIECE:
-                blake3(data).digest()
-            done += os.write(descriptor, data)
-        if done - begun >= _BEHIND or data is None:
-            start = max(begun - _LAG, 0)
-            os.posix_fadvise(descriptor, start, done - start, os.POSIX_FADV_DONTNEED)
-            begun = done
-        if data is None:
-            os.utime(descriptor, ns=(0, 0))
-            os.close(descriptor)
-            descriptor, done, begun = -1, 0, 0
+@app.command()
+def create(archive: Path, folder: Path) -> None:
+    """Write the files of a folder one after the other into one."""
+    target = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    output = _Output(target)
+    for _, data in _handed(sorted(folder.iterdir())):
+        output.write(data)
+    os.fsync(target)
 
 
-def write_small(paths: Iterable[Path], out: Path) -> None:
-    """Read, hash and write small files."""
-    for path in paths:
-        data = path.read_bytes()
-        blake3(data).digest()
-        descriptor = os.open(out / path.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        os.write(descriptor, data)
-        os.utime(descriptor, ns=(0, 0))
-        os.close(descriptor)
-
-
-def main(folder: Path, out: Path) -> None:
+@app.command()
+def restore(folder: Path, out: Path) -> None:
     """Write the files of a folder into another, which is there only when all of them are."""
     staging = out.with_name(out.name + ".staging")
     staging.mkdir(mode=0o700)
@@ -95,10 +73,10 @@ def main(folder: Path, out: Path) -> None:
     half = len(small) // 2 if len(small) >= _MANY else 0
     child = os.fork() if half else -1
     if child == 0:
-        write_small(small[:half], staging)
+        _write_small(small[:half], staging)
         os._exit(0)
-    write_large([path for path, size in sizes.items() if size > _SMALL], staging)
-    write_small(small[half:], staging)
+    _write_large([path for path, size in sizes.items() if size > _SMALL], staging)
+    _write_small(small[half:], staging)
     if child > 0 and os.waitpid(child, 0)[1]:
         raise SystemExit("the other process failed")
     descriptor = os.open(staging, os.O_RDONLY)
@@ -109,5 +87,79 @@ def main(folder: Path, out: Path) -> None:
     os.fsync(above)
 
 
+class _Output:
+    """A file that is sent to the disk while it is written."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._done = self._begun = 0
+
+    def write(self, data: memoryview) -> None:
+        """Write a piece, and send those of some time on their way."""
+        self._done += os.write(self.descriptor, data)
+        if self._done - self._begun >= WRITE_BEHIND:
+            self.send()
+
+    def send(self) -> None:
+        """Send what was written since the last time."""
+        write_behind(self.descriptor, self._begun, self._done - self._begun)
+        self._begun = self._done
+
+
+def _read(paths: Iterable[Path], free: queue.SimpleQueue[bytearray], pieces: Pieces) -> None:
+    for path in paths:
+        digest, size = blake3(), _PIECE
+        descriptor = os.open(path, os.O_RDONLY)
+        is_hashed_twice = os.fstat(descriptor).st_size > _PIECE
+        while size == _PIECE:
+            buffer = free.get()
+            size = os.readv(descriptor, [buffer])
+            digest.update(memoryview(buffer)[:size])
+            pieces.put((path, buffer, size, is_hashed_twice))
+        digest.digest()
+        os.close(descriptor)
+
+
+def _handed(paths: list[Path]) -> Iterator[tuple[Path, memoryview]]:
+    """Yield the pieces of files that a second thread reads and hashes; the last of each is less than a whole one."""
+    free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+    pieces: Pieces = queue.SimpleQueue()
+    for _ in range(8):
+        free.put(bytearray(_PIECE))
+    threading.Thread(target=_read, args=(paths, free, pieces)).start()
+    for _ in paths:
+        size = _PIECE
+        while size == _PIECE:
+            path, buffer, size, is_hashed_twice = pieces.get()
+            data = memoryview(buffer)[:size]
+            if is_hashed_twice:
+                blake3(data).digest()
+            yield path, data
+            free.put(buffer)
+
+
+def _write_large(paths: list[Path], out: Path) -> None:
+    output = None
+    for path, data in _handed(paths):
+        if output is None:
+            output = _Output(os.open(out / path.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        output.write(data)
+        if len(data) < _PIECE:
+            output.send()
+            os.utime(output.descriptor, ns=(0, 0))
+            os.close(output.descriptor)
+            output = None
+
+
+def _write_small(paths: Iterable[Path], out: Path) -> None:
+    for path in paths:
+        data = path.read_bytes()
+        blake3(data).digest()
+        descriptor = os.open(out / path.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        os.write(descriptor, data)
+        os.utime(descriptor, ns=(0, 0))
+        os.close(descriptor)
+
+
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    app()

@@ -22,7 +22,6 @@ from tokar.storage.sink import FileSink
 _CREATE = f"{TOKAR} create -q --all --compress none"
 _RESTORE = f"{TOKAR} restore -q"
 _FLOOR = f"{sys.executable} -m benchmarks.floor"
-_LEAST = f"{sys.executable} -m benchmarks.least"
 
 
 @dataclass(frozen=True)
@@ -93,14 +92,12 @@ def _large(
         Job("tar", f"tar cf {tar} -C {folder} .", tar),
         Job("create", f"{_CREATE} {stored} {folder}", stored),
     )
-    least = work / "least"
-    floor = (Job("floor", f"{_LEAST} create {least} {folder}/one.dat", least),)
     yield Row(
         name=f"create-{name}",
         what=f"{what}: create, on the disk",
         make=make,
-        jobs=(cp, tarred, *(floor if name == "large" else ()), created),
-        limits=(("create", "cp", limits[0]),),
+        jobs=(cp, tarred, Job("floor", f"{_FLOOR} create {stored} {folder}", stored), created),
+        limits=(("create", "cp", limits[0]), ("create", "floor", 1.1)),
         synced=True,
     )
     yield Row(
@@ -110,7 +107,7 @@ def _large(
         jobs=(
             cp,
             Job("tar", f"mkdir {out} && tar xf {tar} -C {out}", out),
-            Job("floor", f"{_FLOOR} {folder} {out}", out),
+            Job("floor", f"{_FLOOR} restore {folder} {out}", out),
             Job("restore", f"{_RESTORE} {stored} --into {out}", out),
         ),
         limits=(("restore", "cp", limits[1]), ("restore", "floor", 1.1)),
@@ -123,7 +120,7 @@ def _large(
         make=make,
         jobs=(
             Job("cat", f"cat {stored} > /dev/null"),
-            Job("floor", f"{_LEAST} verify {stored}"),
+            Job("floor", f"{_FLOOR} verify {stored}"),
             Job("verify", f"{TOKAR} verify -q {stored}"),
         ),
         limits=(("verify", "cat", limits[2]), ("verify", "floor", 1.1)),
@@ -144,8 +141,8 @@ def _small(work: Path, count: int) -> Iterator[Row]:
         name="create-files",
         what="many files of 1 KiB: create, on the disk",
         make=make,
-        jobs=(tarred, *seven, created),
-        limits=(("create", "tar", 2.5), *(("create", "7z", 1.0) for _ in seven)),
+        jobs=(tarred, *seven, Job("floor", f"{_FLOOR} create {stored} {folder}", stored), created),
+        limits=(("create", "tar", 2.5), ("create", "floor", 1.1), *(("create", "7z", 1.0) for _ in seven)),
         synced=True,
     )
     yield Row(
@@ -155,7 +152,7 @@ def _small(work: Path, count: int) -> Iterator[Row]:
         jobs=(
             Job("tar", f"mkdir {out} && tar xf {tar} -C {out}", out),
             *unzip,
-            Job("floor", f"{_FLOOR} {folder} {out}", out),
+            Job("floor", f"{_FLOOR} restore {folder} {out}", out),
             Job("restore", f"{_RESTORE} {stored} --into {out}", out),
         ),
         limits=(("restore", "tar", 2.0), ("restore", "floor", 1.1), *(("restore", "7z", 1.0) for _ in seven)),
