@@ -29,7 +29,7 @@ _BATCH = 8 << 20  # bytes that such a thread reads before it takes others
 _SMALL = 1 << 16  # bytes; larger files are handed from thread to thread
 _MANY = 2000  # small files from which on a second process is forked
 
-Pieces = queue.SimpleQueue[tuple[Path, bytearray, int, bool]]
+Pieces = queue.SimpleQueue[tuple[str, bytearray, int, bool]]
 app = typer.Typer()
 
 
@@ -58,8 +58,16 @@ def create(archive: Path, folder: Path) -> None:
     """Write the files of a folder one after the other into one."""
     target = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     output = _Output(target)
-    for _, data in _handed(sorted(folder.iterdir())):
+    small, large = _by_size(folder)
+    for _, data in _handed(large):
         output.write(data)
+    batch = bytearray()
+    for path in small:
+        batch += _hashed(path)
+        if len(batch) >= _PIECE:
+            output.write(batch)
+            batch = bytearray()
+    output.write(batch)
     os.fsync(target)
 
 
@@ -68,14 +76,13 @@ def restore(folder: Path, out: Path) -> None:
     """Write the files of a folder into another, which is there only when all of them are."""
     staging = out.with_name(out.name + ".staging")
     staging.mkdir(mode=0o700)
-    sizes = {path: path.stat().st_size for path in sorted(folder.iterdir())}
-    small = [path for path, size in sizes.items() if size <= _SMALL]
+    small, large = _by_size(folder)
     half = len(small) // 2 if len(small) >= _MANY else 0
     child = os.fork() if half else -1
     if child == 0:
         _write_small(small[:half], staging)
         os._exit(0)
-    _write_large([path for path, size in sizes.items() if size > _SMALL], staging)
+    _write_large(large, staging)
     _write_small(small[half:], staging)
     if child > 0 and os.waitpid(child, 0)[1]:
         raise SystemExit("the other process failed")
@@ -87,6 +94,21 @@ def restore(folder: Path, out: Path) -> None:
     os.fsync(above)
 
 
+def _by_size(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the paths of small and of larger files."""
+    found = sorted((one.path, one.stat().st_size) for one in os.scandir(folder))
+    return [path for path, size in found if size <= _SMALL], [path for path, size in found if size > _SMALL]
+
+
+def _hashed(path: str) -> bytes:
+    """Return the content of a small file that was hashed."""
+    descriptor = os.open(path, os.O_RDONLY)
+    data = os.read(descriptor, _SMALL + 1)
+    os.close(descriptor)
+    blake3(data).digest()
+    return data
+
+
 class _Output:
     """A file that is sent to the disk while it is written."""
 
@@ -94,7 +116,7 @@ class _Output:
         self.descriptor = descriptor
         self._done = self._begun = 0
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: memoryview | bytearray) -> None:
         """Write a piece, and send those of some time on their way."""
         self._done += os.write(self.descriptor, data)
         if self._done - self._begun >= WRITE_BEHIND:
@@ -106,7 +128,7 @@ class _Output:
         self._begun = self._done
 
 
-def _read(paths: Iterable[Path], free: queue.SimpleQueue[bytearray], pieces: Pieces) -> None:
+def _read(paths: Iterable[str], free: queue.SimpleQueue[bytearray], pieces: Pieces) -> None:
     for path in paths:
         digest, size = blake3(), _PIECE
         descriptor = os.open(path, os.O_RDONLY)
@@ -120,7 +142,7 @@ def _read(paths: Iterable[Path], free: queue.SimpleQueue[bytearray], pieces: Pie
         os.close(descriptor)
 
 
-def _handed(paths: list[Path]) -> Iterator[tuple[Path, memoryview]]:
+def _handed(paths: list[str]) -> Iterator[tuple[str, memoryview]]:
     """Yield the pieces of files that a second thread reads and hashes; the last of each is less than a whole one."""
     free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
     pieces: Pieces = queue.SimpleQueue()
@@ -138,11 +160,11 @@ def _handed(paths: list[Path]) -> Iterator[tuple[Path, memoryview]]:
             free.put(buffer)
 
 
-def _write_large(paths: list[Path], out: Path) -> None:
+def _write_large(paths: list[str], out: Path) -> None:
     output = None
     for path, data in _handed(paths):
         if output is None:
-            output = _Output(os.open(out / path.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            output = _Output(os.open(f"{out}/{os.path.basename(path)}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # noqa: PTH119 - text
         output.write(data)
         if len(data) < _PIECE:
             output.send()
@@ -151,11 +173,10 @@ def _write_large(paths: list[Path], out: Path) -> None:
             output = None
 
 
-def _write_small(paths: Iterable[Path], out: Path) -> None:
+def _write_small(paths: Iterable[str], out: Path) -> None:
     for path in paths:
-        data = path.read_bytes()
-        blake3(data).digest()
-        descriptor = os.open(out / path.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        data = _hashed(path)
+        descriptor = os.open(f"{out}/{os.path.basename(path)}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)  # noqa: PTH119 - text
         os.write(descriptor, data)
         os.utime(descriptor, ns=(0, 0))
         os.close(descriptor)
