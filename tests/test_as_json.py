@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tokar.as_json import as_json, fields_json
+from tokar.as_json import as_json, fields_json, json_pieces
 
 
 class Colour(Enum):
@@ -65,3 +65,21 @@ def test_an_attribute_that_is_not_there_is_an_error() -> None:
 def test_a_value_without_a_form_in_json_is_an_error() -> None:
     with pytest.raises(AssertionError):
         as_json(object())
+
+
+@pytest.mark.parametrize("value", [{}, {"a": {}}, {"a": {"b": [1, {"c": []}], "\n": "x\ny"}, "d": [], "e": None}])
+def test_pieces_are_the_indented_text(value: dict[str, Any]) -> None:
+    assert "".join(json_pieces(value)) == json.dumps(value, indent=2)
+
+
+def test_an_iterator_becomes_an_array_that_is_held_nowhere() -> None:
+    rows = iter([{"at": 0}, {"at": 1}, {"at": 2}])
+    pieces = json_pieces({"rows": rows, "none": iter(())})
+    first = next(piece for piece in pieces if '"at"' in piece)
+    assert (json.loads(first.strip("[\n ")), next(rows)) == ({"at": 0}, {"at": 1})
+    assert json.loads('{"rows": [' + "".join(pieces).removeprefix(",")) == {"rows": [{"at": 2}], "none": []}
+
+
+def test_what_an_iterator_raises_ends_the_pieces() -> None:
+    with pytest.raises(ZeroDivisionError):
+        "".join(json_pieces({"rows": (1 // at for at in (1, 0))}))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
@@ -47,3 +48,21 @@ def fields_json(record: object, *names: str) -> dict[str, Any]:
     """Return the named attributes of a record as values for JSON; all of its fields where none is named."""
     chosen = names or tuple(field.name for field in fields(record))  # type: ignore[arg-type]
     return {name: as_json(getattr(record, name)) for name in chosen}
+
+
+def json_pieces(value: Any, indent: str = "\n") -> Iterator[str]:
+    """Yield the text of values for JSON, indented; an iterator among them becomes an array, held nowhere."""
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        for number, (key, one) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{deeper}{json.dumps(str(key))}: "
+            yield from json_pieces(one, deeper)
+        yield indent + "}"
+    elif isinstance(value, Iterator):
+        before = "["
+        for one in value:
+            yield before + deeper + json.dumps(one)
+            before = ","
+        yield "[]" if before == "[" else indent + "]"
+    else:
+        yield json.dumps(value, indent=2).replace("\n", indent)

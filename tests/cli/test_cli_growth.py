@@ -78,10 +78,11 @@ VERBS = {
     "chain --json": ("chain", "--json", "{archive}"),
     "restore --dry-run": ("restore", "--dry-run", "--into", "{out}", "{archive}"),
     "restore --json": ("restore", "--dry-run", "--json", "--all-files", "--into", "{out}", "{archive}"),
-    "restore": ("restore", "--all-files", "--accept-unrecoverable", "--into", "{out}.d", "{archive}"),
-    "restore again": ("restore", "--all-files", "--accept-unrecoverable", "--into", "{out}.d", "{archive}"),
+    "restore": ("restore", "--all-files", "--accept-unrecoverable", "--tree", "{out}.d", "{archive}"),
+    "restore again": ("restore", "--all-files", "--accept-unrecoverable", "--tree", "{out}.d", "{archive}"),
     "extract": ("extract", "--force", "-o", "{out}", "{archive}", "main.edb"),
     "salvage": ("salvage", "--force", "--json", "{damaged}", "{out}"),
+    "salvage text": ("salvage", "--force", "{damaged}", "{out}"),
     "backup": ("backup", "-q", "dir:{folder}", "{fresh}", "--type", "copy"),
     "backup lab": ("backup", "-q", "lab:{lab}", "{fresh}", "--type", "copy"),
     "probe": ("probe", "dir:{folder}"),
@@ -135,11 +136,15 @@ def files(count: int, kind: str) -> Iterator[tuple[str, bytes]]:
 
 
 def made(place: Path, count: int, kind: str) -> dict[str, Path]:
-    """A folder of a set and its archive, with the names of all that `rest_made` adds."""
+    """A folder of a set, its archive, that with damage all over, and the names of all that `rest_made` adds."""
     (place / "in" / "x").mkdir(parents=True)
     for name, content in files(count, kind):
         (place / "in" / name).write_bytes(content)
     tokar("create", "-q", "--compress", "none", place / "a.tokar", place / "in")
+    spoilt = bytearray((place / "a.tokar").read_bytes())
+    for at in range(9000, len(spoilt) - 5000, 40_000):
+        spoilt[at] ^= 0xFF
+    (place / "b.tokar").write_bytes(spoilt)
     names = ("out", "lab", "report", "text", "key")
     paths = {"folder": place / "in", "mine": place / "identity", "place": place} | {
         name: place / name for name in names
@@ -148,13 +153,9 @@ def made(place: Path, count: int, kind: str) -> dict[str, Path]:
 
 
 def rest_made(place: Path, count: int) -> None:
-    """The archive with damage all over and encrypted, a server, and texts."""
+    """The archive encrypted, a server, and texts."""
     mine = make_identity(place)
     tokar("create", "-q", "--compress", "none", place / "e.tokar", place / "in", "--recipients-file", f"{mine}.pub")
-    spoilt = bytearray((place / "a.tokar").read_bytes())
-    for at in range(9000, len(spoilt) - 5000, 40_000):
-        spoilt[at] ^= 0xFF
-    (place / "b.tokar").write_bytes(spoilt)
     make_key(place, "key")
     done("lab", "new", place / "lab", "--profile", "certadm")
     done("lab", "work", place / "lab", "-n", f"{count}")
@@ -289,6 +290,7 @@ def peak(work: Callable[[], object]) -> int:
 HOLDING = (
     *("create", "verify", "verify --content", "inspect", "inspect folder", "extract", "restore --dry-run"),
     *("check", "check folder", "check --content", "chain", "replay", "recover"),
+    *("salvage", "salvage text"),
 )
 # In the torture run so many that what is kept for those who ask again, some hundreds of values, counts for little.
 HELD = [("check folder", "good", 300), *product(HOLDING, KINDS, [MANY])]
@@ -298,6 +300,7 @@ HELD = [("check folder", "good", 300), *product(HOLDING, KINDS, [MANY])]
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fill what is filled once, at a small size: buffers, lists that end, and the free lists of the interpreter."""
     monkeypatch.setattr(records, "MAX_EXTRA_SIZE", 1 << 15)
+    monkeypatch.setattr(records, "MAX_JSON_SIZE", 1 << 16)
     monkeypatch.setattr(importlib.import_module("tokar.format.verify"), "_BATCH_SIZE", 1 << 15)
     monkeypatch.setattr(entry_reader, "_WINDOW_SIZE", 1 << 15)
     monkeypatch.setattr(writer, "_FLUSH_SIZE", 1 << 14)

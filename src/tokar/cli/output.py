@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TextIO
 
 from tokar import names, signals
-from tokar.as_json import fields_json
+from tokar.as_json import fields_json, json_pieces
 from tokar.cli.progress import Log, ProgressForm, ProgressLines, shown_bar
 from tokar.cli.tables import aligned, cells, is_coloured, print_fitted
 from tokar.errors import (
@@ -226,16 +226,24 @@ def stamped(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_json(value: dict[str, Any]) -> None:
-    """Print a JSON object as the result."""
-    write(begun(value) + "\n}\n")
+    """Print a JSON object as the result; an iterator in it becomes a list that is never held."""
+    write(_next_row())
+    for piece in json_pieces(stamped(value)):
+        write(piece)
+    write("\n")
+    _Output.rows += bool(_Output.rows)
 
 
 def begun(value: dict[str, Any]) -> str:
     """Return the text of a JSON object that is the result, or one of several, up to its last brace."""
-    between = ("", "\n", ", ")[min(_Output.rows, 2)]
-    text = json_text(stamped(value), indent=2)
+    text = _next_row() + json_text(stamped(value), indent=2).removesuffix("\n}")
     _Output.rows += bool(_Output.rows)
-    return between + text.removesuffix("\n}")
+    return text
+
+
+def _next_row() -> str:
+    """Return what stands before the next of several results."""
+    return ("", "\n", ", ")[min(_Output.rows, 2)]
 
 
 @contextmanager

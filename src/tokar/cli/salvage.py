@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tokar import names
+from tokar.as_json import as_json as to_json
 from tokar.as_json import fields_json
 from tokar.cli import output
 from tokar.cli.options import Force, Json, Quiet, archive_sink, end_with_json, local_file
@@ -117,8 +118,9 @@ def _json(out: Path, report: SalvageReport) -> dict[str, Any]:
             "complete": report.complete_count,
             "incomplete": report.incomplete_count,
             "lost": report.lost_count,
-            "listed": [fields_json(file, *_FILE_KEYS) for file in report.files],
-            "unknown": [{"first": first, "count": count} for first, count in report.unknown],
+            "listed": (fields_json(file, *_FILE_KEYS) for file in report.files),
+            "unknown": ({"first": first, "count": count} for first, count in report.unknown),
         },
-        **fields_json(report, "ranges", "range_count", "notes"),
+        "ranges": map(to_json, report.ranges),
+        **fields_json(report, "range_count", "notes"),
     }

@@ -205,7 +205,8 @@ class _Timeline:
                 found[stream].append(log.generation)
                 self._bases.setdefault(stream, printable(log.base))
         own = _streams_of(one.facts)  # first: what is said of the set is said there
-        runs = {stream: runs_of(found[stream]) for stream in sorted(found, key=lambda stream: stream not in own)}
+        order = sorted(found, key=lambda stream: stream not in own)
+        runs = {stream: joined((one, one) for one in found[stream]) for stream in order}
         told = one.receipt or one.numbers
         if told and told[0]:
             runs.setdefault(next(self._chain.logs.streams, b""), (told,))
@@ -253,7 +254,8 @@ class _Timeline:
         for log in logs:
             self._note(number, log, key, fault.message)
         if fault.generations and not logs:
-            stream, runs = self._home(number, fault.generations[0]), [*runs_of(fault.generations)]
+            stream = self._home(number, fault.generations[0])
+            runs = [*joined((one, one) for one in fault.generations)]
             if len(fault.generations) == MOST_LISTED:  # the fault lists no more of them
                 after = self._chain.logs.after(stream, runs[-1][1])
                 runs[-1] = runs[-1][0], max(runs[-1][1], (after or 0) - 1)
@@ -350,11 +352,6 @@ def _scale(sets: Iterable[Row], others: Iterable[Row]) -> Run:
         min([low, *(max(one, low - room) for one, _ in inside)]),
         max([high, *(min(one, high + room) for _, one in inside)]),
     )
-
-
-def runs_of(generations: Iterable[int]) -> tuple[Run, ...]:
-    """Return generations as runs, in order."""
-    return joined((one, one) for one in generations)
 
 
 def joined(runs: Iterable[Run]) -> tuple[Run, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 from tokar import names, tokens
@@ -293,16 +293,18 @@ def new_summary(losses: Losses, found: DamageMap, writer: ArchiveWriter, *, fini
     is_partial = not whole or (old is not None and old.outcome == "partial")
     if losses.incomplete_count or losses.lost_count or not whole:
         extra.pop("generations", None)  # which logs are left is not for this layer to say
-    lost = [*extra.pop("lost", ()), *_lost_items(losses)]
+    earlier = extra.pop("lost", ())
 
     def summary() -> Summary:
         outcome = "partial" if is_partial else "complete"
         return Summary(writer.entry_count, writer.content_size, finished, outcome, extra)
 
     room = _make_room(extra, losses, records.MAX_JSON_SIZE - _SPARE_ROOM - len(summary().build()))
+    lost = chain(earlier, _lost_items(losses))
     kept = canonical_json.fitting(lost, room, lambda item: len(canonical_json.encode(item)) + 1)
-    if len(kept) < len(lost):
-        losses.notes.append(f"SUMM has no room for {len(lost) - len(kept)} of {len(lost)} losses")
+    count = sum(1 for _ in chain(earlier, _lost_items(losses)))
+    if len(kept) < count:
+        losses.notes.append(f"SUMM has no room for {count - len(kept)} of {count} losses")
     notes = [*extra.pop("notes", ()), *(note[:_MAX_NAME] for note in losses.notes)]
     extra.update({key: value for key, value in (("lost", kept), ("notes", notes)) if value})
     return summary()
