@@ -249,6 +249,13 @@ row("clean", "no database, other records in log 6", both(drop(DB), rewritten(log
 row("clean", "no database, garbage in log 8", both(drop(DB), garbage(log(8))), NOT, Kind.LOG_UNREADABLE, -501)
 row("clean", "no database, log 7 as 8", both(drop(DB), copy(log(7), log(8))), NOT, Kind.LOG_NAME, -513)
 
+# --- Logs of a format that is not known ---
+for file in (log(3), log(8), CUR):
+    row("clean", f"{file} of format 9", header(file, (32, u32(9))), OPEN)
+for file in (log(3), CUR):
+    row("crashed", f"{file} of format 9", header(file, (32, u32(9))), OPEN)
+row("crashed", "all logs of format 9", both(*(header(one, (32, u32(9))) for one in (log(3), log(4), CUR))), OPEN)
+
 # --- Headers that say what no engine writes together ---
 row("clean", "shut down, and it needs logs", header(DB, *needs(8, 9)), OPEN)
 row("dirty", "made clean by hand", header(DB, state(3)), OPEN)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from chain_sets import DATABASE, OTHER_STREAM, archive, checkpoint, database, dirty, logs, streaming
 from command_line import done, tokar
-from real_sets import rewritten
+from real_sets import header, rewritten, u32
 from recovery_sets import flip, write
 
 from tokar.ese.values import LogPosition
 from tokar.sets.outcome import Word
+from verbs import unlike_together
 
 Files = dict[str, bytes]
 ALL = logs(1, 12)
@@ -79,6 +80,17 @@ def made(folder: Path, kind: str, files: Files) -> Path:
         return archive(path, files, kind=kind, tokens=dict.fromkeys(files, 0x21)).path
     done("create", "-q", "--kind", kind, path, write(folder / kind, files))
     return path
+
+
+@pytest.mark.parametrize("later", [part(8, 10), part(8, 9)])
+def test_a_log_of_an_unknown_format_is_not_judged_in_any_set(later: Files, tmp_path: Path) -> None:
+    header(name(9), (32, u32(9)))(later)
+    sets = [made(tmp_path, "full", COPY), made(tmp_path, "logs", later)]
+    for named in (sets, sets[1:]):
+        assert [*unlike_together(named)] == []
+        result = tokar("chain", "--json", *named)
+        assert result.exit_code == 9
+        assert "of format 9" in result.json()["outcome"]["why"]
 
 
 @pytest.mark.parametrize("title", ROWS)

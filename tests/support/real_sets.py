@@ -175,13 +175,14 @@ def sealed(block: bytes) -> bytes:
 
 
 def header(name: str, *fields: tuple[int, bytes], size: int = PAGE) -> Callable[[Files], None]:
-    """Write fields at offsets of both header copies of a database, with right checksums."""
+    """Write fields at offsets of both header copies of a database, or the one of a log, with right checksums."""
+    copies = 1 if name.endswith(".log") else 2
 
     def edit(data: bytes) -> bytes:
         block = bytearray(data[:size])
         for offset, value in fields:
             block[offset : offset + len(value)] = value
-        return sealed(bytes(block)) * 2 + data[2 * size :]
+        return sealed(bytes(block)) * copies + data[copies * size :]
 
     return change(name, edit)
 

@@ -109,6 +109,8 @@ def _target_of(facts: DatabaseFacts, table: LogTable) -> Target:
         target.why_not, target.is_faulty = blocking[0].message, True
     elif opaque := next((log for log in run.run if log.is_opaque), None):
         target.why_not = f"{opaque.name} is of a format that is not known"
+    elif run.assumed:
+        target.why_not = f"{run.assumed} is of a format that is not known"
     else:
         _look_beyond(target, table)
     target.is_forward = header is not None and header.is_clean

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tokar import tokens
-from tokar.errors import ExistingFileError, FormatError, LockedError, RestoreError
+from tokar.errors import ExistingFileError, FormatError, LockedError, RestoreError, SetError
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
@@ -35,7 +35,7 @@ from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
-from tokar.sets.outcome import LastLine, outcome_of
+from tokar.sets.outcome import LastLine, Word, outcome_of, unjudged_in, worst
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 from tokar.trust.signatures import AllowedSigners
@@ -123,15 +123,17 @@ class OpenSets:
             names={
                 (at, number): name for at, one in enumerate(sets) for number, name in renamed.get(one.root, {}).items()
             },
-            outcome=self._outcome(sets[0]),
+            outcome=self._outcome(sets),
             selection=selection,
             whole=until is None,
         )
 
-    def _outcome(self, first: BackupSet) -> LastLine | None:
+    def _outcome(self, sets: Sequence[BackupSet]) -> LastLine | None:
         """Return what the verdict on the set with the databases comes to, together with the logs of the others."""
-        start = self.chain.start_of(self.chain.sets.index(first))
-        return outcome_of(start.verdict, start.facts) if start else None
+        start = self.chain.start_of(self.chain.sets.index(sets[0]))
+        unjudged = [why for one in sets[1:] for why in unjudged_in(one.facts)][:1]
+        found = (LastLine(Word.NOT_PROVEN, why, SetError.exit_code) for why in unjudged)
+        return worst([outcome_of(start.verdict, start.facts), *found]) if start else None
 
     def _open(self, backup_set: BackupSet) -> Archive:
         try:

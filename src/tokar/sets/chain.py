@@ -85,6 +85,7 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         damaged += [fault for fault in missing if not all(map(logs.has, fault.generations))]
         older = [fault for one in found for fault in one.faults]
         cause = older[0] if older else _missing_full(sets, backup_set, others)
+        damaged = _as_said(damaged, starts)
         verdict = _verdict_of(None, (cause, *damaged, *_holes_below(sets, logs, number), *remarks))
         return replace(verdict, part=part_of(backup_set.generations))
     base = next(start for start in starts if start.number == best.start)
@@ -98,7 +99,8 @@ def _holes_below(sets: Sequence[BackupSet], logs: LogTable, number: int) -> Iter
         held = {log.generation for log in own}
         for log in own:
             generation = log.generation or 0
-            lower = logs.before(stream, generation) if generation - 1 not in held else None
+            is_there = generation - 1 in held or logs.opaque_at(generation - 1)
+            lower = None if is_there else logs.before(stream, generation)
             found = logs.versions(stream, lower) if lower else []
             held_alone = not any(sets[at].has_databases for one in found for at in one.sets)
             if found and held_alone and all(link(one.facts, log).fault for one in found):
@@ -126,7 +128,6 @@ def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: C
     Unwanted are those below the first one that is played, and those of which another copy is. What is in the way of
     these databases is said as it is said of them.
     """
-    said = {(one.kind, one.message): one for one in start.blocking}
     named = {log.name: log for log in own.facts.logs}
     low = min((run.start for run in start.runs), default=0)
 
@@ -137,12 +138,17 @@ def _as_wanted(faults: Iterable[Fault], own: BackupSet, logs: LogTable, start: C
         return max((log.generation or 0, log.named_generation or 0)) >= low or log.current
 
     found = []
-    for fault in faults:
+    for fault in _as_said(faults, [start]):
         files = [named[name] for name in fault.files if name in named]
         spared = fault.kind in _OF_LOGS and files and not any(map(is_wanted, files))
-        meant = said.get((fault.kind, fault.message), fault)
-        found.append(replace(fault, severity=Severity.WARNING) if spared else meant)
+        found.append(replace(fault, severity=Severity.WARNING) if spared else fault)
     return found
+
+
+def _as_said(faults: Iterable[Fault], starts: Iterable[ChainStart]) -> list[Fault]:
+    """Return faults, those that are in the way of databases as they are said of these."""
+    said = {(one.kind, one.message): one for start in starts for one in start.blocking}
+    return [said.get((fault.kind, fault.message), fault) for fault in faults]
 
 
 def without_mended(faults: Iterable[Fault], mended: Mapping[str, Fault]) -> list[Fault]:
@@ -222,6 +228,9 @@ def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: in
         return fork_fault(sets, following, run.forks or there)
     if there:
         fault = break_fault(run.logs[-1], there[0].facts, hard=run.hard)
+        return _out_of_reach(fault, range(following, target + 1))
+    if opaque := logs.opaque_at(following):
+        fault = Rules.LOG_UNREADABLE.of_log(opaque, opaque.note, hard=run.hard)
         return _out_of_reach(fault, range(following, target + 1))
     upto = min(logs.after(run.stream, run.end) or target + 1, target + 1)
     hole = range(following, max(upto, following + 1))
@@ -351,7 +360,9 @@ class Chain:
         faults = without_mended(judge_set(self.sets[number].facts).faults, mended_logs(self.sets, self.logs, number))
         base = self.verdicts[number].start
         start = self.start_of(base) if base is not None and base != number else None
-        return _as_wanted(faults, self.sets[number], self.logs, start) if start is not None else faults
+        if start is not None:
+            return _as_wanted(faults, self.sets[number], self.logs, start)
+        return faults if self.sets[number].has_databases else _as_said(faults, self.starts)
 
     def verdict_on(self, backup_set: BackupSet) -> ChainVerdict:
         """Return the verdict on a set."""
@@ -377,7 +388,10 @@ class Chain:
         start = None if verdict.start is None else self.start_of(verdict.start)
         facts = self.sets[number].facts
         alone = LeftOpen([*unjudged_in(facts)], [*not_asked_in(facts)])
-        return weigh(verdict.blocking, left_open(start.verdict, start.facts) if start else alone, verdict.part)
+        if start is not None:
+            together = left_open(start.verdict, start.facts)
+            alone = LeftOpen([*alone.unjudged, *together.unjudged], together.unasked)
+        return weigh(verdict.blocking, alone, verdict.part)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""

@@ -232,7 +232,9 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
     together = {at for version in chain.logs.of_stream(run.stream) for at in version.sets} - {number}
     for log in (log for at in sorted(together) for log in chain.sets[at].facts.logs):
         if log.damaged and (log.current or (log.generation or 0) > run.end):
-            raise _not_all(chain, run, Rules.LOG_UNREADABLE.of_log(log, log.note))
+            fault, start = Rules.LOG_UNREADABLE.of_log(log, log.note), chain.start_of(number)
+            known = (one for one in start.blocking if one.message == fault.message) if start else iter(())
+            raise _not_all(chain, run, next(known, fault))
     for version in chain.logs.of_stream(run.stream):
         if version.generation < run.start or run.at(version.generation) == version or version.sets == {number}:
             continue  # what the set with the databases itself has and does not reach, its own verdict names

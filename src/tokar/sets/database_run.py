@@ -67,6 +67,7 @@ class DatabaseRun:
         self.missing = GenerationRuns()  # Needed generations that are not here
         self.given_up = 0  # The generation from which on logs are given up with a loss; 0 where none are
         self._by_number = False
+        self.assumed = ""  # A current log of a format that is not known, which may be the last one that is needed
         self._uncompared: list[str] = []  # Copies of one log that nobody has compared
         self._untold: list[str] = []  # Logs that may be of either of two histories, and nothing tells
         self._is_forked = False  # Whether two histories lead on, and nothing says which is wanted
@@ -216,6 +217,8 @@ class DatabaseRun:
             assert log is not None
             self._take(log, before, Severity.ERROR if generation <= need.high else Severity.LOSS)
             before, expected = log, generation + 1
+        if expected == need.committed and (log := self._opaque_current()):
+            self.assumed, expected = log.name, expected + 1
         if expected <= need.committed:
             self.missing.append(range(expected, need.committed + 1))
         self._note_missing(signature)
@@ -361,6 +364,11 @@ class DatabaseRun:
             or (log.signature and (log.signature != self.signature or (log.generation or 0) < generation))
         ]
 
+    def _opaque_current(self) -> LogFacts | None:
+        bases = {log.base for log in self.run}
+        found = (log for log in self._table.logs if log.is_opaque and log.current and not log.generation)
+        return next((log for log in found if not bases or log.base in bases), None)
+
     def _note_gone(self, rule: Rule, gone: GenerationRuns) -> None:
         """Note the logs of which nothing is here."""
         if not gone:
@@ -445,7 +453,8 @@ class DatabaseRun:
             return Verdict.DAMAGED
         if any(fault.severity is Severity.LOSS for fault in faults):
             return Verdict.WITH_LOSS
-        if self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START} or self._untold or self.facts.why_halted:
+        is_open = self.need.basis in {Basis.UNKNOWN, Basis.BACKUP_START} or self._by_number or self.assumed
+        if is_open or self._untold or self.facts.why_halted:
             return Verdict.NOT_CHECKED
         return Verdict.CLEAN if self.need.basis is Basis.CLEAN else Verdict.RECOVERABLE
 
@@ -459,6 +468,8 @@ class DatabaseRun:
         yield from (*self._untold, *self._uncompared)
         if need.not_checked and (need.hard or self.missing):  # more logs than are needed are enough
             yield f"{name}: {need.not_checked}"
+        if self.assumed:
+            yield f"{name}: {self.assumed} may be log 0x{need.committed:X}, and is of a format that is not known"
         if self._by_number:
             yield f"{name}: logs of a format that is not known are taken by the numbers in their names alone"
         if self.facts.pages is not None and (why := self.facts.pages.not_verified or self.facts.pages.caveat):

@@ -226,6 +226,11 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
     for patch in facts.patches:
         if patch.size and patch.trailer is None:
             yield f"{patch.name}: a patch file with content; its layout is not known, it is kept as it is"
+    yield from opaque_in(facts)
+
+
+def opaque_in(facts: SetFacts) -> Iterator[str]:
+    """Yield the logs of formats that are not known, each with what is known of it."""
     for log in facts.logs:
         if log.is_opaque:
             yield f"{log.name}: {log.note or 'a log of a format that is not known'}"
@@ -350,7 +355,9 @@ def _run_faults(table: LogTable) -> Iterator[Fault]:
     """Yield the holes and broken links in a set of nothing but logs, of each of which the best copy counts."""
     for stream in table.streams:
         for before, log in pairwise(one.facts for one in table.of_stream(stream)):
-            yield from step_faults(before, log)
+            gone = range((before.generation or 0) + 1, log.generation or 0)
+            if not gone or not all(map(table.opaque_at, gone)):
+                yield from step_faults(before, log)
 
 
 def step_faults(before: LogFacts, log: LogFacts) -> Iterator[Fault]:

@@ -264,6 +264,10 @@ class LogTable:
         """Return whether there is a log of a generation."""
         return any(one.present(generation, generation) for one in self._streams.values())
 
+    def opaque_at(self, generation: int) -> LogFacts | None:
+        """Return the log of a format that is not known that says that it is of a generation."""
+        return next((log for log in self.claiming(generation) if log.is_opaque), None)
+
     def following(self, version: Version) -> list[Version]:
         """Return the logs that continue one: more than one where histories parted after it."""
         found = self.versions(version.stream, version.generation + 1)

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from tokar.errors import SetError, StorageError
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts, is_foreign
-from tokar.sets.judge import TO_PROVE, SetVerdict
+from tokar.sets.judge import TO_PROVE, SetVerdict, opaque_in
 from tokar.tokens import SERVED
 from tokar.words import some
 
@@ -79,7 +79,7 @@ def unproven(verdict: SetVerdict) -> Iterator[str]:
 
 
 def unjudged_in(facts: SetFacts) -> Iterator[str]:
-    """Yield what nobody can judge in a set: files of an unknown engine, files beside a database that is not here.
+    """Yield what nobody can judge in a set: files of an unknown engine or format, files beside a database elsewhere.
 
     Also the databases whose pages were to be verified and could not be, each with the reason.
     """
@@ -87,6 +87,7 @@ def unjudged_in(facts: SetFacts) -> Iterator[str]:
         yield "its files are of an engine that is not known here"
     elif facts.is_without_a_set and (facts.profile in SERVED or facts.holds_other_files_of_an_engine):
         yield NOTHING_TO_RECOVER
+    yield from opaque_in(facts)
     for one in facts.databases:
         if one.pages is not None and one.pages.not_verified and not one.temporary:
             yield f"{one.name}: {one.pages.not_verified}"
@@ -109,7 +110,7 @@ class LeftOpen:
 
 def left_open(verdict: SetVerdict, facts: SetFacts) -> LeftOpen:
     """Return what the verdict on a set does not answer."""
-    return LeftOpen([*unproven(verdict), *unjudged_in(facts)], [*verdict.not_checked, *not_asked_in(facts)])
+    return LeftOpen([*unjudged_in(facts), *unproven(verdict)], [*verdict.not_checked, *not_asked_in(facts)])
 
 
 def not_verified(facts: SetFacts) -> Iterator[str]:
@@ -144,10 +145,10 @@ def weigh(blocking: Sequence[Blocking], left: LeftOpen, part: LastLine | None = 
         return LastLine(Word.NOT_PROVEN, why, blocking[0].exit_code)
     if blocking:
         return LastLine(Word.WITH_LOSS, _why(blocking[0]), blocking[0].exit_code)
-    if part is not None:
-        return part
     if left.unjudged:
         return LastLine(Word.NOT_PROVEN, left.unjudged[0], SetError.exit_code)
+    if part is not None:
+        return part
     return LastLine(Word.NOT_PROVEN, left.unasked[0]) if left.unasked else LastLine(Word.RESTORABLE)
 
 

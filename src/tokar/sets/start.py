@@ -196,5 +196,5 @@ def _in_their_place(sets: Sequence[BackupSet], number: int, run: LogRun, logs: L
     for log in (log for one in others for log in one.facts.logs) if run.end < run.floor else ():
         numbers = {run.floor} if log.current else {log.generation, log.named_generation} - {None}
         gone = [one for one in numbers if one and run.start <= one <= run.floor and not logs.versions(run.stream, one)]
-        if gone and stream_of(log) != run.stream:
+        if gone and (stream_of(log) != run.stream or log.generation is None):
             yield log
