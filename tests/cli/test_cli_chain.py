@@ -7,7 +7,7 @@ from command_line import done, tokar
 from recovery_sets import DATABASE, OTHER_STREAM, archive, database, logs, moment, prior_of, streaming, write
 
 from tokar.ese.values import LogPosition
-from tokar.sets.receipt import Receipt, Truncation, write_receipt
+from tokar.sets.receipt import ArchiveTold, BackupTold, Receipt, Truncation, write_receipt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,12 +131,28 @@ def test_the_last_line_is_about_the_worst_set(folder: Path) -> None:
 def test_an_archive_that_cannot_be_read_does_not_hide_the_others(folder: Path) -> None:
     cut = (folder / "inc2.tokar").read_bytes()[:-20]
     (folder / "inc2.tokar").write_bytes(cut)
-    result = tokar("chain", folder)
-    assert result.exit_code == 5
-    assert "inc1.tokar" in result.stdout
-    assert "cannot be read: it ends" in result.stdout
-    assert result.stdout.count("NOT RESTORABLE") == 0
-    assert result.stdout.splitlines()[-1].startswith("NOT PROVEN: cannot be read: it ends")
+    named = tokar("chain", *sorted(folder.iterdir()))
+    assert named.exit_code == 5
+    assert "inc1.tokar" in named.stdout
+    assert "cannot be read: it ends" in named.stdout
+    assert named.stdout.count("NOT RESTORABLE") == 0
+    assert named.stdout.splitlines()[-1].startswith("NOT PROVEN: cannot be read: it ends")
+
+
+def test_an_archive_that_cannot_be_read_stops_a_chain_of_a_folder_only_where_it_is_needed(folder: Path) -> None:
+    cut = (folder / "inc2.tokar").read_bytes()[:-20]
+    (folder / "inc2.tokar").write_bytes(cut)
+    result = done("chain", "--content", folder)
+    assert "cannot be read, and takes no part: it ends" in result.stdout
+    restored = done("restore", "--dry-run", "--chain", folder, "--into", folder / "out")
+    assert result.stdout.splitlines()[-1] == "RESTORABLE"
+    assert "cannot be read, and takes no part: it ends" in restored.stderr
+    assert "error" not in done("chain", "--json", folder).json()
+    archived: ArchiveTold = {"id": "00" * 16, "root": "00" * 32}
+    backup: BackupTold = {"took": "incremental", "generations": {"low": 10, "high": 11}}
+    write_receipt(folder / "inc2.tokar", Receipt("sealed", Truncation.DONE, archive=archived, backup=backup))
+    for verb in (["chain"], ["restore", "--dry-run", "--into", folder / "out", "--chain"]):
+        assert tokar(*verb, folder).exit_code == 5, "its receipt says that it has later logs"
 
 
 def test_other_files_and_archives_being_written_are_passed_over(folder: Path) -> None:

@@ -13,12 +13,11 @@ from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.fault_lines import FaultLines
 from tokar.cli.options import AcceptUnsigned, Json, Quiet, Revoked, SignedBy, allowed_signers, local_file, name_beside
 from tokar.cli.timeline import print_timeline
-from tokar.collect.on_disk import Given, find_all
-from tokar.errors import SetError, worst_of
-from tokar.sets.chain import Chain, build_chain
-from tokar.sets.outcome import LastLine, Word, worst
+from tokar.collect.on_disk import Given, find_all, judge_together
+from tokar.errors import worst_of
+from tokar.sets.chain import Chain
 from tokar.sets.start import ChainStart
-from tokar.words import log_range, some
+from tokar.words import log_range
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -59,30 +58,22 @@ def show_chain(
         given = Given.of([stack.enter_context(local_file(path)) for path in paths])
         name_beside(given.beside)
         found, lying = find_all(given, examine=content, signers=signers, keyring=keyring)
-    locked = [one.label for one in found.sets if content and not one.facts.examined and one.receipt is None]
-    chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
-    # What is here may do without a file that cannot be read, or not: it may also be the full, or logs that are missing.
-    does = chain.outcome is not None and chain.outcome.word in {Word.RESTORABLE, Word.NOT_PROVEN}
-    word = Word.NOT_PROVEN if does else Word.NOT_RESTORABLE
-    unreadable = [LastLine(word, f"cannot be read: {error}", error.exit_code) for error in found.problems]
-    changing = [name for one in lying for name in one.changed]
-    if locked:
-        why = f"content of {some(locked)}: it is encrypted, and nothing that was given opens it (--identity)"
-        unreadable.append(LastLine(Word.NOT_PROVEN, why, SetError.exit_code))
-    outcome = worst([*unreadable, *([chain.outcome] if chain.outcome else [])])
-    if changing:
-        outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)
+    together = judge_together(found, lying, examine=content)
+    chain, outcome = together.chain, together.outcome
     if as_json:
         problems = [output.error_json(error) for error in found.problems]
         signed = to_json(signers.accepted) if signers else None
         found_json = {"outcome": to_json(outcome), "unreadable": problems, "signed_by": signed}
-        failed = worst_of(found.problems)
+        failed = worst_of(together.needed)
         found_json |= {"error": output.error_json(failed)} if failed else {}
         output.as_json({**chain.to_json(), **found_json})
     elif not quiet:
         _print(chain)
-        for one in unreadable:
-            output.line(output.safe(one.why))
+        for error in found.problems:
+            spared = "" if error in together.needed else ", and takes no part"
+            output.line(f"cannot be read{spared}: {output.safe(str(error))}")
+        if together.locked:
+            output.line(output.safe(together.locked.why))
         output.last_line(outcome, *(one.profile for one in chain.sets))
     if outcome is not None and outcome.exit_code:
         raise typer.Exit(outcome.exit_code)

@@ -17,7 +17,7 @@ from blake3 import blake3
 from tokar import names
 from tokar.collect.collect import Collection, CollectRequest, gather
 from tokar.collect.found import Candidate, FileState
-from tokar.errors import NothingFoundError, NotSignedError, StorageError
+from tokar.errors import ArchiveError, NothingFoundError, NotSignedError, SetError, StorageError
 from tokar.ese import identify as ese
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
@@ -26,8 +26,9 @@ from tokar.format.encryption import Keyring
 from tokar.replay.files import SetFiles
 from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
-from tokar.sets.chain import build_chain
+from tokar.sets.chain import Chain, build_chain
 from tokar.sets.facts import SetFacts
+from tokar.sets.outcome import LastLine, Word, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.trust.signatures import AllowedSigners
@@ -254,7 +255,41 @@ def find_all(
     apart = [replace(one, facts=_followed(one.facts, [one], files, keyring)) if _was_read(one) else one for one in sets]
     followed, count = followed_together(apart, files, keyring), len(found.sets)
     on_disk = (replace(one, backup_set=its) for one, its in zip(lying, followed[count:], strict=True))
-    return FoundSets(tuple(followed[:count]), found.problems), tuple(on_disk)
+    return replace(found, sets=tuple(followed[:count])), tuple(on_disk)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """How all that was found fits together, and what it comes to."""
+
+    chain: Chain  # How the sets fit together
+    outcome: LastLine | None  # What it comes to; None where there is nothing
+    needed: tuple[ArchiveError, ...]  # What cannot be read and is needed, or was named: it is in the way
+    locked: LastLine | None  # What is encrypted, where content was asked for
+
+
+def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: bool = False) -> Together:
+    """Return what sets come to together. One in a folder that cannot be read is in the way of none that do without it.
+
+    Args:
+        found: What is in archives, receipts and folders.
+        lying: What lies as it is.
+        examine: Whether content was asked for.
+    """
+    chain = build_chain((*found.sets, *(one.backup_set for one in lying)))
+    own = chain.outcome
+    passes = own is not None and own.word in {Word.RESTORABLE, Word.NOT_PROVEN}
+    beyond = [*found.beyond(max((start.end for start in chain.starts), default=0))]
+    needed = [one for one in found.problems if not passes or one in beyond or one in found.named]
+    word = Word.NOT_PROVEN if passes else Word.NOT_RESTORABLE  # it may be the full, or logs that are missing
+    lines = [LastLine(word, f"cannot be read: {error}", error.exit_code) for error in needed]
+    closed = [one.label for one in found.sets if examine and not one.facts.examined and one.receipt is None]
+    why = f"content of {some(closed)}: it is encrypted, and nothing that was given opens it (--identity)"
+    locked = LastLine(Word.NOT_PROVEN, why, SetError.exit_code) if closed else None
+    outcome = worst([one for one in (*lines, locked, own) if one is not None])
+    if changing := [name for one in lying for name in one.changed]:
+        outcome = LastLine(Word.NOT_PROVEN, f"{some(changing)}: written to while it was read", SetError.exit_code)
+    return Together(chain, outcome, tuple(needed), locked)
 
 
 _Files = Mapping[bytes, Sequence[Candidate]]

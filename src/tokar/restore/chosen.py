@@ -97,7 +97,8 @@ class OpenSets:
                 error.add_note(f"also: cannot be read: {problem}")
             raise
         if until is None:
-            self._found.demand_none_beyond(selection.target)
+            for needed in self._found.beyond(selection.target):
+                raise needed
         known = {(one.id, one.root): one for one in self.chain.sets}
         sets = [known[one.id, one.root] for one in selection.sets]
         archives = tuple(map(self._open, sets))

@@ -164,21 +164,18 @@ class FoundSets:
     """The sets that were found."""
 
     sets: tuple[BackupSet, ...]  # The sets
-    problems: tuple[ArchiveError, ...]  # Archives and receipts in folders that cannot be read, each with the reason
+    problems: tuple[ArchiveError, ...]  # Archives and receipts that cannot be read, each with the reason
+    named: tuple[ArchiveError, ...] = ()  # Those of them that were named, and did not only lie in a folder
 
-    def demand_none_beyond(self, generation: int) -> None:
-        """Check that no archive that cannot be read has logs after a generation, going by its receipt.
-
-        Raises:
-            ArchiveError: One has.
-        """
+    def beyond(self, generation: int) -> Iterator[ArchiveError]:
+        """Yield the archives that cannot be read and have logs after a generation, going by their receipts."""
         told = {one.label: one.receipt for one in self.sets if one.receipt is not None}
         for problem in self.problems:
             low, high = told.get(f"{problem.path}{RECEIPT_SUFFIX}", (0, 0))
             if high > generation:
                 problem.add_note(f"its receipt says that it holds {logs_text([range(low, high + 1)])[0]}")
                 problem.hint = problem.hint or f"leave it out with --until 0x{generation:X}"
-                raise problem
+                yield problem
 
 
 def find_sets(
@@ -211,6 +208,7 @@ def find_sets(
     load = partial(_load, examine=examine, progress=progress, signers=signers, keyring=keyring)
     sets: list[BackupSet] = []
     problems: list[ArchiveError] = []
+    wanted: list[ArchiveError] = []
     named = {path for path in map(Path, paths) if not path.is_dir()}
     for path in map(Path, paths):
         for one in [path] if path in named else files_in(path):
@@ -224,9 +222,10 @@ def find_sets(
                     raise
                 if path in named or not isinstance(error, NoSetError):  # which in a folder is in nobody's way
                     problems.append(error)
+                    wanted += [error] if path in named else []
     if not sets and not problems:
         raise InputError("there is no archive there", hint="name archives, or folders with archives")
-    return FoundSets(tuple(sets), tuple(problems))
+    return FoundSets(tuple(sets), tuple(problems), tuple(wanted))
 
 
 def _load(
