@@ -44,6 +44,7 @@ from real_sets import (
     needs,
     only,
     page_dbtime,
+    page_field,
     rename,
     rewritten,
     state,
@@ -359,6 +360,7 @@ row("dirty", "never shut down, by its header", header(DB, (56, bytes(8))), YES)
 row("dirty", "a page of the future", page_dbtime(DB, 300, 1 << 40), NOT, Kind.PAGES_OFF_CHAIN, -567)
 row("dirty", "a page one step ahead of the logs", page_dbtime(DB, 300, 25653 + 1), NOT, Kind.PAGES_OFF_CHAIN, -567)
 row("dirty", "a page at the end of the logs", page_dbtime(DB, 300, 25653), YES)
+row("clean", "a leaf that says it is none", page_field(DB, 14, 36, u32(0x12800)), NOT, Kind.PAGES_DAMAGED, -327)
 row("clean", "a page of the future", page_dbtime(DB, 40, 1 << 40), NOT, Kind.PAGES_OFF_CHAIN, -344)
 for number in (3, 6):
     row("crashed", f"segment {number} of another server in the current log",

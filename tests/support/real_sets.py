@@ -127,10 +127,15 @@ def bring_segments(folder: Callable[[], Files], source: str, name: str, *numbers
 
 def page_dbtime(name: str, number: int, dbtime: int, size: int = PAGE) -> Callable[[Files], None]:
     """Let a page say that it was changed at another time, with a right checksum."""
+    return page_field(name, number, 8, dbtime.to_bytes(8, "little"), size)
+
+
+def page_field(name: str, number: int, offset: int, value: bytes, size: int = PAGE) -> Callable[[Files], None]:
+    """Write a field of a page, with a right checksum."""
 
     def edit(data: bytes) -> bytes:
         at = (number + 1) * size
-        page = data[at : at + 8] + dbtime.to_bytes(8, "little") + data[at + 16 : at + size]
+        page = data[at : at + offset] + value + data[at + offset + len(value) : at + size]
         return data[:at] + seal_page(page, number) + data[at + size :]
 
     return change(name, edit)

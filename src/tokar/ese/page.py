@@ -41,7 +41,8 @@ _WITH_ROOT: Final = {1, 3, 4}  # a table, an index, long values
 _SPACE_HEAD: Final = struct.Struct("<8xII")  # flags, and the root of the owned extents; the available ones are next
 _SPACE_HEADS: Final = {16, 25}  # without and with a counter before it
 _MANY_EXTENTS: Final = 1
-_TREE_FLAGS: Final = 0x27
+TREE_FLAGS: Final = 0x27
+"""What a page is to its tree: a root, a leaf, a parent of leaves, of a space tree. Neighbours are the same."""
 _SPACE_ROOT: Final = 0x23  # root, leaf, space tree, and no parent of leaves
 _EXTENT: Final = struct.Struct("<HII")
 DELETED_NODE: Final = 2
@@ -78,7 +79,7 @@ def last_owned(page: bytes) -> int:
     """
     header = PageHeader.unpack(page)
     links = header.previous_page or header.next_page
-    if header.flags & _TREE_FLAGS != _SPACE_ROOT or header.object_id != SYSTEM_OBJECT or links:
+    if header.flags & TREE_FLAGS != _SPACE_ROOT or header.object_id != SYSTEM_OBJECT or links:
         return 0
     end = 0
     for flags, node in _nodes(page, header):

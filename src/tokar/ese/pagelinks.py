@@ -1,8 +1,9 @@
 """Whether the pages of a database lead to each other: neighbours, children and roots, each against what names it.
 
 The engine holds the page that it comes to against the one that it came from: it must name that one as its neighbour on
-the other side, belong to the same object, and be in use (-327, -338). Only pages of objects that the catalog names are
-sure to be alive: what is left of a dropped table leads anywhere. A page that leaves its tree is marked as empty.
+the other side, belong to the same object, be as far from the leaves, and be in use (-327, -338). Only pages of objects
+that the catalog names are sure to be alive: what is left of a dropped table leads anywhere. A page that leaves its tree
+is marked as empty.
 
 Sources: Microsoft, Extensible Storage Engine, bt.cxx and node.hxx (behaviour only).
 """
@@ -21,6 +22,7 @@ from tokar.ese.page import (
     LARGE_PAGE_SIZE,
     LEAF_PAGE,
     SYSTEM_OBJECT,
+    TREE_FLAGS,
     PageHeader,
     named_pages,
     space_pages,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 MOST_LINKED: Final = 1 << 22
-"""Pages beyond are not held against each other, so that 64 MiB are enough for any database."""
+"""Pages beyond are not held against each other, so that 68 MiB are enough for any database."""
 MOST_UNLINKED: Final = 100
 _MANY_NODES: Final = 32  # from which on it pays to look at all of them at once
 _LEAST_NODE: Final = 6  # bytes: the size of a key, and the number of a child
@@ -56,6 +58,7 @@ class PageLinks:
         size = min(last_page, MOST_LINKED) + 1
         self._links = np.zeros(size, np.uint64)  # Of each page: the neighbour before it, and the one after it above
         self._objects = np.zeros(size, np.uint32)  # The object that it belongs to; 0 where that is not known
+        self._kinds = np.zeros(size, np.uint8)  # What it is to its tree
         self._parents = np.zeros(size, np.uint32)  # The page that names it as its child or as a root of its space
         self._roots: dict[int, tuple[int, int]] = {}  # Of each object: its root, and the page of the catalog
 
@@ -63,7 +66,9 @@ class PageLinks:
         """Note neighbours and objects of pages. `heads`: their first words; `first`: the number of the first one."""
         room = max(len(self._links) - first, 0)
         good, heads = good[:room], heads[:room]
-        out = heads[:, 4] >> np.uint64(32) & np.uint64(EMPTY_PAGE) != 0
+        flags = heads[:, 4] >> np.uint64(32)
+        out = flags & np.uint64(EMPTY_PAGE) != 0
+        self._kinds[first : first + len(good)] = flags & np.uint64(TREE_FLAGS)
         self._links[first : first + len(good)] = np.where(out, _OUT, heads[:, 2])
         self._objects[first : first + len(good)] = np.where(good, heads[:, 3] & np.uint64(_LOW_HALF), 0)
 
@@ -105,7 +110,8 @@ class PageLinks:
             named = neighbours[leads]
             same = self._objects[named] == objects[leads]
             other = alive[leads] & (self._objects[named] > 0)
-            wrong = np.where(same, back(self._links[named]) != numbers[leads], other)
+            unlike = (back(self._links[named]) != numbers[leads]) | (self._kinds[named] != self._kinds[numbers[leads]])
+            wrong = np.where(same, unlike, other)
             yield from zip(numbers[leads][wrong].tolist(), named[wrong].tolist(), strict=True)
         owners = self._objects[parents]
         lost = (objects > 0) & (owners > 0) & ((owners != objects) | ~in_use) & np.isin(owners, known)
