@@ -243,9 +243,12 @@ class Interrupted:
 
     def within(self, directories: Container[str]) -> Interrupted:
         """Return what of it is in some directories."""
-        placed, staged = (
-            frozenset(one for one in which if one[0] in directories) for which in (self.placed, self.staged)
-        )
+        if not all(one[0] in directories for one in chain(self.placed, self.staged)):  # else it is not made again
+            placed, staged = (
+                frozenset(one for one in which if one[0] in directories) for which in (self.placed, self.staged)
+            )
+        else:
+            placed, staged = self.placed, self.staged
         asides = tuple(one for one in self.asides if one.directory in directories)
         return replace(self, placed=placed, staged=staged, asides=asides)
 

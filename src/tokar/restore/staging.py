@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from itertools import chain
 from pathlib import Path, PurePath
 
 from tokar import names
@@ -221,7 +222,8 @@ class SecondLook:
             if identity is None:
                 self._demand_missing(seen.path)
                 continue
-            gone, new = _look_again(seen, identity, engine_file)
+            gone = {one.name for one in seen.found}
+            new = dict(_look_again(seen, identity, engine_file, gone))
             if lost := [name for name in gone if (seen.path, name) in needed]:
                 raise ExistingFileError(f"gone since the plan was made: {some(sorted(lost))}", path=seen.path)
             self._demand_nothing_new(seen.path, new, self._keys_in(seen.path) if new else set())
@@ -243,12 +245,16 @@ class SecondLook:
             if identity is None:
                 continue
             aside = {one.name for one in self._plan.asides if one.directory == seen.path}
-            _, new = _look_again(seen, identity, None, aside)
-            engine = {name: kind for name, kind in new.items() if kind is not None}
-            if engine:
-                own = self._keys_in(seen.path)
-                engine = {name: kind for name, kind in engine.items() if names.collision_key(name) not in own}
-                self._demand_nothing_new(seen.path, engine, set())
+            gone = {one.name for one in seen.found if one.name not in aside}
+            own: set[str] | None = None
+            engine: dict[str, str | None] = {}
+            for name, kind in _look_again(seen, identity, None, gone):
+                if kind is None:
+                    continue
+                own = self._keys_in(seen.path) if own is None else own
+                if names.collision_key(name) not in own:
+                    engine[name] = kind
+            self._demand_nothing_new(seen.path, engine, set())
 
     def after_placing(self, placed: Iterable[tuple[str, str, int]]) -> None:
         """Check by their paths that files are where they were placed, and that nothing is beside them that must not be.
@@ -289,25 +295,23 @@ class SecondLook:
         """Return the keys of the names that are placed in a directory, under whatever path."""
         own = self._directories[path].identity if path in self._directories else None
         paths = {one.path for one in self._directories.values() if one.identity == own}
-        extras = [one.name for one in self._plan.extras if one.directory in paths]
-        placed = [name for directory, name, _ in self._plan.steps.placements() if directory in paths]
-        return {names.collision_key(name) for name in (*extras, *placed)}
+        extras = (one.name for one in self._plan.extras if one.directory in paths)
+        placed = (name for directory, name, _ in self._plan.steps.placements() if directory in paths)
+        return {names.collision_key(name) for name in chain(extras, placed)}
 
 
 def _look_again(
-    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None, aside: Container[str] = ()
-) -> tuple[set[str], dict[str, str | None]]:
-    """Hold a directory against what was seen of it when the plan was made.
+    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None, gone: set[str]
+) -> Iterator[tuple[str, str | None]]:
+    """Yield the names that are new in a directory, each with what it is to the engine.
+
+    Names of tokar's own work and files that were set aside are no news.
 
     Args:
-        seen: What was seen.
+        seen: What was seen of it when the plan was made.
         identity: The identity that it must have now.
         identify: As in `take_inventory`.
-        aside: The names that were free again since.
-
-    Returns:
-        The names that are gone, and those that are new, each with what it is to the engine; names of tokar's own work
-        and files that were set aside are no news.
+        gone: The names that are known; those that are there are taken out of it.
 
     Raises:
         RestoreError: The path leads elsewhere now.
@@ -316,17 +320,15 @@ def _look_again(
         info = os.lstat(seen.path)
         if not stat.S_ISDIR(info.st_mode) or inode_of(info) != identity:
             raise MovedError(seen.path)
-        before = {one.name for one in seen.found if one.name not in aside}
-        gone, new = set(before), {}
         with os.scandir(seen.path) as entries:
             for entry in entries:
-                gone.discard(name := entry.name)
-                if name in before or name.startswith(STAGING_PREFIX) or is_aside(name):
-                    continue
-                new[name] = engine_of(entry, kind_of(entry), identify)
+                name = entry.name
+                if name in gone:
+                    gone.remove(name)
+                elif not name.startswith(STAGING_PREFIX) and not is_aside(name):
+                    yield name, engine_of(entry, kind_of(entry), identify)
     except OSError as error:
         raise MovedError(seen.path) from error
-    return gone, new
 
 
 def demand_ancestor(seen: TargetDirectory) -> None:

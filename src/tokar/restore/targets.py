@@ -82,7 +82,7 @@ class Targets:
         self._inventory = inventory
         self._existing = existing
         left = inventory.interrupted
-        self._written = left.placed | left.staged if left is not None else frozenset()
+        self._written = (left.placed, left.staged) if left is not None else ()
         self._stamp = now.strftime("%Y%m%dT%H%M%SZ")
         self._targets: dict[str, _Target] = {}
         self._names: dict[str, _Names] = {}
@@ -128,7 +128,7 @@ class Targets:
         if token & DATABASE_DIRECTORY:
             target.databases += 1
         target.size += size
-        if not self._written or (directory, name) not in self._written:
+        if not self._written or not any((directory, name) in which for which in self._written):
             target.room += -(-size // target.info.block) * target.info.block
         target.names.claim(name)
         if len(name) > target.surely_short:
