@@ -80,7 +80,7 @@ def test_a_page_that_is_out_of_its_tree_does_not_fit() -> None:
     assert report_of(*pages).unlinked == ((1, 2), (3, 2))
 
 
-@pytest.mark.parametrize("flags", [0, LEAF | 4, LEAF | ROOT, LEAF | 0x20])
+@pytest.mark.parametrize("flags", [0, LEAF | 4, LEAF | 0x20])
 def test_a_page_of_another_level_than_its_neighbours_does_not_fit(flags: int) -> None:
     pages = chain(1, 2, 3)
     pages[1] = page(2, 1, 3, flags=flags)

@@ -42,7 +42,7 @@ _SPACE_HEAD: Final = struct.Struct("<8xII")  # flags, and the root of the owned 
 _SPACE_HEADS: Final = {16, 25}  # without and with a counter before it
 _MANY_EXTENTS: Final = 1
 TREE_FLAGS: Final = 0x27
-"""What a page is to its tree: a root, a leaf, a parent of leaves, of a space tree. Neighbours are the same."""
+"""What a page is to its tree: a root, a leaf, a parent of leaves, of a space tree."""
 _SPACE_ROOT: Final = 0x23  # root, leaf, space tree, and no parent of leaves
 _EXTENT: Final = struct.Struct("<HII")
 DELETED_NODE: Final = 2

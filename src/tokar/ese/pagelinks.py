@@ -21,6 +21,7 @@ from tokar.ese.page import (
     LARGE_HEADER_SIZE,
     LARGE_PAGE_SIZE,
     LEAF_PAGE,
+    ROOT_PAGE,
     SYSTEM_OBJECT,
     TREE_FLAGS,
     PageHeader,
@@ -68,7 +69,7 @@ class PageLinks:
         good, heads = good[:room], heads[:room]
         flags = heads[:, 4] >> np.uint64(32)
         out = flags & np.uint64(EMPTY_PAGE) != 0
-        self._kinds[first : first + len(good)] = flags & np.uint64(TREE_FLAGS)
+        self._kinds[first : first + len(good)] = flags & np.uint64(TREE_FLAGS & ~ROOT_PAGE)
         self._links[first : first + len(good)] = np.where(out, _OUT, heads[:, 2])
         self._objects[first : first + len(good)] = np.where(good, heads[:, 3] & np.uint64(_LOW_HALF), 0)
 
