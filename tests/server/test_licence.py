@@ -236,6 +236,7 @@ def test_a_full_with_logs_that_do_not_do_gets_none(logs: tuple[LogFacts, ...], m
         ({"raw_state": DatabaseState.BEING_CONVERTED}, "an upgrade was in progress"),
         ({"raw_state": DatabaseState.FORCE_DETACH}, "is not known"),
         ({"raw_state": DatabaseState.REVERT_IN_PROGRESS}, "a revert was in progress"),
+        ({"raw_state": DatabaseState.CLEAN_SHUTDOWN}, "Clean Shutdown, and logs are required by its header"),
         ({"committed_high": 7}, "0x7 with committed transactions is missing"),
         ({"raw_page_size": 8192}, "is for pages of 4096 bytes"),
     ],
@@ -252,7 +253,8 @@ def test_a_database_of_a_format_that_is_not_known_gets_none() -> None:
 
 
 def test_a_clean_database_and_a_temporary_one_get_one() -> None:
-    clean = replace(DATABASE_FACTS, header=replace(HEADER, raw_state=DatabaseState.CLEAN_SHUTDOWN))
+    shut_down = replace(HEADER, raw_state=DatabaseState.CLEAN_SHUTDOWN, required_low=0, required_high=0)
+    clean = replace(DATABASE_FACTS, header=shut_down)
     created = replace(HEADER, raw_state=DatabaseState.JUST_CREATED, log_signature=NO_SIGNATURE)
     temporary = replace(DATABASE_FACTS, name="tmp.edb", header=created, temporary=True)
     check_seal(at_seal(BackupKind.FULL), full_evidence(facts=with_logs(*LOGS, databases=(clean, temporary))))
