@@ -39,6 +39,7 @@ SNAPSHOT = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": ALL[name(7)]}
 OTHER = {name(7): ALL[name(7)]}
 rewritten(name(7), 2)(OTHER)
 CLEAN = {DATABASE: bytes(database(consistent_position=LogPosition(generation=5, sector=1)))}
+DEAD_SNAPSHOT = {**SNAPSHOT, "edb.log": b""}
 ROWS: dict[str, tuple[Files, Files, Word]] = {
     "as it should be": (COPY, part(8, 10), YES),
     "with an overlap": (COPY, part(6, 10), YES),
@@ -54,6 +55,12 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "a cut copy in the full": ({**COPY, name(6): ALL[name(6)][:9000]}, part(6, 10), YES),
     "an empty copy in the full": ({**COPY, name(7): b""}, part(7, 10), YES),
     "other records in the copy in the full": ({**COPY, **OTHER}, part(7, 10), YES),
+    "an empty current log in the full, and whole in the later one": (DEAD_SNAPSHOT, {"edb.log": ALL[name(7)]}, YES),
+    "a current log of zeros in the full, and closed later": (
+        {**SNAPSHOT, "edb.log": bytes(24576)},
+        part(7, 10),
+        YES,
+    ),
     "a copy under another name in the later one": (COPY, {**part(8, 10), "edb00009 - Copy.log": ALL[name(9)]}, YES),
     "another name in the full": ({**COPY, "edb00006 - Copy.log": ALL[name(6)]}, part(6, 10), YES),
     "shut down, and what goes on from there": (CLEAN, part(5, 7), YES),
@@ -69,6 +76,7 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "the last one cut": (COPY, {**part(8, 9), name(10): ALL[name(10)][:9000]}, NOT),
     "one of another server": (COPY, {**part(8, 10, 9), name(9): FOREIGN[name(9)]}, NOT),
     "under another name": (COPY, {**part(8, 10, 9), "edb00009.bak": ALL[name(9)]}, NOT),
+    "an empty current log, and whole nowhere": (COPY, {**part(8, 9), "edb.log": b""}, NOT),
     "after the current log of a snapshot": (SNAPSHOT, part(8, 10), NOT),
 }
 
@@ -118,6 +126,16 @@ def test_of_two_copies_of_a_log_the_whole_one_is_placed_and_the_other_named(titl
     assert "is whole, and takes its place" in " ".join(checked.stdout.split())
     done("restore", "--into", tmp_path / "out", *sets)
     assert (tmp_path / "out" / name(7)).read_bytes() == ALL[name(7)]
+
+
+@pytest.mark.parametrize("whole", ["edb.log", name(10)])
+def test_a_current_log_without_a_header_is_the_one_after_the_closed_logs_of_its_set(whole: str, tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", COPY), made(tmp_path, "logs", {**part(8, 9), "edb.log": bytes(24576)})]
+    sets.append(made(tmp_path, "collected", {whole: ALL[name(10)]}))
+    assert [*unlike_together(sets)] == []
+    assert "is whole, and takes its place" in " ".join(done("check", "--content", *sets).stdout.split())
+    done("restore", "--into", tmp_path / "out", *sets)
+    assert (tmp_path / "out" / whole).read_bytes() == ALL[name(10)]
 
 
 def test_a_log_that_is_whole_in_no_set_is_damaged_in_both(tmp_path: Path) -> None:

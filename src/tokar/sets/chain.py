@@ -115,7 +115,7 @@ def mended_logs(sets: Sequence[BackupSet], logs: LogTable, number: int) -> dict[
     streams |= {one.header.log_signature.pack() for one in facts.databases if one.header is not None}
     found: dict[str, Fault] = {}
     for log in facts.logs:
-        whole = logs.whole_copy(log, streams)
+        whole = logs.whole_copy(log, streams, facts.logs)
         if whole is not None and whole.at != number:
             fault = logs.fault_of_double(log, f"{whole.facts.name} in {sets[whole.at].label}")
             found |= {log.name: fault} if fault is not None else {}
@@ -149,6 +149,12 @@ def _as_said(faults: Iterable[Fault], starts: Iterable[ChainStart]) -> list[Faul
     """Return faults, those that are in the way of databases as they are said of these."""
     said = {(one.kind, one.message): one for start in starts for one in start.blocking}
     return [said.get((fault.kind, fault.message), fault) for fault in faults]
+
+
+def _as_judged(faults: Iterable[Fault], own: ChainStart) -> list[Fault]:
+    """Return faults of a set with databases, as remarks where they are no more with the logs of all sets."""
+    judged = {(one.kind, one.message): one for one in (*own.verdict.remarks, *own.blocking)}
+    return [judged.get((fault.kind, fault.message), fault) for fault in faults]
 
 
 def without_mended(faults: Iterable[Fault], mended: Mapping[str, Fault]) -> list[Fault]:
@@ -362,7 +368,8 @@ class Chain:
         start = self.start_of(base) if base is not None and base != number else None
         if start is not None:
             return _as_wanted(faults, self.sets[number], self.logs, start)
-        return faults if self.sets[number].has_databases else _as_said(faults, self.starts)
+        own = self.start_of(number)
+        return _as_said(faults, self.starts) if own is None else _as_judged(faults, own)
 
     def verdict_on(self, backup_set: BackupSet) -> ChainVerdict:
         """Return the verdict on a set."""

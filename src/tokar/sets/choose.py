@@ -15,7 +15,7 @@ from tokar.errors import InputError, RestoreError, SetError
 from tokar.names import leaf_of
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
-from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, servers_fault
+from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, mended_logs, servers_fault
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import judge_set
@@ -229,9 +229,10 @@ def _latest(chain: Chain, starts: list[ChainStart]) -> ChainStart:
 
 
 def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
-    together = {at for version in chain.logs.of_stream(run.stream) for at in version.sets} - {number}
-    for log in (log for at in sorted(together) for log in chain.sets[at].facts.logs):
-        if log.damaged and (log.current or (log.generation or 0) > run.end):
+    together = sorted({at for version in chain.logs.of_stream(run.stream) for at in version.sets} - {number})
+    for at, log in ((one, log) for one in together for log in chain.sets[one].facts.logs if log.damaged):
+        is_wanted = log.current or (log.generation or 0) > run.end
+        if is_wanted and log.name not in mended_logs(chain.sets, chain.logs, at):
             fault, start = Rules.LOG_UNREADABLE.of_log(log, log.note), chain.start_of(number)
             known = (one for one in start.blocking if one.message == fault.message) if start else iter(())
             raise _not_all(chain, run, next(known, fault))

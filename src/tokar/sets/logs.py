@@ -200,18 +200,20 @@ class LogTable:
         """Return the logs that share a stream and a generation: more than one where histories parted."""
         return [*self._at(stream, generation).values()]
 
-    def whole_copy(self, log: LogFacts, streams: Iterable[bytes]) -> Copy | None:
+    def whole_copy(self, log: LogFacts, streams: Iterable[bytes], beside: Iterable[LogFacts] = ()) -> Copy | None:
         """Return a whole copy of a log that is not whole; None where there is none, or it is whole.
 
         Args:
             log: The log.
             streams: The streams of its set: where the header is gone, they and the name tell which log it was.
+            beside: The logs of its set: a current log without a header was the one after the last of these.
         """
         own = self.version_of(log)
         if is_whole(log) if own is None else any(copy.facts is log for copy in own.copies[: own.good]):
             return None
-        named = [one for stream in streams for one in self.versions(stream, log.named_generation or 0)]
-        found = [own] if own is not None else [one for one in named if one.facts.leaf.lower() == log.leaf.lower()]
+        generation = log.named_generation or _after_closed(log, beside)
+        named = [one for stream in streams for one in self.versions(stream, generation)]
+        found = [own] if own is not None else [one for one in named if _are_named_alike(log, one.facts)]
         whole = (copy for one in found for copy in one.copies[: one.good] if is_whole(copy.facts))
         return next(whole, None) if len(found) == 1 else None
 
@@ -440,6 +442,18 @@ class LogTable:
             fault = Rules.LOG_ALTERED.of_log(log, after.name, severity=Severity.WARNING)
         step = f"nothing for this restore: {whole} is whole, and takes its place; check the storage"
         return fault and replace(fault, next_step=step)
+
+
+def _after_closed(log: LogFacts, beside: Iterable[LogFacts]) -> int:
+    """Return the generation after the last closed log of a base name; 0 where there is none, or of no current log."""
+    closed = (one.generation or 0 for one in beside if one.base == log.base and not one.current and not one.damaged)
+    last = max(closed, default=0) if log.current else 0
+    return last and last + 1
+
+
+def _are_named_alike(log: LogFacts, other: LogFacts) -> bool:
+    """Return whether a log may be another by its name: the current one may have been closed since."""
+    return other.leaf.lower() == log.leaf.lower() or (log.current and other.base == log.base)
 
 
 def _fullness(log: LogFacts, *, follows: bool, proven: bool) -> tuple[int, bool]:
