@@ -256,10 +256,14 @@ def test_what_another_set_holds_in_place_of_a_needed_log_is_named(
     assert Kind.LOG_MISSING not in [fault.kind for fault in store.chain.starts[0].faults]
 
 
-def test_a_log_of_another_server_that_is_here_with_its_database_stands_for_none(store: Store) -> None:
+@pytest.mark.parametrize("apart", ["", name_of(6)])
+def test_a_log_of_another_server_that_is_here_with_its_database_stands_for_none(store: Store, apart: str) -> None:
     store.add("full", {DATABASE: bytes(streaming(5, 7)), **part(5, 5), **part(7, 7)}, "full")
     other = logs(5, 7, stream=OTHER_STREAM)
-    store.add("other", {DATABASE: bytes(streaming(5, 7, log_signature=OTHER_STREAM)), **other}, "full")
+    own = {DATABASE: bytes(dirty(5, 7, log_signature=OTHER_STREAM)), **other}
+    store.add("other", {name: data for name, data in own.items() if name != apart}, "full")
+    if apart:
+        store.add("its logs", {apart: other[apart]})
     (start,) = [one for one in store.chain.starts if store.chain.sets[one.number].label == "full"]
     assert start.blocking[0].kind is Kind.LOG_MISSING
 

@@ -758,3 +758,29 @@ def test_a_log_of_the_older_format_that_two_histories_go_on_from_may_be_of_eithe
     found = judge_set(facts)
     assert [one.verdict for one in found.databases] == [Verdict.NOT_CHECKED]
     assert found.databases[0].not_checked[0].startswith("edb00005.log: of which history it is")
+
+
+def of_two_servers(lost: int, **theirs: bytes) -> Files:
+    """Two servers in folders, one of which lacks a log."""
+    own, other = logs(5, 7), logs(5, 6, stream=OTHER_STREAM)
+    other["edb.log"] = logs(7, 7, stream=OTHER_STREAM)[name_of(7)]
+    del own[name_of(lost)]
+    files = {f"a/{name}": data for name, data in {DATABASE: bytes(dirty(5, 7)), **own}.items()}
+    other_database = bytes(dirty(5, 7, log_signature=OTHER_STREAM))
+    return files | {f"b/{name}": data for name, data in {DATABASE: other_database, **other, **theirs}.items()}
+
+
+@pytest.mark.parametrize("lost", [5, 6, 7])
+@pytest.mark.parametrize("theirs", [{}, {"edb.log": bytes(6 * 4096)}, {name_of(6): bytes(6 * 4096)}])
+def test_a_log_of_a_database_that_is_here_stands_for_none_of_another(tmp_path: Path, lost: int, theirs: Files) -> None:
+    verdict = verdict_of(tmp_path, of_two_servers(lost, **theirs))
+    first = next(one for one in verdict.databases if one.name.startswith("a"))
+    assert [(one.kind, one.generations) for one in first.faults] == [(Kind.LOG_MISSING, (lost,))]
+
+
+def test_a_log_of_a_database_that_is_here_stands_in_the_very_place_of_another(tmp_path: Path) -> None:
+    files = of_two_servers(6)
+    files[f"a/{name_of(6)}"] = files[f"b/{name_of(6)}"]
+    verdict = verdict_of(tmp_path, files)
+    first = next(one for one in verdict.databases if one.name.startswith("a"))
+    assert [(one.kind, one.files) for one in first.faults] == [(Kind.LOG_FOREIGN, (f"a/{name_of(6)}",))]

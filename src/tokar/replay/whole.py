@@ -83,7 +83,9 @@ class Stream:
 def targets_of(facts: SetFacts) -> list[Target]:
     """Return the databases of a set, each with the logs that are played on it, or with the reason why none is."""
     table = LogTable(facts.logs)
-    targets = [_target_of(database, table) for database in facts.databases if not database.temporary]
+    targets = [
+        _target_of(database, table, facts.owned_streams) for database in facts.databases if not database.temporary
+    ]
     known: dict[Signature, Target] = {}
     for target in targets:
         header = target.facts.header
@@ -94,8 +96,8 @@ def targets_of(facts: SetFacts) -> list[Target]:
     return targets
 
 
-def _target_of(facts: DatabaseFacts, table: LogTable) -> Target:
-    run = DatabaseRun(facts, table)
+def _target_of(facts: DatabaseFacts, table: LogTable, owned: frozenset[Signature]) -> Target:
+    run = DatabaseRun(facts, table, owned)
     run.walk()
     need = run.need
     blocking = [fault for fault in run.faults if fault.blocks]

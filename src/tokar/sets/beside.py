@@ -215,12 +215,11 @@ def without_copies(facts: SetFacts) -> SetFacts:
 
 def _instances(facts: SetFacts) -> Iterator[Fault]:
     """Yield the base names that logs of two instances have, each with databases of its own."""
-    owned = {one.header.log_signature for one in facts.databases if one.header is not None}
+    owned = facts.owned_streams
     streams: dict[str, dict[object, set[str]]] = {}
     for log in facts.logs:
         if log.signature in owned and log.base:
-            folder = log.name[: -len(log.leaf)].rstrip("/\\") or "."
-            streams.setdefault(log.base, {}).setdefault(log.signature, set()).add(folder)
+            streams.setdefault(log.base, {}).setdefault(log.signature, set()).add(log.place[0] or ".")
     for base, found in streams.items():
         if len(found) > 1:
             folders = [some(sorted(one)) for one in found.values()]

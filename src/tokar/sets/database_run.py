@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from tokar.ese.values import Signature
@@ -56,9 +57,10 @@ class DatabaseRun:
     Args:
         facts: The database.
         table: The logs of its set.
+        owned: The log streams of the databases that are here.
     """
 
-    def __init__(self, facts: DatabaseFacts, table: LogTable) -> None:
+    def __init__(self, facts: DatabaseFacts, table: LogTable, owned: Collection[Signature] = ()) -> None:
         self.facts = facts
         self.need = need_of(facts)  # The logs it needs
         self.faults: list[Fault] = [*database_faults(facts)]  # What is wrong, as found
@@ -76,6 +78,7 @@ class DatabaseRun:
         self._unlisted: tuple[str, ...] = ()  # The files of the last fault that is not listed
         self._proven = TimesByGeneration()  # When logs of its stream were created, as far as that is proven
         self._table = table
+        self._owned = owned
         if self.need.basis is Basis.UNUSABLE and facts.header is not None:
             rule = Rules.TEMPORARY if facts.temporary else Rules.STATE_UNUSABLE
             self._note(rule.fault(facts.name, self.need.why, files=(facts.name,)))
@@ -331,7 +334,21 @@ class DatabaseRun:
 
     def _stand_ins(self, signature: Signature, generation: int) -> list[LogFacts]:
         logs = self._table.claiming(generation)
-        return [log for log in logs if log.signature != signature and (log.damaged or log.signature is not None)]
+        found = [log for log in logs if log.signature != signature and (log.damaged or log.signature is not None)]
+        return [log for log in found if not self._is_elsewhere(log)]
+
+    def _is_elsewhere(self, log: LogFacts) -> bool:
+        """Return whether a log belongs to another database that is here, and lies where its own logs do not."""
+        owned = log.signature in self._of_others or log.place in self._places_of_others
+        return owned and all(one.place != log.place for one in self.run)
+
+    @cached_property
+    def _of_others(self) -> frozenset[Signature]:
+        return frozenset(self._owned) - {self.signature}
+
+    @cached_property
+    def _places_of_others(self) -> frozenset[tuple[str, str]]:
+        return frozenset(log.place for log in self._table.logs if log.signature in self._of_others)
 
     def _stand_in(self, signature: Signature, generation: int) -> Fault:
         """Return the fault of what is there in place of a needed log."""
@@ -360,8 +377,11 @@ class DatabaseRun:
         return [
             log
             for log in found
-            if log.damaged
-            or (log.signature and (log.signature != self.signature or (log.generation or 0) < generation))
+            if not self._is_elsewhere(log)
+            and (
+                log.damaged
+                or (log.signature and (log.signature != self.signature or (log.generation or 0) < generation))
+            )
         ]
 
     def _opaque_current(self) -> LogFacts | None:

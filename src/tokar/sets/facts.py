@@ -197,6 +197,11 @@ class LogFacts(FileFacts):
         return self.current or self.named_generation == self.generation is not None
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Its folder and its base name, which the logs of one stream share."""
+        return self.name[: -len(self.leaf)].rstrip("/\\"), self.base
+
+    @property
     def suffix(self) -> str:
         """The end of its name in lower case: `log`, or `jtx` in newer instances, which look for that alone."""
         return self.leaf.rpartition(".")[2].lower()
@@ -299,6 +304,12 @@ class SetFacts:
         looked_at = [one.pages is not None for one in self.databases if one.header is not None]
         looked_at += [one.content is not None for one in self.logs if one.signature is not None]
         return self.examined or (bool(looked_at) and all(looked_at))
+
+    @property
+    def owned_streams(self) -> frozenset[Signature]:
+        """The log streams that its databases belong to."""
+        found = (one.header.log_signature for one in self.databases if one.header is not None)
+        return frozenset(one for one in found if one.is_set)
 
     @property
     def has_unreadable_database(self) -> bool:

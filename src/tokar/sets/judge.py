@@ -99,7 +99,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     """
     apart, all_databases, facts = copies_left_out(facts), facts.databases, without_copies(facts)
     table = LogTable([log for log in facts.logs if id(log) not in without])
-    runs = [DatabaseRun(database, table) for database in facts.databases]
+    runs = [DatabaseRun(database, table, facts.owned_streams) for database in facts.databases]
     proven: dict[Signature | None, TimesByGeneration] = {}
     for run in runs:
         run.prove(proven.setdefault(run.signature, TimesByGeneration()))

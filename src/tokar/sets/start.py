@@ -14,7 +14,7 @@ from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.left_out import LeftOut
 from tokar.sets.log_run import LogRun, follow
-from tokar.sets.logs import LogTable, Version, stream_of
+from tokar.sets.logs import LogTable, Version, stream_key, stream_of
 from tokar.sets.need import Basis, need_of
 
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
@@ -191,10 +191,14 @@ def _added(number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
 
 
 def _in_their_place(sets: Sequence[BackupSet], number: int, run: LogRun, logs: LogTable) -> Iterator[LogFacts]:
-    """Yield what sets of nothing but logs hold in place of needed logs that are not here: damaged or foreign ones."""
+    """Yield what sets of nothing but logs hold in place of needed logs that are not here: damaged or foreign ones.
+
+    Those of a server whose database is here are its own.
+    """
+    owned = {stream_key(stream) for one in sets for stream in one.facts.owned_streams} - {run.stream}
     others = (one for at, one in enumerate(sets) if at != number and not one.has_databases)
     for log in (log for one in others for log in one.facts.logs) if run.end < run.floor else ():
         numbers = {run.floor} if log.current else {log.generation, log.named_generation} - {None}
         gone = [one for one in numbers if one and run.start <= one <= run.floor and not logs.versions(run.stream, one)]
-        if gone and (stream_of(log) != run.stream or log.generation is None):
+        if gone and stream_of(log) not in owned and (stream_of(log) != run.stream or log.generation is None):
             yield log
