@@ -324,3 +324,9 @@ def test_names_that_came_twice_are_told_by_their_hashes() -> None:
     assert seen.alike() == {hash("7"), hash("9")}
     assert "499" in seen
     assert "500" not in seen
+
+
+def test_what_an_earlier_restore_put_aside_is_known() -> None:
+    assert names.is_aside("edb.log.tokar-aside-20240131T235958Z-12")
+    assert not names.is_aside("edb.log.tokar-aside-")
+    assert not names.is_aside("x.tokar-aside-20240131T235958Z-1.log")

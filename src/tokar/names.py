@@ -55,6 +55,10 @@ CODE_PAGES: Final[Mapping[int, str]] = MappingProxyType(
 _NOT_ALLOWED = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*]|[. ]\Z')
 # spec/tokens.md NAM-8: devices, with any extension and with blanks before it, and with superscript digits.
 _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
+# NAME.tokar-aside-20240131T235959Z-1: what an earlier restore put aside is out of the way for good.
+ASIDE_MARK: Final = ".tokar-aside-"
+_ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
+SET_ASIDE: Final = "an earlier restore set it aside"
 _ESCAPE_IN_BYTES = re.compile(rb"[^ -~]|<")
 
 
@@ -258,6 +262,11 @@ def leaf(raw: bytes, encoding: int) -> str:
 def is_key(name: str) -> bool:
     """Return whether a file is a private key by its name: content cannot tell, since it is encrypted."""
     return name.lower().endswith((".p12", ".pfx"))
+
+
+def is_aside(name: str) -> bool:
+    """Return whether an earlier restore gave this name to a file that it put aside."""
+    return _ASIDE.search(name) is not None
 
 
 def leaf_of(text: str) -> str:

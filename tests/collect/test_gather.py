@@ -347,6 +347,14 @@ def test_a_private_key_is_left_out_of_a_folder_even_where_everything_is_taken(tm
     assert set(reasons(found).values()) == {"a private key: taken only when it is named"}
 
 
+def test_what_a_restore_set_aside_is_taken_where_everything_is(tmp_path: Path) -> None:
+    aside = "db.edb.tokar-aside-20240131T235959Z-1"
+    files = {"db.edb": instance()["db.edb"], aside: instance()["db.edb"]}
+    found = gather(tmp_path, files)
+    assert (taken(found), reasons(found)) == ({"db.edb": 0x44}, {aside: "an earlier restore set it aside"})
+    assert taken(gather(tmp_path, files, take_all=True)) == {"db.edb": 0x44, aside: 0x0F}
+
+
 def test_a_private_key_that_is_named_is_taken(tmp_path: Path) -> None:
     write(tmp_path, {"CA.p12": b"key"})
     found = gather_files(tmp_path / "CA.p12")

@@ -14,7 +14,6 @@ from tokar.restore.inventory import (
     TargetDirectory,
     TargetState,
     engine_kind,
-    is_aside,
     take_inventory,
 )
 
@@ -92,12 +91,6 @@ def test_a_file_whose_content_cannot_be_read_is_nothing_known(tmp_path: Path, er
         raise error
 
     assert take_inventory([str(tmp_path)], identify).directories[str(tmp_path)].found[0].engine is None
-
-
-def test_what_an_earlier_restore_put_aside_is_known() -> None:
-    assert is_aside("edb.log.tokar-aside-20240131T235958Z-12")
-    assert not is_aside("edb.log.tokar-aside-")
-    assert not is_aside("x.tokar-aside-20240131T235958Z-1.log")
 
 
 def test_a_directory_that_is_missing_takes_its_room_from_the_one_above(tmp_path: Path) -> None:

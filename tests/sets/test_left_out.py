@@ -12,6 +12,7 @@ from recovery_sets import (
     DATABASE_SIGNATURE,
     OTHER_STREAM,
     archive,
+    checkpoint,
     database,
     dirty,
     flip,
@@ -30,6 +31,7 @@ from tokar.sets.choose import NotRestorableError, restorable
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.faults import FaultKind as Kind
 from tokar.sets.judge import judge_set
+from tokar.sets.outcome import Word, outcome_of
 from tokar.sets.read import facts_of_archive
 
 if TYPE_CHECKING:
@@ -266,6 +268,19 @@ row(
     Kind.STRAY_LOGS,
 )
 AT_FOUR = LogPosition(generation=4, sector=2)
+
+
+def aside(files: Files) -> Files:
+    """The same files as a restore sets them aside."""
+    return {f"{own}.tokar-aside-20240131T235959Z-1": data for own, data in files.items()}
+
+
+OF_LATER = aside({**crashed(part(8, 9), low=8, high=9), "edb.chk": checkpoint(9)})
+OF_OTHERS = aside({DATABASE: bytes(dirty(5, 6, log_signature=OTHER_STREAM)), **other(5, 6)})
+row("set aside: later ones of this server", {**stopped(current(3, 7)), **OF_LATER}, CLEAN, {*OF_LATER})
+row("set aside: those of another server", {**crashed(current(5, 7)), **OF_OTHERS}, OK, {*OF_OTHERS})
+row("set aside: what is needed", {**crashed(part(5, 6)), **aside(part(7, 7))}, NOT, {*aside(part(7, 7))},
+    Kind.LOG_MISSING)  # fmt: skip
 row(
     "shut down, and the log of that number is of another history",
     {DATABASE: bytes(database(consistent_position=LogPosition(generation=7, sector=1), attach_position=AT_FOUR))}
@@ -350,3 +365,10 @@ def test_one_archive_and_a_chain_of_one_leave_out_the_same(title: str, tmp_path:
     else:
         with pytest.raises(NotRestorableError):
             restorable(chain)
+
+
+def test_a_set_of_nothing_but_what_was_set_aside_proves_nothing(tmp_path: Path) -> None:
+    facts = facts_of_folder(write(tmp_path, OF_LATER))
+    verdict = judge_set(facts)
+    assert (verdict.databases, {one.file.name for one in verdict.left_out}) == ((), {*OF_LATER})
+    assert outcome_of(verdict, facts).word is Word.NOT_PROVEN

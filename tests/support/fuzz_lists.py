@@ -29,7 +29,7 @@ from tokar.live.csra import names_in
 from tokar.live.native import NativeLibrary
 from tokar.namelist import build_names, parse_names
 from tokar.redact import Redactor
-from tokar.restore import inventory, journal, leftovers, paths
+from tokar.restore import journal, leftovers, paths
 from tokar.restore.locations import parse_location_file, parse_to
 from tokar.restore.options import parse_generation
 from tokar.rpc.trace import Trace
@@ -122,7 +122,7 @@ def _arguments(data: bytes) -> None:
     assert names.printable(text).isprintable()
     names.leaf_of(text)
     CertutilFolder("", data, "full").databases  # noqa: B018 - read for what it may raise
-    for pattern in (inventory._ASIDE, leftovers._STAGED, sink._TEMPORARY):
+    for pattern in (names._ASIDE, leftovers._STAGED, sink._TEMPORARY):
         pattern.fullmatch(text)
 
 

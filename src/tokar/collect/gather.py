@@ -30,7 +30,7 @@ from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
-from tokar.names import collision_key, is_key, leaf_of
+from tokar.names import SET_ASIDE, collision_key, is_aside, is_key, leaf_of
 from tokar.storage.bytesource import FileSource
 
 _LINK: Final = "a link or a special file"
@@ -161,6 +161,10 @@ class Gatherer:
             self._links.append(name)
         elif is_key(leaf):
             reason = _KEY_LEFT_OUT
+        elif is_aside(leaf):
+            if self._take_all:
+                return False
+            reason = SET_ASIDE
         elif status.st_size < ese.SMALLEST_SIZE and suffix not in _NAMES_COUNT:  # too small for any header
             if self._take_all:
                 return False

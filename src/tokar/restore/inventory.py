@@ -7,7 +7,6 @@ therefore creates exclusively and renames without replacing, whatever the plan s
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -45,9 +44,6 @@ _ENGINE_EXTENSIONS: Final = {
 
 STAGING_PREFIX = ".tokar-restore-"
 LOCK_NAME: Final = f"{STAGING_PREFIX}lock"  # held in a target directory as long as a restore is at work there
-ASIDE_MARK = ".tokar-aside-"
-# NAME.tokar-aside-20240131T235959Z-1: what an earlier restore put aside is out of the way for good.
-_ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
 
 
 AT_WORK: Final = "another restore is at work here; wait until it has ended"
@@ -134,11 +130,6 @@ def lock_beside(path: str) -> str:
     """Return the name of the lock of a directory that has yet to be made, in the directory above it."""
     key = names.collision_key(os.path.basename(path))  # noqa: PTH119 - text, as everywhere in a plan
     return f"{LOCK_NAME}-{blake3(key.encode(errors='surrogateescape')).hexdigest(8)}"
-
-
-def is_aside(name: str) -> bool:
-    """Return whether an earlier restore gave this name to a file that it put aside."""
-    return _ASIDE.search(name) is not None
 
 
 def engine_file(path: Path) -> str | None:
@@ -233,7 +224,7 @@ def _list(path: str, identify: Callable[[Path], str | None] | None) -> Iterable[
     with os.scandir(long_path(path)) as entries:
         for entry in entries:
             kind = kind_of(entry)
-            yield Found(entry.name, kind, None if is_aside(entry.name) else engine_of(entry, kind, identify))
+            yield Found(entry.name, kind, None if names.is_aside(entry.name) else engine_of(entry, kind, identify))
 
 
 def engine_of(entry: os.DirEntry[str], kind: NameKind, identify: Callable[[Path], str | None] | None) -> str | None:

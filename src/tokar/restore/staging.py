@@ -26,7 +26,6 @@ from tokar.restore.inventory import (
     TargetState,
     engine_file,
     engine_of,
-    is_aside,
     kind_of,
     lock_beside,
 )
@@ -325,7 +324,7 @@ def _look_again(
                 name = entry.name
                 if name in gone:
                     gone.remove(name)
-                elif not name.startswith(STAGING_PREFIX) and not is_aside(name):
+                elif not name.startswith(STAGING_PREFIX) and not names.is_aside(name):
                     yield name, engine_of(entry, kind_of(entry), identify)
     except OSError as error:
         raise MovedError(seen.path) from error

@@ -13,7 +13,6 @@ from datetime import datetime
 from tokar import names
 from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNameError
 from tokar.restore.inventory import (
-    ASIDE_MARK,
     LOCK_NAME,
     STAGING_PREFIX,
     Found,
@@ -249,7 +248,7 @@ class Targets:
         limit = target.info.name_limit or 255
         number = 1
         while True:
-            ending = f"{ASIDE_MARK}{self._stamp}-{number}"
+            ending = f"{names.ASIDE_MARK}{self._stamp}-{number}"
             while len(os.fsencode(name)) + len(ending) > limit:
                 name = name[:-1]
             key = names.collision_key(name + ending)

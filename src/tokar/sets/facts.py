@@ -236,6 +236,11 @@ class StreamingFacts(FileFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AsideFacts(FileFacts):
+    """A file that an earlier restore set aside: whatever is in it, it is no part of the set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NextLogFacts(FileFacts):
     """A log that was being prepared: with no current log the engine goes on with it. Its content is never judged."""
 
@@ -270,6 +275,7 @@ class SetFacts:
     next_logs: tuple[NextLogFacts, ...] = ()  # Logs that were being prepared
     checkpoints: tuple[CheckpointFacts, ...] = ()  # Checkpoint files, which are no part of a backup by procedure
     flush_maps: tuple[FlushMapFacts, ...] = ()  # Flush maps
+    aside: tuple[AsideFacts, ...] = ()  # Files that an earlier restore set aside
     other_count: int = 0  # Files that are none of these
     examined: bool = False  # Whether pages and segments were checked, not only headers
     # The profile of its tokens, empty for files on disk: that of whoever asks, not what the files say.
@@ -289,7 +295,8 @@ class SetFacts:
     @property
     def holds_other_files_of_an_engine(self) -> bool:
         """Whether it holds what lies beside databases and logs, and is nothing without them."""
-        return bool(self.patches or self.streaming or self.next_logs or self.checkpoints or self.flush_maps)
+        beside = self.patches or self.streaming or self.next_logs or self.checkpoints or self.flush_maps
+        return bool(beside or self.aside)
 
     @property
     def paths(self) -> Mapping[str, str]:

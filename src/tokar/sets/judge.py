@@ -12,7 +12,7 @@ from tokar.as_json import fields_json
 from tokar.ese.database import DatabaseHeader
 from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
-from tokar.names import printable
+from tokar.names import SET_ASIDE, printable
 from tokar.sets.beside import (
     copies_left_out,
     copy_faults,
@@ -117,7 +117,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
     beside = [one for one in all_databases if id(one) in apart]
     faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
-    copies = ((one, Reason(apart[id(one)])) for one in beside)
+    copies = chain(((one, Reason(apart[id(one)])) for one in beside), ((one, Reason(SET_ASIDE)) for one in facts.aside))
     return SetVerdict(
         databases=verdicts,
         log_roles=roles,

@@ -29,6 +29,7 @@ from tokar.ese.values import NO_POSITION, LogPosition, LogTime, Signature
 from tokar.format.archive import Archive, content_digest
 from tokar.format.index import Entry
 from tokar.sets.facts import (
+    AsideFacts,
     AttachedDatabase,
     CheckpointFacts,
     DatabaseFacts,
@@ -136,10 +137,14 @@ class SetReader:
         self.examine = examine  # Whether pages and segments are checked
         self._profile = profile
         self._files: list[FileFacts] = []
+        self._aside: list[AsideFacts] = []
         self._other_count = 0
 
     def wants(self, file: SetFile) -> bool:
         """Return whether a file must be opened; else it is noted by what is known of it."""
+        if names.is_aside(file.name) and not is_foreign(file.profile):
+            self._aside.append(AsideFacts(**_base(file)))
+            return False
         if file.is_worth_opening:
             return True
         if not file.is_interpreted and not is_foreign(file.profile):
@@ -208,6 +213,7 @@ class SetReader:
             next_logs=tuple(one for one in found if isinstance(one, NextLogFacts)),
             checkpoints=tuple(one for one in found if isinstance(one, CheckpointFacts)),
             flush_maps=tuple(one for one in found if isinstance(one, FlushMapFacts)),
+            aside=tuple(self._aside),
             other_count=self._other_count,
             examined=self.examine,
             profile=self._profile,
