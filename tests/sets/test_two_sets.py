@@ -39,6 +39,7 @@ SNAPSHOT = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": ALL[name(7)]}
 OTHER = {name(7): ALL[name(7)]}
 rewritten(name(7), 2)(OTHER)
 CLEAN = {DATABASE: bytes(database(consistent_position=LogPosition(generation=5, sector=1)))}
+STRAYS = {f"old/{one}": data for one, data in logs(3, 5, stream=OTHER_STREAM).items() if one != name(4)}
 DEAD_SNAPSHOT = {**SNAPSHOT, "edb.log": b""}
 ROWS: dict[str, tuple[Files, Files, Word]] = {
     "as it should be": (COPY, part(8, 10), YES),
@@ -65,6 +66,9 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "another name in the full": ({**COPY, "edb00006 - Copy.log": ALL[name(6)]}, part(6, 10), YES),
     "shut down, and what goes on from there": (CLEAN, part(5, 7), YES),
     "shut down, and a hole behind": (CLEAN, part(8, 10), NOT),
+    "the last one of another server": (COPY, {**part(8, 8), name(9): FOREIGN[name(9)]}, YES),
+    "the last one of another server, and under another number": (COPY, {**part(8, 9), name(10): FOREIGN[name(9)]}, YES),
+    "two of another server, and a hole between them": (COPY, {**part(8, 9), **STRAYS}, YES),
     "a hole between them": (COPY, part(9, 10), NOT),
     "a hole": (COPY, part(8, 10, 9), NOT),
     "two histories": (COPY, {**part(8, 10), **{f"old/{one}": data for one, data in FORK.items()}}, NOT),
@@ -126,6 +130,15 @@ def test_of_two_copies_of_a_log_the_whole_one_is_placed_and_the_other_named(titl
     assert "is whole, and takes its place" in " ".join(checked.stdout.split())
     done("restore", "--into", tmp_path / "out", *sets)
     assert (tmp_path / "out" / name(7)).read_bytes() == ALL[name(7)]
+
+
+def test_a_log_of_another_server_in_a_set_of_logs_is_named_by_every_verb(tmp_path: Path) -> None:
+    full, later, _ = ROWS["the last one of another server"]
+    sets = [made(tmp_path, "full", full), made(tmp_path, "logs", later)]
+    for verb in ("check", "chain", "restore"):
+        options = ["--into", str(tmp_path / "out"), "--dry-run"] if verb == "restore" else []
+        said = " ".join(done(verb, *options, *sets).printed.split())
+        assert f"note: {name(9)}: of a log stream that no database here belongs to" in said
 
 
 @pytest.mark.parametrize("whole", ["edb.log", name(10)])

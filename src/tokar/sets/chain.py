@@ -16,12 +16,12 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.facts import LogFacts
 from tokar.sets.fault_list import listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
-from tokar.sets.judge import judge_set, step_faults
+from tokar.sets.judge import step_faults
 from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
 from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
-from tokar.sets.start import ChainStart, are_of_several, make_start
+from tokar.sets.start import ChainStart, are_of_several, faults_alone, make_start
 from tokar.words import logs_text, noun, some, spans
 
 _OF_LOGS: Final = {
@@ -75,7 +75,7 @@ def chain_verdict(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[Ch
         return _verdict_of(number, (*own.faults, *mended.values(), *remarks))
     if backup_set.facts.is_without_a_set:
         return _verdict_of(None, remarks)  # files of no engine: they are part of nothing and need nothing
-    alone = without_mended(judge_set(backup_set.facts).faults, mended)
+    alone = without_mended(faults_alone(backup_set, starts), mended)
     damaged = [fault for fault in alone if fault.kind is not FaultKind.LOG_MISSING]
     found = [_reach(sets, logs, start, number) for start in starts]
     best = min(found, key=lambda one: (one.start is None, not one.restorable, len(one.faults)), default=None)
@@ -363,7 +363,8 @@ class Chain:
 
     def faults_of(self, number: int) -> list[Fault]:
         """Return what is wrong with a set by itself; with a log that is not wanted from it, no more than a remark."""
-        faults = without_mended(judge_set(self.sets[number].facts).faults, mended_logs(self.sets, self.logs, number))
+        mended = mended_logs(self.sets, self.logs, number)
+        faults = without_mended(faults_alone(self.sets[number], self.starts), mended)
         base = self.verdicts[number].start
         start = self.start_of(base) if base is not None and base != number else None
         if start is not None:

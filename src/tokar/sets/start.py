@@ -90,6 +90,26 @@ def are_of_several(starts: Sequence[ChainStart]) -> bool:
     return len(starts) > 1 and (len(streams) > 1 or any(not start.runs for start in starts))
 
 
+def faults_alone(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[Fault]:
+    """Return what is wrong with a set by itself; of logs of a stream that no database belongs to, that they are."""
+    facts, strays = backup_set.facts, _strays(backup_set, starts)
+    if not strays:
+        return [*judge_set(facts).faults]
+    known = {id(log) for log in strays}
+    left = replace(facts, logs=tuple(log for log in facts.logs if id(log) not in known))
+    return [*judge_set(left).faults, Rules.STRAY_LOGS.of_logs(strays)]
+
+
+def _strays(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[LogFacts]:
+    """Return the logs of another server in a set of logs that goes on from databases: they are not needed."""
+    if backup_set.has_databases or any(start.facts.has_unreadable_database for start in starts):
+        return []
+    streams = {run.stream for start in starts for run in start.runs}
+    own = [log for log in backup_set.facts.logs if log.signature is not None]
+    found = [log for log in own if stream_of(log) not in streams]
+    return found if len(found) < len(own) else []
+
+
 def make_start(
     sets: Sequence[BackupSet], logs: LogTable, number: int, without: frozenset[int] = frozenset()
 ) -> ChainStart:
