@@ -29,9 +29,8 @@ SERVER_LIST = build_names(
 )
 FULL = {
     "DataBase/certbkxp.dat": SERVER_LIST,
-    f"DataBase/{AUTHORITY}.edb": database(3),
-    "DataBase/edb00001.log": log(1),
-    "DataBase/edb00002.log": log(2),
+    f"DataBase/{AUTHORITY}.edb": bytes(streaming(1, 2)),
+    **{f"DataBase/{name}": data for name, data in logs(1, 2).items()},
 }
 LOGS = {"DataBase/edb00003.log": log(3), "DataBase/edb00004.log": log(4)}
 

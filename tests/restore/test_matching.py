@@ -151,3 +151,10 @@ def test_a_refusal_can_be_asked_for_again_and_again() -> None:
             matcher.match(0x21, "x")
         depths.append(len(caught.traceback))
     assert len(set(depths)) == 1
+
+
+@pytest.mark.parametrize(("token", "option"), [(0x44, "--to database=DIR/"), (0x21, "--to log-dir=DIR/")])
+def test_where_a_server_says_where_files_go_an_option_helps_only_without_it(token: int, option: str) -> None:
+    with pytest.raises(UnknownTokenError) as caught:
+        Matcher([], {token}, "certadm", from_server=True).match(token, "x")
+    assert str(caught.value.hint).startswith(f"restore without --server, and register by hand: {option}")

@@ -14,6 +14,7 @@ from chain_sets import (
     archive,
     branch,
     checkpoint,
+    database,
     dirty,
     full,
     increment,
@@ -25,6 +26,7 @@ from chain_sets import (
 from chain_stories import Story, new_story, outcome_of, take
 from small_sets import contents, write
 
+import tokar
 from tokar import codes
 from tokar.errors import ExistingFileError, InputError, RestoreError, StorageError
 from tokar.lab.server import SimulatedServer
@@ -33,7 +35,9 @@ from tokar.restore.next_steps import Guidance, Recovery
 from tokar.restore.options import RestoreOptions
 from tokar.restore.prepare import RestorePlan, place_sets, plan_restore
 from tokar.server.contract import BackupKind, Registration
+from tokar.server.run_restore import parts_of_chosen
 from tokar.sets.choose import NotRestorableError
+from tokar.sets.outcome import Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,14 +187,52 @@ def test_each_set_gets_a_numbered_folder_for_certutil(sets: Path, tmp_path: Path
     assert plan.left_out == ()
 
 
-def certutil_full(folder: Path) -> Any:
+def certutil_full(folder: Path, **options: Any) -> Any:
     from tokar.format.metadata import location_list_json  # noqa: PLC0415 - one helper
     from tokar.namelist import build_names  # noqa: PLC0415
 
     listed = build_names(
         [(token, path.encode("utf-16-le")) for token, path in ((0x44, "C:\\CA\\main.edb"), (0x82, "C:\\CA"))], wide=True
     )
-    return full(folder, location_list=location_list_json("w", listed))
+    return full(folder, location_list=location_list_json("w", listed), **options)
+
+
+NO_COPIES: dict[str, dict[str, bytes]] = {
+    "crashed": {DATABASE: bytes(dirty(5, 7)), "edb.log": part(7, 7)[name_of(7)]},
+    "shut down": {DATABASE: bytes(database())},
+    "one of two": {"public.edb": bytes(database(signature=OTHER_STREAM))},
+}
+
+
+@pytest.mark.parametrize("accepted", [False, True], ids=["refused", "accepted"])
+@pytest.mark.parametrize("files", NO_COPIES.values(), ids=NO_COPIES)
+def test_hard_recovery_is_asked_for_copies_from_a_backup_and_nothing_else(
+    files: dict[str, bytes], tmp_path: Path, *, accepted: bool
+) -> None:
+    made = certutil_full(tmp_path, files=files)
+    options = RestoreOptions(certutil=tmp_path / "out", accept_unrecoverable=accepted)
+    with tokar.open(made.path) as archive_:
+        plan = plan_restore(archive_, options)
+    assert plan.outcome is not None
+    assert plan.outcome.word is Word.NOT_RESTORABLE
+    assert plan.is_refused is not accepted
+    (fault,) = plan.chosen.no_copies
+    assert (fault.code, fault.next_step[:19]) == (-615, "restore with --into")
+
+
+@pytest.mark.parametrize("files", NO_COPIES.values(), ids=NO_COPIES)
+def test_a_chain_whose_databases_are_no_copies_is_refused_once(files: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    certutil_full(tmp_path / "sets", files=files if "public.edb" not in files else NO_COPIES["crashed"])
+    increment(tmp_path / "sets", "inc1", part(8, 9))
+    with OpenSets([tmp_path / "sets"]) as found:
+        chosen = found.select()
+        plan = plan_restore(chosen, RestoreOptions(certutil=tmp_path / "out"))
+        with pytest.raises(NotRestorableError, match=r"no copy from a backup.*-615"):
+            parts_of_chosen(chosen)
+    with pytest.raises(RestoreError, match=r"no copy from a backup.*-615") as caught:
+        plan.raise_for_problems()
+    assert not [note for note in getattr(caught.value, "__notes__", ()) if "-615" in note]
 
 
 def test_a_numbered_folder_of_another_chain_is_refused(opened: OpenSets, tmp_path: Path) -> None:

@@ -325,12 +325,10 @@ def _check_for_server(options: RestoreOptions) -> None:
 
 def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing: Showing, run: _ServerRun) -> None:
     """Drive the procedure, or only plan where no more is wanted."""
-    from tokar.server.run_restore import (  # noqa: PLC0415 - loads much, and only --server needs it
-        parts_of_chosen,
-        prepared_restore,
-    )
+    from tokar.server.run_restore import parts_of_chosen, prepared_restore  # noqa: PLC0415 - only --server needs it
 
-    parts = parts_of_chosen(chosen, accept_incomplete=options.accept_incomplete)
+    with _last_line_of_refusal(showing):
+        parts = parts_of_chosen(chosen, accept_incomplete=options.accept_incomplete)
     maps = [parse_map(text, str(Path.cwd())) for text in options.maps]
     take_over = options.take_over and not showing.dry_run  # it tells the server something
     size = sum(one.size for part in parts for one in part.entries)

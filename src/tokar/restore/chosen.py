@@ -26,7 +26,7 @@ from tokar.restore.plan import (
     Problem,
 )
 from tokar.sets.backup_set import BackupSet, find_sets, open_again
-from tokar.sets.beside import name_in_logs, without_copies
+from tokar.sets.beside import name_in_logs, no_copies, without_copies
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, SelectedLog, restorable
 from tokar.sets.database_verdict import Verdict
@@ -35,7 +35,7 @@ from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
-from tokar.sets.outcome import LastLine, Word, outcome_of, unjudged_in, worst
+from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
 from tokar.sets.recorded import RecordedFacts
 from tokar.trust.signatures import AllowedSigners
@@ -125,6 +125,7 @@ class OpenSets:
                 (at, number): name for at, one in enumerate(sets) for number, name in renamed.get(one.root, {}).items()
             },
             outcome=self._outcome(sets),
+            no_copies=tuple(no_copies(without_copies(sets[0].facts).databases)),
             selection=selection,
             whole=until is None,
         )
@@ -172,6 +173,7 @@ class ChosenSets:
     names: Mapping[tuple[int, int], str] = field(default_factory=dict)  # Right names, by set and entry
     give_up: tuple[str, ...] = ()  # What soft recovery is to give up, as options of esentutl
     problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
+    no_copies: tuple[Fault, ...] = ()  # What hard recovery refuses, where that is asked for
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
     whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
 
@@ -219,7 +221,8 @@ def choose_one(
         found = _judged(facts, branch)
         names = {(0, number): name for number, name in renamed.items()}
         outcome, left_out = outcome_of(found, facts), _not_placed(found)
-        return replace(chosen, whole=False, outcome=outcome, left_out=left_out, names=names)
+        refused = tuple(no_copies(without_copies(facts).databases))
+        return replace(chosen, whole=False, outcome=outcome, left_out=left_out, names=names, no_copies=refused)
     facts = _facts_of(archive, archive.entries) if facts is None else facts
     facts, renamed = _renamed(facts, right_names=right_names)
     found = _judged(facts, branch)
@@ -243,7 +246,18 @@ def choose_one(
         names={(0, number): name for number, name in renamed.items()},
         give_up=_give_up(found),
         problems=tuple(_unrecoverable(found, facts)),
+        no_copies=tuple(no_copies(judged.databases)),
     )
+
+
+def for_hard_recovery(chosen: ChosenSets) -> ChosenSets:
+    """Return what is restored, judged as what hard recovery will meet."""
+    if not chosen.no_copies:
+        return chosen
+    errors = (RestoreError(f"{one.message} ({one.engine})", hint=one.next_step) for one in chosen.no_copies)
+    problems = [Problem(one, urgency=UNRECOVERABLE) for one in errors]
+    outcome = worst(filter(None, (chosen.outcome, weigh(chosen.no_copies, LeftOpen()))))
+    return replace(chosen, problems=(*chosen.problems, *problems), outcome=outcome)
 
 
 def with_staying(

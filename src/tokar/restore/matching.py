@@ -46,12 +46,16 @@ class Matcher:
         locations: Where tokens go.
         tokens: The tokens of all entries of the set, not only of those to be restored.
         profile: The profile that names the tokens in messages.
+        from_server: Whether a server says where they go, so that a person can only do without it.
     """
 
-    def __init__(self, locations: Sequence[Location], tokens: Iterable[int], profile: str) -> None:
+    def __init__(
+        self, locations: Sequence[Location], tokens: Iterable[int], profile: str, *, from_server: bool = False
+    ) -> None:
         self._locations = _distinct(locations)
         self._databases = {token for token in tokens if token & DATABASE_DIRECTORY and not token & DIRECTORY}
         self._profile = profile
+        self._before = "restore without --server, and register by hand: " if from_server else ""
         self._settled: dict[int, Match | RestoreError] = {}
 
     def match(self, token: int, leaf: str | None) -> Match:
@@ -101,7 +105,7 @@ class Matcher:
         raise AmbiguousLocationError(
             f"{len(same)} locations have the token {self._word(token)}, "
             f"and not exactly one names the file: {_listed(same)}",
-            hint=f"{_BY_NAME}; {self._to(token)} takes all of them",
+            hint=f"{self._before}{_BY_NAME}; {to_line(token, self._profile)} takes all of them",
         )
 
     def _database(self, token: int) -> Match | RestoreError:
@@ -133,7 +137,7 @@ class Matcher:
         return token_text(token, self._profile)
 
     def _to(self, token: int) -> str:
-        return to_line(token, self._profile)
+        return self._before + to_line(token, self._profile)
 
 
 def token_text(token: int, profile: str) -> str:

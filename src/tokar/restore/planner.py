@@ -97,7 +97,7 @@ class _Planner:
         self._targets = Targets(inventory, request.existing, request.now)
         self._inventory = inventory
         tokens = {entry.token for entry in entries}
-        self._matcher = Matcher(request.locations, tokens, request.profile)
+        self._matcher = Matcher(request.locations, tokens, request.profile, from_server=request.from_server)
         self._token_names = {token: token_name(token, request.profile) for token in tokens}
         self._decisions: dict[Decision, int] = {}
         # For tokens whose entries all go one way, whatever their names: the directory, and the number of the decision.

@@ -24,7 +24,7 @@ from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
-from tokar.restore.chosen import ChosenSets, choose_one, with_staying
+from tokar.restore.chosen import ChosenSets, choose_one, for_hard_recovery, with_staying
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import list_of, parse_location_list
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance, places_of
@@ -121,6 +121,7 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     """
     request = make_request(sets if isinstance(sets, Archive) else sets.archives[0], options)
     chosen = sets if isinstance(sets, ChosenSets) else _choose_one(sets, options)
+    chosen = for_hard_recovery(chosen) if options.certutil is not None else chosen  # certutil registers it
     if request.existing is Existing.ROLL_FORWARD and not chosen.whole:
         if chosen.selection is None:
             raise InputError("--existing roll-forward takes a whole set; leave --only out")
@@ -233,15 +234,17 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
         for archive, one in zip(chosen.archives, folders, strict=True)
     ]
 
+    apart = replace(chosen, problems=())  # those are of all sets together
+
     def plans(left: Interrupted | None = None) -> list[Plan]:
         return [
-            replace(_plan(content, request, chosen, options, lambda _, planned: planned(left)), recovery=recovery)
+            replace(_plan(content, request, apart, options, lambda _, planned: planned(left)), recovery=recovery)
             for content, request in zip(contents, requests, strict=True)
         ]
 
     parts = plans_that_go_on(join_plans(plans()), plans)
     whole = join_plans(parts)
-    problems = [] if options.system else _strays(folder, len(folders))
+    problems = [*chosen.problems, *(() if options.system else _strays(folder, len(folders)))]
     if not any(isinstance(one.error, NoRoomError) for plan in parts for one in plan.problems):
         problems += room_problems(whole.directories, whole.seen)  # of all sets together
     parts[0] = add_problems(parts[0], problems)

@@ -80,7 +80,8 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
     """Return chosen sets as the parts of a chain.
 
     Raises:
-        NotRestorableError: A set has no log, so that nothing can be registered for it.
+        NotRestorableError: A set has no log, so that nothing can be registered for it; or a database is no copy from a
+            backup, and hard recovery refuses it.
         RestoreError: A file is incomplete.
         FormatError: An archive is damaged.
     """
@@ -92,6 +93,8 @@ def parts_of_chosen(chosen: ChosenSets, *, accept_incomplete: bool = False) -> t
             content = MergedSet([(archive, entries)])
             raise_first(incomplete_files(content.entries))
         parts.append(SetPart(archive, tuple(entries), one.low, one.high))
+    for fault in chosen.no_copies:
+        raise NotRestorableError(f"{fault.message} ({fault.engine})", faults=chosen.no_copies, hint=fault.next_step)
     return tuple(parts)
 
 
@@ -240,7 +243,9 @@ class ServerRestore:
         self._parts = parts
         self._procedure = procedure
         self._request = request
-        self._matcher = Matcher(request.locations, {one.token for one in parts[0].entries}, request.profile)
+        self._matcher = Matcher(
+            request.locations, {one.token for one in parts[0].entries}, request.profile, from_server=True
+        )
         self._merged = MergedSet([(part.archive, part.entries) for part in parts])
         plan = look_and_plan(self._merged.entries, request)
         self.plan = add_problems(plan, self._merged.problems)  # Where everything goes, all sets together

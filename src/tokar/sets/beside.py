@@ -47,6 +47,19 @@ def _patch_faults(database: DatabaseFacts, patches: Iterable[PatchFacts]) -> Ite
             yield Rules.PATCH_FOREIGN.fault(one.name, database.name, why, files=(one.name,))
 
 
+def no_copies(databases: Iterable[DatabaseFacts], *, beside: str = "") -> Iterator[Fault]:
+    """Yield the databases that hard recovery refuses, for they are no copies from a backup.
+
+    Args:
+        databases: Those that it meets.
+        beside: A copy from a backup among them, for which it comes; empty where it is what was asked for.
+    """
+    rule, more = (Rules.NO_COPY, (beside,)) if beside else (Rules.NO_COPIES, ())
+    for one in databases:
+        if one.header is not None and not one.is_backup_copy and not one.temporary:
+            yield rule.fault(one.name, *more, files=(one.name,), databases=(one.name,))
+
+
 def where_of(sets: Iterable[tuple[str, SetFacts]]) -> dict[Signature, str]:
     """Return where the databases of sets are, by their signatures: each set with what messages call it."""
     return {

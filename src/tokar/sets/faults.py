@@ -354,6 +354,8 @@ class Rules:
         "restore both, each to its place, before recovery begins", -1216, severity=Severity.WARNING)
     NO_COPY = Rule(FaultKind.NO_COPY, "{} is no copy from a backup, and {} is: hard recovery refuses it",
         "restore it by itself: --only takes the copies, and then what is left", -615)
+    NO_COPIES = Rule(FaultKind.NO_COPY, "{} is no copy from a backup: hard recovery, which was asked for, refuses it",
+        "restore with --into, into its folder while the service is stopped, and start the service then", -615)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
         "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
     DATABASE_NAME = Rule(FaultKind.DATABASE_NAME, "{} is called {} in the logs: recovery does not find it here",

@@ -18,6 +18,7 @@ from tokar.sets.beside import (
     copy_faults,
     is_name_of_another,
     name_in_logs,
+    no_copies,
     pair_faults,
     together_faults,
     with_whole_copy,
@@ -373,23 +374,14 @@ def step_faults(before: LogFacts, log: LogFacts) -> Iterator[Fault]:
         yield break_fault(before, log)
 
 
-def _no_copies(runs: list[DatabaseRun]) -> Iterator[Fault]:
-    """Yield the databases that hard recovery meets beside copies from a backup, and that are none."""
-    copies = [run.facts.name for run in runs if run.need.hard]
-    for run in runs if copies else ():
-        header = run.facts.header
-        if header is not None and not run.facts.is_backup_copy and not run.facts.temporary:
-            own = (run.facts.name,)
-            yield Rules.NO_COPY.fault(run.facts.name, copies[0], files=own, databases=own)
-
-
 def beside_faults(facts: SetFacts, runs: list[DatabaseRun]) -> Iterator[Fault]:
     """Yield what does not fit beside the databases and logs: checkpoints, flush maps, databases that are not here.
 
     None of it is placed by a restore of its own accord, so most of this is a warning: about what happens if somebody
     places it by hand.
     """
-    yield from _no_copies(runs)
+    if copies := [run.facts.name for run in runs if run.need.hard]:
+        yield from no_copies((run.facts for run in runs), beside=copies[0])
     yield from _databases_not_here(facts, runs)
     yield from _databases_renamed(runs)
     yield from together_faults(facts)
