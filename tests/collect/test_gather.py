@@ -169,7 +169,7 @@ def test_a_current_log_of_zeros_is_taken_for_a_log(tmp_path: Path) -> None:
     [(bytes(16 * 4096), "nothing but zeros"), (b"x" * 16 * 4096, "no header of an ESE file")],
     ids=["zeros", "garbage"],
 )
-@pytest.mark.parametrize("name", ["priv1.edb", "ntds.dit"])
+@pytest.mark.parametrize("name", ["priv1.edb", "ntds.dit", "Current.mdb"])
 def test_a_database_without_headers_is_taken_for_one(tmp_path: Path, name: str, content: bytes, why: str) -> None:
     found = gather(tmp_path, {name: content})
     assert taken(found) == {name: 0x44}
@@ -193,7 +193,7 @@ def test_a_file_that_only_has_the_name_of_a_current_log_is_not_taken(tmp_path: P
 
 
 @pytest.mark.parametrize("size", [0, 5, 1000, 1 << 16, 70_001])
-@pytest.mark.parametrize("name", ["db.edb", "NTDS.DIT", "priv1.stm"])
+@pytest.mark.parametrize("name", ["db.edb", "NTDS.DIT", "priv1.stm", "dhcp.mdb"])
 def test_what_has_the_name_of_a_database_is_never_left_out_quietly_whatever_its_size(
     tmp_path: Path, name: str, size: int
 ) -> None:
@@ -204,7 +204,7 @@ def test_what_has_the_name_of_a_database_is_never_left_out_quietly_whatever_its_
     assert warning.endswith(" in it")
 
 
-@pytest.mark.parametrize("name", ["settings.dat", "x.mdb", "x.sdb", "x.db", "store"])
+@pytest.mark.parametrize("name", ["settings.dat", "x.sdb", "x.db", "store"])
 @pytest.mark.parametrize("content", [bytes(1 << 16), b"y" * (1 << 16)], ids=["zeros", "garbage"])
 @pytest.mark.parametrize("beside", [{}, {"edb00001.log": log(1)}], ids=["alone", "with-logs"])
 def test_size_alone_makes_no_database(tmp_path: Path, name: str, content: bytes, beside: dict[str, bytes]) -> None:
@@ -237,6 +237,7 @@ def test_pages_far_into_a_file_whose_start_is_lost_tell_a_database(tmp_path: Pat
         (b"\2\0\0\0\0\0\0\0sdbf", "a shim database of Windows, which is no database of this engine"),
         (b"SQLite format 3\0", "a SQLite database"),
         (b"PK\3\4", "a zip archive"),
+        (bytes(16) + b"\xde\xc0\xef\xbe", "a database of LMDB, which is another engine"),
     ],
 )
 @pytest.mark.parametrize("name", ["x.edb", "settings.dat", "x.mdb"])
@@ -270,6 +271,25 @@ def test_what_the_logs_name_is_a_database_whatever_is_left_of_it(
         "data/STORE.BIN: taken as a damaged database: the log edb00005.log names it, and there is "
     )
     assert "data/STORE.BIN" not in reasons(found)
+    look_again(found.rest)
+
+
+@pytest.mark.parametrize("content", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("take_all", [False, True])
+def test_what_the_logs_of_a_folder_name_there_is_a_database_although_another_folder_has_one_of_that_name(
+    tmp_path: Path, content: bytes, take_all: bool
+) -> None:
+    attached = ((r"C:\a\Store.dat", DATABASE_SIGNATURE),)
+    files = {
+        **{f"{folder}/{name}": log for folder in "ab" for name, log in logs(5, 6, attached=attached).items()},
+        "a/Store.dat": bytes(database()),
+        "b/STORE.DAT": content,
+        "c/store.dat": content,
+    }
+    found = gather(tmp_path, files, take_all=take_all)
+    assert {name for name, token in taken(found).items() if token == 0x44} == {"a/Store.dat", "b/STORE.DAT"}
+    (warning,) = found.warnings
+    assert warning.startswith("b/STORE.DAT: taken as a damaged database: the log b/edb00005.log names it, and ")
     look_again(found.rest)
 
 

@@ -403,3 +403,13 @@ def test_a_damaged_copy_is_no_way_out(tmp_path: Path) -> None:
     files = {DATABASE: bytes(len(damaged)), f"old/{DATABASE}": damaged, **logs(5, 7)}
     verdict = judge_set(facts_of_folder(write(tmp_path, files), examine=True))
     assert all("--only" not in one.next_step for one in verdict.blocking)
+
+
+def test_no_database_of_another_server_is_a_whole_copy_of_one_that_cannot_be_read(tmp_path: Path) -> None:
+    own = {f"b/{name}": data for name, data in instance(51).items()} | {f"b/{DATABASE}": b""}
+    files = {f"a/{name}": data for name, data in instance(50).items()} | own
+    (fault,) = verdict_on(tmp_path / "two", files).blocking
+    assert (fault.kind, fault.files) == (FaultKind.DATABASE_UNREADABLE, (f"b/{DATABASE}",))
+    assert "whole copy" not in fault.next_step
+    (fault,) = verdict_on(tmp_path / "one", {**own, f"old/{DATABASE}": instance(51)[DATABASE]}).blocking
+    assert f"restore old/{DATABASE}, a whole copy" in fault.next_step

@@ -321,8 +321,9 @@ row(
 row(
     "a database whose header is gone may need the foreign logs",
     {**crashed(part(5, 8), other(20, 21)), "lost.edb": b"x" * 8192},
-    OK,
+    NOT,
     set(),
+    Kind.DATABASE_UNREADABLE,
 )
 row("a needed log is missing", crashed(part(2, 8, 4, 6)), NOT, set(), Kind.LOG_MISSING)
 row(

@@ -53,6 +53,7 @@ from real_sets import (
     u32,
     zero,
     zero_page,
+    zeros,
 )
 from recovery_sets import write
 from sweeps import sampled
@@ -417,6 +418,14 @@ row("after", "the current log of the day before", bring(of("before"), CUR, CUR),
 row("ual", "as it is", nothing, NOT, Kind.LOG_MISSING, -543)
 row("ual", "the one that was shut down", drop("Current.mdb"), YES)
 row("ual", "a foreign log by the right name", bring(of("clean"), log(7), log(0x7C, "edb")), NOT, Kind.LOG_FOREIGN, -530)
+CURRENT = "Current.mdb"
+row("ual", "an empty database", empty(CURRENT), NOT, Kind.DATABASE_UNREADABLE, -1018)
+row("ual", "a database of zeros", zero(CURRENT), NOT, Kind.DATABASE_UNREADABLE, -1018)
+row("ual", "a garbage database", garbage(CURRENT), NOT, Kind.DATABASE_UNREADABLE, -1018)
+row("ual", "a database without a header", zeros(CURRENT, 0, 2 * 4096), NOT, Kind.DATABASE_UNREADABLE, -1018)
+row("clean", "and a server in a folder whose database is emptied", both(
+    lambda files: files.update({f"b/{name}": data for name, data in sample("after").items()}), empty(f"b/{DB}")), NOT,
+    Kind.DATABASE_UNREADABLE, -1018)
 row("lds", "as it is", nothing, YES)
 
 # --- A streaming copy that has lost its content ---

@@ -28,14 +28,14 @@ from tokar.collect.found import (
 )
 from tokar.errors import InputError, SourceError, storage_errors
 from tokar.ese import identify as ese
-from tokar.ese.filenames import FileName, NameRole, parse_file_name
+from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.identify import FileKind, Identity
 from tokar.names import SET_ASIDE, collision_key, is_aside, is_key, leaf_of
 from tokar.storage.bytesource import FileSource
 
 _LINK: Final = "a link or a special file"
 _KEY_LEFT_OUT: Final = "a private key: taken only when it is named"
-_NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".edb", ".dit", ".stm", ".raw"}
+_NAMES_COUNT: Final = {".pat", ".log", ".jtx", ".stm", ".raw", *DATABASE_SUFFIXES}
 """Endings of names that say something where there is no content."""
 _EXCHANGE_DATABASES: Final = {
     "priv.edb": "private-database",
@@ -46,8 +46,8 @@ _DATABASE_KINDS: Final = {"database", "streaming-file"}
 _TAKEN: Final = {FileKind.DATABASE, FileKind.STREAMING_FILE, FileKind.LOG}
 _NO_HEADER: Final = {FileKind.RESERVE, FileKind.UNKNOWN}
 _NO_ROLE: Final = {NameRole.UNKNOWN, NameRole.STREAMING_FILE}
-_DATABASE_SUFFIXES: Final = (".edb", ".dit", ".stm")  # a file of such a name is a database, whatever is left of it
-_MAY_BE_DATABASES: Final = (".mdb", ".sdb", ".dat", ".db")  # one where pages of a database are in it; as without suffix
+_DATABASE_SUFFIXES: Final = (*DATABASE_SUFFIXES, ".stm")  # such a file is one, whatever is left of it
+_MAY_BE_DATABASES: Final = (".sdb", ".dat", ".db")  # one where pages of a database are in it; as without suffix
 _BY_NAME: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _NEXT_LEFT_OUT: Final = "the next log being prepared, which nobody needs beside a current log"
 _NEVER_BY_NAME: Final = {
@@ -76,7 +76,8 @@ class Gatherer:
         self._named: set[str] = set()  # real paths of files that were named
         self._doubtful = Candidates()  # files with names of logs, whose content does not say so
         self._next = Candidates()  # logs that were being prepared
-        self._expected: dict[str, str] = {}  # leaves that are named as databases, by their keys, and what names them
+        # What names databases, by the keys of their leaves, and of these in the folder of the log that names them.
+        self._expected: dict[str, str] = {}
         self._unreadable: set[str] = set()  # paths of current logs without a header that can be read
         self._links: list[str] = []  # links and special files in folders
         self._left_out: list[NotTaken] = []
@@ -264,7 +265,7 @@ class Gatherer:
         """Take a file, with what its header and its name say where it is a log."""
         if one.kind == "log":
             for attached in getattr(identity.header, "attachments", ()):
-                self.expect(attached.path, f"the log {one.name}")
+                self.expect(attached.path, f"the log {one.name}", folder=_folder_of(one))
             base = by_name.base.lower() if by_name.base else None
             one = one._replace(generation=self._generation(one.name, identity, by_name), base=base)
         self._candidates.append(one)
@@ -321,18 +322,22 @@ class Gatherer:
     def _parsed(self, one: Candidate) -> FileName:
         return parse_file_name(leaf_of(one.name), self._base)
 
-    def expect(self, path: str, whom: str) -> None:
+    def expect(self, path: str, whom: str, *, folder: str = "") -> None:
         """Note that a file is named as a database, by its path on the server.
 
         Args:
             path: The path.
             whom: What names it, for messages.
+            folder: Where that lies: a file there of that name is meant, even if there is another one elsewhere.
         """
-        self._expected.setdefault(collision_key(leaf_of(path)), whom)
+        leaf = collision_key(leaf_of(path))
+        self._expected.setdefault(leaf, whom)
+        self._expected.setdefault(folder + leaf, whom)
 
     def _decide_expected(self) -> None:
         """Take what is named as a database and does not look like one: its header may be gone, or all of it zeros."""
-        taken = {collision_key(leaf_of(one.name)) for one in self._candidates if one.kind in _DATABASE_KINDS}
+        databases = (one for one in self._candidates if one.kind in _DATABASE_KINDS)
+        taken = {key for one in databases for key in _keys(one.path, one.name)}
         wanted = {key: whom for key, whom in self._expected.items() if key not in taken}
         for name in self._links:
             key = collision_key(leaf_of(name))
@@ -343,15 +348,13 @@ class Gatherer:
             return
         self._candidates = Candidates(
             self._as_expected(one, wanted)
-            if one.kind == "unknown" and one.token == tokens.UNKNOWN and collision_key(one.name) in wanted
+            if one.kind == "unknown" and one.token == tokens.UNKNOWN and _first_in(wanted, one.path, one.name)
             else one
             for one in self._candidates
         )
         taken = set()
         for folder, prefix, decided in self._folders:
-            for path, name in [
-                (path, name) for path, name in walk(folder, prefix) if collision_key(leaf_of(name)) in wanted
-            ]:
+            for path, name in [(path, name) for path, name in walk(folder, prefix) if _first_in(wanted, path, name)]:
                 status = status_of(path)
                 if not stat.S_ISREG(status.st_mode) or is_key(name):
                     continue
@@ -366,7 +369,7 @@ class Gatherer:
 
     def _as_expected(self, one: Candidate, wanted: dict[str, str]) -> Candidate:
         identity, _ = self._look(one.path, one.name, one.state.size)
-        whom = wanted[collision_key(leaf_of(one.name))]
+        whom = _first_in(wanted, one.path, one.name)
         lacks = _lacks(identity, one.state.size)
         self._warnings.append(f"{one.name}: taken as a damaged database: {whom} names it, and there is {lacks} in it")
         return one._replace(kind="database", token=self._token(one.name, "database"))
@@ -412,6 +415,17 @@ class Gatherer:
 
 def _folder_of(one: Candidate) -> str:
     return one.path[: -len(one.name.rpartition("/")[2])]
+
+
+def _keys(path: str, name: str) -> tuple[str, str]:
+    """Return what a file is expected by: its leaf, and that in its folder."""
+    leaf = leaf_of(name)
+    return collision_key(leaf), path[: -len(leaf)] + collision_key(leaf)
+
+
+def _first_in(wanted: dict[str, str], path: str, name: str) -> str:
+    """Return what names a file as a database; empty where nothing does."""
+    return next((wanted[key] for key in _keys(path, name) if key in wanted), "")
 
 
 _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)

@@ -19,7 +19,7 @@ from tokar.collect.collect import Collection, CollectRequest, gather
 from tokar.collect.found import Candidate, FileState
 from tokar.errors import ArchiveError, NothingFoundError, NotSignedError, SetError, StorageError
 from tokar.ese import identify as ese
-from tokar.ese.filenames import NameRole, parse_file_name
+from tokar.ese.filenames import DATABASE_SUFFIXES, NameRole, parse_file_name
 from tokar.ese.inspect import Inspection, PassingFile, inspect_file
 from tokar.format.archive import Archive
 from tokar.format.encryption import Keyring
@@ -34,7 +34,7 @@ from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.trust.signatures import AllowedSigners
 from tokar.words import some
 
-_BY_NAME: Final = (".edb", ".dit", ".stm")
+_BY_NAME: Final = (*DATABASE_SUFFIXES, ".stm")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ HIGHEST_SHORT_GENERATION: Final = 0xFFFFF
 _BASE_LENGTH: Final = 3
 """Base names have three characters (`edb`, `E00`, `j50`, `SRU`) unless the caller knows better."""
 _LOG_SUFFIXES: Final = ("log", "jtx")
+DATABASE_SUFFIXES: Final = (".edb", ".dit", ".mdb")
+"""A file of such a name is a database even where nothing in it says so any more."""
 _TEMPORARY_DATABASES: Final = {"tmp.edb", "temp.edb"}
 _OLD_RESERVES: Final = {"res1.log", "res2.log"}
 _REPAIR_SUFFIX: Final = ".integ.raw"

@@ -168,6 +168,7 @@ _OTHER_FORMATS: Final = (
     (8, b"sdbf", "a shim database of Windows, which is no database of this engine"),
     (0, b"SQLite format 3\0", "a SQLite database"),
     (0, b"PK\3\4", "a zip archive"),
+    *((at, b"\xde\xc0\xef\xbe", "a database of LMDB, which is another engine") for at in (0, 12, 16)),
 )
 
 

@@ -108,15 +108,24 @@ def copy_faults(databases: Sequence[DatabaseFacts], apart: Mapping[int, str]) ->
             yield Rules.DATABASE_TWICE.fault(some(names), which, files=names, databases=names)
 
 
-def with_whole_copy(faults: Sequence[Fault], own: DatabaseFacts, databases: Iterable[DatabaseFacts]) -> list[Fault]:
+def with_whole_copy(
+    faults: Sequence[Fault], own: DatabaseFacts, databases: Iterable[DatabaseFacts], logs: Iterable[LogFacts]
+) -> list[Fault]:
     """Return faults of a database; where a whole copy of it is here, that is one more way out of damage.
 
     Args:
         faults: What is wrong.
         own: The database.
         databases: All that are here.
+        logs: The logs that are here: one that cannot be read is of the stream of those in its folder.
     """
     whole = [one for one in databases if one is not own and _are_one(own, one) and _is_sound(one)]
+    if (
+        whole
+        and own.header is None
+        and (beside := {log.signature for log in logs if log.folder == own.folder} - {None})
+    ):
+        whole = [one for one in whole if one.header is not None and one.header.log_signature in beside]
     if not whole:
         return [*faults]
     best = max(whole, key=_moment)

@@ -57,6 +57,11 @@ class FileFacts:
         """The part of the name after the last separator."""
         return names.leaf_of(self.name)
 
+    @property
+    def folder(self) -> str:
+        """The part of the name before that; empty where there is none."""
+        return self.name[: -len(self.leaf)].rstrip("/\\")
+
 
 MOST_OFF: Final = 20
 """How many pages that are off their chain are kept; all of them are counted."""
@@ -199,7 +204,7 @@ class LogFacts(FileFacts):
     @property
     def place(self) -> tuple[str, str]:
         """Its folder and its base name, which the logs of one stream share."""
-        return self.name[: -len(self.leaf)].rstrip("/\\"), self.base
+        return self.folder, self.base
 
     @property
     def suffix(self) -> str:

@@ -108,7 +108,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
         run.walk(proven[run.signature])
         run.faults += [*patch_faults(run, facts.patches), *pair_faults(run.facts, facts)]
     for run in runs:
-        run.faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases), facts.profile)
+        run.faults = for_owner(with_whole_copy(run.faults, run.facts, all_databases, facts.logs), facts.profile)
     _give_up_lost(runs)
     between = [*_holes_between(runs)]
     verdicts = tuple(run.verdict() for run in runs)

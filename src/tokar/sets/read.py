@@ -19,7 +19,7 @@ from tokar import names, tokens
 from tokar.ese.checkpoint import Checkpoint
 from tokar.ese.content_facts import LogReport, PageReport
 from tokar.ese.database import DatabaseHeader
-from tokar.ese.filenames import FileName, NameRole, parse_file_name
+from tokar.ese.filenames import DATABASE_SUFFIXES, FileName, NameRole, parse_file_name
 from tokar.ese.flushmap import FlushMap
 from tokar.ese.identify import FileKind, Identity
 from tokar.ese.inspect import Inspection, inspect_file
@@ -46,8 +46,6 @@ from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import FileSource
 
 _CHECKPOINT_SIZE: Final = 8192
-_DATABASE_SUFFIXES: Final = (".edb", ".dit")
-"""A file of such a name is a database even where nothing in it says so any more."""
 _NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them: the log being prepared may carry an old header."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
@@ -198,12 +196,8 @@ class SetReader:
         logs = [one for _, same in groupby(logs, _generation) for one in sorted(same, key=lambda log: log.name)]
         _with_reach(logs, databases)
         self._files = [*found, *logs]
-        if any(log.signature is not None for log in logs):  # they are for something, and say where it lay
-            alone = not any(one.recognised for one in databases)
-            named = {names.leaf_of(one.path).lower() for log in logs for one in log.attached}
-            databases = tuple(
-                replace(one, recognised=one.recognised or alone or one.leaf.lower() in named) for one in databases
-            )
+        if any(log.signature for log in logs) or any(one.header for one in databases):  # of an engine that is known
+            databases = tuple(one if one.recognised else replace(one, recognised=True) for one in databases)
         return SetFacts(
             source=source,
             databases=databases,
@@ -325,7 +319,7 @@ def _content_digest(archive: Archive, entry: Entry) -> bytes | None:
 def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     """Return the facts of a file whose content says nothing: its token or name may still say what it should be."""
     by_name = file.by_name.role
-    if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(_DATABASE_SUFFIXES)):
+    if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(DATABASE_SUFFIXES)):
         recognised = identity.kind is not FileKind.UNKNOWN or not file.size
         return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
     if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
