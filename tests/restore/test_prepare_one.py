@@ -447,6 +447,20 @@ def test_a_wrong_name_is_refused_with_the_way_and_set_right_only_when_asked(titl
     assert {one.name for one in (tmp_path / "out").iterdir()} == {DATABASE, *part(5, 7)}
 
 
+@pytest.mark.parametrize("title", ["another server has its name", "two copies"])
+def test_the_way_that_is_named_is_one_that_passes(title: str, tmp_path: Path) -> None:
+    """A hint at --right-names, which then was refused with the same hint."""
+    right, good = "edb00006.log", part(6, 6)["edb00006.log"]
+    wrong = {right: logs(6, 6, stream=OTHER_STREAM)[right]} if "server" in title else {"edb00006 - Copy (2).log": good}
+    files = {DATABASE: bytes(dirty(5, 7)), **away(part(5, 7), right), "edb00006 - Copy.log": good, **wrong}
+    path = made(tmp_path, files)
+    assert "--right-names" in str(plan_of(path, tmp_path / "out").problems[0].error.hint)
+    with tokar.open(path) as opened:
+        place_sets(plan_restore(opened, RestoreOptions(into=tmp_path / "out", right_names=True)))
+    assert {one.name for one in (tmp_path / "out").iterdir()} == {DATABASE, *part(5, 7)}
+    assert (tmp_path / "out" / right).read_bytes() == good
+
+
 def test_right_names_leave_right_ones_alone_and_overwrite_nothing(tmp_path: Path) -> None:
     path = made(
         tmp_path, {DATABASE: bytes(dirty(5, 7)), **part(5, 7), "edb00006 - Copy.log": part(6, 6)["edb00006.log"]}

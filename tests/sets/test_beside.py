@@ -168,6 +168,50 @@ def test_an_older_copy_that_has_the_name_which_the_logs_know_is_not_left_out(tmp
     assert verdict.worst is Verdict.NOT_RECOVERABLE
 
 
+def under(ending: str, files: dict[str, bytes]) -> dict[str, bytes]:
+    """Files under names with an ending behind them, or a mark before the point."""
+    if "Copy" in ending:
+        return {f"{one[:-4]}{ending}{one[-4:]}": data for one, data in files.items()}
+    return {one + ending: data for one, data in files.items()}
+
+
+LIVE = {DATABASE: bytes(dirty(5, 7, dbtime=5)), **logs(5, 7)}
+STOPPED = {DATABASE: bytes(database(consistent_position=LogPosition(generation=7, sector=1), dbtime=5)), **logs(5, 7)}
+LATER = {DATABASE: bytes(dirty(20, 21, dbtime=9)), **logs(20, 21)}
+LATER_STOPPED = {**LATER, DATABASE: bytes(database(consistent_position=LogPosition(generation=21, sector=1), dbtime=9))}
+
+
+@pytest.mark.parametrize("ending", [".old", ".bak", " - Copy"])
+@pytest.mark.parametrize("live", [LIVE, STOPPED], ids=["needs logs", "shut down"])
+@pytest.mark.parametrize("other", ["later", "later, shut down", "of another server"])
+def test_a_set_of_wrong_names_beside_a_good_one_never_decides(
+    other: str, live: dict[str, bytes], ending: str, tmp_path: Path
+) -> None:
+    beside = under(ending, {"later": LATER, "later, shut down": LATER_STOPPED}.get(other) or instance(50))
+    verdict = verdict_on(tmp_path, {**live, **beside})
+    assert verdict.blocking == ()
+    assert [one.name for one in verdict.databases] == [DATABASE]
+    found = {one.file.name: one.reason for one in verdict.left_out}
+    assert found.keys() == beside.keys()
+    (name,) = under(ending, {DATABASE: b""})
+    assert found[name] == "the logs call it main.edb, and recovery finds main.edb under that name"
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        {one: data for one, data in LIVE.items() if one != "edb00007.log"},  # it lacks a log itself
+        {**LIVE, DATABASE: b"x" * 8192},  # it cannot be read
+        {one: data for one, data in LIVE.items() if one != DATABASE},  # nothing has the right name
+    ],
+    ids=["lacks a log", "unreadable", "not there"],
+)
+def test_a_set_of_wrong_names_decides_where_the_other_is_no_good(live: dict[str, bytes], tmp_path: Path) -> None:
+    verdict = verdict_on(tmp_path, {**live, **under(".old", LATER)})
+    assert verdict.worst is Verdict.NOT_RECOVERABLE
+    assert f"{DATABASE}.old" in {one.name for one in verdict.databases}
+
+
 def test_an_older_file_beside_a_streaming_copy_is_another_matter(tmp_path: Path) -> None:
     files = {DATABASE: bytes(streaming(5, 7)), "old/main.edb": bytes(dirty(5, 7, dbtime=0)), **logs(5, 7)}
     assert FaultKind.NO_COPY in {one.kind for one in verdict_on(tmp_path, files).faults}

@@ -314,7 +314,7 @@ def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[i
     """Return facts with the right names of logs and databases, and these by entry, where that is asked for."""
     if not right_names:
         return facts, {}
-    logs = _with_right_names(facts.logs)
+    logs = _with_right_names(facts)
     changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
     taken, databases = {one.leaf.lower() for one in without_copies(facts).databases}, []
     for one in facts.databases:
@@ -329,12 +329,21 @@ def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[i
     return renamed, {number: name for number, name in changed.items() if number is not None}
 
 
-def _with_right_names(logs: Sequence[LogFacts]) -> tuple[LogFacts, ...]:
-    """Return logs under the names that the engine looks for, unless a log has its name already that is whole."""
-    table = LogTable(logs)
+def _with_right_names(facts: SetFacts) -> tuple[LogFacts, ...]:
+    """Return logs under the names that the engine looks for, unless a log of the databases has its name, and is whole.
+
+    Of copies of one log the one that counts gets the name.
+    """
+    logs, table = facts.logs, LogTable(facts.logs)
+    streams = {one.header.log_signature for one in facts.databases if one.header is not None}
+    if not streams or facts.has_unreadable_database:
+        streams = {log.signature for log in logs if log.signature is not None}
     names = [table.right_name(log) for log in logs]
     claims = [(name or log.leaf).lower() for log, name in zip(logs, names, strict=True)]
-    sound = [is_whole(replace(log, named_generation=None)) for log in logs]
+    sound = [
+        log.signature in streams and table.is_best(log) and is_whole(replace(log, named_generation=None))
+        for log in logs
+    ]
     taken, wanted = Counter(claims), Counter(claim for claim, one in zip(claims, sound, strict=True) if one)
     return tuple(
         replace(

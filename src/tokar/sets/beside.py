@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tokar.ese.values import Signature
@@ -10,6 +10,7 @@ from tokar.names import collision_key, leaf_of, printable
 from tokar.sets.facts import DatabaseFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
 from tokar.sets.faults import Fault, Rules, Scope, Severity
 from tokar.sets.file_faults import database_faults
+from tokar.sets.need import need_of
 from tokar.words import noun, some
 
 
@@ -202,7 +203,45 @@ def copies_left_out(facts: SetFacts) -> dict[int, str]:
                 found[id(one)] = f"a damaged copy of {best.name}"
             elif _moment(one)[0] or one.comparable == best.comparable is not None:
                 found[id(one)] = f"a copy of {best.name}, of the same time"
-    return found
+    return found | {id(one): why for one, why in _misnamed(facts, found, named)}
+
+
+def _misnamed(
+    facts: SetFacts, apart: Container[int], named: Iterable[tuple[Signature, str]]
+) -> Iterator[tuple[DatabaseFacts, str]]:
+    """Yield the databases whose name another one here has that recovery finds with its logs, each with the reason.
+
+    Recovery finds neither them nor, by their names, the logs that they are for: they lie beside a set of another time,
+    or of another server. One that is shut down is left out only where the other is the same database.
+    """
+    leaves = {one.leaf.lower(): one for one in facts.databases if id(one) not in apart}
+    claimed = {signature for signature, leaf in named if leaf in leaves}
+    ours = [one for one in leaves.values() if one.header is not None and one.header.signature in claimed]
+    wrong = [(one, name) for one in ours if (name := name_in_logs(one, facts.logs)) and not one.temporary]
+    if not wrong:
+        return
+    found: dict[Signature, set[int]] = {}
+    for log in facts.logs:
+        if log.signature is not None and log.has_engine_name:
+            found.setdefault(log.signature, set()).add(log.generation or 0)
+    for one, name in wrong:
+        header, other, need = one.header, leaves.get(name.lower()), need_of(one)
+        if header is None or need.hard or other is None or other.header is None or not _has_its_logs(other, found):
+            continue
+        if header.is_clean and other.header.signature != header.signature:
+            continue
+        wanted = need.generations or (header.consistent_position.generation,)
+        if not any(generation in wanted for generation in found.get(header.log_signature, ())):
+            yield one, f"the logs call it {printable(name)}, and recovery finds {other.name} under that name"
+
+
+def _has_its_logs(database: DatabaseFacts, found: Mapping[Signature, Container[int]]) -> bool:
+    """Return whether a database is whole, and was shut down, or the first and the last log that it needs are found."""
+    header, need = database.header, need_of(database)
+    if header is None or database.temporary or not _is_sound(database):
+        return False
+    logs = found.get(header.log_signature, ())
+    return header.is_clean or bool(need.low and need.low in logs and need.high in logs)
 
 
 def _is_clean(database: DatabaseFacts) -> bool:
