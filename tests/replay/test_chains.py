@@ -21,8 +21,8 @@ from tokar.replay.chains import Attaching, Follower, _ChainPlayer, _code_of, wit
 from tokar.replay.nodepage import NodePage
 from tokar.replay.redo import Bounds
 from tokar.replay.stream import position_of
-from tokar.replay.whole import Target
-from tokar.sets.facts import ChainFacts, DatabaseFacts, OffChain
+from tokar.replay.whole import Target, streams_of
+from tokar.sets.facts import ChainFacts, DatabaseFacts, LogFacts, OffChain
 from tokar.sets.faults import FaultKind
 from tokar.sets.judge import judge_set
 
@@ -243,6 +243,30 @@ def test_what_chains_came_to_is_said() -> None:
     assert "1 NOT where" in str(ChainFacts(pages=2, changes=1, off_count=1))
     assert str(ChainFacts(why_not="x")) == "its pages were not followed through the logs: x"
     assert str(ChainFacts(unattached=OffChain(0, "(1,2,3)", "x", -1216))) == "the logs do NOT attach it: x"
+
+
+@pytest.mark.parametrize(
+    ("chain", "is_followed"),
+    [
+        (ChainFacts(high=5), True),
+        (ChainFacts(high=4), False),
+        (ChainFacts(why_not="another file is of the same database"), False),
+        (ChainFacts(why_not="no log leads to it", is_explained=True), False),
+        (ChainFacts(why_not="there is no record of type 245", is_halted=True), True),  # of an engine that is not known
+        (ChainFacts(why_not="there is no record of type 245", is_halted=True, changes=1), False),
+        (None, False),
+    ],
+)
+def test_a_reason_not_to_follow_pages_is_no_proof(chain: ChainFacts | None, is_followed: bool) -> None:
+    database = DatabaseFacts(name="a.edb", pages=PageReport(page_size=4096), chain=chain)
+    assert database.is_followed_to(5) is is_followed
+
+
+def test_copies_of_a_database_are_followed_each_by_itself() -> None:
+    headers = [DatabaseHeader(raw_state=2, signature=Signature(random=random)) for random in (1, 2, 1, 3)]
+    logs = [LogFacts(name="edb.log")]
+    one, other, copy, third = [Target(DatabaseFacts(name="a.edb", header=header), logs) for header in headers]
+    assert [stream.targets for stream in streams_of([one, other, copy, third])] == [[one], [other, third], [copy]]
 
 
 def facts_of(folder: Path) -> SetFacts:

@@ -360,6 +360,16 @@ row("dirty", "shut down before the logs say", header(DB, consistent(0x50)), NOT,
 row("dirty", "never shut down, by its header", header(DB, (56, bytes(8))), YES)
 row("dirty", "a page of the future", page_dbtime(DB, 300, 1 << 40), NOT, Kind.PAGES_OFF_CHAIN, -567)
 row("dirty", "a page one step ahead of the logs", page_dbtime(DB, 300, 25653 + 1), NOT, Kind.PAGES_OFF_CHAIN, -567)
+AHEAD = page_dbtime(DB, 300, 1 << 40)
+row("dirty", "a copy of the database", copy(DB, COPY), YES, TWICE, None, COPY)
+row("dirty", "a page of the future, and a copy of that", both(AHEAD, copy(DB, COPY)), NOT, Kind.PAGES_OFF_CHAIN, -567)
+row("dirty", "a page of the future, and a copy of that in a folder", both(AHEAD, copy(DB, f"old/{DB}")), NOT,
+    Kind.PAGES_OFF_CHAIN, -567)
+row("dirty", "a page of the future, and a copy of an earlier time", both(copy(DB, COPY),
+    header(COPY, (16, u32(0x6000))), AHEAD), NOT, Kind.PAGES_OFF_CHAIN, -567)
+row("dirty", "a page of the future in the copy", both(copy(DB, COPY), page_dbtime(COPY, 300, 1 << 40)), YES,
+    TWICE, None, COPY)
+row("dirty", "patched, and a page of the future", both(AHEAD, header(DB, state(7))), NOT, Kind.PAGES_OFF_CHAIN, -567)
 row("dirty", "a page at the end of the logs", page_dbtime(DB, 300, 25653), YES)
 row("clean", "a leaf that says it is none", page_field(DB, 14, 36, u32(0x12800)), NOT, Kind.PAGES_DAMAGED, -327)
 row("clean", "a page of the future", page_dbtime(DB, 40, 1 << 40), NOT, Kind.PAGES_OFF_CHAIN, -344)
@@ -406,6 +416,8 @@ row("before", "as it is", nothing, YES)
 row("before", "with the logs of the next day", LATER, YES)
 row("before", "with the next day's logs but 2", both(LATER, drop(log(2))), YES, Kind.NEW_STREAM, None,
     f"{logs(1, 3, 4)} {CUR}")
+row("before", "a lost write, and later logs beyond a hole", both(page_dbtime(DB, 4, 0x20),
+    *(bring(of("after"), one, one) for one in (N3, N4))), NOT, Kind.PAGES_OFF_CHAIN, -566)
 row("before", "with the next day's logs but 4", both(LATER, drop(N4)), YES, Kind.LOGS_AFTER_GAP, -515, CUR)
 row("before", "copied during the roll-over", bring(of("after"), "SRUtmp.log", log(2)), YES, None, None, CUR)
 row("after", "as it is", nothing, YES)

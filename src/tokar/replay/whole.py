@@ -49,6 +49,7 @@ class Target:
     older: list[LogFacts] = field(default_factory=list)  # Logs that lead there, and are not played
     low: int = 0  # The generation with which playing must begin; 0 where there is none
     why_not: str = ""  # Why none is; empty where they are
+    unplayed: str = ""  # Why its pages are followed through them, and they are not played
     is_faulty: bool = False  # Whether that is a fault, which the verdict names
     is_forward: bool = False  # Whether it was shut down, and logs lead on
     beyond: list[str] = field(default_factory=list)  # Later logs of its stream that do not go on from the last one
@@ -91,8 +92,8 @@ def targets_of(facts: SetFacts) -> list[Target]:
         header = target.facts.header
         other = known.setdefault(header.signature, target) if header is not None else target
         if other is not target:
-            target.why_not = target.why_not or f"{other.facts.name} is the same database"
-            other.why_not = other.why_not or f"{target.facts.name} is the same database"
+            target.unplayed = target.unplayed or f"{other.facts.name} is the same database"
+            other.unplayed = other.unplayed or f"{target.facts.name} is the same database"
     return targets
 
 
@@ -105,8 +106,6 @@ def _target_of(facts: DatabaseFacts, table: LogTable, owned: frozenset[Signature
     header = facts.header
     if header is None or need.basis not in _KNOWN:
         target.why_not = need.why or facts.note or "its header cannot be read"
-    elif header.state is DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN:
-        target.why_not = f"state {header.state_name}: where recovery must begin is not known"
     elif blocking:
         target.why_not, target.is_faulty = blocking[0].message, True
     elif opaque := next((log for log in run.run if log.is_opaque), None):
@@ -114,6 +113,8 @@ def _target_of(facts: DatabaseFacts, table: LogTable, owned: frozenset[Signature
     elif run.assumed:
         target.why_not = f"{run.assumed} is of a format that is not known"
     else:
+        if header.state is DatabaseState.DIRTY_AND_PATCHED_SHUTDOWN:
+            target.unplayed = f"state {header.state_name}: where recovery must begin is not known"
         _look_beyond(target, table)
     target.is_forward = header is not None and header.is_clean
     return target
@@ -128,19 +129,26 @@ def _look_beyond(target: Target, table: LogTable) -> None:
         generation = last.generation or 0
         for log in table.of(signature, generation + 1):
             if link(last, log).fault is LinkFault.CONTENT:
-                target.why_not = Rules.LOG_ALTERED.of_log(last, log.name).message
+                target.unplayed = Rules.LOG_ALTERED.of_log(last, log.name).message
     target.beyond = [
         log.name for log in table.logs if log.signature == signature and (log.generation or 0) > generation
     ]
 
 
 def streams_of(targets: Iterable[Target], *, older: bool = False) -> list[Stream]:
-    """Return the databases that logs can be played on, by log stream. `older`: with the logs that lead there."""
-    found: dict[bytes, Stream] = {}
-    for target in targets:
-        if target.why_not or not target.logs:
-            continue
-        stream = found.setdefault(stream_key(target.header.log_signature), Stream([], []))
+    """Return the databases that logs lead on from, by log stream; of copies of one each by itself.
+
+    Args:
+        targets: The databases of a set.
+        older: With the logs that lead there.
+    """
+    found: dict[tuple[bytes, int], Stream] = {}
+    leading = [target for target in targets if target.logs and not target.why_not]
+    times = Counter(target.header.signature for target in leading)
+    for target in leading:
+        header = target.header
+        itself = id(target) if times[header.signature] > 1 else 0
+        stream = found.setdefault((stream_key(header.log_signature), itself), Stream([], []))
         stream.targets.append(target)
         known = {id(log) for log in stream.logs}
         logs = [*target.older, *target.logs] if older else target.logs
@@ -297,13 +305,14 @@ class Replay:
             StorageError: A file cannot be read.
         """
         for target in self.targets:
-            report = Replayed(target.facts.name, target.why_not, forward=target.is_forward, beyond=target.beyond)
-            if not target.why_not and not target.logs:
+            why_not = target.why_not or target.unplayed
+            report = Replayed(target.facts.name, why_not, forward=target.is_forward, beyond=target.beyond)
+            if not why_not and not target.logs:
                 report.why_not = "" if target.header.is_clean else "there is no log to play"
                 report.untouched = target.header.page_count(target.facts.size)
             self.databases.append(OpenReplay(target, report))
         by_target = {id(one.target): one for one in self.databases}
-        for stream in streams_of(self.targets):
+        for stream in streams_of(target for target in self.targets if not target.unplayed):
             self._play(stream, [by_target[id(target)] for target in stream.targets])
         return self.databases
 

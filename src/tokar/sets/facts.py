@@ -134,9 +134,9 @@ class DatabaseFacts(FileFacts):
         if self.pages is None or self.pages.not_verified:
             return True  # that nobody looked at its pages at all is said elsewhere
         chain = self.chain
-        if chain is None or chain.is_explained:
-            return False
-        return not self.why_halted if chain.why_not else chain.high >= generation
+        if chain is None or not chain.why_not:
+            return chain is not None and chain.high >= generation
+        return chain.is_halted and not self.why_halted
 
     @property
     def why_halted(self) -> str:

@@ -223,7 +223,9 @@ def _open_questions(facts: SetFacts, verdicts: Iterable[DatabaseVerdict]) -> Ite
     for database, verdict in zip(facts.databases, verdicts, strict=True):
         yield from verdict.not_checked
         if verdict.reaches and not database.why_halted and not database.is_followed_to(verdict.reaches):
-            yield f"{database.name}: its pages were not followed through these logs {TO_PROVE}"
+            found = database.chain
+            why = f": {found.why_not}" if found and found.why_not and not found.is_explained else f" {TO_PROVE}"
+            yield f"{database.name}: its pages were not followed through these logs{why}"
     for patch in facts.patches:
         if patch.size and patch.trailer is None:
             yield f"{patch.name}: a patch file with content; its layout is not known, it is kept as it is"
