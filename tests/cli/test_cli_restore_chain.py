@@ -11,6 +11,7 @@ import pytest
 from chain_sets import DATABASE, TOP, archive, branch, checkpoint, database, dirty, full, increment, name_of, part
 from chain_stories import Contents, Story, new_story, take, target_for
 from command_line import Result, done, tokar
+from recovery_sets import flip
 from small_sets import contents, write
 
 from tokar import open as tokar_open
@@ -107,6 +108,24 @@ def test_a_damaged_archive_that_the_chain_needs_is_named_in_the_error(sets: Path
     assert "also: cannot be read: " in result.stderr
     assert f"{sets}/inc1.tokar" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_damage_that_only_the_restore_meets_is_named_with_its_archive_and_a_last_line(
+    sets: Path, tmp_path: Path
+) -> None:
+    (sets / "inc2.tokar").unlink()
+    done("create", "-q", "--kind", "logs", sets / "inc2.tokar", write(tmp_path / "day", part(9, 11)))  # with its facts
+    with tokar_open(sets / "inc2.tokar") as opened:
+        last = opened.find(name_of(11))
+        position = opened.records(last).data_positions[0] + 99
+    (sets / "inc2.tokar").write_bytes(flip((sets / "inc2.tokar").read_bytes(), position))
+    result = tokar("restore", "--chain", sets, "--into", tmp_path / "out")
+    assert result.exit_code == 4
+    assert f"({sets}/inc2.tokar, at byte" in result.error
+    assert result.stdout.splitlines()[-1].startswith("NOT RESTORABLE: ")
+    told = tokar("restore", "--json", "--chain", sets, "--into", tmp_path / "out").json()
+    assert (told["outcome"]["word"], told["placed"]) == ("NOT RESTORABLE", None)
+    assert told["error"]["path"] == f"{sets}/inc2.tokar"
 
 
 def test_a_damaged_archive_whose_receipt_goes_beyond_the_others_is_needed(sets: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tokar.as_json import as_json, fields_json
 from tokar.codes import Code
-from tokar.errors import ArchiveError, SetError
+from tokar.errors import ArchiveError, FormatError, SetError
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault, FaultKind
@@ -67,6 +67,11 @@ class RungFault:
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
         return {"kind": self.kind, **fields_json(self, *_SHARED[:-1])}
+
+
+def outcome_of_damage(error: ArchiveError) -> LastLine | None:
+    """Return what a verdict comes to by an error that shows an archive to be damaged; None for any other error."""
+    return weigh([RungFault.of_error(error)], LeftOpen()) if isinstance(error, FormatError) else None
 
 
 _SHARED: Final = tuple(field.name for field in fields(RungFault) if field.name != "kind")

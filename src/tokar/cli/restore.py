@@ -13,6 +13,7 @@ import typer
 
 from tokar import names
 from tokar.as_json import as_json, fields_json
+from tokar.check.report import outcome_of_damage
 from tokar.cli import completion, output
 from tokar.cli.encryption import IdentityFiles, Passphrase, keyring_of
 from tokar.cli.options import (
@@ -234,14 +235,13 @@ def _restore(sets: Archive | ChosenSets, options: RestoreOptions, showing: Showi
             output.line(_REFUSED)  # the error is about the plan
             output.last_line(plan.outcome, plan.chosen.archives[0].head.profile)
     report: Report | None = None
-    with _error_as_json(showing, lambda: {**plan.to_json(), "placed": None}):
+    with _known_with_error(showing, lambda: {**plan.to_json(), "placed": None}):
         plan.raise_for_problems()
         if not showing.dry_run:
             with output.progress("restoring", plan.size, of=_called(plan.chosen), quiet=showing.quiet) as advance:
                 report = place_sets(plan, progress=advance, processes=useful_processes())
     if showing.as_json:
-        placed = _report_json(report) if report else None
-        output.as_json({**plan.to_json(), "placed": placed, "signed_by": showing.signed_by})
+        output.as_json(plan.to_json() | {"placed": report and _report_json(report), "signed_by": showing.signed_by})
     elif showing.talks:
         if report is not None:
             _show_report(report)
@@ -271,14 +271,17 @@ def _last_line_of_refusal(showing: Showing) -> Iterator[None]:
 
 
 @contextmanager
-def _error_as_json(showing: Showing, value: Callable[[], dict[str, object]]) -> Iterator[None]:
-    """With JSON print one value also where the block fails: what is known, and the error."""
+def _known_with_error(showing: Showing, value: Callable[[], dict[str, object]]) -> Iterator[None]:
+    """Say also where the block fails what is known, with JSON as one value, and what damage comes to."""
     try:
         yield
     except ArchiveError as error:
-        if not showing.as_json:
-            raise
-        end_with_json(value(), error)
+        damage = outcome_of_damage(error)
+        if showing.as_json:
+            end_with_json(value() | ({"outcome": as_json(damage)} if damage else {}), error)
+        if showing.talks:
+            output.last_line(damage)
+        raise
 
 
 def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showing: Showing) -> None:
@@ -292,7 +295,7 @@ def _restore_to(source: str, chosen: ChosenSets, options: RestoreOptions, showin
         _show_chain(chosen.selection, chosen.selection.left_out)
     run = _ServerRun()
     opening = opened_server(source, {"restoring": True})
-    with _error_as_json(showing, lambda: _json(chosen, run)), opening as server:
+    with _known_with_error(showing, lambda: _json(chosen, run)), opening as server:
         run.next_steps = server.recovery_steps
         _drive(server, chosen, options, showing, run)
     if showing.as_json:
@@ -345,8 +348,7 @@ def _drive(server: Server, chosen: ChosenSets, options: RestoreOptions, showing:
 
 def _show(result: RestorationResult, next_steps: tuple[str, ...]) -> None:
     _show_registrations(result.registrations)
-    files = count_text(result.files, "file")
-    output.line(f"restored {files}, {output.size_text(result.size)}; every digest was right")
+    output.line(f"restored {count_text(result.files, 'file')}, {output.size_text(result.size)}; every digest was right")
     output.lines("next: ", next_steps)
 
 
@@ -398,17 +400,16 @@ def _show_plan(plan: Plan) -> None:
     rows = []
     for step in islice(plan.steps, _MAX_LISTED):
         target = "-" if step.target is None else names.printable(step.target)
-        rows.append(
-            (step.entry.name, f"0x{step.entry.token:02X} {step.token_name}", step.rule, target, step.action.value)
-        )
+        token = f"0x{step.entry.token:02X} {step.token_name}"
+        rows.append((step.entry.name, token, step.rule, target, step.action.value))
     output.table(("file", "token", "rule", "target", "action"), rows)
     if len(plan.steps) > _MAX_LISTED:
         output.line(f"... and {len(plan.steps) - _MAX_LISTED:,} more (--json lists all)")
     for extra in plan.extras:
         output.line(f"also written: {_path(extra.directory, extra.name)}")
     for aside in plan.asides:
-        new_name = names.printable(aside.new_name)
-        output.line(f"set aside: {_path(aside.directory, aside.name)} -> {new_name} ({aside.why})")
+        to = f"{names.printable(aside.new_name)} ({aside.why})"
+        output.line(f"set aside: {_path(aside.directory, aside.name)} -> {to}")
     output.lines("note: ", plan.notes)
     for directory in plan.directories:
         made = " (will be made)" if directory.make else ""
@@ -419,9 +420,8 @@ def _show_plan(plan: Plan) -> None:
 def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> None:
     """Print which sets take part, which do not, and what is left out of those that do."""
     for number, one in enumerate(selection.sets, 1):
-        logs = log_range(one.low, one.high) if one.low else "no logs"
-        what = "databases, " if number == 1 else ""
-        output.line(f"set {number}: {names.printable(one.label)}: {what}{logs}")
+        holds = ("databases, " if number == 1 else "") + (log_range(one.low, one.high) if one.low else "no logs")
+        output.line(f"set {number}: {names.printable(one.label)}: {holds}")
     output.lines("takes no part: ", map(names.printable, selection.unused))
     for left in islice(left_out, _MAX_LISTED):
         output.line(f"left out: {output.safe(left.name)} of set {left.at + 1}: {left.reason}")
@@ -483,9 +483,8 @@ def _registration_json(one: Registration) -> dict[str, object]:
 
 def _show_report(report: Report) -> None:
     """Print what was placed."""
-    files = count_text(report.files, "file")
     done = "all is done already:" if report.found == report.files > 0 else "restored"
-    output.line(f"{done} {files}, {output.size_text(report.size)}; every digest was right")
+    output.line(f"{done} {count_text(report.files, 'file')}, {output.size_text(report.size)}; every digest was right")
     if report.without_time:
         output.line(f"note: {count_text(report.without_time, 'file')} could not be given the modification time")
 

@@ -375,10 +375,14 @@ class Archive:
         Raises:
             FormatError: The entry is damaged.
         """
-        small = self._reader.small(entry, self.end_of(entry))
-        if small is None:
-            yield from self._reader.chunks(self.records(entry))
-            return
+        try:
+            small = self._reader.small(entry, self.end_of(entry))
+            if small is None:
+                yield from self._reader.chunks(self.records(entry))
+                return
+        except FormatError as error:
+            error.path = error.path or self.path  # of several archives, which one
+            raise
         if entry.size:
             yield Chunk(entry.size, small.content, small.codec)
 
