@@ -560,8 +560,9 @@ def test_certutil_takes_databases_and_logs_and_its_list(tmp_path: Path) -> None:
     assert f"also written: {tmp_path}/out/DataBase/certbkxp.dat" in result.stdout
 
 
-def test_certutil_without_a_list_is_refused(archive: Path, tmp_path: Path) -> None:
-    result = tokar("restore", archive, "--certutil", tmp_path / "out")
+def test_certutil_without_a_list_is_refused(tmp_path: Path) -> None:
+    path = set_of(tmp_path / "a.tokar", {DATABASE: bytes(streaming(5, 7)), **logs(5, 7)}, profile="certadm").path
+    result = tokar("restore", path, "--certutil", tmp_path / "out")
     refused(result, "the archive keeps no location list, and certutil needs one as certbkxp.dat")
     assert result.hint == "give one with --locations FILE, or restore with --into DIR"
     assert not (tmp_path / "out").exists()

@@ -347,7 +347,7 @@ def altered_header(content: bytes, **fields: Any) -> bytes:
         ({"raw_state": 99}, "is not known"),
         ({"committed_high": 8}, "0x8 with committed transactions is missing"),
         ({"last_log_time": moment(99)}, "the histories parted"),
-        ({"log_signature": OTHER_STREAM}, "another log stream"),
+        ({"log_signature": OTHER_STREAM}, "logs 0x5-0x7 are missing"),
     ],
 )
 def test_a_set_that_is_not_known_to_be_recoverable_keeps_its_archive_and_the_logs(
