@@ -292,6 +292,9 @@ HOLDING = (
     *("check", "check folder", "check --content", "chain", "replay", "recover"),
     *("salvage", "salvage text"),
 )
+MOST = 500
+"""Bytes of memory that a log may take; each row is held to less, but for those that come near it."""
+NEAR_THE_MOST = {("check", "faulty"), ("restore --dry-run", "faulty")}
 # In the torture run so many that what is kept for those who ask again, some hundreds of values, counts for little.
 HELD = [("check folder", "good", 300), *product(HOLDING, KINDS, [MANY])]
 
@@ -323,7 +326,7 @@ def test_a_verb_holds_little_of_each_log(
         del filled
         most = peak(partial(_measured, work, printed))
         held.append(most - 5 * printed[0])
-    assert (held[2] - held[1]) / few < (450 if kind == "good" else 500)
+    assert (held[2] - held[1]) / few < (MOST if (verb, kind) in NEAR_THE_MOST else 450)
 
 
 def _measured(work: Callable[[], Result], printed: list[int]) -> None:
