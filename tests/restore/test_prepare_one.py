@@ -292,10 +292,13 @@ def test_without_a_current_log_the_highest_is_renamed_first_but_never_for_a_serv
     profile: str, steps: list[str], tmp_path: Path
 ) -> None:
     files = {DATABASE: bytes(dirty(5, 7)), **part(5, 7)}
-    plan = plan_of(archive(tmp_path / "a.tokar", files, profile=profile).path, tmp_path / "out")
+    plan = plan_of(archive(tmp_path / "a.tokar", files, kind="collected", profile=profile).path, tmp_path / "out")
     assert plan.recovery is not None
     assert [step[: len(start)] for step, start in zip(plan.recovery.next_steps, steps, strict=True)] == steps
     assert profile == "certadm" or "edb00007.log edb.log && esentutl /r edb" in plan.recovery.next_steps[0]
+    assert [("-528" in str(one.error), "no service renames" in str(one.error.hint)) for one in plan.problems] == (
+        [(True, True)] if profile == "certadm" else []
+    )
 
 
 def test_with_a_log_being_prepared_nothing_has_to_be_renamed(tmp_path: Path) -> None:

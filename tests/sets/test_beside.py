@@ -457,3 +457,66 @@ def test_no_database_of_another_server_is_a_whole_copy_of_one_that_cannot_be_rea
     assert "whole copy" not in fault.next_step
     (fault,) = verdict_on(tmp_path / "one", {**own, f"old/{DATABASE}": instance(51)[DATABASE]}).blocking
     assert f"restore old/{DATABASE}, a whole copy" in fault.next_step
+
+
+def without_a_current_log(tmp_path: Path, profile: str, files: dict[str, bytes]) -> list[tuple[FaultKind, int | None]]:
+    """Return what is in the way, of files that belong to a service."""
+    found = judge_set(replace(facts_of_folder(write(tmp_path, files)), profile=profile))
+    return [(one.kind, one.code) for one in found.blocking]
+
+
+BEGUN: dict[str, dict[str, bytes]] = {
+    "a current log": {"edb.log": logs(8, 8)["edb00008.log"]},
+    "the one being prepared": {"edbtmp.log": bytes(4096)},
+}
+NOT_BEGUN: dict[str, dict[str, bytes]] = {
+    "neither": {},
+    "those of another base": {"e00.log": logs(8, 8, stream=OTHER_STREAM)["edb00008.log"], "e00tmp.log": b"x"},
+    "the other suffix": {"edbtmp.jtx": b"x"},
+    "a current log that is left out": {"edb.log": logs(9, 9, stream=OTHER_STREAM)["edb00009.log"]},
+}
+
+
+@pytest.mark.parametrize("profile", ["certadm", "ntdsbcli", "edbbcli"])
+@pytest.mark.parametrize("added", NOT_BEGUN.values(), ids=NOT_BEGUN)
+@pytest.mark.parametrize("data", [bytes(dirty(5, 7)), bytes(database())], ids=["crashed", "clean"])
+def test_a_service_does_not_begin_without_a_current_log_and_the_next_one(
+    data: bytes, added: dict[str, bytes], profile: str, tmp_path: Path
+) -> None:
+    files = {DATABASE: data, **logs(5, 7), **added}
+    assert (FaultKind.NO_CURRENT_LOG, -528) in without_a_current_log(tmp_path, profile, files)
+
+
+@pytest.mark.parametrize("added", BEGUN.values(), ids=BEGUN)
+def test_a_service_begins_with_either(added: dict[str, bytes], tmp_path: Path) -> None:
+    assert without_a_current_log(tmp_path, "certadm", {DATABASE: bytes(dirty(5, 7)), **logs(5, 7), **added}) == []
+
+
+def test_hard_recovery_and_whoever_renames_the_highest_log_begin_without(tmp_path: Path) -> None:
+    assert without_a_current_log(tmp_path / "a", "certadm", {DATABASE: bytes(streaming(5, 7)), **logs(5, 7)}) == []
+    assert without_a_current_log(tmp_path / "b", "ese", {DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}) == []
+    assert without_a_current_log(tmp_path / "c", "certadm", {DATABASE: bytes(database())}) == []
+
+
+def test_what_a_procedure_handed_out_is_not_refused_for_want_of_a_current_log(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **logs(5, 7)}
+    for kind, severity in (("full", Severity.WARNING), ("collected", Severity.ERROR)):
+        made = archive(tmp_path / f"{kind}.tokar", files, kind=kind, profile="certadm")
+        (found,) = find_sets([made.path]).sets
+        assert [one.severity for one in judge_set(found.facts).faults if one.kind is FaultKind.NO_CURRENT_LOG] == [
+            severity
+        ]
+
+
+def test_what_was_shut_down_can_be_restored_without_logs_where_a_service_renames_none(tmp_path: Path) -> None:
+    files = write(tmp_path / "set", {DATABASE: bytes(database()), **logs(5, 7)})
+    done("create", "-q", "--profile", "certadm", tmp_path / "a.tokar", files)
+    refused = tokar("restore", "--into", tmp_path / "out", tmp_path / "a.tokar")
+    assert (
+        refused.exit_code,
+        "restore without logs what was shut down: --only" in " ".join(refused.stderr.split()),
+    ) == (
+        6,
+        True,
+    )
+    done("restore", "--only", DATABASE, "--into", tmp_path / "out", tmp_path / "a.tokar")

@@ -140,7 +140,7 @@ class _Run:
         self._out = out
         self._asked = kind
         self._options = options
-        self._reader = SetReader(examine=True, profile=server.dialect.profile)
+        self._reader = SetReader(examine=True, profile=server.dialect.profile, by_procedure=True)
         self._facts = SetFacts()  # What the files say, once all of them are stored
         self._findings = Findings()
         self._damaged: tuple[str, ...] = ()

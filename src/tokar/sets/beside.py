@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from tokar.ese.filenames import parse_file_name
 from tokar.ese.values import Signature
 from tokar.names import collision_key, leaf_of, printable
-from tokar.sets.facts import DatabaseFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
+from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, PatchFacts, SetFacts, StreamingFacts
 from tokar.sets.faults import Fault, Rules, Scope, Severity
 from tokar.sets.file_faults import database_faults
 from tokar.sets.need import need_of
+from tokar.tokens import SERVED
 from tokar.words import noun, some
 
 
@@ -59,6 +61,39 @@ def no_copies(databases: Iterable[DatabaseFacts], *, beside: str = "") -> Iterat
     for one in databases:
         if one.header is not None and not one.is_backup_copy and not one.temporary:
             yield rule.fault(one.name, *more, files=(one.name,), databases=(one.name,))
+
+
+def current_faults(
+    facts: SetFacts, ends: Iterable[tuple[DatabaseFacts, LogFacts]], apart: Iterable[FileFacts]
+) -> Iterator[Fault]:
+    """Yield the logs with which a service does not begin: neither the current one is placed nor the next one.
+
+    Whoever recovers by hand renames the highest log, and the steps after a restore say so (Q296787). No procedure hands
+    out the current log: what came through it goes back through it, and hard recovery does without.
+
+    Args:
+        facts: The set.
+        ends: The databases that soft recovery plays logs onto, each with the last of these.
+        apart: The files that are left out.
+    """
+    if facts.profile not in SERVED:
+        return
+    begun = {id(log): (log.base, log.suffix) for log in facts.logs if log.current}
+    for one in facts.next_logs:
+        begun[id(one)] = (parse_file_name(one.leaf).base or "").lower(), one.leaf.rpartition(".")[2].lower()
+    for file in apart if begun else ():
+        begun.pop(id(file), None)
+    last: dict[tuple[str, str], tuple[list[DatabaseFacts], LogFacts]] = {}
+    for database, log in ends:
+        before, highest = last.get((log.base, log.suffix), ([], log))
+        last[log.base, log.suffix] = [*before, database], max(highest, log, key=lambda one: one.generation or 0)
+    for own, (databases, log) in last.items():
+        if own not in begun.values():
+            current = f"{log.leaf[: len(log.base)]}.{log.leaf.rpartition('.')[2]}"
+            rule = Rules.NO_CURRENT_OF_PROCEDURE if facts.by_procedure else Rules.NO_CURRENT_LOG
+            fault = rule.fault(current, files=(current,), databases=(one.name for one in databases))
+            way = "; or restore without logs what was shut down: --only" if all(map(_is_clean, databases)) else ""
+            yield replace(fault, next_step=fault.next_step + way)
 
 
 def where_of(sets: Iterable[tuple[str, SetFacts]]) -> dict[Signature, str]:

@@ -285,6 +285,8 @@ class SetFacts:
     examined: bool = False  # Whether pages and segments were checked, not only headers
     # The profile of its tokens, empty for files on disk: that of whoever asks, not what the files say.
     profile: str = field(default="", compare=False)
+    # Whether a service handed them out by its procedure, which never has the current log; as the archive says.
+    by_procedure: bool = field(default=False, compare=False)
 
     @property
     def generations(self) -> tuple[int, int] | None:

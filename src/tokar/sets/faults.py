@@ -83,6 +83,7 @@ class FaultKind(StrEnum):
     PAGES_CORRECTABLE = "pages-correctable"
     PAGES_BEYOND = "pages-beyond"
     NO_COPY = "no-copy"
+    NO_CURRENT_LOG = "no-current-log"
     DATABASE_NOT_HERE = "database-not-here"
     DATABASE_NAME = "database-name"
     LOGS_BEFORE_GAP = "logs-before-gap"
@@ -356,6 +357,12 @@ class Rules:
         "restore it by itself: --only takes the copies, and then what is left", -615)
     NO_COPIES = Rule(FaultKind.NO_COPY, "{} is no copy from a backup: hard recovery, which was asked for, refuses it",
         "restore with --into, into its folder while the service is stopped, and start the service then", -615)
+    NO_CURRENT_LOG = Rule(FaultKind.NO_CURRENT_LOG,
+        "there is no current log {}, and none that was being prepared: soft recovery does not begin",
+        "find the one that was copied together with the database: no service renames a log", -528)
+    NO_CURRENT_OF_PROCEDURE = Rule(FaultKind.NO_CURRENT_LOG, NO_CURRENT_LOG.text,
+        "restore it through the procedure of its service: it is no copy from a backup, and no start of the service "
+        "recovers it", -528, severity=Severity.WARNING)
     DATABASE_NOT_HERE = Rule(FaultKind.DATABASE_NOT_HERE, "the logs are also about a database that is not here: {}",
         "restore it as well; only if it is given up for good, recovery can do without: esentutl /r BASE /i", -1216)
     DATABASE_NAME = Rule(FaultKind.DATABASE_NAME, "{} is called {} in the logs: recovery does not find it here",

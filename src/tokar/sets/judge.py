@@ -16,6 +16,7 @@ from tokar.names import SET_ASIDE, printable
 from tokar.sets.beside import (
     copies_left_out,
     copy_faults,
+    current_faults,
     is_name_of_another,
     name_in_logs,
     no_copies,
@@ -115,17 +116,25 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     roles = roles_of(facts, runs)
     faults = for_owner(between, facts.profile) + [fault for run in runs for fault in run.faults]
     others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(facts, runs)]
-    faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
     beside = [one for one in all_databases if id(one) in apart]
-    faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
     copies = chain(((one, Reason(apart[id(one)])) for one in beside), ((one, Reason(SET_ASIDE)) for one in facts.aside))
+    left_out = LeftOutFiles(chain(_left_out(facts, table, runs, roles), copies))
+    others += current_faults(facts, _ends(runs), (one.file for one in left_out))
+    faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
+    faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
     return SetVerdict(
         databases=verdicts,
         log_roles=roles,
         faults=in_order(faults),
         not_checked=tuple(dict.fromkeys(_open_questions(facts, verdicts))),
-        left_out=LeftOutFiles(chain(_left_out(facts, table, runs, roles), copies)),
+        left_out=left_out,
     )
+
+
+def _ends(runs: Sequence[DatabaseRun]) -> Iterator[tuple[DatabaseFacts, LogFacts]]:
+    """Yield the databases that soft recovery plays logs onto, each with the last of these."""
+    if not any(run.need.hard for run in runs):
+        yield from ((run.facts, run.run[-1]) for run in runs if run.run and run.is_settled)
 
 
 def _give_up_lost(runs: list[DatabaseRun]) -> None:

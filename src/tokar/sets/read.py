@@ -129,11 +129,13 @@ class SetReader:
     Args:
         examine: Whether pages and segments are checked, not only headers read.
         profile: The profile of their tokens; empty for files on disk.
+        by_procedure: Whether a service handed them out by its procedure.
     """
 
-    def __init__(self, *, examine: bool = False, profile: str = "") -> None:
+    def __init__(self, *, examine: bool = False, profile: str = "", by_procedure: bool = False) -> None:
         self.examine = examine  # Whether pages and segments are checked
         self._profile = profile
+        self._by_procedure = by_procedure
         self._files: list[FileFacts] = []
         self._aside: list[AsideFacts] = []
         self._other_count = 0
@@ -211,6 +213,7 @@ class SetReader:
             other_count=self._other_count,
             examined=self.examine,
             profile=self._profile,
+            by_procedure=self._by_procedure,
         )
 
 
@@ -239,7 +242,7 @@ def facts_of_archive(
         FormatError: The index or the start of a file is damaged.
         StorageError: The archive cannot be read.
     """
-    reader = SetReader(examine=examine, profile=archive.head.profile)
+    reader = SetReader(examine=examine, profile=archive.head.profile, by_procedure=archive.head.kind != "collected")
     placed = placed or {}
     for entry in archive if entries is None else entries:
         file = SetFile.of_entry(entry, archive.head.profile)
