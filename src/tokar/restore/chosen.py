@@ -33,7 +33,9 @@ from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
+from tokar.sets.instances import files_of, instances_of
 from tokar.sets.judge import TO_PROVE, SetVerdict, judge_set
+from tokar.sets.left_out import NEXT_LOG
 from tokar.sets.logs import BASE_LENGTH, LogTable, is_whole
 from tokar.sets.outcome import LastLine, LeftOpen, Word, outcome_of, unjudged_in, weigh, worst
 from tokar.sets.read import facts_of_archive
@@ -176,6 +178,7 @@ class ChosenSets:
     no_copies: tuple[Fault, ...] = ()  # What hard recovery refuses, where that is asked for
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
     whole: bool = True  # Whether everything that is here is reached, rather than a generation that was named
+    instances: tuple[ChosenSets, ...] = ()  # Those that keep their folders, where there are several
 
     def alone(self, at: int) -> tuple[Entry, ...]:
         """Return what one set contributes if each is kept apart: also logs that another set has with the same bytes."""
@@ -198,6 +201,7 @@ def choose_one(
     facts: SetFacts | None = None,
     branch: str = "",
     right_names: bool = False,
+    folders_apart: bool = False,
 ) -> ChosenSets:
     """Return a single archive as the set that is restored, with the verdict on its databases.
 
@@ -208,6 +212,7 @@ def choose_one(
         facts: What its files say of themselves, where that was read already.
         branch: The name of a log of the history that is wanted, where there are two.
         right_names: Whether logs get the names that the engine looks for, where theirs are wrong.
+        folders_apart: Whether everything keeps its folder, so that each instance is recovered by itself.
 
     Raises:
         InputError: No log of that name is in the set, or among the entries that are asked for.
@@ -232,7 +237,7 @@ def choose_one(
     low, high = min(generations, default=0), max(generations, default=0)
     label = str(archive.path or archive.id.hex())
     concerns = facts.databases or facts.logs or found.not_checked or is_foreign(facts.profile)
-    return replace(
+    chosen = replace(
         chosen,
         ranges=(RestoredSet(label=label, low=low, high=high, has_databases=bool(facts.databases)),),
         logs=logs,
@@ -247,6 +252,23 @@ def choose_one(
         give_up=_give_up(found),
         problems=tuple(_unrecoverable(found, facts)),
         no_copies=tuple(no_copies(judged.databases)),
+    )
+    parts = instances_of(facts) if folders_apart and not branch and not chosen.problems else []
+    return _with_instances(chosen, parts) if len(parts) > 1 else chosen
+
+
+def _with_instances(chosen: ChosenSets, parts: Sequence[SetFacts]) -> ChosenSets:
+    """Return what is restored where everything keeps its folder: each instance is met by a recovery of its own."""
+    (archive,), found = chosen.archives, []
+    for facts in parts:
+        entries = [archive.entry(one.number) for one in files_of(facts) if one.number is not None]
+        found.append(replace(choose_one(archive, facts=facts), entries=(entries,)))
+    return replace(
+        chosen,
+        instances=tuple(found),
+        left_out=tuple(one for part in found for one in part.left_out),
+        outcome=worst(part.outcome for part in found if part.outcome is not None),
+        not_checked=tuple(dict.fromkeys(one for part in found for one in part.not_checked)),
     )
 
 
@@ -366,7 +388,14 @@ def _judged(facts: SetFacts, branch: str) -> SetVerdict:
 def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
     """Return what recovery must not meet of a single archive."""
     return tuple(
-        NotPlaced(at=0, entry=one.file.number, name=one.file.name, reason=one.reason, code=one.code)
+        NotPlaced(
+            at=0,
+            entry=one.file.number,
+            name=one.file.name,
+            reason=one.reason,
+            code=one.code,
+            is_harmless=one.why.text == NEXT_LOG,
+        )
         for one in found.left_out
         if one.file.number is not None
     )

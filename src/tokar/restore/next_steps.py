@@ -11,7 +11,7 @@ documentation, JetExternalRestore; Microsoft Knowledge Base Q200941, Q179654, Q1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -308,7 +308,14 @@ def _never(recovery: Recovery, sets: int) -> Iterable[str]:
         yield "starting the service between the sets: later sets are refused, and logs after a gap are deleted"
 
 
-def places_of(plan: Plan, request: Request, *, base: str = "", paths: Mapping[str, str] = _NO_PATHS) -> Places:
+def places_of(
+    plan: Plan,
+    request: Request,
+    *,
+    base: str = "",
+    paths: Mapping[str, str] = _NO_PATHS,
+    own: Container[int] | None = None,
+) -> Places:
     """Return where a plan puts what recovery needs.
 
     Args:
@@ -316,12 +323,13 @@ def places_of(plan: Plan, request: Request, *, base: str = "", paths: Mapping[st
         request: What it was made from.
         base: The base name of the logs.
         paths: Where databases lay at the backup, by name, unless their names say it.
+        own: The numbers of the entries that count; None for all.
     """
     databases: list[tuple[str, str]] = []
     folders: set[str] = set()
     for directory, name, entry in plan.steps.placements():
-        if entry.number in request.left_out:
-            continue  # it is put aside
+        if entry.number in request.left_out or (own is not None and entry.number not in own):
+            continue  # it is put aside, or of another instance
         kind = role(entry.token)
         if kind is Role.DATABASE and parse_file_name(name).role is not NameRole.STREAMING_FILE:
             old = names.decode(entry.raw_name, entry.encoding) or entry.name

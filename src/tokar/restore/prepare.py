@@ -20,14 +20,14 @@ from tokar import names, tokens
 from tokar.as_json import as_json
 from tokar.codes import of_engine
 from tokar.errors import CollisionError, ExistingFileError, InputError, NoRoomError, RestoreError
-from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.format.archive import Archive, content_digest
 from tokar.format.entry_reader import Chunk
 from tokar.format.index import Entry
 from tokar.restore.chosen import ChosenSets, choose_one, for_hard_recovery, with_staying
+from tokar.restore.guide import guide, guide_at
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import list_of, parse_location_list
-from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance, places_of
+from tokar.restore.next_steps import Guidance
 from tokar.restore.options import CERTUTIL_LIST, Apart, Request, RestoreOptions, make_request
 from tokar.restore.paths import last_component
 from tokar.restore.place import Report, note_sets, place
@@ -65,7 +65,7 @@ class RestorePlan:
     @property
     def outcome(self) -> LastLine | None:
         """What the verdict on what is placed comes to; None where nothing was judged."""
-        return with_met(self.chosen.outcome, self.met)
+        return with_met(self.chosen.outcome, [one for one in self.met if not one.is_harmless])
 
     @property
     def is_refused(self) -> bool:
@@ -143,17 +143,10 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
         where = sorted({directory for directory, _ in plan.stays})
         chosen = with_staying(chosen, staying, where, branch=options.branch, right_names=options.right_names)
         plan = _plan(content, request, chosen, options)
-    plan = replace(plan, notes=(*plan.notes, *map(_answer, met if options.as_it_lay else ())))
-    folders = () if request.certutil is None else (request.certutil,)
-    of_an_engine = chosen.recovery is not None  # else there may be a million files, and nothing follows
-    places = places_of(plan, request, base=chosen.base, paths=chosen.paths) if of_an_engine else NO_PLACES
-    goes_on = request.existing is Existing.ROLL_FORWARD or any(log.current for log in chosen.logs) or not chosen.logs
-    if not goes_on and not any(
-        parse_file_name(name).role is NameRole.NEXT_LOG for _, name, _ in plan.steps.placements()
-    ):
-        places = replace(places, highest_log=chosen.logs[-1].leaf)
-    places = replace(places, give_up=chosen.give_up)
-    recovery = _guidance(chosen, places, folders)
+    plan = replace(
+        plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))
+    )
+    recovery = guide(chosen, plan, request)
     return RestorePlan(chosen, ((replace(plan, recovery=recovery), content),), recovery, met)
 
 
@@ -180,7 +173,10 @@ def _with_list(request: Request, archive: Archive, paths: Mapping[str, str], opt
 
 
 def _choose_one(archive: Archive, options: RestoreOptions) -> ChosenSets:
-    return choose_one(archive, only=options.only, branch=options.branch, right_names=options.right_names)
+    apart = options.tree is not None
+    return choose_one(
+        archive, only=options.only, branch=options.branch, right_names=options.right_names, folders_apart=apart
+    )
 
 
 def _right_names(chosen: ChosenSets, content: MergedSet) -> Mapping[int, str]:
@@ -227,7 +223,7 @@ def _plan_apart(chosen: ChosenSets, folder: Path, options: RestoreOptions) -> Re
     if options.to or options.only or options.aside or options.all_files or options.right_names:
         raise InputError("--certutil with several sets takes them whole; leave other choices of files out")
     folders = [folder / str(at) for at in range(1, len(chosen.archives) + 1)]
-    recovery = _guidance(chosen, NO_PLACES, [str(one) for one in folders])
+    recovery = guide_at(chosen, certutil=[str(one) for one in folders])
     contents = [MergedSet([(archive, chosen.alone(at))]) for at, archive in enumerate(chosen.archives)]
     requests = [
         _with_list(make_request(archive, replace(options, certutil=one)), archive, chosen.paths, options)
@@ -296,20 +292,6 @@ def _strays(folder: Path, count: int) -> list[Problem]:
         return []
     message = f"there are numbered folders beside those of this chain: {', '.join(map(str, extra))}"
     return [Problem(ExistingFileError(message, path=str(folder), hint="restore into another directory"))]
-
-
-def _guidance(chosen: ChosenSets, places: Places, certutil: Sequence[str]) -> Guidance | None:
-    """Return what follows the restore; None where nothing is of an engine."""
-    if chosen.recovery is None:
-        return None
-    return make_guidance(
-        profile=chosen.archives[0].head.profile,
-        recovery=chosen.recovery,
-        sets=chosen.ranges,
-        places=places,
-        certutil=certutil,
-        not_checked=chosen.not_checked,
-    )
 
 
 def place_sets(plan: RestorePlan, *, progress: Callable[[int], None] | None = None, processes: int = 1) -> Report:

@@ -19,7 +19,7 @@ from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, mend
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import judge_set
-from tokar.sets.left_out import LeftOut
+from tokar.sets.left_out import NEXT_LOG, LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
@@ -107,6 +107,7 @@ class NotPlaced:
     name: str  # Its name
     reason: str  # Why
     code: int | None = None  # What the engine would answer to it; None where that is not said
+    is_harmless: bool = False  # Whether recovery does not mind it where it is placed all the same
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values for JSON."""
@@ -416,6 +417,7 @@ def _left_out(
     taken = {(log.at, log.entry) for log in logs}
     start = chain.start_of(numbers[0])
     streams = {run.stream for run in start.runs} if start else set()
+    leading = {one for run in start.runs for one in _leading(chain, run, numbers)} if start else set()
     found: dict[tuple[int, int], NotPlaced] = {}
     for at, number in enumerate(numbers):
         for file, said in _not_placed(chain.sets[number], at, logs, streams, apart):
@@ -425,8 +427,22 @@ def _left_out(
             reason, code = (own.reason, own.code) if own else (said, None)
             if id(file) in chain.without:
                 reason, code = "of another history than the one that was asked for", -515
-            found[at, file.number] = NotPlaced(at=at, entry=file.number, name=file.name, reason=reason, code=code)
+            does_no_harm = reason == NEXT_LOG or id(file) in leading
+            found[at, file.number] = NotPlaced(
+                at=at, entry=file.number, name=file.name, reason=reason, code=code, is_harmless=does_no_harm
+            )
     return tuple(found.values())
+
+
+def _leading(chain: Chain, run: LogRun, numbers: Sequence[int]) -> Iterator[int]:
+    """Yield the logs, by identity, that lead to a run in these sets: recovery would only begin further down."""
+    first = run.table.version_of(run.logs[0]) if run.logs else None
+    while first is not None:
+        first = next(iter(chain.logs.preceding(first)), None)
+        copies = [one.facts for one in first.whole if one.at in numbers] if first is not None and first.good else []
+        if not any(one.has_engine_name and not one.current for one in copies):
+            return
+        yield from map(id, copies)
 
 
 def _not_placed(

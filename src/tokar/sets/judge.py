@@ -28,20 +28,19 @@ from tokar.sets.beside import (
 from tokar.sets.by_generation import TimesByGeneration
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
-from tokar.sets.facts import CheckpointFacts, DatabaseFacts, FileFacts, LogFacts, PatchFacts, SetFacts
+from tokar.sets.facts import CheckpointFacts, DatabaseFacts, LogFacts, PatchFacts, SetFacts
 from tokar.sets.fault_list import for_owner, listed
 from tokar.sets.faults import Fault, FaultKind, Rules, Severity, first_of, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
-from tokar.sets.left_out import PLACED_AS, UNREADABLE, LeftOut, LeftOutFiles, Reason
+from tokar.sets.left_out import NOT_PLACED, LeftOut, LeftOutFiles, Reason, left_out_of
 from tokar.sets.links import break_fault, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.roles import LogRole, LogRoles, roles_of
-from tokar.words import logs_text, some
+from tokar.words import logs_text
 
 TO_PROVE: Final = "(tokar check --content)"
 """How to prove what nobody looked at."""
 _PLAYED: Final = {LogRole.NEEDED, LogRole.COMMITTED, LogRole.FORWARD}
-_NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +117,7 @@ def judge_set(facts: SetFacts, *, without: Container[int] = ()) -> SetVerdict:
     others = [*listed(remaining_log_faults(facts, table, runs, roles)), *beside_faults(facts, runs)]
     beside = [one for one in all_databases if id(one) in apart]
     copies = chain(((one, Reason(apart[id(one)])) for one in beside), ((one, Reason(SET_ASIDE)) for one in facts.aside))
-    left_out = LeftOutFiles(chain(_left_out(facts, table, runs, roles), copies))
+    left_out = LeftOutFiles(chain(left_out_of(facts, table, runs, roles), copies))
     others += current_faults(facts, _ends(runs), (one.file for one in left_out))
     faults += [*for_owner(others, facts.profile), *copy_faults(all_databases, apart)]
     faults += [replace(fault, severity=Severity.WARNING) for one in beside for fault in database_faults(one)]
@@ -248,59 +247,6 @@ def opaque_in(facts: SetFacts) -> Iterator[str]:
             yield f"{log.name}: {log.note or 'a log of a format that is not known'}"
 
 
-def _left_out(
-    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles
-) -> Iterator[tuple[FileFacts, Reason]]:
-    """Yield the files that recovery must not meet, each with the reason."""
-    for checkpoint in facts.checkpoints:
-        yield checkpoint, Reason("a checkpoint: recovery would begin where it stands")
-    known = {one.header.flush_map_signature for one in facts.databases if one.header is not None}
-    for flush_map in facts.flush_maps:
-        if flush_map.signature not in known:
-            yield flush_map, Reason("out of step with every database here: the engine makes a new one")
-    for database in facts.databases:
-        if database.temporary and len(facts.databases) > 1:
-            yield database, Reason("a temporary database: the engine makes it anew")
-    yield from _logs_left_out(facts, table, runs, roles)
-    again = _logs_left_out(facts, table, runs, roles) if facts.next_logs else ()
-    apart = {id(file) for file, _ in again}
-    placed = [log for log in facts.logs if log.has_engine_name and id(log) not in apart] if facts.next_logs else []
-    current = {log.base for log in placed if log.current}
-    for log in facts.next_logs:
-        base, suffix = (parse_file_name(log.leaf).base or "").lower(), log.leaf.rpartition(".")[2].lower()
-        if base in current:
-            yield log, Reason("the next log being prepared, which nobody needs beside a current log")
-        elif suffix not in {one.suffix for one in placed if one.base == base} | ({suffix} if not placed else set()):
-            yield log, Reason(f"the next log of another stream: logs that end in .{suffix} are not here")
-
-
-def _logs_left_out(
-    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles
-) -> Iterator[tuple[FileFacts, Reason]]:
-    """Yield the logs that recovery must not meet; where it is not known which it needs, none is left out."""
-    if not facts.databases:
-        yield from ((log, Reason(PLACED_AS)) for log in facts.logs if not table.is_best(log))
-    if not any(run.is_settled for run in runs):
-        return
-    open_streams = {run.signature for run in runs if not run.is_settled}
-    names = {run.run[-1].name: run for run in runs if run.run}
-    beyond = Reason(f"the run of logs ends before it{f', with {some(names)}' if names else ''}", -515)
-    for log, role in roles.pairs():
-        if role not in _NOT_PLACED or log.is_opaque or (log.signature in open_streams and log.signature is not None):
-            continue
-        if role is LogRole.FOREIGN and not facts.has_unreadable_database:
-            yield log, Reason("of another log stream than the databases here", -530)
-        elif role is LogRole.BEFORE_GAP:
-            yield log, Reason("no unbroken run of logs leads from it to what is needed", -528)
-        elif role is LogRole.AFTER_GAP:
-            yield log, beyond
-        elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
-            yield log, Reason(UNREADABLE, -501)
-        elif role is LogRole.UNUSED and not log.damaged:
-            damaged = "it is no good, and " if table.whole_copy(log, ()) is not None else ""
-            yield log, Reason(damaged + PLACED_AS, -515)
-
-
 def remaining_log_faults(facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles) -> Iterator[Fault]:
     """Yield what is wrong with logs that no database needs, and with logs that should not be here."""
     names = {name for run in runs for fault in run.faults for name in fault.files}
@@ -344,7 +290,7 @@ def _unreached(run: DatabaseRun, facts: SetFacts, roles: LogRoles, judged: bytea
     name, of = run.facts.name, (run.facts.name,)
     if not run.run:
         found = [*own]
-        if found and all(role in _NOT_PLACED for _, role in found):
+        if found and all(role in NOT_PLACED for _, role in found):
             yield replace(Rules.LOGS_BEFORE_CLEAN.of_logs([log for log, _ in found], name), databases=of)
         if facts.logs and not any(role in _PLAYED for _, role in roles):
             header = run.facts.header

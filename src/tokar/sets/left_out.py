@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, overload
 
-from tokar.sets.facts import FileFacts, LogFacts
+from tokar.ese.filenames import parse_file_name
+from tokar.sets.database_run import DatabaseRun
+from tokar.sets.facts import FileFacts, LogFacts, SetFacts
+from tokar.sets.logs import LogTable
+from tokar.sets.roles import LogRole, LogRoles
+from tokar.words import some
 
 PLACED_AS: Final = "another file is placed as generation "
 """Its generation follows."""
+NEXT_LOG: Final = "the next log being prepared, which nobody needs beside a current log"
+"""The engine begins it anew: it does no harm where it lies."""
 UNREADABLE: Final = "cannot be read, and is not needed: "
 """What was found in it follows."""
+
+
+NOT_PLACED: Final = {LogRole.BEFORE_GAP, LogRole.AFTER_GAP, LogRole.FOREIGN, LogRole.UNUSED}
+"""What logs are that no restore places, but where it is not known which are needed."""
 
 
 class Reason(NamedTuple):
@@ -82,3 +93,62 @@ class LeftOutFiles(Sequence[LeftOut]):
 
     def __hash__(self) -> int:
         return hash(tuple(self))
+
+
+def left_out_of(
+    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles
+) -> Iterator[tuple[FileFacts, Reason]]:
+    """Yield the files that recovery must not meet, each with the reason."""
+    for checkpoint in facts.checkpoints:
+        yield checkpoint, Reason("a checkpoint: recovery would begin where it stands")
+    known = {one.header.flush_map_signature for one in facts.databases if one.header is not None}
+    for flush_map in facts.flush_maps:
+        if flush_map.signature not in known:
+            yield flush_map, Reason("out of step with every database here: the engine makes a new one")
+    for database in facts.databases:
+        if database.temporary and len(facts.databases) > 1:
+            yield database, Reason("a temporary database: the engine makes it anew")
+    yield from _logs_left_out(facts, table, runs, roles)
+    again = _logs_left_out(facts, table, runs, roles) if facts.next_logs else ()
+    apart = {id(file) for file, _ in again}
+    placed = [log for log in facts.logs if log.has_engine_name and id(log) not in apart] if facts.next_logs else []
+    for log in facts.next_logs:
+        base, suffix = (parse_file_name(log.leaf).base or "").lower(), log.leaf.rpartition(".")[2].lower()
+        beside = _beside_next([one for one in placed if one.base == base], log.folder)
+        if any(one.current for one in beside):
+            yield log, Reason(NEXT_LOG)
+        elif suffix not in {one.suffix for one in beside} | ({suffix} if not placed else set()):
+            yield log, Reason(f"the next log of another stream: logs that end in .{suffix} are not here")
+
+
+def _beside_next(logs: list[LogFacts], folder: str) -> list[LogFacts]:
+    """Return the logs of the streams in a folder: a next log is of the instance whose logs lie beside it."""
+    streams = {log.signature for log in logs if log.folder == folder}
+    return [log for log in logs if log.signature in streams] if streams else logs
+
+
+def _logs_left_out(
+    facts: SetFacts, table: LogTable, runs: list[DatabaseRun], roles: LogRoles
+) -> Iterator[tuple[FileFacts, Reason]]:
+    """Yield the logs that recovery must not meet; where it is not known which it needs, none is left out."""
+    if not facts.databases:
+        yield from ((log, Reason(PLACED_AS)) for log in facts.logs if not table.is_best(log))
+    if not any(run.is_settled for run in runs):
+        return
+    open_streams = {run.signature for run in runs if not run.is_settled}
+    names = {run.run[-1].name: run for run in runs if run.run}
+    beyond = Reason(f"the run of logs ends before it{f', with {some(names)}' if names else ''}", -515)
+    for log, role in roles.pairs():
+        if role not in NOT_PLACED or log.is_opaque or (log.signature in open_streams and log.signature is not None):
+            continue
+        if role is LogRole.FOREIGN and not facts.has_unreadable_database:
+            yield log, Reason("of another log stream than the databases here", -530)
+        elif role is LogRole.BEFORE_GAP:
+            yield log, Reason("no unbroken run of logs leads from it to what is needed", -528)
+        elif role is LogRole.AFTER_GAP:
+            yield log, beyond
+        elif role is LogRole.UNUSED and log.damaged and not facts.has_unreadable_database:
+            yield log, Reason(UNREADABLE, -501)
+        elif role is LogRole.UNUSED and not log.damaged:
+            damaged = "it is no good, and " if table.whole_copy(log, ()) is not None else ""
+            yield log, Reason(damaged + PLACED_AS, -515)

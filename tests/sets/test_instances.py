@@ -1,0 +1,201 @@
+"""Instances in folders of their own: what a restore that keeps the folders says of each, and how each is recovered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loose_facts import facts_of_folder
+from recovery_sets import DATABASE, OTHER_STREAM, archive, checkpoint, database, dirty, logs, moment, write
+
+import tokar
+from tokar.ese.values import LogPosition, Signature
+from tokar.restore.chosen import OpenSets
+from tokar.restore.options import RestoreOptions
+from tokar.restore.prepare import plan_restore
+from tokar.sets.instances import instances_of
+from tokar.sets.judge import judge_set
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokar.restore.prepare import RestorePlan
+
+OTHER_DATABASE = Signature(random=51, created=moment(51))
+DAY = logs(5, 9)
+
+
+def below(folder: str, files: dict[str, bytes]) -> dict[str, bytes]:
+    return {f"{folder}/{name}": data for name, data in files.items()}
+
+
+def current(files: dict[str, bytes], low: int, high: int) -> dict[str, bytes]:
+    """Logs of a range, the last one under the name of the current log."""
+    found = {f"edb{number:05X}.log": files[f"edb{number:05X}.log"] for number in range(low, high)}
+    return {**found, "edb.log": files[f"edb{high:05X}.log"]}
+
+
+def other(**options: Any) -> dict[str, bytes]:
+    """The database and the logs of another server, of the same names."""
+    its = logs(5, 7, stream=OTHER_STREAM, attached=((r"D:\main.edb", OTHER_DATABASE),))
+    own = {"log_signature": OTHER_STREAM, "signature": OTHER_DATABASE, **options}
+    return {DATABASE: bytes(dirty(5, 7, **own)), **its}
+
+
+def stopped(generation: int, dbtime: int) -> bytes:
+    at = LogPosition(generation=generation, sector=1)
+    return bytes(database(consistent_position=at, dbtime=dbtime, last_log_time=moment(generation)))
+
+
+TWO = {**below("a", {DATABASE: bytes(dirty(5, 7)), **current(DAY, 5, 7)}), **below("b", other())}
+DAYS = {
+    **below("mon", {DATABASE: stopped(6, 10), **current(DAY, 5, 6)}),
+    **below("tue", {DATABASE: stopped(9, 20), **current(DAY, 8, 9)}),
+}
+
+
+def planned(folder: Path, files: dict[str, bytes], **options: Any) -> RestorePlan:
+    with tokar.open(archive(folder / "a.tokar", files).path) as opened:
+        return plan_restore(opened, RestoreOptions(**{"tree": folder / "o", **options}))
+
+
+def steps(plan: RestorePlan, folder: Path) -> list[str]:
+    assert plan.recovery is not None
+    return [one.replace(str(folder / "o"), "O") for one in plan.recovery.next_steps]
+
+
+def test_each_instance_has_a_recovery_of_its_own(tmp_path: Path) -> None:
+    plan = planned(tmp_path, {**TWO, "b/edbtmp.log": bytes(8192)})
+    assert steps(plan, tmp_path) == ["esentutl /r edb /l O/a /s O/a /d O/a", "esentutl /r edb /l O/b /s O/b /d O/b"]
+    assert plan.outcome is not None
+    assert plan.outcome.word in {"RESTORABLE", "NOT PROVEN"}
+    assert plan.met == ()
+
+
+def test_the_highest_log_is_renamed_in_the_folder_that_has_no_current_one(tmp_path: Path) -> None:
+    first, second, *_ = steps(planned(tmp_path, TWO), tmp_path)
+    assert first == "esentutl /r edb /l O/a /s O/a /d O/a"
+    assert second.startswith("ren O/b/edb00007.log edb.log && esentutl /r edb /l O/b")
+
+
+def test_the_next_log_belongs_to_the_instance_in_whose_folder_it_lies(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", {**TWO, "b/edbtmp.log": bytes(8192), "a/edbtmp.log": bytes(8192)})
+    left_out = judge_set(facts_of_folder(folder)).left_out
+    assert [one.file.name for one in left_out] == ["a/edbtmp.log"]
+
+
+def test_a_next_log_in_a_folder_of_its_own_is_judged_beside_all_logs_of_its_name(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **current(DAY, 5, 7), "tmp/edbtmp.log": bytes(8192)}
+    left_out = judge_set(facts_of_folder(write(tmp_path, files))).left_out
+    assert [one.file.name for one in left_out] == ["tmp/edbtmp.log"]
+
+
+def test_the_days_of_one_server_in_folders_are_each_as_good_as_alone(tmp_path: Path) -> None:
+    plan = planned(tmp_path, DAYS)
+    assert plan.parts[0][0].problems == ()
+    assert plan.outcome is not None
+    assert plan.outcome.word in {"RESTORABLE", "NOT PROVEN"}
+    assert plan.met == ()
+    assert not [note for note in plan.parts[0][0].notes if "all the same" in note]
+
+
+def test_what_recovery_must_not_meet_in_one_folder_is_still_named(tmp_path: Path) -> None:
+    plan = planned(tmp_path, {**DAYS, "mon/edb00003.log": logs(3, 3)["edb00003.log"], "tue/edb.chk": checkpoint(8)})
+    assert [one.name for one in plan.met] == ["mon/edb00003.log", "tue/edb.chk"]
+    assert (
+        str(plan.outcome) == "NOT RESTORABLE: mon/edb00003.log: no unbroken run of logs leads from it to what is needed"
+    )
+
+
+def test_a_folder_that_is_no_good_alone_decides_the_last_line(tmp_path: Path) -> None:
+    old = {DATABASE: bytes(dirty(5, 7, dbtime=5)), **current(DAY, 6, 7)}
+    plan = planned(tmp_path, {**below("mon", old), **below("tue", {DATABASE: stopped(9, 20), **current(DAY, 8, 9)})})
+    assert plan.outcome is not None
+    assert plan.outcome.word == "NOT RESTORABLE"
+    assert "0x5" in plan.outcome.why
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        (TWO, 2),
+        (DAYS, 2),
+        ({**below("a", {DATABASE: bytes(dirty(5, 7)), **current(DAY, 5, 7)}), "b/x.txt": b"x"}, 1),
+        ({"db/main.edb": bytes(dirty(5, 7)), **below("logs", current(DAY, 5, 7))}, 1),
+        ({"db/main.edb": bytes(dirty(5, 7)), **below("logs", current(DAY, 5, 7)), **below("b", other())}, 2),
+        ({"a/main.edb": stopped(6, 1), "b/main.edb": stopped(7, 2)}, 1),
+        ({**below("a", current(DAY, 5, 7)), **below("b", current(DAY, 5, 7))}, 1),
+        ({}, 1),
+    ],
+    ids=["two servers", "two days", "other files", "apart", "one apart", "no logs", "no databases", "nothing"],
+)
+def test_an_instance_is_a_folder_with_a_database_and_its_logs(
+    files: dict[str, bytes], count: int, tmp_path: Path
+) -> None:
+    tmp_path.joinpath("in").mkdir()
+    facts = facts_of_folder(write(tmp_path / "in", files))
+    found = instances_of(facts)
+    assert len(found) == count
+    assert sorted(log.name for one in found for log in one.logs) == sorted(log.name for log in facts.logs)
+
+
+def test_without_a_tree_the_set_is_one(tmp_path: Path) -> None:
+    plan = planned(tmp_path, DAYS, tree=None, into=tmp_path / "o", all_files=True)
+    assert plan.chosen.instances == ()
+
+
+def test_where_the_set_is_refused_no_instance_says_otherwise(tmp_path: Path) -> None:
+    broken = {name: data for name, data in TWO.items() if name != "b/edb00006.log"}
+    plan = planned(tmp_path, broken)
+    assert plan.is_refused
+    assert plan.outcome is not None
+    assert plan.outcome.word == "NOT RESTORABLE"
+
+
+def test_a_branch_is_of_the_whole_set(tmp_path: Path) -> None:
+    plan = planned(tmp_path, replace_current(TWO), branch="a/edb00007.log")
+    assert plan.chosen.instances == ()
+
+
+def replace_current(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name.replace("a/edb.log", "a/edb00007.log"): data for name, data in files.items()}
+
+
+def test_facts_of_an_instance_keep_what_is_beside_its_files(tmp_path: Path) -> None:
+    files = {**TWO, "b/edbtmp.log": bytes(8192), "a/edb.chk": checkpoint(5)}
+    first, second = instances_of(replace(facts_of_folder(write(tmp_path, files)), profile="ese"))
+    assert [len(first.checkpoints), len(first.next_logs), first.profile] == [1, 0, "ese"]
+    assert [len(second.checkpoints), len(second.next_logs)] == [0, 1]
+
+
+def chained(folder: Path, sets: list[dict[str, bytes]]) -> RestorePlan:
+    paths = [archive(folder / f"{at}.tokar", files, kind="logs").path for at, files in enumerate(sets)]
+    with OpenSets(paths) as opened:
+        return plan_restore(opened.select(), RestoreOptions(tree=folder / "o"))
+
+
+def test_older_logs_of_another_set_that_lead_to_the_run_do_no_harm(tmp_path: Path) -> None:
+    late = {name: data for name, data in DAY.items() if name > "edb00005.log"}
+    plan = chained(tmp_path, [{DATABASE: bytes(dirty(7, 8))}, late])
+    assert [(one.name, one.is_harmless) for one in plan.met] == [("edb00006.log", True)]
+    assert plan.outcome is not None
+    assert plan.outcome.word in {"RESTORABLE", "NOT PROVEN"}
+    assert "edb00006.log" not in plan.outcome.why
+    assert plan.parts[0][0].notes == ()
+
+
+def test_older_logs_of_another_set_below_a_hole_are_still_named(tmp_path: Path) -> None:
+    holed = {name: data for name, data in DAY.items() if name != "edb00006.log"}
+    plan = chained(tmp_path, [{DATABASE: bytes(dirty(7, 8))}, holed])
+    assert [(one.name, one.is_harmless) for one in plan.met] == [("edb00005.log", False)]
+    assert plan.outcome is not None
+    assert "edb00005.log" in plan.outcome.why
+
+
+def test_the_next_log_beside_a_current_one_does_no_harm(tmp_path: Path) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **current(DAY, 5, 7), "edbtmp.log": bytes(8192)}
+    plan = planned(tmp_path, files)
+    assert [(one.name, one.is_harmless) for one in plan.met] == [("edbtmp.log", True)]
+    assert plan.outcome is not None
+    assert "edbtmp.log" not in plan.outcome.why
