@@ -378,9 +378,21 @@ def test_clean_databases_of_one_name_are_not_sent_to_one_path(tmp_path: Path) ->
     assert "; --only a/x.edb restores what needs no log; " in str(problem.error.hint)
 
 
+BEGUN = logs(7, 7, after=TOP[6], filled=2)[name_of(7)]
+"""Log 7 as it was before it was closed."""
 STAYING: dict[str, tuple[dict[str, bytes], dict[str, bytes], Word, str]] = {
     "what it needs": ({DATABASE: bytes(dirty(5, 7)), **part(5, 6)}, part(7, 8), Word.NOT_PROVEN, ""),
     "what was committed": ({DATABASE: bytes(dirty(5, 6, 8)), **part(5, 6)}, part(7, 8), Word.NOT_PROVEN, ""),
+    "all of it": ({DATABASE: bytes(dirty(7, 8))}, {**part(5, 8), "edb.log": TOP[9]}, Word.NOT_PROVEN, ""),
+    "what a database alone goes on from": ({DATABASE: bytes(database())}, part(5, 8), Word.NOT_PROVEN, ""),
+    "what its current log became": (
+        {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": BEGUN}, {**part(6, 8), "edb.log": TOP[9]},
+        Word.NOT_PROVEN, "",
+    ),
+    "nothing, for a database alone": ({DATABASE: bytes(dirty(7, 8))}, part(5, 6), Word.NOT_RESTORABLE, "0x7-0x8 are"),
+    "another log than its current one": (
+        {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": BEGUN}, branch(7, 8), Word.NOT_PROVEN, "parted",
+    ),
     "not all of it": ({DATABASE: bytes(dirty(5, 8)), **part(5, 6)}, part(7, 7), Word.NOT_RESTORABLE, "0x8 is missing"),
     "what hard recovery needs": (
         {DATABASE: bytes(streaming(5, 7)), **part(5, 6)}, part(7, 8), Word.NOT_RESTORABLE, "0x7 is missing",
@@ -405,6 +417,38 @@ def test_logs_that_stay_in_the_target_are_judged_with_the_set(title: str, tmp_pa
     errors = [one.error.message for part, _ in plan.parts for one in part.problems]
     assert len(errors) == bool(problem)
     assert problem in "".join(errors)
+
+
+@pytest.mark.parametrize("title", ["all of it", "what its current log became"])
+def test_what_is_rolled_forward_lies_as_the_plan_says(title: str, tmp_path: Path) -> None:
+    files, there, *_ = STAYING[title]
+    path, out = made(tmp_path, files), write(tmp_path / "out", there)
+    result = done("restore", "--existing", "roll-forward", "--into", out, path)
+    assert f"esentutl /r edb /l {out} /s {out} /d {out}" in result.stdout
+    placed = {one.name: one.read_bytes() for one in out.iterdir() if ".tokar-aside-" not in one.name}
+    assert {*placed} == {*files, *there}
+    assert all(placed[name] == {**files, **there}[name] for name in placed)
+    assert done("check", "--content", out).stdout.splitlines()[-1].startswith("RESTORABLE")
+
+
+def test_of_a_log_that_gives_way_the_archive_keeps_its_own_and_aside_takes_it(tmp_path: Path) -> None:
+    files, there, *_ = STAYING["what its current log became"]
+    path, out = made(tmp_path, files), write(tmp_path / "out", there)
+    options = "--existing", "roll-forward", "--into", out, "--aside", tmp_path / "apart", path
+    plan = done("restore", "--json", *options).json()["plans"][0]
+    (step,) = [one for one in plan["steps"] if one["name"] == "edb.log"]
+    assert "an earlier state of log 0x7, which is there as edb00007.log" in step["rule"]
+    assert (tmp_path / "apart" / "edb.log").read_bytes() == BEGUN
+    assert (out / "edb.log").read_bytes() == there["edb.log"]
+
+
+def test_without_a_current_log_that_stays_the_next_one_stays_or_the_highest_is_renamed(tmp_path: Path) -> None:
+    path = made(tmp_path, {DATABASE: bytes(dirty(7, 8))})
+    for name, there in (("a", {}), ("b", {"edbtmp.log": TOP[5]})):
+        out = write(tmp_path / name, part(7, 8) | there)
+        result = done("restore", "--existing", "roll-forward", "--into", out, path)
+        assert {*part(7, 8), *there} <= {one.name for one in out.iterdir()}
+        assert (f"ren {out / name_of(8)} edb.log" in result.stdout) is not bool(there)
 
 
 def test_what_stays_is_part_of_what_is_recovered_and_the_command_that_proves_it_is_whole(tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chain_sets import OTHER_STREAM, TOP, branch, checkpoint, logs, name_of, part
+from chain_sets import DATABASE, OTHER_STREAM, TOP, branch, checkpoint, database, dirty, logs, name_of, part, streaming
+from real_sets import rewritten
+from recovery_sets import flip
 from small_sets import write
 
+from tokar.ese.database import DatabaseHeader
 from tokar.ese.log import LogHeader
+from tokar.ese.values import LogPosition
 from tokar.restore.inventory import engine_file, take_inventory
-from tokar.restore.rollforward import RollForward, look_for_continuing
-from tokar.sets.facts import LogFacts
+from tokar.restore.rollforward import RolledForward, RollForward, look_for_continuing
+from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.storage.bytesource import BytesSource
 
 if TYPE_CHECKING:
@@ -38,9 +42,18 @@ def facts(generation: int, **fields: Any) -> LogFacts:
 PLACED = [facts(5), facts(6), facts(7)]
 
 
-def look(folder: Path, files: dict[str, bytes], placed: Sequence[LogFacts] = PLACED) -> RollForward:
+def look(
+    folder: Path,
+    files: dict[str, bytes],
+    placed: Sequence[LogFacts] = PLACED,
+    databases: Sequence[DatabaseFacts] = (),
+    content: bytes | None = None,
+) -> RollForward:
+    """Look at logs that are there; `content` is that of the last log that is placed."""
     write(folder, files)
-    return look_for_continuing(take_inventory([str(folder)], engine_file).directories[str(folder)], placed)
+    source = None if content is None else BytesSource(content)
+    known = RolledForward(placed, databases, 4, source)
+    return look_for_continuing(take_inventory([str(folder)], engine_file).directories[str(folder)], known)
 
 
 def staying(found: RollForward) -> list[str]:
@@ -125,8 +138,125 @@ def test_a_numbered_log_after_the_current_one_refuses(tmp_path: Path) -> None:
     assert "is the current log, and 0x9 is later" in problem(look(tmp_path, {"edb.log": TOP[8], name_of(9): TOP[9]}))
 
 
-@pytest.mark.parametrize("placed", [[], [facts(7, signature=None)], [facts(7, current=True)]])
-def test_without_a_closed_log_at_the_end_there_is_nothing_to_go_on_from(tmp_path: Path, placed: list[LogFacts]) -> None:
+@pytest.mark.parametrize("placed", [[], [facts(7, signature=None)]])
+def test_without_a_log_of_a_known_format_there_is_nothing_to_go_on_from(tmp_path: Path, placed: list[LogFacts]) -> None:
     found = look(tmp_path, part(8, 8), placed)
     assert "nothing to roll forward from" in problem(found)
+    assert found.problems[0].error.hint is not None
+    assert found.problems[0].error.hint.startswith("restore into an empty directory")
     assert found.stays == frozenset()
+
+
+def of_database(data: Any) -> DatabaseFacts:
+    return DatabaseFacts(name=DATABASE, size=len(bytes(data)), header=DatabaseHeader.parse(bytes(data)[:4096]))
+
+
+NEEDS = [of_database(dirty(7, 8))]
+STOPPED = [of_database(database(consistent_position=LogPosition(generation=7, sector=1)))]
+
+
+@pytest.mark.parametrize("databases", [NEEDS, STOPPED])
+def test_logs_that_a_database_alone_needs_or_goes_on_from_stay(tmp_path: Path, databases: list[DatabaseFacts]) -> None:
+    found = look(tmp_path, {**part(7, 8), "edb.log": TOP[9], "edb.chk": checkpoint(8)}, [], databases)
+    assert (staying(found), found.high, found.problems) == (["edb.log", name_of(7), name_of(8)], 9, ())
+
+
+@pytest.mark.parametrize(
+    ("there", "low"),
+    [
+        (part(5, 8), 5),
+        ({**part(5, 5), **part(7, 8)}, 7),
+        ({**part(7, 8), **branch(6, 6)}, 7),
+        ({**part(5, 8), name_of(6): flip(flip(TOP[6], 9000), 9100, 3)}, 7),
+    ],
+)
+def test_earlier_logs_that_lead_to_them_stay_too_for_other_databases_may_need_them(
+    tmp_path: Path, there: dict[str, bytes], low: int
+) -> None:
+    found = look(tmp_path, there, [], NEEDS)
+    assert (staying(found), found.problems) == ([name_of(one) for one in range(low, 9)], ())
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        (part(9, 9), "after a gap: log 0x7 is missing"),
+        ({**part(7, 7), **part(9, 9)}, "after a gap: log 0x8 is missing"),
+        (logs(7, 8, stream=OTHER_STREAM), "another log stream"),
+        ({**part(7, 7), **{f"e00{name[3:]}": data for name, data in part(8, 8).items()}}, "another log stream"),
+    ],
+)
+def test_logs_that_do_not_go_on_from_a_database_alone_refuse(tmp_path: Path, files: dict[str, bytes], why: str) -> None:
+    found = look(tmp_path, files, [], NEEDS)
+    assert why in found.problems[0].error.message
+    assert found.problems[0].error.hint is not None
+
+
+def test_copies_from_a_backup_and_databases_of_two_streams_do_not_say_where_logs_go_on(tmp_path: Path) -> None:
+    other = of_database(dirty(7, 8, log_signature=OTHER_STREAM))
+    for databases in ([of_database(streaming(7, 8))], [*NEEDS, other]):
+        assert "nothing to roll forward from" in problem(look(tmp_path, part(7, 8), [], databases))
+
+
+BEGUN = logs(7, 7, after=TOP[6], filled=2)[name_of(7)]
+"""Log 7 as it was before it was closed."""
+SNAPSHOT = [facts(6), facts(7, name="edb.log", named_generation=None, current=True)]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {**part(7, 8), "edb.log": TOP[9]},
+        part(7, 7),
+        {"edb.log": TOP[7]},
+        {**part(6, 7), "edb.log": TOP[8]},
+        {**part(7, 8), "edbtmp.log": TOP[5]},
+    ],
+)
+def test_the_current_log_of_the_set_gives_way_to_a_later_state_that_is_there(
+    tmp_path: Path, there: dict[str, bytes]
+) -> None:
+    found = look(tmp_path, there, SNAPSHOT, content=BEGUN)
+    assert (staying(found), found.problems) == (sorted({*there} - {name_of(6)}), ())
+    assert "an earlier state of log 0x7" in found.gives_way[4].reason
+
+
+def test_the_same_current_log_stays(tmp_path: Path) -> None:
+    found = look(tmp_path, {"edb.log": BEGUN}, SNAPSHOT, content=BEGUN)
+    assert (staying(found), [*found.gives_way], found.problems) == (["edb.log"], [4], ())
+
+
+def test_an_earlier_state_of_the_current_log_of_the_set_is_set_aside(tmp_path: Path) -> None:
+    found = look(tmp_path, {"edb.log": BEGUN}, SNAPSHOT, content=TOP[7])
+    assert (staying(found), found.gives_way, found.problems) == ([], {}, ())
+
+
+@pytest.mark.parametrize("there", [{}, part(5, 6), {"edb.log": TOP[5]}])
+def test_where_nothing_continues_it_the_current_log_of_the_set_is_placed(
+    tmp_path: Path, there: dict[str, bytes]
+) -> None:
+    found = look(tmp_path, there, SNAPSHOT, content=BEGUN)
+    assert (staying(found), found.gives_way, found.problems) == ([], {}, ())
+
+
+OTHER_RECORDS = {"edb.log": BEGUN}
+rewritten("edb.log", 1)(OTHER_RECORDS)
+
+
+@pytest.mark.parametrize(
+    ("there", "content", "why"),
+    [
+        (part(8, 9), BEGUN, "after a gap: log 0x7, as it was closed, is missing (-565)"),
+        (part(7, 8), OTHER_RECORDS["edb.log"], "neither is proven to be an earlier state"),
+        ({name_of(7): flip(flip(TOP[7], 9000), 9100, 3)}, BEGUN, "neither is proven to be an earlier state"),
+        (part(7, 8), None, "neither is proven to be an earlier state"),
+        (branch(7, 8), BEGUN, "histories parted"),
+        ({name_of(7): BEGUN, "edb.log": TOP[8]}, TOP[7], "neither is proven to be an earlier state"),
+    ],
+)
+def test_what_is_no_later_state_of_the_current_log_of_the_set_refuses(
+    tmp_path: Path, there: dict[str, bytes], content: bytes | None, why: str
+) -> None:
+    found = look(tmp_path, there, SNAPSHOT, content=content)
+    assert why in problem(found)
+    assert found.gives_way == {}

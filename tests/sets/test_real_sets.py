@@ -512,6 +512,49 @@ def test_a_changed_set_gets_its_verdict_from_every_verb(title: str, tmp_path: Pa
     assert [*differences(title, tmp_path, verbs=3)] == []
 
 
+def with_logs(name: str, *others: Callable[[Files], None]) -> Files:
+    """The logs of a set, as they are or changed, without what is being prepared."""
+    files = {one: data for one, data in sample(name).items() if one.endswith(".log") and one != NEXT}
+    both(*others)(files)
+    return files
+
+
+def alone(name: str) -> Files:
+    return {DB: sample(name)[DB]}
+
+
+CLOSED = bring(of("after"), NEXT, log(2))
+ONTO: dict[str, tuple[Callable[[], Files], Callable[[], Files], str]] = {
+    "a database alone, onto the logs that it needs": (partial(alone, "dirty"), partial(with_logs, "dirty"), ""),
+    "one that was shut down, onto the logs that go on": (
+        partial(alone, "before"), partial(with_logs, "after", CLOSED), "",
+    ),
+    "a copy of the day before, onto the logs of the next day": (
+        of("before"), partial(with_logs, "after", CLOSED), "",
+    ),
+    "the same, where its current log was not closed": (of("before"), partial(with_logs, "before"), ""),
+    "the same, where the closed one is gone": (of("before"), partial(with_logs, "after"), "as it was closed"),
+    "onto logs without the needed one": (
+        partial(alone, "dirty"), partial(with_logs, "dirty", drop(D51)), "log 0x51 is missing",
+    ),
+    "onto logs of another server": (of("before"), partial(with_logs, "clean"), "another log stream"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", ONTO)
+def test_a_set_is_rolled_forward_onto_logs_that_are_there(title: str, tmp_path: Path) -> None:
+    files, there, why = ONTO[title]
+    made = tokar("create", "-q", tmp_path / "a.tokar", write(tmp_path / "set", files()))
+    assert made.exit_code == 0
+    out = write(tmp_path / "out", there())
+    result = tokar("restore", "--existing", "roll-forward", "--into", out, tmp_path / "a.tokar")
+    assert (result.exit_code, why in " ".join(result.stderr.split())) == (6 if why else 0, True), result.printed
+    if not why:
+        staying = {one for one, data in there().items() if (out / one).exists() and (out / one).read_bytes() == data}
+        assert {*there()} - {*files()} <= staying
+        assert done("check", "--content", out).stdout.splitlines()[-1] == "RESTORABLE"
+
+
 def changed_twice(number: int) -> tuple[str, Files]:
     """A set with the changes of two rows, by a number."""
     chance = random.Random(number)

@@ -30,7 +30,7 @@ from tokar.sets.beside import name_in_logs, no_copies, without_copies
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError, SelectedLog, restorable
 from tokar.sets.database_verdict import Verdict
-from tokar.sets.facts import LogFacts, SetFacts, is_foreign
+from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts, is_foreign
 from tokar.sets.faults import Fault, FaultKind, Severity
 from tokar.sets.file_faults import log_fault
 from tokar.sets.instances import files_of, instances_of
@@ -127,6 +127,7 @@ class OpenSets:
                 (at, number): name for at, one in enumerate(sets) for number, name in renamed.get(one.root, {}).items()
             },
             outcome=self._outcome(sets),
+            databases=without_copies(sets[0].facts).databases,
             no_copies=tuple(no_copies(without_copies(sets[0].facts).databases)),
             selection=selection,
             whole=until is None,
@@ -165,6 +166,7 @@ class ChosenSets:
     entries: tuple[Sequence[Entry], ...]  # What is placed from each of them
     ranges: tuple[RestoredSet, ...] = ()  # Their logs and databases, set by set
     logs: tuple[LogFacts, ...] = ()  # What the logs that are placed say of themselves, in order
+    met: tuple[LogFacts, ...] = ()  # The logs that recovery finds, in order, where some of them are there already
     base: str = ""  # The base name of the logs; empty where it is not known
     paths: Mapping[str, str] = field(default_factory=dict)  # Where databases lay at the backup, by name
     recovery: Recovery | None = None  # The recovery that follows; None where nothing is of an engine
@@ -174,6 +176,7 @@ class ChosenSets:
     notes: tuple[str, ...] = ()  # What the verdict on a single archive has to remark
     names: Mapping[tuple[int, int], str] = field(default_factory=dict)  # Right names, by set and entry
     give_up: tuple[str, ...] = ()  # What soft recovery is to give up, as options of esentutl
+    databases: tuple[DatabaseFacts, ...] = ()  # What its databases say of themselves
     problems: tuple[Problem, ...] = ()  # Databases that cannot be recovered from a single archive
     no_copies: tuple[Fault, ...] = ()  # What hard recovery refuses, where that is asked for
     selection: ChainSelection | None = None  # What is taken from which set of a chain; None for a single archive
@@ -250,6 +253,7 @@ def choose_one(
         notes=tuple(fault.message for fault in found.remarks),
         names={(0, number): name for number, name in renamed.items()},
         give_up=_give_up(found),
+        databases=judged.databases,
         problems=tuple(_unrecoverable(found, facts)),
         no_copies=tuple(no_copies(judged.databases)),
     )
@@ -283,7 +287,13 @@ def for_hard_recovery(chosen: ChosenSets) -> ChosenSets:
 
 
 def with_staying(
-    chosen: ChosenSets, logs: Sequence[LogFacts], where: Sequence[str], *, branch: str = "", right_names: bool = False
+    chosen: ChosenSets,
+    staying: SetFacts,
+    where: Sequence[str],
+    *,
+    gone: LogFacts | None = None,
+    branch: str = "",
+    right_names: bool = False,
 ) -> ChosenSets:
     """Return what is restored, judged together with logs that are in the log directory already and stay there.
 
@@ -291,16 +301,19 @@ def with_staying(
 
     Args:
         chosen: What is restored.
-        logs: The logs that stay.
+        staying: What the logs that stay say of themselves.
         where: Their directories: what nobody looked at is proven together with them.
+        gone: The log of the set in whose place one of them stays; None where there is none.
         branch: As for the set alone.
         right_names: As for the set alone.
     """
-    hard = chosen.recovery is Recovery.HARD
+    hard, logs = chosen.recovery is Recovery.HARD, staying.logs
+    chosen = replace(chosen, met=(*(log for log in chosen.logs if log is not gone), *logs))
     if chosen.selection is None and not (hard and chosen.problems):
         facts = _facts_of(chosen.archives[0], chosen.archives[0].entries)
-        ordered = sorted((*facts.logs, *logs), key=lambda log: log.generation or 0)
-        facts = replace(facts, logs=tuple(ordered))
+        own = (log for log in facts.logs if gone is None or log.number != gone.number)
+        ordered = sorted((*own, *logs), key=lambda log: log.generation or 0)
+        facts = replace(facts, logs=tuple(ordered), next_logs=(*facts.next_logs, *staying.next_logs))
         found = choose_one(chosen.archives[0], facts=facts, branch=branch, right_names=right_names)
         same = ("outcome", "problems", "give_up", "not_checked", *(() if hard else ("recovery", "ranges")))
         chosen = _with_way(replace(chosen, **{name: getattr(found, name) for name in same}), where)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.restore.chosen import ChosenSets
 from tokar.restore.next_steps import NO_PLACES, Guidance, Places, make_guidance, places_of
 from tokar.restore.options import Request
-from tokar.restore.plan import Existing, Plan
+from tokar.restore.plan import Plan
 
 
 def guide(chosen: ChosenSets, plan: Plan, request: Request) -> Guidance | None:
@@ -49,12 +48,8 @@ def _places(chosen: ChosenSets, plan: Plan, request: Request, *, part: bool = Fa
         part: Whether this is one of several instances, to which only its own entries belong.
     """
     own = frozenset(entry.number for entry in chosen.entries[0]) if part else None
-    places = places_of(plan, request, base=chosen.base, paths=chosen.paths, own=own)
+    logs = chosen.met or chosen.logs
+    places = places_of(plan, request, base=chosen.base, paths=chosen.paths, own=own, logs=logs)
     if part and places.log_path is not None:
         places = replace(places, checkpoint_path=places.log_path)  # no other instance may meet it
-    placed = ((name, entry.number) for _, name, entry in plan.steps.placements())
-    kept = (name for name, number in placed if own is None or number in own)
-    goes_on = request.existing is Existing.ROLL_FORWARD or any(log.current for log in chosen.logs) or not chosen.logs
-    if not goes_on and not any(parse_file_name(name).role is NameRole.NEXT_LOG for name in kept):
-        places = replace(places, highest_log=chosen.logs[-1].leaf)
     return replace(places, give_up=chosen.give_up)

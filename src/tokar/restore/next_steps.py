@@ -22,7 +22,7 @@ from tokar.as_json import as_json, fields_json
 from tokar.ese.filenames import NameRole, parse_file_name
 from tokar.restore.options import Request
 from tokar.restore.plan import Plan
-from tokar.sets.facts import DatabaseFacts, is_foreign
+from tokar.sets.facts import DatabaseFacts, LogFacts, is_foreign
 from tokar.sets.need import Basis, need_of
 from tokar.tokens import CHECKPOINT_DIR, LOG_DIR, Role, role
 
@@ -315,6 +315,7 @@ def places_of(
     base: str = "",
     paths: Mapping[str, str] = _NO_PATHS,
     own: Container[int] | None = None,
+    logs: Sequence[LogFacts] = (),
 ) -> Places:
     """Return where a plan puts what recovery needs.
 
@@ -324,11 +325,14 @@ def places_of(
         base: The base name of the logs.
         paths: Where databases lay at the backup, by name, unless their names say it.
         own: The numbers of the entries that count; None for all.
+        logs: The logs that recovery finds, in order, placed or there already.
     """
     databases: list[tuple[str, str]] = []
-    folders: set[str] = set()
+    folders = {directory for directory, _ in plan.stays}
+    begins = any(log.current for log in logs) or any(_is_next(name) for _, name in plan.stays)
     for directory, name, entry in plan.steps.placements():
-        if entry.number in request.left_out or (own is not None and entry.number not in own):
+        is_apart = entry.number in request.left_out or entry.number in plan.gives_way
+        if is_apart or (own is not None and entry.number not in own):
             continue  # it is put aside, or of another instance
         kind = role(entry.token)
         if kind is Role.DATABASE and parse_file_name(name).role is not NameRole.STREAMING_FILE:
@@ -337,14 +341,25 @@ def places_of(
             databases.append((old, request.join(directory, name)))
         elif kind is Role.LOG:
             folders.add(directory)
-    logs = folders.pop() if len(folders) == 1 else None
+            begins |= _is_next(name)
+    folder = folders.pop() if len(folders) == 1 else None
     return Places(
         databases=tuple(databases),
-        log_path=logs if request.backup_logs is None else _directory_of(request, LOG_DIR),
+        log_path=folder if request.backup_logs is None else log_directory(request),
         checkpoint_path=_directory_of(request, CHECKPOINT_DIR),
-        backup_log_path=request.backup_logs or logs,
-        base=base,
+        backup_log_path=request.backup_logs or folder,
+        base=base or next((log.base for log in logs), ""),
+        highest_log=logs[-1].leaf if logs and not begins else "",
     )
+
+
+def _is_next(name: str) -> bool:
+    return parse_file_name(name).role is NameRole.NEXT_LOG
+
+
+def log_directory(request: Request) -> str | None:
+    """Return the log directory that a request names, whether or not files go there."""
+    return _directory_of(request, LOG_DIR)
 
 
 def _directory_of(request: Request, token: int) -> str | None:

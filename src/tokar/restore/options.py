@@ -174,7 +174,7 @@ class Request:
 
 def places_to_look_at(request: Request, entries: Iterable[Entry] = ()) -> tuple[str, ...]:
     """Return the directories that the inventory must know for a plan to be made of entries."""
-    asides = {request.aside_of(one) for one in request.left_out.values()}
+    asides = {request.aside, *(request.aside_of(one) for one in request.left_out.values())}
     wanted = [path for path in (request.folder, request.backup_logs, *sorted(asides, key=str)) if path is not None]
     if request.tree is not None or request.certutil is not None:  # which have folders of their own for some
         for entry in entries:

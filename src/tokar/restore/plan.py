@@ -291,6 +291,7 @@ class Plan:
     interrupted: Interrupted | None = None
     seen: tuple[TargetDirectory, ...] = ()  # The directories as they were when it was made; placing looks again
     stays: frozenset[tuple[str, str]] = frozenset()  # Directory and name of logs that are there and stay
+    gives_way: frozenset[int] = frozenset()  # Numbers of the entries in whose place one of them stays
 
     @property
     def size(self) -> int:

@@ -25,7 +25,6 @@ from itertools import pairwise
 from tokar import names
 from tokar.errors import (
     CollisionError,
-    ExistingFileError,
     InputError,
     RestoreError,
     UnknownTokenError,
@@ -37,7 +36,7 @@ from tokar.restore.inventory import Inventory, TargetState, engine_file, not_loo
 from tokar.restore.journal import Planned, plans_that_go_on
 from tokar.restore.locations import Kind, Location, NameTarget
 from tokar.restore.matching import Match, Matcher, to_line, token_text
-from tokar.restore.next_steps import places_of
+from tokar.restore.next_steps import log_directory, places_of
 from tokar.restore.options import CERTUTIL_LIST, Request, places_to_look_at
 from tokar.restore.paths import last_component
 from tokar.restore.plan import (
@@ -54,11 +53,10 @@ from tokar.restore.plan import (
     Steps,
     sort_problems,
 )
-from tokar.restore.rollforward import look_for_continuing
+from tokar.restore.rollforward import RolledForward, look_for_staying
 from tokar.restore.targets import Targets
-from tokar.sets.facts import LogFacts
 from tokar.tokens import CHECKPOINT_DIR, LOG, LOG_DIR, Role, role, token_name
-from tokar.words import count_text, some
+from tokar.words import some
 
 # What database files are called (ESE documentation, "Extensible Storage Engine Files"; SRUM and others use .dat). A
 # location whose last component ends so is a file, if nothing better is known (spec/tokens.md, LOC-9).
@@ -121,6 +119,8 @@ class _Planner:
             self._other_locations()
         if request.backup_logs is not None:
             self._own_log_folder(steps, request.backup_logs)
+        if request.existing is Existing.ROLL_FORWARD and (folder := log_directory(request)) is not None:
+            self._targets.watch(folder)
         self._files_against_directories(steps)
         self._targets.judge()
         return Plan(
@@ -428,7 +428,7 @@ class _Planner:
 def look_and_plan(
     entries: Sequence[Entry],
     request: Request,
-    logs: Sequence[LogFacts] = (),
+    placed: RolledForward | None = None,
     go_on: Callable[[Plan, Planned], list[Plan]] = plans_that_go_on,
 ) -> Plan:
     """Look at the targets and return the plan. Nothing is written.
@@ -436,7 +436,7 @@ def look_and_plan(
     Args:
         entries: The entries of the set, or of all sets of a chain.
         request: What is asked for.
-        logs: The logs that are placed, in order; needed where logs that are there may stay.
+        placed: What is placed, as far as logs that are there may continue it; needed where they may stay.
         go_on: Looks for what an interrupted run left; else where this plan is a part of a restore.
 
     Raises:
@@ -455,7 +455,7 @@ def look_and_plan(
         own = left.within({one.path for one in first.directories}) if left else None
         seen = replace(inventory, interrupted=own)
         if roll_forward:
-            plan = _roll_forward(entries, request, first, seen, logs)
+            plan = _roll_forward(entries, request, first, seen, placed or RolledForward())
         else:
             plan = make_plan(entries, request, seen) if own else first
         return [replace(plan, notes=(*plan.notes, *_goes_on(own)))]
@@ -475,22 +475,14 @@ def _goes_on(left: Interrupted | None) -> Iterator[str]:
 
 
 def _roll_forward(
-    entries: Sequence[Entry], request: Request, first: Plan, inventory: Inventory, logs: Sequence[LogFacts]
+    entries: Sequence[Entry], request: Request, first: Plan, inventory: Inventory, placed: RolledForward
 ) -> Plan:
-    """Return the plan that lets logs stay that continue the set."""
-    folder = places_of(first, request).log_path
-    directory = inventory.directories.get(folder) if folder is not None else None
-    if directory is None:
-        plan = make_plan(entries, request, replace(inventory, stays=frozenset()))
-        why = "there is no one log directory, so nothing can be rolled forward"
-        return add_problems(plan, [Problem(ExistingFileError(why, hint="use --existing set-aside"))])
-    found = look_for_continuing(directory, logs)
+    """Return the plan that lets logs stay that continue what is placed."""
+    found = look_for_staying(places_of(first, request).log_path or log_directory(request), inventory, placed)
+    request = replace(request, left_out={**request.left_out, **found.gives_way})
     plan = make_plan(entries, request, replace(inventory, stays=found.stays))
-    count = len(found.stays)
-    does = "continues the set and stays; it reaches" if count == 1 else "continue the set and stay; they reach"
-    stays = f"{count_text(count, 'log')} in {directory.path} {does} 0x{found.high:X}"
-    notes = (*plan.notes, stays if found.stays else f"no log in {directory.path} continues the set")
-    return replace(add_problems(plan, found.problems), notes=notes)
+    notes = (*plan.notes, *found.notes)
+    return replace(add_problems(plan, found.problems), notes=notes, gives_way=frozenset(found.gives_way))
 
 
 def add_problems(plan: Plan, problems: Sequence[Problem]) -> Plan:

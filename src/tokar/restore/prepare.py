@@ -43,6 +43,7 @@ from tokar.restore.plan import (
 )
 from tokar.restore.planner import add_problems, look_and_plan
 from tokar.restore.rebuilt import rebuilt_locations
+from tokar.restore.rollforward import RolledForward
 from tokar.restore.stager import ContentReader
 from tokar.restore.targets import room_problems
 from tokar.sets.choose import NotPlaced
@@ -125,10 +126,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     if request.existing is Existing.ROLL_FORWARD and not chosen.whole:
         if chosen.selection is None:
             raise InputError("--existing roll-forward takes a whole set; leave --only out")
-        raise InputError(
-            "--until names the end, and --existing roll-forward goes beyond it; give one of them",
-            hint="--existing set-aside puts the later logs aside",
-        )
+        why = "--until names the end, and --existing roll-forward goes beyond it; give one of them"
+        raise InputError(why, hint="--existing set-aside puts the later logs aside")
     if options.aside and options.as_it_lay:
         raise InputError("--all-files and --tree leave nothing to put aside; leave --aside out")
     if chosen.selection is not None and options.certutil is not None:
@@ -141,7 +140,8 @@ def plan_restore(sets: Archive | ChosenSets, options: RestoreOptions) -> Restore
     if plan.stays:
         staying = facts_of_logs(Path(directory, name) for directory, name in sorted(plan.stays))
         where = sorted({directory for directory, _ in plan.stays})
-        chosen = with_staying(chosen, staying, where, branch=options.branch, right_names=options.right_names)
+        gone = chosen.logs[-1] if plan.gives_way else None
+        chosen = with_staying(chosen, staying, where, gone=gone, branch=options.branch, right_names=options.right_names)
         plan = _plan(content, request, chosen, options)
     plan = replace(
         plan, notes=(*plan.notes, *(_answer(one) for one in met if options.as_it_lay and not one.is_harmless))
@@ -255,13 +255,25 @@ def _plan(
     go_on: Callable[[Plan, Planned], list[Plan]] = plans_that_go_on,
 ) -> Plan:
     """Return the plan of some content, with what is wrong with it unless that was accepted."""
-    plan = look_and_plan(content.entries, request, chosen.logs, go_on)
+    plan = look_and_plan(content.entries, request, _placed(chosen, content, request), go_on)
     plan = replace(plan, notes=(*plan.notes, *chosen.notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
     problems += [*content.problems, *_archives_set_aside(plan, content)]
     if not options.accept_incomplete:
         problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
+
+
+def _placed(chosen: ChosenSets, content: MergedSet, request: Request) -> RolledForward:
+    """Return what is placed, as far as logs that are there may continue it."""
+    if request.existing is not Existing.ROLL_FORWARD or not (chosen.logs and chosen.logs[-1].current):
+        return RolledForward(chosen.logs, chosen.databases)
+    last = chosen.selection and chosen.selection.logs[-1]
+    at, number = (last.at, last.entry) if last else (0, chosen.logs[-1].number)
+    origins = ((one, *content.origin(one)) for one in content.entries)
+    entry, wanted, own = next(one for one in origins if one[1] is chosen.archives[at] and one[2].number == number)
+    source = None if wanted.is_locked else wanted.entry_source(own)
+    return RolledForward(chosen.logs, chosen.databases, entry.number, source)
 
 
 def _archives_set_aside(plan: Plan, content: MergedSet) -> Iterator[Problem]:

@@ -1,15 +1,17 @@
-"""Logs that are in the log directory already and continue the set: they stay, and are played after the restored ones.
+"""Logs that are in the log directory already and continue what is placed: they stay, and are played after it.
 
 A log stays only where its own header proves it: same stream, next generation, and the creation time of the log before
-it repeated. The current log is known by its header, not by its name. A log that is also in the set, or is older than
-it, is set aside like checkpoint and databases. Everything else refuses the restore: the early engine deletes logs that
-do not continue without a word (Q179654), and later ones fail on them (-565, -610, -611).
+it repeated. Where no log is placed, they go on from the first one that the databases need, or in which these were shut
+down. The current log is known by its header, not by its name; that of the set gives way to a log that is there where it
+is an earlier state of that. A log that is also in the set, or is older than what is placed, is set aside like
+checkpoint and databases. Everything else refuses the restore: the early engine deletes logs that do not continue
+without a word (Q179654), and later ones fail on them (-565, -610, -611).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,24 +19,43 @@ from blake3 import blake3
 
 from tokar import names
 from tokar.errors import ExistingFileError, HeaderError
+from tokar.ese.content_facts import LogReport
 from tokar.ese.filenames import FileName, NameRole, parse_file_name
+from tokar.ese.inspect import inspect_file
 from tokar.ese.log import LogHeader
-from tokar.restore.inventory import NameKind, TargetDirectory
+from tokar.ese.values import LogTime, Signature
+from tokar.restore.inventory import Inventory, NameKind, TargetDirectory
+from tokar.restore.options import Apart
 from tokar.restore.plan import Problem
-from tokar.sets.facts import LogFacts
-from tokar.storage.bytesource import FileSource, pieces_of
+from tokar.sets.facts import DatabaseFacts, LogFacts
+from tokar.sets.need import Basis, need_of
+from tokar.storage.bytesource import ByteSource, FileSource, pieces_of
+from tokar.words import count_text
 
 _LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
 _HINT: Final = "move it elsewhere, or give up the logs that are there: --existing set-aside"
+_NOWHERE: Final = "restore into an empty directory, or give up the logs that are there: --existing set-aside"
+
+
+@dataclass(frozen=True, slots=True)
+class RolledForward:
+    """What is placed, as far as logs that are there may continue it."""
+
+    logs: Sequence[LogFacts] = ()  # The logs, in order
+    databases: Sequence[DatabaseFacts] = ()  # The databases
+    number: int = -1  # The number that the last log has as an entry of the plan
+    content: ByteSource | None = None  # Its content; None where it cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class RollForward:
     """What becomes of the logs that are there."""
 
-    stays: frozenset[tuple[str, str]]  # Directory and name of those that stay
+    stays: frozenset[tuple[str, str]] = frozenset()  # Directory and name of those that stay
     high: int = 0  # The generation that is reached with them; 0 where none stays
     problems: tuple[Problem, ...] = ()  # Those that must not be there
+    gives_way: Mapping[int, Apart] = field(default_factory=dict)  # The log of the set in whose place one of them stays
+    notes: tuple[str, ...] = ()  # What is good to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +68,108 @@ class _Present:
     size: int
 
 
-def look_for_continuing(directory: TargetDirectory, placed: Sequence[LogFacts]) -> RollForward:
-    """Return which logs of the log directory stay. Reads their headers, and all of those that are in the set as well.
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What the logs that stay go on from."""
+
+    stream: Signature  # Their stream
+    end: int  # The generation before the first of them
+    base: str = ""  # Their base name; empty where nothing that is placed has it
+    created: LogTime | None = None  # When the log before the first of them was created; None where that is not known
+
+
+def look_for_staying(folder: str | None, inventory: Inventory, placed: RolledForward) -> RollForward:
+    """Return which logs of the log directory stay.
 
     Args:
-        directory: The log directory, as the inventory found it.
-        placed: The logs that are placed, in order.
+        folder: The log directory; None where there is no one.
+        inventory: What is in the directories.
+        placed: What is placed.
 
     Raises:
         StorageError: A log cannot be read.
     """
-    last = placed[-1] if placed else None
-    if last is None or last.signature is None or last.generation is None or last.current:
-        why = "there is nothing to roll forward from: the set does not end with a closed log of a known format"
-        error = ExistingFileError(why, hint="use --existing set-aside")
-        return RollForward(frozenset(), problems=(Problem(error),))
-    look = _Look(directory.path, placed, last, last.generation)
+    directory = inventory.directories.get(folder) if folder is not None else None
+    if directory is None:
+        why = "there is no one log directory, so nothing can be rolled forward"
+        return _nowhere(why, "name it: --to log-dir=PATH")
+    found = look_for_continuing(directory, placed)
+    count, path = len(found.stays), directory.path
+    does = "continues the set and stays; it reaches" if count == 1 else "continue the set and stay; they reach"
+    stays = f"{count_text(count, 'log')} in {path} {does} 0x{found.high:X}"
+    return replace(found, notes=(stays if found.high else f"no log in {path} continues the set",))
+
+
+def look_for_continuing(directory: TargetDirectory, placed: RolledForward) -> RollForward:
+    """Return which logs of the log directory stay. Reads their headers, and all of those that are in the set as well.
+
+    Raises:
+        StorageError: A log cannot be read.
+    """
+    start = _start_of(placed)
+    if start is None:
+        why = "there is nothing to roll forward from: no log of a known format and no database says what continues it"
+        return _nowhere(why, _NOWHERE)
+    look = _Look(directory.path, placed, start)
     for found in directory.found:
         if found.kind is NameKind.FILE and found.engine is not None:
             look.sort(found.name)
     end = look.follow()
-    stays = frozenset((directory.path, one.name) for one in look.later)
-    return RollForward(stays, end if stays else 0, tuple(look.problems))
+    stays = {*(one.name for one in look.later), *look.leading()}
+    if stays and not any(one.by_name.role is NameRole.CURRENT_LOG for one in look.later):
+        stays |= look.next_logs()  # without a current log the engine goes on with that
+    return RollForward(
+        frozenset((directory.path, name) for name in stays),
+        end if stays else 0,
+        tuple(look.problems),
+        look.gives_way if stays else {},
+    )
+
+
+def _nowhere(why: str, hint: str) -> RollForward:
+    return RollForward(problems=(Problem(ExistingFileError(why, hint=hint)),))
+
+
+def _start_of(placed: RolledForward) -> _Start | None:
+    """Return what logs go on from; None where nothing says that."""
+    last = placed.logs[-1] if placed.logs else None
+    if last is None:
+        return _start_of_databases(placed.databases)
+    if last.signature is None or last.generation is None:
+        return None
+    if last.current:  # what is there may be a later state of it
+        return _Start(last.signature, last.generation - 1, last.base, last.previous_created)
+    return _Start(last.signature, last.generation, last.base, last.created)
+
+
+def _start_of_databases(databases: Sequence[DatabaseFacts]) -> _Start | None:
+    """Return the first log that databases of one stream need or go on from, where soft recovery plays it."""
+    found: dict[Signature, int] = {}
+    for one in databases:
+        need, header = need_of(one), one.header
+        if header is None or need.hard or need.basis in {Basis.UNKNOWN, Basis.UNUSABLE}:
+            return None
+        low = need.low or header.consistent_position.generation
+        if header.log_signature.is_set and low:
+            found[header.log_signature] = min(low, found.get(header.log_signature, low))
+    return next((_Start(stream, low - 1) for stream, low in found.items()), None) if len(found) == 1 else None
 
 
 class _Look:
     """The judgement so far."""
 
-    def __init__(self, path: str, placed: Sequence[LogFacts], last: LogFacts, end: int) -> None:
+    def __init__(self, path: str, placed: RolledForward, start: _Start) -> None:
         self._path = path
-        self._placed = {one.generation: one for one in placed}
-        self._last = last
-        self._end = end
+        self._start = start
+        self._last = placed.logs[-1] if placed.logs and placed.logs[-1].current else None
+        self._number, self._content = placed.number, placed.content
+        self._placed = {one.generation: one for one in placed.logs if one is not self._last}
+        self._base = start.base
         self.problems: list[Problem] = []
         self.later: list[_Present] = []
+        self._earlier: dict[int, _Present] = {}
+        self._next_logs: dict[str, str] = {}
+        self.gives_way: Mapping[int, Apart] = {}
 
     def _refuse(self, name: str, why: str) -> None:
         self.problems.append(Problem(ExistingFileError(f"{names.printable(name)} {why}", path=self._path, hint=_HINT)))
@@ -88,25 +177,41 @@ class _Look:
     def sort(self, name: str) -> None:
         """Sort one file of the directory: to be looked at as a later log, to be set aside, or a problem."""
         by_name = parse_file_name(name)
-        own_base = (by_name.base or "").lower() == self._last.base
+        base = (by_name.base or "").lower()
+        if by_name.role is NameRole.NEXT_LOG:
+            self._next_logs[name] = base
         try:
             with FileSource(Path(self._path, name)) as source:
                 header, size = LogHeader.read(source), source.size
         except HeaderError as error:
-            if by_name.role in _LOG_NAMES and own_base:
+            if by_name.role in _LOG_NAMES and self._base in {"", base}:
                 self._refuse(name, f"cannot be proven to continue the set: {error.message}")
             return
         if by_name.role not in _LOG_NAMES:
             if by_name.role is NameRole.UNKNOWN:
                 self._refuse(name, "is a log under a name that is none")
-        elif header.signature != self._last.signature or not own_base:
+            return
+        self._sort_log(_Present(name, by_name, header, size), base)
+
+    def _sort_log(self, log: _Present, base: str) -> None:
+        """Sort a log that can be read, under a name of a log."""
+        name, by_name, header = log.name, log.by_name, log.header
+        if header.signature == self._start.stream:
+            self._base = self._base or base  # that of the first one, where nothing that is placed has one
+        if header.signature != self._start.stream or self._base != base:
             self._refuse(name, "is of another log stream (-610)")
         elif by_name.generation is not None and by_name.generation != header.generation:
             self._refuse(name, f"is log 0x{header.generation:X} by its header (-513)")
         elif header.generation in self._placed:
             self._judge_same(name, header, self._placed[header.generation])
-        elif header.generation > self._end:
-            self.later.append(_Present(name, by_name, header, size))
+        elif header.generation > self._start.end:
+            self.later.append(log)
+        elif not self._placed and self._last is None and by_name.role is NameRole.NUMBERED_LOG:
+            self._earlier[header.generation] = log
+
+    def next_logs(self) -> set[str]:
+        """Return the logs that are being prepared there, of the base name of those that stay."""
+        return {name for name, base in self._next_logs.items() if base == self._base}
 
     def _judge_same(self, name: str, header: LogHeader, own: LogFacts) -> None:
         """A log that the set has too is set aside if it is the same; else histories have parted, or one is damaged."""
@@ -119,14 +224,17 @@ class _Look:
     def follow(self) -> int:
         """Check that the later logs continue the set without a hole; return the generation they reach."""
         self.later.sort(key=lambda one: one.header.generation)
-        end, created = self._end, self._last.created
+        if self._last is not None and self.later:
+            self._judge_current(self._last, self.later[0])
+        end, created = self._start.end, self._start.created
         for one in self.later:
             header, generation = one.header, one.header.generation
             why = ""
             if generation != end + 1:
-                where = "there twice" if generation == end else f"after a gap: log 0x{end + 1:X} is missing"
+                closed = "" if self._last is None or end != self._start.end else ", as it was closed,"
+                where = "there twice" if generation == end else f"after a gap: log 0x{end + 1:X}{closed} is missing"
                 why = f"is {where} (-565)"
-            elif header.previous_created != created:
+            elif header.previous_created != created is not None:
                 why = f"does not continue log 0x{end:X}: histories parted (-611)"
             elif one.size < header.file_size:
                 why = f"has {one.size:,} bytes, its header says {header.file_size:,}"
@@ -138,6 +246,56 @@ class _Look:
             if one.by_name.role is NameRole.CURRENT_LOG:
                 self._refuse(one.name, f"is the current log, and 0x{end:X} is later")
         return end
+
+    def leading(self) -> Iterator[str]:
+        """Yield the earlier logs that lead to the first one that stays, where none is placed: others may need them."""
+        first = self.later[0].header if self.later else None
+        while first is not None and (before := self._earlier.get(first.generation - 1)) is not None:
+            with FileSource(Path(self._path, before.name)) as source:
+                report = inspect_file(source, examine=True).report
+            if before.header.created != first.previous_created or not (
+                isinstance(report, LogReport) and report.is_good
+            ):
+                return
+            yield before.name
+            first = before.header
+
+    def _judge_current(self, own: LogFacts, first: _Present) -> None:
+        """Say which of the current log of the set and the same log there is the later state: that one counts."""
+        if first.header.generation != own.generation:
+            return  # as it was closed it is not there
+        shown = f"0x{own.generation:X}"
+        if first.header.created != own.created:
+            self._refuse(first.name, f"is another log {shown} than the one in the set: histories parted (-611)")
+            self.later = []
+            return
+        with FileSource(Path(self._path, first.name)) as there:
+            if self._content is not None and is_earlier_state(self._content, there):
+                why = f"an earlier state of log {shown}, which is there as {names.printable(first.name)}"
+                self.gives_way = {self._number: Apart(why)}
+            elif self._content is not None and len(self.later) == 1 and is_earlier_state(there, self._content):
+                self.later = []  # it is set aside
+            else:
+                self._refuse(first.name, f"is log {shown} as in the set, and neither is proven to be an earlier state")
+                self.later = []
+
+
+def is_earlier_state(log: ByteSource, other: ByteSource) -> bool:
+    """Return whether a log that was still being written is the other one as it was then, or all of it.
+
+    Both are in order, and have the same content up to its end; only the last sector was written again.
+    """
+    one, later = (inspect_file(source, examine=True) for source in (log, other))
+    header, found, there = one.identity.header, one.report, later.report
+    if not isinstance(header, LogHeader) or not isinstance(found, LogReport) or not isinstance(there, LogReport):
+        return False
+    if not found.is_good or not there.is_good or found.end > there.end:
+        return False
+    begin, end = header.header_sectors * header.sector_size, found.end
+    if end < there.end:
+        end -= header.sector_size
+    size = max(end - begin, 0)
+    return log.read(begin, size) == other.read(begin, size)
 
 
 def _digest(path: Path) -> bytes:

@@ -277,8 +277,8 @@ def _look(archive: Archive, entry: Entry, path: Path | None, *, examine: bool) -
         return inspect_file(source, examine=examine)
 
 
-def facts_of_logs(paths: Iterable[Path]) -> tuple[LogFacts, ...]:
-    """Return what logs on disk say of themselves, in their order, all of their content examined.
+def facts_of_logs(paths: Iterable[Path]) -> SetFacts:
+    """Return what logs on disk say of themselves, all of their content examined.
 
     Raises:
         StorageError: One cannot be read.
@@ -289,7 +289,7 @@ def facts_of_logs(paths: Iterable[Path]) -> tuple[LogFacts, ...]:
             file = SetFile(name=names.printable(path.name), size=source.size)
             if reader.wants(file):
                 reader.add(file, inspect_file(source, examine=True))
-    return reader.facts().logs
+    return reader.facts()
 
 
 class _Base(TypedDict):
