@@ -289,7 +289,7 @@ def test_an_interrupt_leaves_nothing_and_says_so(folder: Path, tmp_path: Path, m
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tokar.collect.collect._Collecting.add", interrupt)
+    monkeypatch.setattr("tokar.collect.collecting.Collecting.add", interrupt)
     result = tokar("create", tmp_path / "a.tokar", folder)
     assert result.exit_code == 130
     assert result.stderr == "tokar: interrupted; nothing was left under a final name that is not whole\n"

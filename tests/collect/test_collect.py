@@ -21,6 +21,7 @@ from tokar.errors import (
     SourceChangedError,
     StorageError,
 )
+from tokar.format.compression import Compression
 from tokar.namelist import build_names
 from tokar.storage.sink import FileSink
 
@@ -60,7 +61,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
             collection,
             FileSink(tmp_path / name),
             clock=lambda: datetime(2026, 1, 2, tzinfo=UTC),
-            threads=threads,
+            compression=Compression(threads=threads),
         )
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
@@ -516,7 +517,7 @@ def test_where_times_tell_nothing_the_content_is_read_a_second_time(
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(8 << 20))
-    monkeypatch.setattr("tokar.collect.collect.hides_changes", lambda *_: hides)
+    monkeypatch.setattr("tokar.collect.collecting.hides_changes", lambda *_: hides)
     timeless = FileState(8 << 20, 0, 0, 1, 1)
     monkeypatch.setattr(FileState, "of", lambda _: timeless)
 

@@ -15,7 +15,8 @@ from tokar import names
 from tokar.errors import FormatError, NoSuchEntryError
 from tokar.format import index, records
 from tokar.format.bodies import FileList, FileRecord, Preamble, Root
-from tokar.format.index import Entry, IndexPage, Ledger, find_entries
+from tokar.format.index import Entry, IndexPage, find_entries
+from tokar.format.ledger import Ledger
 from tokar.format.records import RecordHead
 
 

@@ -22,6 +22,7 @@ from tokar.collect.found import MOST_NOTES
 from tokar.errors import InputError
 from tokar.format.compression import Compression
 from tokar.format.writer import Sealed
+from tokar.restore.workers import useful_processes
 from tokar.storage.sink import PipeSink, Sink
 from tokar.tokens import token_name
 from tokar.words import count_text
@@ -121,7 +122,14 @@ def create(
             sink = PipeSink(output.standard_output_for_archive())
         else:
             sink = archive_sink(out, force=force, reads=[locations] if locations else [])
-        sealed = collect(collection, sink, compression=compression, progress=advance, findings=found)
+        sealed = collect(
+            collection,
+            sink,
+            compression=compression,
+            processes=useful_processes(),
+            progress=advance,
+            findings=found,
+        )
     examination = NOT_EXAMINED if found is None else found.to_json()
     talks = not (as_json or quiet)
     if talks:

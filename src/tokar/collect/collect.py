@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,41 +12,29 @@ from typing import Any, Final
 from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.collect import certutil
-from tokar.collect.examine import BackgroundExaminer, ContentExaminer, Findings, may_be_ese
+from tokar.collect.collecting import Collecting
+from tokar.collect.examine import Findings
 from tokar.collect.follow import ArchivedFiles
 from tokar.collect.found import (
     MOST_NOTES,
-    BoundedFile,
-    Candidate,
     FileState,
     Gathered,
-    OtherFile,
-    digest_of,
-    hides_changes,
-    settle,
 )
 from tokar.collect.gather import Gatherer
+from tokar.collect.packers import add_rest
 from tokar.errors import (
-    ArchiveError,
     FormatError,
     InputError,
     LocationListError,
     NothingFoundError,
-    SourceChangedError,
-    StorageError,
-    reason_of,
 )
 from tokar.format import canonical_json, metadata
 from tokar.format.compression import Compression
 from tokar.format.encryption import KeyMaker
-from tokar.format.index import Entry
 from tokar.format.metadata import Head
-from tokar.format.pipeline import InputStream, WatchedStream
 from tokar.format.records import MAX_JSON_SIZE
 from tokar.format.writer import ArchiveWriter, Sealed, system_clock
-from tokar.sets.read import SetFile
 from tokar.sets.recorded import FactWriter
-from tokar.storage.bytesource import OverwritesInputError, demand_no_output
 from tokar.storage.sink import FileSink, Sink
 from tokar.trust.signatures import Signer
 
@@ -216,7 +201,7 @@ def collect(
     *,
     compression: Compression | None = None,
     clock: Callable[[], datetime] = system_clock,
-    threads: int | None = None,
+    processes: int = 1,
     progress: Callable[[int], None] | None = None,
     findings: Findings | None = None,
 ) -> Sealed:
@@ -227,7 +212,7 @@ def collect(
         sink: Where the archive goes.
         compression: How chunks are stored.
         clock: For the times in the archive.
-        threads: Encoder threads.
+        processes: How many processes may pack many small files.
         progress: Called with numbers of bytes as files are read.
         findings: Where it is noted what verifying pages and log segments finds while they go by; None: nobody looks.
 
@@ -245,7 +230,7 @@ def collect(
             sink,
             head,
             archive_id=collection.archive_id,
-            compression=replace(compression or Compression(), threads=threads),
+            compression=compression,
             clock=clock,
             keys=collection.recipients,
         )
@@ -256,13 +241,12 @@ def collect(
         raise
     with writer:
         facts, archived = FactWriter(writer), ArchivedFiles(collection.profile)
-        work = _Collecting(writer, collection.profile, progress, findings, facts, archived)
+        work = Collecting(writer, collection.profile, progress, findings, facts, archived)
         for one in collection.gathered.candidates:
             work.add(one, one.state)
         rest = collection.gathered.rest
         count, size = writer.entry_count, writer.content_size
-        for other in rest.walk():
-            work.add(other, None)
+        add_rest(work, rest, processes)
         rest.demand_all(writer.entry_count - count, writer.content_size - size)
         facts.add_chains(archived.chains(collection.gathered.candidates))
         return writer.seal(**_summary(collection))
@@ -289,117 +273,6 @@ def _demand_outside(gathered: Gathered, sink: Sink) -> None:
         message = "the archive would replace a file that it takes"
         hint = "the first argument is the archive to make; give it another name"
         raise InputError(message, path=sink.path, hint=hint)
-
-
-@dataclass(frozen=True, slots=True)
-class _Collecting:
-    """Reads files, one after the other, into an archive."""
-
-    writer: ArchiveWriter
-    profile: str
-    progress: Callable[[int], None] | None
-    findings: Findings | None
-    facts: FactWriter
-    archived: ArchivedFiles
-
-    def add(self, one: Candidate | OtherFile, first: FileState | None) -> None:
-        """Add a file.
-
-        Args:
-            one: Where it is, and what it is stored as.
-            first: What it looked like when it was gathered; None if this is its first look. Then it is no link.
-        """
-        try:
-            descriptor = os.open(one.path, _OPEN_FLAGS if first is not None else _OPEN_FLAGS | _NO_LINK)
-        except OSError as error:
-            raise self._unreadable(one.path, error) from error
-        try:
-            now = os.fstat(descriptor)
-            demand_no_output(now)
-            state = first or FileState.of(now)
-            if not stat.S_ISREG(now.st_mode) or (first is not None and FileState.of(now) != first):
-                raise _changed(one.path)
-            try:
-                if state.size <= _SMALL_SIZE:
-                    self._add_small(descriptor, one, state)
-                else:
-                    self._add_large(descriptor, one, state)
-            except FormatError as error:
-                raise _explain(error, one) from error
-        except (SourceChangedError, OverwritesInputError) as error:
-            error.path = one.path
-            raise
-        except OSError as error:
-            raise self._unreadable(one.path, error) from error
-        finally:
-            os.close(descriptor)
-
-    @staticmethod
-    def _unreadable(path: str, error: OSError) -> ArchiveError:
-        if error.errno == errno.ELOOP:
-            return _changed(path)
-        return StorageError(f"cannot read it: {reason_of(error)}", path=path)
-
-    def _add_small(self, descriptor: int, one: Candidate | OtherFile, state: FileState) -> None:
-        """Add a file in one piece."""
-        content = os.read(descriptor, state.size + 1)
-        if len(content) != state.size or FileState.of(os.fstat(descriptor)) != state:
-            raise _changed(one.path)
-        added = self.writer.add_bytes(one.token, one.name, content, modified=state.kept_time)
-        if self.findings is not None and may_be_ese(content, one.token):
-            file = self._file(one, state.size)
-            examiner = ContentExaminer(self.findings, file)
-            examiner(memoryview(content))
-            self._keep(added, file, examiner)
-        if self.progress:
-            self.progress(state.size)
-
-    def _add_large(self, descriptor: int, one: Candidate | OtherFile, state: FileState) -> None:
-        """Add a file chunk by chunk; pages and segments are examined in a thread of their own."""
-        file_of_set = self._file(one, state.size)
-        examiner = ContentExaminer(self.findings, file_of_set) if self.findings is not None else None
-        settle(descriptor, state)
-        with (
-            open(descriptor, "rb", buffering=0, closefd=False) as file,
-            BackgroundExaminer(examiner) if examiner else nullcontext() as background,
-        ):
-            stream: InputStream = BoundedFile(file, state.size + 1)
-            watchers: list[Callable[[memoryview], object]] = []
-            if background:
-                stream = background.guard(stream)
-                watchers.append(background)
-            if progress := self.progress:
-                watchers.append(lambda content: progress(len(content)))
-            watched = WatchedStream(stream, *watchers)
-            added = self.writer.add(one.token, one.name, watched, announced_size=state.size, modified=state.kept_time)
-        if added.size != state.size or FileState.of(os.fstat(descriptor)) != state:
-            raise _changed(one.path)
-        if hides_changes(state.device, one.path) and digest_of(descriptor, added.hasher()) != added.digest:
-            raise _changed(one.path)
-        if examiner is not None:
-            self._keep(added, file_of_set, examiner)
-
-    def _keep(self, added: Entry, file: SetFile, examiner: ContentExaminer) -> None:
-        """Keep what was read of a file as a fact of the archive."""
-        if (seen := examiner.finish()) is not None:
-            self.facts.add(added.number, seen)
-            self.archived.add(file, added, seen)
-
-    def _file(self, one: Candidate | OtherFile, size: int) -> SetFile:
-        shown = names.display(*names.encode(one.name))
-        return SetFile(name=shown, size=size, token=one.token, profile=self.profile)
-
-
-def _changed(path: str) -> SourceChangedError:
-    return SourceChangedError("the file changed while it was being archived", path=path)
-
-
-def _explain(error: FormatError, one: Candidate | OtherFile) -> ArchiveError:
-    """Say in the caller's terms that two files would be one entry."""
-    if error.rule != "FILE-5":
-        return error
-    message = f"two files would be one entry: token 0x{one.token:02X}, name {names.printable(one.name)}"
-    return InputError(message, path=one.path, hint="archive their common folder, so that the names differ")
 
 
 def _summary(collection: Collection) -> dict[str, Any]:

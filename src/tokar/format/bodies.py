@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from tokar.errors import BadMagicError, FormatError, UnsealedError, UnsupportedError
+from tokar.errors import BadMagicError, FormatError, InputError, UnsealedError, UnsupportedError
 from tokar.format import records
 from tokar.storage.bytesource import Buffer
 
@@ -75,6 +75,8 @@ class FileList(IntEnum):
 
 
 _LISTS: Final = tuple(FileList)
+_MAX_ENCODING: Final = 0xFFFF
+_TIME_BOUND: Final = 1 << 63  # nanoseconds: from 1677 to 2262
 
 
 class FileRecord(NamedTuple):
@@ -97,6 +99,10 @@ class FileRecord(NamedTuple):
         flags = file_flags(announced, modified, incomplete=incomplete)
         sizes = (announced or 0, modified or 0, flags, log2)
         return FILE_PACKER.pack(entry, encoding, token, listed, *sizes, 0, stream) + name
+
+    def at(self, entry: int, *, encrypted: bool) -> FileRecord:
+        """Return the same as the record of another entry, with the stream that this has."""
+        return FileRecord(entry, *self[1:-1], entry + 1 if encrypted else 0)
 
     @classmethod
     def parse(cls, body: Buffer, *, entry: int, position: int, after: int | None = None) -> FileRecord:
@@ -129,6 +135,26 @@ class FileRecord(NamedTuple):
         times_and_sizes = (announced if has_announced else None, modified if has_modified else None)
         name, incomplete = bytes(memoryview(body)[FILE_PACKER.size :]), bool(flags & records.FLAG_INCOMPLETE)
         return cls(number, encoding, token, _LISTS[listed], *times_and_sizes, incomplete, log2, name, stream)
+
+
+def demand_in_range(
+    token: int, name: bytes, encoding: int, *, announced_size: int | None, modified: int | None
+) -> None:
+    """Check what is to be written as fields of FILE.
+
+    Raises:
+        InputError: One of them is out of range.
+    """
+    if not 0 <= token <= 0xFF:
+        raise InputError(f"a token is one byte, not {token}")
+    if not 1 <= len(name) <= records.MAX_NAME_SIZE:
+        raise InputError(f"a name of {len(name)} bytes; 1 to {records.MAX_NAME_SIZE} are allowed")
+    if not 0 <= encoding <= _MAX_ENCODING:
+        raise InputError(f"{encoding} is out of range for a code page")
+    if not 0 <= (announced_size or 0) <= records.MAX_ARCHIVE_SIZE:
+        raise InputError(f"{announced_size} is out of range for an announced size")
+    if not -_TIME_BOUND <= (modified or 0) < _TIME_BOUND:
+        raise InputError(f"{modified} is out of range for a modification time")
 
 
 def file_flags(announced_size: int | None, modified: int | None, *, incomplete: bool) -> int:

@@ -42,6 +42,8 @@ class Compression:
         """Return the codec for a chunk, and the bytes to store."""
         view = content if isinstance(content, bytes) else memoryview(content)
         size = len(view)
+        if not size:
+            return _STORED_CODEC, b""
         if not (view[0] or view[-1]) and is_zero(view):
             return _ZEROS_CODEC, b""
         if self.level is not None and size >= _MIN_COMPRESSED_SIZE:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -22,7 +22,7 @@ from blake3 import blake3
 from tokar import names
 from tokar.errors import FormatError, NoSuchEntryError, UnsafeNameError
 from tokar.format import records
-from tokar.format.bodies import FileList, FileRecord, Root, file_flags
+from tokar.format.bodies import FileList, FileRecord, file_flags
 from tokar.format.encryption import NO_KEY, ContentKey
 from tokar.format.records import RecordHead
 from tokar.storage.bytesource import Buffer
@@ -172,8 +172,9 @@ class IndexPage:
     In memory the rows follow each other; in the body each column stands by itself.
     """
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, *, names_before: int = 0) -> None:
         self.first = first
+        self._before = names_before  # Bytes of names, where this is a later part of a page
         self.rows = bytearray()  # As `records.INDX_COLUMNS` declares them
         self.names = bytearray()  # All names, one after the other
         self.key: ContentKey | None = None  # What content is encrypted with
@@ -193,7 +194,7 @@ class IndexPage:
         self.names += name
         numbers = (size, begin, done, announced or 0, modified or 0)
         of_file = (stream, encoding, flags, token, listed, log2)
-        self.rows += _ROW.pack(*numbers, digest, check, len(self.names), *of_file)
+        self.rows += _ROW.pack(*numbers, digest, check, self._before + len(self.names), *of_file)
 
     def __iter__(self) -> Iterator[Entry]:
         names, start = bytes(self.names), 0
@@ -364,112 +365,3 @@ def demand_unique(pages: Sequence[IndexPage], *, position: int) -> None:
         keys = [key for page in pages for key in page.unique() if hash(key) in alike]
         if len({*keys}) < len(keys):
             raise FormatError("two entries have the same token and name", rule="FILE-5", offset=position)
-
-
-_HEAD_AND_SUMM: Final = 2
-_MOST_AT_SEAL: Final = 4  # these, the page that is filled, and one more page or record
-
-
-def _too_many_outside(position: int) -> FormatError:
-    message = f"more than {records.MAX_OUTSIDE_RECORDS} records outside entries"
-    return FormatError(message, rule="LIM-3", offset=position)
-
-
-class KeptPage(NamedTuple):
-    """A page of the index that is full."""
-
-    first: int  # Number of its first entry
-    length: int  # Its entries
-    kept: bytes  # What `Ledger.keep` makes of its body
-
-
-class Ledger:
-    """The running account of an archive.
-
-    Args:
-        preamble: Bytes 0-31 of the archive.
-        keep: What to keep of the body of each index page until SUMM has passed: a hash, or the body made small.
-    """
-
-    def __init__(self, preamble: bytes, keep: Callable[[bytearray], bytes]) -> None:
-        self.preamble = preamble  # Bytes 0-31 of the archive
-        self.entry_count = 0  # Entries that are done
-        self.content_size = 0  # Bytes of content of these
-        self.rows: list[RecordHead] = []  # Heads of the records outside entries so far
-        self.pages: deque[KeptPage] = deque()  # Pages of the index that are full, and have not been written or read
-        self._page = IndexPage(0)
-        self._keep = keep
-        self._keys = names.SeenDigests()
-
-    def demand_room(self, kind: bytes, *, position: int, end: int) -> None:
-        """Check that one more record of a kind is within the limits.
-
-        Raises:
-            FormatError: LIM-1, LIM-3 or LIM-4.
-        """
-        if kind == records.FILE and self.entry_count >= records.MAX_ENTRIES:
-            raise FormatError(f"more than {records.MAX_ENTRIES} entries", rule="LIM-1", offset=position)
-        if kind not in records.NOT_IN_ROOT and len(self.rows) >= records.MAX_OUTSIDE_RECORDS:
-            raise _too_many_outside(position)
-        if end > records.MAX_ARCHIVE_SIZE:
-            raise FormatError("the archive is too large", rule="LIM-4", offset=position)
-
-    def demand_room_to_seal(self, name: bytes | None, *, position: int) -> None:
-        """Check that SUMM, HEAD and the index will be within the limits, with one more entry or record outside entries.
-
-        Args:
-            name: Of the entry; None for a record outside entries.
-            position: Where that lands.
-
-        Raises:
-            FormatError: LIM-3.
-        """
-        if len(self.rows) + len(self.pages) + _MOST_AT_SEAL <= records.MAX_OUTSIDE_RECORDS:
-            return
-        adds_page = name is not None and not (len(self._page) and self._page.takes(name))
-        pages = len(self.pages) + bool(len(self._page)) + adds_page
-        if len(self.rows) + (name is None) + _HEAD_AND_SUMM + pages > records.MAX_OUTSIDE_RECORDS:
-            raise _too_many_outside(position)
-
-    def demand_content(self, size: int, *, position: int) -> None:
-        """Check that so much content of the entry that is open is within the limits.
-
-        Raises:
-            FormatError: LIM-4.
-        """
-        if self.content_size + size > records.MAX_ARCHIVE_SIZE:
-            raise FormatError("the content of the archive is too large", rule="LIM-4", offset=position)
-
-    def begin(self, token: int, name: bytes, *, position: int) -> None:
-        """Account for the FILE record of a new entry.
-
-        Raises:
-            FormatError: FILE-5, an entry has this token and name already.
-        """
-        if not self._keys.add(blake3(name + token.to_bytes()).digest(names.SeenDigests.SIZE)):
-            message = f"an entry with token 0x{token:02x} and the same name is there already"
-            raise FormatError(message, rule="FILE-5", offset=position)
-
-    def end(self, entry: Entry) -> None:
-        """Account for an entry that is done."""
-        if not self._page.takes(entry.raw_name):
-            self.end_page()
-        self._page.append(entry)
-        self.entry_count += 1
-        self.content_size += entry.size
-
-    def end_page(self) -> None:
-        """End the page that is being filled, if there is anything on it."""
-        if len(self._page):
-            first, count, body = self._page.first, len(self._page), self._page.build()
-            self._page = IndexPage(self.entry_count)  # first: it takes as much as its body
-            self.pages.append(KeptPage(first, count, self._keep(body)))
-
-    def end_entries(self) -> None:
-        """Note that no entry follows: the last page ends, and what tells entries apart is let go."""
-        self._keys = names.SeenDigests()  # first: the last page takes room to end
-        self.end_page()
-
-    def root_body(self) -> bytes:
-        """Return the body of ROOT."""
-        return Root(self.preamble, self.entry_count, self.rows).build()

@@ -18,7 +18,8 @@ from tokar.errors import FormatError, LockedError, UnsealedError
 from tokar.format import bodies, compression, records
 from tokar.format.bodies import DoneRecord, FileRecord, Preamble, Root, Tail
 from tokar.format.encryption import NO_KEY, TAG_SIZE, ContentKey, Keyring, StreamCipher
-from tokar.format.index import Entry, IndexPage, KeptPage, Ledger
+from tokar.format.index import Entry, IndexPage
+from tokar.format.ledger import KeptPage, Ledger
 from tokar.format.metadata import Head, Summary, demand_same_head, parse_calls
 from tokar.format.records import RecordHead, TrailingRecord
 from tokar.storage.bytesource import Buffer

@@ -15,16 +15,25 @@ from blake3 import blake3
 
 from tokar.errors import FormatError
 from tokar.format import records
-from tokar.format.bodies import Codec, DataRecord, FileRecord, parse_data, stored_bytes
-from tokar.format.compression import Compression, check_frame, decode_content
+from tokar.format.bodies import (
+    DONE_PACKER,
+    DONE_ROW_SIZE,
+    FILE_PACKER,
+    Codec,
+    DataRecord,
+    FileRecord,
+    parse_data,
+    stored_bytes,
+)
+from tokar.format.compression import check_frame, decode_content
 from tokar.format.encryption import TAG_SIZE, StreamCipher, seal
 from tokar.format.index import Entry
-from tokar.format.records import DATA_BODY, DONE_BODY, HEAD_SIZE, Packer
+from tokar.format.records import DATA_BODY, HEAD_SIZE, Packer
 from tokar.storage.bytesource import Buffer
 
 _DATA_PACKER: Final = Packer(DATA_BODY)
 _DATA, _DATA_SIZE = _DATA_PACKER.pack, _DATA_PACKER.size
-_DONE: Final = Packer(DONE_BODY).pack
+_DONE: Final = DONE_PACKER.pack
 _NO_CONTENT: Final = blake3().digest()
 _NO_BYTES: Final = bytes(3)
 _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
@@ -33,8 +42,8 @@ _STORED_CODEC, _ZEROS_CODEC = int(Codec.STORED), int(Codec.ZEROS)
 def build_small_entry(
     file: FileRecord,
     content: Buffer,
+    encoded: tuple[int, Buffer],
     *,
-    compression: Compression,
     tag: bytes,
     position: int,
     cipher: StreamCipher | None = None,
@@ -44,19 +53,18 @@ def build_small_entry(
     Args:
         file: FILE.
         content: At most as many bytes as a chunk has.
-        compression: How the chunk is stored.
+        encoded: Its codec, and the bytes to store.
         tag: Tag of the archive.
         position: Where FILE lands.
         cipher: What seals the content; None without encryption.
     """
-    size, stored, fields = len(content), content, b""
+    size, (codec, stored), fields = len(content), encoded, b""
     digest = _NO_CONTENT if cipher is None else cipher.hasher().update(content).digest()
     body = file.build()
     head, file_check = records.build_head(records.FILE, tag, position, body)
     before = head + body
     at = position + len(before)
     if size:
-        codec, stored = compression.encode(content)
         if cipher is not None:
             stored = seal(cipher, DataRecord(file.entry, 0, size, codec), stored)
         hasher = blake3(stored)
@@ -72,6 +80,24 @@ def build_small_entry(
         body = _DONE(file.entry, 0, 0, digest, file_check)
     head, check = records.build_head(records.DONE, tag, at, body)
     return Entry.of(file, size, digest, (position, at), check), (before, stored, fields + head + body)
+
+
+def size_of_records(name: int, content: int, stored: int, *, encrypted: bool) -> int:
+    """Return the bytes of the records of an entry.
+
+    Args:
+        name: Bytes of its name.
+        content: Bytes of its content, at most a chunk.
+        stored: Bytes to store, before they are sealed.
+        encrypted: Whether they will be.
+    """
+    data = HEAD_SIZE + stored + (TAG_SIZE if encrypted else 0) + _DATA_SIZE if content else 0
+    return HEAD_SIZE + FILE_PACKER.size + name + data + size_of_done(content)
+
+
+def size_of_done(content: int) -> int:
+    """Return the bytes of DONE of an entry with so much content, at most a chunk."""
+    return HEAD_SIZE + DONE_PACKER.size + (DONE_ROW_SIZE if content else 0)
 
 
 class ProvenContent(NamedTuple):

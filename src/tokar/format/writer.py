@@ -25,18 +25,18 @@ from tokar.format.compression import Compression
 from tokar.format.encryption import FEATURE, ContentKey, KeyMaker, StreamCipher
 from tokar.format.entry_reader import EntryReader, EntrySource, read_record
 from tokar.format.entry_writer import EncodedChunk, EntryWriter
-from tokar.format.index import Entry, Ledger
+from tokar.format.index import Entry
+from tokar.format.ledger import Ledger, PackedRun, RunSizes, RunStart
 from tokar.format.metadata import Head, Summary
 from tokar.format.pipeline import ChunkTarget, InputStream, Pipeline
 from tokar.format.records import HEAD_SIZE, RecordHead, TrailingRecord
 from tokar.format.small_entry import build_small_entry
+from tokar.format.small_run import Run
 from tokar.storage.bytesource import Buffer, ByteSource
 from tokar.storage.sink import Sink
 
 DEFAULT_CHUNK_LOG2: Final = 20  # 1 MiB: a buffer stays in the second-level cache of a core
 _ID_SIZE: Final = 16
-_MAX_ENCODING: Final = 0xFFFF
-_TIME_BOUND: Final = 1 << 63  # nanoseconds: from 1677 to 2262
 _COPIED_SIZE: Final = 1 << 15  # bytes of content up to which a file waits, copied, until there is more to write
 _FLUSH_SIZE: Final = 1 << 20
 _FLUSH_PARTS: Final = 1000  # below the number of parts that one writev takes everywhere
@@ -102,7 +102,7 @@ class ArchiveWriter:
         self.head = head
         self.compression = Compression() if compression is None else compression
         # Called with the root before the archive ends: returns what stands behind it.
-        self.after_root: Callable[[bytes], Iterable[TrailingRecord]] = lambda _root: ()
+        self.after_root: Callable[[bytes], Iterable[TrailingRecord]] = lambda _: ()
         self._sink = sink
         self._clock = clock
         self._chunk_log2 = chunk_log2
@@ -156,7 +156,7 @@ class ArchiveWriter:
             SourceChangedError: The content has another size than was announced.
             StorageError: The archive cannot be written.
         """
-        file = self._file_record(
+        file = self.file_record(
             token, name, encoding, file_list=file_list, announced_size=announced_size, modified=modified
         )
         with self._step():
@@ -194,7 +194,7 @@ class ArchiveWriter:
         self._demand_open()
         if len(content) > 1 << self._chunk_log2:
             raise InputError(f"{len(content)} bytes of content are too many for one chunk")
-        file = self._file_record(
+        file = self.file_record(
             token, name, encoding, file_list=file_list, announced_size=len(content), modified=modified
         )
         self._state = "broken"  # until everything is in place
@@ -202,6 +202,34 @@ class ArchiveWriter:
         entry = self._add_small(file, content)
         self._state = "open"
         return entry
+
+    def new_run(self) -> Run:
+        """Return a run to fill with small files; it does not change the writer."""
+        return Run(self._tag, self.compression, self.key)
+
+    @property
+    def run_start(self) -> RunStart:
+        """Where a run begins that is taken next."""
+        return RunStart(self._ledger.entry_count, self._position, self._ledger.names_size)
+
+    def takes_run(self, start: RunStart, sizes: RunSizes) -> bool:
+        """Whether a run may begin there, once all before it are taken."""
+        return self._ledger.takes_run(start, sizes)
+
+    def add_run(self, run: PackedRun) -> int:
+        """Add a run that was packed for `run_start`.
+
+        Returns:
+            How many of its entries are new: if not all, the next is there already, and nothing can follow.
+        """
+        self._demand_open()
+        self._state = "broken"  # until everything is in place
+        new = self._ledger.end_run(run)
+        if new == run.sizes.entries:
+            self._push(run.records)
+            self._position += run.sizes.records
+            self._state = "open"
+        return new
 
     def add_calls(self, calls: list[dict[str, Any]]) -> None:
         """Add a part of the transcript of the procedure as a PROC record (section 6.3).
@@ -258,8 +286,7 @@ class ArchiveWriter:
             InputError: The archive is sealed or discarded already, or an `add` failed.
             FormatError: A key of SUMM cannot be written.
             ExistingFileError: The final name was taken in the meantime.
-            StorageError: The archive cannot be written.
-            ArchiveError: What `after_root` raises; nothing is visible under the final name then.
+            ArchiveError: It cannot be written, or what `after_root` raises; nothing is under the final name then.
         """
         with self._step():
             if self.compression.level is not None:
@@ -288,30 +315,22 @@ class ArchiveWriter:
                 self.discard()
                 raise
 
-    def _file_record(
+    def file_record(
         self,
         token: int,
         name: str | bytes,
-        encoding: int,
+        encoding: int = 0,
         *,
-        file_list: FileList,
+        file_list: FileList = FileList.BY_HAND,
         announced_size: int | None,
         modified: int | None,
     ) -> FileRecord:
+        """Return FILE of the entry that is added next. Raises InputError as `add` does."""
         if isinstance(name, str):
             name, encoding = names.encode(name)
-        if not 0 <= token <= 0xFF:
-            raise InputError(f"a token is one byte, not {token}")
         if self.key is None and self.head.encryption is not None:
             raise InputError("the archive is encrypted, and its key is not here")
-        if not 1 <= len(name) <= records.MAX_NAME_SIZE:
-            raise InputError(f"a name of {len(name)} bytes; 1 to {records.MAX_NAME_SIZE} are allowed")
-        if not 0 <= encoding <= _MAX_ENCODING:
-            raise InputError(f"{encoding} is out of range for a code page")
-        if not 0 <= (announced_size or 0) <= records.MAX_ARCHIVE_SIZE:
-            raise InputError(f"{announced_size} is out of range for an announced size")
-        if not -_TIME_BOUND <= (modified or 0) < _TIME_BOUND:
-            raise InputError(f"{modified} is out of range for a modification time")
+        bodies.demand_in_range(token, name, encoding, announced_size=announced_size, modified=modified)
         log2 = self._chunk_log2
         while announced_size and announced_size > records.MAX_CHUNKS << log2 and log2 < records.MAX_CHUNK_LOG2:
             log2 += 1
@@ -328,7 +347,7 @@ class ArchiveWriter:
         entry, parts = build_small_entry(
             file,
             content,
-            compression=self.compression,
+            self.compression.encode(content),
             tag=self._tag,
             position=self._position,
             cipher=self._cipher(file),

@@ -19,7 +19,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Final, NamedTuple, NoReturn
+from functools import partial
+from typing import Final, NamedTuple
 
 from tokar import signals
 
@@ -77,6 +78,14 @@ class Worker:
         except ChildProcessError:
             self.status = 0
 
+    def end(self) -> None:
+        """End it if it is still at work, and wait until it is gone."""
+        if self.status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process, signal.SIGKILL)
+            self.wait()
+            os.close(self.pipe)
+
 
 class WorkerPool:
     """Forked copies of this process at work.
@@ -120,16 +129,33 @@ class WorkerPool:
     def end(self) -> None:
         """End those that are still at work, and wait until they are gone."""
         for worker in self._workers:
-            if worker.status is None:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.process, signal.SIGKILL)
-                worker.wait()
-                os.close(worker.pipe)
+            worker.end()
 
 
 def useful_processes() -> int:
     """Return how many processes are worth having: one a processor, up to a few; one where nothing can be forked."""
     return min(len(os.sched_getaffinity(0)), _MOST) if sys.platform == "linux" else 1
+
+
+def fork(work: Callable[[], object]) -> int:
+    """Fork a copy of this process that does some work and ends; return its number. Call it where signals are held.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    with warnings.catch_warnings():
+        # Of other threads here, such as that of a progress bar, the copy has none, nor anything that they may hold: it
+        # reads, hashes and writes.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
+    if process:
+        return process
+    try:  # without what else the end of a program does: that is for the process that this one copies
+        signals.ignore()  # the other process hears them too, and ends this one
+        work()
+    except BaseException:  # noqa: BLE001 - said by the status
+        os._exit(1)
+    os._exit(_DONE)
 
 
 def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> Worker:
@@ -139,30 +165,18 @@ def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> Worker:
         OSError: The system refuses.
     """
     reading, writing = os.pipe()
-    parent = os.getpid()
     try:
-        with warnings.catch_warnings():
-            # Of other threads here, such as that of a progress bar, the copy has none, nor anything that they may hold:
-            # it reads, hashes and writes.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process = os.fork()
+        process = fork(partial(_tell, share, work, writing, os.getpid()))
     except OSError:
         os.close(reading)
         os.close(writing)
         raise
-    if process == 0:
-        _run(share, work, writing, parent)
     os.close(writing)
     return Worker(share, process, reading)
 
 
-def _run(share: int, work: Callable[[int], Iterator[Tally]], pipe: int, parent: int) -> NoReturn:
-    """Do a share and end, without what else the end of a program does: that is for the process that this one copies."""
-    try:
-        signals.ignore()  # the other process hears them too, and ends this one
-        for tally in work(share):
-            if os.write(pipe, _TALLY.pack(*tally)) != _TALLY.size or os.getppid() != parent:
-                os._exit(1)
-    except BaseException:  # noqa: BLE001 - said by the status
-        os._exit(1)
-    os._exit(_DONE)
+def _tell(share: int, work: Callable[[int], Iterator[Tally]], pipe: int, parent: int) -> None:
+    """Do a share, and tell of each step."""
+    for tally in work(share):
+        if os.write(pipe, _TALLY.pack(*tally)) != _TALLY.size or os.getppid() != parent:
+            os._exit(1)
