@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from chain_stories import Kept, Story, new_story, outcome_of, restore, take, tar
 from server_parts import generation_of
 from sweeps import sampled
 
-from tokar import codes
+from tokar import codes, names
 from tokar.errors import ArchiveError, ExistingFileError, FormatError, SetError, SourceError, StorageError
 from tokar.format.archive import Archive
 from tokar.format.verify import VerifyReport
@@ -511,8 +512,14 @@ def mix_histories(patch: Patch) -> None:
 def leave_in_place(patch: Patch, kind: str) -> None:
     original = Targets._put_aside
 
-    def put_aside(self: Targets, target: Any, taken: Any, engine: Any) -> Any:
-        return original(self, target, taken, [found for found in engine if found.engine != kind])
+    def put_aside(self: Targets, target: Any, places: Any) -> Any:
+        found = target.info.found
+        kept = [
+            at
+            for at in places
+            if found.at(at).engine != kind or names.collision_key(found.at(at).name) in target.claimed
+        ]
+        return original(self, target, array("I", kept))
 
     patch.setattr(Targets, "_put_aside", put_aside)
 

@@ -324,6 +324,8 @@ def test_names_that_came_twice_are_told_by_their_hashes() -> None:
     assert seen.alike() == {hash("7"), hash("9")}
     assert "499" in seen
     assert "500" not in seen
+    seen.add("500")
+    assert "500" in seen
 
 
 def test_what_an_earlier_restore_put_aside_is_known() -> None:

@@ -17,7 +17,8 @@ import re
 import shlex
 import unicodedata
 from array import array
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -70,8 +71,11 @@ class NameHashes:
 
     _PARTS: Final = 64  # a power of two
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Iterable[str | bytes] = ()) -> None:
         self._parts = [array("q") for _ in range(self._PARTS)]
+        self._sorted = [0] * self._PARTS  # How many of each are in order
+        for name in seen:
+            self.add(name)
 
     def add(self, name: str | bytes) -> int:
         """Add a name; return its hash."""
@@ -81,7 +85,13 @@ class NameHashes:
 
     def __contains__(self, name: str | bytes) -> bool:
         value = hash(name)
-        return value in self._parts[value & (self._PARTS - 1)]
+        number = value & (self._PARTS - 1)
+        part = self._parts[number]
+        if self._sorted[number] < len(part):
+            part = self._parts[number] = array("q", sorted(part))
+            self._sorted[number] = len(part)
+        place = bisect_left(part, value)
+        return place < len(part) and part[place] == value
 
     def alike(self) -> set[int]:
         """Return the hashes that came more than once."""

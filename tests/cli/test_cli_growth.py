@@ -10,6 +10,7 @@ from __future__ import annotations
 import cProfile
 import gc
 import importlib
+import shutil
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,13 +41,13 @@ from tokar.sets import fault_list
 pytestmark = needs_ssh_keygen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from command_line import Result
 
 FEW = 10
 MANY = 1000  # in the torture run
 KINDS = ("good", "faulty")
+_OVER = ("--existing", "set-aside", "--tree")
 VERBS = {
     "create": ("create", "--force", "-q", "{out}", "{folder}"),
     "create --all": ("create", "--all", "--force", "{out}", "{folder}"),
@@ -79,6 +81,7 @@ VERBS = {
     "restore --dry-run": ("restore", "--dry-run", "--into", "{out}", "{archive}"),
     "restore --json": ("restore", "--dry-run", "--json", "--all-files", "--into", "{out}", "{archive}"),
     "restore": ("restore", "--all-files", "--accept-unrecoverable", "--tree", "{out}.d", "{archive}"),
+    "restore over": ("restore", "--all-files", "--accept-unrecoverable", *_OVER, "{old}", "{archive}"),
     "restore again": ("restore", "--all-files", "--accept-unrecoverable", "--tree", "{out}.d", "{archive}"),
     "extract": ("extract", "--force", "-o", "{out}", "{archive}", "main.edb"),
     "salvage": ("salvage", "--force", "--json", "{damaged}", "{out}"),
@@ -145,7 +148,7 @@ def made(place: Path, count: int, kind: str) -> dict[str, Path]:
     for at in range(9000, len(spoilt) - 5000, 40_000):
         spoilt[at] ^= 0xFF
     (place / "b.tokar").write_bytes(spoilt)
-    names = ("out", "lab", "report", "text", "key")
+    names = ("out", "lab", "report", "text", "key", "old")
     paths = {"folder": place / "in", "mine": place / "identity", "place": place} | {
         name: place / name for name in names
     }
@@ -221,9 +224,19 @@ def demand_linear(small: Counter[str], medium: Counter[str], large: Counter[str]
 
 def run(verb: str, paths: dict[str, Path]) -> Callable[[], Result]:
     place, count = paths["place"], sum(1 for _ in (paths["folder"]).iterdir())
+    if verb == "restore":
+        shutil.rmtree(place / "out.d", ignore_errors=True)
+    if verb == "restore over":
+        other_files(paths)
     fresh = place / f"new{len([*place.iterdir()])}"
     words = [word.format(fresh=fresh, count=count, **paths) for word in VERBS[verb]]
     return lambda: tokar(*words)
+
+
+def other_files(paths: dict[str, Path]) -> None:
+    """Put other files under the names that are restored."""
+    shutil.rmtree(paths["old"], ignore_errors=True)
+    shutil.copytree(paths["folder"], paths["old"], copy_function=lambda _, new: Path(new).write_bytes(b"another one"))
 
 
 def is_in_every_run(verb: str, kind: str) -> bool:
@@ -290,11 +303,11 @@ def peak(work: Callable[[], object]) -> int:
 HOLDING = (
     *("create", "verify", "verify --content", "inspect", "inspect folder", "extract", "restore --dry-run"),
     *("check", "check folder", "check --content", "chain", "replay", "recover"),
-    *("salvage", "salvage text"),
+    *("salvage", "salvage text", "restore", "restore over"),
 )
 MOST = 500
 """Bytes of memory that a log may take; each row is held to less, but for those that come near it."""
-NEAR_THE_MOST = {("check", "faulty"), ("restore --dry-run", "faulty")}
+NEAR_THE_MOST = {(verb, "faulty") for verb in ("check", "restore --dry-run", "restore", "restore over")}
 # In the torture run so many that what is kept for those who ask again, some hundreds of values, counts for little.
 HELD = [("check folder", "good", 300), *product(HOLDING, KINDS, [MANY])]
 

@@ -454,7 +454,7 @@ def test_a_folder_that_cannot_be_written_is_refused_in_the_plan() -> None:
 def test_too_little_room_is_refused_before_anything_is_written(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nearly_full = SimpleNamespace(f_bavail=10, f_frsize=1, f_files=0, f_favail=0, f_namemax=255)
+    nearly_full = SimpleNamespace(f_bavail=10, f_frsize=1, f_files=0, f_favail=0, f_namemax=255, f_flag=0)
     monkeypatch.setattr("os.statvfs", lambda _: nearly_full)
     result = tokar("restore", archive, "--into", tmp_path / "out")
     assert result.exit_code == 6

@@ -10,6 +10,7 @@ from tokar.errors import StorageError
 from tokar.restore import inventory
 from tokar.restore.inventory import (
     Found,
+    FoundList,
     NameKind,
     TargetDirectory,
     TargetState,
@@ -90,7 +91,7 @@ def test_a_file_whose_content_cannot_be_read_is_nothing_known(tmp_path: Path, er
         del path
         raise error
 
-    assert take_inventory([str(tmp_path)], identify).directories[str(tmp_path)].found[0].engine is None
+    assert take_inventory([str(tmp_path)], identify).directories[str(tmp_path)].found.at(0).engine is None
 
 
 def test_a_directory_that_is_missing_takes_its_room_from_the_one_above(tmp_path: Path) -> None:
@@ -137,6 +138,27 @@ def test_a_directory_without_rights_is_reported(tmp_path: Path) -> None:
     assert look(closed).fault_as_target() == "there is no right to write in the target directory"
 
 
+def test_a_file_system_that_takes_no_files_is_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [*os.statvfs(tmp_path)]
+    numbers[8] |= os.ST_RDONLY
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(numbers))
+    assert look(tmp_path).fault_as_target() == "the file system of the target directory is read-only"
+    assert look(tmp_path / "new").fault_as_target() == "the file system of the target directory is read-only"
+
+
+def test_what_is_in_a_directory_comes_back_from_little_room() -> None:
+    found = [
+        Found("edb.log", NameKind.FILE, "log"),
+        Found("\udcff\ud800ä", NameKind.LINK),
+        Found("", NameKind.OTHER),
+        Found("edb.log", NameKind.DIRECTORY),
+    ]
+    kept = FoundList(found)
+    assert [*kept] == found
+    assert kept == FoundList(found)
+    assert kept != FoundList(found[1:])
+
+
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     look(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
@@ -146,7 +168,7 @@ def test_room_that_changes_makes_no_other_plan_and_anything_else_does() -> None:
     seen = TargetDirectory(path="/x", state=TargetState.DIRECTORY, free=5, free_files=7)
     assert replace(seen, free=6, free_files=None) == seen
     assert replace(seen, busy=True) != seen
-    assert replace(seen, found=(Found("edb.log", NameKind.FILE),)) != seen
+    assert replace(seen, found=FoundList([Found("edb.log", NameKind.FILE)])) != seen
 
 
 @pytest.mark.parametrize(

@@ -441,7 +441,7 @@ def test_room_that_is_used_already_is_not_asked_for_twice(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = dead(tmp_path, path, is_all_staged)
-    nearly_full = SimpleNamespace(f_bavail=10, f_frsize=1, f_files=0, f_favail=0, f_namemax=255)
+    nearly_full = SimpleNamespace(f_bavail=10, f_frsize=1, f_files=0, f_favail=0, f_namemax=255, f_flag=0)
     monkeypatch.setattr("os.statvfs", lambda _: nearly_full)
     plan = planned(path, folder, "refuse")
     assert plan.problems == ()
@@ -462,7 +462,7 @@ def finished(tmp_path: Path, path: Path) -> Path:
 def test_what_is_done_is_done_already(finished: Path, path: Path, existing: str) -> None:
     before = {one: one.stat().st_ino for one in finished.rglob("*") if one.is_file()}
     plan = planned(path, finished, existing)
-    assert (plan.problems, plan.asides) == ((), ())
+    assert (plan.problems, [*plan.asides]) == ((), [])
     assert plan.notes[-1] == "all is done already: 5 files are in place, each with the content that it must have"
     report = restored(path, finished, existing)
     assert (report.files, report.found) == (5, 5)

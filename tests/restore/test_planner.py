@@ -21,7 +21,7 @@ from tokar.errors import (
     UnknownTokenError,
     UnsafeNameError,
 )
-from tokar.restore.inventory import Inventory, TargetDirectory, TargetState
+from tokar.restore.inventory import Found, FoundList, Inventory, NameKind, TargetDirectory, TargetState
 from tokar.restore.options import Request, places_to_look_at
 from tokar.restore.paths import PathMap
 from tokar.restore.plan import Action, Existing
@@ -308,8 +308,9 @@ def test_what_is_there_is_set_aside_checkpoints_and_databases_first(tmp_path: Pa
         (tmp_path / name).write_bytes(b"")
     plan = plan_of(CA, existing=Existing.SET_ASIDE, **to(f"log-dir={tmp_path}", f"database={tmp_path}/"))
     assert plan.problems == ()
-    assert [one.name for one in plan.asides][:2] == ["edb.chk", "CA.edb"]
-    assert {one.name for one in plan.asides[2:]} == {"edb.log", "edb00001.log"}
+    names = [one.name for one in plan.asides]
+    assert names[:2] == ["edb.chk", "CA.edb"]
+    assert {*names[2:]} == {"edb.log", "edb00001.log"}
     assert all(one.new_name == f"{one.name}.tokar-aside-{STAMP}-1" for one in plan.asides)
 
 
@@ -318,6 +319,41 @@ def test_a_name_that_was_used_for_setting_aside_is_not_used_again(tmp_path: Path
         (tmp_path / name).write_bytes(b"")
     plan = plan_of(CA, existing=Existing.SET_ASIDE, **to(f"log-dir={tmp_path}", f"database={tmp_path}/"))
     assert [one.new_name for one in plan.asides] == [f"edb.chk.tokar-aside-{STAMP}-3"]
+
+
+def test_files_whose_new_names_would_be_one_are_set_aside_under_two(tmp_path: Path) -> None:
+    for name in ("edb.chk", "EDB.CHK", f"x.tokar-aside-{STAMP}-7", f"x.tokar-aside-{STAMP}-{'9' * 200}"):
+        (tmp_path / name).write_bytes(b"")
+    plan = plan_of(CA, existing=Existing.SET_ASIDE, **to(f"log-dir={tmp_path}", f"database={tmp_path}/"))
+    assert {one.new_name.rpartition("-")[2] for one in plan.asides} == {"8", "9"}
+    assert {one.name for one in plan.asides} == {"edb.chk", "EDB.CHK"}
+
+
+def test_a_name_that_a_file_gets_is_not_used_for_setting_aside(tmp_path: Path) -> None:
+    (tmp_path / "edb.chk").write_bytes(b"")
+    content = entries((0x44, "CA.edb"), (0x21, "edb00001.log"), (0x0F, f"edb.chk.tokar-aside-{STAMP}-1"))
+    plan = plan_of(content, existing=Existing.SET_ASIDE, into=str(tmp_path))
+    assert [one.new_name for one in plan.asides] == [f"edb.chk.tokar-aside-{STAMP}-2"]
+
+
+def test_no_name_is_left_of_one_that_is_cut_where_names_are_very_short() -> None:
+    there = TargetDirectory(
+        "/t", TargetState.DIRECTORY, name_limit=8, found=FoundList([Found("a.chk", NameKind.FILE, "log")])
+    )
+    plan = make_plan(
+        CA, Request(profile="certadm", into="/t", existing=Existing.SET_ASIDE, now=NOW), Inventory({"/t": there})
+    )
+    assert [one.new_name for one in plan.asides] == [f".tokar-aside-{STAMP}-1"]
+
+
+def test_of_very_many_problems_the_first_are_said_and_all_are_listed() -> None:
+    alike = entries(*((0x0F, f"{at}/x{at % 100}.dat") for at in range(200)))
+    plan = plan_of(alike, into="/nowhere/t")
+    with pytest.raises(CollisionError) as error:
+        plan.raise_for_problems()
+    assert len(error.value.__notes__) == 51
+    assert error.value.__notes__[-1] == "also: 49 more problems (--json lists all)"
+    assert len(plan.to_json()["problems"]) == 100
 
 
 def test_a_long_name_is_cut_when_it_is_set_aside(tmp_path: Path) -> None:
@@ -393,6 +429,7 @@ def test_a_name_that_is_too_long_for_the_file_system_is_refused() -> None:
     [
         ({"state": TargetState.UNREADABLE, "fault": "Permission denied"}, "cannot be looked at: Permission denied"),
         ({"writable": False}, "no right to write"),
+        ({"writable": False, "read_only": True}, "file system of the target directory is read-only"),
         ({"state": TargetState.NOT_A_DIRECTORY}, "is not a directory"),
     ],
 )

@@ -164,7 +164,7 @@ def test_damage_in_the_last_set_is_met_before_anything_is_in_place(
 
 
 def test_room_is_judged_for_all_sets_together(sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = SimpleNamespace(f_bavail=1 << 40, f_frsize=1, f_files=0, f_favail=0, f_namemax=255)
+    free = SimpleNamespace(f_bavail=1 << 40, f_frsize=1, f_files=0, f_favail=0, f_namemax=255, f_flag=0)
     monkeypatch.setattr("os.statvfs", lambda _: free)
     with OpenSets([sets]) as found:
         plan = plan_restore(found.select(), RestoreOptions(certutil=tmp_path / "out"))

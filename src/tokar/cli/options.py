@@ -350,7 +350,9 @@ def name_leftovers(*folders: Path | str) -> None:
     gone: list[tuple[str, str]] = []
     for folder in dict.fromkeys(map(str, folders)):
         with suppress(OSError, StorageError):
-            if any(name.startswith(".") for name in os.listdir(folder)):  # noqa: PTH208 - names alone
+            with os.scandir(folder) as entries:
+                is_likely = any(one.name.startswith(".") for one in entries)
+            if is_likely:
                 from tokar.restore.leftovers import Owner, find_leftovers  # noqa: PLC0415 - loads much, rarely needed
 
                 found = find_leftovers(Path(folder))

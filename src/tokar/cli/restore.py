@@ -403,18 +403,22 @@ def _show_plan(plan: Plan) -> None:
         token = f"0x{step.entry.token:02X} {step.token_name}"
         rows.append((step.entry.name, token, step.rule, target, step.action.value))
     output.table(("file", "token", "rule", "target", "action"), rows)
-    if len(plan.steps) > _MAX_LISTED:
-        output.line(f"... and {len(plan.steps) - _MAX_LISTED:,} more (--json lists all)")
+    _more(len(plan.steps))
     for extra in plan.extras:
         output.line(f"also written: {_path(extra.directory, extra.name)}")
-    for aside in plan.asides:
-        to = f"{names.printable(aside.new_name)} ({aside.why})"
-        output.line(f"set aside: {_path(aside.directory, aside.name)} -> {to}")
+    for one in islice(plan.asides, _MAX_LISTED):
+        output.line(f"set aside: {_path(one.directory, one.name)} -> {names.printable(one.new_name)} ({one.why})")
+    _more(len(plan.asides))
     output.lines("note: ", plan.notes)
     for directory in plan.directories:
         made = " (will be made)" if directory.make else ""
         files = count_text(directory.files, "file")
         output.line(f"{names.printable(directory.path)}: {files}, {output.size_text(directory.size)}{made}")
+
+
+def _more(count: int) -> None:
+    if count > _MAX_LISTED:
+        output.line(f"... and {count - _MAX_LISTED:,} more (--json lists all)")
 
 
 def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> None:
@@ -425,8 +429,7 @@ def _show_chain(selection: ChainSelection, left_out: tuple[NotPlaced, ...]) -> N
     output.lines("takes no part: ", map(names.printable, selection.unused))
     for left in islice(left_out, _MAX_LISTED):
         output.line(f"left out: {output.safe(left.name)} of set {left.at + 1}: {left.reason}")
-    if len(left_out) > _MAX_LISTED:
-        output.line(f"... and {len(left_out) - _MAX_LISTED:,} more (--json lists all)")
+    _more(len(left_out))
     for fault in selection.remarks:
         output.line(f"note: {output.safe(fault.message)}")
 

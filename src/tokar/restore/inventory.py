@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -79,6 +80,37 @@ class Found:
     engine: str | None = None
 
 
+class FoundList:
+    """The names in a directory, of which there may be very many: kept in little room, made when they are asked for."""
+
+    def __init__(self, found: Iterable[Found] = ()) -> None:
+        self._text = bytearray()
+        self._ends = array("Q", [0])
+        self._what = array("B")  # For each, which of the below
+        self._whats: dict[tuple[NameKind, str | None], int] = {}
+        for one in found:
+            self._text += one.name.encode(errors="surrogatepass")
+            self._ends.append(len(self._text))
+            self._what.append(self._whats.setdefault((one.kind, one.engine), len(self._whats)))
+        self._kinds = tuple(self._whats)
+
+    def __len__(self) -> int:
+        return len(self._what)
+
+    def __iter__(self) -> Iterator[Found]:
+        return map(self.at, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FoundList) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, and long
+
+    def at(self, place: int) -> Found:
+        """Return the name at a place."""
+        name = self._text[self._ends[place] : self._ends[place + 1]].decode(errors="surrogatepass")
+        return Found(name, *self._kinds[self._what[place]])
+
+
 @dataclass(frozen=True, slots=True)
 class TargetDirectory:
     """A directory that files may be placed in, as it is now."""
@@ -95,7 +127,8 @@ class TargetDirectory:
     block: int = 4096  # Bytes that a file's size is rounded up to
     name_limit: int | None = 255  # The longest name in bytes; None where names are not measured in bytes
     writable: bool = True  # Whether files can be made in it, or in the directory in which it would be made
-    found: tuple[Found, ...] = ()  # What is in it
+    read_only: bool = False  # Whether the file system takes no files from anybody
+    found: FoundList = field(default_factory=FoundList)  # What is in it
     busy: bool = False  # Whether another restore is at work in it
 
     def fault_as_target(self) -> str | None:
@@ -106,6 +139,8 @@ class TargetDirectory:
             return f"the target directory cannot be looked at: {self.fault}"
         if self.busy:
             return AT_WORK
+        if self.read_only:
+            return "the file system of the target directory is read-only"
         return None if self.writable else "there is no right to write in the target directory"
 
 
@@ -173,7 +208,7 @@ def _look(path: str, identify: Callable[[Path], str | None] | None) -> TargetDir
     if not stat.S_ISDIR(info.st_mode):
         return TargetDirectory(path, TargetState.NOT_A_DIRECTORY)
     try:
-        found = tuple(_list(path, identify))
+        found = FoundList(_list(path, identify))
     except OSError as error:
         return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
     seen = _with_room(path, TargetState.DIRECTORY, path, inode_of(info), found)
@@ -196,27 +231,28 @@ def _missing(path: str) -> TargetDirectory:
         if not stat.S_ISDIR(info.st_mode):
             return TargetDirectory(path, TargetState.UNREADABLE, fault=f"{ancestor} is not a directory")
         identity = "/".join((inode_of(info), *reversed(missing)))
-        seen = _with_room(path, TargetState.MISSING, str(ancestor), identity, ())
+        seen = _with_room(path, TargetState.MISSING, str(ancestor), identity, FoundList())
         return replace(seen, busy=len(missing) == 1 and is_held(os.path.realpath(ancestor), lock_beside(path)))
     return TargetDirectory(path, TargetState.UNREADABLE, fault="no directory above it exists")
 
 
-def _with_room(path: str, state: TargetState, above: str, identity: str, found: tuple[Found, ...]) -> TargetDirectory:
+def _with_room(path: str, state: TargetState, above: str, identity: str, found: FoundList) -> TargetDirectory:
     """Return a directory with the room that its file system has."""
     existing = Path(long_path(above))
     try:
         device = str(existing.stat().st_dev)
         if sys.platform == "win32":
-            free, files, block, limit = disk_usage(existing).free, None, 4096, None
+            free, files, block, limit, fixed = disk_usage(existing).free, None, 4096, None, False
         else:
             numbers = os.statvfs(existing)
             free = numbers.f_bavail * numbers.f_frsize
             files = numbers.f_favail if numbers.f_files else None
             block, limit = numbers.f_frsize or 4096, numbers.f_namemax
+            fixed = bool(numbers.f_flag & os.ST_RDONLY)
     except OSError as error:
         return TargetDirectory(path, TargetState.UNREADABLE, fault=_why(error))
     writable = os.access(existing, os.W_OK | os.X_OK)
-    return TargetDirectory(path, state, "", identity, device, free, files, block, limit, writable, found)
+    return TargetDirectory(path, state, "", identity, device, free, files, block, limit, writable, fixed, found)
 
 
 def _list(path: str, identify: Callable[[Path], str | None] | None) -> Iterable[Found]:

@@ -17,18 +17,18 @@ single name.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, NotRequired, TypedDict, TypeVar
 
 from blake3 import blake3
 
-from tokar.as_json import as_json
+from tokar.as_json import as_json, json_pieces
 from tokar.errors import ArchiveError, LockedError, StorageError, storage_errors
 from tokar.format.index import Entry
 from tokar.restore.inventory import STAGING_PREFIX
@@ -47,6 +47,7 @@ DRAFT: Final = ".draft"  # the end of the name of a journal that is being writte
 _KEY_SIZE: Final = 8  # bytes of the digest that a name is made of
 _MAX_JOURNAL: Final = 1 << 24
 _PIECE: Final = 1 << 20
+_PIECES: Final = 100  # of the text of a journal that are written at once
 
 
 def staging_name(plan: Plan) -> str:
@@ -182,14 +183,15 @@ def write_journal(holder: Directory, own: str, asides: Iterable[Aside], *, regis
     Raises:
         StorageError: The operating system refused.
     """
-    data = json.dumps({"form": _FORM, "set_aside": as_json(asides), "registered": registered}).encode()
+    pieces = json_pieces({"form": _FORM, "registered": registered, "set_aside": map(as_json, asides)})
     draft = own.partition(_SUFFIX)[0] + DRAFT
     if holder.has(draft):
         holder.remove(draft)
     descriptor = holder.create(draft)
     try:
         with storage_errors("write", holder.path_of(draft)):
-            write_all(descriptor, [data])
+            while text := "".join(islice(pieces, _PIECES)):
+                write_all(descriptor, [text.encode()])
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -57,7 +57,7 @@ def find_leftovers(folder: Path) -> list[Leftover]:
     """
     parts = [_of_temporary(folder / name) for name in temporary_files(folder)]
     with Directory(os.path.realpath(folder)) as holder:
-        listed = sorted(name for name in holder.names() if name.startswith(STAGING_PREFIX))
+        listed = sorted(holder.names(STAGING_PREFIX))
     busy = _is_busy(folder)
     restores = [_of_restore(folder / name, busy=busy) for name in listed]
     return [one for one in (*parts, *restores) if one is not None]
@@ -100,7 +100,7 @@ def _is_busy(folder: Path) -> bool:
     """Return whether a restore holds a lock in a folder."""
     place = os.path.realpath(folder)
     with Directory(place) as holder:
-        locks = [name for name in holder.names() if name.startswith(LOCK_NAME)]
+        locks = holder.names(LOCK_NAME)
     return any(is_held(place, name) for name in locks)
 
 

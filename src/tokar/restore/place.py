@@ -37,7 +37,7 @@ error says exactly which files are in place, read anew, and which were set aside
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -244,7 +244,7 @@ class Placing:
         earlier = self._plan.interrupted.asides if self._plan.interrupted else ()
         own = journal_name(holder, self._name)
         self._journals.append((holder.path, own, ""))  # before it is written, so that it is removed after an error too
-        write_journal(holder, own, (*earlier, *self._plan.asides), registered=registered)
+        write_journal(holder, own, chain(earlier, self._plan.asides), registered=registered)
         self._journals[-1] = holder.path, own, holder.identity_of(own) or ""
 
     def _commit_others(self, group: int) -> list[tuple[Stage, str]]:
@@ -370,8 +370,8 @@ class Placing:
     def report(self) -> Report:
         """Return what was done, after all went well."""
         earlier = self._plan.interrupted.asides if self._plan.interrupted else ()
-        files, size, without_time = self._staged
-        return Report(files, size, (*earlier, *self._plan.asides), without_time, len(self._done))
+        asides = (*earlier, *self._plan.asides) if earlier else self._plan.asides
+        return Report(self._staged.files, self._staged.size, asides, self._staged.without_time, len(self._done))
 
     def _stopped(self, error: BaseException) -> PlacingStoppedError | None:
         """Return the report of what is in place; None where nothing was renamed, so that all can be undone.
@@ -465,7 +465,7 @@ class Report:
 
     files: int  # How many files are in place
     size: int  # Their bytes
-    asides: tuple[Aside, ...]  # The files that were set aside
+    asides: Collection[Aside]  # The files that were set aside
     without_time: int  # How many files could not be given their modification time
     found: int = 0  # How many of the files were in place already, from an earlier run of the same restore
 

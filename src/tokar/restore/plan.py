@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import os
 from array import array
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
@@ -21,7 +21,7 @@ from tokar.restore.paths import joined
 
 if TYPE_CHECKING:
     from tokar.format.index import Entry
-    from tokar.restore.inventory import TargetDirectory
+    from tokar.restore.inventory import FoundList, TargetDirectory
     from tokar.restore.next_steps import Guidance
 
 
@@ -53,6 +53,10 @@ _URGENCY = {
 }
 
 
+MOST_NOTED = 50
+"""How many problems are said with the error of the first one; the plan lists all."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One reason why the plan may not be carried out."""
@@ -79,15 +83,17 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def raise_first(problems: Sequence[Problem]) -> None:
-    """Raise the error of the first problem, with all others as notes.
+    """Raise the error of the first problem, with the others as notes; of very many the first, and how many more.
 
     Raises:
         RestoreError: There is a problem.
     """
     if problems:
-        first, *others = (problem.error for problem in problems)
+        first, *others = (problem.error for problem in problems[: MOST_NOTED + 1])
         said = {first.hint, None}
         first.__notes__ = [f"also: {one}" + (f" ({one.hint})" if one.hint not in said else "") for one in others]
+        if (more := len(problems) - 1 - MOST_NOTED) > 0:
+            first.__notes__.append(f"also: {more:,} more problems (--json lists all)")
         raise first.with_traceback(None)
 
 
@@ -230,6 +236,60 @@ class Aside:
 
 
 @dataclass(frozen=True, slots=True)
+class AsidesOf:
+    """The files of one directory that are renamed out of the way."""
+
+    directory: str  # Its path
+    found: FoundList  # What is in it
+    places: array[int]  # Which of that
+    stamp: str  # When, as it stands in the new names
+    number: int  # What the new names end in
+    numbers: Mapping[int, int]  # By place, what else they end in: where two would be alike
+    name_limit: int  # The longest name in bytes
+
+    def __iter__(self) -> Iterator[Aside]:
+        for place in self.places:
+            found = self.found.at(place)
+            yield Aside(self.directory, found.name, self.new_name(place, found.name), found.engine or "same name")
+
+    def new_name(self, place: int, name: str) -> str:
+        """Return the name that a file gets; one that would be too long is cut."""
+        ending = f"{names.ASIDE_MARK}{self.stamp}-{self.numbers.get(place, self.number)}"
+        while name and len(os.fsencode(name)) + len(ending) > self.name_limit:
+            name = name[:-1]
+        return name + ending
+
+
+class Asides(Collection[Aside]):
+    """The renames that make room, made when they are asked for: as many as there are files, where a set is replaced.
+
+    Args:
+        parts: Those of each directory, in the order of the renames.
+    """
+
+    def __init__(self, parts: Iterable[AsidesOf] = ()) -> None:
+        self.parts = tuple(parts)
+
+    def __len__(self) -> int:
+        return sum(len(one.places) for one in self.parts)
+
+    def __iter__(self) -> Iterator[Aside]:
+        return chain.from_iterable(self.parts)
+
+    def __contains__(self, aside: object) -> bool:
+        return any(one == aside for one in self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Asides | tuple) and len(self) == len(other) and all(map(operator.eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, and long
+
+    def names_in(self, directory: str) -> Iterator[str]:
+        """Yield the names that go away from a directory."""
+        return (one.name for part in self.parts if part.directory == directory for one in part)
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """What an interrupted run of the same plan left behind, and what is used of it (`journal`)."""
 
@@ -282,7 +342,7 @@ class Plan:
     roots: tuple[str, ...]  # The roots of the archives that it is for, as hex digits
     steps: Steps  # One for each entry that was asked for, in the order of the archive
     extras: tuple[Extra, ...]  # Files that come from elsewhere in the archive
-    asides: tuple[Aside, ...]  # Renames that come first, in their order: checkpoints, databases, the rest
+    asides: Asides  # Renames that come first, in their order: checkpoints, databases, the rest
     directories: tuple[PlannedDirectory, ...]  # The directories that get files
     problems: tuple[Problem, ...]  # Everything that stands in the way, the most important first
     notes: tuple[str, ...]  # What is good to know, in one line each

@@ -33,6 +33,7 @@ from tokar.restore.paths import last_component
 from tokar.restore.place import Report, note_sets, place
 from tokar.restore.plan import (
     INCOMPLETE,
+    Asides,
     Existing,
     Interrupted,
     Plan,
@@ -369,7 +370,7 @@ def join_plans(plans: Sequence[Plan]) -> Plan:
         roots=tuple(chain.from_iterable(plan.roots for plan in plans)),
         steps=Steps.joined([plan.steps for plan in plans]),
         extras=tuple(chain.from_iterable(plan.extras for plan in plans)),
-        asides=tuple(chain.from_iterable(plan.asides for plan in plans)),
+        asides=Asides(part for plan in plans for part in plan.asides.parts),
         directories=tuple(chain.from_iterable(plan.directories for plan in plans)),
         problems=(),
         notes=(),

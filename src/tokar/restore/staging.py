@@ -213,7 +213,6 @@ class SecondLook:
                 that is to be set aside or to stay went away.
             StorageError: A staging directory was moved.
         """
-        needed = {(one.directory, one.name) for one in self._plan.asides} | self._plan.stays
         for seen in self._plan.seen:
             identity = self._identity(seen)
             if seen.state is TargetState.MISSING:
@@ -221,11 +220,11 @@ class SecondLook:
             if identity is None:
                 self._demand_missing(seen.path)
                 continue
-            gone = {one.name for one in seen.found}
-            new = dict(_look_again(seen, identity, engine_file, gone))
-            if lost := [name for name in gone if (seen.path, name) in needed]:
-                raise ExistingFileError(f"gone since the plan was made: {some(sorted(lost))}", path=seen.path)
-            self._demand_nothing_new(seen.path, new, self._keys_in(seen.path) if new else set())
+            known = names.NameHashes(one.name for one in seen.found)
+            new = dict(_look_again(seen, identity, engine_file, known))
+            if lost := sorted(self._lost(seen.path)):
+                raise ExistingFileError(f"gone since the plan was made: {some(lost)}", path=seen.path)
+            self._demand_nothing_new(seen.path, new, self._keys_in(seen.path) if new else names.NameHashes())
         for stage in self._stages.values():
             stage.demand_unmoved()
         for directory, name, identity in journals:
@@ -243,17 +242,17 @@ class SecondLook:
             identity = self._identity(seen)
             if identity is None:
                 continue
-            aside = {one.name for one in self._plan.asides if one.directory == seen.path}
-            gone = {one.name for one in seen.found if one.name not in aside}
-            own: set[str] | None = None
+            aside = names.NameHashes(self._plan.asides.names_in(seen.path))
+            known = names.NameHashes(one.name for one in seen.found if one.name not in aside)
+            own: names.NameHashes | None = None
             engine: dict[str, str | None] = {}
-            for name, kind in _look_again(seen, identity, None, gone):
+            for name, kind in _look_again(seen, identity, None, known):
                 if kind is None:
                     continue
                 own = self._keys_in(seen.path) if own is None else own
                 if names.collision_key(name) not in own:
                     engine[name] = kind
-            self._demand_nothing_new(seen.path, engine, set())
+            self._demand_nothing_new(seen.path, engine, names.NameHashes())
 
     def after_placing(self, placed: Iterable[tuple[str, str, int]]) -> None:
         """Check by their paths that files are where they were placed, and that nothing is beside them that must not be.
@@ -277,30 +276,37 @@ class SecondLook:
                     raise StorageError("it was placed, and is gone or replaced", path=directory.path_of(name))
         self.before_databases()
 
+    def _lost(self, path: str) -> list[str]:
+        """Return the names of a directory that are to be set aside or to stay, and are not there any more."""
+        with storage_errors("list the directory", path), os.scandir(path) as entries:
+            there = names.NameHashes(one.name for one in entries)
+        stays = (name for directory, name in self._plan.stays if directory == path)
+        return [name for name in chain(stays, self._plan.asides.names_in(path)) if name not in there]
+
     @staticmethod
     def _demand_missing(path: str) -> None:
         if Path(path).is_symlink() or Path(path).exists():
             raise ExistingFileError("it was missing when the plan was made, and is there now", path=path)
 
     @staticmethod
-    def _demand_nothing_new(path: str, new: Mapping[str, str | None], keys: set[str]) -> None:
+    def _demand_nothing_new(path: str, new: Mapping[str, str | None], keys: names.NameHashes) -> None:
         """Refuse files that appeared and are of the engine, or have a name that is going to be placed."""
         bad = sorted(name for name, kind in new.items() if kind or names.collision_key(name) in keys)
         if bad:
             listed = some(f"{names.printable(name)} ({new[name] or 'same name'})" for name in bad)
             raise ExistingFileError(f"appeared since the plan was made: {listed}", path=path)
 
-    def _keys_in(self, path: str) -> set[str]:
-        """Return the keys of the names that are placed in a directory, under whatever path."""
+    def _keys_in(self, path: str) -> names.NameHashes:
+        """Return the hashes of the keys of the names that are placed in a directory, under whatever path."""
         own = self._directories[path].identity if path in self._directories else None
         paths = {one.path for one in self._directories.values() if one.identity == own}
         extras = (one.name for one in self._plan.extras if one.directory in paths)
         placed = (name for directory, name, _ in self._plan.steps.placements() if directory in paths)
-        return {names.collision_key(name) for name in chain(extras, placed)}
+        return names.NameHashes(map(names.collision_key, chain(extras, placed)))
 
 
 def _look_again(
-    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None, gone: set[str]
+    seen: TargetDirectory, identity: str, identify: Callable[[Path], str | None] | None, known: names.NameHashes
 ) -> Iterator[tuple[str, str | None]]:
     """Yield the names that are new in a directory, each with what it is to the engine.
 
@@ -310,7 +316,7 @@ def _look_again(
         seen: What was seen of it when the plan was made.
         identity: The identity that it must have now.
         identify: As in `take_inventory`.
-        gone: The names that are known; those that are there are taken out of it.
+        known: The names that are no news.
 
     Raises:
         RestoreError: The path leads elsewhere now.
@@ -322,9 +328,7 @@ def _look_again(
         with os.scandir(seen.path) as entries:
             for entry in entries:
                 name = entry.name
-                if name in gone:
-                    gone.remove(name)
-                elif not name.startswith(STAGING_PREFIX) and not names.is_aside(name):
+                if name not in known and not name.startswith(STAGING_PREFIX) and not names.is_aside(name):
                     yield name, engine_of(entry, kind_of(entry), identify)
     except OSError as error:
         raise MovedError(seen.path) from error

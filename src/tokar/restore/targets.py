@@ -6,22 +6,25 @@ Pure: it holds claims against the inventory. One directory that is named by two 
 from __future__ import annotations
 
 import os
+import re
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
 from tokar import names
 from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNameError
 from tokar.restore.inventory import (
     LOCK_NAME,
     STAGING_PREFIX,
-    Found,
     Inventory,
     NameKind,
     TargetDirectory,
     TargetState,
 )
-from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Existing, PlannedDirectory, Problem
+from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Asides, AsidesOf, Existing, PlannedDirectory, Problem
 from tokar.tokens import DATABASE_DIRECTORY
 from tokar.words import some
 
@@ -29,36 +32,12 @@ from tokar.words import some
 _ASIDE_ORDER = {"checkpoint": 0, "database": 1, "streaming-file": 1}
 
 
-class _Names:
-    """The names that one directory has and will have: of a claimed one the hash of its collision key."""
-
-    def __init__(self, found: Iterable[Found]) -> None:
-        self.claimed = names.NameHashes()
-        self._found: dict[int, list[Found]] = defaultdict(list)
-        for one in found:
-            self._found[hash(names.collision_key(one.name))].append(one)
-        self.taken: dict[str, Found] = {}
-
-    def claim(self, name: str) -> None:
-        """Note that a file will have this name."""
-        key = names.collision_key(name)
-        value = self.claimed.add(key)
-        if value in self._found:
-            for one in self._found[value]:
-                if names.collision_key(one.name) == key:
-                    self.taken[one.name] = one
-
-    def is_free(self, key: str) -> bool:
-        """Return whether a name with this key is neither there nor claimed."""
-        return hash(key) not in self._found and key not in self.claimed
-
-
 class _Target:
-    """One directory that files go to. Paths of one directory share its names."""
+    """One directory that files go to. Paths of one directory share its names: the hashes of their collision keys."""
 
-    def __init__(self, info: TargetDirectory, shared: _Names) -> None:
+    def __init__(self, info: TargetDirectory, claimed: names.NameHashes) -> None:
         self.info = info
-        self.names = shared
+        self.claimed = claimed
         self.files = 0
         self.databases = 0
         self.size = 0
@@ -84,9 +63,11 @@ class Targets:
         self._written = (left.placed, left.staged) if left is not None else ()
         self._stamp = now.strftime("%Y%m%dT%H%M%SZ")
         self._targets: dict[str, _Target] = {}
-        self._names: dict[str, _Names] = {}
+        self._names: dict[str, names.NameHashes] = {}
+        self._ending = names.collision_key(f"{names.ASIDE_MARK}{self._stamp}-")
+        self._named_alike: list[str] = []  # Keys of names that files get, and that look like those of files set aside
         self.problems: list[Problem] = []  # What stands in the way; complete after `judge`
-        self.asides: tuple[Aside, ...] = ()  # The renames that make room, in their order
+        self.asides = Asides()  # The renames that make room, in their order
         self.directories: tuple[PlannedDirectory, ...] = ()  # The directories that get files
         self.notes: list[str] = []  # What is good to know
 
@@ -103,7 +84,7 @@ class Targets:
             info = self._inventory.directories.get(path, unseen)
             identity = info.identity or path
             if identity not in self._names:
-                self._names[identity] = _Names(info.found)
+                self._names[identity] = names.NameHashes()
             target = self._targets[path] = _Target(info, self._names[identity])
         return target
 
@@ -129,7 +110,10 @@ class Targets:
         target.size += size
         if not self._written or not any((directory, name) in which for which in self._written):
             target.room += -(-size // target.info.block) * target.info.block
-        target.names.claim(name)
+        key = names.collision_key(name)
+        target.claimed.add(key)
+        if self._ending in key:
+            self._named_alike.append(key)
         if len(name) > target.surely_short:
             self._check_length(target, name, number)
 
@@ -146,7 +130,7 @@ class Targets:
 
     def suspicious(self) -> dict[str, set[int]]:
         """Return, by path of the directory, the hashes of collision keys that more than one file may share."""
-        shared = {identity: found for identity, one in self._names.items() if (found := one.claimed.alike())}
+        shared = {identity: found for identity, one in self._names.items() if (found := one.alike())}
         return {
             path: shared[identity]
             for path, target in self._targets.items()
@@ -159,7 +143,7 @@ class Targets:
         for path, target in self._targets.items():
             above, *missing = target.info.identity.split("/")
             for part in missing:
-                if above in self._names and part in self._names[above].claimed:
+                if above in self._names and part in self._names[above]:
                     found[above, part] = path
                 above = f"{above}/{part}"
         return found
@@ -170,7 +154,7 @@ class Targets:
 
     def judge(self) -> None:
         """Hold all claims against the inventory and fill the attributes."""
-        asides: list[tuple[int, Aside]] = []
+        asides: list[tuple[int, AsidesOf]] = []
         judged: set[str] = set()
         for target in self._targets.values():
             fault = target.info.fault_as_target()
@@ -180,7 +164,7 @@ class Targets:
             elif target.info.identity not in judged:
                 judged.add(target.info.identity)
                 asides.extend(self._judge_existing(target))
-        self.asides = tuple(aside for _, aside in sorted(asides, key=lambda one: one[0]))
+        self.asides = Asides(aside for _, aside in sorted(asides, key=lambda one: one[0]))
         receiving = [target for target in self._targets.values() if target.receives]
         self.directories = tuple(
             PlannedDirectory(
@@ -196,32 +180,30 @@ class Targets:
         )
         self.problems.extend(room_problems(self.directories, self.seen))
 
-    def _judge_existing(self, target: _Target) -> list[tuple[int, Aside]]:
+    def _judge_existing(self, target: _Target) -> list[tuple[int, AsidesOf]]:
         """Judge what is in a directory: refuse it, or return the renames that put it aside, with their order."""
-        path = target.info.path
-        taken, engine = [], []
-        for found in target.info.found:
+        path, there = target.info.path, target.info.found
+        taken, engine, fixed = array("I"), array("I"), array("I")  # their places, as there may be very many
+        for place, found in enumerate(there):
             if self._is_known(path, found.name):
                 continue
             if found.name.startswith(STAGING_PREFIX):
                 self.notes.append(f"{path}: {found.name} is left of an interrupted restore and may be removed")
-            elif found.name in target.names.taken:
-                taken.append(found)
+            elif names.collision_key(found.name) in target.claimed:
+                (fixed if found.kind in {NameKind.DIRECTORY, NameKind.OTHER} else taken).append(place)
             elif found.engine is not None:
-                engine.append(found)
-        fixed = [found for found in taken if found.kind in {NameKind.DIRECTORY, NameKind.OTHER}]
+                engine.append(place)
         if fixed:
-            listed = some(f"{names.printable(found.name)} ({found.kind.value})" for found in fixed)
+            listed = some(f"{names.printable(found.name)} ({found.kind.value})" for found in map(there.at, fixed))
             message = f"what is there under the same name cannot be set aside: {listed}"
             self._problem(ExistingFileError(message, path=path, hint="restore into another directory"))
-        movable = [found for found in taken if found not in fixed]
         if self._existing is not Existing.REFUSE:
-            return self._put_aside(target, movable, engine)
-        if movable:
-            listed = some(names.printable(found.name) for found in movable)
+            return self._put_aside(target, taken + engine)
+        if taken:
+            listed = some(names.printable(found.name) for found in map(there.at, taken))
             self._problem(ExistingFileError(f"there already: {listed}", path=path))
         if engine:
-            listed = some(f"{names.printable(found.name)} ({found.engine})" for found in engine)
+            listed = some(f"{names.printable(found.name)} ({found.engine})" for found in map(there.at, engine))
             self._problem(ExistingFileError(f"files of the engine are there already: {listed}", path=path))
         return []
 
@@ -234,28 +216,26 @@ class Targets:
             return True
         return (path, name) in (self._inventory.stays or frozenset())
 
-    def _put_aside(self, target: _Target, taken: list[Found], engine: list[Found]) -> list[tuple[int, Aside]]:
+    def _put_aside(self, target: _Target, places: array[int]) -> list[tuple[int, AsidesOf]]:
         """Return the renames that put files aside, with their order."""
-        result = []
-        for found in (*taken, *engine):
-            new_name = self._aside_name(found.name, target)
-            order = _ASIDE_ORDER.get(found.engine or "", 2)
-            result.append((order, Aside(target.info.path, found.name, new_name, found.engine or "same name")))
-        return result
+        info = target.info
+        last = re.compile(re.escape(self._ending) + r"(\d{1,9})\Z")
+        keys = chain((names.collision_key(one.name) for one in info.found), self._named_alike)
+        used = [int(match[1]) for key in keys if (match := last.search(key))]
+        number, limit = 1 + max(used, default=0), info.name_limit or 255
+        whole = AsidesOf(info.path, info.found, places, self._stamp, number, {}, limit)
+        if alike := names.NameHashes(map(_new_key, whole)).alike():
+            same = (at for at, one in zip(places, whole, strict=True) if hash(_new_key(one)) in alike)
+            whole = replace(whole, numbers={at: number + more for more, at in enumerate(same)})
+        ordered: dict[int, array[int]] = defaultdict(lambda: array("I"))
+        for place in places:
+            ordered[_ASIDE_ORDER.get(info.found.at(place).engine or "", 2)].append(place)
+        return [(order, replace(whole, places=own)) for order, own in ordered.items()]
 
-    def _aside_name(self, name: str, target: _Target) -> str:
-        """Return a free name for a file that is set aside; a name that would be too long is cut."""
-        limit = target.info.name_limit or 255
-        number = 1
-        while True:
-            ending = f"{names.ASIDE_MARK}{self._stamp}-{number}"
-            while len(os.fsencode(name)) + len(ending) > limit:
-                name = name[:-1]
-            key = names.collision_key(name + ending)
-            if target.names.is_free(key):
-                target.names.claim(name + ending)
-                return name + ending
-            number += 1
+
+def _new_key(aside: Aside) -> str:
+    """Return the collision key of the name that a file gets that is set aside."""
+    return names.collision_key(aside.new_name)
 
 
 def room_problems(directories: Iterable[PlannedDirectory], seen: Iterable[TargetDirectory]) -> Iterator[Problem]:

@@ -329,8 +329,8 @@ def temporary_files(folder: Path) -> list[str]:
     Raises:
         StorageError: The folder cannot be listed.
     """
-    with storage_errors("list the folder", folder):
-        return sorted(name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name))  # noqa: PTH208 - names alone
+    with storage_errors("list the folder", folder), os.scandir(folder) as entries:
+        return sorted(one.name for one in entries if _TEMPORARY.fullmatch(one.name))
 
 
 class PipeSink:
