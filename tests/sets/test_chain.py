@@ -365,6 +365,28 @@ def test_histories_that_parted_are_a_fork(store: Store) -> None:
     assert restorable(chain, 8).target == 8
 
 
+def misnamed(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name.replace(".log", " - Copy.log"): data for name, data in files.items()}
+
+
+@pytest.mark.parametrize("high", [9, 12])
+def test_a_misnamed_log_of_another_history_in_a_set_of_its_own_is_in_nobodys_way(store: Store, high: int) -> None:
+    store.full()
+    store.add("one", part(8, 10))
+    store.add("copies", misnamed(branch(9, high)))
+    assert [one.restorable for one in store.chain.verdicts] == [True] * 3
+    selection = restorable(store.chain)
+    assert ([log.name for log in selection.logs][-1], selection.unused) == ("edb0000A.log", ("copies",))
+
+
+def test_two_histories_of_right_names_are_refused_whatever_is_beside_them(store: Store) -> None:
+    store.full()
+    store.add("one", part(8, 10))
+    store.add("two", {**branch(9, 10), **misnamed(branch(9, 9, 2000))})
+    with pytest.raises(NotRestorableError, match="0x9"):
+        restorable(store.chain)
+
+
 def test_of_very_many_forks_the_first_are_listed_and_the_others_counted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

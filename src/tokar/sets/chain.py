@@ -205,8 +205,8 @@ def _streams(backup_set: BackupSet) -> dict[bytes, list[LogFacts]]:
 def _way_faults(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, goal: Version) -> Iterator[Fault]:
     """Yield why a run does not come to a log."""
     first = _first_off(logs, run, goal)
-    if first is None:
-        return  # it is reached
+    if first is None or is_beside(logs, run, goal):
+        return  # it is reached, or recovery does not find the way there
     reached = run.at(first.generation)
     if reached is not None:
         yield fork_fault(sets, first.generation, (reached, first))
@@ -224,6 +224,13 @@ def _first_off(logs: LogTable, run: LogRun, goal: Version) -> Version | None:
             break
         at = before[0]
     return at
+
+
+def is_beside(logs: LogTable, run: LogRun, goal: Version) -> bool:
+    """Return whether a log is of a history that begins with a wrong name, beside a log that is found and played."""
+    first = _first_off(logs, run, goal)
+    reached = run.at(first.generation) if first is not None else None
+    return first is not None and reached is not None and reached.is_found and not first.is_found
 
 
 def end_fault(sets: Sequence[BackupSet], logs: LogTable, run: LogRun, target: int) -> Fault:

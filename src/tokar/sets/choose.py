@@ -15,7 +15,7 @@ from tokar.errors import InputError, RestoreError, SetError
 from tokar.names import SET_ASIDE, leaf_of
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
-from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, mended_logs, servers_fault
+from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs, servers_fault
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import judge_set
@@ -240,6 +240,8 @@ def _demand_all_reached(chain: Chain, run: LogRun, number: int) -> None:
     for version in chain.logs.of_stream(run.stream):
         if version.generation < run.start or run.at(version.generation) == version or version.sets == {number}:
             continue  # what the set with the databases itself has and does not reach, its own verdict names
+        if is_beside(chain.logs, run, version):
+            continue
         reached = run.at(version.generation)
         if reached is not None:
             fault = fork_fault(chain.sets, version.generation, (reached, version))

@@ -24,15 +24,7 @@ from tokar.sets.by_generation import GenerationRuns, TimesByGeneration
 from tokar.sets.database_verdict import DatabaseVerdict, Verdict
 from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.fault_list import FaultCounter
-from tokar.sets.faults import (
-    Fault,
-    FaultKind,
-    Rule,
-    Rules,
-    Severity,
-    first_of,
-    in_order,
-)
+from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity, first_of, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
 from tokar.sets.links import LinkFault, LinkProof, link
 from tokar.sets.logs import LogTable, are_complete
@@ -266,6 +258,7 @@ class DatabaseRun:
         if len(found) < 2:
             return
         only = before is not None and len(self._table.continuing(log.signature, before)) == 1
+        only |= self._table.found_by_name(found) == [log]
         if only or self._proven.get(log.generation) is not None:
             self._note(forked(log, found, Severity.WARNING))
             if before is not None and not only and all(one.previous_segments_xor is None for one in found):
@@ -406,8 +399,10 @@ class DatabaseRun:
         log = self._table.choose(signature, generation, None, header.last_log_time)
         found = self._table.distinct(signature, generation)
         if log is not None and len(found) > 1 and log.created != header.last_log_time:
-            self._note(forked(log, found, Severity.ERROR))
-            self._is_forked = True
+            named = self._table.found_by_name(found)
+            log = self._table.choose(signature, generation, None, named[0].created) or log
+            self._is_forked = len(named) > 1
+            self._note(forked(log, found, Severity.ERROR if self._is_forked else Severity.WARNING))
         if log is not None and self._plays(log) and not is_of_other_history(self.facts, self.need, log):
             self.run.append(log)
 
@@ -426,12 +421,16 @@ class DatabaseRun:
         while self.run and not self.run[-1].current:
             last = self.run[-1]
             found = self._table.continuing(signature, last)
-            if len(found) > 1:
+            named = self._table.found_by_name(found)
+            if len(named) > 1:
                 if not self._may_be_told(last, found):
                     self._note(forked(found[0], found, Severity.ERROR))
                 self._is_forked = True
                 return
-            following = self._table.choose(signature, (last.generation or 0) + 1, last, hard=self.need.hard)
+            created = named[0].created if len(found) > 1 else None
+            if len(found) > 1:
+                self._note(forked(named[0], found, Severity.WARNING))
+            following = self._table.choose(signature, (last.generation or 0) + 1, last, created, hard=self.need.hard)
             if following is not None and not found:
                 fault = link(last, following).fault
                 if fault in {LinkFault.CONTENT, LinkFault.SIZE}:

@@ -68,6 +68,7 @@ def follow(
     while True:
         found = logs.following(last)
         own = _own(found, number, wanted)
+        found = [one for one in found if one.is_found] or found
         if len(own or found) != 1:
             return LogRun(stream, logs, tuple(run), floor, start, hard, tuple(own or found))
         last = (own or found)[0]
@@ -96,6 +97,7 @@ def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wante
     own = _own(found, number, wanted)
     if own:
         return own[0]
+    found = [one for one in found if one.is_found] or found
     return found[0] if len(found) == 1 else None
 
 

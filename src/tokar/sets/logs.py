@@ -88,6 +88,11 @@ class Version:
         """Those of its copies that are whole; all of them where none is."""
         return self.copies[: self.good] or self.copies
 
+    @property
+    def is_found(self) -> bool:
+        """Whether the engine finds a copy of it by its name."""
+        return any(copy.facts.has_engine_name for copy in self.copies)
+
     def has_whole(self, log: LogFacts) -> bool:
         """Return whether a log is one of its whole copies."""
         return any(copy.facts is log for copy in self.copies[: self.good])
@@ -392,6 +397,12 @@ class LogTable:
         """Return the logs that continue one, each once: more than one where histories parted after it."""
         found = self.distinct(signature, (log.generation or 0) + 1)
         return [one for one in found if link(log, one).fault is None]
+
+    def found_by_name(self, logs: Sequence[LogFacts]) -> list[LogFacts]:
+        """Return those of logs of one generation that the engine finds by their names; all where it finds none."""
+        versions = [(log, self.version_of(log)) for log in logs]
+        found = [log for log, own in versions if own is not None and own.is_found]
+        return found or [*logs]
 
     def choose(
         self,
