@@ -26,6 +26,7 @@ import tokar
 from tokar.errors import InputError, SetError
 from tokar.ese.database import DatabaseState
 from tokar.ese.values import LogPosition
+from tokar.restore.chosen import OpenSets
 from tokar.sets import fault_list
 from tokar.sets.backup_set import BackupSet, set_of_archive, set_of_receipt
 from tokar.sets.chain import Chain, build_chain
@@ -385,6 +386,51 @@ def test_two_histories_of_right_names_are_refused_whatever_is_beside_them(store:
     store.add("two", {**branch(9, 10), **misnamed(branch(9, 9, 2000))})
     with pytest.raises(NotRestorableError, match="0x9"):
         restorable(store.chain)
+
+
+def test_older_logs_that_nobody_needs_do_not_decide_what_sets_come_to(store: Store) -> None:
+    store.full("full", 7, 9)
+    damaged = {**part(4 + 1, 5), name_of(6): TOP[6][:-5000]}
+    store.add("older", damaged)
+    assert [one.word for one in map(store.chain.outcome_of, (0, 1))] == [Word.NOT_RESTORABLE, Word.NOT_PROVEN]
+    assert store.chain.outcome == store.chain.outcome_of(1)
+
+
+def test_logs_of_another_server_do_not_decide_what_sets_come_to(store: Store) -> None:
+    store.full()
+    store.add("other", logs(5, 7, stream=OTHER_STREAM))
+    assert Word.PART_OF_A_CHAIN in {store.chain.outcome_of(at).word for at in (0, 1)}
+    assert store.chain.outcome is not None
+    assert store.chain.outcome.word is Word.NOT_PROVEN
+
+
+def test_without_databases_logs_decide(store: Store) -> None:
+    store.add("one", part(8, 9))
+    assert store.chain.outcome == store.chain.outcome_of(0)
+    assert not store.chain.is_restorable
+
+
+def test_what_nobody_could_judge_is_not_called_restorable(store: Store) -> None:
+    store.add("odd", {DATABASE: bytes(database(raw_state=9))}, "full")
+    found = store.chain.to_json()
+    assert (found["restorable"], found["sets"][0]["restorable"]) == (False, False)
+    assert found["outcome"]["word"] == "NOT PROVEN"
+
+
+def test_a_current_log_that_logs_of_another_set_follow_gets_its_number_by_right_names(tmp_path: Path) -> None:
+    shut = database(consistent_position=LogPosition(generation=7, sector=1), last_log_time=moment(7))
+    files = {DATABASE: bytes(shut), **part(5, 6), "edb.log": TOP[7]}
+    paths = [
+        archive(tmp_path / "full.tokar", files).path,
+        archive(tmp_path / "inc.tokar", part(8, 9), kind="logs").path,
+    ]
+    with OpenSets(paths) as sets:
+        with pytest.raises(NotRestorableError, match=r"not reached, the run of logs ends with edb\.log") as caught:
+            sets.select()
+        assert "--right-names" in str(caught.value.hint)
+        assert "leaves them out" not in str(caught.value.hint)
+        chosen = sets.select(right_names=True)
+    assert [log.leaf for log in chosen.logs] == [name_of(generation) for generation in range(5, 10)]
 
 
 def test_of_very_many_forks_the_first_are_listed_and_the_others_counted(

@@ -111,7 +111,7 @@ def check(
         one.backup_set = its
     chain = build_chain(sets)
     chained = _chained(chain, complete=request.complete)
-    return CheckReport(archives=tuple(one.result(chained) for one in opened), chain=chain)
+    return CheckReport(archives=tuple(one.result(chained) for one in opened), chain=chain, complete=request.complete)
 
 
 class _Check:

@@ -15,7 +15,7 @@ from tokar.sets.backup_set import BackupSet
 from tokar.sets.chain import Chain
 from tokar.sets.faults import Fault, FaultKind
 from tokar.sets.judge import SetVerdict
-from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, weigh, worst
+from tokar.sets.outcome import LastLine, LeftOpen, not_asked_in, of_unreadable, weigh, worst
 
 
 class Rung(StrEnum):
@@ -175,14 +175,18 @@ class CheckReport:
 
     archives: tuple[ArchiveCheck, ...]  # One for each
     chain: Chain = field(repr=False, compare=False)  # How those that could be read fit together
+    complete: bool = False  # Whether logs must be given together with their full
 
     @property
     def outcome(self) -> LastLine | None:
         """What all of them come to: the worst last line, of several the one of the lowest logs; None without any."""
         order = {(one.id, one.root): at for at, one in enumerate(self.chain.sets)}
-        roots = ((one.backup_set.id, one.backup_set.root) if one.backup_set else None for one in self.archives)
-        found = zip((order.get(one, -1) if one else -1 for one in roots), self.archives, strict=True)
-        return worst(one.outcome for _, one in sorted(found, key=lambda pair: pair[0]))
+        looked = [(one, one.backup_set) for one in self.archives if one.backup_set is not None]
+        found = sorted(((order[its.id, its.root], one.outcome) for one, its in looked), key=lambda pair: pair[0])
+        judged = worst(one for at, one in found if self.complete or not self.chain.takes_no_part(at, one))
+        errors = (one for one in self.archives if one.backup_set is None)
+        unread = (of_unreadable(judged, one.error) if judged and one.error else one.outcome for one in errors)
+        return worst(filter(None, (*unread, judged)))
 
     @property
     def exit_code(self) -> int:

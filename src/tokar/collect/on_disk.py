@@ -28,7 +28,7 @@ from tokar.restore.locations import kept_locations
 from tokar.sets.backup_set import BackupSet, FoundSets, archives_of, files_in, find_sets, is_set, sets_in
 from tokar.sets.chain import Chain, build_chain
 from tokar.sets.facts import SetFacts
-from tokar.sets.outcome import LastLine, Word, worst
+from tokar.sets.outcome import LastLine, Word, of_unreadable, worst
 from tokar.sets.read import SetFile, SetReader
 from tokar.storage.bytesource import FileSource, OverwritesInputError, pieces_of
 from tokar.trust.signatures import AllowedSigners
@@ -281,8 +281,7 @@ def judge_together(found: FoundSets, lying: Sequence[SetOnDisk], *, examine: boo
     passes = own is not None and own.word in {Word.RESTORABLE, Word.NOT_PROVEN}
     beyond = [*found.beyond(max((start.end for start in chain.starts), default=0))]
     needed = [one for one in found.problems if not passes or one in beyond or one in found.named]
-    word = Word.NOT_PROVEN if passes else Word.NOT_RESTORABLE  # it may be the full, or logs that are missing
-    lines = [LastLine(word, f"cannot be read: {error}", error.exit_code) for error in needed]
+    lines = [of_unreadable(own, error) for error in needed]
     closed = [one.label for one in found.sets if examine and not one.facts.examined and one.receipt is None]
     why = f"content of {some(closed)}: it is encrypted, and nothing that was given opens it (--identity)"
     locked = LastLine(Word.NOT_PROVEN, why, SetError.exit_code) if closed else None

@@ -86,15 +86,15 @@ class OpenSets:
         """
         renamed: dict[bytes, Mapping[int, str]] = {}
         if branch or right_names:
-            found = []
+            found, together = [], LogTable(*(one.facts.logs for one in self._found.sets))
             for one in self._found.sets:
-                facts, renamed[one.root] = _renamed(one.facts, right_names=right_names)
+                facts, renamed[one.root] = _renamed(one.facts, right_names=right_names, together=together)
                 found.append(replace(one, facts=facts))
             self.chain = build_chain(found, branch=branch)
         try:
             selection = restorable(self.chain, until)
         except NotRestorableError as error:
-            error.chain = self.chain if until is None else None
+            error.chain, error.unread = self.chain if until is None else None, self.problems
             for problem in self.problems:
                 error.add_note(f"also: cannot be read: {problem}")
             raise
@@ -345,11 +345,19 @@ def goes_on(facts: SetFacts, logs: Iterable[LogFacts]) -> bool:
     )
 
 
-def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[int, str]]:
-    """Return facts with the right names of logs and databases, and these by entry, where that is asked for."""
+def _renamed(
+    facts: SetFacts, *, right_names: bool, together: LogTable | None = None
+) -> tuple[SetFacts, Mapping[int, str]]:
+    """Return facts with the right names of logs and databases, and these by entry, where that is asked for.
+
+    Args:
+        facts: The facts of a set.
+        right_names: Whether it is.
+        together: The logs of all sets: a current log that those of another one follow has a number.
+    """
     if not right_names:
         return facts, {}
-    logs = _with_right_names(facts)
+    logs = _with_right_names(facts, together)
     changed = {after.number: after.leaf for log, after in zip(facts.logs, logs, strict=True) if log is not after}
     taken, databases = {one.leaf.lower() for one in without_copies(facts).databases}, []
     for one in facts.databases:
@@ -364,7 +372,7 @@ def _renamed(facts: SetFacts, *, right_names: bool) -> tuple[SetFacts, Mapping[i
     return renamed, {number: name for number, name in changed.items() if number is not None}
 
 
-def _with_right_names(facts: SetFacts) -> tuple[LogFacts, ...]:
+def _with_right_names(facts: SetFacts, together: LogTable | None = None) -> tuple[LogFacts, ...]:
     """Return logs under the names that the engine looks for, unless a log of the databases has its name, and is whole.
 
     Of copies of one log the one that counts gets the name.
@@ -373,7 +381,7 @@ def _with_right_names(facts: SetFacts) -> tuple[LogFacts, ...]:
     streams = {one.header.log_signature for one in facts.databases if one.header is not None}
     if not streams or facts.has_unreadable_database:
         streams = {log.signature for log in logs if log.signature is not None}
-    names = [table.right_name(log) for log in logs]
+    names = [table.right_name(log) or (together.right_name(log) if together and log.current else "") for log in logs]
     claims = [(name or log.leaf).lower() for log, name in zip(logs, names, strict=True)]
     sound = [
         log.signature in streams and table.is_best(log) and is_whole(replace(log, named_generation=None))

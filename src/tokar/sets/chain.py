@@ -20,8 +20,8 @@ from tokar.sets.judge import step_faults
 from tokar.sets.links import break_fault, link
 from tokar.sets.log_run import LogRun, labels
 from tokar.sets.logs import LogTable, Version, stream_of
-from tokar.sets.outcome import LastLine, LeftOpen, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
-from tokar.sets.start import ChainStart, are_of_several, faults_alone, make_start
+from tokar.sets.outcome import LastLine, LeftOpen, Word, left_open, not_asked_in, part_of, unjudged_in, weigh, worst
+from tokar.sets.start import ChainStart, are_of_several, faults_alone, make_start, servers_fault
 from tokar.words import logs_text, noun, some, spans
 
 _OF_LOGS: Final = {
@@ -44,9 +44,8 @@ class ChainVerdict:
     restorable: bool  # Whether the databases it belongs to can be brought to its highest log
     start: int | None  # The number of the set with those databases; None where there is none
     faults: tuple[Fault, ...] = ()  # What is in the way or worth knowing, the root cause first
-    part: LastLine | None = (
-        None  # What it comes to where it holds no databases, and no set is here that it goes on from
-    )
+    # What it comes to where it holds no databases, and no set is here that it goes on from.
+    part: LastLine | None = None
 
     @property
     def blocking(self) -> tuple[Fault, ...]:
@@ -54,12 +53,13 @@ class ChainVerdict:
         elsewhere = {FaultKind.MISSING_FULL} if self.part else set()
         return tuple(fault for fault in self.faults if fault.blocks and fault.kind not in elsewhere)
 
-    def to_json(self, sets: Sequence[BackupSet]) -> dict[str, Any]:
-        """Return it as values for JSON."""
+    def to_json(self, sets: Sequence[BackupSet], outcome: LastLine) -> dict[str, Any]:
+        """Return it as values for JSON, with what the set comes to."""
         return {
-            "restorable": self.restorable,
+            "restorable": self.restorable and not outcome.exit_code,
             "full": None if self.start is None else sets[self.start].label,
             "faults": [fault.to_json() for fault in self.faults],
+            "outcome": as_json(outcome),
         }
 
 
@@ -328,12 +328,6 @@ def _link_faults(sets: Sequence[BackupSet], backup_set: BackupSet) -> Iterator[F
             yield Rules.PRIOR_SALVAGED.fault(label, other.origin, other.label, files=files)
 
 
-def servers_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart]) -> Fault:
-    """Return that sets are of several servers, none of which a restore of all of them would choose."""
-    found = [sets[start.number].label for start in starts]
-    return Rules.SERVERS.fault(some(found), files=found)
-
-
 def chain_faults(sets: Sequence[BackupSet], logs: LogTable, starts: Sequence[ChainStart]) -> Iterator[Fault]:
     """Yield what is wrong with sets together, whichever of them is restored."""
     for versions in logs.alike():
@@ -389,13 +383,24 @@ class Chain:
 
     @property
     def is_restorable(self) -> bool:
-        """Whether every set can be restored."""
-        return all(verdict.restorable for verdict in self.verdicts) and bool(self.sets)
+        """Whether every set can be restored, and nothing was there that nobody could judge."""
+        found = [one.restorable and not self.outcome_of(at).exit_code for at, one in enumerate(self.verdicts)]
+        return bool(found) and all(found)
 
     @property
     def outcome(self) -> LastLine | None:
-        """What the worst of the sets comes to; None without sets."""
-        return worst(map(self.outcome_of, range(len(self.sets))))
+        """What the worst of the sets comes to that take part; None without sets."""
+        found = map(self.outcome_of, range(len(self.sets)))
+        return worst(one for at, one in enumerate(found) if not self.takes_no_part(at, one))
+
+    def takes_no_part(self, number: int, found: LastLine) -> bool:
+        """Return whether a set comes to something that is nothing to the databases here: logs that none of them takes.
+
+        What nobody could judge may be one of theirs, and an archive that is not here may hold them.
+        """
+        one, verdict = self.sets[number], self.verdicts[number]
+        is_beside = bool(self.starts) and verdict.start is None and not one.has_databases and one.receipt is None
+        return is_beside and found.word is not Word.NOT_PROVEN
 
     def outcome_of(self, number: int) -> LastLine:
         """Return what one set comes to, with the others."""
@@ -416,8 +421,7 @@ class Chain:
             "sets": [
                 {
                     **backup_set.to_json(),
-                    **self.verdicts[number].to_json(self.sets),
-                    "outcome": as_json(self.outcome_of(number)),
+                    **self.verdicts[number].to_json(self.sets, self.outcome_of(number)),
                     "parent": None if (parent := self.parents[number]) is None else self.sets[parent].label,
                 }
                 for number, backup_set in enumerate(self.sets)

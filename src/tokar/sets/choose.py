@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tokar.as_json import fields_json
-from tokar.errors import InputError, RestoreError, SetError
+from tokar.errors import ArchiveError, InputError, RestoreError, SetError
 from tokar.names import SET_ASIDE, leaf_of
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.by_generation import Copy
-from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs, servers_fault
+from tokar.sets.chain import Chain, differing_fault, end_fault, fork_fault, is_beside, mended_logs
 from tokar.sets.facts import FileFacts, LogFacts, is_foreign
 from tokar.sets.faults import Fault, Rules, in_order
 from tokar.sets.judge import judge_set
@@ -23,8 +23,8 @@ from tokar.sets.left_out import NEXT_LOG, LeftOut
 from tokar.sets.links import link
 from tokar.sets.log_run import LogRun
 from tokar.sets.logs import Version, stream_of
-from tokar.sets.outcome import LastLine, LeftOpen, Word, weigh
-from tokar.sets.start import ChainStart, are_of_several
+from tokar.sets.outcome import LastLine, LeftOpen, Word, of_unreadable, weigh, worst
+from tokar.sets.start import ChainStart, are_of_several, servers_fault
 
 _TRIES: Final = 8
 """How many times a log is looked for at which a restore may stop: each time below what is wrong before it."""
@@ -43,6 +43,7 @@ class NotRestorableError(RestoreError, SetError):
     """
 
     chain: Chain | None = None  # The sets, where all of them were wanted: then the last line is as `check` says it
+    unread: Sequence[ArchiveError] = ()  # What lies there and cannot be read: what is missing may be in it
 
     def __init__(self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -52,9 +53,10 @@ class NotRestorableError(RestoreError, SetError):
     def outcome(self) -> LastLine:
         """What the verdict on the sets comes to; where no one choice of them is wanted, that on all of them."""
         found = self.chain.outcome if self.chain is not None else None
-        if found is not None and (not self.faults or found.word in _REFUSED):
-            return found
-        return weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
+        if found is None or (self.faults and found.word not in _REFUSED):
+            found = weigh(self.faults, LeftOpen()) if self.faults else LastLine(Word.NOT_RESTORABLE, self.message)
+        unread = [of_unreadable(found, one) for one in self.unread] if found.word in _REFUSED else []
+        return worst([found, *unread]) or found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from tokar.errors import SetError, StorageError
+from tokar.errors import ArchiveError, SetError, StorageError
 from tokar.sets.database_verdict import Verdict
 from tokar.sets.facts import SetFacts, is_foreign
 from tokar.sets.judge import TO_PROVE, SetVerdict, opaque_in
@@ -162,6 +162,16 @@ def worst(found: Iterable[LastLine]) -> LastLine | None:
     """Return the worst of several last lines, damage of archives first; None where there are none."""
     order = list(Word)
     return max(found, key=lambda one: (order.index(one.word), one.exit_code > 0, -one.exit_code), default=None)
+
+
+def of_unreadable(rest: LastLine | None, error: ArchiveError) -> LastLine:
+    """Return what an archive that cannot be read comes to, beside sets that come to something without it.
+
+    Where these can be restored, nobody needs it for that; else it may be the full, or logs that are missing.
+    """
+    passes = rest is not None and rest.word in {Word.RESTORABLE, Word.NOT_PROVEN}
+    word = Word.NOT_PROVEN if passes or isinstance(error, StorageError) else Word.NOT_RESTORABLE
+    return LastLine(word, f"cannot be read: {error}", error.exit_code)
 
 
 class Met(Protocol):

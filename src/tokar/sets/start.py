@@ -10,13 +10,18 @@ from typing import Final
 from tokar.sets.backup_set import BackupSet
 from tokar.sets.beside import where_of, without_copies
 from tokar.sets.facts import DatabaseFacts, LogFacts, SetFacts
-from tokar.sets.faults import Fault, Rules, Severity
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.judge import SetVerdict, judge_set
 from tokar.sets.left_out import LeftOut
 from tokar.sets.log_run import LogRun, follow
 from tokar.sets.logs import LogTable, Version, stream_key, stream_of
 from tokar.sets.need import Basis, need_of
+from tokar.words import some
 
+_GO_ON: Final = (
+    "give {} the name that its number calls for, where it is whole: tokar restore --right-names does; or leave the "
+    "sets with later logs out"
+)
 _NO_LOGS: Final = {Basis.UNUSABLE, Basis.UNKNOWN}
 
 
@@ -77,7 +82,8 @@ class ChainStart:
     def gap_fault(self, version: Version, last: str) -> Fault:
         """Return why a log that continues the others is not placed, `last` being the last one that is."""
         own = next((fault for fault in self.verdict.faults if version.facts.name in fault.files), None)
-        return replace(own or Rules.LOGS_AFTER_GAP.of_logs([version.facts], last), severity=Severity.ERROR)
+        fault = replace(own or Rules.LOGS_AFTER_GAP.of_logs([version.facts], last), severity=Severity.ERROR)
+        return replace(fault, next_step=_GO_ON.format(last)) if fault.kind is FaultKind.LOGS_AFTER_GAP else fault
 
     def run_of(self, stream: bytes) -> LogRun | None:
         """Return its run in a stream."""
@@ -88,6 +94,12 @@ def are_of_several(starts: Sequence[ChainStart]) -> bool:
     """Return whether sets with databases are of more than one server or database, going by their log streams."""
     streams = {run.stream for start in starts for run in start.runs}
     return len(starts) > 1 and (len(streams) > 1 or any(not start.runs for start in starts))
+
+
+def servers_fault(sets: Sequence[BackupSet], starts: Sequence[ChainStart]) -> Fault:
+    """Return that sets are of several servers, none of which a restore of all of them would choose."""
+    found = [sets[start.number].label for start in starts]
+    return Rules.SERVERS.fault(some(found), files=found)
 
 
 def faults_alone(backup_set: BackupSet, starts: Sequence[ChainStart]) -> list[Fault]:
