@@ -59,6 +59,7 @@ _DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[1-9¹²³
 # NAME.tokar-aside-20240131T235959Z-1: what an earlier restore put aside is out of the way for good.
 ASIDE_MARK: Final = ".tokar-aside-"
 _ASIDE = re.compile(re.escape(ASIDE_MARK) + r"\d{8}T\d{6}Z-\d+\Z")
+_KEY_SUFFIXES: Final = {".p12", ".pfx"}
 SET_ASIDE: Final = "an earlier restore set it aside"
 _ESCAPE_IN_BYTES = re.compile(rb"[^ -~]|<")
 
@@ -133,6 +134,14 @@ class SeenDigests:
         if self._count == self._MANY:
             self._split()
         return True
+
+    def add_all(self, digests: bytes) -> int:
+        """Add digests that follow each other; return how many are new before the first that is not."""
+        size = self.SIZE
+        for at in range(0, len(digests), size):
+            if not self.add(digests[at : at + size]):
+                return at // size
+        return len(digests) // size
 
     def _split(self) -> None:
         """Make 256 parts of each."""
@@ -271,12 +280,12 @@ def leaf(raw: bytes, encoding: int) -> str:
 
 def is_key(name: str) -> bool:
     """Return whether a file is a private key by its name: content cannot tell, since it is encrypted."""
-    return name.lower().endswith((".p12", ".pfx"))
+    return name[-4:].lower() in _KEY_SUFFIXES
 
 
 def is_aside(name: str) -> bool:
     """Return whether an earlier restore gave this name to a file that it put aside."""
-    return _ASIDE.search(name) is not None
+    return ASIDE_MARK in name and _ASIDE.search(name) is not None
 
 
 def leaf_of(text: str) -> str:

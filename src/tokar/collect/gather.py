@@ -145,7 +145,8 @@ class Gatherer:
         for path, name in walk(folder, prefix):
             status = status_of(path)
             self._see_time(name, status)
-            if name.removeprefix(prefix).lower() in skip or self._consider(path, name, status):
+            is_elsewhere = skip and name.removeprefix(prefix).lower() in skip
+            if is_elsewhere or self._consider(path, name, status):
                 decided.add(name)
             else:
                 self._rest_count += 1

@@ -157,15 +157,13 @@ class Ledger:
 
     def end_run(self, run: PackedRun) -> int:
         """Account for a run that `takes_run` allows; return how many of its entries are new: all, or none counts."""
-        width, keys, add = names.SeenDigests.SIZE, bytes(run.keys), self._keys.add
-        for at in range(run.sizes.entries):
-            if not add(keys[at * width : (at + 1) * width]):
-                return at
+        if (new := self._keys.add_all(bytes(run.keys))) < run.sizes.entries:
+            return new
         self._page.rows += run.rows
         self._page.names += run.names
         self.entry_count += run.sizes.entries
         self.content_size += run.sizes.content
-        return run.sizes.entries
+        return new
 
     def end(self, entry: Entry) -> None:
         """Account for an entry that is done."""

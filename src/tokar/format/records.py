@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import struct
 import sys
-import zlib
 from array import array
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
+from zlib import crc32
 
 from blake3 import blake3
 from construct import Bytes, Const, Int8ul, Int16ul, Int32ul, Int64sl, Int64ul, Struct
@@ -296,14 +296,15 @@ class TrailingRecord(NamedTuple):
 def finish_head(checked: bytes, check: bytes) -> bytes:
     """Return the 64 bytes of a head from its first 24 and the check."""
     head = checked + check + b"\0\0\0\0"
-    return head + zlib.crc32(head).to_bytes(4, "little")
+    return head + crc32(head).to_bytes(4, "little")
 
 
 def build_head(kind: bytes, tag: bytes, position: int, body: bytes) -> tuple[bytes, bytes]:
     """Return the 64 bytes of the head for a body, and the check."""
     checked = checked_part(kind, len(body), tag, position)
     check = blake3(body + checked).digest()  # one call: most bodies are small
-    return finish_head(checked, check), check
+    head = checked + check + b"\0\0\0\0"  # as `finish_head`: this is called twice for each small file
+    return head + crc32(head).to_bytes(4, "little"), check
 
 
 def parse_head(data: Buffer, tag: bytes, position: int, *, offset: int = 0, lengths: Lengths = LENGTHS) -> RecordHead:
@@ -321,7 +322,7 @@ def parse_head(data: Buffer, tag: bytes, position: int, *, offset: int = 0, leng
         UnsupportedError: REC-6, an upper-case kind that is not known.
     """
     kind, length, its_tag, its_position, check, zero, crc = _PACKER.unpack(data, offset)
-    if crc != zlib.crc32(memoryview(data)[offset : offset + _CRC_AT]):
+    if crc != crc32(memoryview(data)[offset : offset + _CRC_AT]):
         raise FormatError("the CRC-32 of a record head is wrong", rule="REC-1", offset=position)
     bounds = lengths.get(kind)
     if bounds is None:
