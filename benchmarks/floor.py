@@ -24,7 +24,8 @@ from blake3 import blake3
 from tokar.storage.durable import WRITE_BEHIND, write_behind
 
 _PIECE = 1 << 20
-_VERIFIED = 1 << 17  # bytes that a thread of `verify` reads at once: they stay in the processor's own memory
+_VERIFIED = 1 << 19  # bytes that a thread of `verify` reads at once: they stay in the processor's own memory
+_WRITTEN = 1 << 16  # bytes that are written at once: for larger writes Linux takes larger pieces of memory, at a price
 _BATCH = 8 << 20  # bytes that such a thread reads before it takes others
 _SMALL = 1 << 16  # bytes; larger files are handed from thread to thread
 _MANY = 2000  # small files from which on a second process is forked
@@ -118,7 +119,8 @@ class _Output:
 
     def write(self, data: memoryview | bytearray) -> None:
         """Write a piece, and send those of some time on their way."""
-        self._done += os.write(self.descriptor, data)
+        for start in range(0, len(data), _WRITTEN):
+            self._done += os.write(self.descriptor, data[start : start + _WRITTEN])
         if self._done - self._begun >= WRITE_BEHIND:
             self.send()
 

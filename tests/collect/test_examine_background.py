@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -13,9 +16,15 @@ from tokar.errors import StorageError
 TIMEOUT = 10  # seconds; only a hang takes so long
 
 
+@contextmanager
+def examined_by(examine: Callable[[memoryview], object]) -> Iterator[BackgroundExaminer]:
+    with BackgroundExaminer() as background, background.file(examine):
+        yield background
+
+
 def test_chunks_are_looked_at_in_order_and_all_of_them() -> None:
     seen: list[int] = []
-    with BackgroundExaminer(lambda chunk: seen.append(chunk[0])) as background:
+    with examined_by(lambda chunk: seen.append(chunk[0])) as background:
         for number in range(100):
             background(memoryview(bytes([number])))
     assert seen == list(range(100))
@@ -23,7 +32,7 @@ def test_chunks_are_looked_at_in_order_and_all_of_them() -> None:
 
 def test_it_works_in_another_thread() -> None:
     threads: list[int] = []
-    with BackgroundExaminer(lambda _: threads.append(threading.get_ident())) as background:
+    with examined_by(lambda _: threads.append(threading.get_ident())) as background:
         background(memoryview(b"x"))
     assert threads != [threading.get_ident()]
 
@@ -38,7 +47,7 @@ def test_a_buffer_is_not_filled_before_it_has_been_looked_at() -> None:
 
     content = bytes(range(1, 200))
     buffers = [bytearray(10) for _ in range(3)]
-    with BackgroundExaminer(examine) as background:
+    with examined_by(examine) as background:
         stream = background.guard(io.BytesIO(content))
         threading.Timer(0.05, go.set).start()
         turn = 0
@@ -55,7 +64,7 @@ def test_waiting_for_other_memory_does_not_wait() -> None:
         del chunk
         go.wait(TIMEOUT)
 
-    with BackgroundExaminer(examine) as background:
+    with examined_by(examine) as background:
         background(memoryview(b"held up"))
         background.wait_for(memoryview(bytearray(5)))
         go.set()
@@ -70,7 +79,7 @@ def test_what_the_examiner_raises_is_raised_by_the_next_chunk() -> None:
         raise StorageError("broken")
 
     def feed() -> None:
-        with BackgroundExaminer(fail) as background:
+        with examined_by(fail) as background:
             buffer = memoryview(bytearray(1))
             background(buffer)
             done.wait(TIMEOUT)
@@ -86,7 +95,7 @@ def test_what_the_examiner_raises_over_the_last_chunk_is_raised_at_the_end() -> 
         raise StorageError(f"broken: {len(chunk)}")
 
     def feed() -> None:
-        with BackgroundExaminer(fail) as background:
+        with examined_by(fail) as background:
             background(memoryview(b"last"))
 
     with pytest.raises(StorageError, match="broken: 4"):
@@ -102,7 +111,7 @@ def test_after_a_failure_nothing_more_is_looked_at() -> None:
         raise StorageError("broken")
 
     def feed() -> None:
-        with BackgroundExaminer(fail) as background:
+        with examined_by(fail) as background:
             for number in range(3):
                 background(memoryview(bytes([number])))
             go.set()
@@ -121,7 +130,7 @@ def test_an_error_of_the_caller_ends_the_thread_and_drops_what_waits() -> None:
         seen.append(chunk[0])
 
     def feed() -> None:
-        with BackgroundExaminer(examine) as background:
+        with examined_by(examine) as background:
             for number in range(3):
                 background(memoryview(bytes([number])))
             begun.wait(TIMEOUT)
@@ -135,5 +144,32 @@ def test_an_error_of_the_caller_ends_the_thread_and_drops_what_waits() -> None:
 
 
 def test_without_a_chunk_it_ends_at_once() -> None:
-    with BackgroundExaminer(lambda _: None):
+    with examined_by(lambda _: None):
         pass
+
+
+def _note(seen: set[int], _: memoryview) -> None:
+    seen.add(threading.get_ident())
+
+
+def test_one_thread_looks_at_one_file_after_the_other() -> None:
+    threads: dict[str, set[int]] = {"first": set(), "second": set()}
+    with BackgroundExaminer() as background:
+        for seen in threads.values():
+            with background.file(partial(_note, seen)):
+                background(memoryview(b"x"))
+            assert len(seen) == 1  # at its end, not later
+    assert threads["first"] == threads["second"]
+
+
+def test_a_file_over_which_the_examiner_failed_says_nothing_of_the_next() -> None:
+    def fail(chunk: memoryview) -> None:
+        raise StorageError(f"broken: {len(chunk)}")
+
+    seen: list[int] = []
+    with BackgroundExaminer() as background:
+        with pytest.raises(StorageError, match="broken: 5"), background.file(fail):
+            background(memoryview(b"first"))
+        with background.file(lambda chunk: seen.append(len(chunk))):
+            background(memoryview(b"next"))
+    assert seen == [4]

@@ -13,7 +13,7 @@ from tokar import names, tokens
 from tokar._version import SOFTWARE
 from tokar.collect import certutil
 from tokar.collect.collecting import Collecting
-from tokar.collect.examine import Findings
+from tokar.collect.examine import BackgroundExaminer, Findings
 from tokar.collect.follow import ArchivedFiles
 from tokar.collect.found import (
     MOST_NOTES,
@@ -239,9 +239,9 @@ def collect(
     except BaseException:
         sink.discard()
         raise
-    with writer:
+    with writer, BackgroundExaminer() as background:
         facts, archived = FactWriter(writer), ArchivedFiles(collection.profile)
-        work = Collecting(writer, collection.profile, progress, findings, facts, archived)
+        work = Collecting(writer, collection.profile, progress, findings, facts, archived, background)
         for one in collection.gathered.candidates:
             work.add(one, one.state)
         rest = collection.gathered.rest

@@ -39,6 +39,7 @@ class Collecting:
     findings: Findings | None
     facts: FactWriter
     archived: ArchivedFiles
+    background: BackgroundExaminer
 
     def add(self, one: Candidate | OtherFile, first: FileState | None) -> None:
         """Add a file.
@@ -103,13 +104,12 @@ class Collecting:
         settle(descriptor, state)
         with (
             open(descriptor, "rb", buffering=0, closefd=False) as file,
-            BackgroundExaminer(examiner) if examiner else nullcontext() as background,
+            self.background.file(examiner) if examiner else nullcontext() as background,
         ):
             stream: InputStream = BoundedFile(file, state.size + 1)
-            watchers: list[Callable[[memoryview], object]] = []
+            watchers: list[Callable[[memoryview], object]] = [background] if background else []
             if background:
                 stream = background.guard(stream)
-                watchers.append(background)
             if progress := self.progress:
                 watchers.append(lambda content: progress(len(content)))
             watched = WatchedStream(stream, *watchers)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -178,19 +179,45 @@ class ContentExaminer:
 
 
 class BackgroundExaminer:
-    """Hands chunks to an examiner in a thread of its own. A context manager: at its end every chunk was looked at.
+    """Hands chunks of one file after the other to their examiners, in one thread of its own.
 
-    Args:
-        examine: What is called in the thread with each chunk, in their order.
+    A context manager, at whose end the thread ends.
     """
 
-    def __init__(self, examine: Callable[[memoryview], None]) -> None:
-        self._examine = examine
+    def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: deque[memoryview] = deque()  # the first is the one being looked at
         self._closed = False
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="tokar-examine", daemon=True)
+        self._examine: Callable[[memoryview], object] = lambda _: None
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def file(self, examine: Callable[[memoryview], object]) -> Iterator[Self]:
+        """Take the chunks of the next file; at the end every one of them was looked at.
+
+        Args:
+            examine: What is called in the thread with each chunk, in their order.
+        """
+        self._examine, self._failure = examine, None
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="tokar-examine", daemon=True)
+            thread.start()
+            self._thread = thread
+        try:
+            yield self
+        except BaseException:
+            with self._changed:
+                self._drop_waiting()
+            self._finish()
+            raise
+        self._finish()
+        self._raise_failure()
+
+    def _finish(self) -> None:
+        with self._changed:
+            while self._waiting:
+                self._changed.wait()
 
     def __call__(self, chunk: memoryview) -> None:
         """Take the next chunk. It must not be changed but through a guarded stream.
@@ -214,7 +241,6 @@ class BackgroundExaminer:
                 self._changed.wait()
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(
@@ -222,12 +248,9 @@ class BackgroundExaminer:
     ) -> None:
         with self._changed:
             self._closed = True
-            if kind is not None:
-                self._drop_waiting()
             self._changed.notify_all()
-        self._thread.join()
-        if kind is None:
-            self._raise_failure()
+        if self._thread is not None:
+            self._thread.join()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -254,7 +277,7 @@ class BackgroundExaminer:
         """Return the next chunk once there is one, or None at the end."""
         with self._changed:
             while not self._waiting:
-                if self._closed or self._failure is not None:
+                if self._closed:
                     return None
                 self._changed.wait()
             return self._waiting[0]

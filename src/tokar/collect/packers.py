@@ -12,7 +12,6 @@ them are ended, and this process does what is left. They end by themselves when 
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import select
@@ -230,7 +229,7 @@ class Packers:
                 return
             run = _HandedRun(tuple(taken), packer)
             self._runs.append(run)
-            listed = json.dumps(taken).encode()
+            listed = "\0".join(f"{path}\0{name}\0{token}" for path, name, token in taken).encode(errors="surrogatepass")
             if len(listed) > _LIST_ROOM:
                 run.state = _State.BACK
             else:
@@ -288,7 +287,7 @@ class Packers:
         for packer in self._packers:
             packer.let_go()
         work = self._work
-        reader = _Reader(work.writer, work.profile, None, work.findings, work.facts, work.archived)
+        reader = _Reader(work.writer, work.profile, None, work.findings, work.facts, work.archived, work.background)
         while message := os.read(orders, _MESSAGE.size):
             kind, *values = _MESSAGE.unpack(message)
             if kind == _LISTED:
@@ -309,8 +308,9 @@ class Packers:
         run = reader.writer.new_run()
         object.__setattr__(reader, "run", run)
         try:
-            for one in json.loads(listed):
-                reader.add(OtherFile(*one), None)
+            fields = iter(listed.decode(errors="surrogatepass").split("\0"))
+            for path, name, token in zip(fields, fields, fields, strict=True):
+                reader.add(OtherFile(path, name, int(token)), None)
         except (_UnusualError, ArchiveError):
             return None
         room = run.sizes.records + run.sizes.names + run.sizes.entries * (PAGE_ENTRY_SIZE + SeenDigests.SIZE)

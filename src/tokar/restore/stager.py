@@ -17,8 +17,8 @@ from tokar.restore.plan import Extra, Plan
 from tokar.restore.staging import Stage
 from tokar.restore.workers import Tally, WorkerPool
 from tokar.storage import durable, windows
-from tokar.storage.bytesource import Buffer
 from tokar.storage.directory import Directory
+from tokar.storage.sink import write_all
 
 _PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callback
 _TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
@@ -192,7 +192,7 @@ class Stager:
         descriptor = staging.create(extra.name)
         try:
             with storage_errors("write", staging.path_of(extra.name)):
-                _write(descriptor, extra.data)
+                write_all(descriptor, [extra.data])
         finally:
             os.close(descriptor)
         self._files += 1
@@ -232,9 +232,7 @@ class Stager:
                 if hole:
                     os.lseek(descriptor, size, os.SEEK_SET)
                     hole = False
-                if os.write(descriptor, data) != chunk.size:
-                    os.lseek(descriptor, size, os.SEEK_SET)
-                    _write(descriptor, data)
+                write_all(descriptor, [data], size)
             size += chunk.size
             if size - begun >= durable.WRITE_BEHIND:
                 durable.write_behind(descriptor, begun, size - begun)
@@ -244,6 +242,8 @@ class Stager:
                 self._tell(_PROGRESS_STEP)
         if hole:
             os.ftruncate(descriptor, size)
+        if size - begun >= _SMALL_SIZE:
+            durable.write_behind(descriptor, begun, size - begun)
         return size
 
     def _tell(self, least: int) -> None:
@@ -275,14 +275,3 @@ class Stager:
                 finally:
                     os.close(descriptor)
             staging.sync()
-
-
-def _write(descriptor: int, data: Buffer) -> None:
-    """Write all of some bytes, however many the system takes at a time.
-
-    Raises:
-        OSError: The operating system refused.
-    """
-    view = memoryview(data).cast("B")
-    while view:
-        view = view[os.write(descriptor, view) :]
