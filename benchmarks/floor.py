@@ -4,9 +4,10 @@
     python -m benchmarks.floor create ARCHIVE FOLDER   reads, hashes, writes and syncs, in two threads
     python -m benchmarks.floor restore FOLDER OUT      writes the files of FOLDER as new ones, which are then called OUT
 
-There is no archive format, so no index, records and proof of them, and no plan, lock or journal: nothing is compared or
-parsed, and what `create` writes is no archive. As in tokar, files of more than a chunk are hashed twice (digest and
-check) while they are on their way to the disk, and many small ones that are restored are shared by two processes.
+There is no plan, lock or journal, nothing is compared or parsed, and what `create` writes is no archive. As in tokar,
+files of more than a chunk are hashed twice (digest and check) while they are on their way to the disk, and many small
+ones are shared by two processes. Of small ones `create` makes the records and rows that the format asks for, with
+their sums.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import ctypes
 import os
 import queue
+import struct
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import typer
 from blake3 import blake3
@@ -28,6 +31,8 @@ _VERIFIED = 1 << 19  # bytes that a thread of `verify` reads at once: they stay 
 _WRITTEN = 1 << 16  # bytes that are written at once: for larger writes Linux takes larger pieces of memory, at a price
 _BATCH = 8 << 20  # bytes that such a thread reads before it takes others
 _SMALL = 1 << 16  # bytes; larger files are handed from thread to thread
+_HEAD, _FILE, _DATA = struct.Struct("<4sI8sQ"), struct.Struct("<IHBBQqHBBI"), struct.Struct("<IIIB3x")
+_DONE, _ROW = struct.Struct("<IIQ32s32sI32s"), struct.Struct("<QQQQq32s32sIIHHBBB")  # all as tokar has them
 _MANY = 2000  # small files from which on a second process is forked
 
 Pieces = queue.SimpleQueue[tuple[str, bytearray, int, bool]]
@@ -62,13 +67,15 @@ def create(archive: Path, folder: Path) -> None:
     small, large = _by_size(folder)
     for _, data in _handed(large):
         output.write(data)
-    batch = bytearray()
-    for path in small:
-        batch += _hashed(path)
-        if len(batch) >= _PIECE:
-            output.write(batch)
-            batch = bytearray()
-    output.write(batch)
+    half = len(small) // 2 if len(small) >= _MANY else 0
+    at = output.done + sum(_packed_size(path) for path in small[:half])
+    child = os.fork() if half else -1
+    if child == 0:
+        _pack(small[:half], target, output.done)
+        os._exit(0)
+    _pack(small[half:], target, at)
+    if child > 0 and os.waitpid(child, 0)[1]:
+        raise SystemExit("the other process failed")
     os.fsync(target)
 
 
@@ -110,24 +117,69 @@ def _hashed(path: str) -> bytes:
     return data
 
 
+def _packed_size(path: str) -> int:
+    """Return the bytes of the records of a small file and of its row of the index."""
+    fixed = 3 * (_HEAD.size + 40) + _FILE.size + _DATA.size + _DONE.size + _ROW.size
+    return fixed + len(os.path.basename(path)) + os.lstat(path).st_size  # noqa: PTH119 - as tokar does
+
+
+def _record(kind: bytes, body: bytes, hasher: blake3, position: int) -> tuple[bytes, bytes]:
+    """Return a record, without what the hasher had already, and its check."""
+    head = _HEAD.pack(kind, len(body), b"12345678", position)
+    check = hasher.update(body + head).digest()
+    head += check + bytes(4)
+    return head + crc32(head).to_bytes(4, "little") + body, check
+
+
+def _pack(paths: Iterable[str], target: int, position: int) -> None:
+    """Write what tokar has of small files, at places that are known: three records with their sums, and rows."""
+    batch = bytearray()
+    begun = position
+    for number, path in enumerate(paths):
+        descriptor = os.open(path, os.O_RDONLY)
+        before = os.fstat(descriptor)
+        data = os.read(descriptor, _SMALL + 1)
+        if len(data) != before.st_size or os.fstat(descriptor).st_mtime_ns != before.st_mtime_ns:
+            raise SystemExit("a file changed")
+        os.close(descriptor)
+        name, size, time = os.path.basename(path).encode(), len(data), before.st_mtime_ns  # noqa: PTH119
+        body = _FILE.pack(number, 0, 15, 0, size, time, 3, 20, 0, 0) + name
+        first, check = _record(b"FILE", body, blake3(), position)
+        hasher = blake3(data)
+        digest = hasher.digest()
+        second, data_check = _record(b"DATA", _DATA.pack(number, 0, size, 0), hasher, position)
+        third, done_check = _record(
+            b"DONE", _DONE.pack(number, 1, size, digest, check, size, data_check), blake3(), position
+        )
+        blake3(name).digest(15)
+        row = _ROW.pack(size, position, position, size, time, digest, done_check, 0, 0, 0, 0, 0, 0, 0)
+        batch += b"".join((first, data, second, third, row))
+        if len(batch) >= _WRITTEN:
+            os.pwrite(target, batch, begun)
+            begun += len(batch)
+            batch.clear()
+        position = begun + len(batch)
+    os.pwrite(target, batch, begun)
+
+
 class _Output:
     """A file that is sent to the disk while it is written."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._done = self._begun = 0
+        self.done = self._begun = 0
 
     def write(self, data: memoryview | bytearray) -> None:
         """Write a piece, and send those of some time on their way."""
         for start in range(0, len(data), _WRITTEN):
-            self._done += os.write(self.descriptor, data[start : start + _WRITTEN])
-        if self._done - self._begun >= WRITE_BEHIND:
+            self.done += os.write(self.descriptor, data[start : start + _WRITTEN])
+        if self.done - self._begun >= WRITE_BEHIND:
             self.send()
 
     def send(self) -> None:
         """Send what was written since the last time."""
-        write_behind(self.descriptor, self._begun, self._done - self._begun)
-        self._begun = self._done
+        write_behind(self.descriptor, self._begun, self.done - self._begun)
+        self._begun = self.done
 
 
 def _read(paths: Iterable[str], free: queue.SimpleQueue[bytearray], pieces: Pieces) -> None:
