@@ -351,6 +351,12 @@ case("an-emptied-log", changed(crashed(), name_of(6), up_to(0)), NOT, (Kind.LOG_
 case("an-emptied-log-of-a-backup", changed(backup(), name_of(6), up_to(0)), NOT, (Kind.LOG_BLANK, ERROR, -573))
 case("the-last-needed-log-emptied", changed(crashed(), name_of(7), up_to(0)), NOT, (Kind.LOG_BLANK, ERROR, -501))
 case("the-last-needed-log-altered", changed(crashed(), name_of(7), up_to(2)), NOT, (Kind.LOG_ALTERED, ERROR, -590))
+case(
+    "a-needed-log-that-was-closed-later",
+    {**without(crashed(), name_of(6)), "edb.log": up_to(2)(crashed()[name_of(6)])},
+    NOT,
+    (Kind.LOG_NOT_CLOSED, ERROR, -543),
+)
 case("a-current-log-just-begun", with_current(up_to(0)(crashed()[name_of(7)])), OK)
 case(
     "a-run-of-one-blank-log",

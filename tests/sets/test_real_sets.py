@@ -433,6 +433,10 @@ row("before", "a lost write, and later logs beyond a hole", both(page_dbtime(DB,
     *(bring(of("after"), one, one) for one in (N3, N4))), NOT, Kind.PAGES_OFF_CHAIN, -566)
 row("before", "with the next day's logs but 4", both(LATER, drop(N4)), YES, Kind.LOGS_AFTER_GAP, -515, CUR)
 row("before", "copied during the roll-over", bring(of("after"), "SRUtmp.log", log(2)), YES, None, None, CUR)
+TWO_DAYS = both(drop(DB), *(bring(of("after"), one, one) for one in (N3, N4)))
+row("before", "no database, and two logs of the next day", TWO_DAYS, NOT, Kind.LOG_NOT_CLOSED, -543)
+row("before", "no database, and all closed logs of the next day", both(TWO_DAYS, bring(of("after"), "SRUtmp.log",
+    log(2))), PART)
 row("after", "as it is", nothing, YES)
 OLD_HEADER = change(DB, lambda data: sample("before")[DB][: 2 * 4096] + data[2 * 4096 :])
 row("after", "the header of the day before", OLD_HEADER, NOT, Kind.PAGES_OFF_CHAIN, -344)

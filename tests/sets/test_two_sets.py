@@ -36,6 +36,7 @@ BLANK = {name(9): ALL[name(9)][:4096].ljust(len(ALL[name(9)]), b"\0")}
 SHORTER = {name(7): ALL[name(7)][: 2 * 4096].ljust(len(ALL[name(7)]), b"\0")}
 COPY = {DATABASE: bytes(streaming(5, 7)), **part(5, 7)}
 SNAPSHOT = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), "edb.log": ALL[name(7)]}
+BEGUN = {**SNAPSHOT, "edb.log": logs(7, 7, after=ALL[name(6)], filled=2)[name(7)]}
 OTHER = {name(7): ALL[name(7)]}
 rewritten(name(7), 2)(OTHER)
 CLEAN = {DATABASE: bytes(database(consistent_position=LogPosition(generation=5, sector=1)))}
@@ -48,6 +49,8 @@ ROWS: dict[str, tuple[Files, Files, Word]] = {
     "with a checkpoint": (COPY, {**part(8, 10), "edb.chk": checkpoint(9)}, YES),
     "another history alone": (COPY, {**part(8, 8), **FORK}, YES),
     "a snapshot, and its current log once it was closed": (SNAPSHOT, part(7, 10), YES),
+    "a snapshot, its current log written on and closed": (BEGUN, part(7, 10), YES),
+    "a snapshot, its current log written on, and closed nowhere": (BEGUN, part(8, 10), NOT),
     "a damaged copy in the later one": (COPY, {**part(8, 10), **damaged(7)}, YES),
     "a shorter copy in the later one": (COPY, {**part(8, 10), **SHORTER}, YES),
     "a shorter copy in the full": ({**COPY, **SHORTER}, part(7, 10), YES),
@@ -164,3 +167,29 @@ def test_a_whole_log_of_another_server_under_the_same_name_mends_nothing(tmp_pat
     sets = [made(tmp_path, "full", COPY), made(tmp_path, "logs", other)]
     result = tokar("check", "--json", *sets)
     assert [one["outcome"]["word"] for one in result.json()["archives"]] == [YES, NOT]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_an_earlier_state_of_a_log_is_no_damage_and_the_closed_one_is_named(closed: bool, tmp_path: Path) -> None:
+    sets = [made(tmp_path, "full", BEGUN), made(tmp_path, "logs", part(7 if closed else 8, 10))]
+    assert [*unlike_together(sets)] == []
+    for verb in ("check", "chain", "restore"):
+        options = ["--into", str(tmp_path / "out"), "--dry-run"] if verb == "restore" else []
+        result = tokar(verb, *options, *sets)
+        said = " ".join(result.printed.split())
+        assert "its content has changed" not in said
+        if closed:
+            assert f"{name(8)} was written after the one that is {name(7)} in {sets[1]}" in said
+            assert "check the storage" not in said
+        else:
+            assert f"edb.log is not log 0x7 as it was closed, which {name(8)} was written after" in said
+            assert f"{name(7)} is missing" in said
+            assert f"add the archive or folder that has {name(7)}" in said
+
+
+def test_a_full_current_log_that_the_next_one_contradicts_was_changed(tmp_path: Path) -> None:
+    ends = logs(7, 7, after=ALL[name(6)], filled=4)
+    sets = [made(tmp_path, "full", {**SNAPSHOT, "edb.log": ends[name(7)]}), made(tmp_path, "logs", part(8, 10))]
+    assert "edb.log is not the log that edb00008.log was written after" in " ".join(
+        tokar("chain", *sets).printed.split()
+    )

@@ -25,8 +25,7 @@ from tokar.replay.stream import RecordsError, RecordStream, number_of, position_
 from tokar.replay.undo import undo_open
 from tokar.sets.database_run import DatabaseRun
 from tokar.sets.facts import DatabaseFacts, FileFacts, LogFacts, SetFacts
-from tokar.sets.faults import Rules
-from tokar.sets.links import LinkFault, link
+from tokar.sets.links import LinkFault, altered, link
 from tokar.sets.logs import LogTable, stream_key
 from tokar.sets.need import Basis
 from tokar.storage.bytesource import ByteSource
@@ -129,7 +128,7 @@ def _look_beyond(target: Target, table: LogTable) -> None:
         generation = last.generation or 0
         for log in table.of(signature, generation + 1):
             if link(last, log).fault is LinkFault.CONTENT:
-                target.unplayed = Rules.LOG_ALTERED.of_log(last, log.name).message
+                target.unplayed = altered(last, log).message
     target.beyond = [
         log.name for log in table.logs if log.signature == signature and (log.generation or 0) > generation
     ]

@@ -67,6 +67,7 @@ _MARKS: Final = {
             *(FaultKind.LOG_UNREADABLE, FaultKind.LOG_OLDER, FaultKind.LOG_NAME, FaultKind.LOG_SIZE),
             *(FaultKind.LOG_PAGE_SIZE, FaultKind.LOG_BLANK, FaultKind.LOG_DAMAGED, FaultKind.LOG_TORN),
             *(FaultKind.LOG_SHORT, FaultKind.LINK_BROKEN, FaultKind.LOG_ALTERED, FaultKind.LOG_SIZES),
+            FaultKind.LOG_NOT_CLOSED,
         ),
         Mark.FAULTY,
     ),

@@ -32,7 +32,7 @@ _OF_LOGS: Final = {
     FaultKind.LOG_DAMAGED,
     FaultKind.LOG_TORN,
     FaultKind.LOG_SHORT,
-    FaultKind.LOG_ALTERED,
+    *(FaultKind.LOG_NOT_CLOSED, FaultKind.LOG_ALTERED),
 }
 """What is wrong with one log, whatever lies beside it."""
 

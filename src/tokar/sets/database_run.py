@@ -26,7 +26,7 @@ from tokar.sets.facts import DatabaseFacts, LogFacts
 from tokar.sets.fault_list import FaultCounter
 from tokar.sets.faults import Fault, FaultKind, Rule, Rules, Severity, first_of, in_order
 from tokar.sets.file_faults import database_faults, forked, log_fault
-from tokar.sets.links import LinkFault, LinkProof, link
+from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.sets.logs import LogTable, are_complete
 from tokar.sets.need import Basis, need_of
 from tokar.words import logs_text, noun, runs_of, some, spans
@@ -232,7 +232,7 @@ class DatabaseRun:
             self._note(own)
         elif not self._table.finds(log) or (hard and log.current):
             self._note(Rules.LOG_NOT_FOUND.of_log(log, log.generation, severity=severity, hard=hard))
-        if before is not None and before.current and link(before, log).fault is not LinkFault.TIME:
+        if before is not None and before.current and link(before, log).fault not in {LinkFault.TIME, LinkFault.CONTENT}:
             fault = Rules.CURRENT_NOT_LAST.of_log(before, before.generation, log.name, severity=severity)
             lost = fault.generations if severity is Severity.ERROR else (log.generation or 0,)
             self._note(replace(fault, generations=lost))  # recovery plays the current log, and ends with it
@@ -284,7 +284,7 @@ class DatabaseRun:
             if not self._explains(before):
                 needed = before.generation in self.need.generations  # it is this one whose content is not what it was
                 severity = Severity.ERROR if needed else severity
-                self._note(Rules.LOG_ALTERED.of_log(before, log.name, severity=severity))
+                self._note(altered(before, log, severity, hard=self.need.hard))
         elif found is LinkFault.SIZE:
             sizes = (log.expected_size, before.name, before.expected_size)
             self._note(Rules.LOG_SIZES.of_log(log, *sizes, before=before, severity=severity))

@@ -67,6 +67,7 @@ class FaultKind(StrEnum):
     LOG_TORN = "log-torn"
     LOG_SHORT = "log-short"
     LINK_BROKEN = "link-broken"
+    LOG_NOT_CLOSED = "log-not-closed"
     LOG_ALTERED = "log-altered"
     LOG_SIZES = "log-sizes"
     PATCH_MISSING = "patch-missing"
@@ -402,6 +403,13 @@ class Rules:
     LOG_ALTERED = Rule(FaultKind.LOG_ALTERED,
         "{} is not the log that {} was written after: its content has changed or is cut",
         "look for another copy of {0}", -590, loss=COMMITTED_DAMAGED)
+    LOG_NOT_CLOSED = Rule(FaultKind.LOG_NOT_CLOSED,
+        "{} is not log 0x{:X} as it was closed, which {} was written after: it is an earlier state of it, or was "
+        "changed; {} is missing",
+        "add the archive or folder that has {3}", -543, hard=-557, loss=COMMITTED_DAMAGED)
+    LOG_CLOSED_ELSEWHERE = Rule(FaultKind.LOG_NOT_CLOSED,
+        "{} is an earlier state of log 0x{:X}, or was changed: {} was written after the one that is {}",
+        "nothing for this restore: that one is whole, and takes its place", severity=Severity.WARNING)
     LOG_SIZES = Rule(FaultKind.LOG_SIZES, "{} has {} bytes by its header, {} has {}: logs of one stream have one size",
         "look for the logs of one stream; a change of the log size begins a new one",
         LOG_SIZE_DIFFERS, loss=COMMITTED_DAMAGED)

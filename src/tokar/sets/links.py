@@ -18,6 +18,9 @@ from tokar.sets.facts import LogFacts
 from tokar.sets.faults import Fault, Rules, Severity
 from tokar.sets.file_faults import log_fault
 
+_DIGITS: Final = {5, 8}
+"""Digits in the name of a closed log."""
+
 
 class LinkFault(StrEnum):
     """Why a log does not continue another, root cause first."""
@@ -74,11 +77,31 @@ def _link_content(earlier: LogFacts, later: LogFacts) -> Link:
     return Link(None, LinkProof.CONTENT)
 
 
+def altered(before: LogFacts, log: LogFacts, severity: Severity = Severity.ERROR, *, hard: bool = False) -> Fault:
+    """Return that a log is not what the next one was written after.
+
+    A current log that had room left may be an earlier state: the closed one has another name, and is not here.
+    """
+    content = before.content
+    full = content is not None and content.end + before.sector_size >= content.expected_size  # the last is a shadow
+    if not before.current or full:
+        return Rules.LOG_ALTERED.of_log(before, log.name, severity=severity)
+    words = before.generation, log.name, closed_name(before, log)
+    return Rules.LOG_NOT_CLOSED.of_log(before, *words, severity=severity, hard=hard)
+
+
+def closed_name(current: LogFacts, later: LogFacts) -> str:
+    """Return the name that a current log gets when it is closed, with as many digits as a later one has."""
+    stem, _, suffix = current.leaf.rpartition(".")
+    digits = len(later.leaf.rpartition(".")[0]) - len(stem)
+    return f"{stem}{current.generation or 0:0{digits if digits in _DIGITS else 5}X}.{suffix}"
+
+
 def break_fault(before: LogFacts, log: LogFacts, *, hard: bool = False) -> Fault:
     """Return why the next log there is does not continue another: what is wrong with the earlier one comes first."""
     found = link(before, log).fault
     if found is LinkFault.CONTENT:
-        return log_fault(before, Severity.ERROR, hard=hard, last=False) or Rules.LOG_ALTERED.of_log(before, log.name)
+        return log_fault(before, Severity.ERROR, hard=hard, last=False) or altered(before, log, hard=hard)
     if found is LinkFault.SIZE:
         return Rules.LOG_SIZES.of_log(log, log.expected_size, before.name, before.expected_size, before=before)
     return Rules.LINK_BROKEN.of_log(log, before.name, before=before, hard=hard)

@@ -23,9 +23,9 @@ from tokar.ese.values import LogTime, Signature
 from tokar.names import leaf_of, printable
 from tokar.sets.by_generation import Copy, LogsByGeneration
 from tokar.sets.facts import LogFacts
-from tokar.sets.faults import Fault, Rules, Severity
+from tokar.sets.faults import Fault, FaultKind, Rules, Severity
 from tokar.sets.file_faults import log_fault
-from tokar.sets.links import LinkFault, LinkProof, link
+from tokar.sets.links import LinkFault, LinkProof, altered, link
 from tokar.words import some
 
 BASE_LENGTH: Final = 3
@@ -450,7 +450,9 @@ class LogTable:
         faults = (log_fault(log, Severity.WARNING, hard=hard, last=False) for hard in (False, True))
         fault, after = next(filter(None, faults), None), self.contradicting(log)
         if fault is None and after is not None:
-            fault = Rules.LOG_ALTERED.of_log(log, after.name, severity=Severity.WARNING)
+            fault = altered(log, after, Severity.WARNING)
+            if fault.kind is FaultKind.LOG_NOT_CLOSED:
+                return Rules.LOG_CLOSED_ELSEWHERE.of_log(log, log.generation, after.name, whole)
         step = f"nothing for this restore: {whole} is whole, and takes its place; check the storage"
         return fault and replace(fault, next_step=step)
 
