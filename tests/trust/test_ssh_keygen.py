@@ -140,6 +140,12 @@ def test_what_ssh_keygen_would_read_for_ever_it_is_not_given(name: str, tmp_path
         ssh_keygen.demand_key(tmp_path / "key")
 
 
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs files that the system makes as they are read")
+def test_what_may_be_gone_when_it_is_read_again_is_no_key() -> None:
+    with pytest.raises(StorageError, match="a file is wanted"):
+        ssh_keygen.demand_key("/proc/version")
+
+
 def test_a_key_that_wants_a_passphrase_is_a_key_and_cannot_sign_without_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

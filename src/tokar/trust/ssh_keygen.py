@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tokar import names
-from tokar.errors import SigningError, storage_errors
+from tokar.errors import SigningError, StorageError, storage_errors
 from tokar.format.sshsig import NAMESPACE, SshSignature
 from tokar.storage.bytesource import read_whole
 from tokar.storage.sink import make_temporary, write_all
@@ -80,7 +80,8 @@ def demand_key(key: Path | str) -> None:
         StorageError: It cannot be read.
         InputError: It is too large to be one.
     """
-    read_whole(key, _MAX_KEY_SIZE)
+    if read_whole(key, _MAX_KEY_SIZE) and not os.stat(key).st_size:  # noqa: PTH116 - a path or text
+        raise StorageError("what is read of it may be gone when it is read again, and a file is wanted", path=key)
     beside = Path(f"{key}.pub")  # ssh-keygen looks there too
     if beside.exists():
         read_whole(beside, _MAX_KEY_SIZE)
