@@ -1,7 +1,8 @@
 """What work in this stack (Python, typer, BLAKE3) cannot do without, and nothing else: the floors below tokar.
 
     python -m benchmarks.floor verify ARCHIVE          reads and hashes every byte once, in two threads
-    python -m benchmarks.floor create ARCHIVE FOLDER   reads, hashes, writes and syncs, in two threads
+    python -m benchmarks.floor create ARCHIVE FOLDER   reads, hashes, writes and syncs, in two threads; with --sums a
+                                                       third sums up all pages of 8 KiB
     python -m benchmarks.floor restore FOLDER OUT      writes the files of FOLDER as new ones, which are then called OUT
 
 There is no plan, lock or journal, nothing is compared or parsed, and what `create` writes is no archive. As in tokar,
@@ -19,6 +20,7 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated
 from zlib import crc32
 
 import typer
@@ -29,6 +31,8 @@ from tokar.storage.durable import WRITE_BEHIND, write_behind
 _PIECE = 1 << 20
 _VERIFIED = 1 << 19  # bytes that a thread of `verify` reads at once: they stay in the processor's own memory
 _WRITTEN = 1 << 16  # bytes that are written at once: for larger writes Linux takes larger pieces of memory, at a price
+_PAGE = 8 << 10
+_SUMMED = 1 << 18  # bytes of pages that are summed up at once: they stay in the processor's own memory
 _BATCH = 8 << 20  # bytes that such a thread reads before it takes others
 _SMALL = 1 << 16  # bytes; larger files are handed from thread to thread
 _HEAD, _FILE, _DATA = struct.Struct("<4sI8sQ"), struct.Struct("<IHBBQqHBBI"), struct.Struct("<IIIB3x")
@@ -60,13 +64,22 @@ def verify(archive: Path) -> None:
 
 
 @app.command()
-def create(archive: Path, folder: Path) -> None:
+def create(archive: Path, folder: Path, sums: Annotated[bool, typer.Option("--sums")] = False) -> None:
     """Write the files of a folder one after the other into one."""
     target = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     output = _Output(target)
     small, large = _by_size(folder)
+    given: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
+    summed: queue.SimpleQueue[None] = queue.SimpleQueue()
+    if sums:
+        threading.Thread(target=_sum, args=(given, summed)).start()
     for _, data in _handed(large):
+        if sums:
+            given.put(data)
         output.write(data)
+        if sums:
+            summed.get()
+    given.put(None)
     half = len(small) // 2 if len(small) >= _MANY else 0
     at = output.done + sum(_packed_size(path) for path in small[:half])
     child = os.fork() if half else -1
@@ -100,6 +113,20 @@ def restore(folder: Path, out: Path) -> None:
     staging.rename(out)
     above = os.open(out.parent, os.O_RDONLY)
     os.fsync(above)
+
+
+def _sum(given: queue.SimpleQueue[memoryview | None], summed: queue.SimpleQueue[None]) -> None:
+    """Sum up the pages of 8 KiB in what is given."""
+    import numpy as np  # noqa: PLC0415 - start-up time
+
+    from tokar.ese.blocksums import BlockSums  # noqa: PLC0415
+
+    sums = BlockSums(_PAGE, _PIECE // _PAGE)
+    while (data := given.get()) is not None:
+        for start in range(0, len(data), _SUMMED):
+            part = data[start : start + _SUMMED]
+            sums.sums(np.frombuffer(part[: len(part) // _PAGE * _PAGE], "<u8").reshape(-1, _PAGE // 8))
+        summed.put(None)
 
 
 def _by_size(folder: Path) -> tuple[list[str], list[str]]:

@@ -181,8 +181,12 @@ def _pages(work: Path, mebibytes: int) -> Iterator[Row]:
         name="create-pages",
         what="databases with pages of 4, 8 and 32 KiB: create with pages examined, and without",
         make=partial(_make_databases, folder, 2 * mebibytes),
-        jobs=(Job("create --no-examine", f"{_CREATE} --no-examine {stored} {folder}", stored), created),
-        limits=(("create", "create --no-examine", 1.15),),
+        jobs=(
+            Job("create --no-examine", f"{_CREATE} --no-examine {stored} {folder}", stored),
+            Job("floor", f"{_FLOOR} create --sums {stored} {folder}", stored),
+            created,
+        ),
+        limits=(("create", "create --no-examine", 1.15), ("create", "floor", 1.1)),
         synced=True,
     )
     file, archive = one / "8192.edb", work / "database.tokar"

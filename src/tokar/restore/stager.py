@@ -24,6 +24,9 @@ _PROGRESS_STEP: Final = 1 << 20  # bytes between two calls of the progress callb
 _TIMES_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
 _MANY_FILES: Final = 2000  # from how many on a pool is worth forking
 _SMALL_SIZE: Final = 1 << 16  # bytes; larger files are read and written by threads, so one process is enough
+# Bytes of one write. A larger one, where so many pages begin, Linux wants to keep in one piece of memory of its size,
+# and looks for that several times as long as all else takes.
+_AT_ONCE: Final = 1 << 16
 _BLOCK: Final = 256  # neighbouring files that one process stages, since they are read together
 
 
@@ -232,7 +235,7 @@ class Stager:
                 if hole:
                     os.lseek(descriptor, size, os.SEEK_SET)
                     hole = False
-                write_all(descriptor, [data], size)
+                _write(descriptor, memoryview(data))
             size += chunk.size
             if size - begun >= durable.WRITE_BEHIND:
                 durable.write_behind(descriptor, begun, size - begun)
@@ -275,3 +278,8 @@ class Stager:
                 finally:
                     os.close(descriptor)
             staging.sync()
+
+
+def _write(descriptor: int, data: memoryview) -> None:
+    for start in range(0, len(data), _AT_ONCE):
+        write_all(descriptor, [data[start : start + _AT_ONCE]])

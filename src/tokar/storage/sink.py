@@ -27,8 +27,6 @@ _KEPT_CHARACTERS = 60  # of the name, in the temporary one: 240 bytes at most, o
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
 _TRIES: Final = 8
-# Bytes of one write. For larger ones Linux takes larger pieces of memory, which costs it several times as much.
-_AT_ONCE: Final = 1 << 16
 _SHARE_CONTENT: Final = 0x40049409  # FICLONE of Linux: where it is not known, the content is copied
 
 
@@ -85,7 +83,7 @@ class FileSink:
     def write(self, parts: Sequence[Buffer]) -> None:
         """Write all parts. Raises StorageError where the operating system refuses: the disk may be full."""
         with storage_errors("write", self.path):
-            self._size += write_all(self._descriptor, parts, self._size)
+            self._size += write_all(self._descriptor, parts)
         if self._size - self._begun >= durable.WRITE_BEHIND:
             durable.write_behind(self._descriptor, self._begun, self._size - self._begun)
             self._begun = self._size
@@ -110,7 +108,7 @@ class FileSink:
                 os.lseek(self._descriptor, 0, os.SEEK_END)
             else:
                 for offset in range(0, size, PIECE):
-                    write_all(self._descriptor, [source.read(offset, min(PIECE, size - offset))], offset)
+                    write_all(self._descriptor, [source.read(offset, min(PIECE, size - offset))])
         self._size = self._begun = size
 
     def sync(self) -> None:
@@ -364,45 +362,19 @@ def _kind_of(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def write_all(descriptor: int, parts: Sequence[Buffer], position: int = 0) -> int:
-    """Write all parts to a descriptor, however the operating system cuts them; return their bytes.
-
-    Args:
-        descriptor: Where to.
-        parts: What.
-        position: Where in its file the first of them lands; what is large is cut by places there.
-    """
+def write_all(descriptor: int, parts: Sequence[Buffer]) -> int:
+    """Write all parts to a descriptor, however the operating system cuts them; return their bytes."""
     total = sum(memoryview(part).nbytes for part in parts)
-    for piece in [parts] if total <= _AT_ONCE else _pieces(parts, position):
-        _write_piece(descriptor, piece)
-    return total
-
-
-def _pieces(parts: Sequence[Buffer], position: int) -> Iterator[list[memoryview]]:
-    """Yield the parts anew, cut where multiples of `_AT_ONCE` lie in the file."""
-    piece: list[memoryview] = []
-    room = _AT_ONCE - position % _AT_ONCE
-    for part in parts:
-        view = memoryview(part).cast("B")
-        while len(view) >= room:
-            yield [*piece, view[:room]]
-            view, piece, room = view[room:], [], _AT_ONCE
-        piece.append(view)
-        room -= len(view)
-    yield piece
-
-
-def _write_piece(descriptor: int, parts: Sequence[Buffer]) -> None:
     if hasattr(os, "writev") and len(parts) > 1:
-        total = sum(memoryview(part).nbytes for part in parts)
         written = os.writev(descriptor, parts)
         if written == total:
-            return
+            return total
         parts = _remaining(parts, written)
     for part in parts:
         view = memoryview(part).cast("B")
         while view:
             view = view[os.write(descriptor, view) :]
+    return total
 
 
 def _remaining(parts: Sequence[Buffer], written: int) -> list[memoryview]:
