@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from real_sets import rewritten
+from command_line import done
+from command_line import tokar as tokar_command
+from real_sets import header, rewritten
 from recovery_sets import (
     DATABASE,
     OTHER_STREAM,
@@ -20,6 +22,7 @@ from recovery_sets import (
     moment,
     prior_of,
     streaming,
+    write,
 )
 
 import tokar
@@ -720,3 +723,45 @@ def test_an_increment_of_one_server_is_not_judged_by_the_full_of_another(store: 
     store.add("inc-b", part(8, 9))
     lines = [store.chain.outcome_of(at).word for at in range(3)]
     assert Word.NOT_RESTORABLE not in lines
+
+
+def unknown(generation: int) -> dict[str, bytes]:
+    """A log of a format that is not known."""
+    name = name_of(generation)
+    files = {name: TOP[generation]}
+    header(name, (32, (9).to_bytes(4, "little")))(files)
+    return files
+
+
+@pytest.mark.parametrize("current", [False, True])
+def test_a_needed_log_of_an_unknown_format_in_a_set_of_its_own_is_placed(store: Store, *, current: bool) -> None:
+    store.add("db", {DATABASE: bytes(dirty(7, 7)), **({"edb.log": TOP[8]} if current else {})}, "full")
+    store.add("odd", unknown(7))
+    if not current:
+        store.add("later", part(8, 9))
+    chain = store.chain
+    assert {chain.outcome_of(at).word for at in range(len(chain.sets))} == {Word.NOT_PROVEN}
+    names = [log.name for log in restorable(chain).logs]
+    assert names == [name_of(7), "edb.log"] if current else [name_of(7), name_of(8), name_of(9)]
+
+
+def test_a_hole_beside_a_log_of_an_unknown_format_is_still_one(store: Store) -> None:
+    store.add("db", {DATABASE: bytes(dirty(6, 8))}, "full")
+    store.add("odd", unknown(7))
+    store.add("later", part(8, 9))
+    assert store.chain.outcome is not None
+    assert store.chain.outcome.word is Word.NOT_RESTORABLE
+    with pytest.raises(NotRestorableError, match="0x6"):
+        restorable(store.chain)
+
+
+@pytest.mark.parametrize("name", [name_of(7), "edb.log"])
+def test_a_log_with_the_header_of_a_checkpoint_is_damaged_and_not_missing(tmp_path: Path, name: str) -> None:
+    files = {DATABASE: bytes(dirty(5, 7)), **part(5, 6), name: TOP[7]}
+    header(name, (667, (4).to_bytes(4, "little")))(files)
+    lone = done("create", tmp_path / "log.tokar", write(tmp_path / "log", {name: files.pop(name), **part(6, 6)}))
+    assert f"{name}: taken for a log by its name; its header is that of a checkpoint" in lone.stderr
+    done("create", "-q", tmp_path / "db.tokar", write(tmp_path / "db", files))
+    result = tokar_command("check", tmp_path / "db.tokar", tmp_path / "log.tokar")
+    assert result.stdout.splitlines()[-1].endswith(f"{name} cannot be read: a checkpoint by its header")
+    assert result.exit_code == 9

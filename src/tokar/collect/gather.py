@@ -55,7 +55,9 @@ _NEVER_BY_NAME: Final = {
     NameRole.TEMPORARY_DATABASE: "a temporary database",
     NameRole.REPAIR_REPORT: "the report of an integrity check or a repair (esentutl /g, /p)",
 }
+_NO_LOGS: Final = {FileKind.CHECKPOINT, FileKind.FLUSH_MAP}
 _LEFT_OUT_BY_NAME: Final = {NameRole.CHECKPOINT, NameRole.FLUSH_MAP, NameRole.RESERVE, NameRole.SHADOW_LOG}
+_MADE_ANEW: Final = "a {} file, rebuilt by the engine"
 _ORDER: Final = {"database": 0, "streaming-file": 0, "log": 1, "patch": 2, "unknown": 3}
 
 
@@ -75,6 +77,7 @@ class Gatherer:
         self._candidates = Candidates()
         self._named: set[str] = set()  # real paths of files that were named
         self._doubtful = Candidates()  # files with names of logs, whose content does not say so
+        self._made_anew: dict[str, str] = {}  # those of them with the header of what the engine makes anew, which
         self._next = Candidates()  # logs that were being prepared
         # What names databases, by the keys of their leaves, and of these in the folder of the log that names them.
         self._expected: dict[str, str] = {}
@@ -190,7 +193,9 @@ class Gatherer:
         log = one._replace(kind="log", base=(by_name.base or "").lower(), generation=by_name.generation)
         if by_name.role is NameRole.NEXT_LOG:
             self._next.append(log._replace(token=self._token(one.name, "log")))
-        elif by_name.role in _BY_NAME and identity.kind is FileKind.UNKNOWN:
+        elif by_name.role in _BY_NAME and identity.kind in {FileKind.UNKNOWN, *_NO_LOGS}:
+            if identity.kind in _NO_LOGS:
+                self._made_anew[one.name] = _words(identity)
             self._doubtful.append(log._replace(token=self._token(one.name, "log")))
         else:
             return False
@@ -224,7 +229,7 @@ class Gatherer:
                 return kind, reason
         if identity.kind is not FileKind.UNKNOWN:
             is_told = identity.kind is not FileKind.RESERVE or by_name.role is NameRole.RESERVE
-            made_anew = f"a {identity.kind.value.replace('-', ' ')} file, rebuilt by the engine"
+            made_anew = _MADE_ANEW.format(_words(identity))
             return (
                 None,
                 made_anew if is_told else f"there is {identity.lacks} in it, and the engine has no such name",
@@ -313,12 +318,16 @@ class Gatherer:
         streams = {(_folder_of(one), one.base) for one in self._candidates}
         for one in self._doubtful:
             if (_folder_of(one), one.base) in streams:
-                what = "its header is not that of a log" if one.state.size else "it is empty"
+                other = self._made_anew.get(one.name)
+                told = f"its header is that of a {other}" if other else "its header is not that of a log"
+                what = told if one.state.size else "it is empty"
                 self._notes.append(f"{one.name}: taken for a log by its name; {what}")
                 self._cannot_read(one.path, self._parsed(one))
                 self._candidates.append(one)
             else:
-                self._left_out.append(NotTaken(one.name, "not recognised"))
+                made_anew = self._made_anew.get(one.name)
+                reason = _MADE_ANEW.format(made_anew) if made_anew else "not recognised"
+                self._left_out.append(NotTaken(one.name, reason))
 
     def _parsed(self, one: Candidate) -> FileName:
         return parse_file_name(leaf_of(one.name), self._base)
@@ -435,3 +444,7 @@ _UNKNOWN: Final = Identity(kind=FileKind.UNKNOWN)
 def _lacks(identity: Identity, size: int) -> str:
     """Return what there is in a file in place of a header."""
     return (identity.lacks or f"no header ({size} bytes are too few)") if size else "nothing"
+
+
+def _words(identity: Identity) -> str:
+    return identity.kind.value.replace("-", " ")

@@ -397,6 +397,8 @@ def _entry_in(copies: Sequence[Copy], at: int) -> int | None:
 
 
 def _proof(before: Version | None, version: Version) -> str:
+    if before is not None and version.facts.is_opaque:
+        return "number"
     if before is None or (before.stream, before.generation + 1) != (version.stream, version.generation):
         return "first"
     found = link(before.facts, version.facts).proof

@@ -66,7 +66,7 @@ def follow(
         return LogRun(stream, logs, (), floor, start, hard)
     run = _own_before(logs, number, last)
     while True:
-        found = logs.following(last)
+        found = logs.following(last) or logs.by_number(stream, last.generation + 1, last)
         own = _own(found, number, wanted)
         found = [one for one in found if one.is_found] or found
         if len(own or found) != 1:
@@ -93,7 +93,7 @@ def _own(found: Sequence[Version], number: int, wanted: Wanted) -> list[Version]
 
 def _first_version(logs: LogTable, number: int, stream: bytes, start: int, wanted: Wanted) -> Version | None:
     """Return the log with which recovery begins: the set's own, else the only one there is."""
-    found = logs.versions(stream, start)
+    found = logs.versions(stream, start) or logs.by_number(stream, start)
     own = _own(found, number, wanted)
     if own:
         return own[0]

@@ -280,6 +280,18 @@ class LogTable:
         found = self.versions(version.stream, version.generation + 1)
         return [one for one in found if link(version.facts, one.facts).fault is None]
 
+    def by_number(self, stream: bytes, generation: int, before: Version | None = None) -> list[Version]:
+        """Return the logs that go on by their number alone: those of unknown formats, and those after one of them.
+
+        Args:
+            stream: The stream of the others.
+            generation: The generation.
+            before: The log before; None where it is the first one.
+        """
+        own = self.versions(stream, generation)
+        is_after = before is not None and before.facts.is_opaque
+        return own if own and is_after else [] if own else [*self._at(None, generation).values()]
+
     def preceding(self, version: Version) -> list[Version]:
         """Return the logs that one continues; there can only be one, unless numbers are all there is to go by."""
         found = self.versions(version.stream, version.generation - 1)

@@ -76,7 +76,8 @@ def need_of(facts: DatabaseFacts) -> Need:
     """Return which logs a database needs."""
     header = facts.header
     if header is None:
-        why = facts.note if facts.recognised else "not a database of a known format"
+        lacks = f": {facts.note}" if facts.note else ""
+        why = facts.note if facts.recognised else f"not a database of a known format{lacks}"
         return Need(basis=Basis.UNUSABLE if facts.damaged and facts.recognised else Basis.UNKNOWN, why=why)
     if facts.temporary or header.state in _UNUSABLE:
         why = _UNUSABLE.get(header.state, "") if header.state else ""

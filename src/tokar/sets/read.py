@@ -46,6 +46,8 @@ from tokar.sets.recorded import RecordedFacts
 from tokar.storage.bytesource import FileSource
 
 _CHECKPOINT_SIZE: Final = 8192
+_LOG_NAMES: Final = {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}
+_NEVER_LOGS: Final = {FileKind.CHECKPOINT, FileKind.FLUSH_MAP}
 _NEVER: Final = {NameRole.NEXT_LOG, NameRole.SHADOW_LOG, NameRole.RESERVE, NameRole.REPAIR_REPORT}
 """Names of files that are no part of a set, whatever is in them: the log being prepared may carry an old header."""
 _DATABASES: Final = {FileKind.DATABASE, FileKind.TEMPORARY_DATABASE}
@@ -166,6 +168,8 @@ class SetReader:
         facts: FileFacts | None
         if file.is_patch:
             facts = PatchFacts(**_base(file), trailer=seen.trailer)
+        elif file.by_name.role in _LOG_NAMES and identity.kind in _NEVER_LOGS:
+            facts = _named_log(file, damaged=True, note=f"a {identity.kind.value.replace('-', ' ')} by its header")
         elif identity.kind is FileKind.CHECKPOINT:
             facts = _checkpoint(file, identity.header)
         elif identity.kind is FileKind.FLUSH_MAP:
@@ -325,7 +329,7 @@ def _unknown(file: SetFile, identity: Identity) -> FileFacts | None:
     if file.role is tokens.Role.DATABASE or (file.role is None and file.name.lower().endswith(DATABASE_SUFFIXES)):
         recognised = identity.kind is not FileKind.UNKNOWN or not file.size
         return DatabaseFacts(**_base(file), recognised=recognised, damaged=True, note=identity.lacks)
-    if file.role is tokens.Role.LOG or by_name in {NameRole.NUMBERED_LOG, NameRole.CURRENT_LOG}:
+    if file.role is tokens.Role.LOG or by_name in _LOG_NAMES:
         return _named_log(file, damaged=True, note=identity.lacks)
     if by_name is NameRole.FLUSH_MAP:
         return _flush_map(file, None)
