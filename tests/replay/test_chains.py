@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lab_sets import lab_sets
 from replay_logs import record
 from replay_pages import older, page_in, put_page
 from replay_sets import after, belkasoft, catroot, rathbun
@@ -212,6 +213,34 @@ def test_where_following_ends_only_what_no_later_record_mends_counts() -> None:
     assert lost.halt("why", None) == ChainFacts(why_not="why", changes=2, is_halted=True)
     assert [off.page for off in foreign.halt("why", None).off] == [5]
     assert foreign.halt("why", -501).code == -501
+
+
+def test_where_following_ends_no_blank_page_is_called_lost_for_what_later_logs_write() -> None:
+    report = PageReport(page_size=4096, lost=(7,), unlinked=((7, 8),))
+    one = Follower(a_store(a_page(dbtime=103)), Bounds(-1, 1 << 62), report=report)
+    for at, step in enumerate(STEPS):
+        one.follow(step, at, must=False)
+    halted = one.halt("why", None)
+    assert (halted.off_count, halted.unwritten, halted.unlinked) == (1, (), ())
+
+
+@pytest.mark.parametrize(
+    ("title", "off"),
+    [
+        ("certadm crashed", ["page 24 is at 0x13a, and edb.log, the last log, has no record after 0x139"]),
+        ("certadm crashed, busy", []),  # no page was written since it was begun
+    ],
+)
+def test_pages_from_after_a_last_log_without_records_are_named(title: str, off: list[str], tmp_path: Path) -> None:
+    """Whatever its records are: its header says how far the database had come when it was begun."""
+    files = lab_sets()[title].files
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data[:4096].ljust(len(data), b"\0") if name == "edb.log" else data)
+    with open_set([tmp_path]) as found:
+        facts = with_chains(found.facts, found.open)
+    chain = next(one.chain for one in facts.databases if one.name.endswith("2.edb"))
+    assert chain is not None
+    assert [one.text for one in chain.off] == off
 
 
 def test_a_session_that_does_not_fit_does_not_end_it() -> None:

@@ -241,6 +241,9 @@ def tries(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ("certadm shut down", "nothing", "put a page of another database in place", 2),
         ("edbbcli shut down", "keep all files in a folder too", "change the page size in a header", 125),
         ("ntdsbcli shut down", "shut down in another log", "write a few bytes at the end of the last log", 96),
+        ("certadm crashed", "nothing", "zero the end of a log", 2),
+        ("certadm crashed", "zero the end of a log", "ask for committed logs that are not here", 131790),
+        ("certadm crashed", "ask for committed logs that are not here", "zero the end of a log", 131790),
     ],
 )
 def test_judge_and_engine_agree_where_they_once_did_not(

@@ -176,19 +176,19 @@ class Follower(PageRedo):
             self._noted.add(page)
             self.clashes.append(Clash(kind, page, self.position, self.kind, text))
 
-    def note_ahead(self, report: PageReport, known: int) -> None:
+    def note_ahead(self, report: PageReport, known: int, end: str = "header and logs come to") -> None:
         """Note the pages that are ahead of everything: each change of one is logged before it is written."""
         known = max(known, self.highest)
         for page in range(1, self.store.last_page + 1) if report.highest_dbtime > known else ():
             found = self.store.dbtime_in_file(page)
             if found is not None and known < found < LOWEST_SPECIAL_DBTIME:
-                text = f"page {page} is at {found:#x}, and header and logs come to {known:#x}"
+                text = f"page {page} is at {found:#x}, and {end} {known:#x}"
                 self.note(Contradiction.FOREIGN, page, text)
 
     def halt(self, why: str, code: int | None) -> ChainFacts:
         """Return what was found up to where following ended. What is in doubt there, later records may have settled."""
         if code is None and self.clashes:
-            return self._facts(self.clashes)
+            return replace(self._facts(self.clashes), unwritten=(), unlinked=())
         return ChainFacts(why_not=why, changes=self.changes, is_halted=True, code=code)
 
     def finish(self, end: int = 0) -> ChainFacts:
@@ -336,14 +336,35 @@ def _follow(stream: Stream, open_file: OpenFile) -> dict[int, ChainFacts]:
         why, at = str(error), error.position if isinstance(error, RecordsError) else None
         is_known = at is not None and player is not None and TRIED.issuperset(player.records)
         codes = {id(one.facts): _code_of(one, at) if is_known else None for one in stream.targets}
+        if at is not None:
+            _note_ahead_of_begun(stream, followers, open_file)
         return {key: one.halt(why, codes[key]) for key, one in followers.items()}
     if player.odd:
         return {key: one.halt(player.odd, None) for key, one in followers.items()}
     high = stream.logs[-1].generation or 0
     for one in stream.targets:
-        if one.low and one.header.consistent_position.is_set and not one.header.repair_count and one.facts.pages:
-            followers[id(one.facts)].note_ahead(one.facts.pages, one.header.dbtime)
+        _note_ahead(one, followers[id(one.facts)])
     return {key: replace(follower.finish(player.position), high=high) for key, follower in followers.items()}
+
+
+def _note_ahead(target: Target, follower: Follower, listed: int = 0, end: str = "header and logs come to") -> None:
+    """Note the pages that are ahead of everything. `listed`: a dbtime that all logs together come to."""
+    header, report = target.header, target.facts.pages
+    if target.low and header.consistent_position.is_set and not header.repair_count and report:
+        follower.note_ahead(report, max(header.dbtime, listed), end)
+
+
+def _note_ahead_of_begun(stream: Stream, followers: Mapping[int, Follower], open_file: OpenFile) -> None:
+    """Hold pages against a last log without records: its header says how far each database had come before it."""
+    last = stream.logs[-1]
+    if last.content is None or not last.content.is_blank:
+        return
+    listed = {one.signature: one.dbtime for one in attached_first([last], open_file).attachments}
+    for one in stream.targets:
+        if came := listed.get(one.header.signature):
+            follower = followers[id(one.facts)]
+            follower.position = (last.generation or 0) << 32
+            _note_ahead(one, follower, came, f"{last.name}, the last log, has no record after")
 
 
 def _code_of(target: Target, position: int | None) -> int | None:
