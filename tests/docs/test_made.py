@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import html
+import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
-from docs.__main__ import MAN, made
+from docs.__main__ import MAN
 from docs.verbs import Verb, program
 
 from tokar import cli, codes, errors
@@ -19,14 +23,27 @@ from tokar.sets.faults import FaultKind
 ROOT = Path(__file__).parents[2]
 
 
+PRINTED = (
+    "import json; from docs.__main__ import made; print(json.dumps({str(at): text for at, text in made().items()}))"
+)
+
+
 @pytest.fixture(scope="module")
 def files() -> dict[str, str]:
-    return {path.relative_to(ROOT).as_posix(): text for path, text in made().items()}
+    """What would be made, by a process in which no other test has had a hand in the verbs."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOKAR_")}
+    command = [sys.executable, "-c", PRINTED]
+    result = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    return {Path(path).relative_to(ROOT).as_posix(): text for path, text in json.loads(result.stdout).items()}
 
 
 def test_the_files_are_as_they_would_be_made_now(files: dict[str, str]) -> None:
-    stale = [name for name, text in files.items() if (ROOT / name).read_text(encoding="utf-8") != text]
-    assert stale == [], "make docs"
+    stale = {
+        name: [*unified_diff(there.splitlines(), text.splitlines(), lineterm="", n=0)]
+        for name, text in files.items()
+        if (there := (ROOT / name).read_text(encoding="utf-8")) != text
+    }
+    assert stale == {}, "make docs"
     assert {path.relative_to(ROOT).as_posix() for path in MAN.iterdir()} == {one for one in files if one.endswith(".1")}
 
 
