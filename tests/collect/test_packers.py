@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from encrypted import make_identity, recipients, ring
 from small_sets import checkpoint, write
 
 from tokar.collect import packers
@@ -18,8 +19,10 @@ from tokar.collect.examine import Findings
 from tokar.collect.found import Rest
 from tokar.errors import ArchiveError, InputError, SourceChangedError, StorageError
 from tokar.format import records
+from tokar.format.archive import Archive
 from tokar.format.compression import Compression
 from tokar.format.small_run import Run
+from tokar.format.verify import verify
 from tokar.storage.sink import FileSink
 
 if TYPE_CHECKING:
@@ -97,6 +100,16 @@ def demand_same_error(collection: Collection, tmp_path: Path) -> ArchiveError:
 @pytest.mark.parametrize("level", [None, 1])
 def test_several_processes_write_the_same_bytes(tmp_path: Path, level: int | None) -> None:
     demand_alike(gathered(folder(tmp_path)), tmp_path, level)
+
+
+def test_what_several_processes_encrypt_is_opened_with_every_digest(tmp_path: Path) -> None:
+    identity = make_identity(tmp_path)
+    request = CollectRequest(paths=[str(folder(tmp_path))], take_all=True, recipients=recipients(identity))
+    out = tmp_path / "a.tokar"
+    collect(gather(request), FileSink(out), processes=3, findings=Findings())
+    with Archive(out, ring(identity)) as archive:
+        verify(archive, content=True).demand()
+        assert {entry.name: archive.read(entry) for entry in archive.entries} == FILES
 
 
 def test_what_is_not_for_a_copy_is_done_in_its_place(tmp_path: Path) -> None:

@@ -39,12 +39,8 @@ from tokar.storage.sink import FileSink, Sink
 from tokar.trust.signatures import Signer
 
 KINDS: Final = ("full", "logs", "collected")
-_SMALL_SIZE: Final = 1 << 16  # bytes up to which a file is read in one piece
 _MAX_SEEN: Final = 8  # files that an error lists
 _MAX_LIST_SIZE: Final = 180 * 1024  # bytes of each of two lists in SUMM, which holds 1 MiB
-# O_NONBLOCK so that a pipe that took the place of a file does not keep us waiting.
-_OPEN_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
-_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ class BackupSet:
     label: str  # Where it is: a path
     id: bytes  # Archive id, 16 bytes
     root: bytes  # Root, 32 bytes
-    kind: str  # `full`, `logs` or `collected`. It explains, and never decides
+    kind: str  # `full`, `logs` or `collected`. It decides only whether a current log is wanted: SFT-10
     profile: str = ""  # The token profile
     created: str = ""  # When the archive was begun, as text
     server: str | None = None  # The server it came from; None where it does not say
