@@ -20,7 +20,7 @@ LAYERS = [
     {"errors", "_version"},
     {"as_json", "codes", "tokens", "names", "redact"},
     {"namelist", "signals", "words"},
-    {"storage"},
+    {"processes", "storage"},
     {"ese", "format"},
     {"trust"},
     {"salvage"},

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from restore_helpers import Reader, entry, piece, plan_of, timed, tree
 
+from tokar import processes
 from tokar.errors import IntegrityError, StorageError
 from tokar.restore import stager as contents
-from tokar.restore import workers as pool
 from tokar.restore.place import Report, place
 from tokar.storage import durable
 
@@ -143,7 +143,7 @@ def test_where_nothing_can_be_forked_one_process_does_all(tmp_path: Path, monkey
 
 
 def test_a_share_that_is_said_to_be_done_and_is_not_is_noticed(tmp_path: Path) -> None:
-    reader = Troubled(helped()[5], here=False, act=lambda: os._exit(pool._DONE))
+    reader = Troubled(helped()[5], here=False, act=lambda: os._exit(processes.DONE))
     with pytest.raises(StorageError, match="of 100 files were staged"):
         place(plan_of(FILES, into=str(tmp_path / "out")), reader, processes=3)
     assert list(tmp_path.iterdir()) == []

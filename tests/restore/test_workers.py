@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tokar.restore.workers import Tally, WorkerPool, useful_processes
+from tokar.restore.workers import Tally, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,7 +195,3 @@ os.kill(os.getpid(), signal.SIGKILL)
     while not is_gone(int(completed.stdout)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert is_gone(int(completed.stdout))
-
-
-def test_there_is_at_least_one_useful_process() -> None:
-    assert 1 <= useful_processes() <= min(os.cpu_count() or 1, 4)

@@ -22,7 +22,7 @@ from tokar.collect.found import MOST_NOTES
 from tokar.errors import InputError
 from tokar.format.compression import Compression
 from tokar.format.writer import Sealed
-from tokar.restore.workers import useful_processes
+from tokar.processes import useful_processes
 from tokar.storage.sink import PipeSink, Sink
 from tokar.tokens import token_name
 from tokar.words import count_text

@@ -33,6 +33,7 @@ from tokar.cli.options import (
 )
 from tokar.errors import ArchiveError, InputError
 from tokar.format.archive import Archive
+from tokar.processes import useful_processes
 from tokar.restore.chosen import ChosenSets, OpenSets
 from tokar.restore.next_steps import Guidance, Register
 from tokar.restore.options import RestoreOptions, parse_generation
@@ -40,7 +41,6 @@ from tokar.restore.paths import joined, parse_map
 from tokar.restore.place import Report
 from tokar.restore.plan import Existing, Plan
 from tokar.restore.prepare import place_sets, plan_restore
-from tokar.restore.workers import useful_processes
 from tokar.sets.choose import ChainSelection, NotPlaced, NotRestorableError
 from tokar.words import count_text, log_range, some
 

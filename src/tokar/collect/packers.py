@@ -34,7 +34,7 @@ from tokar.format.ledger import NO_ENTRIES, PackedRun, RunSizes, RunStart
 from tokar.format.records import PAGE_ENTRY_SIZE
 from tokar.format.small_run import Run
 from tokar.names import SeenDigests
-from tokar.restore.workers import Worker, fork
+from tokar.processes import ForkedCopy, fork
 
 _MANY: Final = 2000  # files from which on copies are worth forking
 _LONGEST: Final = 256  # files of a run
@@ -95,11 +95,11 @@ class _State(Enum):
     BACK = auto()  # This process has to do it
 
 
-class _Packer(Worker):
+class _Packer(ForkedCopy):
     """A copy, seen from where it was forked."""
 
     def __init__(self, process: int, pipe: int, orders: int, memory: mmap.mmap) -> None:
-        super().__init__(0, process, pipe)
+        super().__init__(process, pipe)
         self._orders = orders
         self.memory = memory
 

@@ -13,23 +13,16 @@ from __future__ import annotations
 import operator
 import os
 import select
-import signal
 import struct
-import sys
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
 from tokar import signals
+from tokar.processes import ForkedCopy, fork
 
 _TALLY: Final = struct.Struct("<QQQ")
 _READ_SIZE: Final = _TALLY.size * 256
-_MOST: Final = 4  # more only wait for each other at the one directory that they fill
-_DONE: Final = (
-    75  # the status of a copy that has done its share: not 0, which whatever ends a process early may use too
-)
 
 
 class Tally(NamedTuple):
@@ -44,20 +37,13 @@ class Tally(NamedTuple):
         return Tally(self.files - other.files, self.size - other.size, self.without_time - other.without_time)
 
 
-class Worker:
-    """One forked copy, seen from where it was forked."""
+class Worker(ForkedCopy):
+    """A copy that does a share."""
 
     def __init__(self, share: int, process: int, pipe: int) -> None:
+        super().__init__(process, pipe)
         self.share = share
-        self.process = process
-        self.pipe = pipe
-        self.status: int | None = None
         self.counted = Tally(0, 0, 0)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether its share is done."""
-        return self.status is not None and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == _DONE
 
     def read(self) -> Iterator[Tally]:
         """Yield what came since the last time, waiting until something does. At the end there is a status."""
@@ -70,21 +56,6 @@ class Worker:
             tally = Tally(*values)
             self.counted = Tally(*map(operator.add, self.counted, tally))
             yield tally
-
-    def wait(self) -> None:
-        """Wait until it is gone, and keep how it ended; not done where nobody knows (SIGCHLD is ignored)."""
-        try:
-            self.status = os.waitpid(self.process, 0)[1]
-        except ChildProcessError:
-            self.status = 0
-
-    def end(self) -> None:
-        """End it if it is still at work, and wait until it is gone."""
-        if self.status is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.process, signal.SIGKILL)
-            self.wait()
-            os.close(self.pipe)
 
 
 class WorkerPool:
@@ -130,32 +101,6 @@ class WorkerPool:
         """End those that are still at work, and wait until they are gone."""
         for worker in self._workers:
             worker.end()
-
-
-def useful_processes() -> int:
-    """Return how many processes are worth having: one a processor, up to a few; one where nothing can be forked."""
-    return min(len(os.sched_getaffinity(0)), _MOST) if sys.platform == "linux" else 1
-
-
-def fork(work: Callable[[], object]) -> int:
-    """Fork a copy of this process that does some work and ends; return its number. Call it where signals are held.
-
-    Raises:
-        OSError: The system refuses.
-    """
-    with warnings.catch_warnings():
-        # Of other threads here, such as that of a progress bar, the copy has none, nor anything that they may hold: it
-        # reads, hashes and writes.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process = os.fork()
-    if process:
-        return process
-    try:  # without what else the end of a program does: that is for the process that this one copies
-        signals.ignore()  # the other process hears them too, and ends this one
-        work()
-    except BaseException:  # noqa: BLE001 - said by the status
-        os._exit(1)
-    os._exit(_DONE)
 
 
 def _fork(share: int, work: Callable[[int], Iterator[Tally]]) -> Worker:
