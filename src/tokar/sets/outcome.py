@@ -206,6 +206,6 @@ _BESIDE: Final = {
 
 
 def beside(profile: str) -> tuple[str, ...]:
-    """Return what is outside a set and no verdict on its files says."""
-    own = (f"not in the set: {_BESIDE[profile]}",) if profile in _BESIDE else ()
+    """Return what no verdict on a set says, for it is about databases and logs, whatever else is in the set."""
+    own = (f"not judged, in the set or not: {_BESIDE[profile]}",) if profile in _BESIDE else ()
     return (*own, "after the restore take a full, and never mix it with sets from before") if own else ()
