@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _LARGEST: Final = 8192  # bytes of a fixture that is taken
+_SMALL: Final = 1600  # bytes that hold an archive of an entry or two
+_FEW: Final = 1000  # bytes that hold the bodies of one
 _SLOW: Final = {"good-zeros-largest-chunk"}  # 16 MiB of zeros, again and again
 
 # --- records ----------------------------------------------------------------------------------------------------------
@@ -175,6 +177,10 @@ def _archive_seeds() -> list[bytes]:
     return [*(data for data in found if len(data) <= _LARGEST), made]
 
 
+def _small_seeds() -> list[bytes]:
+    return [one for one in _archive_seeds() if len(one) <= _SMALL]
+
+
 def _salvage(data: bytes) -> None:
     flag, archive = flagged(data)
     if flag & 1 and len(archive) > 32:
@@ -225,7 +231,7 @@ def _damage_seeds() -> list[bytes]:
         parts = [one for one in split(archive) if one.kind in _RECORD_KINDS]
         made = [struct.pack("<BBH", _RECORD_KINDS.index(one.kind), 0, len(one.body)) + one.body for one in parts]
         found += [b"\1" + b"".join(made), b"\0" + b"".join(made[1:]), b"\1" + b"".join([*made[1:], *made[:1]])]
-    return found
+    return [one for one in found if len(one) <= _FEW]
 
 
 # --- signatures and keys ----------------------------------------------------------------------------------------------
@@ -351,8 +357,8 @@ FORMAT: Final = {
     "age-files": Target(_age_file, _wrapped, ("tokar.trust.agefile", "tokar.trust.passphrase"), 600),
     "key-ring": Target(_key_ring, _wrapped, ("tokar.trust.recipients", "tokar.trust.agefile"), 600),
     "people": Target(_people, _people_seeds, ("tokar.trust.recipients",), 600),
-    "archive": Target(_agreed, _archive_seeds, ("tokar.format", "tokar.format.entry_reader"), 4000),
+    "archive": Target(_agreed, _small_seeds, ("tokar.format", "tokar.format.entry_reader"), _SMALL),
     "archive-checks": Target(_archive, _archive_seeds, ("tokar.format",), 8192, 2),
-    "damage": Target(_damage, _damage_seeds, ("tokar.salvage", *_SALVAGE), 1500),
+    "damage": Target(_damage, _damage_seeds, ("tokar.salvage", *_SALVAGE), _FEW),
     "salvage": Target(_salvage, _salvage_seeds, ("tokar.salvage", *_SALVAGE, "tokar.format"), 8192, 2),
 }

@@ -89,11 +89,12 @@ class PageLinks:
 
     def unlinked(self) -> tuple[tuple[int, int], ...]:
         """Return the first pages that name a page which does not fit, each with that page."""
-        known = np.array([SYSTEM_OBJECT, CATALOG_OBJECT, *self._roots], np.int64)
+        known = np.array(sorted({SYSTEM_OBJECT, CATALOG_OBJECT, *self._roots}), np.int64)
         found = {(page, root) for owner, (root, page) in self._roots.items() if self._is_stranger(root, owner)}
         for start in range(1, len(self._links), _AT_ONCE):
-            if len(found) < MOST_UNLINKED:
-                found.update(self._wrong(np.arange(start, min(start + _AT_ONCE, len(self._links))), known))
+            owned = np.flatnonzero(self._objects[start : start + _AT_ONCE]) + start
+            if len(owned) and len(found) < MOST_UNLINKED:
+                found.update(self._wrong(owned, known))
         return tuple(sorted(found)[:MOST_UNLINKED])
 
     def _is_stranger(self, page: int, owner: int) -> bool:
@@ -103,8 +104,8 @@ class PageLinks:
 
     def _wrong(self, numbers: npt.NDArray[np.int64], known: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         objects, links, parents = self._objects[numbers], self._links[numbers], self._parents[numbers]
-        in_use = (objects > 0) & (links != _OUT)
-        alive = in_use & np.isin(objects, known)
+        in_use = links != _OUT
+        alive = in_use & _among(objects, known)
         for to, back in ((_after, _before), (_before, _after)):
             neighbours = to(links)
             leads = in_use & (neighbours > 0) & (neighbours < len(self._links))
@@ -115,7 +116,7 @@ class PageLinks:
             wrong = np.where(same, unlike, other)
             yield from zip(numbers[leads][wrong].tolist(), named[wrong].tolist(), strict=True)
         owners = self._objects[parents]
-        lost = (objects > 0) & (owners > 0) & ((owners != objects) | ~in_use) & np.isin(owners, known)
+        lost = (owners > 0) & ((owners != objects) | ~in_use) & _among(owners, known)
         yield from zip(parents[lost].tolist(), numbers[lost].tolist(), strict=True)
 
 
@@ -148,6 +149,12 @@ def _little(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], size: int) -
     found = data[at].astype(np.int64)
     for byte in range(1, size):
         found |= data[at + byte].astype(np.int64) << (8 * byte)
+    return found
+
+
+def _among(values: npt.NDArray[np.uint32], known: npt.NDArray[np.int64]) -> Flags:
+    """Return which values are among those that are known, which are in order; of few `np.isin` makes much work."""
+    found: Flags = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
     return found
 
 
