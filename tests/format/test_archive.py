@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from sweeps import examples
 
 from tokar.errors import BadMagicError, FormatError, NoSuchEntryError, StorageError, UnsealedError
-from tokar.format import records
-from tokar.format.archive import Archive
+from tokar.format import index, records
+from tokar.format.archive import Archive, chosen_of, tokens_of
 from tokar.format.bodies import FileList
 from tokar.storage.bytesource import BytesSource
 
@@ -330,3 +330,26 @@ def test_an_unknown_upper_case_record_is_unsupported() -> None:
 
 def test_the_record_kinds_of_this_test_are_those_of_the_format() -> None:
     assert {row.kind for row in opened(MIXED).rows} <= {records.HEAD, records.PROC, records.SUMM, records.INDX, b"note"}
+
+
+def test_what_a_column_of_the_index_says_makes_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = opened(MIXED)
+    archive.demand_unique()
+    monkeypatch.setattr(index, "_entry", None)
+    assert tokens_of(archive.entries) == {0x21, 0x44}
+    assert not archive.has_incomplete
+
+
+def test_entries_are_chosen_by_place_and_size_and_no_other_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = opened(MIXED)
+    listed = list(archive)
+    wanted = listed[2].size
+    assert [*chosen_of(listed, lambda at, size: at == 1 or size == wanted)] == [*enumerate(listed)][1:]
+    monkeypatch.setattr(index, "_entry", lambda number, *_: listed[number] if number else pytest.fail("it is made"))
+    assert [*chosen_of(archive.entries, lambda at, size: at == 1 or size == wanted)] == [*enumerate(listed)][1:]
+
+
+def test_an_incomplete_entry_is_found_without_a_look_at_all() -> None:
+    archive = begun().entry(b"whole", b"1")
+    archive.file(b"2", flags=records.FLAG_INCOMPLETE).chunk(b"part").done()
+    assert opened(archive.entry(b"more", b"3").finish()).has_incomplete

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chain_sets import DATABASE, TOP, archive, checkpoint, full, name_of, part, streaming
 from command_line import done
-from restore_helpers import plan_one
+from restore_helpers import entry, plan_of, plan_one
 from small_sets import contents, write
 
 import tokar
 from tokar.errors import ExistingFileError, StorageError
+from tokar.restore.journal import staging_name
 from tokar.restore.place import PlacingStoppedError, Report, place
 from tokar.restore.stager import Stager
 from tokar.storage.directory import Directory
@@ -26,6 +27,7 @@ from tokar.storage.directory import Directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tokar.format.index import Entry
     from tokar.restore.plan import Plan
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process that dies is made with fork")
@@ -511,3 +513,30 @@ def test_a_rerun_that_died_although_all_was_done_leaves_it_done(
     for folder in die_everywhere(tmp_path, path, prepare, "refuse", stride):
         restored(path, folder, "refuse")
         demand_whole(folder, path)
+
+
+ALIKE = [entry(0, 0x20, "a.log"), entry(1, 0x20, "b.log")]
+
+
+def test_the_name_of_the_staging_directories_follows_from_where_every_file_goes() -> None:
+    name = staging_name(plan_of(ALIKE, into="/somewhere"))
+    assert name == staging_name(plan_of(ALIKE, into="/somewhere", existing="set-aside"))
+    assert name.startswith(".tokar-restore-")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [ALIKE[0]],
+        ALIKE[::-1],
+        [ALIKE[0], ALIKE[1]._replace(digest=bytes(32))],
+        [ALIKE[0], ALIKE[1]._replace(size=11)],
+        [ALIKE[0], entry(1, 0x20, "c.log")],
+    ],
+)
+def test_where_another_file_goes_there_nothing_is_taken_for_what_is_staged(other: list[Entry]) -> None:
+    assert staging_name(plan_of(other, into="/somewhere")) != staging_name(plan_of(ALIKE, into="/somewhere"))
+
+
+def test_where_files_go_elsewhere_nothing_is_taken_for_what_is_staged() -> None:
+    assert staging_name(plan_of(ALIKE, into="/elsewhere")) != staging_name(plan_of(ALIKE, into="/somewhere"))

@@ -7,7 +7,7 @@ an entry only what is asked for. Where there is no valid TAIL, the archive is re
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from io import BufferedReader
@@ -271,6 +271,11 @@ class Archive:
         """All entries as a sequence; each is made when it is asked for."""
         return Entries(self)
 
+    @property
+    def has_incomplete(self) -> bool:
+        """Whether the content of an entry is known to be incomplete."""
+        return any(flag & records.FLAG_INCOMPLETE for page in self.pages for flag in set(page.column("flags")))
+
     def entry(self, number: int) -> Entry:
         """Return entry `number`, from 0.
 
@@ -447,6 +452,16 @@ class Entries(Sequence["Entry"]):
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
+    @property
+    def tokens(self) -> set[int]:
+        """The tokens that occur."""
+        return set().union(*(page.column("token") for page in self._archive.pages))
+
+    def chosen(self, wanted: Callable[[int, int], bool]) -> Iterator[Entry]:
+        """Yield the entries that are wanted, by their number and size; the others are not made."""
+        for page in self._archive.pages:
+            yield from page.chosen(wanted)
+
     def __len__(self) -> int:
         return len(self._archive)
 
@@ -466,3 +481,16 @@ class Entries(Sequence["Entry"]):
         if not 0 <= number < len(self):
             raise IndexError(index)
         return self._archive.entry(number)
+
+
+def tokens_of(entries: Iterable[Entry]) -> set[int]:
+    """Return the tokens of entries; those of a whole archive without making one of them."""
+    return entries.tokens if isinstance(entries, Entries) else {entry.token for entry in entries}
+
+
+def chosen_of(entries: Sequence[Entry], wanted: Callable[[int, int], bool]) -> Iterator[tuple[int, Entry]]:
+    """Yield the entries that are wanted, by their place and size, each with its place; of a whole archive no other."""
+    if isinstance(entries, Entries):
+        yield from ((entry.number, entry) for entry in entries.chosen(wanted))
+    else:
+        yield from ((at, entry) for at, entry in enumerate(entries) if wanted(at, entry.size))

@@ -12,7 +12,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -158,6 +158,7 @@ _ROW: Final = records.Packer(records.INDX_COLUMNS)
 # Code, place in a row and bytes of each column.
 _COLUMNS: Final = {name: (_ROW.codes[at], *_ROW.place(name)) for at, name in enumerate(_ROW.fields)}
 _NAME_END: Final = _ROW.fields.index("name_end")
+_SIZE: Final = _ROW.fields.index("size")
 _LISTS: Final = tuple(FileList)
 
 
@@ -201,6 +202,15 @@ class IndexPage:
         for number, row in enumerate(_ROW.iter_unpack(self.rows), self.first):
             end = row[_NAME_END]
             yield _entry(number, names[start:end], row, self.key)
+            start = end
+
+    def chosen(self, wanted: Callable[[int, int], bool]) -> Iterator[Entry]:
+        """Yield the entries that are wanted, by their number and size; the others are not made."""
+        names, start = bytes(self.names), 0
+        for number, row in enumerate(_ROW.iter_unpack(self.rows), self.first):
+            end = row[_NAME_END]
+            if wanted(number, row[_SIZE]):
+                yield _entry(number, names[start:end], row, self.key)
             start = end
 
     def entry(self, number: int) -> Entry:
@@ -300,13 +310,12 @@ def _from_rows(rows: bytearray, at: int, width: int) -> bytearray:
 def _entry(number: int, name: bytes, row: tuple[Any, ...], key: ContentKey | None) -> Entry:
     """Return the entry that a row of the columns describes."""
     size, begin, done, announced, modified, digest, check, _, stream, encoding, flags, token, listed, log2 = row
-    of_done = (size, digest, begin, done, check)
-    times_and_sizes = (
-        announced if flags & records.FLAG_ANNOUNCED else None,
-        modified if flags & records.FLAG_MODIFIED else None,
-    )
-    incomplete, own = bool(flags & records.FLAG_INCOMPLETE), (number, token, _LISTS[listed], encoding, name)
-    return Entry(*own, *of_done, *times_and_sizes, incomplete, log2, stream, key)
+    own = (number, token, _LISTS[listed], encoding, name, size, digest, begin, done, check)
+    announced = announced if flags & records.FLAG_ANNOUNCED else None
+    modified = modified if flags & records.FLAG_MODIFIED else None
+    incomplete = flags & records.FLAG_INCOMPLETE != 0
+    # By what makes every tuple: of a large archive most of the time of a pass would be the function of the class.
+    return tuple.__new__(Entry, (*own, announced, modified, incomplete, log2, stream, key))
 
 
 def demand_full(pages: Sequence[IndexPage], *, position: int) -> None:

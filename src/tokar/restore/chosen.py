@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from tokar import tokens
 from tokar.errors import ExistingFileError, FormatError, LockedError, RestoreError, SetError
-from tokar.format.archive import Archive
+from tokar.format.archive import Archive, tokens_of
 from tokar.format.encryption import Keyring
 from tokar.format.index import Entry, find_entries
 from tokar.names import leaf_of, typed
@@ -424,7 +424,7 @@ def _not_placed(found: SetVerdict) -> tuple[NotPlaced, ...]:
 
 def _facts_of(archive: Archive, entries: Sequence[Entry]) -> SetFacts:
     """Return the facts of entries; of what is beside an engine alone, where none is of one: there may be a million."""
-    if not any(tokens.role(token) in _OF_AN_ENGINE for token in {entry.token for entry in entries}):
+    if not any(tokens.role(token) in _OF_AN_ENGINE for token in tokens_of(entries)):
         entries = [entry for entry in entries if entry.name.lower().endswith(_BESIDE_AN_ENGINE)]
     return facts_of_archive(archive, entries=entries, recorded=RecordedFacts(archive)) if entries else SetFacts()
 

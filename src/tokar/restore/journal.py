@@ -58,8 +58,7 @@ def staging_name(plan: Plan) -> str:
     digest = blake3("\0".join(plan.roots).encode())
     for extra in plan.extras:
         digest.update(os.fsencode(f"\0{extra.directory}\0{extra.name}\0") + extra.data)
-    for directory, name, entry in plan.steps.placements():
-        digest.update(os.fsencode(f"{directory}\0{name}\0") + entry.digest + entry.size.to_bytes(8, "little"))
+    digest.update(plan.steps.digest)
     return STAGING_PREFIX + digest.digest(_KEY_SIZE).hex()
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import operator
 import os
 from array import array
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from blake3 import blake3
+
 from tokar import errors, names
 from tokar.as_json import as_json, fields_json, to_base64
+from tokar.format.archive import chosen_of
 from tokar.restore.paths import joined
 
 if TYPE_CHECKING:
@@ -154,6 +157,7 @@ class Steps:
         decisions: The decisions there are.
         codes: For each entry, which decision.
         token_names: The names of all tokens.
+        digest: Of where all entries go, and of what they are.
     """
 
     def __init__(
@@ -162,14 +166,16 @@ class Steps:
         decisions: tuple[Decision, ...],
         codes: array[int],
         token_names: Mapping[int, str],
+        digest: bytes,
     ) -> None:
+        self.digest = digest
         self._entries = entries
         self._decisions = decisions
         self._codes = codes
         self._token_names = token_names
 
     @classmethod
-    def joined(cls, parts: Iterable[Steps]) -> Steps:
+    def joined(cls, parts: Sequence[Steps]) -> Steps:
         """Return the steps of several plans as those of one, with the entries numbered anew from 0."""
         entries: list[Entry] = []
         decisions: dict[Decision, int] = {}
@@ -180,7 +186,8 @@ class Steps:
             decision = Decision(step.directory, step.name, step.rule, step.action)
             codes.append(decisions.setdefault(decision, len(decisions)))
             token_names[step.entry.token] = step.token_name
-        return cls(entries, tuple(decisions), codes, token_names)
+        digest = blake3(b"".join(one.digest for one in parts)).digest()
+        return cls(entries, tuple(decisions), codes, token_names, digest)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -199,10 +206,15 @@ class Steps:
         """Return the step at a place."""
         return self._make(self._entries[place], self._codes[place])
 
-    def placements(self) -> Iterator[tuple[str, str, Entry]]:
-        """Yield directory, name and entry of every file that is placed, without making steps of them."""
-        for entry, code in zip(self._entries, self._codes, strict=True):
-            decision = self._decisions[code]
+    def placements(self, wanted: Callable[[int, int], bool] | None = None) -> Iterator[tuple[str, str, Entry]]:
+        """Yield directory, name and entry of every file that is placed, without making steps of them.
+
+        Args:
+            wanted: Whether one is yielded, by the place of its step and its size; all by default.
+        """
+        pairs = enumerate(self._entries) if wanted is None else chosen_of(self._entries, wanted)
+        for at, entry in pairs:
+            decision = self._decisions[self._codes[at]]
             if decision.directory is not None:
                 yield decision.directory, decision.name or names.leaf(entry.raw_name, entry.encoding), entry
 

@@ -31,6 +31,7 @@ from tokar.errors import (
     UnsafeNameError,
 )
 from tokar.ese.filenames import parse_file_name
+from tokar.format.archive import tokens_of
 from tokar.format.index import Entry, find_entries
 from tokar.restore.inventory import Inventory, TargetState, engine_file, not_looked_at, take_inventory
 from tokar.restore.journal import Planned, plans_that_go_on
@@ -94,7 +95,7 @@ class _Planner:
         self._request = request
         self._targets = Targets(inventory, request.existing, request.now)
         self._inventory = inventory
-        tokens = {entry.token for entry in entries}
+        tokens = tokens_of(entries)
         self._matcher = Matcher(request.locations, tokens, request.profile, from_server=request.from_server)
         self._token_names = {token: token_name(token, request.profile) for token in tokens}
         self._decisions: dict[Decision, int] = {}
@@ -113,7 +114,7 @@ class _Planner:
         if request.folder is not None:
             self._folder(request.folder)
         codes = array("I", (self._code(entry, by_name) for entry in chosen))
-        steps = Steps(chosen, tuple(self._decisions), codes, self._token_names)
+        steps = Steps(chosen, tuple(self._decisions), codes, self._token_names, self._targets.digest())
         self._collisions(steps)
         if request.folder is None:
             self._other_locations()
@@ -247,7 +248,7 @@ class _Planner:
             and entry.token in self._routes
         ):
             directory, code = self._routes[entry.token]
-            self._targets.claim(directory, leaf, entry.size, number=entry.number, token=entry.token)
+            self._targets.claim(directory, leaf, entry.size, entry)
             return code
         try:
             decision, general = self._decide(entry, leaf, fault, named)
@@ -256,7 +257,7 @@ class _Planner:
         code = self._decisions.setdefault(decision, len(self._decisions))
         name = decision.name or leaf
         if decision.directory is not None and name is not None:
-            self._targets.claim(decision.directory, name, entry.size, number=entry.number, token=entry.token)
+            self._targets.claim(decision.directory, name, entry.size, entry)
             if general:
                 self._routes[entry.token] = decision.directory, code
         return code

@@ -260,7 +260,7 @@ def _plan(
     plan = replace(plan, notes=(*plan.notes, *chosen.notes))
     problems = [] if options.accept_unrecoverable else list(chosen.problems)
     problems += [*content.problems, *_archives_set_aside(plan, content)]
-    if not options.accept_incomplete:
+    if not options.accept_incomplete and any(one.has_incomplete for one in content.archives):
         problems += incomplete_files((entry for _, _, entry in plan.steps.placements()))
     return add_problems(plan, problems)
 

@@ -59,7 +59,6 @@ class Stager:
         self._stages = stages
         self._progress = progress
         self._done = plan.interrupted.placed if plan.interrupted else frozenset()
-        self._expected = 0
         self._unreported = 0
         self._without_time = 0
         self._files = 0
@@ -114,8 +113,9 @@ class Stager:
             self._without_time -= counted.without_time
             for _ in self._stage_share(share, processes, again=True):
                 pass
-        if self._files != self._expected:  # a directory is renamed as a whole, and would not show it
-            raise StorageError(f"only {self._files} of {self._expected} files were staged")
+        expected = sum(one.files for one in self._plan.directories)
+        if self._files != expected:  # a directory is renamed as a whole, and would not show it
+            raise StorageError(f"only {self._files} of {expected} files were staged")
 
     def _stage_elsewhere(self, share: int, shares: int) -> Iterator[Tally]:
         """Stage a share in a copy of this process, which tells no progress: its lock may be held for ever here."""
@@ -141,11 +141,11 @@ class Stager:
             again: Whether part of it may be staged, by a process that failed. It is staged anew.
         """
         before = self._tally()
-        self._expected = len(self._plan.extras)
-        for number, (path, name, entry) in enumerate(self._plan.steps.placements()):
-            self._expected += 1
-            if (number // _BLOCK % shares if entry.size <= _SMALL_SIZE else 0) != share:
-                continue
+
+        def is_own(at: int, size: int) -> bool:
+            return (at // _BLOCK % shares if size <= _SMALL_SIZE else 0) == share
+
+        for path, name, entry in self._plan.steps.placements(is_own):
             staging = self._stages[path].opened
             if again and staging.has(name):
                 staging.remove(name)
@@ -282,4 +282,6 @@ class Stager:
 
 def _write(descriptor: int, data: memoryview) -> None:
     for start in range(0, len(data), _AT_ONCE):
-        write_all(descriptor, [data[start : start + _AT_ONCE]])
+        piece = data[start : start + _AT_ONCE]
+        if (written := os.write(descriptor, piece)) < len(piece):
+            write_all(descriptor, [piece[written:]])

@@ -14,8 +14,11 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
+from blake3 import blake3
+
 from tokar import names
 from tokar.errors import ExistingFileError, NoRoomError, RestoreError, UnsafeNameError
+from tokar.format.index import Entry
 from tokar.restore.inventory import (
     LOCK_NAME,
     STAGING_PREFIX,
@@ -28,6 +31,7 @@ from tokar.restore.plan import BAD_TARGET, UNPLACED, Aside, Asides, AsidesOf, Ex
 from tokar.tokens import DATABASE_DIRECTORY
 from tokar.words import some
 
+_PIECE = 1 << 16  # bytes that are hashed at once
 # Old checkpoints and databases go aside first: what is left if it stops there cannot be taken for a whole set.
 _ASIDE_ORDER = {"checkpoint": 0, "database": 1, "streaming-file": 1}
 
@@ -65,6 +69,7 @@ class Targets:
         self._targets: dict[str, _Target] = {}
         self._names: dict[str, names.NameHashes] = {}
         self._ending = names.collision_key(f"{names.ASIDE_MARK}{self._stamp}-")
+        self._claimed, self._claims = blake3(), bytearray()
         self._named_alike: list[str] = []  # Keys of names that files get, and that look like those of files set aside
         self.problems: list[Problem] = []  # What stands in the way; complete after `judge`
         self.asides = Asides()  # The renames that make room, in their order
@@ -92,21 +97,24 @@ class Targets:
         """Have a directory judged as one that gets files."""
         self.watch(path).receives = True
 
-    def claim(self, directory: str, name: str, size: int, *, number: int | None = None, token: int = 0) -> None:
+    def claim(self, directory: str, name: str, size: int, entry: Entry | None = None) -> None:
         """Reserve a name in a directory.
 
         Args:
             directory: The path of the directory.
             name: The name.
             size: The bytes that the file will have.
-            number: The number of the entry; None where the file is no entry.
-            token: The token of the entry.
+            entry: The entry; None where the file is none.
         """
         target = self._targets.get(directory) or self.watch(directory)
         target.receives = True
         target.files += 1
-        if token & DATABASE_DIRECTORY:
-            target.databases += 1
+        if entry is not None:
+            if entry.token & DATABASE_DIRECTORY:
+                target.databases += 1
+            self._claims += os.fsencode(f"{directory}\0{name}\0") + entry.digest + size.to_bytes(8, "little")
+            if len(self._claims) >= _PIECE:
+                self.digest()
         target.size += size
         if not self._written or not any((directory, name) in which for which in self._written):
             target.room += -(-size // target.info.block) * target.info.block
@@ -115,17 +123,23 @@ class Targets:
         if self._ending in key:
             self._named_alike.append(key)
         if len(name) > target.surely_short:
-            self._check_length(target, name, number)
+            self._check_length(target, name, entry)
+
+    def digest(self) -> bytes:
+        """Return the digest of where all entries go, in their order, and of what they are."""
+        self._claimed.update(self._claims)
+        self._claims.clear()
+        return self._claimed.digest()
 
     def _problem(self, error: RestoreError, entries: tuple[int, ...] = (), urgency: int = UNPLACED) -> None:
         self.problems.append(Problem(error, entries, urgency))
 
-    def _check_length(self, target: _Target, name: str, number: int | None) -> None:
+    def _check_length(self, target: _Target, name: str, entry: Entry | None) -> None:
         """Note a name that the file system of the target cannot hold."""
         limit = target.info.name_limit
         if limit is not None and len(os.fsencode(name)) > limit:
             message = f"the file name {names.printable(name)} has more than {limit} bytes, the most that fit here"
-            concerned = () if number is None else (number,)
+            concerned = () if entry is None else (entry.number,)
             self._problem(UnsafeNameError(message, path=target.info.path), concerned)
 
     def suspicious(self) -> dict[str, set[int]]:
